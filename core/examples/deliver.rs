@@ -1,0 +1,79 @@
+//! One delivery, told by environment variables, as one JSON line: `{"receipt": …}` or `{"error": …}`.
+//!
+//! The same program exists in C, Python and Node (`tests/clients`); the demo and the real-peer tests run
+//! all four. It exits with 0 whether the delivery succeeded or not, and with 2 if it could not be tried.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use webhook_mtls::{
+    DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
+    Receipt, Setting, Trust, runtime,
+};
+
+fn main() -> ExitCode {
+    let Some(errand) = Errand::from_environment() else {
+        eprintln!("deliver: WMTLS_URL, WMTLS_CERT, WMTLS_KEY, WMTLS_CA and WMTLS_PIN are needed");
+        return ExitCode::from(2);
+    };
+    println!("{}", told(errand.run()));
+    ExitCode::SUCCESS
+}
+
+struct Errand {
+    url: String,
+    cert: String,
+    key: String,
+    ca: String,
+    pin: String,
+    body: String,
+    min_tls: String,
+    timeout: Duration,
+}
+
+impl Errand {
+    fn from_environment() -> Option<Self> {
+        let needed = |name: &str| env::var(name).ok();
+        let or = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        Some(Errand {
+            url: needed("WMTLS_URL")?,
+            cert: needed("WMTLS_CERT")?,
+            key: needed("WMTLS_KEY")?,
+            ca: needed("WMTLS_CA")?,
+            pin: needed("WMTLS_PIN")?,
+            body: or("WMTLS_BODY", r#"{"event":"ping"}"#),
+            min_tls: or("WMTLS_MIN_TLS", "1.3"),
+            timeout: Duration::from_millis(or("WMTLS_TIMEOUT_MS", "10000").parse().ok()?),
+        })
+    }
+
+    fn run(self) -> Result<Receipt, Error> {
+        let dispatcher = Dispatcher::new(
+            DispatcherOptions::new()
+                .identity(Identity::from_files(&self.cert, &self.key, None)?)
+                .trust(Trust::from_files(&self.ca, None::<&str>, None::<&str>)?)
+                .egress(Egress::public().allow(["127.0.0.0/8", "::1/128"])?)
+                .timeout(self.timeout),
+        )?;
+        let pins = match self.pin.as_str() {
+            "none" => None,
+            pin => Some(Pins::new([pin])?),
+        };
+        let mut options = EndpointOptions::new(pins);
+        options.set("min_tls", Setting::Text(self.min_tls))?;
+        let endpoint = dispatcher.endpoint("consumer", &self.url, options)?;
+        let delivery = dispatcher.deliver(&endpoint, self.body, DeliverOptions::new());
+        let outcome = runtime::drive(delivery, || false).expect("nothing interrupts it");
+        runtime::drive(dispatcher.close(Duration::ZERO), || false);
+        outcome
+    }
+}
+
+fn told(outcome: Result<Receipt, Error>) -> Value {
+    match outcome {
+        Ok(receipt) => json!({ "receipt": receipt.to_json() }),
+        Err(error) => json!({ "error": error.to_json() }),
+    }
+}

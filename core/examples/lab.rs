@@ -1,0 +1,55 @@
+//! The embedded receiver of the demo: a throw-away CA and consumers on loopback, until standard input
+//! closes.
+//!
+//! `lab <directory>` writes `tls.crt`, `tls.key` and `ca.pem` there, prints one JSON line per consumer
+//! (`name`, `url`, `pin`), then `{"ready":true}`. The four that misbehave have the name of the kind that
+//! a delivery to them fails with.
+
+use std::error::Error;
+use std::io::{Read, Write, stdin, stdout};
+
+use serde_json::{Value, json};
+use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+
+/// Well-behaved, one for each language.
+const BEHAVED: [&str; 4] = ["acme-c", "acme-python", "acme-node", "acme-rust"];
+
+const MISBEHAVED: [(&str, Misbehaviour); 3] = [
+    ("client_auth_not_requested", Misbehaviour::NeverAsk),
+    ("certificate_expired", Misbehaviour::Expired),
+    ("client_certificate_rejected", Misbehaviour::RejectCertificate),
+];
+
+/// Says to misbehave until told otherwise.
+const ALWAYS: u32 = 0;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::args_os().nth(1).ok_or("usage: lab <directory>")?;
+    let lab = Lab::start()?;
+    lab.write_files(directory)?;
+    for name in BEHAVED {
+        let consumer = lab.consumer(name)?;
+        say(&introduction(name, &consumer, &consumer.pin()))?;
+    }
+    for (name, how) in MISBEHAVED {
+        let consumer = lab.consumer(name)?;
+        consumer.misbehave(how, ALWAYS);
+        say(&introduction(name, &consumer, &consumer.pin()))?;
+    }
+    // Behaves well, and is announced with the pin of somebody else.
+    let stranger = lab.consumer(BEHAVED[0])?.pin();
+    say(&introduction("pin_mismatch", &lab.consumer("pin_mismatch")?, &stranger))?;
+    say(&json!({ "ready": true }))?;
+    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn introduction(name: &str, consumer: &Consumer, pin: &str) -> Value {
+    json!({ "name": name, "url": consumer.url(), "pin": pin })
+}
+
+fn say(line: &Value) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}

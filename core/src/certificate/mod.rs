@@ -1,0 +1,450 @@
+//! Floor 2: a certificate as it was read, and the reading itself.
+//!
+//! Says what stands in a certificate and judges nothing: whether that is good enough is for the
+//! floors above. Knows DER, PEM and RFC 5280; knows no role, no trust and no clock.
+
+pub(crate) mod der;
+mod name;
+pub(crate) mod pem;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Kind};
+use der::{Malformed, Reader};
+
+/// The X.509 extensions that this crate understands (RFC 5280 section 4.2).
+mod oid {
+    pub(super) const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
+    pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
+    pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+
+    pub(super) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    pub(super) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    pub(super) const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    pub(super) const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    pub(super) const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+    pub(super) const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+
+    pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+}
+
+pub(crate) use name::{common_name, dotted};
+
+/// keyUsage bits, numbered as RFC 5280 section 4.2.1.3 numbers them.
+pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
+pub(crate) const KEY_CERT_SIGN: u8 = 5;
+
+/// A certificate that was read whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Arc<[u8]>,
+}
+
+impl Certificate {
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, Malformed> {
+        View::read(der)?;
+        Ok(Self { der: der.into() })
+    }
+
+    /// The DER encoding.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub(crate) fn as_der(&self) -> CertificateDer<'_> {
+        CertificateDer::from(&*self.der)
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        // Read once already when the value was made.
+        View::read(&self.der).unwrap_or_else(|_| unreachable!("a certificate is read when made"))
+    }
+
+    /// The subject as RFC 4514 text.
+    pub fn subject(&self) -> String {
+        name::text(self.view().subject)
+    }
+
+    /// The issuer as RFC 4514 text.
+    pub fn issuer(&self) -> String {
+        name::text(self.view().issuer)
+    }
+
+    /// The pin of the public key: `sha256/` and the base64 of the SHA-256 of the DER
+    /// SubjectPublicKeyInfo (RFC 7469 section 2.4).
+    pub fn spki_pin(&self) -> String {
+        pin_text(&self.view().spki_digest())
+    }
+
+    /// The first instant of validity, in Unix seconds.
+    pub fn not_before(&self) -> i64 {
+        self.view().not_before
+    }
+
+    /// The last instant of validity, in Unix seconds.
+    pub fn not_after(&self) -> i64 {
+        self.view().not_after
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Certificate({})", self.subject())
+    }
+}
+
+pub(crate) fn pin_text(digest: &[u8; 32]) -> String {
+    format!("sha256/{}", BASE64_STANDARD.encode(digest))
+}
+
+/// The pin (`sha256/…`) of a certificate in PEM or DER; of several, the first, which is the leaf.
+///
+/// Fails with `pem_invalid`.
+pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {
+    let chain = pem::certificates(certificate, "certificate")?;
+    let leaf = chain.first().ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
+    Ok(leaf.spki_pin())
+}
+
+/// A public key, as far as its strength must be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Rsa { bits: usize, exponent: u64 },
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Other,
+}
+
+impl Key {
+    /// Why the key is too weak to be believed, if it is.
+    pub(crate) fn weakness(self) -> Option<String> {
+        match self {
+            Self::P256 | Self::P384 | Self::P521 | Self::Ed25519 => None,
+            Self::Rsa { bits, .. } if bits < 2048 => Some(format!("RSA of {bits} bits")),
+            Self::Rsa { bits, .. } if bits > 8192 => {
+                Some(format!("RSA of {bits} bits, more than the 8192 that can be checked"))
+            }
+            // Small exponents have a history of forged signatures where padding is read leniently.
+            Self::Rsa { exponent, .. } if exponent < 65_537 || exponent % 2 == 0 => {
+                Some(format!("RSA with the public exponent {exponent}"))
+            }
+            Self::Rsa { .. } => None,
+            Self::Other => Some("a key that is neither RSA, P-256, P-384, P-521 nor Ed25519".into()),
+        }
+    }
+}
+
+/// What stands in a certificate, borrowed from its DER.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) version: u8,
+    pub(crate) serial: &'a [u8],
+    /// The content of the Name, without its own tag and length (as webpki has it).
+    pub(crate) issuer: &'a [u8],
+    pub(crate) subject: &'a [u8],
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+    /// The whole SubjectPublicKeyInfo.
+    pub(crate) spki: &'a [u8],
+    pub(crate) key: Key,
+    pub(crate) is_ca: bool,
+    pub(crate) basic_constraints: bool,
+    pub(crate) name_constraints: bool,
+    key_usage: Option<&'a [u8]>,
+    extended_key_usage: Option<&'a [u8]>,
+    subject_alt_name: Option<&'a [u8]>,
+    pub(crate) subject_key_id: Option<&'a [u8]>,
+    pub(crate) authority_key_id: Option<&'a [u8]>,
+    pub(crate) unknown_critical: Option<&'a [u8]>,
+}
+
+/// A subjectAltName, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum San<'a> {
+    Dns(&'a str),
+    Ip(IpAddr),
+    Uri(&'a str),
+    Email(&'a str),
+}
+
+/// What extendedKeyUsage says about a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Absent,
+    Allowed,
+    Refused,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn read(certificate: &'a [u8]) -> Result<Self, Malformed> {
+        let mut outer = Reader::new(certificate);
+        let mut sequence = outer.nested(der::SEQUENCE)?;
+        outer.end()?;
+        let mut tbs = sequence.nested(der::SEQUENCE)?;
+        let outer_algorithm = sequence.element(der::SEQUENCE)?;
+        sequence.element(der::BIT_STRING)?;
+        sequence.end()?;
+
+        let version = match tbs.optional(der::context(0, true))? {
+            None => 1,
+            Some(explicit) => {
+                let mut inner = Reader::new(explicit.content);
+                let number = der::unsigned(inner.content(der::INTEGER)?)?;
+                inner.end()?;
+                u8::try_from(number).ok().filter(|number| *number <= 2).map(|number| number + 1)
+                    .ok_or(Malformed("has an unknown version"))?
+            }
+        };
+        let serial = tbs.content(der::INTEGER)?;
+        if tbs.element(der::SEQUENCE)?.whole != outer_algorithm.whole {
+            return Err(Malformed("names two different signature algorithms"));
+        }
+        let issuer = tbs.content(der::SEQUENCE)?;
+        let mut validity = tbs.nested(der::SEQUENCE)?;
+        let not_before = der::time(validity.any()?)?;
+        let not_after = der::time(validity.any()?)?;
+        validity.end()?;
+        let subject = tbs.content(der::SEQUENCE)?;
+        let spki = tbs.element(der::SEQUENCE)?;
+        tbs.optional(der::context(1, false))?;
+        tbs.optional(der::context(2, false))?;
+        let extensions = tbs.optional(der::context(3, true))?;
+        tbs.end()?;
+
+        let mut view = Self {
+            version,
+            serial,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            spki: spki.whole,
+            key: read_key(spki.content)?,
+            is_ca: false,
+            basic_constraints: false,
+            name_constraints: false,
+            key_usage: None,
+            extended_key_usage: None,
+            subject_alt_name: None,
+            subject_key_id: None,
+            authority_key_id: None,
+            unknown_critical: None,
+        };
+        if let Some(explicit) = extensions {
+            view.read_extensions(explicit.content)?;
+        }
+        Ok(view)
+    }
+
+    fn read_extensions(&mut self, explicit: &'a [u8]) -> Result<(), Malformed> {
+        let mut outer = Reader::new(explicit);
+        let mut list = outer.nested(der::SEQUENCE)?;
+        outer.end()?;
+        let mut seen: [&[u8]; 7] = [&[]; 7];
+        let mut known = 0;
+        while !list.is_empty() {
+            let mut extension = list.nested(der::SEQUENCE)?;
+            let id = extension.content(der::OID)?;
+            let critical = extension.default_false()?;
+            let value = extension.content(der::OCTET_STRING)?;
+            extension.end()?;
+            if self.read_extension(id, value)? {
+                if seen[..known].contains(&id) {
+                    return Err(Malformed("has the same extension twice"));
+                }
+                seen[known] = id;
+                known += 1;
+            } else if critical {
+                self.unknown_critical = Some(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the extension is one of those understood; they are as many as `seen` above holds.
+    fn read_extension(&mut self, id: &[u8], value: &'a [u8]) -> Result<bool, Malformed> {
+        let mut reader = Reader::new(value);
+        match id {
+            oid::BASIC_CONSTRAINTS => {
+                let mut inner = reader.nested(der::SEQUENCE)?;
+                self.basic_constraints = true;
+                self.is_ca = inner.default_false()?;
+                if let Some(length) = inner.optional(der::INTEGER)? {
+                    der::unsigned(length.content)?;
+                }
+                inner.end()?;
+            }
+            oid::KEY_USAGE => {
+                let bits = reader.content(der::BIT_STRING)?;
+                if bits.len() < 2 || bits[0] > 7 {
+                    return Err(Malformed("has an empty keyUsage"));
+                }
+                self.key_usage = Some(bits);
+            }
+            oid::EXTENDED_KEY_USAGE => {
+                let purposes = reader.content(der::SEQUENCE)?;
+                let mut inner = Reader::new(purposes);
+                inner.content(der::OID)?;
+                while !inner.is_empty() {
+                    inner.content(der::OID)?;
+                }
+                self.extended_key_usage = Some(purposes);
+            }
+            oid::SUBJECT_ALT_NAME => {
+                let names = reader.content(der::SEQUENCE)?;
+                let mut inner = Reader::new(names);
+                while !inner.is_empty() {
+                    read_san(inner.any()?)?;
+                }
+                self.subject_alt_name = Some(names);
+            }
+            oid::NAME_CONSTRAINTS => {
+                reader.element(der::SEQUENCE)?;
+                self.name_constraints = true;
+            }
+            oid::SUBJECT_KEY_ID => self.subject_key_id = Some(reader.content(der::OCTET_STRING)?),
+            oid::AUTHORITY_KEY_ID => {
+                let mut inner = reader.nested(der::SEQUENCE)?;
+                self.authority_key_id = inner.optional(der::context(0, false))?.map(|id| id.content);
+            }
+            _ => return Ok(false),
+        }
+        reader.end()?;
+        Ok(true)
+    }
+
+    pub(crate) fn spki_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.spki).into()
+    }
+
+    /// Whether keyUsage has this bit; `None` where the extension is absent.
+    pub(crate) fn key_usage(&self, bit: u8) -> Option<bool> {
+        let bits = self.key_usage?;
+        let byte = bits.get(1 + usize::from(bit / 8)).copied().unwrap_or(0);
+        Some(byte & (0x80 >> (bit % 8)) != 0)
+    }
+
+    pub(crate) fn server_purpose(&self) -> Purpose {
+        self.purpose(oid::SERVER_AUTH)
+    }
+
+    pub(crate) fn client_purpose(&self) -> Purpose {
+        self.purpose(oid::CLIENT_AUTH)
+    }
+
+    fn purpose(&self, wanted: &[u8]) -> Purpose {
+        let Some(purposes) = self.extended_key_usage else { return Purpose::Absent };
+        let mut reader = Reader::new(purposes);
+        while let Ok(purpose) = reader.content(der::OID) {
+            if purpose == wanted {
+                return Purpose::Allowed;
+            }
+        }
+        Purpose::Refused
+    }
+
+    /// The names that can identify a peer, in the order of the certificate.
+    pub(crate) fn sans(&self) -> impl Iterator<Item = San<'a>> + use<'a> {
+        let mut reader = Reader::new(self.subject_alt_name.unwrap_or_default());
+        std::iter::from_fn(move || reader.any().ok()).filter_map(|element| read_san(element).ok()?)
+    }
+
+    pub(crate) fn san_uris(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.sans().filter_map(|san| if let San::Uri(uri) = san { Some(uri) } else { None })
+    }
+
+    pub(crate) fn subject_text(&self) -> String {
+        name::text(self.subject)
+    }
+
+    pub(crate) fn issuer_text(&self) -> String {
+        name::text(self.issuer)
+    }
+}
+
+fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
+    let mut reader = Reader::new(spki);
+    let mut algorithm = reader.nested(der::SEQUENCE)?;
+    let bits = reader.content(der::BIT_STRING)?;
+    reader.end()?;
+    Ok(match algorithm.content(der::OID)? {
+        oid::RSA => {
+            let [0, key @ ..] = bits else { return Err(Malformed("has a malformed RSA key")) };
+            let mut outer = Reader::new(key);
+            let mut key = outer.nested(der::SEQUENCE)?;
+            let modulus = key.content(der::INTEGER)?;
+            let exponent = key.content(der::INTEGER)?;
+            let digits = modulus.iter().skip_while(|digit| **digit == 0);
+            let leading = digits.clone().next().map_or(0, |digit| digit.leading_zeros() as usize);
+            Key::Rsa {
+                bits: (digits.count() * 8).saturating_sub(leading),
+                // An exponent beyond 64 bits is odd, but not weak.
+                exponent: der::unsigned(exponent).unwrap_or(u64::MAX),
+            }
+        }
+        oid::EC => match algorithm.content(der::OID) {
+            Ok(oid::P256) => Key::P256,
+            Ok(oid::P384) => Key::P384,
+            Ok(oid::P521) => Key::P521,
+            _ => Key::Other,
+        },
+        oid::ED25519 => Key::Ed25519,
+        _ => Key::Other,
+    })
+}
+
+/// A name, or `None` for the types that identify no peer of ours.
+fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
+    let text = || {
+        let text = std::str::from_utf8(element.content).ok().filter(|text| text.is_ascii());
+        text.ok_or(Malformed("has a subjectAltName that is not ASCII"))
+    };
+    Ok(Some(match element.tag {
+        tag if tag == der::context(1, false) => San::Email(text()?),
+        tag if tag == der::context(2, false) => San::Dns(text()?),
+        tag if tag == der::context(6, false) => San::Uri(text()?),
+        tag if tag == der::context(7, false) => {
+            if let Ok(v4) = <[u8; 4]>::try_from(element.content) {
+                San::Ip(v4.into())
+            } else if let Ok(v6) = <[u8; 16]>::try_from(element.content) {
+                San::Ip(v6.into())
+            } else {
+                return Err(Malformed("has an IP address of odd length"));
+            }
+        }
+        tag if tag & 0xc0 == 0x80 => return Ok(None),
+        _ => return Err(Malformed("has a subjectAltName of unknown type")),
+    }))
+}
+
+/// Lower-case hex without separators.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The serial number as hex, without the zero byte that only keeps it positive.
+pub(crate) fn serial_hex(serial: &[u8]) -> String {
+    hex(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial))
+}
+
+/// The SHA-256 of a whole certificate, as base64url without padding (RFC 8705 section 3.1).
+pub(crate) fn x5t_s256(der: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(der))
+}

@@ -1,0 +1,186 @@
+//! Reads an answer: the head decides, the body is read to a cap and never inflated.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, Response, header};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, ErrorResponse, Kind, Retry, Scope, Sent, Stage};
+
+/// How much of a body is read.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The longest wait that a consumer may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A final answer.
+pub(crate) struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    complete: bool,
+}
+
+/// The answer as a receipt shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// Header names in lower case, with their values.
+    pub headers: Vec<(String, String)>,
+    /// The first bytes of the body, at most 64 KiB.
+    pub excerpt: Vec<u8>,
+    /// Whether the body was longer than the excerpt, or broke off.
+    pub truncated: bool,
+}
+
+impl HttpResponse {
+    pub(crate) fn to_json(&self) -> Value {
+        let headers: Map<String, Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        json!({
+            "headers": headers,
+            "excerpt_base64": BASE64_STANDARD.encode(&self.excerpt),
+            "truncated": self.truncated,
+        })
+    }
+}
+
+impl Answer {
+    /// Reads the body until its end, the cap, or the deadline. Nothing of it can undo the head.
+    pub(super) async fn read(response: Response<Incoming>, by: Instant) -> Self {
+        let (head, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        let reading = async {
+            while let Some(frame) = incoming.frame().await {
+                let Ok(frame) = frame else { return false };
+                if let Some(data) = frame.data_ref() {
+                    let room = MAX_BODY - body.len();
+                    body.extend_from_slice(&data[..data.len().min(room)]);
+                    if data.len() > room {
+                        return false;
+                    }
+                }
+            }
+            true
+        };
+        let complete = tokio::time::timeout_at(by.into(), reading).await.unwrap_or(false);
+        Self { status: head.status.as_u16(), headers: head.headers, body, complete }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the body was read to its end, so that another request may follow.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(crate) fn into_response(self) -> HttpResponse {
+        HttpResponse {
+            headers: shown(&self.headers),
+            excerpt: self.body,
+            truncated: !self.complete,
+        }
+    }
+
+    /// What an answer other than 2xx means.
+    pub(crate) fn into_error(self) -> Error {
+        let status = self.status;
+        let retry_after = retry_after(&self.headers);
+        let error = if let Some(page) = self.certificate_page() {
+            Error::new(
+                Kind::ClientCertificateRejected,
+                format!("the consumer refused our certificate with an HTTP {status} page: {page}"),
+            )
+            .noting("via", "http")
+        } else {
+            let (retry, scope) = meaning(status);
+            let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
+            let error = error.retried(retry, if retry == Retry::Later { retry_after } else { None });
+            match status {
+                300..=399 => error.scoped(scope).advising(
+                    "Redirects are never followed: change the endpoint's URL to the new address.",
+                ),
+                _ => error.scoped(scope),
+            }
+        };
+        error.at(Stage::Response).having_sent(Sent::All).noting("status", status).answered(
+            ErrorResponse { status, headers: shown(&self.headers), excerpt: self.body },
+        )
+    }
+
+    /// The pages by which servers say that they do not take our certificate, after the handshake.
+    fn certificate_page(&self) -> Option<&'static str> {
+        const NGINX: &[(&str, &str)] = &[
+            ("No required SSL certificate was sent", "no certificate arrived"),
+            ("The SSL certificate error", "the certificate was not accepted"),
+        ];
+        match self.status {
+            495 => Some("the certificate was not accepted"),
+            496 => Some("no certificate arrived"),
+            400 => {
+                let body = String::from_utf8_lossy(&self.body);
+                NGINX.iter().find(|(page, _)| body.contains(page)).map(|(_, meaning)| *meaning)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether trying again helps after this status, and what it stops. The one table for it.
+fn meaning(status: u16) -> (Retry, Scope) {
+    match status {
+        410 => (Retry::Never, Scope::Endpoint),
+        413 | 414 | 431 => (Retry::Never, Scope::Delivery),
+        _ => (Retry::Later, Scope::Delivery),
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}
+
+/// Seconds or a date (RFC 9110 section 10.2.3), at most a day; anything else was not said.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(value: &str) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn retry_after_is_clamped_and_garbage_ignored() {
+        assert_eq!(waits("7"), Some(Duration::from_secs(7)));
+        assert_eq!(waits("99999999999999999999999"), Some(LONGEST_WAIT));
+        assert_eq!(waits("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_WAIT));
+        assert_eq!(waits("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        for garbage in ["", "-1", "1.5", "soon", "7s"] {
+            assert_eq!(waits(garbage), None, "{garbage}");
+        }
+    }
+}

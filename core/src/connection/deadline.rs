@@ -1,0 +1,119 @@
+//! Deadlines of an attempt, and the progress that a failure reports.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Record;
+use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
+
+/// How long each part of an attempt may take; the total bounds them all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    pub(crate) connect: Duration,
+    pub(crate) handshake: Duration,
+    pub(crate) write: Duration,
+    pub(crate) response: Duration,
+    pub(crate) total: Duration,
+}
+
+impl Deadlines {
+    /// Awaits one part. `by` is when it must be over.
+    pub(super) async fn within<T>(
+        &self,
+        part: &'static str,
+        by: Instant,
+        progress: &Progress,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout_at(by.into(), work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(progress.overdue(part, self.of(part))),
+        }
+    }
+
+    pub(crate) fn of(&self, part: &str) -> Duration {
+        match part {
+            "connect" => self.connect,
+            "handshake" => self.handshake,
+            "write" => self.write,
+            "response" => self.response,
+            _ => self.total,
+        }
+    }
+}
+
+/// How far a delivery has come; whoever ends it from outside reads it from here.
+pub(crate) struct Progress {
+    stage: AtomicU8,
+    record: Mutex<Option<Arc<Record>>>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { stage: AtomicU8::new(Stage::Admit as u8), record: Mutex::default() }
+    }
+
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+        if stage < Stage::Request {
+            *self.record.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    pub(super) fn record(&self, record: &Arc<Record>) {
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let stage = self.stage.load(Ordering::Relaxed);
+        Stage::ALL.iter().copied().find(|known| *known as u8 == stage).unwrap_or(Stage::Admit)
+    }
+
+    pub(crate) fn sent(&self) -> Sent {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.as_ref().map_or(Sent::Nothing, |record| record.sent())
+    }
+
+    /// The time for a part, or for all of it, is over.
+    pub(crate) fn overdue(&self, part: &'static str, allowed: Duration) -> Error {
+        let millis = saturating_millis(allowed);
+        Error::new(
+            Kind::DeadlineExceeded,
+            format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
+        )
+        .at(self.stage())
+        .having_sent(self.sent())
+        .noting("deadline", part)
+        .noting("allowed_ms", millis)
+    }
+}
+
+/// How long the parts of a delivery took. A connection that was open already took none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timings {
+    pub(crate) resolve: Duration,
+    pub(crate) connect: Duration,
+    pub(crate) handshake: Duration,
+    pub(crate) response: Duration,
+}
+
+impl Timings {
+    pub(crate) fn to_json(self) -> Value {
+        json!({
+            "resolve_ms": fraction(self.resolve),
+            "connect_ms": fraction(self.connect),
+            "handshake_ms": fraction(self.handshake),
+            "response_ms": fraction(self.response),
+        })
+    }
+}
+
+/// Milliseconds with microseconds behind the point.
+#[allow(clippy::cast_precision_loss, reason = "microseconds of a delivery fit")]
+pub(crate) fn fraction(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

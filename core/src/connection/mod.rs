@@ -1,0 +1,254 @@
+//! Floor 7: one HTTP/1.1 connection over mutual TLS, and what can truly be said when it fails.
+
+mod answer;
+mod deadline;
+pub(crate) mod pool;
+mod recorder;
+mod socket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+
+pub(crate) use answer::Answer;
+pub use answer::HttpResponse;
+pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
+pub(crate) use recorder::Record;
+
+use crate::error::{Error, Kind, Sent, Stage};
+use crate::net::{Egress, Url, connect, resolve};
+use crate::runtime::Task;
+use crate::tls::{self, TlsFacts, Terms, handshake, valid_until};
+use crate::verify::PeerIdentity;
+use recorder::Recorder;
+use socket::Socket;
+
+/// The head of an answer: 16 KiB, 100 headers.
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 100;
+
+/// An open connection whose peer was verified.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    record: Arc<Record>,
+    driver: Option<Task<()>>,
+    terms: Arc<Terms>,
+    pub(crate) peer: PeerIdentity,
+    pub(crate) facts: TlsFacts,
+    pub(crate) address: SocketAddr,
+    /// Unix seconds after which a certificate of either side is no longer valid.
+    valid_until: i64,
+    idle_since: Instant,
+    in_flight: bool,
+}
+
+impl Connection {
+    /// Resolves, connects and shakes hands. Nothing is sent.
+    pub(crate) async fn open(
+        url: &Url,
+        terms: &Arc<Terms>,
+        egress: &Egress,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<(Self, Timings), Error> {
+        let started = Instant::now();
+        progress.enter(Stage::Resolve);
+        let by = started + deadlines.connect;
+        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
+        let resolved = Instant::now();
+        progress.enter(Stage::Connect);
+        let connecting = connect(&addresses, egress);
+        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
+        let connected = Instant::now();
+
+        progress.enter(Stage::Handshake);
+        let record = Arc::new(Record::default());
+        let socket = Socket::new(stream, record.broken());
+        let by = connected + deadlines.handshake;
+        let established = deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
+        let (sender, driver) = Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
+            .await
+            .map_err(|error| Error::new(Kind::Internal, format!("HTTP connection: {error}")))?;
+        let driver = Task::start(async move {
+            // Its outcome reaches us through the request and the record.
+            let _ = driver.await;
+        })?;
+        let shaken = Instant::now();
+        let connection = Self {
+            sender,
+            record,
+            driver: Some(driver),
+            valid_until: valid_until(&established.peer, terms.identity()),
+            terms: terms.clone(),
+            peer: established.peer,
+            facts: established.facts,
+            address,
+            idle_since: shaken,
+            in_flight: false,
+        };
+        let timings = Timings {
+            resolve: resolved - started,
+            connect: connected - resolved,
+            handshake: shaken - connected,
+            ..Timings::default()
+        };
+        Ok((connection, timings))
+    }
+
+    /// Sends a request and reads its answer. The connection may be used again only if the answer says
+    /// so.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        body_length: u64,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<Answer, Error> {
+        self.record.begin(body_length);
+        progress.record(&self.record);
+        progress.enter(Stage::Request);
+        self.in_flight = true;
+        let head = self.head(request, deadlines, progress).await?;
+        // Whoever answers before having read the request answers something else.
+        if head.status().is_success() && self.record.sent() != Sent::All {
+            return Err(Error::new(
+                Kind::HttpInvalid,
+                format!("the consumer answered {} before the request was written", head.status().as_u16()),
+            )
+            .having_sent(self.record.sent())
+            .noting("status", head.status().as_u16()));
+        }
+        let answer = Answer::read(head, Instant::now() + deadlines.response).await;
+        self.in_flight = !answer.is_complete();
+        self.idle_since = Instant::now();
+        Ok(answer)
+    }
+
+    async fn head(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<Response<Incoming>, Error> {
+        let record = self.record.clone();
+        let mut response = std::pin::pin!(self.sender.try_send_request(request));
+        let flushed = async {
+            record.flushed().await;
+            progress.enter(Stage::Response);
+        };
+        let by = Instant::now() + deadlines.write;
+        // The answer may come before the whole request is written, and so may a refusal.
+        let early = deadlines
+            .within("write", by, progress, async {
+                tokio::select! {
+                    biased;
+                    head = &mut response => Ok(Some(head)),
+                    () = flushed => Ok(None),
+                }
+            })
+            .await?;
+        let head = match early {
+            Some(head) => head,
+            None => {
+                let by = Instant::now() + deadlines.response;
+                deadlines.within("response", by, progress, async { Ok(response.await) }).await?
+            }
+        };
+        head.map_err(|error| {
+            let returned = error.message().is_some();
+            self.fault(&error.into_error(), returned)
+        })
+    }
+
+    /// What an error of the HTTP client means, by the record of the connection.
+    fn fault(&self, error: &hyper::Error, returned: bool) -> Error {
+        let record = &self.record;
+        // A request that was handed back was never begun.
+        let sent = if returned { Sent::Nothing } else { record.sent() };
+        let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
+        if let Some(alert) = record.alert() {
+            if alert.is_about_certificate() {
+                // In TLS 1.3 it is the verdict on our certificate, which comes before the request is
+                // looked at; later ones may be anything.
+                let unread = record.is_first_and_unanswered() && self.facts.version == "TLSv1.3";
+                let sent = if unread { Sent::Nothing } else { sent };
+                let stage = if unread { Stage::Handshake } else { stage };
+                return tls::rejected(alert, self.terms.identity().leaf()).at(stage).having_sent(sent);
+            }
+            let name = alert.name();
+            return Error::new(
+                Kind::ConnectionLost,
+                format!("the consumer ended the connection with the alert {name}"),
+            )
+            .at(stage)
+            .having_sent(sent)
+            .noting("alert", name);
+        }
+        // hyper names this one only in its text.
+        if error.is_parse() && error.to_string().contains("too large") {
+            return Error::new(
+                Kind::ResponseTooLarge,
+                format!("the head of the answer exceeds {MAX_HEAD} bytes or {MAX_HEADERS} headers"),
+            )
+            .at(Stage::Response)
+            .having_sent(sent);
+        }
+        if error.is_parse() || error.is_parse_status() {
+            return Error::new(Kind::HttpInvalid, "the answer is not HTTP/1.1")
+                .at(Stage::Response)
+                .having_sent(sent);
+        }
+        let how = record.end().unwrap_or("closed");
+        let mut lost = Error::new(
+            Kind::ConnectionLost,
+            format!("the connection was {how} before an answer came; {} of the request was sent", sent.name()),
+        )
+        .at(stage)
+        .having_sent(sent)
+        .noting("how", how);
+        if record.is_answered() {
+            lost = lost.noting("answer_began", true);
+        } else if record.is_first_and_unanswered() && sent != Sent::Nothing {
+            // Servers that only reset when they do not take a certificate look just like this.
+            lost = lost.noting("hint", "client_certificate_may_be_refused");
+        }
+        lost
+    }
+
+    /// Whether a request may be tried on it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.in_flight && !self.sender.is_closed() && self.record.end().is_none()
+    }
+
+    pub(crate) fn is_valid_at(&self, at: i64) -> bool {
+        at <= self.valid_until
+    }
+
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// Waits until it takes a request. `false` if it closed meanwhile.
+    pub(crate) async fn is_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok() && self.is_open()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // An idle connection ends by itself, with a close_notify; one in use is cut.
+        if let (false, Some(driver)) = (self.in_flight, self.driver.take()) {
+            driver.detach();
+        }
+    }
+}

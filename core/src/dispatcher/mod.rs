@@ -1,0 +1,543 @@
+//! Floor 8: the producer's side. Keeps endpoints by consumer id and delivers to them.
+
+mod cancel;
+mod request;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+pub use cancel::CancelToken;
+use request::Payload;
+
+use crate::clock;
+use crate::connection::{Connection, Deadlines, Progress, Timings};
+use crate::endpoint::{Endpoint, EndpointOptions, Generation};
+use crate::error::{Error, Kind, Sent, Stage};
+use crate::identity::Identity;
+use crate::net::Egress;
+use crate::options::{self, Setting};
+use crate::receipt::{self, Receipt};
+use crate::runtime::Task;
+use crate::trust::Trust;
+
+/// What a [`Dispatcher`] shall do unless an endpoint or a delivery says otherwise.
+#[derive(Clone, Debug)]
+pub struct DispatcherOptions {
+    identity: Option<Identity>,
+    trust: Option<Trust>,
+    egress: Egress,
+    deadlines: Deadlines,
+}
+
+impl Default for DispatcherOptions {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            trust: None,
+            egress: Egress::public(),
+            deadlines: Deadlines {
+                connect: Duration::from_secs(5),
+                handshake: Duration::from_secs(5),
+                write: Duration::from_secs(10),
+                response: Duration::from_secs(15),
+                total: Duration::from_secs(30),
+            },
+        }
+    }
+}
+
+impl DispatcherOptions {
+    /// The defaults: no identity, no trust, egress `public`, 30 s in all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who we are, for endpoints that bring no identity of their own.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Whom we believe, for endpoints that bring no trust of their own.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Which addresses may be connected to.
+    pub fn egress(mut self, egress: Egress) -> Self {
+        self.egress = egress;
+        self
+    }
+
+    /// The time one delivery may take in all. Fails with `option_invalid` unless it is finite and
+    /// above zero.
+    pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
+        Ok(self)
+    }
+
+    /// Sets an option by its name in the table. Fails with `option_invalid`.
+    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
+        let deadline = match name {
+            "timeout" => &mut self.deadlines.total,
+            "connect_timeout" => &mut self.deadlines.connect,
+            "handshake_timeout" => &mut self.deadlines.handshake,
+            "write_timeout" => &mut self.deadlines.write,
+            "response_timeout" => &mut self.deadlines.response,
+            "egress" => {
+                let Setting::Text(preset) = value else {
+                    return Err(options::mistyped("dispatcher", name));
+                };
+                self.egress = Egress::preset(&preset)?;
+                return Ok(());
+            }
+            _ => return Err(options::mistyped("dispatcher", name)),
+        };
+        let Setting::Millis(millis) = value else {
+            return Err(options::mistyped("dispatcher", name));
+        };
+        *deadline = options::duration(name, millis)?;
+        Ok(())
+    }
+}
+
+/// What one delivery sends beside its payload.
+#[derive(Clone, Debug, Default)]
+pub struct DeliverOptions {
+    id: Option<String>,
+    content_type: Option<String>,
+    headers: Vec<(String, String)>,
+    timeout: Option<Duration>,
+    cancel: CancelToken,
+}
+
+impl DeliverOptions {
+    /// No id, `application/json`, no further headers, the dispatcher's timeout.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The event's id, sent as `webhook-id`. Give every attempt at the same event the same one.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The type of the payload.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Further request headers.
+    pub fn headers(mut self, headers: Vec<(String, String)>) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The time this delivery may take in all. Fails with `option_invalid` unless it is finite and
+    /// above zero.
+    pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
+        Ok(self)
+    }
+
+    /// Cancels the delivery when the token is.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = token;
+        self
+    }
+
+    /// Sets an option by its name in the table. Fails with `option_invalid`.
+    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
+        match (name, value) {
+            ("id", Setting::Text(id)) => self.id = Some(id),
+            ("content_type", Setting::Text(content_type)) => self.content_type = Some(content_type),
+            ("headers", Setting::Pairs(headers)) => self.headers = headers,
+            ("timeout", Setting::Millis(millis)) => {
+                self.timeout = Some(options::duration(name, millis)?);
+            }
+            _ => return Err(options::mistyped("deliver", name)),
+        }
+        Ok(())
+    }
+}
+
+/// Delivers webhooks. Cheap to clone; every clone is the same dispatcher.
+#[derive(Clone)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    number: u64,
+    options: DispatcherOptions,
+    endpoints: Mutex<HashMap<String, Endpoint>>,
+    generations: AtomicU64,
+    closed: AtomicBool,
+    stop: CancelToken,
+    in_flight: AtomicUsize,
+    idle: Notify,
+}
+
+impl Dispatcher {
+    /// Makes a dispatcher. Starts nothing: threads come with the first delivery.
+    ///
+    /// Fails with `option_invalid` if the options contradict each other.
+    pub fn new(options: DispatcherOptions) -> Result<Self, Error> {
+        static DISPATCHERS: AtomicU64 = AtomicU64::new(1);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
+                options,
+                endpoints: Mutex::default(),
+                generations: AtomicU64::new(1),
+                closed: AtomicBool::new(false),
+                stop: CancelToken::new(),
+                in_flight: AtomicUsize::new(0),
+                idle: Notify::new(),
+            }),
+        })
+    }
+
+    /// Makes or changes the endpoint of a consumer. Equal values give the same handle and keep its
+    /// connections; changed values make a new generation of this endpoint alone.
+    ///
+    /// * `consumer`: the consumer id, not empty.
+    /// * `url`: where it listens, `https` only.
+    ///
+    /// Fails with `url_invalid`, `option_invalid` or `handle_closed`.
+    pub fn endpoint(
+        &self,
+        consumer: &str,
+        url: &str,
+        options: EndpointOptions,
+    ) -> Result<Endpoint, Error> {
+        self.make(consumer, url, options).map_err(|error| error.for_consumer(consumer))
+    }
+
+    fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
+        self.check_open()?;
+        if consumer.is_empty() || consumer.len() > 256 || consumer.chars().any(char::is_control) {
+            return Err(options::fault(
+                "consumer",
+                "must be 1 to 256 bytes without control characters",
+            ));
+        }
+        let number = self.inner.generations.fetch_add(1, Ordering::Relaxed);
+        let defaults = &self.inner.options;
+        let generation = Generation::new(
+            number,
+            url,
+            options,
+            defaults.identity.as_ref(),
+            defaults.trust.as_ref(),
+        )?;
+        let mut endpoints = self.endpoints();
+        if let Some(known) = endpoints.get(consumer) {
+            known.update(generation);
+            return Ok(known.clone());
+        }
+        let made = Endpoint::new(self.inner.number, consumer, generation);
+        endpoints.insert(consumer.to_owned(), made.clone());
+        Ok(made)
+    }
+
+    /// Forgets the endpoint of a consumer and closes its idle connections. `false` if there is none.
+    pub fn remove(&self, consumer: &str) -> bool {
+        let removed = self.endpoints().remove(consumer);
+        if let Some(endpoint) = &removed {
+            endpoint.generation().pool.clear();
+        }
+        removed.is_some()
+    }
+
+    /// Delivers one payload. The future may be awaited on any executor; dropping it cuts the delivery.
+    ///
+    /// Succeeds only when the consumer answered with a final 2xx head. Fails with any kind of the
+    /// table; `sent` says how much may have reached the consumer.
+    pub fn deliver(
+        &self,
+        endpoint: &Endpoint,
+        body: impl Into<Bytes>,
+        options: DeliverOptions,
+    ) -> impl Future<Output = Result<Receipt, Error>> + Send + 'static {
+        let prepared = self.prepare(endpoint, body.into(), options);
+        let consumer = endpoint.consumer().to_owned();
+        async move {
+            let outcome = match prepared {
+                Ok(call) => match Task::start(call.run()) {
+                    Ok(task) => task.output().await.and_then(|outcome| outcome),
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            outcome.map_err(|error| error.for_consumer(&consumer))
+        }
+    }
+
+    fn prepare(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        options: DeliverOptions,
+    ) -> Result<Call, Error> {
+        self.check_open()?;
+        if !endpoint.belongs_to(self.inner.number) {
+            return Err(options::fault("endpoint", "belongs to another dispatcher"));
+        }
+        let payload = Payload::new(
+            body,
+            options.id.as_deref(),
+            options.content_type.as_deref(),
+            &options.headers,
+        )?;
+        let mut deadlines = self.inner.options.deadlines;
+        deadlines.total = options.timeout.unwrap_or(deadlines.total);
+        self.inner.in_flight.fetch_add(1, Ordering::AcqRel);
+        Ok(Call {
+            dispatcher: self.inner.clone(),
+            endpoint: endpoint.clone(),
+            payload,
+            id: options.id,
+            deadlines,
+            cancel: options.cancel,
+        })
+    }
+
+    /// Lets the deliveries under way finish for at most `drain`, then cancels them (`canceled`). New
+    /// ones fail with `handle_closed` from now on. Closing twice is the same as once.
+    pub fn close(&self, drain: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let inner = self.inner.clone();
+        inner.closed.store(true, Ordering::Release);
+        async move {
+            let closing = Task::start(async move {
+                let _ = tokio::time::timeout(drain, inner.drained()).await;
+                inner.stop.cancel();
+                inner.drained().await;
+                let endpoints: Vec<Endpoint> =
+                    lock(&inner.endpoints).drain().map(|(_, endpoint)| endpoint).collect();
+                for endpoint in endpoints {
+                    endpoint.generation().pool.clear();
+                }
+            });
+            if let Ok(task) = closing {
+                let _ = task.output().await;
+            }
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(Error::new(Kind::HandleClosed, "the dispatcher was closed"));
+        }
+        Ok(())
+    }
+
+    fn endpoints(&self) -> MutexGuard<'_, HashMap<String, Endpoint>> {
+        lock(&self.inner.endpoints)
+    }
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher").field("endpoints", &self.endpoints().len()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    async fn drained(&self) {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            idle.as_mut().enable();
+            if self.in_flight.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+/// One delivery, admitted.
+struct Call {
+    dispatcher: Arc<Inner>,
+    endpoint: Endpoint,
+    payload: Payload,
+    id: Option<String>,
+    deadlines: Deadlines,
+    cancel: CancelToken,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.dispatcher.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.dispatcher.idle.notify_waiters();
+        }
+    }
+}
+
+impl Call {
+    async fn run(self) -> Result<Receipt, Error> {
+        let started = Instant::now();
+        let progress = Progress::new();
+        let canceled = |by: &str| {
+            Err(Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
+                .at(progress.stage())
+                .having_sent(progress.sent()))
+        };
+        let by = started + self.deadlines.total;
+        // Looked at in this order: what ended a delivery outranks what it would have become.
+        tokio::select! {
+            biased;
+            () = self.cancel.canceled() => canceled("canceled by the caller"),
+            () = self.dispatcher.stop.canceled() => canceled("canceled because the dispatcher closed"),
+            outcome = self.attempts(started, &progress) => outcome,
+            () = tokio::time::sleep_until(by.into()) => {
+                Err(progress.overdue("total", self.deadlines.total))
+            }
+        }
+    }
+
+    /// One attempt, and a second one if an idle connection turned out to be dead before anything was
+    /// sent on it.
+    async fn attempts(&self, started: Instant, progress: &Progress) -> Result<Receipt, Error> {
+        let mut attempts = 1;
+        let mut fresh = false;
+        loop {
+            let generation = self.endpoint.generation();
+            let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
+            let idle = if fresh { None } else { generation.pool.take(now) };
+            let reused = idle.is_some();
+            let (mut connection, timings) = match idle {
+                Some(connection) => (connection, Timings::default()),
+                None => self.open(&generation, now, progress).await?,
+            };
+            if reused && !connection.is_ready().await {
+                continue;
+            }
+            match self.exchange(&mut connection, &generation, progress).await {
+                Ok((answer, responded)) => {
+                    let timings = Timings { response: responded, ..timings };
+                    let receipt = receipt::Inner {
+                        consumer: self.endpoint.consumer().to_owned(),
+                        id: self.id.clone(),
+                        status: answer.status(),
+                        peer: connection.peer.clone(),
+                        attempts,
+                        elapsed: started.elapsed(),
+                        tls: connection.facts.clone(),
+                        reused,
+                        address: connection.address.to_string(),
+                        timings,
+                        response: answer.into_response(),
+                    };
+                    self.keep(connection, &generation);
+                    return Ok(Receipt::new(receipt));
+                }
+                Err(Failed { error, answered }) => {
+                    if answered {
+                        self.keep(connection, &generation);
+                    }
+                    if reused && error.sent() == Sent::Nothing {
+                        attempts += 1;
+                        fresh = true;
+                        continue;
+                    }
+                    return Err(error.noting("attempts", attempts));
+                }
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        generation: &Generation,
+        now: i64,
+        progress: &Progress,
+    ) -> Result<(Connection, Timings), Error> {
+        let identity = generation.terms.identity();
+        identity.check(now).map_err(|error| {
+            // It was good when it was loaded.
+            Error::new(Kind::ClientCertificateUnusable, error.message())
+                .at(Stage::Admit)
+                .noting_all(error.context())
+        })?;
+        let egress = &self.dispatcher.options.egress;
+        let opened =
+            Connection::open(&generation.url, &generation.terms, egress, &self.deadlines, progress)
+                .await;
+        match &opened {
+            Ok((connection, _)) => self.endpoint.saw(&connection.peer),
+            Err(error) => {
+                if let Some(pin) = error.context().get("observed_pin").and_then(|pin| pin.as_str()) {
+                    self.endpoint.saw_pin(pin);
+                }
+            }
+        }
+        opened
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        generation: &Generation,
+        progress: &Progress,
+    ) -> Result<(crate::connection::Answer, Duration), Failed> {
+        let unanswered = |error| Failed { error, answered: false };
+        let request = self.payload.request(&generation.url).map_err(unanswered)?;
+        let started = Instant::now();
+        let answer = connection
+            .exchange(request, self.payload.length(), &self.deadlines, progress)
+            .await
+            .map_err(unanswered)?;
+        if answer.is_success() {
+            Ok((answer, started.elapsed()))
+        } else {
+            let sent = progress.sent();
+            Err(Failed { error: answer.into_error().having_sent(sent), answered: true })
+        }
+    }
+
+    fn keep(&self, connection: Connection, generation: &Generation) {
+        if self.endpoint.is_current(generation) && !self.dispatcher.closed.load(Ordering::Acquire) {
+            generation.pool.put(connection);
+        }
+    }
+}
+
+/// An exchange that brought no receipt; `answered` if its connection is none the worse.
+struct Failed {
+    error: Error,
+    answered: bool,
+}
+
+/// Delivers one payload over one connection and closes it: the form for scripts. A dispatcher is for
+/// whoever delivers more than once.
+///
+/// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host.
+pub async fn deliver(
+    url: &str,
+    body: impl Into<Bytes>,
+    dispatcher: DispatcherOptions,
+    endpoint: EndpointOptions,
+    options: DeliverOptions,
+) -> Result<Receipt, Error> {
+    let body = body.into();
+    let consumer = crate::net::Url::parse(url)?.authority;
+    let dispatcher = Dispatcher::new(dispatcher)?;
+    let endpoint = dispatcher.endpoint(&consumer, url, endpoint)?;
+    let outcome = dispatcher.deliver(&endpoint, body, options).await;
+    dispatcher.close(Duration::ZERO).await;
+    outcome
+}

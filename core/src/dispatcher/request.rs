@@ -1,0 +1,143 @@
+//! The request of a delivery: what callers may set, and what only we may.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use http_body_util::Full;
+
+use crate::error::{Error, Kind};
+use crate::net::Url;
+
+/// The largest payload: 32 MiB.
+const MAX_BODY: usize = 32 * 1024 * 1024;
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// They frame the message or belong to the connection: two of them, and two parsers could disagree
+/// about where a request ends.
+const OWNED: &[HeaderName] = &[
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::TE,
+    header::UPGRADE,
+    header::TRAILER,
+    header::EXPECT,
+];
+
+/// A request that was checked, and can be made again for a second attempt.
+pub(super) struct Payload {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Payload {
+    pub(super) fn new(
+        body: Bytes,
+        id: Option<&str>,
+        content_type: Option<&str>,
+        given: &[(String, String)],
+    ) -> Result<Self, Error> {
+        if body.len() > MAX_BODY {
+            return Err(Error::new(
+                Kind::BodyTooLarge,
+                format!("the payload has {} bytes; {MAX_BODY} are the limit", body.len()),
+            )
+            .noting("length", body.len())
+            .noting("limit", MAX_BODY));
+        }
+        let mut headers = HeaderMap::with_capacity(given.len() + 6);
+        headers.insert(
+            header::CONTENT_TYPE,
+            checked_value("content-type", content_type.unwrap_or("application/json"))?,
+        );
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        let webhook_id = HeaderName::from_static("webhook-id");
+        if let Some(id) = id {
+            headers.insert(webhook_id.clone(), checked_value("webhook-id", id)?);
+        }
+        check_amount(given)?;
+        for (name, value) in given {
+            let name = checked_name(name)?;
+            let refuse = |why: &str| {
+                Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
+                    .noting("header", name.as_str()))
+            };
+            if OWNED.contains(&name) {
+                return refuse("is set by the library");
+            }
+            if name == header::CONTENT_TYPE {
+                return refuse("is set by the option content_type");
+            }
+            if name == webhook_id && id.is_some() {
+                return refuse("is set by the option id");
+            }
+            let value = checked_value(name.as_str(), value)?;
+            if name == header::USER_AGENT {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
+        }
+        Ok(Self { headers, body })
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.body.len() as u64
+    }
+
+    pub(super) fn request(&self, url: &Url) -> Result<Request<Full<Bytes>>, Error> {
+        let fault = |error: &dyn std::fmt::Display| {
+            Error::new(Kind::Internal, format!("a request could not be built: {error}"))
+        };
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(http::Uri::from(url.target.clone()))
+            .body(Full::new(self.body.clone()))
+            .map_err(|error| fault(&error))?;
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(&url.authority).map_err(|error| fault(&error))?;
+        headers.insert(header::HOST, host);
+        // Written even for an empty body: a POST without it is refused by some servers.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        headers.extend(self.headers.clone());
+        Ok(request)
+    }
+}
+
+const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
+
+fn check_amount(given: &[(String, String)]) -> Result<(), Error> {
+    let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    if given.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        return Err(Error::new(
+            Kind::HeaderInvalid,
+            format!(
+                "{} headers of {bytes} bytes; {MAX_HEADERS} of {MAX_HEADER_BYTES} are the limit",
+                given.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn checked_name(name: &str) -> Result<HeaderName, Error> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        let shown: String = name.chars().take(60).collect();
+        Error::new(Kind::HeaderInvalid, format!("header name {shown:?} is not a token"))
+            .noting("header", shown)
+    })
+}
+
+/// Visible ASCII, with spaces and tabs inside (RFC 9110 section 5.5). The value is never repeated.
+fn checked_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
+    let sound = value == value.trim_matches([' ', '\t']) && !value.is_empty();
+    HeaderValue::from_str(value).ok().filter(|_| sound).ok_or_else(|| {
+        Error::new(
+            Kind::HeaderInvalid,
+            format!("the value of header {name} is empty, has white space around it, or holds characters other than visible ASCII"),
+        )
+        .noting("header", name)
+    })
+}

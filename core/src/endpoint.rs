@@ -1,0 +1,249 @@
+//! Floor 8: an endpoint, the unit of everything. A handle stays the same while its values change;
+//! each change makes a new generation, and every connection belongs to one.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::system_time;
+use crate::connection::pool::Pool;
+use crate::error::{Error, Kind};
+use crate::identity::Identity;
+use crate::net::Url;
+use crate::options::{self, Setting};
+use crate::pin::{Pin, Pins};
+use crate::tls::{MinTls, Terms};
+use crate::trust::Trust;
+use crate::verify::{PeerIdentity, checked_uri};
+
+/// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EndpointOptions {
+    pins: Option<Option<Pins>>,
+    trust: Option<Trust>,
+    identity: Option<Identity>,
+    min_tls: Option<MinTls>,
+    server_uri: Option<String>,
+}
+
+impl EndpointOptions {
+    /// The keys the consumer may have; `None` is the decision to trust its CA alone.
+    pub fn new(pins: Option<Pins>) -> Self {
+        Self { pins: Some(pins), ..Self::default() }
+    }
+
+    /// The keys the consumer may have.
+    pub fn pins(mut self, pins: Pins) -> Self {
+        self.pins = Some(Some(pins));
+        self
+    }
+
+    /// Any key that the consumer's CA certifies.
+    pub fn no_pins(mut self) -> Self {
+        self.pins = Some(None);
+        self
+    }
+
+    /// Whom to believe about this consumer.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Who to be to this consumer.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Sets an option by its name in the table. Fails with `option_invalid`.
+    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
+        match (name, value) {
+            ("min_tls", Setting::Text(version)) => {
+                let version = MinTls::from_name(&version)
+                    .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
+                self.min_tls = Some(version);
+            }
+            ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
+            _ => return Err(options::mistyped("endpoint", name)),
+        }
+        Ok(())
+    }
+}
+
+/// A consumer that can be delivered to. A cheap handle; two are equal if they are the same endpoint.
+#[derive(Clone)]
+pub struct Endpoint {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dispatcher: u64,
+    consumer: String,
+    generation: ArcSwap<Generation>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    pin: Option<String>,
+    matched: HashSet<Pin>,
+    not_after: Option<i64>,
+}
+
+/// The material of an endpoint at one time, whole.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    pub(crate) url: Url,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) pool: Pool,
+    settings: Settings,
+}
+
+/// What makes two generations equal.
+#[derive(Clone, PartialEq)]
+struct Settings {
+    url: String,
+    pins: Option<Pins>,
+    trust: Trust,
+    identity: Identity,
+    min_tls: MinTls,
+    server_uri: Option<String>,
+}
+
+/// What is known of an endpoint from its deliveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// The pin of the key that the consumer showed last.
+    pub pin_seen: Option<String>,
+    /// The configured pins that no delivery has matched so far.
+    pub pins_never_seen: Vec<String>,
+    /// When the consumer's certificate, as last seen, expires.
+    pub peer_not_after: Option<SystemTime>,
+}
+
+impl Generation {
+    pub(crate) fn new(
+        number: u64,
+        url: &str,
+        options: EndpointOptions,
+        identity: Option<&Identity>,
+        trust: Option<&Trust>,
+    ) -> Result<Self, Error> {
+        let url = Url::parse(url)?;
+        let Some(pins) = options.pins else {
+            return Err(options::fault("pins", "must be said").advising(
+                "Give the consumer's pins, or say explicitly that there are none.",
+            ));
+        };
+        let own = |noun: &str| {
+            options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
+        };
+        let settings = Settings {
+            url: url.text.clone(),
+            pins,
+            trust: options.trust.or_else(|| trust.cloned()).ok_or_else(|| own("trust"))?,
+            identity: options.identity.or_else(|| identity.cloned()).ok_or_else(|| own("identity"))?,
+            min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
+            server_uri: options.server_uri,
+        };
+        let server_name = url.host.server_name().ok_or_else(|| {
+            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
+        })?;
+        let terms = Arc::new(Terms::new(
+            settings.identity.clone(),
+            settings.trust.clone(),
+            settings.pins.clone(),
+            server_name,
+            settings.server_uri.clone(),
+            settings.min_tls,
+        )?);
+        Ok(Self { number, url, terms, pool: Pool::new(), settings })
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(dispatcher: u64, consumer: &str, generation: Generation) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                dispatcher,
+                consumer: consumer.to_owned(),
+                generation: ArcSwap::from_pointee(generation),
+                seen: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The consumer id.
+    pub fn consumer(&self) -> &str {
+        &self.inner.consumer
+    }
+
+    /// The URL in its canonical spelling.
+    pub fn url(&self) -> String {
+        self.generation().url.text.clone()
+    }
+
+    /// What deliveries have shown.
+    pub fn status(&self) -> EndpointStatus {
+        let generation = self.generation();
+        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let pins = generation.settings.pins.as_ref();
+        EndpointStatus {
+            pin_seen: seen.pin.clone(),
+            pins_never_seen: pins
+                .into_iter()
+                .flat_map(Pins::iter)
+                .filter(|(pin, _)| !seen.matched.contains(pin))
+                .map(|(pin, _)| pin.to_string())
+                .collect(),
+            peer_not_after: seen.not_after.map(system_time),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.inner.generation.load_full()
+    }
+
+    pub(crate) fn belongs_to(&self, dispatcher: u64) -> bool {
+        self.inner.dispatcher == dispatcher
+    }
+
+    /// Takes new values; equal ones change nothing.
+    pub(crate) fn update(&self, made: Generation) {
+        if self.generation().settings != made.settings {
+            let former = self.inner.generation.swap(Arc::new(made));
+            former.pool.clear();
+        }
+    }
+
+    pub(crate) fn is_current(&self, generation: &Generation) -> bool {
+        self.generation().number == generation.number
+    }
+
+    pub(crate) fn saw(&self, peer: &PeerIdentity) {
+        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.pin = Some(peer.spki_pin());
+        seen.not_after = Some(peer.certificate().not_after());
+        seen.matched.extend(peer.pin());
+    }
+
+    pub(crate) fn saw_pin(&self, pin: &str) {
+        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.pin = Some(pin.to_owned());
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Endpoint({} at {})", self.consumer(), self.url())
+    }
+}

@@ -1,0 +1,168 @@
+//! Floor 3: who we are, a certificate chain and the key that belongs to its leaf.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::sign::SigningKey;
+use sha2::{Digest as _, Sha256};
+
+use crate::certificate::{Certificate, Purpose, pem};
+use crate::clock;
+use crate::crypto;
+use crate::error::{Error, Kind};
+
+/// Our certificate chain and private key, checked: the key belongs to the leaf, and the leaf is
+/// within its dates, allows clientAuth and is no CA. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    chain: Vec<Certificate>,
+    key: Arc<dyn SigningKey>,
+    digest: [u8; 32],
+}
+
+impl Identity {
+    /// Reads PEM files: the chain, leaf first, and the private key.
+    ///
+    /// * `cert`, `key`: paths of regular files of at most 1 MiB; they may be the same file.
+    /// * `passphrase`: opens an encrypted PKCS#8 key.
+    ///
+    /// Fails as [`from_pem`](Self::from_pem) does, and with `pem_invalid` if a file cannot be read.
+    pub fn from_files(
+        cert: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+        passphrase: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let cert = pem::file(cert.as_ref(), "certificate")?;
+        let key = pem::file(key.as_ref(), "private key")?;
+        Self::from_pem(&cert, &key, passphrase)
+    }
+
+    /// Reads PEM text (or DER): the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
+    ///
+    /// Fails with `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable` or
+    /// `clock_implausible`.
+    pub fn from_pem(cert: &[u8], key: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
+        let chain = pem::certificates(cert, "certificate chain")?;
+        let key = pem::private_key(key, passphrase)?;
+        let key = crypto::signing_key(&key).ok_or_else(|| {
+            Error::new(Kind::PemInvalid, "private key: neither RSA (2048 bits or more), P-256, P-384, P-521 nor Ed25519, or damaged")
+        })?;
+        Self::new(chain, key)
+    }
+
+    fn new(chain: Vec<Certificate>, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
+        let Some(leaf) = chain.first() else {
+            return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
+        };
+        check_key(&chain, &*key)?;
+        check_leaf(leaf, clock::now()?)?;
+        check_order(&chain)?;
+        let mut digest = Sha256::new();
+        for certificate in &chain {
+            digest.update(certificate.der());
+        }
+        Ok(Self { inner: Arc::new(Inner { digest: digest.finalize().into(), chain, key }) })
+    }
+
+    /// The chain, leaf first.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.inner.chain
+    }
+
+    /// Our own certificate.
+    pub fn leaf(&self) -> &Certificate {
+        &self.inner.chain[0]
+    }
+
+    pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
+        &self.inner.key
+    }
+
+    /// Whether our leaf may be shown at this instant; the same judgement as at loading.
+    pub(crate) fn check(&self, at: i64) -> Result<(), Error> {
+        check_leaf(self.leaf(), at)
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.digest == other.inner.digest
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Identity({})", self.leaf().subject())
+    }
+}
+
+fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
+    let Some(public) = key.public_key() else {
+        return Err(Error::new(Kind::KeyMismatch, "the private key yields no public key to compare"));
+    };
+    let fits = |certificate: &Certificate| certificate.view().spki == public.as_ref();
+    match chain.iter().position(fits) {
+        Some(0) => Ok(()),
+        Some(at) => Err(Error::new(
+            Kind::KeyMismatch,
+            format!("the private key belongs to certificate {} of the chain, not to the first", at + 1),
+        )
+        .advising("Put the leaf first, then its issuer, and so on.")),
+        None => Err(Error::new(
+            Kind::KeyMismatch,
+            format!("the private key does not belong to {}", chain[0].subject()),
+        )
+        .noting("subject", chain[0].subject())),
+    }
+}
+
+fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
+    let view = leaf.view();
+    let fault = |why: String| {
+        Error::new(Kind::IdentityUnusable, format!("our certificate {} {why}", view.subject_text()))
+            .noting("subject", view.subject_text())
+            .noting("not_before_ms", view.not_before.saturating_mul(1000))
+            .noting("not_after_ms", view.not_after.saturating_mul(1000))
+    };
+    if view.is_ca {
+        return Err(fault("is a CA certificate".into()));
+    }
+    if at > view.not_after {
+        return Err(fault(format!("expired {} seconds ago", at - view.not_after))
+            .advising("Renew our certificate."));
+    }
+    if at < view.not_before {
+        return Err(fault(format!("becomes valid in {} seconds", view.not_before - at))
+            .advising("Wait for notBefore, or set the clock."));
+    }
+    if view.client_purpose() == Purpose::Refused {
+        return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
+    }
+    if let Some(weakness) = view.key.weakness() {
+        return Err(fault(format!("has a weak key: {weakness}")));
+    }
+    Ok(())
+}
+
+/// A server may take the chain only in the order of RFC 5246 section 7.4.2.
+fn check_order(chain: &[Certificate]) -> Result<(), Error> {
+    for (at, pair) in chain.windows(2).enumerate() {
+        if pair[0].view().issuer != pair[1].view().subject {
+            return Err(Error::new(
+                Kind::IdentityUnusable,
+                format!(
+                    "certificate {} of our chain was issued by {}, but {} follows",
+                    at + 1,
+                    pair[0].issuer(),
+                    pair[1].subject()
+                ),
+            )
+            .advising("Put the leaf first, then its issuer, and so on."));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! Which addresses may be connected to. Endpoint URLs come from customers; without a policy, a
+//! customer could aim our deliveries at our own network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::error::{Blame, Error, Kind, Stage};
+use crate::options;
+
+/// Which addresses a dispatcher may connect to. The default is [`public`](Self::public).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Egress {
+    private: bool,
+    allow: Arc<[Cidr]>,
+    deny: Arc<[Cidr]>,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self::public()
+    }
+}
+
+impl Egress {
+    /// Addresses of the public Internet alone.
+    pub fn public() -> Self {
+        Self { private: false, allow: Arc::default(), deny: Arc::default() }
+    }
+
+    /// Public addresses, and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
+    /// Loopback, link-local and multicast stay denied.
+    pub fn private() -> Self {
+        Self { private: true, ..Self::public() }
+    }
+
+    /// A preset by its name: `public` or `private`. Fails with `option_invalid`.
+    pub fn preset(name: &str) -> Result<Self, Error> {
+        match name {
+            "public" => Ok(Self::public()),
+            "private" => Ok(Self::private()),
+            _ => Err(options::fault("egress", "must be public or private")),
+        }
+    }
+
+    /// Allows networks beyond the preset, as CIDR (`10.1.0.0/16`, `::1/128`) or single addresses.
+    ///
+    /// Fails with `option_invalid`.
+    pub fn allow<I>(mut self, networks: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.allow = Cidr::parse_all(networks)?;
+        Ok(self)
+    }
+
+    /// Denies networks, whatever else allows them. Fails with `option_invalid`.
+    pub fn deny<I>(mut self, networks: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.deny = Cidr::parse_all(networks)?;
+        Ok(self)
+    }
+
+    /// Fails with `egress_denied`, which says by which rule.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
+        // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
+        let plain = address.to_canonical();
+        let within = |list: &[Cidr]| list.iter().find(|cidr| cidr.contains(address) || cidr.contains(plain)).copied();
+        if let Some(rule) = within(&self.deny) {
+            return Err(denied(address, &format!("it lies in {rule}, which is denied"), &rule.to_string()));
+        }
+        if within(&self.allow).is_some() {
+            return Ok(());
+        }
+        let class = match plain {
+            IpAddr::V4(v4) => class_v4(v4),
+            IpAddr::V6(v6) => class_v6(v6),
+        };
+        match class {
+            Class::Public => Ok(()),
+            Class::Private(_) if self.private => Ok(()),
+            Class::Private(name) | Class::Special(name) => {
+                let preset = if self.private { "private" } else { "public" };
+                Err(denied(address, &format!("it is {name}, which the preset {preset} denies"), name))
+            }
+        }
+    }
+}
+
+fn denied(address: IpAddr, why: &str, rule: &str) -> Error {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    Error::new(Kind::EgressDenied, format!("{address} may not be connected to: {why}"))
+        .at(Stage::Resolve)
+        .blamed(Blame::Theirs)
+        .noting("address", address.to_string())
+        .noting("rule", rule)
+        .advising(format!(
+            "If this address is meant to be reached, allow it in the dispatcher's egress policy: {address}/{bits}."
+        ))
+}
+
+enum Class {
+    Public,
+    /// Allowed by the preset `private`.
+    Private(&'static str),
+    Special(&'static str),
+}
+
+/// The IANA IPv4 special-purpose registry (RFC 6890).
+fn class_v4(address: Ipv4Addr) -> Class {
+    let [a, b, c, _] = address.octets();
+    match (a, b, c) {
+        (10, ..) | (172, 16..=31, _) | (192, 168, _) => Class::Private("private (RFC 1918)"),
+        (100, 64..=127, _) => Class::Private("shared address space (RFC 6598)"),
+        (0, ..) => Class::Special("this network (0.0.0.0/8)"),
+        (127, ..) => Class::Special("loopback"),
+        (169, 254, _) => Class::Special("link-local, where clouds serve their metadata"),
+        (192, 0, 0) => Class::Special("IETF protocol assignments"),
+        (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => Class::Special("documentation"),
+        (192, 88, 99) => Class::Special("6to4 relay anycast"),
+        (198, 18 | 19, _) => Class::Special("benchmarking (RFC 2544)"),
+        (224..=239, ..) => Class::Special("multicast"),
+        (240.., ..) => Class::Special("reserved or broadcast"),
+        _ => Class::Public,
+    }
+}
+
+/// The IANA IPv6 special-purpose registry, and the forms that carry an IPv4 address.
+fn class_v6(address: Ipv6Addr) -> Class {
+    let segments = address.segments();
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 0] => Class::Special("unspecified"),
+        [0, 0, 0, 0, 0, 0, 0, 1] => Class::Special("loopback"),
+        [0, 0, 0, 0, 0, 0, ..] => Class::Special("IPv4-compatible, a retired form"),
+        // A NAT64 gateway connects to the address inside (RFC 6052).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let [a, b] = high.to_be_bytes();
+            let [c, d] = low.to_be_bytes();
+            match class_v4(Ipv4Addr::new(a, b, c, d)) {
+                Class::Private(_) | Class::Special(_) => Class::Special("NAT64 of an address that is not public"),
+                Class::Public => Class::Public,
+            }
+        }
+        [0x64, 0xff9b, 1, ..] => Class::Special("local-use NAT64 (RFC 8215)"),
+        [0x100, 0, 0, 0, ..] => Class::Special("discard-only"),
+        [0x2001, 0, ..] => Class::Special("Teredo, which hides an IPv4 address"),
+        [0x2001, 0x1..=0x1ff, ..] => Class::Special("IETF protocol assignments"),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Class::Special("documentation"),
+        [0x2002, ..] => Class::Special("6to4, which hides an IPv4 address"),
+        [0xfc00..=0xfdff, ..] => Class::Private("a unique local address (RFC 4193)"),
+        [0xfe80..=0xfebf, ..] => Class::Special("link-local"),
+        [0xff00..=0xffff, ..] => Class::Special("multicast"),
+        [0x2000..=0x3fff, ..] => Class::Public,
+        _ => Class::Special("outside the global unicast space"),
+    }
+}
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cidr {
+    network: IpAddr,
+    prefix: u8,
+}
+
+impl Cidr {
+    fn parse_all<I>(networks: I) -> Result<Arc<[Self]>, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        networks.into_iter().map(|text| Self::parse(text.as_ref())).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let fault = |why: &str| {
+            let shown: String = text.chars().take(60).collect();
+            options::fault("egress", format_args!("has the network {shown:?}, which {why}"))
+        };
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let network: IpAddr = address.parse().map_err(|_| fault("is not an IP address or CIDR"))?;
+        let bits = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => bits,
+            Some(digits) if !digits.is_empty() && digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok().filter(|prefix| *prefix <= bits).ok_or_else(|| fault("has too long a prefix"))?
+            }
+            Some(_) => return Err(fault("has a malformed prefix")),
+        };
+        let cidr = Self { network, prefix };
+        // 10.0.0.1/8 is a slip of somebody who meant either the host or the network.
+        if masked(network, prefix) != network {
+            return Err(fault("has bits set beyond its prefix"));
+        }
+        Ok(cidr)
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(egress: &Egress, address: &str) -> bool {
+        egress.check(address.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn public_reaches_the_internet_alone() {
+        let egress = Egress::public();
+        for address in ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"] {
+            assert!(allows(&egress, address), "{address}");
+        }
+        for address in [
+            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+            "224.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1",
+            "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:1::1", "fe80::1",
+            "fd00::1", "ff02::1", "2001:db8::1", "198.18.0.1", "4000::1",
+        ] {
+            assert!(!allows(&egress, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn deny_is_stronger_than_allow() {
+        let egress = Egress::public().allow(["127.0.0.0/8", "::1"]).unwrap().deny(["127.0.0.2"]).unwrap();
+        assert!(allows(&egress, "127.0.0.1") && allows(&egress, "::1") && allows(&egress, "::ffff:127.0.0.1"));
+        assert!(!allows(&egress, "127.0.0.2") && !allows(&egress, "::ffff:127.0.0.2"));
+    }
+
+    #[test]
+    fn private_adds_networks_but_not_the_host() {
+        let egress = Egress::private();
+        assert!(allows(&egress, "10.1.2.3") && allows(&egress, "fd00::1") && allows(&egress, "100.64.0.1"));
+        assert!(!allows(&egress, "127.0.0.1") && !allows(&egress, "169.254.169.254"));
+    }
+}

@@ -1,0 +1,10 @@
+//! Floor 6: the way to the consumer. Reads URLs, resolves hosts, judges addresses, opens sockets.
+//! Knows nothing of TLS or of what will be sent.
+
+mod connect;
+mod egress;
+mod url;
+
+pub(crate) use connect::{connect, resolve};
+pub use egress::Egress;
+pub(crate) use url::{Host, Url};

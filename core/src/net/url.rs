@@ -1,0 +1,172 @@
+//! Endpoint URLs. Parsed with `http::Uri`, which keeps or rejects what it is given; a browser's URL
+//! parser would repair `https:\\127.1` into something that was never checked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::uri::{PathAndQuery, Uri};
+use rustls_pki_types::ServerName;
+
+use crate::error::{Error, Kind};
+
+/// An `https` URL, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) target: PathAndQuery,
+    /// The canonical spelling.
+    pub(crate) text: String,
+    /// The value of the `host` header (RFC 9112 section 3.2).
+    pub(crate) authority: String,
+}
+
+/// A host as it will be looked up and verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    Dns(String),
+    Ip(IpAddr),
+}
+
+impl Host {
+    pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
+        match self {
+            Self::Dns(name) => ServerName::try_from(name.clone()).ok(),
+            Self::Ip(address) => Some(ServerName::IpAddress((*address).into())),
+        }
+    }
+}
+
+const LONGEST: usize = 8 * 1024;
+
+impl Url {
+    /// Fails with `url_invalid`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let fault = |why: &str| {
+            // The user information is a credential: what is shown must not hold it.
+            let shown: String = text.chars().take(200).collect();
+            let shown = match shown.rsplit_once('@') {
+                Some((_, rest)) => format!("…@{rest}"),
+                None => shown,
+            };
+            Error::new(Kind::UrlInvalid, format!("URL {shown:?} {why}"))
+        };
+        if text.len() > LONGEST {
+            return Err(Error::new(
+                Kind::UrlInvalid,
+                format!("the URL has {} bytes; {LONGEST} are the limit", text.len()),
+            ));
+        }
+        if text.chars().any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\') {
+            return Err(fault("holds white space, a control character or a backslash"));
+        }
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(fault("is not absolute; https://host/path is expected"));
+        };
+        if scheme.eq_ignore_ascii_case("http") {
+            return Err(fault("is not encrypted; https:// is expected"));
+        }
+        if !scheme.eq_ignore_ascii_case("https") {
+            return Err(fault("has another scheme than https"));
+        }
+        if rest.contains('#') {
+            return Err(fault("has a fragment, which is never sent"));
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err(fault("holds a user name or password"));
+        }
+        let (host, port) = split_port(authority).ok_or_else(|| fault("has no valid port"))?;
+        let host = read_host(host).map_err(|why| fault(why))?;
+
+        let target = match target {
+            "" => "/".to_owned(),
+            query if query.starts_with('?') => format!("/{query}"),
+            path => path.to_owned(),
+        };
+        let target = target
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| uri.path_and_query().cloned())
+            .filter(|parsed| parsed.as_str() == target)
+            .ok_or_else(|| fault("has a path or query with characters that must be percent-encoded"))?;
+        let shown = match &host {
+            Host::Ip(IpAddr::V6(address)) => format!("[{address}]"),
+            Host::Ip(address) => address.to_string(),
+            Host::Dns(name) => name.clone(),
+        };
+        let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
+        Ok(Self { text: format!("https://{authority}{target}"), host, port, target, authority })
+    }
+}
+
+fn split_port(authority: &str) -> Option<(&str, u16)> {
+    let (host, port) = match authority.rfind(':') {
+        Some(at) if !authority[at..].contains(']') => (&authority[..at], &authority[at + 1..]),
+        _ => return Some((authority, 443)),
+    };
+    let sound = !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if sound { port.parse().ok()? } else { 0 };
+    (port != 0).then_some((host, port))
+}
+
+fn read_host(host: &str) -> Result<Host, &'static str> {
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    if let Some(rest) = host.strip_prefix('[') {
+        let address = rest.strip_suffix(']').ok_or("has an unfinished IPv6 address")?;
+        return address
+            .parse::<Ipv6Addr>()
+            .map(|address| Host::Ip(address.into()))
+            .map_err(|_| "has a malformed IPv6 address");
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Ok(Host::Ip(address.into()));
+    }
+    let name = idna::domain_to_ascii_strict(host.strip_suffix('.').unwrap_or(host))
+        .map_err(|_| "has a host that is no DNS name")?;
+    // The resolver would read 127.1, 2130706433 and 0x7f000001 as addresses; nobody else does.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if numeric {
+        return Err("has an IPv4 address that is not four decimal numbers");
+    }
+    if ServerName::try_from(name.as_str()).is_err() {
+        return Err("has a host that is no DNS name");
+    }
+    Ok(Host::Dns(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_one_canonical_spelling() {
+        for (written, canonical) in [
+            ("HTTPS://Hooks.Acme.Example", "https://hooks.acme.example/"),
+            ("https://hooks.acme.example.:443/in?a=1", "https://hooks.acme.example/in?a=1"),
+            ("https://hooks.acme.example:8443?a", "https://hooks.acme.example:8443/?a"),
+            ("https://[2001:DB8:0::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+            ("https://bücher.example/", "https://xn--bcher-kva.example/"),
+        ] {
+            assert_eq!(Url::parse(written).unwrap().text, canonical);
+        }
+    }
+
+    #[test]
+    fn odd_spellings_of_addresses_are_refused() {
+        for host in ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "1.2.3.4.5", "[::1%eth0]", "a.0x7f"] {
+            let error = Url::parse(&format!("https://{host}/")).unwrap_err();
+            assert_eq!(error.kind(), Kind::UrlInvalid, "{host}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_repeated() {
+        let error = Url::parse("https://user:hunter2@acme.example/").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

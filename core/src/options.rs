@@ -1,0 +1,142 @@
+//! Ground floor: every option of every noun, once: its name, type, default and meaning. A binding
+//! passes what it was given as a [`Setting`]; the noun that owns the option judges it.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+
+/// An option as a caller wrote it, before it was judged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// A duration in milliseconds.
+    Millis(f64),
+    /// A plain number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// Yes or no.
+    Flag(bool),
+    /// Names with values, in order; a name may occur more than once.
+    Pairs(Vec<(String, String)>),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The noun that takes it.
+    pub of: &'static str,
+    /// Its snake_case name.
+    pub name: &'static str,
+    /// Its type: duration, text, texts, pairs, integer, flag, or the noun it takes.
+    pub kind: &'static str,
+    /// What holds when it is not given.
+    pub default: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+macro_rules! options {
+    ($($of:literal $name:literal $kind:literal $default:literal $doc:literal;)*) => {
+        /// Every option.
+        pub const ALL: &[OptionSpec] =
+            &[$(OptionSpec { of: $of, name: $name, kind: $kind, default: $default, doc: $doc },)*];
+    };
+}
+
+options! {
+    "dispatcher" "identity" "identity" "none"
+        "Who we are, for endpoints that bring no identity of their own.";
+    "dispatcher" "trust" "trust" "none"
+        "Whom we believe, for endpoints that bring no trust of their own.";
+    "dispatcher" "egress" "egress" "public"
+        "Which addresses may be connected to: a preset, or a policy.";
+    "dispatcher" "timeout" "duration" "30000"
+        "The time one delivery may take in all; it bounds the other four.";
+    "dispatcher" "connect_timeout" "duration" "5000"
+        "The time to resolve the host and open a TCP connection.";
+    "dispatcher" "handshake_timeout" "duration" "5000"
+        "The time of the TLS handshake.";
+    "dispatcher" "write_timeout" "duration" "10000"
+        "The time to hand the request to the kernel.";
+    "dispatcher" "response_timeout" "duration" "15000"
+        "The time from the last request byte to the head of the answer.";
+    "endpoint" "pins" "pins" "must be said"
+        "The keys the consumer may have; none is a decision to be spelled out.";
+    "endpoint" "identity" "identity" "the dispatcher's"
+        "Who we are to this consumer.";
+    "endpoint" "trust" "trust" "the dispatcher's"
+        "Whom we believe about this consumer.";
+    "endpoint" "min_tls" "text" "1.3"
+        "The oldest TLS version accepted: 1.3 or 1.2.";
+    "endpoint" "server_uri" "text" "none"
+        "The SAN URI that the consumer's certificate must carry, instead of the URL's host name.";
+    "deliver" "id" "text" "none"
+        "The event's id, sent as webhook-id; the same for every attempt.";
+    "deliver" "content_type" "text" "application/json"
+        "The type of the payload.";
+    "deliver" "headers" "pairs" "none"
+        "Further request headers.";
+    "deliver" "timeout" "duration" "the dispatcher's"
+        "The time this delivery may take in all.";
+    "verifier" "role" "role" "must be said"
+        "What the peers are: client or server.";
+    "verifier" "trust" "trust" "must be said"
+        "Whom we believe.";
+    "verifier" "pins" "pins" "none"
+        "The keys a peer may have.";
+    "verifier" "tenant" "tenant_rule" "none"
+        "How a certificate names its tenant; a client needs this or an authorization.";
+    "verifier" "authorization" "authorization" "none"
+        "Which peers may pass; a client needs this or a tenant rule.";
+    "verifier" "server_uri" "text" "none"
+        "The SAN URI that a server's certificate must carry.";
+    "verifier" "strict_purpose" "flag" "false"
+        "Whether a certificate without extendedKeyUsage is refused.";
+    "verifier" "crl_policy" "text" "if_present"
+        "Whether a CRL of every issuer is required: if_present or require.";
+    "retry_policy" "attempts" "integer" "8"
+        "How many attempts are made in all.";
+    "retry_policy" "first" "duration" "5000"
+        "The wait after the first attempt; it doubles with each further one.";
+    "retry_policy" "ceiling" "duration" "3600000"
+        "The longest wait, unless the consumer asks for a longer one.";
+}
+
+/// The longest duration an option takes: a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A fault of the named option.
+pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::OptionInvalid, format!("option {name} {why}")).noting("option", name)
+}
+
+/// A name that the noun does not have, with those it has.
+pub(crate) fn unknown(of: &str, name: &str) -> Error {
+    let shown: String = name.chars().take(60).collect();
+    let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
+    Error::new(Kind::OptionInvalid, format!("{of} has no option {shown:?}; it has {}", known.join(", ")))
+        .noting("option", shown)
+}
+
+/// An option that this noun has, but not of the type that was given.
+pub(crate) fn mistyped(of: &str, name: &str) -> Error {
+    match ALL.iter().find(|row| row.of == of && row.name == name) {
+        Some(row) => fault(name, format_args!("must be of type {}", row.kind)),
+        None => unknown(of, name),
+    }
+}
+
+/// A duration must be finite, more than nothing, and at most a day.
+pub(crate) fn duration(name: &str, millis: f64) -> Result<Duration, Error> {
+    if !(millis.is_finite() && millis > 0.0) {
+        return Err(fault(name, "must be a duration that is finite and greater than zero"));
+    }
+    match Duration::try_from_secs_f64(millis / 1000.0) {
+        Ok(duration) if duration > LONGEST => Err(fault(name, "must be at most 24 hours")),
+        Ok(duration) if duration.is_zero() => Err(fault(name, "must be at least a nanosecond")),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(fault(name, "must be a duration")),
+    }
+}

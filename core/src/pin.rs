@@ -1,0 +1,205 @@
+//! Floor 3: pins, the keys a peer may have (RFC 7469 section 2.4 gives their form).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::certificate::{View, pem, pin_text};
+use crate::error::{Error, Kind};
+
+/// What one peer may be recognised by: the SHA-256 of its public key, or of its whole certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pin {
+    /// The SHA-256 of the leaf's DER SubjectPublicKeyInfo; survives a renewal that keeps the key.
+    Spki([u8; 32]),
+    /// The SHA-256 of the leaf's whole certificate; changes with every renewal.
+    Certificate([u8; 32]),
+}
+
+impl Pin {
+    /// Reads `sha256/<base64>`, curl's `sha256//<base64>`, the bare base64 of 32 bytes, or
+    /// `cert-sha256/<base64>`.
+    ///
+    /// Fails with `pin_invalid`; the message says what the text looks like instead.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let fault = |why: &str| {
+            let shown: String = text.chars().take(100).collect();
+            Error::new(Kind::PinInvalid, format!("pin {shown:?} {why}"))
+        };
+        let (make, encoded): (fn([u8; 32]) -> Self, &str) =
+            if let Some(rest) = text.strip_prefix("cert-sha256/") {
+                (Self::Certificate, rest)
+            } else if let Some(rest) = text.strip_prefix("sha256//") {
+                (Self::Spki, rest)
+            } else if let Some(rest) = text.strip_prefix("sha256/") {
+                (Self::Spki, rest)
+            } else {
+                (Self::Spki, text)
+            };
+        if encoded.is_empty() {
+            return Err(fault("is empty"));
+        }
+        if encoded.trim() != encoded {
+            return Err(fault("has white space around it"));
+        }
+        let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if encoded.contains(':') {
+            return Err(fault("looks like a colon-separated fingerprint; a pin is base64"));
+        }
+        if matches!(encoded.len(), 40 | 64) && hex(encoded) {
+            return Err(fault("looks like hex; a pin is base64"));
+        }
+        if encoded.contains(['-', '_']) {
+            return Err(fault("looks like base64url; a pin is standard base64, with + and /"));
+        }
+        let bytes = BASE64_STANDARD
+            .decode(encoded)
+            .map_err(|_| fault("is not the padded base64 of 32 bytes"))?;
+        let length = bytes.len();
+        let digest = <[u8; 32]>::try_from(bytes)
+            .map_err(|_| fault(&format!("holds {length} bytes; a SHA-256 has 32")))?;
+        Ok(make(digest))
+    }
+
+    fn matches(self, leaf: &View<'_>, der: &[u8]) -> bool {
+        match self {
+            Self::Spki(digest) => digest == leaf.spki_digest(),
+            Self::Certificate(digest) => digest == <[u8; 32]>::from(Sha256::digest(der)),
+        }
+    }
+}
+
+impl std::fmt::Display for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Spki(digest) => f.write_str(&pin_text(digest)),
+            Self::Certificate(digest) => write!(f, "cert-{}", pin_text(digest)),
+        }
+    }
+}
+
+crate::error::words! {
+    /// Which part of a pin set matched.
+    PinSlot {
+        /// A pin in use now.
+        Current = 1 "current",
+        /// A pin announced for the next key.
+        Next = 2 "next",
+    }
+}
+
+/// The pins of one endpoint: those in use now, and those announced for the next key. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    pins: Arc<[(Pin, PinSlot)]>,
+}
+
+impl Pins {
+    /// The pins in use now. Fails with `pin_invalid` if one cannot be read or there is none.
+    pub fn new<I>(current: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Self::with_next(current, std::iter::empty::<&str>())
+    }
+
+    /// The pins in use now, and those to be accepted as well while a key is being changed.
+    ///
+    /// Fails with `pin_invalid` if one cannot be read or none is in use now.
+    pub fn with_next<I, J>(current: I, next: J) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+        J: IntoIterator,
+        J::Item: AsRef<str>,
+    {
+        let mut pins: Vec<(Pin, PinSlot)> = Vec::new();
+        let mut add = |text: &str, slot| {
+            let pin = Pin::parse(text)?;
+            // A pin that stands in both sets is in use: it must not be reported as the next one.
+            if !pins.iter().any(|(known, _)| *known == pin) {
+                pins.push((pin, slot));
+            }
+            Ok::<(), Error>(())
+        };
+        for text in current {
+            add(text.as_ref(), PinSlot::Current)?;
+        }
+        for text in next {
+            add(text.as_ref(), PinSlot::Next)?;
+        }
+        if !pins.iter().any(|(_, slot)| *slot == PinSlot::Current) {
+            return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty").advising(
+                "Give at least one pin, or say explicitly that there are none.",
+            ));
+        }
+        Ok(Self { pins: pins.into() })
+    }
+
+    /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
+    ///
+    /// Fails with `pem_invalid` if the file cannot be read and `pin_invalid` if a line cannot.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let bytes = pem::file(path.as_ref(), "pin")?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))?;
+        let (mut current, mut next) = (Vec::new(), Vec::new());
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            match line.split_once(char::is_whitespace) {
+                Some(("next", pin)) => next.push(pin.trim()),
+                Some(("current", pin)) => current.push(pin.trim()),
+                _ if line.is_empty() => {}
+                _ => current.push(line),
+            }
+        }
+        Self::with_next(current, next)
+    }
+
+    /// Every pin with its slot, current ones first.
+    pub fn iter(&self) -> impl Iterator<Item = (Pin, PinSlot)> + '_ {
+        self.pins.iter().copied()
+    }
+
+    /// The pin that the leaf matches.
+    pub(crate) fn matching(&self, leaf: &View<'_>, der: &[u8]) -> Option<(Pin, PinSlot)> {
+        self.iter().find(|(pin, _)| pin.matches(leaf, der))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE64: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+    #[test]
+    fn every_spelling_is_the_same_pin() {
+        let pin = Pin::parse(BASE64).unwrap();
+        for text in [format!("sha256/{BASE64}"), format!("sha256//{BASE64}")] {
+            assert_eq!(Pin::parse(&text).unwrap(), pin);
+        }
+        assert_ne!(Pin::parse(&format!("cert-sha256/{BASE64}")).unwrap(), pin);
+        assert_eq!(pin.to_string(), format!("sha256/{BASE64}"));
+    }
+
+    #[test]
+    fn a_pin_in_both_sets_is_current() {
+        let pins = Pins::with_next([BASE64], [BASE64]).unwrap();
+        assert_eq!(pins.iter().map(|(_, slot)| slot).collect::<Vec<_>>(), [PinSlot::Current]);
+    }
+
+    #[test]
+    fn a_file_may_announce_the_next_pin() {
+        let file = std::env::temp_dir().join(format!("webhook-mtls-pins-{}", std::process::id()));
+        let other = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        std::fs::write(&file, format!("# acme\n{BASE64}\r\nnext {other}  # from May\n\n")).unwrap();
+        let pins = Pins::from_file(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(pins, Pins::with_next([BASE64], [other]).unwrap());
+    }
+}

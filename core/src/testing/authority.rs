@@ -1,0 +1,316 @@
+//! A private certificate authority as one would run it: an offline root, a short-lived intermediate
+//! that does the signing, leaves that live for a day and name their tenant.
+//!
+//! Everything that a test may want to be wrong with a certificate is said on the [`Leaf`]; whatever
+//! is not said is right.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    SerialNumber,
+};
+use rustls::crypto::aws_lc_rs;
+use sha2::{Digest as _, Sha256};
+
+use super::{Error, broken};
+
+/// What the SAN URI of every leaf starts with; the tenant follows.
+pub(super) const TENANT_URI: &str = "spiffe://lab.test/tenant/";
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Two clocks of one network differ by less than this, so a fresh certificate is valid on both.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// A throw-away private CA. Its root key signs one intermediate and is gone.
+pub struct Authority {
+    name: String,
+    root_pem: String,
+    intermediate: Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes a root (10 years) and an intermediate (7 days), both ECDSA P-256.
+    ///
+    /// Their subjects carry `name` and a random tag: no two authorities share a name, so a chain of
+    /// one is of an unknown issuer to the other, never of a re-keyed one.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        Self::build(name).map_err(|cause| broken("make its CA", cause))
+    }
+
+    /// The root certificate, which is what a peer has to trust, as PEM.
+    pub fn root_pem(&self) -> &str {
+        &self.root_pem
+    }
+
+    /// The intermediate certificate as PEM, for peers that are shown leaves without it.
+    pub fn intermediate_pem(&self) -> String {
+        self.intermediate.pem()
+    }
+
+    /// Issues a leaf, valid for 24 hours unless `leaf` says otherwise.
+    ///
+    /// Fails with `internal` when a name of the leaf cannot stand in a certificate.
+    pub fn issue(&self, leaf: Leaf) -> Result<Issued, Error> {
+        self.sign(leaf)
+            .map_err(|cause| broken("issue a certificate", cause))
+    }
+
+    /// Issues what `issued` was again, with new dates and a new serial number, and with a new key
+    /// or the one it had.
+    ///
+    /// `issued` may be of another authority; the renewed leaf is of this one.
+    pub fn renew(&self, issued: &Issued, new_key: bool) -> Result<Issued, Error> {
+        let leaf = issued.leaf.clone();
+        self.issue(if new_key { leaf } else { leaf.key_of(issued) })
+    }
+
+    fn build(name: &str) -> Result<Self, rcgen::Error> {
+        let name = format!("{name} {:08x}", u32::from_be_bytes(random()?));
+
+        let params = ca_params(&format!("{name} root"), 1, 3650 * DAY)?;
+        let key = KeyPair::generate()?;
+        let root_pem = params.self_signed(&key)?.pem();
+        let root = Issuer::new(params, key);
+
+        let mut params = ca_params(&format!("{name} intermediate"), 0, 7 * DAY)?;
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let intermediate = params.signed_by(&key, &root)?;
+
+        Ok(Self {
+            name,
+            root_pem,
+            intermediate,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    fn sign(&self, leaf: Leaf) -> Result<Issued, rcgen::Error> {
+        let key = match &leaf.key_pem {
+            Some(pem) => KeyPair::from_pem(pem)?,
+            None => KeyPair::generate()?,
+        };
+        let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
+        let pin = Sha256::digest(key.subject_public_key_info());
+        Ok(Issued {
+            chain_pem: certificate.pem() + &self.intermediate.pem(),
+            key_pem: key.serialize_pem(),
+            pin: format!("sha256/{}", STANDARD.encode(pin)),
+            chain_der: vec![certificate.der().to_vec(), self.intermediate.der().to_vec()],
+            key_der: key.serialize_der(),
+            // What is issued again gets a new key unless its old one is asked for.
+            leaf: Leaf {
+                key_pem: None,
+                ..leaf
+            },
+        })
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a leaf is to say: its tenant (SAN URI `spiffe://lab.test/tenant/<tenant>` and subject CN),
+/// its names, its purpose and its dates.
+///
+/// ```
+/// # use webhook_mtls::testing::{Authority, Leaf};
+/// # fn main() -> Result<(), webhook_mtls::Error> {
+/// let ca = Authority::new("example")?;
+/// let late = ca.issue(Leaf::server("acme").expired())?;
+/// assert!(late.pin.starts_with("sha256/"));
+/// assert_eq!(ca.renew(&late, false)?.pin, late.pin);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Leaf {
+    tenant: String,
+    names: Vec<String>,
+    purposes: Vec<ExtendedKeyUsagePurpose>,
+    validity: Validity,
+    key_pem: Option<String>,
+}
+
+impl Leaf {
+    /// A client of that tenant: purpose clientAuth, no host name.
+    pub fn client(tenant: &str) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+            names: Vec::new(),
+            purposes: vec![ExtendedKeyUsagePurpose::ClientAuth],
+            validity: Validity::Current,
+            key_pem: None,
+        }
+    }
+
+    /// A server of that tenant: purpose serverAuth, `localhost`, 127.0.0.1 and `::1`.
+    pub fn server(tenant: &str) -> Self {
+        Self {
+            purposes: vec![ExtendedKeyUsagePurpose::ServerAuth],
+            ..Self::client(tenant)
+        }
+        .names(["localhost", "127.0.0.1", "::1"])
+    }
+
+    /// These host names and addresses instead of the ones it had.
+    pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Its 24 hours ended an hour ago.
+    pub fn expired(mut self) -> Self {
+        self.validity = Validity::Over;
+        self
+    }
+
+    /// Its 24 hours begin in an hour.
+    pub fn not_yet_valid(mut self) -> Self {
+        self.validity = Validity::ToCome;
+        self
+    }
+
+    /// No extended key usage at all, which RFC 5280 takes for any purpose.
+    pub fn no_purpose(mut self) -> Self {
+        self.purposes.clear();
+        self
+    }
+
+    /// Allowed for codeSigning alone, so neither for clientAuth nor for serverAuth.
+    pub fn other_purpose(mut self) -> Self {
+        self.purposes = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        self
+    }
+
+    /// The key of `issued` instead of a new one.
+    pub fn key_of(mut self, issued: &Issued) -> Self {
+        self.key_pem = Some(issued.key_pem.clone());
+        self
+    }
+
+    fn params(&self) -> Result<CertificateParams, rcgen::Error> {
+        let mut params = CertificateParams::new(self.names.clone())?;
+        let uri = format!("{TENANT_URI}{}", self.tenant);
+        params.subject_alt_names.push(SanType::URI(uri.try_into()?));
+        params.distinguished_name = subject(&self.tenant);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages.clone_from(&self.purposes);
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(serial()?);
+        let (from, until) = self.validity.dates(SystemTime::now());
+        (params.not_before, params.not_after) = (from.into(), until.into());
+        Ok(params)
+    }
+}
+
+impl fmt::Debug for Leaf {
+    /// Without the key that it may carry.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaf")
+            .field("tenant", &self.tenant)
+            .field("names", &self.names)
+            .field("purposes", &self.purposes)
+            .field("validity", &self.validity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A leaf with its private key and the chain to show with it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The leaf, then the intermediate, as PEM. The root is not among them.
+    pub chain_pem: String,
+    /// The private key: unencrypted PKCS#8, as PEM.
+    pub key_pem: String,
+    /// `sha256/…` of the leaf's SubjectPublicKeyInfo.
+    pub pin: String,
+    /// The certificates of `chain_pem`, each as DER.
+    pub chain_der: Vec<Vec<u8>>,
+    /// The private key of `key_pem`, as DER.
+    pub key_der: Vec<u8>,
+    leaf: Leaf,
+}
+
+impl fmt::Debug for Issued {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued")
+            .field("leaf", &self.leaf)
+            .field("pin", &self.pin)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Validity {
+    Current,
+    Over,
+    ToCome,
+}
+
+impl Validity {
+    fn dates(self, now: SystemTime) -> (SystemTime, SystemTime) {
+        let from = match self {
+            Self::Current => now - SKEW,
+            Self::Over => now - DAY - HOUR,
+            Self::ToCome => now + HOUR,
+        };
+        (from, from + DAY)
+    }
+}
+
+/// What root and intermediate have in common. No extended key usage: webpki would hold a leaf to
+/// it.
+fn ca_params(
+    name: &str,
+    intermediates_below: u8,
+    life: Duration,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(intermediates_below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(serial()?);
+    let from = SystemTime::now() - SKEW;
+    (params.not_before, params.not_after) = (from.into(), (from + life).into());
+    Ok(params)
+}
+
+fn subject(common_name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, common_name);
+    subject
+}
+
+/// 127 random bits. rcgen's own default is a hash of the key, so that two leaves with one key would
+/// share a serial number, which no CA may do (RFC 5280 section 4.1.2.2).
+fn serial() -> Result<SerialNumber, rcgen::Error> {
+    let mut bytes: [u8; 16] = random()?;
+    // Positive, and never shortened by a leading zero.
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], rcgen::Error> {
+    let mut bytes = [0; N];
+    aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut bytes)
+        .map_err(|_| rcgen::Error::RingUnspecified)?;
+    Ok(bytes)
+}

@@ -1,0 +1,390 @@
+//! The receiver behind a consumer: its socket, its handshakes, its conversations.
+//!
+//! Everything here runs as tasks on the lab's one thread, except the methods that a test calls
+//! through `Consumer`; those touch only what is behind a lock.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{Acceptor, NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use webpki::EndEntityCert;
+
+use super::authority::TENANT_URI;
+use super::consumer::{Answer, Received, Script};
+use super::http::{Fault, Request, Wire};
+use super::idle::IdleConnections;
+use super::misbehaviour::{Misbehaviour, Moment};
+use super::{Authority, Error, Issued, Leaf, broken, lock};
+
+pub(super) struct Receiver {
+    name: String,
+    address: SocketAddr,
+    authority: Arc<Authority>,
+    shown: Mutex<Shown>,
+    script: Mutex<Script>,
+    received: Mutex<Vec<Received>>,
+    recorded: Condvar,
+    idle: IdleConnections,
+    connections: AtomicU64,
+    handshakes: AtomicU64,
+}
+
+/// The certificate that new connections get to see.
+pub(super) struct Shown {
+    pub(super) issued: Issued,
+    pub(super) previous_pin: Option<String>,
+}
+
+impl Receiver {
+    pub(super) fn start(
+        name: &str,
+        authority: Arc<Authority>,
+        lab: &Handle,
+    ) -> Result<Arc<Self>, Error> {
+        let issued = authority.issue(Leaf::server(name))?;
+        let (listener, address) = listen(lab).map_err(|cause| broken("listen", cause))?;
+        let receiver = Arc::new(Self {
+            name: name.to_owned(),
+            address,
+            authority,
+            shown: Mutex::new(Shown {
+                issued,
+                previous_pin: None,
+            }),
+            script: Mutex::default(),
+            received: Mutex::default(),
+            recorded: Condvar::new(),
+            idle: IdleConnections::new(),
+            connections: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
+        });
+        lab.spawn(Arc::clone(&receiver).accept(listener));
+        Ok(receiver)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        lock(&self.shown)
+    }
+
+    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
+        lock(&self.script)
+    }
+
+    pub(super) fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        lock(&self.received)
+    }
+
+    pub(super) fn wait(&self, count: usize, within: Duration) -> bool {
+        let (received, _) = self
+            .recorded
+            .wait_timeout_while(self.received(), within, |received| received.len() < count)
+            .unwrap_or_else(PoisonError::into_inner);
+        received.len() >= count
+    }
+
+    pub(super) fn misbehave(&self, how: Misbehaviour, times: u32) {
+        match how.moment() {
+            Moment::Handshake => {
+                self.script().handshakes.push(how, times);
+                self.idle.dismiss();
+            }
+            Moment::Request => self.script().requests.push(how, times),
+        }
+    }
+
+    pub(super) fn renew(&self, new_key: bool) -> Result<(), Error> {
+        {
+            let mut shown = self.shown();
+            let issued = self.authority.renew(&shown.issued, new_key)?;
+            if issued.pin != shown.issued.pin {
+                shown.previous_pin = Some(shown.issued.pin.clone());
+            }
+            shown.issued = issued;
+        }
+        self.idle.dismiss();
+        Ok(())
+    }
+
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn handshakes(&self) -> u64 {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((tcp, _)) => {
+                    let number = self.connections.fetch_add(1, Ordering::Relaxed);
+                    let receiver = Arc::clone(&self);
+                    tokio::spawn(async move { receiver.connection(number, tcp).await });
+                }
+                // Most often the process is out of file descriptors, and asking again at once would
+                // spin until some other code gives one back.
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// One connection, from its hello to its end. What the peer does wrong ends it, and nothing
+    /// else.
+    async fn connection(&self, number: u64, tcp: TcpStream) {
+        // An answer is one write; without this it could wait for the acknowledgement of another.
+        let _ = tcp.set_nodelay(true);
+        // The configuration is chosen only now that somebody has said hello: a probe or a
+        // pre-opened connection uses up no misbehaviour, and gets the certificate that is shown
+        // then.
+        let Ok(hello) = LazyConfigAcceptor::new(Acceptor::default(), tcp).await else {
+            return;
+        };
+        let born = *self.idle.watch().borrow();
+        let how = self.script().handshakes.next();
+        let config = self
+            .config(how)
+            .expect("the lab's certificates fit their keys");
+        match hello.into_stream(Arc::new(config)).into_fallible().await {
+            Ok(stream) => {
+                self.handshakes.fetch_add(1, Ordering::Relaxed);
+                self.conversation(number, born, stream).await;
+            }
+            // The alert is on its way; the client has to be able to read it.
+            Err((_, tcp)) => Wire::new(tcp).close().await,
+        }
+    }
+
+    /// What a connection shows and asks for, `how` it may be wrong.
+    fn config(&self, how: Option<Misbehaviour>) -> Result<ServerConfig, Error> {
+        let current = self.shown().issued.clone();
+        let look_alike = |leaf: Leaf| self.authority.issue(leaf.key_of(&current));
+        let leaf = Leaf::server(&self.name);
+        let issued = match how {
+            Some(Misbehaviour::Expired) => look_alike(leaf.expired())?,
+            Some(Misbehaviour::WrongName) => look_alike(leaf.names(["wrong.lab.test"]))?,
+            Some(Misbehaviour::OtherCa) => Authority::new("other")?.issue(leaf)?,
+            _ => current,
+        };
+        let asks: Option<Arc<dyn ClientCertVerifier>> = match how {
+            Some(Misbehaviour::NeverAsk) => None,
+            Some(Misbehaviour::RejectCertificate) => Some(Arc::new(RejectAll(self.verifier()?))),
+            _ => Some(self.verifier()?),
+        };
+        server_config(&issued, asks).map_err(|cause| broken("configure a receiver", cause))
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(self.authority.root_pem().as_bytes()) {
+            let root = root.map_err(|_| broken("read its root", "not PEM"))?;
+            roots
+                .add(root)
+                .map_err(|cause| broken("read its root", cause))?;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|cause| broken("trust its root", cause))
+    }
+
+    /// Requests and answers until one side closes. `born` is the round of the certificate in use.
+    async fn conversation(&self, number: u64, born: u64, stream: TlsStream<TcpStream>) {
+        let tenant = tenant(&stream);
+        let mut round = self.idle.watch();
+        let mut wire = Wire::new(stream);
+        let mut idle = self.idle.enter(number);
+        loop {
+            match unless(round.changed(), wire.begin()).await {
+                Some(Ok(())) => drop(idle),
+                Some(Err(_)) => return,
+                None => return wire.close().await,
+            }
+            let request = match wire.request().await {
+                Ok(request) => request,
+                Err(Fault::Gone) => return,
+                Err(Fault::Refused(status)) => {
+                    let _ = wire.answer(&Answer::status(status), "", true).await;
+                    return wire.close().await;
+                }
+            };
+            let (method, keep_alive) = (request.method.clone(), request.keep_alive);
+            self.record(request, tenant.clone());
+            match self.next_of_request() {
+                Next::Answer(answer) => {
+                    let told = answer.header("connection");
+                    let told = told.is_some_and(|value| value.eq_ignore_ascii_case("close"));
+                    let last = told || !keep_alive || *round.borrow() != born;
+                    // From its first byte on, the client may think that it is idle, and whoever
+                    // dismisses the idle has to find it among them.
+                    idle = self.idle.enter(number);
+                    match wire.answer(&answer, &method, last).await {
+                        Ok(()) if last => return wire.close().await,
+                        Ok(()) => {}
+                        Err(_) => return,
+                    }
+                }
+                Next::Reset => {
+                    let _ = wire.stream().get_ref().0.set_zero_linger();
+                    return;
+                }
+                Next::Silence => return wire.drain().await,
+            }
+        }
+    }
+
+    fn record(&self, request: Request, tenant: Option<String>) {
+        let id = request
+            .headers
+            .iter()
+            .find(|header| header.0 == "webhook-id");
+        self.received().push(Received {
+            id: id.map(|header| header.1.clone()),
+            method: request.method,
+            path: request.path,
+            headers: request.headers,
+            body: request.body,
+            tenant,
+        });
+        self.recorded.notify_all();
+    }
+
+    fn next_of_request(&self) -> Next {
+        let mut script = self.script();
+        match script.requests.next() {
+            Some(Misbehaviour::ResetAfterBody) => Next::Reset,
+            Some(Misbehaviour::Stall) => Next::Silence,
+            _ => Next::Answer(script.answers.next().unwrap_or_default()),
+        }
+    }
+}
+
+/// What follows a request.
+enum Next {
+    Answer(Answer),
+    Reset,
+    Silence,
+}
+
+fn listen(lab: &Handle) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let _lab = lab.enter();
+    Ok((TcpListener::from_std(listener)?, address))
+}
+
+fn server_config(
+    issued: &Issued,
+    asks: Option<Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
+    let builder = match asks {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let chain = issued
+        .chain_der
+        .iter()
+        .cloned()
+        .map(CertificateDer::from)
+        .collect();
+    let key = PrivatePkcs8KeyDer::from(issued.key_der.clone());
+    let mut config = builder.with_single_cert(chain, key.into())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session shows no certificate, so a renewed one would go unseen.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+/// Asks as the verifier inside it does, then refuses whatever comes.
+#[derive(Debug)]
+struct RejectAll(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for RejectAll {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Err(CertificateError::UnknownIssuer.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+fn tenant(stream: &TlsStream<TcpStream>) -> Option<String> {
+    let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+    let leaf = EndEntityCert::try_from(leaf).ok()?;
+    let tenant = leaf
+        .valid_uri_names()
+        .find_map(|uri| uri.strip_prefix(TENANT_URI));
+    tenant.map(str::to_owned)
+}
+
+/// What `work` comes to, or `None` if `stop` happens before. Work that is done wins.
+async fn unless<T>(stop: impl Future, work: impl Future<Output = T>) -> Option<T> {
+    let (mut stop, mut work) = (pin!(stop), pin!(work));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => stop.as_mut().poll(cx).map(|_| None),
+    })
+    .await
+}

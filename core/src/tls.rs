@@ -1,0 +1,465 @@
+//! Floor 5: TLS. The only module that speaks to rustls' connections.
+//!
+//! Every connection gets its own resolver and verifier around one state, so that the verifier knows
+//! whether our certificate was asked for, and its typed refusal survives the way through rustls.
+//! Resumption is off: a resumed session runs no verifier, and changed pins would be bypassed.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
+    SupportedProtocolVersion,
+};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::certificate::Certificate;
+use crate::crypto;
+use crate::error::{Blame, Error, Kind, Sent, words};
+use crate::identity::Identity;
+use crate::pin::Pins;
+use crate::policy::{CrlPolicy, Role};
+use crate::trust::Trust;
+use crate::verify::{Expectation, PeerIdentity, verify};
+
+words! {
+    /// The oldest TLS version that is accepted.
+    MinTls {
+        /// TLS 1.2, with extended master secret (RFC 7627).
+        V1_2 = 2 "1.2",
+        /// TLS 1.3.
+        V1_3 = 3 "1.3",
+    }
+}
+
+/// What a handshake negotiated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: String,
+    /// The cipher suite by its IANA name.
+    pub cipher_suite: String,
+    /// The key exchange group by its IANA name.
+    pub key_exchange: String,
+    /// Whether the consumer asked for our certificate. Always true on a receipt.
+    pub client_auth_requested: bool,
+}
+
+impl TlsFacts {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "version": self.version,
+            "cipher_suite": self.cipher_suite,
+            "key_exchange": self.key_exchange,
+            "client_auth_requested": self.client_auth_requested,
+        })
+    }
+}
+
+/// What every connection of one generation of an endpoint must satisfy.
+pub(crate) struct Terms {
+    identity: Identity,
+    trust: Trust,
+    pins: Option<Pins>,
+    server_name: ServerName<'static>,
+    server_uri: Option<String>,
+    base: ClientConfig,
+    certified: Arc<CertifiedKey>,
+}
+
+impl Terms {
+    pub(crate) fn new(
+        identity: Identity,
+        trust: Trust,
+        pins: Option<Pins>,
+        server_name: ServerName<'static>,
+        server_uri: Option<String>,
+        min_tls: MinTls,
+    ) -> Result<Self, Error> {
+        static TLS_1_3: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+        static TLS_1_2: &[&SupportedProtocolVersion] =
+            &[&rustls::version::TLS13, &rustls::version::TLS12];
+        let versions = match min_tls {
+            MinTls::V1_2 => TLS_1_2,
+            MinTls::V1_3 => TLS_1_3,
+        };
+        let chain =
+            identity.chain().iter().map(|certificate| certificate.as_der().into_owned()).collect();
+        let certified = Arc::new(CertifiedKey::new(chain, identity.key().clone()));
+        let mut base = ClientConfig::builder_with_provider(crypto::provider().clone())
+            .with_protocol_versions(versions)
+            .map_err(|error| Error::new(Kind::Internal, format!("TLS configuration: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unset))
+            .with_no_client_auth();
+        base.resumption = Resumption::disabled();
+        base.require_ems = true;
+        base.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { identity, trust, pins, server_name, server_uri, base, certified })
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// A finished handshake.
+pub(crate) struct Established<IO> {
+    pub(crate) stream: TlsStream<IO>,
+    pub(crate) peer: PeerIdentity,
+    pub(crate) facts: TlsFacts,
+}
+
+/// Shakes hands. Nothing of the request has been written when this returns.
+///
+/// Fails with a kind of the 4xx group or with `connection_lost`.
+pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Established<IO>, Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let session = Arc::new(Session { terms: terms.clone(), state: Mutex::default() });
+    let mut config = terms.base.clone();
+    config.client_auth_cert_resolver = session.clone();
+    config.dangerous().set_certificate_verifier(session.clone());
+    let connector = TlsConnector::from(Arc::new(config));
+    let outcome = connector.connect(terms.server_name.clone(), io).await;
+    let mut state = session.state();
+    // The verdict on the peer, where there is one, explains more than what TLS makes of it.
+    if let Some(refusal) = state.refusal.take() {
+        return Err(refusal);
+    }
+    let stream = outcome.map_err(|error| handshake_fault(&error, &state))?;
+    let connection = stream.get_ref().1;
+    let facts = TlsFacts {
+        version: connection.protocol_version().map_or_else(String::new, |version| {
+            version.as_str().map_or_else(String::new, |name| name.replace('_', "."))
+        }),
+        cipher_suite: connection
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        key_exchange: connection
+            .negotiated_key_exchange_group()
+            .and_then(|group| group.name().as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        client_auth_requested: state.asked,
+    };
+    // Only now has the peer proved that it holds the key (CertificateVerify, or the key exchange).
+    let peer = state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
+        Error::new(Kind::Internal, "a handshake ended without a verified peer")
+    })?;
+    drop(state);
+    Ok(Established { stream, peer, facts })
+}
+
+#[derive(Default)]
+struct State {
+    asked: bool,
+    /// Whether a scheme that the consumer offers fits our key.
+    fits: bool,
+    peer: Option<PeerIdentity>,
+    refusal: Option<Error>,
+}
+
+/// One connection's resolver and verifier.
+struct Session {
+    terms: Arc<Terms>,
+    state: Mutex<State>,
+}
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<PeerIdentity, Error> {
+        let mut chain = Vec::with_capacity(1 + intermediates.len());
+        chain.push(CertificateDer::from(leaf.as_ref()));
+        chain.extend(intermediates.iter().map(|certificate| CertificateDer::from(certificate.as_ref())));
+        let terms = &*self.terms;
+        let peer = verify(
+            &chain,
+            &Expectation {
+                role: Role::Server,
+                trust: &terms.trust,
+                server_name: terms.server_uri.is_none().then_some(&terms.server_name),
+                server_uri: terms.server_uri.as_deref(),
+                pins: terms.pins.as_ref(),
+                tenant: None,
+                authorization: None,
+                strict_purpose: false,
+                crl_policy: CrlPolicy::IfPresent,
+                at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            },
+        )?;
+        // The request for our certificate comes before the consumer's own, in TLS 1.2 and 1.3.
+        let state = self.state();
+        if !state.asked {
+            return Err(Error::new(
+                Kind::ClientAuthNotRequested,
+                "the consumer's certificate is right, but it did not ask for ours in the handshake",
+            )
+            .noting("observed_pin", peer.spki_pin())
+            .advising(
+                "Require client certificates in the handshake, also at a load balancer in front; \
+                 asking later, on a path or by renegotiation, is not supported.",
+            ));
+        }
+        if !state.fits {
+            let leaf = terms.identity.leaf();
+            return Err(Error::new(
+                Kind::ClientCertificateUnusable,
+                format!("the consumer takes no signature that the key of {} can make", leaf.subject()),
+            )
+            .noting("subject", leaf.subject()));
+        }
+        Ok(peer)
+    }
+}
+
+impl ResolvesClientCert for Session {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // CA hints never stop us: what a consumer accepts is its own verdict to give.
+        let mut state = self.state();
+        state.asked = true;
+        state.fits = self.terms.certified.key.choose_scheme(schemes).is_some();
+        Some(self.terms.certified.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl ServerCertVerifier for Session {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.judge(leaf, intermediates, now) {
+            Ok(peer) => {
+                self.state().peer = Some(peer);
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(refusal) => {
+                let told = told_to_peer(refusal.kind());
+                self.state().refusal = Some(refusal);
+                Err(rustls::Error::InvalidCertificate(told))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &crypto::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &crypto::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        crypto::provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+/// Stands in the base configuration, and lets nobody pass.
+#[derive(Debug)]
+struct Unset;
+
+impl ServerCertVerifier for Unset {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Err(rustls::Error::General("no verifier was set".into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("no verifier was set".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("no verifier was set".into()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Vec::new()
+    }
+}
+
+/// The nearest alert: the consumer's operator sees it in their log.
+fn told_to_peer(kind: Kind) -> CertificateError {
+    match kind {
+        Kind::CertificateExpired => CertificateError::Expired,
+        Kind::CertificateNotYetValid => CertificateError::NotValidYet,
+        Kind::CertificateRevoked => CertificateError::Revoked,
+        Kind::IssuerUnknown | Kind::IssuerRekeyed => CertificateError::UnknownIssuer,
+        Kind::NameMismatch => CertificateError::NotValidForName,
+        Kind::PurposeNotAllowed => CertificateError::InvalidPurpose,
+        Kind::CertificateInvalid => CertificateError::BadEncoding,
+        _ => CertificateError::ApplicationVerificationFailure,
+    }
+}
+
+/// An alert that a peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alert(AlertDescription);
+
+impl Alert {
+    /// The alert inside an error that a TLS stream returned.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+            rustls::Error::AlertReceived(description) => Some(Self(*description)),
+            _ => None,
+        }
+    }
+
+    /// Its name by RFC 8446 section 6, or its number.
+    pub(crate) fn name(self) -> String {
+        const NAMES: &[(u8, &str)] = &[
+            (0, "close_notify"),
+            (10, "unexpected_message"),
+            (20, "bad_record_mac"),
+            (22, "record_overflow"),
+            (40, "handshake_failure"),
+            (42, "bad_certificate"),
+            (43, "unsupported_certificate"),
+            (44, "certificate_revoked"),
+            (45, "certificate_expired"),
+            (46, "certificate_unknown"),
+            (47, "illegal_parameter"),
+            (48, "unknown_ca"),
+            (49, "access_denied"),
+            (50, "decode_error"),
+            (51, "decrypt_error"),
+            (70, "protocol_version"),
+            (71, "insufficient_security"),
+            (80, "internal_error"),
+            (86, "inappropriate_fallback"),
+            (90, "user_canceled"),
+            (109, "missing_extension"),
+            (110, "unsupported_extension"),
+            (112, "unrecognized_name"),
+            (116, "certificate_required"),
+            (120, "no_application_protocol"),
+        ];
+        let number = u8::from(self.0);
+        let known = NAMES.iter().find(|(known, _)| *known == number);
+        known.map_or_else(|| format!("alert_{number}"), |(_, name)| (*name).to_owned())
+    }
+
+    /// Whether it speaks of our certificate.
+    pub(crate) fn is_about_certificate(self) -> bool {
+        matches!(u8::from(self.0), 42..=46 | 48 | 49 | 116)
+    }
+}
+
+/// The consumer said by an alert that it does not take our certificate.
+pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
+    let name = alert.name();
+    Error::new(
+        Kind::ClientCertificateRejected,
+        format!("the consumer refused our certificate ({}) with the alert {name}", ours.subject()),
+    )
+    .noting("via", "alert")
+    .noting("alert", name)
+    .noting("identity", ours.subject())
+}
+
+fn handshake_fault(error: &io::Error, state: &State) -> Error {
+    if let Some(alert) = Alert::of(error) {
+        let name = alert.name();
+        if state.asked && alert.is_about_certificate() {
+            return Error::new(
+                Kind::ClientCertificateRejected,
+                format!("the consumer refused our certificate with the alert {name}"),
+            )
+            .noting("via", "alert")
+            .noting("alert", name);
+        }
+        return Error::new(
+            Kind::TlsFailed,
+            format!("the consumer ended the handshake with the alert {name}"),
+        )
+        .blamed(Blame::Theirs)
+        .noting("alert", name);
+    }
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        let (message, hint) = match tls {
+            rustls::Error::InvalidMessage(_) => {
+                ("the peer's answer is not TLS".to_owned(), Some("Check that the port speaks TLS."))
+            }
+            rustls::Error::PeerIncompatible(why) => (
+                format!("the consumer's TLS is incompatible: {why:?}"),
+                Some("The consumer must speak TLS 1.3; min_tls 1.2 accepts TLS 1.2 with extended master secret."),
+            ),
+            other => (format!("the handshake failed: {other}"), None),
+        };
+        let fault = Error::new(Kind::TlsFailed, message).blamed(Blame::Theirs);
+        return match hint {
+            Some(hint) => fault.advising(hint),
+            None => fault,
+        };
+    }
+    Error::new(
+        Kind::ConnectionLost,
+        format!("the connection broke during the handshake: {}", error.kind()),
+    )
+    .at(crate::error::Stage::Handshake)
+    .having_sent(Sent::Nothing)
+}
+
+/// How long the peer's certificate and ours are valid: no connection outlives them.
+pub(crate) fn valid_until(peer: &PeerIdentity, identity: &Identity) -> i64 {
+    peer.certificate().not_after().min(identity.leaf().not_after())
+}

@@ -1,0 +1,188 @@
+//! Floor 3: whom we believe. A bundle is judged when it is loaded, because path building believes
+//! an anchor without looking at it.
+
+mod crl;
+mod public_roots;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls_pki_types::TrustAnchor;
+use sha2::{Digest as _, Sha256};
+
+use crate::certificate::{Certificate, KEY_CERT_SIGN, View, pem};
+use crate::clock;
+use crate::error::{Error, Kind};
+pub(crate) use crl::Crl;
+
+/// The private CA anchors, known intermediates and CRLs that judge a peer. Never the web's public
+/// roots. Cheap to clone.
+#[derive(Clone)]
+pub struct Trust {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    anchors: Vec<Anchor>,
+    intermediates: Vec<Certificate>,
+    crls: Vec<Crl>,
+    digest: [u8; 32],
+}
+
+pub(crate) struct Anchor {
+    pub(crate) certificate: Certificate,
+    pub(crate) webpki: TrustAnchor<'static>,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+}
+
+impl Trust {
+    /// Reads PEM files: anchors, and where given, intermediates and CRLs.
+    ///
+    /// Every path must name a regular file of at most 1 MiB. Fails as [`from_pem`](Self::from_pem)
+    /// does, and with `pem_invalid` if a file cannot be read.
+    pub fn from_files(
+        anchors: impl AsRef<Path>,
+        intermediates: Option<&Path>,
+        crls: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let anchors = pem::file(anchors.as_ref(), "trust")?;
+        let intermediates =
+            intermediates.map(|path| pem::file(path, "intermediates")).transpose()?;
+        let crls = crls.map(|path| pem::file(path, "CRL")).transpose()?;
+        Self::from_pem(&anchors, intermediates.as_deref(), &crls.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// Reads PEM text (or DER).
+    ///
+    /// * `anchors`: the CA certificates that are believed. An intermediate may be one.
+    /// * `intermediates`: CA certificates that help to reach an anchor where a peer does not send
+    ///   them. They are not believed by themselves.
+    /// * `crls`: certificate revocation lists, several a text if need be.
+    ///
+    /// Fails with `pem_invalid`, `trust_invalid` (empty, no CA, weak key, all expired; the message
+    /// names the certificate by position and subject), `public_root_in_trust`, `crl_unusable` or
+    /// `clock_implausible`.
+    pub fn from_pem(
+        anchors: &[u8],
+        intermediates: Option<&[u8]>,
+        crls: &[&[u8]],
+    ) -> Result<Self, Error> {
+        if anchors.iter().all(u8::is_ascii_whitespace) {
+            return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
+        }
+        let now = clock::now()?;
+        let mut inner =
+            Inner { anchors: Vec::new(), intermediates: Vec::new(), crls: Vec::new(), digest: [0; 32] };
+        for (at, certificate) in pem::certificates(anchors, "trust bundle")?.into_iter().enumerate() {
+            judge_ca(&certificate.view(), &format!("trust bundle: certificate {}", at + 1), at)?;
+            if !inner.anchors.iter().any(|known| known.certificate == certificate) {
+                inner.anchors.push(Anchor::new(certificate, at)?);
+            }
+        }
+        if inner.anchors.iter().all(|anchor| anchor.not_after < now) {
+            return Err(Error::new(Kind::TrustInvalid, "every certificate of the trust bundle has expired")
+                .noting("subject", inner.anchors[0].certificate.subject())
+                .noting("not_after_ms", inner.anchors[0].not_after.saturating_mul(1000))
+                .advising("Supply the CA's current certificate."));
+        }
+        if let Some(intermediates) = intermediates {
+            inner.intermediates = pem::certificates(intermediates, "intermediates")?;
+            for (at, certificate) in inner.intermediates.iter().enumerate() {
+                judge_ca(&certificate.view(), &format!("intermediates: certificate {}", at + 1), at)?;
+            }
+        }
+        for text in crls {
+            for (at, der) in pem::crls(text, "CRL")?.into_iter().enumerate() {
+                inner.crls.push(Crl::read(der, at)?);
+            }
+        }
+        inner.digest = inner.fingerprint();
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn anchors(&self) -> &[Anchor] {
+        &self.inner.anchors
+    }
+
+    pub(crate) fn intermediates(&self) -> &[Certificate] {
+        &self.inner.intermediates
+    }
+
+    pub(crate) fn crls(&self) -> &[Crl] {
+        &self.inner.crls
+    }
+}
+
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        self.inner.digest == other.inner.digest
+    }
+}
+
+impl std::fmt::Debug for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.inner.anchors.iter().map(|anchor| &anchor.certificate)).finish()
+    }
+}
+
+impl Inner {
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        let mut part = |label: u8, bytes: &[u8]| {
+            digest.update([label]);
+            digest.update((bytes.len() as u64).to_be_bytes());
+            digest.update(bytes);
+        };
+        self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
+        self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
+        self.crls.iter().for_each(|crl| part(b'c', crl.der()));
+        digest.finalize().into()
+    }
+}
+
+impl Anchor {
+    fn new(certificate: Certificate, at: usize) -> Result<Self, Error> {
+        let view = certificate.view();
+        public_roots::refuse(&view)?;
+        let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
+            .map_err(|_| {
+                fault(&format!("trust bundle: certificate {}", at + 1), &view, at, "cannot be an anchor")
+            })?
+            .to_owned();
+        let (not_before, not_after) = (view.not_before, view.not_after);
+        Ok(Self { webpki, not_before, not_after, certificate })
+    }
+
+    pub(crate) fn is_valid_at(&self, at: i64) -> bool {
+        self.not_before <= at && at <= self.not_after
+    }
+}
+
+/// What RFC 5280 section 4.2.1.9 and 4.2.1.3 ask of a CA, and what we ask of its key.
+fn judge_ca(view: &View<'_>, what: &str, at: usize) -> Result<(), Error> {
+    let refuse = |why: &str| Err(fault(what, view, at, why));
+    if view.version != 3 {
+        return refuse("is not of version 3, so it cannot say that it is a CA");
+    }
+    if !view.is_ca {
+        return refuse("is no CA certificate (basicConstraints without CA:TRUE)");
+    }
+    if view.key_usage(KEY_CERT_SIGN) == Some(false) {
+        return refuse("may not sign certificates (keyUsage without keyCertSign)");
+    }
+    if let Some(weakness) = view.key.weakness() {
+        return refuse(&format!("has a weak key: {weakness}"));
+    }
+    if view.unknown_critical.is_some() {
+        return refuse("has a critical extension that is not understood");
+    }
+    Ok(())
+}
+
+fn fault(what: &str, view: &View<'_>, at: usize, why: &str) -> Error {
+    let subject = view.subject_text();
+    Error::new(Kind::TrustInvalid, format!("{what} ({subject}) {why}"))
+        .noting("position", at + 1)
+        .noting("subject", subject)
+}

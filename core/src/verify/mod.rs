@@ -1,0 +1,247 @@
+//! Floor 4: the one verification function. The verifier and every handshake run it; it is pure, and
+//! knows neither sockets nor HTTP.
+//!
+//! Authentication comes first (chain, dates, purpose, name, revocation, pins), then authorization
+//! (tenant, allow list). Path building and signatures are webpki's; what webpki leaves open is
+//! judged here, and its refusals are turned into reasons that a person can act on.
+
+mod memory;
+mod path;
+mod peer;
+mod reason;
+mod verifier;
+
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::json;
+
+use crate::certificate::{DIGITAL_SIGNATURE, Purpose, San, View, pin_text};
+use crate::clock::system_time;
+use crate::error::{Error, Kind};
+use crate::pin::{Pin, Pins};
+use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
+use crate::trust::Trust;
+pub use memory::remember_signatures;
+pub use peer::{Evidence, PeerIdentity};
+pub(crate) use verifier::checked_uri;
+pub use verifier::{Verifier, VerifierOptions, verify_peer};
+
+/// The longest chain a peer may present. Judging a mesh of issuers costs more than linear time.
+pub(crate) const MAX_CHAIN: usize = 10;
+
+/// Everything a peer must satisfy.
+#[derive(Clone, Copy)]
+pub(crate) struct Expectation<'a> {
+    pub(crate) role: Role,
+    pub(crate) trust: &'a Trust,
+    /// The host that was asked for. With a SAN URI as well, both must match.
+    pub(crate) server_name: Option<&'a ServerName<'a>>,
+    pub(crate) server_uri: Option<&'a str>,
+    pub(crate) pins: Option<&'a Pins>,
+    pub(crate) tenant: Option<&'a TenantRule>,
+    pub(crate) authorization: Option<&'a Authorization>,
+    pub(crate) strict_purpose: bool,
+    pub(crate) crl_policy: CrlPolicy,
+    /// Unix seconds.
+    pub(crate) at: i64,
+}
+
+/// Judges a chain, leaf first.
+pub(crate) fn verify(
+    chain: &[CertificateDer<'_>],
+    expected: &Expectation<'_>,
+) -> Result<PeerIdentity, Error> {
+    let Some((leaf_der, others)) = chain.split_first() else {
+        return Err(Error::new(Kind::EvidenceMissing, "the peer presented no certificate"));
+    };
+    if chain.len() > MAX_CHAIN {
+        return Err(Error::new(
+            Kind::ChainTooLong,
+            format!("the peer presented {} certificates; {MAX_CHAIN} are the limit", chain.len()),
+        )
+        .noting("presented", chain.len()));
+    }
+    let leaf = read(leaf_der, 0)?;
+    for (at, certificate) in others.iter().enumerate() {
+        read(certificate, at + 1)?;
+    }
+
+    let own_fault = check_leaf(&leaf, expected).err();
+    let path = match path::build(leaf_der, others, expected) {
+        Ok(path) => path,
+        // A stranger's certificate is first of all a stranger's; a date explains itself.
+        Err(fault) => {
+            return Err(match own_fault {
+                Some(own) if reason::rank(&own) > reason::rank(&fault) => own,
+                _ => fault,
+            });
+        }
+    };
+    if let Some(fault) = own_fault {
+        return Err(fault);
+    }
+    check_name(&leaf, leaf_der, expected)?;
+    let pin = check_pins(&leaf, leaf_der, &path, expected)?;
+    let tenant = match expected.tenant {
+        Some(rule) => Some(rule.tenant(&leaf)?),
+        // Without a rule, a certificate that names exactly one URI has named its tenant.
+        None => {
+            let mut uris = leaf.san_uris();
+            uris.next().filter(|_| uris.next().is_none()).map(str::to_owned)
+        }
+    };
+    if let Some(authorization) = expected.authorization {
+        authorization.check(&leaf)?;
+    }
+    Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
+}
+
+fn read<'a>(certificate: &'a CertificateDer<'_>, at: usize) -> Result<View<'a>, Error> {
+    View::read(certificate).map_err(|fault| {
+        Error::new(
+            Kind::CertificateInvalid,
+            format!("certificate {} of the presented chain {}", at + 1, fault.0),
+        )
+        .noting("position", at + 1)
+    })
+}
+
+/// A certificate that was read before.
+fn read_known<'a>(certificate: &'a CertificateDer<'_>) -> View<'a> {
+    View::read(certificate).unwrap_or_else(|_| unreachable!("every certificate is read first"))
+}
+
+/// What can be said of the leaf alone.
+fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+    reason::check_dates(leaf, expected.at, "the peer's certificate")?;
+    let invalid = |why: &str| {
+        Err(Error::new(
+            Kind::CertificateInvalid,
+            format!("the peer's certificate ({}) {why}", leaf.subject_text()),
+        )
+        .noting("subject", leaf.subject_text()))
+    };
+    if leaf.version != 3 {
+        return invalid("is not of version 3");
+    }
+    if leaf.is_ca {
+        return invalid("is a CA certificate; a leaf is expected");
+    }
+    if let Some(id) = leaf.unknown_critical {
+        let id = crate::certificate::dotted(id);
+        return invalid(&format!("has the critical extension {id}, which is not understood"));
+    }
+    if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {
+        return invalid("may not sign handshakes (keyUsage without digitalSignature)");
+    }
+    if let Some(weakness) = leaf.key.weakness() {
+        return Err(reason::key_weak(leaf, &weakness));
+    }
+    let (purpose, wanted) = match expected.role {
+        Role::Client => (leaf.client_purpose(), "clientAuth"),
+        Role::Server => (leaf.server_purpose(), "serverAuth"),
+    };
+    let seen = match purpose {
+        Purpose::Allowed => return Ok(()),
+        Purpose::Absent if !expected.strict_purpose => return Ok(()),
+        Purpose::Absent => "has no extendedKeyUsage, and strict_purpose asks for it",
+        Purpose::Refused => "does not list it in its extendedKeyUsage",
+    };
+    Err(Error::new(
+        Kind::PurposeNotAllowed,
+        format!("{wanted} is needed, and the peer's certificate ({}) {seen}", leaf.subject_text()),
+    )
+    .noting("expected_purpose", wanted)
+    .noting("subject", leaf.subject_text()))
+}
+
+/// The subjectAltName must carry what was asked for (RFC 6125, RFC 9525); the common name never counts.
+fn check_name(
+    leaf: &View<'_>,
+    der: &CertificateDer<'_>,
+    expected: &Expectation<'_>,
+) -> Result<(), Error> {
+    if let Some(uri) = expected.server_uri {
+        if !leaf.san_uris().any(|seen| seen == uri) {
+            return Err(wrong_name(leaf, uri));
+        }
+    }
+    if let Some(name) = expected.server_name {
+        let certificate = webpki::EndEntityCert::try_from(der)
+            .map_err(|error| reason::unreadable(&error, leaf))?;
+        if certificate.verify_is_valid_for_subject_name(name).is_err() {
+            return Err(wrong_name(leaf, &name.to_str()));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_name(leaf: &View<'_>, expected: &str) -> Error {
+    let presented: Vec<String> = leaf
+        .sans()
+        .filter_map(|san| match san {
+            San::Dns(name) => Some(name.to_owned()),
+            San::Ip(address) => Some(address.to_string()),
+            San::Uri(uri) => Some(uri.to_owned()),
+            San::Email(_) => None,
+        })
+        .take(20)
+        .collect();
+    let list = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+    Error::new(
+        Kind::NameMismatch,
+        format!("expected a certificate for {expected}; the peer's is for {list}"),
+    )
+    .noting("expected_name", expected)
+    .noting("presented", json!(presented))
+}
+
+type MatchedPin = Option<(Pin, crate::pin::PinSlot)>;
+
+fn check_pins(
+    leaf: &View<'_>,
+    der: &CertificateDer<'_>,
+    path: &path::Path,
+    expected: &Expectation<'_>,
+) -> Result<MatchedPin, Error> {
+    let Some(pins) = expected.pins else { return Ok(None) };
+    if let Some(matched) = pins.matching(leaf, der) {
+        return Ok(Some(matched));
+    }
+    let observed = pin_text(&leaf.spki_digest());
+    let mut error = Error::new(
+        Kind::PinMismatch,
+        format!("the chain is valid, but the peer's key {observed} is not pinned"),
+    )
+    .noting("observed_pin", observed)
+    .noting("chain_valid", true)
+    .noting("expected_pins", json!(pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>()))
+    .noting("subject", leaf.subject_text());
+    // Two mistakes that people make: the CA's key, or the digest of the wrong bytes.
+    let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
+    let issuer = path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.view().spki_digest())));
+    if let Some(issuer) = issuer {
+        error = error.noting("configured_is", "issuer_spki").advising(format!(
+            "The configured pin is that of the CA {}; pin the peer's own key.",
+            issuer.subject()
+        ));
+    } else {
+        use sha2::Digest as _;
+        let digest: [u8; 32] = sha2::Sha256::digest(der).into();
+        if configured(Pin::Spki(digest)) {
+            error = error.noting("configured_is", "certificate_fingerprint").advising(
+                "The configured pin is the certificate's fingerprint: write it as cert-sha256/…, or pin the key.",
+            );
+        }
+    }
+    Err(error)
+}
+
+/// For messages and JSON.
+pub(crate) fn millis(seconds: i64) -> i64 {
+    seconds.saturating_mul(1000)
+}
+
+/// The instant of Unix seconds, for public getters.
+pub(crate) fn instant(seconds: i64) -> std::time::SystemTime {
+    system_time(seconds)
+}

@@ -1,0 +1,239 @@
+//! From the leaf to an anchor: webpki finds the way, and every issuer on it is judged here.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext, VerifiedPath,
+};
+
+use super::memory::{Budget, Remembering};
+use super::{Expectation, reason};
+use crate::certificate::der::{self, Reader};
+use crate::certificate::{Certificate, KEY_CERT_SIGN, View};
+use crate::crypto;
+use crate::error::{Error, Kind};
+use crate::policy::{CrlPolicy, Role};
+use crate::trust::{Anchor, Crl};
+
+/// How many signatures one verification may check: a presented chain needs at most ten.
+const MAX_SIGNATURES: usize = 16;
+
+/// keyUsage cRLSign.
+const CRL_SIGN: u8 = 6;
+
+/// The way from a leaf to its anchor, without the leaf: intermediates first, the anchor last.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    issuers: Vec<Certificate>,
+}
+
+impl Path {
+    pub(crate) fn issuers(&self) -> &[Certificate] {
+        &self.issuers
+    }
+}
+
+pub(super) fn build(
+    leaf_der: &CertificateDer<'_>,
+    presented: &[CertificateDer<'_>],
+    expected: &Expectation<'_>,
+) -> Result<Path, Error> {
+    let Ok(at) = u64::try_from(expected.at) else {
+        return Err(Error::new(Kind::ClockImplausible, "the instant lies before 1970"));
+    };
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+    let leaf = EndEntityCert::try_from(leaf_der)
+        .map_err(|error| reason::unreadable(&error, &super::read_known(leaf_der)))?;
+
+    // An anchor outside its dates is as good as absent; webpki would not look.
+    let believed: Vec<&Anchor> =
+        expected.trust.anchors().iter().filter(|anchor| anchor.is_valid_at(expected.at)).collect();
+    let anchors: Vec<_> = believed.iter().map(|anchor| anchor.webpki.clone()).collect();
+    let known = expected.trust.intermediates().iter().map(Certificate::as_der);
+    let intermediates: Vec<CertificateDer<'_>> = presented
+        .iter()
+        .map(|certificate| CertificateDer::from(certificate.as_ref()))
+        .chain(known)
+        .collect();
+
+    let budget = Budget::new(MAX_SIGNATURES);
+    let remembering: Vec<Remembering<'_>> = crypto::SIGNATURES
+        .iter()
+        .map(|algorithm| Remembering { algorithm: *algorithm, budget: &budget })
+        .collect();
+    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+        remembering.iter().map(|algorithm| algorithm as _).collect();
+
+    let refused: RefCell<Option<Error>> = RefCell::new(None);
+    let judge = |path: &VerifiedPath<'_>| {
+        judge_path(path, leaf_der, &believed, expected, &algorithms).map_err(|error| {
+            let mut refused = refused.borrow_mut();
+            if refused.as_ref().is_none_or(|known| reason::rank(&error) > reason::rank(known)) {
+                *refused = Some(error);
+            }
+            webpki::Error::CertDistrusted
+        })
+    };
+    let usage = Usage { role: expected.role };
+    match leaf.verify_for_usage(&algorithms, &anchors, &intermediates, at, usage, None, Some(&judge)) {
+        Ok(path) => {
+            let mut issuers: Vec<Certificate> = path
+                .intermediate_certificates()
+                .filter_map(|certificate| Certificate::from_der(&certificate.der()).ok())
+                .collect();
+            issuers.extend(anchor_of(&path, &believed).map(|anchor| anchor.certificate.clone()));
+            Ok(Path { issuers })
+        }
+        // A path that was refused for a reason of ours was trusted in every other way.
+        Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
+            if budget.is_exceeded() {
+                reason::too_costly(MAX_SIGNATURES)
+            } else {
+                reason::explain(&error, leaf_der, &intermediates, expected)
+            }
+        })),
+    }
+}
+
+/// A CA's extendedKeyUsage limits what lies below it; anyExtendedKeyUsage sets no limit there.
+struct Usage {
+    role: Role,
+}
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        const ANY: KeyPurposeId<'static> = KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0x00]);
+        const CLIENT_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
+        const SERVER_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        let (wanted, required) = match self.role {
+            Role::Client => (CLIENT_AUTH, KeyUsage::client_auth()),
+            Role::Server => (SERVER_AUTH, KeyUsage::server_auth()),
+        };
+        let mut present = false;
+        for purpose in purposes {
+            let purpose = purpose?;
+            present = true;
+            if purpose == wanted || purpose == ANY {
+                return Ok(());
+            }
+        }
+        if !present {
+            return Ok(());
+        }
+        let context = RequiredEkuNotFoundContext { required, present: Vec::new() };
+        Err(webpki::Error::RequiredEkuNotFoundContext(context))
+    }
+}
+
+fn anchor_of<'a>(path: &VerifiedPath<'_>, believed: &[&'a Anchor]) -> Option<&'a Anchor> {
+    let (subject, key) = (&path.anchor().subject, &path.anchor().subject_public_key_info);
+    believed
+        .iter()
+        .find(|anchor| {
+            anchor.webpki.subject == *subject && anchor.webpki.subject_public_key_info == *key
+        })
+        .copied()
+}
+
+/// Judges every issuer of a path whose signatures and dates are good, and revocation along it.
+fn judge_path(
+    path: &VerifiedPath<'_>,
+    leaf_der: &CertificateDer<'_>,
+    believed: &[&Anchor],
+    expected: &Expectation<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> Result<(), Error> {
+    let intermediates: Vec<CertificateDer<'_>> =
+        path.intermediate_certificates().map(|certificate| certificate.der()).collect();
+    let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.as_der());
+    let issuers: Vec<View<'_>> =
+        intermediates.iter().chain(&anchor).map(super::read_known).collect();
+    for issuer in &issuers {
+        if let Some(weakness) = issuer.key.weakness() {
+            return Err(reason::key_weak(issuer, &weakness));
+        }
+        if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
+            return Err(Error::new(
+                Kind::ConstraintViolated,
+                format!("{} may not sign certificates (keyUsage)", issuer.subject_text()),
+            )
+            .noting("subject", issuer.subject_text()));
+        }
+    }
+    if expected.trust.crls().is_empty() && expected.crl_policy == CrlPolicy::IfPresent {
+        return Ok(());
+    }
+    let mut subject = super::read_known(leaf_der);
+    for issuer in issuers {
+        check_revocation(&subject, &issuer, expected, algorithms)?;
+        subject = issuer;
+    }
+    Ok(())
+}
+
+/// The latest CRL of this issuer's key decides (RFC 5280 section 6.3). One under another key says
+/// nothing: it is forged, or belongs to the CA's former or next key.
+fn check_revocation(
+    subject: &View<'_>,
+    issuer: &View<'_>,
+    expected: &Expectation<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> Result<(), Error> {
+    let latest = expected
+        .trust
+        .crls()
+        .iter()
+        .filter(|crl| crl.issuer == subject.issuer && crl.this_update <= expected.at)
+        .filter(|crl| issuer.key_usage(CRL_SIGN) != Some(false) && is_signed(crl, issuer, algorithms))
+        .max_by_key(|crl| crl.recency());
+    let unusable = |why: String| {
+        Error::new(Kind::CrlUnusable, format!("{why} of {}", issuer.subject_text()))
+            .noting("issuer", issuer.subject_text())
+    };
+    let Some(crl) = latest else {
+        return match expected.crl_policy {
+            CrlPolicy::IfPresent => Ok(()),
+            CrlPolicy::Require => Err(unusable("there is no valid CRL".into())),
+        };
+    };
+    if crl.revokes(subject.serial) {
+        return Err(Error::new(
+            Kind::CertificateRevoked,
+            format!("{} was revoked by {}", subject.subject_text(), issuer.subject_text()),
+        )
+        .noting("subject", subject.subject_text())
+        .noting("issuer", issuer.subject_text())
+        .noting("serial", crate::certificate::serial_hex(subject.serial)));
+    }
+    if crl.next_update < expected.at {
+        let late = expected.at - crl.next_update;
+        return Err(unusable(format!("nextUpdate passed {late} seconds ago on the CRL"))
+            .noting("next_update_ms", super::millis(crl.next_update)));
+    }
+    Ok(())
+}
+
+fn is_signed(
+    crl: &Crl,
+    issuer: &View<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> bool {
+    let (message, algorithm, signature) = crl.signed();
+    let Some((key_algorithm, key)) = key_parts(issuer.spki) else { return false };
+    algorithms
+        .iter()
+        .filter(|known| known.signature_alg_id().as_ref() == algorithm)
+        .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
+        .any(|known| known.verify_signature(key, message, signature).is_ok())
+}
+
+/// The content of the algorithm identifier, and the key itself.
+fn key_parts(spki: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(spki).nested(der::SEQUENCE).ok()?;
+    let algorithm = reader.content(der::SEQUENCE).ok()?;
+    let [0, key @ ..] = reader.content(der::BIT_STRING).ok()? else { return None };
+    Some((algorithm, key))
+}

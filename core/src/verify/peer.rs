@@ -1,0 +1,209 @@
+//! What a verification yields.
+
+use std::time::SystemTime;
+
+use rustls_pki_types::CertificateDer;
+use serde_json::{Value, json};
+
+use super::path::Path;
+use super::{instant, millis};
+use crate::certificate::{Certificate, Purpose, San, common_name, hex, serial_hex, x5t_s256};
+use crate::error::words;
+use crate::pin::{Pin, PinSlot};
+use crate::policy::Role;
+
+words! {
+    /// How a certificate reached us.
+    Evidence {
+        /// Over a connection: its owner proved to us that it has the key.
+        Socket = 1 "socket",
+        /// As bytes: somebody says that the peer had it.
+        Asserted = 2 "asserted",
+    }
+}
+
+/// A verified peer. Made by verification alone. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct PeerIdentity {
+    leaf: Certificate,
+    role: Role,
+    tenant: Option<String>,
+    pin: Option<(Pin, PinSlot)>,
+    path: Path,
+    at: i64,
+    evidence: Evidence,
+}
+
+impl PeerIdentity {
+    pub(super) fn new(
+        leaf: &CertificateDer<'_>,
+        role: Role,
+        tenant: Option<String>,
+        pin: Option<(Pin, PinSlot)>,
+        path: Path,
+        at: i64,
+    ) -> Self {
+        let leaf = Certificate::from_der(leaf)
+            .unwrap_or_else(|_| unreachable!("verification has read the leaf"));
+        Self { leaf, role, tenant, pin, path, at, evidence: Evidence::Asserted }
+    }
+
+    /// For those who saw the handshake complete, and with it the proof of possession.
+    pub(crate) fn over_socket(mut self) -> Self {
+        self.evidence = Evidence::Socket;
+        self
+    }
+
+    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The verified leaf.
+    pub fn certificate(&self) -> &Certificate {
+        &self.leaf
+    }
+
+    /// The subject as RFC 4514 text.
+    pub fn subject(&self) -> String {
+        self.leaf.subject()
+    }
+
+    /// The subject's common name, if there is exactly one. It identifies nobody by itself.
+    pub fn cn(&self) -> Option<String> {
+        common_name(self.leaf.view().subject)
+    }
+
+    /// The DNS names of the subjectAltName.
+    pub fn san_dns(&self) -> Vec<String> {
+        self.sans(|san| if let San::Dns(name) = san { Some(name.to_owned()) } else { None })
+    }
+
+    /// The IP addresses of the subjectAltName.
+    pub fn san_ip(&self) -> Vec<String> {
+        self.sans(|san| if let San::Ip(address) = san { Some(address.to_string()) } else { None })
+    }
+
+    /// The URIs of the subjectAltName.
+    pub fn san_uri(&self) -> Vec<String> {
+        self.sans(|san| if let San::Uri(uri) = san { Some(uri.to_owned()) } else { None })
+    }
+
+    /// The e-mail addresses of the subjectAltName.
+    pub fn san_email(&self) -> Vec<String> {
+        self.sans(|san| if let San::Email(email) = san { Some(email.to_owned()) } else { None })
+    }
+
+    fn sans(&self, pick: impl Fn(San<'_>) -> Option<String>) -> Vec<String> {
+        self.leaf.view().sans().filter_map(pick).collect()
+    }
+
+    /// The pin of the leaf's public key: `sha256/…`.
+    pub fn spki_pin(&self) -> String {
+        self.leaf.spki_pin()
+    }
+
+    /// The SHA-256 of the whole leaf, as lower-case hex.
+    pub fn fingerprint(&self) -> String {
+        use sha2::Digest as _;
+        hex(&sha2::Sha256::digest(self.leaf.der()))
+    }
+
+    /// The SHA-256 of the whole leaf, as a certificate-bound token has it (RFC 8705 section 3.1).
+    pub fn x5t_s256(&self) -> String {
+        x5t_s256(self.leaf.der())
+    }
+
+    /// The serial number, as lower-case hex.
+    pub fn serial(&self) -> String {
+        serial_hex(self.leaf.view().serial)
+    }
+
+    /// The issuer as RFC 4514 text.
+    pub fn issuer(&self) -> String {
+        self.leaf.issuer()
+    }
+
+    /// The first instant of validity.
+    pub fn not_before(&self) -> SystemTime {
+        instant(self.leaf.not_before())
+    }
+
+    /// The last instant of validity.
+    pub fn not_after(&self) -> SystemTime {
+        instant(self.leaf.not_after())
+    }
+
+    /// The fraction of the leaf's lifetime that was left when it was verified, 0 to 1.
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
+    pub fn lifetime_left(&self) -> f64 {
+        let view = self.leaf.view();
+        let whole = view.not_after.saturating_sub(view.not_before).max(1);
+        let left = view.not_after.saturating_sub(self.at).clamp(0, whole);
+        left as f64 / whole as f64
+    }
+
+    /// The subject of the anchor that the path ends in.
+    pub fn anchor(&self) -> String {
+        self.path.issuers().last().map(Certificate::subject).unwrap_or_default()
+    }
+
+    /// The subjects from the leaf to the anchor.
+    pub fn path(&self) -> Vec<String> {
+        std::iter::once(&self.leaf).chain(self.path.issuers()).map(Certificate::subject).collect()
+    }
+
+    /// The configured pin that matched.
+    pub fn matched_pin(&self) -> Option<String> {
+        self.pin.map(|(pin, _)| pin.to_string())
+    }
+
+    pub(crate) fn pin_slot(&self) -> Option<PinSlot> {
+        self.pin.map(|(_, slot)| slot)
+    }
+
+    pub(crate) fn pin(&self) -> Option<Pin> {
+        self.pin.map(|(pin, _)| pin)
+    }
+
+    /// How the certificate reached us.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// Whether the leaf names its purpose (`present`) or leaves it open (`absent`).
+    pub fn purpose(&self) -> &'static str {
+        let view = self.leaf.view();
+        let purpose = match self.role {
+            Role::Client => view.client_purpose(),
+            Role::Server => view.server_purpose(),
+        };
+        if purpose == Purpose::Absent { "absent" } else { "present" }
+    }
+
+    /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "tenant": self.tenant(),
+            "subject": self.subject(),
+            "cn": self.cn(),
+            "san_dns": self.san_dns(),
+            "san_ip": self.san_ip(),
+            "san_uri": self.san_uri(),
+            "san_email": self.san_email(),
+            "spki_pin": self.spki_pin(),
+            "fingerprint": self.fingerprint(),
+            "x5t_s256": self.x5t_s256(),
+            "serial": self.serial(),
+            "issuer": self.issuer(),
+            "not_before_ms": millis(self.leaf.not_before()),
+            "not_after_ms": millis(self.leaf.not_after()),
+            "lifetime_left": self.lifetime_left(),
+            "anchor": self.anchor(),
+            "path": self.path(),
+            "matched_pin": self.matched_pin(),
+            "evidence": self.evidence().name(),
+            "purpose": self.purpose(),
+        })
+    }
+}

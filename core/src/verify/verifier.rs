@@ -1,0 +1,185 @@
+//! The verifier: an expectation kept for many chains.
+
+use std::time::SystemTime;
+
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use super::{Expectation, PeerIdentity, verify};
+use crate::certificate::pem;
+use crate::clock::unix_seconds;
+use crate::error::{Error, Kind, Stage};
+use crate::options::{self, Setting};
+use crate::pin::Pins;
+use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
+use crate::trust::Trust;
+
+/// What a [`Verifier`] shall expect.
+#[derive(Clone, Debug)]
+pub struct VerifierOptions {
+    role: Role,
+    trust: Trust,
+    pins: Option<Pins>,
+    tenant: Option<TenantRule>,
+    authorization: Option<Authorization>,
+    server_uri: Option<String>,
+    strict_purpose: bool,
+    crl_policy: CrlPolicy,
+}
+
+impl VerifierOptions {
+    /// Peers of this role, below these anchors.
+    pub fn new(role: Role, trust: Trust) -> Self {
+        Self {
+            role,
+            trust,
+            pins: None,
+            tenant: None,
+            authorization: None,
+            server_uri: None,
+            strict_purpose: false,
+            crl_policy: CrlPolicy::IfPresent,
+        }
+    }
+
+    /// The keys a peer may have, beside a valid chain.
+    pub fn pins(mut self, pins: Pins) -> Self {
+        self.pins = Some(pins);
+        self
+    }
+
+    /// How a certificate names its tenant. A peer without one is refused.
+    pub fn tenant(mut self, rule: TenantRule) -> Self {
+        self.tenant = Some(rule);
+        self
+    }
+
+    /// Which peers may pass.
+    pub fn authorization(mut self, authorization: Authorization) -> Self {
+        self.authorization = Some(authorization);
+        self
+    }
+
+    /// Sets an option by its name in the table. Fails with `option_invalid`.
+    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
+        match (name, value) {
+            ("strict_purpose", Setting::Flag(strict)) => self.strict_purpose = strict,
+            ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
+            ("crl_policy", Setting::Text(policy)) => {
+                self.crl_policy = CrlPolicy::from_name(&policy)
+                    .ok_or_else(|| options::fault(name, "must be if_present or require"))?;
+            }
+            _ => return Err(options::mistyped("verifier", name)),
+        }
+        Ok(())
+    }
+}
+
+/// A SAN URI to be expected is printable ASCII with a scheme.
+pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
+    if uri.contains("://") && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(uri)
+    } else {
+        Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"))
+    }
+}
+
+/// Verifies the certificates of peers, wherever their connection ends. Cheap to clone, safe to share.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    options: std::sync::Arc<VerifierOptions>,
+}
+
+impl Verifier {
+    /// Checks the options. Fails with `option_invalid` if clients would pass without a tenant rule or
+    /// an authorization: being issued by the CA is not yet a permission.
+    pub fn new(options: VerifierOptions) -> Result<Self, Error> {
+        if options.role == Role::Client && options.tenant.is_none() && options.authorization.is_none() {
+            return Err(options::fault(
+                "authorization",
+                "or tenant must be given where clients are verified",
+            )
+            .advising("Give a tenant rule, an allow list, a trust domain, or ca_members()."));
+        }
+        if options.role == Role::Client && options.server_uri.is_some() {
+            return Err(options::fault("server_uri", "is for servers"));
+        }
+        Ok(Self { options: std::sync::Arc::new(options) })
+    }
+
+    /// Judges a chain.
+    ///
+    /// * `chain`: PEM text or concatenated DER, leaf first; the trust's intermediates are added.
+    /// * `server_name`: the DNS name or IP address that was asked for; required for servers unless a
+    ///   SAN URI is expected, refused for clients.
+    /// * `at`: the instant to judge at.
+    ///
+    /// Fails with stage `verify` and a kind of the 4xx group, or with `pem_invalid` or
+    /// `option_invalid` if the arguments cannot be used.
+    pub fn verify(
+        &self,
+        chain: &[u8],
+        server_name: Option<&str>,
+        at: SystemTime,
+    ) -> Result<PeerIdentity, Error> {
+        if chain.is_empty() {
+            return self.verify_chain::<&[u8]>(&[], server_name, at);
+        }
+        let certificates = pem::certificates(chain, "chain").map_err(|error| error.at(Stage::Verify))?;
+        let ders: Vec<&[u8]> = certificates.iter().map(|certificate| certificate.der()).collect();
+        self.verify_chain(&ders, server_name, at)
+    }
+
+    /// Judges a chain of DER certificates, leaf first, as [`verify`](Self::verify) does.
+    pub fn verify_chain<C: AsRef<[u8]>>(
+        &self,
+        chain: &[C],
+        server_name: Option<&str>,
+        at: SystemTime,
+    ) -> Result<PeerIdentity, Error> {
+        let options = &*self.options;
+        let server_name = match (options.role, server_name) {
+            (Role::Client, Some(_)) => return Err(options::fault("server_name", "is for servers")),
+            (Role::Server, None) if options.server_uri.is_none() => {
+                return Err(options::fault("server_name", "must be given where servers are verified"));
+            }
+            (_, name) => name.map(parse_server_name).transpose()?,
+        };
+        let chain: Vec<CertificateDer<'_>> =
+            chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
+        let expected = Expectation {
+            role: options.role,
+            trust: &options.trust,
+            server_name: server_name.as_ref(),
+            server_uri: options.server_uri.as_deref(),
+            pins: options.pins.as_ref(),
+            tenant: options.tenant.as_ref(),
+            authorization: options.authorization.as_ref(),
+            strict_purpose: options.strict_purpose,
+            crl_policy: options.crl_policy,
+            at: unix_seconds(at),
+        };
+        verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))
+    }
+}
+
+fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    ServerName::try_from(bare.to_owned()).map_err(|_| {
+        let shown: String = name.chars().take(100).collect();
+        Error::new(
+            Kind::OptionInvalid,
+            format!("option server_name {shown:?} is neither a DNS name nor an IP address"),
+        )
+        .noting("option", "server_name")
+    })
+}
+
+/// Judges one chain: [`Verifier::new`] and [`Verifier::verify`] in one call.
+pub fn verify_peer(
+    options: VerifierOptions,
+    chain: &[u8],
+    server_name: Option<&str>,
+    at: SystemTime,
+) -> Result<PeerIdentity, Error> {
+    Verifier::new(options)?.verify(chain, server_name, at)
+}

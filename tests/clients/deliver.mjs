@@ -1,0 +1,37 @@
+// One delivery, told by environment variables, as one JSON line: {"receipt": …} or {"error": …}, exit
+// code 0 in both cases and 2 when it could not be tried. The same program exists in C, Python and Rust.
+
+import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
+
+const env = process.env
+const missing = ['URL', 'CERT', 'KEY', 'CA', 'PIN'].filter((name) => env[`WMTLS_${name}`] === undefined)
+
+async function deliver() {
+  const dispatcher = new Dispatcher({
+    identity: Identity.fromFiles(env.WMTLS_CERT, env.WMTLS_KEY),
+    trust: Trust.fromFiles(env.WMTLS_CA),
+    egress: { preset: 'public', allow: ['127.0.0.0/8', '::1/128'] },
+    timeoutMs: Number(env.WMTLS_TIMEOUT_MS ?? 10_000),
+  })
+  try {
+    const endpoint = dispatcher.endpoint('consumer', env.WMTLS_URL, {
+      pins: env.WMTLS_PIN === 'none' ? null : new Pins([env.WMTLS_PIN]),
+      minTls: env.WMTLS_MIN_TLS ?? '1.3',
+    })
+    return await dispatcher.deliver(endpoint, env.WMTLS_BODY ?? '{"event":"ping"}')
+  } finally {
+    await dispatcher.close()
+  }
+}
+
+if (missing.length > 0) {
+  console.error(`deliver: WMTLS_${missing.join(', WMTLS_')} needed`)
+  process.exitCode = 2
+} else {
+  try {
+    console.log(JSON.stringify({ receipt: await deliver() }))
+  } catch (error) {
+    if (!WebhookMtlsError.is(error)) throw error
+    console.log(JSON.stringify({ error }))
+  }
+}

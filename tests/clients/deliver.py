@@ -1,0 +1,49 @@
+"""One delivery, told by environment variables, as one JSON line.
+
+It prints `{"receipt": …}` or `{"error": …}` and exits with 0 in both cases; any other failure ends
+it with a traceback. The same program exists in C, Node and Rust.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import webhook_mtls as wm
+
+
+def deliver() -> wm.Receipt:
+    """Delivers once, as the environment says."""
+    env = os.environ
+    pin = env["WMTLS_PIN"]
+    with wm.Dispatcher(
+        identity=wm.Identity.from_files(env["WMTLS_CERT"], env["WMTLS_KEY"]),
+        trust=wm.Trust.from_files(env["WMTLS_CA"]),
+        egress=wm.Egress("public", allow=["127.0.0.0/8", "::1/128"]),
+        timeout=int(env.get("WMTLS_TIMEOUT_MS", "10000")) / 1000,
+    ) as dispatcher:
+        endpoint = dispatcher.endpoint(
+            "consumer",
+            env["WMTLS_URL"],
+            pins=None if pin == "none" else wm.Pins([pin]),
+            min_tls="1.2" if env.get("WMTLS_MIN_TLS") == "1.2" else "1.3",
+        )
+        return dispatcher.deliver(endpoint, env.get("WMTLS_BODY", '{"event":"ping"}').encode())
+
+
+def main() -> int:
+    """Tells what came of it."""
+    answer: dict[str, Any]
+    try:
+        answer = {"receipt": deliver().to_dict()}
+    except wm.WebhookMtlsError as error:
+        answer = {"error": error.to_dict()}
+    except KeyError as missing:
+        print(f"deliver: {missing} is needed", file=sys.stderr)
+        return 2
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""nginx with `ssl_verify_client on`: it completes the handshake whatever certificate comes, and
+answers 400 to the request of a client that it refuses."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from pki import Pki
+from server import Server, free_port
+
+CONFIG = """\
+daemon off;
+master_process off;
+pid {work}/nginx.pid;
+error_log stderr info;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {work}/body;
+    proxy_temp_path {work}/proxy;
+    fastcgi_temp_path {work}/fastcgi;
+    uwsgi_temp_path {work}/uwsgi;
+    scgi_temp_path {work}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {server}/tls.crt;
+        ssl_certificate_key {server}/tls.key;
+        ssl_client_certificate {root};
+        ssl_verify_client {verify};
+        ssl_verify_depth 3;
+        location / {{ return 200 "ok"; }}
+    }}
+}}
+"""
+
+
+def start(pki: Pki, asks: bool, work: Path) -> Server:
+    """Starts it in the foreground, with everything it writes below `work`."""
+    port = free_port()
+    verify = "on" if asks else "off"
+    config = work / "nginx.conf"
+    config.write_text(
+        CONFIG.format(work=work, port=port, server=pki.server, root=pki.root, verify=verify)
+    )
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    log = work / "log"
+    command = [program, "-e", "stderr", "-p", str(work), "-c", str(config)]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors)
+    return Server("nginx", port, process, log)

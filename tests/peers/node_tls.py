@@ -1,0 +1,20 @@
+"""A Node TLS server with `requestCert` and `rejectUnauthorized`: it closes the connection of a client
+that it refuses and says nothing."""
+
+import subprocess
+from pathlib import Path
+
+from pki import Pki
+from server import Server, announced_port
+
+
+def start(pki: Pki, asks: bool, work: Path, node: str) -> Server:
+    """Starts it on a port of its own choice."""
+    log = work / "log"
+    program = Path(__file__).with_name("node_tls.mjs")
+    command = [node, str(program), str(pki.server), str(pki.root), "ask" if asks else "never"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+    return Server("node", announced_port(process), process, log)

@@ -1,0 +1,60 @@
+"""OpenSSL's s_server with `-Verify`: it refuses a certificate with an alert, after the client's own
+handshake is complete (TLS 1.3).
+
+s_server speaks no HTTP for a POST: what a client sends comes out of its standard output, and what
+is written to its standard input goes to the client. So a thread stands behind it that answers.
+"""
+
+import re
+import subprocess
+import threading
+from pathlib import Path
+from typing import IO
+
+from pki import Pki
+from server import Server, free_port
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+def start(pki: Pki, asks: bool, work: Path) -> Server:
+    """Starts it, one connection at a time, with the thread that answers."""
+    port = free_port()
+    log = work / "log"
+    command = ["openssl", "s_server", "-quiet", "-accept", f"127.0.0.1:{port}"]
+    command += ["-cert", str(pki.server / "leaf.crt"), "-key", str(pki.server / "tls.key")]
+    command += ["-cert_chain", str(pki.server / "tls.crt"), "-CAfile", str(pki.root)]
+    if asks:
+        # Without the second option it would report a bad certificate and go on.
+        command += ["-Verify", "4", "-verify_return_error"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+        )
+    assert process.stdin is not None and process.stdout is not None
+    threading.Thread(target=answer_all, args=(process.stdout, process.stdin), daemon=True).start()
+    return Server("openssl", port, process, log)
+
+
+def answer_all(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answers each request once it is whole, until the server ends."""
+    seen = b""
+    try:
+        while part := requests.read(65536):
+            seen += part
+            while (end := end_of_request(seen)) is not None:
+                seen = seen[end:]
+                answers.write(ANSWER)
+    except (OSError, ValueError):
+        # The server ended while we read from it or answered: that is how every run of it ends.
+        return
+
+
+def end_of_request(seen: bytes) -> int | None:
+    """Where the first request ends, if all of it is there."""
+    head = seen.find(b"\r\n\r\n")
+    if head < 0:
+        return None
+    length = re.search(rb"(?im)^content-length:\s*(\d+)", seen[:head])
+    end = head + 4 + (int(length[1]) if length else 0)
+    return end if len(seen) >= end else None

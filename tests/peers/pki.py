@@ -1,0 +1,116 @@
+"""A private CA made with the openssl command, as a user would make one: no code of ours in it."""
+
+import base64
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+DAYS = "2"
+
+AUTHORITY = """\
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+"""
+
+LEAF = """\
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+extendedKeyUsage = {purpose}
+subjectAltName = {names}
+"""
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A certificate that signs, and its key."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class Pki:
+    """Root -> intermediate -> server and client leaves, and a client of a CA that nobody trusts.
+
+    `server`, `ours` and `stranger` are directories with `tls.crt` (leaf, then intermediate),
+    `tls.key` and `ca.pem` (the root that the servers use). `stranger` differs in who issued it.
+    """
+
+    root: Path
+    server: Path
+    ours: Path
+    stranger: Path
+    server_pin: str
+
+    @staticmethod
+    def make(home: Path) -> "Pki":
+        """Makes all of it below `home`."""
+        home.mkdir(parents=True)
+        root = authority(home, "root", None)
+        issuing = authority(home, "issuing", root)
+        elsewhere = authority(home, "elsewhere", None)
+        server = leaf(home, "server", issuing, "serverAuth", "IP:127.0.0.1, DNS:localhost", root)
+        name = "URI:spiffe://corp/tenant/dispatcher"
+        ours = leaf(home, "ours", issuing, "clientAuth", name, root)
+        stranger = leaf(home, "stranger", elsewhere, "clientAuth", name, root)
+        return Pki(root.cert, server, ours, stranger, pin_of(server / "tls.crt"))
+
+
+def authority(home: Path, name: str, issuer: Issuer | None) -> Issuer:
+    """A CA, self-signed or issued by another."""
+    made = Issuer(home / f"{name}.crt", home / f"{name}.key")
+    sign(home, name, f"/CN=peers {name}", AUTHORITY, issuer, made)
+    return made
+
+
+def leaf(home: Path, name: str, issuer: Issuer, purpose: str, names: str, root: Issuer) -> Path:
+    """A directory with a leaf, its key and the root that the other side uses."""
+    directory = home / name
+    directory.mkdir()
+    made = Issuer(directory / "leaf.crt", directory / "tls.key")
+    extensions = LEAF.format(purpose=purpose, names=names)
+    sign(home, name, f"/CN={name}", extensions, issuer, made)
+    made.key.chmod(0o600)
+    (directory / "tls.crt").write_bytes(made.cert.read_bytes() + issuer.cert.read_bytes())
+    (directory / "ca.pem").write_bytes(root.cert.read_bytes())
+    return directory
+
+
+def sign(
+    home: Path, name: str, subject: str, extensions: str, issuer: Issuer | None, to: Issuer
+) -> None:
+    """Makes a P-256 key and its certificate."""
+    request, config = home / f"{name}.csr", home / f"{name}.ext"
+    config.write_text(extensions)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    run("req", "-new", *curve, "-subj", subject, "-keyout", to.key, "-out", request)
+    by: list[str | Path]
+    by = ["-signkey", to.key] if issuer is None else ["-CA", issuer.cert, "-CAkey", issuer.key]
+    common: list[str | Path] = ["-sha256", "-days", DAYS, "-set_serial", str(serial(name))]
+    common += ["-extfile", config]
+    run("x509", "-req", "-in", request, *by, *common, "-out", to.cert)
+
+
+def serial(name: str) -> int:
+    """A positive number of its own for each certificate."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) | 1
+
+
+def pin_of(cert: Path) -> str:
+    """The pin as RFC 7469 has it, computed without any code of ours."""
+    public = run("x509", "-in", cert, "-pubkey", "-noout")
+    der = run("pkey", "-pubin", "-outform", "DER", given=public)
+    return "sha256/" + base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+def run(*arguments: str | Path, given: bytes | None = None) -> bytes:
+    """Runs openssl; what it printed."""
+    command = ["openssl", *map(str, arguments)]
+    done = subprocess.run(command, check=False, input=given, capture_output=True, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode()}")
+    return done.stdout

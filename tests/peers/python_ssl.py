@@ -1,0 +1,62 @@
+"""Python's ssl with `CERT_REQUIRED`: it refuses a certificate with an alert, after the client's own
+handshake is complete (TLS 1.3). Run as a program it is that server, and prints its port."""
+
+import ssl
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from pki import Pki
+from server import Server, announced_port
+
+
+def start(pki: Pki, asks: bool, work: Path) -> Server:
+    """Starts it on a port of its own choice, in an interpreter like this one."""
+    log = work / "log"
+    command = [sys.executable, __file__, str(pki.server), str(pki.root), str(asks)]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+    return Server("python", announced_port(process), process, log)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every POST with 200."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Reads the whole body, then answers."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def handle(self) -> None:
+        """Shakes hands in the thread of the connection, so that one client delays no other."""
+        try:
+            self.connection.do_handshake()
+        except OSError as refused:
+            print(f"refused: {refused}", file=sys.stderr, flush=True)
+            return
+        super().handle()
+
+
+def serve(directory: Path, root: Path, asks: bool) -> None:
+    """Serves until it is stopped."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(root))
+    context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
+    context.verify_mode = ssl.CERT_REQUIRED if asks else ssl.CERT_NONE
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True")

@@ -1,0 +1,148 @@
+"""Real servers, from each language.
+
+Runs the delivery client of every language at nginx, OpenSSL's s_server, a Node TLS server and
+Python's ssl, in every case of `cases.py`; prints a table and `peers: N passed, N failed`. The
+standard library and the openssl command are all it needs. `cargo xtask test peers` starts it.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cases
+import nginx
+import node_tls
+import openssl
+import python_ssl
+from cases import Case
+from pki import Pki
+from server import Server
+
+CLIENT_SECONDS = 60
+
+
+@dataclass
+class Machine:
+    """Where things are on this machine."""
+
+    work: Path
+    node: str
+    clients: dict[str, list[str]]
+
+
+def main() -> int:
+    """Runs the whole matrix."""
+    machine = arguments()
+    pki = Pki.make(machine.work / "pki")
+    rows: list[tuple[str, str, list[str]]] = []
+    failures: list[str] = []
+    for kind in ["nginx", "openssl", "node", "python"]:
+        for asks in [True, False]:
+            with serving(kind, asks, pki, machine) as server:
+                for case in (case for case in cases.ALL if case.server_asks is asks):
+                    faults = run_case(case, server, pki, machine.clients)
+                    marks = ["FAIL" if fault else "ok" for fault in faults.values()]
+                    rows.append((kind, case.name, marks))
+                    failures += [
+                        f"{kind}, {case.name}, from {language}: {fault}"
+                        for language, fault in faults.items()
+                        if fault
+                    ]
+    print_table(list(machine.clients), rows)
+    for failure in failures:
+        print(f"\n{failure}")
+    total = sum(len(marks) for _, _, marks in rows)
+    print(f"\npeers: {total - len(failures)} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+def arguments() -> Machine:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="an empty directory")
+    parser.add_argument("--node", required=True, help="the node executable")
+    parser.add_argument("--clients", required=True, help='{"c": ["path", "argument"], …}')
+    given = parser.parse_args()
+    return Machine(given.work.resolve(), given.node, json.loads(given.clients))
+
+
+@contextmanager
+def serving(kind: str, asks: bool, pki: Pki, machine: Machine) -> Iterator[Server]:
+    """A server of that kind, from the moment it accepts connections until it has ended."""
+    work = machine.work / f"{kind}-{'asks' if asks else 'never-asks'}"
+    work.mkdir(parents=True)
+    match kind:
+        case "nginx":
+            server = nginx.start(pki, asks, work)
+        case "openssl":
+            server = openssl.start(pki, asks, work)
+        case "node":
+            server = node_tls.start(pki, asks, work, machine.node)
+        case _:
+            server = python_ssl.start(pki, asks, work)
+    try:
+        server.wait_until_it_accepts()
+        yield server
+    finally:
+        server.stop()
+
+
+def run_case(
+    case: Case, server: Server, pki: Pki, clients: dict[str, list[str]]
+) -> dict[str, str | None]:
+    """Delivers from each language; what was wrong with each answer, if anything."""
+    found: dict[str, str | None] = {}
+    for language, command in clients.items():
+        material = pki.stranger if case.unknown_ca else pki.ours
+        pin = cases.ANOTHER_PIN if case.wrong_pin else pki.server_pin
+        try:
+            answer = deliver(command, server.url, pin, material)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            found[language] = f"the client itself failed: {error}"
+            continue
+        fault = case.fault(server.kind, answer)
+        found[language] = f"{fault}\n  {json.dumps(answer)}{server.said()}" if fault else None
+    return found
+
+
+def deliver(command: list[str], url: str, pin: str, material: Path) -> dict[str, Any]:
+    """One run of a client; what it printed."""
+    environment = os.environ | {
+        "WMTLS_URL": url,
+        "WMTLS_PIN": pin,
+        "WMTLS_CERT": str(material / "tls.crt"),
+        "WMTLS_KEY": str(material / "tls.key"),
+        "WMTLS_CA": str(material / "ca.pem"),
+    }
+    done = subprocess.run(
+        command,
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=CLIENT_SECONDS,
+    )
+    if done.returncode != 0:
+        raise ValueError(f"exit code {done.returncode}: {done.stderr.strip()}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def print_table(languages: list[str], rows: list[tuple[str, str, list[str]]]) -> None:
+    """The matrix: a row for each server and case, a column for each language."""
+    print("  " + "server    case".ljust(34) + "".join(word.ljust(9) for word in languages))
+    print("  " + "─" * (34 + 9 * len(languages)))
+    for kind, case, marks in rows:
+        cells = "".join(mark.ljust(9) for mark in marks)
+        print(f"  {kind.ljust(10)}{case.ljust(24)}{cells}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

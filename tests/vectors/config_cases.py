@@ -1,0 +1,566 @@
+"""The config cases: material and options that must be taken or refused before anything is sent.
+
+Identities and bundles are judged at load by the clock of the machine, so what is to be valid here
+runs from 2020 to 2120, and what is to be expired ended in 2001.
+"""
+
+from forge import (
+    CLIENT_AUTH,
+    LONG_AGO,
+    LONG_AGO_END,
+    SERVER_AUTH,
+    UNTIL,
+    authority,
+    crl,
+    day,
+    encrypted_key_pem,
+    extension,
+    integer,
+    key,
+    key_pem,
+    mint,
+    octets,
+    pem,
+    sequence,
+    uri,
+)
+
+ROOT = authority("Config Test Root", key("config root"))
+ISSUING = authority("Config Test Issuing CA", key("config issuing"), ROOT, path_length=0)
+PASSPHRASE = "correct horse"
+URL = "https://consumer.example.test/hook"
+OK = {"ok": {}}
+
+
+def identity_leaf(kind="p256", label="identity", **options):
+    usual = {
+        "ca": False,
+        "usage": ("digital_signature",),
+        "purposes": (CLIENT_AUTH,),
+        "sans": uri("spiffe://corp.example/tenant/dispatcher"),
+    }
+    return mint("dispatcher", key(label, kind), ISSUING, **usual | options)
+
+
+LEAF = identity_leaf()
+CHAIN = LEAF.pem + ISSUING.pem
+KEY = key_pem(LEAF.key)
+
+
+def fixtures():
+    """What a case that gives no identity or trust of its own stands on."""
+    return {"identity": {"cert": CHAIN, "key": KEY}, "trust": {"anchors": ROOT.pem}}
+
+
+def case(name, do, given, expect):
+    return {"name": f"{do}_{name}", "do": do, "with": given, "expect": expect}
+
+
+def refused(kind, **context):
+    error = {"kind": kind, "stage": "config", "sent": "nothing"}
+    return {"error": error | ({"context": context} if context else {})}
+
+
+def cases():
+    return [
+        *identities(),
+        *bundles(),
+        *pins(),
+        *pins_of(),
+        *egresses(),
+        *dispatchers(),
+        *endpoints(),
+        *urls(),
+        *deliveries(),
+        *denied_addresses(),
+        *tenant_rules(),
+        *authorizations(),
+        *verifiers(),
+    ]
+
+
+def identities():
+    def of(name, cert, private, expect, **more):
+        return case(name, "identity_from_pem", {"cert": cert, "key": private, **more}, expect)
+
+    locked = encrypted_key_pem(LEAF.key, PASSPHRASE)
+    other = key_pem(key("another"))
+    yield of("chain", CHAIN, KEY, OK)
+    yield of("leaf_alone", LEAF.pem, KEY, OK)
+    for kind in ("p384", "p521", "ed25519", "rsa2048"):
+        leaf = identity_leaf(kind, "strong")
+        yield of(f"pkcs8_{kind}", leaf.pem, key_pem(leaf.key), OK)
+    rsa = identity_leaf("rsa2048", "strong")
+    yield of("pkcs1", rsa.pem, key_pem(rsa.key, "TraditionalOpenSSL"), OK)
+    sec1 = key_pem(LEAF.key, "TraditionalOpenSSL")
+    yield of("sec1", LEAF.pem, sec1, OK)
+    parameters = pem("EC PARAMETERS", bytes.fromhex("06082a8648ce3d030107"))
+    yield of("sec1_after_parameters", LEAF.pem, parameters + sec1, OK)
+    yield of("byte_order_mark_and_crlf", dos(CHAIN), dos(KEY), OK)
+    described = "Bag Attributes\n    friendlyName: dispatcher\nsubject=CN = dispatcher\n\n"
+    yield of("leading_text", described + CHAIN, described + KEY, OK)
+    yield of("one_text_with_both", CHAIN + KEY, CHAIN + KEY, OK)
+    yield of("encrypted_key", CHAIN, locked, OK, passphrase=PASSPHRASE)
+    yield of("passphrase_not_needed", CHAIN, KEY, OK, passphrase=PASSPHRASE)
+    yield of("encrypted_key_without_passphrase", CHAIN, locked, refused("key_encrypted"))
+    yield of(
+        "encrypted_key_wrong_passphrase",
+        CHAIN,
+        locked,
+        refused("key_encrypted"),
+        passphrase="wrong",
+    )
+    traditional = sec1.replace(
+        "PRIVATE KEY-----\n",
+        "PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
+        "DEK-Info: AES-256-CBC,000102030405060708090A0B0C0D0E0F\n\n",
+        1,
+    )
+    yield of("encrypted_traditional_key", CHAIN, traditional, refused("key_encrypted"))
+    yield of("key_of_another", CHAIN, other, refused("key_mismatch"))
+    yield of("chain_in_wrong_order", ISSUING.pem + LEAF.pem, KEY, refused("key_mismatch"))
+    unreadable = refused("pem_invalid")
+    yield of("no_certificate", "", KEY, unreadable)
+    yield of("no_key", CHAIN, "", unreadable)
+    yield of("text_instead_of_certificate", "see the wiki\n", KEY, unreadable)
+    yield of("text_instead_of_key", CHAIN, "hunter2\n", unreadable)
+    yield of("key_instead_of_certificate", KEY, KEY, unreadable)
+    yield of("certificate_instead_of_key", CHAIN, CHAIN, unreadable)
+    yield of("two_keys", CHAIN, KEY + other, unreadable)
+    yield of(
+        "trusted_certificate_label", LEAF.pem.replace(" CERT", " TRUSTED CERT"), KEY, unreadable
+    )
+    yield of(
+        "request_instead_of_certificate", pem("CERTIFICATE REQUEST", LEAF.der), KEY, unreadable
+    )
+    yield of(
+        "certificate_without_end",
+        LEAF.pem.replace("-----END CERTIFICATE-----\n", ""),
+        KEY,
+        unreadable,
+    )
+    yield of("certificate_not_base64", LEAF.pem.replace("\nMII", "\n!!!"), KEY, unreadable)
+    yield of("certificate_truncated", pem("CERTIFICATE", LEAF.der[:-20]), KEY, unreadable)
+    yield of("garbage_in_certificate", pem("CERTIFICATE", sequence(integer(1))), KEY, unreadable)
+    yield of(
+        "garbage_after_leaf", LEAF.pem + pem("CERTIFICATE", sequence(integer(1))), KEY, unreadable
+    )
+    yield of("garbage_in_key", CHAIN, pem("PRIVATE KEY", sequence(integer(1))), unreadable)
+    yield of("key_without_end", CHAIN, KEY.replace("-----END PRIVATE KEY-----\n", ""), unreadable)
+    one_line = KEY.replace("-----\n", "-----", 1).replace("\n", "")
+    yield of("key_on_one_line", CHAIN, one_line, unreadable)
+    unusable = refused("identity_unusable")
+    expired = identity_leaf(valid=(LONG_AGO, LONG_AGO_END))
+    yield of("expired", expired.pem, KEY, unusable)
+    yield of("not_yet_valid", identity_leaf(valid=(day(2100), UNTIL)).pem, KEY, unusable)
+    ca = identity_leaf(ca=True, usage=("digital_signature", "key_cert_sign"))
+    yield of("of_a_ca", ca.pem, KEY, unusable)
+    yield of("without_client_purpose", identity_leaf(purposes=(SERVER_AUTH,)).pem, KEY, unusable)
+    yield of("of_both_purposes", identity_leaf(purposes=(SERVER_AUTH, CLIENT_AUTH)).pem, KEY, OK)
+    yield of("purpose_absent", identity_leaf(purposes=()).pem, KEY, OK)
+
+
+def dos(written):
+    """As a Windows editor saves it: with a byte order mark and CRLF."""
+    return "\ufeff" + written.replace("\n", "\r\n")
+
+
+def bundles():
+    def of(name, anchors, expect, **more):
+        return case(name, "trust_from_pem", {"anchors": anchors, **more}, expect)
+
+    dead = authority("Dead Config Root", key("dead config root"), valid=(LONG_AGO, LONG_AGO_END))
+    fresh = {"this": day(2020), "following": UNTIL}
+    clean = crl(ROOT, [], 1, **fresh)
+    yield of("one_anchor", ROOT.pem, OK)
+    yield of("intermediate_and_crl", ROOT.pem, OK, intermediates=ISSUING.pem, crls=[clean])
+    yield of("intermediate_as_anchor", ISSUING.pem, OK)
+    yield of("duplicate_folded", ROOT.pem + ROOT.pem, OK)
+    yield of("byte_order_mark_and_crlf", dos(ROOT.pem), OK)
+    yield of("leading_text", "# our CA, asked for in 2020\n" + ROOT.pem, OK)
+    yield of("expired_beside_valid", dead.pem + ROOT.pem, OK)
+    unsaid = authority("Unsaid Config Root", key("unsaid"), usage=())
+    yield of("key_usage_absent", unsaid.pem, OK)
+    for kind in ("p384", "p521", "ed25519", "rsa2048"):
+        yield of(f"strong_{kind}", authority(f"Strong CA {kind}", key("strong", kind)).pem, OK)
+
+    def bad(name, anchors, at=None, **more):
+        context = {"position": at} if at else {}
+        return of(name, anchors, refused("trust_invalid", **context), **more)
+
+    yield bad("empty", "")
+    yield bad("blank", " \n\t\n")
+    yield bad("all_expired", dead.pem)
+    yield bad("holds_a_leaf", ROOT.pem + LEAF.pem, at=2)
+    no_ca = mint("No CA", key("no ca"), ca=False, usage=("key_cert_sign",))
+    yield bad("ca_false", no_ca.pem, at=1)
+    silent = authority("Silent", key("silent"), ca=None)
+    yield bad("without_basic_constraints", silent.pem, at=1)
+    powerless = authority("Powerless", key("powerless"), usage=("digital_signature", "crl_sign"))
+    yield bad("without_key_cert_sign", powerless.pem, at=1)
+    for kind in ("rsa1024", "rsa2048e3", "p192", "k256"):
+        yield bad(
+            f"weak_{kind}", ROOT.pem + authority(f"Weak CA {kind}", key("weak", kind)).pem, at=2
+        )
+    yield bad("version_1", mint("Version 1", key("version 1"), version=1).pem, at=1)
+    odd = [extension("1.3.6.1.4.1.32473.1", octets(b"?"), critical=True)]
+    yield bad("unknown_critical_extension", authority("Odd", key("odd"), extra=odd).pem, at=1)
+    unreadable = refused("pem_invalid")
+    yield of("text_without_certificate", "see the wiki\n", unreadable)
+    yield of("key_instead_of_certificate", KEY, unreadable)
+    yield of("trusted_certificate_label", ROOT.pem.replace(" CERT", " TRUSTED CERT"), unreadable)
+    yield of(
+        "trusted_label_beside_valid",
+        ROOT.pem + ROOT.pem.replace(" CERT", " TRUSTED CERT"),
+        unreadable,
+    )
+    yield of("garbage", pem("CERTIFICATE", sequence(integer(1))), unreadable)
+    yield of(
+        "garbage_beside_valid", ROOT.pem + pem("CERTIFICATE", sequence(integer(1))), unreadable
+    )
+    yield of("without_end", ROOT.pem.replace("-----END CERTIFICATE-----\n", ""), unreadable)
+    yield of("garbled_intermediates", ROOT.pem, unreadable, intermediates="see the wiki\n")
+    yield of("garbled_crl", ROOT.pem, unreadable, crls=["see the wiki\n"])
+
+
+SPKI = LEAF.spki_pin
+BASE64 = SPKI.removeprefix("sha256/")
+HEX = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+
+
+def pins():
+    def of(name, current, expect, following=None):
+        given = {"current": current} | ({"next": following} if following is not None else {})
+        return case(name, "pins", given, expect)
+
+    other = ISSUING.spki_pin
+    yield of("one", [SPKI], OK)
+    yield of("several", [SPKI, other], OK)
+    yield of("with_next", [SPKI], OK, [other])
+    yield of("double_slash", ["sha256//" + BASE64], OK)
+    yield of("bare_base64", [BASE64], OK)
+    yield of("of_the_certificate", [LEAF.fingerprint_pin], OK)
+    yield of("duplicate_folded", [SPKI, SPKI, BASE64], OK, [SPKI])
+
+    def bad(name, *current, following=None):
+        return of(name, list(current), refused("pin_invalid"), following)
+
+    colons = ":".join(HEX[at : at + 2] for at in range(0, 64, 2))
+    url_safe = "-_" + "A" * 41
+    yield bad("empty_set")
+    yield bad("next_without_current", following=[SPKI])
+    yield bad("empty_text", "")
+    yield bad("prefix_alone", "sha256/")
+    yield bad("hex", HEX)
+    yield bad("hex_upper_case", HEX.upper())
+    yield bad("hex_after_prefix", "sha256/" + HEX)
+    yield bad("colon_fingerprint", colons)
+    yield bad("colon_fingerprint_upper_case", colons.upper())
+    yield bad("base64url", "sha256/" + url_safe + "=")
+    yield bad("base64url_without_padding", "sha256/" + url_safe)
+    yield bad("without_padding", SPKI.rstrip("="))
+    yield bad("of_31_bytes", "sha256/" + "A" * 42 + "==")
+    yield bad("of_33_bytes", "sha256/" + "A" * 44)
+    yield bad("of_another_digest", "sha1/" + "A" * 27 + "=")
+    yield bad("other_prefix", "sha512/" + BASE64)
+    yield bad("not_base64", "sha256/" + "!" * 43 + "=")
+    yield bad("not_ascii", "sha256/" + "é" * 43 + "=")
+    yield bad("second_is_bad", SPKI, HEX)
+    yield bad("next_is_bad", SPKI, following=[colons])
+
+
+def pins_of():
+    def of(name, certificate, expect):
+        return case(name, "pin_of", {"cert": certificate}, expect)
+
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa2048"):
+        leaf = identity_leaf(kind, "strong")
+        yield of(kind, leaf.pem, {"ok": {"pin": leaf.spki_pin}})
+    yield of("chain_is_of_the_first", CHAIN, {"ok": {"pin": LEAF.spki_pin}})
+    yield of(
+        "leading_text",
+        "subject=CN = x\n" + dos(LEAF.pem).lstrip("\ufeff"),
+        {"ok": {"pin": LEAF.spki_pin}},
+    )
+    yield of("empty", "", refused("pem_invalid"))
+    yield of("key", KEY, refused("pem_invalid"))
+    yield of("garbage", pem("CERTIFICATE", sequence(integer(1))), refused("pem_invalid"))
+
+
+def egresses():
+    def of(name, given, expect):
+        return case(name, "egress", given, expect)
+
+    bad = refused("option_invalid")
+    yield of("default", {}, OK)
+    yield of("public", {"preset": "public"}, OK)
+    yield of("private", {"preset": "private"}, OK)
+    yield of(
+        "networks",
+        {
+            "preset": "public",
+            "allow": ["10.1.0.0/16", "fd00::/8", "::1/128"],
+            "deny": ["203.0.113.0/24"],
+        },
+        OK,
+    )
+    yield of("unknown_preset", {"preset": "internet"}, bad)
+    yield of("preset_in_other_case", {"preset": "Public"}, bad)
+    for name, network in {
+        "prefix_too_long": "10.0.0.0/33",
+        "ipv6_prefix_too_long": "fd00::/129",
+        "prefix_negative": "10.0.0.0/-1",
+        "prefix_missing": "10.0.0.0/",
+        "octet_out_of_range": "300.0.0.0/8",
+        "short_ipv4": "10/8",
+        "host_name": "localhost",
+        "empty": "",
+    }.items():
+        yield of(f"allow_{name}", {"allow": [network]}, bad)
+    yield of("deny_prefix_too_long", {"deny": ["10.0.0.0/33"]}, bad)
+
+
+def dispatchers():
+    def of(name, options, expect):
+        return case(name, "dispatcher", {"options": options}, expect)
+
+    bad = refused("option_invalid")
+    limits = (
+        "timeout",
+        "connect_timeout",
+        "handshake_timeout",
+        "write_timeout",
+        "response_timeout",
+    )
+    yield of("defaults", {}, OK)
+    yield of("every_timeout", dict.fromkeys(limits, 2500), OK)
+    for limit in limits:
+        yield of(f"{limit}_zero", {limit: 0}, refused("option_invalid", option=limit))
+        yield of(f"{limit}_negative", {limit: -1}, refused("option_invalid", option=limit))
+    yield of("timeout_beyond_all_bounds", {"timeout": 1e300}, bad)
+    yield of("unknown_option", {"timeuot": 2500}, bad)
+    yield of("option_in_other_case", {"Timeout": 2500}, bad)
+    yield of("option_empty", {"": 2500}, bad)
+    yield of("option_of_another_noun", {"min_tls": "1.2"}, bad)
+
+
+def endpoints():
+    def of(name, expect, *, consumer="acme", url=URL, **more):
+        given = {"consumer": consumer, "url": url, "pins": [SPKI]} | more
+        return case(name, "endpoint", given, expect)
+
+    yield of("pinned", {"ok": {"url": URL}})
+    yield of("no_pins_said", OK, pins=None)
+    unsaid = of("pins_unsaid", refused("option_invalid"))
+    del unsaid["with"]["pins"]
+    yield unsaid
+    yield of("pins_empty", refused("pin_invalid"), pins=[])
+    yield of("pin_bad", refused("pin_invalid"), pins=[HEX])
+    yield of("consumer_empty", refused("option_invalid"), consumer="")
+    yield of("tls_1_2", OK, options={"min_tls": "1.2"})
+    yield of("tls_1_1", refused("option_invalid"), options={"min_tls": "1.1"})
+    yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})
+    yield of("server_uri", OK, options={"server_uri": "spiffe://corp.example/consumer/acme"})
+    yield of("server_uri_no_uri", refused("option_invalid"), options={"server_uri": "acme"})
+    yield of("unknown_option", refused("option_invalid"), options={"pinz": "x"})
+    yield of(
+        "egress_is_not_the_endpoints", refused("option_invalid"), options={"egress": "private"}
+    )
+
+
+def urls():
+    def of(name, url, expect):
+        return case(
+            f"url_{name}", "endpoint", {"consumer": "acme", "url": url, "pins": [SPKI]}, expect
+        )
+
+    yield of(
+        "upper_case_host",
+        "https://Consumer.EXAMPLE.test/Hook",
+        {"ok": {"url": "https://consumer.example.test/Hook"}},
+    )
+    yield of(
+        "with_port_and_query",
+        "https://consumer.example.test:8443/hook?a=b%20c&d=",
+        {
+            "ok": {"url": "https://consumer.example.test:8443/hook?a=b%20c&d="},
+        },
+    )
+    for name, url in {
+        "upper_case_scheme": "HTTPS://consumer.example.test/hook",
+        "without_path": "https://consumer.example.test",
+        "default_port": "https://consumer.example.test:443/hook",
+        "trailing_dot": "https://consumer.example.test./hook",
+        "ipv4": "https://192.0.2.10/hook",
+        "ipv6": "https://[2001:db8::10]/hook",
+        "ipv6_with_port": "https://[2001:db8::10]:8443/hook",
+        "punycode": "https://xn--bcher-kva.example/hook",
+    }.items():
+        yield of(name, url, OK)
+    for name, url in {
+        "empty": "",
+        "http": "http://consumer.example.test/hook",
+        "ftp": "ftp://consumer.example.test/hook",
+        "without_scheme": "consumer.example.test/hook",
+        "path_alone": "/hook",
+        "one_slash": "https:/consumer.example.test/hook",
+        "no_host": "https:///hook",
+        "port_alone": "https://:8443/hook",
+        "user": "https://acme@consumer.example.test/hook",
+        "user_and_password": "https://acme:secret@consumer.example.test/hook",
+        "empty_user": "https://@consumer.example.test/hook",
+        "port_not_a_number": "https://consumer.example.test:https/hook",
+        "port_too_large": "https://consumer.example.test:65536/hook",
+        "port_zero": "https://consumer.example.test:0/hook",
+        "fragment": "https://consumer.example.test/hook#top",
+        "space_in_host": "https://consumer .example.test/hook",
+        "space_in_path": "https://consumer.example.test/my hook",
+        "space_around": " https://consumer.example.test/hook ",
+        "backslash_in_path": "https://consumer.example.test\\hook",
+        "backslash_before_at": "https://consumer.example.test\\@evil.test/hook",
+        "tab": "https://consumer.example.test/ho\tok",
+        "line_break": "https://consumer.example.test/hook\r\nx: y",
+        "ipv4_of_two_parts": "https://127.1/hook",
+        "ipv4_hexadecimal": "https://0x7f000001/hook",
+        "ipv4_decimal": "https://2130706433/hook",
+        "ipv4_octal": "https://0177.0.0.1/hook",
+        "ipv4_zero": "https://0/hook",
+        "ipv4_of_five_parts": "https://192.0.2.10.1/hook",
+        "ipv6_without_brackets": "https://2001:db8::10/hook",
+        "ipv6_with_zone": "https://[fe80::1%25eth0]/hook",
+        "ipv6_malformed": "https://[2001:db8:::10]/hook",
+        "idna_not_encoded": "https://bücher.example/hook",
+        "empty_label": "https://consumer..example.test/hook",
+        "label_too_long": "https://" + "a" * 64 + ".example.test/hook",
+        "host_percent_encoded": "https://consumer%2eexample.test/hook",
+    }.items():
+        yield of(name, url, refused("url_invalid"))
+
+
+def deliveries():
+    def of(name, kind, **given):
+        return case(name, "deliver", {"url": URL, "body": "{}"} | given, refused(kind))
+
+    for name, headers in {
+        "name_empty": {"": "a"},
+        "name_with_space": {"x event": "a"},
+        "name_with_colon": {"x:event": "a"},
+        "name_with_cr": {"x-event\r": "a"},
+        "name_with_lf": {"x-event\n": "a"},
+        "name_not_ascii": {"x-évent": "a"},
+        "value_with_cr": {"x-event": "a\rb"},
+        "value_with_lf": {"x-event": "a\nb"},
+        "value_with_crlf": {"x-event": "a\r\nx-evil: b"},
+        "value_ends_with_lf": {"x-event": "a\n"},
+        "value_with_control": {"x-event": "a\u0001b"},
+    }.items():
+        yield of(f"header_{name}", "header_invalid", headers=headers)
+    for name in (
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "connection",
+        "content-type",
+        "webhook-id",
+    ):
+        yield of(
+            f"header_owned_{name.lower().replace('-', '_')}", "header_invalid", headers={name: "1"}
+        )
+    yield of("second_header_is_bad", "header_invalid", headers={"x-a": "1", "x-b": "1\n"})
+    yield of("id_with_crlf", "header_invalid", id="evt\r\nx-evil: b")
+    yield of("content_type_with_lf", "header_invalid", content_type="application/json\nx-evil: b")
+    yield of("timeout_zero", "option_invalid", timeout_ms=0)
+    yield of("unknown_option", "option_invalid", options={"contenttype": "text/plain"})
+    yield of("body_too_large", "body_too_large", body="x", repeat=32 * 1024 * 1024 + 1)
+    yield of("http", "url_invalid", url="http://consumer.example.test/hook")
+    yield of("user", "url_invalid", url="https://a:b@consumer.example.test/hook")
+
+
+def denied_addresses():
+    """No name is resolved and no packet leaves: the address stands in the URL."""
+    for name, host in {
+        "loopback": "127.0.0.1",
+        "loopback_ipv6": "[::1]",
+        "unspecified": "0.0.0.0",
+        "unspecified_ipv6": "[::]",
+        "metadata": "169.254.169.254",
+        "private": "10.0.0.1",
+        "private_192": "192.168.1.1",
+        "shared": "100.64.0.1",
+        "unique_local": "[fd00::1]",
+        "link_local_ipv6": "[fe80::1]",
+        "multicast": "224.0.0.1",
+        "mapped_loopback": "[::ffff:127.0.0.1]",
+        "mapped_loopback_hexadecimal": "[::ffff:7f00:1]",
+        "nat64_loopback": "[64:ff9b::7f00:1]",
+        "6to4_private": "[2002:a00:1::1]",
+    }.items():
+        expect = {"error": {"kind": "egress_denied", "stage": "resolve", "sent": "nothing"}}
+        yield case(f"to_{name}", "deliver", {"url": f"https://{host}:9/hook", "body": "{}"}, expect)
+
+
+def tenant_rules():
+    def of(name, given, expect):
+        return case(name, "tenant_rule", given, expect)
+
+    for name, template in {
+        "last_segment": "spiffe://corp.example/tenant/{tenant}",
+        "middle_segment": "spiffe://corp.example/tenant/{tenant}/webhooks",
+        "only_segment": "https://corp.example/{tenant}",
+    }.items():
+        yield of(name, {"san_uri": template}, OK)
+    for name, template in {
+        "empty": "",
+        "without_tenant": "spiffe://corp.example/tenant",
+        "tenant_twice": "spiffe://corp.example/{tenant}/{tenant}",
+        "part_of_a_segment": "spiffe://corp.example/tenant-{tenant}",
+        "start_of_a_segment": "spiffe://corp.example/{tenant}-x",
+        "in_the_host": "spiffe://{tenant}/webhooks",
+        "in_the_scheme": "{tenant}://corp.example/webhooks",
+        "alone": "{tenant}",
+        "misspelled": "spiffe://corp.example/{tenent}",
+        "other_case": "spiffe://corp.example/{Tenant}",
+        "open_brace": "spiffe://corp.example/{tenant",
+    }.items():
+        yield of(name, {"san_uri": template}, refused("option_invalid"))
+    yield of("dns_suffix", {"san_dns_suffix": "tenants.example.test"}, OK)
+    yield of("dns_suffix_empty", {"san_dns_suffix": ""}, refused("option_invalid"))
+    yield of(
+        "dns_suffix_with_space",
+        {"san_dns_suffix": "tenants example.test"},
+        refused("option_invalid"),
+    )
+
+
+def authorizations():
+    def of(name, given, expect):
+        return case(name, "authorization", given, expect)
+
+    bad = refused("option_invalid")
+    yield of("list", {"san_uris": ["spiffe://corp.example/tenant/acme"]}, OK)
+    yield of("list_empty", {"san_uris": []}, bad)
+    yield of("list_with_empty_entry", {"san_uris": ["spiffe://corp.example/tenant/acme", ""]}, bad)
+    yield of("trust_domain", {"trust_domain": "corp.example"}, OK)
+    yield of("trust_domain_empty", {"trust_domain": ""}, bad)
+    yield of("trust_domain_with_path", {"trust_domain": "corp.example/tenant"}, bad)
+    yield of("trust_domain_as_uri", {"trust_domain": "spiffe://corp.example"}, bad)
+
+
+def verifiers():
+    def of(name, expect, role="client", **more):
+        return case(name, "verifier", {"role": role} | more, expect)
+
+    bad = refused("option_invalid")
+    rule = {"san_uri": "spiffe://corp.example/tenant/{tenant}"}
+    yield of("client_with_tenant", OK, tenant=rule)
+    yield of("client_with_members", OK, authorization={"ca_members": True})
+    yield of("client_without_authorization", bad)
+    yield of("server_without_authorization", OK, role="server")
+    yield of("strict_purpose", OK, role="server", options={"strict_purpose": True})
+    yield of("server_uri_no_uri", bad, role="server", options={"server_uri": "acme"})
+    yield of("unknown_option", bad, role="server", options={"strict": True})
+    yield of("pins_empty", refused("pin_invalid"), role="server", pins={"current": [], "next": []})
+    expired = authority("Dead Config Root", key("dead config root"), valid=(LONG_AGO, LONG_AGO_END))
+    yield of(
+        "trust_expired", refused("trust_invalid"), role="server", trust={"anchors": expired.pem}
+    )

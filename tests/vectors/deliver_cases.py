@@ -1,0 +1,286 @@
+"""The deliver cases: what a delivery to a receiver of the testing kit must end in.
+
+Where a refusal must be seen, the misbehaviour lasts for more connections than any re-send may open.
+"""
+
+ALWAYS = 9
+EVENT = '{"event":"order.created"}'
+
+
+def case(name, expect, *, consumer=None, pins="right", body=EVENT, received=1, **more):
+    return {
+        "name": name,
+        "consumer": consumer or {},
+        "pins": pins,
+        "body": body,
+        **more,
+        "expect": expect,
+        "received": received,
+    }
+
+
+def delivered(**subset):
+    return {"receipt": {"consumer": "acme", "attempts": 1} | subset}
+
+
+def failed(kind, **subset):
+    return {"error": {"kind": kind, "consumer": "acme"} | subset}
+
+
+def cases():
+    return [
+        *successes(),
+        *pins(),
+        *statuses(),
+        *refusals(),
+        *broken(),
+        *recoveries(),
+        *nothing_sent(),
+    ]
+
+
+def successes():
+    yield case(
+        "plain_success",
+        delivered(
+            id=None,
+            status=200,
+            pin="current",
+            tls={"version": "TLSv1.3", "client_auth_requested": True},
+            connection={"reused": False},
+            peer={"evidence": "socket", "purpose": "present"},
+            response={"truncated": False},
+        ),
+        received_body=EVENT,
+        received_headers={"content-type": "application/json", "content-length": str(len(EVENT))},
+    )
+    yield case("key_exchange_is_post_quantum", delivered(tls={"key_exchange": "X25519MLKEM768"}))
+    for status in (201, 202, 204):
+        yield case(f"status_{status}", delivered(status=status), consumer=respond(status))
+    yield case("keep_alive", delivered(connection={"reused": True}), deliveries=3, received=3)
+    yield case("body_empty", delivered(status=200), body="", received_body="")
+    yield case(
+        "body_of_a_mebibyte",
+        delivered(status=200),
+        body="0123456789abcdef",
+        repeat=65536,
+        received_body="0123456789abcdef",
+    )
+    yield case(
+        "body_not_ascii", delivered(), body='{"name":"Zoë €"}', received_body='{"name":"Zoë €"}'
+    )
+    yield case(
+        "id_becomes_webhook_id",
+        delivered(id="evt_1"),
+        options={"id": "evt_1"},
+        received_headers={"webhook-id": "evt_1"},
+    )
+    yield case(
+        "content_type_said",
+        delivered(),
+        body="plain",
+        options={"content_type": "text/plain; charset=utf-8"},
+        received_body="plain",
+        received_headers={"content-type": "text/plain; charset=utf-8"},
+    )
+    yield case(
+        "headers_of_the_caller",
+        delivered(),
+        options={"headers": {"X-Event": "order.created", "authorization": "Bearer abc"}},
+        received_headers={"x-event": "order.created", "authorization": "Bearer abc"},
+    )
+    yield case(
+        "everything_said",
+        delivered(id="evt_2", status=202),
+        consumer=respond(202),
+        options={
+            "id": "evt_2",
+            "content_type": "application/cloudevents+json",
+            "headers": {"x-event": "a"},
+            "timeout_ms": 10000,
+        },
+        received_headers={
+            "webhook-id": "evt_2",
+            "content-type": "application/cloudevents+json",
+            "x-event": "a",
+        },
+    )
+
+
+def pins():
+    wrong = failed("pin_mismatch", stage="handshake", sent="nothing", retry="after_repair")
+    yield case("pin_next", delivered(pin="next"), pins="next")
+    yield case("pin_none", delivered(pin=None), pins="none")
+    yield case("pin_both", delivered(pin="current"), pins="both")
+    yield case("pin_wrong", wrong, pins="wrong", received=0)
+    renewed = {"renew": {"new_key": True}}
+    yield case("renewed_with_new_key", wrong, consumer=renewed, received=0)
+    yield case("renewed_with_new_key_unpinned", delivered(pin=None), consumer=renewed, pins="none")
+    yield case(
+        "renewed_with_the_same_key",
+        delivered(pin="current"),
+        consumer={"renew": {"new_key": False}},
+    )
+
+
+def respond(status, retry_after=None, times=ALWAYS):
+    answer = {"status": status, "times": times}
+    if retry_after is not None:
+        answer["retry_after"] = retry_after
+    return {"respond": [answer]}
+
+
+def statuses():
+    def refused(status, retry, **more):
+        return failed(
+            "http_status",
+            stage="response",
+            sent="all",
+            retry=retry,
+            response={"status": status},
+            **more,
+        )
+
+    for status in (301, 302, 307, 308, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504):
+        yield case(
+            f"status_{status}",
+            refused(status, "later", retry_after_ms=None),
+            consumer=respond(status),
+        )
+    yield case("status_410", refused(410, "never", scope="endpoint"), consumer=respond(410))
+    for status in (413, 414, 431):
+        yield case(
+            f"status_{status}", refused(status, "never", scope="delivery"), consumer=respond(status)
+        )
+    for status, seconds in ((429, 7), (503, 3), (500, 60)):
+        yield case(
+            f"status_{status}_retry_after",
+            refused(status, "later", retry_after_ms=seconds * 1000),
+            consumer=respond(status, retry_after=seconds),
+        )
+    yield case(
+        "retry_after_longer_than_a_day",
+        refused(503, "later", retry_after_ms=86_400_000),
+        consumer=respond(503, retry_after=999_999),
+    )
+
+
+def misbehave(how, times=ALWAYS):
+    return {"misbehave": {"how": how, "times": times}}
+
+
+def refusals():
+    def refused(kind, **more):
+        return failed(
+            kind, stage="handshake", sent="nothing", retry="after_repair", scope="endpoint", **more
+        )
+
+    def facing(how, expect, **more):
+        return case(how, expect, consumer=misbehave(how), received=0, **more)
+
+    yield facing("never_ask", refused("client_auth_not_requested"))
+    # Its stage is left open: TLS 1.3 has finished the handshake when the alert comes.
+    yield facing(
+        "reject_certificate",
+        failed(
+            "client_certificate_rejected",
+            sent="nothing",
+            retry="after_repair",
+            scope="endpoint",
+            context={"via": "alert", "alert": "unknown_ca"},
+        ),
+    )
+    yield facing("expired", refused("certificate_expired"))
+    yield facing("wrong_name", refused("name_mismatch"))
+    yield facing("other_ca", refused("issuer_rekeyed"))
+    yield case("trust_of_another_ca", refused("issuer_rekeyed"), trust="other", received=0)
+    yield case(
+        "expired_outranks_a_wrong_pin",
+        refused("certificate_expired"),
+        consumer=misbehave("expired"),
+        pins="wrong",
+        received=0,
+    )
+    yield case(
+        "no_pins_still_need_the_chain",
+        refused("issuer_rekeyed"),
+        consumer=misbehave("other_ca"),
+        pins="none",
+        received=0,
+    )
+    yield case(
+        "no_pins_still_need_mutual_tls",
+        refused("client_auth_not_requested"),
+        consumer=misbehave("never_ask"),
+        pins="none",
+        received=0,
+    )
+
+
+def broken():
+    yield case(
+        "reset_after_body",
+        failed("connection_lost", sent="all", retry="later"),
+        consumer=misbehave("reset_after_body"),
+    )
+    yield case(
+        "stall",
+        failed("deadline_exceeded", sent="all", retry="later"),
+        consumer=misbehave("stall"),
+        options={"timeout_ms": 400},
+    )
+
+
+def recoveries():
+    yield case(
+        "recovers_from_never_ask",
+        delivered(status=200),
+        consumer=misbehave("never_ask", times=1),
+        deliveries=2,
+        received=1,
+    )
+    yield case(
+        "recovers_from_expired",
+        delivered(status=200),
+        consumer=misbehave("expired", times=1),
+        deliveries=2,
+        received=1,
+    )
+    yield case(
+        "recovers_from_reset",
+        delivered(status=200),
+        consumer=misbehave("reset_after_body", times=1),
+        deliveries=2,
+        received=2,
+    )
+    yield case(
+        "recovers_from_503",
+        delivered(status=200),
+        consumer=respond(503, times=1),
+        deliveries=2,
+        received=2,
+    )
+
+
+def nothing_sent():
+    def undone(kind):
+        return {"error": {"kind": kind, "stage": "config", "sent": "nothing"}}
+
+    yield case(
+        "header_with_line_break_sends_nothing",
+        undone("header_invalid"),
+        options={"headers": {"x-event": "a\r\nx-evil: b"}},
+        received=0,
+    )
+    yield case(
+        "id_with_line_break_sends_nothing",
+        undone("header_invalid"),
+        options={"id": "evt\n1"},
+        received=0,
+    )
+    yield case(
+        "timeout_of_zero_sends_nothing",
+        undone("option_invalid"),
+        options={"timeout_ms": 0},
+        received=0,
+    )

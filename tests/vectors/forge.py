@@ -1,0 +1,421 @@
+"""Makes the keys, certificates, CRLs and encrypted keys of the vectors, always the same bytes.
+
+Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA), so a
+second run of the generator changes no byte and a reviewer can see that a committed file is what the
+generator writes. The certificate body is encoded here rather than by `cryptography`'s builder,
+because the vectors need what that builder rightly refuses: version 1, a foreign signature, an
+issuer without CA:TRUE. Extension values and names do come from it.
+
+The keys are derivable by anybody who reads this file. They are worth nothing and must never be
+used for anything else.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
+SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
+ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+CODE_SIGNING = ExtendedKeyUsageOID.CODE_SIGNING
+
+
+def day(year, month=1, date=1, hour=0, minute=0, second=0):
+    """An instant in UTC."""
+    return dt.datetime(year, month, date, hour, minute, second, tzinfo=dt.UTC)
+
+
+LONG_AGO, LONG_AGO_END = day(2000), day(2001)
+FROM, UNTIL = day(2020), day(2120)
+
+
+# Keys --------------------------------------------------------------------------------------------
+
+CURVES = {
+    "p192": ec.SECP192R1(),
+    "p256": ec.SECP256R1(),
+    "p384": ec.SECP384R1(),
+    "p521": ec.SECP521R1(),
+    "k256": ec.SECP256K1(),
+}
+
+
+@cache
+def key(label, kind="p256"):
+    """The private key of a label: `p192` to `p521`, `k256`, `ed25519`, or `rsa<bits>[e3]`."""
+    seed = f"webhook-mtls vectors: {kind}: {label}".encode()
+    if kind in CURVES:
+        # One byte short of the curve's size, so that the scalar is always below the group order.
+        size = CURVES[kind].key_size // 8 - 1
+        scalar = int.from_bytes(hashlib.shake_256(seed).digest(size), "big")
+        return ec.derive_private_key(scalar, CURVES[kind])
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(seed).digest())
+    exponent = 3 if kind.endswith("e3") else 65537
+    return _rsa_key(seed, int(kind.removeprefix("rsa").removesuffix("e3")), exponent)
+
+
+def _rsa_key(seed, bits, e):
+    p, q = (_prime(seed + bytes([which]), bits // 2, e) for which in (1, 2))
+    p, q = max(p, q), min(p, q)
+    d = pow(e, -1, math.lcm(p - 1, q - 1))
+    public = rsa.RSAPublicNumbers(e, p * q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public)
+    return numbers.private_key()
+
+
+def _prime(seed, bits, e):
+    """The first prime at or after a number derived from `seed`, with its two highest bits set."""
+    number = int.from_bytes(hashlib.shake_256(seed).digest(bits // 8), "big")
+    number |= (3 << (bits - 2)) | 1
+    while not (_is_prime(number) and math.gcd(number - 1, e) == 1):
+        number += 2
+    return number
+
+
+SMALL_PRIMES = [n for n in range(3, 2000, 2) if all(n % d for d in range(3, n, 2))]
+
+
+def _is_prime(number):
+    if any(number % small == 0 for small in SMALL_PRIMES):
+        return False
+    odd, twos = number - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for base in (2, *SMALL_PRIMES[:15]):
+        power = pow(base, odd, number)
+        if power in (1, number - 1):
+            continue
+        for _ in range(twos - 1):
+            power = pow(power, 2, number)
+            if power == number - 1:
+                break
+        else:
+            return False
+    return True
+
+
+def key_pem(private, form="PKCS8"):
+    """The key as PEM: `PKCS8`, or `TraditionalOpenSSL` for PKCS#1 and SEC1."""
+    return private.private_bytes(
+        serialization.Encoding.PEM,
+        getattr(serialization.PrivateFormat, form),
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def encrypted_key_pem(private, passphrase):
+    """PKCS#8 under PBES2 (PBKDF2 with HMAC-SHA-256, AES-256-CBC), with a fixed salt and IV."""
+    plain = private.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    salt, iv, rounds = bytes(range(16)), bytes(range(16, 32)), 2048
+    secret = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, rounds, 32)
+    filler = 16 - len(plain) % 16
+    encryptor = Cipher(algorithms.AES(secret), modes.CBC(iv)).encryptor()
+    hidden = encryptor.update(plain + bytes([filler]) * filler) + encryptor.finalize()
+    prf = sequence(oid("1.2.840.113549.2.9"), NULL)
+    derivation = sequence(
+        oid("1.2.840.113549.1.5.12"), sequence(octets(salt), integer(rounds), prf)
+    )
+    cipher = sequence(oid("2.16.840.1.101.3.4.1.42"), octets(iv))
+    scheme = sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation, cipher))
+    return pem("ENCRYPTED PRIVATE KEY", sequence(scheme, octets(hidden)))
+
+
+def pem(label, der):
+    """One PEM block, lines of 64 characters."""
+    text = base64.b64encode(der).decode()
+    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+
+
+# Certificates ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate, with the key that belongs to it, so that it can issue others."""
+
+    der: bytes
+    name: x509.Name
+    key: object
+    serial: int
+
+    @property
+    def pem(self):
+        return pem("CERTIFICATE", self.der)
+
+    @property
+    def subject(self):
+        """The subject as the vectors expect it in contexts: one CN, so no order is in question."""
+        (common_name,) = self.name
+        return f"CN={common_name.value}"
+
+    @property
+    def spki_pin(self):
+        return "sha256/" + _digest(spki(self.key))
+
+    @property
+    def fingerprint_pin(self):
+        return "cert-sha256/" + _digest(self.der)
+
+    @property
+    def fingerprint(self):
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
+    def x5t_s256(self):
+        digest = hashlib.sha256(self.der).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _digest(data):
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def spki(private):
+    """The DER SubjectPublicKeyInfo of a private key."""
+    return private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def key_id(private):
+    """The SubjectKeyIdentifier value of a key."""
+    return x509.SubjectKeyIdentifier.from_public_key(private.public_key()).digest
+
+
+def mint(
+    subject,
+    private,
+    issuer=None,
+    *,
+    valid=(FROM, UNTIL),
+    ca=None,
+    path_length=None,
+    usage=(),
+    purposes=(),
+    sans=(),
+    constraints=None,
+    serial=None,
+    version=3,
+    authority_key_id="issuer",
+    extra=(),
+    digest=None,
+    corrupt=False,
+    signer=None,
+):
+    """A certificate for `subject` (a CN, or attributes), self-signed when no issuer is given.
+
+    `ca` None leaves basicConstraints out. `usage` and `purposes` empty leave those extensions out.
+    `authority_key_id` is "issuer", None (left out) or bytes. `signer` is another key than the
+    issuer's, `corrupt` flips a bit of the signature, `digest` replaces the usual hash.
+    """
+    name = _name(subject)
+    issuer_name = issuer.name if issuer else name
+    issuer_key = signer or (issuer.key if issuer else private)
+    extensions = []
+    if ca is not None:
+        extensions.append((x509.BasicConstraints(ca=ca, path_length=path_length), True))
+    if usage:
+        extensions.append((_key_usage(usage), True))
+    if purposes:
+        extensions.append((x509.ExtendedKeyUsage(purposes), False))
+    if sans:
+        extensions.append((x509.SubjectAlternativeName(sans), len(name.rdns) == 0))
+    if constraints:
+        extensions.append((constraints, True))
+    if version == 3:
+        extensions.append((x509.SubjectKeyIdentifier(key_id(private)), False))
+    if authority_key_id is not None and issuer:
+        value = key_id(issuer.key) if authority_key_id == "issuer" else authority_key_id
+        extensions.append((x509.AuthorityKeyIdentifier(value, None, None), False))
+    encoded = [
+        extension(e.oid.dotted_string, e.public_bytes(), critical) for e, critical in extensions
+    ]
+    encoded += extra
+
+    algorithm = _algorithm(issuer_key, digest)
+    rest = b"".join(
+        [
+            algorithm,
+            issuer_name.public_bytes(),
+            sequence(*(moment(instant) for instant in valid)),
+            name.public_bytes(),
+            spki(private),
+            tagged(3, sequence(*encoded)) if encoded else b"",
+        ]
+    )
+    if serial is None:
+        serial = int.from_bytes(hashlib.sha256(rest).digest()[:8], "big") >> 2 | 1 << 60
+    body = sequence(tagged(0, integer(version - 1)) if version > 1 else b"", integer(serial), rest)
+    return Certificate(_signed(body, algorithm, issuer_key, digest, corrupt), name, private, serial)
+
+
+def authority(subject, private, issuer=None, **options):
+    """A CA certificate as a careful private CA makes it; options as in `mint`."""
+    return mint(
+        subject, private, issuer, **{"ca": True, "usage": ("key_cert_sign", "crl_sign"), **options}
+    )
+
+
+def dns(*names):
+    return [x509.DNSName(name) for name in names]
+
+
+def uri(*names):
+    return [x509.UniformResourceIdentifier(name) for name in names]
+
+
+def extension(dotted, value, critical=False):
+    """One encoded extension, for those that `cryptography` has no class for."""
+    return sequence(oid(dotted), b"\x01\x01\xff" if critical else b"", octets(value))
+
+
+def _name(subject):
+    if isinstance(subject, str):
+        subject = [(NameOID.COMMON_NAME, subject)]
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in subject])
+
+
+def _key_usage(usage):
+    every = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+        "key_cert_sign crl_sign encipher_only decipher_only"
+    ).split()
+    assert set(usage) <= set(every), usage
+    return x509.KeyUsage(**{each: each in usage for each in every})
+
+
+# CRLs --------------------------------------------------------------------------------------------
+
+
+def crl(issuer, revoked, number, *, this, following, signer=None, delta_of=None, extra=()):
+    """A CRL as PEM. `number` or `following` (nextUpdate) None leave them out."""
+    private = signer or issuer.key
+    algorithm = _algorithm(private, None)
+    entries = [sequence(integer(each.serial), moment(this)) for each in revoked]
+    extensions = [
+        extension(
+            "2.5.29.35", x509.AuthorityKeyIdentifier(key_id(private), None, None).public_bytes()
+        )
+    ]
+    if number is not None:
+        extensions.append(extension("2.5.29.20", integer(number)))
+    if delta_of is not None:
+        extensions.append(extension("2.5.29.27", integer(delta_of), critical=True))
+    body = sequence(
+        integer(1),
+        algorithm,
+        issuer.name.public_bytes(),
+        moment(this),
+        moment(following) if following else b"",
+        sequence(*entries) if entries else b"",
+        tagged(0, sequence(*extensions, *extra)),
+    )
+    return pem("X509 CRL", _signed(body, algorithm, private, None, corrupt=False))
+
+
+# Signatures and DER ------------------------------------------------------------------------------
+
+ECDSA = {"sha1": "1.2.840.10045.4.1"} | {
+    f"sha{size}": f"1.2.840.10045.4.3.{at}" for size, at in ((256, 2), (384, 3), (512, 4))
+}
+RSA = {
+    "sha1": "1.2.840.113549.1.1.5",
+    "sha256": "1.2.840.113549.1.1.11",
+    "sha384": "1.2.840.113549.1.1.12",
+    "sha512": "1.2.840.113549.1.1.13",
+}
+HASHES = {
+    "sha1": hashes.SHA1(),
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+
+
+def _usual_digest(private):
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        return {384: "sha384", 521: "sha512"}.get(private.key_size, "sha256")
+    return "sha256"
+
+
+def _algorithm(private, digest):
+    digest = digest or _usual_digest(private)
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return sequence(oid("1.3.101.112"))
+    if isinstance(private, rsa.RSAPrivateKey):
+        return sequence(oid(RSA[digest]), NULL)
+    return sequence(oid(ECDSA[digest]))
+
+
+def _signed(body, algorithm, private, digest, corrupt):
+    method = HASHES[digest or _usual_digest(private)]
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        signature = private.sign(body)
+    elif isinstance(private, rsa.RSAPrivateKey):
+        signature = private.sign(body, padding.PKCS1v15(), method)
+    else:
+        signature = private.sign(body, ec.ECDSA(method, deterministic_signing=True))
+    if corrupt:
+        signature = signature[:-1] + bytes([signature[-1] ^ 1])
+    return sequence(body, algorithm, value(0x03, b"\x00" + signature))
+
+
+def value(tag, content):
+    """One DER element."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + content
+
+
+def sequence(*parts):
+    return value(0x30, b"".join(parts))
+
+
+def tagged(number, content):
+    return value(0xA0 | number, content)
+
+
+def octets(content):
+    return value(0x04, content)
+
+
+def integer(number):
+    return value(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def oid(dotted):
+    first, second, *rest = map(int, dotted.split("."))
+    content = b""
+    for arc in (40 * first + second, *rest):
+        groups = [arc & 0x7F]
+        while arc := arc >> 7:
+            groups.insert(0, 0x80 | arc & 0x7F)
+        content += bytes(groups)
+    return value(0x06, content)
+
+
+def moment(instant):
+    # RFC 5280 section 4.1.2.5: UTCTime through 2049, GeneralizedTime after it.
+    if instant.year < 2050:
+        return value(0x17, instant.strftime("%y%m%d%H%M%SZ").encode())
+    return value(0x18, instant.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+NULL = value(0x05, b"")

@@ -1,0 +1,156 @@
+//! What the tests need beyond the build: real servers, a memory checker, a C++ compiler. Installed
+//! from Debian where we may, named clearly where we may not.
+
+use std::fs;
+use std::path::Path;
+
+use crate::paths;
+use crate::steps::{Failure, Result, Step};
+use crate::terminal;
+
+/// A program that a suite runs, and the Debian package that brings it.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    name: &'static str,
+    package: &'static str,
+    purpose: &'static str,
+}
+
+/// The servers of the real-peer suite and the PKI they use.
+pub(crate) const PEERS: &[Program] = &[
+    Program {
+        name: "nginx",
+        package: "nginx-light",
+        purpose: "a real peer",
+    },
+    Program {
+        name: "openssl",
+        package: "openssl",
+        purpose: "a real peer, and its certificates",
+    },
+];
+
+/// What the C suite runs its programs under, and compiles the header with.
+pub(crate) const C: &[Program] = &[
+    Program {
+        name: "c++",
+        package: "g++",
+        purpose: "the header as C++17",
+    },
+    Program {
+        name: "valgrind",
+        package: "valgrind",
+        purpose: "memory errors in the C programs",
+    },
+    Program {
+        name: "objcopy",
+        package: "binutils",
+        purpose: "the static library",
+    },
+];
+
+/// `cargo xtask install`.
+pub(crate) fn run() -> Result {
+    terminal::headline("What the tests need from this system");
+    ensure(&[PEERS, C].concat())?;
+    for program in [PEERS, C].concat() {
+        let path = paths::program(program.name).expect("ensured");
+        println!("  {:<9} {}", program.name, path.display());
+    }
+    Ok(())
+}
+
+/// Makes these programs present, or says which are not and how to get them.
+pub(crate) fn ensure(programs: &[Program]) -> Result {
+    let missing = missing(programs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if paths::program("apt-get").is_none() || !is_root() {
+        return Err(absent(&missing));
+    }
+    install(&missing)?;
+    let missing = self::missing(programs);
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(absent(&missing))
+    }
+}
+
+fn missing(programs: &[Program]) -> Vec<Program> {
+    programs
+        .iter()
+        .filter(|program| paths::program(program.name).is_none())
+        .copied()
+        .collect()
+}
+
+fn absent(missing: &[Program]) -> Failure {
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|program| format!("  - {} ({})", program.name, program.purpose))
+        .collect();
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    Failure::new(format!(
+        "the tests need programs that are not here:\n{}\non Debian, as root: \
+         apt-get install {}; elsewhere put them on PATH",
+        lines.join("\n"),
+        packages.join(" ")
+    ))
+}
+
+fn install(missing: &[Program]) -> Result {
+    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
+    let _quiet = NoServices::hold();
+    apt("apt-get update", &["update", "-q"])?;
+    let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
+    arguments.extend(&packages);
+    apt(
+        &format!("apt-get install {}", packages.join(" ")),
+        &arguments,
+    )
+}
+
+fn apt(title: &str, arguments: &[&str]) -> Result {
+    let step = Step::new(title, "apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    step.run().map(drop)
+}
+
+fn is_root() -> bool {
+    Step::new("id", "id")
+        .arg("-u")
+        .ask()
+        .is_ok_and(|output| output.stdout.trim() == "0")
+}
+
+/// While it lives, a package that is installed starts no service: the nginx package would otherwise
+/// open port 80 on a machine whose owner only wanted to run our tests.
+struct NoServices {
+    ours: bool,
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+impl NoServices {
+    fn hold() -> Self {
+        let ours = !Path::new(POLICY).exists()
+            && fs::write(POLICY, "#!/bin/sh\nexit 101\n").is_ok()
+            && Step::new("chmod", "chmod")
+                .args(["755", POLICY])
+                .ask()
+                .is_ok();
+        NoServices { ours }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            // Left behind it would only keep later packages quiet; nothing else can be done here.
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}

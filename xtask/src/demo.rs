@@ -1,0 +1,139 @@
+//! `cargo xtask demo`: one delivery from each language to a receiver that demands a certificate,
+//! then four refusals, each with what a person would want to know.
+
+use serde_json::Value;
+
+use crate::clients::{Client, Errand, Languages};
+use crate::lab::Lab;
+use crate::steps::{Failure, Result};
+use crate::table::Table;
+use crate::terminal;
+use crate::toolchain::Toolchain;
+
+/// Each refusal, and the language that shows it; the consumer of the lab has the name of the kind.
+const REFUSALS: [(&str, &str); 4] = [
+    ("pin_mismatch", "c"),
+    ("client_auth_not_requested", "python"),
+    ("certificate_expired", "node"),
+    ("client_certificate_rejected", "rust"),
+];
+
+pub(crate) fn run() -> Result {
+    let languages = Languages::new(Toolchain::find()?);
+    languages.toolchain.show();
+    terminal::headline("Building the core and its four faces");
+    languages.build()?;
+    let clients = languages.clients()?;
+    let lab = Lab::start()?;
+
+    terminal::headline("One webhook from each language, over mutual TLS");
+    print!("\n{}", deliveries(&lab, &clients)?.render());
+    terminal::headline("Four refusals, before or after the consumer could read a byte");
+    print!("\n{}", refusals(&lab, &clients)?.render());
+    println!(
+        "\nA throw-away private CA, receivers on 127.0.0.1, one Rust core below all four languages."
+    );
+    Ok(())
+}
+
+fn deliveries(lab: &Lab, clients: &[Client]) -> Result<Table> {
+    let mut table = Table::new(&[
+        "runtime",
+        "HTTP",
+        "TLS",
+        "key exchange",
+        "tenant",
+        "pin",
+        "time",
+    ]);
+    for client in clients {
+        let receipt = answer(lab, client, &format!("acme-{}", client.name), "receipt")?;
+        let tls = &receipt["tls"];
+        table.row([
+            client.title,
+            &shown(&receipt["status"]),
+            &shown(&tls["version"]),
+            &shown(&tls["key_exchange"]),
+            &shown(&receipt["peer"]["tenant"]),
+            &shown(&receipt["pin"]),
+            &milliseconds(&receipt["elapsed_ms"]),
+        ]);
+    }
+    Ok(table)
+}
+
+fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
+    let mut table = Table::new(&[
+        "kind", "runtime", "stage", "blame", "scope", "sent", "retry",
+    ]);
+    for (kind, language) in REFUSALS {
+        let client = clients.iter().find(|client| client.name == language);
+        let client = client.ok_or_else(|| Failure::new(format!("no client in {language}")))?;
+        let error = answer(lab, client, kind, "error")?;
+        if error["kind"] != kind {
+            return Err(Failure::with_output(
+                format!("{kind} was to be shown, {} came", error["kind"]),
+                error.to_string(),
+            ));
+        }
+        table.row([
+            kind,
+            client.title,
+            &shown(&error["stage"]),
+            &shown(&error["blame"]),
+            &shown(&error["scope"]),
+            &shown(&error["sent"]),
+            &shown(&error["retry"]),
+        ]);
+        table.note(&shown(&error["remedy"]));
+    }
+    Ok(table)
+}
+
+/// Delivers to one consumer and takes the half of the answer that is expected.
+fn answer(lab: &Lab, client: &Client, consumer: &str, half: &str) -> Result<Value> {
+    let consumer = lab.consumer(consumer)?;
+    let errand = Errand {
+        url: &consumer.url,
+        pin: &consumer.pin,
+        material: lab.material(),
+    };
+    let mut answer = client.deliver(&errand)?;
+    match answer.get_mut(half) {
+        Some(half) => Ok(half.take()),
+        None => Err(Failure::with_output(
+            format!("{} to {}: no {half} came", client.title, consumer.name),
+            answer.to_string(),
+        )),
+    }
+}
+
+/// A value as a cell; what is not there is a dash.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn milliseconds(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| "–".to_owned(), |time| format!("{time:.1} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{milliseconds, shown};
+    use serde_json::json;
+
+    #[test]
+    fn what_a_receipt_does_not_have_is_a_dash() {
+        assert_eq!(shown(&json!({})["tenant"]), "–");
+        assert_eq!(shown(&json!("acme")), "acme");
+        assert_eq!(shown(&json!(200)), "200");
+        assert_eq!(milliseconds(&json!(4.125)), "4.1 ms");
+        assert_eq!(milliseconds(&json!(null)), "–");
+    }
+}

@@ -1,0 +1,71 @@
+//! `cargo xtask`: the only build script a person has to know.
+//!
+//! It knows no code of the project, only its commands, so that it compiles in seconds on a fresh
+//! machine and says what is missing before anything long starts. All that it makes lies below the
+//! target directory; the source tree stays as it was cloned.
+
+mod c_library;
+mod c_programs;
+mod clients;
+mod debian;
+mod demo;
+mod deny;
+mod examples;
+mod header;
+mod lab;
+mod node;
+mod paths;
+mod peers;
+mod python;
+mod rust;
+mod soak;
+mod steps;
+mod suites;
+mod table;
+mod terminal;
+mod toolchain;
+mod vectors;
+
+use std::process::ExitCode;
+
+use steps::Failure;
+
+const USAGE: &str = "\
+cargo xtask <verb>
+
+  demo                one delivery from C, Python, Node and Rust, then four refusals
+  test [suite ...]    every suite, or those named; `test --list` names them
+  vectors             the shared cases in all four languages
+  header [--check]    write include/*.h from the crates, or fail if they differ
+  install             what the tests need from Debian
+  soak [minutes]      the long proofs, round after round; results go to docs/soak.md";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["demo"] => demo::run(),
+        ["test", suites @ ..] => suites::run(suites),
+        ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
+        ["header"] => header::write(),
+        ["header", "--check"] => header::check().map(|closing| println!("{closing}")),
+        ["install"] => debian::run(),
+        ["soak"] => soak::run(None),
+        ["soak", minutes] => soak::run(Some(minutes)),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(Failure::new(format!(
+            "no such verb: {}\n\n{USAGE}",
+            other.join(" ")
+        ))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.show();
+            ExitCode::FAILURE
+        }
+    }
+}

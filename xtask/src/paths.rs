@@ -1,0 +1,122 @@
+//! Where things are: the workspace, and the target directory that holds all that is made.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::steps::{Failure, Result};
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent()
+        .expect("xtask lies in the workspace")
+        .to_path_buf()
+}
+
+/// The target directory, wherever cargo was told to put it.
+pub(crate) fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => root().join(directory),
+        None => root().join("target"),
+    }
+}
+
+/// A file that `cargo build --release` made.
+pub(crate) fn release(name: &str) -> PathBuf {
+    target().join("release").join(name)
+}
+
+/// Makes a directory and its parents.
+pub(crate) fn make_directory(path: &Path) -> Result {
+    fs::create_dir_all(path).map_err(|error| Failure::at("cannot make", path, &error))
+}
+
+/// Makes a directory that is empty, whatever it was before.
+pub(crate) fn make_empty(path: &Path) -> Result {
+    if path.exists() {
+        fs::remove_dir_all(path).map_err(|error| Failure::at("cannot empty", path, &error))?;
+    }
+    make_directory(path)
+}
+
+/// Copies one file, making the directory it goes to.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result {
+    if let Some(parent) = to.parent() {
+        make_directory(parent)?;
+    }
+    fs::copy(from, to).map_err(|error| Failure::at("cannot copy", from, &error))?;
+    Ok(())
+}
+
+/// Copies a directory, leaving out the entries with one of these names at any depth.
+pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
+    make_directory(to)?;
+    for entry in entries(from)? {
+        let name = entry
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if leave_out.contains(&name) {
+            continue;
+        }
+        if entry.is_dir() {
+            copy_tree(&entry, &to.join(name), leave_out)?;
+        } else {
+            copy(&entry, &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a directory, sorted by name.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let read =
+        fs::read_dir(directory).map_err(|error| Failure::at("cannot list", directory, &error))?;
+    let mut found: Vec<PathBuf> = read
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// The files of a directory with this extension, sorted; none when there is no such directory.
+pub(crate) fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = entries(directory)?;
+    found.retain(|path| path.is_file() && path.extension().is_some_and(|e| e == extension));
+    Ok(found)
+}
+
+/// Reads a text file.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| Failure::at("cannot read", path, &error))
+}
+
+/// Writes a text file, making the directory it goes to.
+pub(crate) fn write(path: &Path, text: &str) -> Result {
+    if let Some(parent) = path.parent() {
+        make_directory(parent)?;
+    }
+    fs::write(path, text).map_err(|error| Failure::at("cannot write", path, &error))
+}
+
+/// A path as a person reads it: relative to the workspace where it lies inside.
+pub(crate) fn shown(path: &Path) -> String {
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// The path of a program on this machine; system directories count even when `PATH` leaves them
+/// out, as it does for everybody but root.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}

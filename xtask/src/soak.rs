@@ -1,0 +1,93 @@
+//! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
+//! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, and the
+//! real peers; what fails once in a hundred rounds fails here.
+
+use std::time::{Duration, Instant};
+
+use crate::c_programs::{self, Linkage};
+use crate::clients::Languages;
+use crate::paths;
+use crate::steps::{Failure, Result, Step, shown_duration};
+use crate::terminal;
+use crate::toolchain::Toolchain;
+use crate::{peers, vectors};
+
+const MINUTES: u64 = 60;
+
+pub(crate) fn run(minutes: Option<&str>) -> Result {
+    let minutes = match minutes {
+        None => MINUTES,
+        Some(text) => text
+            .parse()
+            .map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))?,
+    };
+    let languages = Languages::new(Toolchain::find()?);
+    languages.toolchain.show();
+    let started = Instant::now();
+    let mut rounds = 0;
+    // At least one, however short the time.
+    while rounds == 0 || started.elapsed() < Duration::from_secs(minutes * 60) {
+        rounds += 1;
+        terminal::headline(&format!(
+            "Round {rounds}, after {}",
+            shown_duration(started.elapsed())
+        ));
+        if let Err(failure) = round(&languages) {
+            let why = failure.what().lines().next().unwrap_or_default();
+            record(&entry(&today()?, rounds, started.elapsed(), Some(why)))?;
+            return Err(failure);
+        }
+    }
+    record(&entry(&today()?, rounds, started.elapsed(), None))
+}
+
+fn round(languages: &Languages) -> Result {
+    vectors::test(languages)?;
+    let source = paths::root().join("tests").join("c").join("vectors.c");
+    let library = languages.c()?;
+    let runner = c_programs::compile(&languages.toolchain, library, &source, Linkage::Static)?;
+    c_programs::memory_checked("vectors in c (valgrind)", &runner)?;
+    peers::test(languages).map(drop)
+}
+
+/// One line of the record.
+fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> String {
+    let verdict = failure.map_or_else(
+        || "no failure".to_owned(),
+        |failure| format!("round {rounds} failed: {failure}"),
+    );
+    format!(
+        "- {date}: {rounds} rounds in {}, {verdict}\n",
+        shown_duration(took)
+    )
+}
+
+fn record(entry: &str) -> Result {
+    let file = paths::root().join("docs").join("soak.md");
+    let heading = "# Soak\n\nWhat `cargo xtask soak` saw; the newest entry is the last.\n\n";
+    let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
+    paths::write(&file, &format!("{before}{entry}"))?;
+    println!("\n{}: {entry}", paths::shown(&file));
+    Ok(())
+}
+
+fn today() -> Result<String> {
+    let output = Step::new("date", "date").args(["-u", "+%Y-%m-%d"]).ask()?;
+    Ok(output.stdout.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry;
+    use std::time::Duration;
+
+    #[test]
+    fn an_entry_says_when_how_much_and_what_came_of_it() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(
+            entry("2026-11-24", 40, hour, None),
+            "- 2026-11-24: 40 rounds in 60 min 00 s, no failure\n"
+        );
+        assert!(entry("2026-11-24", 3, hour, Some("peers")).contains("round 3 failed: peers"));
+    }
+}

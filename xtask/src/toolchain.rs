@@ -1,0 +1,196 @@
+//! What a fresh machine must bring: cargo, a C compiler, Python and Node. All of it is looked for
+//! before anything starts, and all that is missing is named at once, with the version seen.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::paths;
+use crate::steps::{Failure, Result, Step};
+use crate::terminal;
+
+const CARGO: Version = Version(1, 88);
+const PYTHON: Version = Version(3, 11);
+const NODE: Version = Version(20, 0);
+
+/// The programs that everything is built with.
+pub(crate) struct Toolchain {
+    /// A C11 compiler.
+    pub(crate) cc: PathBuf,
+    /// CPython that can make virtual environments.
+    pub(crate) python: PathBuf,
+    /// Node itself; npm stands beside it.
+    pub(crate) node: PathBuf,
+    found: Vec<String>,
+}
+
+impl Toolchain {
+    /// Looks for all of it; the failure lists everything that is missing.
+    pub(crate) fn find() -> Result<Toolchain> {
+        let searches = [cargo(), compiler(), python(), node(), npm()];
+        let missing: Vec<String> = searches
+            .iter()
+            .filter_map(|search| search.as_ref().err().cloned())
+            .collect();
+        if !missing.is_empty() {
+            let list: Vec<String> = missing.iter().map(|line| format!("  - {line}")).collect();
+            return Err(Failure::new(format!(
+                "this machine lacks what the build needs:\n{}",
+                list.join("\n")
+            )));
+        }
+        let [cargo, cc, python, node, npm] =
+            searches.map(|search| search.expect("none is missing"));
+        let found = [&cargo, &cc, &python, &node, &npm]
+            .map(|tool| tool.shown.clone())
+            .to_vec();
+        Ok(Toolchain {
+            cc: cc.path,
+            python: python.path,
+            node: node.path,
+            found,
+        })
+    }
+
+    /// Prints what will be used.
+    pub(crate) fn show(&self) {
+        terminal::headline("This machine");
+        for line in &self.found {
+            println!("  {line}");
+        }
+    }
+}
+
+/// A program that was found, and how it introduces itself.
+struct Tool {
+    path: PathBuf,
+    shown: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+impl Version {
+    /// The first `major.minor` in a text.
+    fn seen_in(text: &str) -> Option<Version> {
+        text.split(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .find_map(|word| {
+                let mut numbers = word.split('.');
+                Some(Version(
+                    numbers.next()?.parse().ok()?,
+                    numbers.next()?.parse().ok()?,
+                ))
+            })
+    }
+}
+
+fn cargo() -> std::result::Result<Tool, String> {
+    let said = said(Path::new("cargo"), &["--version"])
+        .ok_or_else(|| "cargo >= 1.88: not found (https://rustup.rs)".to_owned())?;
+    match Version::seen_in(&said) {
+        Some(version) if version >= CARGO => Ok(Tool {
+            path: "cargo".into(),
+            shown: said,
+        }),
+        _ => Err(format!("cargo >= 1.88: found only {said}")),
+    }
+}
+
+fn compiler() -> std::result::Result<Tool, String> {
+    let chosen = env::var("CC").ok();
+    let names = chosen.as_deref().into_iter().chain(["cc", "gcc", "clang"]);
+    for path in names.filter_map(located) {
+        if let Some(shown) = said(&path, &["--version"]) {
+            return Ok(Tool { path, shown });
+        }
+    }
+    Err("a C compiler: neither $CC nor cc, gcc or clang was found (Debian: gcc libc6-dev)".into())
+}
+
+fn python() -> std::result::Result<Tool, String> {
+    let ask = "import sys; print('Python %d.%d.%d' % sys.version_info[:3]); import ensurepip, venv";
+    let mut seen = Vec::new();
+    for name in [
+        "python3",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python",
+    ] {
+        let Some(path) = located(name) else { continue };
+        match said(&path, &["-c", ask]) {
+            Some(shown) if Version::seen_in(&shown) >= Some(PYTHON) => {
+                return Ok(Tool { path, shown });
+            }
+            Some(shown) => seen.push(format!("{name} is {shown}")),
+            None => seen.push(format!("{name} does not start, or has no venv module")),
+        }
+    }
+    let seen = if seen.is_empty() {
+        "not found".to_owned()
+    } else {
+        seen.join("; ")
+    };
+    Err(format!(
+        "Python >= 3.11 with venv: {seen} (Debian: python3 python3-venv)"
+    ))
+}
+
+fn node() -> std::result::Result<Tool, String> {
+    let path = located("node")
+        .ok_or_else(|| "Node >= 20: node was not found (https://nodejs.org)".to_owned())?;
+    let said = said(&path, &["--version"]).unwrap_or_default();
+    match Version::seen_in(&said) {
+        Some(version) if version >= NODE => Ok(Tool {
+            path,
+            shown: format!("Node {said}"),
+        }),
+        _ => Err(format!("Node >= 20: found only {said}")),
+    }
+}
+
+fn npm() -> std::result::Result<Tool, String> {
+    let path = located("npm").ok_or_else(|| "npm: not found; it comes with Node".to_owned())?;
+    let said = said(&path, &["--version"]).ok_or_else(|| "npm: it does not start".to_owned())?;
+    Ok(Tool {
+        path,
+        shown: format!("npm {said}"),
+    })
+}
+
+fn located(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        Some(PathBuf::from(name))
+    } else {
+        paths::program(name)
+    }
+}
+
+/// The first line that a program answers with, if it starts and succeeds.
+fn said(program: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Step::new("version", program).args(arguments).ask().ok()?;
+    Some(output.stdout.lines().next()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn the_version_is_read_from_how_each_program_says_it() {
+        for (said, version) in [
+            ("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Version(1, 95)),
+            ("v20.20.2", Version(20, 20)),
+            ("Python 3.11.7", Version(3, 11)),
+        ] {
+            assert!(Version::seen_in(said) == Some(version), "{said}");
+        }
+        assert!(Version::seen_in("no number here").is_none());
+    }
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(Version(3, 9) < Version(3, 11));
+        assert!(Version(4, 0) > Version(3, 11));
+    }
+}
