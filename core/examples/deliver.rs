@@ -1,7 +1,9 @@
-//! One delivery, told by environment variables, as one JSON line: `{"receipt": …}` or `{"error": …}`.
+//! One delivery, told by environment variables, as one JSON line: `{"receipt": …}` or
+//! `{"error": …}`.
 //!
-//! The same program exists in C, Python and Node (`tests/clients`); the demo and the real-peer tests run
-//! all four. It exits with 0 whether the delivery succeeded or not, and with 2 if it could not be tried.
+//! The same program exists in C, Python and Node (`tests/clients`); the demo and the real-peer
+//! tests run all four. It exits with 0 whether the delivery succeeded or not, and with 2 if it
+//! could not be tried.
 
 use std::env;
 use std::process::ExitCode;
@@ -53,9 +55,9 @@ impl Errand {
         let dispatcher = Dispatcher::new(
             DispatcherOptions::new()
                 .identity(Identity::from_files(&self.cert, &self.key, None)?)
-                .trust(Trust::from_files(&self.ca, None::<&str>, None::<&str>)?)
+                .trust(Trust::from_files(&self.ca, None, None)?)
                 .egress(Egress::public().allow(["127.0.0.0/8", "::1/128"])?)
-                .timeout(self.timeout),
+                .timeout(self.timeout)?,
         )?;
         let pins = match self.pin.as_str() {
             "none" => None,

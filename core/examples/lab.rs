@@ -1,9 +1,9 @@
-//! The embedded receiver of the demo: a throw-away CA and consumers on loopback, until standard input
-//! closes.
+//! The embedded receiver of the demo: a throw-away CA and consumers on loopback, until standard
+//! input closes.
 //!
-//! `lab <directory>` writes `tls.crt`, `tls.key` and `ca.pem` there, prints one JSON line per consumer
-//! (`name`, `url`, `pin`), then `{"ready":true}`. The four that misbehave have the name of the kind that
-//! a delivery to them fails with.
+//! `lab <directory>` writes `tls.crt`, `tls.key` and `ca.pem` there, prints one JSON line per
+//! consumer (`name`, `url`, `pin`), then `{"ready":true}`. The four that are refused have the name
+//! of the kind that a delivery to them fails with.
 
 use std::error::Error;
 use std::io::{Read, Write, stdin, stdout};
@@ -17,7 +17,10 @@ const BEHAVED: [&str; 4] = ["acme-c", "acme-python", "acme-node", "acme-rust"];
 const MISBEHAVED: [(&str, Misbehaviour); 3] = [
     ("client_auth_not_requested", Misbehaviour::NeverAsk),
     ("certificate_expired", Misbehaviour::Expired),
-    ("client_certificate_rejected", Misbehaviour::RejectCertificate),
+    (
+        "client_certificate_rejected",
+        Misbehaviour::RejectCertificate,
+    ),
 ];
 
 /// Says to misbehave until told otherwise.
@@ -38,7 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // Behaves well, and is announced with the pin of somebody else.
     let stranger = lab.consumer(BEHAVED[0])?.pin();
-    say(&introduction("pin_mismatch", &lab.consumer("pin_mismatch")?, &stranger))?;
+    say(&introduction(
+        "pin_mismatch",
+        &lab.consumer("pin_mismatch")?,
+        &stranger,
+    ))?;
     say(&json!({ "ready": true }))?;
     stdin().read_to_end(&mut Vec::new())?;
     Ok(())

@@ -31,7 +31,10 @@ pub struct EndpointOptions {
 impl EndpointOptions {
     /// The keys the consumer may have; `None` is the decision to trust its CA alone.
     pub fn new(pins: Option<Pins>) -> Self {
-        Self { pins: Some(pins), ..Self::default() }
+        Self {
+            pins: Some(pins),
+            ..Self::default()
+        }
     }
 
     /// The keys the consumer may have.
@@ -134,23 +137,34 @@ impl Generation {
     ) -> Result<Self, Error> {
         let url = Url::parse(url)?;
         let Some(pins) = options.pins else {
-            return Err(options::fault("pins", "must be said").advising(
-                "Give the consumer's pins, or say explicitly that there are none.",
-            ));
+            return Err(options::fault("pins", "must be said")
+                .advising("Give the consumer's pins, or say explicitly that there are none."));
         };
         let own = |noun: &str| {
-            options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
+            options::fault(
+                noun,
+                "is missing: neither the endpoint nor its dispatcher has one",
+            )
         };
         let settings = Settings {
             url: url.text.clone(),
             pins,
-            trust: options.trust.or_else(|| trust.cloned()).ok_or_else(|| own("trust"))?,
-            identity: options.identity.or_else(|| identity.cloned()).ok_or_else(|| own("identity"))?,
+            trust: options
+                .trust
+                .or_else(|| trust.cloned())
+                .ok_or_else(|| own("trust"))?,
+            identity: options
+                .identity
+                .or_else(|| identity.cloned())
+                .ok_or_else(|| own("identity"))?,
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
             server_uri: options.server_uri,
         };
         let server_name = url.host.server_name().ok_or_else(|| {
-            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
+            Error::new(
+                Kind::UrlInvalid,
+                format!("the host of {} cannot be verified", url.text),
+            )
         })?;
         let terms = Arc::new(Terms::new(
             settings.identity.clone(),
@@ -160,7 +174,13 @@ impl Generation {
             settings.server_uri.clone(),
             settings.min_tls,
         )?);
-        Ok(Self { number, url, terms, pool: Pool::new(), settings })
+        Ok(Self {
+            number,
+            url,
+            terms,
+            pool: Pool::new(),
+            settings,
+        })
     }
 }
 
@@ -189,7 +209,11 @@ impl Endpoint {
     /// What deliveries have shown.
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
-        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self
+            .inner
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let pins = generation.settings.pins.as_ref();
         EndpointStatus {
             pin_seen: seen.pin.clone(),
@@ -224,14 +248,22 @@ impl Endpoint {
     }
 
     pub(crate) fn saw(&self, peer: &PeerIdentity) {
-        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self
+            .inner
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(peer.spki_pin());
         seen.not_after = Some(peer.certificate().not_after());
         seen.matched.extend(peer.pin());
     }
 
     pub(crate) fn saw_pin(&self, pin: &str) {
-        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self
+            .inner
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(pin.to_owned());
     }
 }

@@ -56,7 +56,10 @@ impl Identity {
 
     fn new(chain: Vec<Certificate>, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
         let Some(leaf) = chain.first() else {
-            return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
+            return Err(Error::new(
+                Kind::PemInvalid,
+                "certificate chain: no certificate found",
+            ));
         };
         check_key(&chain, &*key)?;
         check_leaf(leaf, clock::now()?)?;
@@ -65,7 +68,13 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
-        Ok(Self { inner: Arc::new(Inner { digest: digest.finalize().into(), chain, key }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                digest: digest.finalize().into(),
+                chain,
+                key,
+            }),
+        })
     }
 
     /// The chain, leaf first.
@@ -102,14 +111,20 @@ impl std::fmt::Debug for Identity {
 
 fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
     let Some(public) = key.public_key() else {
-        return Err(Error::new(Kind::KeyMismatch, "the private key yields no public key to compare"));
+        return Err(Error::new(
+            Kind::KeyMismatch,
+            "the private key yields no public key to compare",
+        ));
     };
     let fits = |certificate: &Certificate| certificate.view().spki == public.as_ref();
     match chain.iter().position(fits) {
         Some(0) => Ok(()),
         Some(at) => Err(Error::new(
             Kind::KeyMismatch,
-            format!("the private key belongs to certificate {} of the chain, not to the first", at + 1),
+            format!(
+                "the private key belongs to certificate {} of the chain, not to the first",
+                at + 1
+            ),
         )
         .advising("Put the leaf first, then its issuer, and so on.")),
         None => Err(Error::new(
@@ -123,24 +138,33 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
 fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
     let view = leaf.view();
     let fault = |why: String| {
-        Error::new(Kind::IdentityUnusable, format!("our certificate {} {why}", view.subject_text()))
-            .noting("subject", view.subject_text())
-            .noting("not_before_ms", view.not_before.saturating_mul(1000))
-            .noting("not_after_ms", view.not_after.saturating_mul(1000))
+        Error::new(
+            Kind::IdentityUnusable,
+            format!("our certificate {} {why}", view.subject_text()),
+        )
+        .noting("subject", view.subject_text())
+        .noting("not_before_ms", view.not_before.saturating_mul(1000))
+        .noting("not_after_ms", view.not_after.saturating_mul(1000))
     };
     if view.is_ca {
         return Err(fault("is a CA certificate".into()));
     }
     if at > view.not_after {
-        return Err(fault(format!("expired {} seconds ago", at - view.not_after))
-            .advising("Renew our certificate."));
+        return Err(
+            fault(format!("expired {} seconds ago", at - view.not_after))
+                .advising("Renew our certificate."),
+        );
     }
     if at < view.not_before {
-        return Err(fault(format!("becomes valid in {} seconds", view.not_before - at))
-            .advising("Wait for notBefore, or set the clock."));
+        return Err(
+            fault(format!("becomes valid in {} seconds", view.not_before - at))
+                .advising("Wait for notBefore, or set the clock."),
+        );
     }
     if view.client_purpose() == Purpose::Refused {
-        return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
+        return Err(fault(
+            "does not allow clientAuth in its extendedKeyUsage".into(),
+        ));
     }
     if let Some(weakness) = view.key.weakness() {
         return Err(fault(format!("has a weak key: {weakness}")));

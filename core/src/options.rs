@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind};
+use serde_json::{Value, json};
+
+use crate::error::{Blame, Error, Family, Kind, Retry, Scope, Sent, Stage};
 
 /// An option as a caller wrote it, before it was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +106,46 @@ options! {
         "The longest wait, unless the consumer asks for a longer one.";
 }
 
+/// Every kind, word and option as JSON, for those who keep or check a copy.
+pub fn tables() -> Value {
+    let kinds: Vec<Value> = Kind::ALL
+        .iter()
+        .map(|kind| {
+            json!({
+                "name": kind.name(),
+                "number": kind.number(),
+                "title": kind.title(),
+                "remedy": kind.remedy(),
+                "stage": kind.stage().name(),
+                "blame": kind.blame().name(),
+                "scope": kind.scope().name(),
+                "retry": kind.retry().name(),
+            })
+        })
+        .collect();
+    let options: Vec<Value> = ALL
+        .iter()
+        .map(|row| {
+            json!({
+                "of": row.of,
+                "name": row.name,
+                "kind": row.kind,
+                "default": row.default,
+                "doc": row.doc,
+            })
+        })
+        .collect();
+    macro_rules! names {
+        ($($key:literal $type:ident),*) => {
+            json!({ $($key: $type::ALL.iter().map(|word| word.name()).collect::<Vec<_>>()),* })
+        };
+    }
+    let words = names!(
+        "stage" Stage, "blame" Blame, "scope" Scope, "sent" Sent, "retry" Retry, "family" Family
+    );
+    json!({ "kinds": kinds, "words": words, "options": options })
+}
+
 /// The longest duration an option takes: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -115,9 +157,16 @@ pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
 /// A name that the noun does not have, with those it has.
 pub(crate) fn unknown(of: &str, name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
-    let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
-    Error::new(Kind::OptionInvalid, format!("{of} has no option {shown:?}; it has {}", known.join(", ")))
-        .noting("option", shown)
+    let known: Vec<&str> = ALL
+        .iter()
+        .filter(|row| row.of == of)
+        .map(|row| row.name)
+        .collect();
+    Error::new(
+        Kind::OptionInvalid,
+        format!("{of} has no option {shown:?}; it has {}", known.join(", ")),
+    )
+    .noting("option", shown)
 }
 
 /// An option that this noun has, but not of the type that was given.
@@ -131,7 +180,10 @@ pub(crate) fn mistyped(of: &str, name: &str) -> Error {
 /// A duration must be finite, more than nothing, and at most a day.
 pub(crate) fn duration(name: &str, millis: f64) -> Result<Duration, Error> {
     if !(millis.is_finite() && millis > 0.0) {
-        return Err(fault(name, "must be a duration that is finite and greater than zero"));
+        return Err(fault(
+            name,
+            "must be a duration that is finite and greater than zero",
+        ));
     }
     match Duration::try_from_secs_f64(millis / 1000.0) {
         Ok(duration) if duration > LONGEST => Err(fault(name, "must be at most 24 hours")),

@@ -49,8 +49,11 @@ impl TenantRule {
     /// Fails with `option_invalid` if the template has not exactly one such segment.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
-            Error::new(Kind::OptionInvalid, format!("tenant template {template:?} {why}"))
-                .noting("option", "tenant")
+            Error::new(
+                Kind::OptionInvalid,
+                format!("tenant template {template:?} {why}"),
+            )
+            .noting("option", "tenant")
         };
         let mut parts = template.split(PLACEHOLDER);
         let (Some(before), Some(after), None) = (parts.next(), parts.next(), parts.next()) else {
@@ -63,7 +66,9 @@ impl TenantRule {
             return Err(fault("must start with a scheme and ://, before {tenant}"));
         };
         let scheme_is_sound = scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         if !scheme_is_sound {
             return Err(fault("must start with a scheme"));
         }
@@ -77,17 +82,27 @@ impl TenantRule {
         if !(after.is_empty() || after.starts_with('/')) {
             return Err(fault("must have {tenant} as a whole path segment"));
         }
-        Ok(Self { rule: Rule::SanUri { before: before.into(), after: after.into() } })
+        Ok(Self {
+            rule: Rule::SanUri {
+                before: before.into(),
+                after: after.into(),
+            },
+        })
     }
 
     /// A SAN DNS name of one label before the suffix: `tenants.corp` takes `acme.tenants.corp`.
     ///
     /// Fails with `option_invalid` if the suffix is no DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
-        let suffix = suffix.strip_prefix('.').unwrap_or(suffix).to_ascii_lowercase();
+        let suffix = suffix
+            .strip_prefix('.')
+            .unwrap_or(suffix)
+            .to_ascii_lowercase();
         let label = |label: &str| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if suffix.len() > 253 || !suffix.split('.').all(label) {
             return Err(Error::new(
@@ -96,12 +111,16 @@ impl TenantRule {
             )
             .noting("option", "tenant"));
         }
-        Ok(Self { rule: Rule::SanDnsSuffix(suffix.into()) })
+        Ok(Self {
+            rule: Rule::SanDnsSuffix(suffix.into()),
+        })
     }
 
     /// The subject's one common name. Only for CAs that name tenants there and nowhere else.
     pub fn subject_cn() -> Self {
-        Self { rule: Rule::SubjectCn }
+        Self {
+            rule: Rule::SubjectCn,
+        }
     }
 
     /// The tenant, or `tenant_refused`.
@@ -119,12 +138,15 @@ impl TenantRule {
                     San::Dns(name) => Some(name.to_ascii_lowercase()),
                     _ => None,
                 })
-                .filter_map(|name| Some(name.strip_suffix(&**suffix)?.strip_suffix('.')?.to_owned()))
+                .filter_map(|name| {
+                    Some(name.strip_suffix(&**suffix)?.strip_suffix('.')?.to_owned())
+                })
                 .filter(|tenant| is_tenant(tenant) && !tenant.contains('.'))
                 .collect(),
-            Rule::SubjectCn => {
-                common_name(leaf.subject).filter(|name| is_tenant(name)).into_iter().collect()
-            }
+            Rule::SubjectCn => common_name(leaf.subject)
+                .filter(|name| is_tenant(name))
+                .into_iter()
+                .collect(),
         };
         match <[String; 1]>::try_from(candidates) {
             Ok([tenant]) => Ok(tenant),
@@ -186,7 +208,8 @@ impl Authorization {
         I::Item: Into<String>,
     {
         let uris: Vec<String> = uris.into_iter().map(Into::into).collect();
-        let sound = |uri: &String| uri.contains(':') && uri.bytes().all(|byte| byte.is_ascii_graphic());
+        let sound =
+            |uri: &String| uri.contains(':') && uri.bytes().all(|byte| byte.is_ascii_graphic());
         if uris.is_empty() || !uris.iter().all(sound) {
             return Err(Error::new(
                 Kind::OptionInvalid,
@@ -194,30 +217,37 @@ impl Authorization {
             )
             .noting("option", "authorization"));
         }
-        Ok(Self { rule: Allowed::SanUris(uris.into()) })
+        Ok(Self {
+            rule: Allowed::SanUris(uris.into()),
+        })
     }
 
     /// Peers with exactly one SPIFFE ID, which belongs to this trust domain.
     ///
     /// Fails with `option_invalid` if the text is no trust domain (SPIFFE ID section 2.1).
     pub fn trust_domain(domain: &str) -> Result<Self, Error> {
-        let sound = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte)
-        };
+        let sound =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
         if domain.is_empty() || domain.len() > 255 || !domain.bytes().all(sound) {
             return Err(Error::new(
                 Kind::OptionInvalid,
-                format!("{domain:?} is not a SPIFFE trust domain: lower-case letters, digits, - . _"),
+                format!(
+                    "{domain:?} is not a SPIFFE trust domain: lower-case letters, digits, - . _"
+                ),
             )
             .noting("option", "authorization"));
         }
-        Ok(Self { rule: Allowed::TrustDomain(domain.into()) })
+        Ok(Self {
+            rule: Allowed::TrustDomain(domain.into()),
+        })
     }
 
     /// Every peer with a valid certificate of the trusted CA. Right only where that CA issues to
     /// nobody else.
     pub fn ca_members() -> Self {
-        Self { rule: Allowed::CaMembers }
+        Self {
+            rule: Allowed::CaMembers,
+        }
     }
 
     pub(crate) fn check(&self, leaf: &View<'_>) -> Result<(), Error> {
@@ -257,7 +287,10 @@ mod tests {
 
     #[test]
     fn a_template_names_one_whole_path_segment() {
-        for sound in ["spiffe://corp/tenant/{tenant}", "https://corp/{tenant}/hooks"] {
+        for sound in [
+            "spiffe://corp/tenant/{tenant}",
+            "https://corp/{tenant}/hooks",
+        ] {
             assert!(TenantRule::san_uri(sound).is_ok(), "{sound}");
         }
         for faulty in [
@@ -272,7 +305,11 @@ mod tests {
             "spiffe://corp /{tenant}",
             "://corp/{tenant}",
         ] {
-            assert_eq!(TenantRule::san_uri(faulty).unwrap_err().kind(), Kind::OptionInvalid, "{faulty}");
+            assert_eq!(
+                TenantRule::san_uri(faulty).unwrap_err().kind(),
+                Kind::OptionInvalid,
+                "{faulty}"
+            );
         }
     }
 }

@@ -81,7 +81,10 @@ pub(crate) struct Task<T> {
 
 impl<T: Send + 'static> Task<T> {
     pub(crate) fn start(future: impl Future<Output = T> + Send + 'static) -> Result<Self, Error> {
-        Ok(Self { handle: handle()?.spawn(future), detached: false })
+        Ok(Self {
+            handle: handle()?.spawn(future),
+            detached: false,
+        })
     }
 
     /// Lets the task end by itself.
@@ -92,7 +95,11 @@ impl<T: Send + 'static> Task<T> {
     /// The output; a panic of the task is an error of kind `internal`.
     pub(crate) async fn output(mut self) -> Result<T, Error> {
         (&mut self.handle).await.map_err(|fault| {
-            let how = if fault.is_panic() { "panicked" } else { "was stopped" };
+            let how = if fault.is_panic() {
+                "panicked"
+            } else {
+                "was stopped"
+            };
             Error::new(Kind::Internal, format!("the task of a delivery {how}"))
         })
     }
@@ -115,7 +122,10 @@ pub(crate) fn handle() -> Result<Handle, Error> {
             return Ok(tagged.runtime.handle().clone());
         }
     }
-    let made = Arc::new(Tagged { process, runtime: build()? });
+    let made = Arc::new(Tagged {
+        process,
+        runtime: build()?,
+    });
     let before = RUNTIME.compare_and_swap(&*current, Some(made.clone()));
     match &*before {
         // Another thread was faster, in this very process.
@@ -136,7 +146,9 @@ pub(crate) fn handle() -> Result<Handle, Error> {
 }
 
 fn build() -> Result<Runtime, Error> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_THREADS);
     Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("webhook-mtls")
@@ -148,6 +160,9 @@ fn build() -> Result<Runtime, Error> {
         .enable_time()
         .build()
         .map_err(|error| {
-            Error::new(Kind::Internal, format!("the runtime's threads could not be started: {error}"))
+            Error::new(
+                Kind::Internal,
+                format!("the runtime's threads could not be started: {error}"),
+            )
         })
 }

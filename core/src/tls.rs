@@ -90,8 +90,11 @@ impl Terms {
             MinTls::V1_2 => TLS_1_2,
             MinTls::V1_3 => TLS_1_3,
         };
-        let chain =
-            identity.chain().iter().map(|certificate| certificate.as_der().into_owned()).collect();
+        let chain = identity
+            .chain()
+            .iter()
+            .map(|certificate| certificate.as_der().into_owned())
+            .collect();
         let certified = Arc::new(CertifiedKey::new(chain, identity.key().clone()));
         let mut base = ClientConfig::builder_with_provider(crypto::provider().clone())
             .with_protocol_versions(versions)
@@ -102,7 +105,15 @@ impl Terms {
         base.resumption = Resumption::disabled();
         base.require_ems = true;
         base.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { identity, trust, pins, server_name, server_uri, base, certified })
+        Ok(Self {
+            identity,
+            trust,
+            pins,
+            server_name,
+            server_uri,
+            base,
+            certified,
+        })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -124,7 +135,10 @@ pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Establis
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let session = Arc::new(Session { terms: terms.clone(), state: Mutex::default() });
+    let session = Arc::new(Session {
+        terms: terms.clone(),
+        state: Mutex::default(),
+    });
     let mut config = terms.base.clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
@@ -138,9 +152,13 @@ where
     let stream = outcome.map_err(|error| handshake_fault(&error, &state))?;
     let connection = stream.get_ref().1;
     let facts = TlsFacts {
-        version: connection.protocol_version().map_or_else(String::new, |version| {
-            version.as_str().map_or_else(String::new, |name| name.replace('_', "."))
-        }),
+        version: connection
+            .protocol_version()
+            .map_or_else(String::new, |version| {
+                version
+                    .as_str()
+                    .map_or_else(String::new, |name| name.replace('_', "."))
+            }),
         cipher_suite: connection
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
@@ -154,11 +172,17 @@ where
         client_auth_requested: state.asked,
     };
     // Only now has the peer proved that it holds the key (CertificateVerify, or the key exchange).
-    let peer = state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
-        Error::new(Kind::Internal, "a handshake ended without a verified peer")
-    })?;
+    let peer = state
+        .peer
+        .take()
+        .map(PeerIdentity::over_socket)
+        .ok_or_else(|| Error::new(Kind::Internal, "a handshake ended without a verified peer"))?;
     drop(state);
-    Ok(Established { stream, peer, facts })
+    Ok(Established {
+        stream,
+        peer,
+        facts,
+    })
 }
 
 #[derive(Default)]
@@ -189,7 +213,11 @@ impl Session {
     ) -> Result<PeerIdentity, Error> {
         let mut chain = Vec::with_capacity(1 + intermediates.len());
         chain.push(CertificateDer::from(leaf.as_ref()));
-        chain.extend(intermediates.iter().map(|certificate| CertificateDer::from(certificate.as_ref())));
+        chain.extend(
+            intermediates
+                .iter()
+                .map(|certificate| CertificateDer::from(certificate.as_ref())),
+        );
         let terms = &*self.terms;
         let peer = verify(
             &chain,
@@ -223,7 +251,10 @@ impl Session {
             let leaf = terms.identity.leaf();
             return Err(Error::new(
                 Kind::ClientCertificateUnusable,
-                format!("the consumer takes no signature that the key of {} can make", leaf.subject()),
+                format!(
+                    "the consumer takes no signature that the key of {} can make",
+                    leaf.subject()
+                ),
             )
             .noting("subject", leaf.subject()));
         }
@@ -288,7 +319,9 @@ impl ServerCertVerifier for Session {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        crypto::provider().signature_verification_algorithms.supported_schemes()
+        crypto::provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -409,7 +442,10 @@ pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
     let name = alert.name();
     Error::new(
         Kind::ClientCertificateRejected,
-        format!("the consumer refused our certificate ({}) with the alert {name}", ours.subject()),
+        format!(
+            "the consumer refused our certificate ({}) with the alert {name}",
+            ours.subject()
+        ),
     )
     .noting("via", "alert")
     .noting("alert", name)
@@ -434,14 +470,20 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
         .blamed(Blame::Theirs)
         .noting("alert", name);
     }
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    if let Some(tls) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
         let (message, hint) = match tls {
-            rustls::Error::InvalidMessage(_) => {
-                ("the peer's answer is not TLS".to_owned(), Some("Check that the port speaks TLS."))
-            }
+            rustls::Error::InvalidMessage(_) => (
+                "the peer's answer is not TLS".to_owned(),
+                Some("Check that the port speaks TLS."),
+            ),
             rustls::Error::PeerIncompatible(why) => (
                 format!("the consumer's TLS is incompatible: {why:?}"),
-                Some("The consumer must speak TLS 1.3; min_tls 1.2 accepts TLS 1.2 with extended master secret."),
+                Some(
+                    "The consumer must speak TLS 1.3; min_tls 1.2 accepts TLS 1.2 with extended master secret.",
+                ),
             ),
             other => (format!("the handshake failed: {other}"), None),
         };
@@ -453,7 +495,10 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
     }
     Error::new(
         Kind::ConnectionLost,
-        format!("the connection broke during the handshake: {}", error.kind()),
+        format!(
+            "the connection broke during the handshake: {}",
+            error.kind()
+        ),
     )
     .at(crate::error::Stage::Handshake)
     .having_sent(Sent::Nothing)
@@ -461,5 +506,7 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
 
 /// How long the peer's certificate and ours are valid: no connection outlives them.
 pub(crate) fn valid_until(peer: &PeerIdentity, identity: &Identity) -> i64 {
-    peer.certificate().not_after().min(identity.leaf().not_after())
+    peer.certificate()
+        .not_after()
+        .min(identity.leaf().not_after())
 }

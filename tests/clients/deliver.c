@@ -1,6 +1,6 @@
-/* One delivery, told by environment variables, as one JSON line: {"receipt": ...} or {"error": ...},
-   exit code 0 in both cases and 2 when it could not be tried. The same program exists in Python, Node
-   and Rust. */
+/* One delivery, told by environment variables, as one JSON line: {"receipt": ...} or
+   {"error": ...}, exit code 0 in both cases and 2 when it could not be tried. The same program
+   exists in Python, Node and Rust. */
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,12 @@
-// One delivery, told by environment variables, as one JSON line: {"receipt": …} or {"error": …}, exit
-// code 0 in both cases and 2 when it could not be tried. The same program exists in C, Python and Rust.
+// One delivery, told by environment variables, as one JSON line: {"receipt": …} or {"error": …},
+// exit code 0 in both cases and 2 when it could not be tried. The same program exists in C, Python
+// and Rust.
 
 import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
 
 const env = process.env
-const missing = ['URL', 'CERT', 'KEY', 'CA', 'PIN'].filter((name) => env[`WMTLS_${name}`] === undefined)
+const needed = ['URL', 'CERT', 'KEY', 'CA', 'PIN']
+const missing = needed.filter((name) => env[`WMTLS_${name}`] === undefined)
 
 async function deliver() {
   const dispatcher = new Dispatcher({

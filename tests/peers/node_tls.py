@@ -1,5 +1,5 @@
-"""A Node TLS server with `requestCert` and `rejectUnauthorized`: it closes the connection of a client
-that it refuses and says nothing."""
+"""A Node TLS server with `requestCert` and `rejectUnauthorized`: it closes the connection of a
+client that it refuses and says nothing."""
 
 import subprocess
 from pathlib import Path

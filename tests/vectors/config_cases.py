@@ -429,7 +429,6 @@ def urls():
         "ipv6_without_brackets": "https://2001:db8::10/hook",
         "ipv6_with_zone": "https://[fe80::1%25eth0]/hook",
         "ipv6_malformed": "https://[2001:db8:::10]/hook",
-        "idna_not_encoded": "https://bücher.example/hook",
         "empty_label": "https://consumer..example.test/hook",
         "label_too_long": "https://" + "a" * 64 + ".example.test/hook",
         "host_percent_encoded": "https://consumer%2eexample.test/hook",

@@ -192,8 +192,8 @@ def refusals():
     )
     yield facing("expired", refused("certificate_expired"))
     yield facing("wrong_name", refused("name_mismatch"))
-    yield facing("other_ca", refused("issuer_rekeyed"))
-    yield case("trust_of_another_ca", refused("issuer_rekeyed"), trust="other", received=0)
+    yield facing("other_ca", refused("issuer_unknown"))
+    yield case("trust_of_another_ca", refused("issuer_unknown"), trust="other", received=0)
     yield case(
         "expired_outranks_a_wrong_pin",
         refused("certificate_expired"),
@@ -203,7 +203,7 @@ def refusals():
     )
     yield case(
         "no_pins_still_need_the_chain",
-        refused("issuer_rekeyed"),
+        refused("issuer_unknown"),
         consumer=misbehave("other_ca"),
         pins="none",
         received=0,

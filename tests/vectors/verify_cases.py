@@ -168,7 +168,6 @@ def accepted_chains():
             matched_pin=None,
             evidence="asserted",
             purpose="present",
-            hop=None,
         ),
     )
     yield client(

@@ -113,7 +113,9 @@ pub(crate) fn pin_text(digest: &[u8; 32]) -> String {
 /// Fails with `pem_invalid`.
 pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {
     let chain = pem::certificates(certificate, "certificate")?;
-    let leaf = chain.first().ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
     Ok(leaf.spki_pin())
 }
 
@@ -134,15 +136,17 @@ impl Key {
         match self {
             Self::P256 | Self::P384 | Self::P521 | Self::Ed25519 => None,
             Self::Rsa { bits, .. } if bits < 2048 => Some(format!("RSA of {bits} bits")),
-            Self::Rsa { bits, .. } if bits > 8192 => {
-                Some(format!("RSA of {bits} bits, more than the 8192 that can be checked"))
-            }
+            Self::Rsa { bits, .. } if bits > 8192 => Some(format!(
+                "RSA of {bits} bits, more than the 8192 that can be checked"
+            )),
             // Small exponents have a history of forged signatures where padding is read leniently.
             Self::Rsa { exponent, .. } if exponent < 65_537 || exponent % 2 == 0 => {
                 Some(format!("RSA with the public exponent {exponent}"))
             }
             Self::Rsa { .. } => None,
-            Self::Other => Some("a key that is neither RSA, P-256, P-384, P-521 nor Ed25519".into()),
+            Self::Other => {
+                Some("a key that is neither RSA, P-256, P-384, P-521 nor Ed25519".into())
+            }
         }
     }
 }
@@ -169,6 +173,15 @@ pub(crate) struct View<'a> {
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
     pub(crate) unknown_critical: Option<&'a [u8]>,
+    pub(crate) signed: Signed<'a>,
+}
+
+/// Signed bytes, the content of the algorithm identifier, and the signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    pub(crate) message: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
 }
 
 /// A subjectAltName, borrowed.
@@ -193,9 +206,12 @@ impl<'a> View<'a> {
         let mut outer = Reader::new(certificate);
         let mut sequence = outer.nested(der::SEQUENCE)?;
         outer.end()?;
-        let mut tbs = sequence.nested(der::SEQUENCE)?;
+        let signed = sequence.element(der::SEQUENCE)?;
+        let mut tbs = Reader::new(signed.content);
         let outer_algorithm = sequence.element(der::SEQUENCE)?;
-        sequence.element(der::BIT_STRING)?;
+        let [0, signature @ ..] = sequence.content(der::BIT_STRING)? else {
+            return Err(Malformed("has a malformed signature"));
+        };
         sequence.end()?;
 
         let version = match tbs.optional(der::context(0, true))? {
@@ -204,7 +220,10 @@ impl<'a> View<'a> {
                 let mut inner = Reader::new(explicit.content);
                 let number = der::unsigned(inner.content(der::INTEGER)?)?;
                 inner.end()?;
-                u8::try_from(number).ok().filter(|number| *number <= 2).map(|number| number + 1)
+                u8::try_from(number)
+                    .ok()
+                    .filter(|number| *number <= 2)
+                    .map(|number| number + 1)
                     .ok_or(Malformed("has an unknown version"))?
             }
         };
@@ -242,6 +261,11 @@ impl<'a> View<'a> {
             subject_key_id: None,
             authority_key_id: None,
             unknown_critical: None,
+            signed: Signed {
+                message: signed.whole,
+                algorithm: outer_algorithm.content,
+                signature,
+            },
         };
         if let Some(explicit) = extensions {
             view.read_extensions(explicit.content)?;
@@ -318,7 +342,8 @@ impl<'a> View<'a> {
             oid::SUBJECT_KEY_ID => self.subject_key_id = Some(reader.content(der::OCTET_STRING)?),
             oid::AUTHORITY_KEY_ID => {
                 let mut inner = reader.nested(der::SEQUENCE)?;
-                self.authority_key_id = inner.optional(der::context(0, false))?.map(|id| id.content);
+                self.authority_key_id =
+                    inner.optional(der::context(0, false))?.map(|id| id.content);
             }
             _ => return Ok(false),
         }
@@ -346,7 +371,9 @@ impl<'a> View<'a> {
     }
 
     fn purpose(&self, wanted: &[u8]) -> Purpose {
-        let Some(purposes) = self.extended_key_usage else { return Purpose::Absent };
+        let Some(purposes) = self.extended_key_usage else {
+            return Purpose::Absent;
+        };
         let mut reader = Reader::new(purposes);
         while let Ok(purpose) = reader.content(der::OID) {
             if purpose == wanted {
@@ -359,11 +386,18 @@ impl<'a> View<'a> {
     /// The names that can identify a peer, in the order of the certificate.
     pub(crate) fn sans(&self) -> impl Iterator<Item = San<'a>> + use<'a> {
         let mut reader = Reader::new(self.subject_alt_name.unwrap_or_default());
-        std::iter::from_fn(move || reader.any().ok()).filter_map(|element| read_san(element).ok()?)
+        std::iter::from_fn(move || reader.any().ok())
+            .filter_map(|element| read_san(element).ok()?)
     }
 
     pub(crate) fn san_uris(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.sans().filter_map(|san| if let San::Uri(uri) = san { Some(uri) } else { None })
+        self.sans().filter_map(|san| {
+            if let San::Uri(uri) = san {
+                Some(uri)
+            } else {
+                None
+            }
+        })
     }
 
     pub(crate) fn subject_text(&self) -> String {
@@ -375,6 +409,16 @@ impl<'a> View<'a> {
     }
 }
 
+/// Of a SubjectPublicKeyInfo: the content of the algorithm identifier, and the key itself.
+pub(crate) fn key_parts(spki: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(spki).nested(der::SEQUENCE).ok()?;
+    let algorithm = reader.content(der::SEQUENCE).ok()?;
+    let [0, key @ ..] = reader.content(der::BIT_STRING).ok()? else {
+        return None;
+    };
+    Some((algorithm, key))
+}
+
 fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
     let mut reader = Reader::new(spki);
     let mut algorithm = reader.nested(der::SEQUENCE)?;
@@ -382,13 +426,18 @@ fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
     reader.end()?;
     Ok(match algorithm.content(der::OID)? {
         oid::RSA => {
-            let [0, key @ ..] = bits else { return Err(Malformed("has a malformed RSA key")) };
+            let [0, key @ ..] = bits else {
+                return Err(Malformed("has a malformed RSA key"));
+            };
             let mut outer = Reader::new(key);
             let mut key = outer.nested(der::SEQUENCE)?;
             let modulus = key.content(der::INTEGER)?;
             let exponent = key.content(der::INTEGER)?;
             let digits = modulus.iter().skip_while(|digit| **digit == 0);
-            let leading = digits.clone().next().map_or(0, |digit| digit.leading_zeros() as usize);
+            let leading = digits
+                .clone()
+                .next()
+                .map_or(0, |digit| digit.leading_zeros() as usize);
             Key::Rsa {
                 bits: (digits.count() * 8).saturating_sub(leading),
                 // An exponent beyond 64 bits is odd, but not weak.
@@ -409,7 +458,9 @@ fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
 /// A name, or `None` for the types that identify no peer of ours.
 fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
     let text = || {
-        let text = std::str::from_utf8(element.content).ok().filter(|text| text.is_ascii());
+        let text = std::str::from_utf8(element.content)
+            .ok()
+            .filter(|text| text.is_ascii());
         text.ok_or(Malformed("has a subjectAltName that is not ASCII"))
     };
     Ok(Some(match element.tag {
@@ -433,15 +484,20 @@ fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
 /// Lower-case hex without separators.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The serial number as hex, without the zero byte that only keeps it positive.
 pub(crate) fn serial_hex(serial: &[u8]) -> String {
-    hex(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial))
+    hex(serial
+        .strip_prefix(&[0])
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(serial))
 }
 
 /// The SHA-256 of a whole certificate, as base64url without padding (RFC 8705 section 3.1).

@@ -12,12 +12,18 @@ pub(super) fn text(name: &[u8]) -> String {
         .map(|(id, value)| format!("{}={}", label(id), escaped(&value)))
         .collect();
     parts.reverse();
-    if parts.is_empty() { "(empty)".to_owned() } else { parts.join(",") }
+    if parts.is_empty() {
+        "(empty)".to_owned()
+    } else {
+        parts.join(",")
+    }
 }
 
 /// The common name, if there is exactly one.
 pub(crate) fn common_name(name: &[u8]) -> Option<String> {
-    let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);
+    let mut found = attributes(name)
+        .filter(|(id, _)| *id == COMMON_NAME)
+        .map(|(_, value)| value);
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
@@ -41,8 +47,11 @@ fn decoded(value: der::Element<'_>) -> String {
     const T61_STRING: u8 = 0x14;
     match value.tag {
         BMP_STRING => {
-            let units: Vec<u16> =
-                value.content.chunks(2).map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte))).collect();
+            let units: Vec<u16> = value
+                .content
+                .chunks(2)
+                .map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)))
+                .collect();
             String::from_utf16_lossy(&units)
         }
         T61_STRING => value.content.iter().map(|byte| char::from(*byte)).collect(),
@@ -102,5 +111,8 @@ pub(crate) fn dotted(id: &[u8]) -> String {
             arc = 0;
         }
     }
-    arcs.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
+    arcs.iter()
+        .map(u64::to_string)
+        .collect::<Vec<_>>()
+        .join(".")
 }

@@ -22,8 +22,11 @@ pub(crate) const MAX_INPUT: usize = 1024 * 1024;
 /// Reads a regular file of at most 1 MiB.
 pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let fault = |reason: String| {
-        Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", path.display()))
-            .noting("file", path.display().to_string())
+        Error::new(
+            Kind::PemInvalid,
+            format!("{what} file {}: {reason}", path.display()),
+        )
+        .noting("file", path.display().to_string())
     };
     // A FIFO or a device would block or never end: look before opening, and at what was opened.
     let metadata = fs::metadata(path).map_err(|error| fault(error.to_string()))?;
@@ -37,18 +40,30 @@ pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
         .read_to_end(&mut bytes)
         .map_err(|error| fault(error.to_string()))?;
     if bytes.len() > MAX_INPUT {
-        return Err(fault(format!("is larger than the limit of {MAX_INPUT} bytes")));
+        return Err(fault(format!(
+            "is larger than the limit of {MAX_INPUT} bytes"
+        )));
     }
     Ok(bytes)
 }
 
-/// The certificates of PEM text or of concatenated DER, in their order. Never an empty list.
-pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>, Error> {
+/// The DER of the certificates of PEM text or of concatenated DER, in their order and not yet read.
+/// Never an empty list.
+pub(crate) fn certificate_ders(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Certificate, input, what)?;
     if ders.is_empty() {
-        return Err(Error::new(Kind::PemInvalid, format!("{what}: no certificate found")));
+        return Err(Error::new(
+            Kind::PemInvalid,
+            format!("{what}: no certificate found"),
+        ));
     }
-    ders.into_iter()
+    Ok(ders)
+}
+
+/// The certificates of PEM text or of concatenated DER, in their order. Never an empty list.
+pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>, Error> {
+    certificate_ders(input, what)?
+        .into_iter()
         .enumerate()
         .map(|(at, der)| {
             Certificate::from_der(&der).map_err(|fault| {
@@ -66,7 +81,10 @@ pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>,
 pub(crate) fn crls(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Crl, input, what)?;
     if ders.is_empty() {
-        return Err(Error::new(Kind::PemInvalid, format!("{what}: no CRL found")));
+        return Err(Error::new(
+            Kind::PemInvalid,
+            format!("{what}: no CRL found"),
+        ));
     }
     Ok(ders)
 }
@@ -79,9 +97,8 @@ pub(crate) fn private_key(
     const WHAT: &str = "private key";
     if is_der(input) {
         check_size(input, WHAT)?;
-        return PrivateKeyDer::try_from(input.to_vec()).map_err(|_| {
-            Error::new(Kind::PemInvalid, "private key: the DER is no private key")
-        });
+        return PrivateKeyDer::try_from(input.to_vec())
+            .map_err(|_| Error::new(Kind::PemInvalid, "private key: the DER is no private key"));
     }
     if let Some(encrypted) = encrypted_key(input)? {
         return decrypted(&encrypted, passphrase);
@@ -89,17 +106,24 @@ pub(crate) fn private_key(
     let mut keys = Vec::new();
     for (kind, der) in sections(input, WHAT)? {
         match kind {
-            SectionKind::PrivateKey => keys.push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der))),
+            SectionKind::PrivateKey => {
+                keys.push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)))
+            }
             SectionKind::RsaPrivateKey => {
                 keys.push(PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der)));
             }
-            SectionKind::EcPrivateKey => keys.push(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der))),
+            SectionKind::EcPrivateKey => {
+                keys.push(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der)))
+            }
             _ => {}
         }
     }
     match keys.len() {
         1 => Ok(keys.remove(0)),
-        0 => Err(Error::new(Kind::PemInvalid, "private key: no private key found")),
+        0 => Err(Error::new(
+            Kind::PemInvalid,
+            "private key: no private key found",
+        )),
         several => Err(Error::new(
             Kind::PemInvalid,
             format!("private key: {several} private keys found where one is expected"),
@@ -119,14 +143,20 @@ fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, 
         return concatenated(input, what);
     }
     let found = sections(input, what)?.into_iter();
-    Ok(found.filter(|(seen, _)| *seen == kind).map(|(_, der)| der).collect())
+    Ok(found
+        .filter(|(seen, _)| *seen == kind)
+        .map(|(_, der)| der)
+        .collect())
 }
 
 fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
     if input.len() > MAX_INPUT {
         return Err(Error::new(
             Kind::PemInvalid,
-            format!("{what}: {} bytes exceed the limit of {MAX_INPUT}", input.len()),
+            format!(
+                "{what}: {} bytes exceed the limit of {MAX_INPUT}",
+                input.len()
+            ),
         ));
     }
     Ok(())
@@ -137,7 +167,10 @@ fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let mut found = Vec::new();
     while !reader.is_empty() {
         let element = reader.any().map_err(|fault| {
-            Error::new(Kind::PemInvalid, format!("{what}: DER element {} {}", found.len() + 1, fault.0))
+            Error::new(
+                Kind::PemInvalid,
+                format!("{what}: DER element {} {}", found.len() + 1, fault.0),
+            )
         })?;
         found.push(element.whole.to_vec());
     }
@@ -162,7 +195,10 @@ fn sections(input: &[u8], what: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Err
         found.push((kind, der));
     }
     if found.len() != announced {
-        return Err(fault(format!("{announced} PEM blocks begin, {} could be read", found.len())));
+        return Err(fault(format!(
+            "{announced} PEM blocks begin, {} could be read",
+            found.len()
+        )));
     }
     Ok(found)
 }
@@ -190,8 +226,17 @@ fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> 
         if KNOWN.contains(&label) {
             known += 1;
         } else if !PASSED_OVER.contains(&label) {
-            let shown: String = label.iter().take(40).map(|byte| char::from(*byte)).filter(|letter| letter.is_ascii_graphic() || *letter == ' ').collect();
-            return Err(fault(format!("a PEM block is labelled {shown:?}, which is not understood")));
+            // A key on one line looks like a long label: only what can be nothing else is shown.
+            let is_label = label.len() <= 40
+                && label
+                    .iter()
+                    .all(|byte| byte.is_ascii_uppercase() || b" 0123456789".contains(byte));
+            return Err(fault(if is_label {
+                let shown = String::from_utf8_lossy(label);
+                format!("a PEM block is labelled {shown}, which is not understood")
+            } else {
+                "a PEM block begins in a malformed way".into()
+            }));
         }
     }
     Ok(known)
@@ -213,7 +258,11 @@ fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     const BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
     const END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";
     check_size(input, "private key")?;
-    let find = |needle: &[u8]| input.windows(needle.len()).position(|window| window == needle);
+    let find = |needle: &[u8]| {
+        input
+            .windows(needle.len())
+            .position(|window| window == needle)
+    };
     // The traditional form of OpenSSL says so in a header instead; its key derivation is one MD5.
     if find(b"Proc-Type: 4,ENCRYPTED").is_some() {
         return Err(Error::new(
@@ -222,14 +271,24 @@ fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         )
         .advising("Convert it: openssl pkcs8 -topk8 -in old.key -out new.key"));
     }
-    let Some(begin) = find(BEGIN) else { return Ok(None) };
+    let Some(begin) = find(BEGIN) else {
+        return Ok(None);
+    };
     let body = &input[begin + BEGIN.len()..];
-    let end = body.windows(END.len()).position(|window| window == END).ok_or_else(|| {
-        Error::new(Kind::PemInvalid, "private key: a PEM block has no end")
-    })?;
-    let base64: Vec<u8> = body[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let end = body
+        .windows(END.len())
+        .position(|window| window == END)
+        .ok_or_else(|| Error::new(Kind::PemInvalid, "private key: a PEM block has no end"))?;
+    let base64: Vec<u8> = body[..end]
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     BASE64_STANDARD.decode(base64).map(Some).map_err(|_| {
-        Error::new(Kind::PemInvalid, "private key: a PEM block holds characters that are not base64")
+        Error::new(
+            Kind::PemInvalid,
+            "private key: a PEM block holds characters that are not base64",
+        )
     })
 }
 
@@ -241,10 +300,18 @@ fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDe
         ));
     };
     let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(encrypted).map_err(|_| {
-        Error::new(Kind::PemInvalid, "private key: the encrypted PKCS#8 structure is malformed")
+        Error::new(
+            Kind::PemInvalid,
+            "private key: the encrypted PKCS#8 structure is malformed",
+        )
     })?;
     let document = info.decrypt(passphrase).map_err(|_| {
-        Error::new(Kind::KeyEncrypted, "private key: the passphrase does not open it")
+        Error::new(
+            Kind::KeyEncrypted,
+            "private key: the passphrase does not open it",
+        )
     })?;
-    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec())))
+    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
+        document.as_bytes().to_vec(),
+    )))
 }

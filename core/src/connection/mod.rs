@@ -25,7 +25,7 @@ pub(crate) use recorder::Record;
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Egress, Url, connect, resolve};
 use crate::runtime::Task;
-use crate::tls::{self, TlsFacts, Terms, handshake, valid_until};
+use crate::tls::{self, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use recorder::Recorder;
 use socket::Socket;
@@ -61,22 +61,31 @@ impl Connection {
         let started = Instant::now();
         progress.enter(Stage::Resolve);
         let by = started + deadlines.connect;
-        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
+        let addresses = deadlines
+            .within("connect", by, progress, resolve(url, egress))
+            .await?;
         let resolved = Instant::now();
         progress.enter(Stage::Connect);
         let connecting = connect(&addresses, egress);
-        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
+        let (stream, address) = deadlines
+            .within("connect", by, progress, connecting)
+            .await?;
         let connected = Instant::now();
 
         progress.enter(Stage::Handshake);
         let record = Arc::new(Record::default());
         let socket = Socket::new(stream, record.broken());
         let by = connected + deadlines.handshake;
-        let established = deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
+        let established = deadlines
+            .within("handshake", by, progress, handshake(terms, socket))
+            .await?;
         let (sender, driver) = Builder::new()
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
+            .handshake(TokioIo::new(Recorder::new(
+                established.stream,
+                record.clone(),
+            )))
             .await
             .map_err(|error| Error::new(Kind::Internal, format!("HTTP connection: {error}")))?;
         let driver = Task::start(async move {
@@ -123,7 +132,10 @@ impl Connection {
         if head.status().is_success() && self.record.sent() != Sent::All {
             return Err(Error::new(
                 Kind::HttpInvalid,
-                format!("the consumer answered {} before the request was written", head.status().as_u16()),
+                format!(
+                    "the consumer answered {} before the request was written",
+                    head.status().as_u16()
+                ),
             )
             .having_sent(self.record.sent())
             .noting("status", head.status().as_u16()));
@@ -161,7 +173,9 @@ impl Connection {
             Some(head) => head,
             None => {
                 let by = Instant::now() + deadlines.response;
-                deadlines.within("response", by, progress, async { Ok(response.await) }).await?
+                deadlines
+                    .within("response", by, progress, async { Ok(response.await) })
+                    .await?
             }
         };
         head.map_err(|error| {
@@ -174,8 +188,16 @@ impl Connection {
     fn fault(&self, error: &hyper::Error, returned: bool) -> Error {
         let record = &self.record;
         // A request that was handed back was never begun.
-        let sent = if returned { Sent::Nothing } else { record.sent() };
-        let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
+        let sent = if returned {
+            Sent::Nothing
+        } else {
+            record.sent()
+        };
+        let stage = if sent == Sent::All {
+            Stage::Response
+        } else {
+            Stage::Request
+        };
         if let Some(alert) = record.alert() {
             if alert.is_about_certificate() {
                 // In TLS 1.3 it is the verdict on our certificate, which comes before the request is
@@ -183,7 +205,9 @@ impl Connection {
                 let unread = record.is_first_and_unanswered() && self.facts.version == "TLSv1.3";
                 let sent = if unread { Sent::Nothing } else { sent };
                 let stage = if unread { Stage::Handshake } else { stage };
-                return tls::rejected(alert, self.terms.identity().leaf()).at(stage).having_sent(sent);
+                return tls::rejected(alert, self.terms.identity().leaf())
+                    .at(stage)
+                    .having_sent(sent);
             }
             let name = alert.name();
             return Error::new(
@@ -211,7 +235,10 @@ impl Connection {
         let how = record.end().unwrap_or("closed");
         let mut lost = Error::new(
             Kind::ConnectionLost,
-            format!("the connection was {how} before an answer came; {} of the request was sent", sent.name()),
+            format!(
+                "the connection was {how} before an answer came; {} of the request was sent",
+                sent.name()
+            ),
         )
         .at(stage)
         .having_sent(sent)

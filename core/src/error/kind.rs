@@ -233,7 +233,10 @@ impl Kind {
 
     /// The kind with this number.
     pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.number() == number)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.number() == number)
     }
 }
 
@@ -244,7 +247,12 @@ mod tests {
     #[test]
     fn names_and_numbers_are_unique_and_ordered() {
         for pair in Kind::ALL.windows(2) {
-            assert!(pair[0].number() < pair[1].number(), "{} before {}", pair[0].name(), pair[1].name());
+            assert!(
+                pair[0].number() < pair[1].number(),
+                "{} before {}",
+                pair[0].name(),
+                pair[1].name()
+            );
         }
         for &kind in Kind::ALL {
             assert_eq!(Kind::from_name(kind.name()), Some(kind));

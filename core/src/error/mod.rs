@@ -143,8 +143,11 @@ pub struct ErrorResponse {
 
 impl ErrorResponse {
     pub(crate) fn to_json(&self) -> Value {
-        let headers: Map<String, Value> =
-            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let headers: Map<String, Value> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
         json!({
             "status": self.status,
             "headers": headers,
@@ -160,7 +163,9 @@ impl ErrorResponse {
                 .iter()
                 .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
                 .collect::<Option<_>>()?,
-            excerpt: BASE64_STANDARD.decode(value.get("excerpt_base64")?.as_str()?).ok()?,
+            excerpt: BASE64_STANDARD
+                .decode(value.get("excerpt_base64")?.as_str()?)
+                .ok()?,
         })
     }
 }
@@ -316,7 +321,9 @@ impl Error {
                     .map(Duration::from_millis),
                 consumer: text("consumer").map(str::to_owned),
                 message: text("message")?.to_owned(),
-                remedy: text("remedy").filter(|said| *said != kind.remedy()).map(str::to_owned),
+                remedy: text("remedy")
+                    .filter(|said| *said != kind.remedy())
+                    .map(str::to_owned),
                 context: value.get("context")?.as_object()?.clone(),
                 response: value.get("response").and_then(ErrorResponse::from_json),
             }),
@@ -487,6 +494,10 @@ mod tests {
         let error = Error::new(Kind::EgressDenied, "10.0.0.7 is private (rule 10.0.0.0/8)")
             .noting("address", "10.0.0.7")
             .noting("rule", "10.0.0.0/8");
-        assert!(!error.public().to_string().contains("10.0"), "{}", error.public());
+        assert!(
+            !error.public().to_string().contains("10.0"),
+            "{}",
+            error.public()
+        );
     }
 }

@@ -24,13 +24,20 @@ impl Default for Egress {
 impl Egress {
     /// Addresses of the public Internet alone.
     pub fn public() -> Self {
-        Self { private: false, allow: Arc::default(), deny: Arc::default() }
+        Self {
+            private: false,
+            allow: Arc::default(),
+            deny: Arc::default(),
+        }
     }
 
     /// Public addresses, and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
     /// Loopback, link-local and multicast stay denied.
     pub fn private() -> Self {
-        Self { private: true, ..Self::public() }
+        Self {
+            private: true,
+            ..Self::public()
+        }
     }
 
     /// A preset by its name: `public` or `private`. Fails with `option_invalid`.
@@ -68,9 +75,17 @@ impl Egress {
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
         // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
         let plain = address.to_canonical();
-        let within = |list: &[Cidr]| list.iter().find(|cidr| cidr.contains(address) || cidr.contains(plain)).copied();
+        let within = |list: &[Cidr]| {
+            list.iter()
+                .find(|cidr| cidr.contains(address) || cidr.contains(plain))
+                .copied()
+        };
         if let Some(rule) = within(&self.deny) {
-            return Err(denied(address, &format!("it lies in {rule}, which is denied"), &rule.to_string()));
+            return Err(denied(
+                address,
+                &format!("it lies in {rule}, which is denied"),
+                &rule.to_string(),
+            ));
         }
         if within(&self.allow).is_some() {
             return Ok(());
@@ -84,7 +99,11 @@ impl Egress {
             Class::Private(_) if self.private => Ok(()),
             Class::Private(name) | Class::Special(name) => {
                 let preset = if self.private { "private" } else { "public" };
-                Err(denied(address, &format!("it is {name}, which the preset {preset} denies"), name))
+                Err(denied(
+                    address,
+                    &format!("it is {name}, which the preset {preset} denies"),
+                    name,
+                ))
             }
         }
     }
@@ -140,7 +159,9 @@ fn class_v6(address: Ipv6Addr) -> Class {
             let [a, b] = high.to_be_bytes();
             let [c, d] = low.to_be_bytes();
             match class_v4(Ipv4Addr::new(a, b, c, d)) {
-                Class::Private(_) | Class::Special(_) => Class::Special("NAT64 of an address that is not public"),
+                Class::Private(_) | Class::Special(_) => {
+                    Class::Special("NAT64 of an address that is not public")
+                }
                 Class::Public => Class::Public,
             }
         }
@@ -171,24 +192,40 @@ impl Cidr {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        networks.into_iter().map(|text| Self::parse(text.as_ref())).collect()
+        networks
+            .into_iter()
+            .map(|text| Self::parse(text.as_ref()))
+            .collect()
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
             let shown: String = text.chars().take(60).collect();
-            options::fault("egress", format_args!("has the network {shown:?}, which {why}"))
+            options::fault(
+                "egress",
+                format_args!("has the network {shown:?}, which {why}"),
+            )
         };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let network: IpAddr = address.parse().map_err(|_| fault("is not an IP address or CIDR"))?;
+        let network: IpAddr = address
+            .parse()
+            .map_err(|_| fault("is not an IP address or CIDR"))?;
         let bits = if network.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => bits,
-            Some(digits) if !digits.is_empty() && digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok().filter(|prefix| *prefix <= bits).ok_or_else(|| fault("has too long a prefix"))?
+            Some(digits)
+                if !digits.is_empty()
+                    && digits.len() <= 3
+                    && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                digits
+                    .parse()
+                    .ok()
+                    .filter(|prefix| *prefix <= bits)
+                    .ok_or_else(|| fault("has too long a prefix"))?
             }
             Some(_) => return Err(fault("has a malformed prefix")),
         };
@@ -239,10 +276,31 @@ mod tests {
             assert!(allows(&egress, address), "{address}");
         }
         for address in [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-            "224.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1",
-            "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:1::1", "fe80::1",
-            "fd00::1", "ff02::1", "2001:db8::1", "198.18.0.1", "4000::1",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001:0:1::1",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "198.18.0.1",
+            "4000::1",
         ] {
             assert!(!allows(&egress, address), "{address}");
         }
@@ -250,15 +308,27 @@ mod tests {
 
     #[test]
     fn deny_is_stronger_than_allow() {
-        let egress = Egress::public().allow(["127.0.0.0/8", "::1"]).unwrap().deny(["127.0.0.2"]).unwrap();
-        assert!(allows(&egress, "127.0.0.1") && allows(&egress, "::1") && allows(&egress, "::ffff:127.0.0.1"));
+        let egress = Egress::public()
+            .allow(["127.0.0.0/8", "::1"])
+            .unwrap()
+            .deny(["127.0.0.2"])
+            .unwrap();
+        assert!(
+            allows(&egress, "127.0.0.1")
+                && allows(&egress, "::1")
+                && allows(&egress, "::ffff:127.0.0.1")
+        );
         assert!(!allows(&egress, "127.0.0.2") && !allows(&egress, "::ffff:127.0.0.2"));
     }
 
     #[test]
     fn private_adds_networks_but_not_the_host() {
         let egress = Egress::private();
-        assert!(allows(&egress, "10.1.2.3") && allows(&egress, "fd00::1") && allows(&egress, "100.64.0.1"));
+        assert!(
+            allows(&egress, "10.1.2.3")
+                && allows(&egress, "fd00::1")
+                && allows(&egress, "100.64.0.1")
+        );
         assert!(!allows(&egress, "127.0.0.1") && !allows(&egress, "169.254.169.254"));
     }
 }

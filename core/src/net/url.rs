@@ -56,8 +56,13 @@ impl Url {
                 format!("the URL has {} bytes; {LONGEST} are the limit", text.len()),
             ));
         }
-        if text.chars().any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\') {
-            return Err(fault("holds white space, a control character or a backslash"));
+        if text
+            .chars()
+            .any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\')
+        {
+            return Err(fault(
+                "holds white space, a control character or a backslash",
+            ));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(fault("is not absolute; https://host/path is expected"));
@@ -89,14 +94,26 @@ impl Url {
             .ok()
             .and_then(|uri| uri.path_and_query().cloned())
             .filter(|parsed| parsed.as_str() == target)
-            .ok_or_else(|| fault("has a path or query with characters that must be percent-encoded"))?;
+            .ok_or_else(|| {
+                fault("has a path or query with characters that must be percent-encoded")
+            })?;
         let shown = match &host {
             Host::Ip(IpAddr::V6(address)) => format!("[{address}]"),
             Host::Ip(address) => address.to_string(),
             Host::Dns(name) => name.clone(),
         };
-        let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
-        Ok(Self { text: format!("https://{authority}{target}"), host, port, target, authority })
+        let authority = if port == 443 {
+            shown
+        } else {
+            format!("{shown}:{port}")
+        };
+        Ok(Self {
+            text: format!("https://{authority}{target}"),
+            host,
+            port,
+            target,
+            authority,
+        })
     }
 }
 
@@ -105,7 +122,8 @@ fn split_port(authority: &str) -> Option<(&str, u16)> {
         Some(at) if !authority[at..].contains(']') => (&authority[..at], &authority[at + 1..]),
         _ => return Some((authority, 443)),
     };
-    let sound = !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let sound =
+        !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = if sound { port.parse().ok()? } else { 0 };
     (port != 0).then_some((host, port))
 }
@@ -115,7 +133,9 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
         return Err("has no host");
     }
     if let Some(rest) = host.strip_prefix('[') {
-        let address = rest.strip_suffix(']').ok_or("has an unfinished IPv6 address")?;
+        let address = rest
+            .strip_suffix(']')
+            .ok_or("has an unfinished IPv6 address")?;
         return address
             .parse::<Ipv6Addr>()
             .map(|address| Host::Ip(address.into()))
@@ -129,7 +149,9 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
     // The resolver would read 127.1, 2130706433 and 0x7f000001 as addresses; nobody else does.
     let last = name.rsplit('.').next().unwrap_or_default();
     let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
-        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if numeric {
         return Err("has an IPv4 address that is not four decimal numbers");
     }
@@ -147,9 +169,18 @@ mod tests {
     fn a_url_has_one_canonical_spelling() {
         for (written, canonical) in [
             ("HTTPS://Hooks.Acme.Example", "https://hooks.acme.example/"),
-            ("https://hooks.acme.example.:443/in?a=1", "https://hooks.acme.example/in?a=1"),
-            ("https://hooks.acme.example:8443?a", "https://hooks.acme.example:8443/?a"),
-            ("https://[2001:DB8:0::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+            (
+                "https://hooks.acme.example.:443/in?a=1",
+                "https://hooks.acme.example/in?a=1",
+            ),
+            (
+                "https://hooks.acme.example:8443?a",
+                "https://hooks.acme.example:8443/?a",
+            ),
+            (
+                "https://[2001:DB8:0::1]:8443/x",
+                "https://[2001:db8::1]:8443/x",
+            ),
             ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ] {
             assert_eq!(Url::parse(written).unwrap().text, canonical);
@@ -158,7 +189,16 @@ mod tests {
 
     #[test]
     fn odd_spellings_of_addresses_are_refused() {
-        for host in ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "1.2.3.4.5", "[::1%eth0]", "a.0x7f"] {
+        for host in [
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "0",
+            "1.2.3.4.5",
+            "[::1%eth0]",
+            "a.0x7f",
+        ] {
             let error = Url::parse(&format!("https://{host}/")).unwrap_err();
             assert_eq!(error.kind(), Kind::UrlInvalid, "{host}");
         }

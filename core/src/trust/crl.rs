@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use crate::certificate::Signed;
 use crate::certificate::der::{self, Malformed, Reader};
 use crate::error::{Error, Kind};
 
@@ -118,7 +119,9 @@ impl Crl {
                         return Err(Fault::Unsupported("is indirect, which is not supported"));
                     }
                     if critical {
-                        return Err(Fault::Unsupported("has a critical entry extension that is not understood"));
+                        return Err(Fault::Unsupported(
+                            "has a critical entry extension that is not understood",
+                        ));
                     }
                 }
             }
@@ -149,7 +152,9 @@ impl Crl {
                 ISSUING_DISTRIBUTION_POINT => check_distribution_point(value)?,
                 AUTHORITY_KEY_ID => {}
                 _ if critical => {
-                    return Err(Fault::Unsupported("has a critical extension that is not understood"));
+                    return Err(Fault::Unsupported(
+                        "has a critical extension that is not understood",
+                    ));
                 }
                 _ => {}
             }
@@ -165,13 +170,12 @@ impl Crl {
         self.revoked.contains(serial)
     }
 
-    /// The signed bytes, the content of the algorithm identifier, and the signature.
-    pub(crate) fn signed(&self) -> (&[u8], &[u8], &[u8]) {
-        (
-            &self.der[self.tbs.clone()],
-            &self.der[self.signature_algorithm.clone()],
-            &self.der[self.signature.clone()],
-        )
+    pub(crate) fn signed(&self) -> Signed<'_> {
+        Signed {
+            message: &self.der[self.tbs.clone()],
+            algorithm: &self.der[self.signature_algorithm.clone()],
+            signature: &self.der[self.signature.clone()],
+        }
     }
 
     /// Orders CRLs of one issuer: the highest is the latest.
@@ -190,7 +194,9 @@ fn check_distribution_point(value: &[u8]) -> Result<(), Fault> {
             return Err(Fault::Unsupported("is indirect, which is not supported"));
         }
         if element.tag != der::context(0, true) && element.content != [0] {
-            return Err(Fault::Unsupported("covers only a part of the certificates, which is not supported"));
+            return Err(Fault::Unsupported(
+                "covers only a part of the certificates, which is not supported",
+            ));
         }
     }
     Ok(())

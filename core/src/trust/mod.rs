@@ -47,10 +47,15 @@ impl Trust {
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
         let anchors = pem::file(anchors.as_ref(), "trust")?;
-        let intermediates =
-            intermediates.map(|path| pem::file(path, "intermediates")).transpose()?;
+        let intermediates = intermediates
+            .map(|path| pem::file(path, "intermediates"))
+            .transpose()?;
         let crls = crls.map(|path| pem::file(path, "CRL")).transpose()?;
-        Self::from_pem(&anchors, intermediates.as_deref(), &crls.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        Self::from_pem(
+            &anchors,
+            intermediates.as_deref(),
+            &crls.iter().map(Vec::as_slice).collect::<Vec<_>>(),
+        )
     }
 
     /// Reads PEM text (or DER).
@@ -72,24 +77,49 @@ impl Trust {
             return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
         }
         let now = clock::now()?;
-        let mut inner =
-            Inner { anchors: Vec::new(), intermediates: Vec::new(), crls: Vec::new(), digest: [0; 32] };
-        for (at, certificate) in pem::certificates(anchors, "trust bundle")?.into_iter().enumerate() {
-            judge_ca(&certificate.view(), &format!("trust bundle: certificate {}", at + 1), at)?;
-            if !inner.anchors.iter().any(|known| known.certificate == certificate) {
+        let mut inner = Inner {
+            anchors: Vec::new(),
+            intermediates: Vec::new(),
+            crls: Vec::new(),
+            digest: [0; 32],
+        };
+        for (at, certificate) in pem::certificates(anchors, "trust bundle")?
+            .into_iter()
+            .enumerate()
+        {
+            judge_ca(
+                &certificate.view(),
+                &format!("trust bundle: certificate {}", at + 1),
+                at,
+            )?;
+            if !inner
+                .anchors
+                .iter()
+                .any(|known| known.certificate == certificate)
+            {
                 inner.anchors.push(Anchor::new(certificate, at)?);
             }
         }
         if inner.anchors.iter().all(|anchor| anchor.not_after < now) {
-            return Err(Error::new(Kind::TrustInvalid, "every certificate of the trust bundle has expired")
-                .noting("subject", inner.anchors[0].certificate.subject())
-                .noting("not_after_ms", inner.anchors[0].not_after.saturating_mul(1000))
-                .advising("Supply the CA's current certificate."));
+            return Err(Error::new(
+                Kind::TrustInvalid,
+                "every certificate of the trust bundle has expired",
+            )
+            .noting("subject", inner.anchors[0].certificate.subject())
+            .noting(
+                "not_after_ms",
+                inner.anchors[0].not_after.saturating_mul(1000),
+            )
+            .advising("Supply the CA's current certificate."));
         }
         if let Some(intermediates) = intermediates {
             inner.intermediates = pem::certificates(intermediates, "intermediates")?;
             for (at, certificate) in inner.intermediates.iter().enumerate() {
-                judge_ca(&certificate.view(), &format!("intermediates: certificate {}", at + 1), at)?;
+                judge_ca(
+                    &certificate.view(),
+                    &format!("intermediates: certificate {}", at + 1),
+                    at,
+                )?;
             }
         }
         for text in crls {
@@ -98,7 +128,9 @@ impl Trust {
             }
         }
         inner.digest = inner.fingerprint();
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     pub(crate) fn anchors(&self) -> &[Anchor] {
@@ -122,7 +154,9 @@ impl PartialEq for Trust {
 
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.inner.anchors.iter().map(|anchor| &anchor.certificate)).finish()
+        f.debug_list()
+            .entries(self.inner.anchors.iter().map(|anchor| &anchor.certificate))
+            .finish()
     }
 }
 
@@ -134,8 +168,12 @@ impl Inner {
             digest.update((bytes.len() as u64).to_be_bytes());
             digest.update(bytes);
         };
-        self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
-        self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
+        self.anchors
+            .iter()
+            .for_each(|anchor| part(b'a', anchor.certificate.der()));
+        self.intermediates
+            .iter()
+            .for_each(|certificate| part(b'i', certificate.der()));
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));
         digest.finalize().into()
     }
@@ -147,11 +185,21 @@ impl Anchor {
         public_roots::refuse(&view)?;
         let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
             .map_err(|_| {
-                fault(&format!("trust bundle: certificate {}", at + 1), &view, at, "cannot be an anchor")
+                fault(
+                    &format!("trust bundle: certificate {}", at + 1),
+                    &view,
+                    at,
+                    "cannot be an anchor",
+                )
             })?
             .to_owned();
         let (not_before, not_after) = (view.not_before, view.not_after);
-        Ok(Self { webpki, not_before, not_after, certificate })
+        Ok(Self {
+            webpki,
+            not_before,
+            not_after,
+            certificate,
+        })
     }
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {

@@ -23,13 +23,19 @@ pub(super) fn refuse(anchor: &View<'_>) -> Result<(), Error> {
         .map(|name| (*name, "is the public web root"))
         .or_else(|| {
             let issuer = hex(&Sha256::digest(anchor.issuer));
-            roots.by_digest.get(issuer.as_str()).map(|name| (*name, "was issued by the public web root"))
+            roots
+                .by_digest
+                .get(issuer.as_str())
+                .map(|name| (*name, "was issued by the public web root"))
         });
     match root {
         None => Ok(()),
         Some((name, relation)) => Err(Error::new(
             Kind::PublicRootInTrust,
-            format!("the trust bundle's certificate {} {relation} {name}", anchor.subject_text()),
+            format!(
+                "the trust bundle's certificate {} {relation} {name}",
+                anchor.subject_text()
+            ),
         )
         .noting("root", name)
         .noting("subject", anchor.subject_text())),
@@ -46,7 +52,9 @@ fn roots() -> &'static Roots {
         let mut by_digest = HashMap::new();
         for line in ROOTS.lines().filter(|line| !line.starts_with('#')) {
             let mut fields = line.splitn(3, ' ');
-            if let (Some(spki), Some(subject), Some(name)) = (fields.next(), fields.next(), fields.next()) {
+            if let (Some(spki), Some(subject), Some(name)) =
+                (fields.next(), fields.next(), fields.next())
+            {
                 by_digest.insert(spki, name);
                 by_digest.insert(subject, name);
             }

@@ -3,8 +3,10 @@
 use rustls_pki_types::CertificateDer;
 use webpki::Error as Webpki;
 
+use super::path::is_signed;
 use super::{Expectation, millis, read_known};
 use crate::certificate::View;
+use crate::crypto;
 use crate::error::{Blame, Error, Kind};
 
 /// Which of two reasons tells more; the higher one wins.
@@ -33,11 +35,17 @@ pub(super) fn check_dates(certificate: &View<'_>, at: i64, what: &str) -> Result
     };
     if at > certificate.not_after {
         let late = at - certificate.not_after;
-        return fault(Kind::CertificateExpired, format!("expired {late} seconds ago"));
+        return fault(
+            Kind::CertificateExpired,
+            format!("expired {late} seconds ago"),
+        );
     }
     if at < certificate.not_before {
         let early = certificate.not_before - at;
-        return fault(Kind::CertificateNotYetValid, format!("becomes valid in {early} seconds"));
+        return fault(
+            Kind::CertificateNotYetValid,
+            format!("becomes valid in {early} seconds"),
+        );
     }
     Ok(())
 }
@@ -64,8 +72,11 @@ pub(super) fn unreadable(error: &Webpki, certificate: &View<'_>) -> Error {
 
 fn invalid(certificate: &View<'_>, why: &str) -> Error {
     let subject = certificate.subject_text();
-    Error::new(Kind::CertificateInvalid, format!("the peer's certificate ({subject}) {why}"))
-        .noting("subject", subject)
+    Error::new(
+        Kind::CertificateInvalid,
+        format!("the peer's certificate ({subject}) {why}"),
+    )
+    .noting("subject", subject)
 }
 
 /// Turns webpki's refusal into ours.
@@ -78,23 +89,39 @@ pub(super) fn explain(
     let leaf = read_known(leaf_der);
     let issuers: Vec<View<'_>> = intermediates.iter().map(read_known).collect();
     match error {
-        Webpki::CertExpired { .. } | Webpki::CertNotValidYet { .. } | Webpki::InvalidCertValidity => {
+        Webpki::CertExpired { .. }
+        | Webpki::CertNotValidYet { .. }
+        | Webpki::InvalidCertValidity => {
             let outside = std::iter::once(&leaf)
                 .chain(&issuers)
-                .find_map(|certificate| check_dates(certificate, expected.at, "a certificate of the peer's chain").err());
+                .find_map(|certificate| {
+                    check_dates(
+                        certificate,
+                        expected.at,
+                        "a certificate of the peer's chain",
+                    )
+                    .err()
+                });
             outside.unwrap_or_else(|| invalid(&leaf, "has dates that contradict each other"))
         }
-        Webpki::PathLenConstraintViolated => constraint(&leaf, "is below a CA that may not issue to a CA (path length)"),
+        Webpki::PathLenConstraintViolated => constraint(
+            &leaf,
+            "is below a CA that may not issue to a CA (path length)",
+        ),
         Webpki::NameConstraintViolation
         | Webpki::MalformedNameConstraint
         | Webpki::InvalidNetworkMaskConstraint
-        | Webpki::MaximumNameConstraintComparisonsExceeded => {
-            constraint(&leaf, "has a name that one of its CAs may not issue (name constraints)")
-        }
+        | Webpki::MaximumNameConstraintComparisonsExceeded => constraint(
+            &leaf,
+            "has a name that one of its CAs may not issue (name constraints)",
+        ),
         Webpki::EndEntityUsedAsCa => constraint(&leaf, "was issued by a certificate that is no CA"),
         Webpki::RequiredEkuNotFoundContext(_) => Error::new(
             Kind::PurposeNotAllowed,
-            format!("the extendedKeyUsage of a CA above {} does not allow the role", leaf.subject_text()),
+            format!(
+                "the extendedKeyUsage of a CA above {} does not allow the role",
+                leaf.subject_text()
+            ),
         )
         .noting("subject", leaf.subject_text()),
         Webpki::MaximumPathBuildCallsExceeded
@@ -109,13 +136,24 @@ pub(super) fn explain(
             walk(&leaf, &issuers, expected)
         }
         Webpki::UnsupportedSignatureAlgorithmContext(_) | Webpki::SignatureAlgorithmMismatch => {
-            invalid(&leaf, "or one of its issuers bears a signature of an algorithm that is not accepted, such as SHA-1")
+            invalid(
+                &leaf,
+                "or one of its issuers bears a signature of an algorithm that is not accepted, such as SHA-1",
+            )
+        }
+        // What `openssl req -x509` makes by default; that nobody trusts it says more.
+        Webpki::CaUsedAsEndEntity if leaf.issuer == leaf.subject && !is_anchor(&leaf, expected) => {
+            missing(&leaf, &leaf, 0)
         }
         Webpki::CaUsedAsEndEntity => invalid(&leaf, "is a CA certificate; a leaf is expected"),
-        Webpki::UnsupportedCriticalExtension => {
-            invalid(&leaf, "or one of its issuers has a critical extension that is not understood")
-        }
-        other => invalid(&leaf, &format!("or one of its issuers is malformed ({other:?})")),
+        Webpki::UnsupportedCriticalExtension => invalid(
+            &leaf,
+            "or one of its issuers has a critical extension that is not understood",
+        ),
+        other => invalid(
+            &leaf,
+            &format!("or one of its issuers is malformed ({other:?})"),
+        ),
     }
 }
 
@@ -124,25 +162,47 @@ fn constraint(leaf: &View<'_>, why: &str) -> Error {
     Error::new(Kind::ConstraintViolated, format!("{subject} {why}")).noting("subject", subject)
 }
 
+fn is_anchor(leaf: &View<'_>, expected: &Expectation<'_>) -> bool {
+    expected
+        .trust
+        .anchors()
+        .iter()
+        .any(|anchor| anchor.certificate.view().spki == leaf.spki)
+}
+
 /// Follows issuer names from the leaf to say where the way to an anchor breaks off.
 fn walk(leaf: &View<'_>, issuers: &[View<'_>], expected: &Expectation<'_>) -> Error {
     let mut at = leaf;
     let mut steps = 0;
     loop {
-        let anchor = expected.trust.anchors().iter().find(|anchor| anchor.certificate.view().subject == at.issuer);
+        let anchor = expected
+            .trust
+            .anchors()
+            .iter()
+            .find(|anchor| anchor.certificate.view().subject == at.issuer);
         if let Some(anchor) = anchor {
             let view = anchor.certificate.view();
             if let Err(error) = check_dates(&view, expected.at, "the trusted CA") {
-                return error.blamed(Blame::Ours).advising("Supply the CA's current certificate in the trust bundle.");
+                return error
+                    .blamed(Blame::Ours)
+                    .advising("Supply the CA's current certificate in the trust bundle.");
             }
             return mismatched(at, &view);
         }
         // A certificate that signs itself leads nowhere.
-        let next = issuers.iter().find(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki);
+        let next = issuers
+            .iter()
+            .find(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki);
         match next {
             Some(next) if steps < super::MAX_CHAIN => {
                 if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
                     return error;
+                }
+                if let Some(weakness) = next.key.weakness() {
+                    return key_weak(next, &weakness);
+                }
+                if !is_signed(at.signed, next, crypto::SIGNATURES) {
+                    return mismatched(at, next);
                 }
                 at = next;
                 steps += 1;
@@ -160,11 +220,17 @@ fn mismatched(certificate: &View<'_>, anchor: &View<'_>) -> Error {
         (Some(wanted), Some(held)) if wanted == held
     );
     if same_key {
-        return invalid(certificate, "bears a signature that its CA's key did not make");
+        return invalid(
+            certificate,
+            "bears a signature that its CA's key did not make",
+        );
     }
     Error::new(
         Kind::IssuerRekeyed,
-        format!("{subject} was issued by {}, but by another key than the trusted CA of that name has", anchor.subject_text()),
+        format!(
+            "{subject} was issued by {}, but by another key than the trusted CA of that name has",
+            anchor.subject_text()
+        ),
     )
     .noting("subject", subject)
     .noting("issuer", anchor.subject_text())
@@ -173,13 +239,25 @@ fn mismatched(certificate: &View<'_>, anchor: &View<'_>) -> Error {
 fn missing(at: &View<'_>, leaf: &View<'_>, steps: usize) -> Error {
     let issuer = at.issuer_text();
     let error = if at.issuer == at.subject {
-        let what = if steps == 0 { "the peer's certificate signs itself" } else { "the peer's chain ends in a root" };
-        Error::new(Kind::IssuerUnknown, format!("{what} ({issuer}), and that is not trusted"))
+        let what = if steps == 0 {
+            "the peer's certificate signs itself"
+        } else {
+            "the peer's chain ends in a root"
+        };
+        Error::new(
+            Kind::IssuerUnknown,
+            format!("{what} ({issuer}), and that is not trusted"),
+        )
     } else {
         Error::new(
             Kind::IssuerUnknown,
-            format!("{} was issued by {issuer}, which is neither trusted nor presented", at.subject_text()),
+            format!(
+                "{} was issued by {issuer}, which is neither trusted nor presented",
+                at.subject_text()
+            ),
         )
     };
-    error.noting("missing_issuer", issuer).noting("subject", leaf.subject_text())
+    error
+        .noting("missing_issuer", issuer)
+        .noting("subject", leaf.subject_text())
 }

@@ -79,7 +79,10 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
     if uri.contains("://") && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(uri)
     } else {
-        Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"))
+        Err(options::fault(
+            "server_uri",
+            "must be an absolute URI of printable ASCII",
+        ))
     }
 }
 
@@ -93,7 +96,10 @@ impl Verifier {
     /// Checks the options. Fails with `option_invalid` if clients would pass without a tenant rule or
     /// an authorization: being issued by the CA is not yet a permission.
     pub fn new(options: VerifierOptions) -> Result<Self, Error> {
-        if options.role == Role::Client && options.tenant.is_none() && options.authorization.is_none() {
+        if options.role == Role::Client
+            && options.tenant.is_none()
+            && options.authorization.is_none()
+        {
             return Err(options::fault(
                 "authorization",
                 "or tenant must be given where clients are verified",
@@ -103,7 +109,9 @@ impl Verifier {
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
-        Ok(Self { options: std::sync::Arc::new(options) })
+        Ok(Self {
+            options: std::sync::Arc::new(options),
+        })
     }
 
     /// Judges a chain.
@@ -124,9 +132,9 @@ impl Verifier {
         if chain.is_empty() {
             return self.verify_chain::<&[u8]>(&[], server_name, at);
         }
-        let certificates = pem::certificates(chain, "chain").map_err(|error| error.at(Stage::Verify))?;
-        let ders: Vec<&[u8]> = certificates.iter().map(|certificate| certificate.der()).collect();
-        self.verify_chain(&ders, server_name, at)
+        let chain =
+            pem::certificate_ders(chain, "chain").map_err(|error| error.at(Stage::Verify))?;
+        self.verify_chain(&chain, server_name, at)
     }
 
     /// Judges a chain of DER certificates, leaf first, as [`verify`](Self::verify) does.
@@ -140,12 +148,17 @@ impl Verifier {
         let server_name = match (options.role, server_name) {
             (Role::Client, Some(_)) => return Err(options::fault("server_name", "is for servers")),
             (Role::Server, None) if options.server_uri.is_none() => {
-                return Err(options::fault("server_name", "must be given where servers are verified"));
+                return Err(options::fault(
+                    "server_name",
+                    "must be given where servers are verified",
+                ));
             }
             (_, name) => name.map(parse_server_name).transpose()?,
         };
-        let chain: Vec<CertificateDer<'_>> =
-            chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
+        let chain: Vec<CertificateDer<'_>> = chain
+            .iter()
+            .map(|certificate| CertificateDer::from(certificate.as_ref()))
+            .collect();
         let expected = Expectation {
             role: options.role,
             trust: &options.trust,
@@ -163,7 +176,10 @@ impl Verifier {
 }
 
 fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(name);
     ServerName::try_from(bare.to_owned()).map_err(|_| {
         let shown: String = name.chars().take(100).collect();
         Error::new(

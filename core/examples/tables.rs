@@ -1,0 +1,6 @@
+//! Prints the tables of the core as JSON: kinds, words and options. The C header is generated from
+//! it, and every language's copy is compared with it.
+
+fn main() {
+    println!("{:#}", webhook_mtls::options::tables());
+}

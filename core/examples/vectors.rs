@@ -1,0 +1,352 @@
+//! Runs the shared vectors in Rust: `vectors DIRECTORY`. Their format stands in
+//! `tests/vectors/README.md`; the other languages have a runner of the same shape.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use webhook_mtls::testing::{Answer, Lab, Misbehaviour};
+use webhook_mtls::{
+    Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
+    Identity, Pins, Role, Setting, TenantRule, Trust, Verifier, VerifierOptions, options, pin_of,
+    runtime,
+};
+
+type Outcome = Result<Value, Error>;
+
+fn main() {
+    let directory = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "tests/vectors".to_owned());
+    let mut disagreed = 0;
+    let mut count = |file: &str, run: &dyn Fn(&Value, &Value) -> Vec<String>| {
+        let text =
+            std::fs::read_to_string(Path::new(&directory).join(file)).expect("a vector file");
+        let vectors: Value = serde_json::from_str(&text).expect("JSON");
+        let cases = vectors["cases"].as_array().expect("cases");
+        for case in cases {
+            for difference in run(case, &vectors["fixtures"]) {
+                println!(
+                    "{file}: {}: {difference}",
+                    case["name"].as_str().unwrap_or("?")
+                );
+                disagreed += 1;
+            }
+        }
+        cases.len()
+    };
+    let config = count("config.json", &|case, fixtures| {
+        compare(case, &configure(&case["with"], &case["do"], fixtures), "ok")
+    });
+    let verify = count("verify.json", &|case, _| compare(case, &judge(case), "ok"));
+    let deliver = count("deliver.json", &|case, _| deliver(case));
+    println!(
+        "vectors rust: config {config}, verify {verify}, deliver {deliver}, disagreed {disagreed}"
+    );
+    std::process::exit(i32::from(disagreed > 0));
+}
+
+fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
+    let own_trust = || Trust::from_pem(bytes(&fixtures["trust"]["anchors"]), None, &[]);
+    let own_dispatcher = || {
+        let identity = &fixtures["identity"];
+        let identity = Identity::from_pem(bytes(&identity["cert"]), bytes(&identity["key"]), None)?;
+        Ok::<_, Error>(
+            DispatcherOptions::new()
+                .identity(identity)
+                .trust(own_trust()?),
+        )
+    };
+    match text(operation) {
+        "identity_from_pem" => {
+            let passphrase = with.get("passphrase").map(bytes);
+            Identity::from_pem(bytes(&with["cert"]), bytes(&with["key"]), passphrase)?;
+        }
+        "trust_from_pem" => drop(trust(with)?),
+        "pins" => drop(pins(with)?),
+        "pin_of" => return Ok(json!({ "pin": pin_of(bytes(&with["cert"]))? })),
+        "egress" => {
+            let preset = with.get("preset").map_or("public", text);
+            Egress::preset(preset)?
+                .allow(texts(&with["allow"]))?
+                .deny(texts(&with["deny"]))?;
+        }
+        "dispatcher" => {
+            let mut chosen = own_dispatcher()?;
+            set("dispatcher", with, |name, value| chosen.set(name, value))?;
+            Dispatcher::new(chosen)?;
+        }
+        "endpoint" => {
+            let mut chosen = match with.get("pins") {
+                None => EndpointOptions::default(),
+                Some(Value::Null) => EndpointOptions::new(None),
+                Some(list) => EndpointOptions::new(Some(Pins::new(texts(list))?)),
+            };
+            set("endpoint", with, |name, value| chosen.set(name, value))?;
+            let dispatcher = Dispatcher::new(own_dispatcher()?)?;
+            let endpoint =
+                dispatcher.endpoint(text(&with["consumer"]), text(&with["url"]), chosen)?;
+            return Ok(json!({ "url": endpoint.url() }));
+        }
+        "deliver" => {
+            let dispatcher = Dispatcher::new(own_dispatcher()?)?;
+            let unpinned = EndpointOptions::new(None);
+            let endpoint = dispatcher.endpoint("acme", text(&with["url"]), unpinned)?;
+            let chosen = deliver_options(with)?;
+            wait(dispatcher.deliver(&endpoint, repeated(&with["body"], with), chosen))?;
+        }
+        "tenant_rule" => drop(tenant(with)?),
+        "authorization" => drop(authorization(with)?),
+        "verifier" => {
+            let trust = if with.get("trust").is_some() {
+                trust(&with["trust"])?
+            } else {
+                own_trust()?
+            };
+            drop(verifier(with, trust)?);
+        }
+        other => panic!("no operation {other}"),
+    }
+    Ok(json!({}))
+}
+
+fn judge(case: &Value) -> Outcome {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(case["at"].as_u64().expect("an instant"));
+    let verifier = verifier(case, trust(&case["trust"])?)?;
+    let name = case.get("server_name").map(text);
+    Ok(verifier.verify(bytes(&case["chain"]), name, at)?.to_json())
+}
+
+fn deliver(case: &Value) -> Vec<String> {
+    let lab = Lab::start().expect("a lab");
+    let other = Lab::start().expect("another lab");
+    let acme = lab.consumer("acme").expect("a receiver");
+    let wrong = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned();
+    let consumer = &case["consumer"];
+    if let Some(how) = consumer.get("misbehave") {
+        let named = Misbehaviour::from_name(text(&how["how"])).expect("a misbehaviour");
+        acme.misbehave(named, number(&how["times"]));
+    }
+    for answer in consumer["respond"].as_array().into_iter().flatten() {
+        let retry_after = answer.get("retry_after").map(number);
+        let status = u16::try_from(number(&answer["status"])).expect("a status");
+        acme.respond(
+            Answer {
+                retry_after,
+                ..Answer::status(status)
+            },
+            number(&answer["times"]),
+        );
+    }
+    let right = acme.pin();
+    let pins = match text(&case["pins"]) {
+        "right" => Some(Pins::new([right])),
+        "wrong" => Some(Pins::new([wrong])),
+        "next" => Some(Pins::with_next([wrong], [right])),
+        "both" => Some(Pins::with_next([right], [wrong])),
+        _ => None,
+    };
+    let outcome = (|| {
+        let mut chosen = EndpointOptions::new(pins.transpose()?);
+        if case["trust"] == "other" {
+            chosen = chosen.trust(other.trust());
+        }
+        let dispatcher = lab.dispatcher();
+        let endpoint = dispatcher.endpoint("acme", &acme.url(), chosen)?;
+        if let Some(renewal) = consumer.get("renew") {
+            acme.renew(renewal["new_key"] == true)?;
+        }
+        let body = repeated(&case["body"], case);
+        let none = json!({});
+        let given = case.get("options").unwrap_or(&none);
+        for _ in 1..case.get("deliveries").map_or(1, number) {
+            let _ = wait(dispatcher.deliver(&endpoint, body.clone(), deliver_options(given)?));
+        }
+        Ok(wait(dispatcher.deliver(&endpoint, body, deliver_options(given)?))?.to_json())
+    })();
+    let mut differences = compare(case, &outcome, "receipt");
+    let received = acme.received();
+    if json!(received.len()) != case["received"] {
+        differences.push(format!(
+            "received {}, expected {}",
+            received.len(),
+            case["received"]
+        ));
+    }
+    let last = received.last();
+    if let Some(body) = case.get("received_body") {
+        if last.is_none_or(|last| last.body != repeated(body, case)) {
+            differences.push("another body was received".to_owned());
+        }
+    }
+    if let Some(wanted) = case.get("received_headers") {
+        let headers = last.map(|last| {
+            last.headers
+                .iter()
+                .cloned()
+                .map(|(name, value)| (name, json!(value)))
+        });
+        let seen = Value::Object(headers.into_iter().flatten().collect());
+        differences.extend(subset(wanted, &seen, "received_headers"));
+    }
+    differences
+}
+
+// -- from JSON to the nouns --------------------------------------------------------------------------
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn bytes(value: &Value) -> &[u8] {
+    text(value).as_bytes()
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .map_or_else(Vec::new, |list| list.iter().map(text).collect())
+}
+
+fn number(value: &Value) -> u32 {
+    value
+        .as_u64()
+        .and_then(|number| u32::try_from(number).ok())
+        .expect("a number")
+}
+
+fn repeated(body: &Value, case: &Value) -> Vec<u8> {
+    bytes(body).repeat(case.get("repeat").map_or(1, number) as usize)
+}
+
+fn pins(with: &Value) -> Result<Pins, Error> {
+    Pins::with_next(texts(&with["current"]), texts(&with["next"]))
+}
+
+fn trust(with: &Value) -> Result<Trust, Error> {
+    let crls: Vec<&[u8]> = with["crls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(bytes)
+        .collect();
+    Trust::from_pem(
+        bytes(&with["anchors"]),
+        with.get("intermediates").map(bytes),
+        &crls,
+    )
+}
+
+fn tenant(with: &Value) -> Result<TenantRule, Error> {
+    match (with.get("san_uri"), with.get("san_dns_suffix")) {
+        (Some(template), _) => TenantRule::san_uri(text(template)),
+        (_, Some(suffix)) => TenantRule::san_dns_suffix(text(suffix)),
+        _ => Ok(TenantRule::subject_cn()),
+    }
+}
+
+fn authorization(with: &Value) -> Result<Authorization, Error> {
+    match (with.get("san_uris"), with.get("trust_domain")) {
+        (Some(uris), _) => Authorization::san_uris(texts(uris)),
+        (_, Some(domain)) => Authorization::trust_domain(text(domain)),
+        _ => Ok(Authorization::ca_members()),
+    }
+}
+
+fn verifier(with: &Value, trust: Trust) -> Result<Verifier, Error> {
+    let mut chosen =
+        VerifierOptions::new(Role::from_name(text(&with["role"])).expect("a role"), trust);
+    if let Some(given) = with.get("pins") {
+        chosen = chosen.pins(pins(given)?);
+    }
+    if let Some(rule) = with.get("tenant") {
+        chosen = chosen.tenant(tenant(rule)?);
+    }
+    if let Some(rule) = with.get("authorization") {
+        chosen = chosen.authorization(authorization(rule)?);
+    }
+    set("verifier", with, |name, value| chosen.set(name, value))?;
+    Verifier::new(chosen)
+}
+
+fn deliver_options(with: &Value) -> Result<DeliverOptions, Error> {
+    let mut chosen = DeliverOptions::new();
+    for name in ["id", "content_type"] {
+        if let Some(value) = with.get(name) {
+            chosen.set(name, Setting::Text(text(value).to_owned()))?;
+        }
+    }
+    if let Some(headers) = with.get("headers").and_then(Value::as_object) {
+        let pairs = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value).to_owned()))
+            .collect();
+        chosen.set("headers", Setting::Pairs(pairs))?;
+    }
+    if let Some(timeout) = with.get("timeout_ms") {
+        chosen.set(
+            "timeout",
+            Setting::Millis(timeout.as_f64().expect("milliseconds")),
+        )?;
+    }
+    set("deliver", with, |name, value| chosen.set(name, value))?;
+    Ok(chosen)
+}
+
+/// Passes the case's `options` by name; the table says which numbers are durations.
+fn set(
+    noun: &str,
+    with: &Value,
+    mut set: impl FnMut(&str, Setting) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for (name, value) in with["options"].as_object().into_iter().flatten() {
+        let row = options::ALL
+            .iter()
+            .find(|row| row.of == noun && row.name == name);
+        let value = match value {
+            Value::Bool(flag) => Setting::Flag(*flag),
+            Value::Number(number) if row.is_some_and(|row| row.kind == "duration") => {
+                Setting::Millis(number.as_f64().expect("a number"))
+            }
+            Value::Number(number) => Setting::Number(number.as_f64().expect("a number")),
+            other => Setting::Text(text(other).to_owned()),
+        };
+        set(name, value)?;
+    }
+    Ok(())
+}
+
+fn wait<T>(delivery: impl Future<Output = T>) -> T {
+    runtime::drive(delivery, || false).expect("never interrupted")
+}
+
+// -- comparing ---------------------------------------------------------------------------------------
+
+fn compare(case: &Value, outcome: &Outcome, success: &str) -> Vec<String> {
+    let expected = &case["expect"];
+    match outcome {
+        Ok(seen) => match expected.get(success) {
+            Some(wanted) => subset(wanted, seen, success),
+            None => vec![format!("succeeded, expected {expected}")],
+        },
+        Err(error) => match expected.get("error") {
+            Some(wanted) => subset(wanted, &error.to_json(), "error"),
+            None => vec![format!("failed: {error}")],
+        },
+    }
+}
+
+fn subset(wanted: &Value, seen: &Value, path: &str) -> Vec<String> {
+    match (wanted, seen) {
+        (Value::Object(wanted), Value::Object(seen)) => wanted
+            .iter()
+            .flat_map(|(key, value)| match seen.get(key) {
+                Some(seen) => subset(value, seen, &format!("{path}.{key}")),
+                None => vec![format!("{path}.{key} is missing, expected {value}")],
+            })
+            .collect(),
+        (Value::Number(wanted), Value::Number(seen)) if wanted.as_f64() == seen.as_f64() => vec![],
+        _ if wanted == seen => vec![],
+        _ => vec![format!("{path} is {seen}, expected {wanted}")],
+    }
+}
