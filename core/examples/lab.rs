@@ -17,10 +17,7 @@ const BEHAVED: [&str; 4] = ["acme-c", "acme-python", "acme-node", "acme-rust"];
 const MISBEHAVED: [(&str, Misbehaviour); 3] = [
     ("client_auth_not_requested", Misbehaviour::NeverAsk),
     ("certificate_expired", Misbehaviour::Expired),
-    (
-        "client_certificate_rejected",
-        Misbehaviour::RejectCertificate,
-    ),
+    ("client_certificate_rejected", Misbehaviour::RejectCertificate),
 ];
 
 /// Says to misbehave until told otherwise.
@@ -41,11 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // Behaves well, and is announced with the pin of somebody else.
     let stranger = lab.consumer(BEHAVED[0])?.pin();
-    say(&introduction(
-        "pin_mismatch",
-        &lab.consumer("pin_mismatch")?,
-        &stranger,
-    ))?;
+    say(&introduction("pin_mismatch", &lab.consumer("pin_mismatch")?, &stranger))?;
     say(&json!({ "ready": true }))?;
     stdin().read_to_end(&mut Vec::new())?;
     Ok(())

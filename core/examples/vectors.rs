@@ -15,9 +15,7 @@ use webhook_mtls::{
 type Outcome = Result<Value, Error>;
 
 fn main() {
-    let directory = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "tests/vectors".to_owned());
+    let directory = std::env::args().nth(1).unwrap_or_else(|| "tests/vectors".to_owned());
     let mut disagreed = 0;
     let mut count = |file: &str, run: &dyn Fn(&Value, &Value) -> Vec<String>| {
         let text =
@@ -26,10 +24,7 @@ fn main() {
         let cases = vectors["cases"].as_array().expect("cases");
         for case in cases {
             for difference in run(case, &vectors["fixtures"]) {
-                println!(
-                    "{file}: {}: {difference}",
-                    case["name"].as_str().unwrap_or("?")
-                );
+                println!("{file}: {}: {difference}", case["name"].as_str().unwrap_or("?"));
                 disagreed += 1;
             }
         }
@@ -51,11 +46,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
     let own_dispatcher = || {
         let identity = &fixtures["identity"];
         let identity = Identity::from_pem(bytes(&identity["cert"]), bytes(&identity["key"]), None)?;
-        Ok::<_, Error>(
-            DispatcherOptions::new()
-                .identity(identity)
-                .trust(own_trust()?),
-        )
+        Ok::<_, Error>(DispatcherOptions::new().identity(identity).trust(own_trust()?))
     };
     match text(operation) {
         "identity_from_pem" => {
@@ -67,9 +58,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         "pin_of" => return Ok(json!({ "pin": pin_of(bytes(&with["cert"]))? })),
         "egress" => {
             let preset = with.get("preset").map_or("public", text);
-            Egress::preset(preset)?
-                .allow(texts(&with["allow"]))?
-                .deny(texts(&with["deny"]))?;
+            Egress::preset(preset)?.allow(texts(&with["allow"]))?.deny(texts(&with["deny"]))?;
         }
         "dispatcher" => {
             let mut chosen = own_dispatcher()?;
@@ -98,11 +87,8 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         "tenant_rule" => drop(tenant(with)?),
         "authorization" => drop(authorization(with)?),
         "verifier" => {
-            let trust = if with.get("trust").is_some() {
-                trust(&with["trust"])?
-            } else {
-                own_trust()?
-            };
+            let trust =
+                if with.get("trust").is_some() { trust(&with["trust"])? } else { own_trust()? };
             drop(verifier(with, trust)?);
         }
         other => panic!("no operation {other}"),
@@ -130,13 +116,7 @@ fn deliver(case: &Value) -> Vec<String> {
     for answer in consumer["respond"].as_array().into_iter().flatten() {
         let retry_after = answer.get("retry_after").map(number);
         let status = u16::try_from(number(&answer["status"])).expect("a status");
-        acme.respond(
-            Answer {
-                retry_after,
-                ..Answer::status(status)
-            },
-            number(&answer["times"]),
-        );
+        acme.respond(Answer { retry_after, ..Answer::status(status) }, number(&answer["times"]));
     }
     let right = acme.pin();
     let pins = match text(&case["pins"]) {
@@ -167,25 +147,17 @@ fn deliver(case: &Value) -> Vec<String> {
     let mut differences = compare(case, &outcome, "receipt");
     let received = acme.received();
     if json!(received.len()) != case["received"] {
-        differences.push(format!(
-            "received {}, expected {}",
-            received.len(),
-            case["received"]
-        ));
+        differences.push(format!("received {}, expected {}", received.len(), case["received"]));
     }
     let last = received.last();
-    if let Some(body) = case.get("received_body") {
-        if last.is_none_or(|last| last.body != repeated(body, case)) {
-            differences.push("another body was received".to_owned());
-        }
+    if let Some(body) = case.get("received_body")
+        && last.is_none_or(|last| last.body != repeated(body, case))
+    {
+        differences.push("another body was received".to_owned());
     }
     if let Some(wanted) = case.get("received_headers") {
-        let headers = last.map(|last| {
-            last.headers
-                .iter()
-                .cloned()
-                .map(|(name, value)| (name, json!(value)))
-        });
+        let headers =
+            last.map(|last| last.headers.iter().cloned().map(|(name, value)| (name, json!(value))));
         let seen = Value::Object(headers.into_iter().flatten().collect());
         differences.extend(subset(wanted, &seen, "received_headers"));
     }
@@ -203,16 +175,11 @@ fn bytes(value: &Value) -> &[u8] {
 }
 
 fn texts(value: &Value) -> Vec<&str> {
-    value
-        .as_array()
-        .map_or_else(Vec::new, |list| list.iter().map(text).collect())
+    value.as_array().map_or_else(Vec::new, |list| list.iter().map(text).collect())
 }
 
 fn number(value: &Value) -> u32 {
-    value
-        .as_u64()
-        .and_then(|number| u32::try_from(number).ok())
-        .expect("a number")
+    value.as_u64().and_then(|number| u32::try_from(number).ok()).expect("a number")
 }
 
 fn repeated(body: &Value, case: &Value) -> Vec<u8> {
@@ -224,17 +191,8 @@ fn pins(with: &Value) -> Result<Pins, Error> {
 }
 
 fn trust(with: &Value) -> Result<Trust, Error> {
-    let crls: Vec<&[u8]> = with["crls"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(bytes)
-        .collect();
-    Trust::from_pem(
-        bytes(&with["anchors"]),
-        with.get("intermediates").map(bytes),
-        &crls,
-    )
+    let crls: Vec<&[u8]> = with["crls"].as_array().into_iter().flatten().map(bytes).collect();
+    Trust::from_pem(bytes(&with["anchors"]), with.get("intermediates").map(bytes), &crls)
 }
 
 fn tenant(with: &Value) -> Result<TenantRule, Error> {
@@ -277,17 +235,12 @@ fn deliver_options(with: &Value) -> Result<DeliverOptions, Error> {
         }
     }
     if let Some(headers) = with.get("headers").and_then(Value::as_object) {
-        let pairs = headers
-            .iter()
-            .map(|(name, value)| (name.clone(), text(value).to_owned()))
-            .collect();
+        let pairs =
+            headers.iter().map(|(name, value)| (name.clone(), text(value).to_owned())).collect();
         chosen.set("headers", Setting::Pairs(pairs))?;
     }
     if let Some(timeout) = with.get("timeout_ms") {
-        chosen.set(
-            "timeout",
-            Setting::Millis(timeout.as_f64().expect("milliseconds")),
-        )?;
+        chosen.set("timeout", Setting::Millis(timeout.as_f64().expect("milliseconds")))?;
     }
     set("deliver", with, |name, value| chosen.set(name, value))?;
     Ok(chosen)
@@ -300,9 +253,7 @@ fn set(
     mut set: impl FnMut(&str, Setting) -> Result<(), Error>,
 ) -> Result<(), Error> {
     for (name, value) in with["options"].as_object().into_iter().flatten() {
-        let row = options::ALL
-            .iter()
-            .find(|row| row.of == noun && row.name == name);
+        let row = options::ALL.iter().find(|row| row.of == noun && row.name == name);
         let value = match value {
             Value::Bool(flag) => Setting::Flag(*flag),
             Value::Number(number) if row.is_some_and(|row| row.kind == "duration") => {

@@ -36,9 +36,5 @@ pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
 /// The instant of Unix seconds.
 pub(crate) fn system_time(seconds: i64) -> SystemTime {
     let distance = std::time::Duration::from_secs(seconds.unsigned_abs());
-    if seconds >= 0 {
-        UNIX_EPOCH + distance
-    } else {
-        UNIX_EPOCH - distance
-    }
+    if seconds >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
 }

@@ -21,31 +21,38 @@ use crate::verify::{PeerIdentity, checked_uri};
 /// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointOptions {
-    pins: Option<Option<Pins>>,
+    pins: Pinning,
     trust: Option<Trust>,
     identity: Option<Identity>,
     min_tls: Option<MinTls>,
     server_uri: Option<String>,
 }
 
+/// Whether there are pins must be said: none by oversight looks just like none by decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Pinning {
+    #[default]
+    Unsaid,
+    Declined,
+    Pinned(Pins),
+}
+
 impl EndpointOptions {
     /// The keys the consumer may have; `None` is the decision to trust its CA alone.
     pub fn new(pins: Option<Pins>) -> Self {
-        Self {
-            pins: Some(pins),
-            ..Self::default()
-        }
+        let pins = pins.map_or(Pinning::Declined, Pinning::Pinned);
+        Self { pins, ..Self::default() }
     }
 
     /// The keys the consumer may have.
     pub fn pins(mut self, pins: Pins) -> Self {
-        self.pins = Some(Some(pins));
+        self.pins = Pinning::Pinned(pins);
         self
     }
 
     /// Any key that the consumer's CA certifies.
     pub fn no_pins(mut self) -> Self {
-        self.pins = Some(None);
+        self.pins = Pinning::Declined;
         self
     }
 
@@ -136,23 +143,21 @@ impl Generation {
         trust: Option<&Trust>,
     ) -> Result<Self, Error> {
         let url = Url::parse(url)?;
-        let Some(pins) = options.pins else {
-            return Err(options::fault("pins", "must be said")
-                .advising("Give the consumer's pins, or say explicitly that there are none."));
+        let pins = match options.pins {
+            Pinning::Pinned(pins) => Some(pins),
+            Pinning::Declined => None,
+            Pinning::Unsaid => {
+                let advice = "Give the consumer's pins, or say explicitly that there are none.";
+                return Err(options::fault("pins", "must be said").advising(advice));
+            }
         };
         let own = |noun: &str| {
-            options::fault(
-                noun,
-                "is missing: neither the endpoint nor its dispatcher has one",
-            )
+            options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
         };
         let settings = Settings {
             url: url.text.clone(),
             pins,
-            trust: options
-                .trust
-                .or_else(|| trust.cloned())
-                .ok_or_else(|| own("trust"))?,
+            trust: options.trust.or_else(|| trust.cloned()).ok_or_else(|| own("trust"))?,
             identity: options
                 .identity
                 .or_else(|| identity.cloned())
@@ -161,10 +166,7 @@ impl Generation {
             server_uri: options.server_uri,
         };
         let server_name = url.host.server_name().ok_or_else(|| {
-            Error::new(
-                Kind::UrlInvalid,
-                format!("the host of {} cannot be verified", url.text),
-            )
+            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
         })?;
         let terms = Arc::new(Terms::new(
             settings.identity.clone(),
@@ -174,13 +176,7 @@ impl Generation {
             settings.server_uri.clone(),
             settings.min_tls,
         )?);
-        Ok(Self {
-            number,
-            url,
-            terms,
-            pool: Pool::new(),
-            settings,
-        })
+        Ok(Self { number, url, terms, pool: Pool::new(), settings })
     }
 }
 
@@ -209,11 +205,7 @@ impl Endpoint {
     /// What deliveries have shown.
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
-        let seen = self
-            .inner
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let pins = generation.settings.pins.as_ref();
         EndpointStatus {
             pin_seen: seen.pin.clone(),
@@ -248,22 +240,14 @@ impl Endpoint {
     }
 
     pub(crate) fn saw(&self, peer: &PeerIdentity) {
-        let mut seen = self
-            .inner
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(peer.spki_pin());
         seen.not_after = Some(peer.certificate().not_after());
         seen.matched.extend(peer.pin());
     }
 
     pub(crate) fn saw_pin(&self, pin: &str) {
-        let mut seen = self
-            .inner
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(pin.to_owned());
     }
 }

@@ -56,10 +56,7 @@ impl Identity {
 
     fn new(chain: Vec<Certificate>, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
         let Some(leaf) = chain.first() else {
-            return Err(Error::new(
-                Kind::PemInvalid,
-                "certificate chain: no certificate found",
-            ));
+            return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
         };
         check_key(&chain, &*key)?;
         check_leaf(leaf, clock::now()?)?;
@@ -68,13 +65,7 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
-        Ok(Self {
-            inner: Arc::new(Inner {
-                digest: digest.finalize().into(),
-                chain,
-                key,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { digest: digest.finalize().into(), chain, key }) })
     }
 
     /// The chain, leaf first.
@@ -138,33 +129,24 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
 fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
     let view = leaf.view();
     let fault = |why: String| {
-        Error::new(
-            Kind::IdentityUnusable,
-            format!("our certificate {} {why}", view.subject_text()),
-        )
-        .noting("subject", view.subject_text())
-        .noting("not_before_ms", view.not_before.saturating_mul(1000))
-        .noting("not_after_ms", view.not_after.saturating_mul(1000))
+        Error::new(Kind::IdentityUnusable, format!("our certificate {} {why}", view.subject_text()))
+            .noting("subject", view.subject_text())
+            .noting("not_before_ms", view.not_before.saturating_mul(1000))
+            .noting("not_after_ms", view.not_after.saturating_mul(1000))
     };
     if view.is_ca {
         return Err(fault("is a CA certificate".into()));
     }
     if at > view.not_after {
-        return Err(
-            fault(format!("expired {} seconds ago", at - view.not_after))
-                .advising("Renew our certificate."),
-        );
+        return Err(fault(format!("expired {} seconds ago", at - view.not_after))
+            .advising("Renew our certificate."));
     }
     if at < view.not_before {
-        return Err(
-            fault(format!("becomes valid in {} seconds", view.not_before - at))
-                .advising("Wait for notBefore, or set the clock."),
-        );
+        return Err(fault(format!("becomes valid in {} seconds", view.not_before - at))
+            .advising("Wait for notBefore, or set the clock."));
     }
     if view.client_purpose() == Purpose::Refused {
-        return Err(fault(
-            "does not allow clientAuth in its extendedKeyUsage".into(),
-        ));
+        return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
     }
     if let Some(weakness) = view.key.weakness() {
         return Err(fault(format!("has a weak key: {weakness}")));

@@ -157,11 +157,7 @@ pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
 /// A name that the noun does not have, with those it has.
 pub(crate) fn unknown(of: &str, name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
-    let known: Vec<&str> = ALL
-        .iter()
-        .filter(|row| row.of == of)
-        .map(|row| row.name)
-        .collect();
+    let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
     Error::new(
         Kind::OptionInvalid,
         format!("{of} has no option {shown:?}; it has {}", known.join(", ")),
@@ -180,10 +176,7 @@ pub(crate) fn mistyped(of: &str, name: &str) -> Error {
 /// A duration must be finite, more than nothing, and at most a day.
 pub(crate) fn duration(name: &str, millis: f64) -> Result<Duration, Error> {
     if !(millis.is_finite() && millis > 0.0) {
-        return Err(fault(
-            name,
-            "must be a duration that is finite and greater than zero",
-        ));
+        return Err(fault(name, "must be a duration that is finite and greater than zero"));
     }
     match Duration::try_from_secs_f64(millis / 1000.0) {
         Ok(duration) if duration > LONGEST => Err(fault(name, "must be at most 24 hours")),

@@ -37,9 +37,7 @@ impl Pin {
                 (Self::Certificate, rest)
             } else if let Some(rest) = text.strip_prefix("sha256/") {
                 // curl doubles the slash; but base64 may begin with one, too.
-                let curl = rest
-                    .strip_prefix('/')
-                    .filter(|_| rest.len() > ENCODED_LENGTH);
+                let curl = rest.strip_prefix('/').filter(|_| rest.len() > ENCODED_LENGTH);
                 (Self::Spki, curl.unwrap_or(rest))
             } else {
                 (Self::Spki, text)
@@ -52,17 +50,13 @@ impl Pin {
         }
         let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if encoded.contains(':') {
-            return Err(fault(
-                "looks like a colon-separated fingerprint; a pin is base64",
-            ));
+            return Err(fault("looks like a colon-separated fingerprint; a pin is base64"));
         }
         if matches!(encoded.len(), 40 | 64) && hex(encoded) {
             return Err(fault("looks like hex; a pin is base64"));
         }
         if encoded.contains(['-', '_']) {
-            return Err(fault(
-                "looks like base64url; a pin is standard base64, with + and /",
-            ));
+            return Err(fault("looks like base64url; a pin is standard base64, with + and /"));
         }
         let bytes = BASE64_STANDARD
             .decode(encoded)
@@ -142,10 +136,8 @@ impl Pins {
             add(text.as_ref(), PinSlot::Next)?;
         }
         if !pins.iter().any(|(_, slot)| *slot == PinSlot::Current) {
-            return Err(
-                Error::new(Kind::PinInvalid, "the set of current pins is empty")
-                    .advising("Give at least one pin, or say explicitly that there are none."),
-            );
+            return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty")
+                .advising("Give at least one pin, or say explicitly that there are none."));
         }
         Ok(Self { pins: pins.into() })
     }
@@ -209,21 +201,14 @@ mod tests {
     #[test]
     fn a_pin_in_both_sets_is_current() {
         let pins = Pins::with_next([BASE64], [BASE64]).unwrap();
-        assert_eq!(
-            pins.iter().map(|(_, slot)| slot).collect::<Vec<_>>(),
-            [PinSlot::Current]
-        );
+        assert_eq!(pins.iter().map(|(_, slot)| slot).collect::<Vec<_>>(), [PinSlot::Current]);
     }
 
     #[test]
     fn a_file_may_announce_the_next_pin() {
         let file = std::env::temp_dir().join(format!("webhook-mtls-pins-{}", std::process::id()));
         let other = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        std::fs::write(
-            &file,
-            format!("# acme\n{BASE64}\r\nnext {other}  # from May\n\n"),
-        )
-        .unwrap();
+        std::fs::write(&file, format!("# acme\n{BASE64}\r\nnext {other}  # from May\n\n")).unwrap();
         let pins = Pins::from_file(&file).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert_eq!(pins, Pins::with_next([BASE64], [other]).unwrap());

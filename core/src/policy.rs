@@ -49,11 +49,8 @@ impl TenantRule {
     /// Fails with `option_invalid` if the template has not exactly one such segment.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
-            Error::new(
-                Kind::OptionInvalid,
-                format!("tenant template {template:?} {why}"),
-            )
-            .noting("option", "tenant")
+            Error::new(Kind::OptionInvalid, format!("tenant template {template:?} {why}"))
+                .noting("option", "tenant")
         };
         let mut parts = template.split(PLACEHOLDER);
         let (Some(before), Some(after), None) = (parts.next(), parts.next(), parts.next()) else {
@@ -66,9 +63,7 @@ impl TenantRule {
             return Err(fault("must start with a scheme and ://, before {tenant}"));
         };
         let scheme_is_sound = scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         if !scheme_is_sound {
             return Err(fault("must start with a scheme"));
         }
@@ -82,27 +77,17 @@ impl TenantRule {
         if !(after.is_empty() || after.starts_with('/')) {
             return Err(fault("must have {tenant} as a whole path segment"));
         }
-        Ok(Self {
-            rule: Rule::SanUri {
-                before: before.into(),
-                after: after.into(),
-            },
-        })
+        Ok(Self { rule: Rule::SanUri { before: before.into(), after: after.into() } })
     }
 
     /// A SAN DNS name of one label before the suffix: `tenants.corp` takes `acme.tenants.corp`.
     ///
     /// Fails with `option_invalid` if the suffix is no DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
-        let suffix = suffix
-            .strip_prefix('.')
-            .unwrap_or(suffix)
-            .to_ascii_lowercase();
+        let suffix = suffix.strip_prefix('.').unwrap_or(suffix).to_ascii_lowercase();
         let label = |label: &str| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         if suffix.len() > 253 || !suffix.split('.').all(label) {
             return Err(Error::new(
@@ -111,16 +96,12 @@ impl TenantRule {
             )
             .noting("option", "tenant"));
         }
-        Ok(Self {
-            rule: Rule::SanDnsSuffix(suffix.into()),
-        })
+        Ok(Self { rule: Rule::SanDnsSuffix(suffix.into()) })
     }
 
     /// The subject's one common name. Only for CAs that name tenants there and nowhere else.
     pub fn subject_cn() -> Self {
-        Self {
-            rule: Rule::SubjectCn,
-        }
+        Self { rule: Rule::SubjectCn }
     }
 
     /// The tenant, or `tenant_refused`.
@@ -143,10 +124,9 @@ impl TenantRule {
                 })
                 .filter(|tenant| is_tenant(tenant) && !tenant.contains('.'))
                 .collect(),
-            Rule::SubjectCn => common_name(leaf.subject)
-                .filter(|name| is_tenant(name))
-                .into_iter()
-                .collect(),
+            Rule::SubjectCn => {
+                common_name(leaf.subject).filter(|name| is_tenant(name)).into_iter().collect()
+            }
         };
         match <[String; 1]>::try_from(candidates) {
             Ok([tenant]) => Ok(tenant),
@@ -217,9 +197,7 @@ impl Authorization {
             )
             .noting("option", "authorization"));
         }
-        Ok(Self {
-            rule: Allowed::SanUris(uris.into()),
-        })
+        Ok(Self { rule: Allowed::SanUris(uris.into()) })
     }
 
     /// Peers with exactly one SPIFFE ID, which belongs to this trust domain.
@@ -237,17 +215,13 @@ impl Authorization {
             )
             .noting("option", "authorization"));
         }
-        Ok(Self {
-            rule: Allowed::TrustDomain(domain.into()),
-        })
+        Ok(Self { rule: Allowed::TrustDomain(domain.into()) })
     }
 
     /// Every peer with a valid certificate of the trusted CA. Right only where that CA issues to
     /// nobody else.
     pub fn ca_members() -> Self {
-        Self {
-            rule: Allowed::CaMembers,
-        }
+        Self { rule: Allowed::CaMembers }
     }
 
     pub(crate) fn check(&self, leaf: &View<'_>) -> Result<(), Error> {
@@ -287,10 +261,7 @@ mod tests {
 
     #[test]
     fn a_template_names_one_whole_path_segment() {
-        for sound in [
-            "spiffe://corp/tenant/{tenant}",
-            "https://corp/{tenant}/hooks",
-        ] {
+        for sound in ["spiffe://corp/tenant/{tenant}", "https://corp/{tenant}/hooks"] {
             assert!(TenantRule::san_uri(sound).is_ok(), "{sound}");
         }
         for faulty in [

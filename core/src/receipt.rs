@@ -33,9 +33,7 @@ pub(crate) struct Inner {
 
 impl Receipt {
     pub(crate) fn new(inner: Inner) -> Self {
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The consumer id of the endpoint.

@@ -40,11 +40,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            attempts: 8,
-            first: Duration::from_secs(5),
-            ceiling: Duration::from_secs(3600),
-        }
+        Self { attempts: 8, first: Duration::from_secs(5), ceiling: Duration::from_secs(3600) }
     }
 }
 
@@ -64,11 +60,7 @@ impl RetryPolicy {
                 "must be no less than first, which is above zero",
             ));
         }
-        Ok(Self {
-            attempts,
-            first,
-            ceiling,
-        })
+        Ok(Self { attempts, first, ceiling })
     }
 
     /// Sets an option by its name in the table. Fails with `option_invalid`.
@@ -78,10 +70,7 @@ impl RetryPolicy {
             ("attempts", Setting::Number(attempts)) => {
                 let sound = attempts.fract() == 0.0 && (1.0..=1_000_000.0).contains(&attempts);
                 if !sound {
-                    return Err(options::fault(
-                        name,
-                        "must be a whole number from 1 to 1000000",
-                    ));
+                    return Err(options::fault(name, "must be a whole number from 1 to 1000000"));
                 }
                 #[allow(
                     clippy::cast_possible_truncation,
@@ -110,10 +99,7 @@ impl RetryPolicy {
     ///
     /// * `attempt`: which attempt failed, from 1.
     pub fn decide(&self, error: &Error, attempt: u32) -> Decision {
-        let counts = !matches!(
-            error.kind(),
-            Kind::CircuitOpen | Kind::Overloaded | Kind::Canceled
-        );
+        let counts = !matches!(error.kind(), Kind::CircuitOpen | Kind::Overloaded | Kind::Canceled);
         match error.retry() {
             Retry::Never => Decision {
                 action: Action::Drop,
@@ -170,9 +156,8 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_ceiling() {
         let policy = RetryPolicy::default();
-        let delays: Vec<u64> = [1, 2, 3, 7]
-            .map(|attempt| policy.decide(&later(), attempt).delay.as_secs())
-            .into();
+        let delays: Vec<u64> =
+            [1, 2, 3, 7].map(|attempt| policy.decide(&later(), attempt).delay.as_secs()).into();
         assert_eq!(delays, [5, 10, 20, 320]);
         let patient =
             RetryPolicy::new(100, Duration::from_secs(5), Duration::from_secs(60)).unwrap();
@@ -191,9 +176,6 @@ mod tests {
     #[test]
     fn what_needs_a_repair_is_parked() {
         let error = Error::new(Kind::ClientCertificateRejected, "refused");
-        assert_eq!(
-            RetryPolicy::default().decide(&error, 8).action,
-            Action::Park
-        );
+        assert_eq!(RetryPolicy::default().decide(&error, 8).action, Action::Park);
     }
 }

@@ -90,11 +90,8 @@ impl Terms {
             MinTls::V1_2 => TLS_1_2,
             MinTls::V1_3 => TLS_1_3,
         };
-        let chain = identity
-            .chain()
-            .iter()
-            .map(|certificate| certificate.as_der().into_owned())
-            .collect();
+        let chain =
+            identity.chain().iter().map(|certificate| certificate.as_der().into_owned()).collect();
         let certified = Arc::new(CertifiedKey::new(chain, identity.key().clone()));
         let mut base = ClientConfig::builder_with_provider(crypto::provider().clone())
             .with_protocol_versions(versions)
@@ -105,15 +102,7 @@ impl Terms {
         base.resumption = Resumption::disabled();
         base.require_ems = true;
         base.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            identity,
-            trust,
-            pins,
-            server_name,
-            server_uri,
-            base,
-            certified,
-        })
+        Ok(Self { identity, trust, pins, server_name, server_uri, base, certified })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -135,10 +124,7 @@ pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Establis
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let session = Arc::new(Session {
-        terms: terms.clone(),
-        state: Mutex::default(),
-    });
+    let session = Arc::new(Session { terms: terms.clone(), state: Mutex::default() });
     let mut config = terms.base.clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
@@ -152,13 +138,9 @@ where
     let stream = outcome.map_err(|error| handshake_fault(&error, &state))?;
     let connection = stream.get_ref().1;
     let facts = TlsFacts {
-        version: connection
-            .protocol_version()
-            .map_or_else(String::new, |version| {
-                version
-                    .as_str()
-                    .map_or_else(String::new, |name| name.replace('_', "."))
-            }),
+        version: connection.protocol_version().map_or_else(String::new, |version| {
+            version.as_str().map_or_else(String::new, |name| name.replace('_', "."))
+        }),
         cipher_suite: connection
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
@@ -172,17 +154,12 @@ where
         client_auth_requested: state.asked,
     };
     // Only now has the peer proved that it holds the key (CertificateVerify, or the key exchange).
-    let peer = state
-        .peer
-        .take()
-        .map(PeerIdentity::over_socket)
-        .ok_or_else(|| Error::new(Kind::Internal, "a handshake ended without a verified peer"))?;
+    let peer =
+        state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
+            Error::new(Kind::Internal, "a handshake ended without a verified peer")
+        })?;
     drop(state);
-    Ok(Established {
-        stream,
-        peer,
-        facts,
-    })
+    Ok(Established { stream, peer, facts })
 }
 
 #[derive(Default)]
@@ -214,9 +191,7 @@ impl Session {
         let mut chain = Vec::with_capacity(1 + intermediates.len());
         chain.push(CertificateDer::from(leaf.as_ref()));
         chain.extend(
-            intermediates
-                .iter()
-                .map(|certificate| CertificateDer::from(certificate.as_ref())),
+            intermediates.iter().map(|certificate| CertificateDer::from(certificate.as_ref())),
         );
         let terms = &*self.terms;
         let peer = verify(
@@ -319,9 +294,7 @@ impl ServerCertVerifier for Session {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        crypto::provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        crypto::provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -442,10 +415,7 @@ pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
     let name = alert.name();
     Error::new(
         Kind::ClientCertificateRejected,
-        format!(
-            "the consumer refused our certificate ({}) with the alert {name}",
-            ours.subject()
-        ),
+        format!("the consumer refused our certificate ({}) with the alert {name}", ours.subject()),
     )
     .noting("via", "alert")
     .noting("alert", name)
@@ -470,15 +440,11 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
         .blamed(Blame::Theirs)
         .noting("alert", name);
     }
-    if let Some(tls) = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         let (message, hint) = match tls {
-            rustls::Error::InvalidMessage(_) => (
-                "the peer's answer is not TLS".to_owned(),
-                Some("Check that the port speaks TLS."),
-            ),
+            rustls::Error::InvalidMessage(_) => {
+                ("the peer's answer is not TLS".to_owned(), Some("Check that the port speaks TLS."))
+            }
             rustls::Error::PeerIncompatible(why) => (
                 format!("the consumer's TLS is incompatible: {why:?}"),
                 Some(
@@ -495,10 +461,7 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
     }
     Error::new(
         Kind::ConnectionLost,
-        format!(
-            "the connection broke during the handshake: {}",
-            error.kind()
-        ),
+        format!("the connection broke during the handshake: {}", error.kind()),
     )
     .at(crate::error::Stage::Handshake)
     .having_sent(Sent::Nothing)
@@ -506,7 +469,5 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
 
 /// How long the peer's certificate and ours are valid: no connection outlives them.
 pub(crate) fn valid_until(peer: &PeerIdentity, identity: &Identity) -> i64 {
-    peer.certificate()
-        .not_after()
-        .min(identity.leaf().not_after())
+    peer.certificate().not_after().min(identity.leaf().not_after())
 }

@@ -49,15 +49,13 @@ impl<'a> Reader<'a> {
     /// The next element, whatever its tag.
     pub(crate) fn any(&mut self) -> Result<Element<'a>, Malformed> {
         let bytes = self.rest;
-        let (&tag, after_tag) = bytes
-            .split_first()
-            .ok_or(Malformed("ends where an element must be"))?;
+        let (&tag, after_tag) =
+            bytes.split_first().ok_or(Malformed("ends where an element must be"))?;
         if tag & 0x1f == 0x1f {
             return Err(Malformed("has a tag of more than one byte"));
         }
-        let (&first, after_length) = after_tag
-            .split_first()
-            .ok_or(Malformed("ends where a length must be"))?;
+        let (&first, after_length) =
+            after_tag.split_first().ok_or(Malformed("ends where a length must be"))?;
         let (length, after_length) = if first < 0x80 {
             (usize::from(first), after_length)
         } else {
@@ -66,9 +64,7 @@ impl<'a> Reader<'a> {
                 return Err(Malformed("has an indefinite or oversized length"));
             }
             let (digits, after) = after_length.split_at(count);
-            let length = digits
-                .iter()
-                .fold(0usize, |sum, &digit| sum << 8 | usize::from(digit));
+            let length = digits.iter().fold(0usize, |sum, &digit| sum << 8 | usize::from(digit));
             if digits[0] == 0 || length < 0x80 {
                 return Err(Malformed("has a length that is not minimal"));
             }
@@ -80,11 +76,7 @@ impl<'a> Reader<'a> {
         let (content, rest) = after_length.split_at(length);
         let header = bytes.len() - after_length.len();
         self.rest = rest;
-        Ok(Element {
-            tag,
-            content,
-            whole: &bytes[..header + length],
-        })
+        Ok(Element { tag, content, whole: &bytes[..header + length] })
     }
 
     /// The next element, which must have this tag.
@@ -109,35 +101,23 @@ impl<'a> Reader<'a> {
 
     /// The next element if it has this tag.
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Malformed> {
-        if self.rest.first() == Some(&tag) {
-            self.any().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.rest.first() == Some(&tag) { self.any().map(Some) } else { Ok(None) }
     }
 
     /// A BOOLEAN with a default of FALSE, which DER leaves out.
     pub(crate) fn default_false(&mut self) -> Result<bool, Malformed> {
         match self.optional(BOOLEAN)? {
             None => Ok(false),
-            Some(Element {
-                content: [0xff], ..
-            }) => Ok(true),
+            Some(Element { content: [0xff], .. }) => Ok(true),
             // DER forbids to write a default, but the field does: reading it costs nothing.
-            Some(Element {
-                content: [0x00], ..
-            }) => Ok(false),
+            Some(Element { content: [0x00], .. }) => Ok(false),
             Some(_) => Err(Malformed("has a BOOLEAN that is neither")),
         }
     }
 
     /// Nothing may follow.
     pub(crate) fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed("has trailing bytes"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("has trailing bytes")) }
     }
 }
 
@@ -152,9 +132,7 @@ pub(crate) fn unsigned(content: &[u8]) -> Result<u64, Malformed> {
         digits if digits.len() > 8 + usize::from(digits[0] == 0) => {
             Err(Malformed("has an INTEGER out of range"))
         }
-        digits => Ok(digits
-            .iter()
-            .fold(0u64, |sum, &digit| sum << 8 | u64::from(digit))),
+        digits => Ok(digits.iter().fold(0u64, |sum, &digit| sum << 8 | u64::from(digit))),
     }
 }
 
@@ -163,9 +141,7 @@ pub(crate) fn time(element: Element<'_>) -> Result<i64, Malformed> {
     const FAULT: Malformed = Malformed("has a date that RFC 5280 does not allow");
     let number = |digits: &[u8]| {
         digits.iter().try_fold(0i64, |sum, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| sum * 10 + i64::from(digit - b'0'))
+            digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
         })
     };
     let (year, rest) = match (element.tag, element.content.len()) {
@@ -184,9 +160,7 @@ pub(crate) fn time(element: Element<'_>) -> Result<i64, Malformed> {
         return Err(FAULT);
     }
     let field = |at: usize, low: i64, high: i64| {
-        number(&rest[at..at + 2])
-            .filter(|value| (low..=high).contains(value))
-            .ok_or(FAULT)
+        number(&rest[at..at + 2]).filter(|value| (low..=high).contains(value)).ok_or(FAULT)
     };
     let (month, day) = (field(0, 1, 12)?, field(2, 1, 31)?);
     let (hour, minute, second) = (field(4, 0, 23)?, field(6, 0, 59)?, field(8, 0, 59)?);
@@ -200,11 +174,7 @@ pub(crate) fn time(element: Element<'_>) -> Result<i64, Malformed> {
         return Err(FAULT);
     }
     // Days since the epoch: years are counted from March, so that the leap day comes last.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
@@ -217,19 +187,11 @@ mod tests {
     use super::*;
 
     fn utc(text: &str) -> Result<i64, Malformed> {
-        time(Element {
-            tag: UTC_TIME,
-            content: text.as_bytes(),
-            whole: &[],
-        })
+        time(Element { tag: UTC_TIME, content: text.as_bytes(), whole: &[] })
     }
 
     fn generalized(text: &str) -> Result<i64, Malformed> {
-        time(Element {
-            tag: GENERALIZED_TIME,
-            content: text.as_bytes(),
-            whole: &[],
-        })
+        time(Element { tag: GENERALIZED_TIME, content: text.as_bytes(), whole: &[] })
     }
 
     #[test]
@@ -242,13 +204,9 @@ mod tests {
 
     #[test]
     fn impossible_dates_are_refused() {
-        for text in [
-            "230229000000Z",
-            "231301000000Z",
-            "230100000000Z",
-            "2301010000Z",
-            "230101000000+",
-        ] {
+        for text in
+            ["230229000000Z", "231301000000Z", "230100000000Z", "2301010000Z", "230101000000+"]
+        {
             assert!(utc(text).is_err(), "{text}");
         }
     }

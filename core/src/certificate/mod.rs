@@ -113,9 +113,7 @@ pub(crate) fn pin_text(digest: &[u8; 32]) -> String {
 /// Fails with `pem_invalid`.
 pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {
     let chain = pem::certificates(certificate, "certificate")?;
-    let leaf = chain
-        .first()
-        .ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
+    let leaf = chain.first().ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
     Ok(leaf.spki_pin())
 }
 
@@ -136,9 +134,9 @@ impl Key {
         match self {
             Self::P256 | Self::P384 | Self::P521 | Self::Ed25519 => None,
             Self::Rsa { bits, .. } if bits < 2048 => Some(format!("RSA of {bits} bits")),
-            Self::Rsa { bits, .. } if bits > 8192 => Some(format!(
-                "RSA of {bits} bits, more than the 8192 that can be checked"
-            )),
+            Self::Rsa { bits, .. } if bits > 8192 => {
+                Some(format!("RSA of {bits} bits, more than the 8192 that can be checked"))
+            }
             // Small exponents have a history of forged signatures where padding is read leniently.
             Self::Rsa { exponent, .. } if exponent < 65_537 || exponent % 2 == 0 => {
                 Some(format!("RSA with the public exponent {exponent}"))
@@ -261,11 +259,7 @@ impl<'a> View<'a> {
             subject_key_id: None,
             authority_key_id: None,
             unknown_critical: None,
-            signed: Signed {
-                message: signed.whole,
-                algorithm: outer_algorithm.content,
-                signature,
-            },
+            signed: Signed { message: signed.whole, algorithm: outer_algorithm.content, signature },
         };
         if let Some(explicit) = extensions {
             view.read_extensions(explicit.content)?;
@@ -391,13 +385,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn san_uris(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.sans().filter_map(|san| {
-            if let San::Uri(uri) = san {
-                Some(uri)
-            } else {
-                None
-            }
-        })
+        self.sans().filter_map(|san| if let San::Uri(uri) = san { Some(uri) } else { None })
     }
 
     pub(crate) fn subject_text(&self) -> String {
@@ -434,10 +422,7 @@ fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
             let modulus = key.content(der::INTEGER)?;
             let exponent = key.content(der::INTEGER)?;
             let digits = modulus.iter().skip_while(|digit| **digit == 0);
-            let leading = digits
-                .clone()
-                .next()
-                .map_or(0, |digit| digit.leading_zeros() as usize);
+            let leading = digits.clone().next().map_or(0, |digit| digit.leading_zeros() as usize);
             Key::Rsa {
                 bits: (digits.count() * 8).saturating_sub(leading),
                 // An exponent beyond 64 bits is odd, but not weak.
@@ -458,9 +443,7 @@ fn read_key(spki: &[u8]) -> Result<Key, Malformed> {
 /// A name, or `None` for the types that identify no peer of ours.
 fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
     let text = || {
-        let text = std::str::from_utf8(element.content)
-            .ok()
-            .filter(|text| text.is_ascii());
+        let text = std::str::from_utf8(element.content).ok().filter(|text| text.is_ascii());
         text.ok_or(Malformed("has a subjectAltName that is not ASCII"))
     };
     Ok(Some(match element.tag {
@@ -484,20 +467,15 @@ fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
 /// Lower-case hex without separators.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The serial number as hex, without the zero byte that only keeps it positive.
 pub(crate) fn serial_hex(serial: &[u8]) -> String {
-    hex(serial
-        .strip_prefix(&[0])
-        .filter(|rest| !rest.is_empty())
-        .unwrap_or(serial))
+    hex(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial))
 }
 
 /// The SHA-256 of a whole certificate, as base64url without padding (RFC 8705 section 3.1).

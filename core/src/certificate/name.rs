@@ -8,22 +8,15 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// `CN=issuing,O=acme`: most specific first, as RFC 4514 orders it.
 pub(super) fn text(name: &[u8]) -> String {
-    let mut parts: Vec<String> = attributes(name)
-        .map(|(id, value)| format!("{}={}", label(id), escaped(&value)))
-        .collect();
+    let mut parts: Vec<String> =
+        attributes(name).map(|(id, value)| format!("{}={}", label(id), escaped(&value))).collect();
     parts.reverse();
-    if parts.is_empty() {
-        "(empty)".to_owned()
-    } else {
-        parts.join(",")
-    }
+    if parts.is_empty() { "(empty)".to_owned() } else { parts.join(",") }
 }
 
 /// The common name, if there is exactly one.
 pub(crate) fn common_name(name: &[u8]) -> Option<String> {
-    let mut found = attributes(name)
-        .filter(|(id, _)| *id == COMMON_NAME)
-        .map(|(_, value)| value);
+    let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
@@ -111,8 +104,5 @@ pub(crate) fn dotted(id: &[u8]) -> String {
             arc = 0;
         }
     }
-    arcs.iter()
-        .map(u64::to_string)
-        .collect::<Vec<_>>()
-        .join(".")
+    arcs.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
 }

@@ -22,11 +22,8 @@ pub(crate) const MAX_INPUT: usize = 1024 * 1024;
 /// Reads a regular file of at most 1 MiB.
 pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let fault = |reason: String| {
-        Error::new(
-            Kind::PemInvalid,
-            format!("{what} file {}: {reason}", path.display()),
-        )
-        .noting("file", path.display().to_string())
+        Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", path.display()))
+            .noting("file", path.display().to_string())
     };
     // A FIFO or a device would block or never end: look before opening, and at what was opened.
     let metadata = fs::metadata(path).map_err(|error| fault(error.to_string()))?;
@@ -40,9 +37,7 @@ pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
         .read_to_end(&mut bytes)
         .map_err(|error| fault(error.to_string()))?;
     if bytes.len() > MAX_INPUT {
-        return Err(fault(format!(
-            "is larger than the limit of {MAX_INPUT} bytes"
-        )));
+        return Err(fault(format!("is larger than the limit of {MAX_INPUT} bytes")));
     }
     Ok(bytes)
 }
@@ -52,10 +47,7 @@ pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
 pub(crate) fn certificate_ders(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Certificate, input, what)?;
     if ders.is_empty() {
-        return Err(Error::new(
-            Kind::PemInvalid,
-            format!("{what}: no certificate found"),
-        ));
+        return Err(Error::new(Kind::PemInvalid, format!("{what}: no certificate found")));
     }
     Ok(ders)
 }
@@ -67,11 +59,8 @@ pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>,
         .enumerate()
         .map(|(at, der)| {
             Certificate::from_der(&der).map_err(|fault| {
-                Error::new(
-                    Kind::PemInvalid,
-                    format!("{what}: certificate {} {}", at + 1, fault.0),
-                )
-                .noting("position", at + 1)
+                Error::new(Kind::PemInvalid, format!("{what}: certificate {} {}", at + 1, fault.0))
+                    .noting("position", at + 1)
             })
         })
         .collect()
@@ -81,10 +70,7 @@ pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>,
 pub(crate) fn crls(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Crl, input, what)?;
     if ders.is_empty() {
-        return Err(Error::new(
-            Kind::PemInvalid,
-            format!("{what}: no CRL found"),
-        ));
+        return Err(Error::new(Kind::PemInvalid, format!("{what}: no CRL found")));
     }
     Ok(ders)
 }
@@ -107,23 +93,20 @@ pub(crate) fn private_key(
     for (kind, der) in sections(input, WHAT)? {
         match kind {
             SectionKind::PrivateKey => {
-                keys.push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)))
+                keys.push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)));
             }
             SectionKind::RsaPrivateKey => {
                 keys.push(PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der)));
             }
             SectionKind::EcPrivateKey => {
-                keys.push(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der)))
+                keys.push(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der)));
             }
             _ => {}
         }
     }
     match keys.len() {
         1 => Ok(keys.remove(0)),
-        0 => Err(Error::new(
-            Kind::PemInvalid,
-            "private key: no private key found",
-        )),
+        0 => Err(Error::new(Kind::PemInvalid, "private key: no private key found")),
         several => Err(Error::new(
             Kind::PemInvalid,
             format!("private key: {several} private keys found where one is expected"),
@@ -143,20 +126,14 @@ fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, 
         return concatenated(input, what);
     }
     let found = sections(input, what)?.into_iter();
-    Ok(found
-        .filter(|(seen, _)| *seen == kind)
-        .map(|(_, der)| der)
-        .collect())
+    Ok(found.filter(|(seen, _)| *seen == kind).map(|(_, der)| der).collect())
 }
 
 fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
     if input.len() > MAX_INPUT {
         return Err(Error::new(
             Kind::PemInvalid,
-            format!(
-                "{what}: {} bytes exceed the limit of {MAX_INPUT}",
-                input.len()
-            ),
+            format!("{what}: {} bytes exceed the limit of {MAX_INPUT}", input.len()),
         ));
     }
     Ok(())
@@ -195,23 +172,15 @@ fn sections(input: &[u8], what: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Err
         found.push((kind, der));
     }
     if found.len() != announced {
-        return Err(fault(format!(
-            "{announced} PEM blocks begin, {} could be read",
-            found.len()
-        )));
+        return Err(fault(format!("{announced} PEM blocks begin, {} could be read", found.len())));
     }
     Ok(found)
 }
 
 /// How many blocks begin, all with labels that are understood.
 fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> {
-    const KNOWN: &[&[u8]] = &[
-        b"CERTIFICATE",
-        b"X509 CRL",
-        b"PRIVATE KEY",
-        b"RSA PRIVATE KEY",
-        b"EC PRIVATE KEY",
-    ];
+    const KNOWN: &[&[u8]] =
+        &[b"CERTIFICATE", b"X509 CRL", b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY"];
     // They come along in files made by other tools, and say nothing about identity or trust.
     const PASSED_OVER: &[&[u8]] = &[b"EC PARAMETERS", b"DH PARAMETERS", b"ENCRYPTED PRIVATE KEY"];
     let mut known = 0;
@@ -258,11 +227,7 @@ fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     const BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
     const END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";
     check_size(input, "private key")?;
-    let find = |needle: &[u8]| {
-        input
-            .windows(needle.len())
-            .position(|window| window == needle)
-    };
+    let find = |needle: &[u8]| input.windows(needle.len()).position(|window| window == needle);
     // The traditional form of OpenSSL says so in a header instead; its key derivation is one MD5.
     if find(b"Proc-Type: 4,ENCRYPTED").is_some() {
         return Err(Error::new(
@@ -279,11 +244,8 @@ fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         .windows(END.len())
         .position(|window| window == END)
         .ok_or_else(|| Error::new(Kind::PemInvalid, "private key: a PEM block has no end"))?;
-    let base64: Vec<u8> = body[..end]
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let base64: Vec<u8> =
+        body[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     BASE64_STANDARD.decode(base64).map(Some).map_err(|_| {
         Error::new(
             Kind::PemInvalid,
@@ -300,18 +262,10 @@ fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDe
         ));
     };
     let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(encrypted).map_err(|_| {
-        Error::new(
-            Kind::PemInvalid,
-            "private key: the encrypted PKCS#8 structure is malformed",
-        )
+        Error::new(Kind::PemInvalid, "private key: the encrypted PKCS#8 structure is malformed")
     })?;
     let document = info.decrypt(passphrase).map_err(|_| {
-        Error::new(
-            Kind::KeyEncrypted,
-            "private key: the passphrase does not open it",
-        )
+        Error::new(Kind::KeyEncrypted, "private key: the passphrase does not open it")
     })?;
-    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
-        document.as_bytes().to_vec(),
-    )))
+    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec())))
 }

@@ -38,11 +38,8 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     pub(crate) fn to_json(&self) -> Value {
-        let headers: Map<String, Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), json!(value)))
-            .collect();
+        let headers: Map<String, Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         json!({
             "headers": headers,
             "excerpt_base64": BASE64_STANDARD.encode(&self.excerpt),
@@ -69,15 +66,8 @@ impl Answer {
             }
             true
         };
-        let complete = tokio::time::timeout_at(by.into(), reading)
-            .await
-            .unwrap_or(false);
-        Self {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            complete,
-        }
+        let complete = tokio::time::timeout_at(by.into(), reading).await.unwrap_or(false);
+        Self { status: head.status.as_u16(), headers: head.headers, body, complete }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -114,14 +104,8 @@ impl Answer {
         } else {
             let (retry, scope) = meaning(status);
             let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
-            let error = error.retried(
-                retry,
-                if retry == Retry::Later {
-                    retry_after
-                } else {
-                    None
-                },
-            );
+            let error =
+                error.retried(retry, if retry == Retry::Later { retry_after } else { None });
             match status {
                 300..=399 => error.scoped(scope).advising(
                     "Redirects are never followed: change the endpoint's URL to the new address.",
@@ -133,34 +117,21 @@ impl Answer {
             .at(Stage::Response)
             .having_sent(Sent::All)
             .noting("status", status)
-            .answered(ErrorResponse {
-                status,
-                headers: shown(&self.headers),
-                excerpt: self.body,
-            })
+            .answered(ErrorResponse { status, headers: shown(&self.headers), excerpt: self.body })
     }
 
     /// The pages by which servers say that they do not take our certificate, after the handshake.
     fn certificate_page(&self) -> Option<&'static str> {
         const NGINX: &[(&str, &str)] = &[
-            (
-                "No required SSL certificate was sent",
-                "no certificate arrived",
-            ),
-            (
-                "The SSL certificate error",
-                "the certificate was not accepted",
-            ),
+            ("No required SSL certificate was sent", "no certificate arrived"),
+            ("The SSL certificate error", "the certificate was not accepted"),
         ];
         match self.status {
             495 => Some("the certificate was not accepted"),
             496 => Some("no certificate arrived"),
             400 => {
                 let body = String::from_utf8_lossy(&self.body);
-                NGINX
-                    .iter()
-                    .find(|(page, _)| body.contains(page))
-                    .map(|(_, meaning)| *meaning)
+                NGINX.iter().find(|(page, _)| body.contains(page)).map(|(_, meaning)| *meaning)
             }
             _ => None,
         }
@@ -180,10 +151,7 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect()
 }
@@ -195,8 +163,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(std::time::SystemTime::now())
-            .unwrap_or_default()
+        date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
     };
     Some(wait.min(LONGEST_WAIT))
 }

@@ -54,10 +54,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self {
-            stage: AtomicU8::new(Stage::Admit as u8),
-            record: Mutex::default(),
-        }
+        Self { stage: AtomicU8::new(Stage::Admit as u8), record: Mutex::default() }
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
@@ -73,18 +70,12 @@ impl Progress {
 
     pub(crate) fn stage(&self) -> Stage {
         let stage = self.stage.load(Ordering::Relaxed);
-        Stage::ALL
-            .iter()
-            .copied()
-            .find(|known| *known as u8 == stage)
-            .unwrap_or(Stage::Admit)
+        Stage::ALL.iter().copied().find(|known| *known as u8 == stage).unwrap_or(Stage::Admit)
     }
 
     pub(crate) fn sent(&self) -> Sent {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record
-            .as_ref()
-            .map_or(Sent::Nothing, |record| record.sent())
+        record.as_ref().map_or(Sent::Nothing, |record| record.sent())
     }
 
     /// The time for a part, or for all of it, is over.
@@ -92,10 +83,7 @@ impl Progress {
         let millis = saturating_millis(allowed);
         Error::new(
             Kind::DeadlineExceeded,
-            format!(
-                "the {part} deadline of {millis} ms passed at stage {}",
-                self.stage().name()
-            ),
+            format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
         )
         .at(self.stage())
         .having_sent(self.sent())

@@ -61,31 +61,23 @@ impl Connection {
         let started = Instant::now();
         progress.enter(Stage::Resolve);
         let by = started + deadlines.connect;
-        let addresses = deadlines
-            .within("connect", by, progress, resolve(url, egress))
-            .await?;
+        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
         let resolved = Instant::now();
         progress.enter(Stage::Connect);
         let connecting = connect(&addresses, egress);
-        let (stream, address) = deadlines
-            .within("connect", by, progress, connecting)
-            .await?;
+        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
         let connected = Instant::now();
 
         progress.enter(Stage::Handshake);
         let record = Arc::new(Record::default());
         let socket = Socket::new(stream, record.broken());
         let by = connected + deadlines.handshake;
-        let established = deadlines
-            .within("handshake", by, progress, handshake(terms, socket))
-            .await?;
+        let established =
+            deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
         let (sender, driver) = Builder::new()
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(Recorder::new(
-                established.stream,
-                record.clone(),
-            )))
+            .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
             .await
             .map_err(|error| Error::new(Kind::Internal, format!("HTTP connection: {error}")))?;
         let driver = Task::start(async move {
@@ -169,14 +161,11 @@ impl Connection {
                 }
             })
             .await?;
-        let head = match early {
-            Some(head) => head,
-            None => {
-                let by = Instant::now() + deadlines.response;
-                deadlines
-                    .within("response", by, progress, async { Ok(response.await) })
-                    .await?
-            }
+        let head = if let Some(head) = early {
+            head
+        } else {
+            let by = Instant::now() + deadlines.response;
+            deadlines.within("response", by, progress, async { Ok(response.await) }).await?
         };
         head.map_err(|error| {
             let returned = error.message().is_some();
@@ -188,16 +177,8 @@ impl Connection {
     fn fault(&self, error: &hyper::Error, returned: bool) -> Error {
         let record = &self.record;
         // A request that was handed back was never begun.
-        let sent = if returned {
-            Sent::Nothing
-        } else {
-            record.sent()
-        };
-        let stage = if sent == Sent::All {
-            Stage::Response
-        } else {
-            Stage::Request
-        };
+        let sent = if returned { Sent::Nothing } else { record.sent() };
+        let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
         if let Some(alert) = record.alert() {
             if alert.is_about_certificate() {
                 // In TLS 1.3 it is the verdict on our certificate, which comes before the request is

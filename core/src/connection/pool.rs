@@ -21,10 +21,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        Self {
-            process: AtomicU32::new(process::id()),
-            idle: Mutex::default(),
-        }
+        Self { process: AtomicU32::new(process::id()), idle: Mutex::default() }
     }
 
     /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
@@ -45,11 +42,7 @@ impl Pool {
         if connection.is_open() {
             self.with(|idle| {
                 idle.push(connection);
-                if idle.len() > MOST_IDLE {
-                    Some(idle.remove(0))
-                } else {
-                    None
-                }
+                if idle.len() > MOST_IDLE { Some(idle.remove(0)) } else { None }
             });
         }
     }

@@ -51,10 +51,7 @@ impl Record {
         let mut state = self.state();
         state.requests += 1;
         state.answered = false;
-        state.request = Progress {
-            body_left: body,
-            ..Progress::default()
-        };
+        state.request = Progress { body_left: body, ..Progress::default() };
     }
 
     pub(super) fn broken(&self) -> Arc<AtomicBool> {
@@ -215,8 +212,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Recorder<IO> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
         if let Poll::Ready(Ok(length)) = &polled {
-            self.record
-                .wrote(slices.iter().map(|slice| &**slice), *length);
+            self.record.wrote(slices.iter().map(|slice| &**slice), *length);
         }
         polled
     }
@@ -262,10 +258,7 @@ mod tests {
         assert_eq!(sent_after(2, &[HEAD, b"{"], true), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], false), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], true), Sent::All);
-        assert_eq!(
-            sent_after(0, &[&HEAD[..9], &HEAD[9..27], &HEAD[27..]], true),
-            Sent::All
-        );
+        assert_eq!(sent_after(0, &[&HEAD[..9], &HEAD[9..27], &HEAD[27..]], true), Sent::All);
     }
 
     #[test]

@@ -220,8 +220,7 @@ impl Dispatcher {
         url: &str,
         options: EndpointOptions,
     ) -> Result<Endpoint, Error> {
-        self.make(consumer, url, options)
-            .map_err(|error| error.for_consumer(consumer))
+        self.make(consumer, url, options).map_err(|error| error.for_consumer(consumer))
     }
 
     fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
@@ -323,10 +322,8 @@ impl Dispatcher {
                 let _ = tokio::time::timeout(drain, inner.drained()).await;
                 inner.stop.cancel();
                 inner.drained().await;
-                let endpoints: Vec<Endpoint> = lock(&inner.endpoints)
-                    .drain()
-                    .map(|(_, endpoint)| endpoint)
-                    .collect();
+                let endpoints: Vec<Endpoint> =
+                    lock(&inner.endpoints).drain().map(|(_, endpoint)| endpoint).collect();
                 for endpoint in endpoints {
                     endpoint.generation().pool.clear();
                 }
@@ -397,12 +394,9 @@ impl Call {
         let started = Instant::now();
         let progress = Progress::new();
         let canceled = |by: &str| {
-            Err(Error::new(
-                Kind::Canceled,
-                format!("{by} at stage {}", progress.stage().name()),
-            )
-            .at(progress.stage())
-            .having_sent(progress.sent()))
+            Err(Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
+                .at(progress.stage())
+                .having_sent(progress.sent()))
         };
         let by = started + self.deadlines.total;
         // Looked at in this order: what ended a delivery outranks what it would have become.
@@ -425,11 +419,7 @@ impl Call {
         loop {
             let generation = self.endpoint.generation();
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
-            let idle = if fresh {
-                None
-            } else {
-                generation.pool.take(now)
-            };
+            let idle = if fresh { None } else { generation.pool.take(now) };
             let reused = idle.is_some();
             let (mut connection, timings) = match idle {
                 Some(connection) => (connection, Timings::default()),
@@ -440,10 +430,7 @@ impl Call {
             }
             match self.exchange(&mut connection, &generation, progress).await {
                 Ok((answer, responded)) => {
-                    let timings = Timings {
-                        response: responded,
-                        ..timings
-                    };
+                    let timings = Timings { response: responded, ..timings };
                     let receipt = receipt::Inner {
                         consumer: self.endpoint.consumer().to_owned(),
                         id: self.id.clone(),
@@ -489,21 +476,13 @@ impl Call {
                 .noting_all(error.context())
         })?;
         let egress = &self.dispatcher.options.egress;
-        let opened = Connection::open(
-            &generation.url,
-            &generation.terms,
-            egress,
-            &self.deadlines,
-            progress,
-        )
-        .await;
+        let opened =
+            Connection::open(&generation.url, &generation.terms, egress, &self.deadlines, progress)
+                .await;
         match &opened {
             Ok((connection, _)) => self.endpoint.saw(&connection.peer),
             Err(error) => {
-                if let Some(pin) = error
-                    .context()
-                    .get("observed_pin")
-                    .and_then(|pin| pin.as_str())
+                if let Some(pin) = error.context().get("observed_pin").and_then(|pin| pin.as_str())
                 {
                     self.endpoint.saw_pin(pin);
                 }
@@ -518,10 +497,7 @@ impl Call {
         generation: &Generation,
         progress: &Progress,
     ) -> Result<(crate::connection::Answer, Duration), Failed> {
-        let unanswered = |error| Failed {
-            error,
-            answered: false,
-        };
+        let unanswered = |error| Failed { error, answered: false };
         let request = self.payload.request(&generation.url).map_err(unanswered)?;
         let started = Instant::now();
         let answer = connection
@@ -532,10 +508,7 @@ impl Call {
             Ok((answer, started.elapsed()))
         } else {
             let sent = progress.sent();
-            Err(Failed {
-                error: answer.into_error().having_sent(sent),
-                answered: true,
-            })
+            Err(Failed { error: answer.into_error().having_sent(sent), answered: true })
         }
     }
 

@@ -42,10 +42,7 @@ impl Payload {
         if body.len() > MAX_BODY {
             return Err(Error::new(
                 Kind::BodyTooLarge,
-                format!(
-                    "the payload has {} bytes; {MAX_BODY} are the limit",
-                    body.len()
-                ),
+                format!("the payload has {} bytes; {MAX_BODY} are the limit", body.len()),
             )
             .noting("length", body.len())
             .noting("limit", MAX_BODY));
@@ -64,10 +61,8 @@ impl Payload {
         for (name, value) in given {
             let name = checked_name(name)?;
             let refuse = |why: &str| {
-                Err(
-                    Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
-                        .noting("header", name.as_str()),
-                )
+                Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
+                    .noting("header", name.as_str()))
             };
             if OWNED.contains(&name) {
                 return refuse("is set by the library");
@@ -94,10 +89,7 @@ impl Payload {
 
     pub(super) fn request(&self, url: &Url) -> Result<Request<Full<Bytes>>, Error> {
         let fault = |error: &dyn std::fmt::Display| {
-            Error::new(
-                Kind::Internal,
-                format!("a request could not be built: {error}"),
-            )
+            Error::new(Kind::Internal, format!("a request could not be built: {error}"))
         };
         let mut request = Request::builder()
             .method(Method::POST)
@@ -117,10 +109,7 @@ impl Payload {
 const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
 
 fn check_amount(given: &[(String, String)]) -> Result<(), Error> {
-    let bytes: usize = given
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 4)
-        .sum();
+    let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     if given.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err(Error::new(
             Kind::HeaderInvalid,
@@ -136,11 +125,8 @@ fn check_amount(given: &[(String, String)]) -> Result<(), Error> {
 fn checked_name(name: &str) -> Result<HeaderName, Error> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         let shown: String = name.chars().take(60).collect();
-        Error::new(
-            Kind::HeaderInvalid,
-            format!("header name {shown:?} is not a token"),
-        )
-        .noting("header", shown)
+        Error::new(Kind::HeaderInvalid, format!("header name {shown:?} is not a token"))
+            .noting("header", shown)
     })
 }
 

@@ -143,11 +143,8 @@ pub struct ErrorResponse {
 
 impl ErrorResponse {
     pub(crate) fn to_json(&self) -> Value {
-        let headers: Map<String, Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), json!(value)))
-            .collect();
+        let headers: Map<String, Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         json!({
             "status": self.status,
             "headers": headers,
@@ -163,9 +160,7 @@ impl ErrorResponse {
                 .iter()
                 .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
                 .collect::<Option<_>>()?,
-            excerpt: BASE64_STANDARD
-                .decode(value.get("excerpt_base64")?.as_str()?)
-                .ok()?,
+            excerpt: BASE64_STANDARD.decode(value.get("excerpt_base64")?.as_str()?).ok()?,
         })
     }
 }
@@ -292,7 +287,7 @@ impl Error {
             "scope": inner.scope.name(),
             "sent": inner.sent.name(),
             "retry": inner.retry.name(),
-            "retry_after_ms": inner.retry_after.map(|wait| saturating_millis(wait)),
+            "retry_after_ms": inner.retry_after.map(saturating_millis),
             "consumer": inner.consumer,
             "message": inner.message,
             "remedy": self.remedy(),
@@ -321,9 +316,7 @@ impl Error {
                     .map(Duration::from_millis),
                 consumer: text("consumer").map(str::to_owned),
                 message: text("message")?.to_owned(),
-                remedy: text("remedy")
-                    .filter(|said| *said != kind.remedy())
-                    .map(str::to_owned),
+                remedy: text("remedy").filter(|said| *said != kind.remedy()).map(str::to_owned),
                 context: value.get("context")?.as_object()?.clone(),
                 response: value.get("response").and_then(ErrorResponse::from_json),
             }),
@@ -372,11 +365,8 @@ impl Error {
     /// * `option`: the option's snake_case name, or the argument's.
     /// * `seen`: what was given, by its type; never by its value.
     pub fn wrong_type(option: &str, expected: &str, seen: &str) -> Self {
-        Self::new(
-            Kind::OptionInvalid,
-            format!("option {option} must be {expected}, not {seen}"),
-        )
-        .noting("option", option)
+        Self::new(Kind::OptionInvalid, format!("option {option} must be {expected}, not {seen}"))
+            .noting("option", option)
     }
 
     /// The error of a binding that caught a panic at its border.
@@ -494,10 +484,6 @@ mod tests {
         let error = Error::new(Kind::EgressDenied, "10.0.0.7 is private (rule 10.0.0.0/8)")
             .noting("address", "10.0.0.7")
             .noting("rule", "10.0.0.0/8");
-        assert!(
-            !error.public().to_string().contains("10.0"),
-            "{}",
-            error.public()
-        );
+        assert!(!error.public().to_string().contains("10.0"), "{}", error.public());
     }
 }

@@ -32,11 +32,8 @@ pub(crate) async fn resolve(url: &Url, egress: &Egress) -> Result<Vec<SocketAddr
         return Ok(allowed);
     }
     Err(refusal.unwrap_or_else(|| {
-        Error::new(
-            Kind::HostNotFound,
-            format!("the host {} has no address", url.authority),
-        )
-        .noting("host", url.authority.clone())
+        Error::new(Kind::HostNotFound, format!("the host {} has no address", url.authority))
+            .noting("host", url.authority.clone())
     }))
 }
 
@@ -64,9 +61,8 @@ pub(crate) async fn connect(
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                let peer = stream
-                    .peer_addr()
-                    .map_err(|error| connect_fault(&[(*address, error)]))?;
+                let peer =
+                    stream.peer_addr().map_err(|error| connect_fault(&[(*address, error)]))?;
                 // Routes and redirecting firewalls aside, this is the address judged before.
                 egress.check(peer.ip())?;
                 // The request is written whole; waiting for more to send would only add latency.
@@ -80,28 +76,14 @@ pub(crate) async fn connect(
 }
 
 fn connect_fault(faults: &[(SocketAddr, io::Error)]) -> Error {
-    let list: Vec<String> = faults
-        .iter()
-        .map(|(address, error)| format!("{address}: {error}"))
-        .collect();
-    let refused = faults
-        .iter()
-        .any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
-    let error = Error::new(
-        Kind::ConnectFailed,
-        format!("no connection to {}", list.join("; ")),
-    );
+    let list: Vec<String> =
+        faults.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    let refused = faults.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
+    let error = Error::new(Kind::ConnectFailed, format!("no connection to {}", list.join("; ")));
     let error = error.noting(
         "addresses",
-        faults
-            .iter()
-            .map(|(address, _)| address.to_string())
-            .collect::<Vec<_>>(),
+        faults.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>(),
     );
     // Somebody answered that nobody listens: that is the consumer's host, not the way to it.
-    if refused {
-        error.blamed(Blame::Theirs)
-    } else {
-        error
-    }
+    if refused { error.blamed(Blame::Theirs) } else { error }
 }

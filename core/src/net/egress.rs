@@ -24,20 +24,13 @@ impl Default for Egress {
 impl Egress {
     /// Addresses of the public Internet alone.
     pub fn public() -> Self {
-        Self {
-            private: false,
-            allow: Arc::default(),
-            deny: Arc::default(),
-        }
+        Self { private: false, allow: Arc::default(), deny: Arc::default() }
     }
 
     /// Public addresses, and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
     /// Loopback, link-local and multicast stay denied.
     pub fn private() -> Self {
-        Self {
-            private: true,
-            ..Self::public()
-        }
+        Self { private: true, ..Self::public() }
     }
 
     /// A preset by its name: `public` or `private`. Fails with `option_invalid`.
@@ -76,9 +69,7 @@ impl Egress {
         // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
         let plain = address.to_canonical();
         let within = |list: &[Cidr]| {
-            list.iter()
-                .find(|cidr| cidr.contains(address) || cidr.contains(plain))
-                .copied()
+            list.iter().find(|cidr| cidr.contains(address) || cidr.contains(plain)).copied()
         };
         if let Some(rule) = within(&self.deny) {
             return Err(denied(
@@ -192,27 +183,19 @@ impl Cidr {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        networks
-            .into_iter()
-            .map(|text| Self::parse(text.as_ref()))
-            .collect()
+        networks.into_iter().map(|text| Self::parse(text.as_ref())).collect()
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
             let shown: String = text.chars().take(60).collect();
-            options::fault(
-                "egress",
-                format_args!("has the network {shown:?}, which {why}"),
-            )
+            options::fault("egress", format_args!("has the network {shown:?}, which {why}"))
         };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let network: IpAddr = address
-            .parse()
-            .map_err(|_| fault("is not an IP address or CIDR"))?;
+        let network: IpAddr = address.parse().map_err(|_| fault("is not an IP address or CIDR"))?;
         let bits = if network.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => bits,
@@ -308,11 +291,8 @@ mod tests {
 
     #[test]
     fn deny_is_stronger_than_allow() {
-        let egress = Egress::public()
-            .allow(["127.0.0.0/8", "::1"])
-            .unwrap()
-            .deny(["127.0.0.2"])
-            .unwrap();
+        let egress =
+            Egress::public().allow(["127.0.0.0/8", "::1"]).unwrap().deny(["127.0.0.2"]).unwrap();
         assert!(
             allows(&egress, "127.0.0.1")
                 && allows(&egress, "::1")

@@ -60,9 +60,7 @@ impl Url {
             .chars()
             .any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\')
         {
-            return Err(fault(
-                "holds white space, a control character or a backslash",
-            ));
+            return Err(fault("holds white space, a control character or a backslash"));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(fault("is not absolute; https://host/path is expected"));
@@ -82,7 +80,7 @@ impl Url {
             return Err(fault("holds a user name or password"));
         }
         let (host, port) = split_port(authority).ok_or_else(|| fault("has no valid port"))?;
-        let host = read_host(host).map_err(|why| fault(why))?;
+        let host = read_host(host).map_err(&fault)?;
 
         let target = match target {
             "" => "/".to_owned(),
@@ -102,18 +100,8 @@ impl Url {
             Host::Ip(address) => address.to_string(),
             Host::Dns(name) => name.clone(),
         };
-        let authority = if port == 443 {
-            shown
-        } else {
-            format!("{shown}:{port}")
-        };
-        Ok(Self {
-            text: format!("https://{authority}{target}"),
-            host,
-            port,
-            target,
-            authority,
-        })
+        let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
+        Ok(Self { text: format!("https://{authority}{target}"), host, port, target, authority })
     }
 }
 
@@ -133,9 +121,7 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
         return Err("has no host");
     }
     if let Some(rest) = host.strip_prefix('[') {
-        let address = rest
-            .strip_suffix(']')
-            .ok_or("has an unfinished IPv6 address")?;
+        let address = rest.strip_suffix(']').ok_or("has an unfinished IPv6 address")?;
         return address
             .parse::<Ipv6Addr>()
             .map(|address| Host::Ip(address.into()))
@@ -169,18 +155,9 @@ mod tests {
     fn a_url_has_one_canonical_spelling() {
         for (written, canonical) in [
             ("HTTPS://Hooks.Acme.Example", "https://hooks.acme.example/"),
-            (
-                "https://hooks.acme.example.:443/in?a=1",
-                "https://hooks.acme.example/in?a=1",
-            ),
-            (
-                "https://hooks.acme.example:8443?a",
-                "https://hooks.acme.example:8443/?a",
-            ),
-            (
-                "https://[2001:DB8:0::1]:8443/x",
-                "https://[2001:db8::1]:8443/x",
-            ),
+            ("https://hooks.acme.example.:443/in?a=1", "https://hooks.acme.example/in?a=1"),
+            ("https://hooks.acme.example:8443?a", "https://hooks.acme.example:8443/?a"),
+            ("https://[2001:DB8:0::1]:8443/x", "https://[2001:db8::1]:8443/x"),
             ("https://bücher.example/", "https://xn--bcher-kva.example/"),
         ] {
             assert_eq!(Url::parse(written).unwrap().text, canonical);

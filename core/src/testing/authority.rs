@@ -58,8 +58,7 @@ impl Authority {
     ///
     /// Fails with `internal` when a name of the leaf cannot stand in a certificate.
     pub fn issue(&self, leaf: Leaf) -> Result<Issued, Error> {
-        self.sign(leaf)
-            .map_err(|cause| broken("issue a certificate", cause))
+        self.sign(leaf).map_err(|cause| broken("issue a certificate", cause))
     }
 
     /// Issues what `issued` was again, with new dates and a new serial number, and with a new key
@@ -84,12 +83,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let intermediate = params.signed_by(&key, &root)?;
 
-        Ok(Self {
-            name,
-            root_pem,
-            intermediate,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(Self { name, root_pem, intermediate, issuer: Issuer::new(params, key) })
     }
 
     fn sign(&self, leaf: Leaf) -> Result<Issued, rcgen::Error> {
@@ -106,19 +100,14 @@ impl Authority {
             chain_der: vec![certificate.der().to_vec(), self.intermediate.der().to_vec()],
             key_der: key.serialize_der(),
             // What is issued again gets a new key unless its old one is asked for.
-            leaf: Leaf {
-                key_pem: None,
-                ..leaf
-            },
+            leaf: Leaf { key_pem: None, ..leaf },
         })
     }
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Authority").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -158,11 +147,8 @@ impl Leaf {
 
     /// A server of that tenant: purpose serverAuth, `localhost`, 127.0.0.1 and `::1`.
     pub fn server(tenant: &str) -> Self {
-        Self {
-            purposes: vec![ExtendedKeyUsagePurpose::ServerAuth],
-            ..Self::client(tenant)
-        }
-        .names(["localhost", "127.0.0.1", "::1"])
+        Self { purposes: vec![ExtendedKeyUsagePurpose::ServerAuth], ..Self::client(tenant) }
+            .names(["localhost", "127.0.0.1", "::1"])
     }
 
     /// These host names and addresses instead of the ones it had.

@@ -26,9 +26,7 @@ impl Consumer {
         authority: Arc<Authority>,
         lab: &Handle,
     ) -> Result<Self, Error> {
-        Ok(Self {
-            receiver: Receiver::start(name, authority, lab)?,
-        })
+        Ok(Self { receiver: Receiver::start(name, authority, lab)? })
     }
 
     /// The name that the lab knows it by, which is also the tenant in its certificate.
@@ -38,11 +36,7 @@ impl Consumer {
 
     /// `https://127.0.0.1:<port>/webhooks/<name>`. Requests for other paths are recorded alike.
     pub fn url(&self) -> String {
-        format!(
-            "https://{}/webhooks/{}",
-            self.receiver.address(),
-            self.name()
-        )
+        format!("https://{}/webhooks/{}", self.receiver.address(), self.name())
     }
 
     /// `sha256/…` of the certificate that the next connection will be shown.
@@ -113,9 +107,7 @@ impl Consumer {
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
+        f.debug_struct("Consumer").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
@@ -161,19 +153,11 @@ pub struct Answer {
 impl Answer {
     /// That status, with nothing else.
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            retry_after: None,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, retry_after: None, headers: Vec::new(), body: Vec::new() }
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|header| header.0.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|header| header.0.eq_ignore_ascii_case(name));
         found.map(|header| header.1.as_str())
     }
 }

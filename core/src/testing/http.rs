@@ -38,19 +38,12 @@ pub(super) enum Fault {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            buffer: BytesMut::new(),
-        }
+        Self { stream, buffer: BytesMut::new() }
     }
 
     /// Waits for the first byte of a request. Whoever gives up waiting loses nothing.
     pub(super) async fn begin(&mut self) -> Result<(), Fault> {
-        if self.buffer.is_empty() {
-            self.fill().await
-        } else {
-            Ok(())
-        }
+        if self.buffer.is_empty() { self.fill().await } else { Ok(()) }
     }
 
     /// Reads one whole request.
@@ -234,10 +227,9 @@ impl Framing {
         let mut lengths = values(headers, "content-length");
         match (encodings.next(), lengths.next()) {
             (None, None) => Ok(Self::Length(0)),
-            (None, Some(length)) if lengths.next().is_none() && is_digits(length) => length
-                .parse()
-                .map(Self::Length)
-                .map_err(|_| Fault::Refused(413)),
+            (None, Some(length)) if lengths.next().is_none() && is_digits(length) => {
+                length.parse().map(Self::Length).map_err(|_| Fault::Refused(413))
+            }
             (Some(encoding), None)
                 if encodings.next().is_none() && encoding.eq_ignore_ascii_case("chunked") =>
             {
@@ -264,15 +256,9 @@ fn has_word(headers: &[(String, String)], name: &str, word: &str) -> bool {
 }
 
 fn values<'a>(headers: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = &'a str> {
-    headers
-        .iter()
-        .filter(move |header| header.0 == name)
-        .map(|header| header.1.as_str())
+    headers.iter().filter(move |header| header.0 == name).map(|header| header.1.as_str())
 }
 
 fn owned(header: &httparse::Header<'_>) -> (String, String) {
-    (
-        header.name.to_ascii_lowercase(),
-        String::from_utf8_lossy(header.value).into_owned(),
-    )
+    (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
 }

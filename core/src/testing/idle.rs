@@ -24,11 +24,7 @@ pub(super) struct IdleConnections {
 
 impl IdleConnections {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            left: Condvar::new(),
-            round: watch::Sender::new(0),
-        }
+        Self { waiting: Mutex::default(), left: Condvar::new(), round: watch::Sender::new(0) }
     }
 
     /// Makes every idle connection leave and waits until it has. Never called on the lab's thread.
@@ -50,10 +46,7 @@ impl IdleConnections {
     /// Counts a connection as idle until the guard is dropped.
     pub(super) fn enter(&self, connection: u64) -> Idle<'_> {
         lock(&self.waiting).insert(connection);
-        Idle {
-            all: self,
-            connection,
-        }
+        Idle { all: self, connection }
     }
 }
 

@@ -209,12 +209,8 @@ pub fn error(kind: Kind) -> Error {
 /// The mode is set before the first byte is written: a key is never readable by others, not even
 /// for a moment, and not even when the file was there with a wider mode.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())
 }

@@ -68,10 +68,7 @@ impl Receiver {
             name: name.to_owned(),
             address,
             authority,
-            shown: Mutex::new(Shown {
-                issued,
-                previous_pin: None,
-            }),
+            shown: Mutex::new(Shown { issued, previous_pin: None }),
             script: Mutex::default(),
             received: Mutex::default(),
             recorded: Condvar::new(),
@@ -170,9 +167,7 @@ impl Receiver {
         };
         let born = *self.idle.watch().borrow();
         let how = self.script().handshakes.next();
-        let config = self
-            .config(how)
-            .expect("the lab's certificates fit their keys");
+        let config = self.config(how).expect("the lab's certificates fit their keys");
         match hello.into_stream(Arc::new(config)).into_fallible().await {
             Ok(stream) => {
                 self.handshakes.fetch_add(1, Ordering::Relaxed);
@@ -206,9 +201,7 @@ impl Receiver {
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(self.authority.root_pem().as_bytes()) {
             let root = root.map_err(|_| broken("read its root", "not PEM"))?;
-            roots
-                .add(root)
-                .map_err(|cause| broken("read its root", cause))?;
+            roots.add(root).map_err(|cause| broken("read its root", cause))?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -262,10 +255,7 @@ impl Receiver {
     }
 
     fn record(&self, request: Request, tenant: Option<String>) {
-        let id = request
-            .headers
-            .iter()
-            .find(|header| header.0 == "webhook-id");
+        let id = request.headers.iter().find(|header| header.0 == "webhook-id");
         self.received().push(Received {
             id: id.map(|header| header.1.clone()),
             method: request.method,
@@ -313,12 +303,7 @@ fn server_config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let chain = issued
-        .chain_der
-        .iter()
-        .cloned()
-        .map(CertificateDer::from)
-        .collect();
+    let chain = issued.chain_der.iter().cloned().map(CertificateDer::from).collect();
     let key = PrivatePkcs8KeyDer::from(issued.key_der.clone());
     let mut config = builder.with_single_cert(chain, key.into())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -351,8 +336,7 @@ impl ClientCertVerifier for RejectAll {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
+        self.0.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -361,8 +345,7 @@ impl ClientCertVerifier for RejectAll {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
+        self.0.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -373,9 +356,7 @@ impl ClientCertVerifier for RejectAll {
 fn tenant(stream: &TlsStream<TcpStream>) -> Option<String> {
     let leaf = stream.get_ref().1.peer_certificates()?.first()?;
     let leaf = EndEntityCert::try_from(leaf).ok()?;
-    let tenant = leaf
-        .valid_uri_names()
-        .find_map(|uri| uri.strip_prefix(TENANT_URI));
+    let tenant = leaf.valid_uri_names().find_map(|uri| uri.strip_prefix(TENANT_URI));
     tenant.map(str::to_owned)
 }
 

@@ -39,31 +39,18 @@ fn a_request_is_answered_and_recorded_whole() {
     let (lab, acme) = lab();
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
-        let answer = client
-            .post("webhook-id: evt_1\r\nX-Twice: a\r\nX-Twice: b\r\n", b"{}")
-            .await;
+        let answer = client.post("webhook-id: evt_1\r\nX-Twice: a\r\nX-Twice: b\r\n", b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.contains("content-type: application/json\r\n"));
         assert!(answer.ends_with(OK));
     });
-    let [received] = &acme.received()[..] else {
-        panic!("{:?}", acme.received())
-    };
+    let [received] = &acme.received()[..] else { panic!("{:?}", acme.received()) };
     assert_eq!(received.id.as_deref(), Some("evt_1"));
-    assert_eq!(
-        (&*received.method, &*received.path),
-        ("POST", "/webhooks/acme")
-    );
+    assert_eq!((&*received.method, &*received.path), ("POST", "/webhooks/acme"));
     assert_eq!(received.body, b"{}");
     assert_eq!(received.tenant.as_deref(), Some("dispatcher"));
-    let twice = received
-        .headers
-        .iter()
-        .filter(|header| header.0 == "x-twice");
-    assert_eq!(
-        twice.map(|header| &*header.1).collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    let twice = received.headers.iter().filter(|header| header.0 == "x-twice");
+    assert_eq!(twice.map(|header| &*header.1).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((acme.connections(), acme.handshakes()), (1, 1));
 }
 
@@ -71,9 +58,8 @@ fn a_request_is_answered_and_recorded_whole() {
 fn tls_1_2_is_served_as_well() {
     let (lab, acme) = lab();
     run(async {
-        let mut client = Client::with(&acme, config(&lab, Some(&lab.issued), &TLS12))
-            .await
-            .unwrap();
+        let mut client =
+            Client::with(&acme, config(&lab, Some(&lab.issued), &TLS12)).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
     });
 }
@@ -133,11 +119,7 @@ fn a_chunked_body_is_put_together() {
         assert!(client.answer().await.ends_with(OK));
         assert!(client.post("", b"after").await.ends_with(OK));
     });
-    let bodies: Vec<_> = acme
-        .received()
-        .into_iter()
-        .map(|received| received.body)
-        .collect();
+    let bodies: Vec<_> = acme.received().into_iter().map(|received| received.body).collect();
     assert_eq!(bodies, [&b"abc0123456789"[..], b"after"]);
 }
 
@@ -146,9 +128,7 @@ fn a_client_that_expects_100_continue_gets_it() {
     let (lab, acme) = lab();
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
-        client
-            .write("POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
-            .await;
+        client.write("POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await;
         assert_eq!(client.answer().await, "HTTP/1.1 100 Continue\r\n\r\n");
         client.write("{}").await;
         assert!(client.answer().await.ends_with(OK));
@@ -163,36 +143,15 @@ fn what_is_no_request_is_refused_and_not_recorded() {
     let many = "a: b\r\n".repeat(129);
     for (request, status) in [
         ("garbage\r\n\r\n".to_owned(), 400),
-        (
-            format!("{head}content-length: 1\r\ncontent-length: 1\r\n\r\n"),
-            400,
-        ),
+        (format!("{head}content-length: 1\r\ncontent-length: 1\r\n\r\n"), 400),
         (format!("{head}content-length: +1\r\n\r\n"), 400),
-        (
-            format!("{head}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n"),
-            400,
-        ),
-        (
-            format!("{head}transfer-encoding: gzip, chunked\r\n\r\n"),
-            400,
-        ),
-        (
-            format!("{head}transfer-encoding: chunked\r\n\r\nxyz\r\n"),
-            400,
-        ),
-        (
-            format!("{head}transfer-encoding: chunked\r\n\r\n1\r\nab\r\n"),
-            400,
-        ),
-        (
-            format!("{head}transfer-encoding: chunked\r\n\r\nfffffffffffffff\r\n"),
-            413,
-        ),
+        (format!("{head}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n"), 400),
+        (format!("{head}transfer-encoding: gzip, chunked\r\n\r\n"), 400),
+        (format!("{head}transfer-encoding: chunked\r\n\r\nxyz\r\n"), 400),
+        (format!("{head}transfer-encoding: chunked\r\n\r\n1\r\nab\r\n"), 400),
+        (format!("{head}transfer-encoding: chunked\r\n\r\nfffffffffffffff\r\n"), 413),
         (format!("{head}content-length: 67108865\r\n\r\n"), 413),
-        (
-            format!("{head}content-length: 99999999999999999999999\r\n\r\n"),
-            413,
-        ),
+        (format!("{head}content-length: 99999999999999999999999\r\n\r\n"), 413),
         (format!("{head}{many}\r\n"), 431),
         (format!("{head}a: {}", "b".repeat(70_000)), 431),
     ] {
@@ -201,10 +160,7 @@ fn what_is_no_request_is_refused_and_not_recorded() {
             client.write(&request).await;
             let answer = client.answer().await;
             let shown = &request[..request.len().min(100)];
-            assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status} ")),
-                "{shown}: {answer}"
-            );
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown}: {answer}");
             assert!(answer.contains("connection: close\r\n"));
             assert_eq!(client.rest().await.unwrap(), b"");
         });
@@ -221,29 +177,17 @@ fn answers_are_given_in_order_and_as_often_as_said() {
         headers: vec![("x-pot".into(), "tea".into())],
         body: b"short".to_vec(),
     };
-    acme.respond(
-        Answer {
-            retry_after: Some(7),
-            ..Answer::status(503)
-        },
-        2,
-    );
+    acme.respond(Answer { retry_after: Some(7), ..Answer::status(503) }, 2);
     acme.respond(made, 0);
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         for _ in 0..2 {
             let answer = client.post("", b"{}").await;
-            assert_eq!(
-                answer,
-                "HTTP/1.1 503 \r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n"
-            );
+            assert_eq!(answer, "HTTP/1.1 503 \r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n");
         }
         for _ in 0..3 {
             let answer = client.post("", b"{}").await;
-            assert_eq!(
-                answer,
-                "HTTP/1.1 418 \r\nx-pot: tea\r\ncontent-length: 5\r\n\r\nshort"
-            );
+            assert_eq!(answer, "HTTP/1.1 418 \r\nx-pot: tea\r\ncontent-length: 5\r\n\r\nshort");
         }
         acme.respond(Answer::status(204), 1);
         assert_eq!(client.post("", b"{}").await, "HTTP/1.1 204 \r\n\r\n");
@@ -258,13 +202,7 @@ fn answers_are_given_in_order_and_as_often_as_said() {
 fn an_answer_that_closes_closes() {
     let (lab, acme) = lab();
     let headers = vec![("Connection".into(), "close".into())];
-    acme.respond(
-        Answer {
-            headers,
-            ..Answer::default()
-        },
-        1,
-    );
+    acme.respond(Answer { headers, ..Answer::default() }, 1);
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
@@ -286,18 +224,9 @@ fn a_client_certificate_that_is_wrong_is_refused() {
     let ca = lab.authority();
     let other = Authority::new("other").unwrap();
     for (issued, expected) in [
-        (
-            ca.issue(Leaf::client("a").expired()),
-            AlertDescription::CertificateExpired,
-        ),
-        (
-            ca.issue(Leaf::client("a").not_yet_valid()),
-            AlertDescription::CertificateExpired,
-        ),
-        (
-            ca.issue(Leaf::client("a").other_purpose()),
-            AlertDescription::UnsupportedCertificate,
-        ),
+        (ca.issue(Leaf::client("a").expired()), AlertDescription::CertificateExpired),
+        (ca.issue(Leaf::client("a").not_yet_valid()), AlertDescription::CertificateExpired),
+        (ca.issue(Leaf::client("a").other_purpose()), AlertDescription::UnsupportedCertificate),
         (other.issue(Leaf::client("a")), AlertDescription::UnknownCA),
     ] {
         let config = config(&lab, Some(&issued.unwrap()), &TLS13);
@@ -310,14 +239,9 @@ fn a_client_certificate_that_is_wrong_is_refused() {
 #[test]
 fn a_client_certificate_without_a_purpose_is_taken() {
     let (lab, acme) = lab();
-    let issued = lab
-        .authority()
-        .issue(Leaf::client("beta").no_purpose())
-        .unwrap();
+    let issued = lab.authority().issue(Leaf::client("beta").no_purpose()).unwrap();
     run(async {
-        let mut client = Client::with(&acme, config(&lab, Some(&issued), &TLS13))
-            .await
-            .unwrap();
+        let mut client = Client::with(&acme, config(&lab, Some(&issued), &TLS13)).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
     });
     assert_eq!(acme.received()[0].tenant.as_deref(), Some("beta"));
@@ -340,11 +264,7 @@ fn never_ask_does_not_ask() {
         assert!(client.post("", b"{}").await.ends_with(OK));
         assert_eq!(asked.times.load(Ordering::Relaxed), 1);
     });
-    let tenants: Vec<_> = acme
-        .received()
-        .into_iter()
-        .map(|received| received.tenant)
-        .collect();
+    let tenants: Vec<_> = acme.received().into_iter().map(|received| received.tenant).collect();
     assert_eq!(tenants, [None, Some("dispatcher".to_owned())]);
 }
 
@@ -390,9 +310,7 @@ fn a_wrong_certificate_is_wrong_in_one_way() {
             };
             presented.iter().any(|name| name.contains("wrong.lab.test"))
         }),
-        (Misbehaviour::OtherCa, |e| {
-            matches!(e, CertificateError::UnknownIssuer)
-        }),
+        (Misbehaviour::OtherCa, |e| matches!(e, CertificateError::UnknownIssuer)),
     ] {
         acme.misbehave(how, 1);
         let error = run(Client::connect(&lab, &acme)).err().unwrap();
@@ -400,10 +318,7 @@ fn a_wrong_certificate_is_wrong_in_one_way() {
             panic!("{how:?}: {error}")
         };
         assert!(is_it(reason), "{how:?}: {reason}");
-        assert!(
-            run(Client::connect(&lab, &acme)).is_ok(),
-            "{how:?} was to happen once"
-        );
+        assert!(run(Client::connect(&lab, &acme)).is_ok(), "{how:?} was to happen once");
     }
 }
 
@@ -414,10 +329,7 @@ fn reset_after_body_records_and_resets() {
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         client.send("", b"{}").await;
-        assert_eq!(
-            client.rest().await.unwrap_err().kind(),
-            io::ErrorKind::ConnectionReset
-        );
+        assert_eq!(client.rest().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
     });
@@ -477,11 +389,7 @@ fn renew_keeps_or_changes_the_key_and_is_seen_at_once() {
         for new_key in [false, true] {
             let renewing = acme.clone();
             let renewing = spawn_blocking(move || renewing.renew(new_key));
-            assert_eq!(
-                client.rest().await.unwrap(),
-                b"",
-                "the idle connection is closed"
-            );
+            assert_eq!(client.rest().await.unwrap(), b"", "the idle connection is closed");
             drop(client);
             renewing.await.unwrap().unwrap();
 
@@ -501,18 +409,13 @@ fn renew_lets_a_request_that_has_begun_finish() {
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         client.post("", b"{}").await;
-        client
-            .write("POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
-            .await;
+        client.write("POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await;
         client.answer().await;
         // The connection is at work, so nobody has to be waited for.
         acme.renew(true).unwrap();
         client.write("{}").await;
         let answer = client.answer().await;
-        assert!(
-            answer.contains("connection: close\r\n") && answer.ends_with(OK),
-            "{answer}"
-        );
+        assert!(answer.contains("connection: close\r\n") && answer.ends_with(OK), "{answer}");
         assert_eq!(client.rest().await.unwrap(), b"");
     });
     assert_eq!(acme.received().len(), 2);
@@ -547,15 +450,10 @@ fn garbage_and_clients_that_vanish_disturb_nobody() {
     assert_eq!(silent.read(&mut [0]).unwrap(), 0);
     let _held_open = plain(&acme);
 
-    assert!(
-        run(Client::connect(&lab, &acme)).is_err(),
-        "nobody used the misbehaviour up"
-    );
+    assert!(run(Client::connect(&lab, &acme)).is_err(), "nobody used the misbehaviour up");
     run(async {
         let mut vanishing = Client::connect(&lab, &acme).await.unwrap();
-        vanishing
-            .write("POST / HTTP/1.1\r\ncontent-length: 100\r\n\r\nhalf")
-            .await;
+        vanishing.write("POST / HTTP/1.1\r\ncontent-length: 100\r\n\r\nhalf").await;
         drop(vanishing);
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
@@ -607,11 +505,7 @@ fn a_name_is_one_consumer() {
     assert_eq!(lab.consumer("acme").unwrap().url(), acme.url());
     assert_ne!(lab.consumer("beta").unwrap().url(), acme.url());
     for name in ["", "a/b", "ä", "a b", &"a".repeat(65)] {
-        assert_eq!(
-            lab.consumer(name).unwrap_err().kind(),
-            Kind::OptionInvalid,
-            "{name}"
-        );
+        assert_eq!(lab.consumer(name).unwrap_err().kind(), Kind::OptionInvalid, "{name}");
     }
 }
 
@@ -619,12 +513,7 @@ fn a_name_is_one_consumer() {
 fn labs_do_not_trust_each_other() {
     let (lab, acme) = lab();
     let other = Lab::start().unwrap();
-    let error = run(Client::with(
-        &acme,
-        config(&other, Some(&lab.issued), &TLS13),
-    ))
-    .err()
-    .unwrap();
+    let error = run(Client::with(&acme, config(&other, Some(&lab.issued), &TLS13))).err().unwrap();
     let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
     assert_eq!(tls_error(&error), Some(&unknown));
 }
@@ -644,28 +533,18 @@ fn files_are_written_and_the_key_is_private() {
     let lab = Lab::start().unwrap();
     let dir = std::env::temp_dir().join(format!("lab-files-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
-    fs::write(
-        dir.join("tls.key"),
-        "of somebody else, and longer than a key ".repeat(100),
-    )
-    .unwrap();
+    fs::write(dir.join("tls.key"), "of somebody else, and longer than a key ".repeat(100)).unwrap();
     fs::set_permissions(dir.join("tls.key"), Permissions::from_mode(0o644)).unwrap();
     lab.write_files(&dir).unwrap();
 
     let read = |name| fs::read_to_string(dir.join(name)).unwrap();
     assert_eq!((read("tls.crt"), read("tls.key")), lab.identity_pem());
     assert_eq!(read("ca.pem"), lab.trust_pem());
-    let mode = fs::metadata(dir.join("tls.key"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(dir.join("tls.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let inside_a_file = dir.join("ca.pem").join("below");
-    assert_eq!(
-        lab.write_files(inside_a_file).unwrap_err().kind(),
-        Kind::OptionInvalid
-    );
+    assert_eq!(lab.write_files(inside_a_file).unwrap_err().kind(), Kind::OptionInvalid);
     fs::remove_dir_all(&dir).unwrap();
 }
 
@@ -677,18 +556,9 @@ fn an_error_of_any_kind_can_be_had() {
 #[test]
 fn no_secret_is_printed() {
     let (lab, acme) = lab();
-    let issued = lab
-        .authority()
-        .issue(Leaf::client("a").key_of(&lab.issued))
-        .unwrap();
-    let text = format!(
-        "{lab:?} {acme:?} {issued:?} {:?}",
-        Leaf::client("a").key_of(&issued)
-    );
-    assert!(
-        !text.contains("PRIVATE KEY") && !text.contains(&issued.key_pem[40..60]),
-        "{text}"
-    );
+    let issued = lab.authority().issue(Leaf::client("a").key_of(&lab.issued)).unwrap();
+    let text = format!("{lab:?} {acme:?} {issued:?} {:?}", Leaf::client("a").key_of(&issued));
+    assert!(!text.contains("PRIVATE KEY") && !text.contains(&issued.key_pem[40..60]), "{text}");
 }
 
 fn lab() -> (Lab, Consumer) {
@@ -698,15 +568,8 @@ fn lab() -> (Lab, Consumer) {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(LONG, future)
-            .await
-            .expect("it never ended")
-    })
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LONG, future).await.expect("it never ended") })
 }
 
 fn address(consumer: &Consumer) -> SocketAddr {
@@ -726,9 +589,7 @@ fn config(
     version: &'static SupportedProtocolVersion,
 ) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(lab.trust_pem().as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(lab.trust_pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
@@ -744,12 +605,7 @@ fn config(
 }
 
 fn der(issued: &Issued) -> (Vec<CertificateDer<'static>>, PrivatePkcs8KeyDer<'static>) {
-    let chain = issued
-        .chain_der
-        .iter()
-        .cloned()
-        .map(CertificateDer::from)
-        .collect();
+    let chain = issued.chain_der.iter().cloned().map(CertificateDer::from).collect();
     (chain, issued.key_der.clone().into())
 }
 
@@ -785,10 +641,7 @@ impl Client {
         let tcp = TcpStream::connect(address).await?;
         let name = ServerName::from(address.ip());
         let stream = TlsConnector::from(config).connect(name, tcp).await?;
-        Ok(Self {
-            stream,
-            path: format!("/webhooks/{}", consumer.name()),
-        })
+        Ok(Self { stream, path: format!("/webhooks/{}", consumer.name()) })
     }
 
     async fn post(&mut self, headers: &str, body: &[u8]) -> String {
@@ -798,11 +651,7 @@ impl Client {
 
     async fn send(&mut self, headers: &str, body: &[u8]) {
         let head = format!("POST {} HTTP/1.1\r\nhost: localhost\r\n", self.path);
-        self.write(&format!(
-            "{head}{headers}content-length: {}\r\n\r\n",
-            body.len()
-        ))
-        .await;
+        self.write(&format!("{head}{headers}content-length: {}\r\n\r\n", body.len())).await;
         self.stream.write_all(body).await.unwrap();
         self.stream.flush().await.unwrap();
     }
@@ -818,9 +667,10 @@ impl Client {
         while !text.ends_with("\r\n\r\n") {
             text.push(self.stream.read_u8().await.unwrap().into());
         }
-        let length = text.split("content-length: ").nth(1).map_or(0, |rest| {
-            rest.split("\r\n").next().unwrap().parse().unwrap()
-        });
+        let length = text
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.unwrap();
         text + std::str::from_utf8(&body).unwrap()
@@ -857,10 +707,7 @@ impl Asked {
         let (chain, key) = der(issued);
         let provider = aws_lc_rs::default_provider();
         let key = CertifiedKey::from_der(chain, key.into(), &provider).unwrap();
-        Arc::new(Self {
-            key: Arc::new(key),
-            times: AtomicUsize::new(0),
-        })
+        Arc::new(Self { key: Arc::new(key), times: AtomicUsize::new(0) })
     }
 }
 

@@ -47,9 +47,8 @@ impl Trust {
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
         let anchors = pem::file(anchors.as_ref(), "trust")?;
-        let intermediates = intermediates
-            .map(|path| pem::file(path, "intermediates"))
-            .transpose()?;
+        let intermediates =
+            intermediates.map(|path| pem::file(path, "intermediates")).transpose()?;
         let crls = crls.map(|path| pem::file(path, "CRL")).transpose()?;
         Self::from_pem(
             &anchors,
@@ -83,20 +82,10 @@ impl Trust {
             crls: Vec::new(),
             digest: [0; 32],
         };
-        for (at, certificate) in pem::certificates(anchors, "trust bundle")?
-            .into_iter()
-            .enumerate()
+        for (at, certificate) in pem::certificates(anchors, "trust bundle")?.into_iter().enumerate()
         {
-            judge_ca(
-                &certificate.view(),
-                &format!("trust bundle: certificate {}", at + 1),
-                at,
-            )?;
-            if !inner
-                .anchors
-                .iter()
-                .any(|known| known.certificate == certificate)
-            {
+            judge_ca(&certificate.view(), &format!("trust bundle: certificate {}", at + 1), at)?;
+            if !inner.anchors.iter().any(|known| known.certificate == certificate) {
                 inner.anchors.push(Anchor::new(certificate, at)?);
             }
         }
@@ -106,10 +95,7 @@ impl Trust {
                 "every certificate of the trust bundle has expired",
             )
             .noting("subject", inner.anchors[0].certificate.subject())
-            .noting(
-                "not_after_ms",
-                inner.anchors[0].not_after.saturating_mul(1000),
-            )
+            .noting("not_after_ms", inner.anchors[0].not_after.saturating_mul(1000))
             .advising("Supply the CA's current certificate."));
         }
         if let Some(intermediates) = intermediates {
@@ -128,9 +114,7 @@ impl Trust {
             }
         }
         inner.digest = inner.fingerprint();
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(crate) fn anchors(&self) -> &[Anchor] {
@@ -154,9 +138,7 @@ impl PartialEq for Trust {
 
 impl std::fmt::Debug for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.inner.anchors.iter().map(|anchor| &anchor.certificate))
-            .finish()
+        f.debug_list().entries(self.inner.anchors.iter().map(|anchor| &anchor.certificate)).finish()
     }
 }
 
@@ -168,12 +150,8 @@ impl Inner {
             digest.update((bytes.len() as u64).to_be_bytes());
             digest.update(bytes);
         };
-        self.anchors
-            .iter()
-            .for_each(|anchor| part(b'a', anchor.certificate.der()));
-        self.intermediates
-            .iter()
-            .for_each(|certificate| part(b'i', certificate.der()));
+        self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
+        self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));
         digest.finalize().into()
     }
@@ -194,12 +172,7 @@ impl Anchor {
             })?
             .to_owned();
         let (not_before, not_after) = (view.not_before, view.not_after);
-        Ok(Self {
-            webpki,
-            not_before,
-            not_after,
-            certificate,
-        })
+        Ok(Self { certificate, webpki, not_before, not_after })
     }
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {

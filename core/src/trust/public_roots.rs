@@ -32,10 +32,7 @@ pub(super) fn refuse(anchor: &View<'_>) -> Result<(), Error> {
         None => Ok(()),
         Some((name, relation)) => Err(Error::new(
             Kind::PublicRootInTrust,
-            format!(
-                "the trust bundle's certificate {} {relation} {name}",
-                anchor.subject_text()
-            ),
+            format!("the trust bundle's certificate {} {relation} {name}", anchor.subject_text()),
         )
         .noting("root", name)
         .noting("subject", anchor.subject_text())),

@@ -29,10 +29,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(checks: usize) -> Self {
-        Self {
-            left: AtomicUsize::new(checks),
-            exceeded: AtomicBool::new(false),
-        }
+        Self { left: AtomicUsize::new(checks), exceeded: AtomicBool::new(false) }
     }
 
     pub(super) fn is_exceeded(&self) -> bool {
@@ -42,9 +39,7 @@ impl Budget {
     fn take(&self) -> bool {
         let taken = self
             .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok();
         if !taken {
             self.exceeded.store(true, Ordering::Relaxed);
@@ -74,8 +69,7 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
         if !self.budget.take() {
             return Err(InvalidSignature);
         }
-        self.algorithm
-            .verify_signature(public_key, message, signature)?;
+        self.algorithm.verify_signature(public_key, message, signature)?;
         if let Some(digest) = digest {
             memory().insert(digest);
         }
@@ -96,13 +90,9 @@ impl Remembering<'_> {
         let mut hash = Sha256::new();
         let key_algorithm = self.algorithm.public_key_alg_id();
         let signature_algorithm = self.algorithm.signature_alg_id();
-        for part in [
-            key_algorithm.as_ref(),
-            signature_algorithm.as_ref(),
-            public_key,
-            signature,
-            message,
-        ] {
+        for part in
+            [key_algorithm.as_ref(), signature_algorithm.as_ref(), public_key, signature, message]
+        {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -132,21 +122,17 @@ fn memory() -> &'static Locked {
 
 impl Locked {
     fn contains(&self, digest: &[u8; 32]) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .known
-            .contains(digest)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).known.contains(digest)
     }
 
     fn insert(&self, digest: [u8; 32]) {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.known.insert(digest) {
             memory.order.push_back(digest);
-            if memory.order.len() > CAPACITY {
-                if let Some(oldest) = memory.order.pop_front() {
-                    memory.known.remove(&oldest);
-                }
+            if memory.order.len() > CAPACITY
+                && let Some(oldest) = memory.order.pop_front()
+            {
+                memory.known.remove(&oldest);
             }
         }
     }

@@ -51,18 +51,12 @@ pub(crate) fn verify(
     expected: &Expectation<'_>,
 ) -> Result<PeerIdentity, Error> {
     let Some((leaf_der, others)) = chain.split_first() else {
-        return Err(Error::new(
-            Kind::EvidenceMissing,
-            "the peer presented no certificate",
-        ));
+        return Err(Error::new(Kind::EvidenceMissing, "the peer presented no certificate"));
     };
     if chain.len() > MAX_CHAIN {
         return Err(Error::new(
             Kind::ChainTooLong,
-            format!(
-                "the peer presented {} certificates; {MAX_CHAIN} are the limit",
-                chain.len()
-            ),
+            format!("the peer presented {} certificates; {MAX_CHAIN} are the limit", chain.len()),
         )
         .noting("presented", chain.len()));
     }
@@ -87,27 +81,17 @@ pub(crate) fn verify(
     }
     check_name(&leaf, leaf_der, expected)?;
     let pin = check_pins(&leaf, leaf_der, &path, expected)?;
-    let tenant = match expected.tenant {
-        Some(rule) => Some(rule.tenant(&leaf)?),
+    let tenant = if let Some(rule) = expected.tenant {
+        Some(rule.tenant(&leaf)?)
+    } else {
         // Without a rule, a certificate that names exactly one URI has named its tenant.
-        None => {
-            let mut uris = leaf.san_uris();
-            uris.next()
-                .filter(|_| uris.next().is_none())
-                .map(str::to_owned)
-        }
+        let mut uris = leaf.san_uris();
+        uris.next().filter(|_| uris.next().is_none()).map(str::to_owned)
     };
     if let Some(authorization) = expected.authorization {
         authorization.check(&leaf)?;
     }
-    Ok(PeerIdentity::new(
-        leaf_der,
-        expected.role,
-        tenant,
-        pin,
-        path,
-        expected.at,
-    ))
+    Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
 }
 
 fn read<'a>(certificate: &'a CertificateDer<'_>, at: usize) -> Result<View<'a>, Error> {
@@ -143,9 +127,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     }
     if let Some(id) = leaf.unknown_critical {
         let id = crate::certificate::dotted(id);
-        return invalid(&format!(
-            "has the critical extension {id}, which is not understood"
-        ));
+        return invalid(&format!("has the critical extension {id}, which is not understood"));
     }
     if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {
         return invalid("may not sign handshakes (keyUsage without digitalSignature)");
@@ -165,10 +147,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     };
     Err(Error::new(
         Kind::PurposeNotAllowed,
-        format!(
-            "{wanted} is needed, and the peer's certificate ({}) {seen}",
-            leaf.subject_text()
-        ),
+        format!("{wanted} is needed, and the peer's certificate ({}) {seen}", leaf.subject_text()),
     )
     .noting("expected_purpose", wanted)
     .noting("subject", leaf.subject_text()))
@@ -180,10 +159,10 @@ fn check_name(
     der: &CertificateDer<'_>,
     expected: &Expectation<'_>,
 ) -> Result<(), Error> {
-    if let Some(uri) = expected.server_uri {
-        if !leaf.san_uris().any(|seen| seen == uri) {
-            return Err(wrong_name(leaf, uri));
-        }
+    if let Some(uri) = expected.server_uri
+        && !leaf.san_uris().any(|seen| seen == uri)
+    {
+        return Err(wrong_name(leaf, uri));
     }
     if let Some(name) = expected.server_name {
         let certificate = webpki::EndEntityCert::try_from(der)
@@ -206,11 +185,7 @@ fn wrong_name(leaf: &View<'_>, expected: &str) -> Error {
         })
         .take(20)
         .collect();
-    let list = if presented.is_empty() {
-        "no name".to_owned()
-    } else {
-        presented.join(", ")
-    };
+    let list = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
     Error::new(
         Kind::NameMismatch,
         format!("expected a certificate for {expected}; the peer's is for {list}"),
@@ -240,28 +215,17 @@ fn check_pins(
     )
     .noting("observed_pin", observed)
     .noting("chain_valid", true)
-    .noting(
-        "expected_pins",
-        json!(
-            pins.iter()
-                .map(|(pin, _)| pin.to_string())
-                .collect::<Vec<_>>()
-        ),
-    )
+    .noting("expected_pins", json!(pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>()))
     .noting("subject", leaf.subject_text());
     // Two mistakes that people make: the CA's key, or the digest of the wrong bytes.
     let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
-    let issuer = path
-        .issuers()
-        .iter()
-        .find(|issuer| configured(Pin::Spki(issuer.view().spki_digest())));
+    let issuer =
+        path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.view().spki_digest())));
     if let Some(issuer) = issuer {
-        error = error
-            .noting("configured_is", "issuer_spki")
-            .advising(format!(
-                "The configured pin is that of the CA {}; pin the peer's own key.",
-                issuer.subject()
-            ));
+        error = error.noting("configured_is", "issuer_spki").advising(format!(
+            "The configured pin is that of the CA {}; pin the peer's own key.",
+            issuer.subject()
+        ));
     } else {
         use sha2::Digest as _;
         let digest: [u8; 32] = sha2::Sha256::digest(der).into();

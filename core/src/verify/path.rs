@@ -41,31 +41,17 @@ pub(super) fn build(
     expected: &Expectation<'_>,
 ) -> Result<Path, Error> {
     let Ok(at) = u64::try_from(expected.at) else {
-        return Err(Error::new(
-            Kind::ClockImplausible,
-            "the instant lies before 1970",
-        ));
+        return Err(Error::new(Kind::ClockImplausible, "the instant lies before 1970"));
     };
     let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
     let leaf = EndEntityCert::try_from(leaf_der)
         .map_err(|error| reason::unreadable(&error, &super::read_known(leaf_der)))?;
 
     // An anchor outside its dates is as good as absent; webpki would not look.
-    let believed: Vec<&Anchor> = expected
-        .trust
-        .anchors()
-        .iter()
-        .filter(|anchor| anchor.is_valid_at(expected.at))
-        .collect();
-    let anchors: Vec<_> = believed
-        .iter()
-        .map(|anchor| anchor.webpki.clone())
-        .collect();
-    let known = expected
-        .trust
-        .intermediates()
-        .iter()
-        .map(Certificate::as_der);
+    let believed: Vec<&Anchor> =
+        expected.trust.anchors().iter().filter(|anchor| anchor.is_valid_at(expected.at)).collect();
+    let anchors: Vec<_> = believed.iter().map(|anchor| anchor.webpki.clone()).collect();
+    let known = expected.trust.intermediates().iter().map(Certificate::as_der);
     let intermediates: Vec<CertificateDer<'_>> = presented
         .iter()
         .map(|certificate| CertificateDer::from(certificate.as_ref()))
@@ -75,10 +61,7 @@ pub(super) fn build(
     let budget = Budget::new(MAX_SIGNATURES);
     let remembering: Vec<Remembering<'_>> = crypto::SIGNATURES
         .iter()
-        .map(|algorithm| Remembering {
-            algorithm: *algorithm,
-            budget: &budget,
-        })
+        .map(|algorithm| Remembering { algorithm: *algorithm, budget: &budget })
         .collect();
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
         remembering.iter().map(|algorithm| algorithm as _).collect();
@@ -87,18 +70,13 @@ pub(super) fn build(
     let judge = |path: &VerifiedPath<'_>| {
         judge_path(path, leaf_der, &believed, expected, &algorithms).map_err(|error| {
             let mut refused = refused.borrow_mut();
-            if refused
-                .as_ref()
-                .is_none_or(|known| reason::rank(&error) > reason::rank(known))
-            {
+            if refused.as_ref().is_none_or(|known| reason::rank(&error) > reason::rank(known)) {
                 *refused = Some(error);
             }
             webpki::Error::CertDistrusted
         })
     };
-    let usage = Usage {
-        role: expected.role,
-    };
+    let usage = Usage { role: expected.role };
     match leaf.verify_for_usage(
         &algorithms,
         &anchors,
@@ -152,19 +130,13 @@ impl ExtendedKeyUsageValidator for Usage {
         if !present {
             return Ok(());
         }
-        let context = RequiredEkuNotFoundContext {
-            required,
-            present: Vec::new(),
-        };
+        let context = RequiredEkuNotFoundContext { required, present: Vec::new() };
         Err(webpki::Error::RequiredEkuNotFoundContext(context))
     }
 }
 
 fn anchor_of<'a>(path: &VerifiedPath<'_>, believed: &[&'a Anchor]) -> Option<&'a Anchor> {
-    let (subject, key) = (
-        &path.anchor().subject,
-        &path.anchor().subject_public_key_info,
-    );
+    let (subject, key) = (&path.anchor().subject, &path.anchor().subject_public_key_info);
     believed
         .iter()
         .find(|anchor| {
@@ -181,16 +153,11 @@ fn judge_path(
     expected: &Expectation<'_>,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<(), Error> {
-    let intermediates: Vec<CertificateDer<'_>> = path
-        .intermediate_certificates()
-        .map(|certificate| certificate.der())
-        .collect();
+    let intermediates: Vec<CertificateDer<'_>> =
+        path.intermediate_certificates().map(webpki::Cert::der).collect();
     let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.as_der());
-    let issuers: Vec<View<'_>> = intermediates
-        .iter()
-        .chain(&anchor)
-        .map(super::read_known)
-        .collect();
+    let issuers: Vec<View<'_>> =
+        intermediates.iter().chain(&anchor).map(super::read_known).collect();
     for issuer in &issuers {
         if let Some(weakness) = issuer.key.weakness() {
             return Err(reason::key_weak(issuer, &weakness));
@@ -198,10 +165,7 @@ fn judge_path(
         if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
             return Err(Error::new(
                 Kind::ConstraintViolated,
-                format!(
-                    "{} may not sign certificates (keyUsage)",
-                    issuer.subject_text()
-                ),
+                format!("{} may not sign certificates (keyUsage)", issuer.subject_text()),
             )
             .noting("subject", issuer.subject_text()));
         }
@@ -235,11 +199,8 @@ fn check_revocation(
         })
         .max_by_key(|crl| crl.recency());
     let unusable = |why: String| {
-        Error::new(
-            Kind::CrlUnusable,
-            format!("{why} of {}", issuer.subject_text()),
-        )
-        .noting("issuer", issuer.subject_text())
+        Error::new(Kind::CrlUnusable, format!("{why} of {}", issuer.subject_text()))
+            .noting("issuer", issuer.subject_text())
     };
     let Some(crl) = latest else {
         return match expected.crl_policy {
@@ -250,11 +211,7 @@ fn check_revocation(
     if crl.revokes(subject.serial) {
         return Err(Error::new(
             Kind::CertificateRevoked,
-            format!(
-                "{} was revoked by {}",
-                subject.subject_text(),
-                issuer.subject_text()
-            ),
+            format!("{} was revoked by {}", subject.subject_text(), issuer.subject_text()),
         )
         .noting("subject", subject.subject_text())
         .noting("issuer", issuer.subject_text())
@@ -262,10 +219,8 @@ fn check_revocation(
     }
     if crl.next_update < expected.at {
         let late = expected.at - crl.next_update;
-        return Err(
-            unusable(format!("nextUpdate passed {late} seconds ago on the CRL"))
-                .noting("next_update_ms", super::millis(crl.next_update)),
-        );
+        return Err(unusable(format!("nextUpdate passed {late} seconds ago on the CRL"))
+            .noting("next_update_ms", super::millis(crl.next_update)));
     }
     Ok(())
 }
@@ -283,9 +238,5 @@ pub(super) fn is_signed(
         .iter()
         .filter(|known| known.signature_alg_id().as_ref() == signed.algorithm)
         .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
-        .any(|known| {
-            known
-                .verify_signature(key, signed.message, signed.signature)
-                .is_ok()
-        })
+        .any(|known| known.verify_signature(key, signed.message, signed.signature).is_ok())
 }

@@ -45,15 +45,7 @@ impl PeerIdentity {
     ) -> Self {
         let leaf = Certificate::from_der(leaf)
             .unwrap_or_else(|_| unreachable!("verification has read the leaf"));
-        Self {
-            leaf,
-            role,
-            tenant,
-            pin,
-            path,
-            at,
-            evidence: Evidence::Asserted,
-        }
+        Self { leaf, role, tenant, pin, path, at, evidence: Evidence::Asserted }
     }
 
     /// For those who saw the handshake complete, and with it the proof of possession.
@@ -84,46 +76,22 @@ impl PeerIdentity {
 
     /// The DNS names of the subjectAltName.
     pub fn san_dns(&self) -> Vec<String> {
-        self.sans(|san| {
-            if let San::Dns(name) = san {
-                Some(name.to_owned())
-            } else {
-                None
-            }
-        })
+        self.sans(|san| if let San::Dns(name) = san { Some(name.to_owned()) } else { None })
     }
 
     /// The IP addresses of the subjectAltName.
     pub fn san_ip(&self) -> Vec<String> {
-        self.sans(|san| {
-            if let San::Ip(address) = san {
-                Some(address.to_string())
-            } else {
-                None
-            }
-        })
+        self.sans(|san| if let San::Ip(address) = san { Some(address.to_string()) } else { None })
     }
 
     /// The URIs of the subjectAltName.
     pub fn san_uri(&self) -> Vec<String> {
-        self.sans(|san| {
-            if let San::Uri(uri) = san {
-                Some(uri.to_owned())
-            } else {
-                None
-            }
-        })
+        self.sans(|san| if let San::Uri(uri) = san { Some(uri.to_owned()) } else { None })
     }
 
     /// The e-mail addresses of the subjectAltName.
     pub fn san_email(&self) -> Vec<String> {
-        self.sans(|san| {
-            if let San::Email(email) = san {
-                Some(email.to_owned())
-            } else {
-                None
-            }
-        })
+        self.sans(|san| if let San::Email(email) = san { Some(email.to_owned()) } else { None })
     }
 
     fn sans(&self, pick: impl Fn(San<'_>) -> Option<String>) -> Vec<String> {
@@ -177,19 +145,12 @@ impl PeerIdentity {
 
     /// The subject of the anchor that the path ends in.
     pub fn anchor(&self) -> String {
-        self.path
-            .issuers()
-            .last()
-            .map(Certificate::subject)
-            .unwrap_or_default()
+        self.path.issuers().last().map(Certificate::subject).unwrap_or_default()
     }
 
     /// The subjects from the leaf to the anchor.
     pub fn path(&self) -> Vec<String> {
-        std::iter::once(&self.leaf)
-            .chain(self.path.issuers())
-            .map(Certificate::subject)
-            .collect()
+        std::iter::once(&self.leaf).chain(self.path.issuers()).map(Certificate::subject).collect()
     }
 
     /// The configured pin that matched.
@@ -217,11 +178,7 @@ impl PeerIdentity {
             Role::Client => view.client_purpose(),
             Role::Server => view.server_purpose(),
         };
-        if purpose == Purpose::Absent {
-            "absent"
-        } else {
-            "present"
-        }
+        if purpose == Purpose::Absent { "absent" } else { "present" }
     }
 
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.

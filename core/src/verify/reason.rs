@@ -35,17 +35,11 @@ pub(super) fn check_dates(certificate: &View<'_>, at: i64, what: &str) -> Result
     };
     if at > certificate.not_after {
         let late = at - certificate.not_after;
-        return fault(
-            Kind::CertificateExpired,
-            format!("expired {late} seconds ago"),
-        );
+        return fault(Kind::CertificateExpired, format!("expired {late} seconds ago"));
     }
     if at < certificate.not_before {
         let early = certificate.not_before - at;
-        return fault(
-            Kind::CertificateNotYetValid,
-            format!("becomes valid in {early} seconds"),
-        );
+        return fault(Kind::CertificateNotYetValid, format!("becomes valid in {early} seconds"));
     }
     Ok(())
 }
@@ -72,11 +66,8 @@ pub(super) fn unreadable(error: &Webpki, certificate: &View<'_>) -> Error {
 
 fn invalid(certificate: &View<'_>, why: &str) -> Error {
     let subject = certificate.subject_text();
-    Error::new(
-        Kind::CertificateInvalid,
-        format!("the peer's certificate ({subject}) {why}"),
-    )
-    .noting("subject", subject)
+    Error::new(Kind::CertificateInvalid, format!("the peer's certificate ({subject}) {why}"))
+        .noting("subject", subject)
 }
 
 /// Turns webpki's refusal into ours.
@@ -92,29 +83,20 @@ pub(super) fn explain(
         Webpki::CertExpired { .. }
         | Webpki::CertNotValidYet { .. }
         | Webpki::InvalidCertValidity => {
-            let outside = std::iter::once(&leaf)
-                .chain(&issuers)
-                .find_map(|certificate| {
-                    check_dates(
-                        certificate,
-                        expected.at,
-                        "a certificate of the peer's chain",
-                    )
-                    .err()
-                });
+            let outside = std::iter::once(&leaf).chain(&issuers).find_map(|certificate| {
+                check_dates(certificate, expected.at, "a certificate of the peer's chain").err()
+            });
             outside.unwrap_or_else(|| invalid(&leaf, "has dates that contradict each other"))
         }
-        Webpki::PathLenConstraintViolated => constraint(
-            &leaf,
-            "is below a CA that may not issue to a CA (path length)",
-        ),
+        Webpki::PathLenConstraintViolated => {
+            constraint(&leaf, "is below a CA that may not issue to a CA (path length)")
+        }
         Webpki::NameConstraintViolation
         | Webpki::MalformedNameConstraint
         | Webpki::InvalidNetworkMaskConstraint
-        | Webpki::MaximumNameConstraintComparisonsExceeded => constraint(
-            &leaf,
-            "has a name that one of its CAs may not issue (name constraints)",
-        ),
+        | Webpki::MaximumNameConstraintComparisonsExceeded => {
+            constraint(&leaf, "has a name that one of its CAs may not issue (name constraints)")
+        }
         Webpki::EndEntityUsedAsCa => constraint(&leaf, "was issued by a certificate that is no CA"),
         Webpki::RequiredEkuNotFoundContext(_) => Error::new(
             Kind::PurposeNotAllowed,
@@ -126,10 +108,9 @@ pub(super) fn explain(
         .noting("subject", leaf.subject_text()),
         Webpki::MaximumPathBuildCallsExceeded
         | Webpki::MaximumPathDepthExceeded
-        | Webpki::MaximumSignatureChecksExceeded => Error::new(
-            Kind::ChainTooLong,
-            "the peer's certificates form too many paths to judge",
-        ),
+        | Webpki::MaximumSignatureChecksExceeded => {
+            Error::new(Kind::ChainTooLong, "the peer's certificates form too many paths to judge")
+        }
         Webpki::UnknownIssuer
         | Webpki::InvalidSignatureForPublicKey
         | Webpki::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
@@ -146,14 +127,10 @@ pub(super) fn explain(
             missing(&leaf, &leaf, 0)
         }
         Webpki::CaUsedAsEndEntity => invalid(&leaf, "is a CA certificate; a leaf is expected"),
-        Webpki::UnsupportedCriticalExtension => invalid(
-            &leaf,
-            "or one of its issuers has a critical extension that is not understood",
-        ),
-        other => invalid(
-            &leaf,
-            &format!("or one of its issuers is malformed ({other:?})"),
-        ),
+        Webpki::UnsupportedCriticalExtension => {
+            invalid(&leaf, "or one of its issuers has a critical extension that is not understood")
+        }
+        other => invalid(&leaf, &format!("or one of its issuers is malformed ({other:?})")),
     }
 }
 
@@ -163,11 +140,7 @@ fn constraint(leaf: &View<'_>, why: &str) -> Error {
 }
 
 fn is_anchor(leaf: &View<'_>, expected: &Expectation<'_>) -> bool {
-    expected
-        .trust
-        .anchors()
-        .iter()
-        .any(|anchor| anchor.certificate.view().spki == leaf.spki)
+    expected.trust.anchors().iter().any(|anchor| anchor.certificate.view().spki == leaf.spki)
 }
 
 /// Follows issuer names from the leaf to say where the way to an anchor breaks off.
@@ -190,9 +163,8 @@ fn walk(leaf: &View<'_>, issuers: &[View<'_>], expected: &Expectation<'_>) -> Er
             return mismatched(at, &view);
         }
         // A certificate that signs itself leads nowhere.
-        let next = issuers
-            .iter()
-            .find(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki);
+        let next =
+            issuers.iter().find(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki);
         match next {
             Some(next) if steps < super::MAX_CHAIN => {
                 if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
@@ -220,10 +192,7 @@ fn mismatched(certificate: &View<'_>, anchor: &View<'_>) -> Error {
         (Some(wanted), Some(held)) if wanted == held
     );
     if same_key {
-        return invalid(
-            certificate,
-            "bears a signature that its CA's key did not make",
-        );
+        return invalid(certificate, "bears a signature that its CA's key did not make");
     }
     Error::new(
         Kind::IssuerRekeyed,
@@ -244,10 +213,7 @@ fn missing(at: &View<'_>, leaf: &View<'_>, steps: usize) -> Error {
         } else {
             "the peer's chain ends in a root"
         };
-        Error::new(
-            Kind::IssuerUnknown,
-            format!("{what} ({issuer}), and that is not trusted"),
-        )
+        Error::new(Kind::IssuerUnknown, format!("{what} ({issuer}), and that is not trusted"))
     } else {
         Error::new(
             Kind::IssuerUnknown,
@@ -257,7 +223,5 @@ fn missing(at: &View<'_>, leaf: &View<'_>, steps: usize) -> Error {
             ),
         )
     };
-    error
-        .noting("missing_issuer", issuer)
-        .noting("subject", leaf.subject_text())
+    error.noting("missing_issuer", issuer).noting("subject", leaf.subject_text())
 }

@@ -79,10 +79,7 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
     if uri.contains("://") && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(uri)
     } else {
-        Err(options::fault(
-            "server_uri",
-            "must be an absolute URI of printable ASCII",
-        ))
+        Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"))
     }
 }
 
@@ -109,9 +106,7 @@ impl Verifier {
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
-        Ok(Self {
-            options: std::sync::Arc::new(options),
-        })
+        Ok(Self { options: std::sync::Arc::new(options) })
     }
 
     /// Judges a chain.
@@ -155,10 +150,8 @@ impl Verifier {
             }
             (_, name) => name.map(parse_server_name).transpose()?,
         };
-        let chain: Vec<CertificateDer<'_>> = chain
-            .iter()
-            .map(|certificate| CertificateDer::from(certificate.as_ref()))
-            .collect();
+        let chain: Vec<CertificateDer<'_>> =
+            chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
         let expected = Expectation {
             role: options.role,
             trust: &options.trust,
@@ -176,10 +169,7 @@ impl Verifier {
 }
 
 fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     ServerName::try_from(bare.to_owned()).map_err(|_| {
         let shown: String = name.chars().take(100).collect();
         Error::new(
