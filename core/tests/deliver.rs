@@ -1,0 +1,235 @@
+//! What a delivery says, compared with what the receiver of the testing kit saw.
+//! Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::{
+    Blame, CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Pins,
+    Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+struct Scene {
+    lab: Lab,
+    acme: Consumer,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+}
+
+fn scene() -> Scene {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let dispatcher = lab.dispatcher();
+    let pins = Pins::new([acme.pin()]).unwrap();
+    let endpoint =
+        dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins))).unwrap();
+    Scene { lab, acme, dispatcher, endpoint }
+}
+
+impl Scene {
+    fn deliver(&self, body: &[u8], options: DeliverOptions) -> Result<Receipt, Error> {
+        wait(self.dispatcher.deliver(&self.endpoint, body.to_vec(), options))
+    }
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    runtime::drive(work, || false).expect("never interrupted")
+}
+
+fn outcome<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel();
+    runtime::spawn(work, move |output| sender.send(output).unwrap()).unwrap();
+    receiver
+}
+
+#[test]
+fn a_receipt_tells_what_was_negotiated() {
+    let scene = scene();
+    let receipt = scene.deliver(b"{}", DeliverOptions::new().id("evt_1")).unwrap();
+    assert_eq!((receipt.status(), receipt.attempts(), receipt.id()), (200, 1, Some("evt_1")));
+    assert_eq!(receipt.tls().version, "TLSv1.3");
+    assert_eq!(receipt.tls().key_exchange, "X25519MLKEM768");
+    assert!(receipt.tls().client_auth_requested);
+    assert_eq!(receipt.peer().spki_pin(), scene.acme.pin());
+    let received = scene.acme.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].tenant.as_deref(), Some("dispatcher"));
+    assert_eq!(scene.endpoint.status().pin_seen, Some(scene.acme.pin()));
+    assert!(scene.endpoint.status().pins_never_seen.is_empty());
+}
+
+#[test]
+fn tls_1_2_is_spoken_only_where_it_is_allowed() {
+    let scene = scene();
+    let mut options = EndpointOptions::new(None);
+    options.set("min_tls", Setting::Text("1.2".into())).unwrap();
+    let endpoint = scene.dispatcher.endpoint("other", &scene.acme.url(), options).unwrap();
+    let receipt = wait(scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
+    // The receiver speaks both: the newer one is taken.
+    assert_eq!(receipt.tls().version, "TLSv1.3");
+}
+
+#[test]
+fn a_rejected_certificate_is_named_ten_times_of_ten() {
+    let scene = scene();
+    for body in [&b"{}"[..], &vec![b'x'; 20 * 1024 * 1024]] {
+        for round in 0..10 {
+            scene.acme.misbehave(Misbehaviour::RejectCertificate, 1);
+            let error = scene.deliver(body, DeliverOptions::new()).unwrap_err();
+            assert_eq!(error.kind(), Kind::ClientCertificateRejected, "round {round}: {error}");
+            assert_eq!(error.context()["alert"], "unknown_ca");
+            assert_eq!((error.sent(), error.retry()), (Sent::Nothing, Retry::AfterRepair));
+            assert_eq!((error.scope(), error.blame()), (Scope::Endpoint, Blame::Unknown));
+        }
+    }
+    assert!(scene.acme.received().is_empty());
+}
+
+#[test]
+fn a_cancelled_delivery_says_how_much_was_sent() {
+    let scene = scene();
+    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    let token = CancelToken::new();
+    let options = DeliverOptions::new().cancel(token.clone());
+    let delivery = outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", options));
+    assert!(scene.acme.wait(1, SOON), "the receiver holds the request");
+    token.cancel();
+    let error = delivery.recv_timeout(SOON).unwrap().unwrap_err();
+    assert_eq!(error.kind(), Kind::Canceled);
+    assert_eq!((error.sent(), error.blame()), (Sent::All, Blame::Caller));
+    assert_eq!(error.stage(), Stage::Response);
+}
+
+#[test]
+fn a_token_canceled_before_sends_nothing() {
+    let scene = scene();
+    let token = CancelToken::new();
+    token.cancel();
+    let error = scene.deliver(b"{}", DeliverOptions::new().cancel(token)).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::Canceled, Sent::Nothing));
+    assert_eq!(scene.acme.connections(), 0);
+}
+
+#[test]
+fn closing_cancels_what_does_not_end_in_time() {
+    let scene = scene();
+    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    let delivery = outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new()));
+    assert!(scene.acme.wait(1, SOON));
+    wait(scene.dispatcher.close(Duration::from_millis(50)));
+    assert_eq!(delivery.recv_timeout(SOON).unwrap().unwrap_err().kind(), Kind::Canceled);
+    let late = scene.deliver(b"{}", DeliverOptions::new()).unwrap_err();
+    assert_eq!((late.kind(), late.sent()), (Kind::HandleClosed, Sent::Nothing));
+}
+
+#[test]
+fn closing_waits_for_what_is_under_way() {
+    let scene = scene();
+    let deliveries: Vec<_> = (0..16)
+        .map(|_| outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new())))
+        .collect();
+    wait(scene.dispatcher.close(SOON));
+    for delivery in deliveries {
+        assert!(delivery.recv_timeout(SOON).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn the_total_deadline_holds_and_says_what_was_sent() {
+    let scene = scene();
+    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    let started = Instant::now();
+    let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
+    let error = scene.deliver(b"{}", options).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::DeadlineExceeded, Sent::All));
+    assert_eq!(error.context()["deadline"], "total");
+    assert!(started.elapsed() < SOON);
+}
+
+#[test]
+fn a_connection_that_died_idle_costs_nothing() {
+    let scene = scene();
+    for round in 0..20 {
+        let receipt = scene.deliver(b"{}", DeliverOptions::new()).unwrap();
+        assert_eq!(receipt.status(), 200);
+        // Closes the idle connections; the pin stays the same.
+        scene.acme.renew(false).unwrap();
+        assert_eq!(scene.acme.received().len(), round + 1, "each payload arrives once");
+    }
+}
+
+#[test]
+fn new_values_make_a_new_generation_of_one_endpoint() {
+    let scene = scene();
+    scene.deliver(b"1", DeliverOptions::new()).unwrap();
+    let pins = Pins::new([scene.acme.pin()]).unwrap();
+    let url = scene.acme.url();
+    let same = scene.dispatcher.endpoint("acme", &url, EndpointOptions::new(Some(pins))).unwrap();
+    assert_eq!(same, scene.endpoint);
+    assert!(scene.deliver(b"2", DeliverOptions::new()).unwrap().is_reused());
+    let wrong = Pins::new(["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]).unwrap();
+    let changed =
+        scene.dispatcher.endpoint("acme", &url, EndpointOptions::new(Some(wrong))).unwrap();
+    assert_eq!(changed, scene.endpoint);
+    // The idle connection was made under the old pins: it must not be used.
+    let error = scene.deliver(b"3", DeliverOptions::new()).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::PinMismatch, Sent::Nothing));
+    assert_eq!(error.context()["observed_pin"], scene.acme.pin().as_str());
+    assert_eq!(scene.acme.received().len(), 2);
+}
+
+#[test]
+fn an_endpoint_serves_its_own_dispatcher_alone() {
+    let scene = scene();
+    let other = scene.lab.dispatcher();
+    let error = wait(other.deliver(&scene.endpoint, "{}", DeliverOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (Kind::OptionInvalid, Stage::Config));
+}
+
+#[test]
+fn nothing_of_payload_or_headers_stands_in_an_error() {
+    const SECRET: &str = "hunter2-payload-and-token";
+    let scene = scene();
+    let headers = vec![("authorization".to_owned(), format!("Bearer {SECRET}"))];
+    for how in Misbehaviour::ALL {
+        scene.acme.misbehave(*how, 1);
+        let mut options = DeliverOptions::new().headers(headers.clone());
+        options.set("timeout", Setting::Millis(400.0)).unwrap();
+        let error = scene.deliver(SECRET.as_bytes(), options).unwrap_err();
+        let shown = format!("{error} {error:?} {} {}", error.to_json(), error.public());
+        assert!(!shown.contains("hunter2"), "{}: {shown}", how.name());
+        scene.acme.behave();
+    }
+    let headers = vec![("x-token".to_owned(), format!("{SECRET}\r\nx: y"))];
+    let error = scene.deliver(b"{}", DeliverOptions::new().headers(headers)).unwrap_err();
+    assert_eq!(error.kind(), Kind::HeaderInvalid);
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_dropped_future_cuts_the_connection() {
+    let scene = scene();
+    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    let delivery = scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new());
+    let acme = scene.acme.clone();
+    // Interrupted once the receiver holds the request.
+    assert!(runtime::drive(delivery, move || acme.wait(1, SOON)).is_none());
+    wait(scene.dispatcher.close(SOON));
+    assert_eq!(scene.acme.received().len(), 1);
+}
+
+#[test]
+fn the_answer_is_read_to_the_cap_and_no_further() {
+    let scene = scene();
+    let long = Answer { body: vec![b'a'; 100_000], ..Answer::status(200) };
+    scene.acme.respond(long, 1);
+    let receipt = scene.deliver(b"{}", DeliverOptions::new()).unwrap();
+    assert!(receipt.response().truncated);
+    assert_eq!(receipt.response().excerpt.len(), 64 * 1024);
+    assert!(!scene.deliver(b"{}", DeliverOptions::new()).unwrap().is_reused());
+}
