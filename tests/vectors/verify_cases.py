@@ -463,7 +463,11 @@ def purposes():
     yield client(
         "any_purpose_alone", of(ANY_PURPOSE, make=client_leaf), refused("purpose_not_allowed")
     )
-    yield server("any_purpose_beside_server", of(ANY_PURPOSE, SERVER_AUTH), accepted())
+    yield server(
+        "any_purpose_beside_server",
+        of(ANY_PURPOSE, SERVER_AUTH),
+        refused("purpose_not_allowed"),
+    )
     narrow = authority("Narrow Test CA", key("narrow"), ROOT, path_length=0, purposes=both)
     yield server("issuer_with_purposes", [server_leaf(narrow), narrow], accepted())
     yield server(
@@ -1078,7 +1082,7 @@ def revocations():
     yield server("crl_forged_never_blocks", chain, accepted(), crls=[forged, clean])
     yield server("crl_forged_clean_never_hides", chain, revoked, crls=[forged_clean, revoking])
     yield server("crl_forged_alone_ignored", chain, accepted(), crls=[forged])
-    yield server("crl_without_number", chain, revoked, crls=[unnumbered])
+    yield server("crl_without_number", chain, unusable, crls=[unnumbered])
     yield server("crl_without_next_update", chain, unusable, crls=[endless])
     yield server("crl_delta", chain, unusable, crls=[delta])
     yield server("crl_delta_beside_complete", chain, unusable, crls=[clean, delta])

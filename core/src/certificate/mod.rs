@@ -25,8 +25,10 @@ mod oid {
     pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    pub(super) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x24];
     pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
     pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub(super) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 
     pub(super) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     pub(super) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -35,6 +37,7 @@ mod oid {
     pub(super) const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
     pub(super) const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
 
+    pub(super) const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
     pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 }
@@ -137,6 +140,9 @@ impl Key {
             Self::Rsa { bits, .. } if bits > 8192 => {
                 Some(format!("RSA of {bits} bits, more than the 8192 that can be checked"))
             }
+            Self::Rsa { bits, .. } if bits % 8 != 0 => {
+                Some(format!("RSA of {bits} bits, which are no whole octets"))
+            }
             // Small exponents have a history of forged signatures where padding is read leniently.
             Self::Rsa { exponent, .. } if exponent < 65_537 || exponent % 2 == 0 => {
                 Some(format!("RSA with the public exponent {exponent}"))
@@ -164,13 +170,16 @@ pub(crate) struct View<'a> {
     pub(crate) key: Key,
     pub(crate) is_ca: bool,
     pub(crate) basic_constraints: bool,
-    pub(crate) name_constraints: bool,
+    /// The content of the extension.
+    pub(crate) name_constraints: Option<&'a [u8]>,
     key_usage: Option<&'a [u8]>,
     extended_key_usage: Option<&'a [u8]>,
     subject_alt_name: Option<&'a [u8]>,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
     pub(crate) unknown_critical: Option<&'a [u8]>,
+    /// How the extensions break the profile of RFC 5280 section 4.2, if they do.
+    pub(crate) profile_fault: Option<&'static str>,
     pub(crate) signed: Signed<'a>,
 }
 
@@ -252,13 +261,14 @@ impl<'a> View<'a> {
             key: read_key(spki.content)?,
             is_ca: false,
             basic_constraints: false,
-            name_constraints: false,
+            name_constraints: None,
             key_usage: None,
             extended_key_usage: None,
             subject_alt_name: None,
             subject_key_id: None,
             authority_key_id: None,
             unknown_critical: None,
+            profile_fault: None,
             signed: Signed { message: signed.whole, algorithm: outer_algorithm.content, signature },
         };
         if let Some(explicit) = extensions {
@@ -271,7 +281,7 @@ impl<'a> View<'a> {
         let mut outer = Reader::new(explicit);
         let mut list = outer.nested(der::SEQUENCE)?;
         outer.end()?;
-        let mut seen: [&[u8]; 7] = [&[]; 7];
+        let mut seen: [&[u8]; 9] = [&[]; 9];
         let mut known = 0;
         while !list.is_empty() {
             let mut extension = list.nested(der::SEQUENCE)?;
@@ -279,12 +289,13 @@ impl<'a> View<'a> {
             let critical = extension.default_false()?;
             let value = extension.content(der::OCTET_STRING)?;
             extension.end()?;
-            if self.read_extension(id, value)? {
+            if self.read_extension(id, critical, value)? {
                 if seen[..known].contains(&id) {
                     return Err(Malformed("has the same extension twice"));
                 }
                 seen[known] = id;
                 known += 1;
+                self.check_criticality(id, critical);
             } else if critical {
                 self.unknown_critical = Some(id);
             }
@@ -292,8 +303,27 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// A limit that may be skipped limits nothing; a hint that must be understood is no hint.
+    fn check_criticality(&mut self, id: &[u8], critical: bool) {
+        let fault = match (id, critical) {
+            (oid::AUTHORITY_KEY_ID, true) => "marks its authorityKeyIdentifier as critical",
+            (oid::SUBJECT_KEY_ID, true) => "marks its subjectKeyIdentifier as critical",
+            (oid::POLICY_CONSTRAINTS, false) => "does not mark its policy constraints as critical",
+            (oid::SUBJECT_ALT_NAME, false) if self.subject.is_empty() => {
+                "has no subject and does not mark its subjectAltName as critical"
+            }
+            _ => return,
+        };
+        self.profile_fault = Some(fault);
+    }
+
     /// Whether the extension is one of those understood; they are as many as `seen` above holds.
-    fn read_extension(&mut self, id: &[u8], value: &'a [u8]) -> Result<bool, Malformed> {
+    fn read_extension(
+        &mut self,
+        id: &[u8],
+        critical: bool,
+        value: &'a [u8],
+    ) -> Result<bool, Malformed> {
         let mut reader = Reader::new(value);
         match id {
             oid::BASIC_CONSTRAINTS => {
@@ -330,14 +360,33 @@ impl<'a> View<'a> {
                 self.subject_alt_name = Some(names);
             }
             oid::NAME_CONSTRAINTS => {
-                reader.element(der::SEQUENCE)?;
-                self.name_constraints = true;
+                self.name_constraints = Some(reader.content(der::SEQUENCE)?);
             }
             oid::SUBJECT_KEY_ID => self.subject_key_id = Some(reader.content(der::OCTET_STRING)?),
             oid::AUTHORITY_KEY_ID => {
                 let mut inner = reader.nested(der::SEQUENCE)?;
                 self.authority_key_id =
                     inner.optional(der::context(0, false))?.map(|id| id.content);
+                if self.authority_key_id.is_none() {
+                    self.profile_fault =
+                        Some("has an authorityKeyIdentifier without a key identifier");
+                }
+            }
+            // Its limits are judged by nobody here: critical, it is not understood.
+            oid::POLICY_CONSTRAINTS if !critical => {
+                reader.element(der::SEQUENCE)?;
+            }
+            oid::AUTHORITY_INFO_ACCESS => {
+                let mut inner = reader.nested(der::SEQUENCE)?;
+                loop {
+                    let mut description = inner.nested(der::SEQUENCE)?;
+                    description.content(der::OID)?;
+                    description.any()?;
+                    description.end()?;
+                    if inner.is_empty() {
+                        break;
+                    }
+                }
             }
             _ => return Ok(false),
         }
@@ -369,12 +418,46 @@ impl<'a> View<'a> {
             return Purpose::Absent;
         };
         let mut reader = Reader::new(purposes);
+        let mut found = Purpose::Refused;
         while let Ok(purpose) = reader.content(der::OID) {
+            if purpose == oid::ANY_PURPOSE {
+                // Good for anything is the opposite of issued for this.
+                return Purpose::Refused;
+            }
             if purpose == wanted {
-                return Purpose::Allowed;
+                found = Purpose::Allowed;
             }
         }
-        Purpose::Refused
+        found
+    }
+
+    pub(crate) fn has_purposes(&self) -> bool {
+        self.extended_key_usage.is_some()
+    }
+
+    /// Positive and at most 20 octets (RFC 5280 section 4.1.2.2).
+    pub(crate) fn has_sound_serial(&self) -> bool {
+        let positive = self.serial.first().is_some_and(|first| first & 0x80 == 0);
+        let zero = self.serial.iter().all(|digit| *digit == 0);
+        let octets = self.serial.len() - usize::from(self.serial.first() == Some(&0));
+        positive && !zero && octets <= 20
+    }
+
+    /// Why the name constraints say nothing that can be held to (RFC 5280 section 4.2.1.10).
+    pub(crate) fn constraints_fault(&self) -> Option<&'static str> {
+        let mut reader = Reader::new(self.name_constraints?);
+        let mut constrained = false;
+        while let Ok(trees) = reader.any() {
+            let mut trees = Reader::new(trees.content);
+            while let Ok(mut tree) = trees.nested(der::SEQUENCE) {
+                let Ok(base) = tree.any() else { return Some("has a malformed name constraint") };
+                constrained = true;
+                if base.tag == der::context(2, false) && base.content.starts_with(b".") {
+                    return Some("has a DNS name constraint that begins with a period");
+                }
+            }
+        }
+        (!constrained).then_some("has name constraints without any name")
     }
 
     /// The names that can identify a peer, in the order of the certificate.

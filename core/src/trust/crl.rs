@@ -20,7 +20,7 @@ pub(crate) struct Crl {
     der: Vec<u8>,
     /// The content of the issuer's Name.
     pub(crate) issuer: Vec<u8>,
-    /// Big-endian without leading zeros; absent counts as the lowest.
+    /// Big-endian without leading zeros.
     pub(crate) number: Vec<u8>,
     pub(crate) this_update: i64,
     pub(crate) next_update: i64,
@@ -95,10 +95,13 @@ impl Crl {
         if let Some(entries) = reader.optional(der::SEQUENCE)? {
             crl.read_entries(entries.content)?;
         }
-        if let Some(extensions) = reader.optional(der::context(0, true))? {
-            crl.read_extensions(extensions.content)?;
-        }
+        let extensions = reader.optional(der::context(0, true))?;
         reader.end()?;
+        // Without a number, nobody can tell which of two lists is the later one.
+        let numbered = extensions.map_or(Ok(false), |list| crl.read_extensions(list.content))?;
+        if !numbered {
+            return Err(Fault::Unsupported("has no CRL number (RFC 5280 section 5.2.3)"));
+        }
         crl.der = der;
         Ok(crl)
     }
@@ -131,7 +134,9 @@ impl Crl {
         Ok(())
     }
 
-    fn read_extensions(&mut self, explicit: &[u8]) -> Result<(), Fault> {
+    /// Whether there is a CRL number among them.
+    fn read_extensions(&mut self, explicit: &[u8]) -> Result<bool, Fault> {
+        let mut numbered = false;
         let mut outer = Reader::new(explicit);
         let mut extensions = outer.nested(der::SEQUENCE)?;
         outer.end()?;
@@ -141,7 +146,11 @@ impl Crl {
             let critical = extension.default_false()?;
             let value = extension.content(der::OCTET_STRING)?;
             match id {
+                CRL_NUMBER if critical => {
+                    return Err(Fault::Unsupported("marks its number as critical"));
+                }
                 CRL_NUMBER => {
+                    numbered = true;
                     let digits = Reader::new(value).content(der::INTEGER)?;
                     let zeros = digits.iter().take_while(|digit| **digit == 0).count();
                     self.number = digits[zeros..].to_vec();
@@ -159,7 +168,7 @@ impl Crl {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(numbered)
     }
 
     pub(crate) fn der(&self) -> &[u8] {

@@ -72,42 +72,26 @@ impl Trust {
         intermediates: Option<&[u8]>,
         crls: &[&[u8]],
     ) -> Result<Self, Error> {
-        if anchors.iter().all(u8::is_ascii_whitespace) {
-            return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
-        }
-        let now = clock::now()?;
+        Self::judged(
+            anchors,
+            intermediates,
+            crls,
+            &Loading { now: clock::now()?, refuse_public: true },
+        )
+    }
+
+    fn judged(
+        anchors: &[u8],
+        intermediates: Option<&[u8]>,
+        crls: &[&[u8]],
+        loading: &Loading,
+    ) -> Result<Self, Error> {
         let mut inner = Inner {
-            anchors: Vec::new(),
-            intermediates: Vec::new(),
+            anchors: loading.anchors(anchors)?,
+            intermediates: intermediates.map_or(Ok(Vec::new()), read_intermediates)?,
             crls: Vec::new(),
             digest: [0; 32],
         };
-        for (at, certificate) in pem::certificates(anchors, "trust bundle")?.into_iter().enumerate()
-        {
-            judge_ca(&certificate.view(), &format!("trust bundle: certificate {}", at + 1), at)?;
-            if !inner.anchors.iter().any(|known| known.certificate == certificate) {
-                inner.anchors.push(Anchor::new(certificate, at)?);
-            }
-        }
-        if inner.anchors.iter().all(|anchor| anchor.not_after < now) {
-            return Err(Error::new(
-                Kind::TrustInvalid,
-                "every certificate of the trust bundle has expired",
-            )
-            .noting("subject", inner.anchors[0].certificate.subject())
-            .noting("not_after_ms", inner.anchors[0].not_after.saturating_mul(1000))
-            .advising("Supply the CA's current certificate."));
-        }
-        if let Some(intermediates) = intermediates {
-            inner.intermediates = pem::certificates(intermediates, "intermediates")?;
-            for (at, certificate) in inner.intermediates.iter().enumerate() {
-                judge_ca(
-                    &certificate.view(),
-                    &format!("intermediates: certificate {}", at + 1),
-                    at,
-                )?;
-            }
-        }
         for text in crls {
             for (at, der) in pem::crls(text, "CRL")?.into_iter().enumerate() {
                 inner.crls.push(Crl::read(der, at)?);
@@ -115,6 +99,12 @@ impl Trust {
         }
         inner.digest = inner.fingerprint();
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A bundle of the public corpus: judged at its own time, public roots and all.
+    #[cfg(test)]
+    pub(crate) fn of_corpus(anchors: &[u8], crls: &[&[u8]], now: i64) -> Result<Self, Error> {
+        Self::judged(anchors, None, crls, &Loading { now, refuse_public: false })
     }
 
     pub(crate) fn anchors(&self) -> &[Anchor] {
@@ -157,10 +147,62 @@ impl Inner {
     }
 }
 
+/// How a bundle is judged.
+struct Loading {
+    /// Unix seconds.
+    now: i64,
+    refuse_public: bool,
+}
+
+impl Loading {
+    /// Each once, in the order of the bundle; never an empty list.
+    fn anchors(&self, bundle: &[u8]) -> Result<Vec<Anchor>, Error> {
+        if bundle.iter().all(u8::is_ascii_whitespace) {
+            return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
+        }
+        let mut anchors: Vec<Anchor> = Vec::new();
+        for (at, certificate) in pem::certificates(bundle, "trust bundle")?.into_iter().enumerate()
+        {
+            let view = certificate.view();
+            if self.refuse_public {
+                public_roots::refuse(&view)?;
+            }
+            let what = format!("trust bundle: certificate {}", at + 1);
+            judge_ca(&view, &what, at)?;
+            if view.has_purposes() && view.issuer == view.subject {
+                let why =
+                    "is a root that limits its purpose (extendedKeyUsage); only a CA below it may";
+                return Err(fault(&what, &view, at, why));
+            }
+            if !anchors.iter().any(|known| known.certificate == certificate) {
+                anchors.push(Anchor::new(certificate, at)?);
+            }
+        }
+        if anchors.iter().all(|anchor| anchor.not_after < self.now) {
+            let last = &anchors[0];
+            return Err(Error::new(
+                Kind::TrustInvalid,
+                "every certificate of the trust bundle has expired",
+            )
+            .noting("subject", last.certificate.subject())
+            .noting("not_after_ms", last.not_after.saturating_mul(1000))
+            .advising("Supply the CA's current certificate."));
+        }
+        Ok(anchors)
+    }
+}
+
+fn read_intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let intermediates = pem::certificates(bundle, "intermediates")?;
+    for (at, certificate) in intermediates.iter().enumerate() {
+        judge_ca(&certificate.view(), &format!("intermediates: certificate {}", at + 1), at)?;
+    }
+    Ok(intermediates)
+}
+
 impl Anchor {
     fn new(certificate: Certificate, at: usize) -> Result<Self, Error> {
         let view = certificate.view();
-        public_roots::refuse(&view)?;
         let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
             .map_err(|_| {
                 fault(
@@ -194,6 +236,12 @@ fn judge_ca(view: &View<'_>, what: &str, at: usize) -> Result<(), Error> {
     }
     if let Some(weakness) = view.key.weakness() {
         return refuse(&format!("has a weak key: {weakness}"));
+    }
+    if view.subject.is_empty() {
+        return refuse("has no subject, so nothing can name it as its issuer");
+    }
+    if let Some(why) = view.profile_fault.or_else(|| view.constraints_fault()) {
+        return refuse(why);
     }
     if view.unknown_critical.is_some() {
         return refuse("has a critical extension that is not understood");

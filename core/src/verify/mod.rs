@@ -5,6 +5,8 @@
 //! (tenant, allow list). Path building and signatures are webpki's; what webpki leaves open is
 //! judged here, and its refusals are turned into reasons that a person can act on.
 
+#[cfg(test)]
+mod limbo;
 mod memory;
 mod path;
 mod peer;
@@ -14,7 +16,7 @@ mod verifier;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 
-use crate::certificate::{DIGITAL_SIGNATURE, Purpose, San, View, pin_text};
+use crate::certificate::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, Purpose, San, View, pin_text};
 use crate::clock::system_time;
 use crate::error::{Error, Kind};
 use crate::pin::{Pin, Pins};
@@ -129,6 +131,15 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
         let id = crate::certificate::dotted(id);
         return invalid(&format!("has the critical extension {id}, which is not understood"));
     }
+    if let Some(why) = leaf.profile_fault {
+        return invalid(why);
+    }
+    if !leaf.has_sound_serial() {
+        return invalid("has a serial number that is not positive or longer than 20 octets");
+    }
+    if leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some() {
+        return invalid("claims what only a CA may (keyCertSign or name constraints)");
+    }
     if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {
         return invalid("may not sign handshakes (keyUsage without digitalSignature)");
     }
@@ -167,7 +178,9 @@ fn check_name(
     if let Some(name) = expected.server_name {
         let certificate = webpki::EndEntityCert::try_from(der)
             .map_err(|error| reason::unreadable(&error, leaf))?;
-        if certificate.verify_is_valid_for_subject_name(name).is_err() {
+        // An underscore makes no host name (RFC 5280 section 4.2.1.6), whatever a certificate carries.
+        let is_host = !matches!(name, ServerName::DnsName(name) if name.as_ref().contains('_'));
+        if !is_host || certificate.verify_is_valid_for_subject_name(name).is_err() {
             return Err(wrong_name(leaf, &name.to_str()));
         }
     }

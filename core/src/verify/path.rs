@@ -162,6 +162,11 @@ fn judge_path(
         if let Some(weakness) = issuer.key.weakness() {
             return Err(reason::key_weak(issuer, &weakness));
         }
+        if let Some(why) = issuer.profile_fault.or_else(|| issuer.constraints_fault()) {
+            let subject = issuer.subject_text();
+            return Err(Error::new(Kind::ConstraintViolated, format!("{subject} {why}"))
+                .noting("subject", subject));
+        }
         if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
             return Err(Error::new(
                 Kind::ConstraintViolated,
@@ -194,9 +199,7 @@ fn check_revocation(
         .crls()
         .iter()
         .filter(|crl| crl.issuer == subject.issuer && crl.this_update <= expected.at)
-        .filter(|crl| {
-            issuer.key_usage(CRL_SIGN) != Some(false) && is_signed(crl.signed(), issuer, algorithms)
-        })
+        .filter(|crl| is_signed(crl.signed(), issuer, algorithms))
         .max_by_key(|crl| crl.recency());
     let unusable = |why: String| {
         Error::new(Kind::CrlUnusable, format!("{why} of {}", issuer.subject_text()))
@@ -208,6 +211,9 @@ fn check_revocation(
             CrlPolicy::Require => Err(unusable("there is no valid CRL".into())),
         };
     };
+    if issuer.key_usage(CRL_SIGN) == Some(false) {
+        return Err(unusable("keyUsage without cRLSign forbids the CRL".into()));
+    }
     if crl.revokes(subject.serial) {
         return Err(Error::new(
             Kind::CertificateRevoked,
