@@ -2,6 +2,7 @@
 //! each change makes a new generation, and every connection belongs to one.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -93,6 +94,7 @@ struct Inner {
     dispatcher: u64,
     consumer: String,
     generation: ArcSwap<Generation>,
+    removed: AtomicBool,
     seen: Mutex<Seen>,
 }
 
@@ -187,6 +189,7 @@ impl Endpoint {
                 dispatcher,
                 consumer: consumer.to_owned(),
                 generation: ArcSwap::from_pointee(generation),
+                removed: AtomicBool::new(false),
                 seen: Mutex::default(),
             }),
         }
@@ -233,6 +236,16 @@ impl Endpoint {
             let former = self.inner.generation.swap(Arc::new(made));
             former.pool.clear();
         }
+    }
+
+    /// Closes the idle connections; no delivery starts from now on.
+    pub(crate) fn remove(&self) {
+        self.inner.removed.store(true, Ordering::Release);
+        self.generation().pool.clear();
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.inner.removed.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_current(&self, generation: &Generation) -> bool {

@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::certificate::Certificate;
 use crate::crypto;
-use crate::error::{Blame, Error, Kind, Sent, words};
+use crate::error::{Blame, Error, Kind, Sent, Stage, words};
 use crate::identity::Identity;
 use crate::pin::Pins;
 use crate::policy::{CrlPolicy, Role};
@@ -459,12 +459,14 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
             None => fault,
         };
     }
-    Error::new(
+    let lost = Error::new(
         Kind::ConnectionLost,
         format!("the connection broke during the handshake: {}", error.kind()),
     )
-    .at(crate::error::Stage::Handshake)
-    .having_sent(Sent::Nothing)
+    .at(Stage::Handshake)
+    .having_sent(Sent::Nothing);
+    // In TLS 1.2 our certificate is judged before the handshake ends.
+    if state.asked { lost.noting("hint", "client_certificate_may_be_refused") } else { lost }
 }
 
 /// How long the peer's certificate and ours are valid: no connection outlives them.

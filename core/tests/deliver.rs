@@ -192,6 +192,16 @@ fn an_endpoint_serves_its_own_dispatcher_alone() {
 }
 
 #[test]
+fn a_removed_endpoint_takes_no_delivery() {
+    let scene = scene();
+    scene.deliver(b"{}", DeliverOptions::new()).unwrap();
+    assert!(scene.dispatcher.remove("acme"));
+    assert!(!scene.dispatcher.remove("acme"));
+    let error = scene.deliver(b"{}", DeliverOptions::new()).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::HandleClosed, Sent::Nothing));
+}
+
+#[test]
 fn nothing_of_payload_or_headers_stands_in_an_error() {
     const SECRET: &str = "hunter2-payload-and-token";
     let scene = scene();

@@ -1,18 +1,19 @@
 //! Floor 8: the producer's side. Keeps endpoints by consumer id and delivers to them.
 
 mod cancel;
+mod flight;
 mod request;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 pub use cancel::CancelToken;
+use flight::{Flight, Flights};
 use request::Payload;
 
 use crate::clock;
@@ -183,8 +184,7 @@ struct Inner {
     generations: AtomicU64,
     closed: AtomicBool,
     stop: CancelToken,
-    in_flight: AtomicUsize,
-    idle: Notify,
+    flights: Flights,
 }
 
 impl Dispatcher {
@@ -201,8 +201,7 @@ impl Dispatcher {
                 generations: AtomicU64::new(1),
                 closed: AtomicBool::new(false),
                 stop: CancelToken::new(),
-                in_flight: AtomicUsize::new(0),
-                idle: Notify::new(),
+                flights: Flights::default(),
             }),
         })
     }
@@ -250,11 +249,12 @@ impl Dispatcher {
         Ok(made)
     }
 
-    /// Forgets the endpoint of a consumer and closes its idle connections. `false` if there is none.
+    /// Forgets the endpoint of a consumer and closes its idle connections; deliveries under way finish,
+    /// new ones fail with `handle_closed`. `false` if there is none.
     pub fn remove(&self, consumer: &str) -> bool {
         let removed = self.endpoints().remove(consumer);
         if let Some(endpoint) = &removed {
-            endpoint.generation().pool.clear();
+            endpoint.remove();
         }
         removed.is_some()
     }
@@ -293,6 +293,9 @@ impl Dispatcher {
         if !endpoint.belongs_to(self.inner.number) {
             return Err(options::fault("endpoint", "belongs to another dispatcher"));
         }
+        if endpoint.is_removed() {
+            return Err(Error::new(Kind::HandleClosed, "the endpoint was removed"));
+        }
         let payload = Payload::new(
             body,
             options.id.as_deref(),
@@ -301,8 +304,8 @@ impl Dispatcher {
         )?;
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = options.timeout.unwrap_or(deadlines.total);
-        self.inner.in_flight.fetch_add(1, Ordering::AcqRel);
         Ok(Call {
+            _flight: self.inner.flights.start(),
             dispatcher: self.inner.clone(),
             endpoint: endpoint.clone(),
             payload,
@@ -319,14 +322,12 @@ impl Dispatcher {
         inner.closed.store(true, Ordering::Release);
         async move {
             let closing = Task::start(async move {
-                let _ = tokio::time::timeout(drain, inner.drained()).await;
+                let _ = tokio::time::timeout(drain, inner.flights.landed()).await;
                 inner.stop.cancel();
-                inner.drained().await;
+                inner.flights.landed().await;
                 let endpoints: Vec<Endpoint> =
                     lock(&inner.endpoints).drain().map(|(_, endpoint)| endpoint).collect();
-                for endpoint in endpoints {
-                    endpoint.generation().pool.clear();
-                }
+                endpoints.iter().for_each(Endpoint::remove);
             });
             if let Ok(task) = closing {
                 let _ = task.output().await;
@@ -358,35 +359,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Inner {
-    async fn drained(&self) {
-        loop {
-            let mut idle = std::pin::pin!(self.idle.notified());
-            idle.as_mut().enable();
-            if self.in_flight.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-}
-
 /// One delivery, admitted.
 struct Call {
+    _flight: Flight,
     dispatcher: Arc<Inner>,
     endpoint: Endpoint,
     payload: Payload,
     id: Option<String>,
     deadlines: Deadlines,
     cancel: CancelToken,
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if self.dispatcher.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.dispatcher.idle.notify_waiters();
-        }
-    }
 }
 
 impl Call {

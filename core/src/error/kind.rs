@@ -93,8 +93,8 @@ kinds! {
         "A pin, or the set of pins, cannot be used.",
         "Write pins as sha256/ followed by the base64 of the SHA-256 of the SubjectPublicKeyInfo.";
     HandleClosed = 112 "handle_closed" Config Ours Process Never
-        "The dispatcher was closed.",
-        "Use a dispatcher only until it is closed.";
+        "The dispatcher was closed, or the endpoint removed.",
+        "Use a dispatcher only until it is closed, and an endpoint only until it is removed.";
     ForkedProcess = 113 "forked_process" Config Ours Process Later
         "The process forked while the delivery was under way.",
         "Deliver again from the process that should own the delivery.";
