@@ -1,5 +1,40 @@
 //! Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the other
 //! end of a connection.
+//!
+//! A [`Dispatcher`] presents our [`Identity`] and delivers to [`Endpoint`]s, each with its own
+//! [`Pins`] and, where it differs, its own [`Trust`] and identity. Before a byte of payload leaves,
+//! the consumer's chain, dates, purpose, name, revocation and pins are judged inside the handshake,
+//! and the consumer must have asked for our certificate. A [`Receipt`] is a success; an [`Error`]
+//! says what failed, whose fault it is, what it stops and how much was sent.
+//!
+//! A [`Verifier`] judges the certificates of peers whose connection ends elsewhere, with the very
+//! function that the handshake runs.
+//!
+//! ```no_run
+//! use webhook_mtls::*;
+//!
+//! # async fn example() -> Result<(), Error> {
+//! let dispatcher = Dispatcher::new(
+//!     DispatcherOptions::new()
+//!         .identity(Identity::from_files("tls.crt", "tls.key", None)?)
+//!         .trust(Trust::from_files("acme-ca.pem", None, None)?),
+//! )?;
+//! let pins = Pins::new(["sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])?;
+//! let acme = dispatcher.endpoint(
+//!     "acme",
+//!     "https://hooks.acme.example/in",
+//!     EndpointOptions::new(Some(pins)),
+//! )?;
+//! let receipt = dispatcher.deliver(&acme, r#"{"event":"ping"}"#, DeliverOptions::new()).await?;
+//! println!("{} over {}", receipt.status(), receipt.tls().version);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The floors, the ground first; a module uses those above it in this list, never those below:
+//! `error`, `options`, `clock` · `certificate`, `crypto` · `pin`, `identity`, `trust` · `policy`,
+//! `verify` · `tls` · `net` · `connection` · `endpoint`, `dispatcher`, `receipt`, `retry` · `testing`.
+//! `runtime` stands beside them.
 
 mod certificate;
 mod clock;
