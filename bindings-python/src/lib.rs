@@ -1,1 +1,50 @@
-//! The Python face of webhook-mtls.
+//! The Python face of webhook-mtls: the module `webhook_mtls._native`, which `webhook_mtls`
+//! re-exports.
+//!
+//! One file per noun. Each translates between Python's types and the core's, and holds no policy,
+//! default or message: options go to the core by their names, and errors come from it.
+
+// The documentation here is Python's: docstrings, not rustdoc.
+#![allow(clippy::doc_link_with_quotes)]
+
+mod arguments;
+mod border;
+mod completions;
+mod dispatcher;
+mod egress;
+mod endpoint;
+mod error;
+mod identity;
+mod json;
+mod options;
+mod peer;
+mod pins;
+mod policy;
+mod receipt;
+mod retry;
+mod testing;
+mod trust;
+mod verifier;
+
+/// Everything that `webhook_mtls` re-exports, and what its Python files need.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::{
+        border::panic,
+        completions::{CancelToken, Completions},
+        dispatcher::{Dispatcher, deliver},
+        egress::Egress,
+        endpoint::{Endpoint, EndpointStatus},
+        error::{make_error, public, tables},
+        identity::Identity,
+        peer::PeerIdentity,
+        pins::{Pins, pin_of},
+        policy::{Authorization, TenantRule},
+        receipt::{Receipt, TlsFacts},
+        retry::{Decision, RetryPolicy},
+        testing::{Consumer, Lab, Received},
+        trust::Trust,
+        verifier::{Verifier, verify_peer},
+    };
+}

@@ -1,0 +1,91 @@
+"""Delivers webhooks over mutual TLS, and verifies the peer at the other end of a connection.
+
+    import webhook_mtls as wm
+
+    receipt = wm.deliver(
+        "https://hooks.acme.example/in", b'{"event":"ping"}',
+        identity=wm.Identity.from_files("tls.crt", "tls.key"),
+        trust=wm.Trust.from_files("acme-ca.pem"),
+        pins=None,
+    )
+
+A delivery returns a `Receipt` only if the consumer answered 2xx; everything else raises. Whoever
+delivers more than once keeps a `Dispatcher`. Options are keywords; one that does not exist is a
+`ConfigError`, like every other fault in what was given, and nothing is sent.
+"""
+
+from ._errors import ConfigError, DeliveryError, PeerRefused, Response, WebhookMtlsError
+from ._native import (
+    Authorization,
+    Decision,
+    Dispatcher,
+    Egress,
+    Endpoint,
+    EndpointStatus,
+    Identity,
+    PeerIdentity,
+    Pins,
+    Receipt,
+    RetryPolicy,
+    TenantRule,
+    TlsFacts,
+    Trust,
+    Verifier,
+    deliver,
+    pin_of,
+    verify_peer,
+)
+
+# What type checkers take for typing.TYPE_CHECKING. typing itself costs more than all of this
+# package, and asyncio ten times that: who does not use them shall not pay.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._asyncio import AsyncDispatcher
+    from ._words import Blame, Kind, Retry, Scope, Sent, Stage
+
+__all__ = [
+    "AsyncDispatcher",
+    "Authorization",
+    "Blame",
+    "ConfigError",
+    "Decision",
+    "DeliveryError",
+    "Dispatcher",
+    "Egress",
+    "Endpoint",
+    "EndpointStatus",
+    "Identity",
+    "Kind",
+    "PeerIdentity",
+    "PeerRefused",
+    "Pins",
+    "Receipt",
+    "Response",
+    "Retry",
+    "RetryPolicy",
+    "Scope",
+    "Sent",
+    "Stage",
+    "TenantRule",
+    "TlsFacts",
+    "Trust",
+    "Verifier",
+    "WebhookMtlsError",
+    "deliver",
+    "pin_of",
+    "verify_peer",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "AsyncDispatcher":
+        home = "._asyncio"
+    elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):
+        home = "._words"
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,178 @@
+"""The dispatcher for asyncio.
+
+One notifier per event loop takes the outcomes that the runtime's threads have queued. The loop
+watches its descriptor, so no foreign thread ever enters the interpreter, not even while it exits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import select
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Never, Self
+
+from ._native import CancelToken, Completions, Dispatcher, Endpoint, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+
+
+class AsyncDispatcher:
+    """A `Dispatcher` for asyncio: the same endpoints, the same connections.
+
+    Made by `Dispatcher.as_async`. May be used from several event loops at once.
+    """
+
+    __module__ = "webhook_mtls"
+    __slots__ = ("_dispatcher",)
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def deliver(
+        self,
+        endpoint: Endpoint,
+        body: bytes | bytearray | memoryview,
+        *,
+        id: str | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | timedelta | None = None,
+        **unknown: Never,
+    ) -> Receipt:
+        """Delivers one payload. Canceling the task cancels the delivery.
+
+        Args:
+            endpoint: one of this dispatcher.
+            body: bytes-like, at most 32 MiB; a str is refused. Taken before the first await.
+            id: the event's id, sent as `webhook-id`; the same for every attempt.
+            content_type: the type of the payload, if not `application/json`.
+            headers: further request headers.
+            timeout: the time this delivery may take in all, in seconds or as a timedelta.
+
+        Returns:
+            The receipt, once the consumer has answered with a final 2xx head.
+
+        Raises:
+            DeliveryError: any kind; its `sent` says how much may have reached the consumer.
+            ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
+                nothing was sent.
+        """
+
+        def start(completions: Completions, ticket: int) -> CancelToken:
+            return self._dispatcher._start(
+                completions,
+                ticket,
+                endpoint,
+                body,
+                id=id,
+                content_type=content_type,
+                headers=headers,
+                timeout=timeout,
+                **unknown,
+            )
+
+        receipt: Receipt = await _outcome(start)
+        return receipt
+
+    async def close(self, drain: float | timedelta = 0.0) -> None:
+        """Lets the deliveries under way finish, then cancels them. New ones are refused.
+
+        Closes the dispatcher that this one was made from. Closing twice is the same as once.
+
+        Args:
+            drain: how long they may take, in seconds or as a timedelta.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+
+        def start(completions: Completions, ticket: int) -> None:
+            self._dispatcher._start_close(completions, ticket, drain)
+
+        await _outcome(start)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> Any:
+    """Starts a piece of work and waits for its outcome."""
+    loop = asyncio.get_running_loop()
+    notifier = _notifier(loop)
+    ticket = next(notifier.tickets)
+    token = start(notifier.completions, ticket)
+    future = notifier.waiting[ticket] = loop.create_future()
+    try:
+        return await future
+    finally:
+        del notifier.waiting[ticket]
+        # Whoever no longer waits no longer wants it; what has ended cannot be canceled.
+        if token is not None:
+            token.cancel()
+
+
+class _Notifier:
+    """What one event loop is told, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.completions = Completions()
+        self.tickets = itertools.count()
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+
+    def drain(self) -> None:
+        """Takes all that has arrived. Runs in the loop."""
+        self.settle(self.completions.drain())
+
+    def settle(self, arrived: list[tuple[int, Receipt | None, BaseException | None]]) -> None:
+        for ticket, receipt, error in arrived:
+            future = self.waiting.get(ticket)
+            if future is None or future.done():
+                continue
+            if error is None:
+                future.set_result(receipt)
+            else:
+                future.set_exception(error)
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Drains from a thread, for loops that cannot watch a descriptor."""
+        while not loop.is_closed():
+            # A second: so long a thread may outlive its loop.
+            if select.select([self.completions], [], [], 1.0)[0]:
+                arrived = self.completions.drain()
+                try:
+                    loop.call_soon_threadsafe(self.settle, arrived)
+                except RuntimeError:
+                    return  # closed in between: nobody waits any more
+
+
+# Weak on both sides: a loop's own list of readers is what keeps its notifier, so closing the loop
+# frees the notifier and its descriptor.
+_notifiers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Notifier]]
+_notifiers = weakref.WeakKeyDictionary()
+
+
+def _notifier(loop: asyncio.AbstractEventLoop) -> _Notifier:
+    known = _notifiers.get(loop)
+    notifier = known() if known is not None else None
+    if notifier is None:
+        notifier = _Notifier()
+        try:
+            loop.add_reader(notifier.completions.fileno(), notifier.drain)
+        except NotImplementedError:
+            thread = threading.Thread(target=notifier.watch, args=(loop,), daemon=True)
+            thread.start()
+        _notifiers[loop] = weakref.ref(notifier)
+    return notifier

@@ -1,0 +1,181 @@
+"""The exceptions. Defined here and not in the native module, so that type checkers see them.
+
+The whole state of an exception sits in its `args`, as one dict in the form that every language
+shows: it survives pickle, copy, and queues that rebuild an exception as `cls(*args)`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ._words import Blame, Kind, Retry, Scope, Sent, Stage
+
+_NEEDED = ("kind", "stage", "blame", "scope", "sent", "retry", "message", "remedy")
+
+
+class WebhookMtlsError(Exception):
+    """Why a delivery or a verification failed, whose fault it is, and how much was sent.
+
+    Raised as one of its three children. Made by the library; `fields` is what `to_dict` returned.
+
+    >>> from webhook_mtls.testing import error
+    >>> failure = error("http_status", sent="all")
+    >>> failure.retry, failure.sent, type(failure)(*failure.args).kind
+    ('later', 'all', 'http_status')
+    """
+
+    __module__ = "webhook_mtls"
+
+    args: tuple[dict[str, Any]]
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        if not isinstance(fields, dict) or any(name not in fields for name in _NEEDED):
+            raise TypeError("a WebhookMtlsError is made of the dict that to_dict() returns")
+        super().__init__(fields)
+
+    @property
+    def kind(self) -> Kind:
+        """What went wrong: a stable name, equal in every language."""
+        kind: Kind = self.args[0]["kind"]
+        return kind
+
+    @property
+    def number(self) -> int:
+        """The stable number of the kind, which is the status in C."""
+        number: int = self.args[0]["number"]
+        return number
+
+    @property
+    def stage(self) -> Stage:
+        """How far the delivery or the verification had come."""
+        stage: Stage = self.args[0]["stage"]
+        return stage
+
+    @property
+    def blame(self) -> Blame:
+        """Whose fault it is, as far as it can be known from here."""
+        blame: Blame = self.args[0]["blame"]
+        return blame
+
+    @property
+    def scope(self) -> Scope:
+        """What the failure stops: this payload, the endpoint, all that use the identity, or all."""
+        scope: Scope = self.args[0]["scope"]
+        return scope
+
+    @property
+    def sent(self) -> Sent:
+        """How much of the request left: with `nothing`, the consumer has not got the payload."""
+        sent: Sent = self.args[0]["sent"]
+        return sent
+
+    @property
+    def retry(self) -> Retry:
+        """Whether trying again helps: `later`, `after_repair` by a person, or `never`."""
+        retry: Retry = self.args[0]["retry"]
+        return retry
+
+    @property
+    def retry_after(self) -> float | None:
+        """How long the consumer asked us to wait, in seconds."""
+        millis: int | None = self.args[0].get("retry_after_ms")
+        return None if millis is None else millis / 1000
+
+    @property
+    def consumer(self) -> str | None:
+        """The consumer id of the endpoint, where there is one."""
+        consumer: str | None = self.args[0].get("consumer")
+        return consumer
+
+    @property
+    def message(self) -> str:
+        """What was seen and what was expected, in a sentence."""
+        message: str = self.args[0]["message"]
+        return message
+
+    @property
+    def remedy(self) -> str:
+        """What to do, in a sentence."""
+        remedy: str = self.args[0]["remedy"]
+        return remedy
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """Named facts about the failure, such as `observed_pin`."""
+        return dict(self.args[0].get("context") or {})
+
+    @property
+    def response(self) -> Response | None:
+        """What the consumer answered, where it answered at all."""
+        fields = self.args[0].get("response")
+        return None if fields is None else Response(fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole error in the form that every language shows. Durations are milliseconds."""
+        from copy import deepcopy
+
+        return deepcopy(self.args[0])
+
+    def public(self) -> dict[str, Any]:
+        """The part that may be shown to the consumer: no addresses, no internals."""
+        from ._native import _public
+
+        return _public(self.args[0])
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+class ConfigError(WebhookMtlsError, ValueError):
+    """A fault in options, material or arguments. Nothing was sent."""
+
+    __module__ = "webhook_mtls"
+
+
+class DeliveryError(WebhookMtlsError):
+    """A delivery failed. `retry`, `scope` and `sent` say what to do about it."""
+
+    __module__ = "webhook_mtls"
+
+
+class PeerRefused(WebhookMtlsError):
+    """A verifier refused a peer."""
+
+    __module__ = "webhook_mtls"
+
+
+class Response:
+    """What the consumer answered."""
+
+    __module__ = "webhook_mtls"
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        status: int = self._fields["status"]
+        return status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names in lower case."""
+        return dict(self._fields["headers"])
+
+    @property
+    def excerpt(self) -> bytes:
+        """The first bytes of the body, at most 64 KiB."""
+        from binascii import a2b_base64
+
+        return a2b_base64(self._fields["excerpt_base64"])
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"

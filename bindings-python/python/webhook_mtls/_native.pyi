@@ -1,0 +1,403 @@
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Never, Self, TypeAlias, final
+
+from ._asyncio import AsyncDispatcher
+from ._errors import WebhookMtlsError
+
+_Path: TypeAlias = str | PathLike[str]
+_Bytes: TypeAlias = bytes | bytearray | memoryview
+_Seconds: TypeAlias = float | timedelta
+_Preset: TypeAlias = Literal["public", "private"]
+
+@final
+class Identity:
+    @classmethod
+    def from_files(cls, cert: _Path, key: _Path, *, passphrase: _Bytes | None = None) -> Self: ...
+    @classmethod
+    def from_pem(cls, cert: _Bytes, key: _Bytes, *, passphrase: _Bytes | None = None) -> Self: ...
+
+@final
+class Trust:
+    @classmethod
+    def from_files(
+        cls, anchors: _Path, *, intermediates: _Path | None = None, crls: _Path | None = None
+    ) -> Self: ...
+    @classmethod
+    def from_pem(
+        cls,
+        anchors: _Bytes,
+        *,
+        intermediates: _Bytes | None = None,
+        crls: Iterable[_Bytes] = (),
+    ) -> Self: ...
+
+@final
+class Pins:
+    def __new__(cls, current: Iterable[str], next: Iterable[str] = ()) -> Self: ...
+    @classmethod
+    def from_file(cls, path: _Path) -> Self: ...
+
+def pin_of(cert: _Bytes) -> str: ...
+
+@final
+class Egress:
+    def __new__(
+        cls,
+        preset: _Preset | None = None,
+        *,
+        allow: Iterable[str] = (),
+        deny: Iterable[str] = (),
+    ) -> Self: ...
+
+@final
+class Endpoint:
+    @property
+    def consumer(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    def status(self) -> EndpointStatus: ...
+    def __hash__(self) -> int: ...
+
+@final
+class EndpointStatus:
+    @property
+    def pin_seen(self) -> str | None: ...
+    @property
+    def pins_never_seen(self) -> list[str]: ...
+    @property
+    def peer_not_after(self) -> datetime | None: ...
+
+@final
+class Dispatcher:
+    def __new__(
+        cls,
+        *,
+        identity: Identity | None = None,
+        trust: Trust | None = None,
+        egress: _Preset | Egress | None = None,
+        timeout: _Seconds | None = None,
+        connect_timeout: _Seconds | None = None,
+        handshake_timeout: _Seconds | None = None,
+        write_timeout: _Seconds | None = None,
+        response_timeout: _Seconds | None = None,
+    ) -> Self: ...
+    def endpoint(
+        self,
+        consumer: str,
+        url: str,
+        *,
+        pins: Pins | None,
+        identity: Identity | None = None,
+        trust: Trust | None = None,
+        min_tls: Literal["1.2", "1.3"] | None = None,
+        server_uri: str | None = None,
+    ) -> Endpoint: ...
+    def remove(self, consumer: str) -> bool: ...
+    def deliver(
+        self,
+        endpoint: Endpoint,
+        body: _Bytes,
+        *,
+        id: str | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: _Seconds | None = None,
+    ) -> Receipt: ...
+    def as_async(self) -> AsyncDispatcher: ...
+    def close(self, drain: _Seconds = 0.0) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    def _start(
+        self,
+        completions: Completions,
+        ticket: int,
+        endpoint: Endpoint,
+        body: _Bytes,
+        *,
+        id: str | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: _Seconds | None = None,
+        **unknown: Never,
+    ) -> CancelToken: ...
+    def _start_close(self, completions: Completions, ticket: int, drain: _Seconds) -> None: ...
+
+def deliver(
+    url: str,
+    body: _Bytes,
+    *,
+    identity: Identity,
+    trust: Trust,
+    pins: Pins | None,
+    egress: _Preset | Egress | None = None,
+    timeout: _Seconds | None = None,
+    connect_timeout: _Seconds | None = None,
+    handshake_timeout: _Seconds | None = None,
+    write_timeout: _Seconds | None = None,
+    response_timeout: _Seconds | None = None,
+    min_tls: Literal["1.2", "1.3"] | None = None,
+    server_uri: str | None = None,
+    id: str | None = None,
+    content_type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Receipt: ...
+
+@final
+class Receipt:
+    @property
+    def consumer(self) -> str: ...
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def peer(self) -> PeerIdentity: ...
+    @property
+    def pin(self) -> Literal["current", "next"] | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def elapsed(self) -> float: ...
+    @property
+    def tls(self) -> TlsFacts: ...
+    @property
+    def reused(self) -> bool: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+@final
+class TlsFacts:
+    @property
+    def version(self) -> Literal["TLSv1.3", "TLSv1.2"]: ...
+    @property
+    def cipher_suite(self) -> str: ...
+    @property
+    def key_exchange(self) -> str: ...
+    @property
+    def client_auth_requested(self) -> bool: ...
+
+@final
+class PeerIdentity:
+    @property
+    def tenant(self) -> str | None: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def cn(self) -> str | None: ...
+    @property
+    def san_dns(self) -> list[str]: ...
+    @property
+    def san_ip(self) -> list[str]: ...
+    @property
+    def san_uri(self) -> list[str]: ...
+    @property
+    def san_email(self) -> list[str]: ...
+    @property
+    def spki_pin(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def x5t_s256(self) -> str: ...
+    @property
+    def serial(self) -> str: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def not_before(self) -> datetime: ...
+    @property
+    def not_after(self) -> datetime: ...
+    @property
+    def lifetime_left(self) -> float: ...
+    @property
+    def anchor(self) -> str: ...
+    @property
+    def path(self) -> list[str]: ...
+    @property
+    def matched_pin(self) -> str | None: ...
+    @property
+    def evidence(self) -> Literal["socket", "asserted"]: ...
+    @property
+    def purpose(self) -> Literal["present", "absent"]: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+@final
+class TenantRule:
+    @classmethod
+    def san_uri(cls, template: str) -> Self: ...
+    @classmethod
+    def san_dns_suffix(cls, suffix: str) -> Self: ...
+    @classmethod
+    def subject_cn(cls) -> Self: ...
+
+@final
+class Authorization:
+    @classmethod
+    def san_uris(cls, uris: Iterable[str]) -> Self: ...
+    @classmethod
+    def trust_domain(cls, domain: str) -> Self: ...
+    @classmethod
+    def ca_members(cls) -> Self: ...
+
+@final
+class Verifier:
+    def __new__(
+        cls,
+        *,
+        role: Literal["client", "server"],
+        trust: Trust,
+        pins: Pins | None = None,
+        tenant: TenantRule | None = None,
+        authorization: Authorization | None = None,
+        server_uri: str | None = None,
+        strict_purpose: bool | None = None,
+        crl_policy: Literal["if_present", "require"] | None = None,
+    ) -> Self: ...
+    def verify(
+        self,
+        chain: _Bytes | Sequence[_Bytes],
+        *,
+        server_name: str | None = None,
+        at: datetime | None = None,
+    ) -> PeerIdentity: ...
+
+def verify_peer(
+    chain: _Bytes | Sequence[_Bytes],
+    *,
+    role: Literal["client", "server"],
+    trust: Trust,
+    server_name: str | None = None,
+    at: datetime | None = None,
+    pins: Pins | None = None,
+    tenant: TenantRule | None = None,
+    authorization: Authorization | None = None,
+    server_uri: str | None = None,
+    strict_purpose: bool | None = None,
+    crl_policy: Literal["if_present", "require"] | None = None,
+) -> PeerIdentity: ...
+
+@final
+class RetryPolicy:
+    def __new__(
+        cls,
+        *,
+        attempts: int | None = None,
+        first: _Seconds | None = None,
+        ceiling: _Seconds | None = None,
+    ) -> Self: ...
+    def decide(self, error: WebhookMtlsError, *, attempt: int) -> Decision: ...
+
+@final
+class Decision:
+    @property
+    def action(self) -> Literal["retry", "park", "drop"]: ...
+    @property
+    def delay(self) -> float: ...
+    @property
+    def counts(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+
+# -- the testing kit, which webhook_mtls.testing shows ------------------------------------------
+
+@final
+class Lab:
+    def __new__(cls) -> Self: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def trust(self) -> Trust: ...
+    @property
+    def identity_pem(self) -> tuple[bytes, bytes]: ...
+    @property
+    def trust_pem(self) -> bytes: ...
+    def consumer(self, name: str) -> Consumer: ...
+    def dispatcher(self, **options: Any) -> Dispatcher: ...
+    def write_files(self, directory: _Path) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Consumer:
+    @property
+    def name(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def pin(self) -> str: ...
+    @property
+    def previous_pin(self) -> str | None: ...
+    @property
+    def received(self) -> list[Received]: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def handshakes(self) -> int: ...
+    def wait(self, count: int, *, within: _Seconds) -> bool: ...
+    def respond(
+        self,
+        status: int,
+        *,
+        retry_after: int | None = None,
+        times: int = 1,
+        headers: Mapping[str, str] | None = None,
+        body: _Bytes = b"",
+    ) -> None: ...
+    def misbehave(
+        self,
+        how: Literal[
+            "never_ask",
+            "reject_certificate",
+            "expired",
+            "wrong_name",
+            "reset_after_body",
+            "stall",
+            "other_ca",
+        ],
+        times: int = 1,
+    ) -> None: ...
+    def behave(self) -> None: ...
+    def renew(self, *, new_key: bool) -> None: ...
+
+@final
+class Received:
+    @property
+    def id(self) -> str | None: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def tenant(self) -> str | None: ...
+
+# -- what the Python files of this package need --------------------------------------------------
+
+@final
+class Completions:
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[tuple[int, Receipt | None, BaseException | None]]: ...
+
+@final
+class CancelToken:
+    def cancel(self) -> None: ...
+
+def _make_error(kind: str, fields: dict[str, Any]) -> WebhookMtlsError: ...
+def _panic() -> None: ...
+def _public(fields: dict[str, Any]) -> dict[str, Any]: ...
+def _tables() -> dict[str, Any]: ...

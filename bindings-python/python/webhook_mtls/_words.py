@@ -1,0 +1,73 @@
+"""The words that errors are made of. A test holds them against the core's table."""
+
+from typing import Literal
+
+Stage = Literal[
+    "config", "admit", "resolve", "connect", "handshake", "request", "response", "verify"
+]
+"""How far a delivery or a verification had come."""
+
+Blame = Literal["ours", "theirs", "path", "caller", "unknown"]
+"""Whose fault it is, as far as it can be known from here."""
+
+Scope = Literal["delivery", "endpoint", "identity", "process"]
+"""What the failure stops."""
+
+Sent = Literal["nothing", "maybe", "all"]
+"""How much of the request left."""
+
+Retry = Literal["later", "after_repair", "never"]
+"""Whether trying again helps."""
+
+Kind = Literal[
+    "option_invalid",
+    "url_invalid",
+    "header_invalid",
+    "body_too_large",
+    "pem_invalid",
+    "key_encrypted",
+    "key_mismatch",
+    "identity_unusable",
+    "trust_invalid",
+    "public_root_in_trust",
+    "pin_invalid",
+    "handle_closed",
+    "forked_process",
+    "clock_implausible",
+    "circuit_open",
+    "overloaded",
+    "canceled",
+    "host_not_found",
+    "resolve_failed",
+    "egress_denied",
+    "connect_failed",
+    "proxy_refused",
+    "certificate_expired",
+    "certificate_not_yet_valid",
+    "certificate_revoked",
+    "name_mismatch",
+    "issuer_unknown",
+    "issuer_rekeyed",
+    "purpose_not_allowed",
+    "certificate_invalid",
+    "key_weak",
+    "chain_too_long",
+    "crl_unusable",
+    "constraint_violated",
+    "pin_mismatch",
+    "tenant_refused",
+    "not_authorized",
+    "client_auth_not_requested",
+    "client_certificate_unusable",
+    "client_certificate_rejected",
+    "tls_failed",
+    "evidence_missing",
+    "hop_untrusted",
+    "http_status",
+    "http_invalid",
+    "response_too_large",
+    "deadline_exceeded",
+    "connection_lost",
+    "internal",
+]
+"""What went wrong. Later versions add to it."""

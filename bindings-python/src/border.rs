@@ -1,0 +1,46 @@
+//! What happens at the border between Python and the core: panics and signals.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::prelude::*;
+use webhook_mtls::{Error, runtime};
+
+use crate::error::Fault;
+
+/// Runs what calls the core; a panic becomes an error of kind `internal`.
+///
+/// Nothing that a panic may have left half done is looked at again: the closures only make values.
+pub fn guard<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::caught_panic().into()))
+}
+
+/// Waits for a future without holding the interpreter. Ctrl-C drops it, which cuts the delivery.
+#[allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method has too narrow a lifetime"
+)]
+pub fn wait<F>(py: Python<'_>, future: F) -> Result<F::Output, Fault>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let mut raised = None;
+    let output = py.detach(|| {
+        runtime::drive(future, || {
+            raised = Python::attach(|py| py.check_signals()).err();
+            raised.is_some()
+        })
+    });
+    match (output, raised) {
+        (Some(output), _) => Ok(output),
+        (None, Some(raised)) => Err(raised.into()),
+        (None, None) => unreachable!("only a signal ends it early"),
+    }
+}
+
+/// Panics behind the border, so that a test can see what becomes of it.
+#[pyfunction(name = "_panic")]
+pub fn panic() -> Result<(), Fault> {
+    guard(|| panic!("asked for by a test"))
+}

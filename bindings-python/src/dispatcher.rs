@@ -1,0 +1,274 @@
+//! `Dispatcher` and `deliver`: the producer's side.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, runtime};
+
+use crate::arguments::{body, duration, noun, refuse_unknown, text};
+use crate::border::{guard, wait};
+use crate::completions::{CancelToken, Completions, Done};
+use crate::endpoint::Endpoint;
+use crate::error::Fault;
+use crate::options;
+use crate::receipt::Receipt;
+
+/// Connects to consumers, presents our identity and delivers.
+///
+/// Keeps endpoints by consumer id, and their connections. Threads share it, and so do forked
+/// processes: a child makes its own connections on first use. Starts nothing by itself.
+///
+/// Args:
+///     identity: who we are, for endpoints that bring no identity of their own.
+///     trust: whom we believe, for endpoints that bring no trust of their own.
+///     egress: which addresses may be connected to, an `Egress` or the name of a preset.
+///     timeout: the time one delivery may take in all, in seconds or as a timedelta.
+///     connect_timeout: the time to resolve the host and open a TCP connection.
+///     handshake_timeout: the time of the TLS handshake.
+///     write_timeout: the time to hand the request to the kernel.
+///     response_timeout: the time from the last request byte to the head of the answer.
+///
+/// Raises:
+///     ConfigError: `option_invalid`.
+///
+/// >>> with Dispatcher(timeout=20) as dispatcher:
+/// ...     dispatcher.remove("nobody")
+/// False
+#[pyclass(frozen, module = "webhook_mtls")]
+pub struct Dispatcher(pub webhook_mtls::Dispatcher);
+
+#[pymethods]
+impl Dispatcher {
+    #[new]
+    #[pyo3(
+        signature = (**keywords),
+        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None)"
+    )]
+    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
+        guard(|| {
+            let chosen = options::take(DispatcherOptions::new(), keywords)?;
+            Ok(Self(webhook_mtls::Dispatcher::new(chosen)?))
+        })
+    }
+
+    /// Makes or changes the endpoint of a consumer.
+    ///
+    /// Equal values give the same handle and keep its connections; changed values concern this
+    /// endpoint alone.
+    ///
+    /// Args:
+    ///     consumer: the consumer id, not empty.
+    ///     url: where it listens, `https` only.
+    ///     pins: the keys it may have. Must be said: None is the decision to trust its CA alone.
+    ///     identity: who we are to this consumer, if not the dispatcher's.
+    ///     trust: whom we believe about this consumer, if not the dispatcher's.
+    ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
+    ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
+    ///
+    /// Raises:
+    ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
+    #[pyo3(
+        signature = (consumer, url, **keywords),
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None)"
+    )]
+    fn endpoint(
+        &self,
+        consumer: &Bound<'_, PyAny>,
+        url: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Endpoint, Fault> {
+        guard(|| {
+            let (consumer, url) = (text("consumer", consumer)?, text("url", url)?);
+            let chosen = options::take(EndpointOptions::default(), keywords)?;
+            Ok(Endpoint(self.0.endpoint(&consumer, &url, chosen)?))
+        })
+    }
+
+    /// Forgets the endpoint of a consumer and closes its idle connections.
+    ///
+    /// Returns:
+    ///     Whether there was one.
+    fn remove(&self, consumer: &Bound<'_, PyAny>) -> Result<bool, Fault> {
+        guard(|| Ok(self.0.remove(&text("consumer", consumer)?)))
+    }
+
+    /// Delivers one payload, and waits for the answer without holding the interpreter.
+    ///
+    /// Ctrl-C raises KeyboardInterrupt and cuts the delivery.
+    ///
+    /// Args:
+    ///     endpoint: one of this dispatcher.
+    ///     body: bytes-like, at most 32 MiB; a str is refused.
+    ///     id: the event's id, sent as `webhook-id`; the same for every attempt.
+    ///     content_type: the type of the payload, if not `application/json`.
+    ///     headers: further request headers.
+    ///     timeout: the time this delivery may take in all, in seconds or as a timedelta.
+    ///
+    /// Returns:
+    ///     The receipt, once the consumer has answered with a final 2xx head.
+    ///
+    /// Raises:
+    ///     DeliveryError: any kind; its `sent` says how much may have reached the consumer.
+    ///     ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
+    ///         nothing was sent.
+    #[pyo3(
+        signature = (endpoint, body, **keywords),
+        text_signature = "($self, endpoint, body, *, id=None, content_type=None, headers=None, timeout=None)"
+    )]
+    fn deliver(
+        &self,
+        endpoint: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Receipt, Fault> {
+        guard(|| {
+            let delivery = self.delivery(endpoint, body, DeliverOptions::new(), keywords)?;
+            Ok(Receipt(wait(endpoint.py(), delivery)??))
+        })
+    }
+
+    /// The same dispatcher for asyncio: the same endpoints and the same connections.
+    fn as_async<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let module = slf.py().import("webhook_mtls._asyncio")?;
+        module.getattr("AsyncDispatcher")?.call1((slf,))
+    }
+
+    /// Lets the deliveries under way finish, then cancels them; new ones are refused from now on.
+    ///
+    /// Closing twice is the same as once. Leaving a `with` block closes without waiting.
+    ///
+    /// Args:
+    ///     drain: how long they may take, in seconds or as a timedelta.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (drain = None, **unknown),
+        text_signature = "($self, drain=0.0)"
+    )]
+    fn close(
+        &self,
+        py: Python<'_>,
+        drain: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<(), Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "drain")?;
+            let drain = drain.map(|value| duration("drain", value)).transpose()?;
+            wait(py, self.0.close(drain.unwrap_or_default()))
+        })
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _raised: &Bound<'_, pyo3::types::PyTuple>,
+    ) -> Result<(), Fault> {
+        self.close(py, None, None)
+    }
+
+    /// Starts a delivery whose outcome arrives at `completions` with the ticket.
+    #[pyo3(name = "_start", signature = (completions, ticket, endpoint, body, **keywords))]
+    fn start(
+        &self,
+        completions: &Bound<'_, Completions>,
+        ticket: u64,
+        endpoint: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<CancelToken, Fault> {
+        guard(|| {
+            let token = webhook_mtls::CancelToken::new();
+            let chosen = DeliverOptions::new().cancel(token.clone());
+            let delivery = self.delivery(endpoint, body, chosen, keywords)?;
+            let slot = completions.get().slot(ticket);
+            runtime::spawn(delivery, move |outcome| slot.fill(outcome.map(Done::Delivered)))?;
+            Ok(CancelToken(token))
+        })
+    }
+
+    /// Starts to close; that it is done arrives at `completions` with the ticket.
+    #[pyo3(name = "_start_close")]
+    fn start_close(
+        &self,
+        completions: &Bound<'_, Completions>,
+        ticket: u64,
+        drain: &Bound<'_, PyAny>,
+    ) -> Result<(), Fault> {
+        guard(|| {
+            let closing = self.0.close(duration("drain", drain)?);
+            let slot = completions.get().slot(ticket);
+            Ok(runtime::spawn(closing, move |()| slot.fill(Ok(Done::Closed)))?)
+        })
+    }
+}
+
+impl Dispatcher {
+    fn delivery(
+        &self,
+        endpoint: &Bound<'_, PyAny>,
+        payload: &Bound<'_, PyAny>,
+        chosen: DeliverOptions,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<
+        impl Future<Output = Result<webhook_mtls::Receipt, webhook_mtls::Error>> + Send + 'static,
+        Fault,
+    > {
+        let endpoint: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+        let chosen = options::take(chosen, keywords)?;
+        Ok(self.0.deliver(&endpoint.0, body(payload)?, chosen))
+    }
+}
+
+/// Delivers one payload over one connection and closes it: the form for scripts.
+///
+/// Takes what `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver` take; the consumer id is
+/// the URL's host and port. `timeout` is that of the delivery.
+///
+/// Args:
+///     url: where the consumer listens, `https` only.
+///     body: bytes-like, at most 32 MiB; a str is refused.
+///     identity: who we are.
+///     trust: whom we believe.
+///     pins: the keys the consumer may have; None is the decision to trust its CA alone.
+///
+/// Returns:
+///     The receipt, once the consumer has answered with a final 2xx head.
+///
+/// Raises:
+///     DeliveryError: any kind; its `sent` says how much may have reached the consumer.
+///     ConfigError: `url_invalid`, `option_invalid`, `header_invalid`, `body_too_large`; nothing was
+///         sent.
+#[pyfunction]
+#[pyo3(
+    signature = (url, body, **keywords),
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, min_tls=None, server_uri=None, id=None, content_type=None, headers=None)"
+)]
+pub fn deliver(
+    url: &Bound<'_, PyAny>,
+    body: &Bound<'_, PyAny>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> Result<Receipt, Fault> {
+    guard(|| {
+        let url_text = text("url", url)?;
+        let body = crate::arguments::body(body)?;
+        let mut dispatcher = DispatcherOptions::new();
+        let mut endpoint = EndpointOptions::default();
+        let mut delivery = DeliverOptions::new();
+        for (name, value) in options::said(keywords)? {
+            if options::has("deliver", &name) {
+                options::offer(&mut delivery, &name, &value)?;
+            } else if options::has("endpoint", &name) {
+                options::offer(&mut endpoint, &name, &value)?;
+            } else {
+                options::offer(&mut dispatcher, &name, &value)?;
+            }
+        }
+        let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);
+        Ok(Receipt(wait(url.py(), delivery)??))
+    })
+}

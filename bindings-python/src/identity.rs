@@ -1,0 +1,85 @@
+//! `Identity`: who we are.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{bytes, path, refuse_unknown};
+use crate::border::guard;
+use crate::error::Fault;
+
+/// Our certificate chain and private key, checked when it is made.
+///
+/// The key belongs to the leaf, and the leaf is within its dates, allows clientAuth and is no CA.
+/// Made by `from_files` or `from_pem`; fixed from then on, and safe to share between threads.
+#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[derive(PartialEq)]
+pub struct Identity(pub webhook_mtls::Identity);
+
+#[pymethods]
+impl Identity {
+    /// Reads PEM files: the chain, leaf first, and the private key.
+    ///
+    /// Args:
+    ///     cert: path of the certificate chain; a regular file of at most 1 MiB.
+    ///     key: path of the private key; it may be the same file.
+    ///     passphrase: bytes that open an encrypted PKCS#8 key.
+    ///
+    /// Raises:
+    ///     ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
+    ///         `clock_implausible` or `option_invalid`.
+    #[classmethod]
+    #[pyo3(
+        signature = (cert, key, *, passphrase = None, **unknown),
+        text_signature = "($cls, cert, key, *, passphrase=None)"
+    )]
+    fn from_files(
+        cls: &Bound<'_, pyo3::types::PyType>,
+        cert: &Bound<'_, PyAny>,
+        key: &Bound<'_, PyAny>,
+        passphrase: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "cert, key, passphrase")?;
+            let (cert, key) = (path("cert", cert)?, path("key", key)?);
+            let passphrase = passphrase.map(|value| bytes("passphrase", value)).transpose()?;
+            let read = || webhook_mtls::Identity::from_files(cert, key, passphrase.as_deref());
+            Ok(Self(cls.py().detach(read)?))
+        })
+    }
+
+    /// Reads PEM or DER: the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
+    ///
+    /// Args:
+    ///     cert: the certificate chain, bytes-like.
+    ///     key: the private key, bytes-like.
+    ///     passphrase: bytes that open an encrypted PKCS#8 key.
+    ///
+    /// Raises:
+    ///     ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
+    ///         `clock_implausible` or `option_invalid`.
+    #[classmethod]
+    #[pyo3(
+        signature = (cert, key, *, passphrase = None, **unknown),
+        text_signature = "($cls, cert, key, *, passphrase=None)"
+    )]
+    fn from_pem(
+        cls: &Bound<'_, pyo3::types::PyType>,
+        cert: &Bound<'_, PyAny>,
+        key: &Bound<'_, PyAny>,
+        passphrase: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "cert, key, passphrase")?;
+            let (cert, key) = (bytes("cert", cert)?, bytes("key", key)?);
+            let passphrase = passphrase.map(|value| bytes("passphrase", value)).transpose()?;
+            let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
+            Ok(Self(cls.py().detach(read)?))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}

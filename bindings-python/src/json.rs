@@ -1,0 +1,68 @@
+//! JSON values as Python objects, and back.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use serde_json::{Map, Value};
+
+/// Deeper than any error; a bound, because what is read was made by others.
+const DEEPEST: usize = 32;
+
+/// The dict, list, str, number, bool or None that says the same.
+pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Value::Null => py.None().into_bound(py),
+        Value::Bool(flag) => PyBool::new(py, *flag).to_owned().into_any(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => whole.into_pyobject(py)?.into_any(),
+            (None, Some(whole)) => whole.into_pyobject(py)?.into_any(),
+            (None, None) => PyFloat::new(py, number.as_f64().unwrap_or(f64::NAN)).into_any(),
+        },
+        Value::String(text) => PyString::new(py, text).into_any(),
+        Value::Array(values) => {
+            let list = PyList::empty(py);
+            for value in values {
+                list.append(to_python(py, value)?)?;
+            }
+            list.into_any()
+        }
+        Value::Object(fields) => {
+            let dict = PyDict::new(py);
+            for (name, value) in fields {
+                dict.set_item(name, to_python(py, value)?)?;
+            }
+            dict.into_any()
+        }
+    })
+}
+
+/// The JSON value that says the same; `None` if there is none.
+pub fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
+    read(value, DEEPEST)
+}
+
+fn read(value: &Bound<'_, PyAny>, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
+    if value.is_none() {
+        Some(Value::Null)
+    } else if let Ok(flag) = value.cast::<PyBool>() {
+        Some(Value::Bool(flag.is_true()))
+    } else if value.is_instance_of::<PyInt>() {
+        let whole = value.extract::<i64>().map(Value::from);
+        whole.or_else(|_| value.extract::<u64>().map(Value::from)).ok()
+    } else if let Ok(number) = value.cast::<PyFloat>() {
+        serde_json::Number::from_f64(number.value()).map(Value::Number)
+    } else if value.is_instance_of::<PyString>() {
+        value.extract::<String>().ok().map(Value::String)
+    } else if let Ok(dict) = value.cast::<PyDict>() {
+        let mut fields = Map::new();
+        for (name, value) in dict {
+            fields.insert(name.extract().ok()?, read(&value, depth)?);
+        }
+        Some(Value::Object(fields))
+    } else if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let values = value.try_iter().ok()?;
+        values.map(|value| read(&value.ok()?, depth)).collect::<Option<_>>().map(Value::Array)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,80 @@
+//! `Pins` and `pin_of`: the keys a peer may have.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+use crate::arguments::{bytes, path, refuse_unknown, texts};
+use crate::border::guard;
+use crate::error::Fault;
+
+/// The pins of one endpoint: those in use now, and those announced for the next key. Never empty.
+///
+/// Args:
+///     current: the pins in use now, each `sha256/<base64>`, `sha256//<base64>`, the bare base64 of
+///         32 bytes, or `cert-sha256/<base64>`.
+///     next: pins that are accepted as well while a key is being changed.
+///
+/// Raises:
+///     ConfigError: `pin_invalid` if one cannot be read or none is in use now; `option_invalid`.
+///
+/// >>> Pins(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])
+/// Pins(['sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='], next=[])
+#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[derive(PartialEq)]
+pub struct Pins(pub webhook_mtls::Pins);
+
+#[pymethods]
+impl Pins {
+    #[new]
+    #[pyo3(signature = (current, next = None, **unknown), text_signature = "(current, next=())")]
+    fn new(
+        current: &Bound<'_, PyAny>,
+        next: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "current, next")?;
+            let next = next.map(|value| texts("next", value)).transpose()?.unwrap_or_default();
+            Ok(Self(webhook_mtls::Pins::with_next(texts("current", current)?, next)?))
+        })
+    }
+
+    /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
+    ///
+    /// Args:
+    ///     path: a regular file of at most 1 MiB.
+    ///
+    /// Raises:
+    ///     ConfigError: `pem_invalid` if the file cannot be read, `pin_invalid` if a line cannot;
+    ///         `option_invalid`.
+    #[classmethod]
+    #[pyo3(name = "from_file")]
+    fn from_file(_cls: &Bound<'_, PyType>, path: &Bound<'_, PyAny>) -> Result<Self, Fault> {
+        guard(|| Ok(Self(webhook_mtls::Pins::from_file(self::path("path", path)?)?)))
+    }
+
+    fn __repr__(&self) -> String {
+        let slot = |wanted| {
+            let pins = self.0.iter().filter(|(_, slot)| *slot == wanted);
+            pins.map(|(pin, _)| format!("'{pin}'")).collect::<Vec<_>>().join(", ")
+        };
+        let (current, next) =
+            (slot(webhook_mtls::PinSlot::Current), slot(webhook_mtls::PinSlot::Next));
+        format!("Pins([{current}], next=[{next}])")
+    }
+}
+
+/// The pin of a certificate's public key.
+///
+/// Args:
+///     cert: one certificate, PEM or DER, bytes-like.
+///
+/// Returns:
+///     `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo.
+///
+/// Raises:
+///     ConfigError: `pem_invalid` or `option_invalid`.
+#[pyfunction]
+pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, Fault> {
+    guard(|| Ok(webhook_mtls::pin_of(&bytes("cert", cert)?)?))
+}

@@ -1,0 +1,254 @@
+"""The asyncio face: many deliveries, cancellation, several loops, and leaving in the middle."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import Any
+
+import pytest
+
+import webhook_mtls as wm
+from webhook_mtls import _asyncio
+
+LONG = 20.0
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(params=["watched", "threaded"])
+def loop_factory(request: pytest.FixtureRequest) -> Any:
+    """Loops that can watch a descriptor, and one that cannot."""
+
+    class Blind(asyncio.SelectorEventLoop):
+        def add_reader(self, *_: Any) -> None:  # type: ignore[override]
+            raise NotImplementedError
+
+        # What the loop itself needs of it, for its own wake-up.
+        def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
+            return super()._add_reader(fd, callback, *args)  # type: ignore[misc]
+
+    return asyncio.SelectorEventLoop if request.param == "watched" else Blind
+
+
+def run(loop_factory: Any, main: Any) -> Any:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+def test_64_deliveries_at_once(acme: Any, loop_factory: Any) -> None:
+    async def main() -> Any:
+        dispatcher = acme.dispatcher.as_async()
+        deliveries = (
+            dispatcher.deliver(acme.endpoint, b"%d" % n, id=f"evt_{n}", headers={"x-n": str(n)})
+            for n in range(64)
+        )
+        return await asyncio.gather(*deliveries)
+
+    receipts = run(loop_factory, main())
+    assert [receipt.id for receipt in receipts] == [f"evt_{n}" for n in range(64)]
+    got = {(received.id, received.body) for received in acme.consumer.received}
+    assert got == {(f"evt_{n}", b"%d" % n) for n in range(64)}
+
+
+def test_a_failure_is_raised_where_it_is_awaited(acme: Any, loop_factory: Any) -> None:
+    async def main() -> None:
+        dispatcher = acme.dispatcher.as_async()
+        acme.consumer.respond(503)
+        with pytest.raises(wm.DeliveryError) as raised:
+            await dispatcher.deliver(acme.endpoint, b"{}")
+        assert raised.value.kind == "http_status"
+        for bad in ({"colour": "red"}, {"timeout": "5"}, {"id": 7}, {"timeout": 0}):
+            with pytest.raises(wm.ConfigError, match="option_invalid"):
+                await dispatcher.deliver(acme.endpoint, b"{}", **bad)
+        with pytest.raises(wm.ConfigError, match="body"):
+            await dispatcher.deliver(acme.endpoint, "text")
+        with pytest.raises(wm.ConfigError, match="header_invalid"):
+            await dispatcher.deliver(acme.endpoint, b"{}", headers={"a": "b\r\n"})
+        with pytest.raises(wm.ConfigError, match="drain"):
+            await dispatcher.close(drain=-1)
+
+    run(loop_factory, main())
+    assert len(acme.consumer.received) == 1
+
+
+def test_canceling_the_task_cancels_the_delivery(acme: Any, loop_factory: Any) -> None:
+    acme.consumer.misbehave("stall", times=0)
+
+    async def main() -> None:
+        dispatcher = acme.dispatcher.as_async()
+        tasks = [asyncio.create_task(dispatcher.deliver(acme.endpoint, b"{}")) for _ in range(8)]
+        await asyncio.to_thread(acme.consumer.wait, 8, within=LONG)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        # A drain this long would be waited for if a delivery were still under way.
+        await asyncio.wait_for(dispatcher.close(drain=600), LONG)
+        assert not _asyncio._notifier(asyncio.get_running_loop()).waiting
+
+    run(loop_factory, main())
+
+
+def test_asyncio_timeouts_cancel_as_well(acme: Any) -> None:
+    acme.consumer.misbehave("stall", times=0)
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await acme.dispatcher.as_async().deliver(acme.endpoint, b"{}")
+        await asyncio.wait_for(acme.dispatcher.as_async().close(drain=600), LONG)
+
+    asyncio.run(main())
+
+
+def test_async_with_closes_the_dispatcher(acme: Any) -> None:
+    async def main() -> None:
+        async with acme.dispatcher.as_async() as dispatcher:
+            assert (await dispatcher.deliver(acme.endpoint, b"{}")).status == 200
+        with pytest.raises(wm.ConfigError, match="handle_closed"):
+            await dispatcher.deliver(acme.endpoint, b"{}")
+
+    asyncio.run(main())
+    with pytest.raises(wm.ConfigError, match="handle_closed"):
+        acme.dispatcher.deliver(acme.endpoint, b"{}")
+
+
+def test_closing_lets_deliveries_finish_or_cancels_them(acme: Any) -> None:
+    acme.consumer.misbehave("stall", times=0)
+
+    async def main() -> None:
+        dispatcher = acme.dispatcher.as_async()
+        task = asyncio.create_task(dispatcher.deliver(acme.endpoint, b"{}"))
+        await asyncio.to_thread(acme.consumer.wait, 1, within=LONG)
+        await dispatcher.close(drain=0.05)
+        with pytest.raises(wm.DeliveryError) as raised:
+            await task
+        assert (raised.value.kind, raised.value.sent) == ("canceled", "all")
+        assert raised.value.blame == "caller"
+
+    asyncio.run(main())
+
+
+def test_two_loops_share_one_dispatcher(acme: Any) -> None:
+    meeting = threading.Barrier(2, timeout=LONG)
+    statuses: list[int] = []
+
+    async def main() -> None:
+        dispatcher = acme.dispatcher.as_async()
+        meeting.wait()
+        receipts = await asyncio.gather(
+            *(dispatcher.deliver(acme.endpoint, b"{}") for _ in range(32))
+        )
+        statuses.extend(receipt.status for receipt in receipts)
+
+    threads = [threading.Thread(target=asyncio.run, args=(main(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 64
+
+
+def test_loops_leave_no_descriptor_behind(acme: Any) -> None:
+    async def main() -> None:
+        await acme.dispatcher.as_async().deliver(acme.endpoint, b"{}")
+
+    asyncio.run(main())
+    gc.collect()
+    before, known = descriptors(), len(_asyncio._notifiers)
+    for _ in range(20):
+        asyncio.run(main())
+    gc.collect()
+    assert descriptors() == before
+    assert len(_asyncio._notifiers) <= known
+
+
+def test_a_changed_bytearray_is_not_torn(acme: Any) -> None:
+    async def main() -> None:
+        body = bytearray(b"a" * 100_000)
+        task = asyncio.create_task(acme.dispatcher.as_async().deliver(acme.endpoint, body))
+        await asyncio.sleep(0)  # one turn of the loop: the delivery has started
+        body[:] = b"b" * len(body)
+        await task
+
+    asyncio.run(main())
+    assert acme.consumer.received[0].body == b"a" * 100_000
+
+
+PROLOGUE = """
+import asyncio, sys, threading
+import webhook_mtls as wm
+from webhook_mtls.testing import Lab
+
+lab = Lab()
+acme, dispatcher = lab.consumer("acme"), lab.dispatcher()
+endpoint = dispatcher.endpoint("acme", acme.url, pins=wm.Pins([acme.pin]))
+
+async def many():
+    tasks = [asyncio.create_task(dispatcher.as_async().deliver(endpoint, b"{}")) for _ in range(16)]
+    await asyncio.to_thread(acme.wait, 8, within=20)
+    return tasks
+"""
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        """
+        acme.misbehave("stall", times=0)
+        asyncio.run(many())
+        """,
+        """
+        acme.misbehave("stall", times=0)
+        loop = asyncio.new_event_loop()
+        tasks = loop.run_until_complete(many())
+        import os
+        sys.stdout.flush()
+        """,
+        """
+        async def forever():
+            while True:
+                await asyncio.gather(
+                    *(dispatcher.as_async().deliver(endpoint, b"{}") for _ in range(16))
+                )
+        threading.Thread(target=asyncio.run, args=(forever(),), daemon=True).start()
+        acme.wait(200, within=20)
+        """,
+        """
+        def forever():
+            while True:
+                dispatcher.deliver(endpoint, b"{}")
+        for _ in range(4):
+            threading.Thread(target=forever, daemon=True).start()
+        acme.wait(200, within=20)
+        """,
+        """
+        acme.misbehave("stall", times=0)
+        for _ in range(4):
+            deliver = threading.Thread(
+                target=lambda: dispatcher.deliver(endpoint, b"{}"), daemon=True
+            )
+            deliver.start()
+        acme.wait(4, within=20)
+        """,
+    ],
+    ids=["run", "loop left open", "loop in a daemon", "daemons", "stalled daemons"],
+)
+def test_a_process_may_end_in_the_middle_of_deliveries(leave: str) -> None:
+    program = PROLOGUE + textwrap.dedent(leave) + "\nsys.exit(0)\n"
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    for word in ("panic", "fatal", "Fatal", "abort"):
+        assert word not in ended.stderr, ended.stderr

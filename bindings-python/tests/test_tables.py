@@ -1,0 +1,149 @@
+"""What stands here twice is equal to the core's tables; what is public is described."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import webhook_mtls as wm
+from webhook_mtls import AsyncDispatcher, _native, testing
+
+TABLES = _native._tables()
+NAMES = vars(wm) | vars(testing)
+
+
+def options(*nouns: str) -> set[str]:
+    return {row["name"] for row in TABLES["options"] if row["of"] in nouns}
+
+
+def keywords(function: Any) -> set[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def test_the_kinds_are_the_tables() -> None:
+    assert list(get_args(wm.Kind)) == [kind["name"] for kind in TABLES["kinds"]]
+
+
+@pytest.mark.parametrize("word", ["stage", "blame", "scope", "sent", "retry"])
+def test_the_words_are_the_tables(word: str) -> None:
+    assert list(get_args(getattr(wm, word.capitalize()))) == TABLES["words"][word]
+
+
+def test_every_kind_carries_the_tables_fields() -> None:
+    for kind in TABLES["kinds"]:
+        made = testing.error(kind["name"])
+        for field in ("number", "stage", "blame", "scope", "retry", "remedy"):
+            assert getattr(made, field) == kind[field]
+
+
+@pytest.mark.parametrize(
+    ("function", "nouns", "more"),
+    [
+        (wm.Dispatcher, ["dispatcher"], set()),
+        (wm.Dispatcher.endpoint, ["endpoint"], set()),
+        (wm.Dispatcher.deliver, ["deliver"], set()),
+        (AsyncDispatcher.deliver, ["deliver"], set()),
+        (wm.deliver, ["dispatcher", "endpoint", "deliver"], set()),
+        (wm.Verifier, ["verifier"], set()),
+        (wm.verify_peer, ["verifier"], {"server_name", "at"}),
+        (wm.RetryPolicy, ["retry_policy"], set()),
+    ],
+)
+def test_the_options_are_the_tables(function: Any, nouns: list[str], more: set[str]) -> None:
+    assert keywords(function) == options(*nouns) | more
+
+
+def test_a_default_is_written_in_the_core_alone() -> None:
+    for function in (
+        wm.Dispatcher,
+        wm.Dispatcher.endpoint,
+        wm.Dispatcher.deliver,
+        wm.deliver,
+        AsyncDispatcher.deliver,
+        wm.Verifier,
+        wm.verify_peer,
+        wm.RetryPolicy,
+    ):
+        for parameter in inspect.signature(function).parameters.values():
+            assert parameter.default in (None, parameter.empty), (function, parameter)
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    for module in (wm, testing):
+        for name in module.__all__:
+            yield f"{module.__name__}.{name}", getattr(module, name)
+
+
+def documented() -> Iterator[tuple[str, Any]]:
+    """Everything public that can carry a docstring."""
+    for name, item in public():
+        if inspect.isclass(item) or (callable(item) and not get_args(item)):
+            yield name, item
+        if inspect.isclass(item):
+            for member in vars(item):
+                if not member.startswith("_"):
+                    yield f"{name}.{member}", getattr(item, member)
+
+
+def test_everything_public_is_described() -> None:
+    names = dict(documented())
+    assert len(names) > 120
+    assert [name for name, item in names.items() if not (item.__doc__ or "").strip()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "item"), [pair for pair in documented() if ">>>" in (pair[1].__doc__ or "")]
+)
+def test_an_example_does_what_it_shows(name: str, item: Any) -> None:
+    text = inspect.getdoc(item) or ""
+    example = doctest.DocTestParser().get_doctest(text, NAMES.copy(), name, None, None)
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-I", "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_importing_loads_nothing_that_is_not_needed() -> None:
+    loaded = run("import sys; import webhook_mtls; print(*sys.modules)").split()
+    assert "webhook_mtls._native" in loaded
+    heavy = ["asyncio", "ssl", "json", "typing", "dataclasses", "inspect", "threading", "logging"]
+    ours = ["webhook_mtls.testing", "webhook_mtls._asyncio", "webhook_mtls._words"]
+    bare = run("import sys; print(*sys.modules)").split()
+    assert [name for name in heavy + ours if name in loaded and name not in bare] == []
+
+
+def test_delivering_never_imports_the_testing_kit() -> None:
+    program = """
+import asyncio, sys, webhook_mtls as wm
+async def main():
+    endpoint = object()
+    try:
+        await wm.Dispatcher().as_async().deliver(endpoint, b"")
+    except wm.ConfigError as error:
+        error.public(); error.to_dict(); repr(error)
+asyncio.run(main())
+print("webhook_mtls.testing" in sys.modules)
+"""
+    assert run(program) == "False\n"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="colour"):
+        wm.colour  # noqa: B018
+
+
+def test_the_stubs_are_what_the_native_module_has(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    # stubtest takes a Literal alias for a function, and native modules list all they have.
+    allowed.write_text("webhook_mtls\\._words\\..*\nwebhook_mtls\\._native\\.__all__\n")
+    command = [sys.executable, "-m", "mypy.stubtest", "webhook_mtls", "--allowlist", str(allowed)]
+    compared = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert compared.returncode == 0, compared.stdout

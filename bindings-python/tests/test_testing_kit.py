@@ -1,0 +1,68 @@
+"""The kit, as somebody uses it who tests a dispatcher of their own."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import webhook_mtls as wm
+from webhook_mtls.testing import Lab
+
+
+def test_answers_are_given_in_order(acme: Any) -> None:
+    acme.consumer.respond(500, times=2)
+    acme.consumer.respond(204)
+    statuses = []
+    for _ in range(4):
+        try:
+            statuses.append(acme.dispatcher.deliver(acme.endpoint, b"{}").status)
+        except wm.DeliveryError as error:
+            statuses.append(error.context["status"])
+    assert statuses == [500, 500, 204, 200]
+
+
+def test_a_consumer_is_known_by_its_name(lab: Lab) -> None:
+    acme = lab.consumer("acme")
+    assert lab.consumer("acme").url == acme.url
+    assert lab.consumer("beta").url != acme.url
+    assert (acme.name, acme.handshakes, acme.previous_pin) == ("acme", 0, None)
+    assert not acme.wait(1, within=0)
+    for bad in ("", "a b", 7):
+        with pytest.raises(wm.ConfigError, match="option_invalid"):
+            lab.consumer(bad)  # type: ignore[arg-type]
+    with pytest.raises(wm.ConfigError, match="misbehaviour"):
+        acme.misbehave("sing")  # type: ignore[arg-type]
+
+
+def test_a_closed_lab_serves_nobody_and_still_tells(lab: Lab) -> None:
+    with Lab() as closed:
+        acme, dispatcher = closed.consumer("acme"), closed.dispatcher()
+        endpoint = dispatcher.endpoint("acme", acme.url, pins=None)
+        dispatcher.deliver(endpoint, b"{}")
+    assert len(acme.received) == 1
+    with pytest.raises(wm.ConfigError, match="handle_closed"):
+        closed.consumer("acme")
+    with pytest.raises(wm.DeliveryError, match="connect_failed"):
+        dispatcher.deliver(endpoint, b"{}")
+
+
+def test_the_files_are_those_of_a_secret(lab: Lab, tmp_path: Path) -> None:
+    directory = tmp_path / "tls"
+    lab.write_files(directory)
+    assert sorted(file.name for file in directory.iterdir()) == ["ca.pem", "tls.crt", "tls.key"]
+    assert stat.S_IMODE((directory / "tls.key").stat().st_mode) == 0o600
+    identity = wm.Identity.from_files(directory / "tls.crt", directory / "tls.key")
+    assert identity == lab.identity
+    assert repr(identity) == repr(lab.identity)
+
+
+def test_options_of_the_caller_replace_the_labs(lab: Lab) -> None:
+    with Lab() as other:
+        endpoint_of = lab.dispatcher(trust=other.trust).endpoint
+        endpoint = endpoint_of("acme", other.consumer("acme").url, pins=None)
+        assert endpoint.consumer == "acme"
+        stranger = lab.dispatcher(trust=other.trust, timeout=5)
+        theirs = stranger.endpoint("acme", lab.consumer("acme").url, pins=None)
+        with pytest.raises(wm.DeliveryError, match="issuer"):
+            stranger.deliver(theirs, b"{}")

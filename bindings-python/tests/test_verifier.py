@@ -1,0 +1,122 @@
+"""The verifier: who passes, who does not, and what is learned."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import webhook_mtls as wm
+from webhook_mtls.testing import Lab
+
+TENANT = "spiffe://lab.test/tenant/{tenant}"
+NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+def ders(pem: bytes) -> list[bytes]:
+    end = "-----END CERTIFICATE-----\n"
+    blocks = [block + end for block in pem.decode().replace("\r", "").split(end) if block.strip()]
+    return [ssl.PEM_cert_to_DER_cert(block) for block in blocks]
+
+
+def test_a_client_is_verified_with_its_tenant(lab: Lab) -> None:
+    chain = lab.identity_pem[0]
+    verifier = wm.Verifier(role="client", trust=lab.trust, tenant=wm.TenantRule.san_uri(TENANT))
+    at = datetime.now(UTC) + timedelta(hours=1)
+    forms: list[Any] = [chain, bytearray(chain), b"".join(ders(chain)), ders(chain)]
+    for form in (*forms, tuple(forms[3])):
+        peer = verifier.verify(form, at=at)
+        assert (peer.tenant, peer.evidence) == ("dispatcher", "asserted")
+        assert peer.san_uri == ["spiffe://lab.test/tenant/dispatcher"]
+        assert peer.spki_pin == wm.pin_of(chain) == wm.pin_of(ders(chain)[0])
+        assert peer.not_after - peer.not_before > timedelta(hours=23)
+        assert peer.to_dict()["not_after_ms"] == peer.not_after.timestamp() * 1000
+    assert verifier.verify(chain).tenant == "dispatcher"
+
+
+def test_the_instant_decides_and_its_zone_does_not(lab: Lab) -> None:
+    chain = lab.identity_pem[0]
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+    end = verifier.verify(chain).not_after
+    elsewhere = end.astimezone(__import__("zoneinfo").ZoneInfo("UTC"))
+    assert verifier.verify(chain, at=elsewhere).not_after == end
+    with pytest.raises(wm.PeerRefused) as raised:
+        verifier.verify(chain, at=end + timedelta(seconds=1))
+    assert (raised.value.kind, raised.value.stage) == ("certificate_expired", "verify")
+    for long_ago in (datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 1, 1, tzinfo=UTC)):
+        with pytest.raises(wm.PeerRefused, match="certificate_not_yet_valid"):
+            verifier.verify(chain, at=long_ago)
+
+
+@pytest.mark.parametrize("at", [datetime(2026, 6, 1), 1_780_000_000, "2026-06-01"])
+def test_an_instant_is_an_aware_datetime(lab: Lab, at: Any) -> None:
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+    with pytest.raises(wm.ConfigError) as raised:
+        verifier.verify(lab.identity_pem[0], at=at)
+    assert (raised.value.kind, raised.value.context["option"]) == ("option_invalid", "at")
+
+
+def authorized() -> wm.Authorization:
+    return wm.Authorization.ca_members()
+
+
+def test_rules_refuse_who_does_not_match(lab: Lab) -> None:
+    chain = lab.identity_pem[0]
+    uri = "spiffe://lab.test/tenant/dispatcher"
+    passing: list[dict[str, Any]] = [
+        {"tenant": wm.TenantRule.subject_cn()},
+        {"authorization": wm.Authorization.san_uris([uri])},
+        {"authorization": wm.Authorization.trust_domain("lab.test")},
+        {"authorization": authorized(), "pins": wm.Pins([wm.pin_of(chain)])},
+        {"authorization": authorized(), "strict_purpose": True},
+    ]
+    for rules in passing:
+        assert wm.verify_peer(chain, role="client", trust=lab.trust, **rules).subject
+    refusing: list[tuple[str, dict[str, Any]]] = [
+        ("tenant_refused", {"tenant": wm.TenantRule.san_uri("spiffe://corp/{tenant}")}),
+        ("tenant_refused", {"tenant": wm.TenantRule.san_dns_suffix("corp")}),
+        ("not_authorized", {"authorization": wm.Authorization.san_uris([uri + "x"])}),
+        ("not_authorized", {"authorization": wm.Authorization.trust_domain("other")}),
+        ("pin_mismatch", {"authorization": authorized(), "pins": wm.Pins([NOBODY])}),
+        ("crl_unusable", {"authorization": authorized(), "crl_policy": "require"}),
+    ]
+    for kind, rules in refusing:
+        with pytest.raises(wm.PeerRefused) as raised:
+            wm.verify_peer(chain, role="client", trust=lab.trust, **rules)
+        assert raised.value.kind == kind
+
+
+def test_a_client_is_no_server_and_a_stranger_is_unknown(lab: Lab) -> None:
+    chain = lab.identity_pem[0]
+    server = wm.Verifier(role="server", trust=lab.trust)
+    with pytest.raises(wm.PeerRefused, match="purpose_not_allowed"):
+        server.verify(chain, server_name="lab.test")
+    with pytest.raises(wm.ConfigError, match="server_name"):
+        server.verify(chain)
+    with Lab() as other:
+        stranger = wm.Verifier(role="client", trust=other.trust, authorization=authorized())
+        with pytest.raises(wm.PeerRefused) as raised:
+            stranger.verify(chain)
+    assert raised.value.kind == "issuer_unknown"
+
+
+@pytest.mark.parametrize("chain", [b"", []])
+def test_no_certificate_is_no_evidence(lab: Lab, chain: Any) -> None:
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+    with pytest.raises(wm.PeerRefused, match="evidence_missing"):
+        verifier.verify(chain)
+
+
+@pytest.mark.parametrize("chain", ["text", None, 7, ["text"], [b"a", None]])
+def test_a_chain_is_bytes(lab: Lab, chain: Any) -> None:
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+    with pytest.raises(wm.ConfigError) as raised:
+        verifier.verify(chain)
+    assert raised.value.context["option"] == "chain"
+
+
+def test_garbage_is_refused_as_a_peer(lab: Lab) -> None:
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+    for chain in (b"garbage", [b"garbage"], b"-----BEGIN CERTIFICATE-----\n"):
+        with pytest.raises(wm.PeerRefused):
+            verifier.verify(chain)

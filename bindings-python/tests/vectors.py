@@ -1,0 +1,215 @@
+"""Runs the shared vectors in Python: `vectors.py [DIRECTORY]`.
+
+Their format stands in `tests/vectors/README.md`; the other languages have a runner of this shape.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import webhook_mtls as wm
+from webhook_mtls import _native
+from webhook_mtls.testing import Lab
+
+NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+DURATIONS = {row["name"] for row in _native._tables()["options"] if row["kind"] == "duration"}
+
+
+def configure(case: Any, fixtures: Any) -> Any:
+    with_ = case["with"]
+    own: Any = {
+        "identity": wm.Identity.from_pem(
+            fixtures["identity"]["cert"].encode(), fixtures["identity"]["key"].encode()
+        ),
+        "trust": trust(fixtures["trust"]),
+    }
+    match case["do"]:
+        case "identity_from_pem":
+            key = {"passphrase": with_["passphrase"].encode()} if "passphrase" in with_ else {}
+            wm.Identity.from_pem(with_["cert"].encode(), with_["key"].encode(), **key)
+        case "trust_from_pem":
+            trust(with_)
+        case "pins":
+            wm.Pins(**with_)
+        case "pin_of":
+            return {"pin": wm.pin_of(with_["cert"].encode())}
+        case "egress":
+            wm.Egress(**with_)
+        case "dispatcher":
+            wm.Dispatcher(**own, **options(with_))
+        case "endpoint":
+            said: Any = options(with_)
+            if "pins" in with_:
+                said["pins"] = None if with_["pins"] is None else wm.Pins(with_["pins"])
+            made = wm.Dispatcher(**own).endpoint(with_["consumer"], with_["url"], **said)
+            return {"url": made.url}
+        case "deliver":
+            dispatcher = wm.Dispatcher(**own)
+            endpoint = dispatcher.endpoint("acme", with_["url"], pins=None)
+            dispatcher.deliver(endpoint, body(with_), **delivery(with_))
+        case "tenant_rule":
+            tenant(with_)
+        case "authorization":
+            authorization(with_)
+        case "verifier":
+            verifier(with_, trust(with_["trust"]) if "trust" in with_ else own["trust"])
+        case other:
+            raise LookupError(f"no operation {other}")
+    return {}
+
+
+def judge(case: Any) -> Any:
+    at = datetime.fromtimestamp(case["at"], UTC)
+    judged = verifier(case, trust(case["trust"])).verify(
+        case["chain"].encode(), server_name=case.get("server_name"), at=at
+    )
+    return judged.to_dict()
+
+
+def deliver(case: Any) -> list[str]:
+    with Lab() as lab, Lab() as other:
+        acme, does = lab.consumer("acme"), case["consumer"]
+        if "misbehave" in does:
+            acme.misbehave(does["misbehave"]["how"], times=does["misbehave"]["times"])
+        for answer in does.get("respond", []):
+            acme.respond(**answer)
+        pins = {
+            "right": wm.Pins([acme.pin]),
+            "wrong": wm.Pins([NOBODY]),
+            "next": wm.Pins([NOBODY], next=[acme.pin]),
+            "both": wm.Pins([acme.pin], next=[NOBODY]),
+            "none": None,
+        }[case["pins"]]
+        elsewhere: Any = {"trust": other.trust} if case.get("trust") == "other" else {}
+
+        def attempts() -> Any:
+            dispatcher = lab.dispatcher()
+            endpoint = dispatcher.endpoint("acme", acme.url, pins=pins, **elsewhere)
+            if "renew" in does:
+                acme.renew(**does["renew"])
+            said = delivery(case.get("options", {}))
+            for _ in range(1, case.get("deliveries", 1)):
+                try:
+                    dispatcher.deliver(endpoint, body(case), **said)
+                except wm.WebhookMtlsError:
+                    pass
+            return dispatcher.deliver(endpoint, body(case), **said).to_dict()
+
+        found = compare(case, attempts, "receipt")
+        received = acme.received
+        found += differences(case["received"], len(received), "received")
+        if "received_body" in case:
+            wanted = case["received_body"].encode() * case.get("repeat", 1)
+            if not received or received[-1].body != wanted:
+                found.append("another body was received")
+        if "received_headers" in case:
+            headers = received[-1].headers if received else {}
+            found += differences(case["received_headers"], headers, "received_headers")
+        return found
+
+
+# -- from JSON to the nouns ------------------------------------------------------------------------
+
+
+def body(with_: Any) -> bytes:
+    text: str = with_["body"]
+    return text.encode() * int(with_.get("repeat", 1))
+
+
+def trust(with_: Any) -> wm.Trust:
+    more = {"intermediates": with_["intermediates"].encode()} if "intermediates" in with_ else {}
+    crls = [text.encode() for text in with_.get("crls", [])]
+    return wm.Trust.from_pem(with_["anchors"].encode(), crls=crls, **more)
+
+
+def tenant(with_: Any) -> wm.TenantRule:
+    ((rule, text),) = with_.items()
+    return wm.TenantRule.subject_cn() if text is True else getattr(wm.TenantRule, rule)(text)
+
+
+def authorization(with_: Any) -> wm.Authorization:
+    ((rule, said),) = with_.items()
+    return wm.Authorization.ca_members() if said is True else getattr(wm.Authorization, rule)(said)
+
+
+def verifier(with_: Any, trust: wm.Trust) -> wm.Verifier:
+    said = options(with_)
+    if "pins" in with_:
+        said["pins"] = wm.Pins(**with_["pins"])
+    if "tenant" in with_:
+        said["tenant"] = tenant(with_["tenant"])
+    if "authorization" in with_:
+        said["authorization"] = authorization(with_["authorization"])
+    return wm.Verifier(role=with_["role"], trust=trust, **said)
+
+
+def delivery(with_: Any) -> dict[str, Any]:
+    said = {name: with_[name] for name in ("id", "content_type", "headers") if name in with_}
+    if "timeout_ms" in with_:
+        said["timeout"] = with_["timeout_ms"] / 1000
+    return said | options(with_)
+
+
+def options(with_: Any) -> dict[str, Any]:
+    """The case's options by name; the table says which numbers are durations."""
+
+    def value(name: str, said: Any) -> Any:
+        is_duration = name in DURATIONS and isinstance(said, int | float)
+        return said / 1000 if is_duration else said
+
+    return {name: value(name, said) for name, said in with_.get("options", {}).items()}
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+def compare(case: Any, run: Callable[[], Any], success: str) -> list[str]:
+    expected = case["expect"]
+    try:
+        seen, outcome = run(), success
+    except wm.WebhookMtlsError as error:
+        seen, outcome = error.to_dict(), "error"
+    if outcome not in expected:
+        return [f"{outcome} {seen}, expected {expected}"]
+    return list(differences(expected[outcome], seen, outcome))
+
+
+def differences(wanted: Any, seen: Any, path: str) -> Iterator[str]:
+    if isinstance(wanted, dict) and isinstance(seen, dict):
+        for key, value in wanted.items():
+            if key in seen:
+                yield from differences(value, seen[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key} is missing, expected {value!r}"
+    elif wanted != seen or isinstance(wanted, bool) != isinstance(seen, bool):
+        yield f"{path} is {seen!r}, expected {wanted!r}"
+
+
+def run(file: str, case: Any, fixtures: Any) -> list[str]:
+    if file == "config":
+        return compare(case, lambda: configure(case, fixtures), "ok")
+    if file == "verify":
+        return compare(case, lambda: judge(case), "ok")
+    return deliver(case)
+
+
+def main() -> int:
+    home = Path(__file__).resolve().parents[2] / "tests" / "vectors"
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else home
+    disagreed, ran = 0, []
+    for file in ("config", "verify", "deliver"):
+        vectors = json.loads((directory / f"{file}.json").read_text(encoding="utf-8"))
+        for case in vectors["cases"]:
+            for difference in run(file, case, vectors.get("fixtures")):
+                print(f"{file}.json: {case['name']}: {difference}")
+                disagreed += 1
+        ran.append(f"{file} {len(vectors['cases'])}")
+    print(f"vectors python: {', '.join(ran)}, disagreed {disagreed}")
+    return int(disagreed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""Delivers one webhook over mutual TLS. Run it where tls.crt, tls.key and ca.pem are."""
+
+import os
+import sys
+
+import webhook_mtls as wm
+
+url = os.environ["WMTLS_URL"]  # https://hooks.acme.example/in
+pin = os.environ["WMTLS_PIN"]  # sha256/…, the key that this consumer has
+
+with wm.Dispatcher(
+    identity=wm.Identity.from_files("tls.crt", "tls.key"),
+    trust=wm.Trust.from_files("ca.pem"),
+    # Only for a receiver on this machine: without it, public addresses alone are reached.
+    egress=wm.Egress(allow=["127.0.0.0/8"]),
+) as dispatcher:
+    acme = dispatcher.endpoint("acme", url, pins=wm.Pins([pin]))
+    try:
+        receipt = dispatcher.deliver(acme, b'{"event":"ping"}', id="evt_1")
+    except wm.DeliveryError as error:
+        sys.exit(f"{error}\nsent: {error.sent}, retry: {error.retry}\n{error.remedy}")
+print(receipt.status, "from", receipt.peer.subject)
