@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use pyo3::prelude::*;
 use webhook_mtls::{Error, runtime};
@@ -16,10 +17,6 @@ pub fn guard<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
 }
 
 /// Waits for a future without holding the interpreter. Ctrl-C drops it, which cuts the delivery.
-#[allow(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the method has too narrow a lifetime"
-)]
 pub fn wait<F>(py: Python<'_>, future: F) -> Result<F::Output, Fault>
 where
     F: Future + Send,
@@ -28,7 +25,10 @@ where
     let mut raised = None;
     let output = py.detach(|| {
         runtime::drive(future, || {
-            raised = Python::attach(|py| py.check_signals()).err();
+            match Python::try_attach(|py| py.check_signals().err()) {
+                Some(signal) => raised = signal,
+                None => stay_away(),
+            }
             raised.is_some()
         })
     });
@@ -36,6 +36,14 @@ where
         (Some(output), _) => Ok(output),
         (None, Some(raised)) => Err(raised.into()),
         (None, None) => unreachable!("only a signal ends it early"),
+    }
+}
+
+/// What a daemon thread does once the interpreter has gone: there is nothing to return to, and to
+/// try would end the process with a fault while it is leaving in peace.
+fn stay_away() -> ! {
+    loop {
+        thread::park();
     }
 }
 

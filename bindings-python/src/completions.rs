@@ -36,9 +36,11 @@ struct Shared {
 
 #[pymethods]
 impl Completions {
+    /// Takes a pair of sockets if there is no eventfd, or none is wanted.
     #[new]
-    fn new() -> Result<Self, Fault> {
-        let signal = Signal::new().map_err(PyErr::from)?;
+    #[pyo3(signature = (*, eventfd = true))]
+    fn new(eventfd: bool) -> Result<Self, Fault> {
+        let signal = Signal::new(eventfd).map_err(PyErr::from)?;
         Ok(Self(Arc::new(Shared { signal, queue: Mutex::default() })))
     }
 
@@ -122,9 +124,8 @@ struct Signal {
 }
 
 impl Signal {
-    fn new() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        if let Some(read) = eventfd() {
+    fn new(single: bool) -> io::Result<Self> {
+        if let Some(read) = if single { eventfd() } else { None } {
             return Ok(Self { read, write: None });
         }
         let (read, write) = UnixStream::pair()?;
@@ -156,6 +157,11 @@ fn eventfd() -> Option<File> {
         let descriptor = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         (descriptor >= 0).then(|| File::from_raw_fd(descriptor))
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn eventfd() -> Option<File> {
+    None
 }
 
 /// Ends a delivery that asyncio has started.

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 import webhook_mtls as wm
-from webhook_mtls import _asyncio
+from webhook_mtls import _asyncio, _native
 
 LONG = 20.0
 
@@ -21,9 +22,11 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.fixture(params=["watched", "threaded"])
-def loop_factory(request: pytest.FixtureRequest) -> Any:
-    """Loops that can watch a descriptor, and one that cannot."""
+@pytest.fixture(params=["eventfd", "sockets", "threaded"])
+def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Loops that watch an eventfd or a socket, and one that can watch nothing."""
+    if request.param == "sockets":
+        monkeypatch.setattr(_asyncio, "Completions", partial(_native.Completions, eventfd=False))
 
     class Blind(asyncio.SelectorEventLoop):
         def add_reader(self, *_: Any) -> None:  # type: ignore[override]
@@ -33,7 +36,7 @@ def loop_factory(request: pytest.FixtureRequest) -> Any:
         def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
             return super()._add_reader(fd, callback, *args)  # type: ignore[misc]
 
-    return asyncio.SelectorEventLoop if request.param == "watched" else Blind
+    return Blind if request.param == "threaded" else asyncio.SelectorEventLoop
 
 
 def run(loop_factory: Any, main: Any) -> Any:

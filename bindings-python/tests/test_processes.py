@@ -167,23 +167,23 @@ def test_asyncio_in_a_child(acme: Any) -> None:
 
 
 STALLED = """
-import sys, time
+import threading, time
 import webhook_mtls as wm
 from webhook_mtls.testing import Lab
 
 with Lab() as lab:
     acme, dispatcher = lab.consumer("acme"), lab.dispatcher()
     endpoint = dispatcher.endpoint("acme", acme.url, pins=None)
-    acme.misbehave("stall", times=1)
-    import threading
-    def tell():
-        acme.wait(1, within=20)
+    def tell(count):
+        acme.wait(count, within=20)
         print("stalled", flush=True)
-    threading.Thread(target=tell).start()
-    try:
-        dispatcher.deliver(endpoint, b"{}")
-    except KeyboardInterrupt:
-        print(f"interrupted {time.monotonic()}", flush=True)
+    for count in range(1, 6):
+        acme.misbehave("stall", times=1)
+        threading.Thread(target=tell, args=(count,)).start()
+        try:
+            dispatcher.deliver(endpoint, b"{}")
+        except KeyboardInterrupt:
+            print(time.monotonic(), flush=True)
     # Nothing is under way any more: a drain of ten minutes ends at once.
     assert dispatcher.deliver(endpoint, b"{}").status == 200
     dispatcher.close(drain=600)
@@ -192,18 +192,21 @@ with Lab() as lab:
 
 
 def test_ctrl_c_ends_a_stalled_delivery_at_once() -> None:
+    delays = []
     with subprocess.Popen(
         [sys.executable, "-c", STALLED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as program:
+        watch = threading.Timer(LONG, program.kill)
+        watch.start()
         assert program.stdout is not None
-        assert program.stdout.readline() == "stalled\n"
-        pressed = time.monotonic()
-        program.send_signal(signal.SIGINT)
+        for _ in range(5):
+            assert program.stdout.readline() == "stalled\n"
+            pressed = time.monotonic()
+            program.send_signal(signal.SIGINT)
+            # The clock is the machine's, so both processes read the same.
+            delays.append(float(program.stdout.readline()) - pressed)
         output, errors = program.communicate(timeout=LONG)
-    assert program.returncode == 0, errors
-    interrupted, closed = output.splitlines()
-    # The clock is the machine's, so both processes read the same.
-    word, at = interrupted.split()
-    assert word == "interrupted"
-    assert float(at) - pressed < 0.1
-    assert closed == "closed"
+        watch.cancel()
+    assert (program.returncode, output) == (0, "closed\n"), errors
+    # The middle one: a busy machine may be late once.
+    assert sorted(delays)[2] < 0.1, delays
