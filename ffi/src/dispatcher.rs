@@ -1,0 +1,296 @@
+//! The producer's side.
+
+use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use webhook_mtls::{
+    deliver, runtime, DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error,
+};
+
+use crate::builder::{setting, Builder};
+use crate::delivery::wmtls_delivery;
+use crate::endpoint::{wmtls_endpoint, wmtls_endpoint_options};
+use crate::error::{wmtls_error, wmtls_status};
+use crate::handle::{give, required, Handle};
+use crate::identity::wmtls_identity;
+use crate::receipt::wmtls_receipt;
+use crate::trust::wmtls_trust;
+use crate::{panic, text};
+
+/// What a dispatcher shall do unless an endpoint or a delivery says otherwise. A builder.
+pub struct wmtls_options(Builder<Draft>);
+
+impl Handle for wmtls_options {}
+
+/// Options whose egress policy is still being said, piece by piece.
+struct Draft {
+    options: DispatcherOptions,
+    egress: Option<Egress>,
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+impl wmtls_options {
+    /// A builder that starts from these options.
+    pub fn new(options: DispatcherOptions) -> Self {
+        let draft = Draft { options, egress: None, allow: Vec::new(), deny: Vec::new() };
+        Self(Builder::new(Ok(draft)))
+    }
+
+    fn finish(self) -> Result<DispatcherOptions, Error> {
+        let Draft { options, egress, allow, deny } = self.0.finish()?;
+        if egress.is_none() && allow.is_empty() && deny.is_empty() {
+            return Ok(options);
+        }
+        Ok(options.egress(egress.unwrap_or_default().allow(allow)?.deny(deny)?))
+    }
+}
+
+/// A builder with the defaults: no identity, no trust, egress "public", 30 seconds in all.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_new() -> Option<Box<wmtls_options>> {
+    panic::value(None, || give(wmtls_options::new(DispatcherOptions::new())))
+}
+
+/// Who we are, for endpoints that bring no identity of their own.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_identity(
+    options: Option<&mut wmtls_options>,
+    identity: Option<&wmtls_identity>,
+) {
+    edit(options, |mut draft| {
+        draft.options = draft.options.identity(required(identity, "identity")?.0.clone());
+        Ok(draft)
+    });
+}
+
+/// Whom we believe, for endpoints that bring no trust of their own.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_trust(
+    options: Option<&mut wmtls_options>,
+    trust: Option<&wmtls_trust>,
+) {
+    edit(options, |mut draft| {
+        draft.options = draft.options.trust(required(trust, "trust")?.0.clone());
+        Ok(draft)
+    });
+}
+
+/// Which addresses may be connected to: "public", or "private", which adds private networks.
+/// Loopback and link-local are denied by both.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_egress(
+    options: Option<&mut wmtls_options>,
+    preset: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.egress = Some(Egress::preset(unsafe { text::required(preset, "egress") }?)?);
+        Ok(draft)
+    });
+}
+
+/// Allows one more network beyond the preset: CIDR ("10.1.0.0/16", "::1/128") or an address.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_egress_allow(
+    options: Option<&mut wmtls_options>,
+    network: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.allow.push(unsafe { text::required(network, "network") }?.to_owned());
+        Ok(draft)
+    });
+}
+
+/// Denies one more network, whatever else allows it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_egress_deny(
+    options: Option<&mut wmtls_options>,
+    network: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.deny.push(unsafe { text::required(network, "network") }?.to_owned());
+        Ok(draft)
+    });
+}
+
+/// The time one delivery may take in all; above 0, at most a day.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, timeout_ms: u64) {
+    edit(options, |mut draft| {
+        draft.options = draft.options.timeout(Duration::from_millis(timeout_ms))?;
+        Ok(draft)
+    });
+}
+
+/// Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
+///
+/// `value`: as text: a duration in milliseconds, a flag as "true" or "false".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_set(
+    options: Option<&mut wmtls_options>,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        let (name, value) =
+            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        draft.options.set(name, setting("dispatcher", name, value))?;
+        Ok(draft)
+    });
+}
+
+/// Frees a builder that nothing consumed.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_free(options: Option<Box<wmtls_options>>) {
+    panic::value((), || drop(options));
+}
+
+fn edit(options: Option<&mut wmtls_options>, change: impl FnOnce(Draft) -> Result<Draft, Error>) {
+    panic::value((), || {
+        if let Some(options) = options {
+            options.0.change(change);
+        }
+    });
+}
+
+/// Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
+pub struct wmtls_dispatcher(Dispatcher);
+
+impl Handle for wmtls_dispatcher {}
+
+impl wmtls_dispatcher {
+    /// The handle of a dispatcher.
+    pub fn new(dispatcher: Dispatcher) -> Self {
+        Self(dispatcher)
+    }
+}
+
+/// Makes a dispatcher. Threads start with the first delivery.
+///
+/// Fails with WMTLS_OPTION_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_dispatcher_new(
+    consumed: Option<Box<wmtls_options>>,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_dispatcher>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        let options = required(consumed, "options")?.finish()?;
+        Dispatcher::new(options).map(wmtls_dispatcher)
+    })
+}
+
+/// Makes or changes the endpoint of a consumer. Equal values give the same endpoint and keep its
+/// connections; changed values change this endpoint alone.
+///
+/// `consumer`: the consumer id, which errors and receipts name.
+/// `url`: where it listens, https only.
+/// `consumed`: its options; they must say the pins, or that there are none.
+///
+/// Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
+    dispatcher: Option<&wmtls_dispatcher>,
+    consumer: *const c_char,
+    url: *const c_char,
+    consumed: Option<Box<wmtls_endpoint_options>>,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_endpoint>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        let dispatcher = required(dispatcher, "dispatcher")?;
+        // SAFETY: the header's conventions.
+        let (consumer, url) =
+            unsafe { (text::required(consumer, "consumer")?, text::required(url, "url")?) };
+        let options = required(consumed, "options")?.finish()?;
+        dispatcher.0.endpoint(consumer, url, options).map(wmtls_endpoint::new)
+    })
+}
+
+/// Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_dispatcher_remove(
+    dispatcher: Option<&wmtls_dispatcher>,
+    consumer: *const c_char,
+) -> bool {
+    panic::value(false, || {
+        // SAFETY: the header's conventions.
+        match (dispatcher, unsafe { text::required(consumer, "consumer") }) {
+            (Some(dispatcher), Ok(consumer)) => dispatcher.0.remove(consumer),
+            _ => false,
+        }
+    })
+}
+
+/// Delivers, and blocks until the consumer has answered or it is certain that it will not.
+///
+/// The delivery stays yours, and may be delivered again.
+///
+/// Succeeds only when the consumer answered with a 2xx status. Otherwise wmtls_error_sent says how
+/// much the consumer may hold, and wmtls_retry_decide what to do.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_deliver(
+    dispatcher: Option<&wmtls_dispatcher>,
+    delivery: Option<&wmtls_delivery>,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_receipt>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        let dispatcher = required(dispatcher, "dispatcher")?;
+        let (endpoint, body, options) = required(delivery, "delivery")?.parts()?;
+        wait(dispatcher.0.deliver(endpoint, body, options))?.map(wmtls_receipt::new)
+    })
+}
+
+/// Delivers once, without a dispatcher of your own: the form for small programs. One connection is
+/// made and closed; the consumer id is the URL's host and port.
+///
+/// Fails as wmtls_dispatcher_new, wmtls_dispatcher_endpoint and wmtls_deliver do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_deliver_once(
+    url: *const c_char,
+    body: *const c_void,
+    body_len: usize,
+    consumed: Option<Box<wmtls_options>>,
+    consumed_endpoint: Option<Box<wmtls_endpoint_options>>,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_receipt>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        // SAFETY: the header's conventions.
+        let (url, body) =
+            unsafe { (text::required(url, "url")?, text::bytes(body, body_len, "body")?) };
+        let options = required(consumed, "options")?.finish()?;
+        let endpoint = required(consumed_endpoint, "endpoint options")?.finish()?;
+        wait(deliver(url, body.to_vec(), options, endpoint, DeliverOptions::new()))?
+            .map(wmtls_receipt::new)
+    })
+}
+
+/// Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
+/// none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, drain_ms: u64) {
+    panic::value((), || {
+        if let Some(dispatcher) = dispatcher {
+            runtime::drive(dispatcher.0.close(Duration::from_millis(drain_ms)), || false);
+        }
+    });
+}
+
+/// Frees a dispatcher. Deliveries under way in other threads go on; close it first to end them.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>>) {
+    panic::value((), || drop(dispatcher));
+}
+
+/// Blocks until the future is done. Nothing interrupts it: C has no pending exception to look for,
+/// and cancels by token.
+fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
+    runtime::drive(future, || false).ok_or_else(Error::caught_panic)
+}

@@ -1,0 +1,181 @@
+//! A consumer that can be delivered to.
+
+use std::ffi::c_char;
+use std::ptr;
+
+use webhook_mtls::{Endpoint, EndpointOptions, Error};
+
+use crate::builder::{setting, Builder};
+use crate::handle::{give, required, Handle};
+use crate::identity::wmtls_identity;
+use crate::panic;
+use crate::pin::{pins, Said};
+use crate::text::{self, Lent};
+use crate::trust::wmtls_trust;
+
+/// How an endpoint differs from its dispatcher. A builder.
+pub struct wmtls_endpoint_options(Builder<Draft>);
+
+impl Handle for wmtls_endpoint_options {}
+
+/// Options whose pins are still being said, one by one.
+#[derive(Default)]
+struct Draft {
+    options: EndpointOptions,
+    pins: Said,
+}
+
+impl wmtls_endpoint_options {
+    pub(crate) fn finish(self) -> Result<EndpointOptions, Error> {
+        let Draft { options, pins: said } = self.0.finish()?;
+        Ok(match said {
+            Said::Nothing => options,
+            Said::None => options.no_pins(),
+            Said::Lists { current, next } => options.pins(pins(&current, &next)?),
+        })
+    }
+}
+
+/// A builder that says nothing yet. The pins must be said, if only that there are none.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_new() -> Option<Box<wmtls_endpoint_options>> {
+    panic::value(None, || give(wmtls_endpoint_options(Builder::new(Ok(Draft::default())))))
+}
+
+/// Adds a key that the consumer may have.
+///
+/// `pin`: "sha256/..." of its public key, or "cert-sha256/..." of its whole certificate.
+/// `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for a key that was announced.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_endpoint_options_pin(
+    options: Option<&mut wmtls_endpoint_options>,
+    pin: *const c_char,
+    slot: i32,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        let pin = unsafe { text::required(pin, "pin") }?.to_owned();
+        draft.pins.list(slot)?.push(pin);
+        Ok(draft)
+    });
+}
+
+/// Says all pins of a slot at once, instead of those said before. Without a current pin, the
+/// endpoint is refused with WMTLS_PIN_INVALID: an empty list is a mistake, not a decision.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_endpoint_options_pins(
+    options: Option<&mut wmtls_endpoint_options>,
+    pins: *const *const c_char,
+    count: usize,
+    slot: i32,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        let pins = unsafe { text::list(pins, count, "pins") }?;
+        *draft.pins.list(slot)? = pins;
+        Ok(draft)
+    });
+}
+
+/// Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said before.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_no_pins(options: Option<&mut wmtls_endpoint_options>) {
+    edit(options, |mut draft| {
+        draft.pins = Said::None;
+        Ok(draft)
+    });
+}
+
+/// Whom to believe about this consumer, instead of the dispatcher's trust.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_trust(
+    options: Option<&mut wmtls_endpoint_options>,
+    trust: Option<&wmtls_trust>,
+) {
+    edit(options, |mut draft| {
+        draft.options = draft.options.trust(required(trust, "trust")?.0.clone());
+        Ok(draft)
+    });
+}
+
+/// Who to be to this consumer, instead of the dispatcher's identity.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_identity(
+    options: Option<&mut wmtls_endpoint_options>,
+    identity: Option<&wmtls_identity>,
+) {
+    edit(options, |mut draft| {
+        draft.options = draft.options.identity(required(identity, "identity")?.0.clone());
+        Ok(draft)
+    });
+}
+
+/// Sets an option of the endpoint by its name in docs/options.md, such as "min_tls"; the value as
+/// for wmtls_options_set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_endpoint_options_set(
+    options: Option<&mut wmtls_endpoint_options>,
+    name: *const c_char,
+    value: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        let (name, value) =
+            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        draft.options.set(name, setting("endpoint", name, value))?;
+        Ok(draft)
+    });
+}
+
+/// Frees a builder that nothing consumed.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_free(options: Option<Box<wmtls_endpoint_options>>) {
+    panic::value((), || drop(options));
+}
+
+fn edit(
+    options: Option<&mut wmtls_endpoint_options>,
+    change: impl FnOnce(Draft) -> Result<Draft, Error>,
+) {
+    panic::value((), || {
+        if let Some(options) = options {
+            options.0.change(change);
+        }
+    });
+}
+
+/// A consumer that can be delivered to, of one dispatcher.
+pub struct wmtls_endpoint {
+    pub(crate) endpoint: Endpoint,
+    lent: Lent,
+}
+
+impl Handle for wmtls_endpoint {}
+
+impl wmtls_endpoint {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, lent: Lent::new() }
+    }
+}
+
+/// The consumer id.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_consumer(endpoint: Option<&wmtls_endpoint>) -> *const c_char {
+    panic::value(ptr::null(), || {
+        endpoint.map_or(ptr::null(), |handle| handle.lent.lend(handle.endpoint.consumer()))
+    })
+}
+
+/// The URL in its canonical spelling, as it is now.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_url(endpoint: Option<&wmtls_endpoint>) -> *const c_char {
+    panic::value(ptr::null(), || {
+        endpoint.map_or(ptr::null(), |handle| handle.lent.lend(&handle.endpoint.url()))
+    })
+}
+
+/// Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_free(endpoint: Option<Box<wmtls_endpoint>>) {
+    panic::value((), || drop(endpoint));
+}

@@ -1,0 +1,82 @@
+//! A request as a receiver of the lab got it.
+
+use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use webhook_mtls::testing::Received;
+use webhook_mtls_c::handle::Handle;
+use webhook_mtls_c::panic;
+use webhook_mtls_c::text::{self, Lent};
+
+/// A request that a consumer of the lab received, whole.
+pub struct wmtls_lab_request {
+    received: Received,
+    lent: Lent,
+}
+
+impl Handle for wmtls_lab_request {}
+
+impl wmtls_lab_request {
+    pub(crate) fn new(received: Received) -> Self {
+        Self { received, lent: Lent::new() }
+    }
+}
+
+/// The body, which belongs to the request.
+///
+/// `len`: receives its length.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_request_body(
+    request: Option<&wmtls_lab_request>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_void {
+    panic::value(ptr::null(), || {
+        let body = request.map_or(&[][..], |handle| &handle.received.body);
+        if let Some(len) = len {
+            len.write(body.len());
+        }
+        request.map_or(ptr::null(), |_| body.as_ptr().cast())
+    })
+}
+
+/// The first header of a name, in whatever case; NULL if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_lab_request_header(
+    request: Option<&wmtls_lab_request>,
+    name: *const c_char,
+) -> *const c_char {
+    lend(request, |received| {
+        // SAFETY: the header's conventions.
+        let name = unsafe { text::optional(name, "name") }.ok()??;
+        let found = received.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(&found.1)
+    })
+}
+
+/// The tenant in the client certificate; NULL if there was none.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_request_tenant(request: Option<&wmtls_lab_request>) -> *const c_char {
+    lend(request, |received| received.tenant.as_deref())
+}
+
+/// The request target, such as "/webhooks/acme".
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_request_path(request: Option<&wmtls_lab_request>) -> *const c_char {
+    lend(request, |received| Some(&received.path))
+}
+
+/// Frees a request.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_request_free(request: Option<Box<wmtls_lab_request>>) {
+    panic::value((), || drop(request));
+}
+
+fn lend(
+    request: Option<&wmtls_lab_request>,
+    get: impl FnOnce(&Received) -> Option<&str>,
+) -> *const c_char {
+    panic::value(ptr::null(), || {
+        request.map_or(ptr::null(), |handle| handle.lent.lend_some(get(&handle.received)))
+    })
+}

@@ -1,0 +1,1112 @@
+/* webhook_mtls.h: deliver webhooks over mutual TLS, and verify the peer at the other end.
+
+   Generated from the crate webhook-mtls-ffi by `cargo xtask header`; do not edit.
+
+   Conventions, which hold for every function and are not repeated:
+
+   Status     A function that can fail returns a wmtls_status: WMTLS_OK, or the number of the
+              error's kind (WMTLS_PIN_MISMATCH and so on). Its last argument, wmtls_error **err,
+              receives the error; pass NULL if the number is enough. There is no "last error".
+   In         Text is NUL-terminated UTF-8. Bytes are a pointer and a length; NULL is allowed with
+              the length 0. A list is an array of texts and its count. All of it is copied before
+              the function returns. NULL where something is required, and text that is not UTF-8,
+              fail with WMTLS_OPTION_INVALID, and the error names the argument.
+   Out        A handle returned through T **out is yours: give it to its _free function, which
+              takes NULL as well. *out is NULL after a failure and *err is NULL after a success, so
+              neither needs to be initialised, and neither may hold anything that you still need.
+              Pass NULL for an out that you do not want. A const char * that a function returns
+              belongs to the handle it was asked of and lives as long as that handle; NULL says
+              that there is no such thing, and is also what a getter says about a NULL handle.
+   Handles    Opaque and reference counted: whatever is made from a handle keeps what it needs, so
+              a handle may be freed as soon as you have no more use for it, in any order.
+   Builders   Setters return nothing. The first fault is remembered, and the function that uses the
+              builder reports it. An argument whose name begins with `consumed` is freed by the
+              function, on failure too.
+   Threads    Every function may be called from any thread at any time, but for the setters of one
+              builder, and for freeing a handle that another thread still uses.
+   Fork       A forked child may use what it inherited. A delivery under way stays with the parent.
+   Units      Durations are milliseconds, instants are Unix seconds, as each name or text says.
+   Panics     None crosses into C: a fault of the library's own is WMTLS_INTERNAL. */
+
+
+#ifndef WEBHOOK_MTLS_H
+#define WEBHOOK_MTLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Success. */
+#define WMTLS_OK 0
+
+/* An option is unknown, missing or out of range. */
+#define WMTLS_OPTION_INVALID 101
+
+/* The endpoint's URL cannot be used. */
+#define WMTLS_URL_INVALID 102
+
+/* A request header cannot be sent. */
+#define WMTLS_HEADER_INVALID 103
+
+/* The payload exceeds the limit. */
+#define WMTLS_BODY_TOO_LARGE 104
+
+/* PEM or DER input could not be read. */
+#define WMTLS_PEM_INVALID 105
+
+/* The private key is encrypted and could not be opened. */
+#define WMTLS_KEY_ENCRYPTED 106
+
+/* The private key does not belong to the certificate. */
+#define WMTLS_KEY_MISMATCH 107
+
+/* The identity's certificate cannot be used for client authentication. */
+#define WMTLS_IDENTITY_UNUSABLE 108
+
+/* The trust bundle cannot be used. */
+#define WMTLS_TRUST_INVALID 109
+
+/* The trust bundle holds a public web root. */
+#define WMTLS_PUBLIC_ROOT_IN_TRUST 110
+
+/* A pin, or the set of pins, cannot be used. */
+#define WMTLS_PIN_INVALID 111
+
+/* The dispatcher was closed, or the endpoint removed. */
+#define WMTLS_HANDLE_CLOSED 112
+
+/* The process forked while the delivery was under way. */
+#define WMTLS_FORKED_PROCESS 113
+
+/* The system clock shows an impossible date. */
+#define WMTLS_CLOCK_IMPLAUSIBLE 114
+
+/* The consumer failed repeatedly and is being left alone for a while. */
+#define WMTLS_CIRCUIT_OPEN 201
+
+/* Too many deliveries are waiting. */
+#define WMTLS_OVERLOADED 202
+
+/* The delivery was canceled. */
+#define WMTLS_CANCELED 203
+
+/* The host name has no address. */
+#define WMTLS_HOST_NOT_FOUND 301
+
+/* The host name could not be looked up. */
+#define WMTLS_RESOLVE_FAILED 302
+
+/* The endpoint's address may not be reached from here. */
+#define WMTLS_EGRESS_DENIED 303
+
+/* No connection to the consumer could be opened. */
+#define WMTLS_CONNECT_FAILED 304
+
+/* The proxy refused the connection. */
+#define WMTLS_PROXY_REFUSED 305
+
+/* The peer's certificate has expired. */
+#define WMTLS_CERTIFICATE_EXPIRED 401
+
+/* The peer's certificate is not valid yet. */
+#define WMTLS_CERTIFICATE_NOT_YET_VALID 402
+
+/* The peer's certificate was revoked. */
+#define WMTLS_CERTIFICATE_REVOKED 403
+
+/* The peer's certificate is for another name. */
+#define WMTLS_NAME_MISMATCH 404
+
+/* The peer's certificate does not lead to a trusted CA. */
+#define WMTLS_ISSUER_UNKNOWN 405
+
+/* A trusted CA's name signed the peer's certificate with another key. */
+#define WMTLS_ISSUER_REKEYED 406
+
+/* The peer's certificate is not for this purpose. */
+#define WMTLS_PURPOSE_NOT_ALLOWED 407
+
+/* The peer's certificate is malformed, or not fit to identify a peer. */
+#define WMTLS_CERTIFICATE_INVALID 408
+
+/* A key in the peer's chain is too weak. */
+#define WMTLS_KEY_WEAK 409
+
+/* The peer's chain is too long or too costly to judge. */
+#define WMTLS_CHAIN_TOO_LONG 410
+
+/* The peer's revocation cannot be judged with the CRLs at hand. */
+#define WMTLS_CRL_UNUSABLE 411
+
+/* The peer's chain breaks a constraint that one of its CAs sets. */
+#define WMTLS_CONSTRAINT_VIOLATED 412
+
+/* The peer's key is none of those pinned. */
+#define WMTLS_PIN_MISMATCH 413
+
+/* The peer's certificate names no tenant by the rule. */
+#define WMTLS_TENANT_REFUSED 414
+
+/* The peer is known but not allowed. */
+#define WMTLS_NOT_AUTHORIZED 415
+
+/* The consumer never asked for our certificate. */
+#define WMTLS_CLIENT_AUTH_NOT_REQUESTED 416
+
+/* Our certificate cannot answer the consumer's request. */
+#define WMTLS_CLIENT_CERTIFICATE_UNUSABLE 417
+
+/* The consumer refused our certificate. */
+#define WMTLS_CLIENT_CERTIFICATE_REJECTED 418
+
+/* The TLS handshake failed. */
+#define WMTLS_TLS_FAILED 419
+
+/* No certificate was presented. */
+#define WMTLS_EVIDENCE_MISSING 420
+
+/* The certificate was forwarded by something that is not trusted to do so. */
+#define WMTLS_HOP_UNTRUSTED 421
+
+/* The consumer answered with a status other than 2xx. */
+#define WMTLS_HTTP_STATUS 601
+
+/* The consumer's answer is not valid HTTP/1.1. */
+#define WMTLS_HTTP_INVALID 602
+
+/* The head of the consumer's answer exceeds the limit. */
+#define WMTLS_RESPONSE_TOO_LARGE 603
+
+/* The time allowed ran out. */
+#define WMTLS_DEADLINE_EXCEEDED 701
+
+/* The connection broke before an answer came. */
+#define WMTLS_CONNECTION_LOST 702
+
+/* The library broke a promise of its own. */
+#define WMTLS_INTERNAL 901
+
+
+/*
+ Options, material and arguments.
+ */
+#define WMTLS_STAGE_CONFIG 1
+
+/*
+ May the delivery start: open, not canceled, not overloaded.
+ */
+#define WMTLS_STAGE_ADMIT 2
+
+/*
+ Host name to addresses, and whether they may be reached.
+ */
+#define WMTLS_STAGE_RESOLVE 3
+
+/*
+ TCP, and the proxy if there is one.
+ */
+#define WMTLS_STAGE_CONNECT 4
+
+/*
+ TLS.
+ */
+#define WMTLS_STAGE_HANDSHAKE 5
+
+/*
+ The request is being written.
+ */
+#define WMTLS_STAGE_REQUEST 6
+
+/*
+ The answer is awaited or read.
+ */
+#define WMTLS_STAGE_RESPONSE 7
+
+/*
+ A verifier judges a chain outside any connection.
+ */
+#define WMTLS_STAGE_VERIFY 8
+
+/*
+ Ours: a fault found locally.
+ */
+#define WMTLS_BLAME_OURS 1
+
+/*
+ The peer's.
+ */
+#define WMTLS_BLAME_THEIRS 2
+
+/*
+ Something between us and the peer.
+ */
+#define WMTLS_BLAME_PATH 3
+
+/*
+ The caller's, who canceled.
+ */
+#define WMTLS_BLAME_CALLER 4
+
+/*
+ It cannot be known from here.
+ */
+#define WMTLS_BLAME_UNKNOWN 5
+
+/*
+ This payload alone.
+ */
+#define WMTLS_SCOPE_DELIVERY 1
+
+/*
+ Everything for this endpoint.
+ */
+#define WMTLS_SCOPE_ENDPOINT 2
+
+/*
+ Everything that uses the same identity.
+ */
+#define WMTLS_SCOPE_IDENTITY 3
+
+/*
+ Everything in this process.
+ */
+#define WMTLS_SCOPE_PROCESS 4
+
+/*
+ Nothing of the request: delivering again cannot make a duplicate.
+ */
+#define WMTLS_SENT_NOTHING 1
+
+/*
+ Some bytes may have reached the peer.
+ */
+#define WMTLS_SENT_MAYBE 2
+
+/*
+ All of it: the peer may hold the payload.
+ */
+#define WMTLS_SENT_ALL 3
+
+/*
+ Later.
+ */
+#define WMTLS_RETRY_LATER 1
+
+/*
+ After a person or a rotation has acted.
+ */
+#define WMTLS_RETRY_AFTER_REPAIR 2
+
+/*
+ Never.
+ */
+#define WMTLS_RETRY_NEVER 3
+
+/*
+ Try again after the delay.
+ */
+#define WMTLS_ACTION_RETRY 1
+
+/*
+ Hold it until somebody has acted; look again after the delay at the latest.
+ */
+#define WMTLS_ACTION_PARK 2
+
+/*
+ Give it up.
+ */
+#define WMTLS_ACTION_DROP 3
+
+/*
+ A pin in use now.
+ */
+#define WMTLS_PIN_CURRENT 1
+
+/*
+ A pin announced for the next key.
+ */
+#define WMTLS_PIN_NEXT 2
+
+/*
+ The peer connects to us and presents a client certificate.
+ */
+#define WMTLS_ROLE_CLIENT 1
+
+/*
+ We connect to the peer, a TLS server.
+ */
+#define WMTLS_ROLE_SERVER 2
+
+/*
+ The size that wmtls_pin_of needs: "sha256/", 44 characters of base64 and the NUL.
+ */
+#define WMTLS_PIN_SIZE 52
+
+/*
+ The instant of the call, for wmtls_verify_peer.
+ */
+#define WMTLS_NOW -1
+
+/*
+ Cancels the deliveries that were given it. Once canceled, always canceled.
+ */
+typedef struct wmtls_cancel_token wmtls_cancel_token;
+
+/*
+ A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume.
+ */
+typedef struct wmtls_delivery wmtls_delivery;
+
+/*
+ Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
+ */
+typedef struct wmtls_dispatcher wmtls_dispatcher;
+
+/*
+ A consumer that can be delivered to, of one dispatcher.
+ */
+typedef struct wmtls_endpoint wmtls_endpoint;
+
+/*
+ How an endpoint differs from its dispatcher. A builder.
+ */
+typedef struct wmtls_endpoint_options wmtls_endpoint_options;
+
+/*
+ Why a call failed: what, how far it had come, whose fault it is, how much was sent, and what to
+ do about it.
+ */
+typedef struct wmtls_error wmtls_error;
+
+/*
+ Our certificate chain and the key that belongs to its leaf, checked.
+ */
+typedef struct wmtls_identity wmtls_identity;
+
+/*
+ What a dispatcher shall do unless an endpoint or a delivery says otherwise. A builder.
+ */
+typedef struct wmtls_options wmtls_options;
+
+/*
+ A verified peer.
+ */
+typedef struct wmtls_peer wmtls_peer;
+
+/*
+ A delivery that the consumer answered with a 2xx status.
+ */
+typedef struct wmtls_receipt wmtls_receipt;
+
+/*
+ How often and how fast to try again. A builder that wmtls_retry_decide does not consume.
+ */
+typedef struct wmtls_retry_policy wmtls_retry_policy;
+
+/*
+ The private CA that judges a peer: anchors, known intermediates and CRLs. Never the web's public
+ roots.
+ */
+typedef struct wmtls_trust wmtls_trust;
+
+/*
+ Judges the certificates of peers, wherever their connection ends.
+ */
+typedef struct wmtls_verifier wmtls_verifier;
+
+/*
+ What a verifier shall expect. A builder.
+ */
+typedef struct wmtls_verifier_options wmtls_verifier_options;
+
+/*
+ 0 (WMTLS_OK), or the number of a kind.
+ */
+typedef int32_t wmtls_status;
+
+/*
+ A verdict on one failure.
+ */
+typedef struct {
+  /*
+   WMTLS_ACTION_...
+   */
+  int32_t action;
+  /*
+   Whether this attempt counts. One that was never admitted, or waits for a repair, does not.
+   */
+  bool counts;
+  /*
+   How long to wait first.
+   */
+  uint64_t delay_ms;
+  /*
+   Why, in a few words; never freed.
+   */
+  const char *reason;
+} wmtls_decision;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ The kind's number, equal to the status; 0 for NULL.
+ */
+int32_t wmtls_error_kind(const wmtls_error *error);
+
+/*
+ How far it had come: WMTLS_STAGE_...; 0 for NULL.
+ */
+int32_t wmtls_error_stage(const wmtls_error *error);
+
+/*
+ Whose fault it is, as far as it can be known from here: WMTLS_BLAME_...; 0 for NULL.
+ */
+int32_t wmtls_error_blame(const wmtls_error *error);
+
+/*
+ What it stops: WMTLS_SCOPE_...; 0 for NULL.
+ */
+int32_t wmtls_error_scope(const wmtls_error *error);
+
+/*
+ How much of the request left: WMTLS_SENT_...; 0 for NULL.
+ */
+int32_t wmtls_error_sent(const wmtls_error *error);
+
+/*
+ Whether trying again helps: WMTLS_RETRY_...; 0 for NULL. See wmtls_retry_decide.
+ */
+int32_t wmtls_error_retry(const wmtls_error *error);
+
+/*
+ How long to wait before trying again, in milliseconds; -1 if the consumer did not say.
+ */
+int64_t wmtls_error_retry_after_ms(const wmtls_error *error);
+
+/*
+ The consumer id of the endpoint; NULL if the error is about none.
+ */
+const char *wmtls_error_consumer(const wmtls_error *error);
+
+/*
+ What was seen and what was expected, in a sentence. For logs: it may name our own addresses.
+ */
+const char *wmtls_error_message(const wmtls_error *error);
+
+/*
+ What to do, in a sentence.
+ */
+const char *wmtls_error_remedy(const wmtls_error *error);
+
+/*
+ A named fact of the error's context, such as "observed_pin"; NULL if it has none of that name.
+ Text stands as it is, anything else as JSON.
+ */
+const char *wmtls_error_context(const wmtls_error *error, const char *name);
+
+/*
+ The whole error as JSON, in the form that every language shows.
+ */
+const char *wmtls_error_json(const wmtls_error *error);
+
+/*
+ What may be shown to the consumer, as JSON: no addresses, no internals.
+ */
+const char *wmtls_error_public_json(const wmtls_error *error);
+
+/*
+ Frees an error.
+ */
+void wmtls_error_free(wmtls_error *error);
+
+/*
+ The name of a kind, such as "pin_mismatch", equal in every language; NULL if no kind has this
+ number. It is never freed, like the names below.
+ */
+const char *wmtls_kind_name(int32_t kind);
+
+/*
+ The name of a WMTLS_STAGE_...; NULL if there is none of this number.
+ */
+const char *wmtls_stage_name(int32_t stage);
+
+/*
+ The name of a WMTLS_BLAME_...; NULL if there is none of this number.
+ */
+const char *wmtls_blame_name(int32_t blame);
+
+/*
+ The name of a WMTLS_SCOPE_...; NULL if there is none of this number.
+ */
+const char *wmtls_scope_name(int32_t scope);
+
+/*
+ The name of a WMTLS_SENT_...; NULL if there is none of this number.
+ */
+const char *wmtls_sent_name(int32_t sent);
+
+/*
+ The name of a WMTLS_RETRY_...; NULL if there is none of this number.
+ */
+const char *wmtls_retry_name(int32_t retry);
+
+/*
+ The name of a WMTLS_ACTION_...; NULL if there is none of this number.
+ */
+const char *wmtls_action_name(int32_t action);
+
+/*
+ The name of a WMTLS_PIN_...; NULL if there is none of this number.
+ */
+const char *wmtls_pin_name(int32_t slot);
+
+/*
+ The version of the library, such as "0.1.0".
+ */
+const char *wmtls_version(void);
+
+/*
+ Reads our certificate chain (leaf first) and private key from PEM files.
+
+ `cert`, `key`: paths; they may be the same file.
+ `passphrase`: opens an encrypted PKCS#8 key; NULL if there is none.
+
+ Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE or
+ WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_identity_from_files(const char *cert,
+                                       const char *key,
+                                       const char *passphrase,
+                                       wmtls_identity **out,
+                                       wmtls_error **err);
+
+/*
+ Like wmtls_identity_from_files, from bytes: PEM, or DER.
+ */
+wmtls_status wmtls_identity_from_pem(const void *cert,
+                                     size_t cert_len,
+                                     const void *key,
+                                     size_t key_len,
+                                     const char *passphrase,
+                                     wmtls_identity **out,
+                                     wmtls_error **err);
+
+/*
+ Frees an identity.
+ */
+void wmtls_identity_free(wmtls_identity *identity);
+
+/*
+ Computes the pin ("sha256/...") of a certificate in PEM or DER; of several, of the first, which
+ is the leaf.
+
+ `pin`: room for WMTLS_PIN_SIZE bytes; receives the text and its NUL, empty after a failure.
+
+ Fails with WMTLS_PEM_INVALID.
+ */
+wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_error **err);
+
+/*
+ Reads a trust from PEM files.
+
+ `anchors`: the CA certificates that are believed.
+ `intermediates`: CA certificates that peers fail to send; NULL if there are none.
+ `crls`: certificate revocation lists; NULL if there are none.
+
+ Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST, WMTLS_CRL_UNUSABLE
+ or WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_trust_from_files(const char *anchors,
+                                    const char *intermediates,
+                                    const char *crls,
+                                    wmtls_trust **out,
+                                    wmtls_error **err);
+
+/*
+ Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or the
+ DER of one.
+ */
+wmtls_status wmtls_trust_from_pem(const void *anchors,
+                                  size_t anchors_len,
+                                  const void *intermediates,
+                                  size_t intermediates_len,
+                                  const void *crls,
+                                  size_t crls_len,
+                                  wmtls_trust **out,
+                                  wmtls_error **err);
+
+/*
+ Frees a trust.
+ */
+void wmtls_trust_free(wmtls_trust *trust);
+
+/*
+ A builder with the defaults: no identity, no trust, egress "public", 30 seconds in all.
+ */
+wmtls_options *wmtls_options_new(void);
+
+/*
+ Who we are, for endpoints that bring no identity of their own.
+ */
+void wmtls_options_identity(wmtls_options *options, const wmtls_identity *identity);
+
+/*
+ Whom we believe, for endpoints that bring no trust of their own.
+ */
+void wmtls_options_trust(wmtls_options *options, const wmtls_trust *trust);
+
+/*
+ Which addresses may be connected to: "public", or "private", which adds private networks.
+ Loopback and link-local are denied by both.
+ */
+void wmtls_options_egress(wmtls_options *options, const char *preset);
+
+/*
+ Allows one more network beyond the preset: CIDR ("10.1.0.0/16", "::1/128") or an address.
+ */
+void wmtls_options_egress_allow(wmtls_options *options, const char *network);
+
+/*
+ Denies one more network, whatever else allows it.
+ */
+void wmtls_options_egress_deny(wmtls_options *options, const char *network);
+
+/*
+ The time one delivery may take in all; above 0, at most a day.
+ */
+void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);
+
+/*
+ Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
+
+ `value`: as text: a duration in milliseconds, a flag as "true" or "false".
+ */
+void wmtls_options_set(wmtls_options *options, const char *name, const char *value);
+
+/*
+ Frees a builder that nothing consumed.
+ */
+void wmtls_options_free(wmtls_options *options);
+
+/*
+ Makes a dispatcher. Threads start with the first delivery.
+
+ Fails with WMTLS_OPTION_INVALID.
+ */
+wmtls_status wmtls_dispatcher_new(wmtls_options *consumed,
+                                  wmtls_dispatcher **out,
+                                  wmtls_error **err);
+
+/*
+ Makes or changes the endpoint of a consumer. Equal values give the same endpoint and keep its
+ connections; changed values change this endpoint alone.
+
+ `consumer`: the consumer id, which errors and receipts name.
+ `url`: where it listens, https only.
+ `consumed`: its options; they must say the pins, or that there are none.
+
+ Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED.
+ */
+wmtls_status wmtls_dispatcher_endpoint(const wmtls_dispatcher *dispatcher,
+                                       const char *consumer,
+                                       const char *url,
+                                       wmtls_endpoint_options *consumed,
+                                       wmtls_endpoint **out,
+                                       wmtls_error **err);
+
+/*
+ Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+ */
+bool wmtls_dispatcher_remove(const wmtls_dispatcher *dispatcher, const char *consumer);
+
+/*
+ Delivers, and blocks until the consumer has answered or it is certain that it will not.
+
+ The delivery stays yours, and may be delivered again.
+
+ Succeeds only when the consumer answered with a 2xx status. Otherwise wmtls_error_sent says how
+ much the consumer may hold, and wmtls_retry_decide what to do.
+ */
+wmtls_status wmtls_deliver(const wmtls_dispatcher *dispatcher,
+                           const wmtls_delivery *delivery,
+                           wmtls_receipt **out,
+                           wmtls_error **err);
+
+/*
+ Delivers once, without a dispatcher of your own: the form for small programs. One connection is
+ made and closed; the consumer id is the URL's host and port.
+
+ Fails as wmtls_dispatcher_new, wmtls_dispatcher_endpoint and wmtls_deliver do.
+ */
+wmtls_status wmtls_deliver_once(const char *url,
+                                const void *body,
+                                size_t body_len,
+                                wmtls_options *consumed,
+                                wmtls_endpoint_options *consumed_endpoint,
+                                wmtls_receipt **out,
+                                wmtls_error **err);
+
+/*
+ Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
+ none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+ */
+void wmtls_dispatcher_close(const wmtls_dispatcher *dispatcher, uint64_t drain_ms);
+
+/*
+ Frees a dispatcher. Deliveries under way in other threads go on; close it first to end them.
+ */
+void wmtls_dispatcher_free(wmtls_dispatcher *dispatcher);
+
+/*
+ A builder that says nothing yet. The pins must be said, if only that there are none.
+ */
+wmtls_endpoint_options *wmtls_endpoint_options_new(void);
+
+/*
+ Adds a key that the consumer may have.
+
+ `pin`: "sha256/..." of its public key, or "cert-sha256/..." of its whole certificate.
+ `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for a key that was announced.
+ */
+void wmtls_endpoint_options_pin(wmtls_endpoint_options *options, const char *pin, int32_t slot);
+
+/*
+ Says all pins of a slot at once, instead of those said before. Without a current pin, the
+ endpoint is refused with WMTLS_PIN_INVALID: an empty list is a mistake, not a decision.
+ */
+void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
+                                 const char *const *pins,
+                                 size_t count,
+                                 int32_t slot);
+
+/*
+ Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said before.
+ */
+void wmtls_endpoint_options_no_pins(wmtls_endpoint_options *options);
+
+/*
+ Whom to believe about this consumer, instead of the dispatcher's trust.
+ */
+void wmtls_endpoint_options_trust(wmtls_endpoint_options *options, const wmtls_trust *trust);
+
+/*
+ Who to be to this consumer, instead of the dispatcher's identity.
+ */
+void wmtls_endpoint_options_identity(wmtls_endpoint_options *options,
+                                     const wmtls_identity *identity);
+
+/*
+ Sets an option of the endpoint by its name in docs/options.md, such as "min_tls"; the value as
+ for wmtls_options_set.
+ */
+void wmtls_endpoint_options_set(wmtls_endpoint_options *options,
+                                const char *name,
+                                const char *value);
+
+/*
+ Frees a builder that nothing consumed.
+ */
+void wmtls_endpoint_options_free(wmtls_endpoint_options *options);
+
+/*
+ The consumer id.
+ */
+const char *wmtls_endpoint_consumer(const wmtls_endpoint *endpoint);
+
+/*
+ The URL in its canonical spelling, as it is now.
+ */
+const char *wmtls_endpoint_url(const wmtls_endpoint *endpoint);
+
+/*
+ Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
+ */
+void wmtls_endpoint_free(wmtls_endpoint *endpoint);
+
+/*
+ A token that nobody has canceled.
+ */
+wmtls_cancel_token *wmtls_cancel_token_new(void);
+
+/*
+ Cancels. Deliveries that wait in other threads return WMTLS_CANCELED at once.
+ */
+void wmtls_cancel_token_cancel(const wmtls_cancel_token *token);
+
+/*
+ Frees a token without canceling it.
+ */
+void wmtls_cancel_token_free(wmtls_cancel_token *token);
+
+/*
+ A delivery of a payload, which is copied.
+ */
+wmtls_delivery *wmtls_delivery_new(const wmtls_endpoint *endpoint,
+                                   const void *body,
+                                   size_t body_len);
+
+/*
+ The event's id, sent as webhook-id. Give every attempt at the same event the same one.
+ */
+void wmtls_delivery_id(wmtls_delivery *delivery, const char *id);
+
+/*
+ The type of the payload; "application/json" unless said.
+ */
+void wmtls_delivery_content_type(wmtls_delivery *delivery, const char *content_type);
+
+/*
+ Adds a request header.
+ */
+void wmtls_delivery_header(wmtls_delivery *delivery, const char *name, const char *value);
+
+/*
+ The time this delivery may take in all, instead of the dispatcher's; above 0, at most a day.
+ */
+void wmtls_delivery_timeout_ms(wmtls_delivery *delivery, uint64_t timeout_ms);
+
+/*
+ Lets a token cancel the delivery.
+ */
+void wmtls_delivery_cancel_token(wmtls_delivery *delivery, const wmtls_cancel_token *token);
+
+/*
+ Sets an option of the delivery by its name in docs/options.md; the value as for
+ wmtls_options_set.
+ */
+void wmtls_delivery_set(wmtls_delivery *delivery, const char *name, const char *value);
+
+/*
+ Frees a delivery.
+ */
+void wmtls_delivery_free(wmtls_delivery *delivery);
+
+/*
+ The HTTP status, 200 to 299; 0 for NULL.
+ */
+uint16_t wmtls_receipt_status(const wmtls_receipt *receipt);
+
+/*
+ The consumer id of the endpoint.
+ */
+const char *wmtls_receipt_consumer(const wmtls_receipt *receipt);
+
+/*
+ The event's id; NULL if the delivery has none.
+ */
+const char *wmtls_receipt_id(const wmtls_receipt *receipt);
+
+/*
+ Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+ */
+int32_t wmtls_receipt_pin(const wmtls_receipt *receipt);
+
+/*
+ How many attempts it took. Only one of which nothing was sent is followed by another.
+ */
+uint32_t wmtls_receipt_attempts(const wmtls_receipt *receipt);
+
+/*
+ How long the delivery took in all, in milliseconds.
+ */
+double wmtls_receipt_elapsed_ms(const wmtls_receipt *receipt);
+
+/*
+ The TLS version, "TLSv1.3" or "TLSv1.2".
+ */
+const char *wmtls_receipt_tls_version(const wmtls_receipt *receipt);
+
+/*
+ The peer as its certificate shows it. Belongs to the receipt; do not free it.
+ */
+const wmtls_peer *wmtls_receipt_peer(const wmtls_receipt *receipt);
+
+/*
+ The whole receipt as JSON, in the form that every language shows: the answer, TLS facts, timings.
+ */
+const char *wmtls_receipt_json(const wmtls_receipt *receipt);
+
+/*
+ Frees a receipt.
+ */
+void wmtls_receipt_free(wmtls_receipt *receipt);
+
+/*
+ A builder with the defaults: 8 attempts, 5 seconds after the first, at most an hour.
+ */
+wmtls_retry_policy *wmtls_retry_policy_new(void);
+
+/*
+ Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling";
+ the value as for wmtls_options_set.
+ */
+void wmtls_retry_policy_set(wmtls_retry_policy *policy, const char *name, const char *value);
+
+/*
+ Frees a policy.
+ */
+void wmtls_retry_policy_free(wmtls_retry_policy *policy);
+
+/*
+ Judges a failure. Pure: nothing is remembered, nothing waits.
+
+ `policy`: NULL for the defaults.
+ `attempt`: which attempt failed, from 1.
+
+ Fails with WMTLS_OPTION_INVALID; `out` is left as it is then.
+ */
+wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
+                                const wmtls_error *error,
+                                uint32_t attempt,
+                                wmtls_decision *out,
+                                wmtls_error **err);
+
+/*
+ The tenant by the rule; without a rule, the certificate's one SAN URI; NULL if it names none.
+ */
+const char *wmtls_peer_tenant(const wmtls_peer *peer);
+
+/*
+ The certificate's subject as RFC 4514 text.
+ */
+const char *wmtls_peer_subject(const wmtls_peer *peer);
+
+/*
+ The pin of the public key, "sha256/...".
+ */
+const char *wmtls_peer_spki_pin(const wmtls_peer *peer);
+
+/*
+ The configured pin that matched; NULL if none was configured.
+ */
+const char *wmtls_peer_matched_pin(const wmtls_peer *peer);
+
+/*
+ The first instant of the certificate's validity, in Unix seconds; 0 for NULL.
+ */
+int64_t wmtls_peer_not_before(const wmtls_peer *peer);
+
+/*
+ The last instant of the certificate's validity, in Unix seconds; 0 for NULL.
+ */
+int64_t wmtls_peer_not_after(const wmtls_peer *peer);
+
+/*
+ The whole identity as JSON, in the form that every language shows.
+ */
+const char *wmtls_peer_json(const wmtls_peer *peer);
+
+/*
+ Frees a peer that wmtls_verify_peer made.
+ */
+void wmtls_peer_free(wmtls_peer *peer);
+
+/*
+ A builder for peers of a role, below a trust's anchors.
+
+ `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule or
+ an authorization must be said as well: to be issued by the CA is not yet a permission.
+ */
+wmtls_verifier_options *wmtls_verifier_options_new(int32_t role, const wmtls_trust *trust);
+
+/*
+ Adds a key that a peer may have, beside a valid chain; as wmtls_endpoint_options_pin.
+ */
+void wmtls_verifier_options_pin(wmtls_verifier_options *options, const char *pin, int32_t slot);
+
+/*
+ Says all pins of a slot at once; as wmtls_endpoint_options_pins.
+ */
+void wmtls_verifier_options_pins(wmtls_verifier_options *options,
+                                 const char *const *pins,
+                                 size_t count,
+                                 int32_t slot);
+
+/*
+ The tenant is a segment of a SAN URI: "spiffe://corp/tenant/{tenant}". The last rule said holds.
+ */
+void wmtls_verifier_options_tenant_san_uri(wmtls_verifier_options *options, const char *template_);
+
+/*
+ The tenant is the label before a suffix in a SAN DNS name: "tenants.corp" takes "acme" from
+ "acme.tenants.corp".
+ */
+void wmtls_verifier_options_tenant_san_dns_suffix(wmtls_verifier_options *options,
+                                                  const char *suffix);
+
+/*
+ The tenant is the subject's common name. Only for CAs that name tenants there and nowhere else.
+ */
+void wmtls_verifier_options_tenant_subject_cn(wmtls_verifier_options *options);
+
+/*
+ Peers with one of these SAN URIs may pass. The last authorization said holds.
+ */
+void wmtls_verifier_options_authorize_san_uris(wmtls_verifier_options *options,
+                                               const char *const *uris,
+                                               size_t count);
+
+/*
+ Peers with a SPIFFE id of this trust domain may pass.
+ */
+void wmtls_verifier_options_authorize_trust_domain(wmtls_verifier_options *options,
+                                                   const char *domain);
+
+/*
+ Every peer that the CA certifies may pass.
+ */
+void wmtls_verifier_options_authorize_ca_members(wmtls_verifier_options *options);
+
+/*
+ Sets an option of the verifier by its name in docs/options.md, such as "strict_purpose"; the
+ value as for wmtls_options_set.
+ */
+void wmtls_verifier_options_set(wmtls_verifier_options *options,
+                                const char *name,
+                                const char *value);
+
+/*
+ Frees a builder that nothing consumed.
+ */
+void wmtls_verifier_options_free(wmtls_verifier_options *options);
+
+/*
+ Makes a verifier.
+
+ Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID.
+ */
+wmtls_status wmtls_verifier_new(wmtls_verifier_options *consumed,
+                                wmtls_verifier **out,
+                                wmtls_error **err);
+
+/*
+ Judges the chain that a peer presented.
+
+ `chain`: PEM, or concatenated DER, leaf first.
+ `server_name`: the DNS name or IP address that was asked for, where servers are verified; NULL
+ for clients.
+ `at`: the instant to judge at, in Unix seconds, or WMTLS_NOW.
+
+ Fails with the kind of what is wrong with the peer and WMTLS_STAGE_VERIFY; with
+ WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if the arguments cannot be used.
+ */
+wmtls_status wmtls_verify_peer(const wmtls_verifier *verifier,
+                               const void *chain,
+                               size_t chain_len,
+                               const char *server_name,
+                               int64_t at,
+                               wmtls_peer **out,
+                               wmtls_error **err);
+
+/*
+ Frees a verifier.
+ */
+void wmtls_verifier_free(wmtls_verifier *verifier);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* WEBHOOK_MTLS_H */
