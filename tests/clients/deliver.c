@@ -44,7 +44,8 @@ static wmtls_status dispatcher_make(const struct errand *errand, wmtls_dispatche
         wmtls_options_identity(options, identity);
         wmtls_options_trust(options, trust);
         wmtls_options_timeout_ms(options, errand->timeout_ms);
-        wmtls_options_egress(options, "public", "127.0.0.0/8,::1/128");
+        wmtls_options_egress_allow(options, "127.0.0.0/8");
+        wmtls_options_egress_allow(options, "::1/128");
         status = wmtls_dispatcher_new(options, out, err);
     }
     wmtls_identity_free(identity);
@@ -60,7 +61,7 @@ static wmtls_status endpoint_make(const struct errand *errand, wmtls_dispatcher 
     } else {
         wmtls_endpoint_options_pin(options, errand->pin, WMTLS_PIN_CURRENT);
     }
-    wmtls_endpoint_options_min_tls(options, errand->min_tls);
+    wmtls_endpoint_options_set(options, "min_tls", errand->min_tls);
     return wmtls_dispatcher_endpoint(dispatcher, "consumer", errand->url, options, out, err);
 }
 

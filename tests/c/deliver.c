@@ -1,0 +1,337 @@
+/* Deliveries over real mutual TLS, to receivers of the lab. */
+
+/* mkdtemp */
+#define _POSIX_C_SOURCE 200809L
+
+#include "webhook_mtls_testing.h"
+
+#include "check.h"
+
+static const char BODY[] = "{\"event\":\"ping\"}";
+static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/* A lab with one consumer, and an endpoint for it with these pins; NULL: explicitly none. */
+struct scene {
+    wmtls_lab *lab;
+    wmtls_lab_consumer *acme;
+    wmtls_dispatcher *dispatcher;
+    wmtls_endpoint *endpoint;
+};
+
+static wmtls_endpoint *endpoint_of(struct scene *scene, const char *current, const char *next) {
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint *endpoint = NULL;
+    wmtls_error *error = NULL;
+    if (current == NULL) {
+        wmtls_endpoint_options_no_pins(options);
+    } else {
+        wmtls_endpoint_options_pin(options, current, WMTLS_PIN_CURRENT);
+    }
+    if (next != NULL) {
+        wmtls_endpoint_options_pin(options, next, WMTLS_PIN_NEXT);
+    }
+    wmtls_status status =
+        wmtls_dispatcher_endpoint(scene->dispatcher, "acme", wmtls_lab_consumer_url(scene->acme),
+                                  options, &endpoint, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    return endpoint;
+}
+
+static struct scene scene_start(void) {
+    struct scene scene = {NULL, NULL, NULL, NULL};
+    CHECK(wmtls_lab_start(&scene.lab, NULL) == WMTLS_OK);
+    CHECK(wmtls_lab_consumer_new(scene.lab, "acme", &scene.acme, NULL) == WMTLS_OK);
+    scene.dispatcher = wmtls_lab_dispatcher(scene.lab);
+    scene.endpoint = endpoint_of(&scene, wmtls_lab_consumer_pin(scene.acme), NULL);
+    return scene;
+}
+
+static void scene_end(struct scene *scene) {
+    wmtls_endpoint_free(scene->endpoint);
+    wmtls_dispatcher_close(scene->dispatcher, 0);
+    wmtls_dispatcher_free(scene->dispatcher);
+    wmtls_lab_consumer_free(scene->acme);
+    wmtls_lab_free(scene->lab);
+}
+
+static wmtls_status deliver(struct scene *scene, wmtls_endpoint *endpoint, wmtls_receipt **receipt,
+                            wmtls_error **error) {
+    wmtls_delivery *delivery = wmtls_delivery_new(endpoint, BODY, strlen(BODY));
+    wmtls_status status = wmtls_deliver(scene->dispatcher, delivery, receipt, error);
+    wmtls_delivery_free(delivery);
+    return status;
+}
+
+static void a_receipt_tells_what_happened(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    wmtls_delivery *delivery = wmtls_delivery_new(scene.endpoint, BODY, strlen(BODY));
+    wmtls_delivery_id(delivery, "evt_1");
+    wmtls_delivery_content_type(delivery, "application/cloudevents+json");
+    wmtls_delivery_header(delivery, "X-Event", "ping");
+    wmtls_delivery_header(delivery, "X-Shard", "7");
+    wmtls_delivery_timeout_ms(delivery, 20000);
+    wmtls_status status = wmtls_deliver(scene.dispatcher, delivery, &receipt, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    wmtls_delivery_free(delivery);
+
+    CHECK(wmtls_receipt_status(receipt) == 200);
+    CHECK(wmtls_receipt_pin(receipt) == WMTLS_PIN_CURRENT);
+    CHECK(wmtls_receipt_attempts(receipt) == 1);
+    CHECK(wmtls_receipt_elapsed_ms(receipt) > 0);
+    CHECK_TEXT(wmtls_receipt_consumer(receipt), "acme");
+    CHECK_TEXT(wmtls_receipt_id(receipt), "evt_1");
+    CHECK_TEXT(wmtls_receipt_tls_version(receipt), "TLSv1.3");
+    CHECK(strstr(wmtls_receipt_json(receipt), "\"client_auth_requested\":true") != NULL);
+    CHECK(wmtls_receipt_json(receipt) == wmtls_receipt_json(receipt));
+    const wmtls_peer *peer = wmtls_receipt_peer(receipt);
+    CHECK_TEXT(wmtls_peer_tenant(peer), "spiffe://lab.test/tenant/acme");
+    CHECK_TEXT(wmtls_peer_spki_pin(peer), wmtls_lab_consumer_pin(scene.acme));
+    CHECK_TEXT(wmtls_peer_matched_pin(peer), wmtls_lab_consumer_pin(scene.acme));
+    CHECK(wmtls_peer_not_before(peer) < wmtls_peer_not_after(peer));
+    wmtls_receipt_free(receipt);
+
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 1);
+    wmtls_lab_request *request = wmtls_lab_consumer_request(scene.acme, 0);
+    size_t length;
+    const void *body = wmtls_lab_request_body(request, &length);
+    CHECK(length == strlen(BODY) && memcmp(body, BODY, length) == 0);
+    CHECK_TEXT(wmtls_lab_request_header(request, "Webhook-Id"), "evt_1");
+    CHECK_TEXT(wmtls_lab_request_header(request, "content-type"), "application/cloudevents+json");
+    CHECK_TEXT(wmtls_lab_request_header(request, "x-event"), "ping");
+    CHECK_TEXT(wmtls_lab_request_header(request, "x-shard"), "7");
+    CHECK_TEXT(wmtls_lab_request_header(request, "x-other"), NULL);
+    CHECK_TEXT(wmtls_lab_request_tenant(request), "dispatcher");
+    CHECK_TEXT(wmtls_lab_request_path(request), "/webhooks/acme");
+    wmtls_lab_request_free(request);
+    CHECK(wmtls_lab_consumer_request(scene.acme, 1) == NULL);
+    scene_end(&scene);
+}
+
+static void deliveries_share_a_connection(void) {
+    struct scene scene = scene_start();
+    wmtls_delivery *delivery = wmtls_delivery_new(scene.endpoint, BODY, strlen(BODY));
+    for (int i = 0; i < 5; i++) {
+        CHECK(wmtls_deliver(scene.dispatcher, delivery, NULL, NULL) == WMTLS_OK);
+    }
+    wmtls_delivery_free(delivery);
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 5);
+    CHECK(wmtls_lab_consumer_connections(scene.acme) == 1);
+    scene_end(&scene);
+}
+
+static void a_wrong_pin_sends_nothing(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    wmtls_endpoint *wrong = endpoint_of(&scene, NOBODYS_PIN, NULL);
+    CHECK(deliver(&scene, wrong, &receipt, &error) == WMTLS_PIN_MISMATCH);
+    CHECK(receipt == NULL);
+    CHECK(wmtls_error_stage(error) == WMTLS_STAGE_HANDSHAKE);
+    CHECK(wmtls_error_blame(error) == WMTLS_BLAME_THEIRS);
+    CHECK(wmtls_error_scope(error) == WMTLS_SCOPE_ENDPOINT);
+    CHECK(wmtls_error_sent(error) == WMTLS_SENT_NOTHING);
+    CHECK(wmtls_error_retry(error) == WMTLS_RETRY_AFTER_REPAIR);
+    CHECK_TEXT(wmtls_error_consumer(error), "acme");
+    CHECK_TEXT(wmtls_error_context(error, "observed_pin"), wmtls_lab_consumer_pin(scene.acme));
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 0);
+    wmtls_error_free(error);
+    wmtls_endpoint_free(wrong);
+    scene_end(&scene);
+}
+
+static void a_key_that_was_announced_passes_as_the_next(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    wmtls_endpoint *endpoint =
+        endpoint_of(&scene, NOBODYS_PIN, wmtls_lab_consumer_pin(scene.acme));
+    CHECK_STATUS(deliver(&scene, endpoint, &receipt, &error), WMTLS_OK, error);
+    CHECK(wmtls_receipt_pin(receipt) == WMTLS_PIN_NEXT);
+    wmtls_receipt_free(receipt);
+    wmtls_endpoint_free(endpoint);
+    scene_end(&scene);
+}
+
+static void a_new_key_that_nobody_announced_is_refused(void) {
+    struct scene scene = scene_start();
+    wmtls_error *error;
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_OK);
+    CHECK(wmtls_lab_consumer_renew(scene.acme, false, NULL) == WMTLS_OK);
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_OK);
+    CHECK(wmtls_lab_consumer_renew(scene.acme, true, NULL) == WMTLS_OK);
+    CHECK_STATUS(deliver(&scene, scene.endpoint, NULL, &error), WMTLS_PIN_MISMATCH, error);
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 2);
+    scene_end(&scene);
+}
+
+static void every_misbehaviour_has_its_kind(void) {
+    static const struct {
+        const char *how;
+        wmtls_status kind;
+        int32_t sent;
+    } ROWS[] = {
+        {"never_ask", WMTLS_CLIENT_AUTH_NOT_REQUESTED, WMTLS_SENT_NOTHING},
+        {"reject_certificate", WMTLS_CLIENT_CERTIFICATE_REJECTED, 0},
+        {"expired", WMTLS_CERTIFICATE_EXPIRED, WMTLS_SENT_NOTHING},
+        {"wrong_name", WMTLS_NAME_MISMATCH, WMTLS_SENT_NOTHING},
+        {"other_ca", 0, WMTLS_SENT_NOTHING},
+        {"reset_after_body", WMTLS_CONNECTION_LOST, WMTLS_SENT_ALL},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct scene scene = scene_start();
+        wmtls_error *error;
+        CHECK(wmtls_lab_consumer_misbehave(scene.acme, ROWS[i].how, 0, NULL) == WMTLS_OK);
+        wmtls_status status = deliver(&scene, scene.endpoint, NULL, &error);
+        printf("  %s: %s\n", ROWS[i].how, wmtls_kind_name(status));
+        if (ROWS[i].kind != 0) {
+            CHECK(status == ROWS[i].kind);
+        } else {
+            CHECK(status == WMTLS_ISSUER_UNKNOWN || status == WMTLS_ISSUER_REKEYED);
+        }
+        if (ROWS[i].sent != 0) {
+            CHECK(wmtls_error_sent(error) == ROWS[i].sent);
+        }
+        wmtls_error_free(error);
+        scene_end(&scene);
+    }
+}
+
+static void silence_ends_at_the_timeout(void) {
+    struct scene scene = scene_start();
+    wmtls_error *error;
+    CHECK(wmtls_lab_consumer_misbehave(scene.acme, "stall", 0, NULL) == WMTLS_OK);
+    wmtls_delivery *delivery = wmtls_delivery_new(scene.endpoint, BODY, strlen(BODY));
+    wmtls_delivery_set(delivery, "timeout", "400");
+    CHECK(wmtls_deliver(scene.dispatcher, delivery, NULL, &error) == WMTLS_DEADLINE_EXCEEDED);
+    CHECK(wmtls_error_sent(error) == WMTLS_SENT_ALL);
+    wmtls_error_free(error);
+    wmtls_delivery_free(delivery);
+    scene_end(&scene);
+}
+
+static void a_busy_consumer_says_when(void) {
+    struct scene scene = scene_start();
+    wmtls_error *error;
+    wmtls_decision decision;
+    CHECK(wmtls_lab_consumer_respond(scene.acme, 503, 30, 1, NULL) == WMTLS_OK);
+    CHECK(deliver(&scene, scene.endpoint, NULL, &error) == WMTLS_HTTP_STATUS);
+    CHECK(wmtls_error_retry_after_ms(error) == 30000);
+    CHECK_TEXT(wmtls_error_context(error, "status"), "503");
+    CHECK(wmtls_retry_decide(NULL, error, 1, &decision, NULL) == WMTLS_OK);
+    CHECK(decision.action == WMTLS_ACTION_RETRY && decision.delay_ms == 30000 && decision.counts);
+    wmtls_error_free(error);
+    CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_OK);
+    scene_end(&scene);
+}
+
+static void one_delivery_needs_no_dispatcher(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    wmtls_identity *identity = wmtls_lab_identity(scene.lab);
+    wmtls_trust *trust = wmtls_lab_trust(scene.lab);
+    wmtls_options *options = wmtls_options_new();
+    wmtls_options_identity(options, identity);
+    wmtls_options_trust(options, trust);
+    wmtls_options_egress_allow(options, "127.0.0.1");
+    wmtls_identity_free(identity);
+    wmtls_trust_free(trust);
+    const char *pins[] = {wmtls_lab_consumer_pin(scene.acme)};
+    wmtls_endpoint_options *endpoint = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_pins(endpoint, pins, 1, WMTLS_PIN_CURRENT);
+    wmtls_status status = wmtls_deliver_once(wmtls_lab_consumer_url(scene.acme), BODY, strlen(BODY),
+                                             options, endpoint, &receipt, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    CHECK(wmtls_receipt_status(receipt) == 200);
+    wmtls_receipt_free(receipt);
+    scene_end(&scene);
+}
+
+static void an_endpoint_has_its_own_identity_and_trust(void) {
+    struct scene scene = scene_start();
+    struct scene other = scene_start();
+    wmtls_error *error;
+    wmtls_endpoint *endpoint;
+    wmtls_identity *identity = wmtls_lab_identity(other.lab);
+    wmtls_trust *trust = wmtls_lab_trust(other.lab);
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_identity(options, identity);
+    wmtls_endpoint_options_trust(options, trust);
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_identity_free(identity);
+    wmtls_trust_free(trust);
+    CHECK(wmtls_dispatcher_endpoint(scene.dispatcher, "other", wmtls_lab_consumer_url(other.acme),
+                                    options, &endpoint, &error) == WMTLS_OK);
+    CHECK_STATUS(deliver(&scene, endpoint, NULL, &error), WMTLS_OK, error);
+    CHECK(wmtls_lab_consumer_received(other.acme) == 1);
+    CHECK(wmtls_dispatcher_remove(scene.dispatcher, "other"));
+    CHECK(!wmtls_dispatcher_remove(scene.dispatcher, "other"));
+    wmtls_endpoint_free(endpoint);
+    scene_end(&other);
+    scene_end(&scene);
+}
+
+static void material_is_read_from_files(void) {
+    struct scene scene = scene_start();
+    char directory[] = "/tmp/webhook-mtls-XXXXXX", cert[64], key[64], ca[64];
+    wmtls_error *error;
+    wmtls_identity *identity;
+    wmtls_trust *trust;
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK(wmtls_lab_write_files(scene.lab, directory, &error) == WMTLS_OK);
+    snprintf(cert, sizeof cert, "%s/tls.crt", directory);
+    snprintf(key, sizeof key, "%s/tls.key", directory);
+    snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    CHECK_STATUS(wmtls_identity_from_files(cert, key, NULL, &identity, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_trust_from_files(ca, NULL, NULL, &trust, &error), WMTLS_OK, error);
+    wmtls_options *options = wmtls_options_new();
+    wmtls_options_identity(options, identity);
+    wmtls_options_trust(options, trust);
+    wmtls_options_egress(options, "public");
+    wmtls_options_egress_allow(options, "127.0.0.0/8");
+    wmtls_options_egress_deny(options, "127.0.0.1/32");
+    wmtls_endpoint_options *endpoint = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(endpoint);
+    wmtls_status status = wmtls_deliver_once(wmtls_lab_consumer_url(scene.acme), BODY, strlen(BODY),
+                                             options, endpoint, NULL, &error);
+    CHECK_STATUS(status, WMTLS_EGRESS_DENIED, error);
+    CHECK(wmtls_lab_consumer_connections(scene.acme) == 0);
+    wmtls_identity_free(identity);
+    wmtls_trust_free(trust);
+    CHECK(remove(cert) == 0 && remove(key) == 0 && remove(ca) == 0 && remove(directory) == 0);
+    scene_end(&scene);
+}
+
+static void an_upsert_changes_what_the_handle_says(void) {
+    struct scene scene = scene_start();
+    wmtls_endpoint *again = endpoint_of(&scene, wmtls_lab_consumer_pin(scene.acme), NULL);
+    const char *before = wmtls_endpoint_url(scene.endpoint);
+    CHECK_TEXT(wmtls_endpoint_consumer(again), "acme");
+    CHECK_TEXT(wmtls_endpoint_url(again), before);
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    CHECK(wmtls_dispatcher_endpoint(scene.dispatcher, "acme", "https://acme.example/in", options,
+                                    NULL, NULL) == WMTLS_OK);
+    CHECK_TEXT(wmtls_endpoint_url(again), "https://acme.example/in");
+    CHECK_TEXT(before, wmtls_lab_consumer_url(scene.acme));
+    wmtls_endpoint_free(again);
+    scene_end(&scene);
+}
+
+int main(void) {
+    RUN(a_receipt_tells_what_happened);
+    RUN(deliveries_share_a_connection);
+    RUN(a_wrong_pin_sends_nothing);
+    RUN(a_key_that_was_announced_passes_as_the_next);
+    RUN(a_new_key_that_nobody_announced_is_refused);
+    RUN(every_misbehaviour_has_its_kind);
+    RUN(silence_ends_at_the_timeout);
+    RUN(a_busy_consumer_says_when);
+    RUN(one_delivery_needs_no_dispatcher);
+    RUN(an_endpoint_has_its_own_identity_and_trust);
+    RUN(material_is_read_from_files);
+    RUN(an_upsert_changes_what_the_handle_says);
+    return 0;
+}

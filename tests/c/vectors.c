@@ -1,0 +1,495 @@
+/* Runs the shared vectors in C: `vectors DIRECTORY`. Their format stands in tests/vectors/README.md;
+   the other languages have a runner of the same shape. */
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "webhook_mtls_testing.h"
+
+static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+static const cJSON *fixtures;
+static int disagreed;
+
+/* What came of a case: a JSON of the result or of the error; both NULL if there is nothing to say. */
+struct outcome {
+    wmtls_error *error;
+    cJSON *ok;
+};
+
+/* -- from JSON to C ------------------------------------------------------------------------------ */
+
+static const cJSON *get(const cJSON *object, const char *name) {
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static const char *text(const cJSON *object, const char *name) {
+    return cJSON_GetStringValue(get(object, name));
+}
+
+static size_t length(const char *text) {
+    return text != NULL ? strlen(text) : 0;
+}
+
+static int number(const cJSON *object, const char *name, int otherwise) {
+    const cJSON *item = get(object, name);
+    return item != NULL ? (int)cJSON_GetNumberValue(item) : otherwise;
+}
+
+/* The texts of an array, of which there are at most 8. */
+struct list {
+    const char *texts[8];
+    size_t count;
+};
+
+static struct list list_of(const cJSON *array) {
+    struct list list = {{NULL}, 0};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, array) {
+        if (list.count == 8) {
+            fputs("vectors: a list is longer than this runner expects\n", stderr);
+            exit(2);
+        }
+        list.texts[list.count++] = cJSON_GetStringValue(item);
+    }
+    return list;
+}
+
+/* The body, repeated; to be freed. */
+static char *body_of(const cJSON *object, const char *name) {
+    const char *once = text(object, name);
+    int times = number(object, "repeat", 1);
+    char *body = malloc(length(once) * (size_t)times + 1);
+    char *end = body;
+    for (int i = 0; i < times; i++) {
+        memcpy(end, once ? once : "", length(once));
+        end += length(once);
+    }
+    *end = '\0';
+    return body;
+}
+
+/* -- from JSON to the nouns ---------------------------------------------------------------------- */
+
+static wmtls_status identity_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
+    const char *cert = text(with, "cert"), *key = text(with, "key");
+    return wmtls_identity_from_pem(cert, length(cert), key, length(key), text(with, "passphrase"),
+                                   out, err);
+}
+
+static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error **err) {
+    const char *anchors = text(with, "anchors"), *intermediates = text(with, "intermediates");
+    char *crls = NULL;
+    const cJSON *crl;
+    cJSON_ArrayForEach(crl, get(with, "crls")) {
+        const char *more = cJSON_GetStringValue(crl);
+        size_t before = length(crls);
+        crls = realloc(crls, before + strlen(more) + 1);
+        strcpy(crls + before, more);
+    }
+    wmtls_status status = wmtls_trust_from_pem(anchors, length(anchors), intermediates,
+                                               length(intermediates), crls, length(crls), out, err);
+    free(crls);
+    return status;
+}
+
+/* Passes the case's `options` by name to the generic setter of a noun. */
+#define SET(setter, builder, with)                                                   \
+    do {                                                                             \
+        const cJSON *option;                                                         \
+        cJSON_ArrayForEach(option, get(with, "options")) {                           \
+            char *value = cJSON_IsString(option) ? NULL : cJSON_PrintUnformatted(option); \
+            setter(builder, option->string, value ? value : option->valuestring);    \
+            free(value);                                                             \
+        }                                                                            \
+    } while (0)
+
+static wmtls_options *options_make(void) {
+    wmtls_identity *identity = NULL;
+    wmtls_trust *trust = NULL;
+    wmtls_options *options = wmtls_options_new();
+    identity_make(get(fixtures, "identity"), &identity, NULL);
+    trust_make(get(fixtures, "trust"), &trust, NULL);
+    wmtls_options_identity(options, identity);
+    wmtls_options_trust(options, trust);
+    wmtls_identity_free(identity);
+    wmtls_trust_free(trust);
+    return options;
+}
+
+static void delivery_set(wmtls_delivery *delivery, const cJSON *with) {
+    const cJSON *header;
+    if (text(with, "id") != NULL) {
+        wmtls_delivery_id(delivery, text(with, "id"));
+    }
+    if (text(with, "content_type") != NULL) {
+        wmtls_delivery_content_type(delivery, text(with, "content_type"));
+    }
+    cJSON_ArrayForEach(header, get(with, "headers")) {
+        wmtls_delivery_header(delivery, header->string, header->valuestring);
+    }
+    if (get(with, "timeout_ms") != NULL) {
+        char *timeout = cJSON_PrintUnformatted(get(with, "timeout_ms"));
+        wmtls_delivery_set(delivery, "timeout", timeout);
+        free(timeout);
+    }
+    SET(wmtls_delivery_set, delivery, with);
+}
+
+static void tenant_set(wmtls_verifier_options *options, const cJSON *rule) {
+    if (get(rule, "san_uri") != NULL) {
+        wmtls_verifier_options_tenant_san_uri(options, text(rule, "san_uri"));
+    } else if (get(rule, "san_dns_suffix") != NULL) {
+        wmtls_verifier_options_tenant_san_dns_suffix(options, text(rule, "san_dns_suffix"));
+    } else {
+        wmtls_verifier_options_tenant_subject_cn(options);
+    }
+}
+
+static void authorization_set(wmtls_verifier_options *options, const cJSON *rule) {
+    if (get(rule, "san_uris") != NULL) {
+        struct list uris = list_of(get(rule, "san_uris"));
+        wmtls_verifier_options_authorize_san_uris(options, uris.texts, uris.count);
+    } else if (get(rule, "trust_domain") != NULL) {
+        wmtls_verifier_options_authorize_trust_domain(options, text(rule, "trust_domain"));
+    } else {
+        wmtls_verifier_options_authorize_ca_members(options);
+    }
+}
+
+/* A verifier as a case of config.json or verify.json wishes it. */
+static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls_error **err) {
+    const cJSON *trust_of = get(with, "trust") ? get(with, "trust") : get(fixtures, "trust");
+    const char *role = text(with, "role");
+    wmtls_trust *trust;
+    wmtls_status status = trust_make(trust_of, &trust, err);
+    if (status != WMTLS_OK) {
+        *out = NULL;
+        return status;
+    }
+    wmtls_verifier_options *options = wmtls_verifier_options_new(
+        role && strcmp(role, "client") == 0 ? WMTLS_ROLE_CLIENT : WMTLS_ROLE_SERVER, trust);
+    wmtls_trust_free(trust);
+    if (get(with, "pins") != NULL) {
+        struct list current = list_of(get(get(with, "pins"), "current"));
+        struct list next = list_of(get(get(with, "pins"), "next"));
+        wmtls_verifier_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
+        wmtls_verifier_options_pins(options, next.texts, next.count, WMTLS_PIN_NEXT);
+    }
+    if (get(with, "tenant") != NULL) {
+        tenant_set(options, get(with, "tenant"));
+    }
+    if (get(with, "authorization") != NULL) {
+        authorization_set(options, get(with, "authorization"));
+    }
+    SET(wmtls_verifier_options_set, options, with);
+    return wmtls_verifier_new(options, out, err);
+}
+
+/* -- the three kinds of cases -------------------------------------------------------------------- */
+
+static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *with,
+                                  wmtls_endpoint **out, wmtls_error **err) {
+    const cJSON *pins = get(with, "pins");
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    if (cJSON_IsNull(pins)) {
+        wmtls_endpoint_options_no_pins(options);
+    } else if (pins != NULL) {
+        struct list current = list_of(pins);
+        wmtls_endpoint_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
+    }
+    SET(wmtls_endpoint_options_set, options, with);
+    return wmtls_dispatcher_endpoint(dispatcher, text(with, "consumer"), text(with, "url"), options,
+                                     out, err);
+}
+
+static struct outcome configure(const char *operation, const cJSON *with) {
+    struct outcome outcome = {NULL, cJSON_CreateObject()};
+    wmtls_dispatcher *dispatcher = NULL;
+    wmtls_dispatcher_new(options_make(), &dispatcher, &outcome.error);
+    if (strcmp(operation, "identity_from_pem") == 0) {
+        wmtls_identity *identity;
+        identity_make(with, &identity, &outcome.error);
+        wmtls_identity_free(identity);
+    } else if (strcmp(operation, "trust_from_pem") == 0) {
+        wmtls_trust *trust;
+        trust_make(with, &trust, &outcome.error);
+        wmtls_trust_free(trust);
+    } else if (strcmp(operation, "pins") == 0) {
+        struct list current = list_of(get(with, "current")), next = list_of(get(with, "next"));
+        wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+        wmtls_endpoint_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
+        wmtls_endpoint_options_pins(options, next.texts, next.count, WMTLS_PIN_NEXT);
+        wmtls_dispatcher_endpoint(dispatcher, "acme", "https://acme.example/", options, NULL,
+                                  &outcome.error);
+    } else if (strcmp(operation, "pin_of") == 0) {
+        char pin[WMTLS_PIN_SIZE];
+        wmtls_pin_of(text(with, "cert"), length(text(with, "cert")), pin, &outcome.error);
+        cJSON_AddStringToObject(outcome.ok, "pin", pin);
+    } else if (strcmp(operation, "egress") == 0) {
+        struct list allow = list_of(get(with, "allow")), deny = list_of(get(with, "deny"));
+        wmtls_options *options = wmtls_options_new();
+        wmtls_options_egress(options, get(with, "preset") ? text(with, "preset") : "public");
+        for (size_t i = 0; i < allow.count; i++) {
+            wmtls_options_egress_allow(options, allow.texts[i]);
+        }
+        for (size_t i = 0; i < deny.count; i++) {
+            wmtls_options_egress_deny(options, deny.texts[i]);
+        }
+        wmtls_dispatcher_new(options, NULL, &outcome.error);
+    } else if (strcmp(operation, "dispatcher") == 0) {
+        wmtls_options *options = options_make();
+        SET(wmtls_options_set, options, with);
+        wmtls_dispatcher_new(options, NULL, &outcome.error);
+    } else if (strcmp(operation, "endpoint") == 0) {
+        wmtls_endpoint *endpoint;
+        endpoint_make(dispatcher, with, &endpoint, &outcome.error);
+        if (endpoint != NULL) {
+            cJSON_AddStringToObject(outcome.ok, "url", wmtls_endpoint_url(endpoint));
+        }
+        wmtls_endpoint_free(endpoint);
+    } else if (strcmp(operation, "deliver") == 0) {
+        wmtls_endpoint *endpoint;
+        wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+        wmtls_endpoint_options_no_pins(options);
+        if (wmtls_dispatcher_endpoint(dispatcher, "acme", text(with, "url"), options, &endpoint,
+                                      &outcome.error) == WMTLS_OK) {
+            char *body = body_of(with, "body");
+            wmtls_delivery *delivery = wmtls_delivery_new(endpoint, body, strlen(body));
+            delivery_set(delivery, with);
+            wmtls_deliver(dispatcher, delivery, NULL, &outcome.error);
+            wmtls_delivery_free(delivery);
+            free(body);
+        }
+        wmtls_endpoint_free(endpoint);
+    } else if (strcmp(operation, "verifier") == 0) {
+        wmtls_verifier *verifier;
+        verifier_make(with, &verifier, &outcome.error);
+        wmtls_verifier_free(verifier);
+    } else {
+        /* C has no rules by themselves: a verifier is made with them, and with what else it needs. */
+        wmtls_trust *trust = NULL;
+        trust_make(get(fixtures, "trust"), &trust, NULL);
+        wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
+        wmtls_trust_free(trust);
+        if (strcmp(operation, "tenant_rule") == 0) {
+            tenant_set(options, with);
+        } else if (strcmp(operation, "authorization") == 0) {
+            authorization_set(options, with);
+        } else {
+            fprintf(stderr, "vectors: no operation %s\n", operation);
+            exit(2);
+        }
+        wmtls_verifier_new(options, NULL, &outcome.error);
+    }
+    wmtls_dispatcher_free(dispatcher);
+    return outcome;
+}
+
+static struct outcome judge(const cJSON *vector) {
+    struct outcome outcome = {NULL, NULL};
+    wmtls_verifier *verifier;
+    const char *chain = text(vector, "chain");
+    if (verifier_make(vector, &verifier, &outcome.error) == WMTLS_OK) {
+        wmtls_peer *peer;
+        wmtls_verify_peer(verifier, chain, length(chain), text(vector, "server_name"),
+                          (int64_t)cJSON_GetNumberValue(get(vector, "at")), &peer, &outcome.error);
+        outcome.ok = peer != NULL ? cJSON_Parse(wmtls_peer_json(peer)) : NULL;
+        wmtls_peer_free(peer);
+    }
+    wmtls_verifier_free(verifier);
+    return outcome;
+}
+
+static wmtls_endpoint_options *pinned(const char *which, const char *right) {
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    if (strcmp(which, "none") == 0) {
+        wmtls_endpoint_options_no_pins(options);
+        return options;
+    }
+    int is_right = strcmp(which, "right") == 0 || strcmp(which, "both") == 0;
+    wmtls_endpoint_options_pin(options, is_right ? right : NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    if (strcmp(which, "next") == 0 || strcmp(which, "both") == 0) {
+        wmtls_endpoint_options_pin(options, is_right ? NOBODYS_PIN : right, WMTLS_PIN_NEXT);
+    }
+    return options;
+}
+
+static void consumer_prepare(wmtls_lab_consumer *acme, const cJSON *consumer) {
+    const cJSON *how = get(consumer, "misbehave"), *answer;
+    if (how != NULL) {
+        wmtls_lab_consumer_misbehave(acme, text(how, "how"), (uint32_t)number(how, "times", 0),
+                                     NULL);
+    }
+    cJSON_ArrayForEach(answer, get(consumer, "respond")) {
+        wmtls_lab_consumer_respond(acme, (uint16_t)number(answer, "status", 0),
+                                   number(answer, "retry_after", -1),
+                                   (uint32_t)number(answer, "times", 0), NULL);
+    }
+}
+
+/* -- comparing ----------------------------------------------------------------------------------- */
+
+static void disagree(const char *file, const cJSON *vector, const char *where, const cJSON *seen,
+                     const cJSON *wanted) {
+    char *shown = seen != NULL ? cJSON_PrintUnformatted(seen) : NULL;
+    char *expected = wanted != NULL ? cJSON_PrintUnformatted(wanted) : NULL;
+    printf("%s: %s: %s is %s, expected %s\n", file, text(vector, "name"), where,
+           shown ? shown : "missing", expected ? expected : "nothing");
+    free(shown);
+    free(expected);
+    disagreed++;
+}
+
+static void subset(const char *file, const cJSON *vector, const char *where, const cJSON *wanted,
+                   const cJSON *seen) {
+    const cJSON *item;
+    if (!cJSON_IsObject(wanted) || !cJSON_IsObject(seen)) {
+        if (!cJSON_Compare(wanted, seen, 1)) {
+            disagree(file, vector, where, seen, wanted);
+        }
+        return;
+    }
+    cJSON_ArrayForEach(item, wanted) {
+        char path[256];
+        snprintf(path, sizeof path, "%s.%s", where, item->string);
+        subset(file, vector, path, item, get(seen, item->string));
+    }
+}
+
+static void compare(const char *file, const cJSON *vector, const char *success,
+                    struct outcome *outcome) {
+    const cJSON *expected = get(vector, "expect");
+    cJSON *error = outcome->error ? cJSON_Parse(wmtls_error_json(outcome->error)) : NULL;
+    const char *what = error != NULL ? "error" : success;
+    const cJSON *wanted = get(expected, what);
+    if (wanted != NULL) {
+        subset(file, vector, what, wanted, error != NULL ? error : outcome->ok);
+    } else {
+        disagree(file, vector, what, error != NULL ? error : outcome->ok, expected);
+    }
+    cJSON_Delete(error);
+    cJSON_Delete(outcome->ok);
+    wmtls_error_free(outcome->error);
+}
+
+static void compare_request(const cJSON *vector, wmtls_lab_consumer *acme) {
+    const char *file = "deliver.json";
+    size_t received = wmtls_lab_consumer_received(acme), body_length;
+    const cJSON *header;
+    cJSON *count = cJSON_CreateNumber((double)received);
+    subset(file, vector, "received", get(vector, "received"), count);
+    cJSON_Delete(count);
+    wmtls_lab_request *request = wmtls_lab_consumer_request(acme, received - 1);
+    if (get(vector, "received_body") != NULL) {
+        char *wanted = body_of(vector, "received_body");
+        const void *body = wmtls_lab_request_body(request, &body_length);
+        if (body_length != strlen(wanted) || memcmp(body, wanted, body_length) != 0) {
+            disagree(file, vector, "received_body", NULL, get(vector, "received_body"));
+        }
+        free(wanted);
+    }
+    cJSON_ArrayForEach(header, get(vector, "received_headers")) {
+        const char *seen = wmtls_lab_request_header(request, header->string);
+        cJSON *value = seen != NULL ? cJSON_CreateString(seen) : NULL;
+        subset(file, vector, header->string, header, value);
+        cJSON_Delete(value);
+    }
+    wmtls_lab_request_free(request);
+}
+
+static void run_config(const cJSON *vector) {
+    struct outcome outcome = configure(text(vector, "do"), get(vector, "with"));
+    compare("config.json", vector, "ok", &outcome);
+}
+
+static void run_verify(const cJSON *vector) {
+    struct outcome outcome = judge(vector);
+    compare("verify.json", vector, "ok", &outcome);
+}
+
+static void run_deliver(const cJSON *vector) {
+    struct outcome outcome = {NULL, NULL};
+    wmtls_lab *lab, *other;
+    wmtls_lab_consumer *acme;
+    wmtls_endpoint *endpoint;
+    const cJSON *consumer = get(vector, "consumer"), *trust_of = get(vector, "trust");
+    if (wmtls_lab_start(&lab, NULL) != WMTLS_OK || wmtls_lab_start(&other, NULL) != WMTLS_OK ||
+        wmtls_lab_consumer_new(lab, "acme", &acme, NULL) != WMTLS_OK) {
+        fputs("vectors: no lab\n", stderr);
+        exit(2);
+    }
+    consumer_prepare(acme, consumer);
+    wmtls_dispatcher *dispatcher = wmtls_lab_dispatcher(lab);
+    wmtls_endpoint_options *options = pinned(text(vector, "pins"), wmtls_lab_consumer_pin(acme));
+    if (trust_of != NULL && strcmp(trust_of->valuestring, "other") == 0) {
+        wmtls_trust *trust = wmtls_lab_trust(other);
+        wmtls_endpoint_options_trust(options, trust);
+        wmtls_trust_free(trust);
+    }
+    wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options, &endpoint,
+                              &outcome.error);
+    if (get(consumer, "renew") != NULL) {
+        wmtls_lab_consumer_renew(acme, cJSON_IsTrue(get(get(consumer, "renew"), "new_key")), NULL);
+    }
+    char *body = body_of(vector, "body");
+    wmtls_delivery *delivery = wmtls_delivery_new(endpoint, body, strlen(body));
+    delivery_set(delivery, get(vector, "options"));
+    wmtls_receipt *receipt = NULL;
+    for (int left = number(vector, "deliveries", 1); endpoint != NULL && left > 0; left--) {
+        wmtls_receipt_free(receipt);
+        wmtls_error_free(outcome.error);
+        wmtls_deliver(dispatcher, delivery, &receipt, &outcome.error);
+    }
+    outcome.ok = receipt != NULL ? cJSON_Parse(wmtls_receipt_json(receipt)) : NULL;
+    compare("deliver.json", vector, "receipt", &outcome);
+    compare_request(vector, acme);
+    wmtls_receipt_free(receipt);
+    wmtls_delivery_free(delivery);
+    free(body);
+    wmtls_endpoint_free(endpoint);
+    wmtls_dispatcher_free(dispatcher);
+    wmtls_lab_consumer_free(acme);
+    wmtls_lab_free(other);
+    wmtls_lab_free(lab);
+}
+
+static int run(const char *directory, const char *file, void (*run_one)(const cJSON *)) {
+    char path[4096];
+    const cJSON *vector;
+    snprintf(path, sizeof path, "%s/%s", directory, file);
+    FILE *stream = fopen(path, "rb");
+    char *content = NULL;
+    size_t size = 0, more = 0;
+    do {
+        content = realloc(content, size + 65537);
+        more = stream != NULL ? fread(content + size, 1, 65536, stream) : 0;
+        size += more;
+    } while (more > 0);
+    content[size] = '\0';
+    cJSON *vectors = cJSON_Parse(content);
+    if (vectors == NULL) {
+        fprintf(stderr, "vectors: %s cannot be read\n", path);
+        exit(2);
+    }
+    fclose(stream);
+    free(content);
+    fixtures = get(vectors, "fixtures");
+    cJSON_ArrayForEach(vector, get(vectors, "cases")) {
+        run_one(vector);
+    }
+    int count = cJSON_GetArraySize(get(vectors, "cases"));
+    cJSON_Delete(vectors);
+    return count;
+}
+
+int main(int argc, char **argv) {
+    const char *directory = argc > 1 ? argv[1] : "tests/vectors";
+    int config = run(directory, "config.json", run_config);
+    int verify = run(directory, "verify.json", run_verify);
+    int deliver = run(directory, "deliver.json", run_deliver);
+    printf("vectors c: config %d, verify %d, deliver %d, disagreed %d\n", config, verify, deliver,
+           disagreed);
+    return disagreed > 0;
+}

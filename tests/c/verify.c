@@ -1,0 +1,188 @@
+/* Judging the certificate of a peer, with the lab's own chain as that of a client. */
+
+/* mkdtemp */
+#define _POSIX_C_SOURCE 200809L
+
+#include "webhook_mtls_testing.h"
+
+#include "check.h"
+
+static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+static wmtls_lab *lab;
+static wmtls_trust *trust;
+static char chain[16384];
+
+static wmtls_verifier_options *clients(void) {
+    return wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
+}
+
+/* Makes a verifier and judges the chain at once. */
+static wmtls_status judge(wmtls_verifier_options *consumed, const char *server_name, int64_t at,
+                          wmtls_peer **peer, wmtls_error **error) {
+    wmtls_verifier *verifier;
+    wmtls_status status = wmtls_verifier_new(consumed, &verifier, error);
+    if (status == WMTLS_OK) {
+        status = wmtls_verify_peer(verifier, chain, strlen(chain), server_name, at, peer, error);
+    }
+    wmtls_verifier_free(verifier);
+    return status;
+}
+
+static void a_tenant_is_read_from_the_san_uri(void) {
+    wmtls_peer *peer;
+    wmtls_error *error;
+    char pin[WMTLS_PIN_SIZE];
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_tenant_san_uri(options, "spiffe://lab.test/tenant/{tenant}");
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, &peer, &error), WMTLS_OK, error);
+    CHECK_TEXT(wmtls_peer_tenant(peer), "dispatcher");
+    CHECK(wmtls_pin_of(chain, strlen(chain), pin, NULL) == WMTLS_OK);
+    CHECK(strlen(pin) == WMTLS_PIN_SIZE - 1);
+    CHECK_TEXT(wmtls_peer_spki_pin(peer), pin);
+    CHECK_TEXT(wmtls_peer_matched_pin(peer), NULL);
+    CHECK(strstr(wmtls_peer_json(peer), "\"evidence\":\"asserted\"") != NULL);
+    CHECK(strstr(wmtls_peer_json(peer), wmtls_peer_subject(peer)) != NULL);
+    wmtls_peer_free(peer);
+}
+
+static void clients_need_a_rule(void) {
+    wmtls_error *error;
+    CHECK_STATUS(judge(clients(), NULL, WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
+}
+
+static void a_tenant_rule_that_does_not_fit_refuses(void) {
+    wmtls_error *error;
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_tenant_san_dns_suffix(options, "tenants.example");
+    CHECK(judge(options, NULL, WMTLS_NOW, NULL, &error) == WMTLS_TENANT_REFUSED);
+    CHECK(wmtls_error_stage(error) == WMTLS_STAGE_VERIFY);
+    wmtls_error_free(error);
+}
+
+static void an_authorization_lets_in_whom_it_names(void) {
+    wmtls_error *error;
+    const char *uris[] = {"spiffe://lab.test/tenant/other", "spiffe://lab.test/tenant/dispatcher"};
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_authorize_san_uris(options, uris, 2);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OK, error);
+    options = clients();
+    wmtls_verifier_options_authorize_san_uris(options, uris, 1);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_NOT_AUTHORIZED, error);
+    options = clients();
+    wmtls_verifier_options_authorize_trust_domain(options, "lab.test");
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OK, error);
+    options = clients();
+    wmtls_verifier_options_authorize_trust_domain(options, "other.test");
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_NOT_AUTHORIZED, error);
+    options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OK, error);
+}
+
+static void pins_hold_beside_the_chain(void) {
+    wmtls_error *error;
+    wmtls_peer *peer;
+    char pin[WMTLS_PIN_SIZE];
+    CHECK(wmtls_pin_of(chain, strlen(chain), pin, NULL) == WMTLS_OK);
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    wmtls_verifier_options_pin(options, NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_PIN_MISMATCH, error);
+    options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    wmtls_verifier_options_pin(options, NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    wmtls_verifier_options_pin(options, pin, WMTLS_PIN_NEXT);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, &peer, &error), WMTLS_OK, error);
+    CHECK_TEXT(wmtls_peer_matched_pin(peer), pin);
+    wmtls_peer_free(peer);
+}
+
+static void the_verdict_is_about_an_instant(void) {
+    wmtls_error *error;
+    wmtls_peer *peer;
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, &peer, &error), WMTLS_OK, error);
+    int64_t after = wmtls_peer_not_after(peer), before = wmtls_peer_not_before(peer);
+    wmtls_peer_free(peer);
+    options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK_STATUS(judge(options, NULL, after + 1, NULL, &error), WMTLS_CERTIFICATE_EXPIRED, error);
+    options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK_STATUS(judge(options, NULL, before - 1, NULL, &error), WMTLS_CERTIFICATE_NOT_YET_VALID,
+                 error);
+}
+
+static void a_client_certificate_is_no_server(void) {
+    wmtls_error *error;
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    CHECK_STATUS(judge(options, "127.0.0.1", WMTLS_NOW, NULL, &error), WMTLS_PURPOSE_NOT_ALLOWED,
+                 error);
+    options = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
+}
+
+static void a_stranger_is_refused(void) {
+    wmtls_error *error;
+    wmtls_lab *other;
+    CHECK(wmtls_lab_start(&other, NULL) == WMTLS_OK);
+    wmtls_trust *theirs = wmtls_lab_trust(other);
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, theirs);
+    wmtls_verifier_options_authorize_ca_members(options);
+    wmtls_status status = judge(options, NULL, WMTLS_NOW, NULL, &error);
+    CHECK(status == WMTLS_ISSUER_UNKNOWN || status == WMTLS_ISSUER_REKEYED);
+    wmtls_error_free(error);
+    wmtls_trust_free(theirs);
+    wmtls_lab_free(other);
+}
+
+static void no_certificate_is_missing_evidence(void) {
+    wmtls_error *error;
+    wmtls_verifier *verifier;
+    wmtls_verifier_options *options = clients();
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK(wmtls_verifier_new(options, &verifier, NULL) == WMTLS_OK);
+    CHECK_STATUS(wmtls_verify_peer(verifier, NULL, 0, NULL, WMTLS_NOW, NULL, &error),
+                 WMTLS_EVIDENCE_MISSING, error);
+    CHECK_STATUS(wmtls_verify_peer(verifier, "garbled", 7, NULL, WMTLS_NOW, NULL, &error),
+                 WMTLS_PEM_INVALID, error);
+    CHECK_STATUS(wmtls_verify_peer(verifier, chain, strlen(chain), NULL, INT64_MAX, NULL, &error),
+                 WMTLS_CERTIFICATE_EXPIRED, error);
+    wmtls_verifier_free(verifier);
+}
+
+static void read_chain(void) {
+    char directory[] = "/tmp/webhook-mtls-XXXXXX", path[64];
+    static const char *const NAMES[] = {"tls.key", "ca.pem", "tls.crt"};
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK(wmtls_lab_write_files(lab, directory, NULL) == WMTLS_OK);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, NAMES[i]);
+        FILE *file = fopen(path, "rb");
+        CHECK(file != NULL);
+        chain[fread(chain, 1, sizeof chain - 1, file)] = '\0';
+        fclose(file);
+        CHECK(remove(path) == 0);
+    }
+    CHECK(remove(directory) == 0);
+}
+
+int main(void) {
+    CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
+    trust = wmtls_lab_trust(lab);
+    read_chain();
+    RUN(a_tenant_is_read_from_the_san_uri);
+    RUN(clients_need_a_rule);
+    RUN(a_tenant_rule_that_does_not_fit_refuses);
+    RUN(an_authorization_lets_in_whom_it_names);
+    RUN(pins_hold_beside_the_chain);
+    RUN(the_verdict_is_about_an_instant);
+    RUN(a_client_certificate_is_no_server);
+    RUN(a_stranger_is_refused);
+    RUN(no_certificate_is_missing_evidence);
+    wmtls_trust_free(trust);
+    wmtls_lab_free(lab);
+    return 0;
+}
