@@ -63,7 +63,8 @@ impl RetryPolicy {
         Ok(Self { attempts, first, ceiling })
     }
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`.
+    /// Sets an option by its name in the table. Fails with `option_invalid`. A ceiling below `first` is
+    /// taken for `first`, so that the order of the calls does not matter.
     pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
         let mut next = *self;
         match (name, value) {
@@ -83,11 +84,9 @@ impl RetryPolicy {
             }
             ("first", Setting::Millis(millis)) => {
                 next.first = options::duration(name, millis)?;
-                next.ceiling = next.ceiling.max(next.first);
             }
             ("ceiling", Setting::Millis(millis)) => {
                 next.ceiling = options::duration(name, millis)?;
-                next.first = next.first.min(next.ceiling);
             }
             _ => return Err(options::mistyped("retry_policy", name)),
         }
@@ -141,7 +140,7 @@ impl RetryPolicy {
 
     fn backoff(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        self.first.saturating_mul(1 << doublings).min(self.ceiling)
+        self.first.saturating_mul(1 << doublings).min(self.ceiling.max(self.first))
     }
 }
 

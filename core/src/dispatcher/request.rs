@@ -132,7 +132,7 @@ fn checked_name(name: &str) -> Result<HeaderName, Error> {
 
 /// Visible ASCII, with spaces and tabs inside (RFC 9110 section 5.5). The value is never repeated.
 fn checked_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
-    let sound = value == value.trim_matches([' ', '\t']) && !value.is_empty();
+    let sound = value.is_ascii() && !value.is_empty() && value == value.trim_matches([' ', '\t']);
     HeaderValue::from_str(value).ok().filter(|_| sound).ok_or_else(|| {
         Error::new(
             Kind::HeaderInvalid,
