@@ -18,15 +18,8 @@ const PREFIX: &str = "wmtls_";
 const PERSONALITY: &str = "DW.ref.rust_eh_personality";
 
 /// What a static Rust library asks of the system.
-pub(crate) const LINK_FLAGS: [&str; 7] = [
-    "-lgcc_s",
-    "-lutil",
-    "-lrt",
-    "-lpthread",
-    "-lm",
-    "-ldl",
-    "-lc",
-];
+pub(crate) const LINK_FLAGS: [&str; 7] =
+    ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// The production library, or the superset of it with the testing kit that replaces it in tests.
 #[derive(Clone, Copy, PartialEq)]
@@ -68,9 +61,7 @@ pub(crate) struct CLibrary {
 impl CLibrary {
     /// Builds both flavours.
     pub(crate) fn build() -> Result<CLibrary> {
-        let library = CLibrary {
-            home: paths::target().join("dist").join("c"),
-        };
+        let library = CLibrary { home: paths::target().join("dist").join("c") };
         paths::make_empty(&library.home)?;
         for header in paths::files_with_extension(&paths::root().join("include"), "h")? {
             let name = header.file_name().expect("a listed file has a name");
@@ -81,13 +72,7 @@ impl CLibrary {
         for flavour in [Flavour::Production, Flavour::Testing] {
             Step::cargo(
                 format!("C library {} (release)", flavour.name()),
-                &[
-                    "build",
-                    "--locked",
-                    "--release",
-                    "--package",
-                    flavour.package(),
-                ],
+                &["build", "--locked", "--release", "--package", flavour.package()],
             )
             .run()?;
             let built = paths::release(flavour.built_as());
@@ -121,10 +106,7 @@ impl CLibrary {
 fn isolate(archive: &Path, to: &Path) -> Result {
     let work = paths::target().join("c");
     paths::make_directory(&work)?;
-    let name = to
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or("library");
+    let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
     let object = work.join(format!("{name}.o"));
     let title = format!("{name}.a with our symbols only");
     Step::new(format!("{title}: link"), "ld")
@@ -136,39 +118,23 @@ fn isolate(archive: &Path, to: &Path) -> Result {
     // The compiler's own bitcode is of no use to another linker, and where a linker plugin of LLVM
     // is installed it makes nm abort; the line tables are four fifths of what remains.
     Step::new(format!("{title}: strip"), "objcopy")
-        .args([
-            "--remove-section=.llvmbc",
-            "--remove-section=.llvmcmd",
-            "--strip-debug",
-        ])
+        .args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"])
         .arg(&object)
         .run()?;
-    let api: Vec<String> = globals(&[], &object)?
-        .into_iter()
-        .filter(|symbol| symbol.starts_with(PREFIX))
-        .collect();
+    let api: Vec<String> =
+        globals(&[], &object)?.into_iter().filter(|symbol| symbol.starts_with(PREFIX)).collect();
     if api.is_empty() {
-        return Err(Failure::new(format!(
-            "{} exports no {PREFIX}…",
-            paths::shown(archive)
-        )));
+        return Err(Failure::new(format!("{} exports no {PREFIX}…", paths::shown(archive))));
     }
     let list = work.join(format!("{name}.symbols"));
     paths::write(&list, &format!("{}\n{PERSONALITY}\n", api.join("\n")))?;
     let mut keep = std::ffi::OsString::from("--keep-global-symbols=");
     keep.push(&list);
-    Step::new(format!("{title}: hide"), "objcopy")
-        .arg(keep)
-        .arg(&object)
-        .run()?;
+    Step::new(format!("{title}: hide"), "objcopy").arg(keep).arg(&object).run()?;
     if to.exists() {
         std::fs::remove_file(to).map_err(|error| Failure::at("cannot remove", to, &error))?;
     }
-    Step::new("ar", "ar")
-        .arg("rcs")
-        .arg(to)
-        .arg(&object)
-        .ask()?;
+    Step::new("ar", "ar").arg("rcs").arg(to).arg(&object).ask()?;
     only_our_symbols(&[], to)
 }
 
@@ -182,11 +148,7 @@ fn only_our_symbols(options: &[&str], library: &Path) -> Result {
         return Ok(());
     }
     Err(Failure::with_output(
-        format!(
-            "{} defines {} symbols that are not ours",
-            paths::shown(library),
-            foreign.len()
-        ),
+        format!("{} defines {} symbols that are not ours", paths::shown(library), foreign.len()),
         foreign.join("\n"),
     ))
 }
@@ -205,10 +167,7 @@ fn symbols(listing: &str) -> BTreeSet<String> {
         .filter_map(|line| {
             let mut words = line.split(' ');
             let name = words.next()?;
-            words
-                .next()
-                .is_some_and(|kind| kind.len() == 1)
-                .then(|| name.to_owned())
+            words.next().is_some_and(|kind| kind.len() == 1).then(|| name.to_owned())
         })
         .collect()
 }

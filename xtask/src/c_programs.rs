@@ -49,9 +49,7 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
         let name = paths::shown(program);
         for (linkage, how) in [(Linkage::Static, "static"), (Linkage::Shared, "shared")] {
             let executable = compile(toolchain, library, program, linkage)?;
-            Step::new(format!("{name} ({how})"), executable)
-                .limit(LIMIT)
-                .run()?;
+            Step::new(format!("{name} ({how})"), executable).limit(LIMIT).run()?;
             passed += 1;
         }
         let executable = compile(toolchain, library, program, Linkage::Static)?;
@@ -63,19 +61,13 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
 
 /// Runs a program under memcheck: an error or a definite leak fails it.
 pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
-    Step::new(
-        title,
-        paths::program("valgrind").unwrap_or_else(|| "valgrind".into()),
-    )
-    .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
-    .args([
-        "--errors-for-leak-kinds=definite,indirect",
-        "--show-leak-kinds=definite,indirect",
-    ])
-    .arg(executable)
-    .limit(LIMIT)
-    .run()
-    .map(drop)
+    Step::new(title, paths::program("valgrind").unwrap_or_else(|| "valgrind".into()))
+        .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+        .args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"])
+        .arg(executable)
+        .limit(LIMIT)
+        .run()
+        .map(drop)
 }
 
 /// Every header by itself, as C11 and as C++17, in a program that links and runs.
@@ -83,24 +75,18 @@ fn headers(toolchain: &Toolchain, library: &CLibrary) -> Result<u32> {
     let cplusplus = paths::program("c++").unwrap_or_else(|| "c++".into());
     let mut passed = 0;
     for header in paths::files_with_extension(&library.include(), "h")? {
-        let name = header
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = header.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Twice: the guard of the header is a promise too.
         let text =
             format!("#include \"{name}\"\n#include \"{name}\"\n\nint main(void) {{ return 0; }}\n");
         let stem = paths::target().join("c").join(name.replace('.', "_"));
-        for (compiler, standard, extension) in [
-            (&toolchain.cc, "-std=c11", "c"),
-            (&cplusplus, "-std=c++17", "cpp"),
-        ] {
+        for (compiler, standard, extension) in
+            [(&toolchain.cc, "-std=c11", "c"), (&cplusplus, "-std=c++17", "cpp")]
+        {
             let source = stem.with_extension(extension);
             paths::write(&source, &text)?;
             let program = link(compiler, standard, library, &source, Linkage::Static)?;
-            Step::new(format!("{name} as {}", &standard[5..]), program)
-                .limit(LIMIT)
-                .run()?;
+            Step::new(format!("{name} as {}", &standard[5..]), program).limit(LIMIT).run()?;
             passed += 1;
         }
     }
@@ -120,19 +106,9 @@ fn link(
     } else {
         Flavour::Production
     };
-    let how = if linkage == Linkage::Static {
-        "static"
-    } else {
-        "shared"
-    };
-    let name = source
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let executable = paths::target()
-        .join("c")
-        .join(how)
-        .join(name.replace('.', "_"));
+    let how = if linkage == Linkage::Static { "static" } else { "shared" };
+    let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let executable = paths::target().join("c").join(how).join(name.replace('.', "_"));
     paths::make_directory(executable.parent().expect("it has a directory"))?;
     let mut step = Step::new(format!("compile {name} ({how})"), compiler)
         .arg(standard)

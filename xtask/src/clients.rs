@@ -43,12 +43,7 @@ pub(crate) struct Languages {
 
 impl Languages {
     pub(crate) fn new(toolchain: Toolchain) -> Languages {
-        Languages {
-            toolchain,
-            c: Once::new(),
-            python: Once::new(),
-            node: Once::new(),
-        }
+        Languages { toolchain, c: Once::new(), python: Once::new(), node: Once::new() }
     }
 
     /// Builds them all, for a verb that would rather stop than go on with some.
@@ -64,8 +59,7 @@ impl Languages {
     }
 
     pub(crate) fn python(&self) -> Result<&Python> {
-        self.python
-            .get("the wheel", || Python::build(&self.toolchain))
+        self.python.get("the wheel", || Python::build(&self.toolchain))
     }
 
     pub(crate) fn node(&self) -> Result<&Node> {
@@ -81,11 +75,7 @@ impl Languages {
         let python = [self.python()?.interpreter(), sources.join("deliver.py")];
         let shown = |path: &Path| path.display().to_string();
         Ok([
-            Client {
-                title: "C",
-                name: "c",
-                command: vec![shown(&c)],
-            },
+            Client { title: "C", name: "c", command: vec![shown(&c)] },
             Client {
                 title: "Python",
                 name: "python",
@@ -96,11 +86,7 @@ impl Languages {
                 name: "node",
                 command: self.node()?.command("tests/clients/deliver.mjs"),
             },
-            Client {
-                title: "Rust",
-                name: "rust",
-                command: vec![shown(&rust)],
-            },
+            Client { title: "Rust", name: "rust", command: vec![shown(&rust)] },
         ])
     }
 }

@@ -18,35 +18,15 @@ pub(crate) struct Program {
 
 /// The servers of the real-peer suite and the PKI they use.
 pub(crate) const PEERS: &[Program] = &[
-    Program {
-        name: "nginx",
-        package: "nginx-light",
-        purpose: "a real peer",
-    },
-    Program {
-        name: "openssl",
-        package: "openssl",
-        purpose: "a real peer, and its certificates",
-    },
+    Program { name: "nginx", package: "nginx-light", purpose: "a real peer" },
+    Program { name: "openssl", package: "openssl", purpose: "a real peer, and its certificates" },
 ];
 
 /// What the C suite runs its programs under, and compiles the header with.
 pub(crate) const C: &[Program] = &[
-    Program {
-        name: "c++",
-        package: "g++",
-        purpose: "the header as C++17",
-    },
-    Program {
-        name: "valgrind",
-        package: "valgrind",
-        purpose: "memory errors in the C programs",
-    },
-    Program {
-        name: "objcopy",
-        package: "binutils",
-        purpose: "the static library",
-    },
+    Program { name: "c++", package: "g++", purpose: "the header as C++17" },
+    Program { name: "valgrind", package: "valgrind", purpose: "memory errors in the C programs" },
+    Program { name: "objcopy", package: "binutils", purpose: "the static library" },
 ];
 
 /// `cargo xtask install`.
@@ -71,19 +51,11 @@ pub(crate) fn ensure(programs: &[Program]) -> Result {
     }
     install(&missing)?;
     let missing = self::missing(programs);
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(absent(&missing))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(absent(&missing)) }
 }
 
 fn missing(programs: &[Program]) -> Vec<Program> {
-    programs
-        .iter()
-        .filter(|program| paths::program(program.name).is_none())
-        .copied()
-        .collect()
+    programs.iter().filter(|program| paths::program(program.name).is_none()).copied().collect()
 }
 
 fn absent(missing: &[Program]) -> Failure {
@@ -106,24 +78,16 @@ fn install(missing: &[Program]) -> Result {
     apt("apt-get update", &["update", "-q"])?;
     let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
     arguments.extend(&packages);
-    apt(
-        &format!("apt-get install {}", packages.join(" ")),
-        &arguments,
-    )
+    apt(&format!("apt-get install {}", packages.join(" ")), &arguments)
 }
 
 fn apt(title: &str, arguments: &[&str]) -> Result {
-    let step = Step::new(title, "apt-get")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    let step = Step::new(title, "apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     step.run().map(drop)
 }
 
 fn is_root() -> bool {
-    Step::new("id", "id")
-        .arg("-u")
-        .ask()
-        .is_ok_and(|output| output.stdout.trim() == "0")
+    Step::new("id", "id").arg("-u").ask().is_ok_and(|output| output.stdout.trim() == "0")
 }
 
 /// While it lives, a package that is installed starts no service: the nginx package would otherwise
@@ -138,10 +102,7 @@ impl NoServices {
     fn hold() -> Self {
         let ours = !Path::new(POLICY).exists()
             && fs::write(POLICY, "#!/bin/sh\nexit 101\n").is_ok()
-            && Step::new("chmod", "chmod")
-                .args(["755", POLICY])
-                .ask()
-                .is_ok();
+            && Step::new("chmod", "chmod").args(["755", POLICY]).ask().is_ok();
         NoServices { ours }
     }
 }

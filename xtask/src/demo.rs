@@ -37,15 +37,8 @@ pub(crate) fn run() -> Result {
 }
 
 fn deliveries(lab: &Lab, clients: &[Client]) -> Result<Table> {
-    let mut table = Table::new(&[
-        "runtime",
-        "HTTP",
-        "TLS",
-        "key exchange",
-        "tenant",
-        "pin",
-        "time",
-    ]);
+    let mut table =
+        Table::new(&["runtime", "HTTP", "TLS", "key exchange", "tenant", "pin", "time"]);
     for client in clients {
         let receipt = answer(lab, client, &format!("acme-{}", client.name), "receipt")?;
         let tls = &receipt["tls"];
@@ -63,9 +56,7 @@ fn deliveries(lab: &Lab, clients: &[Client]) -> Result<Table> {
 }
 
 fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
-    let mut table = Table::new(&[
-        "kind", "runtime", "stage", "blame", "scope", "sent", "retry",
-    ]);
+    let mut table = Table::new(&["kind", "runtime", "stage", "blame", "scope", "sent", "retry"]);
     for (kind, language) in REFUSALS {
         let client = clients.iter().find(|client| client.name == language);
         let client = client.ok_or_else(|| Failure::new(format!("no client in {language}")))?;
@@ -93,11 +84,7 @@ fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
 /// Delivers to one consumer and takes the half of the answer that is expected.
 fn answer(lab: &Lab, client: &Client, consumer: &str, half: &str) -> Result<Value> {
     let consumer = lab.consumer(consumer)?;
-    let errand = Errand {
-        url: &consumer.url,
-        pin: &consumer.pin,
-        material: lab.material(),
-    };
+    let errand = Errand { url: &consumer.url, pin: &consumer.pin, material: lab.material() };
     let mut answer = client.deliver(&errand)?;
     match answer.get_mut(half) {
         Some(half) => Ok(half.take()),
@@ -118,9 +105,7 @@ fn shown(value: &Value) -> String {
 }
 
 fn milliseconds(value: &Value) -> String {
-    value
-        .as_f64()
-        .map_or_else(|| "–".to_owned(), |time| format!("{time:.1} ms"))
+    value.as_f64().map_or_else(|| "–".to_owned(), |time| format!("{time:.1} ms"))
 }
 
 #[cfg(test)]

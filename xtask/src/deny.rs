@@ -24,15 +24,7 @@ fn tool() -> Result<PathBuf> {
         // Unoptimized it builds in half the time and still answers in a second.
         Step::cargo(
             format!("cargo install cargo-deny {VERSION} (once)"),
-            &[
-                "install",
-                "--locked",
-                "--debug",
-                "--version",
-                VERSION,
-                "cargo-deny",
-                "--root",
-            ],
+            &["install", "--locked", "--debug", "--version", VERSION, "cargo-deny", "--root"],
         )
         .arg(&home)
         .arg("--target-dir")

@@ -10,11 +10,13 @@ use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
 use crate::lab::{Consumer, Lab};
 use crate::paths;
+use crate::readme;
 use crate::rust;
 use crate::steps::{Failure, Result, Step};
 
-/// Runs them all; returns the closing line.
+/// Runs them all, once the README is known to show them as they are; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
+    readme::check()?;
     let directory = paths::root().join("examples");
     let mut programs = Vec::new();
     for extension in ["c", "py", "mjs", "rs"] {
@@ -39,20 +41,12 @@ fn command(languages: &Languages, source: &Path, extension: &str) -> Result<Vec<
         "c" => {
             let library = languages.c()?;
             let toolchain = &languages.toolchain;
-            vec![shown(&c_programs::compile(
-                toolchain,
-                library,
-                source,
-                Linkage::Static,
-            )?)]
+            vec![shown(&c_programs::compile(toolchain, library, source, Linkage::Static)?)]
         }
         "py" => vec![shown(&languages.python()?.interpreter()), shown(source)],
         "mjs" => languages.node()?.command(&paths::shown(source)),
         _ => {
-            let name = source
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default();
+            let name = source.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             vec![shown(&rust::example(name)?)]
         }
     })

@@ -1,4 +1,5 @@
-//! The C headers: generated from the crates, committed, never edited. Drift fails the tests.
+//! What is generated from the crates, committed and never edited: the C headers, and the reference
+//! pages of the tables. Drift fails the tests.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use cbindgen::{Builder, Config};
 use serde_json::Value;
 
 use crate::paths;
+use crate::reference;
 use crate::steps::{Failure, Result, Step};
 
 /// A header, the crate whose items it declares, and whether it is the one with the table of kinds.
@@ -17,43 +19,45 @@ struct Header {
 }
 
 const HEADERS: [Header; 2] = [
-    Header {
-        name: "webhook_mtls.h",
-        krate: "ffi",
-        has_kinds: true,
-    },
-    Header {
-        name: "webhook_mtls_testing.h",
-        krate: "ffi/testing",
-        has_kinds: false,
-    },
+    Header { name: "webhook_mtls.h", krate: "ffi", has_kinds: true },
+    Header { name: "webhook_mtls_testing.h", krate: "ffi/testing", has_kinds: false },
 ];
 
 /// `cargo xtask header`.
 pub(crate) fn write() -> Result {
-    for header in &HEADERS {
-        paths::write(&header.path(), &header.generate()?)?;
-        println!("  wrote {}", paths::shown(&header.path()));
+    for (path, text) in generated()? {
+        paths::write(&path, &text)?;
+        println!("  wrote {}", paths::shown(&path));
     }
     Ok(())
 }
 
 /// `cargo xtask header --check`.
 pub(crate) fn check() -> Result<String> {
-    for header in &HEADERS {
-        let wanted = header.generate()?;
-        let found = paths::read(&header.path()).unwrap_or_default();
-        if found != wanted {
+    let files = generated()?;
+    for (path, wanted) in &files {
+        let found = paths::read(path).unwrap_or_default();
+        if found != *wanted {
             return Err(Failure::with_output(
                 format!(
-                    "include/{} is not what the crates say: run cargo xtask header",
-                    header.name
+                    "{} is not what the crates say: run cargo xtask header",
+                    paths::shown(path)
                 ),
-                first_difference(&found, &wanted),
+                first_difference(&found, wanted),
             ));
         }
     }
-    Ok(format!("{} headers, no drift", HEADERS.len()))
+    Ok(format!("{} files, no drift", files.len()))
+}
+
+/// Every generated file with its text.
+fn generated() -> Result<Vec<(PathBuf, String)>> {
+    let tables = tables()?;
+    let mut files = Vec::from(reference::pages(&tables)?);
+    for header in &HEADERS {
+        files.push((header.path(), header.generate(&tables)?));
+    }
+    Ok(files)
 }
 
 impl Header {
@@ -61,13 +65,13 @@ impl Header {
         paths::root().join("include").join(self.name)
     }
 
-    fn generate(&self) -> Result<String> {
+    fn generate(&self, tables: &Value) -> Result<String> {
         let krate = paths::root().join(self.krate);
         let file = krate.join("cbindgen.toml");
         let mut config =
             Config::from_file(&file).map_err(|error| Failure::at("cannot use", &file, &error))?;
         if self.has_kinds {
-            let kinds = kind_constants(&tables()?)?;
+            let kinds = kind_constants(tables)?;
             let after = config.after_includes.take().unwrap_or_default();
             config.after_includes = Some(format!("{after}\n{kinds}"));
         }
@@ -84,15 +88,8 @@ impl Header {
 
 /// The tables of core, as its example prints them.
 fn tables() -> Result<Value> {
-    let arguments = [
-        "run",
-        "--locked",
-        "--quiet",
-        "--package",
-        "webhook-mtls",
-        "--example",
-        "tables",
-    ];
+    let arguments =
+        ["run", "--locked", "--quiet", "--package", "webhook-mtls", "--example", "tables"];
     let output = Step::cargo("tables of core", &arguments).run()?;
     serde_json::from_str(&output.stdout).map_err(|error| {
         Failure::with_output(format!("the tables are no JSON: {error}"), output.all)
@@ -106,9 +103,7 @@ fn kind_constants(tables: &Value) -> Result<String> {
     let mut text = String::from("/* Success. */\n#define WMTLS_OK 0\n");
     for kind in kinds {
         let (Some(name), Some(number)) = (kind["name"].as_str(), kind["number"].as_u64()) else {
-            return Err(Failure::new(format!(
-                "a kind without name or number: {kind}"
-            )));
+            return Err(Failure::new(format!("a kind without name or number: {kind}")));
         };
         text.push('\n');
         if let Some(title) = kind["title"].as_str() {

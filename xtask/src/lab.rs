@@ -38,11 +38,7 @@ impl Lab {
             .spawn()
             .map_err(|error| failed(&error))?;
         let output = process.stdout.take().expect("piped");
-        let mut lab = Lab {
-            process,
-            material,
-            consumers: Vec::new(),
-        };
+        let mut lab = Lab { process, material, consumers: Vec::new() };
         for line in BufReader::new(output).lines() {
             let line = line.map_err(|error| failed(&error))?;
             let said: Value = serde_json::from_str(&line).map_err(|error| failed(&error))?;
@@ -81,10 +77,6 @@ impl Consumer {
                 .map(str::to_owned)
                 .ok_or_else(|| Failure::new(format!("the lab said {said}, which has no {key}")))
         };
-        Ok(Consumer {
-            name: text("name")?,
-            url: text("url")?,
-            pin: text("pin")?,
-        })
+        Ok(Consumer { name: text("name")?, url: text("url")?, pin: text("pin")? })
     }
 }

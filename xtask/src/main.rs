@@ -16,7 +16,10 @@ mod lab;
 mod node;
 mod paths;
 mod peers;
+mod public_roots;
 mod python;
+mod readme;
+mod reference;
 mod rust;
 mod soak;
 mod steps;
@@ -36,7 +39,10 @@ cargo xtask <verb>
   demo                one delivery from C, Python, Node and Rust, then four refusals
   test [suite ...]    every suite, or those named; `test --list` names them
   vectors             the shared cases in all four languages
-  header [--check]    write include/*.h from the crates, or fail if they differ
+  header [--check]    write include/*.h, docs/errors.md and docs/options.md from the crates, or
+                      fail if they differ
+  readme              put the programs of examples/ into README.md
+  public-roots        write the list of web roots that no trust bundle may hold
   install             what the tests need from Debian
   soak [minutes]      the long proofs, round after round; results go to docs/soak.md";
 
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
         ["header"] => header::write(),
         ["header", "--check"] => header::check().map(|closing| println!("{closing}")),
+        ["readme"] => readme::write(),
+        ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
@@ -56,10 +64,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
-        other => Err(Failure::new(format!(
-            "no such verb: {}\n\n{USAGE}",
-            other.join(" ")
-        ))),
+        other => Err(Failure::new(format!("no such verb: {}\n\n{USAGE}", other.join(" ")))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,23 +22,14 @@ impl Node {
     pub(crate) fn build(toolchain: &Toolchain) -> Result<Node> {
         Step::cargo(
             "addon (release)",
-            &[
-                "build",
-                "--locked",
-                "--release",
-                "--package",
-                "webhook-mtls-node",
-            ],
+            &["build", "--locked", "--release", "--package", "webhook-mtls-node"],
         )
         .run()?;
         let home = paths::target().join("node");
         let tarball = pack(toolchain, &home.join("build"))?;
         let run = home.join("run");
         install(&tarball, &run)?;
-        let node = Node {
-            node: toolchain.node.clone(),
-            run,
-        };
+        let node = Node { node: toolchain.node.clone(), run };
         node.require_the_tarball()?;
         Ok(node)
     }
@@ -71,11 +62,7 @@ impl Node {
             .args(&files)
             .in_directory(&self.run)
             .run()?;
-        Ok(format!(
-            "{} passed, {} failed",
-            count(&output.all, "pass"),
-            count(&output.all, "fail")
-        ))
+        Ok(format!("{} passed, {} failed", count(&output.all, "pass"), count(&output.all, "fail")))
     }
 
     fn require_the_tarball(&self) -> Result {
@@ -86,10 +73,7 @@ impl Node {
         if place.starts_with(self.run.join("node_modules")) {
             return Ok(());
         }
-        Err(Failure::new(format!(
-            "webhook-mtls was found in {}",
-            place.display()
-        )))
+        Err(Failure::new(format!("webhook-mtls was found in {}", place.display())))
     }
 }
 
@@ -100,34 +84,19 @@ fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
     let lock = paths::read(&source.join("package-lock.json"))?;
     let stamp = build.with_file_name("build-made-from.json");
     let is_current = paths::read(&stamp).is_ok_and(|made_from| made_from == lock);
-    for entry in if build.exists() {
-        paths::entries(build)?
-    } else {
-        Vec::new()
-    } {
+    for entry in if build.exists() { paths::entries(build)? } else { Vec::new() } {
         if entry != packages || !is_current {
             remove(&entry)?;
         }
     }
-    paths::copy_tree(
-        &source,
-        build,
-        &["node_modules", "target", "Cargo.toml", "src", "native"],
-    )?;
+    paths::copy_tree(&source, build, &["node_modules", "target", "Cargo.toml", "src", "native"])?;
     let platform = Step::new("platform", &toolchain.node)
         .args(["-p", "process.platform + '-' + process.arch"])
         .ask()?;
     let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
-    paths::copy(
-        &paths::release(library()),
-        &build.join("native").join(addon),
-    )?;
+    paths::copy(&paths::release(library()), &build.join("native").join(addon))?;
     if !is_current {
-        npm(
-            "npm ci",
-            &["ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-            build,
-        )?;
+        npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;
     }
     npm("npm run build", &["run", "build"], build)?;
@@ -135,10 +104,7 @@ fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
     let mut tarballs = paths::files_with_extension(build, "tgz")?;
     match (tarballs.pop(), tarballs.is_empty()) {
         (Some(tarball), true) => Ok(tarball),
-        _ => Err(Failure::new(format!(
-            "one tarball was expected in {}",
-            paths::shown(build)
-        ))),
+        _ => Err(Failure::new(format!("one tarball was expected in {}", paths::shown(build)))),
     }
 }
 
@@ -171,12 +137,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
         }
     }
     let root = paths::root();
-    for part in [
-        "bindings-node/tests",
-        "tests/vectors",
-        "tests/clients",
-        "examples",
-    ] {
+    for part in ["bindings-node/tests", "tests/vectors", "tests/clients", "examples"] {
         if root.join(part).exists() {
             paths::copy_tree(&root.join(part), &run.join(part), &[])?;
         }
@@ -185,39 +146,23 @@ fn install(tarball: &Path, run: &Path) -> Result {
 }
 
 fn npm(title: &str, arguments: &[&str], directory: &Path) -> Result {
-    let step = Step::new(title, "npm")
-        .args(arguments)
-        .in_directory(directory);
-    step.env("npm_config_update_notifier", "false")
-        .run()
-        .map(drop)
+    let step = Step::new(title, "npm").args(arguments).in_directory(directory);
+    step.env("npm_config_update_notifier", "false").run().map(drop)
 }
 
 fn library() -> &'static str {
-    if cfg!(target_os = "macos") {
-        "libwebhook_mtls_node.dylib"
-    } else {
-        "libwebhook_mtls_node.so"
-    }
+    if cfg!(target_os = "macos") { "libwebhook_mtls_node.dylib" } else { "libwebhook_mtls_node.so" }
 }
 
 fn remove(path: &Path) -> Result {
-    let removed = if path.is_dir() {
-        std::fs::remove_dir_all(path)
-    } else {
-        std::fs::remove_file(path)
-    };
+    let removed =
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     removed.map_err(|error| Failure::at("cannot remove", path, &error))
 }
 
 fn is_test(file: &Path) -> bool {
-    let stem = file
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    Path::new(stem)
-        .extension()
-        .is_some_and(|extension| extension == "test")
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    Path::new(stem).extension().is_some_and(|extension| extension == "test")
 }
 
 /// A count from the summary of node's TAP reporter.

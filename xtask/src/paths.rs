@@ -9,9 +9,7 @@ use crate::steps::{Failure, Result};
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .expect("xtask lies in the workspace")
-        .to_path_buf()
+    here.parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
 /// The target directory, wherever cargo was told to put it.
@@ -53,10 +51,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result {
 pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
     make_directory(to)?;
     for entry in entries(from)? {
-        let name = entry
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if leave_out.contains(&name) {
             continue;
         }
@@ -73,9 +68,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
 pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let read =
         fs::read_dir(directory).map_err(|error| Failure::at("cannot list", directory, &error))?;
-    let mut found: Vec<PathBuf> = read
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .collect();
+    let mut found: Vec<PathBuf> = read.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
     found.sort();
     Ok(found)
 }
@@ -105,10 +98,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result {
 
 /// A path as a person reads it: relative to the workspace where it lies inside.
 pub(crate) fn shown(path: &Path) -> String {
-    path.strip_prefix(root())
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
 /// The path of a program on this machine; system directories count even when `PATH` leaves them

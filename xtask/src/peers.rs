@@ -16,10 +16,8 @@ const LIMIT: Duration = Duration::from_secs(5 * 60);
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     debian::ensure(debian::PEERS)?;
     let clients = languages.clients()?;
-    let commands: Map<String, Value> = clients
-        .iter()
-        .map(|client| (client.name.to_owned(), json!(client.command)))
-        .collect();
+    let commands: Map<String, Value> =
+        clients.iter().map(|client| (client.name.to_owned(), json!(client.command))).collect();
     let work = paths::target().join("peers");
     paths::make_empty(&work)?;
     let output = Step::new("real peers", &languages.toolchain.python)
@@ -34,9 +32,6 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         .limit(LIMIT)
         .run()?;
     println!("\n{}", output.stdout.trim_end());
-    let closing = output
-        .last_line()
-        .strip_prefix("peers: ")
-        .map(str::to_owned);
+    let closing = output.last_line().strip_prefix("peers: ").map(str::to_owned);
     closing.ok_or_else(|| Failure::with_output("the peers have no closing line", output.all))
 }

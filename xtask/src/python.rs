@@ -22,13 +22,7 @@ impl Python {
         let wheel = wheel(&tools)?;
         let installed = environment(toolchain, &home.join("run"), &requirements)?;
         Step::new("install the wheel", executable(&installed, "python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--force-reinstall"])
             .arg(&wheel)
             .run()?;
@@ -46,33 +40,16 @@ impl Python {
     pub(crate) fn test(&self) -> Result<String> {
         let ruff = executable(&self.tools, "ruff");
         let config = source().join("pyproject.toml");
-        let places = [
-            source(),
-            paths::root().join("tests"),
-            paths::root().join("examples"),
-        ];
+        let places = [source(), paths::root().join("tests"), paths::root().join("examples")];
         let no_cache = ["--no-cache", "--config"];
-        let check = Step::new("ruff check", &ruff)
-            .arg("check")
-            .args(no_cache)
-            .arg(&config);
+        let check = Step::new("ruff check", &ruff).arg("check").args(no_cache).arg(&config);
         check.args(&places).run()?;
         let format = Step::new("ruff format --check", &ruff).args(["format", "--check"]);
         format.args(no_cache).arg(&config).args(&places).run()?;
-        self.types(
-            "mypy --strict, the package",
-            &source().join("python").join("webhook_mtls"),
-        )?;
+        self.types("mypy --strict, the package", &source().join("python").join("webhook_mtls"))?;
         self.types("mypy --strict, its tests", &source().join("tests"))?;
         let output = Step::new("pytest", self.interpreter())
-            .args([
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "--import-mode=importlib",
-            ])
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
             .args(["-W", "error", "tests"])
             .in_directory(&source())
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -106,10 +83,7 @@ impl Python {
         if place.starts_with(&self.installed) {
             return Ok(());
         }
-        Err(Failure::new(format!(
-            "webhook_mtls was imported from {}",
-            place.display()
-        )))
+        Err(Failure::new(format!("webhook_mtls was imported from {}", place.display())))
     }
 }
 
@@ -124,10 +98,7 @@ fn executable(environment: &Path, name: &str) -> PathBuf {
 /// A virtual environment with the pinned tools; made again only when the pins or the interpreter
 /// changed.
 fn environment(toolchain: &Toolchain, home: &Path, requirements: &Path) -> Result<PathBuf> {
-    let version = Step::new("version", &toolchain.python)
-        .arg("--version")
-        .ask()?
-        .stdout;
+    let version = Step::new("version", &toolchain.python).arg("--version").ask()?.stdout;
     let wanted = format!("{version}{}", paths::read(requirements)?);
     let stamp = home.join("made-from.txt");
     if paths::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
@@ -138,20 +109,10 @@ fn environment(toolchain: &Toolchain, home: &Path, requirements: &Path) -> Resul
         .args(["-m", "venv", "--clear"])
         .arg(home)
         .run()?;
-    Step::new(
-        format!("pinned tools into {name}"),
-        executable(home, "python"),
-    )
-    .args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-    ])
-    .arg(requirements)
-    .run()?;
+    Step::new(format!("pinned tools into {name}"), executable(home, "python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(requirements)
+        .run()?;
     paths::write(&stamp, &wanted)?;
     Ok(home.to_path_buf())
 }
@@ -173,9 +134,6 @@ fn wheel(tools: &Path) -> Result<PathBuf> {
     let mut found = paths::files_with_extension(&wheels, "whl")?;
     match (found.pop(), found.is_empty()) {
         (Some(wheel), true) => Ok(wheel),
-        _ => Err(Failure::new(format!(
-            "one wheel was expected in {}",
-            paths::shown(&wheels)
-        ))),
+        _ => Err(Failure::new(format!("one wheel was expected in {}", paths::shown(&wheels)))),
     }
 }

@@ -15,15 +15,7 @@ pub(crate) fn format() -> Result<String> {
 
 pub(crate) fn lint() -> Result<String> {
     // The features that add the testing kit are linted with it; an extension module is not a test.
-    let arguments = [
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     Step::cargo("cargo clippy", &arguments).run()?;
     Step::cargo(
         "cargo clippy, with the testing kit",
@@ -53,10 +45,7 @@ pub(crate) fn test() -> Result<String> {
     if count.passed == 0 {
         return Err(Failure::with_output("cargo test ran no test", output.all));
     }
-    Ok(format!(
-        "{} passed, {} failed, {} ignored",
-        count.passed, count.failed, count.ignored
-    ))
+    Ok(format!("{} passed, {} failed, {} ignored", count.passed, count.failed, count.ignored))
 }
 
 /// Builds an example of core with the testing kit and returns its path.
@@ -90,10 +79,7 @@ struct Count {
 impl Count {
     fn of(output: &str) -> Count {
         let mut count = Count::default();
-        for line in output
-            .lines()
-            .filter(|line| line.starts_with("test result:"))
-        {
+        for line in output.lines().filter(|line| line.starts_with("test result:")) {
             count.passed += before(line, " passed");
             count.failed += before(line, " failed");
             count.ignored += before(line, " ignored");
@@ -105,11 +91,7 @@ impl Count {
 /// The number that stands before a word, 0 when there is none.
 fn before(line: &str, word: &str) -> u32 {
     let Some(end) = line.find(word) else { return 0 };
-    line[..end]
-        .rsplit(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    line[..end].rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -123,13 +105,6 @@ running 2 tests
 test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 test result: FAILED. 40 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out
 ";
-        assert_eq!(
-            Count::of(output),
-            Count {
-                passed: 42,
-                failed: 1,
-                ignored: 3
-            }
-        );
+        assert_eq!(Count::of(output), Count { passed: 42, failed: 1, ignored: 3 });
     }
 }

@@ -28,10 +28,7 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     // At least one, however short the time.
     while rounds == 0 || started.elapsed() < Duration::from_secs(minutes * 60) {
         rounds += 1;
-        terminal::headline(&format!(
-            "Round {rounds}, after {}",
-            shown_duration(started.elapsed())
-        ));
+        terminal::headline(&format!("Round {rounds}, after {}", shown_duration(started.elapsed())));
         if let Err(failure) = round(&languages) {
             let why = failure.what().lines().next().unwrap_or_default();
             record(&entry(&today()?, rounds, started.elapsed(), Some(why)))?;
@@ -56,10 +53,7 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
         || "no failure".to_owned(),
         |failure| format!("round {rounds} failed: {failure}"),
     );
-    format!(
-        "- {date}: {rounds} rounds in {}, {verdict}\n",
-        shown_duration(took)
-    )
+    format!("- {date}: {rounds} rounds in {}, {verdict}\n", shown_duration(took))
 }
 
 fn record(entry: &str) -> Result {

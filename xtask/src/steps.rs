@@ -37,18 +37,12 @@ impl Failure {
 
     /// A failure that a sentence explains.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Failure {
-            what: what.into(),
-            output: None,
-        }
+        Failure { what: what.into(), output: None }
     }
 
     /// A failure that a command's output explains.
     pub(crate) fn with_output(what: impl Into<String>, output: impl Into<String>) -> Self {
-        Failure {
-            what: what.into(),
-            output: Some(output.into()),
-        }
+        Failure { what: what.into(), output: Some(output.into()) }
     }
 
     /// A failure of the file system at a path.
@@ -85,12 +79,7 @@ pub(crate) struct Output {
 impl Output {
     /// The last line that is not blank.
     pub(crate) fn last_line(&self) -> &str {
-        self.all
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default()
-            .trim()
+        self.all.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
     }
 }
 
@@ -119,9 +108,7 @@ impl Step {
 
     /// `cargo` with these arguments.
     pub(crate) fn cargo(title: impl Into<String>, arguments: &[&str]) -> Self {
-        Step::new(title, "cargo")
-            .args(arguments)
-            .env("CARGO_TERM_COLOR", "never")
+        Step::new(title, "cargo").args(arguments).env("CARGO_TERM_COLOR", "never")
     }
 
     pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -130,14 +117,12 @@ impl Step {
     }
 
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments
-            .extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
+        self.arguments.extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
         self
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.variables
-            .push((name.into(), Some(value.as_ref().to_owned())));
+        self.variables.push((name.into(), Some(value.as_ref().to_owned())));
         self
     }
 
@@ -178,10 +163,7 @@ impl Step {
             forward(child.stderr.take().expect("piped"), false, sender),
         ];
         let deadline = Instant::now() + self.limit;
-        let mut output = Output {
-            stdout: String::new(),
-            all: String::new(),
-        };
+        let mut output = Output { stdout: String::new(), all: String::new() };
         let mut late = false;
         loop {
             match lines.recv_timeout(Duration::from_millis(250)) {
@@ -201,13 +183,9 @@ impl Step {
             }
         }
         for reader in readers {
-            reader
-                .join()
-                .map_err(|_| Failure::new("a reader of output panicked"))?;
+            reader.join().map_err(|_| Failure::new("a reader of output panicked"))?;
         }
-        let status = child
-            .wait()
-            .map_err(|error| self.failure(&error.to_string(), ""))?;
+        let status = child.wait().map_err(|error| self.failure(&error.to_string(), ""))?;
         if late {
             let why = format!("it was stopped after {} s", self.limit.as_secs());
             return Err(self.failure(&why, &output.all));
@@ -237,17 +215,9 @@ impl Step {
 
     fn failure(&self, why: &str, output: &str) -> Failure {
         let mut words = vec![self.program.to_string_lossy().into_owned()];
-        words.extend(
-            self.arguments
-                .iter()
-                .map(|a| a.to_string_lossy().into_owned()),
-        );
+        words.extend(self.arguments.iter().map(|a| a.to_string_lossy().into_owned()));
         let what = format!("{}: {why}\n  {}", self.title, words.join(" "));
-        if output.is_empty() {
-            Failure::new(what)
-        } else {
-            Failure::with_output(what, output)
-        }
+        if output.is_empty() { Failure::new(what) } else { Failure::with_output(what, output) }
     }
 }
 
@@ -257,11 +227,7 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
     if seconds < 60.0 {
         format!("{seconds:.1} s")
     } else {
-        format!(
-            "{} min {:02} s",
-            duration.as_secs() / 60,
-            duration.as_secs() % 60
-        )
+        format!("{} min {:02} s", duration.as_secs() / 60, duration.as_secs() % 60)
     }
 }
 
@@ -288,12 +254,7 @@ impl Progress {
 
     fn silent() -> Self {
         let now = Instant::now();
-        Progress {
-            title: None,
-            started: now,
-            spoke: now,
-            last: String::new(),
-        }
+        Progress { title: None, started: now, spoke: now, last: String::new() }
     }
 
     fn saw(&mut self, line: &str) {
@@ -310,11 +271,7 @@ impl Progress {
         let Some(title) = &self.title else { return };
         if !is_interactive() && self.spoke.elapsed() >= HEARTBEAT {
             self.spoke = Instant::now();
-            let line = format!(
-                "  ..   {title}: {} s, {}",
-                self.elapsed_seconds(),
-                self.last
-            );
+            let line = format!("  ..   {title}: {} s, {}", self.elapsed_seconds(), self.last);
             println!("{}", fitted(&line, COLUMNS));
         }
     }
@@ -322,11 +279,7 @@ impl Progress {
     fn draw(&self) {
         let Some(title) = &self.title else { return };
         if is_interactive() {
-            let line = format!(
-                "  ..   {title}  {} s  {}",
-                self.elapsed_seconds(),
-                self.last
-            );
+            let line = format!("  ..   {title}  {} s  {}", self.elapsed_seconds(), self.last);
             print!("\r\x1b[2K{}", fitted(&line, COLUMNS - 1));
             flush();
         }
@@ -339,10 +292,7 @@ impl Progress {
         }
         let mark = if well { green("ok") } else { red("FAIL") };
         let gap = if well { "   " } else { " " };
-        println!(
-            "  {mark}{gap}{title}  {}",
-            dim(&shown_duration(self.started.elapsed()))
-        );
+        println!("  {mark}{gap}{title}  {}", dim(&shown_duration(self.started.elapsed())));
         flush();
     }
 
@@ -365,10 +315,7 @@ fn forward(
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            if to
-                .send((is_stdout, String::from_utf8_lossy(&line).into_owned()))
-                .is_err()
-            {
+            if to.send((is_stdout, String::from_utf8_lossy(&line).into_owned())).is_err() {
                 break;
             }
             line.clear();
@@ -419,21 +366,15 @@ mod tests {
 
     #[test]
     fn both_streams_are_kept_and_standard_output_apart() {
-        let output = Step::new("t", "sh")
-            .args(["-c", "echo out; echo err >&2"])
-            .ask()
-            .unwrap();
+        let output = Step::new("t", "sh").args(["-c", "echo out; echo err >&2"]).ask().unwrap();
         assert_eq!(output.stdout, "out\n");
         assert!(output.all.contains("err\n") && output.all.contains("out\n"));
     }
 
     #[test]
     fn a_failure_carries_the_output_and_the_command() {
-        let failure = Step::new("breaks", "sh")
-            .args(["-c", "echo why; exit 3"])
-            .ask()
-            .err()
-            .unwrap();
+        let failure =
+            Step::new("breaks", "sh").args(["-c", "echo why; exit 3"]).ask().err().unwrap();
         assert!(failure.what().contains("breaks") && failure.what().contains("exit 3"));
         assert_eq!(failure.output.as_deref(), Some("why\n"));
     }
@@ -443,11 +384,7 @@ mod tests {
         let started = Instant::now();
         let hangs = Step::new("hangs", "sh").args(["-c", "sleep 60 & sleep 60"]);
         let failure = hangs.limit(Duration::from_millis(300)).ask().err().unwrap();
-        assert!(
-            failure.what().contains("stopped after"),
-            "{}",
-            failure.what()
-        );
+        assert!(failure.what().contains("stopped after"), "{}", failure.what());
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 

@@ -20,29 +20,13 @@ struct Suite {
 
 /// Quick ones first: a typo should not wait for a build.
 const SUITES: [Suite; 11] = [
-    Suite {
-        name: "fmt",
-        about: "Rust formatting",
-        run: |_| rust::format(),
-    },
-    Suite {
-        name: "clippy",
-        about: "Rust lints, as errors",
-        run: |_| rust::lint(),
-    },
-    Suite {
-        name: "deny",
-        about: "licences, banned crates, sources",
-        run: |_| deny::run(),
-    },
-    Suite {
-        name: "rust",
-        about: "cargo test",
-        run: |_| rust::test(),
-    },
+    Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
+    Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
+    Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
+    Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
     Suite {
         name: "header",
-        about: "the committed headers are current",
+        about: "headers and reference pages are current",
         run: |_| header::check(),
     },
     Suite {
@@ -60,21 +44,13 @@ const SUITES: [Suite; 11] = [
         about: "tsc, node --test on the installed tarball",
         run: |languages| languages.node()?.test(),
     },
-    Suite {
-        name: "vectors",
-        about: "the shared cases in four languages",
-        run: vectors::test,
-    },
+    Suite { name: "vectors", about: "the shared cases in four languages", run: vectors::test },
     Suite {
         name: "examples",
-        about: "every program of examples/",
+        about: "every program of examples/, as the README shows it",
         run: examples::test,
     },
-    Suite {
-        name: "peers",
-        about: "nginx, OpenSSL, Node and Python as servers",
-        run: peers::test,
-    },
+    Suite { name: "peers", about: "nginx, OpenSSL, Node and Python as servers", run: peers::test },
 ];
 
 /// Runs the named suites, or all; the last line printed counts them.
@@ -97,11 +73,7 @@ pub(crate) fn run(names: &[&str]) -> Result {
             Ok(closing) => println!("  {} {closing}", terminal::green(suite.name)),
             Err(failure) => failure.show(),
         }
-        results.push(Finished {
-            name: suite.name,
-            outcome,
-            took: started.elapsed(),
-        });
+        results.push(Finished { name: suite.name, outcome, took: started.elapsed() });
     }
     close(&results)
 }
@@ -119,32 +91,22 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
     names
         .iter()
         .map(|name| {
-            SUITES
-                .iter()
-                .find(|suite| suite.name == *name)
-                .ok_or_else(|| {
-                    let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
-                    Failure::new(format!("no suite {name}; there are {}", known.join(", ")))
-                })
+            SUITES.iter().find(|suite| suite.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+                Failure::new(format!("no suite {name}; there are {}", known.join(", ")))
+            })
         })
         .collect()
 }
 
 fn close(results: &[Finished]) -> Result {
-    let passed = results
-        .iter()
-        .filter(|result| result.outcome.is_ok())
-        .count();
+    let passed = results.iter().filter(|result| result.outcome.is_ok()).count();
     let failed = results.len() - passed;
     terminal::headline("Suites");
     print!("\n{}", summary(results).render());
     // The count is the last line whichever way it went, for whoever reads only that.
     println!("\n{passed} passed, {failed} failed");
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(Failure::already_shown())
-    }
+    if failed == 0 { Ok(()) } else { Err(Failure::already_shown()) }
 }
 
 fn summary(results: &[Finished]) -> Table {
@@ -168,20 +130,12 @@ mod tests {
 
     fn passed(name: &'static str) -> Finished {
         let outcome = Ok("12 passed, 0 failed".to_owned());
-        Finished {
-            name,
-            outcome,
-            took: Duration::from_secs(3),
-        }
+        Finished { name, outcome, took: Duration::from_secs(3) }
     }
 
     fn failed(name: &'static str) -> Finished {
         let outcome = Err(Failure::new("it broke\nand more"));
-        Finished {
-            name,
-            outcome,
-            took: Duration::from_secs(3),
-        }
+        Finished { name, outcome, took: Duration::from_secs(3) }
     }
 
     #[test]
@@ -192,16 +146,10 @@ mod tests {
 
     #[test]
     fn the_summary_has_a_line_for_each_suite_and_fits() {
-        let long = Finished {
-            outcome: Ok("x".repeat(200)),
-            ..passed("vectors")
-        };
+        let long = Finished { outcome: Ok("x".repeat(200)), ..passed("vectors") };
         let text = summary(&[passed("fmt"), failed("rust"), long]).render();
         assert_eq!(text.lines().count(), 5, "{text}");
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 100),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         assert!(text.contains("FAILED   3.0 s   it broke\n"), "{text}");
     }
 

@@ -19,10 +19,7 @@ struct Row {
 impl Table {
     /// An empty table with these column titles.
     pub(crate) fn new(columns: &[&'static str]) -> Self {
-        Table {
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-        }
+        Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; it has a cell for each column.
@@ -41,11 +38,7 @@ impl Table {
     /// The table as text, each line at most 100 columns wide where the cells allow it.
     pub(crate) fn render(&self) -> String {
         let widths = self.widths();
-        let titles: Vec<String> = self
-            .columns
-            .iter()
-            .map(|title| (*title).to_owned())
-            .collect();
+        let titles: Vec<String> = self.columns.iter().map(|title| (*title).to_owned()).collect();
         let rules: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
         let mut text = String::new();
         push_line(&mut text, &bold(&line(&titles, &widths)));
@@ -74,14 +67,9 @@ impl Table {
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
-    let padded: Vec<String> = cells
-        .iter()
-        .zip(widths)
-        .map(|(cell, width)| format!("{cell:<width$}"))
-        .collect();
-    format!("{MARGIN}{}", padded.join(GAP))
-        .trim_end()
-        .to_owned()
+    let padded: Vec<String> =
+        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    format!("{MARGIN}{}", padded.join(GAP)).trim_end().to_owned()
 }
 
 fn push_line(text: &mut String, line: &str) {
@@ -114,15 +102,7 @@ mod tests {
         table.note(&"compare the observed pin ".repeat(8));
         let text = table.render();
         assert!(text.lines().count() > 4, "{text}");
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 100),
-            "{text}"
-        );
-        assert!(
-            text.lines()
-                .nth(3)
-                .is_some_and(|line| line.starts_with("    compare")),
-            "{text}"
-        );
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.lines().nth(3).is_some_and(|line| line.starts_with("    compare")), "{text}");
     }
 }

@@ -79,17 +79,11 @@ mod tests {
     fn a_paragraph_breaks_between_words_and_loses_none() {
         let lines = wrapped("ask the consumer for the pin of the new key", 16);
         assert!(lines.iter().all(|line| line.len() <= 16), "{lines:?}");
-        assert_eq!(
-            lines.join(" "),
-            "ask the consumer for the pin of the new key"
-        );
+        assert_eq!(lines.join(" "), "ask the consumer for the pin of the new key");
     }
 
     #[test]
     fn a_word_longer_than_the_width_stands_alone() {
-        assert_eq!(
-            wrapped("a sha256/AAAAAAAAAAAA b", 5),
-            ["a", "sha256/AAAAAAAAAAAA", "b"]
-        );
+        assert_eq!(wrapped("a sha256/AAAAAAAAAAAA b", 5), ["a", "sha256/AAAAAAAAAAAA", "b"]);
     }
 }

@@ -27,10 +27,8 @@ impl Toolchain {
     /// Looks for all of it; the failure lists everything that is missing.
     pub(crate) fn find() -> Result<Toolchain> {
         let searches = [cargo(), compiler(), python(), node(), npm()];
-        let missing: Vec<String> = searches
-            .iter()
-            .filter_map(|search| search.as_ref().err().cloned())
-            .collect();
+        let missing: Vec<String> =
+            searches.iter().filter_map(|search| search.as_ref().err().cloned()).collect();
         if !missing.is_empty() {
             let list: Vec<String> = missing.iter().map(|line| format!("  - {line}")).collect();
             return Err(Failure::new(format!(
@@ -40,15 +38,8 @@ impl Toolchain {
         }
         let [cargo, cc, python, node, npm] =
             searches.map(|search| search.expect("none is missing"));
-        let found = [&cargo, &cc, &python, &node, &npm]
-            .map(|tool| tool.shown.clone())
-            .to_vec();
-        Ok(Toolchain {
-            cc: cc.path,
-            python: python.path,
-            node: node.path,
-            found,
-        })
+        let found = [&cargo, &cc, &python, &node, &npm].map(|tool| tool.shown.clone()).to_vec();
+        Ok(Toolchain { cc: cc.path, python: python.path, node: node.path, found })
     }
 
     /// Prints what will be used.
@@ -72,14 +63,10 @@ struct Version(u32, u32);
 impl Version {
     /// The first `major.minor` in a text.
     fn seen_in(text: &str) -> Option<Version> {
-        text.split(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .find_map(|word| {
-                let mut numbers = word.split('.');
-                Some(Version(
-                    numbers.next()?.parse().ok()?,
-                    numbers.next()?.parse().ok()?,
-                ))
-            })
+        text.split(|c: char| !(c.is_ascii_digit() || c == '.')).find_map(|word| {
+            let mut numbers = word.split('.');
+            Some(Version(numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+        })
     }
 }
 
@@ -87,10 +74,7 @@ fn cargo() -> std::result::Result<Tool, String> {
     let said = said(Path::new("cargo"), &["--version"])
         .ok_or_else(|| "cargo >= 1.88: not found (https://rustup.rs)".to_owned())?;
     match Version::seen_in(&said) {
-        Some(version) if version >= CARGO => Ok(Tool {
-            path: "cargo".into(),
-            shown: said,
-        }),
+        Some(version) if version >= CARGO => Ok(Tool { path: "cargo".into(), shown: said }),
         _ => Err(format!("cargo >= 1.88: found only {said}")),
     }
 }
@@ -109,14 +93,7 @@ fn compiler() -> std::result::Result<Tool, String> {
 fn python() -> std::result::Result<Tool, String> {
     let ask = "import sys; print('Python %d.%d.%d' % sys.version_info[:3]); import ensurepip, venv";
     let mut seen = Vec::new();
-    for name in [
-        "python3",
-        "python3.14",
-        "python3.13",
-        "python3.12",
-        "python3.11",
-        "python",
-    ] {
+    for name in ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"] {
         let Some(path) = located(name) else { continue };
         match said(&path, &["-c", ask]) {
             Some(shown) if Version::seen_in(&shown) >= Some(PYTHON) => {
@@ -126,14 +103,8 @@ fn python() -> std::result::Result<Tool, String> {
             None => seen.push(format!("{name} does not start, or has no venv module")),
         }
     }
-    let seen = if seen.is_empty() {
-        "not found".to_owned()
-    } else {
-        seen.join("; ")
-    };
-    Err(format!(
-        "Python >= 3.11 with venv: {seen} (Debian: python3 python3-venv)"
-    ))
+    let seen = if seen.is_empty() { "not found".to_owned() } else { seen.join("; ") };
+    Err(format!("Python >= 3.11 with venv: {seen} (Debian: python3 python3-venv)"))
 }
 
 fn node() -> std::result::Result<Tool, String> {
@@ -141,10 +112,7 @@ fn node() -> std::result::Result<Tool, String> {
         .ok_or_else(|| "Node >= 20: node was not found (https://nodejs.org)".to_owned())?;
     let said = said(&path, &["--version"]).unwrap_or_default();
     match Version::seen_in(&said) {
-        Some(version) if version >= NODE => Ok(Tool {
-            path,
-            shown: format!("Node {said}"),
-        }),
+        Some(version) if version >= NODE => Ok(Tool { path, shown: format!("Node {said}") }),
         _ => Err(format!("Node >= 20: found only {said}")),
     }
 }
@@ -152,18 +120,11 @@ fn node() -> std::result::Result<Tool, String> {
 fn npm() -> std::result::Result<Tool, String> {
     let path = located("npm").ok_or_else(|| "npm: not found; it comes with Node".to_owned())?;
     let said = said(&path, &["--version"]).ok_or_else(|| "npm: it does not start".to_owned())?;
-    Ok(Tool {
-        path,
-        shown: format!("npm {said}"),
-    })
+    Ok(Tool { path, shown: format!("npm {said}") })
 }
 
 fn located(name: &str) -> Option<PathBuf> {
-    if name.contains('/') {
-        Some(PathBuf::from(name))
-    } else {
-        paths::program(name)
-    }
+    if name.contains('/') { Some(PathBuf::from(name)) } else { paths::program(name) }
 }
 
 /// The first line that a program answers with, if it starts and succeeds.

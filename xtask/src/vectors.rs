@@ -40,17 +40,9 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
 pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     let root = paths::root();
     let source = root.join("tests").join("c").join("vectors.c");
-    let c = c_programs::compile(
-        &languages.toolchain,
-        languages.c()?,
-        &source,
-        Linkage::Static,
-    )?;
+    let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
     let rust = rust::example("vectors")?;
-    let python = root
-        .join("bindings-python")
-        .join("tests")
-        .join("vectors.py");
+    let python = root.join("bindings-python").join("tests").join("vectors.py");
     Ok([
         ("rust", vec![rust.display().to_string()]),
         ("c", vec![c.display().to_string()]),
@@ -61,10 +53,7 @@ pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<Strin
                 python.display().to_string(),
             ],
         ),
-        (
-            "node",
-            languages.node()?.command("bindings-node/tests/vectors.mjs"),
-        ),
+        ("node", languages.node()?.command("bindings-node/tests/vectors.mjs")),
     ])
 }
 
@@ -79,19 +68,13 @@ impl Tally {
     /// Reads `vectors <name>: config N, verify N, deliver N, disagreed N`.
     fn find(name: &str, output: &str) -> Option<Tally> {
         let prefix = format!("vectors {name}: ");
-        let line = output
-            .lines()
-            .rev()
-            .find_map(|line| line.trim().strip_prefix(&prefix))?;
+        let line = output.lines().rev().find_map(|line| line.trim().strip_prefix(&prefix))?;
         let mut numbers = line
             .split(", ")
             .zip(GROUPS.iter().chain(["disagreed"].iter()))
             .map(|(part, group)| part.strip_prefix(group)?.trim().parse::<u32>().ok());
         let mut next = || numbers.next().flatten();
-        Some(Tally {
-            ran: [next()?, next()?, next()?],
-            disagreed: next()?,
-        })
+        Some(Tally { ran: [next()?, next()?, next()?], disagreed: next()? })
     }
 }
 
@@ -99,28 +82,17 @@ fn shown(tallies: &[(&str, Tally)]) -> Table {
     let mut table = Table::new(&["language", "config", "verify", "deliver", "disagreed"]);
     for (name, tally) in tallies {
         let [config, verify, deliver] = tally.ran.map(|count| count.to_string());
-        table.row([
-            name,
-            &config,
-            &verify,
-            &deliver,
-            &tally.disagreed.to_string(),
-        ]);
+        table.row([name, &config, &verify, &deliver, &tally.disagreed.to_string()]);
     }
     table
 }
 
 /// Equal numbers, enough of them, and nobody disagrees.
 fn judge(tallies: &[(&str, Tally)]) -> Result<String> {
-    let (_, first) = tallies
-        .first()
-        .ok_or_else(|| Failure::new("no language ran"))?;
+    let (_, first) = tallies.first().ok_or_else(|| Failure::new("no language ran"))?;
     for (name, tally) in tallies {
         if tally.disagreed > 0 {
-            return Err(Failure::new(format!(
-                "{name} disagrees on {} vectors",
-                tally.disagreed
-            )));
+            return Err(Failure::new(format!("{name} disagrees on {} vectors", tally.disagreed)));
         }
         if tally.ran != first.ran {
             return Err(Failure::new(format!(
@@ -147,10 +119,7 @@ fn judge(tallies: &[(&str, Tally)]) -> Result<String> {
 mod tests {
     use super::{Tally, judge};
 
-    const WHOLE: Tally = Tally {
-        ran: [60, 61, 30],
-        disagreed: 0,
-    };
+    const WHOLE: Tally = Tally { ran: [60, 61, 30], disagreed: 0 };
 
     #[test]
     fn the_closing_line_of_a_runner_is_read() {
@@ -168,35 +137,14 @@ mod tests {
 
     #[test]
     fn one_language_that_ran_less_fails_all() {
-        let less = Tally {
-            ran: [60, 60, 30],
-            ..WHOLE
-        };
+        let less = Tally { ran: [60, 60, 30], ..WHOLE };
         assert!(judge(&[("c", WHOLE), ("node", less)]).is_err());
     }
 
     #[test]
     fn a_disagreement_or_a_small_suite_fails() {
-        assert!(
-            judge(&[(
-                "c",
-                Tally {
-                    disagreed: 1,
-                    ..WHOLE
-                }
-            )])
-            .is_err()
-        );
-        assert!(
-            judge(&[(
-                "c",
-                Tally {
-                    ran: [59, 61, 30],
-                    ..WHOLE
-                }
-            )])
-            .is_err()
-        );
+        assert!(judge(&[("c", Tally { disagreed: 1, ..WHOLE })]).is_err());
+        assert!(judge(&[("c", Tally { ran: [59, 61, 30], ..WHOLE })]).is_err());
         assert!(judge(&[]).is_err());
     }
 }
