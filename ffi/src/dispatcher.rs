@@ -193,6 +193,7 @@ pub extern "C" fn wmtls_dispatcher_new(
 /// `consumed`: its options; they must say the pins, or that there are none.
 ///
 /// Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED.
+#[allow(clippy::similar_names, reason = "consumed and consumer are the header's words")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
     dispatcher: Option<&wmtls_dispatcher>,

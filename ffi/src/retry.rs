@@ -75,7 +75,7 @@ pub extern "C" fn wmtls_retry_decide(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::run(err, || {
-        let policy = policy.map_or_else(|| Ok(RetryPolicy::default()), |policy| policy.get())?;
+        let policy = policy.map_or_else(|| Ok(RetryPolicy::default()), wmtls_retry_policy::get)?;
         let decision = policy.decide(required(error, "error")?.error(), attempt);
         required(out, "out")?.write(wmtls_decision {
             action: decision.action as i32,
