@@ -1,1 +1,14 @@
-//! The Node face of webhook-mtls.
+//! The Node face of webhook-mtls, as the TypeScript layer in `ts/` sees it.
+//!
+//! This addon translates and decides nothing. Every function takes values that `ts/` has checked to
+//! be of the right JavaScript type, and returns an [`Outcome`](border::Outcome): an object with
+//! either the value or the error's JSON, which `ts/` throws. Nouns cross as externals, results as
+//! JSON text, once. Nobody but `ts/` calls this.
+
+mod border;
+mod deliveries;
+mod errors;
+mod material;
+mod settings;
+mod testing;
+mod verification;

@@ -1,0 +1,138 @@
+//! What crosses between JavaScript and core, and how: nouns, outcomes, promises, panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::bindgen_prelude::{
+    Env, External, FromNapiRef, FromNapiValue, JsObjectValue, Object, ToNapiValue, TypeName,
+    ValidateNapiValue, sys,
+};
+use napi::{JsDeferred, ValueType};
+use webhook_mtls::{Error, runtime};
+
+/// A noun of core inside a JavaScript external. Core's nouns are cheap to clone, so a call holds
+/// its own clone and nothing that JavaScript's garbage collector does can take it away.
+pub(crate) struct Handle<T>(pub(crate) T);
+
+impl<T: Clone + 'static> FromNapiValue for Handle<T> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        // SAFETY: napi checks that the external is alive, was made here, and holds a T.
+        let external = unsafe { External::<T>::from_napi_ref(env, value)? };
+        Ok(Self(T::clone(external)))
+    }
+}
+
+impl<T: 'static> ToNapiValue for Handle<T> {
+    unsafe fn to_napi_value(env: sys::napi_env, handle: Self) -> napi::Result<sys::napi_value> {
+        // SAFETY: env is the one that this very call was given.
+        unsafe { ToNapiValue::to_napi_value(env, External::new(handle.0)) }
+    }
+}
+
+impl<T> TypeName for Handle<T> {
+    fn type_name() -> &'static str {
+        "External"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::External
+    }
+}
+
+impl<T: Clone + 'static> ValidateNapiValue for Handle<T> {}
+
+/// `{ value }` or `{ error }` in JavaScript, where `error` is the error's JSON text. napi can throw
+/// an error with a message alone; this keeps every field.
+pub(crate) struct Outcome<T>(Result<T, Error>);
+
+impl<T: ToNapiValue> ToNapiValue for Outcome<T> {
+    unsafe fn to_napi_value(env: sys::napi_env, outcome: Self) -> napi::Result<sys::napi_value> {
+        let mut object = Object::new(&Env::from_raw(env))?;
+        match outcome.0 {
+            Ok(value) => object.set("value", value)?,
+            Err(error) => object.set("error", error.to_json().to_string())?,
+        }
+        // SAFETY: env is the one that this very call was given, and the object was made in it.
+        unsafe { Object::to_napi_value(env, object) }
+    }
+}
+
+impl<T> TypeName for Outcome<T> {
+    fn type_name() -> &'static str {
+        "Outcome"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+/// Runs what a function does, and lets no panic out.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Outcome<T> {
+    Outcome(caught(work))
+}
+
+fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::caught_panic()))
+}
+
+/// A promise of the outcome of a future, which `prepare` makes on the calling thread and core's
+/// runtime drives. Until it is settled, the promise keeps the event loop alive; nothing else does.
+pub(crate) fn promised<'env, F, T>(
+    env: &'env Env,
+    prepare: impl FnOnce() -> Result<F, Error>,
+) -> napi::Result<Object<'env>>
+where
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+    T: ToNapiValue + Send + 'static,
+{
+    let (pledge, promise) = Pledge::new(env)?;
+    match caught(prepare) {
+        Ok(future) => {
+            let settling = pledge.clone();
+            if let Err(error) = runtime::spawn(future, move |outcome| settling.keep(outcome)) {
+                pledge.keep(Err(error));
+            }
+        }
+        Err(error) => pledge.keep(Err(error)),
+    }
+    Ok(promise)
+}
+
+/// A promise of what blocking work yields, done on a thread of its own.
+pub(crate) fn promised_by_thread<'env, T: ToNapiValue + Send + 'static>(
+    env: &'env Env,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> napi::Result<Object<'env>> {
+    let (pledge, promise) = Pledge::new(env)?;
+    std::thread::spawn(move || pledge.keep(caught(work)));
+    Ok(promise)
+}
+
+type Resolver<T> = Box<dyn FnOnce(Env) -> napi::Result<Outcome<T>> + Send>;
+
+/// A promise that will be settled, even if whoever holds it panics. Settling one whose environment
+/// is gone, as that of a terminated worker, does nothing.
+struct Pledge<T: ToNapiValue + Send + 'static> {
+    deferred: Mutex<Option<JsDeferred<Outcome<T>, Resolver<T>>>>,
+}
+
+impl<T: ToNapiValue + Send + 'static> Pledge<T> {
+    fn new(env: &Env) -> napi::Result<(Arc<Self>, Object<'_>)> {
+        let (deferred, promise) = env.create_deferred()?;
+        Ok((Arc::new(Self { deferred: Mutex::new(Some(deferred)) }), promise))
+    }
+
+    fn keep(&self, outcome: Result<T, Error>) {
+        let deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(deferred) = deferred {
+            deferred.resolve(Box::new(|_| Ok(Outcome(outcome))));
+        }
+    }
+}
+
+impl<T: ToNapiValue + Send + 'static> Drop for Pledge<T> {
+    fn drop(&mut self) {
+        self.keep(Err(Error::caught_panic()));
+    }
+}

@@ -1,0 +1,134 @@
+//! The producer's side: dispatchers, their endpoints, deliveries.
+
+use std::time::{Duration, SystemTime};
+
+use napi::bindgen_prelude::{Env, Object};
+use napi_derive::napi;
+use serde_json::json;
+use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, Receipt};
+
+use crate::border::{Handle, Outcome, guarded, promised};
+use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options};
+
+#[napi]
+pub fn dispatcher(given: DispatcherGiven) -> Outcome<Handle<Dispatcher>> {
+    guarded(|| Dispatcher::new(given.onto(DispatcherOptions::new())?).map(Handle))
+}
+
+#[napi]
+pub fn dispatcher_endpoint(
+    dispatcher: Handle<Dispatcher>,
+    consumer: String,
+    url: String,
+    given: EndpointGiven,
+) -> Outcome<Handle<Endpoint>> {
+    guarded(|| dispatcher.0.endpoint(&consumer, &url, given.options()?).map(Handle))
+}
+
+#[napi]
+pub fn dispatcher_remove(dispatcher: Handle<Dispatcher>, consumer: String) -> Outcome<bool> {
+    guarded(|| Ok(dispatcher.0.remove(&consumer)))
+}
+
+#[napi]
+pub fn dispatcher_close(
+    env: &Env,
+    dispatcher: Handle<Dispatcher>,
+    drain_ms: f64,
+) -> napi::Result<Object<'_>> {
+    promised(env, || {
+        let drain = Duration::try_from_secs_f64(drain_ms / 1000.0).map_err(|_| {
+            Error::wrong_type("drain", "a duration of 0 or more", "another number")
+        })?;
+        let closing = dispatcher.0.close(drain);
+        Ok(async {
+            closing.await;
+            Ok(())
+        })
+    })
+}
+
+#[napi]
+pub fn endpoint_consumer(endpoint: Handle<Endpoint>) -> String {
+    endpoint.0.consumer().to_owned()
+}
+
+#[napi]
+pub fn endpoint_url(endpoint: Handle<Endpoint>) -> String {
+    endpoint.0.url()
+}
+
+#[napi]
+pub fn endpoint_is(endpoint: Handle<Endpoint>, other: Handle<Endpoint>) -> bool {
+    endpoint.0 == other.0
+}
+
+#[napi]
+pub fn endpoint_status(endpoint: Handle<Endpoint>) -> Outcome<String> {
+    guarded(|| {
+        let status = endpoint.0.status();
+        let not_after = status.peer_not_after.and_then(|instant| {
+            let since = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            u64::try_from(since.as_millis()).ok()
+        });
+        let json = json!({
+            "pin_seen": status.pin_seen,
+            "pins_never_seen": status.pins_never_seen,
+            "peer_not_after_ms": not_after,
+        });
+        Ok(json.to_string())
+    })
+}
+
+#[napi]
+pub fn cancel_token() -> Handle<CancelToken> {
+    Handle(CancelToken::new())
+}
+
+#[napi]
+pub fn cancel(token: Handle<CancelToken>) {
+    token.0.cancel();
+}
+
+/// A promise of the receipt's JSON. The body is copied before this returns: JavaScript may change
+/// it while it is being sent.
+#[napi]
+pub fn dispatcher_deliver<'env>(
+    env: &'env Env,
+    dispatcher: Handle<Dispatcher>,
+    endpoint: Handle<Endpoint>,
+    body: &[u8],
+    settings: Vec<Given>,
+    cancel: Handle<CancelToken>,
+) -> napi::Result<Object<'env>> {
+    promised(env, || {
+        let options = deliver_options(settings)?.cancel(cancel.0);
+        Ok(told(dispatcher.0.deliver(&endpoint.0, body.to_vec(), options)))
+    })
+}
+
+/// The same over a connection of its own.
+#[napi]
+pub fn deliver_once<'env>(
+    env: &'env Env,
+    url: String,
+    body: &[u8],
+    dispatcher: DispatcherGiven,
+    endpoint: EndpointGiven,
+    settings: Vec<Given>,
+    cancel: Handle<CancelToken>,
+) -> napi::Result<Object<'env>> {
+    promised(env, || {
+        let dispatcher = dispatcher.onto(DispatcherOptions::new())?;
+        let endpoint = endpoint.options()?;
+        let options = deliver_options(settings)?.cancel(cancel.0);
+        let body = body.to_vec();
+        Ok(told(async move {
+            webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await
+        }))
+    })
+}
+
+async fn told(delivery: impl Future<Output = Result<Receipt, Error>>) -> Result<String, Error> {
+    Ok(delivery.await?.to_json().to_string())
+}

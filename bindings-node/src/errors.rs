@@ -1,0 +1,79 @@
+//! Errors: those that are made for the TypeScript layer, and what core knows about those it has.
+
+use napi_derive::napi;
+use serde_json::{Value, json};
+use webhook_mtls::testing::Misbehaviour;
+use webhook_mtls::{
+    Action, CrlPolicy, Error, Evidence, MinTls, PinSlot, RetryPolicy, Role, options,
+};
+
+use crate::border::{Handle, Outcome, guarded};
+use crate::settings::{Given, set_all};
+
+/// The error's JSON for a value that is not of the option's type.
+#[napi]
+pub fn wrong_type(option: String, expected: String, seen: String) -> String {
+    Error::wrong_type(&option, &expected, &seen).to_json().to_string()
+}
+
+/// The same JSON as it was read, if it describes an error.
+#[napi]
+pub fn error_from_json(text: String) -> Outcome<String> {
+    guarded(|| Ok(read(&text)?.to_json().to_string()))
+}
+
+/// The part of an error that may be shown to the consumer.
+#[napi]
+pub fn error_public(text: String) -> Outcome<String> {
+    guarded(|| Ok(read(&text)?.public().to_string()))
+}
+
+#[napi]
+pub fn retry_policy(settings: Vec<Given>) -> Outcome<Handle<RetryPolicy>> {
+    guarded(|| {
+        let mut policy = RetryPolicy::default();
+        set_all(settings, |name, value| policy.set(name, value))?;
+        Ok(Handle(policy))
+    })
+}
+
+#[napi]
+pub fn retry_decide(
+    policy: Handle<RetryPolicy>,
+    error: String,
+    attempt: u32,
+) -> Outcome<String> {
+    guarded(|| {
+        let decision = policy.0.decide(&read(&error)?, attempt);
+        let json = json!({
+            "action": decision.action.name(),
+            "delay_ms": u64::try_from(decision.delay.as_millis()).unwrap_or(u64::MAX),
+            "counts": decision.counts,
+            "reason": decision.reason,
+        });
+        Ok(json.to_string())
+    })
+}
+
+/// Core's kinds, words and options as JSON, with the words that only the faces need.
+#[napi]
+pub fn tables() -> String {
+    let mut tables = options::tables();
+    macro_rules! names {
+        ($($key:literal $type:ident),*) => {
+            $(tables["words"][$key] =
+                $type::ALL.iter().map(|word| Value::from(word.name())).collect();)*
+        };
+    }
+    names!(
+        "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls,
+        "misbehaviour" Misbehaviour, "pin" PinSlot, "role" Role
+    );
+    tables.to_string()
+}
+
+fn read(text: &str) -> Result<Error, Error> {
+    serde_json::from_str(text).ok().as_ref().and_then(Error::from_json).ok_or_else(|| {
+        Error::wrong_type("error", "the JSON form of an error", "something else")
+    })
+}

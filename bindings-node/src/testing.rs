@@ -1,0 +1,178 @@
+//! The testing kit. Only `webhook-mtls/testing` calls it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Buffer, Env, Object};
+use napi_derive::napi;
+use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
+
+use crate::border::{Handle, Outcome, guarded, promised_by_thread};
+use crate::settings::DispatcherGiven;
+
+/// A lab until it is closed.
+type Held = Arc<Mutex<Option<Lab>>>;
+
+fn with<T>(lab: &Held, use_it: impl FnOnce(&Lab) -> Result<T, Error>) -> Result<T, Error> {
+    match &*lab.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(lab) => use_it(lab),
+        None => Err(Error::wrong_type("lab", "open", "closed")),
+    }
+}
+
+#[napi]
+pub fn lab_start(env: &Env) -> napi::Result<Object<'_>> {
+    promised_by_thread(env, || Ok(Handle(Arc::new(Mutex::new(Some(Lab::start()?))))))
+}
+
+#[napi]
+pub fn lab_close(env: &Env, lab: Handle<Held>) -> napi::Result<Object<'_>> {
+    promised_by_thread(env, move || {
+        drop(lab.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
+    })
+}
+
+#[napi]
+pub fn lab_identity(lab: Handle<Held>) -> Outcome<Handle<Identity>> {
+    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.identity()))))
+}
+
+#[napi]
+pub fn lab_trust(lab: Handle<Held>) -> Outcome<Handle<Trust>> {
+    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.trust()))))
+}
+
+/// Certificate chain, key and root, as PEM.
+#[napi]
+pub fn lab_pem(lab: Handle<Held>) -> Outcome<Vec<String>> {
+    guarded(|| {
+        with(&lab.0, |lab| {
+            let (chain, key) = lab.identity_pem();
+            Ok(vec![chain, key, lab.trust_pem()])
+        })
+    })
+}
+
+#[napi]
+pub fn lab_write_files(lab: Handle<Held>, directory: String) -> Outcome<()> {
+    guarded(|| with(&lab.0, |lab| lab.write_files(directory)))
+}
+
+#[napi]
+pub fn lab_dispatcher(
+    lab: Handle<Held>,
+    given: DispatcherGiven,
+) -> Outcome<Handle<Dispatcher>> {
+    guarded(|| {
+        with(&lab.0, |lab| Dispatcher::new(given.onto(lab.dispatcher_options())?).map(Handle))
+    })
+}
+
+#[napi]
+pub fn lab_consumer(
+    env: &Env,
+    lab: Handle<Held>,
+    name: String,
+) -> napi::Result<Object<'_>> {
+    promised_by_thread(env, move || with(&lab.0, |lab| lab.consumer(&name).map(Handle)))
+}
+
+#[napi]
+pub fn consumer_url(consumer: Handle<Consumer>) -> String {
+    consumer.0.url()
+}
+
+#[napi]
+pub fn consumer_pin(consumer: Handle<Consumer>) -> String {
+    consumer.0.pin()
+}
+
+#[napi]
+pub fn consumer_connections(consumer: Handle<Consumer>) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "nobody opens 2^53 connections")]
+    let connections = consumer.0.connections() as f64;
+    connections
+}
+
+/// A request as the receiver got it.
+#[napi(object, object_from_js = false)]
+pub struct ReceivedRequest {
+    pub id: Option<String>,
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<Vec<String>>,
+    pub body: Buffer,
+    pub tenant: Option<String>,
+}
+
+#[napi]
+pub fn consumer_received(consumer: Handle<Consumer>) -> Vec<ReceivedRequest> {
+    let shown = |request: testing::Received| ReceivedRequest {
+        id: request.id,
+        method: request.method,
+        path: request.path,
+        headers: request.headers.into_iter().map(|(name, value)| vec![name, value]).collect(),
+        body: request.body.into(),
+        tenant: request.tenant,
+    };
+    consumer.0.received().into_iter().map(shown).collect()
+}
+
+/// A promise of whether that many requests are recorded within that time.
+#[napi]
+pub fn consumer_wait(
+    env: &Env,
+    consumer: Handle<Consumer>,
+    count: u32,
+    within_ms: f64,
+) -> napi::Result<Object<'_>> {
+    promised_by_thread(env, move || {
+        let within = Duration::try_from_secs_f64(within_ms / 1000.0)
+            .map_err(|_| Error::wrong_type("within", "a duration", "another number"))?;
+        Ok(consumer.0.wait(count as usize, within))
+    })
+}
+
+#[napi]
+pub fn consumer_respond(
+    consumer: Handle<Consumer>,
+    status: u16,
+    retry_after: Option<u32>,
+    times: u32,
+) {
+    consumer.0.respond(Answer { retry_after, ..Answer::status(status) }, times);
+}
+
+#[napi]
+pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -> Outcome<()> {
+    guarded(|| {
+        let known = || Misbehaviour::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
+        let how = Misbehaviour::from_name(&how)
+            .ok_or_else(|| Error::wrong_type("how", &known().join(", "), "another text"))?;
+        consumer.0.misbehave(how, times);
+        Ok(())
+    })
+}
+
+#[napi]
+pub fn consumer_renew(consumer: Handle<Consumer>, new_key: bool) -> Outcome<()> {
+    guarded(|| consumer.0.renew(new_key))
+}
+
+/// The JSON of a well-formed error of that kind.
+#[napi]
+pub fn testing_error(kind: String) -> Outcome<String> {
+    guarded(|| {
+        let kind = Kind::from_name(&kind)
+            .ok_or_else(|| Error::wrong_type("kind", "the name of a kind", "another text"))?;
+        Ok(testing::error(kind).to_json().to_string())
+    })
+}
+
+/// Panics, for the test that no panic crosses the border.
+#[napi]
+pub fn testing_panic() -> Outcome<()> {
+    guarded(|| panic!("asked for by a test"))
+}
