@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::bindgen_prelude::{
-    Env, External, FromNapiRef, FromNapiValue, JsObjectValue, Object, ToNapiValue, TypeName,
+    Env, External, FromNapiRef, FromNapiValue, Object, ToNapiValue, TypeName,
     ValidateNapiValue, sys,
 };
 use napi::{JsDeferred, ValueType};

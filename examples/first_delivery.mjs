@@ -1,0 +1,25 @@
+// Delivers one webhook over mutual TLS. Run it where tls.crt, tls.key and ca.pem are.
+
+import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
+
+const url = process.env.WMTLS_URL // https://hooks.acme.example/in
+const pin = process.env.WMTLS_PIN // sha256/…, the key that this consumer has
+
+const dispatcher = new Dispatcher({
+  identity: Identity.fromFiles('tls.crt', 'tls.key'),
+  trust: Trust.fromFiles('ca.pem'),
+  // Only for a receiver on this machine: without it, public addresses alone are reached.
+  egress: { preset: 'public', allow: ['127.0.0.0/8'] },
+})
+
+try {
+  const acme = dispatcher.endpoint('acme', url, { pins: new Pins([pin]) })
+  const receipt = await dispatcher.deliver(acme, '{"event":"ping"}', { id: 'evt_1' })
+  console.log(`${receipt.status} from ${receipt.peer.subject}`)
+} catch (error) {
+  if (!WebhookMtlsError.is(error)) throw error
+  console.error(`${error.message}\nsent: ${error.sent}, retry: ${error.retry}\n${error.remedy}`)
+  process.exitCode = 1
+} finally {
+  await dispatcher.close()
+}
