@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::bindgen_prelude::{
-    Env, External, FromNapiRef, FromNapiValue, Object, ToNapiValue, TypeName,
-    ValidateNapiValue, sys,
+    Env, External, FromNapiRef, FromNapiValue, Object, ToNapiValue, TypeName, ValidateNapiValue,
+    sys,
 };
 use napi::{JsDeferred, ValueType};
 use webhook_mtls::{Error, runtime};

@@ -37,9 +37,8 @@ pub fn dispatcher_close(
     drain_ms: f64,
 ) -> napi::Result<Object<'_>> {
     promised(env, || {
-        let drain = Duration::try_from_secs_f64(drain_ms / 1000.0).map_err(|_| {
-            Error::wrong_type("drain", "a duration of 0 or more", "another number")
-        })?;
+        let drain = Duration::try_from_secs_f64(drain_ms / 1000.0)
+            .map_err(|_| Error::wrong_type("drain", "a duration of 0 or more", "another number"))?;
         let closing = dispatcher.0.close(drain);
         Ok(async {
             closing.await;
@@ -123,9 +122,9 @@ pub fn deliver_once<'env>(
         let endpoint = endpoint.options()?;
         let options = deliver_options(settings)?.cancel(cancel.0);
         let body = body.to_vec();
-        Ok(told(async move {
-            webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await
-        }))
+        Ok(told(
+            async move { webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await },
+        ))
     })
 }
 

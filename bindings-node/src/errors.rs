@@ -38,11 +38,7 @@ pub fn retry_policy(settings: Vec<Given>) -> Outcome<Handle<RetryPolicy>> {
 }
 
 #[napi]
-pub fn retry_decide(
-    policy: Handle<RetryPolicy>,
-    error: String,
-    attempt: u32,
-) -> Outcome<String> {
+pub fn retry_decide(policy: Handle<RetryPolicy>, error: String, attempt: u32) -> Outcome<String> {
     guarded(|| {
         let decision = policy.0.decide(&read(&error)?, attempt);
         let json = json!({
@@ -73,7 +69,9 @@ pub fn tables() -> String {
 }
 
 fn read(text: &str) -> Result<Error, Error> {
-    serde_json::from_str(text).ok().as_ref().and_then(Error::from_json).ok_or_else(|| {
-        Error::wrong_type("error", "the JSON form of an error", "something else")
-    })
+    serde_json::from_str(text)
+        .ok()
+        .as_ref()
+        .and_then(Error::from_json)
+        .ok_or_else(|| Error::wrong_type("error", "the JSON form of an error", "something else"))
 }

@@ -68,10 +68,6 @@ pub fn pin_of(certificate: &[u8]) -> Outcome<String> {
 }
 
 #[napi]
-pub fn egress(
-    preset: String,
-    allow: Vec<String>,
-    deny: Vec<String>,
-) -> Outcome<Handle<Egress>> {
+pub fn egress(preset: String, allow: Vec<String>, deny: Vec<String>) -> Outcome<Handle<Egress>> {
     guarded(|| Egress::preset(&preset)?.allow(allow)?.deny(deny).map(Handle))
 }

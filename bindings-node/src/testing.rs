@@ -61,21 +61,14 @@ pub fn lab_write_files(lab: Handle<Held>, directory: String) -> Outcome<()> {
 }
 
 #[napi]
-pub fn lab_dispatcher(
-    lab: Handle<Held>,
-    given: DispatcherGiven,
-) -> Outcome<Handle<Dispatcher>> {
+pub fn lab_dispatcher(lab: Handle<Held>, given: DispatcherGiven) -> Outcome<Handle<Dispatcher>> {
     guarded(|| {
         with(&lab.0, |lab| Dispatcher::new(given.onto(lab.dispatcher_options())?).map(Handle))
     })
 }
 
 #[napi]
-pub fn lab_consumer(
-    env: &Env,
-    lab: Handle<Held>,
-    name: String,
-) -> napi::Result<Object<'_>> {
+pub fn lab_consumer(env: &Env, lab: Handle<Held>, name: String) -> napi::Result<Object<'_>> {
     promised_by_thread(env, move || with(&lab.0, |lab| lab.consumer(&name).map(Handle)))
 }
 

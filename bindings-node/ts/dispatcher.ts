@@ -1,254 +1,201 @@
-// The producer's side: dispatchers, their endpoints, deliveries.
-
-import { take, WebhookMtlsError } from './errors.js'
-import { Identity, Pins, Trust } from './material.js'
-import { native, type DispatcherGiven, type EndpointGiven, type Handle } from './native.js'
-import { Receipt } from './receipt.js'
-import {
-  bytes, handleOf, keep, noun, optionalNoun, options, seen, settings, text, texts, wrongType, type Body,
-} from './values.js'
-
-/** Which addresses may be connected to: a preset, with networks to allow and deny. */
-export type Egress = 'public' | 'private' | { preset?: 'public' | 'private'; allow?: string[]; deny?: string[] }
+import { egressHandle, type Egress } from './egress'
+import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
+import { settled, wrongType } from './error'
+import { bytes, Options, text, type Body } from './given'
+import { Identity } from './identity'
+import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
+import { Receipt } from './receipt'
+import { Trust } from './trust'
 
 /** What a dispatcher does unless an endpoint or a delivery says otherwise. */
 export interface DispatcherOptions {
-  /** Who we are. */
+  /** Who we are, for endpoints that bring no identity of their own. */
   identity?: Identity
-  /** Whom we believe. */
+  /** Whom we believe, for endpoints that bring no trust of their own. */
   trust?: Trust
-  /** Which addresses may be connected to; `public` unless said. */
+  /** Which addresses may be connected to; by default `public`. */
   egress?: Egress
-  /** The time one delivery may take in all. */
+  /** The time one delivery may take in all, in milliseconds; it bounds the other four. */
   timeoutMs?: number
-  /** The time to resolve the host and open a TCP connection. */
+  /** The time to resolve the host and open a TCP connection, in milliseconds. */
   connectTimeoutMs?: number
-  /** The time of the TLS handshake. */
+  /** The time of the TLS handshake, in milliseconds. */
   handshakeTimeoutMs?: number
-  /** The time to hand the request to the kernel. */
+  /** The time to hand the request to the kernel, in milliseconds. */
   writeTimeoutMs?: number
-  /** The time from the last request byte to the head of the answer. */
+  /** The time from the last request byte to the head of the answer, in milliseconds. */
   responseTimeoutMs?: number
 }
 
-/** How an endpoint differs from its dispatcher. */
-export interface EndpointOptions {
-  /** The keys the consumer may have; `null` is a decision, `undefined` is refused. */
-  pins: Pins | null
-  /** Whom to believe about this consumer. */
-  trust?: Trust
-  /** Who to be to this consumer. */
-  identity?: Identity
-  /** The oldest TLS version accepted. */
-  minTls?: '1.2' | '1.3'
-  /** The SAN URI that the consumer's certificate must carry instead of the host name. */
-  serverUri?: string
-}
-
-/** What one delivery sends beside its payload. */
+/** What one delivery sends beside its body. */
 export interface DeliverOptions {
-  /** The event's id, sent as webhook-id; the same for every attempt. */
+  /** The event's id, sent as `webhook-id`. Give every attempt at the same event the same one. */
   id?: string
-  /** The type of the payload; `application/json` unless said. */
+  /** The type of the body; by default `application/json`. */
   contentType?: string
   /** Further request headers. */
-  headers?: Record<string, string>
-  /** The time this delivery may take in all. */
+  headers?: Readonly<Record<string, string>>
+  /** The time this delivery may take in all, in milliseconds; by default the dispatcher's. */
   timeoutMs?: number
-  /** Cancels the delivery (`canceled`). */
+  /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }
 
-/** What deliveries have shown of an endpoint. */
-export interface EndpointStatus {
-  /** The pin of the key that the consumer showed last. */
-  readonly pinSeen: string | null
-  /** The configured pins that no delivery has matched so far. */
-  readonly pinsNeverSeen: string[]
-  /** When the consumer's certificate, as last seen, expires. */
-  readonly peerNotAfter: Date | null
-}
+// Older releases of Node 20 lack it; there, close() is called by its name.
+const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
-/** A consumer that can be delivered to. Made by `Dispatcher.endpoint`. */
-export class Endpoint {
-  /** @internal */
-  constructor(handle: Handle) {
-    keep(this, handle)
-  }
-
-  /** The consumer id. */
-  get consumer(): string { return native.endpointConsumer(handleOf(this)) }
-  /** The URL in its canonical spelling. */
-  get url(): string { return native.endpointUrl(handleOf(this)) }
-
-  /** What deliveries have shown. */
-  status(): EndpointStatus {
-    const json = JSON.parse(take(native.endpointStatus(handleOf(this)))) as {
-      pin_seen: string | null; pins_never_seen: string[]; peer_not_after_ms: number | null
-    }
-    return {
-      pinSeen: json.pin_seen,
-      pinsNeverSeen: json.pins_never_seen,
-      peerNotAfter: json.peer_not_after_ms === null ? null : new Date(json.peer_not_after_ms),
-    }
-  }
-}
-
-/** Delivers webhooks. An idle one does not keep the process alive. */
-export class Dispatcher {
+/**
+ * Delivers webhooks over mutual TLS. Make one per process and keep it: it keeps connections. An idle
+ * one never keeps the process alive; a delivery under way does.
+ */
+export class Dispatcher implements AsyncDisposable {
+  readonly #handle: Handle
   readonly #endpoints = new Map<string, Endpoint>()
 
-  /** @throws WebhookMtlsError `option_invalid` */
-  constructor(o: DispatcherOptions) {
-    // The testing kit brings a dispatcher that it has made already.
-    keep(this, ready.get(o) ?? take(native.dispatcher(dispatcherGiven(o))))
+  /**
+   * @param options all may be left out; then each endpoint brings its own identity and trust
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  constructor(options?: DispatcherOptions)
+  /** @internal */
+  constructor(options: DispatcherOptions | undefined, make: (given: DispatcherGiven) => Outcome<Handle>)
+  constructor(options?: DispatcherOptions, make = native.dispatcher) {
+    this.#handle = settled(make(dispatcherGiven(new Options(options, ['dispatcher']))))
   }
 
   /**
-   * Makes or changes the endpoint of a consumer. Equal values give the same endpoint and keep its
-   * connections; changed ones make a new generation of this endpoint alone.
+   * Makes or changes the endpoint of a consumer. Equal values keep its connections; changed ones
+   * concern this endpoint alone. Cheap enough to be called before every delivery.
    *
-   * @param consumer the consumer id
-   * @param url where it listens, https only
-   * @throws WebhookMtlsError `url_invalid`, `option_invalid`, `handle_closed`
+   * @param consumer the consumer id, the key of everything that is known of the consumer
+   * @param url where it listens; `https` only
+   * @param options its pins must be said, if only that there are none
+   * @returns the same object for the same consumer, until it is removed
+   * @throws {WebhookMtlsError} `url_invalid`, `option_invalid` or `handle_closed`
    */
-  endpoint(consumer: string, url: string, o: EndpointOptions): Endpoint {
-    const name = text(consumer, 'consumer')
-    const handle = take(native.dispatcherEndpoint(handleOf(this), name, text(url, 'url'), endpointGiven(o)))
-    const known = this.#endpoints.get(name)
-    if (known !== undefined && native.endpointIs(handleOf(known), handle)) return known
+  endpoint(consumer: string, url: string, options: EndpointOptions): Endpoint {
+    const given = endpointGiven(new Options(options, ['endpoint']))
+    const names = [text('consumer', consumer), text('url', url)] as const
+    const handle = settled(native.dispatcherEndpoint(this.#handle, ...names, given))
+    const known = this.#endpoints.get(consumer)
+    if (known?.is(handle)) return known
     const made = new Endpoint(handle)
-    this.#endpoints.set(name, made)
+    this.#endpoints.set(consumer, made)
     return made
   }
 
-  /** Forgets an endpoint and closes its idle connections; false if there is none. */
+  /**
+   * Forgets the endpoint of a consumer and closes its idle connections.
+   *
+   * @returns whether there was one
+   */
   remove(consumer: string): boolean {
     this.#endpoints.delete(consumer)
-    return take(native.dispatcherRemove(handleOf(this), text(consumer, 'consumer')))
+    return settled(native.dispatcherRemove(this.#handle, text('consumer', consumer)))
   }
 
   /**
-   * Delivers one payload. Resolves only when the consumer answered with a final 2xx head.
+   * Delivers one body.
    *
-   * @param body UTF-8 text or bytes, at most 32 MiB; copied before this returns
-   * @returns a promise that rejects with a WebhookMtlsError whose `sent` says how much left
+   * @param endpoint an endpoint of this dispatcher
+   * @param body text as UTF-8, or bytes, which are copied before this returns; at most 32 MiB
+   * @param options headers, deadline, signal
+   * @returns a promise of the receipt: the consumer answered with a final 2xx head
+   *
+   * Rejects with a {@link WebhookMtlsError} of any kind, never throws; `sent` says how much may have
+   * reached the consumer.
    */
-  async deliver(endpoint: Endpoint, body: Body, o?: DeliverOptions): Promise<Receipt> {
-    const [chosen, signal] = apart(o)
-    const given = [handleOf(this), noun(endpoint, Endpoint, 'endpoint'), bytes(body, 'body'), chosen] as const
-    return received(signal, (cancel) => native.dispatcherDeliver(...given, cancel))
+  async deliver(endpoint: Endpoint, body: Body, options?: DeliverOptions): Promise<Receipt> {
+    const given = new Options(options, ['deliver'], ['signal'])
+    const target = Endpoint.handle('endpoint', endpoint)
+    const payload = bytes('body', body)
+    return receipt(given, (cancel) =>
+      native.dispatcherDeliver(this.#handle, target, payload, given.settings('deliver'), cancel),
+    )
   }
 
   /**
-   * Lets deliveries under way finish, then cancels them (`canceled`). New ones fail with
-   * `handle_closed` from now on.
+   * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones fail
+   * with `handle_closed` from now on. Closing twice is the same as once.
    *
-   * @param o `drainMs`: how long they may take; 0 unless said
+   * @param options `drainMs`: how long they may take, in milliseconds; by default 0
+   * @returns a promise that is kept when nothing is under way and no connection open
    */
-  async close(o?: { drainMs?: number }): Promise<void> {
-    const { drainMs = 0, ...others } = options(o, 'options')
-    const unknown = Object.keys(others)[0]
-    if (unknown !== undefined) throw wrongType(unknown, 'drain', 'an unknown option')
-    if (typeof drainMs !== 'number') throw wrongType('drain', 'a number of milliseconds', seen(drainMs))
-    take(await native.dispatcherClose(handleOf(this), drainMs))
+  async close(options?: { drainMs?: number }): Promise<void> {
+    const given = new Options(options, [], ['drainMs'])
+    const drainMs = given.optional('drainMs', duration) ?? 0
+    settled(await native.dispatcherClose(this.#handle, drainMs))
+    this.#endpoints.clear()
   }
 
-  /** Closes without waiting. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** The same as {@link close} without time to drain; what `await using` calls. */
+  async [asyncDispose](): Promise<void> {
     await this.close()
   }
 }
 
+/** What a one-shot delivery needs beside its body. */
+export type OneShotOptions = DispatcherOptions & EndpointOptions & DeliverOptions
+
 /**
- * Delivers one payload over one connection and closes it: the form for scripts.
+ * Delivers one body over a connection of its own, which is closed then: the form for scripts.
  *
- * @returns a promise that rejects as `Dispatcher.deliver` does, also where a class would throw
+ * @param url where the consumer listens; `https` only
+ * @param body text as UTF-8, or bytes, which are copied before this returns; at most 32 MiB
+ * @param options identity, trust and pins, and all that a dispatcher, an endpoint and a delivery take
+ * @returns a promise of the receipt; its consumer is the URL's host and port
+ *
+ * Rejects with a {@link WebhookMtlsError} of any kind, never throws.
  */
 export async function deliver(
   url: string,
   body: Body,
-  o: DeliverOptions & Pick<EndpointOptions, 'pins' | 'minTls' | 'serverUri'>
-    & { identity: Identity; trust: Trust; egress?: Egress },
+  options: OneShotOptions & { identity: Identity; trust: Trust },
 ): Promise<Receipt> {
-  const { identity, trust, egress, pins, minTls, serverUri, ...rest } =
-    options(o, 'options') as Partial<typeof o>
-  const [chosen, signal] = apart(rest)
-  const dispatcher = dispatcherGiven({
-    ...(identity !== undefined && { identity }), ...(trust !== undefined && { trust }), ...(egress !== undefined && { egress }),
-  })
-  const endpoint = endpointGiven({
-    pins: pins as Pins | null, ...(minTls !== undefined && { minTls }), ...(serverUri !== undefined && { serverUri }),
-  })
-  const given = [text(url, 'url'), bytes(body, 'body'), dispatcher, endpoint, chosen] as const
-  return received(signal, (cancel) => native.deliverOnce(...given, cancel))
+  const given = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
+  const [target, payload] = [text('url', url), bytes('body', body)]
+  const nouns = [dispatcherGiven(given), endpointGiven(given), given.settings('deliver')] as const
+  return receipt(given, (cancel) => native.deliverOnce(target, payload, ...nouns, cancel))
 }
 
-// -- into the forms of the addon ----------------------------------------------------------------------
-
-const ready = new WeakMap<object, Handle>()
-
-/** @internal A dispatcher around a noun that the testing kit has made. */
-export function dispatcherAround(handle: Handle): Dispatcher {
-  const token = {}
-  ready.set(token, handle)
-  return new Dispatcher(token)
-}
-
-/** @internal */
-export function dispatcherGiven(o: unknown): DispatcherGiven {
-  const given = options(o, 'options')
-  const identity = optionalNoun(given['identity'], Identity, 'identity')
-  const trust = optionalNoun(given['trust'], Trust, 'trust')
-  const egress = given['egress'] === undefined ? undefined : egressOf(given['egress'])
+function dispatcherGiven(given: Options): DispatcherGiven {
   return {
-    ...(identity && { identity }), ...(trust && { trust }), ...(egress && { egress }),
-    settings: settings(given, ['identity', 'trust', 'egress']),
+    identity: given.optional('identity', Identity.handle),
+    trust: given.optional('trust', Trust.handle),
+    egress: given.optional('egress', egressHandle),
+    settings: given.settings('dispatcher'),
   }
 }
 
-function egressOf(value: unknown): Handle {
-  const given = typeof value === 'string' ? { preset: value } : options(value, 'egress')
-  const { preset = 'public', allow = [], deny = [], ...others } = given as Record<string, unknown>
-  const unknown = Object.keys(others)[0]
-  if (unknown !== undefined) throw wrongType('egress', 'made of preset, allow and deny', 'an unknown key')
-  return take(native.egress(text(preset, 'egress'), texts(allow, 'egress'), texts(deny, 'egress')))
-}
-
-function endpointGiven(o: unknown): EndpointGiven {
-  const given = options(o, 'options')
-  const pins = optionalNoun(given['pins'], Pins, 'pins')
-  const identity = optionalNoun(given['identity'], Identity, 'identity')
-  const trust = optionalNoun(given['trust'], Trust, 'trust')
-  return {
-    pinsSaid: given['pins'] !== undefined,
-    ...(pins && { pins }), ...(identity && { identity }), ...(trust && { trust }),
-    settings: settings(given, ['pins', 'identity', 'trust']),
-  }
-}
-
-function apart(o: unknown) {
-  const { signal, ...rest } = options(o, 'options')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw wrongType('signal', 'an AbortSignal', seen(signal))
-  }
-  return [settings(rest, []), signal] as const
-}
-
-async function received(
-  signal: AbortSignal | undefined,
-  start: (cancel: Handle) => ReturnType<typeof native.dispatcherDeliver>,
+/** Sends, and cancels when the signal says so. */
+async function receipt(
+  given: Options,
+  send: (cancel: Handle) => Promise<Outcome<string>>,
 ): Promise<Receipt> {
-  const token = native.cancelToken()
-  const cancel = () => native.cancel(token)
-  if (signal?.aborted) cancel()
-  signal?.addEventListener('abort', cancel, { once: true })
+  const signal = given.optional('signal', abortSignal)
+  const cancel = native.cancelToken()
+  const abort = (): void => native.cancel(cancel)
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort)
   try {
-    const outcome = await start(token)
-    // Made here, so that the stack of the error is that of the caller.
-    if (outcome.error !== undefined) throw WebhookMtlsError.of(outcome.error)
-    return new Receipt(outcome.value)
+    const outcome = await send(cancel)
+    return new Receipt(settled(outcome, signal?.aborted ? { cause: signal.reason } : undefined))
   } finally {
-    signal?.removeEventListener('abort', cancel)
+    signal?.removeEventListener('abort', abort)
   }
+}
+
+// By its shape: there are signals of other realms.
+function abortSignal(option: string, value: unknown): AbortSignal {
+  const shape = Object(value) as Partial<AbortSignal>
+  if (typeof shape.aborted === 'boolean' && typeof shape.addEventListener === 'function') {
+    return value as AbortSignal
+  }
+  throw wrongType(option, 'an AbortSignal', value)
+}
+
+function duration(option: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
+  throw wrongType(option, 'a number of milliseconds, 0 or more', value)
 }

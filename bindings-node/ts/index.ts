@@ -1,19 +1,36 @@
 // Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the other
 // end of a connection.
 
-export {
-  deliver, Dispatcher, Endpoint,
-  type DeliverOptions, type DispatcherOptions, type Egress, type EndpointOptions, type EndpointStatus,
-} from './dispatcher.js'
-export {
-  WebhookMtlsError,
-  type Blame, type ErrorResponse, type Kind, type Retry, type Scope, type Sent, type Stage,
-} from './errors.js'
-export { Identity, pinOf, Pins, Trust } from './material.js'
-export { PeerIdentity } from './peer.js'
-export { Receipt, type TlsFacts } from './receipt.js'
-export { RetryPolicy, type Decision } from './retry.js'
-export type { Body } from './values.js'
-export {
-  Authorization, TenantRule, Verifier, verifyPeer, type VerifierOptions, type VerifyOptions,
-} from './verifier.js'
+export { deliver, Dispatcher } from './dispatcher'
+export { WebhookMtlsError } from './error'
+export { Identity } from './identity'
+export { pinOf, Pins } from './pins'
+export { RetryPolicy } from './retry'
+export { Trust } from './trust'
+export { Authorization, TenantRule, Verifier, verifyPeer } from './verifier'
+
+export type { DeliverOptions, DispatcherOptions, OneShotOptions } from './dispatcher'
+export type { Egress, EgressPreset } from './egress'
+export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
+export type { ErrorResponse } from './error'
+export type { Body } from './given'
+export type { IdentityOptions } from './identity'
+export type { PeerIdentity } from './peer'
+export type { Receipt, Timings, TlsFacts } from './receipt'
+export type { Decision, RetryPolicyOptions } from './retry'
+export type { VerifierOptions, VerifyOptions } from './verifier'
+export type {
+  Action,
+  Blame,
+  CrlPolicy,
+  Evidence,
+  Kind,
+  KnownKind,
+  MinTls,
+  PinSlot,
+  Retry,
+  Role,
+  Scope,
+  Sent,
+  Stage,
+} from './words'

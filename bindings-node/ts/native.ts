@@ -1,15 +1,18 @@
-// Loads the addon, and says plainly why if it does not load. Everything that crosses is typed here.
+// Loads the addon, and says what it offers. The addon takes what this layer has checked and returns
+// `{ value }` or `{ error }`, the error as JSON text.
 
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A noun of the core, opaque here. */
-export type Handle = { readonly native: unique symbol }
+/** A noun of the core. Opaque here; the addon knows its type. */
+export type Handle = { readonly handle: unique symbol }
 
-/** A value, or the JSON of an error. */
-export type Outcome<T> = { value: T; error?: undefined } | { error: string; value?: undefined }
+/** What the addon returns where it can fail. */
+export interface Outcome<T> {
+  value?: T
+  error?: string
+}
 
-/** An option by its snake_case name; the one value that is there says its type. */
+/** An option by its snake_case name, with one value. */
 export interface Given {
   name: string
   millis?: number
@@ -20,46 +23,97 @@ export interface Given {
   pairs?: [string, string][]
 }
 
-export interface DispatcherGiven { identity?: Handle; trust?: Handle; egress?: Handle; settings: Given[] }
-export interface EndpointGiven { pinsSaid: boolean; pins?: Handle; identity?: Handle; trust?: Handle; settings: Given[] }
-export interface VerifierGiven { role: string; trust: Handle; pins?: Handle; tenant?: Handle; authorization?: Handle; settings: Given[] }
+type Optional<T> = T | undefined
 
-interface Received {
+export interface DispatcherGiven {
+  identity: Optional<Handle>
+  trust: Optional<Handle>
+  egress: Optional<Handle>
+  settings: Given[]
+}
+
+export interface EndpointGiven {
+  pinsSaid: boolean
+  pins: Optional<Handle>
+  identity: Optional<Handle>
+  trust: Optional<Handle>
+  settings: Given[]
+}
+
+export interface VerifierGiven {
+  role: string
+  trust: Handle
+  pins: Optional<Handle>
+  tenant: Optional<Handle>
+  authorization: Optional<Handle>
+  settings: Given[]
+}
+
+export interface ReceivedRequest {
   id?: string
   method: string
   path: string
   headers: [string, string][]
-  body: Uint8Array
+  body: Buffer
   tenant?: string
 }
 
-interface Addon {
-  identityFromFiles(cert: string, key: string, passphrase?: string): Outcome<Handle>
-  identityFromPem(cert: Uint8Array, key: Uint8Array, passphrase?: string): Outcome<Handle>
-  trustFromFiles(anchors: string, intermediates?: string, crls?: string): Outcome<Handle>
-  trustFromPem(anchors: Uint8Array, intermediates: Uint8Array | undefined, crls: Uint8Array[]): Outcome<Handle>
+interface Native {
+  tables(): string
+  wrongType(option: string, expected: string, seen: string): string
+  errorFromJson(text: string): Outcome<string>
+  errorPublic(text: string): Outcome<string>
+  retryPolicy(settings: Given[]): Outcome<Handle>
+  retryDecide(policy: Handle, error: string, attempt: number): Outcome<string>
+
+  identityFromFiles(cert: string, key: string, passphrase: Optional<string>): Outcome<Handle>
+  identityFromPem(cert: Uint8Array, key: Uint8Array, passphrase: Optional<string>): Outcome<Handle>
+  trustFromFiles(
+    anchors: string,
+    intermediates: Optional<string>,
+    crls: Optional<string>,
+  ): Outcome<Handle>
+  trustFromPem(
+    anchors: Uint8Array,
+    intermediates: Optional<Uint8Array>,
+    crls: Uint8Array[],
+  ): Outcome<Handle>
   pins(current: string[], next: string[]): Outcome<Handle>
   pinsFromFile(path: string): Outcome<Handle>
   pinOf(certificate: Uint8Array): Outcome<string>
   egress(preset: string, allow: string[], deny: string[]): Outcome<Handle>
+
   dispatcher(given: DispatcherGiven): Outcome<Handle>
-  dispatcherEndpoint(dispatcher: Handle, consumer: string, url: string, given: EndpointGiven): Outcome<Handle>
+  dispatcherEndpoint(
+    dispatcher: Handle,
+    consumer: string,
+    url: string,
+    given: EndpointGiven,
+  ): Outcome<Handle>
   dispatcherRemove(dispatcher: Handle, consumer: string): Outcome<boolean>
-  dispatcherClose(dispatcher: Handle, drainMs: number): Promise<Outcome<undefined>>
-  dispatcherDeliver(dispatcher: Handle, endpoint: Handle, body: Uint8Array, settings: Given[], cancel: Handle): Promise<Outcome<string>>
-  deliverOnce(url: string, body: Uint8Array, dispatcher: DispatcherGiven, endpoint: EndpointGiven, settings: Given[], cancel: Handle): Promise<Outcome<string>>
+  dispatcherClose(dispatcher: Handle, drainMs: number): Promise<Outcome<void>>
+  dispatcherDeliver(
+    dispatcher: Handle,
+    endpoint: Handle,
+    body: Uint8Array,
+    settings: Given[],
+    cancel: Handle,
+  ): Promise<Outcome<string>>
+  deliverOnce(
+    url: string,
+    body: Uint8Array,
+    dispatcher: DispatcherGiven,
+    endpoint: EndpointGiven,
+    settings: Given[],
+    cancel: Handle,
+  ): Promise<Outcome<string>>
   endpointConsumer(endpoint: Handle): string
   endpointUrl(endpoint: Handle): string
   endpointIs(endpoint: Handle, other: Handle): boolean
   endpointStatus(endpoint: Handle): Outcome<string>
   cancelToken(): Handle
   cancel(token: Handle): void
-  wrongType(option: string, expected: string, seen: string): string
-  errorFromJson(text: string): Outcome<string>
-  errorPublic(text: string): Outcome<string>
-  retryPolicy(settings: Given[]): Outcome<Handle>
-  retryDecide(policy: Handle, error: string, attempt: number): Outcome<string>
-  tables(): string
+
   tenantSanUri(template: string): Outcome<Handle>
   tenantSanDnsSuffix(suffix: string): Outcome<Handle>
   tenantSubjectCn(): Handle
@@ -67,39 +121,57 @@ interface Addon {
   authorizationTrustDomain(domain: string): Outcome<Handle>
   authorizationCaMembers(): Handle
   verifier(given: VerifierGiven): Outcome<Handle>
-  verify(verifier: Handle, chain: Uint8Array, serverName?: string, atMs?: number): Outcome<string>
-  verifyChain(verifier: Handle, chain: Uint8Array[], serverName?: string, atMs?: number): Outcome<string>
+  verify(
+    verifier: Handle,
+    chain: Uint8Array,
+    serverName: Optional<string>,
+    atMs: Optional<number>,
+  ): Outcome<string>
+  verifyChain(
+    verifier: Handle,
+    chain: Uint8Array[],
+    serverName: Optional<string>,
+    atMs: Optional<number>,
+  ): Outcome<string>
+
   labStart(): Promise<Outcome<Handle>>
-  labClose(lab: Handle): Promise<Outcome<undefined>>
+  labClose(lab: Handle): Promise<Outcome<void>>
   labIdentity(lab: Handle): Outcome<Handle>
   labTrust(lab: Handle): Outcome<Handle>
-  labWriteFiles(lab: Handle, directory: string): Outcome<undefined>
+  labPem(lab: Handle): Outcome<[chain: string, key: string, root: string]>
+  labWriteFiles(lab: Handle, directory: string): Outcome<void>
   labDispatcher(lab: Handle, given: DispatcherGiven): Outcome<Handle>
   labConsumer(lab: Handle, name: string): Promise<Outcome<Handle>>
   consumerUrl(consumer: Handle): string
   consumerPin(consumer: Handle): string
   consumerConnections(consumer: Handle): number
-  consumerReceived(consumer: Handle): Received[]
+  consumerReceived(consumer: Handle): ReceivedRequest[]
   consumerWait(consumer: Handle, count: number, withinMs: number): Promise<Outcome<boolean>>
-  consumerRespond(consumer: Handle, status: number, retryAfter: number | undefined, times: number): void
-  consumerMisbehave(consumer: Handle, how: string, times: number): Outcome<undefined>
-  consumerRenew(consumer: Handle, newKey: boolean): Outcome<undefined>
+  consumerRespond(
+    consumer: Handle,
+    status: number,
+    retryAfter: Optional<number>,
+    times: number,
+  ): void
+  consumerMisbehave(consumer: Handle, how: string, times: number): Outcome<void>
+  consumerRenew(consumer: Handle, newKey: boolean): Outcome<void>
   testingError(kind: string): Outcome<string>
-  testingPanic(): Outcome<undefined>
 }
 
-function load(): Addon {
-  const file = `webhook-mtls.${process.platform}-${process.arch}.node`
-  const path = join(__dirname, '..', 'native', file)
+export const native: Native = load()
+
+function load(): Native {
+  const platform = `${process.platform}-${process.arch}`
+  const path = join(__dirname, '..', 'native', `webhook-mtls.${platform}.node`)
   try {
-    return require(path) as Addon
+    return require(path) as Native
   } catch (cause) {
-    const why = existsSync(path)
-      ? 'it is there, but this Node.js or this system cannot load it'
-      : 'this package was built without it: build it on this platform'
-    throw new Error(`webhook-mtls: the native part ${path} did not load: ${why}`, { cause })
+    const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
+    throw new Error(
+      `The native part of webhook-mtls did not load on ${platform} with Node ${process.version}. ` +
+        `Tried ${path}: ${reason}. ` +
+        'Install a package that was built for this platform, or build one from source.',
+      { cause },
+    )
   }
 }
-
-/** The addon. */
-export const native: Addon = load()

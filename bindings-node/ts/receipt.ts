@@ -1,70 +1,122 @@
-// What a success returns.
+import { PeerIdentity } from './peer'
+import type { PinSlot } from './words'
 
-import { PeerIdentity } from './peer.js'
-
-/** What a handshake negotiated. */
-export interface TlsFacts {
-  /** `TLSv1.3` or `TLSv1.2`. */
-  readonly version: string
-  /** The cipher suite by its IANA name. */
-  readonly cipherSuite: string
-  /** The key exchange group by its IANA name. */
-  readonly keyExchange: string
-  /** Whether the consumer asked for our certificate. Always true on a receipt. */
-  readonly clientAuthRequested: boolean
-}
-
-interface Json {
+interface ReceiptJson {
   consumer: string
   id: string | null
   status: number
-  pin: 'current' | 'next' | null
+  pin: PinSlot | null
   attempts: number
   elapsed_ms: number
-  peer: Record<string, unknown>
-  tls: { version: string; cipher_suite: string; key_exchange: string; client_auth_requested: boolean }
+  peer: unknown
+  tls: {
+    version: string
+    cipher_suite: string
+    key_exchange: string
+    client_auth_requested: boolean
+  }
   connection: { reused: boolean; address: string }
+  timings: {
+    resolve_ms: number | null
+    connect_ms: number | null
+    handshake_ms: number | null
+    response_ms: number | null
+  }
+  response: { headers: Record<string, string>; excerpt_base64: string; truncated: boolean }
+}
+
+/** What the handshake negotiated. */
+export interface TlsFacts {
+  /** Such as `TLSv1.3`. */
+  readonly version: string
+  /** Such as `TLS13_AES_256_GCM_SHA384`. */
+  readonly cipherSuite: string
+  /** Such as `X25519MLKEM768`. */
+  readonly keyExchange: string
+  /** Whether the consumer asked for our certificate. Without, there is no receipt. */
+  readonly clientAuthRequested: boolean
+}
+
+/** How long the parts took, in milliseconds; null for what did not happen. */
+export interface Timings {
+  /** From the host's name to its addresses. */
+  readonly resolveMs: number | null
+  /** To open the TCP connection. */
+  readonly connectMs: number | null
+  /** The TLS handshake. */
+  readonly handshakeMs: number | null
+  /** From the request to the head of the answer. */
+  readonly responseMs: number | null
 }
 
 /** A delivery that the consumer answered with a final 2xx head. */
 export class Receipt {
-  readonly #text: string
-  #json: Json | undefined
+  readonly #json: ReceiptJson
+
+  /** The consumer id of the endpoint. */
+  readonly consumer: string
+  /** The event's id, where one was given. */
+  readonly id?: string
+  /** The HTTP status, 200 to 299. */
+  readonly status: number
+  /** The consumer, as its certificate shows it. */
+  readonly peer: PeerIdentity
+  /** Which of the endpoint's pins matched; null where it has none. */
+  readonly pin: PinSlot | null
+  /** How many attempts it took. Only one of which nothing was sent is followed by another. */
+  readonly attempts: number
+  /** How long it took in all, in milliseconds. */
+  readonly elapsedMs: number
+  /** What the handshake negotiated. */
+  readonly tls: TlsFacts
+  /** Whether an idle connection was used, and the address that was connected to. */
+  readonly connection: { readonly reused: boolean; readonly address: string }
+  /** How long the parts took. */
+  readonly timings: Timings
+  /** The answer's headers, and the first bytes of its body. */
+  readonly response: {
+    readonly headers: Readonly<Record<string, string>>
+    readonly excerpt: Uint8Array
+    readonly truncated: boolean
+  }
 
   /** @internal */
   constructor(text: string) {
-    this.#text = text
+    const json = JSON.parse(text) as ReceiptJson
+    this.#json = json
+    this.consumer = json.consumer
+    if (json.id !== null) this.id = json.id
+    this.status = json.status
+    this.peer = new PeerIdentity(json.peer)
+    this.pin = json.pin
+    this.attempts = json.attempts
+    this.elapsedMs = json.elapsed_ms
+    this.tls = {
+      version: json.tls.version,
+      cipherSuite: json.tls.cipher_suite,
+      keyExchange: json.tls.key_exchange,
+      clientAuthRequested: json.tls.client_auth_requested,
+    }
+    this.connection = { ...json.connection }
+    this.timings = {
+      resolveMs: json.timings.resolve_ms,
+      connectMs: json.timings.connect_ms,
+      handshakeMs: json.timings.handshake_ms,
+      responseMs: json.timings.response_ms,
+    }
+    this.response = {
+      headers: json.response.headers,
+      excerpt: Buffer.from(json.response.excerpt_base64, 'base64'),
+      truncated: json.response.truncated,
+    }
   }
 
-  // Most receipts are only waited for: what is in them is read when somebody asks.
-  get #read(): Json {
-    return (this.#json ??= JSON.parse(this.#text) as Json)
-  }
-
-  /** The consumer id of the endpoint. */
-  get consumer(): string { return this.#read.consumer }
-  /** The event's id, where one was given. */
-  get id(): string | undefined { return this.#read.id ?? undefined }
-  /** The HTTP status, 200 to 299. */
-  get status(): number { return this.#read.status }
-  /** The consumer as its certificate shows it. */
-  get peer(): PeerIdentity { return new PeerIdentity(this.#read.peer) }
-  /** Which of the endpoint's pins matched; null where it has none. */
-  get pin(): 'current' | 'next' | null { return this.#read.pin }
-  /** How many attempts it took. */
-  get attempts(): number { return this.#read.attempts }
-  /** How long it took in all, in milliseconds. */
-  get elapsedMs(): number { return this.#read.elapsed_ms }
-  /** Whether an idle connection was used. */
-  get reused(): boolean { return this.#read.connection.reused }
-  /** What the handshake negotiated. */
-  get tls(): TlsFacts {
-    const { version, cipher_suite, key_exchange, client_auth_requested } = this.#read.tls
-    return { version, cipherSuite: cipher_suite, keyExchange: key_exchange, clientAuthRequested: client_auth_requested }
-  }
-
-  /** The whole receipt in the form that every language shows: snake_case keys, milliseconds. */
+  /**
+   * The whole receipt in the form that every language shows: snake_case keys, milliseconds.
+   *
+   * @returns a fresh object of plain JSON values
+   */
   toJSON(): Record<string, unknown> {
-    return JSON.parse(this.#text) as Record<string, unknown>
+    return structuredClone({ ...this.#json })
   }
 }

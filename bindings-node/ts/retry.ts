@@ -1,46 +1,60 @@
-// What a queue should do with a failure. Pure: queues own time, the core owns the verdict.
+import { settled, textOf, wrongType } from './error'
+import type { WebhookMtlsError } from './error'
+import { Options } from './given'
+import { native, type Handle } from './native'
+import type { Action } from './words'
 
-import { take, type WebhookMtlsError, WebhookMtlsError as Failure } from './errors.js'
-import { native } from './native.js'
-import { handleOf, keep, options, seen, settings, wrongType } from './values.js'
+/** How often and how fast to try again. */
+export interface RetryPolicyOptions {
+  /** How many attempts are made in all; by default 8. */
+  attempts?: number
+  /** The wait after the first attempt, in milliseconds; it doubles with each further one. */
+  firstMs?: number
+  /** The longest wait, in milliseconds, unless the consumer asks for a longer one. */
+  ceilingMs?: number
+}
 
 /** A verdict on one failure. */
 export interface Decision {
-  /** Try again, hold until somebody has acted, or give up. */
-  readonly action: 'retry' | 'park' | 'drop'
+  /** What to do. */
+  readonly action: Action
   /** How long to wait first, in milliseconds. */
   readonly delayMs: number
-  /** Whether this attempt counts. */
+  /** Whether this attempt counts. One that was never admitted, or waits for a repair, does not. */
   readonly counts: boolean
   /** Why, in a few words. */
   readonly reason: string
 }
 
-/** How often and how fast to try again. */
+/** What a queue should do with a failure. Pure: queues own time, this owns the verdict. */
 export class RetryPolicy {
+  readonly #handle: Handle
+
   /**
-   * @param o `attempts` in all; `firstMs`, the wait after the first, doubling; `ceilingMs`, the longest
-   * @throws WebhookMtlsError `option_invalid`
+   * @param options all may be left out
+   * @throws {WebhookMtlsError} `option_invalid`
    */
-  constructor(o?: { attempts?: number; firstMs?: number; ceilingMs?: number }) {
-    keep(this, take(native.retryPolicy(settings(options(o, 'options'), []))))
+  constructor(options?: RetryPolicyOptions) {
+    const given = new Options(options, ['retry_policy'])
+    this.#handle = settled(native.retryPolicy(given.settings('retry_policy')))
   }
 
   /**
    * Judges a failure.
    *
-   * @param e the failure, also one rebuilt by `WebhookMtlsError.fromJSON`
-   * @param o `attempt`: which attempt failed, from 1
+   * @param error the failure, or one that {@link WebhookMtlsError.is} takes for it
+   * @param options `attempt`: which attempt failed, from 1
+   * @throws {WebhookMtlsError} `option_invalid`
    */
-  decide(e: WebhookMtlsError, o: { attempt: number }): Decision {
-    if (!Failure.is(e)) throw wrongType('error', 'a WebhookMtlsError', seen(e))
-    const attempt = options(o, 'options')['attempt']
-    const isCount = typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 1 && attempt < 2 ** 32
-    if (!isCount) throw wrongType('attempt', 'a whole number from 1', seen(attempt))
-    const text = take(native.retryDecide(handleOf(this), JSON.stringify(e.toJSON()), attempt))
-    const { action, delay_ms, counts, reason } = JSON.parse(text) as {
-      action: Decision['action']; delay_ms: number; counts: boolean; reason: string
+  decide(error: WebhookMtlsError, options: { attempt: number }): Decision {
+    const attempt = new Options(options, [], ['attempt']).value('attempt')
+    if (typeof attempt !== 'number' || !Number.isInteger(attempt) || attempt < 1) {
+      throw wrongType('attempt', 'a whole number from 1', attempt)
     }
-    return { action, delayMs: delay_ms, counts, reason }
+    const most = Math.min(attempt, 0xffff_ffff)
+    const { delay_ms, ...rest } = JSON.parse(
+      settled(native.retryDecide(this.#handle, textOf(error), most)),
+    ) as Omit<Decision, 'delayMs'> & { delay_ms: number }
+    return { ...rest, delayMs: delay_ms }
   }
 }

@@ -1,133 +1,219 @@
-// The testing kit: a private CA and receivers that require client certificates, for your own tests.
+// The testing kit: a throw-away private CA, and receivers on loopback that demand client
+// certificates, record what they got, answer what they are told and misbehave on demand.
 
-import { Dispatcher, dispatcherAround, dispatcherGiven, type DispatcherOptions } from './dispatcher.js'
-import { take, WebhookMtlsError, type Kind } from './errors.js'
-import { Identity, Trust } from './material.js'
-import { native, type Handle } from './native.js'
-import { handleOf, keep, options, seen, text, wrongType } from './values.js'
+import { Dispatcher, type DispatcherOptions } from './dispatcher'
+import { settled, textOf, WebhookMtlsError, wrongType, wrongWord } from './error'
+import { number, Options, text } from './given'
+import { Identity } from './identity'
+import { native, type Handle, type ReceivedRequest } from './native'
+import { snakeCase } from './spelling'
+import { Trust } from './trust'
+import type { Kind } from './words'
 
-/** How a receiver can misbehave. */
+/** What a receiver can do instead of behaving. */
 export type Misbehaviour =
-  | 'never_ask' | 'reject_certificate' | 'expired' | 'wrong_name' | 'reset_after_body' | 'stall' | 'other_ca'
+  | 'never_ask'
+  | 'reject_certificate'
+  | 'expired'
+  | 'wrong_name'
+  | 'reset_after_body'
+  | 'stall'
+  | 'other_ca'
 
 /** A request as a receiver got it. */
 export interface Received {
-  /** The webhook-id header. */
+  /** The header `webhook-id`, if it came. */
   readonly id?: string
-  /** The method. */
+  /** The method, such as `POST`. */
   readonly method: string
-  /** The path and query. */
+  /** The request target, such as `/webhooks/acme`. */
   readonly path: string
-  /** Headers in their order, names in lower case. */
-  readonly headers: readonly (readonly [string, string])[]
-  /** The whole body. */
+  /** The headers; names in lower case, values of equal names joined with a comma. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The body. */
   readonly body: Uint8Array
-  /** The tenant in our certificate. */
+  /** The tenant in the client certificate. */
   readonly tenant: string | null
 }
 
-/** A receiver on a loopback port. Made by `Lab.consumer`. */
+/** A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA. */
 export class Consumer {
+  readonly #handle: Handle
+
   /** @internal */
   constructor(handle: Handle) {
-    keep(this, handle)
+    this.#handle = handle
   }
 
   /** Where it listens. */
-  get url(): string { return native.consumerUrl(handleOf(this)) }
-  /** The pin of its key. */
-  get pin(): string { return native.consumerPin(handleOf(this)) }
-  /** How many TCP connections it has accepted. */
-  get connections(): number { return native.consumerConnections(handleOf(this)) }
+  get url(): string {
+    return native.consumerUrl(this.#handle)
+  }
+
+  /** The pin of the certificate that the next connection will be shown. */
+  get pin(): string {
+    return native.consumerPin(this.#handle)
+  }
+
   /** Every complete request so far. */
-  get received(): Received[] {
-    return native.consumerReceived(handleOf(this)).map(({ tenant, ...rest }) => ({ ...rest, tenant: tenant ?? null }))
+  get received(): readonly Received[] {
+    return native.consumerReceived(this.#handle).map(received)
   }
 
-  /** Resolves with true once that many requests are recorded, with false after that time. */
-  async wait(count: number, withinMs: number): Promise<boolean> {
-    return take(await native.consumerWait(handleOf(this), count, withinMs))
+  /** How many TCP connections were accepted. */
+  get connections(): number {
+    return native.consumerConnections(this.#handle)
   }
 
-  /** Answers so, that many times (0: until told otherwise); `retryAfter` in seconds. */
-  respond(status: number, o?: { retryAfter?: number; times?: number }): void {
-    const { retryAfter, times = 1 } = options(o, 'options')
-    native.consumerRespond(handleOf(this), count(status, 'status'), retryAfter === undefined ? undefined : count(retryAfter, 'retry_after'), count(times, 'times'))
+  /**
+   * Waits until so many requests are recorded, those included that are kept without an answer.
+   *
+   * @param count how many
+   * @param options `withinMs`: how long to wait at most, in milliseconds
+   * @returns a promise of whether they came in time
+   */
+  async waitFor(count: number, options: { withinMs: number }): Promise<boolean> {
+    const within = number('within', new Options(options, [], ['withinMs']).value('withinMs'))
+    return settled(await native.consumerWait(this.#handle, whole('count', count), within))
   }
 
-  /** Misbehaves so, that many times (0: until told otherwise). */
+  /**
+   * Gives an answer to the next requests, after those that earlier calls spoke for.
+   *
+   * @param status the HTTP status
+   * @param options `retryAfter`: that header, in seconds; `times`: to how many requests, by default 1,
+   * 0 for all until told otherwise
+   */
+  respond(status: number, options?: { retryAfter?: number; times?: number }): void {
+    const given = new Options(options, [], ['retryAfter', 'times'])
+    native.consumerRespond(
+      this.#handle,
+      whole('status', status),
+      given.optional('retryAfter', whole),
+      given.optional('times', whole) ?? 1,
+    )
+  }
+
+  /**
+   * Misbehaves, after the misbehaviours that earlier calls asked for.
+   *
+   * @param how in which way
+   * @param times how many connections or requests, by default 1; 0 for all until told otherwise
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
   misbehave(how: Misbehaviour, times = 1): void {
-    take(native.consumerMisbehave(handleOf(this), text(how, 'how'), count(times, 'times')))
+    settled(native.consumerMisbehave(this.#handle, text('how', how), whole('times', times)))
   }
 
-  /** Gets a new certificate, with a new key or the same, and closes idle connections. */
-  renew(o: { newKey: boolean }): void {
-    const { newKey } = options(o, 'options')
-    if (typeof newKey !== 'boolean') throw wrongType('new_key', 'a boolean', seen(newKey))
-    take(native.consumerRenew(handleOf(this), newKey))
+  /**
+   * Shows a renewed certificate from the next connection on, and closes those that are kept alive.
+   *
+   * @param options `newKey`: whether with a new key, and so a new pin
+   */
+  renew(options: { newKey: boolean }): void {
+    const newKey = new Options(options, [], ['newKey']).value('newKey')
+    if (typeof newKey !== 'boolean') throw wrongType('new_key', 'a boolean', newKey)
+    settled(native.consumerRenew(this.#handle, newKey))
   }
 }
 
-/** A throw-away private CA with receivers, all on this machine. */
-export class Lab {
-  /** @internal */
-  constructor(handle: Handle) {
-    keep(this, handle)
+const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+
+/** Everything a test of a dispatcher needs: a CA of its own, an identity, and receivers. */
+export class Lab implements AsyncDisposable {
+  readonly #handle: Handle
+  /** A client identity of the lab's CA, for the tenant `dispatcher`. */
+  readonly identity: Identity
+  /** Trust in the lab's root and in nothing else. */
+  readonly trust: Trust
+  /** The same identity as PEM: certificate chain, leaf first, and PKCS#8 key. */
+  readonly identityPem: { readonly cert: string; readonly key: string }
+  /** The same root as PEM. */
+  readonly trustPem: string
+
+  private constructor(handle: Handle) {
+    this.#handle = handle
+    this.identity = new Identity(settled(native.labIdentity(handle)))
+    this.trust = new Trust(settled(native.labTrust(handle)))
+    const [cert, key, root] = settled(native.labPem(handle))
+    this.identityPem = { cert, key }
+    this.trustPem = root
   }
 
-  /** Starts one. */
+  /** Makes the CA. Close the lab with `await using`, or with {@link close}. */
   static async start(): Promise<Lab> {
-    return new Lab(take(await native.labStart()))
+    return new Lab(settled(await native.labStart()))
   }
 
-  /** A dispatcher's identity below the lab's CA. */
-  get identity(): Identity { return Identity.made(take(native.labIdentity(handleOf(this)))) }
-  /** The lab's CA. */
-  get trust(): Trust { return Trust.made(take(native.labTrust(handleOf(this)))) }
-
-  /** The receiver of that name; the same name gives the same receiver. */
+  /**
+   * The receiver of that name, started when it is first asked for.
+   *
+   * @param name its tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`
+   */
   async consumer(name: string): Promise<Consumer> {
-    return new Consumer(take(await native.labConsumer(handleOf(this), text(name, 'name'))))
+    return new Consumer(settled(await native.labConsumer(this.#handle, text('name', name))))
   }
 
-  /** A dispatcher with the lab's identity and trust that may reach loopback. */
-  dispatcher(o?: DispatcherOptions): Dispatcher {
-    return dispatcherAround(take(native.labDispatcher(handleOf(this), dispatcherGiven(o))))
+  /**
+   * A new dispatcher with the lab's identity and trust, which may reach loopback.
+   *
+   * @param options what differs from that
+   */
+  dispatcher(options?: DispatcherOptions): Dispatcher {
+    return new Dispatcher(options, (given) => native.labDispatcher(this.#handle, given))
   }
 
-  /** Writes tls.crt, tls.key and ca.pem into a directory. */
+  /**
+   * Writes `tls.crt`, `tls.key` and `ca.pem`, for programs that take paths.
+   *
+   * @param directory is made if it is missing
+   */
   writeFiles(directory: string): void {
-    take(native.labWriteFiles(handleOf(this), text(directory, 'directory')))
+    settled(native.labWriteFiles(this.#handle, text('directory', directory)))
   }
 
-  /** Stops everything. */
+  /** Closes every receiver. What they recorded stays readable. */
   async close(): Promise<void> {
-    take(await native.labClose(handleOf(this)))
+    settled(await native.labClose(this.#handle))
   }
 
-  /** Stops everything. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** The same as {@link close}; what `await using` calls. */
+  async [asyncDispose](): Promise<void> {
     await this.close()
   }
 }
 
-/** A well-formed error of a kind, for tests of your own switch. */
-export function error(kind: Kind | (string & {})): WebhookMtlsError {
-  return WebhookMtlsError.of(take(native.testingError(text(kind, 'kind'))))
+/**
+ * A well-formed error of that kind, to test one's own handling without a network.
+ *
+ * @param kind its kind, with the defaults of the table
+ * @param fields what differs from them: any field of {@link WebhookMtlsError} but `code` and `number`
+ * @throws {WebhookMtlsError} `option_invalid`
+ */
+export function error(kind: Kind, fields: Readonly<Record<string, unknown>> = {}): WebhookMtlsError {
+  const json = JSON.parse(settled(native.testingError(text('kind', kind)))) as Record<string, unknown>
+  for (const [name, value] of Object.entries(fields)) {
+    const key = snakeCase(name)
+    if (!(key in json) || key === 'kind' || key === 'number') {
+      throw wrongWord(name, 'a field of the error', 'another name')
+    }
+    json[key] = value
+  }
+  return WebhookMtlsError.fromJSON(JSON.parse(textOf(json)))
 }
 
-/** @internal The tables of the core, for the test that the copies here equal them. */
-export function tables(): string {
-  return native.tables()
+function received(request: ReceivedRequest): Received {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of request.headers) {
+    headers[name] = name in headers ? `${headers[name]}, ${value}` : value
+  }
+  const { id, method, path, body, tenant } = request
+  return { ...(id !== undefined && { id }), method, path, headers, body, tenant: tenant ?? null }
 }
 
-/** @internal Panics in the addon, for the test that no panic crosses the border. */
-export function panic(): void {
-  take(native.testingPanic())
-}
-
-function count(value: unknown, option: string): number {
-  const sound = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 32
-  if (!sound) throw wrongType(option, 'a whole number', seen(value))
-  return value
+function whole(option: string, value: unknown): number {
+  const found = number(option, value)
+  if (Number.isInteger(found) && found >= 0 && found <= 0xffff_ffff) return found
+  throw wrongType(option, 'a whole number', value)
 }

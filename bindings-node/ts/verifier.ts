@@ -1,128 +1,206 @@
-// The verifier, and the rules it is given.
+import { types } from 'node:util'
 
-import { take } from './errors.js'
-import { MADE, Pins, Trust } from './material.js'
-import { native, type Handle } from './native.js'
-import { PeerIdentity } from './peer.js'
-import {
-  bytes, handleOf, keep, noun, optionalNoun, optionalText, options, seen, settings, text, texts, wrongType, type Body,
-} from './values.js'
+import { settled, wrongType } from './error'
+import { bytes, Options, text, texts, type Body } from './given'
+import { native, type Handle } from './native'
+import { PeerIdentity } from './peer'
+import { Pins } from './pins'
+import { Trust } from './trust'
+import type { CrlPolicy, Role } from './words'
 
-/** How a verified certificate names its tenant. */
+/**
+ * How a verified certificate names its tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`. A peer whose
+ * certificate does not is refused.
+ */
 export class TenantRule {
-  /** @internal */
-  constructor(made: symbol, handle: Handle) {
-    if (made !== MADE) throw wrongType('constructor', 'left alone; use the static methods', 'called')
-    keep(this, handle)
+  readonly #handle: Handle
+  /** Which rule it is. */
+  readonly kind: 'san_uri' | 'san_dns_suffix' | 'subject_cn'
+
+  private constructor(kind: TenantRule['kind'], handle: Handle) {
+    this.kind = kind
+    this.#handle = handle
   }
 
-  /** A SAN URI equal to the template, in which `{tenant}` is one whole path segment. */
+  /**
+   * A SAN URI equal to the template, compared byte by byte.
+   *
+   * @param template such as `spiffe://corp/tenant/{tenant}`; `{tenant}` is one whole path segment
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
   static sanUri(template: string): TenantRule {
-    return new TenantRule(MADE, take(native.tenantSanUri(text(template, 'tenant'))))
+    return new TenantRule('san_uri', settled(native.tenantSanUri(text('template', template))))
   }
 
-  /** A SAN DNS name of one label before the suffix. */
+  /**
+   * A SAN DNS name of one label before the suffix.
+   *
+   * @param suffix such as `tenants.corp`, which takes `acme.tenants.corp`
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
   static sanDnsSuffix(suffix: string): TenantRule {
-    return new TenantRule(MADE, take(native.tenantSanDnsSuffix(text(suffix, 'tenant'))))
+    const handle = settled(native.tenantSanDnsSuffix(text('suffix', suffix)))
+    return new TenantRule('san_dns_suffix', handle)
   }
 
-  /** The subject's one common name. */
+  /** The subject's common name. Right only where the CA writes nothing else there. */
   static subjectCn(): TenantRule {
-    return new TenantRule(MADE, native.tenantSubjectCn())
+    return new TenantRule('subject_cn', native.tenantSubjectCn())
   }
-}
 
-/** Which peers may pass. There is no "anybody". */
-export class Authorization {
   /** @internal */
-  constructor(made: symbol, handle: Handle) {
-    if (made !== MADE) throw wrongType('constructor', 'left alone; use the static methods', 'called')
-    keep(this, handle)
-  }
-
-  /** Peers with one of these SAN URIs. */
-  static sanUris(uris: Iterable<string>): Authorization {
-    return new Authorization(MADE, take(native.authorizationSanUris(texts(uris, 'authorization'))))
-  }
-
-  /** Peers with exactly one SPIFFE ID, of this trust domain. */
-  static trustDomain(domain: string): Authorization {
-    return new Authorization(MADE, take(native.authorizationTrustDomain(text(domain, 'authorization'))))
-  }
-
-  /** Every peer with a valid certificate of the trusted CA. */
-  static caMembers(): Authorization {
-    return new Authorization(MADE, native.authorizationCaMembers())
+  static handle(option: string, value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType(option, 'a TenantRule', value)
   }
 }
 
-/** What a verifier shall expect. */
+/** Who may pass. There is no "anybody": where every member of the CA may, say so. */
+export class Authorization {
+  readonly #handle: Handle
+  /** Which rule it is. */
+  readonly kind: 'san_uris' | 'trust_domain' | 'ca_members'
+
+  private constructor(kind: Authorization['kind'], handle: Handle) {
+    this.kind = kind
+    this.#handle = handle
+  }
+
+  /**
+   * Peers with one of these SAN URIs, compared byte by byte.
+   *
+   * @param uris at least one
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  static sanUris(uris: Iterable<string>): Authorization {
+    const handle = settled(native.authorizationSanUris(texts('authorization', uris)))
+    return new Authorization('san_uris', handle)
+  }
+
+  /**
+   * Peers with exactly one SPIFFE ID, which belongs to this trust domain.
+   *
+   * @param domain such as `corp`
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  static trustDomain(domain: string): Authorization {
+    const handle = settled(native.authorizationTrustDomain(text('authorization', domain)))
+    return new Authorization('trust_domain', handle)
+  }
+
+  /** Every peer with a valid certificate. Right only where the CA issues to nobody else. */
+  static caMembers(): Authorization {
+    return new Authorization('ca_members', native.authorizationCaMembers())
+  }
+
+  /** @internal */
+  static handle(option: string, value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType(option, 'an Authorization', value)
+  }
+}
+
+/** What a verifier expects. */
 export interface VerifierOptions {
   /** What the peers are. */
-  role: 'client' | 'server'
+  role: Role
   /** Whom we believe. */
   trust: Trust
-  /** The keys a peer may have. */
+  /** The keys a peer may have, beside a valid chain; by default any. */
   pins?: Pins | null
-  /** How a certificate names its tenant; clients need this or an authorization. */
+  /** How a certificate names its tenant. Clients need this or an authorization. */
   tenant?: TenantRule
-  /** Which peers may pass; clients need this or a tenant rule. */
+  /** Which peers may pass. Clients need this or a tenant rule. */
   authorization?: Authorization
-  /** The SAN URI that a server's certificate must carry. */
+  /** The SAN URI that a server's certificate must carry, instead of its name. */
   serverUri?: string
-  /** Whether a certificate without extendedKeyUsage is refused. */
+  /** Whether a certificate without extendedKeyUsage is refused; by default it passes. */
   strictPurpose?: boolean
-  /** Whether a CRL of every issuer is required. */
-  crlPolicy?: 'if_present' | 'require'
+  /** Whether a CRL of every issuer is required; by default `if_present`. */
+  crlPolicy?: CrlPolicy
 }
 
-/** What one verdict is about. */
+/** What one verification asks beside the chain. */
 export interface VerifyOptions {
-  /** The DNS name or IP address that was asked for; for servers. */
+  /** The DNS name or IP address that was asked for; required for servers, refused for clients. */
   serverName?: string
-  /** The instant to judge at; now unless said. */
+  /** The instant to judge at; by default now. */
   at?: Date
 }
 
 /** Verifies the certificates of peers, wherever their connection ends. */
 export class Verifier {
-  /** @throws WebhookMtlsError `option_invalid` */
-  constructor(o: VerifierOptions) {
-    const given = options(o, 'options')
-    const pins = optionalNoun(given['pins'], Pins, 'pins')
-    const tenant = optionalNoun(given['tenant'], TenantRule, 'tenant')
-    const authorization = optionalNoun(given['authorization'], Authorization, 'authorization')
-    keep(this, take(native.verifier({
-      role: text(given['role'], 'role'),
-      trust: noun(given['trust'], Trust, 'trust'),
-      ...(pins && { pins }), ...(tenant && { tenant }), ...(authorization && { authorization }),
-      settings: settings(given, ['role', 'trust', 'pins', 'tenant', 'authorization']),
-    })))
+  readonly #handle: Handle
+
+  /**
+   * @param options role and trust, and for clients who may pass
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  constructor(options: VerifierOptions) {
+    this.#handle = verifierHandle(new Options(options, ['verifier']))
   }
 
   /**
-   * Judges a chain, leaf first. The result's evidence is `asserted`.
+   * Judges a chain.
    *
-   * @param chain PEM text, concatenated DER, or a list of DER certificates
-   * @throws WebhookMtlsError of stage `verify`, or `option_invalid`
+   * @param chain leaf first: PEM, concatenated DER, or an array with the DER of each certificate; the
+   * trust's intermediates are added
+   * @param options the server's name, the instant
+   * @returns the verified peer; its evidence is `asserted`, for bytes prove no possession
+   * @throws {WebhookMtlsError} stage `verify` and the kind of the refusal, or `pem_invalid` or
+   * `option_invalid`
    */
-  verify(chain: Body | Uint8Array[], o?: VerifyOptions): PeerIdentity {
-    const { serverName, at, ...others } = options(o, 'options')
-    const unknown = Object.keys(others)[0]
-    if (unknown !== undefined) throw wrongType(unknown, 'serverName or at', 'an unknown option')
-    if (at !== undefined && !(at instanceof Date && !Number.isNaN(at.getTime()))) {
-      throw wrongType('at', 'a valid Date', seen(at))
-    }
-    const given = [optionalText(serverName, 'server_name'), at?.getTime()] as const
-    const outcome = Array.isArray(chain)
-      ? native.verifyChain(handleOf(this), chain.map((der) => bytes(der, 'chain')), ...given)
-      : native.verify(handleOf(this), bytes(chain, 'chain'), ...given)
-    return new PeerIdentity(JSON.parse(take(outcome)) as Record<string, unknown>)
+  verify(chain: Body | readonly Uint8Array[], options?: VerifyOptions): PeerIdentity {
+    return judged(this.#handle, chain, new Options(options, [], VERIFY_KEYS))
   }
 }
 
-/** Judges one chain: `new Verifier` and `verify` in one call. */
-export function verifyPeer(chain: Body | Uint8Array[], o: VerifierOptions & VerifyOptions): PeerIdentity {
-  const { serverName, at, ...rest } = options(o, 'options') as unknown as typeof o
-  return new Verifier(rest).verify(chain, { ...(serverName !== undefined && { serverName }), ...(at !== undefined && { at }) })
+/**
+ * Judges one chain: {@link Verifier} and its `verify` in one call.
+ *
+ * @param chain as {@link Verifier.verify} takes it
+ * @param options as both take them
+ * @returns the verified peer
+ * @throws {WebhookMtlsError} as both do
+ */
+export function verifyPeer(
+  chain: Body | readonly Uint8Array[],
+  options: VerifierOptions & VerifyOptions,
+): PeerIdentity {
+  const given = new Options(options, ['verifier'], VERIFY_KEYS)
+  return judged(verifierHandle(given), chain, given)
+}
+
+const VERIFY_KEYS = ['serverName', 'at']
+
+function verifierHandle(given: Options): Handle {
+  const pins = given.value('pins')
+  const outcome = native.verifier({
+    role: text('role', given.value('role')),
+    trust: Trust.handle('trust', given.value('trust')),
+    pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
+    tenant: given.optional('tenant', TenantRule.handle),
+    authorization: given.optional('authorization', Authorization.handle),
+    settings: given.settings('verifier'),
+  })
+  return settled(outcome)
+}
+
+function judged(verifier: Handle, chain: unknown, given: Options): PeerIdentity {
+  const name = given.optional('serverName', text)
+  const at = given.optional('at', instant)
+  const outcome = Array.isArray(chain)
+    ? native.verifyChain(verifier, chain.map(certificate), name, at)
+    : native.verify(verifier, bytes('chain', chain), name, at)
+  return new PeerIdentity(JSON.parse(settled(outcome)))
+}
+
+function certificate(value: unknown): Uint8Array {
+  if (!types.isUint8Array(value)) throw wrongType('chain', 'an array of Uint8Array', value)
+  return bytes('chain', value)
+}
+
+function instant(option: string, value: unknown): number {
+  if (types.isDate(value) && !Number.isNaN(value.getTime())) return value.getTime()
+  throw wrongType(option, 'a valid Date', value)
 }

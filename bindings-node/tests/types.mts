@@ -1,0 +1,51 @@
+// Compiled and never run: what users wish to write must type-check.
+
+import {
+  deliver, Dispatcher, Identity, Pins, RetryPolicy, TenantRule, Trust, Verifier, WebhookMtlsError,
+  type Endpoint, type PeerIdentity, type Receipt,
+} from 'webhook-mtls'
+import { error, Lab } from 'webhook-mtls/testing'
+
+interface Row { consumer: string; url: string; caPem: string; pins: string[]; nextPins: string[]; identity?: string }
+
+export const first = (): Promise<Receipt> => deliver('https://hooks.acme.example/in', '{"event":"ping"}', {
+  identity: Identity.fromFiles('tls.crt', 'tls.key'), trust: Trust.fromFiles('acme-ca.pem'), pins: null,
+})
+
+const dispatcher = new Dispatcher({ identity: Identity.fromFiles('tls.crt', 'tls.key'), timeoutMs: 20_000 })
+
+export const endpoint = (row: Row): Endpoint => dispatcher.endpoint(row.consumer, row.url, {
+  trust: Trust.fromPem(row.caPem),
+  ...(row.identity !== undefined && { identity: Identity.fromFiles(row.identity, row.identity) }),
+  pins: row.pins.length > 0 ? new Pins(row.pins, row.nextPins) : null,
+})
+
+export async function work(row: Row, attempt: number, signal?: AbortSignal): Promise<number> {
+  try {
+    const receipt = await dispatcher.deliver(endpoint(row), '{}', { id: 'evt_1', ...(signal && { signal }) })
+    return receipt.status
+  } catch (e) {
+    if (!WebhookMtlsError.is(e)) throw e
+    const step = new RetryPolicy({ attempts: 8, firstMs: 5_000 }).decide(e, { attempt })
+    if (step.action === 'park' && e.scope === 'identity') return step.delayMs
+    return e.kind === 'pin_mismatch' ? Number(e.context['chainValid']) : 0
+  }
+}
+
+export function check(pem: string): PeerIdentity {
+  const tenant = TenantRule.sanUri('spiffe://corp/tenant/{tenant}')
+  return new Verifier({ role: 'client', trust: Trust.fromFiles('ca.pem'), tenant }).verify(pem, { at: new Date() })
+}
+
+export async function lab(): Promise<void> {
+  await using lab = await Lab.start()
+  const acme = await lab.consumer('acme')
+  acme.misbehave('never_ask')
+  const e: WebhookMtlsError = error('circuit_open')
+  console.log(acme.received[0]?.tenant, e.retryAfterMs)
+}
+
+// @ts-expect-error pins must be said
+dispatcher.endpoint('acme', 'https://acme.example/', {})
+// @ts-expect-error a misbehaviour has a name of the table
+void Lab.start().then((lab) => lab.consumer('acme')).then((acme) => acme.misbehave('dance'))

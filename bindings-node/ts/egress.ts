@@ -1,0 +1,31 @@
+import { settled, wrongType } from './error'
+import { Options, text, texts } from './given'
+import { native, type Handle } from './native'
+
+/** `public`: the public Internet alone. `private`: private networks as well, but never this host. */
+export type EgressPreset = 'public' | 'private'
+
+/**
+ * Which addresses may be connected to. URLs come from customers, who could otherwise aim deliveries
+ * at our own network.
+ */
+export type Egress =
+  | EgressPreset
+  | {
+      /** What holds where no network below speaks. */
+      preset: EgressPreset
+      /** Networks to allow beyond the preset: CIDR (`10.1.0.0/16`) or single addresses. */
+      allow?: Iterable<string>
+      /** Networks to deny, whatever else allows them. */
+      deny?: Iterable<string>
+    }
+
+/** @internal */
+export function egressHandle(option: string, value: unknown): Handle {
+  if (typeof value === 'string') return settled(native.egress(text(option, value), [], []))
+  if (typeof value !== 'object') throw wrongType(option, 'a string or an object', value)
+  const given = new Options(value, [], ['preset', 'allow', 'deny'])
+  const preset = text('preset', given.value('preset'))
+  const networks = (key: string): string[] => given.optional(key, texts) ?? []
+  return settled(native.egress(preset, networks('allow'), networks('deny')))
+}

@@ -1,0 +1,148 @@
+// What callers wrote, checked to be of the right JavaScript type. Whether the value is any good is
+// for the core to say, and so is what the message says.
+
+import { types } from 'node:util'
+
+import { wrongType, wrongWord } from './error'
+import { native, type Given } from './native'
+import { camelCase, snakeCase } from './spelling'
+
+/** Text is taken as UTF-8; bytes as they are. */
+export type Body = string | Uint8Array
+
+type Noun = 'dispatcher' | 'endpoint' | 'deliver' | 'verifier' | 'retry_policy'
+
+interface Row {
+  of: string
+  name: string
+  kind: string
+}
+
+const ROWS = (JSON.parse(native.tables()) as { options: Row[] }).options
+
+/** A duration says its unit here, where numbers have none. */
+function key(row: Row): string {
+  return row.kind === 'duration' ? `${camelCase(row.name)}Ms` : camelCase(row.name)
+}
+
+/** @internal An options object, read once: what it held cannot change afterwards. */
+export class Options {
+  readonly #values = new Map<string, unknown>()
+  readonly #settings = new Map<string, Given[]>()
+
+  /**
+   * @param given the caller's object, or undefined for none
+   * @param nouns whose options it may hold; of the first that has an option by a name, it is
+   * @param others further keys it may hold
+   */
+  constructor(given: unknown, nouns: readonly Noun[], others: readonly string[] = []) {
+    if (given === undefined) return
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      throw wrongType('options', 'an object', given)
+    }
+    for (const [name, value] of Object.entries(given)) {
+      if (others.includes(name)) this.#values.set(name, value)
+      else this.#take(name, value, nouns)
+    }
+  }
+
+  /** The value of a key that is no setting; undefined if it was not given. */
+  value(name: string): unknown {
+    return this.#values.get(name)
+  }
+
+  /** The value of a key, if it was given, as a reader of this file takes it. */
+  optional<T>(name: string, read: (option: string, value: unknown) => T): T | undefined {
+    const value = this.#values.get(name)
+    return value === undefined ? undefined : read(snakeCase(name), value)
+  }
+
+  /** What is passed on to the core by name. */
+  settings(noun: Noun): Given[] {
+    return this.#settings.get(noun) ?? []
+  }
+
+  #take(name: string, value: unknown, nouns: readonly Noun[]): void {
+    const candidates = nouns.flatMap((noun) => ROWS.filter((row) => row.of === noun))
+    const row = candidates.find((candidate) => key(candidate) === name)
+    if (row) {
+      if (value === undefined) return
+      const setting = settingOf(row, value)
+      if (setting) this.#pass(row.of, setting)
+      else this.#values.set(name, value)
+      return
+    }
+    const meant = candidates.find((candidate) => candidate.name === snakeCase(name))
+    if (meant) throw wrongWord(meant.name, `spelled ${key(meant)}`, name)
+    const [noun] = nouns
+    if (noun === undefined) throw wrongWord(name, 'absent', typeof value)
+    // The core knows no such option either, and says which there are.
+    this.#pass(noun, { name: snakeCase(name), text: '' })
+  }
+
+  #pass(noun: string, setting: Given): void {
+    const settings = this.#settings.get(noun)
+    if (settings) settings.push(setting)
+    else this.#settings.set(noun, [setting])
+  }
+}
+
+/** Undefined for an option whose value is a noun of its own. */
+function settingOf({ name, kind }: Row, value: unknown): Given | undefined {
+  switch (kind) {
+    case 'duration':
+      return { name, millis: number(name, value) }
+    case 'integer':
+      return { name, number: number(name, value) }
+    case 'flag':
+      if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value)
+      return { name, flag: value }
+    case 'text':
+      return { name, text: text(name, value) }
+    case 'texts':
+      return { name, texts: texts(name, value) }
+    case 'pairs':
+      return { name, pairs: pairs(name, value) }
+    default:
+      return undefined
+  }
+}
+
+/** @internal */
+export function number(option: string, value: unknown): number {
+  if (typeof value !== 'number') throw wrongType(option, 'a number', value)
+  return value
+}
+
+/** @internal */
+export function text(option: string, value: unknown): string {
+  if (typeof value !== 'string') throw wrongType(option, 'a string', value)
+  // It would become U+FFFD on the way to UTF-8, and nobody would notice.
+  if (!value.isWellFormed()) {
+    throw wrongWord(option, 'well-formed Unicode', 'a string with a lone surrogate')
+  }
+  return value
+}
+
+/** @internal Any iterable of strings but a string, whose letters nobody means. */
+export function texts(option: string, value: unknown): string[] {
+  if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
+    throw wrongType(option, 'an iterable of strings', value)
+  }
+  return Array.from(value as Iterable<unknown>, (item) => text(option, item))
+}
+
+function pairs(option: string, value: unknown): [string, string][] {
+  if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
+    throw wrongType(option, 'an object of strings', value)
+  }
+  return Object.entries(value).map(([name, item]) => [text(option, name), text(option, item)])
+}
+
+/** @internal */
+export function bytes(option: string, value: unknown): Uint8Array {
+  if (typeof value === 'string') return Buffer.from(text(option, value), 'utf8')
+  if (!types.isUint8Array(value)) throw wrongType(option, 'a string or a Uint8Array', value)
+  // Another thread could change shared memory while the core reads it.
+  return types.isSharedArrayBuffer(value.buffer) ? Uint8Array.from(value) : value
+}

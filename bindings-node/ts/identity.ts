@@ -1,0 +1,59 @@
+import { settled, wrongType } from './error'
+import { bytes, Options, text, type Body } from './given'
+import { native, type Handle } from './native'
+
+/** How a private key is opened. */
+export interface IdentityOptions {
+  /** Opens an encrypted PKCS#8 key. */
+  passphrase?: string
+}
+
+/**
+ * Who we are: our certificate chain and private key. Checked when it is made: the key belongs to the
+ * leaf, and the leaf is within its dates, allows clientAuth and is no CA.
+ */
+export class Identity {
+  readonly #handle: Handle
+
+  /** @internal */
+  constructor(handle: Handle) {
+    this.#handle = handle
+  }
+
+  /**
+   * Reads PEM files.
+   *
+   * @param cert path of the certificate chain, leaf first; at most 1 MiB
+   * @param key path of the private key; it may be the same file
+   * @param options the key's passphrase
+   * @throws {WebhookMtlsError} as {@link fromPem} does, and `pem_invalid` if a file cannot be read
+   */
+  static fromFiles(cert: string, key: string, options?: IdentityOptions): Identity {
+    const paths = [text('cert', cert), text('key', key)] as const
+    return new Identity(settled(native.identityFromFiles(...paths, passphrase(options))))
+  }
+
+  /**
+   * Reads PEM or DER.
+   *
+   * @param cert the certificate chain, leaf first
+   * @param key the private key: PKCS#8, PKCS#1 or SEC1
+   * @param options the key's passphrase
+   * @throws {WebhookMtlsError} `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
+   * `clock_implausible` or `option_invalid`
+   */
+  static fromPem(cert: Body, key: Body, options?: IdentityOptions): Identity {
+    const texts = [bytes('cert', cert), bytes('key', key)] as const
+    return new Identity(settled(native.identityFromPem(...texts, passphrase(options))))
+  }
+
+  /** @internal */
+  static handle(option: string, value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType(option, 'an Identity', value)
+  }
+}
+
+function passphrase(options: unknown): string | undefined {
+  return new Options(options, [], ['passphrase']).optional('passphrase', text)
+}

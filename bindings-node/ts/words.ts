@@ -1,0 +1,100 @@
+// The closed sets of words. A test holds each of them equal to the core's table.
+
+/** How far a delivery or a verification had come. */
+export type Stage =
+  | 'config'
+  | 'admit'
+  | 'resolve'
+  | 'connect'
+  | 'handshake'
+  | 'request'
+  | 'response'
+  | 'verify'
+
+/** Whose fault a failure is, as far as it can be known from here. */
+export type Blame = 'ours' | 'theirs' | 'path' | 'caller' | 'unknown'
+
+/** What a failure stops: this payload, its endpoint, all that use the identity, or the process. */
+export type Scope = 'delivery' | 'endpoint' | 'identity' | 'process'
+
+/**
+ * How much of the request left: `nothing`, `maybe` some bytes, or `all` of it, so that the consumer
+ * may hold the payload.
+ */
+export type Sent = 'nothing' | 'maybe' | 'all'
+
+/** Whether trying again helps: `later`, `after_repair` by a person or a rotation, or `never`. */
+export type Retry = 'later' | 'after_repair' | 'never'
+
+/** What {@link RetryPolicy.decide} says: try again, hold until somebody has acted, or give up. */
+export type Action = 'retry' | 'park' | 'drop'
+
+/** What a peer is in the connection: `client` connects to us, `server` is connected to. */
+export type Role = 'client' | 'server'
+
+/** How a certificate reached us: with proof of possession (`socket`), or as bytes (`asserted`). */
+export type Evidence = 'socket' | 'asserted'
+
+/** Which part of a pin set matched. */
+export type PinSlot = 'current' | 'next'
+
+/** The oldest TLS version that an endpoint accepts. */
+export type MinTls = '1.2' | '1.3'
+
+/** Whether a CRL of every issuer is required. */
+export type CrlPolicy = 'if_present' | 'require'
+
+/** The kinds of failure that this version knows. */
+export type KnownKind =
+  | 'option_invalid'
+  | 'url_invalid'
+  | 'header_invalid'
+  | 'body_too_large'
+  | 'pem_invalid'
+  | 'key_encrypted'
+  | 'key_mismatch'
+  | 'identity_unusable'
+  | 'trust_invalid'
+  | 'public_root_in_trust'
+  | 'pin_invalid'
+  | 'handle_closed'
+  | 'forked_process'
+  | 'clock_implausible'
+  | 'circuit_open'
+  | 'overloaded'
+  | 'canceled'
+  | 'host_not_found'
+  | 'resolve_failed'
+  | 'egress_denied'
+  | 'connect_failed'
+  | 'proxy_refused'
+  | 'certificate_expired'
+  | 'certificate_not_yet_valid'
+  | 'certificate_revoked'
+  | 'name_mismatch'
+  | 'issuer_unknown'
+  | 'issuer_rekeyed'
+  | 'purpose_not_allowed'
+  | 'certificate_invalid'
+  | 'key_weak'
+  | 'chain_too_long'
+  | 'crl_unusable'
+  | 'constraint_violated'
+  | 'pin_mismatch'
+  | 'tenant_refused'
+  | 'not_authorized'
+  | 'client_auth_not_requested'
+  | 'client_certificate_unusable'
+  | 'client_certificate_rejected'
+  | 'tls_failed'
+  | 'evidence_missing'
+  | 'hop_untrusted'
+  | 'http_status'
+  | 'http_invalid'
+  | 'response_too_large'
+  | 'deadline_exceeded'
+  | 'connection_lost'
+  | 'internal'
+
+/** The stable name of what went wrong. Later versions may add kinds, so handle those you know. */
+export type Kind = KnownKind | (string & {})
