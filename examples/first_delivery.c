@@ -33,13 +33,14 @@ int main(void) {
     delivery = wmtls_delivery_new(acme, "{\"event\":\"ping\"}", 16);
     wmtls_delivery_id(delivery, "evt_1");
     if (wmtls_deliver(dispatcher, delivery, &receipt, &error)) goto done;
-    printf("%d over %s from %s\n", wmtls_receipt_status(receipt), wmtls_receipt_tls_version(receipt),
-           wmtls_peer_tenant(wmtls_receipt_peer(receipt)));
+    printf("%d over %s from %s\n", wmtls_receipt_status(receipt),
+           wmtls_receipt_tls_version(receipt), wmtls_peer_tenant(wmtls_receipt_peer(receipt)));
 
 done:
     if (error) {
-        fprintf(stderr, "%s: %s\nsent: %s, retry: %s\n%s\n", wmtls_kind_name(wmtls_error_kind(error)),
-                wmtls_error_message(error), wmtls_sent_name(wmtls_error_sent(error)),
+        fprintf(stderr, "%s: %s\nsent: %s, retry: %s\n%s\n",
+                wmtls_kind_name(wmtls_error_kind(error)), wmtls_error_message(error),
+                wmtls_sent_name(wmtls_error_sent(error)),
                 wmtls_retry_name(wmtls_error_retry(error)), wmtls_error_remedy(error));
     }
     int code = error ? 1 : 0;

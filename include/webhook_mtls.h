@@ -573,8 +573,8 @@ const char *wmtls_version(void);
  `cert`, `key`: paths; they may be the same file.
  `passphrase`: opens an encrypted PKCS#8 key; NULL if there is none.
 
- Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE or
- WMTLS_CLOCK_IMPLAUSIBLE.
+ Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH,
+ WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
  */
 wmtls_status wmtls_identity_from_files(const char *cert,
                                        const char *key,
@@ -615,8 +615,8 @@ wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_er
  `intermediates`: CA certificates that peers fail to send; NULL if there are none.
  `crls`: certificate revocation lists; NULL if there are none.
 
- Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST, WMTLS_CRL_UNUSABLE
- or WMTLS_CLOCK_IMPLAUSIBLE.
+ Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
+ WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
  */
 wmtls_status wmtls_trust_from_files(const char *anchors,
                                     const char *intermediates,
@@ -625,8 +625,8 @@ wmtls_status wmtls_trust_from_files(const char *anchors,
                                     wmtls_error **err);
 
 /*
- Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or the
- DER of one.
+ Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or
+ the DER of one.
  */
 wmtls_status wmtls_trust_from_pem(const void *anchors,
                                   size_t anchors_len,
@@ -782,7 +782,8 @@ void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
                                  int32_t slot);
 
 /*
- Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said before.
+ Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said
+ before.
  */
 void wmtls_endpoint_options_no_pins(wmtls_endpoint_options *options);
 
@@ -924,7 +925,8 @@ const char *wmtls_receipt_tls_version(const wmtls_receipt *receipt);
 const wmtls_peer *wmtls_receipt_peer(const wmtls_receipt *receipt);
 
 /*
- The whole receipt as JSON, in the form that every language shows: the answer, TLS facts, timings.
+ The whole receipt as JSON, in the form that every language shows: the answer, TLS facts and
+ timings.
  */
 const char *wmtls_receipt_json(const wmtls_receipt *receipt);
 
@@ -1006,8 +1008,8 @@ void wmtls_peer_free(wmtls_peer *peer);
 /*
  A builder for peers of a role, below a trust's anchors.
 
- `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule or
- an authorization must be said as well: to be issued by the CA is not yet a permission.
+ `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule
+ or an authorization must be said as well: to be issued by the CA is not yet a permission.
  */
 wmtls_verifier_options *wmtls_verifier_options_new(int32_t role, const wmtls_trust *trust);
 

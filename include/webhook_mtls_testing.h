@@ -4,7 +4,7 @@
    Generated from the crate webhook-mtls-ffi-testing by `cargo xtask header`; do not edit.
 
    Link libwebhook_mtls_testing instead of libwebhook_mtls, which it contains. The conventions are
-   those of webhook_mtls.h. Nothing here is a mock: certificates, sockets and handshakes are real. */
+   those of webhook_mtls.h. Nothing here is a mock: certificates, sockets, handshakes are real. */
 
 
 #ifndef WEBHOOK_MTLS_TESTING_H
@@ -44,8 +44,8 @@ const char *wmtls_lab_consumer_pin(const wmtls_lab_consumer *consumer);
 /*
  Misbehaves the next `times` times; 0: until told otherwise.
 
- `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall" or
- "other_ca". The first four and the last happen in handshakes, and close idle connections.
+ `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall"
+ or "other_ca". The first four and the last happen in handshakes, and close idle connections.
 
  Fails with WMTLS_OPTION_INVALID.
  */

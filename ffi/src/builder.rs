@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use webhook_mtls::{options, Error, Setting};
+use webhook_mtls::{Error, Setting, options};
 
 /// Options so far, or the first fault of a setter.
 pub struct Builder<T> {

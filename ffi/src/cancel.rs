@@ -2,7 +2,7 @@
 
 use webhook_mtls::CancelToken;
 
-use crate::handle::{give, Handle};
+use crate::handle::{Handle, give};
 use crate::panic;
 
 /// Cancels the deliveries that were given it. Once canceled, always canceled.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use webhook_mtls::{DeliverOptions, Endpoint, Error};
 
-use crate::builder::{setting, Builder};
+use crate::builder::{Builder, setting};
 use crate::cancel::wmtls_cancel_token;
 use crate::endpoint::wmtls_endpoint;
-use crate::handle::{give, required, Handle};
+use crate::handle::{Handle, give, required};
 use crate::{panic, text};
 
 /// A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume.

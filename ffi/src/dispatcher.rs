@@ -5,14 +5,14 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use webhook_mtls::{
-    deliver, runtime, DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error,
+    DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, deliver, runtime,
 };
 
-use crate::builder::{setting, Builder};
+use crate::builder::{Builder, setting};
 use crate::delivery::wmtls_delivery;
 use crate::endpoint::{wmtls_endpoint, wmtls_endpoint_options};
 use crate::error::{wmtls_error, wmtls_status};
-use crate::handle::{give, required, Handle};
+use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::receipt::wmtls_receipt;
 use crate::trust::wmtls_trust;

@@ -5,11 +5,11 @@ use std::ptr;
 
 use webhook_mtls::{Endpoint, EndpointOptions, Error};
 
-use crate::builder::{setting, Builder};
-use crate::handle::{give, required, Handle};
+use crate::builder::{Builder, setting};
+use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
-use crate::pin::{pins, Said};
+use crate::pin::{Said, pins};
 use crate::text::{self, Lent};
 use crate::trust::wmtls_trust;
 
@@ -77,7 +77,8 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins(
     });
 }
 
-/// Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said before.
+/// Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said
+/// before.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_no_pins(options: Option<&mut wmtls_endpoint_options>) {
     edit(options, |mut draft| {

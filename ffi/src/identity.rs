@@ -26,8 +26,8 @@ impl wmtls_identity {
 /// `cert`, `key`: paths; they may be the same file.
 /// `passphrase`: opens an encrypted PKCS#8 key; NULL if there is none.
 ///
-/// Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE or
-/// WMTLS_CLOCK_IMPLAUSIBLE.
+/// Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH,
+/// WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_files(
     cert: *const c_char,

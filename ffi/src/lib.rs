@@ -1,11 +1,11 @@
 //! The C face of webhook-mtls: entry points that translate, and nothing else. Policy, defaults and
 //! messages are the core's.
 //!
-//! The conventions that C sees stand at the top of the header (`cbindgen.toml`). They rest on these:
+//! The conventions that C sees stand at the top of the header (`cbindgen.toml`). They rest on:
 //!
 //! - **Ownership is in the types.** `Option<&T>` is a handle that C lends for the call,
-//!   `Option<Box<T>>` one that C gives up, and [`handle::Out`] a place for one that C receives. Rust
-//!   guarantees that these are nullable pointers, so most entry points need no unsafe code.
+//!   `Option<Box<T>>` one that C gives up, and [`handle::Out`] a place for one that C receives.
+//!   Rust guarantees that these are nullable pointers, so most entry points need no unsafe code.
 //!   [`handle::Handle`] proves for each opaque type that it may cross threads as the header says.
 //! - **Text and bytes** enter through [`text`] alone, which is where the unsafe code is, and leave
 //!   through [`text::Lent`], which keeps them alive as long as their handle.

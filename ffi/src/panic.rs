@@ -1,11 +1,11 @@
 //! Plumbing: the guard that every entry point runs behind. No panic crosses into C.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use webhook_mtls::Error;
 
 use crate::error::{wmtls_error, wmtls_status};
-use crate::handle::{put, Handle, Out};
+use crate::handle::{Handle, Out, put};
 
 /// Runs an entry point that can fail and makes a handle: fills `out` and `err`, returns the status.
 pub fn make<T: Handle>(

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use webhook_mtls::{pin_of, Error, PinSlot, Pins};
+use webhook_mtls::{Error, PinSlot, Pins, pin_of};
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle;

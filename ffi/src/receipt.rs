@@ -77,7 +77,8 @@ pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<
     panic::value(None, || receipt.map(|handle| &handle.peer))
 }
 
-/// The whole receipt as JSON, in the form that every language shows: the answer, TLS facts, timings.
+/// The whole receipt as JSON, in the form that every language shows: the answer, TLS facts and
+/// timings.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_json(receipt: Option<&wmtls_receipt>) -> *const c_char {
     lend(receipt, |receipt| Some(receipt.to_json().to_string()))

@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 
 use webhook_mtls::{Error, RetryPolicy};
 
-use crate::builder::{setting, Builder};
+use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
-use crate::handle::{give, required, Handle};
+use crate::handle::{Handle, give, required};
 use crate::{panic, text};
 
 /// How often and how fast to try again. A builder that wmtls_retry_decide does not consume.

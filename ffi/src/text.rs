@@ -2,7 +2,7 @@
 //! text on its way out, which its handle keeps alive.
 
 use std::collections::BTreeSet;
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::slice;
 use std::sync::{Mutex, PoisonError};

@@ -29,8 +29,8 @@ impl wmtls_trust {
 /// `intermediates`: CA certificates that peers fail to send; NULL if there are none.
 /// `crls`: certificate revocation lists; NULL if there are none.
 ///
-/// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST, WMTLS_CRL_UNUSABLE
-/// or WMTLS_CLOCK_IMPLAUSIBLE.
+/// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
+/// WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_from_files(
     anchors: *const c_char,
@@ -53,8 +53,8 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
     })
 }
 
-/// Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or the
-/// DER of one.
+/// Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or
+/// the DER of one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_from_pem(
     anchors: *const c_void,

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
 
-use crate::builder::{setting, Builder};
+use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
-use crate::handle::{give, required, Handle};
+use crate::handle::{Handle, give, required};
 use crate::peer::wmtls_peer;
-use crate::pin::{pins, Said};
+use crate::pin::{Said, pins};
 use crate::trust::wmtls_trust;
 use crate::{panic, text, words};
 
@@ -30,8 +30,8 @@ struct Draft {
 
 /// A builder for peers of a role, below a trust's anchors.
 ///
-/// `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule or
-/// an authorization must be said as well: to be issued by the CA is not yet a permission.
+/// `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule
+/// or an authorization must be said as well: to be issued by the CA is not yet a permission.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_new(
     role: i32,

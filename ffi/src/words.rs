@@ -1,4 +1,4 @@
-//! The numbers of the core's words, and their names. `tests/c/errors.c` holds them against the core.
+//! The numbers of the core's words, and their names. `tests/c/errors.c` compares them.
 
 use std::ffi::c_char;
 use std::ptr;

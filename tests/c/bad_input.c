@@ -100,7 +100,8 @@ static void pem_that_is_none_is_refused(void) {
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
     status = wmtls_identity_from_pem("garbled", 7, key, strlen(key), NULL, &identity, &error);
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
-    status = wmtls_identity_from_pem(cert, strlen(cert), cert, strlen(cert), NULL, &identity, &error);
+    status =
+        wmtls_identity_from_pem(cert, strlen(cert), cert, strlen(cert), NULL, &identity, &error);
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
     status = wmtls_trust_from_pem("garbled", 7, NULL, 0, NULL, 0, &trust, &error);
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
@@ -277,13 +278,16 @@ static void null_is_named(void) {
     CHECK_OPTION(wmtls_pin_of(cert, strlen(cert), NULL, &error), "pin");
     CHECK_OPTION(wmtls_dispatcher_new(NULL, NULL, &error), "options");
     CHECK_OPTION(wmtls_dispatcher_endpoint(NULL, "a", url, unpinned(), NULL, &error), "dispatcher");
-    CHECK_OPTION(wmtls_dispatcher_endpoint(dispatcher, NULL, url, unpinned(), NULL, &error), "consumer");
+    CHECK_OPTION(wmtls_dispatcher_endpoint(dispatcher, NULL, url, unpinned(), NULL, &error),
+                 "consumer");
     CHECK_OPTION(wmtls_dispatcher_endpoint(dispatcher, "a", NULL, unpinned(), NULL, &error), "url");
     CHECK_OPTION(wmtls_dispatcher_endpoint(dispatcher, "a", url, NULL, NULL, &error), "options");
     CHECK_OPTION(wmtls_deliver(NULL, delivery, NULL, &error), "dispatcher");
     CHECK_OPTION(wmtls_deliver(dispatcher, NULL, NULL, &error), "delivery");
-    CHECK_OPTION(wmtls_deliver_once(NULL, "", 0, wmtls_options_new(), unpinned(), NULL, &error), "url");
-    CHECK_OPTION(wmtls_deliver_once(url, NULL, 1, wmtls_options_new(), unpinned(), NULL, &error), "body");
+    CHECK_OPTION(wmtls_deliver_once(NULL, "", 0, wmtls_options_new(), unpinned(), NULL, &error),
+                 "url");
+    CHECK_OPTION(wmtls_deliver_once(url, NULL, 1, wmtls_options_new(), unpinned(), NULL, &error),
+                 "body");
     CHECK_OPTION(wmtls_verifier_new(NULL, NULL, &error), "options");
     CHECK_OPTION(wmtls_verifier_new(wmtls_verifier_options_new(WMTLS_ROLE_SERVER, NULL), NULL,
                                     &error), "trust");

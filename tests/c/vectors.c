@@ -1,5 +1,5 @@
-/* Runs the shared vectors in C: `vectors DIRECTORY`. Their format stands in tests/vectors/README.md;
-   the other languages have a runner of the same shape. */
+/* Runs the shared vectors in C: `vectors DIRECTORY`. Their format stands in
+   tests/vectors/README.md; the other languages have a runner of the same shape. */
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -12,13 +12,13 @@ static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 static const cJSON *fixtures;
 static int disagreed;
 
-/* What came of a case: a JSON of the result or of the error; both NULL if there is nothing to say. */
+/* What came of a case: an error, or the JSON of the result. */
 struct outcome {
     wmtls_error *error;
     cJSON *ok;
 };
 
-/* -- from JSON to C ------------------------------------------------------------------------------ */
+/* -- from JSON to C ------------------------------------------------------------------------------- */
 
 static const cJSON *get(const cJSON *object, const char *name) {
     return cJSON_GetObjectItemCaseSensitive(object, name);
@@ -70,7 +70,7 @@ static char *body_of(const cJSON *object, const char *name) {
     return body;
 }
 
-/* -- from JSON to the nouns ---------------------------------------------------------------------- */
+/* -- from JSON to the nouns ----------------------------------------------------------------------- */
 
 static wmtls_status identity_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
     const char *cert = text(with, "cert"), *key = text(with, "key");
@@ -187,7 +187,7 @@ static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls
     return wmtls_verifier_new(options, out, err);
 }
 
-/* -- the three kinds of cases -------------------------------------------------------------------- */
+/* -- the three kinds of cases --------------------------------------------------------------------- */
 
 static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *with,
                                   wmtls_endpoint **out, wmtls_error **err) {
@@ -268,7 +268,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         verifier_make(with, &verifier, &outcome.error);
         wmtls_verifier_free(verifier);
     } else {
-        /* C has no rules by themselves: a verifier is made with them, and with what else it needs. */
+        /* C has no rules by themselves: a verifier is made with the one of the case. */
         wmtls_trust *trust = NULL;
         trust_make(get(fixtures, "trust"), &trust, NULL);
         wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
@@ -329,7 +329,7 @@ static void consumer_prepare(wmtls_lab_consumer *acme, const cJSON *consumer) {
     }
 }
 
-/* -- comparing ----------------------------------------------------------------------------------- */
+/* -- comparing ------------------------------------------------------------------------------------ */
 
 static void disagree(const char *file, const cJSON *vector, const char *where, const cJSON *seen,
                      const cJSON *wanted) {

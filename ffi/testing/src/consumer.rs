@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use webhook_mtls::testing::{Answer, Consumer, Misbehaviour};
 use webhook_mtls::Error;
+use webhook_mtls::testing::{Answer, Consumer, Misbehaviour};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
-use webhook_mtls_c::handle::{give, required, Handle};
+use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::panic;
 use webhook_mtls_c::text::{self, Lent};
 
@@ -42,8 +42,8 @@ pub extern "C" fn wmtls_lab_consumer_pin(consumer: Option<&wmtls_lab_consumer>) 
 
 /// Misbehaves the next `times` times; 0: until told otherwise.
 ///
-/// `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall" or
-/// "other_ca". The first four and the last happen in handshakes, and close idle connections.
+/// `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall"
+/// or "other_ca". The first four and the last happen in handshakes, and close idle connections.
 ///
 /// Fails with WMTLS_OPTION_INVALID.
 #[unsafe(no_mangle)]

@@ -3,11 +3,11 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-use webhook_mtls::testing::{error, Lab};
 use webhook_mtls::Kind;
+use webhook_mtls::testing::{Lab, error};
 use webhook_mtls_c::dispatcher::{wmtls_dispatcher, wmtls_options};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
-use webhook_mtls_c::handle::{give, required, Handle};
+use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::identity::wmtls_identity;
 use webhook_mtls_c::trust::wmtls_trust;
 use webhook_mtls_c::{panic, text};
