@@ -78,10 +78,10 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 
 /// A promise of the outcome of a future, which `prepare` makes on the calling thread and core's
 /// runtime drives. Until it is settled, the promise keeps the event loop alive; nothing else does.
-pub(crate) fn promised<'env, F, T>(
-    env: &'env Env,
+pub(crate) fn promised<F, T>(
+    env: &Env,
     prepare: impl FnOnce() -> Result<F, Error>,
-) -> napi::Result<Object<'env>>
+) -> napi::Result<Object<'_>>
 where
     F: Future<Output = Result<T, Error>> + Send + 'static,
     T: ToNapiValue + Send + 'static,
@@ -100,10 +100,10 @@ where
 }
 
 /// A promise of what blocking work yields, done on a thread of its own.
-pub(crate) fn promised_by_thread<'env, T: ToNapiValue + Send + 'static>(
-    env: &'env Env,
+pub(crate) fn promised_by_thread<T: ToNapiValue + Send + 'static>(
+    env: &Env,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> napi::Result<Object<'env>> {
+) -> napi::Result<Object<'_>> {
     let (pledge, promise) = Pledge::new(env)?;
     std::thread::spawn(move || pledge.keep(caught(work)));
     Ok(promise)

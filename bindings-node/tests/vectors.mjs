@@ -1,165 +1,180 @@
 // Runs the shared vectors in Node: `node vectors.mjs [DIRECTORY]`. Their format stands in
-// tests/vectors/README.md; the other languages have a runner of the same shape.
+// `tests/vectors/README.md`; the other languages have a runner of the same shape.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   Authorization, Dispatcher, Identity, pinOf, Pins, TenantRule, Trust, Verifier, WebhookMtlsError,
 } from 'webhook-mtls'
-import { Lab, tables } from 'webhook-mtls/testing'
+import { Lab } from 'webhook-mtls/testing'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
-const read = (file) => JSON.parse(readFileSync(join(directory, file), 'utf8'))
-const WRONG = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
-const durations = JSON.parse(tables()).options.filter((row) => row.kind === 'duration')
+const NOBODY = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
+let disagreed = 0
 
-// -- from JSON to the nouns -----------------------------------------------------------------------
-
-const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-
-/** Options travel by name; the table says which numbers are durations. */
-const named = (noun, given = {}) => Object.fromEntries(Object.entries(given).map(([name, value]) => {
-  const isDuration = typeof value === 'number' && durations.some((row) => row.of === noun && row.name === name)
-  return [camel(name) + (isDuration ? 'Ms' : ''), value]
-}))
-
-const trustOf = ({ anchors, intermediates, crls }) => Trust.fromPem(anchors, {
-  ...(intermediates !== undefined && { intermediates }), ...(crls && { crls }),
-})
-const pinsOf = ({ current, next = [] }) => new Pins(current, next)
-const tenantOf = (rule) => 'san_uri' in rule ? TenantRule.sanUri(rule.san_uri)
-  : 'san_dns_suffix' in rule ? TenantRule.sanDnsSuffix(rule.san_dns_suffix) : TenantRule.subjectCn()
-const authorizationOf = (rule) => 'san_uris' in rule ? Authorization.sanUris(rule.san_uris)
-  : 'trust_domain' in rule ? Authorization.trustDomain(rule.trust_domain) : Authorization.caMembers()
-const verifierOf = (given, trust) => new Verifier({
-  role: given.role, trust,
-  ...(given.pins && { pins: pinsOf(given.pins) }),
-  ...(given.tenant && { tenant: tenantOf(given.tenant) }),
-  ...(given.authorization && { authorization: authorizationOf(given.authorization) }),
-  ...named('verifier', given.options),
-})
-const deliverOptionsOf = ({ id, content_type, headers, timeout_ms, options }) => ({
-  ...(id !== undefined && { id }), ...(content_type !== undefined && { contentType: content_type }),
-  ...(headers && { headers }), ...(timeout_ms !== undefined && { timeoutMs: timeout_ms }),
-  ...named('deliver', options),
-})
-const repeated = (text, { repeat = 1 }) => text.repeat(repeat)
-
-// -- the three files ------------------------------------------------------------------------------
-
-const operations = {
-  identity_from_pem: ({ cert, key, passphrase }) => void Identity.fromPem(cert, key, { ...(passphrase !== undefined && { passphrase }) }),
-  trust_from_pem: (given) => void trustOf(given),
-  pins: (given) => void pinsOf(given),
-  pin_of: ({ cert }) => ({ pin: pinOf(cert) }),
-  egress: ({ preset = 'public', allow = [], deny = [] }) => void new Dispatcher({ egress: { preset, allow, deny } }),
-  dispatcher: ({ options }, own) => void new Dispatcher({ ...own(), ...named('dispatcher', options) }),
-  endpoint: ({ consumer, url, pins, options }, own) => {
-    const chosen = pins === undefined ? undefined : pins === null ? null : new Pins(pins)
-    return { url: new Dispatcher(own()).endpoint(consumer, url, { pins: chosen, ...named('endpoint', options) }).url }
-  },
-  deliver: async (given, own) => {
-    const dispatcher = new Dispatcher(own())
-    const endpoint = dispatcher.endpoint('acme', given.url, { pins: null })
-    await dispatcher.deliver(endpoint, repeated(given.body ?? '', given), deliverOptionsOf(given))
-  },
-  tenant_rule: (rule) => void tenantOf(rule),
-  authorization: (rule) => void authorizationOf(rule),
-  verifier: (given, own) => void verifierOf(given, given.trust ? trustOf(given.trust) : own().trust),
-}
-
-async function config(item, { identity, trust }) {
-  const own = () => ({ identity: Identity.fromPem(identity.cert, identity.key), trust: trustOf(trust) })
-  return compare(item, await outcome(() => operations[item.do](item.with, own)), 'ok')
-}
-
-async function verify(item) {
-  const judge = () => verifierOf(item, trustOf(item.trust)).verify(item.chain, {
-    at: new Date(item.at * 1000), ...(item.server_name !== undefined && { serverName: item.server_name }),
-  }).toJSON()
-  return compare(item, await outcome(judge), 'ok')
-}
-
-async function deliver(item) {
-  const labs = [await Lab.start(), await Lab.start()]
-  try {
-    return await scene(...labs)
-  } finally {
-    await Promise.all(labs.map((lab) => lab.close()))
+async function count(file, run) {
+  const { cases, fixtures } = JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))
+  for (const one of cases) {
+    for (const difference of await run(one, fixtures)) {
+      console.log(`${file}: ${one.name}: ${difference}`)
+      disagreed += 1
+    }
   }
+  return cases.length
+}
 
-  async function scene(lab, other) {
+async function configure({ do: operation, with: given }, fixtures) {
+  const ownTrust = () => Trust.fromPem(fixtures.trust.anchors)
+  const ownDispatcher = (options) => {
+    const identity = Identity.fromPem(fixtures.identity.cert, fixtures.identity.key)
+    return new Dispatcher({ identity, trust: ownTrust(), ...options })
+  }
+  switch (operation) {
+    case 'identity_from_pem': {
+      const { cert, key, passphrase } = given
+      return void Identity.fromPem(cert, key, passphrase === undefined ? {} : { passphrase })
+    }
+    case 'trust_from_pem': return void trust(given)
+    case 'pins': return void pins(given)
+    case 'pin_of': return { pin: pinOf(given.cert) }
+    case 'egress': return void new Dispatcher({ egress: { preset: 'public', ...given } })
+    case 'dispatcher': return void ownDispatcher(options(given.options))
+    case 'endpoint': {
+      const said = 'pins' in given ? { pins: given.pins && new Pins(given.pins) } : {}
+      const chosen = { ...said, ...options(given.options) }
+      return { url: ownDispatcher().endpoint(given.consumer, given.url, chosen).url }
+    }
+    case 'deliver': {
+      const dispatcher = ownDispatcher()
+      const endpoint = dispatcher.endpoint('acme', given.url, { pins: null })
+      return void (await dispatcher.deliver(endpoint, repeated(given.body, given), sent(given)))
+    }
+    case 'tenant_rule': return void tenant(given)
+    case 'authorization': return void authorization(given)
+    case 'verifier': return void verifier(given, given.trust ? trust(given.trust) : ownTrust())
+    default: throw new Error(`no operation ${operation}`)
+  }
+}
+
+function judge(given) {
+  const name = 'server_name' in given ? { serverName: given.server_name } : {}
+  const at = new Date(given.at * 1000)
+  return verifier(given, trust(given.trust)).verify(given.chain, { at, ...name }).toJSON()
+}
+
+async function deliver(given) {
+  const [lab, other] = [await Lab.start(), await Lab.start()]
+  try {
     const acme = await lab.consumer('acme')
-    const { misbehave, respond = [], renew } = item.consumer ?? {}
+    const { misbehave, respond = [], renew } = given.consumer ?? {}
     if (misbehave) acme.misbehave(misbehave.how, misbehave.times)
     for (const { status, retry_after, times } of respond) {
       acme.respond(status, { times, ...(retry_after !== undefined && { retryAfter: retry_after }) })
     }
     const right = acme.pin
-    const pins = {
-      right: () => new Pins([right]), wrong: () => new Pins([WRONG]), next: () => new Pins([WRONG], [right]),
-      both: () => new Pins([right], [WRONG]), none: () => null,
-    }[item.pins]()
-    const seen = await outcome(async () => {
+    const chosen = {
+      right: [[right]], wrong: [[NOBODY]], next: [[NOBODY], [right]], both: [[right], [NOBODY]],
+    }[given.pins]
+    const differences = await compare(given, 'receipt', async () => {
       const dispatcher = lab.dispatcher()
-      const endpoint = dispatcher.endpoint('acme', acme.url, { pins, ...(item.trust === 'other' && { trust: other.trust }) })
+      const endpoint = dispatcher.endpoint('acme', acme.url, {
+        pins: chosen ? new Pins(...chosen) : null,
+        ...(given.trust === 'other' && { trust: other.trust }),
+      })
       if (renew) acme.renew({ newKey: renew.new_key })
-      const send = () => dispatcher.deliver(endpoint, repeated(item.body ?? '', item), deliverOptionsOf(item.options ?? {}))
-      for (let n = 1; n < (item.deliveries ?? 1); n++) await send().catch(() => {})
-      return (await send()).toJSON()
+      const body = repeated(given.body, given)
+      const once = () => dispatcher.deliver(endpoint, body, sent(given.options ?? {}))
+      for (let done = 1; done < (given.deliveries ?? 1); done += 1) await once().catch(() => {})
+      return (await once()).toJSON()
     })
-    const differences = compare(item, seen, 'receipt')
-    const received = acme.received
-    const last = received.at(-1)
-    if (received.length !== item.received) differences.push(`received ${received.length}, expected ${item.received}`)
-    if (item.received_body !== undefined && !Buffer.from(repeated(item.received_body, item)).equals(last?.body ?? Buffer.alloc(0))) {
-      differences.push('another body was received')
+    differences.push(...subset(given.received, acme.received.length, 'received'))
+    const last = acme.received.at(-1)
+    if ('received_body' in given) {
+      const wanted = repeated(given.received_body, given)
+      if (!last || Buffer.from(last.body).toString() !== wanted) {
+        differences.push('another body was received')
+      }
     }
-    if (item.received_headers) {
-      differences.push(...subset(item.received_headers, Object.fromEntries(last?.headers ?? []), 'received_headers'))
+    if ('received_headers' in given) {
+      differences.push(...subset(given.received_headers, last?.headers, 'received_headers'))
     }
     return differences
+  } finally {
+    await Promise.all([lab.close(), other.close()])
   }
 }
 
-// -- comparing ------------------------------------------------------------------------------------
+// -- from JSON to the nouns --------------------------------------------------------------------------
 
-async function outcome(run) {
+const repeated = (body, { repeat = 1 }) => body.repeat(repeat)
+const pins = ({ current, next = [] }) => new Pins(current, next)
+const trust = ({ anchors, ...others }) => Trust.fromPem(anchors, others)
+
+function tenant(given) {
+  if ('san_uri' in given) return TenantRule.sanUri(given.san_uri)
+  if ('san_dns_suffix' in given) return TenantRule.sanDnsSuffix(given.san_dns_suffix)
+  return TenantRule.subjectCn()
+}
+
+function authorization(given) {
+  if ('san_uris' in given) return Authorization.sanUris(given.san_uris)
+  if ('trust_domain' in given) return Authorization.trustDomain(given.trust_domain)
+  return Authorization.caMembers()
+}
+
+function verifier(given, trusted) {
+  return new Verifier({
+    role: given.role,
+    trust: trusted,
+    ...(given.pins && { pins: pins(given.pins) }),
+    ...(given.tenant && { tenant: tenant(given.tenant) }),
+    ...(given.authorization && { authorization: authorization(given.authorization) }),
+    ...options(given.options),
+  })
+}
+
+function sent({ id, content_type, headers, timeout_ms, options: others }) {
+  const given = { id, contentType: content_type, headers, timeoutMs: timeout_ms }
+  return { ...given, ...options(others) }
+}
+
+/** Options by their names; a number is a duration and says so here. */
+function options(given = {}) {
+  const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [
+    typeof value === 'number' && name.endsWith('timeout') ? `${camel(name)}Ms` : camel(name), value,
+  ]))
+}
+
+// -- comparing ---------------------------------------------------------------------------------------
+
+async function compare({ expect }, success, run) {
   try {
-    return { ok: (await run()) ?? {} }
+    const seen = (await run()) ?? {}
+    if (success in expect) return subset(expect[success], seen, success)
+    return [`succeeded, expected ${JSON.stringify(expect)}`]
   } catch (error) {
     if (!WebhookMtlsError.is(error)) throw error
-    return { error: error.toJSON() }
+    return 'error' in expect ? subset(expect.error, error.toJSON(), 'error') : [`failed: ${error}`]
   }
-}
-
-function compare({ expect }, seen, success) {
-  if (seen.error) return expect.error ? subset(expect.error, seen.error, 'error') : [`failed: ${seen.error.message}`]
-  return expect[success] ? subset(expect[success], seen.ok, success) : [`succeeded, expected ${JSON.stringify(expect)}`]
 }
 
 function subset(wanted, seen, path) {
   const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
   if (isObject(wanted) && isObject(seen)) {
-    return Object.entries(wanted).flatMap(([key, value]) =>
-      key in seen ? subset(value, seen[key], `${path}.${key}`) : [`${path}.${key} is missing`])
+    return Object.entries(wanted).flatMap(([key, value]) => key in seen
+      ? subset(value, seen[key], `${path}.${key}`)
+      : [`${path}.${key} is missing, expected ${JSON.stringify(value)}`])
   }
-  const same = JSON.stringify(wanted) === JSON.stringify(seen)
-  return same ? [] : [`${path} is ${JSON.stringify(seen)}, expected ${JSON.stringify(wanted)}`]
+  const [left, right] = [JSON.stringify(wanted), JSON.stringify(seen)]
+  return left === right ? [] : [`${path} is ${right}, expected ${left}`]
 }
 
-let disagreed = 0
-const counts = {}
-for (const [name, run] of Object.entries({ config, verify, deliver })) {
-  const { cases, fixtures } = read(`${name}.json`)
-  for (const item of cases) {
-    for (const difference of await run(item, fixtures)) {
-      console.log(`${name}.json: ${item.name}: ${difference}`)
-      disagreed += 1
-    }
-  }
-  counts[name] = cases.length
-}
-console.log(`vectors node: config ${counts.config}, verify ${counts.verify}, deliver ${counts.deliver}, disagreed ${disagreed}`)
+const config = await count('config.json', (one, fixtures) =>
+  compare(one, 'ok', () => configure(one, fixtures)))
+const verify = await count('verify.json', (one) => compare(one, 'ok', () => judge(one)))
+const delivered = await count('deliver.json', deliver)
+console.log(
+  `vectors node: config ${config}, verify ${verify}, deliver ${delivered}, disagreed ${disagreed}`,
+)
 process.exitCode = disagreed > 0 ? 1 : 0

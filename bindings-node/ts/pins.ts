@@ -23,11 +23,10 @@ export class Pins {
   }
 
   /**
-   * Reads a file of pins, one a line; what follows `#` is a comment, and a line `next:` starts those
-   * of the next key.
+   * Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
    *
    * @param path the file; at most 1 MiB
-   * @throws {WebhookMtlsError} `pin_invalid` or `option_invalid`
+   * @throws {WebhookMtlsError} `pem_invalid` if it cannot be read, `pin_invalid` if a line cannot
    */
   static fromFile(path: string): Pins {
     return new Pins([], [], settled(native.pinsFromFile(text('path', path))))
