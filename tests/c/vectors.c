@@ -18,7 +18,7 @@ struct outcome {
     cJSON *ok;
 };
 
-/* -- from JSON to C ----------------------------------------------------------------------------- */
+/* -- from JSON to C ---------------------------------------------------------------------------- */
 
 static const cJSON *get(const cJSON *object, const char *name) {
     return cJSON_GetObjectItemCaseSensitive(object, name);
@@ -70,7 +70,7 @@ static char *body_of(const cJSON *object, const char *name) {
     return body;
 }
 
-/* -- from JSON to the nouns --------------------------------------------------------------------- */
+/* -- from JSON to the nouns -------------------------------------------------------------------- */
 
 static wmtls_status identity_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
     const char *cert = text(with, "cert"), *key = text(with, "key");
@@ -187,7 +187,7 @@ static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls
     return wmtls_verifier_new(options, out, err);
 }
 
-/* -- the three kinds of cases ------------------------------------------------------------------- */
+/* -- the three kinds of cases ------------------------------------------------------------------ */
 
 static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *with,
                                   wmtls_endpoint **out, wmtls_error **err) {
@@ -329,7 +329,7 @@ static void consumer_prepare(wmtls_lab_consumer *acme, const cJSON *consumer) {
     }
 }
 
-/* -- comparing ---------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static void disagree(const char *file, const cJSON *vector, const char *where, const cJSON *seen,
                      const cJSON *wanted) {

@@ -126,6 +126,9 @@ fn link(
                 .args([format!("-Wl,-rpath,{lib}"), "-lpthread".to_owned()])
         }
     };
+    if text.contains("cjson/cJSON.h") {
+        step = step.arg("-lcjson");
+    }
     step.ask()?;
     Ok(executable)
 }

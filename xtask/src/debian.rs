@@ -27,7 +27,15 @@ pub(crate) const C: &[Program] = &[
     Program { name: "c++", package: "g++", purpose: "the header as C++17" },
     Program { name: "valgrind", package: "valgrind", purpose: "memory errors in the C programs" },
     Program { name: "objcopy", package: "binutils", purpose: "the static library" },
+    CJSON,
 ];
+
+/// With what the runner of the vectors in C reads them. No program, but a file all the same.
+pub(crate) const CJSON: Program = Program {
+    name: "/usr/include/cjson/cJSON.h",
+    package: "libcjson-dev",
+    purpose: "reading the vectors in C",
+};
 
 /// `cargo xtask install`.
 pub(crate) fn run() -> Result {

@@ -2,6 +2,7 @@
 
 use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
+use crate::debian;
 use crate::paths;
 use crate::rust;
 use crate::steps::{Failure, Result, Step};
@@ -40,6 +41,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
 pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     let root = paths::root();
     let source = root.join("tests").join("c").join("vectors.c");
+    debian::ensure(&[debian::CJSON])?;
     let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
     let rust = rust::example("vectors")?;
     let python = root.join("bindings-python").join("tests").join("vectors.py");
