@@ -19,7 +19,11 @@ const union = (file, name) => {
 
 test('kinds and words', () => {
   assert.deepEqual(union('words.d.ts', 'KnownKind'), core.kinds.map(({ name }) => name).sort())
-  for (const [type, key] of [['Stage', 'stage'], ['Blame', 'blame'], ['Scope', 'scope'], ['Sent', 'sent'], ['Retry', 'retry']]) {
+  for (const [type, key] of [
+    ['Stage', 'stage'], ['Blame', 'blame'], ['Scope', 'scope'], ['Sent', 'sent'], ['Retry', 'retry'],
+    ['Action', 'action'], ['CrlPolicy', 'crl_policy'], ['Evidence', 'evidence'], ['MinTls', 'min_tls'],
+    ['PinSlot', 'pin'], ['Role', 'role'],
+  ]) {
     assert.deepEqual(union('words.d.ts', type), [...core.words[key]].sort())
   }
   assert.deepEqual(union('testing.d.ts', 'Misbehaviour'), [...core.words.misbehaviour].sort())
@@ -36,6 +40,7 @@ test('options', () => {
   assert.deepEqual(keys('endpoint.d.ts', 'EndpointOptions'), rows('endpoint'))
   assert.deepEqual(keys('dispatcher.d.ts', 'DeliverOptions'), rows('deliver', 'signal'))
   assert.deepEqual(keys('verifier.d.ts', 'VerifierOptions'), rows('verifier'))
+  assert.deepEqual(keys('retry.d.ts', 'RetryPolicyOptions'), rows('retry_policy'))
 })
 
 test('require and import give the same classes', () => {

@@ -1,0 +1,132 @@
+// Errors keep what they say, wherever they go, and come the way a call promises.
+
+import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { deliver, Dispatcher, Identity, RetryPolicy, WebhookMtlsError } from 'webhook-mtls'
+import { error, Lab } from 'webhook-mtls/testing'
+
+const require = createRequire(import.meta.url)
+
+/** The package once more, as two versions of a dependency would bring it. */
+function secondCopy() {
+  const mine = Object.keys(require.cache).filter((path) => path.includes('webhook-mtls'))
+  const kept = mine.map((path) => [path, require.cache[path]])
+  for (const path of mine) delete require.cache[path]
+  try {
+    return { ...require('webhook-mtls'), kit: require('webhook-mtls/testing') }
+  } finally {
+    for (const [path, module] of kept) require.cache[path] = module
+  }
+}
+
+test('an error of another copy is known and judged', () => {
+  const other = secondCopy()
+  const theirs = other.kit.error('http_status', { sent: 'all', retryAfterMs: 9_000 })
+  assert.notEqual(other.WebhookMtlsError, WebhookMtlsError)
+  assert.ok(!(theirs instanceof WebhookMtlsError) && WebhookMtlsError.is(theirs))
+  assert.equal(new RetryPolicy().decide(theirs, { attempt: 1 }).delayMs, 9_000)
+})
+
+test('a noun of another copy is refused', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const theirs = secondCopy().Identity.fromPem(lab.identityPem.cert, lab.identityPem.key)
+  assert.throws(() => new Dispatcher({ identity: theirs }), { kind: 'option_invalid' })
+  assert.throws(() => new Dispatcher({ identity: Object.create(Identity.prototype) }), {
+    kind: 'option_invalid',
+    context: { option: 'identity' },
+  })
+})
+
+test('an error that lost its prototype is known and judged', () => {
+  const e = error('client_certificate_rejected', { consumer: 'acme', context: { via: 'alert' } })
+  const bare = structuredClone({ ...e, message: e.message })
+  assert.ok(!(bare instanceof Error) && WebhookMtlsError.is(bare))
+  assert.equal(new RetryPolicy().decide(bare, { attempt: 1 }).action, 'park')
+  assert.deepEqual(WebhookMtlsError.fromJSON(bare).toJSON(), e.toJSON())
+})
+
+test('nothing else is such an error', () => {
+  for (const value of [null, undefined, 'WMTLS_INTERNAL', {}, new Error('x'), { code: 'WMTLS_X' }]) {
+    assert.equal(WebhookMtlsError.is(value), false)
+  }
+})
+
+test('what toJSON gave may be changed', () => {
+  const e = error('pin_mismatch', { context: { expected_pins: ['a'] } })
+  e.toJSON().context.expected_pins.push('b')
+  assert.deepEqual(e.toJSON().context.expected_pins, ['a'])
+  assert.deepEqual(e.context.expectedPins, ['a'])
+})
+
+test('public shows no address', () => {
+  const e = error('connect_failed', { context: { address: '10.0.0.1:443' } })
+  assert.equal(JSON.stringify(e.toJSON()).includes('10.0.0.1'), true)
+  assert.equal(JSON.stringify(e.public()).includes('10.0.0.1'), false)
+})
+
+test('a made error takes only what an error has', () => {
+  assert.throws(() => error('no_such_kind'), { kind: 'option_invalid' })
+  assert.throws(() => error('internal', { colour: 'red' }), { kind: 'option_invalid' })
+  assert.throws(() => error('internal', { sent: 'some' }), { kind: 'option_invalid' })
+})
+
+test('a name in the spelling of another language is told the right one', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const said = (key) => (e) => e.kind === 'option_invalid' && e.message.includes(key)
+  assert.throws(() => new Dispatcher({ timeout: 5 }), said('timeoutMs'))
+  assert.throws(() => new Dispatcher({ connect_timeout: 5 }), said('connectTimeoutMs'))
+  const dispatcher = lab.dispatcher()
+  const endpoint = dispatcher.endpoint('acme', 'https://acme.example/', { pins: null })
+  const delivery = dispatcher.deliver(endpoint, '{}', { content_type: 'text/plain' })
+  await assert.rejects(delivery, said('contentType'))
+})
+
+test('what is asynchronous rejects and never throws', async () => {
+  const dispatcher = new Dispatcher()
+  for (const run of [
+    () => deliver(),
+    () => deliver('https://acme.example/', '{}', { pins: null }),
+    () => dispatcher.deliver(),
+    () => dispatcher.close({ drainMs: -1 }),
+    () => dispatcher.close({ drain: 1 }),
+  ]) {
+    const promise = run()
+    assert.ok(promise instanceof Promise)
+    await assert.rejects(promise, { kind: 'option_invalid' }, run.toString())
+  }
+})
+
+test('a signal is let go, and its reason is the cause', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const acme = await lab.consumer('acme')
+  const dispatcher = lab.dispatcher()
+  const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
+  const controller = new AbortController()
+  const { signal } = controller
+  await dispatcher.deliver(endpoint, '{}', { signal })
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+  acme.misbehave('stall')
+  const stalled = dispatcher.deliver(endpoint, '{}', { signal })
+  assert.equal(await acme.waitFor(2, { withinMs: 10_000 }), true)
+  controller.abort(new Error('shutting down'))
+  await assert.rejects(stalled, (e) => e.kind === 'canceled' && e.cause.message === 'shutting down')
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+test('closing without time to drain cancels', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const acme = await lab.consumer('acme')
+  acme.misbehave('stall')
+  const dispatcher = lab.dispatcher()
+  const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
+  const stalled = assert.rejects(dispatcher.deliver(endpoint, '{}'), { kind: 'canceled' })
+  assert.equal(await acme.waitFor(1, { withinMs: 10_000 }), true)
+  await dispatcher[Symbol.asyncDispose]()
+  await stalled
+})

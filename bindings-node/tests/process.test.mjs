@@ -1,0 +1,72 @@
+// The package among processes, threads and files: what keeps a process alive, and how it loads.
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { once } from 'node:events'
+import { Lab } from 'webhook-mtls/testing'
+
+const require = createRequire(import.meta.url)
+const home = dirname(dirname(require.resolve('webhook-mtls')))
+
+const DELIVERY = `
+  const { Lab } = require('webhook-mtls/testing')
+  const { parentPort } = require('node:worker_threads')
+  const tell = parentPort ? (word) => parentPort.postMessage(word) : console.log
+  Lab.start().then(async (lab) => {
+    const acme = await lab.consumer('acme')
+    const dispatcher = lab.dispatcher()
+    const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
+    // Not awaited: the delivery itself must keep the loop alive until this has run.
+    dispatcher.deliver(endpoint, '{}').then((receipt) => tell(receipt.status))
+  })`
+
+test('a delivery under way keeps the process alive', () => {
+  const child = spawnSync(process.execPath, ['-e', DELIVERY], { encoding: 'utf8', timeout: 30_000 })
+  assert.deepEqual([child.status, child.stdout.trim()], [0, '200'], child.stderr)
+})
+
+test('a process may exit with a delivery under way', () => {
+  const program = `
+    const { Lab } = require('webhook-mtls/testing')
+    Lab.start().then(async (lab) => {
+      const acme = await lab.consumer('acme')
+      acme.misbehave('stall')
+      const dispatcher = lab.dispatcher()
+      dispatcher.deliver(dispatcher.endpoint('acme', acme.url, { pins: null }), '{}')
+      if (await acme.waitFor(1, { withinMs: 10_000 })) process.exit(7)
+    })`
+  const child = spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: 30_000 })
+  assert.deepEqual([child.status, child.signal], [7, null], child.stderr)
+})
+
+test('workers deliver beside each other and the main thread', async (t) => {
+  const workers = Array.from({ length: 3 }, () => new Worker(DELIVERY, { eval: true }))
+  const answers = workers.map((worker) => once(worker, 'message'))
+  const exits = workers.map((worker) => once(worker, 'exit'))
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const acme = await lab.consumer('acme')
+  const dispatcher = lab.dispatcher()
+  const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
+  assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
+  assert.deepEqual((await Promise.all(answers)).flat(), [200, 200, 200])
+  assert.deepEqual((await Promise.all(exits)).flat(), [0, 0, 0])
+})
+
+test('a package without its native part says what it looked for', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'webhook-mtls-'))
+  t.after(() => rmSync(directory, { recursive: true }))
+  cpSync(join(home, 'dist'), join(directory, 'dist'), { recursive: true })
+  assert.throws(() => require(join(directory, 'dist', 'index.js')), (e) => {
+    const platform = `${process.platform}-${process.arch}`
+    assert.ok(e.message.includes(join(directory, 'native', `webhook-mtls.${platform}.node`)), e.message)
+    assert.ok(e.message.includes(process.version) && e.cause instanceof Error)
+    return true
+  })
+})

@@ -1,0 +1,56 @@
+// Peers judged outside any connection.
+
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { test } from 'node:test'
+import { Authorization, pinOf, Pins, TenantRule, Verifier, verifyPeer } from 'webhook-mtls'
+import { Lab } from 'webhook-mtls/testing'
+
+async function scene(t) {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const chain = lab.identityPem.cert
+  const tenant = TenantRule.sanUri('spiffe://lab.test/tenant/{tenant}')
+  return { chain, tenant, trust: lab.trust }
+}
+
+test('a client is known by its tenant, from PEM and from DER', async (t) => {
+  const { chain, tenant, trust } = await scene(t)
+  const verifier = new Verifier({ role: 'client', trust, tenant, pins: new Pins([pinOf(chain)]) })
+  const blocks = chain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g)
+  const ders = blocks.map((block) => new Uint8Array(new X509Certificate(block).raw))
+  for (const given of [chain, Buffer.from(chain), ders, Buffer.concat(ders)]) {
+    const peer = verifier.verify(given)
+    assert.deepEqual(
+      [peer.tenant, peer.spkiPin, peer.matchedPin, peer.evidence],
+      ['dispatcher', pinOf(chain), pinOf(chain), 'asserted'],
+    )
+  }
+  const leaf = new X509Certificate(blocks[0])
+  const peer = verifier.verify(chain)
+  assert.equal(peer.notAfter.getTime(), Date.parse(leaf.validTo))
+  assert.equal(peer.fingerprint, leaf.fingerprint256.replaceAll(':', '').toLowerCase())
+  assert.equal(peer.toJSON().not_after_ms, peer.notAfter.getTime())
+  assert.equal(JSON.parse(JSON.stringify({ peer })).peer.spki_pin, peer.spkiPin)
+})
+
+test('the instant decides', async (t) => {
+  const { chain, tenant, trust } = await scene(t)
+  const judge = (at) => () => verifyPeer(chain, { role: 'client', trust, tenant, at })
+  assert.throws(judge(new Date('2001-01-01')), { kind: 'certificate_not_yet_valid', stage: 'verify' })
+  assert.throws(judge(new Date('2100-01-01')), { kind: 'certificate_expired', stage: 'verify' })
+  assert.throws(judge(new Date(Number.NaN)), { kind: 'option_invalid' })
+  assert.throws(judge(Date.now()), { kind: 'option_invalid' })
+  assert.equal(judge(undefined)().tenant, 'dispatcher')
+})
+
+test('a client without a rule is not let in', async (t) => {
+  const { chain, trust } = await scene(t)
+  assert.throws(() => new Verifier({ role: 'client', trust }), { kind: 'option_invalid' })
+  const members = { role: 'client', trust, authorization: Authorization.caMembers() }
+  assert.equal(verifyPeer(chain, members).evidence, 'asserted')
+  const others = { ...members, authorization: Authorization.trustDomain('elsewhere.test') }
+  assert.throws(() => verifyPeer(chain, others), { kind: 'not_authorized', stage: 'verify' })
+  assert.throws(() => verifyPeer(chain, { ...members, serverName: 'a.test' }), { kind: 'option_invalid' })
+  assert.throws(() => verifyPeer(chain, { ...members, colour: 'red' }), { kind: 'option_invalid' })
+})
