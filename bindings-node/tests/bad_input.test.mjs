@@ -17,7 +17,8 @@ test('wrong types', () => {
     () => new Dispatcher({ timeout: 5 }), () => new Dispatcher({ timeoutMs: Number.NaN }), () => new Dispatcher({ timeoutMs: -1 }),
     () => new Dispatcher({ timeoutMs: Infinity }), () => new RetryPolicy({ attempts: 0 }), () => new RetryPolicy({ attempts: 1.5 }),
     () => new RetryPolicy().decide(new Error('x'), { attempt: 1 }), () => TenantRule.sanUri(7), () => new Verifier({ role: 'client' }),
-    () => new Verifier({ role: 'peer', trust: null }), () => new Pins(['\ud800']),
+    () => new Verifier({ role: 'peer', trust: null }), () => new Pins(['\ud800']), () => new Identity(),
+    () => new Trust(),
   ]) {
     assert.throws(run, invalid, run.toString())
   }

@@ -45,6 +45,12 @@ export async function lab(): Promise<void> {
   console.log(acme.received[0]?.tenant, e.retryAfterMs)
 }
 
+// @ts-expect-error an identity is read, not constructed
+void new Identity()
+// @ts-expect-error an error is made by the library alone
+void new WebhookMtlsError('x')
+// @ts-expect-error one noun is no other
+void new Dispatcher({ identity: Trust.fromFiles('ca.pem') })
 // @ts-expect-error pins must be said
 dispatcher.endpoint('acme', 'https://acme.example/', {})
 // @ts-expect-error a misbehaviour has a name of the table

@@ -67,6 +67,11 @@ export class WebhookMtlsError extends Error {
     return errorOf(settled(native.errorFromJson(textOf(value))))
   }
 
+  /** @internal */
+  static of(json: unknown, options?: ErrorOptions): WebhookMtlsError {
+    return new WebhookMtlsError(json as ErrorJson, options)
+  }
+
   readonly #json: ErrorJson
 
   /** `WMTLS_` and the kind in capitals, as the C constant is called. */
@@ -96,8 +101,7 @@ export class WebhookMtlsError extends Error {
   /** What the consumer answered, where it answered. */
   readonly response?: ErrorResponse
 
-  /** @internal */
-  constructor(json: ErrorJson, options?: ErrorOptions) {
+  private constructor(json: ErrorJson, options?: ErrorOptions) {
     super(json.message, options)
     this.#json = json
     this.code = `WMTLS_${json.kind.toUpperCase()}`
@@ -147,7 +151,7 @@ Object.defineProperties(WebhookMtlsError.prototype, {
 
 /** @internal The error that a JSON text of the core describes. */
 export function errorOf(text: string, options?: ErrorOptions): WebhookMtlsError {
-  return new WebhookMtlsError(JSON.parse(text) as ErrorJson, options)
+  return WebhookMtlsError.of(JSON.parse(text), options)
 }
 
 /** @internal The value of an outcome; throws its error. */

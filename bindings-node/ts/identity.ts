@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 import { settled, wrongType } from './error'
 import { bytes, Options, text, type Body } from './given'
 import { native, type Handle } from './native'
@@ -15,9 +17,16 @@ export interface IdentityOptions {
 export class Identity {
   readonly #handle: Handle
 
-  /** @internal */
-  constructor(handle: Handle) {
+  private constructor(handle: Handle) {
+    if (!types.isExternal(handle)) {
+      throw wrongType('identity', 'made by fromFiles or fromPem', handle)
+    }
     this.#handle = handle
+  }
+
+  /** @internal */
+  static of(handle: Handle): Identity {
+    return new Identity(handle)
   }
 
   /**
@@ -30,7 +39,7 @@ export class Identity {
    */
   static fromFiles(cert: string, key: string, options?: IdentityOptions): Identity {
     const paths = [text('cert', cert), text('key', key)] as const
-    return new Identity(settled(native.identityFromFiles(...paths, passphrase(options))))
+    return Identity.of(settled(native.identityFromFiles(...paths, passphrase(options))))
   }
 
   /**
@@ -44,7 +53,7 @@ export class Identity {
    */
   static fromPem(cert: Body, key: Body, options?: IdentityOptions): Identity {
     const texts = [bytes('cert', cert), bytes('key', key)] as const
-    return new Identity(settled(native.identityFromPem(...texts, passphrase(options))))
+    return Identity.of(settled(native.identityFromPem(...texts, passphrase(options))))
   }
 
   /** @internal */

@@ -40,9 +40,13 @@ export interface Received {
 export class Consumer {
   readonly #handle: Handle
 
-  /** @internal */
-  constructor(handle: Handle) {
+  private constructor(handle: Handle) {
     this.#handle = handle
+  }
+
+  /** @internal */
+  static of(handle: Handle): Consumer {
+    return new Consumer(handle)
   }
 
   /** Where it listens. */
@@ -134,8 +138,8 @@ export class Lab implements AsyncDisposable {
 
   private constructor(handle: Handle) {
     this.#handle = handle
-    this.identity = new Identity(settled(native.labIdentity(handle)))
-    this.trust = new Trust(settled(native.labTrust(handle)))
+    this.identity = Identity.of(settled(native.labIdentity(handle)))
+    this.trust = Trust.of(settled(native.labTrust(handle)))
     const [cert, key, root] = settled(native.labPem(handle))
     this.identityPem = { cert, key }
     this.trustPem = root
@@ -152,7 +156,7 @@ export class Lab implements AsyncDisposable {
    * @param name its tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`
    */
   async consumer(name: string): Promise<Consumer> {
-    return new Consumer(settled(await native.labConsumer(this.#handle, text('name', name))))
+    return Consumer.of(settled(await native.labConsumer(this.#handle, text('name', name))))
   }
 
   /**

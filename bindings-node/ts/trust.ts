@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 import { settled, wrongType } from './error'
 import { bytes, Options, text, type Body } from './given'
 import { native, type Handle } from './native'
@@ -9,9 +11,16 @@ import { native, type Handle } from './native'
 export class Trust {
   readonly #handle: Handle
 
-  /** @internal */
-  constructor(handle: Handle) {
+  private constructor(handle: Handle) {
+    if (!types.isExternal(handle)) {
+      throw wrongType('trust', 'made by fromFiles or fromPem', handle)
+    }
     this.#handle = handle
+  }
+
+  /** @internal */
+  static of(handle: Handle): Trust {
+    return new Trust(handle)
   }
 
   /**
@@ -31,7 +40,7 @@ export class Trust {
       given.optional('intermediates', text),
       given.optional('crls', text),
     )
-    return new Trust(settled(outcome))
+    return Trust.of(settled(outcome))
   }
 
   /**
@@ -50,7 +59,7 @@ export class Trust {
       given.optional('intermediates', bytes),
       given.optional('crls', lists) ?? [],
     )
-    return new Trust(settled(outcome))
+    return Trust.of(settled(outcome))
   }
 
   /** @internal */
