@@ -33,8 +33,8 @@ int main(void) {
     delivery = wmtls_delivery_new(acme, "{\"event\":\"ping\"}", 16);
     wmtls_delivery_id(delivery, "evt_1");
     if (wmtls_deliver(dispatcher, delivery, &receipt, &error)) goto done;
-    printf("%d over %s from %s\n", wmtls_receipt_status(receipt),
-           wmtls_receipt_tls_version(receipt), wmtls_peer_tenant(wmtls_receipt_peer(receipt)));
+    printf("%d from %s\n", wmtls_receipt_status(receipt),
+           wmtls_peer_subject(wmtls_receipt_peer(receipt)));
 
 done:
     if (error) {
