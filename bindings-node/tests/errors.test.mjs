@@ -49,7 +49,7 @@ test('an error that lost its prototype is known and judged', () => {
 })
 
 test('nothing else is such an error', () => {
-  for (const value of [null, undefined, 'WMTLS_INTERNAL', {}, new Error('x'), { code: 'WMTLS_X' }]) {
+  for (const value of [null, undefined, 'WMTLS_INTERNAL', {}, new Error('x'), { kind: 'x' }]) {
     assert.equal(WebhookMtlsError.is(value), false)
   }
 })

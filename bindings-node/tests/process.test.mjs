@@ -65,7 +65,8 @@ test('a package without its native part says what it looked for', (t) => {
   cpSync(join(home, 'dist'), join(directory, 'dist'), { recursive: true })
   assert.throws(() => require(join(directory, 'dist', 'index.js')), (e) => {
     const platform = `${process.platform}-${process.arch}`
-    assert.ok(e.message.includes(join(directory, 'native', `webhook-mtls.${platform}.node`)), e.message)
+    const path = join(directory, 'native', `webhook-mtls.${platform}.node`)
+    assert.ok(e.message.includes(path), e.message)
     assert.ok(e.message.includes(process.version) && e.cause instanceof Error)
     return true
   })

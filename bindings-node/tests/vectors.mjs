@@ -104,7 +104,7 @@ async function deliver(given) {
   }
 }
 
-// -- from JSON to the nouns --------------------------------------------------------------------------
+// -- from JSON to the nouns -----------------------------------------------------------------------
 
 const repeated = (body, { repeat = 1 }) => body.repeat(repeat)
 const pins = ({ current, next = [] }) => new Pins(current, next)
@@ -146,7 +146,7 @@ function options(given = {}) {
   ]))
 }
 
-// -- comparing ---------------------------------------------------------------------------------------
+// -- comparing ------------------------------------------------------------------------------------
 
 async function compare({ expect }, success, run) {
   try {

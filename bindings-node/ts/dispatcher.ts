@@ -46,8 +46,8 @@ const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
- * Delivers webhooks over mutual TLS. Make one per process and keep it: it keeps connections. An idle
- * one never keeps the process alive; a delivery under way does.
+ * Delivers webhooks over mutual TLS. Make one per process and keep it: it keeps connections. An
+ * idle one never keeps the process alive; a delivery under way does.
  */
 export class Dispatcher implements AsyncDisposable {
   readonly #handle: Handle
@@ -59,7 +59,10 @@ export class Dispatcher implements AsyncDisposable {
    */
   constructor(options?: DispatcherOptions)
   /** @internal */
-  constructor(options: DispatcherOptions | undefined, make: (given: DispatcherGiven) => Outcome<Handle>)
+  constructor(
+    options: DispatcherOptions | undefined,
+    make: (given: DispatcherGiven) => Outcome<Handle>,
+  )
   constructor(options?: DispatcherOptions, make = native.dispatcher) {
     this.#handle = settled(make(dispatcherGiven(new Options(options, ['dispatcher']))))
   }
@@ -103,8 +106,8 @@ export class Dispatcher implements AsyncDisposable {
    * @param options headers, deadline, signal
    * @returns a promise of the receipt: the consumer answered with a final 2xx head
    *
-   * Rejects with a {@link WebhookMtlsError} of any kind, never throws; `sent` says how much may have
-   * reached the consumer.
+   * Rejects with a {@link WebhookMtlsError} of any kind, never throws; `sent` says how much may
+   * have reached the consumer.
    */
   async deliver(endpoint: Endpoint, body: Body, options?: DeliverOptions): Promise<Receipt> {
     const given = new Options(options, ['deliver'], ['signal'])
@@ -116,8 +119,8 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
-   * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones fail
-   * with `handle_closed` from now on. Closing twice is the same as once.
+   * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones
+   * fail with `handle_closed` from now on. Closing twice is the same as once.
    *
    * @param options `drainMs`: how long they may take, in milliseconds; by default 0
    * @returns a promise that is kept when nothing is under way and no connection open
@@ -143,7 +146,7 @@ export type OneShotOptions = DispatcherOptions & EndpointOptions & DeliverOption
  *
  * @param url where the consumer listens; `https` only
  * @param body text as UTF-8, or bytes, which are copied before this returns; at most 32 MiB
- * @param options identity, trust and pins, and all that a dispatcher, an endpoint and a delivery take
+ * @param options identity, trust, pins, and all that dispatchers, endpoints and deliveries take
  * @returns a promise of the receipt; its consumer is the URL's host and port
  *
  * Rejects with a {@link WebhookMtlsError} of any kind, never throws.

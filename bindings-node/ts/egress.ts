@@ -2,7 +2,7 @@ import { settled, wrongType } from './error'
 import { Options, text, texts } from './given'
 import { native, type Handle } from './native'
 
-/** `public`: the public Internet alone. `private`: private networks as well, but never this host. */
+/** `public`: the public Internet alone. `private`: private networks too, but never this host. */
 export type EgressPreset = 'public' | 'private'
 
 /**

@@ -34,8 +34,8 @@ export interface EndpointStatus {
 }
 
 /**
- * A consumer that can be delivered to, made by {@link Dispatcher.endpoint}. It stays the same object
- * while its values change.
+ * A consumer that can be delivered to, made by {@link Dispatcher.endpoint}. It stays the same
+ * object while its values change.
  */
 export class Endpoint {
   readonly #handle: Handle

@@ -45,8 +45,8 @@ const BRAND = Symbol.for('webhook-mtls.WebhookMtlsError')
  */
 export class WebhookMtlsError extends Error {
   /**
-   * Whether a value is such an error: also one of another copy of this package or another realm, and
-   * one that lost its prototype but kept its fields.
+   * Whether a value is such an error: also one of another copy of this package or another realm,
+   * and one that lost its prototype but kept its fields.
    *
    * @param value anything
    */

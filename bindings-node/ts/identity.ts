@@ -11,8 +11,8 @@ export interface IdentityOptions {
 }
 
 /**
- * Who we are: our certificate chain and private key. Checked when it is made: the key belongs to the
- * leaf, and the leaf is within its dates, allows clientAuth and is no CA.
+ * Who we are: our certificate chain and private key. Checked when it is made: the key belongs to
+ * the leaf, and the leaf is within its dates, allows clientAuth and is no CA.
  */
 export class Identity {
   readonly #handle: Handle

@@ -1,5 +1,5 @@
-// Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the other
-// end of a connection.
+// Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the
+// other end of a connection.
 
 export { deliver, Dispatcher } from './dispatcher'
 export { WebhookMtlsError } from './error'

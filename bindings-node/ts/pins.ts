@@ -3,9 +3,9 @@ import { bytes, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 
 /**
- * The keys a peer may have, beside a valid chain: those in use now, and those announced for the next
- * key. A pin is `sha256/` and the base64 of the SHA-256 of the DER SubjectPublicKeyInfo; curl's
- * `sha256//`, the bare base64, and `cert-sha256/` for a whole certificate are read as well.
+ * The keys a peer may have, beside a valid chain: those in use now, and those announced for the
+ * next key. A pin is `sha256/` and the base64 of the SHA-256 of the DER SubjectPublicKeyInfo;
+ * curl's `sha256//`, the bare base64, and `cert-sha256/` for a whole certificate are read as well.
  */
 export class Pins {
   readonly #handle: Handle

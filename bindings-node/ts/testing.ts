@@ -85,8 +85,8 @@ export class Consumer {
    * Gives an answer to the next requests, after those that earlier calls spoke for.
    *
    * @param status the HTTP status
-   * @param options `retryAfter`: that header, in seconds; `times`: to how many requests, by default 1,
-   * 0 for all until told otherwise
+   * @param options `retryAfter`: that header, in seconds; `times`: to how many requests, by default
+   * 1, 0 for all until told otherwise
    */
   respond(status: number, options?: { retryAfter?: number; times?: number }): void {
     const given = new Options(options, [], ['retryAfter', 'times'])
@@ -192,11 +192,16 @@ export class Lab implements AsyncDisposable {
  * A well-formed error of that kind, to test one's own handling without a network.
  *
  * @param kind its kind, with the defaults of the table
- * @param fields what differs from them: any field of {@link WebhookMtlsError} but `code` and `number`
+ * @param fields what differs from them: any field of {@link WebhookMtlsError} but `code` and
+ * `number`
  * @throws {WebhookMtlsError} `option_invalid`
  */
-export function error(kind: Kind, fields: Readonly<Record<string, unknown>> = {}): WebhookMtlsError {
-  const json = JSON.parse(settled(native.testingError(text('kind', kind)))) as Record<string, unknown>
+export function error(
+  kind: Kind,
+  fields: Readonly<Record<string, unknown>> = {},
+): WebhookMtlsError {
+  const made = settled(native.testingError(text('kind', kind)))
+  const json = JSON.parse(made) as Record<string, unknown>
   for (const [name, value] of Object.entries(fields)) {
     const key = snakeCase(name)
     if (!(key in json) || key === 'kind' || key === 'number') {

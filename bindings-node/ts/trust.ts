@@ -47,10 +47,10 @@ export class Trust {
    * Reads PEM or DER.
    *
    * @param anchors the CA certificates that are believed; an intermediate may be one
-   * @param options `intermediates`, which help to reach an anchor where a peer does not send them, and
-   * `crls`, each with one list or several
-   * @throws {WebhookMtlsError} `pem_invalid`, `trust_invalid`, `public_root_in_trust`, `crl_unusable`,
-   * `clock_implausible` or `option_invalid`
+   * @param options `intermediates`, which help to reach an anchor where a peer does not send them,
+   * and `crls`, each with one list or several
+   * @throws {WebhookMtlsError} `pem_invalid`, `trust_invalid`, `public_root_in_trust`,
+   * `crl_unusable`, `clock_implausible` or `option_invalid`
    */
   static fromPem(anchors: Body, options?: { intermediates?: Body; crls?: Body[] }): Trust {
     const given = new Options(options, [], ['intermediates', 'crls'])

@@ -143,8 +143,8 @@ export class Verifier {
   /**
    * Judges a chain.
    *
-   * @param chain leaf first: PEM, concatenated DER, or an array with the DER of each certificate; the
-   * trust's intermediates are added
+   * @param chain leaf first: PEM, concatenated DER, or an array with the DER of each certificate;
+   * the trust's intermediates are added
    * @param options the server's name, the instant
    * @returns the verified peer; its evidence is `asserted`, for bytes prove no possession
    * @throws {WebhookMtlsError} stage `verify` and the kind of the refusal, or `pem_invalid` or
