@@ -509,7 +509,8 @@ struct Failed {
 /// Delivers one payload over one connection and closes it: the form for scripts. A dispatcher is for
 /// whoever delivers more than once.
 ///
-/// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host.
+/// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host,
+/// with the port unless it is 443.
 pub async fn deliver(
     url: &str,
     body: impl Into<Bytes>,

@@ -257,7 +257,11 @@ impl Error {
         self.inner.remedy.as_deref().unwrap_or(self.kind().remedy())
     }
 
-    /// Named facts about the failure.
+    /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
+    /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
+    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`
+    /// (refusals); `deadline`, `allowed_ms`, `attempts` (deliveries); `address`, `rule` (egress);
+    /// `option`, `header`, `position` (bad input).
     pub fn context(&self) -> &Context {
         &self.inner.context
     }

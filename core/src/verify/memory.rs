@@ -16,7 +16,8 @@ const CAPACITY: usize = 8192;
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// Turns the memory of signatures off or on again, for measurements. It is on at the start.
+/// Turns the memory of signatures off or on again, for the whole process: a switch for measurements.
+/// It is on at the start.
 pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }

@@ -181,6 +181,11 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
 }
 
 /// Judges one chain: [`Verifier::new`] and [`Verifier::verify`] in one call.
+///
+/// * `options`: what is expected of the peer.
+/// * `chain`, `server_name`, `at`: as [`Verifier::verify`] takes them.
+///
+/// Fails with `option_invalid` (stage `config`) or as [`Verifier::verify`] does.
 pub fn verify_peer(
     options: VerifierOptions,
     chain: &[u8],
