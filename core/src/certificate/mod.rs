@@ -169,7 +169,6 @@ pub(crate) struct View<'a> {
     pub(crate) spki: &'a [u8],
     pub(crate) key: Key,
     pub(crate) is_ca: bool,
-    pub(crate) basic_constraints: bool,
     /// The content of the extension.
     pub(crate) name_constraints: Option<&'a [u8]>,
     key_usage: Option<&'a [u8]>,
@@ -260,7 +259,6 @@ impl<'a> View<'a> {
             spki: spki.whole,
             key: read_key(spki.content)?,
             is_ca: false,
-            basic_constraints: false,
             name_constraints: None,
             key_usage: None,
             extended_key_usage: None,
@@ -328,7 +326,6 @@ impl<'a> View<'a> {
         match id {
             oid::BASIC_CONSTRAINTS => {
                 let mut inner = reader.nested(der::SEQUENCE)?;
-                self.basic_constraints = true;
                 self.is_ca = inner.default_false()?;
                 if let Some(length) = inner.optional(der::INTEGER)? {
                     der::unsigned(length.content)?;
