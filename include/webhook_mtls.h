@@ -799,6 +799,18 @@ void wmtls_endpoint_options_identity(wmtls_endpoint_options *options,
                                      const wmtls_identity *identity);
 
 /*
+ The secrets that sign each delivery by Standard Webhooks, instead of those said before. Each
+ signs, so a new and an old one serve while a secret is being changed. Deliveries must then have
+ an id.
+
+ `secrets`: one to eight, each "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256), or "whsk_"
+ and the base64 of an Ed25519 private key.
+ */
+void wmtls_endpoint_options_signing(wmtls_endpoint_options *options,
+                                    const char *const *secrets,
+                                    size_t count);
+
+/*
  Sets an option of the endpoint by its name in docs/options.md, such as "min_tls"; the value as
  for wmtls_options_set.
  */

@@ -1,8 +1,8 @@
-//! Identity, trust, pins and egress: values that are checked when they are made.
+//! Identity, trust, pins, signing and egress: values that are checked when they are made.
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use webhook_mtls::{Egress, Identity, Pins, Trust};
+use webhook_mtls::{Egress, Identity, Pins, StandardWebhooks, Trust};
 
 use crate::border::{Handle, Outcome, guarded};
 
@@ -65,6 +65,11 @@ pub fn pins_from_file(path: String) -> Outcome<Handle<Pins>> {
 #[napi]
 pub fn pin_of(certificate: &[u8]) -> Outcome<String> {
     guarded(|| webhook_mtls::pin_of(certificate))
+}
+
+#[napi]
+pub fn standard_webhooks(secrets: Vec<String>) -> Outcome<Handle<StandardWebhooks>> {
+    guarded(|| StandardWebhooks::new(secrets).map(Handle))
 }
 
 #[napi]

@@ -3,7 +3,7 @@
 use napi_derive::napi;
 use webhook_mtls::{
     DeliverOptions, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins, Setting,
-    Trust,
+    StandardWebhooks, Trust,
 };
 
 use crate::border::Handle;
@@ -75,6 +75,7 @@ pub struct EndpointGiven {
     pub pins: Option<Handle<Pins>>,
     pub identity: Option<Handle<Identity>>,
     pub trust: Option<Handle<Trust>>,
+    pub signing: Option<Handle<StandardWebhooks>>,
     pub settings: Vec<Given>,
 }
 
@@ -89,6 +90,9 @@ impl EndpointGiven {
         }
         if let Some(trust) = self.trust {
             options = options.trust(trust.0);
+        }
+        if let Some(signing) = self.signing {
+            options = options.signing(signing.0);
         }
         set_all(self.settings, |name, value| options.set(name, value))?;
         Ok(options)

@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import {
-  Authorization, Dispatcher, Identity, pinOf, Pins, TenantRule, Trust, Verifier, WebhookMtlsError,
+  Authorization, Dispatcher, Identity, pinOf, Pins, StandardWebhooks, TenantRule, Trust, Verifier,
+  WebhookMtlsError,
 } from 'webhook-mtls'
 import { Lab } from 'webhook-mtls/testing'
 
@@ -36,17 +37,18 @@ async function configure({ do: operation, with: given }, fixtures) {
     }
     case 'trust_from_pem': return void trust(given)
     case 'pins': return void pins(given)
+    case 'standard_webhooks': return void new StandardWebhooks(given.secrets)
     case 'pin_of': return { pin: pinOf(given.cert) }
     case 'egress': return void new Dispatcher({ egress: { preset: 'public', ...given } })
     case 'dispatcher': return void ownDispatcher(options(given.options))
     case 'endpoint': {
       const said = 'pins' in given ? { pins: given.pins && new Pins(given.pins) } : {}
-      const chosen = { ...said, ...options(given.options) }
+      const chosen = { ...said, ...options(given.options), ...signing(given) }
       return { url: ownDispatcher().endpoint(given.consumer, given.url, chosen).url }
     }
     case 'deliver': {
       const dispatcher = ownDispatcher()
-      const endpoint = dispatcher.endpoint('acme', given.url, { pins: null })
+      const endpoint = dispatcher.endpoint('acme', given.url, { pins: null, ...signing(given) })
       return void (await dispatcher.deliver(endpoint, repeated(given.body, given), sent(given)))
     }
     case 'tenant_rule': return void tenant(given)
@@ -80,6 +82,8 @@ async function deliver(given) {
       const endpoint = dispatcher.endpoint('acme', acme.url, {
         pins: chosen ? new Pins(...chosen) : null,
         ...(given.trust === 'other' && { trust: other.trust }),
+        ...options(given.endpoint_options),
+        ...signing(given),
       })
       if (renew) acme.renew({ newKey: renew.new_key })
       const body = repeated(given.body, given)
@@ -95,6 +99,11 @@ async function deliver(given) {
         differences.push('another body was received')
       }
     }
+    for (const [name, beginning] of Object.entries(given.received_headers_begin ?? {})) {
+      if (!last?.headers[name]?.startsWith(beginning)) {
+        differences.push(`${name} does not begin with ${beginning}`)
+      }
+    }
     if ('received_headers' in given) {
       differences.push(...subset(given.received_headers, last?.headers, 'received_headers'))
     }
@@ -108,6 +117,7 @@ async function deliver(given) {
 
 const repeated = (body, { repeat = 1 }) => body.repeat(repeat)
 const pins = ({ current, next = [] }) => new Pins(current, next)
+const signing = (given) => 'signing' in given ? { signing: new StandardWebhooks(given.signing) } : {}
 const trust = ({ anchors, ...others }) => Trust.fromPem(anchors, others)
 
 function tenant(given) {

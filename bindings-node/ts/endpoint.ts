@@ -3,6 +3,7 @@ import type { Options } from './given'
 import { Identity } from './identity'
 import { native, type EndpointGiven, type Handle } from './native'
 import { Pins } from './pins'
+import { StandardWebhooks } from './signing'
 import { Trust } from './trust'
 import type { MinTls } from './words'
 
@@ -21,6 +22,8 @@ export interface EndpointOptions {
   minTls?: MinTls
   /** The SAN URI that the consumer's certificate must carry, instead of the URL's host name. */
   serverUri?: string
+  /** The secrets that sign each delivery; its `id` must then be said. By default none. */
+  signing?: StandardWebhooks
 }
 
 /** What the deliveries of this process have shown of a consumer. */
@@ -87,6 +90,7 @@ export function endpointGiven(given: Options): EndpointGiven {
     pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
     identity: given.optional('identity', Identity.handle),
     trust: given.optional('trust', Trust.handle),
+    signing: given.optional('signing', StandardWebhooks.handle),
     settings: given.settings('endpoint'),
   }
 }

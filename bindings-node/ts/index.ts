@@ -6,6 +6,7 @@ export { WebhookMtlsError } from './error'
 export { Identity } from './identity'
 export { pinOf, Pins } from './pins'
 export { RetryPolicy } from './retry'
+export { StandardWebhooks } from './signing'
 export { Trust } from './trust'
 export { Authorization, TenantRule, Verifier, verifyPeer } from './verifier'
 

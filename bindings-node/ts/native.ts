@@ -37,6 +37,7 @@ export interface EndpointGiven {
   pins: Optional<Handle>
   identity: Optional<Handle>
   trust: Optional<Handle>
+  signing: Optional<Handle>
   settings: Given[]
 }
 
@@ -81,6 +82,7 @@ interface Native {
   pins(current: string[], next: string[]): Outcome<Handle>
   pinsFromFile(path: string): Outcome<Handle>
   pinOf(certificate: Uint8Array): Outcome<string>
+  standardWebhooks(secrets: string[]): Outcome<Handle>
   egress(preset: string, allow: string[], deny: string[]): Outcome<Handle>
 
   dispatcher(given: DispatcherGiven): Outcome<Handle>

@@ -63,12 +63,13 @@ impl Dispatcher {
     ///     trust: whom we believe about this consumer, if not the dispatcher's.
     ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
     ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
+    ///     signing: the secrets that sign each delivery; its `id` must then be said.
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None)"
     )]
     fn endpoint(
         &self,
@@ -246,7 +247,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, min_tls=None, server_uri=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, min_tls=None, server_uri=None, signing=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

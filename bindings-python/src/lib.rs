@@ -22,6 +22,7 @@ mod pins;
 mod policy;
 mod receipt;
 mod retry;
+mod signing;
 mod testing;
 mod trust;
 mod verifier;
@@ -43,6 +44,7 @@ mod _native {
         policy::{Authorization, TenantRule},
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
+        signing::StandardWebhooks,
         testing::{Consumer, Lab, Received},
         trust::Trust,
         verifier::{Verifier, verify_peer},

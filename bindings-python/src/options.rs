@@ -10,6 +10,7 @@ use crate::egress::Egress;
 use crate::error::Fault;
 use crate::identity::Identity;
 use crate::pins::Pins;
+use crate::signing::StandardWebhooks;
 use crate::trust::Trust;
 
 type Keywords<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
@@ -102,6 +103,10 @@ impl Take for EndpointOptions {
 
     fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
         match name {
+            "signing" => {
+                let signing: &StandardWebhooks = noun(name, "StandardWebhooks", value)?;
+                *self = self.clone().signing(signing.0.clone());
+            }
             "pins" if value.is_none() => *self = self.clone().no_pins(),
             "pins" => {
                 let pins: &Pins = noun(name, "Pins or None", value)?;

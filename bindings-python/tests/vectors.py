@@ -34,6 +34,8 @@ def configure(case: Any, fixtures: Any) -> Any:
             trust(with_)
         case "pins":
             wm.Pins(**with_)
+        case "standard_webhooks":
+            wm.StandardWebhooks(**with_)
         case "pin_of":
             return {"pin": wm.pin_of(with_["cert"].encode())}
         case "egress":
@@ -41,14 +43,14 @@ def configure(case: Any, fixtures: Any) -> Any:
         case "dispatcher":
             wm.Dispatcher(**own, **options(with_))
         case "endpoint":
-            said: Any = options(with_)
+            said: Any = options(with_) | signing(with_)
             if "pins" in with_:
                 said["pins"] = None if with_["pins"] is None else wm.Pins(with_["pins"])
             made = wm.Dispatcher(**own).endpoint(with_["consumer"], with_["url"], **said)
             return {"url": made.url}
         case "deliver":
             dispatcher = wm.Dispatcher(**own)
-            endpoint = dispatcher.endpoint("acme", with_["url"], pins=None)
+            endpoint = dispatcher.endpoint("acme", with_["url"], pins=None, **signing(with_))
             dispatcher.deliver(endpoint, body(with_), **delivery(with_))
         case "tenant_rule":
             tenant(with_)
@@ -84,6 +86,7 @@ def deliver(case: Any) -> list[str]:
             "none": None,
         }[case["pins"]]
         elsewhere: Any = {"trust": other.trust} if case.get("trust") == "other" else {}
+        elsewhere |= options({"options": case.get("endpoint_options", {})}) | signing(case)
 
         def attempts() -> Any:
             dispatcher = lab.dispatcher()
@@ -105,8 +108,11 @@ def deliver(case: Any) -> list[str]:
             wanted = case["received_body"].encode() * case.get("repeat", 1)
             if not received or received[-1].body != wanted:
                 found.append("another body was received")
+        headers = received[-1].headers if received else {}
+        for name, beginning in case.get("received_headers_begin", {}).items():
+            if not headers.get(name, "").startswith(beginning):
+                found.append(f"{name} does not begin with {beginning!r}")
         if "received_headers" in case:
-            headers = received[-1].headers if received else {}
             found += differences(case["received_headers"], headers, "received_headers")
         return found
 
@@ -123,6 +129,10 @@ def trust(with_: Any) -> wm.Trust:
     more = {"intermediates": with_["intermediates"].encode()} if "intermediates" in with_ else {}
     crls = [text.encode() for text in with_.get("crls", [])]
     return wm.Trust.from_pem(with_["anchors"].encode(), crls=crls, **more)
+
+
+def signing(with_: Any) -> Any:
+    return {"signing": wm.StandardWebhooks(with_["signing"])} if "signing" in with_ else {}
 
 
 def tenant(with_: Any) -> wm.TenantRule:

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use webhook_mtls::testing::{Answer, Lab, Misbehaviour};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
-    Identity, Pins, Role, Setting, TenantRule, Trust, Verifier, VerifierOptions, options, pin_of,
-    runtime,
+    Identity, Pins, Role, Setting, StandardWebhooks, TenantRule, Trust, Verifier, VerifierOptions,
+    options, pin_of, runtime,
 };
 
 type Outcome = Result<Value, Error>;
@@ -55,6 +55,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         }
         "trust_from_pem" => drop(trust(with)?),
         "pins" => drop(pins(with)?),
+        "standard_webhooks" => drop(StandardWebhooks::new(texts(&with["secrets"]))?),
         "pin_of" => return Ok(json!({ "pin": pin_of(bytes(&with["cert"]))? })),
         "egress" => {
             let preset = with.get("preset").map_or("public", text);
@@ -72,6 +73,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
                 Some(list) => EndpointOptions::new(Some(Pins::new(texts(list))?)),
             };
             set("endpoint", with, |name, value| chosen.set(name, value))?;
+            let chosen = signed(chosen, with)?;
             let dispatcher = Dispatcher::new(own_dispatcher()?)?;
             let endpoint =
                 dispatcher.endpoint(text(&with["consumer"]), text(&with["url"]), chosen)?;
@@ -79,7 +81,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         }
         "deliver" => {
             let dispatcher = Dispatcher::new(own_dispatcher()?)?;
-            let unpinned = EndpointOptions::new(None);
+            let unpinned = signed(EndpointOptions::new(None), with)?;
             let endpoint = dispatcher.endpoint("acme", text(&with["url"]), unpinned)?;
             let chosen = deliver_options(with)?;
             wait(dispatcher.deliver(&endpoint, repeated(&with["body"], with), chosen))?;
@@ -131,6 +133,11 @@ fn deliver(case: &Value) -> Vec<String> {
         if case["trust"] == "other" {
             chosen = chosen.trust(other.trust());
         }
+        if let Some(given) = case.get("endpoint_options") {
+            let given = json!({ "options": given });
+            set("endpoint", &given, |name, value| chosen.set(name, value))?;
+        }
+        let chosen = signed(chosen, case)?;
         let dispatcher = lab.dispatcher();
         let endpoint = dispatcher.endpoint("acme", &acme.url(), chosen)?;
         if let Some(renewal) = consumer.get("renew") {
@@ -154,6 +161,12 @@ fn deliver(case: &Value) -> Vec<String> {
         && last.is_none_or(|last| last.body != repeated(body, case))
     {
         differences.push("another body was received".to_owned());
+    }
+    for (name, wanted) in case["received_headers_begin"].as_object().into_iter().flatten() {
+        let seen = last.and_then(|last| last.headers.iter().find(|header| header.0 == *name));
+        if seen.is_none_or(|(_, value)| !value.starts_with(text(wanted))) {
+            differences.push(format!("{name} is {seen:?}, expected to begin with {wanted}"));
+        }
     }
     if let Some(wanted) = case.get("received_headers") {
         let headers =
@@ -188,6 +201,13 @@ fn repeated(body: &Value, case: &Value) -> Vec<u8> {
 
 fn pins(with: &Value) -> Result<Pins, Error> {
     Pins::with_next(texts(&with["current"]), texts(&with["next"]))
+}
+
+fn signed(options: EndpointOptions, with: &Value) -> Result<EndpointOptions, Error> {
+    match with.get("signing") {
+        Some(secrets) => Ok(options.signing(StandardWebhooks::new(texts(secrets))?)),
+        None => Ok(options),
+    }
 }
 
 fn trust(with: &Value) -> Result<Trust, Error> {

@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::net::Url;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, Pins};
+use crate::signing::StandardWebhooks;
 use crate::tls::{MinTls, Terms};
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
@@ -27,6 +28,7 @@ pub struct EndpointOptions {
     identity: Option<Identity>,
     min_tls: Option<MinTls>,
     server_uri: Option<String>,
+    signing: Option<StandardWebhooks>,
 }
 
 /// Whether there are pins must be said: none by oversight looks just like none by decision.
@@ -66,6 +68,12 @@ impl EndpointOptions {
     /// Who to be to this consumer.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
+        self
+    }
+
+    /// The secrets that sign each delivery. Deliveries without an id are refused then.
+    pub fn signing(mut self, signing: StandardWebhooks) -> Self {
+        self.signing = Some(signing);
         self
     }
 
@@ -123,6 +131,7 @@ struct Settings {
     identity: Identity,
     min_tls: MinTls,
     server_uri: Option<String>,
+    signing: Option<StandardWebhooks>,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -166,6 +175,7 @@ impl Generation {
                 .ok_or_else(|| own("identity"))?,
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
             server_uri: options.server_uri,
+            signing: options.signing,
         };
         let server_name = url.host.server_name().ok_or_else(|| {
             Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
@@ -179,6 +189,10 @@ impl Generation {
             settings.min_tls,
         )?);
         Ok(Self { number, url, terms, pool: Pool::new(), settings })
+    }
+
+    pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
+        self.settings.signing.as_ref()
     }
 }
 

@@ -32,7 +32,7 @@
 //! ```
 //!
 //! The floors, the ground first; a module uses those above it in this list, never those below:
-//! `error`, `options`, `clock` · `certificate`, `crypto` · `pin`, `identity`, `trust` · `policy`,
+//! `error`, `options`, `clock` · `certificate`, `crypto` · `pin`, `identity`, `trust`, `signing` · `policy`,
 //! `verify` · `tls` · `net` · `connection` · `endpoint`, `dispatcher`, `receipt`, `retry` · `testing`.
 //! `runtime` stands beside them.
 
@@ -51,6 +51,7 @@ mod policy;
 mod receipt;
 mod retry;
 pub mod runtime;
+mod signing;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -69,6 +70,7 @@ pub use pin::{Pin, PinSlot, Pins};
 pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
 pub use receipt::Receipt;
 pub use retry::{Action, Decision, RetryPolicy};
+pub use signing::StandardWebhooks;
 pub use tls::{MinTls, TlsFacts};
 pub use trust::Trust;
 pub use verify::{

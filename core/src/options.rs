@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::error::{Blame, Error, Family, Kind, Retry, Scope, Sent, Stage};
 
 /// An option as a caller wrote it, before it was judged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Setting {
     /// A duration in milliseconds.
     Millis(f64),
@@ -22,6 +22,23 @@ pub enum Setting {
     Flag(bool),
     /// Names with values, in order; a name may occur more than once.
     Pairs(Vec<(String, String)>),
+}
+
+impl std::fmt::Debug for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Millis(millis) => write!(f, "Millis({millis})"),
+            Self::Number(number) => write!(f, "Number({number})"),
+            Self::Text(text) => write!(f, "Text({text:?})"),
+            Self::Texts(texts) => write!(f, "Texts({texts:?})"),
+            Self::Flag(flag) => write!(f, "Flag({flag})"),
+            // Headers travel so, and one may be a credential.
+            Self::Pairs(pairs) => {
+                let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+                write!(f, "Pairs({names:?})")
+            }
+        }
+    }
 }
 
 /// One row of the table.
@@ -74,6 +91,8 @@ options! {
         "The oldest TLS version accepted: 1.3 or 1.2.";
     "endpoint" "server_uri" "text" "none"
         "The SAN URI that the consumer's certificate must carry, instead of the URL's host name.";
+    "endpoint" "signing" "standard_webhooks" "none"
+        "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
     "deliver" "id" "text" "none"
         "The event's id, sent as webhook-id; the same for every attempt.";
     "deliver" "content_type" "text" "application/json"

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use webhook_mtls::{Endpoint, EndpointOptions, Error};
+use webhook_mtls::{Endpoint, EndpointOptions, Error, StandardWebhooks};
 
 use crate::builder::{Builder, setting};
 use crate::handle::{Handle, give, required};
@@ -107,6 +107,26 @@ pub extern "C" fn wmtls_endpoint_options_identity(
 ) {
     edit(options, |mut draft| {
         draft.options = draft.options.identity(required(identity, "identity")?.0.clone());
+        Ok(draft)
+    });
+}
+
+/// The secrets that sign each delivery by Standard Webhooks, instead of those said before. Each
+/// signs, so a new and an old one serve while a secret is being changed. Deliveries must then have
+/// an id.
+///
+/// `secrets`: one to eight, each "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256), or "whsk_"
+/// and the base64 of an Ed25519 private key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_endpoint_options_signing(
+    options: Option<&mut wmtls_endpoint_options>,
+    secrets: *const *const c_char,
+    count: usize,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        let secrets = unsafe { text::list(secrets, count, "secrets") }?;
+        draft.options = draft.options.signing(StandardWebhooks::new(secrets)?);
         Ok(draft)
     });
 }

@@ -62,6 +62,59 @@ static wmtls_status deliver(struct scene *scene, wmtls_endpoint *endpoint, wmtls
     return status;
 }
 
+static void an_endpoint_that_signs_signs_with_each_secret(void) {
+    static const char *const SECRETS[] = {
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+    };
+    struct scene scene = scene_start();
+    wmtls_error *error;
+    wmtls_endpoint *endpoint;
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_endpoint_options_signing(options, SECRETS, 2);
+    wmtls_status status = wmtls_dispatcher_endpoint(
+        scene.dispatcher, "acme", wmtls_lab_consumer_url(scene.acme), options, &endpoint, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    status = deliver(&scene, endpoint, NULL, &error);
+    CHECK_TEXT(wmtls_error_context(error, "option"), "id");
+    CHECK_STATUS(status, WMTLS_OPTION_INVALID, error);
+
+    wmtls_delivery *delivery = wmtls_delivery_new(endpoint, BODY, strlen(BODY));
+    wmtls_delivery_id(delivery, "evt_1");
+    status = wmtls_deliver(scene.dispatcher, delivery, NULL, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    wmtls_delivery_free(delivery);
+    wmtls_lab_request *request = wmtls_lab_consumer_request(scene.acme, 0);
+    const char *signature = wmtls_lab_request_header(request, "webhook-signature");
+    CHECK(signature != NULL && strncmp(signature, "v1,", 3) == 0);
+    CHECK(strstr(signature, " v1a,") != NULL);
+    CHECK(wmtls_lab_request_header(request, "webhook-timestamp") != NULL);
+    wmtls_lab_request_free(request);
+    wmtls_endpoint_free(endpoint);
+    scene_end(&scene);
+}
+
+static void a_bad_secret_is_refused_and_not_shown(void) {
+    static const char *const SECRETS[] = {"whsec_hunter2hunter2"};
+    struct scene scene = scene_start();
+    wmtls_error *error;
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_endpoint_options_signing(options, SECRETS, 1);
+    wmtls_status status = wmtls_dispatcher_endpoint(scene.dispatcher, "acme",
+                                                    "https://acme.example/", options, NULL, &error);
+    CHECK(strstr(wmtls_error_json(error), "hunter2") == NULL);
+    CHECK_STATUS(status, WMTLS_OPTION_INVALID, error);
+    options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_endpoint_options_signing(options, NULL, 1);
+    status = wmtls_dispatcher_endpoint(scene.dispatcher, "acme", "https://acme.example/", options,
+                                       NULL, &error);
+    CHECK_STATUS(status, WMTLS_OPTION_INVALID, error);
+    scene_end(&scene);
+}
+
 static void a_receipt_tells_what_happened(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
@@ -322,6 +375,8 @@ static void an_upsert_changes_what_the_handle_says(void) {
 
 int main(void) {
     RUN(a_receipt_tells_what_happened);
+    RUN(an_endpoint_that_signs_signs_with_each_secret);
+    RUN(a_bad_secret_is_refused_and_not_shown);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);
     RUN(a_key_that_was_announced_passes_as_the_next);

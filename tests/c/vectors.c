@@ -37,9 +37,9 @@ static int number(const cJSON *object, const char *name, int otherwise) {
     return item != NULL ? (int)cJSON_GetNumberValue(item) : otherwise;
 }
 
-/* The texts of an array, of which there are at most 8. */
+/* The texts of an array, of which there are at most 16. */
 struct list {
-    const char *texts[8];
+    const char *texts[16];
     size_t count;
 };
 
@@ -47,7 +47,7 @@ static struct list list_of(const cJSON *array) {
     struct list list = {{NULL}, 0};
     const cJSON *item;
     cJSON_ArrayForEach(item, array) {
-        if (list.count == 8) {
+        if (list.count == 16) {
             fputs("vectors: a list is longer than this runner expects\n", stderr);
             exit(2);
         }
@@ -189,6 +189,13 @@ static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls
 
 /* -- the three kinds of cases ------------------------------------------------------------------ */
 
+static void signing_set(wmtls_endpoint_options *options, const cJSON *secrets) {
+    if (secrets != NULL) {
+        struct list list = list_of(secrets);
+        wmtls_endpoint_options_signing(options, list.texts, list.count);
+    }
+}
+
 static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *with,
                                   wmtls_endpoint **out, wmtls_error **err) {
     const cJSON *pins = get(with, "pins");
@@ -200,8 +207,15 @@ static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *wit
         wmtls_endpoint_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
     }
     SET(wmtls_endpoint_options_set, options, with);
+    signing_set(options, get(with, "signing"));
     return wmtls_dispatcher_endpoint(dispatcher, text(with, "consumer"), text(with, "url"), options,
                                      out, err);
+}
+
+static void endpoint_option(wmtls_endpoint_options *options, const cJSON *option) {
+    char *value = cJSON_IsString(option) ? NULL : cJSON_PrintUnformatted(option);
+    wmtls_endpoint_options_set(options, option->string, value ? value : option->valuestring);
+    free(value);
 }
 
 static struct outcome configure(const char *operation, const cJSON *with) {
@@ -221,6 +235,12 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         wmtls_endpoint_options *options = wmtls_endpoint_options_new();
         wmtls_endpoint_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
         wmtls_endpoint_options_pins(options, next.texts, next.count, WMTLS_PIN_NEXT);
+        wmtls_dispatcher_endpoint(dispatcher, "acme", "https://acme.example/", options, NULL,
+                                  &outcome.error);
+    } else if (strcmp(operation, "standard_webhooks") == 0) {
+        wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+        wmtls_endpoint_options_no_pins(options);
+        signing_set(options, get(with, "secrets"));
         wmtls_dispatcher_endpoint(dispatcher, "acme", "https://acme.example/", options, NULL,
                                   &outcome.error);
     } else if (strcmp(operation, "pin_of") == 0) {
@@ -253,6 +273,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         wmtls_endpoint *endpoint;
         wmtls_endpoint_options *options = wmtls_endpoint_options_new();
         wmtls_endpoint_options_no_pins(options);
+        signing_set(options, get(with, "signing"));
         if (wmtls_dispatcher_endpoint(dispatcher, "acme", text(with, "url"), options, &endpoint,
                                       &outcome.error) == WMTLS_OK) {
             char *body = body_of(with, "body");
@@ -390,6 +411,12 @@ static void compare_request(const cJSON *vector, wmtls_lab_consumer *acme) {
         }
         free(wanted);
     }
+    cJSON_ArrayForEach(header, get(vector, "received_headers_begin")) {
+        const char *seen = wmtls_lab_request_header(request, header->string);
+        if (seen == NULL || strncmp(seen, header->valuestring, strlen(header->valuestring)) != 0) {
+            disagree(file, vector, header->string, NULL, header);
+        }
+    }
     cJSON_ArrayForEach(header, get(vector, "received_headers")) {
         const char *seen = wmtls_lab_request_header(request, header->string);
         cJSON *value = seen != NULL ? cJSON_CreateString(seen) : NULL;
@@ -427,6 +454,11 @@ static void run_deliver(const cJSON *vector) {
         wmtls_trust *trust = wmtls_lab_trust(other);
         wmtls_endpoint_options_trust(options, trust);
         wmtls_trust_free(trust);
+    }
+    signing_set(options, get(vector, "signing"));
+    const cJSON *option;
+    cJSON_ArrayForEach(option, get(vector, "endpoint_options")) {
+        endpoint_option(options, option);
     }
     wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options, &endpoint,
                               &outcome.error);

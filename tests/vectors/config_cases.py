@@ -67,6 +67,7 @@ def cases():
         *bundles(),
         *pins(),
         *pins_of(),
+        *secrets(),
         *egresses(),
         *dispatchers(),
         *endpoints(),
@@ -285,6 +286,44 @@ def pins_of():
     yield of("empty", "", refused("pem_invalid"))
     yield of("key", KEY, refused("pem_invalid"))
     yield of("garbage", pem("CERTIFICATE", sequence(integer(1))), refused("pem_invalid"))
+
+
+# Of the specification; and an Ed25519 key whose seed is 32 times the byte 7.
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ED25519_SECRET = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
+
+
+def secrets():
+    def of(name, secrets, expect):
+        return case(name, "standard_webhooks", {"secrets": secrets}, expect)
+
+    def bad(name, *secrets, at=1):
+        return of(name, list(secrets), refused("option_invalid", option="signing", position=at))
+
+    yield of("hmac", [SECRET], OK)
+    yield of("ed25519", [ED25519_SECRET], OK)
+    yield of("rotation", [ED25519_SECRET, SECRET], OK)
+    yield of("padding_left_out", [ED25519_SECRET.rstrip("=")], OK)
+    yield of("none", [], refused("option_invalid", option="signing"))
+    yield of("nine", [SECRET] * 9, refused("option_invalid", option="signing"))
+    yield bad("without_prefix", SECRET.removeprefix("whsec_"))
+    yield bad("public_key", SECRET, ED25519_SECRET.replace("whsk_", "whpk_"), at=2)
+    yield bad("not_base64", "whsec_hunter2!hunter2!hunter2!hunter2!")
+    yield bad("url_safe_base64", SECRET[:-1] + "_")
+    yield bad("too_short", SECRET, "whsec_aHVudGVyMg==", at=2)
+    yield bad("too_long", "whsec_" + "QUJD" * 22)
+    yield bad("ed25519_of_31_bytes", "whsk_" + "BwcH" * 10 + "Bw==")
+    yield bad("ed25519_halves_of_two_keys", "whsk_" + "BwcH" * 21 + "Bw==")
+
+    def signed(name, expect, **given):
+        usual = {"url": URL, "body": "{}", "signing": [SECRET]}
+        return case(name, "deliver", usual | given, expect)
+
+    yield signed("signed_without_id", refused("option_invalid", option="id"))
+    yield signed("signed_id_with_full_stop", refused("header_invalid"), id="evt.1")
+    for name in ("webhook-timestamp", "webhook-signature"):
+        own = {"headers": {name: "1"}, "id": "evt_1"}
+        yield signed(f"signed_with_own_{name}", refused("header_invalid", header=name), **own)
 
 
 def egresses():

@@ -3,6 +3,8 @@
 Where a refusal must be seen, the misbehaviour lasts for more connections than any re-send may open.
 """
 
+from config_cases import ED25519_SECRET, SECRET
+
 ALWAYS = 9
 EVENT = '{"event":"order.created"}'
 
@@ -74,6 +76,27 @@ def successes():
         delivered(id="evt_1"),
         options={"id": "evt_1"},
         received_headers={"webhook-id": "evt_1"},
+    )
+    yield case(
+        "signed_by_each_secret",
+        delivered(id="evt_1"),
+        signing=[SECRET, ED25519_SECRET],
+        options={"id": "evt_1"},
+        received_headers={"webhook-id": "evt_1"},
+        received_headers_begin={"webhook-timestamp": "", "webhook-signature": "v1,"},
+    )
+    yield case(
+        "signed_by_ed25519",
+        delivered(),
+        signing=[ED25519_SECRET],
+        options={"id": "evt_1"},
+        received_headers_begin={"webhook-signature": "v1a,"},
+    )
+    yield case(
+        "signature_of_the_caller_untouched",
+        delivered(),
+        options={"headers": {"webhook-signature": "v1,own", "authorization": "Bearer e30.e30.e30"}},
+        received_headers={"webhook-signature": "v1,own", "authorization": "Bearer e30.e30.e30"},
     )
     yield case(
         "content_type_said",

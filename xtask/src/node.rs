@@ -124,9 +124,10 @@ fn install(tarball: &Path, run: &Path) -> Result {
         ],
         run,
     )?;
-    // Only for the type check of the tests; the package itself needs neither.
+    // Only for the tests and their type check; the package itself needs none of them.
     let packages = tarball.with_file_name("node_modules");
-    for name in ["typescript", "@types", "undici-types", ".bin"] {
+    let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
+    for name in links.into_iter().chain(["@stablelib", "fast-sha256"]) {
         let from = packages.join(name);
         if from.exists() {
             Step::new("link", "ln")

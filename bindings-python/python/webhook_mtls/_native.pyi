@@ -43,6 +43,10 @@ class Pins:
 def pin_of(cert: _Bytes) -> str: ...
 
 @final
+class StandardWebhooks:
+    def __new__(cls, secrets: Iterable[str]) -> Self: ...
+
+@final
 class Egress:
     def __new__(
         cls,
@@ -94,6 +98,7 @@ class Dispatcher:
         trust: Trust | None = None,
         min_tls: Literal["1.2", "1.3"] | None = None,
         server_uri: str | None = None,
+        signing: StandardWebhooks | None = None,
     ) -> Endpoint: ...
     def remove(self, consumer: str) -> bool: ...
     def deliver(
@@ -145,6 +150,7 @@ def deliver(
     response_timeout: _Seconds | None = None,
     min_tls: Literal["1.2", "1.3"] | None = None,
     server_uri: str | None = None,
+    signing: StandardWebhooks | None = None,
     id: str | None = None,
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,

@@ -110,7 +110,7 @@ impl DispatcherOptions {
 }
 
 /// What one delivery sends beside its payload.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct DeliverOptions {
     id: Option<String>,
     content_type: Option<String>,
@@ -168,6 +168,19 @@ impl DeliverOptions {
             _ => return Err(options::mistyped("deliver", name)),
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for DeliverOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers may hold credentials: their names are shown, never their values.
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("DeliverOptions")
+            .field("id", &self.id)
+            .field("content_type", &self.content_type)
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -302,6 +315,9 @@ impl Dispatcher {
             options.content_type.as_deref(),
             &options.headers,
         )?;
+        if endpoint.generation().signing().is_some() {
+            payload.check_signable()?;
+        }
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = options.timeout.unwrap_or(deadlines.total);
         Ok(Call {
@@ -479,7 +495,8 @@ impl Call {
         progress: &Progress,
     ) -> Result<(crate::connection::Answer, Duration), Failed> {
         let unanswered = |error| Failed { error, answered: false };
-        let request = self.payload.request(&generation.url).map_err(unanswered)?;
+        let request =
+            self.payload.request(&generation.url, generation.signing()).map_err(unanswered)?;
         let started = Instant::now();
         let answer = connection
             .exchange(request, self.payload.length(), &self.deadlines, progress)

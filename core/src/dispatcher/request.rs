@@ -5,8 +5,11 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 
-use crate::error::{Error, Kind};
+use crate::clock;
+use crate::error::{Error, Kind, Retry, Scope};
 use crate::net::Url;
+use crate::options;
+use crate::signing::StandardWebhooks;
 
 /// The largest payload: 32 MiB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -25,6 +28,10 @@ const OWNED: &[HeaderName] = &[
     header::TRAILER,
     header::EXPECT,
 ];
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// A request that was checked, and can be made again for a second attempt.
 pub(super) struct Payload {
@@ -53,9 +60,8 @@ impl Payload {
             checked_value("content-type", content_type.unwrap_or("application/json"))?,
         );
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        let webhook_id = HeaderName::from_static("webhook-id");
         if let Some(id) = id {
-            headers.insert(webhook_id.clone(), checked_value("webhook-id", id)?);
+            headers.insert(WEBHOOK_ID, checked_value("webhook-id", id)?);
         }
         check_amount(given)?;
         for (name, value) in given {
@@ -70,10 +76,12 @@ impl Payload {
             if name == header::CONTENT_TYPE {
                 return refuse("is set by the option content_type");
             }
-            if name == webhook_id {
+            if name == WEBHOOK_ID {
                 return refuse("is set by the option id");
             }
-            let value = checked_value(name.as_str(), value)?;
+            let mut value = checked_value(name.as_str(), value)?;
+            // What a caller adds may be a credential: whoever prints the request shows none.
+            value.set_sensitive(true);
             if name == header::USER_AGENT {
                 headers.insert(name, value);
             } else {
@@ -87,7 +95,46 @@ impl Payload {
         self.body.len() as u64
     }
 
-    pub(super) fn request(&self, url: &Url) -> Result<Request<Full<Bytes>>, Error> {
+    /// What a signature needs: an id to sign, and nobody else's signature in its place.
+    pub(super) fn check_signable(&self) -> Result<(), Error> {
+        let Some(id) = self.headers.get(WEBHOOK_ID) else {
+            return Err(options::fault("id", "must be said, because the endpoint signs")
+                .scoped(Scope::Delivery)
+                .retried(Retry::Never, None)
+                .advising("Give the event's id, the same one for every attempt."));
+        };
+        let refuse = |name: &HeaderName, why: &str| {
+            Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
+                .noting("header", name.as_str()))
+        };
+        // It separates what is signed: with one in the id, two messages could be signed alike.
+        if id.as_bytes().contains(&b'.') {
+            return refuse(&WEBHOOK_ID, "holds a full stop, which no signed id may");
+        }
+        for name in [WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
+            if self.headers.contains_key(&name) {
+                return refuse(&name, "is set by the library, because the endpoint signs");
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers that sign this attempt.
+    fn sign(&self, signing: &StandardWebhooks) -> Result<[(HeaderName, HeaderValue); 2], Error> {
+        // Again: the endpoint may sign only since after the delivery was admitted.
+        self.check_signable()?;
+        let now = clock::now()?;
+        let id = self.headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let signature = HeaderValue::from_str(&signing.sign(id, now, &self.body))
+            .map_err(|_| Error::new(Kind::Internal, "a signature is no header value"))?;
+        Ok([(WEBHOOK_TIMESTAMP, now.into()), (WEBHOOK_SIGNATURE, signature)])
+    }
+
+    pub(super) fn request(
+        &self,
+        url: &Url,
+        signing: Option<&StandardWebhooks>,
+    ) -> Result<Request<Full<Bytes>>, Error> {
         let fault = |error: &dyn std::fmt::Display| {
             Error::new(Kind::Internal, format!("a request could not be built: {error}"))
         };
@@ -102,6 +149,9 @@ impl Payload {
         // Written even for an empty body: a POST without it is refused by some servers.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         headers.extend(self.headers.clone());
+        if let Some(signing) = signing {
+            headers.extend(self.sign(signing)?);
+        }
         Ok(request)
     }
 }

@@ -1,0 +1,28 @@
+import { settled, wrongType } from './error'
+import { texts } from './given'
+import { native, type Handle } from './native'
+
+/**
+ * The secrets that sign the deliveries of an endpoint, by Standard Webhooks: HMAC-SHA256 (`v1`) and
+ * Ed25519 (`v1a`). While a secret is being changed, give the new and the old one: each signs, and
+ * the consumer needs one of the signatures. A delivery to an endpoint that signs must say its `id`.
+ */
+export class StandardWebhooks {
+  readonly #handle: Handle
+
+  /**
+   * @param secrets one to eight, each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
+   * base64 of an Ed25519 private key, as its 32 bytes alone or with the public key behind them
+   * @throws {WebhookMtlsError} `option_invalid`, which names a secret by its position and never
+   * shows it
+   */
+  constructor(secrets: Iterable<string>) {
+    this.#handle = settled(native.standardWebhooks(texts('secrets', secrets)))
+  }
+
+  /** @internal */
+  static handle(option: string, value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType(option, 'StandardWebhooks', value)
+  }
+}

@@ -1,0 +1,43 @@
+//! `StandardWebhooks`: the secrets that sign deliveries.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::arguments::{refuse_unknown, texts};
+use crate::border::guard;
+use crate::error::Fault;
+
+/// The secrets that sign the deliveries of an endpoint, by Standard Webhooks: HMAC-SHA256 (`v1`) and
+/// Ed25519 (`v1a`).
+///
+/// While a secret is being changed, give the new and the old one: each signs, and the consumer needs
+/// one of the signatures. A delivery to an endpoint that signs must say its `id`.
+///
+/// Args:
+///     secrets: one to eight, each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
+///         base64 of an Ed25519 private key, as its 32 bytes alone or with the public key behind.
+///
+/// Raises:
+///     ConfigError: `option_invalid`, which names a secret by its position and never shows it.
+///
+/// >>> StandardWebhooks(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+/// StandardWebhooks(v1)
+#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[derive(PartialEq)]
+pub struct StandardWebhooks(pub webhook_mtls::StandardWebhooks);
+
+#[pymethods]
+impl StandardWebhooks {
+    #[new]
+    #[pyo3(signature = (secrets, **unknown), text_signature = "(secrets)")]
+    fn new(secrets: &Bound<'_, PyAny>, unknown: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "secrets")?;
+            Ok(Self(webhook_mtls::StandardWebhooks::new(texts("secrets", secrets)?)?))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}

@@ -1,0 +1,238 @@
+//! Floor 3: signatures on the message, by Standard Webhooks. They tell a consumer who wrote a payload
+//! after the connection is gone; the connection itself is authenticated by TLS.
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
+use crate::options;
+
+/// How many secrets may sign at once. A rotation needs two; each costs a signature a delivery.
+const MOST_SECRETS: usize = 8;
+
+/// The secrets that sign the deliveries of an endpoint, by Standard Webhooks 1.0: HMAC-SHA256 (`v1`)
+/// and Ed25519 (`v1a`). Cheap to clone.
+///
+/// While a secret is being changed, give the new and the old one: each signs, and the consumer needs
+/// one of the signatures.
+#[derive(Clone)]
+pub struct StandardWebhooks {
+    keys: Arc<[Key]>,
+}
+
+impl StandardWebhooks {
+    /// Reads secrets, in the order in which their signatures are sent.
+    ///
+    /// * `secrets`: at least one; each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
+    ///   base64 of an Ed25519 private key, as its 32 bytes alone or with the public key behind them.
+    ///
+    /// Fails with `option_invalid`, which names the secret by its position and never shows it.
+    pub fn new<I>(secrets: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let keys = secrets
+            .into_iter()
+            .enumerate()
+            .map(|(at, secret)| Key::read(secret.as_ref()).map_err(|why| bad_secret(at + 1, why)))
+            .collect::<Result<Arc<[Key]>, Error>>()?;
+        match keys.len() {
+            0 => Err(options::fault("signing", "needs at least one secret")),
+            1..=MOST_SECRETS => Ok(Self { keys }),
+            more => Err(options::fault(
+                "signing",
+                format_args!("has {more} secrets; {MOST_SECRETS} are the limit"),
+            )),
+        }
+    }
+
+    /// The value of `webhook-signature`.
+    ///
+    /// * `timestamp`: Unix seconds, of this attempt.
+    pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        let prefix = format!("{id}.{timestamp}.");
+        let signatures: Vec<String> =
+            self.keys.iter().map(|key| key.sign(prefix.as_bytes(), body)).collect();
+        signatures.join(" ")
+    }
+}
+
+impl PartialEq for StandardWebhooks {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys.iter().map(|key| key.digest).eq(other.keys.iter().map(|key| key.digest))
+    }
+}
+
+impl Eq for StandardWebhooks {}
+
+impl std::fmt::Debug for StandardWebhooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let schemes: Vec<&str> = self.keys.iter().map(|key| key.algorithm.scheme()).collect();
+        write!(f, "StandardWebhooks({})", schemes.join(", "))
+    }
+}
+
+struct Key {
+    algorithm: Algorithm,
+    /// Of the secret: what makes two keys equal.
+    digest: [u8; 32],
+}
+
+enum Algorithm {
+    Hmac(Box<hmac::Key>),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl Key {
+    fn read(secret: &str) -> Result<Self, &'static str> {
+        let (algorithm, bytes) = if let Some(text) = secret.strip_prefix("whsec_") {
+            let bytes = decoded(text)?;
+            if !(24..=64).contains(&bytes.len()) {
+                return Err("has not 24 to 64 bytes behind whsec_");
+            }
+            (Algorithm::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))), bytes)
+        } else if let Some(text) = secret.strip_prefix("whsk_") {
+            let bytes = decoded(text)?;
+            let pair = match bytes.split_at_checked(32) {
+                Some((seed, [])) => Ed25519KeyPair::from_seed_unchecked(seed),
+                Some((seed, public)) if public.len() == 32 => {
+                    Ed25519KeyPair::from_seed_and_public_key(seed, public)
+                }
+                _ => return Err("has not the 32 or 64 bytes of an Ed25519 key behind whsk_"),
+            };
+            let pair = pair.map_err(|_| "holds an Ed25519 key whose two halves do not belong")?;
+            // The seed is the key; the public half adds nothing to it.
+            (Algorithm::Ed25519(pair), bytes[..32].to_vec())
+        } else if secret.starts_with("whpk_") {
+            return Err("is a public key; only the private one, whsk_, can sign");
+        } else {
+            return Err("begins neither with whsec_ nor with whsk_");
+        };
+        let mut digest = Sha256::new();
+        digest.update(algorithm.scheme());
+        digest.update([0]);
+        digest.update(&bytes);
+        Ok(Self { algorithm, digest: digest.finalize().into() })
+    }
+
+    fn sign(&self, prefix: &[u8], body: &[u8]) -> String {
+        let scheme = self.algorithm.scheme();
+        let signature = match &self.algorithm {
+            Algorithm::Hmac(key) => {
+                let mut context = hmac::Context::with_key(key);
+                context.update(prefix);
+                context.update(body);
+                BASE64_STANDARD.encode(context.sign())
+            }
+            // Ed25519 reads its message twice, so it has to lie in one piece.
+            Algorithm::Ed25519(pair) => BASE64_STANDARD.encode(pair.sign(&[prefix, body].concat())),
+        };
+        format!("{scheme},{signature}")
+    }
+}
+
+impl Algorithm {
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Hmac(_) => "v1",
+            Self::Ed25519(_) => "v1a",
+        }
+    }
+}
+
+/// Base64 with or without its padding: both are found in the wild.
+fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    LENIENT.decode(text).map_err(|_| "is not base64 behind its prefix")
+}
+
+fn bad_secret(position: usize, why: &str) -> Error {
+    options::fault("signing", format_args!("has secret {position}, which {why}"))
+        .noting("position", position)
+        .advising("Give each secret as whsec_ (HMAC) or whsk_ (Ed25519) followed by its base64.")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::signature::{ED25519, KeyPair as _, UnparsedPublicKey};
+
+    use super::*;
+
+    // Of the specification.
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const PAYLOAD: &[u8] = br#"{"test": 2432232314}"#;
+
+    fn ed25519() -> (Ed25519KeyPair, String) {
+        let seed = [7; 32];
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+        let secret = format!("whsk_{}", BASE64_STANDARD.encode(seed));
+        (pair, secret)
+    }
+
+    #[test]
+    fn the_specifications_own_example_is_signed_alike() {
+        let signing = StandardWebhooks::new([SECRET]).unwrap();
+        assert_eq!(
+            signing.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, PAYLOAD),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+    }
+
+    #[test]
+    fn each_secret_signs_in_its_order() {
+        let (pair, secret) = ed25519();
+        let signing = StandardWebhooks::new([secret.as_str(), SECRET]).unwrap();
+        let header = signing.sign("evt_1", 17, b"\0\xff");
+        let (asymmetric, symmetric) = header.split_once(' ').unwrap();
+        let signature = BASE64_STANDARD.decode(asymmetric.strip_prefix("v1a,").unwrap()).unwrap();
+        UnparsedPublicKey::new(&ED25519, pair.public_key())
+            .verify(b"evt_1.17.\0\xff", &signature)
+            .unwrap();
+        assert!(symmetric.starts_with("v1,"));
+        assert_eq!(format!("{signing:?}"), "StandardWebhooks(v1a, v1)");
+    }
+
+    #[test]
+    fn the_public_half_is_checked_and_changes_nothing() {
+        let (pair, short) = ed25519();
+        let mut bytes = [7; 64];
+        bytes[32..].copy_from_slice(pair.public_key().as_ref());
+        let long = format!("whsk_{}", BASE64_STANDARD.encode(bytes));
+        assert_eq!(StandardWebhooks::new([short]), StandardWebhooks::new([long]));
+        bytes[63] ^= 1;
+        let wrong = format!("whsk_{}", BASE64_STANDARD.encode(bytes));
+        assert!(StandardWebhooks::new([wrong]).is_err());
+    }
+
+    #[test]
+    fn a_bad_secret_is_named_by_its_position_and_never_shown() {
+        let short = format!("whsec_{}", BASE64_STANDARD.encode("hunter2hunter2"));
+        for secret in ["hunter2", "whsec_hunter2!", &short, "whsk_aHVudGVyMg==", "whpk_hunter2", ""]
+        {
+            let error = StandardWebhooks::new([SECRET, secret]).unwrap_err();
+            assert_eq!(error.context()["position"], 2, "{error}");
+            let shown = format!("{error:?} {}", error.to_json());
+            assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVy"), "{shown}");
+        }
+        assert!(StandardWebhooks::new([""; 0]).is_err());
+        assert!(StandardWebhooks::new([SECRET; 9]).is_err());
+    }
+
+    #[test]
+    fn padding_may_be_left_out() {
+        let padded = format!("whsec_{}", BASE64_STANDARD.encode([1; 25]));
+        let bare = padded.trim_end_matches('=').to_owned();
+        assert_ne!(padded, bare);
+        assert_eq!(StandardWebhooks::new([padded]), StandardWebhooks::new([bare]));
+    }
+}
