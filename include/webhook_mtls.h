@@ -679,6 +679,11 @@ void wmtls_options_egress_deny(wmtls_options *options, const char *network);
 void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);
 
 /*
+ How many connections may be open at once, idle ones included.
+ */
+void wmtls_options_max_connections(wmtls_options *options, uint32_t max_connections);
+
+/*
  Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
 
  `value`: as text: a duration in milliseconds, a flag as "true" or "false".

@@ -25,6 +25,13 @@ export interface DispatcherOptions {
   writeTimeoutMs?: number
   /** The time from the last request byte to the head of the answer, in milliseconds. */
   responseTimeoutMs?: number
+  /** How many connections may be open at once, idle ones included; by default 256. */
+  maxConnections?: number
+  /**
+   * How many deliveries may wait for their turn, by default 4096; those to one consumer, a quarter
+   * of them. Further ones reject with `overloaded`.
+   */
+  maxWaiting?: number
 }
 
 /** What one delivery sends beside its body. */

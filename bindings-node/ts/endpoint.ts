@@ -24,6 +24,8 @@ export interface EndpointOptions {
   serverUri?: string
   /** The secrets that sign each delivery; its `id` must then be said. By default none. */
   signing?: StandardWebhooks
+  /** How many deliveries to this consumer may be under way at once; by default 8. */
+  concurrency?: number
 }
 
 /** What the deliveries of this process have shown of a consumer. */

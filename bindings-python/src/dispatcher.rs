@@ -26,6 +26,9 @@ use crate::receipt::Receipt;
 ///     handshake_timeout: the time of the TLS handshake.
 ///     write_timeout: the time to hand the request to the kernel.
 ///     response_timeout: the time from the last request byte to the head of the answer.
+///     max_connections: how many connections may be open at once, idle ones included.
+///     max_waiting: how many deliveries may wait for their turn; those to one consumer, a quarter
+///         of them.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -41,7 +44,7 @@ impl Dispatcher {
     #[new]
     #[pyo3(
         signature = (**keywords),
-        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None)"
+        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None)"
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
         guard(|| {
@@ -64,12 +67,13 @@ impl Dispatcher {
     ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
     ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
     ///     signing: the secrets that sign each delivery; its `id` must then be said.
+    ///     concurrency: how many deliveries to this consumer may be under way at once.
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None, concurrency=None)"
     )]
     fn endpoint(
         &self,
@@ -247,7 +251,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, min_tls=None, server_uri=None, signing=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::clock::system_time;
-use crate::connection::pool::Pool;
+use crate::connection::Turns;
+use crate::connection::pool::{Budget, Pool};
 use crate::error::{Error, Kind};
 use crate::identity::Identity;
 use crate::net::Url;
@@ -29,7 +30,11 @@ pub struct EndpointOptions {
     min_tls: Option<MinTls>,
     server_uri: Option<String>,
     signing: Option<StandardWebhooks>,
+    concurrency: Option<usize>,
 }
+
+/// How many deliveries to one consumer are under way at once unless it says otherwise.
+const CONCURRENCY: usize = 8;
 
 /// Whether there are pins must be said: none by oversight looks just like none by decision.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,9 +91,16 @@ impl EndpointOptions {
                 self.min_tls = Some(version);
             }
             ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
+            ("concurrency", Setting::Number(number)) => {
+                self.concurrency = Some(options::count(name, number)?);
+            }
             _ => return Err(options::mistyped("endpoint", name)),
         }
         Ok(())
+    }
+
+    pub(crate) fn chosen_concurrency(&self) -> usize {
+        self.concurrency.unwrap_or(CONCURRENCY)
     }
 }
 
@@ -102,6 +114,7 @@ struct Inner {
     dispatcher: u64,
     consumer: String,
     generation: ArcSwap<Generation>,
+    turns: ArcSwap<Turns>,
     removed: AtomicBool,
     seen: Mutex<Seen>,
 }
@@ -152,6 +165,7 @@ impl Generation {
         options: EndpointOptions,
         identity: Option<&Identity>,
         trust: Option<&Trust>,
+        budget: &Arc<Budget>,
     ) -> Result<Self, Error> {
         let url = Url::parse(url)?;
         let pins = match options.pins {
@@ -188,7 +202,7 @@ impl Generation {
             settings.server_uri.clone(),
             settings.min_tls,
         )?);
-        Ok(Self { number, url, terms, pool: Pool::new(), settings })
+        Ok(Self { number, url, terms, pool: Pool::new(budget), settings })
     }
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
@@ -197,12 +211,18 @@ impl Generation {
 }
 
 impl Endpoint {
-    pub(crate) fn new(dispatcher: u64, consumer: &str, generation: Generation) -> Self {
+    pub(crate) fn new(
+        dispatcher: u64,
+        consumer: &str,
+        generation: Generation,
+        concurrency: usize,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 dispatcher,
                 consumer: consumer.to_owned(),
                 generation: ArcSwap::from_pointee(generation),
+                turns: ArcSwap::from_pointee(Turns::new(concurrency)),
                 removed: AtomicBool::new(false),
                 seen: Mutex::default(),
             }),
@@ -244,8 +264,16 @@ impl Endpoint {
         self.inner.dispatcher == dispatcher
     }
 
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        self.inner.turns.load_full()
+    }
+
     /// Takes new values; equal ones change nothing.
-    pub(crate) fn update(&self, made: Generation) {
+    pub(crate) fn update(&self, made: Generation, concurrency: usize) {
+        // It is no part of a generation: connections are as good as before.
+        if self.turns().limit() != concurrency {
+            self.inner.turns.store(Arc::new(Turns::new(concurrency)));
+        }
         if self.generation().settings != made.settings {
             let former = self.inner.generation.swap(Arc::new(made));
             former.pool.clear();

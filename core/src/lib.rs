@@ -48,6 +48,7 @@ mod net;
 pub mod options;
 mod pin;
 mod policy;
+mod process;
 mod receipt;
 mod retry;
 pub mod runtime;

@@ -81,6 +81,10 @@ options! {
         "The time to hand the request to the kernel.";
     "dispatcher" "response_timeout" "duration" "15000"
         "The time from the last request byte to the head of the answer.";
+    "dispatcher" "max_connections" "integer" "256"
+        "How many connections may be open at once, idle ones included.";
+    "dispatcher" "max_waiting" "integer" "4096"
+        "How many deliveries may wait for their turn; those to one consumer, a quarter of them.";
     "endpoint" "pins" "pins" "must be said"
         "The keys the consumer may have; none is a decision to be spelled out.";
     "endpoint" "identity" "identity" "the dispatcher's"
@@ -93,6 +97,8 @@ options! {
         "The SAN URI that the consumer's certificate must carry, instead of the URL's host name.";
     "endpoint" "signing" "standard_webhooks" "none"
         "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
+    "endpoint" "concurrency" "integer" "8"
+        "How many deliveries to this consumer may be under way at once.";
     "deliver" "id" "text" "none"
         "The event's id, sent as webhook-id; the same for every attempt.";
     "deliver" "content_type" "text" "application/json"
@@ -190,6 +196,19 @@ pub(crate) fn mistyped(of: &str, name: &str) -> Error {
         Some(row) => fault(name, format_args!("must be of type {}", row.kind)),
         None => unknown(of, name),
     }
+}
+
+/// A number of things must be whole, at least one, and not beyond a million.
+pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
+    if number.fract() == 0.0 && (1.0..=1_000_000.0).contains(&number) {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "just checked"
+        )]
+        return Ok(number as usize);
+    }
+    Err(fault(name, "must be a whole number from 1 to 1000000"))
 }
 
 /// A duration must be finite, more than nothing, and at most a day.

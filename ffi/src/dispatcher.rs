@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, deliver, runtime,
+    DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, Setting, deliver, runtime,
 };
 
 use crate::builder::{Builder, setting};
@@ -122,6 +122,19 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
 pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, timeout_ms: u64) {
     edit(options, |mut draft| {
         draft.options = draft.options.timeout(Duration::from_millis(timeout_ms))?;
+        Ok(draft)
+    });
+}
+
+/// How many connections may be open at once, idle ones included.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_options_max_connections(
+    options: Option<&mut wmtls_options>,
+    max_connections: u32,
+) {
+    edit(options, |mut draft| {
+        let most = Setting::Number(f64::from(max_connections));
+        draft.options.set("max_connections", most)?;
         Ok(draft)
     });
 }

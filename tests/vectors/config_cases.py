@@ -377,6 +377,10 @@ def dispatchers():
         yield of(f"{limit}_zero", {limit: 0}, refused("option_invalid", option=limit))
         yield of(f"{limit}_negative", {limit: -1}, refused("option_invalid", option=limit))
     yield of("timeout_beyond_all_bounds", {"timeout": 1e300}, bad)
+    yield of("every_bound", {"max_connections": 1, "max_waiting": 1000000}, OK)
+    for bound in ("max_connections", "max_waiting"):
+        for name, number in {"zero": 0, "negative": -1, "beyond_a_million": 1000001}.items():
+            yield of(f"{bound}_{name}", {bound: number}, refused("option_invalid", option=bound))
     yield of("unknown_option", {"timeuot": 2500}, bad)
     yield of("option_in_other_case", {"Timeout": 2500}, bad)
     yield of("option_empty", {"": 2500}, bad)
@@ -401,6 +405,9 @@ def endpoints():
     yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})
     yield of("server_uri", OK, options={"server_uri": "spiffe://corp.example/consumer/acme"})
     yield of("server_uri_no_uri", refused("option_invalid"), options={"server_uri": "acme"})
+    yield of("concurrency", OK, options={"concurrency": 1})
+    yield of("concurrency_zero", refused("option_invalid"), options={"concurrency": 0})
+    yield of("concurrency_fraction", refused("option_invalid"), options={"concurrency": 1.5})
     yield of("unknown_option", refused("option_invalid"), options={"pinz": "x"})
     yield of(
         "egress_is_not_the_endpoints", refused("option_invalid"), options={"egress": "private"}

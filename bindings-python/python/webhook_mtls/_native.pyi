@@ -87,6 +87,8 @@ class Dispatcher:
         handshake_timeout: _Seconds | None = None,
         write_timeout: _Seconds | None = None,
         response_timeout: _Seconds | None = None,
+        max_connections: int | None = None,
+        max_waiting: int | None = None,
     ) -> Self: ...
     def endpoint(
         self,
@@ -99,6 +101,7 @@ class Dispatcher:
         min_tls: Literal["1.2", "1.3"] | None = None,
         server_uri: str | None = None,
         signing: StandardWebhooks | None = None,
+        concurrency: int | None = None,
     ) -> Endpoint: ...
     def remove(self, consumer: str) -> bool: ...
     def deliver(
@@ -148,9 +151,12 @@ def deliver(
     handshake_timeout: _Seconds | None = None,
     write_timeout: _Seconds | None = None,
     response_timeout: _Seconds | None = None,
+    max_connections: int | None = None,
+    max_waiting: int | None = None,
     min_tls: Literal["1.2", "1.3"] | None = None,
     server_uri: str | None = None,
     signing: StandardWebhooks | None = None,
+    concurrency: int | None = None,
     id: str | None = None,
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,

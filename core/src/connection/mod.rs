@@ -5,6 +5,7 @@ mod deadline;
 pub(crate) mod pool;
 mod recorder;
 mod socket;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use hyper_util::rt::TokioIo;
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
+pub(crate) use pool::Permit;
 pub(crate) use recorder::Record;
+pub(crate) use turn::{Room, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Egress, Url, connect, resolve};
@@ -45,13 +48,16 @@ pub(crate) struct Connection {
     pub(crate) address: SocketAddr,
     /// Unix seconds after which a certificate of either side is no longer valid.
     valid_until: i64,
+    opened: Instant,
     idle_since: Instant,
     in_flight: bool,
 }
 
 impl Connection {
-    /// Resolves, connects and shakes hands. Nothing is sent.
+    /// Resolves, connects and shakes hands. Nothing is sent. The permit is given back when the
+    /// descriptor is closed.
     pub(crate) async fn open(
+        permit: Permit,
         url: &Url,
         terms: &Arc<Terms>,
         egress: &Egress,
@@ -83,6 +89,7 @@ impl Connection {
         let driver = Task::start(async move {
             // Its outcome reaches us through the request and the record.
             let _ = driver.await;
+            drop(permit);
         })?;
         let shaken = Instant::now();
         let connection = Self {
@@ -94,6 +101,7 @@ impl Connection {
             peer: established.peer,
             facts: established.facts,
             address,
+            opened: shaken,
             idle_since: shaken,
             in_flight: false,
         };
@@ -240,6 +248,10 @@ impl Connection {
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {
         at <= self.valid_until
+    }
+
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
     }
 
     pub(crate) fn idle_since(&self) -> Instant {

@@ -17,7 +17,8 @@ use flight::{Flight, Flights};
 use request::Payload;
 
 use crate::clock;
-use crate::connection::{Connection, Deadlines, Progress, Timings};
+use crate::connection::pool::Budget;
+use crate::connection::{Connection, Deadlines, Progress, Room, Timings};
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::identity::Identity;
@@ -34,6 +35,8 @@ pub struct DispatcherOptions {
     trust: Option<Trust>,
     egress: Egress,
     deadlines: Deadlines,
+    max_connections: usize,
+    max_waiting: usize,
 }
 
 impl Default for DispatcherOptions {
@@ -49,6 +52,8 @@ impl Default for DispatcherOptions {
                 response: Duration::from_secs(15),
                 total: Duration::from_secs(30),
             },
+            max_connections: 256,
+            max_waiting: 4096,
         }
     }
 }
@@ -92,6 +97,17 @@ impl DispatcherOptions {
             "handshake_timeout" => &mut self.deadlines.handshake,
             "write_timeout" => &mut self.deadlines.write,
             "response_timeout" => &mut self.deadlines.response,
+            "max_connections" | "max_waiting" => {
+                let Setting::Number(number) = value else {
+                    return Err(options::mistyped("dispatcher", name));
+                };
+                let count = options::count(name, number)?;
+                match name {
+                    "max_connections" => self.max_connections = count,
+                    _ => self.max_waiting = count,
+                }
+                return Ok(());
+            }
             "egress" => {
                 let Setting::Text(preset) = value else {
                     return Err(options::mistyped("dispatcher", name));
@@ -198,6 +214,8 @@ struct Inner {
     closed: AtomicBool,
     stop: CancelToken,
     flights: Flights,
+    budget: Arc<Budget>,
+    room: Room,
 }
 
 impl Dispatcher {
@@ -209,6 +227,8 @@ impl Dispatcher {
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
+                budget: Budget::new(options.max_connections),
+                room: Room::new(options.max_waiting),
                 options,
                 endpoints: Mutex::default(),
                 generations: AtomicU64::new(1),
@@ -245,19 +265,21 @@ impl Dispatcher {
         }
         let number = self.inner.generations.fetch_add(1, Ordering::Relaxed);
         let defaults = &self.inner.options;
+        let concurrency = options.chosen_concurrency();
         let generation = Generation::new(
             number,
             url,
             options,
             defaults.identity.as_ref(),
             defaults.trust.as_ref(),
+            &self.inner.budget,
         )?;
         let mut endpoints = self.endpoints();
         if let Some(known) = endpoints.get(consumer) {
-            known.update(generation);
+            known.update(generation, concurrency);
             return Ok(known.clone());
         }
-        let made = Endpoint::new(self.inner.number, consumer, generation);
+        let made = Endpoint::new(self.inner.number, consumer, generation, concurrency);
         endpoints.insert(consumer.to_owned(), made.clone());
         Ok(made)
     }
@@ -401,16 +423,28 @@ impl Call {
             biased;
             () = self.cancel.canceled() => canceled("canceled by the caller"),
             () = self.dispatcher.stop.canceled() => canceled("canceled because the dispatcher closed"),
-            outcome = self.attempts(started, &progress) => outcome,
+            outcome = self.admitted(started, &progress) => outcome,
             () = tokio::time::sleep_until(by.into()) => {
                 Err(progress.overdue("total", self.deadlines.total))
             }
         }
     }
 
+    /// Waits for this delivery's turn, then attempts it.
+    async fn admitted(&self, started: Instant, progress: &Progress) -> Result<Receipt, Error> {
+        let turns = self.endpoint.turns();
+        let _turn = turns.take_in(&self.dispatcher.room).await?;
+        self.attempts(turns.limit(), started, progress).await
+    }
+
     /// One attempt, and a second one if an idle connection turned out to be dead before anything was
     /// sent on it.
-    async fn attempts(&self, started: Instant, progress: &Progress) -> Result<Receipt, Error> {
+    async fn attempts(
+        &self,
+        most_idle: usize,
+        started: Instant,
+        progress: &Progress,
+    ) -> Result<Receipt, Error> {
         let mut attempts = 1;
         let mut fresh = false;
         loop {
@@ -441,12 +475,12 @@ impl Call {
                         timings,
                         response: answer.into_response(),
                     };
-                    self.keep(connection, &generation);
+                    self.keep(connection, &generation, most_idle);
                     return Ok(Receipt::new(receipt));
                 }
                 Err(Failed { error, answered }) => {
                     if answered {
-                        self.keep(connection, &generation);
+                        self.keep(connection, &generation, most_idle);
                     }
                     if reused && error.sent() == Sent::Nothing {
                         attempts += 1;
@@ -473,9 +507,9 @@ impl Call {
                 .noting_all(error.context())
         })?;
         let egress = &self.dispatcher.options.egress;
-        let opened =
-            Connection::open(&generation.url, &generation.terms, egress, &self.deadlines, progress)
-                .await;
+        let permit = self.dispatcher.budget.permit(&self.dispatcher.room).await?;
+        let (url, terms) = (&generation.url, &generation.terms);
+        let opened = Connection::open(permit, url, terms, egress, &self.deadlines, progress).await;
         match &opened {
             Ok((connection, _)) => self.endpoint.saw(&connection.peer),
             Err(error) => {
@@ -510,9 +544,9 @@ impl Call {
         }
     }
 
-    fn keep(&self, connection: Connection, generation: &Generation) {
+    fn keep(&self, connection: Connection, generation: &Generation, most_idle: usize) {
         if self.endpoint.is_current(generation) && !self.dispatcher.closed.load(Ordering::Acquire) {
-            generation.pool.put(connection);
+            generation.pool.put(connection, most_idle);
         }
     }
 }

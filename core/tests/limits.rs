@@ -1,0 +1,151 @@
+//! How many deliveries and connections there may be, and who waits for whom.
+//! Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::{
+    CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt,
+    Retry, Scope, Sent, Setting, Stage, runtime,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+type Outcome = mpsc::Receiver<Result<Receipt, Error>>;
+
+fn dispatcher(lab: &Lab, limits: &[(&str, f64)]) -> Dispatcher {
+    let mut options = lab.dispatcher_options();
+    for (name, limit) in limits {
+        options.set(name, Setting::Number(*limit)).unwrap();
+    }
+    Dispatcher::new(options).unwrap()
+}
+
+fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, concurrency: f64) -> Endpoint {
+    let mut options = EndpointOptions::new(None);
+    options.set("concurrency", Setting::Number(concurrency)).unwrap();
+    dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
+}
+
+fn start(dispatcher: &Dispatcher, endpoint: &Endpoint, options: DeliverOptions) -> Outcome {
+    let (sender, receiver) = mpsc::channel();
+    let delivery = dispatcher.deliver(endpoint, "{}", options);
+    runtime::spawn(delivery, move |outcome| sender.send(outcome).unwrap()).unwrap();
+    receiver
+}
+
+fn deliver(dispatcher: &Dispatcher, endpoint: &Endpoint) -> Result<Receipt, Error> {
+    start(dispatcher, endpoint, DeliverOptions::new()).recv_timeout(SOON).unwrap()
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    runtime::drive(work, || false).expect("never interrupted")
+}
+
+#[test]
+fn a_delivery_beyond_the_limit_waits_without_a_connection() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let dispatcher = dispatcher(&lab, &[]);
+    let endpoint = endpoint(&dispatcher, &acme, 1.0);
+    acme.misbehave(Misbehaviour::Stall, 1);
+    let token = CancelToken::new();
+    let slow = start(&dispatcher, &endpoint, DeliverOptions::new().cancel(token.clone()));
+    assert!(acme.wait(1, SOON));
+    let short = DeliverOptions::new().timeout(Duration::from_millis(200)).unwrap();
+    let late = start(&dispatcher, &endpoint, short).recv_timeout(SOON).unwrap().unwrap_err();
+    assert_eq!((late.kind(), late.stage()), (Kind::DeadlineExceeded, Stage::Admit));
+    assert_eq!((late.sent(), late.retry()), (Sent::Nothing, Retry::Later));
+    assert_eq!(acme.connections(), 1);
+    token.cancel();
+    assert_eq!(slow.recv_timeout(SOON).unwrap().unwrap_err().kind(), Kind::Canceled);
+    assert!(deliver(&dispatcher, &endpoint).is_ok());
+}
+
+#[test]
+fn too_many_that_wait_for_one_consumer_are_refused_and_others_are_not_held_up() {
+    let lab = Lab::start().unwrap();
+    let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
+    let dispatcher = dispatcher(&lab, &[("max_waiting", 8.0)]);
+    let (stalled, well) = (endpoint(&dispatcher, &slow, 1.0), endpoint(&dispatcher, &quick, 1.0));
+    slow.misbehave(Misbehaviour::Stall, 1);
+    let token = CancelToken::new();
+    let options = || DeliverOptions::new().cancel(token.clone());
+    let mut outcomes = vec![start(&dispatcher, &stalled, options())];
+    assert!(slow.wait(1, SOON));
+    // A quarter of eight may wait; which two of the three do is for the runtime to decide.
+    outcomes.extend((0..3).map(|_| start(&dispatcher, &stalled, options())));
+    let refused = loop {
+        if let Some(outcome) = outcomes.iter().find_map(|outcome| outcome.try_recv().ok()) {
+            break outcome.unwrap_err();
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!((refused.kind(), refused.stage()), (Kind::Overloaded, Stage::Admit));
+    assert_eq!((refused.sent(), refused.retry()), (Sent::Nothing, Retry::Later));
+    assert_eq!(refused.scope(), Scope::Endpoint);
+    assert_eq!(refused.consumer(), Some("slow"));
+    for _ in 0..10 {
+        assert!(deliver(&dispatcher, &well).is_ok());
+    }
+    wait(dispatcher.close(Duration::ZERO));
+    assert_eq!(slow.connections(), 1);
+}
+
+#[test]
+fn the_longest_idle_connection_makes_room() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = dispatcher(&lab, &[("max_connections", 2.0)]);
+    let consumers = ["a", "b", "c"].map(|name| lab.consumer(name).unwrap());
+    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8.0));
+    for endpoint in &endpoints {
+        assert!(!deliver(&dispatcher, endpoint).unwrap().is_reused());
+    }
+    let reused = |place: usize| deliver(&dispatcher, &endpoints[place]).unwrap().is_reused();
+    assert!(reused(2));
+    assert!(reused(1));
+    assert!(!reused(0), "it made room for c");
+    assert!(!reused(2), "it was idle for longer than b");
+}
+
+#[test]
+fn whoever_waits_for_a_connection_gets_the_next_that_is_idle() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = dispatcher(&lab, &[("max_connections", 3.0)]);
+    let consumers = ["a", "b", "c", "d"].map(|name| lab.consumer(name).unwrap());
+    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8.0));
+    let outcomes: Vec<Outcome> = (0..400)
+        .map(|number| start(&dispatcher, &endpoints[number % 4], DeliverOptions::new()))
+        .collect();
+    for outcome in outcomes {
+        assert!(outcome.recv_timeout(SOON).unwrap().is_ok());
+    }
+    let received: usize = consumers.iter().map(|consumer| consumer.received().len()).sum();
+    assert_eq!(received, 400);
+}
+
+#[test]
+fn a_changed_limit_keeps_the_connections() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let dispatcher = dispatcher(&lab, &[]);
+    let before = endpoint(&dispatcher, &acme, 1.0);
+    assert!(deliver(&dispatcher, &before).is_ok());
+    assert_eq!(endpoint(&dispatcher, &acme, 2.0), before);
+    assert!(deliver(&dispatcher, &before).unwrap().is_reused());
+}
+
+#[test]
+fn limits_are_whole_numbers_from_one() {
+    for limit in [0.0, -1.0, 1.5, f64::NAN, f64::INFINITY, 1e7] {
+        for name in ["max_connections", "max_waiting"] {
+            let fault = webhook_mtls::DispatcherOptions::new().set(name, Setting::Number(limit));
+            assert_eq!(fault.unwrap_err().kind(), Kind::OptionInvalid, "{name} {limit}");
+        }
+        let fault = EndpointOptions::new(None).set("concurrency", Setting::Number(limit));
+        assert_eq!(fault.unwrap_err().kind(), Kind::OptionInvalid, "{limit}");
+    }
+}
