@@ -37,6 +37,8 @@ struct State {
 /// How much of the current request was written.
 #[derive(Default)]
 struct Progress {
+    /// A write is under way on another thread: the peer may see it before its outcome is recorded.
+    entering: bool,
     entered: bool,
     /// How many bytes of the empty line that ends the head were seen.
     blank: usize,
@@ -72,7 +74,7 @@ impl Record {
 
     pub(crate) fn sent(&self) -> Sent {
         let state = self.state();
-        if !state.request.entered {
+        if !state.request.entered && !state.request.entering {
             Sent::Nothing
         } else if state.request.flushed {
             Sent::All
@@ -111,8 +113,22 @@ impl Record {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes, with a request in between `nothing` and `maybe` as long as that takes.
+    fn writing(
+        &self,
+        write: impl FnOnce() -> Poll<io::Result<usize>>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.state().request.entering = true;
+        let polled = write();
+        let length = if let Poll::Ready(Ok(length)) = &polled { *length } else { 0 };
+        self.wrote(bytes.iter().map(|slice| &**slice), length);
+        polled
+    }
+
     fn wrote<'a>(&self, slices: impl Iterator<Item = &'a [u8]>, mut length: usize) {
         let mut state = self.state();
+        state.request.entering = false;
         for slice in slices {
             let taken = &slice[..slice.len().min(length)];
             state.request.wrote(taken);
@@ -198,11 +214,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Recorder<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(context, bytes);
-        if let Poll::Ready(Ok(length)) = &polled {
-            self.record.wrote(std::iter::once(bytes), *length);
-        }
-        polled
+        let Self { inner, record } = &mut *self;
+        let write = || Pin::new(inner).poll_write(context, bytes);
+        record.writing(write, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -210,11 +224,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Recorder<IO> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
-        if let Poll::Ready(Ok(length)) = &polled {
-            self.record.wrote(slices.iter().map(|slice| &**slice), *length);
-        }
-        polled
+        let Self { inner, record } = &mut *self;
+        record.writing(|| Pin::new(inner).poll_write_vectored(context, slices), slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -268,6 +279,24 @@ mod tests {
         record.wrote(std::iter::once(&b"POST / HTTP/1.1\r\n\r\n"[..]), 19);
         record.broken.store(true, Ordering::Relaxed);
         record.was_flushed();
+        assert_eq!(record.sent(), Sent::Maybe);
+    }
+
+    #[test]
+    fn a_write_under_way_may_have_been_seen() {
+        let record = Record::default();
+        record.begin(2);
+        let bytes = [IoSlice::new(b"POST")];
+        let pending = record.writing(
+            || {
+                assert_eq!(record.sent(), Sent::Maybe);
+                Poll::Pending
+            },
+            &bytes,
+        );
+        assert!(pending.is_pending());
+        assert_eq!(record.sent(), Sent::Nothing, "TLS has taken none of it");
+        assert!(record.writing(|| Poll::Ready(Ok(4)), &bytes).is_ready());
         assert_eq!(record.sent(), Sent::Maybe);
     }
 }
