@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime};
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use serde_json::json;
-use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, Receipt};
+use webhook_mtls::{
+    CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions, Receipt,
+};
 
 use crate::border::{Handle, Outcome, guarded, promised};
-use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options};
+use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
 
 #[napi]
 pub fn dispatcher(given: DispatcherGiven) -> Outcome<Handle<Dispatcher>> {
@@ -125,6 +127,23 @@ pub fn deliver_once<'env>(
         Ok(told(
             async move { webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await },
         ))
+    })
+}
+
+/// A promise of the probe's JSON.
+#[napi]
+pub fn dispatcher_probe(
+    env: &Env,
+    dispatcher: Handle<Dispatcher>,
+    endpoint: Handle<Endpoint>,
+    settings: Vec<Given>,
+    cancel: Handle<CancelToken>,
+) -> napi::Result<Object<'_>> {
+    promised(env, || {
+        let mut options = ProbeOptions::new().cancel(cancel.0);
+        set_all(settings, |name, value| options.set(name, value))?;
+        let probe = dispatcher.0.probe(&endpoint.0, options);
+        Ok(async { Ok(probe.await?.to_json().to_string()) })
     })
 }
 

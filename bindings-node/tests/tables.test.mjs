@@ -39,6 +39,7 @@ test('options', () => {
   assert.deepEqual(keys('dispatcher.d.ts', 'DispatcherOptions'), rows('dispatcher'))
   assert.deepEqual(keys('endpoint.d.ts', 'EndpointOptions'), rows('endpoint'))
   assert.deepEqual(keys('dispatcher.d.ts', 'DeliverOptions'), rows('deliver', 'signal'))
+  assert.deepEqual(keys('dispatcher.d.ts', 'ProbeOptions'), rows('probe', 'signal'))
   assert.deepEqual(keys('verifier.d.ts', 'VerifierOptions'), rows('verifier'))
   assert.deepEqual(keys('retry.d.ts', 'RetryPolicyOptions'), rows('retry_policy'))
 })

@@ -86,6 +86,7 @@ async function deliver(given) {
         ...signing(given),
       })
       if (renew) acme.renew({ newKey: renew.new_key })
+      if ('probe' in given) return (await dispatcher.probe(endpoint)).toJSON()
       const body = repeated(given.body, given)
       const once = () => dispatcher.deliver(endpoint, body, sent(given.options ?? {}))
       for (let done = 1; done < (given.deliveries ?? 1); done += 1) await once().catch(() => {})

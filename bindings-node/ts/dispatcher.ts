@@ -4,6 +4,7 @@ import { settled, wrongType } from './error'
 import { bytes, Options, text, type Body } from './given'
 import { Identity } from './identity'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
+import { Probe } from './probe'
 import { Receipt } from './receipt'
 import { Trust } from './trust'
 
@@ -45,6 +46,14 @@ export interface DeliverOptions {
   /** The time this delivery may take in all, in milliseconds; by default the dispatcher's. */
   timeoutMs?: number
   /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
+  signal?: AbortSignal
+}
+
+/** What a probe may take. */
+export interface ProbeOptions {
+  /** The time it may take in all, in milliseconds; by default the dispatcher's. */
+  timeoutMs?: number
+  /** Cancels the probe when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }
 
@@ -126,6 +135,27 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
+   * Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
+   * closes. No byte of a request is sent. What was seen is recorded in the endpoint's status. A
+   * consumer that refuses our certificate only in its answer to a request, as nginx does, is not
+   * found out.
+   *
+   * @param endpoint an endpoint of this dispatcher
+   * @param options deadline, signal
+   * @returns a promise of what the handshake has shown
+   *
+   * Rejects with what a delivery fails with before its request, never throws.
+   */
+  async probe(endpoint: Endpoint, options?: ProbeOptions): Promise<Probe> {
+    const given = new Options(options, ['probe'], ['signal'])
+    const target = Endpoint.handle('endpoint', endpoint)
+    const settings = given.settings('probe')
+    const send = (cancel: Handle) =>
+      native.dispatcherProbe(this.#handle, target, settings, cancel)
+    return new Probe(await cancelable(given, send))
+  }
+
+  /**
    * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones
    * fail with `handle_closed` from now on. Closing twice is the same as once.
    *
@@ -178,11 +208,18 @@ function dispatcherGiven(given: Options): DispatcherGiven {
   }
 }
 
-/** Sends, and cancels when the signal says so. */
 async function receipt(
   given: Options,
   send: (cancel: Handle) => Promise<Outcome<string>>,
 ): Promise<Receipt> {
+  return new Receipt(await cancelable(given, send))
+}
+
+/** Waits for the outcome, and cancels when the signal says so. */
+async function cancelable(
+  given: Options,
+  send: (cancel: Handle) => Promise<Outcome<string>>,
+): Promise<string> {
   const signal = given.optional('signal', abortSignal)
   const cancel = native.cancelToken()
   const abort = (): void => native.cancel(cancel)
@@ -190,7 +227,7 @@ async function receipt(
   signal?.addEventListener('abort', abort)
   try {
     const outcome = await send(cancel)
-    return new Receipt(settled(outcome, signal?.aborted ? { cause: signal.reason } : undefined))
+    return settled(outcome, signal?.aborted ? { cause: signal.reason } : undefined)
   } finally {
     signal?.removeEventListener('abort', abort)
   }

@@ -10,7 +10,7 @@ import { camelCase, snakeCase } from './spelling'
 /** Text is taken as UTF-8; bytes as they are. */
 export type Body = string | Uint8Array
 
-type Noun = 'dispatcher' | 'endpoint' | 'deliver' | 'verifier' | 'retry_policy'
+type Noun = 'dispatcher' | 'endpoint' | 'deliver' | 'probe' | 'verifier' | 'retry_policy'
 
 interface Row {
   of: string

@@ -109,6 +109,12 @@ interface Native {
     settings: Given[],
     cancel: Handle,
   ): Promise<Outcome<string>>
+  dispatcherProbe(
+    dispatcher: Handle,
+    endpoint: Handle,
+    settings: Given[],
+    cancel: Handle,
+  ): Promise<Outcome<string>>
   endpointConsumer(endpoint: Handle): string
   endpointUrl(endpoint: Handle): string
   endpointIs(endpoint: Handle, other: Handle): boolean

@@ -9,12 +9,7 @@ interface ReceiptJson {
   attempts: number
   elapsed_ms: number
   peer: unknown
-  tls: {
-    version: string
-    cipher_suite: string
-    key_exchange: string
-    client_auth_requested: boolean
-  }
+  tls: TlsJson
   connection: { reused: boolean; address: string }
   timings: {
     resolve_ms: number | null
@@ -23,6 +18,24 @@ interface ReceiptJson {
     response_ms: number | null
   }
   response: { headers: Record<string, string>; excerpt_base64: string; truncated: boolean }
+}
+
+/** @internal */
+export interface TlsJson {
+  version: string
+  cipher_suite: string
+  key_exchange: string
+  client_auth_requested: boolean
+}
+
+/** @internal */
+export function tlsFacts(json: TlsJson): TlsFacts {
+  return {
+    version: json.version,
+    cipherSuite: json.cipher_suite,
+    keyExchange: json.key_exchange,
+    clientAuthRequested: json.client_auth_requested,
+  }
 }
 
 /** What the handshake negotiated. */
@@ -91,12 +104,7 @@ export class Receipt {
     this.pin = json.pin
     this.attempts = json.attempts
     this.elapsedMs = json.elapsed_ms
-    this.tls = {
-      version: json.tls.version,
-      cipherSuite: json.tls.cipher_suite,
-      keyExchange: json.tls.key_exchange,
-      clientAuthRequested: json.tls.client_auth_requested,
-    }
+    this.tls = tlsFacts(json.tls)
     this.connection = { ...json.connection }
     this.timings = {
       resolveMs: json.timings.resolve_ms,

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use webhook_mtls::Error;
 
 use crate::error::{Fault, exception};
+use crate::probe::Probe;
 use crate::receipt::Receipt;
 
 /// Outcomes on their way to one event loop.
@@ -23,6 +24,8 @@ pub struct Completions(Arc<Shared>);
 pub enum Done {
     /// A delivery.
     Delivered(webhook_mtls::Receipt),
+    /// A probe.
+    Probed(webhook_mtls::Probe),
     /// The closing of a dispatcher.
     Closed,
 }
@@ -49,7 +52,7 @@ impl Completions {
         self.0.signal.read.as_raw_fd()
     }
 
-    /// What has arrived: tickets, each with a receipt or None and an exception or None.
+    /// What has arrived: tickets, each with a result or None and an exception or None.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Vec<Settled<'py>>> {
         // In this order: what comes in between wakes the loop once more, for nothing at worst.
         self.0.signal.clear();
@@ -72,6 +75,7 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
         Ok(Done::Delivered(receipt)) => {
             (ticket, Some(Bound::new(py, Receipt(receipt))?.into_any()), None)
         }
+        Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
         Ok(Done::Closed) => (ticket, None, None),
         Err(error) => (ticket, None, Some(exception(py, &error)?)),
     })

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, runtime};
+use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, runtime};
 
 use crate::arguments::{body, duration, noun, refuse_unknown, text};
 use crate::border::{guard, wait};
@@ -10,6 +10,7 @@ use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::options;
+use crate::probe::Probe;
 use crate::receipt::Receipt;
 
 /// Connects to consumers, presents our identity and delivers.
@@ -131,6 +132,38 @@ impl Dispatcher {
         })
     }
 
+    /// Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
+    /// closes. No byte of a request is sent.
+    ///
+    /// What was seen is recorded in the endpoint's status. A consumer that refuses our certificate
+    /// only in its answer to a request, as nginx does, is not found out.
+    ///
+    /// Args:
+    ///     endpoint: one of this dispatcher.
+    ///     timeout: the time it may take in all, in seconds or as a timedelta.
+    ///
+    /// Returns:
+    ///     What the handshake has shown.
+    ///
+    /// Raises:
+    ///     DeliveryError: what a delivery fails with before its request.
+    ///     ConfigError: `option_invalid` or `handle_closed`.
+    #[pyo3(
+        signature = (endpoint, **keywords),
+        text_signature = "($self, endpoint, *, timeout=None)"
+    )]
+    fn probe(
+        &self,
+        endpoint: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Probe, Fault> {
+        guard(|| {
+            let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+            let chosen = options::take(ProbeOptions::new(), keywords)?;
+            Ok(Probe(wait(endpoint.py(), self.0.probe(&target.0, chosen))??))
+        })
+    }
+
     /// The same dispatcher for asyncio: the same endpoints and the same connections.
     fn as_async<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let module = slf.py().import("webhook_mtls._asyncio")?;
@@ -192,6 +225,26 @@ impl Dispatcher {
             let delivery = self.delivery(endpoint, body, chosen, keywords)?;
             let slot = completions.get().slot(ticket);
             runtime::spawn(delivery, move |outcome| slot.fill(outcome.map(Done::Delivered)))?;
+            Ok(CancelToken(token))
+        })
+    }
+
+    /// Starts a probe whose outcome arrives at `completions` with the ticket.
+    #[pyo3(name = "_start_probe", signature = (completions, ticket, endpoint, **keywords))]
+    fn start_probe(
+        &self,
+        completions: &Bound<'_, Completions>,
+        ticket: u64,
+        endpoint: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<CancelToken, Fault> {
+        guard(|| {
+            let token = webhook_mtls::CancelToken::new();
+            let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+            let chosen = options::take(ProbeOptions::new().cancel(token.clone()), keywords)?;
+            let slot = completions.get().slot(ticket);
+            let probe = self.0.probe(&target.0, chosen);
+            runtime::spawn(probe, move |outcome| slot.fill(outcome.map(Done::Probed)))?;
             Ok(CancelToken(token))
         })
     }

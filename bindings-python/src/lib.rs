@@ -20,6 +20,7 @@ mod options;
 mod peer;
 mod pins;
 mod policy;
+mod probe;
 mod receipt;
 mod retry;
 mod signing;
@@ -42,6 +43,7 @@ mod _native {
         peer::PeerIdentity,
         pins::{Pins, pin_of},
         policy::{Authorization, TenantRule},
+        probe::Probe,
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,

@@ -3,7 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 use webhook_mtls::options::ALL;
-use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, RetryPolicy, Setting};
+use webhook_mtls::{
+    DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, RetryPolicy, Setting,
+};
 
 use crate::arguments::{self, noun, text, wrong_type};
 use crate::egress::Egress;
@@ -128,6 +130,14 @@ impl Take for EndpointOptions {
 
 impl Take for DeliverOptions {
     const NOUN: &'static str = "deliver";
+
+    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
+    }
+}
+
+impl Take for ProbeOptions {
+    const NOUN: &'static str = "probe";
 
     fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)

@@ -81,7 +81,7 @@ impl Receipt {
 
 /// What the handshake of a delivery negotiated.
 #[pyclass(frozen, module = "webhook_mtls")]
-pub struct TlsFacts(webhook_mtls::TlsFacts);
+pub struct TlsFacts(pub webhook_mtls::TlsFacts);
 
 #[pymethods]
 impl TlsFacts {

@@ -93,6 +93,8 @@ def deliver(case: Any) -> list[str]:
             endpoint = dispatcher.endpoint("acme", acme.url, pins=pins, **elsewhere)
             if "renew" in does:
                 acme.renew(**does["renew"])
+            if "probe" in case:
+                return dispatcher.probe(endpoint).to_dict()
             said = delivery(case.get("options", {}))
             for _ in range(1, case.get("deliveries", 1)):
                 try:

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use webhook_mtls::testing::{Answer, Lab, Misbehaviour};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
-    Identity, Pins, Role, Setting, StandardWebhooks, TenantRule, Trust, Verifier, VerifierOptions,
-    options, pin_of, runtime,
+    Identity, Pins, ProbeOptions, Role, Setting, StandardWebhooks, TenantRule, Trust, Verifier,
+    VerifierOptions, options, pin_of, runtime,
 };
 
 type Outcome = Result<Value, Error>;
@@ -142,6 +142,9 @@ fn deliver(case: &Value) -> Vec<String> {
         let endpoint = dispatcher.endpoint("acme", &acme.url(), chosen)?;
         if let Some(renewal) = consumer.get("renew") {
             acme.renew(renewal["new_key"] == true)?;
+        }
+        if case.get("probe").is_some() {
+            return Ok(wait(dispatcher.probe(&endpoint, ProbeOptions::new()))?.to_json());
         }
         let body = repeated(&case["body"], case);
         let none = json!({});

@@ -294,14 +294,27 @@ impl Endpoint {
         self.generation().number == generation.number
     }
 
-    pub(crate) fn saw(&self, peer: &PeerIdentity) {
+    /// What a handshake has shown of the consumer, whether it succeeded or not.
+    pub(crate) fn noted(&self, shaken: Result<&PeerIdentity, &Error>) {
+        match shaken {
+            Ok(peer) => self.saw(peer),
+            Err(error) => {
+                if let Some(pin) = error.context().get("observed_pin").and_then(|pin| pin.as_str())
+                {
+                    self.saw_pin(pin);
+                }
+            }
+        }
+    }
+
+    fn saw(&self, peer: &PeerIdentity) {
         let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(peer.spki_pin());
         seen.not_after = Some(peer.certificate().not_after());
         seen.matched.extend(peer.pin());
     }
 
-    pub(crate) fn saw_pin(&self, pin: &str) {
+    fn saw_pin(&self, pin: &str) {
         let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(pin.to_owned());
     }

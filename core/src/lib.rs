@@ -33,7 +33,7 @@
 //!
 //! The floors, the ground first; a module uses those above it in this list, never those below:
 //! `error`, `options`, `clock` · `certificate`, `crypto` · `pin`, `identity`, `trust`, `signing` · `policy`,
-//! `verify` · `tls` · `net` · `connection` · `endpoint`, `dispatcher`, `receipt`, `retry` · `testing`.
+//! `verify` · `tls` · `net` · `connection` · `endpoint`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
 //! `runtime` stands beside them.
 
 mod certificate;
@@ -48,6 +48,7 @@ mod net;
 pub mod options;
 mod pin;
 mod policy;
+mod probe;
 mod process;
 mod receipt;
 mod retry;
@@ -61,7 +62,9 @@ mod verify;
 
 pub use certificate::{Certificate, pin_of};
 pub use connection::HttpResponse;
-pub use dispatcher::{CancelToken, DeliverOptions, Dispatcher, DispatcherOptions, deliver};
+pub use dispatcher::{
+    CancelToken, DeliverOptions, Dispatcher, DispatcherOptions, ProbeOptions, deliver,
+};
 pub use endpoint::{Endpoint, EndpointOptions, EndpointStatus};
 pub use error::{Blame, Context, Error, ErrorResponse, Family, Kind, Retry, Scope, Sent, Stage};
 pub use identity::Identity;
@@ -69,6 +72,7 @@ pub use net::Egress;
 pub use options::Setting;
 pub use pin::{Pin, PinSlot, Pins};
 pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
+pub use probe::Probe;
 pub use receipt::Receipt;
 pub use retry::{Action, Decision, RetryPolicy};
 pub use signing::StandardWebhooks;

@@ -107,6 +107,8 @@ options! {
         "Further request headers.";
     "deliver" "timeout" "duration" "the dispatcher's"
         "The time this delivery may take in all.";
+    "probe" "timeout" "duration" "the dispatcher's"
+        "The time the probe may take in all.";
     "verifier" "role" "role" "must be said"
         "What the peers are: client or server.";
     "verifier" "trust" "trust" "must be said"

@@ -172,7 +172,7 @@ fn edit(options: Option<&mut wmtls_options>, change: impl FnOnce(Draft) -> Resul
 }
 
 /// Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
-pub struct wmtls_dispatcher(Dispatcher);
+pub struct wmtls_dispatcher(pub(crate) Dispatcher);
 
 impl Handle for wmtls_dispatcher {}
 
@@ -305,6 +305,6 @@ pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>
 
 /// Blocks until the future is done. Nothing interrupts it: C has no pending exception to look for,
 /// and cancels by token.
-fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
+pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
     runtime::drive(future, || false).ok_or_else(Error::caught_panic)
 }

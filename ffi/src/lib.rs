@@ -38,6 +38,7 @@ pub mod endpoint;
 
 pub mod cancel;
 pub mod delivery;
+pub mod probe;
 pub mod receipt;
 pub mod retry;
 

@@ -95,6 +95,36 @@ static void an_endpoint_that_signs_signs_with_each_secret(void) {
     scene_end(&scene);
 }
 
+static void a_probe_shows_the_consumer_and_sends_nothing(void) {
+    struct scene scene = scene_start();
+    wmtls_probe *probe;
+    wmtls_error *error;
+    wmtls_status status =
+        wmtls_dispatcher_probe(scene.dispatcher, scene.endpoint, 20000, &probe, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    CHECK(wmtls_probe_pin(probe) == WMTLS_PIN_CURRENT);
+    CHECK_TEXT(wmtls_probe_tls_version(probe), "TLSv1.3");
+    CHECK(strstr(wmtls_lab_consumer_url(scene.acme), wmtls_probe_address(probe)) != NULL);
+    const wmtls_peer *peer = wmtls_probe_peer(probe);
+    CHECK_TEXT(wmtls_peer_spki_pin(peer), wmtls_lab_consumer_pin(scene.acme));
+    CHECK(wmtls_peer_not_before(peer) < wmtls_peer_not_after(peer));
+    CHECK(strstr(wmtls_probe_json(probe), "\"not_after_ms\"") != NULL);
+    wmtls_probe_free(probe);
+
+    wmtls_lab_consumer_misbehave(scene.acme, "never_ask", 1, NULL);
+    status = wmtls_dispatcher_probe(scene.dispatcher, scene.endpoint, 0, &probe, &error);
+    CHECK_STATUS(status, WMTLS_CLIENT_AUTH_NOT_REQUESTED, error);
+    CHECK(probe == NULL);
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 0);
+
+    CHECK(wmtls_dispatcher_probe(NULL, scene.endpoint, 0, NULL, NULL) == WMTLS_OPTION_INVALID);
+    CHECK(wmtls_dispatcher_probe(scene.dispatcher, NULL, 0, NULL, NULL) == WMTLS_OPTION_INVALID);
+    CHECK(wmtls_probe_peer(NULL) == NULL && wmtls_probe_json(NULL) == NULL);
+    CHECK(wmtls_probe_pin(NULL) == 0 && wmtls_probe_address(NULL) == NULL);
+    wmtls_probe_free(NULL);
+    scene_end(&scene);
+}
+
 static void a_bad_secret_is_refused_and_not_shown(void) {
     static const char *const SECRETS[] = {"whsec_hunter2hunter2"};
     struct scene scene = scene_start();
@@ -377,6 +407,7 @@ int main(void) {
     RUN(a_receipt_tells_what_happened);
     RUN(an_endpoint_that_signs_signs_with_each_secret);
     RUN(a_bad_secret_is_refused_and_not_shown);
+    RUN(a_probe_shows_the_consumer_and_sends_nothing);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);
     RUN(a_key_that_was_announced_passes_as_the_next);

@@ -469,12 +469,20 @@ static void run_deliver(const cJSON *vector) {
     wmtls_delivery *delivery = wmtls_delivery_new(endpoint, body, strlen(body));
     delivery_set(delivery, get(vector, "options"));
     wmtls_receipt *receipt = NULL;
-    for (int left = number(vector, "deliveries", 1); endpoint != NULL && left > 0; left--) {
+    wmtls_probe *probe = NULL;
+    int deliveries = number(vector, "deliveries", 1);
+    if (get(vector, "probe") != NULL && endpoint != NULL) {
+        wmtls_dispatcher_probe(dispatcher, endpoint, 0, &probe, &outcome.error);
+        deliveries = 0;
+    }
+    for (int left = deliveries; endpoint != NULL && left > 0; left--) {
         wmtls_receipt_free(receipt);
         wmtls_error_free(outcome.error);
         wmtls_deliver(dispatcher, delivery, &receipt, &outcome.error);
     }
-    outcome.ok = receipt != NULL ? cJSON_Parse(wmtls_receipt_json(receipt)) : NULL;
+    const char *seen = probe != NULL ? wmtls_probe_json(probe) : wmtls_receipt_json(receipt);
+    outcome.ok = seen != NULL ? cJSON_Parse(seen) : NULL;
+    wmtls_probe_free(probe);
     compare("deliver.json", vector, "receipt", &outcome);
     compare_request(vector, acme);
     wmtls_receipt_free(receipt);

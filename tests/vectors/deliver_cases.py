@@ -38,7 +38,46 @@ def cases():
         *broken(),
         *recoveries(),
         *nothing_sent(),
+        *probes(),
     ]
+
+
+def probes():
+    yield case(
+        "probe",
+        {
+            "receipt": {
+                "consumer": "acme",
+                "pin": "next",
+                "tls": {"version": "TLSv1.3", "client_auth_requested": True},
+                "peer": {"evidence": "socket", "purpose": "present"},
+            }
+        },
+        pins="next",
+        probe=True,
+        received=0,
+    )
+    for how, kind in (
+        ("never_ask", "client_auth_not_requested"),
+        ("reject_certificate", "client_certificate_rejected"),
+        ("expired", "certificate_expired"),
+        ("wrong_name", "name_mismatch"),
+        ("other_ca", "issuer_unknown"),
+    ):
+        yield case(
+            f"probe_{how}",
+            failed(kind, stage="handshake", sent="nothing"),
+            consumer={"misbehave": {"how": how, "times": ALWAYS}},
+            probe=True,
+            received=0,
+        )
+    yield case(
+        "probe_wrong_pin",
+        failed("pin_mismatch", stage="handshake", sent="nothing"),
+        pins="wrong",
+        probe=True,
+        received=0,
+    )
 
 
 def successes():

@@ -130,10 +130,11 @@ A duration is finite, above zero and at most 24 hours.
 ";
 
 /// The nouns in the order in which a reader meets them, with what they are.
-const NOUNS: [(&str, &str); 5] = [
+const NOUNS: [(&str, &str); 6] = [
     ("dispatcher", "for all its endpoints"),
     ("endpoint", "for one consumer"),
     ("deliver", "for one delivery"),
+    ("probe", "for one probe"),
     ("verifier", "for all chains it judges"),
     ("retry_policy", "for the verdict on a failure"),
 ];

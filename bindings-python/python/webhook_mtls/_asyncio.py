@@ -13,7 +13,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Never, Self
 
-from ._native import CancelToken, Completions, Dispatcher, Endpoint, Receipt
+from ._native import CancelToken, Completions, Dispatcher, Endpoint, Probe, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +79,33 @@ class AsyncDispatcher:
         receipt: Receipt = await _outcome(start)
         return receipt
 
+    async def probe(
+        self, endpoint: Endpoint, *, timeout: float | timedelta | None = None, **unknown: Never
+    ) -> Probe:
+        """Shakes hands with a consumer, judges it as a delivery would, and closes.
+
+        No byte of a request is sent. Canceling the task cancels the probe.
+
+        Args:
+            endpoint: one of this dispatcher.
+            timeout: the time it may take in all, in seconds or as a timedelta.
+
+        Returns:
+            What the handshake has shown.
+
+        Raises:
+            DeliveryError: what a delivery fails with before its request.
+            ConfigError: `option_invalid` or `handle_closed`.
+        """
+
+        def start(completions: Completions, ticket: int) -> CancelToken:
+            return self._dispatcher._start_probe(
+                completions, ticket, endpoint, timeout=timeout, **unknown
+            )
+
+        probe: Probe = await _outcome(start)
+        return probe
+
     async def close(self, drain: float | timedelta = 0.0) -> None:
         """Lets the deliveries under way finish, then cancels them. New ones are refused.
 
@@ -136,13 +163,15 @@ class _Notifier:
         """Takes all that has arrived. Runs in the loop."""
         self.settle(self.completions.drain())
 
-    def settle(self, arrived: list[tuple[int, Receipt | None, BaseException | None]]) -> None:
-        for ticket, receipt, error in arrived:
+    def settle(
+        self, arrived: list[tuple[int, Receipt | Probe | None, BaseException | None]]
+    ) -> None:
+        for ticket, result, error in arrived:
             future = self.waiting.get(ticket)
             if future is None or future.done():
                 continue
             if error is None:
-                future.set_result(receipt)
+                future.set_result(result)
             else:
                 future.set_exception(error)
 

@@ -3,6 +3,7 @@
 mod answer;
 mod deadline;
 pub(crate) mod pool;
+mod probe;
 mod recorder;
 mod socket;
 mod turn;
@@ -22,13 +23,14 @@ pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 pub(crate) use pool::Permit;
+pub(crate) use probe::probe;
 pub(crate) use recorder::Record;
 pub(crate) use turn::{Room, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Egress, Url, connect, resolve};
 use crate::runtime::Task;
-use crate::tls::{self, Terms, TlsFacts, handshake, valid_until};
+use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use recorder::Recorder;
 use socket::Socket;
@@ -64,22 +66,8 @@ impl Connection {
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Self, Timings), Error> {
-        let started = Instant::now();
-        progress.enter(Stage::Resolve);
-        let by = started + deadlines.connect;
-        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
-        let resolved = Instant::now();
-        progress.enter(Stage::Connect);
-        let connecting = connect(&addresses, egress);
-        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
-        let connected = Instant::now();
-
-        progress.enter(Stage::Handshake);
-        let record = Arc::new(Record::default());
-        let socket = Socket::new(stream, record.broken());
-        let by = connected + deadlines.handshake;
-        let established =
-            deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
+        let Secured { established, record, address, timings } =
+            Secured::open(url, terms, egress, deadlines, progress).await?;
         let (sender, driver) = Builder::new()
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
@@ -104,12 +92,6 @@ impl Connection {
             opened: shaken,
             idle_since: shaken,
             in_flight: false,
-        };
-        let timings = Timings {
-            resolve: resolved - started,
-            connect: connected - resolved,
-            handshake: shaken - connected,
-            ..Timings::default()
         };
         Ok((connection, timings))
     }
@@ -261,6 +243,48 @@ impl Connection {
     /// Waits until it takes a request. `false` if it closed meanwhile.
     pub(crate) async fn is_ready(&mut self) -> bool {
         self.sender.ready().await.is_ok() && self.is_open()
+    }
+}
+
+/// A finished handshake on a fresh connection, before anything is sent.
+struct Secured {
+    established: Established<Socket>,
+    record: Arc<Record>,
+    address: SocketAddr,
+    timings: Timings,
+}
+
+impl Secured {
+    async fn open(
+        url: &Url,
+        terms: &Arc<Terms>,
+        egress: &Egress,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<Self, Error> {
+        let started = Instant::now();
+        progress.enter(Stage::Resolve);
+        let by = started + deadlines.connect;
+        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
+        let resolved = Instant::now();
+        progress.enter(Stage::Connect);
+        let connecting = connect(&addresses, egress);
+        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
+        let connected = Instant::now();
+
+        progress.enter(Stage::Handshake);
+        let record = Arc::new(Record::default());
+        let socket = Socket::new(stream, record.broken());
+        let by = connected + deadlines.handshake;
+        let established =
+            deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
+        let timings = Timings {
+            resolve: resolved - started,
+            connect: connected - resolved,
+            handshake: connected.elapsed(),
+            ..Timings::default()
+        };
+        Ok(Self { established, record, address, timings })
     }
 }
 

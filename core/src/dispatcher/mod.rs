@@ -2,6 +2,7 @@
 
 mod cancel;
 mod flight;
+mod probe;
 mod request;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 
 pub use cancel::CancelToken;
 use flight::{Flight, Flights};
+pub use probe::ProbeOptions;
 use request::Payload;
 
 use crate::clock;
@@ -324,13 +326,7 @@ impl Dispatcher {
         body: Bytes,
         options: DeliverOptions,
     ) -> Result<Call, Error> {
-        self.check_open()?;
-        if !endpoint.belongs_to(self.inner.number) {
-            return Err(options::fault("endpoint", "belongs to another dispatcher"));
-        }
-        if endpoint.is_removed() {
-            return Err(Error::new(Kind::HandleClosed, "the endpoint was removed"));
-        }
+        self.admit(endpoint)?;
         let payload = Payload::new(
             body,
             options.id.as_deref(),
@@ -371,6 +367,17 @@ impl Dispatcher {
                 let _ = task.output().await;
             }
         }
+    }
+
+    fn admit(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        self.check_open()?;
+        if !endpoint.belongs_to(self.inner.number) {
+            return Err(options::fault("endpoint", "belongs to another dispatcher"));
+        }
+        if endpoint.is_removed() {
+            return Err(Error::new(Kind::HandleClosed, "the endpoint was removed"));
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), Error> {
@@ -499,26 +506,12 @@ impl Call {
         now: i64,
         progress: &Progress,
     ) -> Result<(Connection, Timings), Error> {
-        let identity = generation.terms.identity();
-        identity.check(now).map_err(|error| {
-            // It was good when it was loaded.
-            Error::new(Kind::ClientCertificateUnusable, error.message())
-                .at(Stage::Admit)
-                .noting_all(error.context())
-        })?;
+        check_identity(generation, now)?;
         let egress = &self.dispatcher.options.egress;
         let permit = self.dispatcher.budget.permit(&self.dispatcher.room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         let opened = Connection::open(permit, url, terms, egress, &self.deadlines, progress).await;
-        match &opened {
-            Ok((connection, _)) => self.endpoint.saw(&connection.peer),
-            Err(error) => {
-                if let Some(pin) = error.context().get("observed_pin").and_then(|pin| pin.as_str())
-                {
-                    self.endpoint.saw_pin(pin);
-                }
-            }
-        }
+        self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));
         opened
     }
 
@@ -549,6 +542,15 @@ impl Call {
             generation.pool.put(connection, most_idle);
         }
     }
+}
+
+/// Our certificate was good when it was loaded; whether it still is decides every connection.
+fn check_identity(generation: &Generation, now: i64) -> Result<(), Error> {
+    generation.terms.identity().check(now).map_err(|error| {
+        Error::new(Kind::ClientCertificateUnusable, error.message())
+            .at(Stage::Admit)
+            .noting_all(error.context())
+    })
 }
 
 /// An exchange that brought no receipt; `answered` if its connection is none the worse.
