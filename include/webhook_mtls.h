@@ -692,7 +692,8 @@ void wmtls_options_max_connections(wmtls_options *options, uint32_t max_connecti
 /*
  Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
 
- `value`: as text: a duration in milliseconds, a flag as "true" or "false".
+ `value`: as text: a duration in milliseconds, a flag as "true" or "false", pairs as
+ "404=never, 5xx=later".
  */
 void wmtls_options_set(wmtls_options *options, const char *name, const char *value);
 

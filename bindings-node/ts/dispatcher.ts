@@ -7,6 +7,7 @@ import { native, type DispatcherGiven, type Handle, type Outcome } from './nativ
 import { Probe } from './probe'
 import { Receipt } from './receipt'
 import { Trust } from './trust'
+import type { StatusRetry } from './words'
 
 /** What a dispatcher does unless an endpoint or a delivery says otherwise. */
 export interface DispatcherOptions {
@@ -33,6 +34,8 @@ export interface DispatcherOptions {
    * of them. Further ones reject with `overloaded`.
    */
   maxWaiting?: number
+  /** Whether trying again helps after a status other than 2xx; by default 410, 413, 414, 431 never. */
+  statusRetry?: StatusRetry
 }
 
 /** What one delivery sends beside its body. */

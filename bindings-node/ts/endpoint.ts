@@ -5,7 +5,7 @@ import { native, type EndpointGiven, type Handle } from './native'
 import { Pins } from './pins'
 import { StandardWebhooks } from './signing'
 import { Trust } from './trust'
-import type { MinTls } from './words'
+import type { MinTls, StatusRetry } from './words'
 
 /** How an endpoint differs from its dispatcher. */
 export interface EndpointOptions {
@@ -26,6 +26,8 @@ export interface EndpointOptions {
   signing?: StandardWebhooks
   /** How many deliveries to this consumer may be under way at once; by default 8. */
   concurrency?: number
+  /** As the dispatcher's, which holds for what is not named here. */
+  statusRetry?: StatusRetry
 }
 
 /** What the deliveries of this process have shown of a consumer. */

@@ -26,6 +26,9 @@ export type Sent = 'nothing' | 'maybe' | 'all'
 /** Whether trying again helps: `later`, `after_repair` by a person or a rotation, or `never`. */
 export type Retry = 'later' | 'after_repair' | 'never'
 
+/** Words by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
+export type StatusRetry = Readonly<Record<string, Retry>>
+
 /** What {@link RetryPolicy.decide} says: try again, hold until somebody has acted, or give up. */
 export type Action = 'retry' | 'park' | 'drop'
 

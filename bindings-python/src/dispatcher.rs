@@ -30,6 +30,7 @@ use crate::receipt::Receipt;
 ///     max_connections: how many connections may be open at once, idle ones included.
 ///     max_waiting: how many deliveries may wait for their turn; those to one consumer, a quarter
 ///         of them.
+///     status_retry: whether trying again helps after a status, `{"404": "never", "5xx": "later"}`.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -45,7 +46,7 @@ impl Dispatcher {
     #[new]
     #[pyo3(
         signature = (**keywords),
-        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None)"
+        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None)"
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
         guard(|| {
@@ -69,12 +70,13 @@ impl Dispatcher {
     ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
     ///     signing: the secrets that sign each delivery; its `id` must then be said.
     ///     concurrency: how many deliveries to this consumer may be under way at once.
+    ///     status_retry: as the dispatcher's, which holds for what is not named here.
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None, concurrency=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None)"
     )]
     fn endpoint(
         &self,
@@ -304,7 +306,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

@@ -283,11 +283,17 @@ fn set(
                 Setting::Millis(number.as_f64().expect("a number"))
             }
             Value::Number(number) => Setting::Number(number.as_f64().expect("a number")),
+            Value::Object(_) => pairs(value),
             other => Setting::Text(text(other).to_owned()),
         };
         set(name, value)?;
     }
     Ok(())
+}
+
+fn pairs(value: &Value) -> Setting {
+    let pairs = value.as_object().into_iter().flatten();
+    Setting::Pairs(pairs.map(|(name, value)| (name.clone(), text(value).to_owned())).collect())
 }
 
 fn wait<T>(delivery: impl Future<Output = T>) -> T {

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::clock::system_time;
-use crate::connection::Turns;
 use crate::connection::pool::{Budget, Pool};
-use crate::error::{Error, Kind};
+use crate::connection::{StatusRetry, Turns};
+use crate::error::{Error, Kind, Retry};
 use crate::identity::Identity;
 use crate::net::Url;
 use crate::options::{self, Setting};
@@ -31,6 +31,7 @@ pub struct EndpointOptions {
     server_uri: Option<String>,
     signing: Option<StandardWebhooks>,
     concurrency: Option<usize>,
+    status_retry: StatusRetry,
 }
 
 /// How many deliveries to one consumer are under way at once unless it says otherwise.
@@ -82,6 +83,21 @@ impl EndpointOptions {
         self
     }
 
+    /// Whether trying again helps after a status of this consumer; what is not named here is as the
+    /// dispatcher says.
+    ///
+    /// * `said`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with the word for it.
+    ///
+    /// Fails with `option_invalid`.
+    pub fn status_retry<S: Into<String>>(
+        mut self,
+        said: impl IntoIterator<Item = (S, Retry)>,
+    ) -> Result<Self, Error> {
+        let pairs = said.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
+        self.set("status_retry", Setting::Pairs(pairs.collect()))?;
+        Ok(self)
+    }
+
     /// Sets an option by its name in the table. Fails with `option_invalid`.
     pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
         match (name, value) {
@@ -93,6 +109,9 @@ impl EndpointOptions {
             ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
             ("concurrency", Setting::Number(number)) => {
                 self.concurrency = Some(options::count(name, number)?);
+            }
+            ("status_retry", value) => {
+                self.status_retry = StatusRetry::read("endpoint", name, &value)?;
             }
             _ => return Err(options::mistyped("endpoint", name)),
         }
@@ -145,6 +164,7 @@ struct Settings {
     min_tls: MinTls,
     server_uri: Option<String>,
     signing: Option<StandardWebhooks>,
+    status_retry: StatusRetry,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -190,6 +210,7 @@ impl Generation {
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
             server_uri: options.server_uri,
             signing: options.signing,
+            status_retry: options.status_retry,
         };
         let server_name = url.host.server_name().ok_or_else(|| {
             Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
@@ -207,6 +228,11 @@ impl Generation {
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
         self.settings.signing.as_ref()
+    }
+
+    /// What was said of this consumer's answers.
+    pub(crate) fn status_retry(&self) -> &StatusRetry {
+        &self.settings.status_retry
     }
 }
 

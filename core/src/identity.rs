@@ -78,6 +78,11 @@ impl Identity {
         &self.inner.chain[0]
     }
 
+    /// The same for identities with the same chain.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.inner.digest
+    }
+
     pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
         &self.inner.key
     }

@@ -85,6 +85,8 @@ options! {
         "How many connections may be open at once, idle ones included.";
     "dispatcher" "max_waiting" "integer" "4096"
         "How many deliveries may wait for their turn; those to one consumer, a quarter of them.";
+    "dispatcher" "status_retry" "pairs" "none"
+        "Whether trying again helps after a status or class other than 2xx: later, after_repair, never.";
     "endpoint" "pins" "pins" "must be said"
         "The keys the consumer may have; none is a decision to be spelled out.";
     "endpoint" "identity" "identity" "the dispatcher's"
@@ -99,6 +101,8 @@ options! {
         "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
     "endpoint" "concurrency" "integer" "8"
         "How many deliveries to this consumer may be under way at once.";
+    "endpoint" "status_retry" "pairs" "the dispatcher's"
+        "The same for this consumer; what it does not name is as the dispatcher says.";
     "deliver" "id" "text" "none"
         "The event's id, sent as webhook-id; the same for every attempt.";
     "deliver" "content_type" "text" "application/json"

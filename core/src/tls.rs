@@ -12,8 +12,8 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
-    SupportedProtocolVersion,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -110,6 +110,27 @@ impl Terms {
     }
 }
 
+/// What a stream has that its bytes do not tell.
+pub(crate) trait Underneath {
+    /// Whether the peer said something, or closed, that nobody has read.
+    fn has_unread(&self) -> bool;
+
+    /// Whether the peer has shown that it took our certificate: tickets follow its verdict.
+    fn is_accepted(&self) -> bool {
+        false
+    }
+}
+
+impl<IO: Underneath> Underneath for TlsStream<IO> {
+    fn has_unread(&self) -> bool {
+        self.get_ref().0.has_unread()
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.get_ref().1.tls13_tickets_received() > 0
+    }
+}
+
 /// A finished handshake.
 pub(crate) struct Established<IO> {
     pub(crate) stream: TlsStream<IO>,
@@ -135,7 +156,7 @@ where
     if let Some(refusal) = state.refusal.take() {
         return Err(refusal);
     }
-    let stream = outcome.map_err(|error| handshake_fault(&error, &state))?;
+    let stream = outcome.map_err(|error| handshake_fault(&error, &state, terms))?;
     let connection = stream.get_ref().1;
     let facts = TlsFacts {
         version: connection.protocol_version().map_or_else(String::new, |version| {
@@ -223,15 +244,7 @@ impl Session {
             ));
         }
         if !state.fits {
-            let leaf = terms.identity.leaf();
-            return Err(Error::new(
-                Kind::ClientCertificateUnusable,
-                format!(
-                    "the consumer takes no signature that the key of {} can make",
-                    leaf.subject()
-                ),
-            )
-            .noting("subject", leaf.subject()));
+            return Err(unusable(terms));
         }
         Ok(peer)
     }
@@ -422,7 +435,17 @@ pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
     .noting("identity", ours.subject())
 }
 
-fn handshake_fault(error: &io::Error, state: &State) -> Error {
+/// No signature of our key would be taken.
+fn unusable(terms: &Terms) -> Error {
+    let subject = terms.identity.leaf().subject();
+    Error::new(
+        Kind::ClientCertificateUnusable,
+        format!("the consumer takes no signature that the key of {subject} can make"),
+    )
+    .noting("subject", subject)
+}
+
+fn handshake_fault(error: &io::Error, state: &State, terms: &Terms) -> Error {
     if let Some(alert) = Alert::of(error) {
         let name = alert.name();
         if state.asked && alert.is_about_certificate() {
@@ -445,6 +468,10 @@ fn handshake_fault(error: &io::Error, state: &State) -> Error {
             rustls::Error::InvalidMessage(_) => {
                 ("the peer's answer is not TLS".to_owned(), Some("Check that the port speaks TLS."))
             }
+            // Not even asked: no scheme of the request is known here, so none is our key's.
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon,
+            ) => return unusable(terms),
             rustls::Error::PeerIncompatible(why) => (
                 format!("the consumer's TLS is incompatible: {why:?}"),
                 Some(

@@ -244,3 +244,79 @@ fn the_answer_is_read_to_the_cap_and_no_further() {
     assert_eq!(receipt.response().excerpt.len(), 64 * 1024);
     assert!(!scene.deliver(b"{}", DeliverOptions::new()).unwrap().is_reused());
 }
+
+#[test]
+fn our_certificate_is_to_blame_once_three_consumers_refuse_it() {
+    let scene = scene();
+    let refused = |name: &str| {
+        let consumer = scene.lab.consumer(name).unwrap();
+        consumer.misbehave(Misbehaviour::RejectCertificate, 1);
+        let options = EndpointOptions::new(None);
+        let endpoint = scene.dispatcher.endpoint(name, &consumer.url(), options).unwrap();
+        let delivery = scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new());
+        let error = wait(delivery).unwrap_err();
+        assert_eq!(error.kind(), Kind::ClientCertificateRejected);
+        (error.blame(), error.context()["refused_by"].as_u64().unwrap())
+    };
+    assert_eq!(refused("one"), (Blame::Unknown, 1));
+    assert_eq!(refused("one"), (Blame::Unknown, 1), "one consumer is one, however often");
+    assert_eq!(refused("two"), (Blame::Unknown, 2));
+    assert_eq!(refused("three"), (Blame::Ours, 3));
+    // One that takes it again no longer counts, and neither does one that was removed.
+    let one = scene.dispatcher.endpoint(
+        "one",
+        &scene.lab.consumer("one").unwrap().url(),
+        EndpointOptions::new(None),
+    );
+    wait(scene.dispatcher.deliver(&one.unwrap(), "{}", DeliverOptions::new())).unwrap();
+    assert!(scene.dispatcher.remove("two"));
+    assert_eq!(refused("four"), (Blame::Unknown, 2));
+}
+
+#[test]
+fn a_page_about_our_certificate_counts_like_an_alert() {
+    let scene = scene();
+    for (number, status) in [495, 496, 495].into_iter().enumerate() {
+        let name = format!("consumer-{number}");
+        let consumer = scene.lab.consumer(&name).unwrap();
+        consumer.respond(Answer::status(status), 1);
+        let options = EndpointOptions::new(None);
+        let endpoint = scene.dispatcher.endpoint(&name, &consumer.url(), options).unwrap();
+        let delivery = scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new());
+        let error = wait(delivery).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (Kind::ClientCertificateRejected, Sent::All));
+        assert_eq!(error.context()["via"], "http");
+        assert_eq!(error.blame(), if number < 2 { Blame::Unknown } else { Blame::Ours });
+    }
+}
+
+#[test]
+fn the_total_deadline_takes_no_receipt_back() {
+    let scene = scene();
+    let mut short = Answer::status(202);
+    short.headers = vec![("content-length".into(), "1000".into())];
+    short.body = b"the rest never comes".to_vec();
+    scene.acme.respond(short, 0);
+    let options = DeliverOptions::new().timeout(Duration::from_millis(400)).unwrap();
+    let receipt = scene.deliver(b"{}", options.clone()).unwrap();
+    assert_eq!((receipt.status(), receipt.response().truncated), (202, true));
+    assert_eq!(receipt.response().excerpt, b"the rest never comes");
+    assert!(!scene.deliver(b"{}", options).unwrap().is_reused());
+}
+
+#[test]
+fn an_endpoint_says_whether_a_status_is_worth_another_attempt() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    acme.respond(Answer::status(404), 0);
+    let options = lab.dispatcher_options().status_retry([("4xx", Retry::AfterRepair)]).unwrap();
+    let dispatcher = Dispatcher::new(options).unwrap();
+    let deliver = |options: EndpointOptions| {
+        let endpoint = dispatcher.endpoint("acme", &acme.url(), options).unwrap();
+        let error = wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap_err();
+        (error.retry(), error.scope())
+    };
+    assert_eq!(deliver(EndpointOptions::new(None)), (Retry::AfterRepair, Scope::Endpoint));
+    let own = EndpointOptions::new(None).status_retry([("404", Retry::Never)]).unwrap();
+    assert_eq!(deliver(own), (Retry::Never, Scope::Delivery));
+}

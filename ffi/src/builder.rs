@@ -41,9 +41,19 @@ pub fn setting(of: &str, name: &str, value: &str) -> Setting {
         Some("duration") => value.parse().ok().map(Setting::Millis),
         Some("integer") => value.parse().ok().map(Setting::Number),
         Some("flag") => value.parse().ok().map(Setting::Flag),
+        Some("pairs") => pairs(value).map(Setting::Pairs),
         _ => None,
     };
     parsed.unwrap_or_else(|| Setting::Text(value.to_owned()))
+}
+
+/// `name=value, name=value`; white space around either is nothing.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    text.split(',').map(pair).collect()
 }
 
 #[cfg(test)]
@@ -76,5 +86,9 @@ mod tests {
         assert_eq!(setting("retry_policy", "attempts", "3"), Setting::Number(3.0));
         assert_eq!(setting("dispatcher", "timeout", "soon"), Setting::Text("soon".into()));
         assert_eq!(setting("dispatcher", "no such", "1"), Setting::Text("1".into()));
+        let pairs = [("404", "never"), ("5xx", "later")].map(|(a, b)| (a.into(), b.into()));
+        let said = setting("dispatcher", "status_retry", "404=never, 5xx = later");
+        assert_eq!(said, Setting::Pairs(pairs.into()));
+        assert_eq!(setting("endpoint", "status_retry", "404"), Setting::Text("404".into()));
     }
 }

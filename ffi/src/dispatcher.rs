@@ -141,7 +141,8 @@ pub extern "C" fn wmtls_options_max_connections(
 
 /// Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
 ///
-/// `value`: as text: a duration in milliseconds, a flag as "true" or "false".
+/// `value`: as text: a duration in milliseconds, a flag as "true" or "false", pairs as
+/// "404=never, 5xx=later".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_set(
     options: Option<&mut wmtls_options>,

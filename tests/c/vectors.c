@@ -94,13 +94,33 @@ static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error
     return status;
 }
 
+/* An option's value as the generic setters take it: a list of pairs is "name=value,name=value". */
+static char *option_text(const cJSON *option) {
+    const cJSON *pair;
+    if (cJSON_IsString(option)) {
+        char *copy = malloc(strlen(option->valuestring) + 1);
+        return strcpy(copy, option->valuestring);
+    }
+    if (!cJSON_IsObject(option)) {
+        return cJSON_PrintUnformatted(option);
+    }
+    char *pairs = calloc(1, 1);
+    cJSON_ArrayForEach(pair, option) {
+        size_t before = strlen(pairs), more = strlen(pair->string) + strlen(pair->valuestring) + 3;
+        pairs = realloc(pairs, before + more);
+        snprintf(pairs + before, more, "%s%s=%s", before > 0 ? "," : "", pair->string,
+                 pair->valuestring);
+    }
+    return pairs;
+}
+
 /* Passes the case's `options` by name to the generic setter of a noun. */
 #define SET(setter, builder, with)                                                   \
     do {                                                                             \
         const cJSON *option;                                                         \
         cJSON_ArrayForEach(option, get(with, "options")) {                           \
-            char *value = cJSON_IsString(option) ? NULL : cJSON_PrintUnformatted(option); \
-            setter(builder, option->string, value ? value : option->valuestring);    \
+            char *value = option_text(option);                                       \
+            setter(builder, option->string, value);                                  \
             free(value);                                                             \
         }                                                                            \
     } while (0)
@@ -213,8 +233,8 @@ static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *wit
 }
 
 static void endpoint_option(wmtls_endpoint_options *options, const cJSON *option) {
-    char *value = cJSON_IsString(option) ? NULL : cJSON_PrintUnformatted(option);
-    wmtls_endpoint_options_set(options, option->string, value ? value : option->valuestring);
+    char *value = option_text(option);
+    wmtls_endpoint_options_set(options, option->string, value);
     free(value);
 }
 

@@ -385,6 +385,18 @@ def dispatchers():
     yield of("option_in_other_case", {"Timeout": 2500}, bad)
     yield of("option_empty", {"": 2500}, bad)
     yield of("option_of_another_noun", {"min_tls": "1.2"}, bad)
+    yield from (of(name, {"status_retry": said}, expect) for name, said, expect in status_retry())
+
+
+def status_retry():
+    bad = refused("option_invalid", option="status_retry")
+    yield "status_retry", {"404": "never", "5xx": "later", "409": "after_repair"}, OK
+    yield "status_retry_of_success", {"200": "later"}, bad
+    yield "status_retry_of_no_status", {"600": "later"}, bad
+    yield "status_retry_of_no_class", {"4x": "later"}, bad
+    yield "status_retry_word_unknown", {"404": "sometimes"}, bad
+    yield "status_retry_word_in_other_case", {"404": "Never"}, bad
+    yield "status_retry_not_pairs", "never", bad
 
 
 def endpoints():
@@ -400,6 +412,9 @@ def endpoints():
     yield of("pins_empty", refused("pin_invalid"), pins=[])
     yield of("pin_bad", refused("pin_invalid"), pins=[HEX])
     yield of("consumer_empty", refused("option_invalid"), consumer="")
+    yield from (
+        of(name, expect, options={"status_retry": said}) for name, said, expect in status_retry()
+    )
     yield of("tls_1_2", OK, options={"min_tls": "1.2"})
     yield of("tls_1_1", refused("option_invalid"), options={"min_tls": "1.1"})
     yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})

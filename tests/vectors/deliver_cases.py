@@ -226,6 +226,33 @@ def statuses():
         consumer=respond(503, retry_after=999_999),
     )
 
+    for status, said, scope in (
+        (404, {"404": "never"}, "delivery"),
+        (409, {"4xx": "never", "404": "later"}, "delivery"),
+        (502, {"5xx": "after_repair"}, "endpoint"),
+        (413, {"413": "later"}, "delivery"),
+        (410, {"4xx": "later"}, "delivery"),
+    ):
+        retry = said.get(str(status)) or said[f"{status // 100}xx"]
+        yield case(
+            f"status_{status}_said_to_be_{retry}",
+            refused(status, retry, scope=scope),
+            consumer=respond(status),
+            endpoint_options={"status_retry": said},
+        )
+    yield case(
+        "a_status_outranks_its_class",
+        refused(404, "later", scope="delivery"),
+        consumer=respond(404),
+        endpoint_options={"status_retry": {"4xx": "never", "404": "later"}},
+    )
+    yield case(
+        "a_status_that_is_not_named_is_as_ever",
+        refused(410, "never", scope="endpoint"),
+        consumer=respond(410),
+        endpoint_options={"status_retry": {"404": "later"}},
+    )
+
 
 def misbehave(how, times=ALWAYS):
     return {"misbehave": {"how": how, "times": times}}

@@ -11,6 +11,7 @@ _Path: TypeAlias = str | PathLike[str]
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Seconds: TypeAlias = float | timedelta
 _Preset: TypeAlias = Literal["public", "private"]
+_StatusRetry: TypeAlias = Mapping[str, Literal["later", "after_repair", "never"]]
 
 @final
 class Identity:
@@ -89,6 +90,7 @@ class Dispatcher:
         response_timeout: _Seconds | None = None,
         max_connections: int | None = None,
         max_waiting: int | None = None,
+        status_retry: _StatusRetry | None = None,
     ) -> Self: ...
     def endpoint(
         self,
@@ -102,6 +104,7 @@ class Dispatcher:
         server_uri: str | None = None,
         signing: StandardWebhooks | None = None,
         concurrency: int | None = None,
+        status_retry: _StatusRetry | None = None,
     ) -> Endpoint: ...
     def remove(self, consumer: str) -> bool: ...
     def deliver(
@@ -167,6 +170,7 @@ def deliver(
     server_uri: str | None = None,
     signing: StandardWebhooks | None = None,
     concurrency: int | None = None,
+    status_retry: _StatusRetry | None = None,
     id: str | None = None,
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,

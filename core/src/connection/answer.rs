@@ -1,5 +1,6 @@
 //! Reads an answer: the head decides, the body is read to a cap and never inflated.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,7 +10,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, ErrorResponse, Kind, Retry, Scope, Sent, Stage};
+use super::status::StatusRetry;
+use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
 
 /// How much of a body is read.
 const MAX_BODY: usize = 64 * 1024;
@@ -49,8 +51,13 @@ impl HttpResponse {
 }
 
 impl Answer {
-    /// Reads the body until its end, the cap, or the deadline. Nothing of it can undo the head.
-    pub(super) async fn read(response: Response<Incoming>, by: Instant) -> Self {
+    /// Reads the body until its end, the cap, or the deadline, or until there is `enough` of it.
+    /// Nothing of it can undo the head.
+    pub(super) async fn read(
+        response: Response<Incoming>,
+        by: Instant,
+        enough: impl Future<Output = ()>,
+    ) -> Self {
         let (head, mut incoming) = response.into_parts();
         let mut body = Vec::new();
         let reading = async {
@@ -66,7 +73,12 @@ impl Answer {
             }
             true
         };
-        let complete = tokio::time::timeout_at(by.into(), reading).await.unwrap_or(false);
+        let complete = tokio::select! {
+            biased;
+            complete = reading => complete,
+            () = enough => false,
+            () = tokio::time::sleep_until(by.into()) => false,
+        };
         Self { status: head.status.as_u16(), headers: head.headers, body, complete }
     }
 
@@ -91,8 +103,9 @@ impl Answer {
         }
     }
 
-    /// What an answer other than 2xx means.
-    pub(crate) fn into_error(self) -> Error {
+    /// What an answer other than 2xx means: whether trying again helps as `said` or, where it says
+    /// nothing, as `others`.
+    pub(crate) fn into_error(self, said: &StatusRetry, others: &StatusRetry) -> Error {
         let status = self.status;
         let retry_after = retry_after(&self.headers);
         let error = if let Some(page) = self.certificate_page() {
@@ -102,7 +115,7 @@ impl Answer {
             )
             .noting("via", "http")
         } else {
-            let (retry, scope) = meaning(status);
+            let (retry, scope) = said.judge(others, status);
             let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
             let error =
                 error.retried(retry, if retry == Retry::Later { retry_after } else { None });
@@ -135,15 +148,6 @@ impl Answer {
             }
             _ => None,
         }
-    }
-}
-
-/// Whether trying again helps after this status, and what it stops. The one table for it.
-fn meaning(status: u16) -> (Retry, Scope) {
-    match status {
-        410 => (Retry::Never, Scope::Endpoint),
-        413 | 414 | 431 => (Retry::Never, Scope::Delivery),
-        _ => (Retry::Later, Scope::Delivery),
     }
 }
 

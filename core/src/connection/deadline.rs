@@ -1,11 +1,12 @@
 //! Deadlines of an attempt, and the progress that a failure reports.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::Record;
 use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
@@ -50,11 +51,18 @@ impl Deadlines {
 pub(crate) struct Progress {
     stage: AtomicU8,
     record: Mutex<Option<Arc<Record>>>,
+    decided: AtomicBool,
+    enough: Notify,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { stage: AtomicU8::new(Stage::Admit as u8), record: Mutex::default() }
+        Self {
+            stage: AtomicU8::new(Stage::Admit as u8),
+            record: Mutex::default(),
+            decided: AtomicBool::new(false),
+            enough: Notify::new(),
+        }
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
@@ -78,6 +86,31 @@ impl Progress {
         record.as_ref().map_or(Sent::Nothing, |record| record.sent())
     }
 
+    /// Ends the request: how much of it was sent, with nothing to follow.
+    pub(crate) fn seal(&self) -> Sent {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.as_ref().map_or(Sent::Nothing, |record| record.seal())
+    }
+
+    /// The head of a final answer has come: nothing that happens later changes what it says.
+    pub(super) fn decide(&self) {
+        self.decided.store(true, Ordering::Release);
+    }
+
+    /// Ends the reading of an answer whose head has come. `false` if none has.
+    pub(crate) fn stop_reading(&self) -> bool {
+        let decided = self.decided.load(Ordering::Acquire);
+        if decided {
+            self.enough.notify_one();
+        }
+        decided
+    }
+
+    /// Returns once nothing more of the answer is wanted.
+    pub(super) async fn enough(&self) {
+        self.enough.notified().await;
+    }
+
     /// The time for a part, or for all of it, is over.
     pub(crate) fn overdue(&self, part: &'static str, allowed: Duration) -> Error {
         let millis = saturating_millis(allowed);
@@ -86,7 +119,7 @@ impl Progress {
             format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
         )
         .at(self.stage())
-        .having_sent(self.sent())
+        .having_sent(self.seal())
         .noting("deadline", part)
         .noting("allowed_ms", millis)
     }

@@ -2,10 +2,13 @@
 
 mod answer;
 mod deadline;
+mod framing;
+mod interim;
 pub(crate) mod pool;
 mod probe;
 mod recorder;
 mod socket;
+mod status;
 mod turn;
 
 use std::net::SocketAddr;
@@ -25,6 +28,7 @@ pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
 pub(crate) use recorder::Record;
+pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
@@ -32,6 +36,7 @@ use crate::net::{Egress, Url, connect, resolve};
 use crate::runtime::Task;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
+use interim::{Interim, MOST_INTERIM};
 use recorder::Recorder;
 use socket::Socket;
 
@@ -110,32 +115,50 @@ impl Connection {
         progress.enter(Stage::Request);
         self.in_flight = true;
         let head = self.head(request, deadlines, progress).await?;
-        // Whoever answers before having read the request answers something else.
-        if head.status().is_success() && self.record.sent() != Sent::All {
-            return Err(Error::new(
+        let (status, sent) = (head.status(), self.record.sent());
+        let invalid = |why: &str| {
+            Err(Error::new(
                 Kind::HttpInvalid,
-                format!(
-                    "the consumer answered {} before the request was written",
-                    head.status().as_u16()
-                ),
+                format!("the consumer answered {} {why}", status.as_u16()),
             )
-            .having_sent(self.record.sent())
-            .noting("status", head.status().as_u16()));
+            .having_sent(self.record.seal())
+            .noting("status", status.as_u16()))
+        };
+        // Whoever answers before having read the request answers something else.
+        if status.is_success() && sent != Sent::All {
+            return invalid("before the request was written");
         }
-        let answer = Answer::read(head, Instant::now() + deadlines.response).await;
-        self.in_flight = !answer.is_complete();
+        if status.is_informational() {
+            return invalid("to a request that asked for no other protocol");
+        }
+        progress.decide();
+        // A connection on which a request was cut off, or an answer may end in two places, is spent.
+        let plain = sent == Sent::All && framing::is_plain(&head);
+        let by = Instant::now() + deadlines.response;
+        let answer = Answer::read(head, by, progress.enough()).await;
+        self.in_flight = !(plain && answer.is_complete());
         self.idle_since = Instant::now();
         Ok(answer)
     }
 
     async fn head(
         &mut self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Error> {
         let record = self.record.clone();
-        let mut response = std::pin::pin!(self.sender.try_send_request(request));
+        let interim = Interim::watch(&mut request);
+        let sending = self.sender.try_send_request(request);
+        // The last interim answers and the final one may come in one piece.
+        let answered = async {
+            tokio::select! {
+                biased;
+                head = sending => (!interim.is_exceeded()).then_some(head),
+                () = interim.exceeded() => None,
+            }
+        };
+        let mut response = std::pin::pin!(answered);
         let flushed = async {
             record.flushed().await;
             progress.enter(Stage::Response);
@@ -157,6 +180,13 @@ impl Connection {
             let by = Instant::now() + deadlines.response;
             deadlines.within("response", by, progress, async { Ok(response.await) }).await?
         };
+        let Some(head) = head else {
+            return Err(Error::new(
+                Kind::HttpInvalid,
+                format!("more than {MOST_INTERIM} interim answers came, and no final one"),
+            )
+            .having_sent(record.seal()));
+        };
         head.map_err(|error| {
             let returned = error.message().is_some();
             self.fault(&error.into_error(), returned)
@@ -167,13 +197,15 @@ impl Connection {
     fn fault(&self, error: &hyper::Error, returned: bool) -> Error {
         let record = &self.record;
         // A request that was handed back was never begun.
-        let sent = if returned { Sent::Nothing } else { record.sent() };
+        let sent = if returned { Sent::Nothing } else { record.seal() };
         let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
         if let Some(alert) = record.alert() {
             if alert.is_about_certificate() {
                 // In TLS 1.3 it is the verdict on our certificate, which comes before the request is
                 // looked at; later ones may be anything.
-                let unread = record.is_first_and_unanswered() && self.facts.version == "TLSv1.3";
+                let unread = self.facts.version == "TLSv1.3"
+                    && record.is_first_and_unanswered()
+                    && !record.is_accepted();
                 let sent = if unread { Sent::Nothing } else { sent };
                 let stage = if unread { Stage::Handshake } else { stage };
                 return tls::rejected(alert, self.terms.identity().leaf())

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::error::Sent;
-use crate::tls::Alert;
+use crate::tls::{Alert, Underneath};
 
 /// What happened on one connection.
 #[derive(Default)]
@@ -29,16 +29,29 @@ struct State {
     requests: u32,
     request: Progress,
     answered: bool,
+    /// The peer had taken our certificate before its last words.
+    accepted: bool,
     alert: Option<Alert>,
     read_error: Option<io::ErrorKind>,
     ended: bool,
+    gate: Gate,
+}
+
+/// Whether bytes may be written.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Gate {
+    #[default]
+    Open,
+    /// It was told how much was sent.
+    Sealed,
+    /// Bytes that nobody asked for lay on an idle connection.
+    Stale,
 }
 
 /// How much of the current request was written.
 #[derive(Default)]
 struct Progress {
-    /// A write is under way on another thread: the peer may see it before its outcome is recorded.
-    entering: bool,
+    /// Set before a write: the peer may see it before its outcome is recorded.
     entered: bool,
     /// How many bytes of the empty line that ends the head were seen.
     blank: usize,
@@ -73,14 +86,17 @@ impl Record {
     }
 
     pub(crate) fn sent(&self) -> Sent {
-        let state = self.state();
-        if !state.request.entered && !state.request.entering {
-            Sent::Nothing
-        } else if state.request.flushed {
-            Sent::All
-        } else {
-            Sent::Maybe
+        self.state().sent()
+    }
+
+    /// How much was sent, with nothing to follow: whoever tells of it while the connection is still
+    /// being driven by its task would else tell what was true a moment ago.
+    pub(crate) fn seal(&self) -> Sent {
+        let mut state = self.state();
+        if state.gate == Gate::Open {
+            state.gate = Gate::Sealed;
         }
+        state.sent()
     }
 
     pub(crate) fn alert(&self) -> Option<Alert> {
@@ -93,6 +109,11 @@ impl Record {
         state.requests <= 1 && !state.answered
     }
 
+    /// Whether the peer took our certificate before it said anything else.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.state().accepted
+    }
+
     pub(crate) fn is_answered(&self) -> bool {
         self.state().answered
     }
@@ -100,6 +121,9 @@ impl Record {
     /// How the reading side ended, if it did.
     pub(crate) fn end(&self) -> Option<&'static str> {
         let state = self.state();
+        if state.gate == Gate::Stale {
+            return Some("found to hold words that nobody asked for");
+        }
         match state.read_error {
             Some(io::ErrorKind::ConnectionReset) => Some("reset"),
             Some(io::ErrorKind::UnexpectedEof) => Some("closed without a TLS close_notify"),
@@ -113,22 +137,33 @@ impl Record {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes, with a request in between `nothing` and `maybe` as long as that takes.
-    fn writing(
-        &self,
-        write: impl FnOnce() -> Poll<io::Result<usize>>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.state().request.entering = true;
-        let polled = write();
-        let length = if let Poll::Ready(Ok(length)) = &polled { *length } else { 0 };
-        self.wrote(bytes.iter().map(|slice| &**slice), length);
-        polled
+    /// Whether the next bytes written are the first of a request on a connection used before.
+    fn is_beginning_again(&self) -> bool {
+        let state = self.state();
+        state.requests > 1 && !state.request.entered && state.gate == Gate::Open
+    }
+
+    fn turned_stale(&self) {
+        self.state().gate = Gate::Stale;
+    }
+
+    /// Bytes are about to be written. They count from now on, because a write that fails may have
+    /// let some through. Returns whether earlier ones counted already; `None` if none may follow.
+    fn entering(&self) -> Option<bool> {
+        let mut state = self.state();
+        if state.gate != Gate::Open {
+            return None;
+        }
+        Some(std::mem::replace(&mut state.request.entered, true))
+    }
+
+    /// They were not taken after all.
+    fn did_not_enter(&self, before: bool) {
+        self.state().request.entered = before;
     }
 
     fn wrote<'a>(&self, slices: impl Iterator<Item = &'a [u8]>, mut length: usize) {
         let mut state = self.state();
-        state.request.entering = false;
         for slice in slices {
             let taken = &slice[..slice.len().min(length)];
             state.request.wrote(taken);
@@ -148,8 +183,9 @@ impl Record {
         }
     }
 
-    fn read(&self, outcome: &io::Result<()>, bytes: usize) {
+    fn read(&self, outcome: &io::Result<()>, bytes: usize, accepted: bool) {
         let mut state = self.state();
+        state.accepted |= accepted;
         match outcome {
             Ok(()) if bytes > 0 => state.answered = true,
             Ok(()) => state.ended = true,
@@ -161,9 +197,20 @@ impl Record {
     }
 }
 
+impl State {
+    fn sent(&self) -> Sent {
+        if !self.request.entered {
+            Sent::Nothing
+        } else if self.request.flushed {
+            Sent::All
+        } else {
+            Sent::Maybe
+        }
+    }
+}
+
 impl Progress {
     fn wrote(&mut self, mut bytes: &[u8]) {
-        self.entered |= !bytes.is_empty();
         while !self.in_body {
             let Some((byte, rest)) = bytes.split_first() else {
                 return;
@@ -193,7 +240,29 @@ impl<IO> Recorder<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Recorder<IO> {
+impl<IO: Underneath> Recorder<IO> {
+    /// Runs one write between the checks that `sent` rests on.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut IO) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        // What lies there cannot answer a request that was not sent yet. HTTP has no name for
+        // requests, so it would be taken for the answer.
+        if self.record.is_beginning_again() && self.inner.has_unread() {
+            self.record.turned_stale();
+        }
+        let Some(before) = self.record.entering() else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        };
+        let polled = write(&mut self.inner);
+        if matches!(polled, Poll::Pending | Poll::Ready(Ok(0))) {
+            self.record.did_not_enter(before);
+        }
+        polled
+    }
+}
+
+impl<IO: AsyncRead + Underneath + Unpin> AsyncRead for Recorder<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -202,21 +271,24 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Recorder<IO> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         if let Poll::Ready(outcome) = &polled {
-            self.record.read(outcome, buffer.filled().len() - before);
+            let bytes = buffer.filled().len() - before;
+            self.record.read(outcome, bytes, self.inner.is_accepted());
         }
         polled
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Recorder<IO> {
+impl<IO: AsyncWrite + Underneath + Unpin> AsyncWrite for Recorder<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { inner, record } = &mut *self;
-        let write = || Pin::new(inner).poll_write(context, bytes);
-        record.writing(write, &[IoSlice::new(bytes)])
+        let polled = self.write(|inner| Pin::new(inner).poll_write(context, bytes));
+        if let Poll::Ready(Ok(length)) = &polled {
+            self.record.wrote(std::iter::once(bytes), *length);
+        }
+        polled
     }
 
     fn poll_write_vectored(
@@ -224,8 +296,11 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Recorder<IO> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { inner, record } = &mut *self;
-        record.writing(|| Pin::new(inner).poll_write_vectored(context, slices), slices)
+        let polled = self.write(|inner| Pin::new(inner).poll_write_vectored(context, slices));
+        if let Poll::Ready(Ok(length)) = &polled {
+            self.record.wrote(slices.iter().map(|slice| &**slice), *length);
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,6 +328,7 @@ mod tests {
         let record = Record::default();
         record.begin(body);
         for piece in pieces {
+            record.entering();
             record.wrote(std::iter::once(*piece), piece.len());
         }
         if flush {
@@ -276,27 +352,57 @@ mod tests {
     fn what_the_kernel_never_took_is_not_all() {
         let record = Record::default();
         record.begin(0);
+        record.entering();
         record.wrote(std::iter::once(&b"POST / HTTP/1.1\r\n\r\n"[..]), 19);
         record.broken.store(true, Ordering::Relaxed);
         record.was_flushed();
         assert_eq!(record.sent(), Sent::Maybe);
     }
+    /// A stream whose writes end as told.
+    struct Told {
+        outcome: Poll<io::Result<usize>>,
+        unread: bool,
+    }
+
+    impl Underneath for Told {
+        fn has_unread(&self) -> bool {
+            self.unread
+        }
+    }
+
+    fn written(record: &Arc<Record>, outcome: Poll<io::Result<usize>>, unread: bool) -> bool {
+        let mut recorder = Recorder::new(Told { outcome, unread }, record.clone());
+        let polled = recorder.write(|inner| std::mem::replace(&mut inner.outcome, Poll::Pending));
+        matches!(polled, Poll::Ready(Ok(_)))
+    }
 
     #[test]
-    fn a_write_under_way_may_have_been_seen() {
-        let record = Record::default();
+    fn a_write_that_fails_may_have_let_bytes_through() {
+        let record = Arc::new(Record::default());
         record.begin(2);
-        let bytes = [IoSlice::new(b"POST")];
-        let pending = record.writing(
-            || {
-                assert_eq!(record.sent(), Sent::Maybe);
-                Poll::Pending
-            },
-            &bytes,
-        );
-        assert!(pending.is_pending());
-        assert_eq!(record.sent(), Sent::Nothing, "TLS has taken none of it");
-        assert!(record.writing(|| Poll::Ready(Ok(4)), &bytes).is_ready());
+        assert!(!written(&record, Poll::Pending, false));
+        assert_eq!(record.sent(), Sent::Nothing);
+        assert!(!written(&record, Poll::Ready(Err(io::ErrorKind::TimedOut.into())), false));
         assert_eq!(record.sent(), Sent::Maybe);
+    }
+
+    #[test]
+    fn nothing_is_written_once_it_was_told_how_much() {
+        let record = Arc::new(Record::default());
+        record.begin(2);
+        assert_eq!(record.seal(), Sent::Nothing);
+        assert!(!written(&record, Poll::Ready(Ok(9)), false));
+        assert_eq!(record.sent(), Sent::Nothing);
+    }
+
+    #[test]
+    fn a_used_connection_with_bytes_in_it_takes_no_request() {
+        let record = Arc::new(Record::default());
+        record.begin(2);
+        assert!(written(&record, Poll::Ready(Ok(9)), true), "tickets may lie on a fresh one");
+        record.begin(2);
+        assert!(!written(&record, Poll::Ready(Ok(9)), true));
+        assert_eq!(record.sent(), Sent::Nothing);
+        assert!(record.end().is_some());
     }
 }

@@ -4,13 +4,17 @@
 //! EPIPE or ECONNRESET, and whoever stops there never reads the alert that explains it.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::tls::Underneath;
 
 /// Swallows what is written after the peer closed, and remembers that it did.
 pub(super) struct Socket {
@@ -35,6 +39,14 @@ impl Socket {
             }
             other => other,
         }
+    }
+}
+
+impl Underneath for Socket {
+    fn has_unread(&self) -> bool {
+        // The socket does not block. An end of the stream is unread as well, and so is an error.
+        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

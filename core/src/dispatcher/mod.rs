@@ -3,10 +3,12 @@
 mod cancel;
 mod flight;
 mod probe;
+mod refusals;
 mod request;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,13 +18,14 @@ use bytes::Bytes;
 pub use cancel::CancelToken;
 use flight::{Flight, Flights};
 pub use probe::ProbeOptions;
+use refusals::Refusals;
 use request::Payload;
 
 use crate::clock;
 use crate::connection::pool::Budget;
-use crate::connection::{Connection, Deadlines, Progress, Room, Timings};
+use crate::connection::{Connection, Deadlines, Progress, Room, StatusRetry, Timings};
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
-use crate::error::{Error, Kind, Sent, Stage};
+use crate::error::{Error, Kind, Retry, Sent, Stage};
 use crate::identity::Identity;
 use crate::net::Egress;
 use crate::options::{self, Setting};
@@ -39,6 +42,7 @@ pub struct DispatcherOptions {
     deadlines: Deadlines,
     max_connections: usize,
     max_waiting: usize,
+    status_retry: StatusRetry,
 }
 
 impl Default for DispatcherOptions {
@@ -56,6 +60,7 @@ impl Default for DispatcherOptions {
             },
             max_connections: 256,
             max_waiting: 4096,
+            status_retry: StatusRetry::default(),
         }
     }
 }
@@ -91,6 +96,21 @@ impl DispatcherOptions {
         Ok(self)
     }
 
+    /// Whether trying again helps after a status other than 2xx, where it is not as in the table of
+    /// the README: 410, 413, 414 and 431 are `never`, all others `later`.
+    ///
+    /// * `said`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with the word for it.
+    ///
+    /// Fails with `option_invalid`.
+    pub fn status_retry<S: Into<String>>(
+        mut self,
+        said: impl IntoIterator<Item = (S, Retry)>,
+    ) -> Result<Self, Error> {
+        let pairs = said.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
+        self.set("status_retry", Setting::Pairs(pairs.collect()))?;
+        Ok(self)
+    }
+
     /// Sets an option by its name in the table. Fails with `option_invalid`.
     pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
         let deadline = match name {
@@ -115,6 +135,10 @@ impl DispatcherOptions {
                     return Err(options::mistyped("dispatcher", name));
                 };
                 self.egress = Egress::preset(&preset)?;
+                return Ok(());
+            }
+            "status_retry" => {
+                self.status_retry = StatusRetry::read("dispatcher", name, &value)?;
                 return Ok(());
             }
             _ => return Err(options::mistyped("dispatcher", name)),
@@ -218,6 +242,7 @@ struct Inner {
     flights: Flights,
     budget: Arc<Budget>,
     room: Room,
+    refusals: Refusals,
 }
 
 impl Dispatcher {
@@ -237,6 +262,7 @@ impl Dispatcher {
                 closed: AtomicBool::new(false),
                 stop: CancelToken::new(),
                 flights: Flights::default(),
+                refusals: Refusals::default(),
             }),
         })
     }
@@ -292,6 +318,7 @@ impl Dispatcher {
         let removed = self.endpoints().remove(consumer);
         if let Some(endpoint) = &removed {
             endpoint.remove();
+            self.inner.refusals.forget(consumer);
         }
         removed.is_some()
     }
@@ -420,21 +447,28 @@ impl Call {
         let started = Instant::now();
         let progress = Progress::new();
         let canceled = |by: &str| {
-            Err(Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
+            Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
                 .at(progress.stage())
-                .having_sent(progress.sent()))
+                .having_sent(progress.seal())
         };
         let by = started + self.deadlines.total;
+        let mut attempts = pin!(self.admitted(started, &progress));
         // Looked at in this order: what ended a delivery outranks what it would have become.
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            () = self.cancel.canceled() => canceled("canceled by the caller"),
-            () = self.dispatcher.stop.canceled() => canceled("canceled because the dispatcher closed"),
-            outcome = self.admitted(started, &progress) => outcome,
-            () = tokio::time::sleep_until(by.into()) => {
-                Err(progress.overdue("total", self.deadlines.total))
-            }
+            () = self.cancel.canceled() => "canceled by the caller",
+            () = self.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
+            outcome = &mut attempts => return outcome,
+            () = tokio::time::sleep_until(by.into()) => "total",
+        };
+        // But for the head of a final answer: the consumer has decided, and the rest is not waited for.
+        if progress.stop_reading() {
+            return attempts.await;
         }
+        Err(match ended {
+            "total" => progress.overdue("total", self.deadlines.total),
+            by => canceled(by),
+        })
     }
 
     /// Waits for this delivery's turn, then attempts it.
@@ -461,13 +495,18 @@ impl Call {
             let reused = idle.is_some();
             let (mut connection, timings) = match idle {
                 Some(connection) => (connection, Timings::default()),
-                None => self.open(&generation, now, progress).await?,
+                None => self
+                    .open(&generation, now, progress)
+                    .await
+                    .map_err(|error| self.blamed(&generation, error))?,
             };
             if reused && !connection.is_ready().await {
                 continue;
             }
             match self.exchange(&mut connection, &generation, progress).await {
                 Ok((answer, responded)) => {
+                    let identity = generation.terms.identity();
+                    self.dispatcher.refusals.accepted(identity, self.endpoint.consumer());
                     let timings = Timings { response: responded, ..timings };
                     let receipt = receipt::Inner {
                         consumer: self.endpoint.consumer().to_owned(),
@@ -494,10 +533,15 @@ impl Call {
                         fresh = true;
                         continue;
                     }
-                    return Err(error.noting("attempts", attempts));
+                    return Err(self.blamed(&generation, error).noting("attempts", attempts));
                 }
             }
         }
+    }
+
+    fn blamed(&self, generation: &Generation, error: Error) -> Error {
+        let identity = generation.terms.identity();
+        self.dispatcher.refusals.judge(identity, self.endpoint.consumer(), error)
     }
 
     async fn open(
@@ -533,7 +577,9 @@ impl Call {
             Ok((answer, started.elapsed()))
         } else {
             let sent = progress.sent();
-            Err(Failed { error: answer.into_error().having_sent(sent), answered: true })
+            let others = &self.dispatcher.options.status_retry;
+            let error = answer.into_error(generation.status_retry(), others);
+            Err(Failed { error: error.having_sent(sent), answered: true })
         }
     }
 

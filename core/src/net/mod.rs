@@ -3,8 +3,10 @@
 
 mod connect;
 mod egress;
+mod resolve;
 mod url;
 
-pub(crate) use connect::{connect, resolve};
+pub(crate) use connect::connect;
 pub use egress::Egress;
+pub(crate) use resolve::resolve;
 pub(crate) use url::{Host, Url};

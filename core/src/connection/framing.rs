@@ -1,0 +1,72 @@
+//! Whether an answer says in one way only where it ends (RFC 9112 section 6.3).
+//!
+//! Where two readers could disagree about the end of an answer, what follows on the connection
+//! could be anybody's words. Such an answer counts, and its connection is not used again.
+
+use http::{HeaderMap, Response, Version, header};
+
+/// Whether another request may follow an answer with this head, once its body was read.
+pub(super) fn is_plain<B>(head: &Response<B>) -> bool {
+    head.version() == Version::HTTP_11 && ends_in_one_way(head.headers()) && stays(head.headers())
+}
+
+fn ends_in_one_way(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (lengths.next(), encodings.next()) {
+        (None, None) => true,
+        (Some(length), None) => {
+            lengths.next().is_none() && length.as_bytes().iter().all(u8::is_ascii_digit)
+        }
+        (None, Some(encoding)) => {
+            encodings.next().is_none() && encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether the consumer keeps the connection (RFC 9112 section 9.3).
+fn stays(headers: &HeaderMap) -> bool {
+    let words = headers.get_all(header::CONNECTION).iter();
+    !words
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(headers: &[(&str, &str)]) -> bool {
+        let made = headers
+            .iter()
+            .fold(Response::builder(), |made, (name, value)| made.header(*name, *value));
+        is_plain(&made.body(()).unwrap())
+    }
+
+    #[test]
+    fn only_one_way_to_end_is_plain() {
+        assert!(plain(&[]));
+        assert!(plain(&[("content-length", "2")]));
+        assert!(plain(&[("transfer-encoding", "Chunked")]));
+        for contradictory in [
+            &[("content-length", "2"), ("transfer-encoding", "chunked")][..],
+            &[("content-length", "2"), ("content-length", "2")],
+            &[("content-length", "2, 2")],
+            &[("content-length", "+2")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "identity")],
+            &[("connection", "close")],
+            &[("connection", "x, Close")],
+        ] {
+            assert!(!plain(contradictory), "{contradictory:?}");
+        }
+    }
+
+    #[test]
+    fn http_1_0_is_not_used_again() {
+        let head = Response::builder().version(Version::HTTP_10).header("connection", "keep-alive");
+        assert!(!is_plain(&head.body(()).unwrap()));
+    }
+}
