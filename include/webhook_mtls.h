@@ -168,6 +168,9 @@
 /* The certificate was forwarded by something that is not trusted to do so. */
 #define WMTLS_HOP_UNTRUSTED 421
 
+/* The peer's certificate leads over a CA that was distrusted explicitly. */
+#define WMTLS_ISSUER_DISTRUSTED 422
+
 /* The consumer answered with a status other than 2xx. */
 #define WMTLS_HTTP_STATUS 601
 
@@ -600,6 +603,23 @@ wmtls_status wmtls_identity_from_pem(const void *cert,
                                      wmtls_error **err);
 
 /*
+ Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it, in any
+ order.
+
+ `data`: the bytes of the file, DER, at most 1 MiB.
+ `passphrase`: opens it; "" where it has none.
+
+ Fails with WMTLS_KEY_ENCRYPTED (the passphrase does not open it, or opening it would cost too
+ much), WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
+ WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_identity_from_pkcs12(const void *data,
+                                        size_t data_len,
+                                        const char *passphrase,
+                                        wmtls_identity **out,
+                                        wmtls_error **err);
+
+/*
  Frees an identity.
  */
 void wmtls_identity_free(wmtls_identity *identity);
@@ -642,6 +662,43 @@ wmtls_status wmtls_trust_from_pem(const void *anchors,
                                   size_t crls_len,
                                   wmtls_trust **out,
                                   wmtls_error **err);
+
+/*
+ Like wmtls_trust_from_pem, and takes public web roots, too: for a consumer whose server
+ certificate comes from a public CA. An endpoint takes this trust only together with pins;
+ wmtls_dispatcher_new and wmtls_verifier_new refuse it with WMTLS_OPTION_INVALID.
+
+ Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_CRL_UNUSABLE or
+ WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_trust_dangerous_public(const void *anchors,
+                                          size_t anchors_len,
+                                          const void *intermediates,
+                                          size_t intermediates_len,
+                                          const void *crls,
+                                          size_t crls_len,
+                                          wmtls_trust **out,
+                                          wmtls_error **err);
+
+/*
+ Makes a trust that is the same, but for CAs whose key is one of these: no path leads over them
+ any more, as anchor or below one. For a compromised intermediate that no CRL covers.
+
+ `issuers`: the pins of their keys, "sha256/..."; added to those that `trust` distrusts already.
+
+ Fails with WMTLS_PIN_INVALID, or WMTLS_TRUST_INVALID if no anchor is left.
+ */
+wmtls_status wmtls_trust_distrusting(const wmtls_trust *trust,
+                                     const char *const *issuers,
+                                     size_t count,
+                                     wmtls_trust **out,
+                                     wmtls_error **err);
+
+/*
+ What an operator should know of the bundle although it is sound, one sentence an index, such as
+ an anchor that has expired and is not used; NULL beyond the last.
+ */
+const char *wmtls_trust_note(const wmtls_trust *trust, size_t index);
 
 /*
  Frees a trust.

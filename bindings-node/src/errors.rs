@@ -4,7 +4,7 @@ use napi_derive::napi;
 use serde_json::{Value, json};
 use webhook_mtls::testing::Misbehaviour;
 use webhook_mtls::{
-    Action, CrlPolicy, Error, Evidence, MinTls, PinSlot, RetryPolicy, Role, options,
+    Action, CrlPolicy, Error, Evidence, MinTls, Note, PinSlot, RetryPolicy, Role, options,
 };
 
 use crate::border::{Handle, Outcome, guarded};
@@ -62,7 +62,7 @@ pub fn tables() -> String {
         };
     }
     names!(
-        "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls,
+        "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls, "note" Note,
         "misbehaviour" Misbehaviour, "pin" PinSlot, "role" Role
     );
     tables.to_string()

@@ -24,6 +24,11 @@ pub fn identity_from_pem(
     guarded(|| Identity::from_pem(cert, key, bytes(passphrase.as_ref())).map(Handle))
 }
 
+#[napi]
+pub fn identity_from_pkcs12(data: &[u8], passphrase: String) -> Outcome<Handle<Identity>> {
+    guarded(|| Identity::from_pkcs12(data, passphrase.as_bytes()).map(Handle))
+}
+
 fn bytes(passphrase: Option<&String>) -> Option<&[u8]> {
     passphrase.map(String::as_bytes)
 }
@@ -33,10 +38,13 @@ pub fn trust_from_files(
     anchors: String,
     intermediates: Option<String>,
     crls: Option<String>,
+    distrusted: Vec<String>,
 ) -> Outcome<Handle<Trust>> {
     guarded(|| {
         let intermediates = intermediates.as_ref().map(AsRef::as_ref);
-        Trust::from_files(anchors, intermediates, crls.as_ref().map(AsRef::as_ref)).map(Handle)
+        Trust::from_files(anchors, intermediates, crls.as_ref().map(AsRef::as_ref))?
+            .distrusting(distrusted)
+            .map(Handle)
     })
 }
 
@@ -45,11 +53,34 @@ pub fn trust_from_pem(
     anchors: &[u8],
     intermediates: Option<Uint8Array>,
     crls: Vec<Uint8Array>,
+    distrusted: Vec<String>,
 ) -> Outcome<Handle<Trust>> {
     guarded(|| {
         let crls: Vec<&[u8]> = crls.iter().map(AsRef::as_ref).collect();
-        Trust::from_pem(anchors, intermediates.as_deref(), &crls).map(Handle)
+        Trust::from_pem(anchors, intermediates.as_deref(), &crls)?
+            .distrusting(distrusted)
+            .map(Handle)
     })
+}
+
+#[napi]
+pub fn trust_dangerous_public(
+    anchors: &[u8],
+    intermediates: Option<Uint8Array>,
+    crls: Vec<Uint8Array>,
+    distrusted: Vec<String>,
+) -> Outcome<Handle<Trust>> {
+    guarded(|| {
+        let crls: Vec<&[u8]> = crls.iter().map(AsRef::as_ref).collect();
+        Trust::dangerous_public(anchors, intermediates.as_deref(), &crls)?
+            .distrusting(distrusted)
+            .map(Handle)
+    })
+}
+
+#[napi]
+pub fn trust_notes(trust: Handle<Trust>) -> Vec<String> {
+    trust.0.notes().to_vec()
 }
 
 #[napi]

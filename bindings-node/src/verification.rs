@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use webhook_mtls::{
-    Authorization, Error, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
+    Authorization, Error, Handshake, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
 
 use crate::border::{Handle, Outcome, guarded};
@@ -100,6 +100,29 @@ pub fn verify_chain(
         let at = instant(at_ms)?;
         let peer = verifier.0.verify_chain(&chain, server_name.as_deref(), at)?;
         Ok(peer.to_json().to_string())
+    })
+}
+
+/// What a TLSSocket says about its handshake.
+#[napi(object, object_to_js = false)]
+pub struct HandshakeGiven {
+    pub complete: bool,
+    pub we_are_the_server: bool,
+    pub chain: Vec<Uint8Array>,
+    pub server_name: Option<String>,
+}
+
+/// The same for the peer of a connection.
+#[napi]
+pub fn verify_handshake(verifier: Handle<Verifier>, given: HandshakeGiven) -> Outcome<String> {
+    guarded(|| {
+        let seen = Handshake {
+            complete: given.complete,
+            peer: if given.we_are_the_server { Role::Client } else { Role::Server },
+            chain: given.chain.iter().map(|certificate| certificate.to_vec()).collect(),
+            server_name: given.server_name,
+        };
+        Ok(verifier.0.verify_handshake(&seen)?.to_json().to_string())
     })
 }
 

@@ -22,7 +22,7 @@ test('kinds and words', () => {
   for (const [type, key] of [
     ['Stage', 'stage'], ['Blame', 'blame'], ['Scope', 'scope'], ['Sent', 'sent'], ['Retry', 'retry'],
     ['Action', 'action'], ['CrlPolicy', 'crl_policy'], ['Evidence', 'evidence'], ['MinTls', 'min_tls'],
-    ['PinSlot', 'pin'], ['Role', 'role'],
+    ['Note', 'note'], ['PinSlot', 'pin'], ['Role', 'role'],
   ]) {
     assert.deepEqual(union('words.d.ts', type), [...core.words[key]].sort())
   }

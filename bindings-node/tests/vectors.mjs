@@ -35,15 +35,20 @@ async function configure({ do: operation, with: given }, fixtures) {
       const { cert, key, passphrase } = given
       return void Identity.fromPem(cert, key, passphrase === undefined ? {} : { passphrase })
     }
-    case 'trust_from_pem': return void trust(given)
+    case 'identity_from_pkcs12':
+      return void Identity.fromPkcs12(Buffer.from(given.data_hex, 'hex'), given.passphrase)
+    case 'trust_from_pem': return { notes: trust(given).notes.length }
     case 'pins': return void pins(given)
     case 'standard_webhooks': return void new StandardWebhooks(given.secrets)
     case 'pin_of': return { pin: pinOf(given.cert) }
     case 'egress': return void new Dispatcher({ egress: { preset: 'public', ...given } })
-    case 'dispatcher': return void ownDispatcher(options(given.options))
+    case 'dispatcher':
+      return void ownDispatcher({ ...ownTrusted(given), ...options(given.options) })
     case 'endpoint': {
       const said = 'pins' in given ? { pins: given.pins && new Pins(given.pins) } : {}
-      const chosen = { ...said, ...options(given.options), ...signing(given) }
+      const chosen = {
+        ...said, ...ownTrusted(given), ...options(given.options), ...signing(given),
+      }
       return { url: ownDispatcher().endpoint(given.consumer, given.url, chosen).url }
     }
     case 'deliver': {
@@ -119,7 +124,9 @@ async function deliver(given) {
 const repeated = (body, { repeat = 1 }) => body.repeat(repeat)
 const pins = ({ current, next = [] }) => new Pins(current, next)
 const signing = (given) => 'signing' in given ? { signing: new StandardWebhooks(given.signing) } : {}
-const trust = ({ anchors, ...others }) => Trust.fromPem(anchors, others)
+const trust = ({ anchors, dangerous_public: open, ...others }) =>
+  open ? Trust.dangerousPublic(anchors, others) : Trust.fromPem(anchors, others)
+const ownTrusted = (given) => (given.trust ? { trust: trust(given.trust) } : {})
 
 function tenant(given) {
   if ('san_uri' in given) return TenantRule.sanUri(given.san_uri)

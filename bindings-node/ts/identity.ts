@@ -19,7 +19,7 @@ export class Identity {
 
   private constructor(handle: Handle) {
     if (!types.isExternal(handle)) {
-      throw wrongType('identity', 'made by fromFiles or fromPem', handle)
+      throw wrongType('identity', 'made by fromFiles, fromPem or fromPkcs12', handle)
     }
     this.#handle = handle
   }
@@ -54,6 +54,21 @@ export class Identity {
   static fromPem(cert: Body, key: Body, options?: IdentityOptions): Identity {
     const texts = [bytes('cert', cert), bytes('key', key)] as const
     return Identity.of(settled(native.identityFromPem(...texts, passphrase(options))))
+  }
+
+  /**
+   * Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it.
+   *
+   * @param data the bytes of the file: DER, at most 1 MiB
+   * @param passphrase opens it; empty where it has none
+   * @throws {WebhookMtlsError} `key_encrypted` (the passphrase does not open it, or opening it
+   * would cost too much), `pem_invalid` (malformed, no key, several keys, no certificate),
+   * `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`
+   */
+  static fromPkcs12(data: Uint8Array, passphrase: string): Identity {
+    if (!types.isUint8Array(data)) throw wrongType('data', 'a Uint8Array', data)
+    const given = [bytes('data', data), text('passphrase', passphrase)] as const
+    return Identity.of(settled(native.identityFromPkcs12(...given)))
   }
 
   /** @internal */

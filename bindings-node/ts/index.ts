@@ -20,7 +20,8 @@ export type { IdentityOptions } from './identity'
 export type { PeerIdentity } from './peer'
 export type { Receipt, Timings, TlsFacts } from './receipt'
 export type { Decision, RetryPolicyOptions } from './retry'
-export type { VerifierOptions, VerifyOptions } from './verifier'
+export type { TrustFiles, TrustTexts } from './trust'
+export type { SocketOptions, VerifierOptions, VerifyOptions } from './verifier'
 export type {
   Action,
   Blame,
@@ -29,6 +30,7 @@ export type {
   Kind,
   KnownKind,
   MinTls,
+  Note,
   PinSlot,
   Retry,
   Role,

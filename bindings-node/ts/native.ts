@@ -50,6 +50,13 @@ export interface VerifierGiven {
   settings: Given[]
 }
 
+export interface HandshakeGiven {
+  complete: boolean
+  weAreTheServer: boolean
+  chain: Uint8Array[]
+  serverName: Optional<string>
+}
+
 export interface ReceivedRequest {
   id?: string
   method: string
@@ -69,16 +76,26 @@ interface Native {
 
   identityFromFiles(cert: string, key: string, passphrase: Optional<string>): Outcome<Handle>
   identityFromPem(cert: Uint8Array, key: Uint8Array, passphrase: Optional<string>): Outcome<Handle>
+  identityFromPkcs12(data: Uint8Array, passphrase: string): Outcome<Handle>
   trustFromFiles(
     anchors: string,
     intermediates: Optional<string>,
     crls: Optional<string>,
+    distrusted: string[],
   ): Outcome<Handle>
   trustFromPem(
     anchors: Uint8Array,
     intermediates: Optional<Uint8Array>,
     crls: Uint8Array[],
+    distrusted: string[],
   ): Outcome<Handle>
+  trustDangerousPublic(
+    anchors: Uint8Array,
+    intermediates: Optional<Uint8Array>,
+    crls: Uint8Array[],
+    distrusted: string[],
+  ): Outcome<Handle>
+  trustNotes(trust: Handle): string[]
   pins(current: string[], next: string[]): Outcome<Handle>
   pinsFromFile(path: string): Outcome<Handle>
   pinOf(certificate: Uint8Array): Outcome<string>
@@ -141,6 +158,7 @@ interface Native {
     serverName: Optional<string>,
     atMs: Optional<number>,
   ): Outcome<string>
+  verifyHandshake(verifier: Handle, given: HandshakeGiven): Outcome<string>
 
   labStart(): Promise<Outcome<Handle>>
   labClose(lab: Handle): Promise<Outcome<void>>

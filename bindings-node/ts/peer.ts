@@ -1,4 +1,4 @@
-import type { Evidence } from './words'
+import type { Evidence, Note } from './words'
 
 interface PeerJson {
   tenant: string | null
@@ -21,6 +21,7 @@ interface PeerJson {
   matched_pin: string | null
   evidence: Evidence
   purpose: 'present' | 'absent'
+  notes: Note[]
 }
 
 /** A verified peer, as its certificate shows it. Made by verification alone. */
@@ -67,6 +68,8 @@ export class PeerIdentity {
   readonly evidence: Evidence
   /** Whether the leaf names its purpose, or leaves it open. */
   readonly purpose: 'present' | 'absent'
+  /** What is unusual, and was tolerated. */
+  readonly notes: readonly Note[]
 
   /** @internal */
   constructor(value: unknown) {
@@ -92,6 +95,7 @@ export class PeerIdentity {
     this.matchedPin = json.matched_pin
     this.evidence = json.evidence
     this.purpose = json.purpose
+    this.notes = json.notes
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls'
 import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
@@ -5,6 +6,7 @@ import { bytes, Options, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
+import { handshake } from './socket'
 import { Trust } from './trust'
 import type { CrlPolicy, Role } from './words'
 
@@ -128,6 +130,12 @@ export interface VerifyOptions {
   at?: Date
 }
 
+/** What the verification of a socket's peer asks beside the socket. */
+export interface SocketOptions {
+  /** As {@link VerifyOptions} has it; by default the name that the socket connected to. */
+  serverName?: string
+}
+
 /** Verifies the certificates of peers, wherever their connection ends. */
 export class Verifier {
   readonly #handle: Handle
@@ -152,6 +160,21 @@ export class Verifier {
    */
   verify(chain: Body | readonly Uint8Array[], options?: VerifyOptions): PeerIdentity {
     return judged(this.#handle, chain, new Options(options, [], VERIFY_KEYS))
+  }
+
+  /**
+   * Judges the peer of a TLS connection of `node:tls`, now.
+   *
+   * @param socket a socket whose handshake is complete (`secureConnect`, `secureConnection`)
+   * @param options the server's name
+   * @returns the verified peer; its evidence is `socket`, for it has proved that it holds the key
+   * @throws {WebhookMtlsError} as {@link verify} does; `evidence_missing` where the handshake is
+   * not complete, the socket is closed, or the peer showed no certificate
+   */
+  verifySocket(socket: TLSSocket, options?: SocketOptions): PeerIdentity {
+    const name = new Options(options, [], ['serverName']).optional('serverName', text)
+    const outcome = native.verifyHandshake(this.#handle, handshake(socket, name))
+    return new PeerIdentity(JSON.parse(settled(outcome)))
   }
 }
 

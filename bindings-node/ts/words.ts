@@ -38,6 +38,13 @@ export type Role = 'client' | 'server'
 /** How a certificate reached us: with proof of possession (`socket`), or as bytes (`asserted`). */
 export type Evidence = 'socket' | 'asserted'
 
+/**
+ * What is unusual about a verified peer: no extendedKeyUsage (`purpose_absent`), an
+ * authorityKeyIdentifier that its issuer's subjectKeyIdentifier contradicts (`key_id_mismatch`), or
+ * a path that ends in an intermediate, which OpenSSL does not take (`anchor_is_intermediate`).
+ */
+export type Note = 'purpose_absent' | 'key_id_mismatch' | 'anchor_is_intermediate'
+
 /** Which part of a pin set matched. */
 export type PinSlot = 'current' | 'next'
 
@@ -92,6 +99,7 @@ export type KnownKind =
   | 'tls_failed'
   | 'evidence_missing'
   | 'hop_untrusted'
+  | 'issuer_distrusted'
   | 'http_status'
   | 'http_invalid'
   | 'response_too_large'

@@ -10,7 +10,7 @@ use crate::error::Fault;
 /// Our certificate chain and private key, checked when it is made.
 ///
 /// The key belongs to the leaf, and the leaf is within its dates, allows clientAuth and is no CA.
-/// Made by `from_files` or `from_pem`; fixed from then on, and safe to share between threads.
+/// Made by `from_files`, `from_pem` or `from_pkcs12`; fixed from then on, and safe to share between threads.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Identity(pub webhook_mtls::Identity);
@@ -75,6 +75,35 @@ impl Identity {
             let (cert, key) = (bytes("cert", cert)?, bytes("key", key)?);
             let passphrase = passphrase.map(|value| bytes("passphrase", value)).transpose()?;
             let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
+            Ok(Self(cls.py().detach(read)?))
+        })
+    }
+
+    /// Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it.
+    ///
+    /// Args:
+    ///     data: the bytes of the file, bytes-like; DER, at most 1 MiB.
+    ///     passphrase: bytes that open it; empty where it has none.
+    ///
+    /// Raises:
+    ///     ConfigError: `key_encrypted` (the passphrase does not open it, or opening it would cost
+    ///         too much), `pem_invalid` (malformed, no key, several keys, no certificate),
+    ///         `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`.
+    #[classmethod]
+    #[pyo3(
+        signature = (data, passphrase, **unknown),
+        text_signature = "($cls, data, passphrase)"
+    )]
+    fn from_pkcs12(
+        cls: &Bound<'_, pyo3::types::PyType>,
+        data: &Bound<'_, PyAny>,
+        passphrase: &Bound<'_, PyAny>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "data, passphrase")?;
+            let (data, passphrase) = (bytes("data", data)?, bytes("passphrase", passphrase)?);
+            let read = || webhook_mtls::Identity::from_pkcs12(&data, &passphrase);
             Ok(Self(cls.py().detach(read)?))
         })
     }

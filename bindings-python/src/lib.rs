@@ -24,6 +24,7 @@ mod probe;
 mod receipt;
 mod retry;
 mod signing;
+mod socket;
 mod testing;
 mod trust;
 mod verifier;

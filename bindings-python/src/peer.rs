@@ -130,6 +130,14 @@ impl PeerIdentity {
         self.0.purpose()
     }
 
+    /// What is unusual, and was tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
+    /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ) or
+    /// `anchor_is_intermediate` (OpenSSL takes none as an anchor).
+    #[getter]
+    fn notes(&self) -> Vec<&'static str> {
+        self.0.notes().iter().map(|note| note.name()).collect()
+    }
+
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())

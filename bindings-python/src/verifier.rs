@@ -13,6 +13,7 @@ use crate::options::{self, Take};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
 use crate::policy::{Authorization, TenantRule};
+use crate::socket;
 use crate::trust::{Trust, many};
 
 /// Verifies the certificates of peers, wherever their connection ends.
@@ -74,6 +75,39 @@ impl Verifier {
         guard(|| {
             refuse_unknown(unknown, "chain, server_name, at")?;
             judge(&self.0, chain, server_name, at)
+        })
+    }
+
+    /// Judges the peer of a TLS connection of the `ssl` module, now.
+    ///
+    /// Before Python 3.13, `ssl` shows the peer's own certificate alone: give its CAs to the trust
+    /// as intermediates.
+    ///
+    /// Args:
+    ///     socket: an `ssl.SSLSocket` or `ssl.SSLObject` whose handshake is complete.
+    ///     server_name: as `verify` takes it; the socket's `server_hostname` if it is left out.
+    ///
+    /// Returns:
+    ///     The peer, with evidence `socket`: it has proved that it holds the key.
+    ///
+    /// Raises:
+    ///     PeerRefused: a kind of the 4xx group; `evidence_missing` where the handshake is not
+    ///         complete, the socket is closed, or the peer showed no certificate.
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (socket, *, server_name = None, **unknown),
+        text_signature = "($self, socket, *, server_name=None)"
+    )]
+    fn verify_socket(
+        &self,
+        socket: &Bound<'_, PyAny>,
+        server_name: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<PeerIdentity, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "socket, server_name")?;
+            let seen = socket::handshake(socket, server_name)?;
+            Ok(PeerIdentity(socket.py().detach(|| self.0.verify_handshake(&seen))?))
         })
     }
 }

@@ -30,8 +30,10 @@ def configure(case: Any, fixtures: Any) -> Any:
         case "identity_from_pem":
             key = {"passphrase": with_["passphrase"].encode()} if "passphrase" in with_ else {}
             wm.Identity.from_pem(with_["cert"].encode(), with_["key"].encode(), **key)
+        case "identity_from_pkcs12":
+            wm.Identity.from_pkcs12(bytes.fromhex(with_["data_hex"]), with_["passphrase"].encode())
         case "trust_from_pem":
-            trust(with_)
+            return {"notes": len(trust(with_).notes)}
         case "pins":
             wm.Pins(**with_)
         case "standard_webhooks":
@@ -41,11 +43,15 @@ def configure(case: Any, fixtures: Any) -> Any:
         case "egress":
             wm.Egress(**with_)
         case "dispatcher":
+            if "trust" in with_:
+                own["trust"] = trust(with_["trust"])
             wm.Dispatcher(**own, **options(with_))
         case "endpoint":
             said: Any = options(with_) | signing(with_)
             if "pins" in with_:
                 said["pins"] = None if with_["pins"] is None else wm.Pins(with_["pins"])
+            if "trust" in with_:
+                said["trust"] = trust(with_["trust"])
             made = wm.Dispatcher(**own).endpoint(with_["consumer"], with_["url"], **said)
             return {"url": made.url}
         case "deliver":
@@ -128,9 +134,12 @@ def body(with_: Any) -> bytes:
 
 
 def trust(with_: Any) -> wm.Trust:
-    more = {"intermediates": with_["intermediates"].encode()} if "intermediates" in with_ else {}
+    more: Any = {"distrusted": with_["distrusted"]} if "distrusted" in with_ else {}
+    if "intermediates" in with_:
+        more["intermediates"] = with_["intermediates"].encode()
     crls = [text.encode() for text in with_.get("crls", [])]
-    return wm.Trust.from_pem(with_["anchors"].encode(), crls=crls, **more)
+    read = wm.Trust.dangerous_public if with_.get("dangerous_public") else wm.Trust.from_pem
+    return read(with_["anchors"].encode(), crls=crls, **more)
 
 
 def signing(with_: Any) -> Any:

@@ -53,7 +53,10 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
             let passphrase = with.get("passphrase").map(bytes);
             Identity::from_pem(bytes(&with["cert"]), bytes(&with["key"]), passphrase)?;
         }
-        "trust_from_pem" => drop(trust(with)?),
+        "identity_from_pkcs12" => {
+            Identity::from_pkcs12(&unhex(&with["data_hex"]), bytes(&with["passphrase"]))?;
+        }
+        "trust_from_pem" => return Ok(json!({ "notes": trust(with)?.notes().len() })),
         "pins" => drop(pins(with)?),
         "standard_webhooks" => drop(StandardWebhooks::new(texts(&with["secrets"]))?),
         "pin_of" => return Ok(json!({ "pin": pin_of(bytes(&with["cert"]))? })),
@@ -63,6 +66,9 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         }
         "dispatcher" => {
             let mut chosen = own_dispatcher()?;
+            if let Some(given) = with.get("trust") {
+                chosen = chosen.trust(trust(given)?);
+            }
             set("dispatcher", with, |name, value| chosen.set(name, value))?;
             Dispatcher::new(chosen)?;
         }
@@ -72,6 +78,9 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
                 Some(Value::Null) => EndpointOptions::new(None),
                 Some(list) => EndpointOptions::new(Some(Pins::new(texts(list))?)),
             };
+            if let Some(given) = with.get("trust") {
+                chosen = chosen.trust(trust(given)?);
+            }
             set("endpoint", with, |name, value| chosen.set(name, value))?;
             let chosen = signed(chosen, with)?;
             let dispatcher = Dispatcher::new(own_dispatcher()?)?;
@@ -215,7 +224,18 @@ fn signed(options: EndpointOptions, with: &Value) -> Result<EndpointOptions, Err
 
 fn trust(with: &Value) -> Result<Trust, Error> {
     let crls: Vec<&[u8]> = with["crls"].as_array().into_iter().flatten().map(bytes).collect();
-    Trust::from_pem(bytes(&with["anchors"]), with.get("intermediates").map(bytes), &crls)
+    let read =
+        if with["dangerous_public"] == true { Trust::dangerous_public } else { Trust::from_pem };
+    read(bytes(&with["anchors"]), with.get("intermediates").map(bytes), &crls)?
+        .distrusting(texts(&with["distrusted"]))
+}
+
+fn unhex(value: &Value) -> Vec<u8> {
+    let digits = text(value);
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex"))
+        .collect()
 }
 
 fn tenant(with: &Value) -> Result<TenantRule, Error> {

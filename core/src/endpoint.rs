@@ -71,6 +71,12 @@ impl EndpointOptions {
         self
     }
 
+    /// Whom to believe if nobody has been said.
+    pub(crate) fn or_trust(mut self, trust: Option<Trust>) -> Self {
+        self.trust = self.trust.or(trust);
+        self
+    }
+
     /// Who to be to this consumer.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -212,6 +218,10 @@ impl Generation {
             signing: options.signing,
             status_retry: options.status_retry,
         };
+        if settings.trust.is_public() && settings.pins.is_none() {
+            return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
+                .advising("Pin the consumer's keys, or trust its private CA."));
+        }
         let server_name = url.host.server_name().ok_or_else(|| {
             Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
         })?;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::sign::SigningKey;
+use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate::{Certificate, Purpose, pem};
+use crate::certificate::{Certificate, Purpose, View, pem, pkcs12};
 use crate::clock;
 use crate::crypto;
 use crate::error::{Error, Kind};
@@ -47,11 +48,25 @@ impl Identity {
     /// `clock_implausible`.
     pub fn from_pem(cert: &[u8], key: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
         let chain = pem::certificates(cert, "certificate chain")?;
-        let key = pem::private_key(key, passphrase)?;
-        let key = crypto::signing_key(&key).ok_or_else(|| {
-            Error::new(Kind::PemInvalid, "private key: neither RSA (2048 bits or more), P-256, P-384, P-521 nor Ed25519, or damaged")
-        })?;
-        Self::new(chain, key)
+        Self::new(chain, signing_key(&pem::private_key(key, passphrase)?)?)
+    }
+
+    /// Reads a PKCS#12 file (`.p12`, `.pfx`): one private key, its certificate and the CAs above it,
+    /// in any order.
+    ///
+    /// * `data`: the file's bytes, DER, at most 1 MiB.
+    /// * `passphrase`: opens it; may be empty.
+    ///
+    /// AES as OpenSSL 3 and current Java write it is read, and so are triple DES and RC2, which
+    /// Windows and older tools write. The MAC is checked first, and a file without one is refused.
+    ///
+    /// Fails with `key_encrypted` (the passphrase does not open it, or opening it would cost too
+    /// much), `pem_invalid` (malformed, no key, several keys, no certificate), `key_mismatch` (no
+    /// certificate is the key's), `identity_unusable` or `clock_implausible`.
+    pub fn from_pkcs12(data: &[u8], passphrase: &[u8]) -> Result<Self, Error> {
+        let contents = pkcs12::read(data, passphrase)?;
+        let key = signing_key(&contents.key)?;
+        Self::new(in_order(contents.certificates, &*key)?, key)
     }
 
     fn new(chain: Vec<Certificate>, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
@@ -103,6 +118,62 @@ impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Identity({})", self.leaf().subject())
     }
+}
+
+fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
+    crypto::signing_key(key).ok_or_else(|| {
+        Error::new(
+            Kind::PemInvalid,
+            "private key: neither RSA (2048 bits or more), P-256, P-384, P-521 nor Ed25519, \
+             or damaged",
+        )
+    })
+}
+
+/// The key's own certificate, then each one's issuer. Where there is no such certificate they stay as
+/// they are, and the key is found to fit none.
+///
+/// A certificate beside that chain is refused, and not dropped in silence: whoever put it there
+/// expects it to be shown.
+fn in_order(
+    mut certificates: Vec<Certificate>,
+    key: &dyn SigningKey,
+) -> Result<Vec<Certificate>, Error> {
+    let public = key.public_key();
+    let own = certificates.iter().position(|certificate| {
+        public.as_ref().is_some_and(|public| certificate.view().spki == public.as_ref())
+    });
+    let Some(own) = own else {
+        return Ok(certificates);
+    };
+    let mut chain = vec![certificates.remove(own)];
+    while let Some(next) = issuer_among(&certificates, &chain[chain.len() - 1].view()) {
+        chain.push(certificates.remove(next));
+    }
+    if let Some(stray) = certificates.first() {
+        let subject = stray.subject();
+        return Err(Error::new(
+            Kind::IdentityUnusable,
+            format!("the certificate {subject} is not above ours ({})", chain[0].subject()),
+        )
+        .noting("subject", subject)
+        .advising("Leave out of the file what is no CA of our certificate."));
+    }
+    Ok(chain)
+}
+
+/// Of a CA that was re-keyed under its name, the certificate with the key that is named.
+fn issuer_among(certificates: &[Certificate], subject: &View<'_>) -> Option<usize> {
+    let position = |fits: &dyn Fn(&View<'_>) -> bool| {
+        certificates.iter().position(|other| {
+            let other = other.view();
+            other.subject == subject.issuer && fits(&other)
+        })
+    };
+    position(&|issuer| {
+        issuer.subject_key_id.is_some() && issuer.subject_key_id == subject.authority_key_id
+    })
+    .or_else(|| position(&|_| true))
 }
 
 fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {

@@ -78,6 +78,8 @@ pub use retry::{Action, Decision, RetryPolicy};
 pub use signing::StandardWebhooks;
 pub use tls::{MinTls, TlsFacts};
 pub use trust::Trust;
+#[doc(hidden)]
+pub use verify::Handshake;
 pub use verify::{
-    Evidence, PeerIdentity, Verifier, VerifierOptions, remember_signatures, verify_peer,
+    Evidence, Note, PeerIdentity, Verifier, VerifierOptions, remember_signatures, verify_peer,
 };

@@ -362,7 +362,9 @@ fn told_to_peer(kind: Kind) -> CertificateError {
         Kind::CertificateExpired => CertificateError::Expired,
         Kind::CertificateNotYetValid => CertificateError::NotValidYet,
         Kind::CertificateRevoked => CertificateError::Revoked,
-        Kind::IssuerUnknown | Kind::IssuerRekeyed => CertificateError::UnknownIssuer,
+        Kind::IssuerUnknown | Kind::IssuerRekeyed | Kind::IssuerDistrusted => {
+            CertificateError::UnknownIssuer
+        }
         Kind::NameMismatch => CertificateError::NotValidForName,
         Kind::PurposeNotAllowed => CertificateError::InvalidPurpose,
         Kind::CertificateInvalid => CertificateError::BadEncoding,

@@ -73,6 +73,32 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
     })
 }
 
+/// Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it, in any
+/// order.
+///
+/// `data`: the bytes of the file, DER, at most 1 MiB.
+/// `passphrase`: opens it; "" where it has none.
+///
+/// Fails with WMTLS_KEY_ENCRYPTED (the passphrase does not open it, or opening it would cost too
+/// much), WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
+/// WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
+    data: *const c_void,
+    data_len: usize,
+    passphrase: *const c_char,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_identity>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        // SAFETY: the header's conventions.
+        let (data, passphrase) = unsafe {
+            (text::bytes(data, data_len, "data")?, text::required(passphrase, "passphrase")?)
+        };
+        Identity::from_pkcs12(data, passphrase.as_bytes()).map(wmtls_identity)
+    })
+}
+
 /// Frees an identity.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_identity_free(identity: Option<Box<wmtls_identity>>) {

@@ -103,6 +103,9 @@ static void pem_that_is_none_is_refused(void) {
     status =
         wmtls_identity_from_pem(cert, strlen(cert), cert, strlen(cert), NULL, &identity, &error);
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
+    status = wmtls_identity_from_pkcs12(cert, strlen(cert), "", &identity, &error);
+    CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
+    CHECK(identity == NULL);
     status = wmtls_trust_from_pem("garbled", 7, NULL, 0, NULL, 0, &trust, &error);
     CHECK_STATUS(status, WMTLS_PEM_INVALID, error);
     status = wmtls_trust_from_pem(ca, strlen(ca), NULL, 0, "garbled", 7, &trust, &error);
@@ -274,6 +277,12 @@ static void null_is_named(void) {
     CHECK_OPTION(wmtls_trust_from_pem(NULL, 1, NULL, 0, NULL, 0, NULL, &error), "anchors");
     CHECK_OPTION(wmtls_trust_from_pem(ca, 1, NULL, 1, NULL, 0, NULL, &error), "intermediates");
     CHECK_OPTION(wmtls_trust_from_pem(ca, 1, NULL, 0, NULL, 1, NULL, &error), "crls");
+    CHECK_OPTION(wmtls_identity_from_pkcs12(NULL, 1, "", NULL, &error), "data");
+    CHECK_OPTION(wmtls_identity_from_pkcs12(cert, 1, NULL, NULL, &error), "passphrase");
+    CHECK_OPTION(wmtls_trust_dangerous_public(NULL, 1, NULL, 0, NULL, 0, NULL, &error), "anchors");
+    CHECK_OPTION(wmtls_trust_distrusting(NULL, NULL, 0, NULL, &error), "trust");
+    CHECK_OPTION(wmtls_trust_distrusting(trust, NULL, 1, NULL, &error), "distrusted");
+    CHECK_TEXT(wmtls_trust_note(NULL, 0), NULL);
     CHECK_OPTION(wmtls_pin_of(NULL, 1, pin, &error), "cert");
     CHECK_OPTION(wmtls_pin_of(cert, strlen(cert), NULL, &error), "pin");
     CHECK_OPTION(wmtls_dispatcher_new(NULL, NULL, &error), "options");

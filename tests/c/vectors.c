@@ -88,9 +88,34 @@ static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error
         crls = realloc(crls, before + strlen(more) + 1);
         strcpy(crls + before, more);
     }
-    wmtls_status status = wmtls_trust_from_pem(anchors, length(anchors), intermediates,
-                                               length(intermediates), crls, length(crls), out, err);
+    wmtls_trust *read;
+    wmtls_status status =
+        (cJSON_IsTrue(get(with, "dangerous_public")) ? wmtls_trust_dangerous_public
+                                                     : wmtls_trust_from_pem)(
+            anchors, length(anchors), intermediates, length(intermediates), crls, length(crls),
+            &read, err);
     free(crls);
+    *out = read;
+    if (status == WMTLS_OK && get(with, "distrusted") != NULL) {
+        struct list distrusted = list_of(get(with, "distrusted"));
+        status = wmtls_trust_distrusting(read, distrusted.texts, distrusted.count, out, err);
+        wmtls_trust_free(read);
+    }
+    return status;
+}
+
+static wmtls_status pkcs12_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
+    const char *hex = text(with, "data_hex");
+    size_t count = length(hex) / 2;
+    unsigned char *data = malloc(count + 1);
+    for (size_t i = 0; i < count; i++) {
+        unsigned byte;
+        sscanf(hex + 2 * i, "%2x", &byte);
+        data[i] = (unsigned char)byte;
+    }
+    wmtls_status status =
+        wmtls_identity_from_pkcs12(data, count, text(with, "passphrase"), out, err);
+    free(data);
     return status;
 }
 
@@ -125,12 +150,12 @@ static char *option_text(const cJSON *option) {
         }                                                                            \
     } while (0)
 
-static wmtls_options *options_make(void) {
+static wmtls_options *options_make(const cJSON *trust_of) {
     wmtls_identity *identity = NULL;
     wmtls_trust *trust = NULL;
     wmtls_options *options = wmtls_options_new();
     identity_make(get(fixtures, "identity"), &identity, NULL);
-    trust_make(get(fixtures, "trust"), &trust, NULL);
+    trust_make(trust_of != NULL ? trust_of : get(fixtures, "trust"), &trust, NULL);
     wmtls_options_identity(options, identity);
     wmtls_options_trust(options, trust);
     wmtls_identity_free(identity);
@@ -226,6 +251,17 @@ static wmtls_status endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *wit
         struct list current = list_of(pins);
         wmtls_endpoint_options_pins(options, current.texts, current.count, WMTLS_PIN_CURRENT);
     }
+    if (get(with, "trust") != NULL) {
+        wmtls_trust *trust;
+        wmtls_status status = trust_make(get(with, "trust"), &trust, err);
+        if (status != WMTLS_OK) {
+            wmtls_endpoint_options_free(options);
+            *out = NULL;
+            return status;
+        }
+        wmtls_endpoint_options_trust(options, trust);
+        wmtls_trust_free(trust);
+    }
     SET(wmtls_endpoint_options_set, options, with);
     signing_set(options, get(with, "signing"));
     return wmtls_dispatcher_endpoint(dispatcher, text(with, "consumer"), text(with, "url"), options,
@@ -241,14 +277,23 @@ static void endpoint_option(wmtls_endpoint_options *options, const cJSON *option
 static struct outcome configure(const char *operation, const cJSON *with) {
     struct outcome outcome = {NULL, cJSON_CreateObject()};
     wmtls_dispatcher *dispatcher = NULL;
-    wmtls_dispatcher_new(options_make(), &dispatcher, &outcome.error);
+    wmtls_dispatcher_new(options_make(NULL), &dispatcher, &outcome.error);
     if (strcmp(operation, "identity_from_pem") == 0) {
         wmtls_identity *identity;
         identity_make(with, &identity, &outcome.error);
         wmtls_identity_free(identity);
+    } else if (strcmp(operation, "identity_from_pkcs12") == 0) {
+        wmtls_identity *identity;
+        pkcs12_make(with, &identity, &outcome.error);
+        wmtls_identity_free(identity);
     } else if (strcmp(operation, "trust_from_pem") == 0) {
         wmtls_trust *trust;
+        size_t notes = 0;
         trust_make(with, &trust, &outcome.error);
+        while (wmtls_trust_note(trust, notes) != NULL) {
+            notes++;
+        }
+        cJSON_AddNumberToObject(outcome.ok, "notes", (double)notes);
         wmtls_trust_free(trust);
     } else if (strcmp(operation, "pins") == 0) {
         struct list current = list_of(get(with, "current")), next = list_of(get(with, "next"));
@@ -279,7 +324,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         }
         wmtls_dispatcher_new(options, NULL, &outcome.error);
     } else if (strcmp(operation, "dispatcher") == 0) {
-        wmtls_options *options = options_make();
+        wmtls_options *options = options_make(get(with, "trust"));
         SET(wmtls_options_set, options, with);
         wmtls_dispatcher_new(options, NULL, &outcome.error);
     } else if (strcmp(operation, "endpoint") == 0) {

@@ -11,6 +11,7 @@ static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
 static wmtls_lab *lab;
 static wmtls_trust *trust;
+/* The lab's chain, and after its NUL the root. */
 static char chain[16384];
 
 static wmtls_verifier_options *clients(void) {
@@ -153,16 +154,57 @@ static void no_certificate_is_missing_evidence(void) {
     wmtls_verifier_free(verifier);
 }
 
+/* The pin of the second certificate of the chain: the lab's intermediate. */
+static void issuer_pin(char pin[WMTLS_PIN_SIZE]) {
+    const char *second = strstr(strstr(chain, "BEGIN") + 1, "-----BEGIN");
+    CHECK(second != NULL && wmtls_pin_of(second, strlen(second), pin, NULL) == WMTLS_OK);
+}
+
+static void a_distrusted_issuer_leads_nowhere(void) {
+    wmtls_error *error;
+    wmtls_trust *wary, *never = NULL;
+    char pin[WMTLS_PIN_SIZE];
+    issuer_pin(pin);
+    const char *pins[] = {pin, NOBODYS_PIN};
+    CHECK_STATUS(wmtls_trust_distrusting(trust, pins, 2, &wary, &error), WMTLS_OK, error);
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, wary);
+    wmtls_verifier_options_authorize_ca_members(options);
+    wmtls_status status = judge(options, NULL, WMTLS_NOW, NULL, &error);
+    CHECK(status == WMTLS_ISSUER_DISTRUSTED);
+    CHECK(strstr(wmtls_error_json(error), pin) != NULL);
+    wmtls_error_free(error);
+    pins[1] = "acme";
+    CHECK_STATUS(wmtls_trust_distrusting(wary, pins, 2, &never, &error), WMTLS_PIN_INVALID, error);
+    CHECK(never == NULL);
+    wmtls_trust_free(wary);
+}
+
+static void a_public_trust_is_for_pinned_endpoints_alone(void) {
+    wmtls_error *error;
+    wmtls_trust *open;
+    char *root = chain + strlen(chain) + 1;
+    CHECK_STATUS(wmtls_trust_dangerous_public(root, strlen(root), NULL, 0, NULL, 0, &open, &error),
+                 WMTLS_OK, error);
+    CHECK_TEXT(wmtls_trust_note(open, 0), NULL);
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, open);
+    CHECK_STATUS(judge(options, "localhost", WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
+    wmtls_trust_free(open);
+}
+
 static void read_chain(void) {
     char directory[] = "/tmp/webhook-mtls-XXXXXX", path[64];
-    static const char *const NAMES[] = {"tls.key", "ca.pem", "tls.crt"};
+    static const char *const NAMES[] = {"tls.key", "tls.crt", "ca.pem"};
+    size_t used = 0;
     CHECK(mkdtemp(directory) != NULL);
     CHECK(wmtls_lab_write_files(lab, directory, NULL) == WMTLS_OK);
     for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, NAMES[i]);
         FILE *file = fopen(path, "rb");
         CHECK(file != NULL);
-        chain[fread(chain, 1, sizeof chain - 1, file)] = '\0';
+        size_t room = sizeof chain - used - 1, length = fread(chain + used, 1, room, file);
+        chain[used + length] = '\0';
+        /* The key is not kept. */
+        used += i == 0 ? 0 : length + 1;
         fclose(file);
         CHECK(remove(path) == 0);
     }
@@ -182,6 +224,8 @@ int main(void) {
     RUN(a_client_certificate_is_no_server);
     RUN(a_stranger_is_refused);
     RUN(no_certificate_is_missing_evidence);
+    RUN(a_distrusted_issuer_leads_nowhere);
+    RUN(a_public_trust_is_for_pinned_endpoints_alone);
     wmtls_trust_free(trust);
     wmtls_lab_free(lab);
     return 0;

@@ -4,6 +4,8 @@ Identities and bundles are judged at load by the clock of the machine, so what i
 runs from 2020 to 2120, and what is to be expired ended in 2001.
 """
 
+from cryptography.x509.oid import NameOID
+
 from forge import (
     CLIENT_AUTH,
     LONG_AGO,
@@ -21,6 +23,7 @@ from forge import (
     mint,
     octets,
     pem,
+    pkcs12,
     sequence,
     uri,
 )
@@ -30,6 +33,17 @@ ISSUING = authority("Config Test Issuing CA", key("config issuing"), ROOT, path_
 PASSPHRASE = "correct horse"
 URL = "https://consumer.example.test/hook"
 OK = {"ok": {}}
+
+
+# A web root by its name alone, which is what refuses an anchor that it has issued.
+WEB = authority(
+    [
+        (NameOID.COUNTRY_NAME, "NO"),
+        (NameOID.ORGANIZATION_NAME, "Buypass AS-983163327"),
+        (NameOID.COMMON_NAME, "Buypass Class 2 Root CA"),
+    ],
+    key("imitated web root"),
+)
 
 
 def identity_leaf(kind="p256", label="identity", **options):
@@ -64,6 +78,7 @@ def refused(kind, **context):
 def cases():
     return [
         *identities(),
+        *pkcs12_files(),
         *bundles(),
         *pins(),
         *pins_of(),
@@ -161,6 +176,41 @@ def identities():
     yield of("purpose_absent", identity_leaf(purposes=()).pem, KEY, OK)
 
 
+def pkcs12_files():
+    def of(name, file, expect, passphrase=PASSPHRASE):
+        given = {"data_hex": file.hex(), "passphrase": passphrase}
+        return case(name, "identity_from_pkcs12", given, expect)
+
+    whole = pkcs12(LEAF.key, [LEAF, ISSUING, ROOT], PASSPHRASE)
+    yield of("whole", whole, OK)
+    yield of("root_first", pkcs12(LEAF.key, [ROOT, ISSUING, LEAF], PASSPHRASE), OK)
+    yield of("leaf_alone", pkcs12(LEAF.key, [LEAF], PASSPHRASE), OK)
+    yield of("empty_passphrase", pkcs12(LEAF.key, [LEAF], ""), OK, passphrase="")
+    yield of("unicode_passphrase", pkcs12(LEAF.key, [LEAF], "grüße €"), OK, passphrase="grüße €")
+    closed = refused("key_encrypted")
+    yield of("wrong_passphrase", whole, closed, passphrase="battery staple")
+    yield of("no_passphrase", whole, closed, passphrase="")
+    hostile = pkcs12(LEAF.key, [LEAF], PASSPHRASE, rounds=2**31 - 1)
+    yield of("rounds_without_end", hostile, closed)
+    unreadable = refused("pem_invalid")
+    yield of("no_key", pkcs12([], [LEAF], PASSPHRASE), unreadable)
+    yield of("two_keys", pkcs12([LEAF.key, key("another")], [LEAF], PASSPHRASE), unreadable)
+    yield of("no_certificate", pkcs12(LEAF.key, [], PASSPHRASE), unreadable)
+    yield of("no_mac", pkcs12(LEAF.key, [LEAF], PASSPHRASE, mac=False), unreadable)
+    yield of("truncated", whole[:-1], unreadable)
+    yield of("trailing_byte", whole + b"\0", unreadable)
+    yield of("empty", b"", unreadable)
+    yield of("pem_instead", CHAIN.encode(), unreadable)
+    yield of(
+        "key_of_another", pkcs12(key("another"), [LEAF], PASSPHRASE), refused("key_mismatch")
+    )
+    unusable = refused("identity_unusable")
+    stray = authority("Stray", key("stray"))
+    yield of("stray_certificate", pkcs12(LEAF.key, [LEAF, stray], PASSPHRASE), unusable)
+    server = identity_leaf(purposes=(SERVER_AUTH,))
+    yield of("without_client_purpose", pkcs12(LEAF.key, [server], PASSPHRASE), unusable)
+
+
 def dos(written):
     """As a Windows editor saves it: with a byte order mark and CRLF."""
     return "\ufeff" + written.replace("\n", "\r\n")
@@ -173,13 +223,36 @@ def bundles():
     dead = authority("Dead Config Root", key("dead config root"), valid=(LONG_AGO, LONG_AGO_END))
     fresh = {"this": day(2020), "following": UNTIL}
     clean = crl(ROOT, [], 1, **fresh)
-    yield of("one_anchor", ROOT.pem, OK)
+    yield of("one_anchor", ROOT.pem, {"ok": {"notes": 0}})
     yield of("intermediate_and_crl", ROOT.pem, OK, intermediates=ISSUING.pem, crls=[clean])
-    yield of("intermediate_as_anchor", ISSUING.pem, OK)
-    yield of("duplicate_folded", ROOT.pem + ROOT.pem, OK)
+    yield of("intermediate_as_anchor", ISSUING.pem, {"ok": {"notes": 1}})
+    yield of("duplicate_folded", ROOT.pem + ROOT.pem, {"ok": {"notes": 1}})
     yield of("byte_order_mark_and_crlf", dos(ROOT.pem), OK)
     yield of("leading_text", "# our CA, asked for in 2020\n" + ROOT.pem, OK)
-    yield of("expired_beside_valid", dead.pem + ROOT.pem, OK)
+    yield of("expired_beside_valid", dead.pem + ROOT.pem, {"ok": {"notes": 1}})
+    other = authority("Other Config Root", key("other config root"))
+    pin = other.spki_pin
+    yield of("distrusted_beside_valid", ROOT.pem + other.pem, OK, distrusted=[pin])
+    yield of("distrusts_nobody", ROOT.pem, OK, distrusted=[])
+    yield of("all_distrusted", other.pem, refused("trust_invalid"), distrusted=[pin])
+    yield of("distrusted_is_no_pin", ROOT.pem, refused("pin_invalid"), distrusted=["acme"])
+    yield of(
+        "distrusted_is_no_key",
+        ROOT.pem,
+        refused("pin_invalid"),
+        distrusted=[other.fingerprint_pin],
+    )
+    web = "C=NO, O=Buypass AS-983163327, CN=Buypass Class 2 Root CA"
+    yield of("public_root", ROOT.pem + WEB.pem, refused("public_root_in_trust", root=web))
+    below = authority("Bought CA", key("bought ca"), WEB)
+    yield of("below_public_root", below.pem, refused("public_root_in_trust", root=web))
+    yield of("dangerous_public", WEB.pem, {"ok": {"notes": 0}}, dangerous_public=True)
+    yield of(
+        "dangerous_public_judges",
+        WEB.pem + LEAF.pem,
+        refused("trust_invalid", position=2),
+        dangerous_public=True,
+    )
     unsaid = authority("Unsaid Config Root", key("unsaid"), usage=())
     yield of("key_usage_absent", unsaid.pem, OK)
     for kind in ("p384", "p521", "ed25519", "rsa2048"):
@@ -360,8 +433,8 @@ def egresses():
 
 
 def dispatchers():
-    def of(name, options, expect):
-        return case(name, "dispatcher", {"options": options}, expect)
+    def of(name, options, expect, **more):
+        return case(name, "dispatcher", {"options": options} | more, expect)
 
     bad = refused("option_invalid")
     limits = (
@@ -372,6 +445,7 @@ def dispatchers():
         "response_timeout",
     )
     yield of("defaults", {}, OK)
+    yield of("public_trust", {}, bad, trust={"anchors": WEB.pem, "dangerous_public": True})
     yield of("every_timeout", dict.fromkeys(limits, 2500), OK)
     for limit in limits:
         yield of(f"{limit}_zero", {limit: 0}, refused("option_invalid", option=limit))
@@ -409,6 +483,10 @@ def endpoints():
     unsaid = of("pins_unsaid", refused("option_invalid"))
     del unsaid["with"]["pins"]
     yield unsaid
+    yield of("own_trust", OK, trust={"anchors": ROOT.pem})
+    public = {"anchors": WEB.pem, "dangerous_public": True}
+    yield of("public_trust_pinned", OK, trust=public)
+    yield of("public_trust_without_pins", refused("option_invalid"), trust=public, pins=None)
     yield of("pins_empty", refused("pin_invalid"), pins=[])
     yield of("pin_bad", refused("pin_invalid"), pins=[HEX])
     yield of("consumer_empty", refused("option_invalid"), consumer="")
@@ -620,6 +698,9 @@ def verifiers():
     yield of("server_uri_no_uri", bad, role="server", options={"server_uri": "acme"})
     yield of("unknown_option", bad, role="server", options={"strict": True})
     yield of("pins_empty", refused("pin_invalid"), role="server", pins={"current": [], "next": []})
+    public = {"anchors": WEB.pem, "dangerous_public": True}
+    yield of("public_trust", bad, role="server", trust=public)
+    yield of("public_trust_pinned", bad, role="server", trust=public, pins={"current": [SPKI]})
     expired = authority("Dead Config Root", key("dead config root"), valid=(LONG_AGO, LONG_AGO_END))
     yield of(
         "trust_expired", refused("trust_invalid"), role="server", trust={"anchors": expired.pem}

@@ -13,6 +13,7 @@ used for anything else.
 import base64
 import datetime as dt
 import hashlib
+import hmac
 import math
 from dataclasses import dataclass
 from functools import cache
@@ -132,6 +133,49 @@ def encrypted_key_pem(private, passphrase):
     cipher = sequence(oid("2.16.840.1.101.3.4.1.42"), octets(iv))
     scheme = sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation, cipher))
     return pem("ENCRYPTED PRIVATE KEY", sequence(scheme, octets(hidden)))
+
+
+def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048):
+    """A PKCS#12 file (RFC 7292): keys and certificates in clear, below a MAC with SHA-256.
+
+    `private` is a key, or several. With `mac` False it has none; `rounds` is what deriving the
+    MAC's key costs, or what the file claims it does.
+    """
+    data = "1.2.840.113549.1.7.1"
+    keys = private if isinstance(private, list) else [private]
+
+    def bag(number, content):
+        return sequence(oid(f"1.2.840.113549.1.12.10.1.{number}"), tagged(0, content))
+
+    plain = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+    bags = [bag(1, each.private_bytes(*plain, serialization.NoEncryption())) for each in keys]
+    for each in certificates:
+        x509_certificate = oid("1.2.840.113549.1.9.22.1"), tagged(0, octets(each.der))
+        bags.append(bag(3, sequence(*x509_certificate)))
+    safe = sequence(oid(data), tagged(0, octets(sequence(*bags))))
+    content = sequence(safe)
+    salt = bytes(range(8))
+    parts = [integer(3), sequence(oid(data), tagged(0, octets(content)))]
+    if mac:
+        secret = _pkcs12_mac_key(passphrase, salt, min(rounds, 2048))
+        digest = hmac.digest(secret, content, "sha256")
+        algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"), NULL)
+        parts.append(
+            sequence(sequence(algorithm, octets(digest)), octets(salt), integer(rounds))
+        )
+    return sequence(*parts)
+
+
+def _pkcs12_mac_key(passphrase, salt, rounds):
+    """RFC 7292 appendix B.2, for one block of SHA-256."""
+
+    def filled(text):
+        return (text * 64)[: -(-len(text) // 64) * 64]
+
+    secret = b"\x03" * 64 + filled(salt) + filled((passphrase + "\0").encode("utf-16-be"))
+    for _ in range(rounds):
+        secret = hashlib.sha256(secret).digest()
+    return secret
 
 
 def pem(label, der):

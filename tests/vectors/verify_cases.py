@@ -71,12 +71,26 @@ def text(certificates):
     return "".join(each if isinstance(each, str) else each.pem for each in certificates)
 
 
-def case(name, role, chain, expect, *, anchors=(ROOT,), intermediates=(), crls=(), at=AT, **more):
+def case(
+    name,
+    role,
+    chain,
+    expect,
+    *,
+    anchors=(ROOT,),
+    intermediates=(),
+    crls=(),
+    distrusted=(),
+    at=AT,
+    **more,
+):
     trust = {"anchors": text(anchors)}
     if intermediates:
         trust["intermediates"] = text(intermediates)
     if crls:
         trust["crls"] = list(crls)
+    if distrusted:
+        trust["distrusted"] = list(distrusted)
     return {
         "name": name,
         "role": role,
@@ -131,9 +145,101 @@ def cases():
         *tenants(),
         *authorizations(),
         *revocations(),
+        *distrusted(),
+        *notes(),
         *bundles(),
         *options(),
     ]
+
+
+def distrusted():
+    leaf = server_leaf()
+    pin = ISSUING.spki_pin
+    named = refused("issuer_distrusted", issuer=ISSUING.subject, distrusted=pin)
+    yield server("distrusted_intermediate", [leaf, ISSUING], named, distrusted=[pin])
+    yield server(
+        "distrusted_known_intermediate",
+        [leaf],
+        refused("issuer_distrusted"),
+        intermediates=[ISSUING],
+        distrusted=[pin],
+    )
+    yield server(
+        "distrusted_intermediate_as_anchor",
+        [leaf],
+        refused("issuer_distrusted"),
+        anchors=(ISSUING, ROOT),
+        distrusted=[pin],
+    )
+    other = authority("Webhook Other Root", key("other root"))
+    yield server(
+        "distrusted_anchor",
+        [leaf, ISSUING],
+        refused("issuer_distrusted", issuer=ROOT.subject),
+        anchors=(ROOT, other),
+        distrusted=[ROOT.spki_pin],
+    )
+    cross = authority("Webhook Test Issuing CA", key("issuing"), other, path_length=0)
+    yield server(
+        "distrusted_root_with_a_way_around",
+        [leaf, ISSUING, cross],
+        accepted(path=[leaf.subject, ISSUING.subject, other.subject]),
+        anchors=(ROOT, other),
+        distrusted=[ROOT.spki_pin],
+    )
+    yield server("distrusts_somebody_else", [leaf, ISSUING], accepted(), distrusted=[leaf.spki_pin])
+    lapsed = server_leaf(valid=(LONG_AGO, LONG_AGO_END))
+    yield server(
+        "expired_and_distrusted",
+        [lapsed, ISSUING],
+        refused("certificate_expired"),
+        distrusted=[pin],
+    )
+    yield client(
+        "distrusted_intermediate",
+        [client_leaf(), ISSUING],
+        refused("issuer_distrusted"),
+        distrusted=[pin],
+    )
+    revoked = crl(ISSUING, [leaf], 1, this=day(2026, 5, 20), following=day(2026, 6, 20))
+    yield server(
+        "revoked_and_distrusted",
+        [leaf, ISSUING],
+        refused("issuer_distrusted"),
+        crls=[revoked],
+        distrusted=[pin],
+    )
+
+
+def notes():
+    def noted(*words):
+        return accepted(notes=list(words))
+
+    leaf = server_leaf()
+    yield server("nothing_to_note", [leaf, ISSUING], noted())
+    silent = server_leaf(purposes=())
+    yield server("purpose_absent_is_noted", [silent, ISSUING], noted("purpose_absent"))
+    astray = server_leaf(authority_key_id=b"another key")
+    yield server("key_id_mismatch_is_noted", [astray, ISSUING], noted("key_id_mismatch"))
+    yield server(
+        "key_id_mismatch_of_an_intermediate_is_noted",
+        [leaf, authority("Webhook Test Issuing CA", key("issuing"), ROOT, authority_key_id=b"x")],
+        noted("key_id_mismatch"),
+    )
+    unsaid = server_leaf(authority_key_id=None)
+    yield server("key_id_absent_is_not_noted", [unsaid, ISSUING], noted())
+    yield server(
+        "intermediate_as_anchor_is_noted",
+        [leaf],
+        noted("anchor_is_intermediate"),
+        anchors=(ISSUING,),
+    )
+    yield client(
+        "everything_noted_at_once",
+        [client_leaf(purposes=(), authority_key_id=b"another key")],
+        noted("purpose_absent", "key_id_mismatch", "anchor_is_intermediate"),
+        anchors=(ISSUING,),
+    )
 
 
 def accepted_chains():

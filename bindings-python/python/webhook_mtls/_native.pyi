@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
+from ssl import SSLObject, SSLSocket
 from types import TracebackType
 from typing import Any, Literal, Never, Self, TypeAlias, final
 
@@ -19,12 +20,19 @@ class Identity:
     def from_files(cls, cert: _Path, key: _Path, *, passphrase: _Bytes | None = None) -> Self: ...
     @classmethod
     def from_pem(cls, cert: _Bytes, key: _Bytes, *, passphrase: _Bytes | None = None) -> Self: ...
+    @classmethod
+    def from_pkcs12(cls, data: _Bytes, passphrase: _Bytes) -> Self: ...
 
 @final
 class Trust:
     @classmethod
     def from_files(
-        cls, anchors: _Path, *, intermediates: _Path | None = None, crls: _Path | None = None
+        cls,
+        anchors: _Path,
+        *,
+        intermediates: _Path | None = None,
+        crls: _Path | None = None,
+        distrusted: Iterable[str] = (),
     ) -> Self: ...
     @classmethod
     def from_pem(
@@ -33,7 +41,19 @@ class Trust:
         *,
         intermediates: _Bytes | None = None,
         crls: Iterable[_Bytes] = (),
+        distrusted: Iterable[str] = (),
     ) -> Self: ...
+    @classmethod
+    def dangerous_public(
+        cls,
+        anchors: _Bytes,
+        *,
+        intermediates: _Bytes | None = None,
+        crls: Iterable[_Bytes] = (),
+        distrusted: Iterable[str] = (),
+    ) -> Self: ...
+    @property
+    def notes(self) -> list[str]: ...
 
 @final
 class Pins:
@@ -267,6 +287,10 @@ class PeerIdentity:
     def evidence(self) -> Literal["socket", "asserted"]: ...
     @property
     def purpose(self) -> Literal["present", "absent"]: ...
+    @property
+    def notes(
+        self,
+    ) -> list[Literal["purpose_absent", "key_id_mismatch", "anchor_is_intermediate"]]: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final
@@ -307,6 +331,9 @@ class Verifier:
         *,
         server_name: str | None = None,
         at: datetime | None = None,
+    ) -> PeerIdentity: ...
+    def verify_socket(
+        self, socket: SSLSocket | SSLObject, *, server_name: str | None = None
     ) -> PeerIdentity: ...
 
 def verify_peer(

@@ -63,6 +63,7 @@ Kind = Literal[
     "tls_failed",
     "evidence_missing",
     "hop_untrusted",
+    "issuer_distrusted",
     "http_status",
     "http_invalid",
     "response_too_large",

@@ -5,7 +5,9 @@
 
 pub(crate) mod der;
 mod name;
+mod pbe;
 pub(crate) mod pem;
+pub(crate) mod pkcs12;
 
 use std::net::IpAddr;
 use std::sync::Arc;

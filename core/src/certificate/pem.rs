@@ -13,7 +13,8 @@ use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
-use super::Certificate;
+use super::der::{self, Reader};
+use super::{Certificate, pbe};
 use crate::error::{Error, Kind};
 
 /// The largest file or PEM text that is read: 1 MiB.
@@ -129,7 +130,7 @@ fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, 
     Ok(found.filter(|(seen, _)| *seen == kind).map(|(_, der)| der).collect())
 }
 
-fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
+pub(super) fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
     if input.len() > MAX_INPUT {
         return Err(Error::new(
             Kind::PemInvalid,
@@ -140,7 +141,7 @@ fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
 }
 
 fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let mut reader = super::der::Reader::new(input);
+    let mut reader = Reader::new(input);
     let mut found = Vec::new();
     while !reader.is_empty() {
         let element = reader.any().map_err(|fault| {
@@ -261,11 +262,16 @@ fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDe
             "private key: encrypted, and no passphrase was given",
         ));
     };
-    let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(encrypted).map_err(|_| {
+    let mut outer = Reader::new(encrypted);
+    let parts = outer.nested(der::SEQUENCE).and_then(|mut info| {
+        let parts = (info.element(der::SEQUENCE)?.whole, info.content(der::OCTET_STRING)?);
+        info.end()?;
+        Ok(parts)
+    });
+    let (algorithm, ciphertext) = parts.map_err(|_| {
         Error::new(Kind::PemInvalid, "private key: the encrypted PKCS#8 structure is malformed")
     })?;
-    let document = info.decrypt(passphrase).map_err(|_| {
-        Error::new(Kind::KeyEncrypted, "private key: the passphrase does not open it")
-    })?;
-    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(document.as_bytes().to_vec())))
+    let key = pbe::decrypt(algorithm, ciphertext, passphrase, &mut pbe::Effort::new())
+        .map_err(|closed| closed.explain("private key"))?;
+    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
 }

@@ -251,6 +251,12 @@ impl Dispatcher {
     /// Fails with `option_invalid` if the options contradict each other.
     pub fn new(options: DispatcherOptions) -> Result<Self, Error> {
         static DISPATCHERS: AtomicU64 = AtomicU64::new(1);
+        if options.trust.as_ref().is_some_and(Trust::is_public) {
+            return Err(options::fault("trust", "made by dangerous_public is for endpoints alone")
+                .advising(
+                    "Give it to the endpoints whose server certificate a public CA issues.",
+                ));
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
@@ -613,11 +619,13 @@ struct Failed {
 pub async fn deliver(
     url: &str,
     body: impl Into<Bytes>,
-    dispatcher: DispatcherOptions,
+    mut dispatcher: DispatcherOptions,
     endpoint: EndpointOptions,
     options: DeliverOptions,
 ) -> Result<Receipt, Error> {
     let body = body.into();
+    // There is one endpoint, and a trust that is for endpoints alone is for this one.
+    let endpoint = endpoint.or_trust(dispatcher.trust.take());
     let consumer = crate::net::Url::parse(url)?.authority;
     let dispatcher = Dispatcher::new(dispatcher)?;
     let endpoint = dispatcher.endpoint(&consumer, url, endpoint)?;

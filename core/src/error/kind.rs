@@ -194,6 +194,9 @@ kinds! {
     HopUntrusted = 421 "hop_untrusted" Verify Theirs Delivery Never
         "The certificate was forwarded by something that is not trusted to do so.",
         "Name the proxy as a hop, and let it prove itself.";
+    IssuerDistrusted = 422 "issuer_distrusted" Handshake Theirs Endpoint AfterRepair
+        "The peer's certificate leads over a CA that was distrusted explicitly.",
+        "The peer must be issued a certificate by a CA that is not distrusted.";
 
     // 6xx: the answer.
     HttpStatus = 601 "http_status" Response Theirs Delivery Later

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::certificate::{Certificate, KEY_CERT_SIGN, View, pem};
 use crate::clock;
 use crate::error::{Error, Kind};
+use crate::pin::Pin;
 pub(crate) use crl::Crl;
 
 /// The private CA anchors, known intermediates and CRLs that judge a peer. Never the web's public
@@ -20,12 +21,17 @@ pub(crate) use crl::Crl;
 #[derive(Clone)]
 pub struct Trust {
     inner: Arc<Inner>,
+    /// Digests of SubjectPublicKeyInfos, in order.
+    distrusted: Arc<[[u8; 32]]>,
 }
 
 struct Inner {
     anchors: Vec<Anchor>,
     intermediates: Vec<Certificate>,
     crls: Vec<Crl>,
+    /// Whether public web roots were let in.
+    public: bool,
+    notes: Vec<String>,
     digest: [u8; 32],
 }
 
@@ -80,16 +86,80 @@ impl Trust {
         )
     }
 
+    /// Reads PEM text (or DER) as [`from_pem`](Self::from_pem) does, and takes public web roots, too:
+    /// for a consumer whose *server* certificate comes from a public CA.
+    ///
+    /// Whoever controls a name on the web gets a certificate below such a root. An endpoint takes
+    /// this trust only together with pins; a dispatcher and a verifier refuse it.
+    ///
+    /// Fails as [`from_pem`](Self::from_pem) does, but for `public_root_in_trust`.
+    pub fn dangerous_public(
+        anchors: &[u8],
+        intermediates: Option<&[u8]>,
+        crls: &[&[u8]],
+    ) -> Result<Self, Error> {
+        Self::judged(
+            anchors,
+            intermediates,
+            crls,
+            &Loading { now: clock::now()?, refuse_public: false },
+        )
+    }
+
+    /// The same trust, but for CAs whose key is one of these: no path leads over them any more, as
+    /// anchor or below one. For a compromised intermediate that no CRL covers.
+    ///
+    /// * `issuers`: the pins of their keys, `sha256/…`; they are added to those distrusted already.
+    ///
+    /// Fails with `pin_invalid`, or with `trust_invalid` if no anchor is left.
+    pub fn distrusting<I>(mut self, issuers: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut distrusted = self.distrusted.to_vec();
+        for issuer in issuers {
+            let Pin::Spki(digest) = Pin::parse(issuer.as_ref())? else {
+                return Err(Error::new(
+                    Kind::PinInvalid,
+                    format!("{} is no key: an issuer is distrusted by its key", issuer.as_ref()),
+                )
+                .advising("Give the pin of the issuer's key, sha256/…"));
+            };
+            distrusted.push(digest);
+        }
+        distrusted.sort_unstable();
+        distrusted.dedup();
+        self.distrusted = distrusted.into();
+        if self.inner.anchors.iter().all(|anchor| self.distrusts(&anchor.certificate.view())) {
+            return Err(Error::new(
+                Kind::TrustInvalid,
+                "every certificate of the trust bundle is distrusted",
+            )
+            .noting("subject", self.inner.anchors[0].certificate.subject()));
+        }
+        Ok(self)
+    }
+
+    /// What an operator should know of the bundle although it is sound: an anchor that has expired
+    /// and is not used, one that stands there twice, an intermediate as anchor.
+    pub fn notes(&self) -> &[String] {
+        &self.inner.notes
+    }
+
     fn judged(
         anchors: &[u8],
         intermediates: Option<&[u8]>,
         crls: &[&[u8]],
         loading: &Loading,
     ) -> Result<Self, Error> {
+        let mut notes = Vec::new();
         let mut inner = Inner {
-            anchors: loading.anchors(anchors)?,
+            anchors: loading.anchors(anchors, &mut notes)?,
             intermediates: intermediates.map_or(Ok(Vec::new()), read_intermediates)?,
             crls: Vec::new(),
+            public: !loading.refuse_public,
+            notes,
             digest: [0; 32],
         };
         for text in crls {
@@ -98,7 +168,7 @@ impl Trust {
             }
         }
         inner.digest = inner.fingerprint();
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), distrusted: Arc::default() })
     }
 
     /// A bundle of the public corpus: judged at its own time, public roots and all.
@@ -118,11 +188,20 @@ impl Trust {
     pub(crate) fn crls(&self) -> &[Crl] {
         &self.inner.crls
     }
+
+    /// Whether it was made by [`dangerous_public`](Self::dangerous_public).
+    pub(crate) fn is_public(&self) -> bool {
+        self.inner.public
+    }
+
+    pub(crate) fn distrusts(&self, issuer: &View<'_>) -> bool {
+        !self.distrusted.is_empty() && self.distrusted.contains(&issuer.spki_digest())
+    }
 }
 
 impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
-        self.inner.digest == other.inner.digest
+        self.inner.digest == other.inner.digest && self.distrusted == other.distrusted
     }
 }
 
@@ -140,6 +219,7 @@ impl Inner {
             digest.update((bytes.len() as u64).to_be_bytes());
             digest.update(bytes);
         };
+        part(b'p', &[u8::from(self.public)]);
         self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
         self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));
@@ -156,7 +236,7 @@ struct Loading {
 
 impl Loading {
     /// Each once, in the order of the bundle; never an empty list.
-    fn anchors(&self, bundle: &[u8]) -> Result<Vec<Anchor>, Error> {
+    fn anchors(&self, bundle: &[u8], notes: &mut Vec<String>) -> Result<Vec<Anchor>, Error> {
         if bundle.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
         }
@@ -174,9 +254,12 @@ impl Loading {
                     "is a root that limits its purpose (extendedKeyUsage); only a CA below it may";
                 return Err(fault(&what, &view, at, why));
             }
-            if !anchors.iter().any(|known| known.certificate == certificate) {
-                anchors.push(Anchor::new(certificate, at)?);
+            if anchors.iter().any(|known| known.certificate == certificate) {
+                notes.push(format!("{what} ({}) stands there twice", view.subject_text()));
+                continue;
             }
+            self.note(&view, &what, notes);
+            anchors.push(Anchor::new(certificate, at)?);
         }
         if anchors.iter().all(|anchor| anchor.not_after < self.now) {
             let last = &anchors[0];
@@ -189,6 +272,24 @@ impl Loading {
             .advising("Supply the CA's current certificate."));
         }
         Ok(anchors)
+    }
+}
+
+impl Loading {
+    /// Sound, and yet worth knowing.
+    fn note(&self, view: &View<'_>, what: &str, notes: &mut Vec<String>) {
+        let subject = view.subject_text();
+        if view.not_after < self.now {
+            let late = self.now - view.not_after;
+            notes.push(format!("{what} ({subject}) expired {late} seconds ago and is not used"));
+        }
+        if view.issuer != view.subject {
+            notes.push(format!(
+                "{what} ({subject}) is an intermediate, issued by {}: peers that use OpenSSL take \
+                 no intermediate as an anchor, so give them the root",
+                view.issuer_text()
+            ));
+        }
     }
 }
 

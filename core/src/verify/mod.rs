@@ -5,6 +5,7 @@
 //! (tenant, allow list). Path building and signatures are webpki's; what webpki leaves open is
 //! judged here, and its refusals are turned into reasons that a person can act on.
 
+mod handshake;
 #[cfg(test)]
 mod limbo;
 mod memory;
@@ -22,8 +23,10 @@ use crate::error::{Error, Kind};
 use crate::pin::{Pin, Pins};
 use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
 use crate::trust::Trust;
+#[doc(hidden)]
+pub use handshake::Handshake;
 pub use memory::remember_signatures;
-pub use peer::{Evidence, PeerIdentity};
+pub use peer::{Evidence, Note, PeerIdentity};
 pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
 

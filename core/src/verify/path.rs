@@ -11,7 +11,7 @@ use webpki::{
 
 use super::memory::{Budget, Remembering};
 use super::{Expectation, reason};
-use crate::certificate::{Certificate, KEY_CERT_SIGN, Signed, View, key_parts};
+use crate::certificate::{Certificate, KEY_CERT_SIGN, Signed, View, key_parts, pin_text};
 use crate::crypto;
 use crate::error::{Error, Kind};
 use crate::policy::{CrlPolicy, Role};
@@ -159,6 +159,15 @@ fn judge_path(
     let issuers: Vec<View<'_>> =
         intermediates.iter().chain(&anchor).map(super::read_known).collect();
     for issuer in &issuers {
+        if expected.trust.distrusts(issuer) {
+            let subject = issuer.subject_text();
+            return Err(Error::new(
+                Kind::IssuerDistrusted,
+                format!("the path leads over {subject}, whose key is distrusted"),
+            )
+            .noting("issuer", subject)
+            .noting("distrusted", pin_text(&issuer.spki_digest())));
+        }
         if let Some(weakness) = issuer.key.weakness() {
             return Err(reason::key_weak(issuer, &weakness));
         }

@@ -22,6 +22,19 @@ words! {
     }
 }
 
+words! {
+    /// What is unusual about a peer that was verified all the same.
+    Note {
+        /// The leaf has no extendedKeyUsage (RFC 5280 section 4.2.1.12 makes it good for any).
+        PurposeAbsent = 1 "purpose_absent",
+        /// A certificate of the path names another key of its issuer (authorityKeyIdentifier) than
+        /// the issuer says it has (subjectKeyIdentifier). The signature is right, so the hint is not.
+        KeyIdMismatch = 2 "key_id_mismatch",
+        /// The path ends in an intermediate. OpenSSL takes none as an anchor.
+        AnchorIsIntermediate = 3 "anchor_is_intermediate",
+    }
+}
+
 /// A verified peer. Made by verification alone. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PeerIdentity {
@@ -181,6 +194,26 @@ impl PeerIdentity {
         if purpose == Purpose::Absent { "absent" } else { "present" }
     }
 
+    /// What is unusual, and was tolerated.
+    pub fn notes(&self) -> Vec<Note> {
+        let certificates: Vec<&Certificate> =
+            std::iter::once(&self.leaf).chain(self.path.issuers()).collect();
+        let mismatched = certificates.windows(2).any(|pair| {
+            let (named, held) = (pair[0].view().authority_key_id, pair[1].view().subject_key_id);
+            matches!((named, held), (Some(named), Some(held)) if named != held)
+        });
+        let anchor = self.path.issuers().last().map(Certificate::view);
+        let intermediate = anchor.is_some_and(|anchor| anchor.issuer != anchor.subject);
+        [
+            (self.purpose() == "absent", Note::PurposeAbsent),
+            (mismatched, Note::KeyIdMismatch),
+            (intermediate, Note::AnchorIsIntermediate),
+        ]
+        .into_iter()
+        .filter_map(|(holds, note)| holds.then_some(note))
+        .collect()
+    }
+
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
     pub fn to_json(&self) -> Value {
         json!({
@@ -204,6 +237,7 @@ impl PeerIdentity {
             "matched_pin": self.matched_pin(),
             "evidence": self.evidence().name(),
             "purpose": self.purpose(),
+            "notes": self.notes().iter().map(|note| note.name()).collect::<Vec<_>>(),
         })
     }
 }

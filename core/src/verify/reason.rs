@@ -12,7 +12,8 @@ use crate::error::{Blame, Error, Kind};
 /// Which of two reasons tells more; the higher one wins.
 pub(super) fn rank(error: &Error) -> u8 {
     match error.kind() {
-        Kind::CertificateRevoked => 9,
+        Kind::CertificateRevoked => 10,
+        Kind::IssuerDistrusted => 9,
         Kind::CertificateExpired => 8,
         Kind::CertificateNotYetValid => 7,
         Kind::ChainTooLong => 6,

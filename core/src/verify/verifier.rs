@@ -91,7 +91,8 @@ pub struct Verifier {
 
 impl Verifier {
     /// Checks the options. Fails with `option_invalid` if clients would pass without a tenant rule or
-    /// an authorization: being issued by the CA is not yet a permission.
+    /// an authorization (being issued by the CA is not yet a permission), or if the trust was made
+    /// by [`Trust::dangerous_public`].
     pub fn new(options: VerifierOptions) -> Result<Self, Error> {
         if options.role == Role::Client
             && options.tenant.is_none()
@@ -103,10 +104,18 @@ impl Verifier {
             )
             .advising("Give a tenant rule, an allow list, a trust domain, or ca_members()."));
         }
+        if options.trust.is_public() {
+            return Err(options::fault("trust", "made by dangerous_public is for endpoints alone")
+                .advising("Verify peers by the private CA that issues to them."));
+        }
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
         Ok(Self { options: std::sync::Arc::new(options) })
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.options.role
     }
 
     /// Judges a chain.
