@@ -52,6 +52,7 @@ static const struct {
     {"tls_failed", WMTLS_TLS_FAILED},
     {"evidence_missing", WMTLS_EVIDENCE_MISSING},
     {"hop_untrusted", WMTLS_HOP_UNTRUSTED},
+    {"issuer_distrusted", WMTLS_ISSUER_DISTRUSTED},
     {"http_status", WMTLS_HTTP_STATUS},
     {"http_invalid", WMTLS_HTTP_INVALID},
     {"response_too_large", WMTLS_RESPONSE_TOO_LARGE},
