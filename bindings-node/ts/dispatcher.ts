@@ -17,6 +17,13 @@ export interface DispatcherOptions {
   trust?: Trust
   /** Which addresses may be connected to; by default `public`. */
   egress?: Egress
+  /**
+   * The CONNECT proxy to go through: `http://host:port` or `http://user:password@host:port`. No
+   * environment variable says one.
+   */
+  proxy?: string
+  /** `user:password` for the proxy, where its URL shall not hold them. */
+  proxyCredentials?: string
   /** The time one delivery may take in all, in milliseconds; it bounds the other four. */
   timeoutMs?: number
   /** The time to resolve the host and open a TCP connection, in milliseconds. */

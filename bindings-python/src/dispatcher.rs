@@ -22,6 +22,9 @@ use crate::receipt::Receipt;
 ///     identity: who we are, for endpoints that bring no identity of their own.
 ///     trust: whom we believe, for endpoints that bring no trust of their own.
 ///     egress: which addresses may be connected to, an `Egress` or the name of a preset.
+///     proxy: the CONNECT proxy to go through, `http://host:port` or
+///         `http://user:password@host:port`. No environment variable says one.
+///     proxy_credentials: `user:password` for the proxy, where its URL shall not hold them.
 ///     timeout: the time one delivery may take in all, in seconds or as a timedelta.
 ///     connect_timeout: the time to resolve the host and open a TCP connection.
 ///     handshake_timeout: the time of the TLS handshake.
@@ -46,7 +49,7 @@ impl Dispatcher {
     #[new]
     #[pyo3(
         signature = (**keywords),
-        text_signature = "(*, identity=None, trust=None, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None)"
+        text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None)"
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
         guard(|| {
@@ -306,7 +309,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
-    Receipt, Setting, Trust, runtime,
+    Proxy, Receipt, Setting, Trust, runtime,
 };
 
 fn main() -> ExitCode {
@@ -32,6 +32,10 @@ struct Errand {
     pin: String,
     body: String,
     min_tls: String,
+    proxy: Option<String>,
+    egress: String,
+    allow: String,
+    deny: String,
     timeout: Duration,
 }
 
@@ -47,18 +51,25 @@ impl Errand {
             pin: needed("WMTLS_PIN")?,
             body: or("WMTLS_BODY", r#"{"event":"ping"}"#),
             min_tls: or("WMTLS_MIN_TLS", "1.3"),
+            proxy: needed("WMTLS_PROXY"),
+            egress: or("WMTLS_EGRESS", "public"),
+            allow: or("WMTLS_ALLOW", "127.0.0.0/8,::1/128"),
+            deny: or("WMTLS_DENY", ""),
             timeout: Duration::from_millis(or("WMTLS_TIMEOUT_MS", "10000").parse().ok()?),
         })
     }
 
     fn run(self) -> Result<Receipt, Error> {
-        let dispatcher = Dispatcher::new(
-            DispatcherOptions::new()
-                .identity(Identity::from_files(&self.cert, &self.key, None)?)
-                .trust(Trust::from_files(&self.ca, None, None)?)
-                .egress(Egress::public().allow(["127.0.0.0/8", "::1/128"])?)
-                .timeout(self.timeout)?,
-        )?;
+        let egress = Egress::preset(&self.egress)?;
+        let mut options = DispatcherOptions::new()
+            .identity(Identity::from_files(&self.cert, &self.key, None)?)
+            .trust(Trust::from_files(&self.ca, None, None)?)
+            .egress(egress.allow(networks(&self.allow))?.deny(networks(&self.deny))?)
+            .timeout(self.timeout)?;
+        if let Some(proxy) = &self.proxy {
+            options = options.proxy(Proxy::new(proxy)?);
+        }
+        let dispatcher = Dispatcher::new(options)?;
         let pins = match self.pin.as_str() {
             "none" => None,
             pin => Some(Pins::new([pin])?),
@@ -71,6 +82,10 @@ impl Errand {
         runtime::drive(dispatcher.close(Duration::ZERO), || false);
         outcome
     }
+}
+
+fn networks(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').filter(|network| !network.is_empty())
 }
 
 fn told(outcome: Result<Receipt, Error>) -> Value {

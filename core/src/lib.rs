@@ -68,7 +68,7 @@ pub use dispatcher::{
 pub use endpoint::{Endpoint, EndpointOptions, EndpointStatus};
 pub use error::{Blame, Context, Error, ErrorResponse, Family, Kind, Retry, Scope, Sent, Stage};
 pub use identity::Identity;
-pub use net::Egress;
+pub use net::{Egress, Proxy};
 pub use options::Setting;
 pub use pin::{Pin, PinSlot, Pins};
 pub use policy::{Authorization, CrlPolicy, Role, TenantRule};

@@ -29,7 +29,8 @@ impl std::fmt::Debug for Setting {
         match self {
             Self::Millis(millis) => write!(f, "Millis({millis})"),
             Self::Number(number) => write!(f, "Number({number})"),
-            Self::Text(text) => write!(f, "Text({text:?})"),
+            // A proxy's password may stand in one.
+            Self::Text(_) => f.write_str("Text(_)"),
             Self::Texts(texts) => write!(f, "Texts({texts:?})"),
             Self::Flag(flag) => write!(f, "Flag({flag})"),
             // Headers travel so, and one may be a credential.
@@ -71,6 +72,10 @@ options! {
         "Whom we believe, for endpoints that bring no trust of their own.";
     "dispatcher" "egress" "egress" "public"
         "Which addresses may be connected to: a preset, or a policy.";
+    "dispatcher" "proxy" "text" "none"
+        "The CONNECT proxy to go through: http://host:port, or http://user:password@host:port.";
+    "dispatcher" "proxy_credentials" "text" "none"
+        "user:password for the proxy, where its URL shall not hold them.";
     "dispatcher" "timeout" "duration" "30000"
         "The time one delivery may take in all; it bounds the other four.";
     "dispatcher" "connect_timeout" "duration" "5000"

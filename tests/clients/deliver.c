@@ -9,7 +9,7 @@
 #include "webhook_mtls.h"
 
 struct errand {
-    const char *url, *cert, *key, *ca, *pin, *body, *min_tls;
+    const char *url, *cert, *key, *ca, *pin, *body, *min_tls, *proxy, *egress, *allow, *deny;
     uint64_t timeout_ms;
 };
 
@@ -26,8 +26,24 @@ static bool errand_read(struct errand *errand) {
     errand->pin = getenv("WMTLS_PIN");
     errand->body = or_default("WMTLS_BODY", "{\"event\":\"ping\"}");
     errand->min_tls = or_default("WMTLS_MIN_TLS", "1.3");
+    errand->proxy = getenv("WMTLS_PROXY");
+    errand->egress = or_default("WMTLS_EGRESS", "public");
+    errand->allow = or_default("WMTLS_ALLOW", "127.0.0.0/8,::1/128");
+    errand->deny = or_default("WMTLS_DENY", "");
     errand->timeout_ms = strtoull(or_default("WMTLS_TIMEOUT_MS", "10000"), NULL, 10);
     return errand->url && errand->cert && errand->key && errand->ca && errand->pin;
+}
+
+/* Passes each entry of a list with commas. */
+static void each_network(wmtls_options *options, const char *list,
+                         void (*set)(wmtls_options *, const char *)) {
+    while (*list != '\0') {
+        char network[64];
+        size_t length = strcspn(list, ",");
+        snprintf(network, sizeof network, "%.*s", (int)length, list);
+        set(options, network);
+        list += length + (list[length] == ',');
+    }
 }
 
 static wmtls_status dispatcher_make(const struct errand *errand, wmtls_dispatcher **out,
@@ -44,8 +60,12 @@ static wmtls_status dispatcher_make(const struct errand *errand, wmtls_dispatche
         wmtls_options_identity(options, identity);
         wmtls_options_trust(options, trust);
         wmtls_options_timeout_ms(options, errand->timeout_ms);
-        wmtls_options_egress_allow(options, "127.0.0.0/8");
-        wmtls_options_egress_allow(options, "::1/128");
+        wmtls_options_egress(options, errand->egress);
+        each_network(options, errand->allow, wmtls_options_egress_allow);
+        each_network(options, errand->deny, wmtls_options_egress_deny);
+        if (errand->proxy != NULL) {
+            wmtls_options_set(options, "proxy", errand->proxy);
+        }
         status = wmtls_dispatcher_new(options, out, err);
     }
     wmtls_identity_free(identity);

@@ -8,11 +8,18 @@ const env = process.env
 const needed = ['URL', 'CERT', 'KEY', 'CA', 'PIN']
 const missing = needed.filter((name) => env[`WMTLS_${name}`] === undefined)
 
+const networks = (text) => text.split(',').filter((network) => network !== '')
+
 async function deliver() {
   const dispatcher = new Dispatcher({
     identity: Identity.fromFiles(env.WMTLS_CERT, env.WMTLS_KEY),
     trust: Trust.fromFiles(env.WMTLS_CA),
-    egress: { preset: 'public', allow: ['127.0.0.0/8', '::1/128'] },
+    egress: {
+      preset: env.WMTLS_EGRESS ?? 'public',
+      allow: networks(env.WMTLS_ALLOW ?? '127.0.0.0/8,::1/128'),
+      deny: networks(env.WMTLS_DENY ?? ''),
+    },
+    ...(env.WMTLS_PROXY !== undefined && { proxy: env.WMTLS_PROXY }),
     timeoutMs: Number(env.WMTLS_TIMEOUT_MS ?? 10_000),
   })
   try {

@@ -19,7 +19,12 @@ def deliver() -> wm.Receipt:
     with wm.Dispatcher(
         identity=wm.Identity.from_files(env["WMTLS_CERT"], env["WMTLS_KEY"]),
         trust=wm.Trust.from_files(env["WMTLS_CA"]),
-        egress=wm.Egress("public", allow=["127.0.0.0/8", "::1/128"]),
+        egress=wm.Egress(
+            "private" if env.get("WMTLS_EGRESS") == "private" else "public",
+            allow=networks(env.get("WMTLS_ALLOW", "127.0.0.0/8,::1/128")),
+            deny=networks(env.get("WMTLS_DENY", "")),
+        ),
+        proxy=env.get("WMTLS_PROXY"),
         timeout=int(env.get("WMTLS_TIMEOUT_MS", "10000")) / 1000,
     ) as dispatcher:
         endpoint = dispatcher.endpoint(
@@ -29,6 +34,11 @@ def deliver() -> wm.Receipt:
             min_tls="1.2" if env.get("WMTLS_MIN_TLS") == "1.2" else "1.3",
         )
         return dispatcher.deliver(endpoint, env.get("WMTLS_BODY", '{"event":"ping"}').encode())
+
+
+def networks(text: str) -> list[str]:
+    """A list with commas."""
+    return [network for network in text.split(",") if network]
 
 
 def main() -> int:

@@ -37,13 +37,15 @@ class Pki:
     """Root -> intermediate -> server and client leaves, and a client of a CA that nobody trusts.
 
     `server`, `ours` and `stranger` are directories with `tls.crt` (leaf, then intermediate),
-    `tls.key` and `ca.pem` (the root that the servers use). `stranger` differs in who issued it.
+    `tls.key` and `ca.pem` (the root that the servers use). `stranger` differs in who issued it:
+    `elsewhere`, a root.
     """
 
     root: Path
     server: Path
     ours: Path
     stranger: Path
+    elsewhere: Path
     server_pin: str
 
     @staticmethod
@@ -53,11 +55,12 @@ class Pki:
         root = authority(home, "root", None)
         issuing = authority(home, "issuing", root)
         elsewhere = authority(home, "elsewhere", None)
-        server = leaf(home, "server", issuing, "serverAuth", "IP:127.0.0.1, DNS:localhost", root)
-        name = "URI:spiffe://corp/tenant/dispatcher"
-        ours = leaf(home, "ours", issuing, "clientAuth", name, root)
-        stranger = leaf(home, "stranger", elsewhere, "clientAuth", name, root)
-        return Pki(root.cert, server, ours, stranger, pin_of(server / "tls.crt"))
+        names = "IP:127.0.0.1, DNS:localhost, DNS:*.consumer.example"
+        server = leaf(home, "server", issuing, "serverAuth", names, root)
+        uri = "URI:spiffe://corp/tenant/dispatcher"
+        ours = leaf(home, "ours", issuing, "clientAuth", uri, root)
+        stranger = leaf(home, "stranger", elsewhere, "clientAuth", uri, root)
+        return Pki(root.cert, server, ours, stranger, elsewhere.cert, pin_of(server / "tls.crt"))
 
 
 def authority(home: Path, name: str, issuer: Issuer | None) -> Issuer:

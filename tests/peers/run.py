@@ -10,11 +10,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import ways
 
 import cases
 import nginx
@@ -55,6 +58,10 @@ def main() -> int:
                         for language, fault in faults.items()
                         if fault
                     ]
+                if asks:
+                    for name, faults in run_ways(server, pki, machine):
+                        rows.append((kind, name, ["FAIL" if fault else "ok" for fault in faults]))
+                        failures += [f"{kind}, {name}: {fault}" for fault in faults if fault]
     print_table(list(machine.clients), rows)
     for failure in failures:
         print(f"\n{failure}")
@@ -112,7 +119,30 @@ def run_case(
     return found
 
 
-def deliver(command: list[str], url: str, pin: str, material: Path) -> dict[str, Any]:
+def run_ways(server: Server, pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:
+    """Delivers from each language in each other way; what was wrong with each answer."""
+    with ExitStack() as held:
+        for way in ways.to(server, pki, machine.work, held):
+            faults: list[str | None] = []
+            for language, command in machine.clients.items():
+                try:
+                    answer = deliver(command, server.url, pki.server_pin, pki.ours, way.environment)
+                except (OSError, ValueError, subprocess.SubprocessError) as error:
+                    faults.append(f"from {language}: the client itself failed: {error}")
+                    continue
+                fault = way.fault(answer)
+                told = f"from {language}: {fault}\n  {json.dumps(answer)}{server.said()}"
+                faults.append(told if fault else None)
+            yield way.name, faults
+
+
+def deliver(
+    command: list[str],
+    url: str,
+    pin: str,
+    material: Path,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
     """One run of a client; what it printed."""
     environment = os.environ | {
         "WMTLS_URL": url,
@@ -121,6 +151,7 @@ def deliver(command: list[str], url: str, pin: str, material: Path) -> dict[str,
         "WMTLS_KEY": str(material / "tls.key"),
         "WMTLS_CA": str(material / "ca.pem"),
     }
+    environment |= settings
     done = subprocess.run(
         command,
         check=False,

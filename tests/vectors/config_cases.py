@@ -455,6 +455,36 @@ def dispatchers():
     for bound in ("max_connections", "max_waiting"):
         for name, number in {"zero": 0, "negative": -1, "beyond_a_million": 1000001}.items():
             yield of(f"{bound}_{name}", {bound: number}, refused("option_invalid", option=bound))
+    for name, url in {
+        "proxy": "http://proxy.internal:3128",
+        "proxy_at_an_address": "HTTP://[2001:db8::1]:3128/",
+        "proxy_with_credentials": "http://user:p%40ss@10.0.0.1:3128",
+    }.items():
+        yield of(name, {"proxy": url}, OK)
+    apart = {"proxy": "http://proxy.internal:3128", "proxy_credentials": "user:hunter2"}
+    yield of("proxy_credentials", apart, OK)
+    for name, url in {
+        "empty": "",
+        "without_scheme": "proxy.internal:3128",
+        "over_tls": "https://proxy.internal:3128",
+        "socks": "socks5://proxy.internal:1080",
+        "without_port": "http://user:hunter2@proxy.internal",
+        "without_host": "http://:3128",
+        "port_zero": "http://proxy.internal:0",
+        "with_path": "http://proxy.internal:3128/pac",
+        "with_query": "http://proxy.internal:3128?a",
+        "address_in_odd_spelling": "http://127.1:3128",
+        "broken_escape": "http://user:hunter2%zz@proxy.internal:3128",
+        "line_break_in_password": "http://user:hunter2%0d%0ax@proxy.internal:3128",
+    }.items():
+        yield of(f"proxy_{name}", {"proxy": url}, refused("option_invalid", option="proxy"))
+    for name, said in {
+        "without_proxy": {"proxy_credentials": "user:hunter2"},
+        "without_colon": apart | {"proxy_credentials": "hunter2"},
+        "twice": apart | {"proxy": "http://user:hunter2@proxy.internal:3128"},
+    }.items():
+        fault = refused("option_invalid", option="proxy_credentials")
+        yield of(f"proxy_credentials_{name}", said, fault)
     yield of("unknown_option", {"timeuot": 2500}, bad)
     yield of("option_in_other_case", {"Timeout": 2500}, bad)
     yield of("option_empty", {"": 2500}, bad)

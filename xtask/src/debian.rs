@@ -20,6 +20,7 @@ pub(crate) struct Program {
 pub(crate) const PEERS: &[Program] = &[
     Program { name: "nginx", package: "nginx-light", purpose: "a real peer" },
     Program { name: "openssl", package: "openssl", purpose: "a real peer, and its certificates" },
+    Program { name: "tinyproxy", package: "tinyproxy-bin", purpose: "a real proxy" },
 ];
 
 /// What the C suite runs its programs under, and compiles the header with.

@@ -10,6 +10,7 @@ mod clients;
 mod debian;
 mod demo;
 mod deny;
+mod egress;
 mod examples;
 mod header;
 mod lab;

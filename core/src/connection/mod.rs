@@ -32,7 +32,7 @@ pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
-use crate::net::{Egress, Url, connect, resolve};
+use crate::net::{Route, Url, resolve};
 use crate::runtime::Task;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
@@ -67,12 +67,12 @@ impl Connection {
         permit: Permit,
         url: &Url,
         terms: &Arc<Terms>,
-        egress: &Egress,
+        route: &Route,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Self, Timings), Error> {
         let Secured { established, record, address, timings } =
-            Secured::open(url, terms, egress, deadlines, progress).await?;
+            Secured::open(url, terms, route, deadlines, progress).await?;
         let (sender, driver) = Builder::new()
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
@@ -290,17 +290,18 @@ impl Secured {
     async fn open(
         url: &Url,
         terms: &Arc<Terms>,
-        egress: &Egress,
+        route: &Route,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Self, Error> {
         let started = Instant::now();
         progress.enter(Stage::Resolve);
         let by = started + deadlines.connect;
-        let addresses = deadlines.within("connect", by, progress, resolve(url, egress)).await?;
+        let addresses =
+            deadlines.within("connect", by, progress, resolve(url, &route.egress)).await?;
         let resolved = Instant::now();
         progress.enter(Stage::Connect);
-        let connecting = connect(&addresses, egress);
+        let connecting = route.connect(&addresses);
         let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
         let connected = Instant::now();
 

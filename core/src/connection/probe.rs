@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use super::socket::Socket;
 use super::{Deadlines, Progress, Secured, Timings};
 use crate::error::{Error, Sent, Stage};
-use crate::net::{Egress, Url};
+use crate::net::{Route, Url};
 use crate::tls::{self, Alert, Terms, TlsFacts};
 use crate::verify::PeerIdentity;
 
@@ -29,12 +29,12 @@ pub(crate) struct Sighting {
 pub(crate) async fn probe(
     url: &Url,
     terms: &Arc<Terms>,
-    egress: &Egress,
+    route: &Route,
     deadlines: &Deadlines,
     progress: &Progress,
 ) -> Result<Sighting, Error> {
     let Secured { mut established, address, timings, .. } =
-        Secured::open(url, terms, egress, deadlines, progress).await?;
+        Secured::open(url, terms, route, deadlines, progress).await?;
     let farewell = tokio::time::timeout(FAREWELL, last_words(&mut established.stream));
     match farewell.await.ok().flatten() {
         Some(alert) if alert.is_about_certificate() => {

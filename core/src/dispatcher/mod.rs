@@ -27,18 +27,19 @@ use crate::connection::{Connection, Deadlines, Progress, Room, StatusRetry, Timi
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
 use crate::error::{Error, Kind, Retry, Sent, Stage};
 use crate::identity::Identity;
-use crate::net::Egress;
+use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
 use crate::receipt::{self, Receipt};
 use crate::runtime::Task;
 use crate::trust::Trust;
 
 /// What a [`Dispatcher`] shall do unless an endpoint or a delivery says otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DispatcherOptions {
     identity: Option<Identity>,
     trust: Option<Trust>,
-    egress: Egress,
+    route: Route,
+    proxy_credentials: Option<String>,
     deadlines: Deadlines,
     max_connections: usize,
     max_waiting: usize,
@@ -50,7 +51,8 @@ impl Default for DispatcherOptions {
         Self {
             identity: None,
             trust: None,
-            egress: Egress::public(),
+            route: Route::default(),
+            proxy_credentials: None,
             deadlines: Deadlines {
                 connect: Duration::from_secs(5),
                 handshake: Duration::from_secs(5),
@@ -83,9 +85,16 @@ impl DispatcherOptions {
         self
     }
 
+    /// The proxy that opens the way to every consumer. Names are resolved and addresses judged here
+    /// all the same.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.route.proxy = Some(proxy);
+        self
+    }
+
     /// Which addresses may be connected to.
     pub fn egress(mut self, egress: Egress) -> Self {
-        self.egress = egress;
+        self.route.egress = egress;
         self
     }
 
@@ -130,11 +139,21 @@ impl DispatcherOptions {
                 }
                 return Ok(());
             }
+            "proxy" | "proxy_credentials" => {
+                let Setting::Text(text) = value else {
+                    return Err(options::mistyped("dispatcher", name));
+                };
+                match name {
+                    "proxy" => self.route.proxy = Some(Proxy::new(&text)?),
+                    _ => self.proxy_credentials = Some(text),
+                }
+                return Ok(());
+            }
             "egress" => {
                 let Setting::Text(preset) = value else {
                     return Err(options::mistyped("dispatcher", name));
                 };
-                self.egress = Egress::preset(&preset)?;
+                self.route.egress = Egress::preset(&preset)?;
                 return Ok(());
             }
             "status_retry" => {
@@ -148,6 +167,34 @@ impl DispatcherOptions {
         };
         *deadline = options::duration(name, millis)?;
         Ok(())
+    }
+}
+
+impl DispatcherOptions {
+    /// Puts together what was said apart. Fails with `option_invalid`.
+    fn finish(mut self) -> Result<Self, Error> {
+        if let Some(said) = self.proxy_credentials.take() {
+            let fault = |why: &str| options::fault("proxy_credentials", why);
+            let proxy = self.route.proxy.take().ok_or_else(|| fault("need a proxy"))?;
+            let (user, password) =
+                said.split_once(':').ok_or_else(|| fault("must be user:password"))?;
+            if proxy.has_credentials() {
+                return Err(fault("are in the proxy's URL already"));
+            }
+            self.route.proxy = Some(proxy.credentials(user, password)?);
+        }
+        Ok(self)
+    }
+}
+
+impl std::fmt::Debug for DispatcherOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DispatcherOptions")
+            .field("identity", &self.identity)
+            .field("trust", &self.trust)
+            .field("route", &self.route)
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
     }
 }
 
@@ -257,6 +304,7 @@ impl Dispatcher {
                     "Give it to the endpoints whose server certificate a public CA issues.",
                 ));
         }
+        let options = options.finish()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
@@ -557,10 +605,10 @@ impl Call {
         progress: &Progress,
     ) -> Result<(Connection, Timings), Error> {
         check_identity(generation, now)?;
-        let egress = &self.dispatcher.options.egress;
+        let route = &self.dispatcher.options.route;
         let permit = self.dispatcher.budget.permit(&self.dispatcher.room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
-        let opened = Connection::open(permit, url, terms, egress, &self.deadlines, progress).await;
+        let opened = Connection::open(permit, url, terms, route, &self.deadlines, progress).await;
         self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));
         opened
     }

@@ -80,9 +80,9 @@ impl Dispatcher {
                     let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
                     check_identity(&generation, now)?;
                     let _permit = dispatcher.budget.permit(&dispatcher.room).await?;
-                    let egress = &dispatcher.options.egress;
+                    let route = &dispatcher.options.route;
                     let url = &generation.url;
-                    let seen = probe(url, &generation.terms, egress, &deadlines, &progress).await;
+                    let seen = probe(url, &generation.terms, route, &deadlines, &progress).await;
                     endpoint.noted(seen.as_ref().map(|seen| &seen.peer));
                     let seen = seen?;
                     Ok(Probe::new(result::Inner {

@@ -260,7 +260,7 @@ impl Error {
     /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
     /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
     /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`
-    /// (refusals); `deadline`, `allowed_ms`, `attempts` (deliveries); `address`, `rule` (egress);
+    /// (refusals); `deadline`, `allowed_ms`, `attempts` (deliveries); `address`, `rule`, `proxy` (the way);
     /// `option`, `header`, `position` (bad input).
     pub fn context(&self) -> &Context {
         &self.inner.context
@@ -350,8 +350,9 @@ impl Error {
             .filter(|(key, _)| SHOWN.contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let remedy = (inner.blame == Blame::Theirs && inner.kind != Kind::EgressDenied)
-            .then(|| inner.kind.remedy());
+        // The way to a consumer is ours: its addresses, its rules, its proxy.
+        let is_internal = matches!(inner.kind, Kind::EgressDenied | Kind::ProxyRefused);
+        let remedy = (inner.blame == Blame::Theirs && !is_internal).then(|| inner.kind.remedy());
         json!({
             "kind": inner.kind.name(),
             "stage": inner.stage.name(),
@@ -360,7 +361,7 @@ impl Error {
             "consumer": inner.consumer,
             "message": inner.kind.title(),
             "remedy": remedy,
-            "context": if inner.kind == Kind::EgressDenied { Context::new() } else { shown },
+            "context": if is_internal { Context::new() } else { shown },
         })
     }
 

@@ -64,21 +64,33 @@ impl Egress {
         Ok(self)
     }
 
+    /// Every address: for those that the caller chose and no customer did.
+    pub(super) fn unrestricted() -> Self {
+        let all = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let allow = all.map(|network| Cidr { network, prefix: 0 });
+        Self { allow: Arc::new(allow), ..Self::public() }
+    }
+
     /// Fails with `egress_denied`, which says by which rule.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
         // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
         let plain = address.to_canonical();
-        let within = |list: &[Cidr]| {
-            list.iter().find(|cidr| cidr.contains(address) || cidr.contains(plain)).copied()
-        };
-        if let Some(rule) = within(&self.deny) {
+        // What is denied is denied by every way to it: a gateway would connect to the address inside.
+        let reached = [Some(address), Some(plain), hidden(plain)];
+        let denying =
+            |address: &IpAddr| self.deny.iter().find(|cidr| cidr.contains(*address)).copied();
+        if let Some(rule) = reached.iter().flatten().find_map(denying) {
             return Err(denied(
                 address,
-                &format!("it lies in {rule}, which is denied"),
+                &format!("it reaches into {rule}, which is denied"),
                 &rule.to_string(),
+                format!(
+                    "If this address is meant to be reached, take {rule} out of what the \
+                     dispatcher's egress policy denies."
+                ),
             ));
         }
-        if within(&self.allow).is_some() {
+        if self.allow.iter().any(|cidr| cidr.contains(address) || cidr.contains(plain)) {
             return Ok(());
         }
         let class = match plain {
@@ -90,26 +102,52 @@ impl Egress {
             Class::Private(_) if self.private => Ok(()),
             Class::Private(name) | Class::Special(name) => {
                 let preset = if self.private { "private" } else { "public" };
+                let bits = if plain.is_ipv4() { 32 } else { 128 };
                 Err(denied(
                     address,
                     &format!("it is {name}, which the preset {preset} denies"),
                     name,
+                    format!(
+                        "If this address is meant to be reached, allow it in the dispatcher's \
+                         egress policy: {plain}/{bits}."
+                    ),
                 ))
             }
         }
     }
 }
 
-fn denied(address: IpAddr, why: &str, rule: &str) -> Error {
-    let bits = if address.is_ipv4() { 32 } else { 128 };
+fn denied(address: IpAddr, why: &str, rule: &str, remedy: String) -> Error {
     Error::new(Kind::EgressDenied, format!("{address} may not be connected to: {why}"))
         .at(Stage::Resolve)
         .blamed(Blame::Theirs)
         .noting("address", address.to_string())
         .noting("rule", rule)
-        .advising(format!(
-            "If this address is meant to be reached, allow it in the dispatcher's egress policy: {address}/{bits}."
-        ))
+        .advising(remedy)
+}
+
+/// The IPv4 address that a gateway or a tunnel would connect to for this one.
+fn hidden(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(v6) = address else {
+        return None;
+    };
+    let inside = |high: u16, low: u16| {
+        let bits = u32::from(high) << 16 | u32::from(low);
+        Some(IpAddr::from(Ipv4Addr::from_bits(bits)))
+    };
+    match v6.segments() {
+        // IPv4-compatible (RFC 4291), and NAT64 by either prefix (RFC 6052, RFC 8215).
+        [0, 0, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, .., high, low]
+        // 6to4 (RFC 3056).
+        | [0x2002, high, low, ..] => inside(high, low),
+        // Teredo (RFC 4380): the client's address, inverted.
+        [0x2001, 0, .., high, low] => inside(!high, !low),
+        // ISATAP (RFC 5214), whose bit for "of universal scope" may be either way.
+        [.., 0 | 0x200, 0x5efe, high, low] => inside(high, low),
+        _ => None,
+    }
 }
 
 enum Class {
@@ -165,6 +203,7 @@ fn class_v6(address: Ipv6Addr) -> Class {
         [0xfc00..=0xfdff, ..] => Class::Private("a unique local address (RFC 4193)"),
         [0xfe80..=0xfebf, ..] => Class::Special("link-local"),
         [0xff00..=0xffff, ..] => Class::Special("multicast"),
+        [.., 0 | 0x200, 0x5efe, _, _] => Class::Special("ISATAP, which hides an IPv4 address"),
         [0x2000..=0x3fff, ..] => Class::Public,
         _ => Class::Special("outside the global unicast space"),
     }
@@ -278,6 +317,9 @@ mod tests {
             "64:ff9b:1::1",
             "2002:7f00:1::",
             "2001:0:1::1",
+            "2a00:1450:4001:800:0:5efe:a00:1",
+            "2a00:1450:4001:800:200:5efe:5db8:d822",
+            "::ffff:0:7f00:1",
             "fe80::1",
             "fd00::1",
             "ff02::1",
@@ -299,6 +341,37 @@ mod tests {
                 && allows(&egress, "::ffff:127.0.0.1")
         );
         assert!(!allows(&egress, "127.0.0.2") && !allows(&egress, "::ffff:127.0.0.2"));
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_in_every_form_even_where_the_form_is_allowed() {
+        let anywhere = ["0.0.0.0/0", "::/0"];
+        let egress = Egress::public().allow(anywhere).unwrap().deny(["93.184.216.0/24"]).unwrap();
+        for address in [
+            "93.184.216.34",
+            "::ffff:93.184.216.34",
+            "::93.184.216.34",
+            "64:ff9b::93.184.216.34",
+            "64:ff9b:1::93.184.216.34",
+            "2002:5db8:d822::1",
+            "2001:0:1::a247:27dd",
+            "2a00::200:5efe:93.184.216.34",
+        ] {
+            let error = egress.check(address.parse().unwrap()).unwrap_err();
+            assert_eq!(error.context()["rule"], "93.184.216.0/24", "{address}");
+            assert!(error.remedy().contains("take 93.184.216.0/24 out"), "{}", error.remedy());
+        }
+        assert!(allows(&egress, "64:ff9b::93.184.217.34") && allows(&egress, "127.0.0.1"));
+    }
+
+    #[test]
+    fn the_remedy_names_the_network_that_would_allow_the_address() {
+        for address in ["127.0.0.1", "::ffff:10.0.0.7", "fd00::7", "64:ff9b::a00:1", "ff02::1"] {
+            let error = Egress::public().check(address.parse().unwrap()).unwrap_err();
+            let network = error.remedy().rsplit(": ").next().unwrap().trim_end_matches('.');
+            let egress = Egress::public().allow([network]).unwrap();
+            assert!(allows(&egress, address), "{address} by {network}");
+        }
     }
 
     #[test]

@@ -3,10 +3,14 @@
 
 mod connect;
 mod egress;
+mod proxy;
 mod resolve;
+mod route;
 mod url;
 
 pub(crate) use connect::connect;
 pub use egress::Egress;
+pub use proxy::Proxy;
 pub(crate) use resolve::resolve;
+pub(crate) use route::Route;
 pub(crate) use url::{Host, Url};

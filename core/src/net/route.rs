@@ -1,0 +1,30 @@
+//! The way to the consumers of a dispatcher: which addresses may be reached, and through what.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use super::{Egress, Proxy, connect};
+use crate::error::Error;
+
+/// An egress policy, and a proxy where there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Route {
+    pub(crate) egress: Egress,
+    pub(crate) proxy: Option<Proxy>,
+}
+
+impl Route {
+    /// Connects to one of these addresses, which were judged. Returns which one it is.
+    ///
+    /// Fails with `connect_failed`, `egress_denied` or `proxy_refused`.
+    pub(crate) async fn connect(
+        &self,
+        addresses: &[SocketAddr],
+    ) -> Result<(TcpStream, SocketAddr), Error> {
+        match &self.proxy {
+            Some(proxy) => proxy.tunnel(addresses).await,
+            None => connect(addresses, &self.egress).await,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Deliveries through a CONNECT proxy of our own, which records what it is told.
+//! Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use webhook_mtls::testing::{Consumer, Lab};
+use webhook_mtls::{
+    Blame, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Kind,
+    ProbeOptions, Proxy, Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
+};
+
+/// What the proxy does with a request to connect.
+#[derive(Clone)]
+enum Behaviour {
+    Tunnel,
+    Answer(Vec<u8>),
+    Silence,
+}
+
+struct TestProxy {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl TestProxy {
+    /// Serves until the test's process ends; its threads end with their connections.
+    fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = heads.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let (behaviour, seen) = (behaviour.clone(), seen.clone());
+                thread::spawn(move || serve(client, &behaviour, &seen));
+            }
+        });
+        Self { address, heads }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut client: TcpStream, behaviour: &Behaviour, seen: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if client.read_exact(&mut byte).is_err() {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let target = head.split(' ').nth(1).unwrap().to_owned();
+    seen.lock().unwrap().push(head);
+    match behaviour {
+        Behaviour::Tunnel => {
+            let Ok(mut consumer) = TcpStream::connect(target) else {
+                let _ = client.write_all(b"HTTP/1.1 502 Unreachable\r\n\r\n");
+                return;
+            };
+            client.write_all(b"HTTP/1.1 200 Connection established\r\nvia: us\r\n\r\n").unwrap();
+            let (mut from_client, mut to_consumer) =
+                (client.try_clone().unwrap(), consumer.try_clone().unwrap());
+            let up = thread::spawn(move || {
+                let _ = std::io::copy(&mut from_client, &mut to_consumer);
+                let _ = to_consumer.shutdown(Shutdown::Write);
+            });
+            let _ = std::io::copy(&mut consumer, &mut client);
+            let _ = client.shutdown(Shutdown::Write);
+            let _ = up.join();
+        }
+        Behaviour::Answer(answer) => {
+            let _ = client.write_all(answer);
+            let _ = client.shutdown(Shutdown::Write);
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+        // Until the client gives up.
+        Behaviour::Silence => drop(client.read_to_end(&mut Vec::new())),
+    }
+}
+
+struct Scene {
+    lab: Lab,
+    acme: Consumer,
+    proxy: TestProxy,
+}
+
+fn scene(behaviour: Behaviour) -> Scene {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    Scene { lab, acme, proxy: TestProxy::start(behaviour) }
+}
+
+fn answering(answer: impl Into<Vec<u8>>) -> Scene {
+    scene(Behaviour::Answer(answer.into()))
+}
+
+impl Scene {
+    fn options(&self) -> DispatcherOptions {
+        let url = format!("http://us%65r:hunter2@{}", self.proxy.address);
+        self.lab.dispatcher_options().proxy(Proxy::new(&url).unwrap())
+    }
+
+    fn refusal(&self) -> Error {
+        let error = deliver_with(self.options(), &self.acme.url()).unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (Kind::ProxyRefused, Stage::Connect), "{error}");
+        assert_eq!(error.sent(), Sent::Nothing);
+        assert_eq!(error.context()["proxy"], self.proxy.address.as_str());
+        assert_eq!(self.acme.connections(), 0);
+        // The consumer has no business with our proxy.
+        assert!(!error.public().to_string().contains("127.0.0.1"), "{}", error.public());
+        assert_eq!(error.public()["context"], serde_json::json!({}));
+        error
+    }
+}
+
+fn deliver_with(options: DispatcherOptions, url: &str) -> Result<Receipt, Error> {
+    let dispatcher = Dispatcher::new(options).unwrap();
+    let endpoint = dispatcher.endpoint("acme", url, EndpointOptions::new(None)).unwrap();
+    wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new()))
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    runtime::drive(work, || false).expect("never interrupted")
+}
+
+#[test]
+fn a_tunnel_goes_to_the_judged_address_and_tls_runs_inside() {
+    let scene = scene(Behaviour::Tunnel);
+    let port = scene.acme.url().rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
+    // A name, which the proxy shall never see.
+    let url = format!("https://localhost:{port}/in");
+    let receipt = deliver_with(scene.options(), &url).unwrap();
+    assert_eq!(receipt.tls().version, "TLSv1.3");
+    // Where localhost is ::1 first, the proxy could not reach that, and the next was tried.
+    assert_eq!(
+        scene.proxy.heads().last().unwrap(),
+        &format!(
+            "CONNECT 127.0.0.1:{port} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
+             proxy-authorization: Basic dXNlcjpodW50ZXIy\r\n\r\n"
+        )
+    );
+    let received = scene.acme.received().pop().unwrap();
+    assert!(received.headers.iter().all(|(name, _)| name != "proxy-authorization"), "{received:?}");
+    assert_eq!(receipt.to_json()["connection"]["address"], format!("127.0.0.1:{port}"));
+}
+
+#[test]
+fn connections_through_a_proxy_are_kept_and_probed_alike() {
+    let scene = scene(Behaviour::Tunnel);
+    let dispatcher = Dispatcher::new(scene.options()).unwrap();
+    let endpoint =
+        dispatcher.endpoint("acme", &scene.acme.url(), EndpointOptions::new(None)).unwrap();
+    let deliver = || wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
+    assert!(!deliver().is_reused() && deliver().is_reused());
+    wait(dispatcher.probe(&endpoint, ProbeOptions::new())).unwrap();
+    assert_eq!(scene.proxy.heads().len(), 2);
+}
+
+#[test]
+fn a_denied_address_is_denied_before_the_proxy_hears_of_it() {
+    let scene = scene(Behaviour::Tunnel);
+    let options = scene.options().egress(Egress::public());
+    let error = deliver_with(options, &scene.acme.url()).unwrap_err();
+    assert_eq!(error.kind(), Kind::EgressDenied);
+    assert!(scene.proxy.heads().is_empty());
+}
+
+#[test]
+fn each_refusal_says_who_must_act() {
+    for (status, retry, scope, blame) in [
+        (401, Retry::AfterRepair, Scope::Process, Blame::Ours),
+        (407, Retry::AfterRepair, Scope::Process, Blame::Ours),
+        (403, Retry::AfterRepair, Scope::Endpoint, Blame::Path),
+        (502, Retry::Later, Scope::Endpoint, Blame::Path),
+        (503, Retry::Later, Scope::Endpoint, Blame::Path),
+        (302, Retry::Later, Scope::Endpoint, Blame::Path),
+    ] {
+        let error =
+            answering(format!("HTTP/1.1 {status} No\r\ncontent-length: 2\r\n\r\nno")).refusal();
+        assert_eq!(error.context()["status"], status);
+        assert_eq!(
+            (error.retry(), error.scope(), error.blame()),
+            (retry, scope, blame),
+            "{status}"
+        );
+        assert!(!format!("{error:?} {}", error.to_json()).contains("hunter2"));
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    for answer in [
+        &b"hello\r\n\r\n"[..],
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 2x0 OK\r\n\r\n",
+        b"\x16\x03\x03\0\x02\x02\x28\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n",
+        b"",
+    ] {
+        answering(answer).refusal();
+    }
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "x: y\r\n".repeat(10_000));
+    assert!(answering(endless).refusal().message().contains("16 KiB"));
+}
+
+#[test]
+fn an_interim_answer_is_passed_over() {
+    let error = answering("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n").refusal();
+    assert_eq!(error.context()["status"], 407);
+}
+
+#[test]
+fn a_silent_proxy_is_bounded_by_the_connect_deadline() {
+    let scene = scene(Behaviour::Silence);
+    let mut options = scene.options();
+    options.set("connect_timeout", Setting::Millis(200.0)).unwrap();
+    let started = Instant::now();
+    let error = deliver_with(options, &scene.acme.url()).unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Connect));
+    assert_eq!((&error.context()["deadline"], error.sent()), (&"connect".into(), Sent::Nothing));
+    // Far from the total of 30 seconds.
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_proxy_that_is_not_there_stops_everything_and_says_which() {
+    let scene = scene(Behaviour::Tunnel);
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::new(&format!("http://{unused}")).unwrap();
+    let error = deliver_with(scene.options().proxy(proxy), &scene.acme.url()).unwrap_err();
+    assert_eq!((error.kind(), error.scope()), (Kind::ConnectFailed, Scope::Process));
+    assert_eq!(error.context()["proxy"], unused.to_string());
+    assert_eq!(error.blame(), Blame::Path);
+}
+
+#[test]
+fn credentials_may_be_said_apart_and_only_once() {
+    let scene = scene(Behaviour::Tunnel);
+    let url = Setting::Text(format!("http://{}", scene.proxy.address));
+    let apart = Setting::Text("user:hunter2".into());
+    for first_url in [true, false] {
+        let mut options = scene.lab.dispatcher_options();
+        let said = [("proxy", &url), ("proxy_credentials", &apart)];
+        for (name, value) in if first_url { said } else { [said[1], said[0]] } {
+            options.set(name, value.clone()).unwrap();
+        }
+        assert!(!format!("{options:?}").contains("hunter2"));
+        deliver_with(options, &scene.acme.url()).unwrap();
+    }
+    let heads = scene.proxy.heads();
+    assert!(heads.iter().all(|head| head.contains("Basic dXNlcjpodW50ZXIy\r\n")), "{heads:?}");
+
+    let mut twice = scene.options();
+    twice.set("proxy_credentials", apart.clone()).unwrap();
+    let mut alone = scene.lab.dispatcher_options();
+    alone.set("proxy_credentials", apart).unwrap();
+    for options in [twice, alone] {
+        let error = Dispatcher::new(options).unwrap_err();
+        assert_eq!(error.context()["option"], "proxy_credentials");
+        assert!(!error.to_json().to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,178 @@
+"""Names, what the name server says of them, and what a delivery to them must end in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dns import NO_SUCH_NAME, SERVER_FAILURE, Answer
+from network import PUBLIC
+
+Fault = Callable[[dict[str, Any]], str | None]
+Rule = Callable[[int], Answer | None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One delivery by the egress policy `public`, unless the settings say otherwise."""
+
+    name: str
+    rule: Rule
+    fault: Fault
+    settings: dict[str, str] = field(default_factory=dict)
+    # How many deliveries are made one after the other; the last one is judged.
+    times: int = 1
+
+    @property
+    def host(self) -> str:
+        """The name that is delivered to."""
+        return f"{self.name.replace(' ', '-').replace(',', '')}.consumer.example"
+
+
+def to(*addresses: str) -> Rule:
+    """Always these addresses."""
+    return lambda _: Answer(addresses)
+
+
+def alias(*names: str, addresses: tuple[str, ...] = ()) -> Callable[[str], Rule]:
+    """The host is an alias of the first name, which is one of the next, and so on."""
+    return lambda host: lambda _: Answer(addresses, tuple(zip((host, *names), names, strict=False)))
+
+
+def delivered(answer: dict[str, Any]) -> str | None:
+    """A receipt, from the public address."""
+    receipt = answer.get("receipt")
+    if receipt is None:
+        return "a receipt was expected"
+    address = receipt["connection"]["address"]
+    return None if address.startswith(PUBLIC) else f"delivered to {address}"
+
+
+def failed(kind: str, rule: str = "", stage: str = "resolve") -> Fault:
+    """An error of that kind with nothing sent, whose rule, if it has one, holds these words; the
+    consumer is told neither address nor rule."""
+
+    def fault(answer: dict[str, Any]) -> str | None:
+        error = answer.get("error")
+        if error is None or error["kind"] != kind:
+            return f"{kind} was expected"
+        if (error["sent"], error["stage"]) != ("nothing", stage):
+            return f"sent is {error['sent']} at stage {error['stage']}"
+        if kind != "egress_denied":
+            return None
+        context = error["context"]
+        if rule not in context["rule"]:
+            return f"the rule is {context['rule']}, not {rule}"
+        if "allow it" not in error["remedy"] and f"take {rule} out" not in error["remedy"]:
+            return "the remedy does not say how to allow it"
+        return None
+
+    return fault
+
+
+# A record that no delivery may follow, and a word of the rule that denies it.
+DENIED = {
+    "127.0.0.1": "loopback",
+    "127.255.255.254": "loopback",
+    "10.0.0.1": "private",
+    "192.168.0.1": "private",
+    "100.64.0.1": "shared",
+    "169.254.169.254": "link-local",
+    "0.0.0.0": "this network",
+    "255.255.255.255": "broadcast",
+    "224.0.0.1": "multicast",
+    "::": "unspecified",
+    "::1": "loopback",
+    "::127.0.0.1": "IPv4-compatible",
+    "64:ff9b::7f00:1": "NAT64",
+    "64:ff9b:1::a00:1": "NAT64",
+    "2002:7f00:1::": "6to4",
+    "2001:0:1::80ff:fffe": "Teredo",
+    "2a00:1450:4001:800:0:5efe:7f00:1": "ISATAP",
+    "fe80::1": "link-local",
+    "fec0::1": "outside",
+    "fd00::1": "unique local",
+    "ff02::1": "multicast",
+    "2001:db8::1": "documentation",
+}
+
+
+# What a resolver may ask more than once.
+ASKED_AGAIN = ("silence", "broken server", "aliases in a loop")
+
+
+def rebinding(first: str, later: str) -> Rule:
+    """One address for the first look-up, another one for each that follows."""
+    return lambda asked: Answer((first if asked == 1 else later,))
+
+
+def cases() -> list[Case]:
+    """All of them. Each host is asked about by one language at a time."""
+    loopback = failed("egress_denied", "loopback")
+    found = [
+        Case("public", to(PUBLIC), delivered),
+        Case("mixed, private first", to("10.0.0.1", PUBLIC, "::1"), delivered),
+        Case("mixed, public first", to(PUBLIC, "127.0.0.1", "fd00::1"), delivered),
+        Case("all denied", to("127.0.0.1", "10.0.0.1", "::1"), failed("egress_denied")),
+        Case("before it rebinds", rebinding(PUBLIC, "127.0.0.1"), delivered),
+        Case("after it rebinds", rebinding(PUBLIC, "127.0.0.1"), loopback, times=2),
+        Case("rebinds to public", rebinding("127.0.0.1", PUBLIC), delivered, times=2),
+        Case("no such name", lambda _: Answer(code=NO_SUCH_NAME), failed("host_not_found")),
+        Case("no address", to(), failed("host_not_found")),
+        Case("broken server", lambda _: Answer(code=SERVER_FAILURE), failed("resolve_failed")),
+        Case(
+            "silence",
+            lambda _: None,
+            failed("deadline_exceeded"),
+            {"WMTLS_TIMEOUT_MS": "400"},
+        ),
+        Case("private allowed", to("10.0.0.1"), reached, {"WMTLS_EGRESS": "private"}),
+        Case(
+            "metadata under private",
+            to("169.254.169.254"),
+            failed("egress_denied", "link-local"),
+            {"WMTLS_EGRESS": "private"},
+        ),
+        Case(
+            "denied public",
+            to(PUBLIC),
+            failed("egress_denied", "93.184.216.0/24"),
+            {"WMTLS_DENY": "93.184.216.0/24"},
+        ),
+        aliased("alias of loopback", "inner.consumer.example", fault=loopback),
+        aliased(
+            "chain of aliases", *(f"hop-{n}.consumer.example" for n in range(8)), fault=loopback
+        ),
+        looping("aliases in a loop"),
+    ]
+    for number, (address, rule) in enumerate(DENIED.items()):
+        found.append(Case(f"record {number}", to(address), failed("egress_denied", rule)))
+    return found
+
+
+def reached(answer: dict[str, Any]) -> str | None:
+    """It was connected to, and is no consumer: the trap closes at once."""
+    error = answer.get("error")
+    if error is None or error["stage"] != "handshake":
+        return "the private address was expected to be connected to"
+    return None
+
+
+def aliased(name: str, *names: str, fault: Fault) -> Case:
+    """A host that is an alias of loopback in so many steps."""
+    case = Case(name, to(), fault)
+    return Case(name, alias(*names, addresses=("127.0.0.1",))(case.host), fault)
+
+
+def looping(name: str) -> Case:
+    """A host whose alias is an alias of the host."""
+    case = Case(name, to(), delivered)
+
+    def rule(_: int) -> Answer:
+        other = "loop.consumer.example"
+        return Answer(aliases=((case.host, other), (other, case.host)))
+
+    def fault(answer: dict[str, Any]) -> str | None:
+        kind = answer.get("error", {}).get("kind")
+        return None if kind in ("host_not_found", "resolve_failed") else f"kind is {kind}"
+
+    return Case(name, rule, fault)

@@ -1,0 +1,78 @@
+"""Other ways to deliver to the same servers: through a proxy, and where the environment would lead
+astray a client that listened to it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tinyproxy
+
+import cases
+from pki import Pki
+from server import Server, free_port
+
+# What other clients take for a proxy and for anchors: nothing listens there, and nobody trusts it.
+ASTRAY = {
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "https_proxy": "http://127.0.0.1:1",
+    "ALL_PROXY": "http://127.0.0.1:1",
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A delivery with more or other settings than the usual ones, and what must come of it."""
+
+    name: str
+    environment: dict[str, str]
+    fault: Callable[[dict[str, Any]], str | None]
+
+
+def to(server: Server, pki: Pki, work: Path, held: ExitStack) -> Iterator[Way]:
+    """The ways to a server; the proxies run until `held` is left."""
+    yield Way("environment ignored", ASTRAY, cases.receipt_fault)
+    # The server's real root, offered by the environment to one whose trust is another.
+    trusting = {"WMTLS_CA": str(pki.elsewhere), "SSL_CERT_FILE": str(pki.root)}
+    yield Way(
+        "anchors of environment",
+        trusting,
+        lambda answer: cases.error_fault(answer, "issuer_unknown", ["nothing"]),
+    )
+    if server.kind == "nginx":
+        open_proxy = started(server.port, work / "tinyproxy", held)
+        closed_proxy = started(free_port(), work / "tinyproxy-closed", held)
+        user = tinyproxy.CREDENTIALS
+        yield Way("through a proxy", via(open_proxy, user), cases.receipt_fault)
+        yield Way("proxy without password", via(open_proxy, None), refused(407))
+        yield Way("proxy, wrong password", via(open_proxy, "dispatcher:wrong"), refused(401))
+        yield Way("proxy forbids the port", via(closed_proxy, user), refused(403))
+
+
+def started(allowed: int, work: Path, held: ExitStack) -> Server:
+    """A proxy that accepts connections."""
+    proxy = tinyproxy.start(allowed, work)
+    held.callback(proxy.stop)
+    proxy.wait_until_it_accepts()
+    return proxy
+
+
+def via(proxy: Server, credentials: str | None) -> dict[str, str]:
+    """Settings of a delivery through that proxy."""
+    userinfo = f"{credentials}@" if credentials else ""
+    return {"WMTLS_PROXY": f"http://{userinfo}127.0.0.1:{proxy.port}"}
+
+
+def refused(status: int) -> Callable[[dict[str, Any]], str | None]:
+    """The proxy refused with that status, and nobody sees a password."""
+
+    def fault(answer: dict[str, Any]) -> str | None:
+        found = cases.error_fault(answer, "proxy_refused", ["nothing"])
+        if found is None and answer["error"]["context"].get("status") != status:
+            return f"the proxy's status is {answer['error']['context'].get('status')}"
+        if found is None and ("wrong" in str(answer) or "correct-horse" in str(answer)):
+            return "the error shows the password"
+        return found
+
+    return fault
