@@ -1046,6 +1046,12 @@ double wmtls_receipt_elapsed_ms(const wmtls_receipt *receipt);
 const char *wmtls_receipt_tls_version(const wmtls_receipt *receipt);
 
 /*
+ Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
+ if it let the payload come by itself, -1 unless the endpoint holds payloads ("hold_payload").
+ */
+int32_t wmtls_receipt_hold_honored(const wmtls_receipt *receipt);
+
+/*
  The peer as its certificate shows it. Belongs to the receipt; do not free it.
  */
 const wmtls_peer *wmtls_receipt_peer(const wmtls_receipt *receipt);

@@ -22,6 +22,11 @@ export interface EndpointOptions {
   minTls?: MinTls
   /** The SAN URI that the consumer's certificate must carry, instead of the URL's host name. */
   serverUri?: string
+  /**
+   * Whether a body waits until the consumer has answered its head with 100 Continue, for a second
+   * at most; by default false.
+   */
+  holdPayload?: boolean
   /** The secrets that sign each delivery; its `id` must then be said. By default none. */
   signing?: StandardWebhooks
   /** How many deliveries to this consumer may be under way at once; by default 8. */

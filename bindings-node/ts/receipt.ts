@@ -17,6 +17,7 @@ interface ReceiptJson {
     handshake_ms: number | null
     response_ms: number | null
   }
+  hold_honored: boolean | null
   response: { headers: Record<string, string>; excerpt_base64: string; truncated: boolean }
 }
 
@@ -86,6 +87,11 @@ export class Receipt {
   readonly connection: { readonly reused: boolean; readonly address: string }
   /** How long the parts took. */
   readonly timings: Timings
+  /**
+   * Whether the consumer answered the head with 100 Continue before the body left; null unless the
+   * endpoint holds bodies.
+   */
+  readonly holdHonored: boolean | null
   /** The answer's headers, and the first bytes of its body. */
   readonly response: {
     readonly headers: Readonly<Record<string, string>>
@@ -112,6 +118,7 @@ export class Receipt {
       handshakeMs: json.timings.handshake_ms,
       responseMs: json.timings.response_ms,
     }
+    this.holdHonored = json.hold_honored
     this.response = {
       headers: json.response.headers,
       excerpt: Buffer.from(json.response.excerpt_base64, 'base64'),

@@ -71,6 +71,8 @@ impl Dispatcher {
     ///     trust: whom we believe about this consumer, if not the dispatcher's.
     ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
     ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
+    ///     hold_payload: whether a payload waits until the consumer has answered its head with 100
+    ///         Continue, for a second at most.
     ///     signing: the secrets that sign each delivery; its `id` must then be said.
     ///     concurrency: how many deliveries to this consumer may be under way at once.
     ///     status_retry: as the dispatcher's, which holds for what is not named here.
@@ -79,7 +81,7 @@ impl Dispatcher {
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None)"
     )]
     fn endpoint(
         &self,
@@ -309,7 +311,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

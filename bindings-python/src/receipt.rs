@@ -66,6 +66,14 @@ impl Receipt {
         self.0.is_reused()
     }
 
+    /// Whether the consumer answered the head with 100 Continue before the payload left.
+    ///
+    /// None unless the endpoint holds payloads (`hold_payload`).
+    #[getter]
+    fn hold_honored(&self) -> Option<bool> {
+        self.0.hold_honored()
+    }
+
     /// The whole receipt in the form that every language shows. Durations are milliseconds.
     ///
     /// Holds more than the attributes: the address, the time of each step, the answer's headers and

@@ -36,6 +36,7 @@ struct Errand {
     egress: String,
     allow: String,
     deny: String,
+    hold_payload: bool,
     timeout: Duration,
 }
 
@@ -55,6 +56,7 @@ impl Errand {
             egress: or("WMTLS_EGRESS", "public"),
             allow: or("WMTLS_ALLOW", "127.0.0.0/8,::1/128"),
             deny: or("WMTLS_DENY", ""),
+            hold_payload: or("WMTLS_HOLD_PAYLOAD", "false") == "true",
             timeout: Duration::from_millis(or("WMTLS_TIMEOUT_MS", "10000").parse().ok()?),
         })
     }
@@ -76,6 +78,7 @@ impl Errand {
         };
         let mut options = EndpointOptions::new(pins);
         options.set("min_tls", Setting::Text(self.min_tls))?;
+        options.set("hold_payload", Setting::Flag(self.hold_payload))?;
         let endpoint = dispatcher.endpoint("consumer", &self.url, options)?;
         let delivery = dispatcher.deliver(&endpoint, self.body, DeliverOptions::new());
         let outcome = runtime::drive(delivery, || false).expect("nothing interrupts it");

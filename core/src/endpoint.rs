@@ -30,6 +30,7 @@ pub struct EndpointOptions {
     min_tls: Option<MinTls>,
     server_uri: Option<String>,
     signing: Option<StandardWebhooks>,
+    hold_payload: bool,
     concurrency: Option<usize>,
     status_retry: StatusRetry,
 }
@@ -112,6 +113,7 @@ impl EndpointOptions {
                     .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
                 self.min_tls = Some(version);
             }
+            ("hold_payload", Setting::Flag(held)) => self.hold_payload = held,
             ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
             ("concurrency", Setting::Number(number)) => {
                 self.concurrency = Some(options::count(name, number)?);
@@ -170,6 +172,7 @@ struct Settings {
     min_tls: MinTls,
     server_uri: Option<String>,
     signing: Option<StandardWebhooks>,
+    hold_payload: bool,
     status_retry: StatusRetry,
 }
 
@@ -216,6 +219,7 @@ impl Generation {
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
             server_uri: options.server_uri,
             signing: options.signing,
+            hold_payload: options.hold_payload,
             status_retry: options.status_retry,
         };
         if settings.trust.is_public() && settings.pins.is_none() {
@@ -234,6 +238,11 @@ impl Generation {
             settings.min_tls,
         )?);
         Ok(Self { number, url, terms, pool: Pool::new(budget), settings })
+    }
+
+    /// Whether payloads wait for the consumer's word.
+    pub(crate) fn holds_payload(&self) -> bool {
+        self.settings.hold_payload
     }
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {

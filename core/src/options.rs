@@ -102,6 +102,8 @@ options! {
         "The oldest TLS version accepted: 1.3 or 1.2.";
     "endpoint" "server_uri" "text" "none"
         "The SAN URI that the consumer's certificate must carry, instead of the URL's host name.";
+    "endpoint" "hold_payload" "flag" "false"
+        "Whether a payload waits until the consumer has answered its head with 100 Continue, for a second at most.";
     "endpoint" "signing" "standard_webhooks" "none"
         "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
     "endpoint" "concurrency" "integer" "8"

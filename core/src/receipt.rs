@@ -28,6 +28,7 @@ pub(crate) struct Inner {
     pub(crate) reused: bool,
     pub(crate) address: String,
     pub(crate) timings: Timings,
+    pub(crate) hold_honored: Option<bool>,
     pub(crate) response: HttpResponse,
 }
 
@@ -81,6 +82,12 @@ impl Receipt {
         self.inner.reused
     }
 
+    /// Whether the consumer answered the head with 100 Continue before the payload left; `None`
+    /// unless the endpoint holds payloads.
+    pub fn hold_honored(&self) -> Option<bool> {
+        self.inner.hold_honored
+    }
+
     /// The answer's headers and the first bytes of its body.
     pub fn response(&self) -> &HttpResponse {
         &self.inner.response
@@ -99,6 +106,7 @@ impl Receipt {
             "peer": inner.peer.to_json(),
             "tls": inner.tls.to_json(),
             "connection": { "reused": inner.reused, "address": inner.address },
+            "hold_honored": inner.hold_honored,
             "timings": inner.timings.to_json(),
             "response": inner.response.to_json(),
         })

@@ -71,6 +71,15 @@ pub extern "C" fn wmtls_receipt_tls_version(receipt: Option<&wmtls_receipt>) -> 
     lend(receipt, |receipt| Some(receipt.tls().version.clone()))
 }
 
+/// Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
+/// if it let the payload come by itself, -1 unless the endpoint holds payloads ("hold_payload").
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_receipt_hold_honored(receipt: Option<&wmtls_receipt>) -> i32 {
+    panic::value(-1, || {
+        receipt.and_then(|handle| handle.receipt.hold_honored()).map_or(-1, i32::from)
+    })
+}
+
 /// The peer as its certificate shows it. Belongs to the receipt; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<&wmtls_peer> {

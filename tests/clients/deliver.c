@@ -9,7 +9,8 @@
 #include "webhook_mtls.h"
 
 struct errand {
-    const char *url, *cert, *key, *ca, *pin, *body, *min_tls, *proxy, *egress, *allow, *deny;
+    const char *url, *cert, *key, *ca, *pin, *body, *min_tls, *proxy, *egress, *allow, *deny,
+        *hold_payload;
     uint64_t timeout_ms;
 };
 
@@ -26,6 +27,7 @@ static bool errand_read(struct errand *errand) {
     errand->pin = getenv("WMTLS_PIN");
     errand->body = or_default("WMTLS_BODY", "{\"event\":\"ping\"}");
     errand->min_tls = or_default("WMTLS_MIN_TLS", "1.3");
+    errand->hold_payload = or_default("WMTLS_HOLD_PAYLOAD", "false");
     errand->proxy = getenv("WMTLS_PROXY");
     errand->egress = or_default("WMTLS_EGRESS", "public");
     errand->allow = or_default("WMTLS_ALLOW", "127.0.0.0/8,::1/128");
@@ -82,6 +84,7 @@ static wmtls_status endpoint_make(const struct errand *errand, wmtls_dispatcher 
         wmtls_endpoint_options_pin(options, errand->pin, WMTLS_PIN_CURRENT);
     }
     wmtls_endpoint_options_set(options, "min_tls", errand->min_tls);
+    wmtls_endpoint_options_set(options, "hold_payload", errand->hold_payload);
     return wmtls_dispatcher_endpoint(dispatcher, "consumer", errand->url, options, out, err);
 }
 

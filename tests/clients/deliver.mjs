@@ -25,6 +25,7 @@ async function deliver() {
   try {
     const endpoint = dispatcher.endpoint('consumer', env.WMTLS_URL, {
       pins: env.WMTLS_PIN === 'none' ? null : new Pins([env.WMTLS_PIN]),
+      holdPayload: env.WMTLS_HOLD_PAYLOAD === 'true',
       minTls: env.WMTLS_MIN_TLS ?? '1.3',
     })
     return await dispatcher.deliver(endpoint, env.WMTLS_BODY ?? '{"event":"ping"}')

@@ -31,6 +31,7 @@ def deliver() -> wm.Receipt:
             "consumer",
             env["WMTLS_URL"],
             pins=None if pin == "none" else wm.Pins([pin]),
+            hold_payload=env.get("WMTLS_HOLD_PAYLOAD") == "true",
             min_tls="1.2" if env.get("WMTLS_MIN_TLS") == "1.2" else "1.3",
         )
         return dispatcher.deliver(endpoint, env.get("WMTLS_BODY", '{"event":"ping"}').encode())

@@ -17,5 +17,14 @@ const server = createServer(
     request.resume().once('end', () => response.end('ok'))
   },
 )
+// Node sends 100 Continue by itself, unless somebody else decides.
+server.on('checkContinue', (request, response) => {
+  if (request.url === '/refuse') {
+    response.writeHead(403).end()
+    return
+  }
+  if (request.url !== '/ignore') response.writeContinue()
+  server.emit('request', request, response)
+})
 server.on('tlsClientError', (error) => console.error(`refused: ${error.code ?? error.message}`))
 server.listen(0, '127.0.0.1', () => console.log(server.address().port))

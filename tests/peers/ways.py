@@ -40,6 +40,14 @@ def to(server: Server, pki: Pki, work: Path, held: ExitStack) -> Iterator[Way]:
         trusting,
         lambda answer: cases.error_fault(answer, "issuer_unknown", ["nothing"]),
     )
+    # A server that knows Expect answers it; those of OpenSSL and Python are not asked for more than
+    # that the payload arrives.
+    knows = True if server.kind in ("nginx", "node") else None
+    yield Way("payload held", HELD, held_fault(knows))
+    if server.kind == "node":
+        origin = f"https://127.0.0.1:{server.port}"
+        yield Way("held, ignored", HELD | {"WMTLS_URL": f"{origin}/ignore"}, held_fault(False))
+        yield Way("held, refused", HELD | {"WMTLS_URL": f"{origin}/refuse"}, withheld)
     if server.kind == "nginx":
         open_proxy = started(server.port, work / "tinyproxy", held)
         closed_proxy = started(free_port(), work / "tinyproxy-closed", held)
@@ -48,6 +56,32 @@ def to(server: Server, pki: Pki, work: Path, held: ExitStack) -> Iterator[Way]:
         yield Way("proxy without password", via(open_proxy, None), refused(407))
         yield Way("proxy, wrong password", via(open_proxy, "dispatcher:wrong"), refused(401))
         yield Way("proxy forbids the port", via(closed_proxy, user), refused(403))
+
+
+HELD = {"WMTLS_HOLD_PAYLOAD": "true"}
+
+
+def held_fault(honored: bool | None) -> Callable[[dict[str, Any]], str | None]:
+    """A receipt that says whether the consumer honored the hold; None: either."""
+
+    def fault(answer: dict[str, Any]) -> str | None:
+        found = cases.receipt_fault(answer)
+        if found is not None:
+            return found
+        seen = answer["receipt"]["hold_honored"]
+        return (
+            None if seen in ([True, False] if honored is None else [honored]) else f"it is {seen}"
+        )
+
+    return fault
+
+
+def withheld(answer: dict[str, Any]) -> str | None:
+    """The status is told, and the payload stayed here."""
+    found = cases.error_fault(answer, "http_status", ["maybe"])
+    if found is None and answer["error"]["context"].get("payload_sent") is not False:
+        return "the context does not say that the payload was not sent"
+    return found
 
 
 def started(allowed: int, work: Path, held: ExitStack) -> Server:

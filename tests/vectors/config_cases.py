@@ -201,9 +201,7 @@ def pkcs12_files():
     yield of("trailing_byte", whole + b"\0", unreadable)
     yield of("empty", b"", unreadable)
     yield of("pem_instead", CHAIN.encode(), unreadable)
-    yield of(
-        "key_of_another", pkcs12(key("another"), [LEAF], PASSPHRASE), refused("key_mismatch")
-    )
+    yield of("key_of_another", pkcs12(key("another"), [LEAF], PASSPHRASE), refused("key_mismatch"))
     unusable = refused("identity_unusable")
     stray = authority("Stray", key("stray"))
     yield of("stray_certificate", pkcs12(LEAF.key, [LEAF, stray], PASSPHRASE), unusable)
@@ -509,6 +507,9 @@ def endpoints():
         return case(name, "endpoint", given, expect)
 
     yield of("pinned", {"ok": {"url": URL}})
+    yield of("hold_payload", {"ok": {}}, options={"hold_payload": True})
+    fault = refused("option_invalid", option="hold_payload")
+    yield of("hold_payload_of_text", fault, options={"hold_payload": "soon"})
     yield of("no_pins_said", OK, pins=None)
     unsaid = of("pins_unsaid", refused("option_invalid"))
     del unsaid["with"]["pins"]

@@ -116,6 +116,33 @@ def successes():
         options={"id": "evt_1"},
         received_headers={"webhook-id": "evt_1"},
     )
+    held = {"endpoint_options": {"hold_payload": True}}
+    yield case(
+        "payload_held",
+        delivered(hold_honored=True),
+        received_body=EVENT,
+        received_headers={"expect": "100-continue"},
+        **held,
+    )
+    yield case("payload_held_and_empty", delivered(hold_honored=None), body="", **held)
+    yield case(
+        "payload_held_on_a_kept_connection",
+        delivered(hold_honored=True, connection={"reused": True}),
+        deliveries=2,
+        received=2,
+        body=EVENT,
+        repeat=4096,
+        received_body=EVENT,
+        **held,
+    )
+    yield case(
+        "payload_held_certificate_rejected",
+        failed("client_certificate_rejected", sent="nothing"),
+        consumer={"misbehave": {"how": "reject_certificate", "times": ALWAYS}},
+        received=0,
+        **held,
+    )
+    yield case("payload_not_held", delivered(hold_honored=None))
     yield case(
         "signed_by_each_secret",
         delivered(id="evt_1"),

@@ -160,9 +160,7 @@ def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048):
         secret = _pkcs12_mac_key(passphrase, salt, min(rounds, 2048))
         digest = hmac.digest(secret, content, "sha256")
         algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"), NULL)
-        parts.append(
-            sequence(sequence(algorithm, octets(digest)), octets(salt), integer(rounds))
-        )
+        parts.append(sequence(sequence(algorithm, octets(digest)), octets(salt), integer(rounds)))
     return sequence(*parts)
 
 

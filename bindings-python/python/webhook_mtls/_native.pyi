@@ -124,6 +124,7 @@ class Dispatcher:
         trust: Trust | None = None,
         min_tls: Literal["1.2", "1.3"] | None = None,
         server_uri: str | None = None,
+        hold_payload: bool | None = None,
         signing: StandardWebhooks | None = None,
         concurrency: int | None = None,
         status_retry: _StatusRetry | None = None,
@@ -192,6 +193,7 @@ def deliver(
     max_waiting: int | None = None,
     min_tls: Literal["1.2", "1.3"] | None = None,
     server_uri: str | None = None,
+    hold_payload: bool | None = None,
     signing: StandardWebhooks | None = None,
     concurrency: int | None = None,
     status_retry: _StatusRetry | None = None,
@@ -220,6 +222,8 @@ class Receipt:
     def tls(self) -> TlsFacts: ...
     @property
     def reused(self) -> bool: ...
+    @property
+    def hold_honored(self) -> bool | None: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final

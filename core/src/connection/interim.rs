@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::sync::Notify;
+
+use super::body::Hold;
 
 /// How many may come before the final answer.
 pub(super) const MOST_INTERIM: u32 = 16;
@@ -17,11 +19,16 @@ pub(super) struct Interim {
 }
 
 impl Interim {
-    /// Counts those of this request from now on.
-    pub(super) fn watch<B>(request: &mut Request<B>) -> Arc<Self> {
+    /// Counts those of this request from now on; 100 (Continue) releases what is held.
+    pub(super) fn watch<B>(request: &mut Request<B>, hold: Option<Arc<Hold>>) -> Arc<Self> {
         let interim = Arc::new(Self::default());
         let counted = interim.clone();
-        hyper::ext::on_informational(request, move |_| {
+        hyper::ext::on_informational(request, move |answer| {
+            if answer.status() == StatusCode::CONTINUE
+                && let Some(hold) = &hold
+            {
+                hold.release();
+            }
             if counted.count.fetch_add(1, Ordering::Relaxed) >= MOST_INTERIM {
                 counted.exceeded.notify_one();
             }

@@ -1,6 +1,7 @@
 //! Floor 7: one HTTP/1.1 connection over mutual TLS, and what can truly be said when it fails.
 
 mod answer;
+mod body;
 mod deadline;
 mod framing;
 mod interim;
@@ -13,17 +14,17 @@ mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
+use body::{Body, Hold, LONGEST_HOLD};
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
@@ -46,7 +47,7 @@ const MAX_HEADERS: usize = 100;
 
 /// An open connection whose peer was verified.
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Body>,
     record: Arc<Record>,
     driver: Option<Task<()>>,
     terms: Arc<Terms>,
@@ -58,6 +59,8 @@ pub(crate) struct Connection {
     opened: Instant,
     idle_since: Instant,
     in_flight: bool,
+    /// Of the request under way, or of the last one.
+    hold: Option<Arc<Hold>>,
 }
 
 impl Connection {
@@ -97,24 +100,30 @@ impl Connection {
             opened: shaken,
             idle_since: shaken,
             in_flight: false,
+            hold: None,
         };
         Ok((connection, timings))
     }
 
     /// Sends a request and reads its answer. The connection may be used again only if the answer says
     /// so.
+    ///
+    /// * `hold`: keep the body back until the consumer says 100 (Continue), or has not for a second.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
-        body_length: u64,
+        request: Request<Bytes>,
+        hold: bool,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Answer, Error> {
-        self.record.begin(body_length);
+        self.record.begin(request.body().len() as u64);
+        let request = self.outgoing(request, hold);
         progress.record(&self.record);
         progress.enter(Stage::Request);
         self.in_flight = true;
         let head = self.head(request, deadlines, progress).await?;
+        // Nobody wants a payload any more that is still held.
+        self.hold.iter().for_each(|hold| hold.shut());
         let (status, sent) = (head.status(), self.record.sent());
         let invalid = |why: &str| {
             Err(Error::new(
@@ -141,14 +150,40 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Whether the consumer released the last request's payload, or let it come by itself. `None` if
+    /// it was not held, or never left.
+    pub(crate) fn hold_honored(&self) -> Option<bool> {
+        self.hold.as_ref()?.is_honored()
+    }
+
+    /// Whether the last request's payload was held and is still here.
+    pub(crate) fn withheld(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_honored().is_none())
+    }
+
+    fn outgoing(&mut self, request: Request<Bytes>, hold: bool) -> Request<Body> {
+        let (mut head, bytes) = request.into_parts();
+        // Without content there is nothing to expect (RFC 9110 section 10.1.1).
+        self.hold = (hold && !bytes.is_empty()).then(Arc::default);
+        let body = match &self.hold {
+            None => Body::free(bytes),
+            Some(hold) => {
+                let expectation = HeaderValue::from_static("100-continue");
+                head.headers.insert(header::EXPECT, expectation);
+                Body::held(bytes, hold.clone())
+            }
+        };
+        Request::from_parts(head, body)
+    }
+
     async fn head(
         &mut self,
-        mut request: Request<Full<Bytes>>,
+        mut request: Request<Body>,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Error> {
         let record = self.record.clone();
-        let interim = Interim::watch(&mut request);
+        let interim = Interim::watch(&mut request, self.hold.clone());
         let sending = self.sender.try_send_request(request);
         // The last interim answers and the final one may come in one piece.
         let answered = async {
@@ -163,7 +198,8 @@ impl Connection {
             record.flushed().await;
             progress.enter(Stage::Response);
         };
-        let by = Instant::now() + deadlines.write;
+        let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
+        let by = Instant::now() + deadlines.write + hold;
         // The answer may come before the whole request is written, and so may a refusal.
         let early = deadlines
             .within("write", by, progress, async {

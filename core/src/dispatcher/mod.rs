@@ -25,7 +25,7 @@ use crate::clock;
 use crate::connection::pool::Budget;
 use crate::connection::{Connection, Deadlines, Progress, Room, StatusRetry, Timings};
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
-use crate::error::{Error, Kind, Retry, Sent, Stage};
+use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::identity::Identity;
 use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
@@ -573,6 +573,7 @@ impl Call {
                         reused,
                         address: connection.address.to_string(),
                         timings,
+                        hold_honored: connection.hold_honored(),
                         response: answer.into_response(),
                     };
                     self.keep(connection, &generation, most_idle);
@@ -624,16 +625,16 @@ impl Call {
             self.payload.request(&generation.url, generation.signing()).map_err(unanswered)?;
         let started = Instant::now();
         let answer = connection
-            .exchange(request, self.payload.length(), &self.deadlines, progress)
+            .exchange(request, generation.holds_payload(), &self.deadlines, progress)
             .await
-            .map_err(unanswered)?;
+            .map_err(|error| unanswered(held(connection, error)))?;
         if answer.is_success() {
             Ok((answer, started.elapsed()))
         } else {
             let sent = progress.sent();
             let others = &self.dispatcher.options.status_retry;
             let error = answer.into_error(generation.status_retry(), others);
-            Err(Failed { error: error.having_sent(sent), answered: true })
+            Err(Failed { error: held(connection, error.having_sent(sent)), answered: true })
         }
     }
 
@@ -651,6 +652,22 @@ fn check_identity(generation: &Generation, now: i64) -> Result<(), Error> {
             .at(Stage::Admit)
             .noting_all(error.context())
     })
+}
+
+/// Says of a failure that the payload never left, where it was held.
+fn held(connection: &Connection, error: Error) -> Error {
+    if !connection.withheld() {
+        return error;
+    }
+    let status = error.response().map(|response| response.status);
+    let error = error.noting("payload_sent", false);
+    match status {
+        Some(417) => error
+            .scoped(Scope::Endpoint)
+            .retried(Retry::AfterRepair, None)
+            .advising("The consumer takes no Expect: 100-continue: turn hold_payload off for it."),
+        _ => error,
+    }
 }
 
 /// An exchange that brought no receipt; `answered` if its connection is none the worse.

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
 
 use crate::clock;
 use crate::error::{Error, Kind, Retry, Scope};
@@ -91,10 +90,6 @@ impl Payload {
         Ok(Self { headers, body })
     }
 
-    pub(super) fn length(&self) -> u64 {
-        self.body.len() as u64
-    }
-
     /// What a signature needs: an id to sign, and nobody else's signature in its place.
     pub(super) fn check_signable(&self) -> Result<(), Error> {
         let Some(id) = self.headers.get(WEBHOOK_ID) else {
@@ -134,14 +129,14 @@ impl Payload {
         &self,
         url: &Url,
         signing: Option<&StandardWebhooks>,
-    ) -> Result<Request<Full<Bytes>>, Error> {
+    ) -> Result<Request<Bytes>, Error> {
         let fault = |error: &dyn std::fmt::Display| {
             Error::new(Kind::Internal, format!("a request could not be built: {error}"))
         };
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(http::Uri::from(url.target.clone()))
-            .body(Full::new(self.body.clone()))
+            .body(self.body.clone())
             .map_err(|error| fault(&error))?;
         let headers = request.headers_mut();
         let host = HeaderValue::from_str(&url.authority).map_err(|error| fault(&error))?;

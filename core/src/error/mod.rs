@@ -260,7 +260,7 @@ impl Error {
     /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
     /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
     /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`
-    /// (refusals); `deadline`, `allowed_ms`, `attempts` (deliveries); `address`, `rule`, `proxy` (the way);
+    /// (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
     /// `option`, `header`, `position` (bad input).
     pub fn context(&self) -> &Context {
         &self.inner.context
