@@ -15,6 +15,7 @@ mod examples;
 mod header;
 mod lab;
 mod node;
+mod outcomes;
 mod paths;
 mod peers;
 mod public_roots;

@@ -9,7 +9,7 @@ use crate::steps::{Failure, Result, shown_duration};
 use crate::table::Table;
 use crate::terminal::{self, fitted};
 use crate::toolchain::Toolchain;
-use crate::{c_programs, deny, egress, examples, header, peers, rust, vectors};
+use crate::{c_programs, deny, egress, examples, header, outcomes, peers, rust, vectors};
 
 /// A suite, what it is about, and what runs it; it returns its closing line.
 struct Suite {
@@ -19,7 +19,7 @@ struct Suite {
 }
 
 /// Quick ones first: a typo should not wait for a build.
-const SUITES: [Suite; 12] = [
+const SUITES: [Suite; 13] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
@@ -51,6 +51,11 @@ const SUITES: [Suite; 12] = [
         run: examples::test,
     },
     Suite { name: "egress", about: "names that lead where none may", run: egress::test },
+    Suite {
+        name: "outcomes",
+        about: "hostile receivers: what is said against what was seen",
+        run: outcomes::test,
+    },
     Suite { name: "peers", about: "nginx, OpenSSL, Node and Python as servers", run: peers::test },
 ];
 

@@ -1,0 +1,65 @@
+// Delivers to every case of a `cases.json` and prints what was said of each, one JSON line a
+// delivery: the case, which delivery it was, how long it took, the receipt or the error, and the
+// error as this language shows it. The same program exists in C, Python and Rust; `tests/outcomes`
+// compares what the four say with what the receivers saw.
+
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
+
+// Most cases only wait: for a deadline, for an answer that never comes.
+const AT_ONCE = 24
+
+async function deliverAll(given) {
+  const spelled = ([name, millis]) => [
+    `${name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())}Ms`, millis,
+  ]
+  const dispatcher = new Dispatcher({
+    identity: Identity.fromFiles(given.cert, given.key),
+    trust: Trust.fromFiles(given.ca),
+    egress: { preset: 'public', allow: ['127.0.0.0/8'] },
+    ...Object.fromEntries(Object.entries(given.timeouts).map(spelled)),
+  })
+  const endpoint = dispatcher.endpoint(given.case, given.url, {
+    pins: new Pins([given.pin]),
+    minTls: given.min_tls,
+  })
+  for (let number = 1; number <= given.deliveries; number++) {
+    if (number > 1 && given.gate !== null) await pass(given.gate)
+    console.log(JSON.stringify(await said(dispatcher, endpoint, given, number)))
+  }
+  await dispatcher.close()
+}
+
+async function said(dispatcher, endpoint, given, number) {
+  const body = Buffer.alloc(given.body_bytes, 'x')
+  body.write('body-hunter2-')
+  const line = { case: given.case, delivery: number }
+  const started = performance.now()
+  try {
+    line.receipt = await dispatcher.deliver(endpoint, body, {
+      id: `${given.case}-${number}`,
+      headers: { 'x-token': 'header-hunter2' },
+      timeoutMs: given.timeout,
+    })
+  } catch (error) {
+    if (!WebhookMtlsError.is(error)) throw error
+    line.error = error
+    line.text = `${error} ${error.stack} ${JSON.stringify(error.public())}`
+  }
+  line.elapsed_ms = Math.floor(performance.now() - started)
+  return line
+}
+
+// Waits at the receiver's gate until it opens.
+function pass(port) {
+  return new Promise((resolve, reject) => {
+    connect(port, '127.0.0.1').resume().once('close', resolve).once('error', reject)
+  })
+}
+
+const waiting = JSON.parse(readFileSync(process.argv[2], 'utf8')).cases
+async function work() {
+  for (let next = waiting.shift(); next; next = waiting.shift()) await deliverAll(next)
+}
+await Promise.all(Array.from({ length: AT_ONCE }, work))

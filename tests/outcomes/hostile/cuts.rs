@@ -1,0 +1,106 @@
+//! A connection that ends after every byte: of the receiver's handshake, of the client's, of the
+//! answer.
+
+use crate::case::{Case, error, receipt};
+use crate::receiver::{Cut, How};
+
+/// Longer than either side's flights; what is beyond a flight cuts the request or the answer.
+const BYTES: u64 = 2400;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok";
+
+/// Some of them, the same each time.
+pub(crate) fn sample() -> Vec<Case> {
+    // A linear congruential sequence: no run may differ from the one before.
+    let mut seed: u64 = 20_261_124;
+    let mut draw = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % below
+    };
+    let mut cases = Vec::new();
+    for how in [How::Close, How::Reset, How::Stall] {
+        for ours in [true, false] {
+            for _ in 0..4 {
+                cases.push(handshake(draw(BYTES), ours, how));
+            }
+        }
+        for _ in 0..3 {
+            cases.push(answer(draw(ANSWER.len() as u64), how));
+        }
+    }
+    let mut names = std::collections::BTreeSet::new();
+    cases.retain(|case| names.insert(case.name.clone()));
+    cases
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Case> {
+    let ways = [How::Close, How::Reset, How::Stall];
+    let flights = (0..BYTES).flat_map(|after| {
+        ways.iter().flat_map(move |how| [true, false].map(|ours| handshake(after, ours, *how)))
+    });
+    let answers =
+        (0..ANSWER.len() as u64).flat_map(|after| ways.iter().map(move |how| answer(after, *how)));
+    flights.chain(answers).collect()
+}
+
+/// The connection ends after so many bytes of one side, whatever they are part of.
+fn handshake(after: u64, ours: bool, how: How) -> Case {
+    let side = if ours { "receiver" } else { "client" };
+    let name = format!("cut_{side}_{}_{after}", word(how));
+    let case = Case::new(name, move |mut raw| {
+        raw.wire.cut = Some(Cut { after, ours, how });
+        let mut conn = raw.secure()?;
+        conn.request()?;
+        conn.ok()
+    });
+    // Where in the conversation the cut falls depends on the sizes of the messages; what must hold
+    // wherever it falls are the rules that every row is judged by.
+    let sent = ["nothing", "maybe", "all"];
+    case.within("handshake_timeout", 700).within("response_timeout", 700).ends(
+        sent.iter()
+            .flat_map(|sent| ["connection_lost", "deadline_exceeded"].map(|kind| error(kind, sent)))
+            .chain([receipt(200)]),
+    )
+}
+
+/// The answer ends after so many bytes.
+fn answer(after: u64, how: How) -> Case {
+    let kinds = match how {
+        How::Stall => &["deadline_exceeded"][..],
+        How::Close | How::Reset => &["connection_lost", "http_invalid"],
+    };
+    let head = ANSWER.len() as u64 - 2;
+    let allowed: Vec<_> = if after < head {
+        kinds.iter().map(|kind| error(kind, "all")).collect()
+    } else {
+        // A reset may overtake the head.
+        vec![receipt(200), error("connection_lost", "all")]
+    };
+    Case::asked(format!("cut_answer_{}_{after}", word(how)), move |mut conn| {
+        let status = (after >= head).then_some(200);
+        let part = usize::try_from(after).unwrap_or(ANSWER.len());
+        conn.say(status, &ANSWER[..part])?;
+        match how {
+            How::Close => conn.bye(),
+            How::Reset => {
+                conn.wire.reset();
+                Ok(())
+            }
+            How::Stall => {
+                conn.wire.drain();
+                Ok(())
+            }
+        }
+    })
+    .within("response_timeout", 700)
+    .ends(allowed)
+}
+
+fn word(how: How) -> &'static str {
+    match how {
+        How::Close => "close",
+        How::Reset => "reset",
+        How::Stall => "stall",
+    }
+}

@@ -1,0 +1,513 @@
+//! A receiver: a port, a thread for each connection, and an honest record of what came and what was
+//! answered, however it behaves.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection};
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+use crate::case::{Case, Port};
+use crate::world::World;
+
+/// A connection that nobody ends is not waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Receiver {
+    case: Arc<Case>,
+    address: SocketAddr,
+    gate: SocketAddr,
+    saw: Arc<Mutex<Saw>>,
+    pin: String,
+    // What fills the queue of a port on which nobody accepts.
+    _queued: Vec<TcpStream>,
+}
+
+/// The truth.
+#[derive(Default)]
+struct Saw {
+    connections: u32,
+    handshakes: u32,
+    bytes: u64,
+    requests: Vec<Seen>,
+    answers: Vec<u16>,
+}
+
+struct Seen {
+    id: String,
+    body: usize,
+    whole: bool,
+}
+
+/// Where a client comes between two deliveries: the receiver sees that it has its answer, and lets
+/// it go on.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<Passage>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Passage {
+    came: u32,
+    may_go: u32,
+}
+
+impl Receiver {
+    pub(crate) fn start(case: Case, world: &Arc<World>) -> io::Result<Self> {
+        let case = Arc::new(case);
+        let saw = Arc::new(Mutex::new(Saw::default()));
+        let gate = Arc::new(Gate::default());
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let mut queued = Vec::new();
+        if case.port == Port::Open {
+            let config = world.config(&case.manner);
+            let trap: Arc<str> = world.trap().into();
+            let (case, saw, gate) = (case.clone(), saw.clone(), gate.clone());
+            thread::spawn(move || accept(&listener, &case, &config, &saw, &gate, &trap));
+        } else if case.port == Port::Full {
+            // A queue of one that is full: the kernel drops what else wants to connect.
+            SockRef::from(&listener).listen(0)?;
+            while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100))
+            {
+                queued.push(stream);
+            }
+            thread::spawn(move || {
+                let _listener = listener;
+                loop {
+                    thread::park();
+                }
+            });
+        }
+        let doors = TcpListener::bind("127.0.0.1:0")?;
+        let opens = doors.local_addr()?;
+        thread::spawn(move || open(&doors, &gate));
+        Ok(Self { case, address, gate: opens, saw, pin: world.pin().to_owned(), _queued: queued })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.case.name
+    }
+
+    /// What a client has to know.
+    pub(crate) fn told(&self, material: &Path) -> Value {
+        let case = &*self.case;
+        json!({
+            "case": case.name,
+            "url": format!("https://127.0.0.1:{}/in", self.address.port()),
+            "gate": if case.gated { json!(self.gate.port()) } else { Value::Null },
+            "cert": material.join("tls.crt"),
+            "key": material.join("tls.key"),
+            "ca": material.join("ca.pem"),
+            "pin": case.pin.as_deref().unwrap_or(&self.pin),
+            "min_tls": case.min_tls,
+            "deliveries": case.deliveries,
+            "body_bytes": case.body,
+            "timeout": case.total,
+            "timeouts": case.timeouts.iter().map(|(name, ms)| ((*name).to_owned(), json!(ms)))
+                .collect::<serde_json::Map<_, _>>(),
+            "expect": case.expect,
+        })
+    }
+
+    pub(crate) fn saw(&self) -> Value {
+        let saw = lock(&self.saw);
+        json!({
+            "connections": saw.connections,
+            "handshakes": saw.handshakes,
+            "bytes": saw.bytes,
+            "requests": saw.requests.iter().map(|seen| {
+                json!({ "id": seen.id, "body": seen.body, "whole": seen.whole })
+            }).collect::<Vec<_>>(),
+            "answers": saw.answers,
+        })
+    }
+}
+
+fn accept(
+    listener: &TcpListener,
+    case: &Arc<Case>,
+    config: &Arc<ServerConfig>,
+    saw: &Arc<Mutex<Saw>>,
+    gate: &Arc<Gate>,
+    trap: &Arc<str>,
+) {
+    for tcp in listener.incoming().flatten() {
+        let number = {
+            let mut saw = lock(saw);
+            saw.connections += 1;
+            saw.connections
+        };
+        let _ = tcp.set_nodelay(true);
+        let _ = tcp.set_read_timeout(Some(PATIENCE));
+        let _ = tcp.set_write_timeout(Some(PATIENCE));
+        let raw = Raw {
+            number,
+            wire: Wire {
+                tcp,
+                cut: None,
+                flip: None,
+                drips: false,
+                sips: false,
+                written: 0,
+                read: 0,
+            },
+            config: config.clone(),
+            saw: saw.clone(),
+            gate: gate.clone(),
+            trap: trap.clone(),
+        };
+        let case = case.clone();
+        // What the client does wrong, or does to us, ends the connection and nothing else.
+        thread::spawn(move || (case.act)(raw));
+    }
+}
+
+impl Gate {
+    fn wait(&self, until: impl Fn(&Passage) -> bool) {
+        let state = lock(&self.state);
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, |passage| !until(passage));
+        drop(waited);
+    }
+}
+
+/// Lets a client through once the receiver has finished as much as the client has delivered.
+fn open(doors: &TcpListener, gate: &Gate) {
+    for (visit, door) in (1..).zip(doors.incoming()) {
+        lock(&gate.state).came = visit;
+        gate.changed.notify_all();
+        gate.wait(|passage| passage.may_go >= visit);
+        drop(door);
+    }
+}
+
+/// An accepted connection, before TLS.
+pub(crate) struct Raw {
+    /// Which connection to this receiver it is, from 1.
+    pub(crate) number: u32,
+    pub(crate) wire: Wire,
+    config: Arc<ServerConfig>,
+    saw: Arc<Mutex<Saw>>,
+    gate: Arc<Gate>,
+    trap: Arc<str>,
+}
+
+impl Raw {
+    /// Writes every byte by itself.
+    pub(crate) fn drip(&mut self) {
+        self.wire.drips = true;
+    }
+
+    /// Shakes hands; a client that is refused is told so, and may go on talking until it goes away.
+    pub(crate) fn secure(mut self) -> io::Result<Conn> {
+        let mut tls = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
+        tls.set_buffer_limit(None);
+        while tls.is_handshaking() {
+            if let Err(error) = tls.complete_io(&mut self.wire) {
+                if self.wire.cut.is_none() {
+                    // The alert may be the last of several pieces.
+                    while tls.wants_write() && tls.write_tls(&mut self.wire).is_ok() {}
+                    let _ = self.wire.tcp.shutdown(Shutdown::Write);
+                    self.wire.drain();
+                }
+                return Err(error);
+            }
+        }
+        lock(&self.saw).handshakes += 1;
+        while tls.wants_write() {
+            tls.write_tls(&mut self.wire)?;
+        }
+        let Raw { number, wire, saw, gate, trap, .. } = self;
+        Ok(Conn { number, wire, tls, buffer: Vec::new(), saw, gate, trap })
+    }
+
+    /// Reads what the client says first: its hello.
+    pub(crate) fn hello(&mut self) -> io::Result<Vec<u8>> {
+        let mut hello = vec![0; 4096];
+        let length = self.wire.read(&mut hello)?;
+        hello.truncate(length);
+        Ok(hello)
+    }
+}
+
+/// A connection after the handshake.
+pub(crate) struct Conn {
+    pub(crate) number: u32,
+    pub(crate) wire: Wire,
+    pub(crate) tls: ServerConnection,
+    buffer: Vec<u8>,
+    saw: Arc<Mutex<Saw>>,
+    gate: Arc<Gate>,
+    trap: Arc<str>,
+}
+
+impl Conn {
+    /// Reads one whole request.
+    pub(crate) fn request(&mut self) -> io::Result<()> {
+        let length = self.head()?;
+        self.body(length)
+    }
+
+    /// Reads the head of a request; returns the length of its body.
+    pub(crate) fn head(&mut self) -> io::Result<usize> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.more()?;
+        };
+        let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
+        let field = |name: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(|value| value.trim().to_owned())
+        };
+        let id = field("webhook-id:").unwrap_or_default();
+        self.buffer.drain(..end);
+        lock(&self.saw).requests.push(Seen { id, body: 0, whole: false });
+        Ok(field("content-length:").and_then(|value| value.parse().ok()).unwrap_or(0))
+    }
+
+    /// Reads so much of a body, and takes the request for whole then.
+    pub(crate) fn body(&mut self, length: usize) -> io::Result<()> {
+        self.part(length)?;
+        if let Some(seen) = lock(&self.saw).requests.last_mut() {
+            seen.whole = true;
+        }
+        Ok(())
+    }
+
+    /// Reads so much of a body and no more.
+    pub(crate) fn part(&mut self, length: usize) -> io::Result<()> {
+        while self.buffer.len() < length {
+            self.more()?;
+        }
+        self.buffer.drain(..length);
+        if let Some(seen) = lock(&self.saw).requests.last_mut() {
+            seen.body += length;
+        }
+        Ok(())
+    }
+
+    /// Reads until the client says something more.
+    pub(crate) fn more(&mut self) -> io::Result<()> {
+        let mut piece = [0; 16 * 1024];
+        loop {
+            match self.tls.reader().read(&mut piece) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => {
+                    lock(&self.saw).bytes += length as u64;
+                    self.buffer.extend_from_slice(&piece[..length]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.tls.read_tls(&mut self.wire)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(error) = self.tls.process_new_packets() {
+                // The alert that says so.
+                let _ = self.tls.write_tls(&mut self.wire);
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+
+    /// Says these bytes of HTTP; `status` is what they answer, if they answer.
+    pub(crate) fn say(&mut self, status: Option<u16>, bytes: &[u8]) -> io::Result<()> {
+        // Before the first byte leaves: whoever claims a success may have seen only that much.
+        lock(&self.saw).answers.extend(status);
+        self.tls.writer().write_all(bytes)?;
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.wire)?;
+        }
+        Ok(())
+    }
+
+    /// Answers with these header lines (each with its line end) and this body.
+    pub(crate) fn answer(&mut self, status: u16, headers: &str, body: &[u8]) -> io::Result<()> {
+        let mut bytes = format!("HTTP/1.1 {status} X\r\n{headers}\r\n").into_bytes();
+        bytes.extend_from_slice(body);
+        self.say(Some(status), &bytes)
+    }
+
+    pub(crate) fn ok(&mut self) -> io::Result<()> {
+        self.answer(200, "content-length: 2\r\n", b"ok")
+    }
+
+    /// Answers every further request with 200 until the client goes away.
+    pub(crate) fn behave(mut self) -> io::Result<()> {
+        loop {
+            self.request()?;
+            self.ok()?;
+            self.finished();
+        }
+    }
+
+    /// Reads requests, and answers none, until the client goes away.
+    pub(crate) fn behave_silently(mut self) -> io::Result<()> {
+        loop {
+            self.request()?;
+        }
+    }
+
+    /// Where redirects lead.
+    pub(crate) fn trap(&self) -> &str {
+        &self.trap
+    }
+
+    /// One more delivery may begin.
+    pub(crate) fn finished(&self) {
+        lock(&self.gate.state).may_go += 1;
+        self.gate.changed.notify_all();
+    }
+
+    /// Waits until the client stands at the gate: it has its answer, and has not gone on yet.
+    pub(crate) fn until_the_client_waits(&self) {
+        self.gate.wait(|passage| passage.came > passage.may_go);
+    }
+
+    /// Ends TLS and the connection in order, and waits for the client to do so.
+    pub(crate) fn bye(mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.wire)?;
+        }
+        self.wire.tcp.shutdown(Shutdown::Write)?;
+        self.wire.drain();
+        Ok(())
+    }
+
+    /// Ends the connection without a word of TLS.
+    pub(crate) fn hang_up(mut self) -> io::Result<()> {
+        self.wire.tcp.shutdown(Shutdown::Write)?;
+        self.wire.drain();
+        Ok(())
+    }
+}
+
+/// A socket that may be cut after so many bytes, or spoil one.
+pub(crate) struct Wire {
+    pub(crate) tcp: TcpStream,
+    pub(crate) cut: Option<Cut>,
+    /// The byte of what is written that is spoilt.
+    pub(crate) flip: Option<u64>,
+    pub(crate) drips: bool,
+    /// Reads one byte at a time.
+    pub(crate) sips: bool,
+    pub(crate) written: u64,
+    pub(crate) read: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    /// After so many bytes, written by us or read from the client.
+    pub(crate) after: u64,
+    pub(crate) ours: bool,
+    pub(crate) how: How,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    Close,
+    Reset,
+    Stall,
+}
+
+impl Wire {
+    /// Reads and throws away until the client closes.
+    pub(crate) fn drain(&mut self) {
+        let mut piece = [0; 16 * 1024];
+        while matches!(self.tcp.read(&mut piece), Ok(length) if length > 0) {}
+    }
+
+    /// Reads nothing more and keeps the connection, until the process ends.
+    pub(crate) fn stall(self) -> ! {
+        let _kept = self.tcp;
+        loop {
+            thread::park();
+        }
+    }
+
+    /// Closes the descriptor now, whatever still holds the connection.
+    pub(crate) fn close(&mut self) -> io::Result<()> {
+        let other = TcpListener::bind("127.0.0.1:0")?;
+        let placeholder = TcpStream::connect(other.local_addr()?)?;
+        drop(std::mem::replace(&mut self.tcp, placeholder));
+        Ok(())
+    }
+
+    /// Ends with a reset when the descriptor is closed.
+    pub(crate) fn reset(&self) {
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+    }
+
+    fn end(&mut self, how: How) -> io::Error {
+        match how {
+            How::Close => {
+                let _ = self.tcp.shutdown(Shutdown::Write);
+                self.drain();
+            }
+            How::Reset => self.reset(),
+            How::Stall => self.drain(),
+        }
+        io::ErrorKind::ConnectionAborted.into()
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut room = if self.sips { 1 } else { buffer.len() };
+        if let Some(cut) = self.cut.filter(|cut| !cut.ours) {
+            let left = usize::try_from(cut.after.saturating_sub(self.read)).unwrap_or(usize::MAX);
+            if left == 0 {
+                return Err(self.end(cut.how));
+            }
+            room = room.min(left);
+        }
+        let length = self.tcp.read(&mut buffer[..room])?;
+        self.read += length as u64;
+        Ok(length)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut bytes = bytes;
+        if let Some(cut) = self.cut.filter(|cut| cut.ours) {
+            let left =
+                usize::try_from(cut.after.saturating_sub(self.written)).unwrap_or(usize::MAX);
+            if left == 0 {
+                return Err(self.end(cut.how));
+            }
+            bytes = &bytes[..bytes.len().min(left)];
+        }
+        if self.drips {
+            bytes = &bytes[..bytes.len().min(1)];
+        }
+        let mut spoilt = bytes.to_vec();
+        if let Some(at) = self.flip.and_then(|at| at.checked_sub(self.written))
+            && let Some(byte) = usize::try_from(at).ok().and_then(|at| spoilt.get_mut(at))
+        {
+            *byte ^= 1;
+        }
+        let length = self.tcp.write(&spoilt)?;
+        self.written += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tcp.flush()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no receiver panics while it holds its record")
+}
