@@ -10,7 +10,7 @@ const EARLIEST: i64 = 1_735_689_600;
 /// Now, in Unix seconds. Fails with `clock_implausible` where certificates could not be judged: a
 /// machine that woke up in 1970 must not take every certificate for one from the future.
 pub(crate) fn now() -> Result<i64, Error> {
-    let now = unix_seconds(SystemTime::now());
+    let now = unix_seconds(read());
     if now < EARLIEST {
         return Err(Error::new(
             Kind::ClockImplausible,
@@ -19,6 +19,43 @@ pub(crate) fn now() -> Result<i64, Error> {
         .noting("clock_ms", now.saturating_mul(1000)));
     }
     Ok(now)
+}
+
+/// What the clock shows, plausible or not.
+#[cfg(not(feature = "testing"))]
+pub(crate) fn read() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(feature = "testing")]
+pub(crate) use shifted::{read, set};
+
+/// The seam of the testing kit: a clock that runs on from where a test has put it.
+#[cfg(feature = "testing")]
+mod shifted {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    /// Milliseconds from the true time to what this process believes.
+    static SHIFT: AtomicI64 = AtomicI64::new(0);
+
+    pub(crate) fn read() -> SystemTime {
+        let shift = SHIFT.load(Ordering::Relaxed);
+        let distance = Duration::from_millis(shift.unsigned_abs());
+        if shift >= 0 { SystemTime::now() + distance } else { SystemTime::now() - distance }
+    }
+
+    pub(crate) fn set(at: Option<SystemTime>) {
+        let shift = at.map_or(0, |at| {
+            let (distance, ahead) = match at.duration_since(SystemTime::now()) {
+                Ok(distance) => (distance, true),
+                Err(behind) => (behind.duration(), false),
+            };
+            let millis = i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
+            if ahead { millis } else { -millis }
+        });
+        SHIFT.store(shift, Ordering::Relaxed);
+    }
 }
 
 /// An instant in whole Unix seconds, rounded down.

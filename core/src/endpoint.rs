@@ -12,14 +12,17 @@ use crate::clock::system_time;
 use crate::connection::pool::{Budget, Pool};
 use crate::connection::{StatusRetry, Turns};
 use crate::error::{Error, Kind, Retry};
+use crate::expiry::Lifetime;
 use crate::identity::Identity;
 use crate::net::Url;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, Pins};
 use crate::signing::StandardWebhooks;
+use crate::source::{Origin, Source};
 use crate::tls::{MinTls, Terms};
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
+use crate::watch::Watch;
 
 /// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -150,6 +153,7 @@ struct Inner {
 struct Seen {
     pin: Option<String>,
     matched: HashSet<Pin>,
+    not_before: Option<i64>,
     not_after: Option<i64>,
 }
 
@@ -163,7 +167,7 @@ pub(crate) struct Generation {
 }
 
 /// What makes two generations equal.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Settings {
     url: String,
     pins: Option<Pins>,
@@ -192,11 +196,10 @@ impl Generation {
         number: u64,
         url: &str,
         options: EndpointOptions,
-        identity: Option<&Identity>,
-        trust: Option<&Trust>,
+        defaults: (Option<&Identity>, Option<&Trust>),
         budget: &Arc<Budget>,
+        watch: &Watch,
     ) -> Result<Self, Error> {
-        let url = Url::parse(url)?;
         let pins = match options.pins {
             Pinning::Pinned(pins) => Some(pins),
             Pinning::Declined => None,
@@ -208,14 +211,13 @@ impl Generation {
         let own = |noun: &str| {
             options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
         };
+        let trust = options.trust.as_ref().or(defaults.1).ok_or_else(|| own("trust"))?;
+        let identity = options.identity.as_ref().or(defaults.0).ok_or_else(|| own("identity"))?;
         let settings = Settings {
-            url: url.text.clone(),
-            pins,
-            trust: options.trust.or_else(|| trust.cloned()).ok_or_else(|| own("trust"))?,
-            identity: options
-                .identity
-                .or_else(|| identity.cloned())
-                .ok_or_else(|| own("identity"))?,
+            url: url.to_owned(),
+            pins: pins.as_ref().map(|pins| watch.pins(pins)),
+            trust: watch.trust(trust),
+            identity: watch.identity(identity),
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
             server_uri: options.server_uri,
             signing: options.signing,
@@ -226,6 +228,30 @@ impl Generation {
             return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
                 .advising("Pin the consumer's keys, or trust its private CA."));
         }
+        Self::of(number, settings, budget)
+    }
+
+    /// The same with the material that its files hold now, or `None` if they hold what it has.
+    pub(crate) fn renewed(
+        &self,
+        number: u64,
+        budget: &Arc<Budget>,
+        watch: &Watch,
+    ) -> Result<Option<Self>, Error> {
+        let settings = Settings {
+            pins: self.settings.pins.as_ref().map(|pins| watch.pins(pins)),
+            trust: watch.trust(&self.settings.trust),
+            identity: watch.identity(&self.settings.identity),
+            ..self.settings.clone()
+        };
+        if settings == self.settings {
+            return Ok(None);
+        }
+        Self::of(number, settings, budget).map(Some)
+    }
+
+    fn of(number: u64, settings: Settings, budget: &Arc<Budget>) -> Result<Self, Error> {
+        let url = Url::parse(&settings.url)?;
         let server_name = url.host.server_name().ok_or_else(|| {
             Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
         })?;
@@ -237,6 +263,7 @@ impl Generation {
             settings.server_uri.clone(),
             settings.min_tls,
         )?);
+        let settings = Settings { url: url.text.clone(), ..settings };
         Ok(Self { number, url, terms, pool: Pool::new(budget), settings })
     }
 
@@ -252,6 +279,44 @@ impl Generation {
     /// What was said of this consumer's answers.
     pub(crate) fn status_retry(&self) -> &StatusRetry {
         &self.settings.status_retry
+    }
+
+    /// The files that its material was read from.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        let Settings { pins, trust, identity, .. } = &self.settings;
+        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
+        origins.into_iter().flatten().map(|origin| &origin.source)
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.settings.identity
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.settings.trust
+    }
+}
+
+impl PartialEq for Settings {
+    /// Equal material of other files is not the same: it will change at other times.
+    fn eq(&self, other: &Self) -> bool {
+        let files = |one: Option<&Origin>, other: Option<&Origin>| {
+            one.map(|origin| &origin.source) == other.map(|origin| &origin.source)
+        };
+        self.url == other.url
+            && self.pins == other.pins
+            && files(
+                self.pins.as_ref().and_then(Pins::origin),
+                other.pins.as_ref().and_then(Pins::origin),
+            )
+            && self.trust == other.trust
+            && files(self.trust.origin(), other.trust.origin())
+            && self.identity == other.identity
+            && files(self.identity.origin(), other.identity.origin())
+            && self.min_tls == other.min_tls
+            && self.server_uri == other.server_uri
+            && self.signing == other.signing
+            && self.status_retry == other.status_retry
     }
 }
 
@@ -325,6 +390,31 @@ impl Endpoint {
         }
     }
 
+    /// Puts what its files hold now into use. Returns the generation that was replaced, if one was.
+    pub(crate) fn renew(
+        &self,
+        number: &dyn Fn() -> u64,
+        budget: &Arc<Budget>,
+        watch: &Watch,
+    ) -> Result<Option<Arc<Generation>>, Error> {
+        loop {
+            let current = self.generation();
+            let Some(made) = current.renewed(number(), budget, watch)? else { return Ok(None) };
+            let former = self.inner.generation.compare_and_swap(&current, Arc::new(made));
+            // Somebody may have given the endpoint other settings meanwhile, which stay.
+            if Arc::ptr_eq(&former, &current) {
+                return Ok(Some(current));
+            }
+        }
+    }
+
+    /// The lifetime of the consumer's certificate as last seen.
+    pub(crate) fn peer_lifetime(&self) -> Option<Lifetime> {
+        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (not_before, not_after) = (seen.not_before?, seen.not_after?);
+        Some(Lifetime::of_consumer(self.consumer(), not_before, not_after))
+    }
+
     /// Closes the idle connections; no delivery starts from now on.
     pub(crate) fn remove(&self) {
         self.inner.removed.store(true, Ordering::Release);
@@ -355,6 +445,7 @@ impl Endpoint {
     fn saw(&self, peer: &PeerIdentity) {
         let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.pin = Some(peer.spki_pin());
+        seen.not_before = Some(peer.certificate().not_before());
         seen.not_after = Some(peer.certificate().not_after());
         seen.matched.extend(peer.pin());
     }

@@ -11,12 +11,14 @@ use crate::certificate::{Certificate, Purpose, View, pem, pkcs12};
 use crate::clock;
 use crate::crypto;
 use crate::error::{Error, Kind};
+use crate::source::{Origin, Snapshot, Source, absolute};
 
 /// Our certificate chain and private key, checked: the key belongs to the leaf, and the leaf is
 /// within its dates, allows clientAuth and is no CA. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
+    origin: Option<Origin>,
 }
 
 struct Inner {
@@ -31,15 +33,32 @@ impl Identity {
     /// * `cert`, `key`: paths of regular files of at most 1 MiB; they may be the same file.
     /// * `passphrase`: opens an encrypted PKCS#8 key.
     ///
+    /// The paths are remembered, and a dispatcher that uses the identity watches them.
+    ///
     /// Fails as [`from_pem`](Self::from_pem) does, and with `pem_invalid` if a file cannot be read.
     pub fn from_files(
         cert: impl AsRef<Path>,
         key: impl AsRef<Path>,
         passphrase: Option<&[u8]>,
     ) -> Result<Self, Error> {
-        let cert = pem::file(cert.as_ref(), "certificate")?;
-        let key = pem::file(key.as_ref(), "private key")?;
-        Self::from_pem(&cert, &key, passphrase)
+        let source = Source::Identity {
+            cert: absolute(cert),
+            key: absolute(key),
+            passphrase: passphrase.map(<[u8]>::to_vec),
+        };
+        let snapshot = source.read()?;
+        Self::from_snapshot(&snapshot, snapshot.origin(source))
+    }
+
+    /// What the files of an identity held.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
+        let (Source::Identity { passphrase, .. }, [cert, key]) =
+            (&*origin.source, &snapshot.texts[..])
+        else {
+            unreachable!("an identity is read from two files");
+        };
+        let read = Self::from_pem(cert, key, passphrase.as_deref())?;
+        Ok(Self { origin: Some(origin), ..read })
     }
 
     /// Reads PEM text (or DER): the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
@@ -80,7 +99,8 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
-        Ok(Self { inner: Arc::new(Inner { digest: digest.finalize().into(), chain, key }) })
+        let inner = Inner { digest: digest.finalize().into(), chain, key };
+        Ok(Self { inner: Arc::new(inner), origin: None })
     }
 
     /// The chain, leaf first.
@@ -91,6 +111,11 @@ impl Identity {
     /// Our own certificate.
     pub fn leaf(&self) -> &Certificate {
         &self.inner.chain[0]
+    }
+
+    /// The files it was read from.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// The same for identities with the same chain.

@@ -32,8 +32,9 @@
 //! ```
 //!
 //! The floors, the ground first; a module uses those above it in this list, never those below:
-//! `error`, `options`, `clock` · `certificate`, `crypto` · `pin`, `identity`, `trust`, `signing` · `policy`,
-//! `verify` · `tls` · `net` · `connection` · `endpoint`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
+//! `error`, `event`, `options`, `clock`, `process` · `certificate`, `crypto` · `source`, `pin`,
+//! `identity`, `trust`, `expiry`, `watch`, `signing` · `policy`, `verify` · `tls` · `net` · `connection` ·
+//! `endpoint`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
 //! `runtime` stands beside them.
 
 mod certificate;
@@ -43,6 +44,8 @@ mod crypto;
 mod dispatcher;
 mod endpoint;
 mod error;
+mod event;
+mod expiry;
 mod identity;
 mod net;
 pub mod options;
@@ -54,11 +57,13 @@ mod receipt;
 mod retry;
 pub mod runtime;
 mod signing;
+mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
 mod trust;
 mod verify;
+mod watch;
 
 pub use certificate::{Certificate, pin_of};
 pub use connection::HttpResponse;
@@ -67,6 +72,8 @@ pub use dispatcher::{
 };
 pub use endpoint::{Endpoint, EndpointOptions, EndpointStatus};
 pub use error::{Blame, Context, Error, ErrorResponse, Family, Kind, Retry, Scope, Sent, Stage};
+pub use event::{Event, EventName, EventQueue};
+pub use expiry::{Expiring, Expiry};
 pub use identity::Identity;
 pub use net::{Egress, Proxy};
 pub use options::Setting;

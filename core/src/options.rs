@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::error::{Blame, Error, Family, Kind, Retry, Scope, Sent, Stage};
+use crate::event::EventName;
 
 /// An option as a caller wrote it, before it was judged.
 #[derive(Clone, PartialEq)]
@@ -49,7 +50,7 @@ pub struct OptionSpec {
     pub of: &'static str,
     /// Its snake_case name.
     pub name: &'static str,
-    /// Its type: duration, text, texts, pairs, integer, flag, or the noun it takes.
+    /// Its type: duration, text, texts, pairs, integer, number, flag, or the noun it takes.
     pub kind: &'static str,
     /// What holds when it is not given.
     pub default: &'static str,
@@ -92,6 +93,10 @@ options! {
         "How many deliveries may wait for their turn; those to one consumer, a quarter of them.";
     "dispatcher" "status_retry" "pairs" "none"
         "Whether trying again helps after a status or class other than 2xx: later, after_repair, never.";
+    "dispatcher" "reload" "duration" "10000"
+        "How often the files that material was read from are looked at; 0: only by reload().";
+    "dispatcher" "expiry_warning" "number" "0.2"
+        "The fraction of a lifetime left at which an expiry event comes first; then 0.1, 0.05 and 0.";
     "endpoint" "pins" "pins" "must be said"
         "The keys the consumer may have; none is a decision to be spelled out.";
     "endpoint" "identity" "identity" "the dispatcher's"
@@ -136,6 +141,10 @@ options! {
         "Whether a certificate without extendedKeyUsage is refused.";
     "verifier" "crl_policy" "text" "if_present"
         "Whether a CRL of every issuer is required: if_present or require.";
+    "verifier" "reload" "duration" "10000"
+        "How often the files of trust and pins are looked at; 0: only by reload().";
+    "verifier" "expiry_warning" "number" "0.2"
+        "The fraction of a lifetime left at which an expiry event comes first; then 0.1, 0.05 and 0.";
     "retry_policy" "attempts" "integer" "8"
         "How many attempts are made in all.";
     "retry_policy" "first" "duration" "5000"
@@ -144,7 +153,7 @@ options! {
         "The longest wait, unless the consumer asks for a longer one.";
 }
 
-/// Every kind, word and option as JSON, for those who keep or check a copy.
+/// Every kind, word, option and event as JSON, for those who keep or check a copy.
 pub fn tables() -> Value {
     let kinds: Vec<Value> = Kind::ALL
         .iter()
@@ -181,7 +190,14 @@ pub fn tables() -> Value {
     let words = names!(
         "stage" Stage, "blame" Blame, "scope" Scope, "sent" Sent, "retry" Retry, "family" Family
     );
-    json!({ "kinds": kinds, "words": words, "options": options })
+    let events: Vec<Value> = EventName::ALL
+        .iter()
+        .map(|event| {
+            let fields: Vec<&str> = event.fields().split(' ').collect();
+            json!({ "name": event.name(), "fields": fields, "doc": event.doc() })
+        })
+        .collect();
+    json!({ "kinds": kinds, "words": words, "options": options, "events": events })
 }
 
 /// The longest duration an option takes: a day.
@@ -222,6 +238,24 @@ pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
         return Ok(number as usize);
     }
     Err(fault(name, "must be a whole number from 1 to 1000000"))
+}
+
+/// How often to look at files: a duration, or 0 for never.
+pub(crate) fn interval(name: &str, setting: Setting) -> Result<Option<Duration>, Error> {
+    match setting {
+        Setting::Millis(millis) if millis == 0.0 => Ok(None),
+        Setting::Millis(millis) => duration(name, millis).map(Some),
+        _ => Err(fault(name, "must be of type duration")),
+    }
+}
+
+/// A part of a whole, neither none nor all of it.
+pub(crate) fn fraction(name: &str, setting: Setting) -> Result<f64, Error> {
+    match setting {
+        Setting::Number(part) if part > 0.0 && part < 1.0 => Ok(part),
+        Setting::Number(_) => Err(fault(name, "must be above 0 and below 1")),
+        _ => Err(fault(name, "must be of type number")),
+    }
 }
 
 /// A duration must be finite, more than nothing, and at most a day.

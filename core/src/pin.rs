@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate::{View, pem, pin_text};
+use crate::certificate::{View, pin_text};
 use crate::error::{Error, Kind};
+use crate::source::{Origin, Snapshot, Source, absolute};
 
 /// What one peer may be recognised by: the SHA-256 of its public key, or of its whole certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,9 +96,10 @@ crate::error::words! {
 }
 
 /// The pins of one endpoint: those in use now, and those announced for the next key. Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Pins {
     pins: Arc<[(Pin, PinSlot)]>,
+    origin: Option<Origin>,
 }
 
 impl Pins {
@@ -139,15 +141,22 @@ impl Pins {
             return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty")
                 .advising("Give at least one pin, or say explicitly that there are none."));
         }
-        Ok(Self { pins: pins.into() })
+        Ok(Self { pins: pins.into(), origin: None })
     }
 
     /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
+    /// The path is remembered, and a dispatcher or verifier that uses the pins watches it.
     ///
     /// Fails with `pem_invalid` if the file cannot be read and `pin_invalid` if a line cannot.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let bytes = pem::file(path.as_ref(), "pin")?;
-        let text = String::from_utf8(bytes)
+        let source = Source::Pins { file: absolute(path) };
+        let snapshot = source.read()?;
+        Self::from_snapshot(&snapshot, snapshot.origin(source))
+    }
+
+    /// What a pin file held.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
+        let text = std::str::from_utf8(&snapshot.texts[0])
             .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))?;
         let (mut current, mut next) = (Vec::new(), Vec::new());
         for line in text.trim_start_matches('\u{feff}').lines() {
@@ -159,7 +168,12 @@ impl Pins {
                 _ => current.push(line),
             }
         }
-        Self::with_next(current, next)
+        Ok(Self { origin: Some(origin), ..Self::with_next(current, next)? })
+    }
+
+    /// The file they were read from.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Every pin with its slot, current ones first.
@@ -170,6 +184,20 @@ impl Pins {
     /// The pin that the leaf matches.
     pub(crate) fn matching(&self, leaf: &View<'_>, der: &[u8]) -> Option<(Pin, PinSlot)> {
         self.iter().find(|(pin, _)| pin.matches(leaf, der))
+    }
+}
+
+impl PartialEq for Pins {
+    fn eq(&self, other: &Self) -> bool {
+        self.pins == other.pins
+    }
+}
+
+impl Eq for Pins {}
+
+impl std::fmt::Debug for Pins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Pins").field(&self.pins).finish()
     }
 }
 

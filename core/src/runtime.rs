@@ -66,6 +66,14 @@ where
     Ok(())
 }
 
+/// Runs work that may block on a thread of the shared runtime that nothing else waits for.
+///
+/// Fails with `internal` if the runtime cannot be started.
+pub(crate) fn blocking(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    handle()?.spawn_blocking(work);
+    Ok(())
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

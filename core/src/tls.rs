@@ -6,11 +6,13 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible,
     SignatureScheme, SupportedProtocolVersion,
@@ -21,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::certificate::Certificate;
+use crate::clock;
 use crate::crypto;
 use crate::error::{Blame, Error, Kind, Sent, Stage, words};
 use crate::identity::Identity;
@@ -93,7 +96,8 @@ impl Terms {
         let chain =
             identity.chain().iter().map(|certificate| certificate.as_der().into_owned()).collect();
         let certified = Arc::new(CertifiedKey::new(chain, identity.key().clone()));
-        let mut base = ClientConfig::builder_with_provider(crypto::provider().clone())
+        let (provider, clock) = (crypto::provider().clone(), Arc::new(HandshakeClock));
+        let mut base = ClientConfig::builder_with_details(provider, clock)
             .with_protocol_versions(versions)
             .map_err(|error| Error::new(Kind::Internal, format!("TLS configuration: {error}")))?
             .dangerous()
@@ -128,6 +132,17 @@ impl<IO: Underneath> Underneath for TlsStream<IO> {
 
     fn is_accepted(&self) -> bool {
         self.get_ref().1.tls13_tickets_received() > 0
+    }
+}
+
+/// The crate's clock, as rustls asks for it.
+#[derive(Debug)]
+struct HandshakeClock;
+
+impl TimeProvider for HandshakeClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = clock::read().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixTime::since_unix_epoch(since))
     }
 }
 

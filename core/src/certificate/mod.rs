@@ -44,7 +44,7 @@ mod oid {
     pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 }
 
-pub(crate) use name::{common_name, dotted};
+pub(crate) use name::{common_name, dotted, text as name_text};
 
 /// keyUsage bits, numbered as RFC 5280 section 4.2.1.3 numbers them.
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;

@@ -7,7 +7,7 @@ use super::der::{self, Reader};
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// `CN=issuing,O=acme`: most specific first, as RFC 4514 orders it.
-pub(super) fn text(name: &[u8]) -> String {
+pub(crate) fn text(name: &[u8]) -> String {
     let mut parts: Vec<String> =
         attributes(name).map(|(id, value)| format!("{}={}", label(id), escaped(&value))).collect();
     parts.reverse();

@@ -22,9 +22,14 @@ pub(crate) const MAX_INPUT: usize = 1024 * 1024;
 
 /// Reads a regular file of at most 1 MiB.
 pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
+    file_behind(path, path, what)
+}
+
+/// The same of a file that callers know by the name of a link.
+pub(crate) fn file_behind(path: &Path, known_as: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let fault = |reason: String| {
-        Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", path.display()))
-            .noting("file", path.display().to_string())
+        Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
+            .noting("file", known_as.display().to_string())
     };
     // A FIFO or a device would block or never end: look before opening, and at what was opened.
     let metadata = fs::metadata(path).map_err(|error| fault(error.to_string()))?;

@@ -4,6 +4,7 @@ mod cancel;
 mod flight;
 mod probe;
 mod refusals;
+mod reload;
 mod request;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ pub use cancel::CancelToken;
 use flight::{Flight, Flights};
 pub use probe::ProbeOptions;
 use refusals::Refusals;
+use reload::Rotation;
 use request::Payload;
 
 use crate::clock;
@@ -44,6 +46,8 @@ pub struct DispatcherOptions {
     max_connections: usize,
     max_waiting: usize,
     status_retry: StatusRetry,
+    reload: Option<Duration>,
+    expiry_warning: f64,
 }
 
 impl Default for DispatcherOptions {
@@ -63,6 +67,8 @@ impl Default for DispatcherOptions {
             max_connections: 256,
             max_waiting: 4096,
             status_retry: StatusRetry::default(),
+            reload: Some(Duration::from_secs(10)),
+            expiry_warning: 0.2,
         }
     }
 }
@@ -147,6 +153,14 @@ impl DispatcherOptions {
                     "proxy" => self.route.proxy = Some(Proxy::new(&text)?),
                     _ => self.proxy_credentials = Some(text),
                 }
+                return Ok(());
+            }
+            "reload" => {
+                self.reload = options::interval(name, value)?;
+                return Ok(());
+            }
+            "expiry_warning" => {
+                self.expiry_warning = options::fraction(name, value)?;
                 return Ok(());
             }
             "egress" => {
@@ -290,6 +304,7 @@ struct Inner {
     budget: Arc<Budget>,
     room: Room,
     refusals: Refusals,
+    rotation: Rotation,
 }
 
 impl Dispatcher {
@@ -305,6 +320,7 @@ impl Dispatcher {
                 ));
         }
         let options = options.finish()?;
+        let rotation = Rotation::new(&options);
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
@@ -317,6 +333,7 @@ impl Dispatcher {
                 stop: CancelToken::new(),
                 flights: Flights::default(),
                 refusals: Refusals::default(),
+                rotation,
             }),
         })
     }
@@ -345,18 +362,26 @@ impl Dispatcher {
                 "must be 1 to 256 bytes without control characters",
             ));
         }
-        let number = self.inner.generations.fetch_add(1, Ordering::Relaxed);
         let defaults = &self.inner.options;
         let concurrency = options.chosen_concurrency();
-        let generation = Generation::new(
-            number,
-            url,
-            options,
-            defaults.identity.as_ref(),
-            defaults.trust.as_ref(),
-            &self.inner.budget,
-        )?;
-        let mut endpoints = self.endpoints();
+        let watch = &self.inner.rotation.watch;
+        let (generation, mut endpoints) = loop {
+            let epoch = watch.epoch();
+            let generation = Generation::new(
+                self.inner.next_generation(),
+                url,
+                options.clone(),
+                (defaults.identity.as_ref(), defaults.trust.as_ref()),
+                &self.inner.budget,
+                watch,
+            )?;
+            let endpoints = self.endpoints();
+            // Files may have changed since they were asked for; what was swapped in meanwhile must
+            // not be swapped out again.
+            if watch.epoch() == epoch {
+                break (generation, endpoints);
+            }
+        };
         if let Some(known) = endpoints.get(consumer) {
             known.update(generation, concurrency);
             return Ok(known.clone());
@@ -417,6 +442,7 @@ impl Dispatcher {
         if endpoint.generation().signing().is_some() {
             payload.check_signable()?;
         }
+        self.inner.watch_files();
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = options.timeout.unwrap_or(deadlines.total);
         Ok(Call {
@@ -542,6 +568,7 @@ impl Call {
     ) -> Result<Receipt, Error> {
         let mut attempts = 1;
         let mut fresh = false;
+        self.dispatcher.catch_up().await;
         loop {
             let generation = self.endpoint.generation();
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
@@ -554,7 +581,8 @@ impl Call {
                     .await
                     .map_err(|error| self.blamed(&generation, error))?,
             };
-            if reused && !connection.is_ready().await {
+            // What was swapped out while we connected takes no new request either.
+            if (reused && !connection.is_ready().await) || !self.endpoint.is_current(&generation) {
                 continue;
             }
             match self.exchange(&mut connection, &generation, progress).await {

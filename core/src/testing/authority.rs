@@ -5,14 +5,16 @@
 //! is not said is right.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
-    SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PublicKeyData as _, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::crypto::aws_lc_rs;
 use sha2::{Digest as _, Sha256};
@@ -27,12 +29,18 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Two clocks of one network differ by less than this, so a fresh certificate is valid on both.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// A throw-away private CA. Its root key signs one intermediate and is gone.
+/// A throw-away private CA. Its root key signs one intermediate and is gone. Clones are the same CA.
+#[derive(Clone)]
 pub struct Authority {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     name: String,
     root_pem: String,
     intermediate: Certificate,
     issuer: Issuer<'static, KeyPair>,
+    crls: AtomicU64,
 }
 
 impl Authority {
@@ -46,12 +54,12 @@ impl Authority {
 
     /// The root certificate, which is what a peer has to trust, as PEM.
     pub fn root_pem(&self) -> &str {
-        &self.root_pem
+        &self.inner.root_pem
     }
 
     /// The intermediate certificate as PEM, for peers that are shown leaves without it.
     pub fn intermediate_pem(&self) -> String {
-        self.intermediate.pem()
+        self.inner.intermediate.pem()
     }
 
     /// Issues a leaf, valid for 24 hours unless `leaf` says otherwise.
@@ -70,6 +78,33 @@ impl Authority {
         self.issue(if new_key { leaf } else { leaf.key_of(issued) })
     }
 
+    /// A CRL that revokes these leaves, valid for a day, as PEM. A later one replaces it.
+    ///
+    /// Fails with `internal` when it cannot be signed.
+    pub fn crl(&self, revoked: &[&Issued]) -> Result<String, Error> {
+        self.revocation_list(revoked).map_err(|cause| broken("issue a CRL", cause))
+    }
+
+    fn revocation_list(&self, revoked: &[&Issued]) -> Result<String, rcgen::Error> {
+        let now = SystemTime::now();
+        let number = self.inner.crls.fetch_add(1, Ordering::Relaxed);
+        let revoked_certs = revoked.iter().map(|issued| RevokedCertParams {
+            serial_number: issued.serial.clone(),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: (now - SKEW).into(),
+            next_update: (now + DAY).into(),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.inner.issuer)?.pem()
+    }
+
     fn build(name: &str) -> Result<Self, rcgen::Error> {
         let name = format!("{name} {:08x}", u32::from_be_bytes(random()?));
 
@@ -83,7 +118,9 @@ impl Authority {
         let key = KeyPair::generate()?;
         let intermediate = params.signed_by(&key, &root)?;
 
-        Ok(Self { name, root_pem, intermediate, issuer: Issuer::new(params, key) })
+        let issuer = Issuer::new(params, key);
+        let inner = Inner { name, root_pem, intermediate, issuer, crls: AtomicU64::new(1) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     fn sign(&self, leaf: Leaf) -> Result<Issued, rcgen::Error> {
@@ -91,14 +128,18 @@ impl Authority {
             Some(pem) => KeyPair::from_pem(pem)?,
             None => KeyPair::generate()?,
         };
-        let certificate = leaf.params()?.signed_by(&key, &self.issuer)?;
+        let serial = serial()?;
+        let mut params = leaf.params()?;
+        params.serial_number = Some(serial.clone());
+        let certificate = params.signed_by(&key, &self.inner.issuer)?;
         let pin = Sha256::digest(key.subject_public_key_info());
         Ok(Issued {
-            chain_pem: certificate.pem() + &self.intermediate.pem(),
+            chain_pem: certificate.pem() + &self.inner.intermediate.pem(),
             key_pem: key.serialize_pem(),
             pin: format!("sha256/{}", STANDARD.encode(pin)),
-            chain_der: vec![certificate.der().to_vec(), self.intermediate.der().to_vec()],
+            chain_der: vec![certificate.der().to_vec(), self.inner.intermediate.der().to_vec()],
             key_der: key.serialize_der(),
+            serial,
             // What is issued again gets a new key unless its old one is asked for.
             leaf: Leaf { key_pem: None, ..leaf },
         })
@@ -107,7 +148,7 @@ impl Authority {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Authority").field("name", &self.inner.name).finish_non_exhaustive()
     }
 }
 
@@ -169,6 +210,12 @@ impl Leaf {
         self
     }
 
+    /// Valid between these instants, to the second.
+    pub fn valid(mut self, from: SystemTime, until: SystemTime) -> Self {
+        self.validity = Validity::Between(from, until);
+        self
+    }
+
     /// No extended key usage at all, which RFC 5280 takes for any purpose.
     pub fn no_purpose(mut self) -> Self {
         self.purposes.clear();
@@ -196,7 +243,6 @@ impl Leaf {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages.clone_from(&self.purposes);
         params.use_authority_key_identifier_extension = true;
-        params.serial_number = Some(serial()?);
         let (from, until) = self.validity.dates(SystemTime::now());
         (params.not_before, params.not_after) = (from.into(), until.into());
         Ok(params)
@@ -229,6 +275,7 @@ pub struct Issued {
     pub chain_der: Vec<Vec<u8>>,
     /// The private key of `key_pem`, as DER.
     pub key_der: Vec<u8>,
+    serial: SerialNumber,
     leaf: Leaf,
 }
 
@@ -247,6 +294,7 @@ enum Validity {
     Current,
     Over,
     ToCome,
+    Between(SystemTime, SystemTime),
 }
 
 impl Validity {
@@ -255,6 +303,7 @@ impl Validity {
             Self::Current => now - SKEW,
             Self::Over => now - DAY - HOUR,
             Self::ToCome => now + HOUR,
+            Self::Between(from, until) => return (from, until),
         };
         (from, from + DAY)
     }

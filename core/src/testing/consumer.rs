@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::misbehaviour::Misbehaviour;
 use super::receiver::Receiver;
-use super::{Authority, Error};
+use super::{Authority, Error, Issued};
 
 /// A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA.
 ///
@@ -21,11 +21,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    pub(super) fn start(
-        name: &str,
-        authority: Arc<Authority>,
-        lab: &Handle,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(name: &str, authority: Authority, lab: &Handle) -> Result<Self, Error> {
         Ok(Self { receiver: Receiver::start(name, authority, lab)? })
     }
 
@@ -92,6 +88,28 @@ impl Consumer {
     /// when no certificate could be made; the old one is kept then.
     pub fn renew(&self, new_key: bool) -> Result<(), Error> {
         self.receiver.renew(new_key)
+    }
+
+    /// The certificate that the next connection will be shown, with its key: to revoke it, say.
+    pub fn issued(&self) -> Issued {
+        self.receiver.shown().issued.clone()
+    }
+
+    /// Shows a certificate of that CA from the next connection on, with the key it had. Otherwise as
+    /// [`Consumer::renew`].
+    pub fn certify(&self, authority: &Authority) -> Result<(), Error> {
+        self.receiver.certify(authority)
+    }
+
+    /// Accepts client certificates of that CA as well, from the next connection on.
+    pub fn accept(&self, authority: &Authority) {
+        self.receiver.accept_also(authority);
+    }
+
+    /// Accepts client certificates of that CA and of no other, from the next connection on, and closes
+    /// the connections that are kept alive.
+    pub fn accept_only(&self, authority: &Authority) {
+        self.receiver.accept_only(authority);
     }
 
     /// How many TCP connections were accepted.

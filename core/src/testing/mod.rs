@@ -20,8 +20,9 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use nix::sys::signal::SigSet;
 use tokio::runtime::{self, Handle};
@@ -52,7 +53,7 @@ const DISPATCHER: &str = "dispatcher";
 /// # }
 /// ```
 pub struct Lab {
-    authority: Arc<Authority>,
+    authority: Authority,
     issued: Issued,
     identity: Identity,
     trust: Trust,
@@ -92,7 +93,7 @@ impl Lab {
             .map_err(|cause| broken("start its thread", cause))?;
 
         Ok(Self {
-            authority: Arc::new(authority),
+            authority,
             issued,
             identity,
             trust,
@@ -146,7 +147,7 @@ impl Lab {
         if let Some(consumer) = consumers.get(name) {
             return Ok(consumer.clone());
         }
-        let consumer = Consumer::start(name, Arc::clone(&self.authority), &self.receivers)?;
+        let consumer = Consumer::start(name, self.authority.clone(), &self.receivers)?;
         consumers.insert(name.to_owned(), consumer.clone());
         Ok(consumer)
     }
@@ -204,6 +205,15 @@ impl fmt::Debug for Lab {
 /// without a network.
 pub fn error(kind: Kind) -> Error {
     Error::new(kind, kind.title())
+}
+
+/// Lets the library believe, in this whole process, that it is `at`, and that time runs on from there;
+/// `None` is the true time again.
+///
+/// For tests of what certificates do as they age: files, verdicts, expiry and events follow. The lab's
+/// own certificates and receivers keep to the true time.
+pub fn set_clock(at: Option<SystemTime>) {
+    crate::clock::set(at);
 }
 
 /// The mode is set before the first byte is written: a key is never readable by others, not even

@@ -40,7 +40,8 @@ use super::{Authority, Error, Issued, Leaf, broken, lock};
 pub(super) struct Receiver {
     name: String,
     address: SocketAddr,
-    authority: Arc<Authority>,
+    authority: Mutex<Authority>,
+    accepted: Mutex<Vec<Authority>>,
     shown: Mutex<Shown>,
     script: Mutex<Script>,
     received: Mutex<Vec<Received>>,
@@ -59,7 +60,7 @@ pub(super) struct Shown {
 impl Receiver {
     pub(super) fn start(
         name: &str,
-        authority: Arc<Authority>,
+        authority: Authority,
         lab: &Handle,
     ) -> Result<Arc<Self>, Error> {
         let issued = authority.issue(Leaf::server(name))?;
@@ -67,7 +68,8 @@ impl Receiver {
         let receiver = Arc::new(Self {
             name: name.to_owned(),
             address,
-            authority,
+            accepted: Mutex::new(vec![authority.clone()]),
+            authority: Mutex::new(authority),
             shown: Mutex::new(Shown { issued, previous_pin: None }),
             script: Mutex::default(),
             received: Mutex::default(),
@@ -121,7 +123,7 @@ impl Receiver {
     pub(super) fn renew(&self, new_key: bool) -> Result<(), Error> {
         {
             let mut shown = self.shown();
-            let issued = self.authority.renew(&shown.issued, new_key)?;
+            let issued = self.authority().renew(&shown.issued, new_key)?;
             if issued.pin != shown.issued.pin {
                 shown.previous_pin = Some(shown.issued.pin.clone());
             }
@@ -129,6 +131,24 @@ impl Receiver {
         }
         self.idle.dismiss();
         Ok(())
+    }
+
+    pub(super) fn certify(&self, authority: &Authority) -> Result<(), Error> {
+        *lock(&self.authority) = authority.clone();
+        self.renew(false)
+    }
+
+    pub(super) fn accept_also(&self, authority: &Authority) {
+        lock(&self.accepted).push(authority.clone());
+    }
+
+    pub(super) fn accept_only(&self, authority: &Authority) {
+        *lock(&self.accepted) = vec![authority.clone()];
+        self.idle.dismiss();
+    }
+
+    fn authority(&self) -> Authority {
+        lock(&self.authority).clone()
     }
 
     pub(super) fn connections(&self) -> u64 {
@@ -181,7 +201,7 @@ impl Receiver {
     /// What a connection shows and asks for, `how` it may be wrong.
     fn config(&self, how: Option<Misbehaviour>) -> Result<ServerConfig, Error> {
         let current = self.shown().issued.clone();
-        let look_alike = |leaf: Leaf| self.authority.issue(leaf.key_of(&current));
+        let look_alike = |leaf: Leaf| self.authority().issue(leaf.key_of(&current));
         let leaf = Leaf::server(&self.name);
         let issued = match how {
             Some(Misbehaviour::Expired) => look_alike(leaf.expired())?,
@@ -199,8 +219,9 @@ impl Receiver {
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(self.authority.root_pem().as_bytes()) {
-            let root = root.map_err(|_| broken("read its root", "not PEM"))?;
+        for authority in &*lock(&self.accepted) {
+            let root = CertificateDer::from_pem_slice(authority.root_pem().as_bytes())
+                .map_err(|_| broken("read its root", "not PEM"))?;
             roots.add(root).map_err(|cause| broken("read its root", cause))?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());

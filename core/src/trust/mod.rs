@@ -14,6 +14,7 @@ use crate::certificate::{Certificate, KEY_CERT_SIGN, View, pem};
 use crate::clock;
 use crate::error::{Error, Kind};
 use crate::pin::Pin;
+use crate::source::{Origin, Snapshot, Source, absolute};
 pub(crate) use crl::Crl;
 
 /// The private CA anchors, known intermediates and CRLs that judge a peer. Never the web's public
@@ -23,6 +24,7 @@ pub struct Trust {
     inner: Arc<Inner>,
     /// Digests of SubjectPublicKeyInfos, in order.
     distrusted: Arc<[[u8; 32]]>,
+    origin: Option<Origin>,
 }
 
 struct Inner {
@@ -45,22 +47,36 @@ pub(crate) struct Anchor {
 impl Trust {
     /// Reads PEM files: anchors, and where given, intermediates and CRLs.
     ///
-    /// Every path must name a regular file of at most 1 MiB. Fails as [`from_pem`](Self::from_pem)
+    /// Every path must name a regular file of at most 1 MiB. The paths are remembered, and a
+    /// dispatcher or verifier that uses the trust watches them. Fails as [`from_pem`](Self::from_pem)
     /// does, and with `pem_invalid` if a file cannot be read.
     pub fn from_files(
         anchors: impl AsRef<Path>,
         intermediates: Option<&Path>,
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
-        let anchors = pem::file(anchors.as_ref(), "trust")?;
-        let intermediates =
-            intermediates.map(|path| pem::file(path, "intermediates")).transpose()?;
-        let crls = crls.map(|path| pem::file(path, "CRL")).transpose()?;
-        Self::from_pem(
-            &anchors,
-            intermediates.as_deref(),
-            &crls.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-        )
+        let source = Source::Trust {
+            anchors: absolute(anchors),
+            intermediates: intermediates.map(absolute),
+            crls: crls.map(absolute),
+            distrusted: Arc::default(),
+        };
+        let snapshot = source.read()?;
+        Self::from_snapshot(&snapshot, snapshot.origin(source))
+    }
+
+    /// What the files of a trust held.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
+        let Source::Trust { intermediates, crls, distrusted, .. } = &*origin.source else {
+            unreachable!("a trust is read from its own files");
+        };
+        let mut texts = snapshot.texts.iter().map(Vec::as_slice);
+        let anchors = texts.next().unwrap_or_default();
+        let intermediates = intermediates.as_ref().and_then(|_| texts.next());
+        let crls = crls.as_ref().and_then(|_| texts.next());
+        let read = Self::from_pem(anchors, intermediates, crls.as_slice())?;
+        let distrusted = distrusted.clone();
+        Self { origin: Some(origin), distrusted, ..read }.with_an_anchor_left()
     }
 
     /// Reads PEM text (or DER).
@@ -131,6 +147,12 @@ impl Trust {
         distrusted.sort_unstable();
         distrusted.dedup();
         self.distrusted = distrusted.into();
+        // What its files hold later is to be distrusted as well.
+        self.origin = self.origin.map(|origin| origin.distrusting(&self.distrusted));
+        self.with_an_anchor_left()
+    }
+
+    fn with_an_anchor_left(self) -> Result<Self, Error> {
         if self.inner.anchors.iter().all(|anchor| self.distrusts(&anchor.certificate.view())) {
             return Err(Error::new(
                 Kind::TrustInvalid,
@@ -168,13 +190,23 @@ impl Trust {
             }
         }
         inner.digest = inner.fingerprint();
-        Ok(Self { inner: Arc::new(inner), distrusted: Arc::default() })
+        Ok(Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None })
     }
 
     /// A bundle of the public corpus: judged at its own time, public roots and all.
     #[cfg(test)]
     pub(crate) fn of_corpus(anchors: &[u8], crls: &[&[u8]], now: i64) -> Result<Self, Error> {
         Self::judged(anchors, None, crls, &Loading { now, refuse_public: false })
+    }
+
+    /// The files it was read from.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The same for equal values.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.inner.digest
     }
 
     pub(crate) fn anchors(&self) -> &[Anchor] {

@@ -1,0 +1,301 @@
+//! Rotation of a dispatcher's material: its files are watched, what they hold anew is swapped in, and
+//! what an operator should hear about is told.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::{Dispatcher, DispatcherOptions, Endpoint, Inner, lock};
+use crate::clock;
+use crate::endpoint::Generation;
+use crate::error::Error;
+use crate::event::{Event, EventName, EventQueue, Listeners};
+use crate::expiry::{Expiring, Expiry, Lifetime, Warnings};
+use crate::identity::Identity;
+use crate::process::PerProcess;
+use crate::runtime::Task;
+use crate::source::Source;
+use crate::trust::Trust;
+use crate::watch::{Because, Watch};
+
+/// Over how long the idle connections of replaced generations are closed, so that many endpoints do
+/// not all shake hands at once.
+const JITTER: Duration = Duration::from_secs(2);
+
+/// How long a delivery waits for files that nobody has looked at for too long.
+const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
+
+/// What a dispatcher keeps for rotating its material.
+pub(super) struct Rotation {
+    pub(super) watch: Watch,
+    listeners: Listeners,
+    told: Mutex<Told>,
+    catching_up: PerProcess<tokio::sync::Mutex<()>>,
+}
+
+/// What was told already.
+#[derive(Default)]
+struct Told {
+    warnings: Warnings,
+    clock: bool,
+}
+
+impl Rotation {
+    pub(super) fn new(options: &DispatcherOptions) -> Self {
+        let watch = Watch::new(options.reload);
+        options.identity.iter().for_each(|identity| drop(watch.identity(identity)));
+        options.trust.iter().for_each(|trust| drop(watch.trust(trust)));
+        Self {
+            watch,
+            listeners: Listeners::default(),
+            told: Mutex::default(),
+            catching_up: PerProcess::new(),
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Looks at all watched files now, and puts into use what they hold anew. Returns what there is
+    /// to tell, which listeners hear as well; an unusable file is an event `rotation_failed`, and the
+    /// former material stays in use.
+    ///
+    /// Fails with `handle_closed`.
+    pub fn reload(&self) -> impl Future<Output = Result<Vec<Event>, Error>> + Send + 'static {
+        let open = self.check_open();
+        let inner = self.inner.clone();
+        async move {
+            open?;
+            let task = Task::start(async move {
+                tokio::task::spawn_blocking(move || inner.check(Because::Asked)).await
+            })?;
+            task.output().await?.map_err(|_| Error::caught_panic())
+        }
+    }
+
+    /// What expires, soonest by its share of lifetime first: our chains, anchors, intermediates, CRLs,
+    /// and each consumer's certificate as last seen.
+    ///
+    /// Fails with `clock_implausible`: without the time nothing can be said.
+    pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
+        let now = clock::now()?;
+        let mut expiries: Vec<Expiry> =
+            self.inner.lifetimes().into_keys().map(|lifetime| lifetime.at(now)).collect();
+        expiries.sort_by(|one, other| {
+            one.fraction_left
+                .total_cmp(&other.fraction_left)
+                .then_with(|| (one.not_after, &one.name).cmp(&(other.not_after, &other.name)))
+        });
+        Ok(expiries)
+    }
+
+    /// Has every event from now on handed to a callback, one after the other, on a thread of the
+    /// runtime. It may block; a panic in it is caught.
+    pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
+        self.inner.rotation.listeners.callback(Box::new(callback));
+    }
+
+    /// Every event from now on, to be taken one by one.
+    pub fn events(&self) -> EventQueue {
+        self.inner.rotation.listeners.queue()
+    }
+}
+
+impl Inner {
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Begins to look at files from time to time, once in each process, if there is a reason to.
+    pub(super) fn watch_files(self: &Arc<Self>) {
+        let Rotation { watch, listeners, .. } = &self.rotation;
+        let Some(interval) = watch.interval() else { return };
+        if (watch.is_empty() && listeners.is_empty()) || !watch.begins() {
+            return;
+        }
+        if let Ok(task) = Task::start(poll(Arc::downgrade(self), interval)) {
+            task.detach();
+        }
+    }
+
+    /// Looks at the files before a delivery if nobody did for long: the first delivery of a child
+    /// must not show the certificate that its parent read days ago.
+    pub(super) async fn catch_up(self: &Arc<Self>) {
+        if !self.rotation.watch.is_overdue() {
+            return;
+        }
+        let catching_up = self.rotation.catching_up.get();
+        let _one = catching_up.1.lock().await;
+        if !self.rotation.watch.is_overdue() {
+            return;
+        }
+        let inner = self.clone();
+        let check = tokio::task::spawn_blocking(move || inner.check(Because::Asked));
+        // A file system that hangs must not hold up every delivery.
+        if tokio::time::timeout(LONGEST_CATCHING_UP, check).await.is_err() {
+            self.rotation.watch.excuse();
+        }
+    }
+
+    /// Blocks. Nothing, if it was polled and somebody else is looking.
+    fn check(&self, because: Because) -> Vec<Event> {
+        let used: HashSet<Arc<Source>> = self.sources();
+        let Some(noticed) = self.rotation.watch.check(because, &used) else { return Vec::new() };
+        let rotated = self.renew_endpoints();
+        let mut events: Vec<Event> = noticed
+            .into_iter()
+            .map(|(source, event)| match rotated.get(&source) {
+                _ if event.name() != EventName::Rotated => event,
+                Some(consumers) => {
+                    let event = event.with("endpoints", consumers.len());
+                    match &consumers[..] {
+                        [only] => event.of_consumer(only),
+                        _ => event,
+                    }
+                }
+                None => event.with("endpoints", 0),
+            })
+            .collect();
+        events.extend(self.expiry_events());
+        for event in &events {
+            self.rotation.listeners.emit(event);
+        }
+        events
+    }
+
+    /// The files in use.
+    fn sources(&self) -> HashSet<Arc<Source>> {
+        let options = &self.options;
+        let origins = [
+            options.identity.as_ref().and_then(Identity::origin),
+            options.trust.as_ref().and_then(Trust::origin),
+        ];
+        let mut sources: HashSet<Arc<Source>> =
+            origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
+        for endpoint in self.all_endpoints() {
+            sources.extend(endpoint.generation().sources().cloned());
+        }
+        sources
+    }
+
+    /// Gives each endpoint what its files hold now; says which consumers the files concern.
+    fn renew_endpoints(&self) -> HashMap<Arc<Source>, Vec<String>> {
+        let number = || self.next_generation();
+        let mut consumers: HashMap<Arc<Source>, Vec<String>> = HashMap::new();
+        for endpoint in self.all_endpoints() {
+            // Only rustls could refuse, and it took the same settings with other material.
+            if let Ok(Some(former)) = endpoint.renew(&number, &self.rotation.watch) {
+                for source in former.sources() {
+                    let concerned = consumers.entry(source.clone()).or_default();
+                    concerned.push(endpoint.consumer().to_owned());
+                }
+                close_idle(former);
+            }
+        }
+        consumers
+    }
+
+    fn expiry_events(&self) -> Vec<Event> {
+        let mut told = self.rotation.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = match clock::now() {
+            Ok(now) => now,
+            Err(error) => {
+                let clock = error.context().get("clock_ms").cloned().unwrap_or_default();
+                let event = Event::new(EventName::ClockImplausible).with("clock_ms", clock);
+                return (!std::mem::replace(&mut told.clock, true))
+                    .then_some(event)
+                    .into_iter()
+                    .collect();
+            }
+        };
+        told.clock = false;
+        let lifetimes = self.lifetimes();
+        let all: Vec<Lifetime> = lifetimes.keys().cloned().collect();
+        let first = self.options.expiry_warning;
+        let mut events = Vec::new();
+        for (lifetime, event) in told.warnings.since(&all, first, now) {
+            let source = lifetimes.get(lifetime).cloned().flatten();
+            events.push(event);
+            // Files that were changed once are mounted so that they can.
+            if let Some(source) = source
+                && lifetime.what != Expiring::Consumer
+                && self.rotation.watch.rotations(&source) == 0
+            {
+                events.push(
+                    Event::new(EventName::FileStale)
+                        .with("what", lifetime.what.name())
+                        .with("files", source.shown())
+                        .with("name", &*lifetime.name)
+                        .with("not_after_ms", lifetime.not_after.saturating_mul(1000))
+                        .with("fraction_left", lifetime.fraction_left(now)),
+                );
+            }
+        }
+        events
+    }
+
+    /// Everything that expires, with the files it was read from.
+    fn lifetimes(&self) -> HashMap<Lifetime, Option<Arc<Source>>> {
+        let mut lifetimes = HashMap::new();
+        let mut seen = HashSet::new();
+        let watch = &self.rotation.watch;
+        let mut identity = |identity: &Identity| {
+            if seen.insert(identity.digest()) {
+                let source = identity.origin().map(|origin| origin.source.clone());
+                for lifetime in Lifetime::of_identity(identity) {
+                    lifetimes.insert(lifetime, source.clone());
+                }
+            }
+        };
+        self.options.identity.iter().for_each(|default| identity(&watch.identity(default)));
+        let endpoints = self.all_endpoints();
+        let generations: Vec<Arc<Generation>> =
+            endpoints.iter().map(Endpoint::generation).collect();
+        generations.iter().for_each(|generation| identity(generation.identity()));
+        let mut trust = |trust: &Trust| {
+            if seen.insert(trust.digest()) {
+                let source = trust.origin().map(|origin| origin.source.clone());
+                for lifetime in Lifetime::of_trust(trust) {
+                    lifetimes.insert(lifetime, source.clone());
+                }
+            }
+        };
+        self.options.trust.iter().for_each(|default| trust(&watch.trust(default)));
+        generations.iter().for_each(|generation| trust(generation.trust()));
+        let peers = endpoints.iter().filter_map(Endpoint::peer_lifetime);
+        lifetimes.extend(peers.map(|lifetime| (lifetime, None)));
+        lifetimes
+    }
+
+    fn all_endpoints(&self) -> Vec<Endpoint> {
+        lock(&self.endpoints).values().cloned().collect()
+    }
+}
+
+/// Looks at the files until the dispatcher is gone or closed.
+async fn poll(dispatcher: Weak<Inner>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(inner) = dispatcher.upgrade() else { return };
+        if inner.closed.load(Ordering::Acquire) {
+            return;
+        }
+        // One at a time: where a file system hangs, checks do not pile up.
+        let _ = tokio::task::spawn_blocking(move || inner.check(Because::Polled)).await;
+    }
+}
+
+/// Closes the idle connections of a generation that takes no new request, within a moment.
+fn close_idle(former: Arc<Generation>) {
+    let share = RandomState::new().hash_one(former.number) % 1000;
+    let delay = JITTER * u32::try_from(share).unwrap_or(0) / 1000;
+    let closing = Task::start(async move {
+        tokio::time::sleep(delay).await;
+        former.pool.clear();
+    });
+    if let Ok(task) = closing {
+        task.detach();
+    }
+}

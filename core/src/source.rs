@@ -1,0 +1,161 @@
+//! Floor 3: the files that material comes from, and how to read them as one.
+//!
+//! A value that was read from files remembers them, so that whoever uses it can watch them. The value
+//! itself never changes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::certificate::pem;
+use crate::error::{Error, Kind};
+
+/// How often a reading is begun anew because the files moved under it.
+const MOST_READINGS: usize = 8;
+
+/// Files that belong together, and what else it takes to read them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    Identity {
+        cert: PathBuf,
+        key: PathBuf,
+        passphrase: Option<Vec<u8>>,
+    },
+    Trust {
+        anchors: PathBuf,
+        intermediates: Option<PathBuf>,
+        crls: Option<PathBuf>,
+        /// Digests of the issuers' keys that are believed in no case.
+        distrusted: Arc<[[u8; 32]]>,
+    },
+    Pins {
+        file: PathBuf,
+    },
+}
+
+/// What the files held at one time.
+pub(crate) struct Snapshot {
+    /// In the order of [`Source::files`].
+    pub(crate) texts: Vec<Vec<u8>>,
+    pub(crate) digest: [u8; 32],
+    order: u64,
+}
+
+/// Where a value was read from, and when.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) source: Arc<Source>,
+    /// Of all bytes of the files.
+    pub(crate) digest: [u8; 32],
+    /// Later readings have higher numbers.
+    pub(crate) order: u64,
+}
+
+impl Source {
+    /// What it yields: `identity`, `trust` or `pins`.
+    pub(crate) fn what(&self) -> &'static str {
+        match self {
+            Self::Identity { .. } => "identity",
+            Self::Trust { .. } => "trust",
+            Self::Pins { .. } => "pins",
+        }
+    }
+
+    /// The files, with what each holds.
+    pub(crate) fn files(&self) -> Vec<(&Path, &'static str)> {
+        match self {
+            Self::Identity { cert, key, .. } => {
+                vec![(cert, "certificate"), (key, "private key")]
+            }
+            Self::Trust { anchors, intermediates, crls, .. } => {
+                let mut files: Vec<(&Path, &'static str)> = vec![(anchors, "trust")];
+                files.extend(intermediates.iter().map(|path| (&**path, "intermediates")));
+                files.extend(crls.iter().map(|path| (&**path, "CRL")));
+                files
+            }
+            Self::Pins { file } => vec![(file, "pin")],
+        }
+    }
+
+    /// Their paths, for people.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        self.files().iter().map(|(path, _)| path.display().to_string()).collect()
+    }
+
+    /// Reads all files at one time: behind links that are moved from one directory to the next, as
+    /// Kubernetes does, all come from the same one.
+    pub(crate) fn read(&self) -> Result<Snapshot, Error> {
+        static ORDER: AtomicU64 = AtomicU64::new(1);
+        let files = self.files();
+        for _ in 0..MOST_READINGS {
+            let order = ORDER.fetch_add(1, Ordering::Relaxed);
+            let places = places(&files);
+            let texts: Result<Vec<Vec<u8>>, Error> = files
+                .iter()
+                .zip(&places)
+                .map(|((path, what), place)| {
+                    pem::file_behind(place.as_deref().unwrap_or(path), path, what)
+                })
+                .collect();
+            // A fault is one of the files, too, only if they did not move meanwhile.
+            if self::places(&files) == places {
+                let texts = texts?;
+                let mut digest = Sha256::new();
+                for text in &texts {
+                    digest.update((text.len() as u64).to_be_bytes());
+                    digest.update(text);
+                }
+                return Ok(Snapshot { texts, digest: digest.finalize().into(), order });
+            }
+        }
+        let (path, what) = files[0];
+        Err(Error::new(
+            Kind::PemInvalid,
+            format!("{what} file {}: moves while it is being read", path.display()),
+        )
+        .noting("file", path.display().to_string()))
+    }
+
+    /// The mode of the private key's file if everybody on this machine may read it.
+    pub(crate) fn open_key(&self) -> Option<(&Path, u32)> {
+        let Self::Identity { key, .. } = self else { return None };
+        let mode = fs::metadata(key).ok()?.permissions().mode() & 0o777;
+        (mode & 0o004 != 0).then_some((key, mode))
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn origin(&self, source: Source) -> Origin {
+        self.origin_of(Arc::new(source))
+    }
+
+    pub(crate) fn origin_of(&self, source: Arc<Source>) -> Origin {
+        Origin { source, digest: self.digest, order: self.order }
+    }
+}
+
+impl Origin {
+    /// The same files, for a trust that distrusts these keys.
+    pub(crate) fn distrusting(self, keys: &Arc<[[u8; 32]]>) -> Self {
+        let mut source = (*self.source).clone();
+        if let Source::Trust { distrusted, .. } = &mut source {
+            *distrusted = keys.clone();
+        }
+        Self { source: Arc::new(source), ..self }
+    }
+}
+
+/// Paths are kept absolute: the working directory may change before they are read again.
+pub(crate) fn absolute(path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where the files really lie; `None` where that cannot be told.
+fn places(files: &[(&Path, &str)]) -> Vec<Option<PathBuf>> {
+    files.iter().map(|(path, _)| fs::canonicalize(path).ok()).collect()
+}

@@ -1,0 +1,415 @@
+//! Floor 3: watching the files that material was read from. One mechanism serves dispatchers and
+//! verifiers.
+//!
+//! Files are compared by content, never by time stamp. New content is taken only when it was the same
+//! at two readings, so that a file that is being written is left alone, and only as a whole: what
+//! cannot be used leaves the former material in use. Nothing here knows who uses the material.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::error::{Error, Kind};
+use crate::event::{Event, EventName};
+use crate::identity::Identity;
+use crate::pin::Pins;
+use crate::process::PerProcess;
+use crate::source::{Snapshot, Source};
+use crate::trust::Trust;
+
+/// How long a fault of polled files must last before it is told: while they are being replaced, files
+/// do not fit together for a moment.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The bounds of the time that new content must stay the same before it is taken.
+const SHORTEST_SETTLING: Duration = Duration::from_millis(10);
+const LONGEST_SETTLING: Duration = Duration::from_secs(1);
+
+/// How long a caller who asks for a reload waits for content to settle.
+const SETTLING_ON_DEMAND: Duration = Duration::from_millis(100);
+
+/// How often content that keeps changing is looked at again within one check.
+const MOST_SETTLINGS: usize = 10;
+
+/// What files may hold.
+#[derive(Clone)]
+pub(crate) enum Material {
+    Identity(Identity),
+    Trust(Trust),
+    Pins(Pins),
+}
+
+/// Why files are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Because {
+    /// It was time.
+    Polled,
+    /// Somebody asked, and wants to know at once what is wrong.
+    Asked,
+}
+
+/// The files of one dispatcher or verifier, with what they last held that could be used.
+pub(crate) struct Watch {
+    /// `None`: only on demand.
+    interval: Option<Duration>,
+    entries: Mutex<HashMap<Arc<Source>, Entry>>,
+    count: AtomicUsize,
+    /// Changes whenever an entry does.
+    epoch: AtomicU64,
+    /// Held while files are read. A child must not wait for a thread of its parent.
+    checking: PerProcess<Mutex<()>>,
+    /// When files were last looked at, in milliseconds of [`monotonic`].
+    checked: AtomicU64,
+    /// The process that polls.
+    polling: AtomicU32,
+}
+
+struct Entry {
+    current: Material,
+    rotations: u64,
+    trouble: Option<Trouble>,
+    key_was_open: bool,
+}
+
+/// Content that cannot be used, or files that cannot be read.
+struct Trouble {
+    what: Vec<u8>,
+    since: Instant,
+    told: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(interval: Option<Duration>) -> Self {
+        Self {
+            interval,
+            entries: Mutex::default(),
+            count: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            checking: PerProcess::new(),
+            checked: AtomicU64::new(monotonic()),
+            polling: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    /// Whether there are no files to watch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// A number that changes with every change of the material.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// True once in each process: for whoever is to begin to poll there.
+    pub(crate) fn begins(&self) -> bool {
+        let process = std::process::id();
+        self.polling.load(Ordering::Relaxed) != process
+            && self.polling.swap(process, Ordering::AcqRel) != process
+    }
+
+    /// Whether nobody has looked for so long that what is known may be old, as in a child that was
+    /// forked hours after its parent read the files.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.not_checked_for(|interval| interval * 2 + LONGEST_SETTLING)
+    }
+
+    /// Whether it is time to look again.
+    pub(crate) fn is_due(&self) -> bool {
+        self.not_checked_for(|interval| interval)
+    }
+
+    /// Does as if the files had been looked at, for when that takes too long.
+    pub(crate) fn excuse(&self) {
+        self.checked.store(monotonic(), Ordering::Relaxed);
+    }
+
+    fn not_checked_for(&self, time: impl FnOnce(Duration) -> Duration) -> bool {
+        match self.interval {
+            Some(interval) if !self.is_empty() => {
+                let since = monotonic().saturating_sub(self.checked.load(Ordering::Relaxed));
+                Duration::from_millis(since) >= time(interval)
+            }
+            _ => false,
+        }
+    }
+
+    /// The identity as its files say now; from now on they are watched.
+    pub(crate) fn identity(&self, given: &Identity) -> Identity {
+        match self.current(Material::Identity(given.clone())) {
+            Material::Identity(current) => current,
+            _ => given.clone(),
+        }
+    }
+
+    /// The trust as its files say now.
+    pub(crate) fn trust(&self, given: &Trust) -> Trust {
+        match self.current(Material::Trust(given.clone())) {
+            Material::Trust(current) => current,
+            _ => given.clone(),
+        }
+    }
+
+    /// The pins as their file says now.
+    pub(crate) fn pins(&self, given: &Pins) -> Pins {
+        match self.current(Material::Pins(given.clone())) {
+            Material::Pins(current) => current,
+            _ => given.clone(),
+        }
+    }
+
+    fn current(&self, given: Material) -> Material {
+        let Some(origin) = given.origin() else { return given };
+        let mut entries = self.entries();
+        if let Some(entry) = entries.get_mut(&origin.source) {
+            // Who has just read the files knows better than whoever polls them.
+            let newer = entry.current.origin().is_none_or(|known| known.order < origin.order);
+            if newer {
+                let changed = !entry.current.equals(&given);
+                entry.current = given;
+                if changed {
+                    entry.rotations += 1;
+                    self.epoch.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+            return entry.current.clone();
+        }
+        let entry =
+            Entry { current: given.clone(), rotations: 0, trouble: None, key_was_open: false };
+        entries.insert(origin.source.clone(), entry);
+        self.count.store(entries.len(), Ordering::Relaxed);
+        given
+    }
+
+    /// How often the files have changed since they are watched.
+    pub(crate) fn rotations(&self, source: &Arc<Source>) -> u64 {
+        self.entries().get(source).map_or(0, |entry| entry.rotations)
+    }
+
+    /// Looks at all files that are in use, and forgets those that are not. Blocks: reads files, and
+    /// waits for new content to settle.
+    ///
+    /// Returns `None` if it was polled and somebody else is looking.
+    pub(crate) fn check(
+        &self,
+        because: Because,
+        used: &HashSet<Arc<Source>>,
+    ) -> Option<Vec<(Arc<Source>, Event)>> {
+        let checking = self.checking.get();
+        let _checking = match because {
+            Because::Polled => checking.1.try_lock().ok()?,
+            Because::Asked => checking.1.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let known: Vec<(Arc<Source>, [u8; 32])> = {
+            let mut entries = self.entries();
+            entries.retain(|source, _| used.contains(source));
+            self.count.store(entries.len(), Ordering::Relaxed);
+            let digest = |entry: &Entry| entry.current.origin().map_or([0; 32], |it| it.digest);
+            entries.iter().map(|(source, entry)| (source.clone(), digest(entry))).collect()
+        };
+        let mut events = Vec::new();
+        let mut changed = Vec::new();
+        for (source, digest) in known {
+            let mut tell = |event: Option<Event>| {
+                events.extend(event.map(|event| (source.clone(), event)));
+            };
+            tell(self.look_at_key(&source));
+            match source.read() {
+                Ok(snapshot) if snapshot.digest == digest => self.is_well(&source),
+                Ok(snapshot) => changed.push((source, snapshot)),
+                Err(error) => tell(self.is_in_trouble(&source, &[], error, because)),
+            }
+        }
+        self.settle(changed, because, &mut events);
+        self.excuse();
+        Some(events)
+    }
+
+    /// Takes what is the same at two readings in a row.
+    fn settle(
+        &self,
+        mut changed: Vec<(Arc<Source>, Snapshot)>,
+        because: Because,
+        events: &mut Vec<(Arc<Source>, Event)>,
+    ) {
+        let settling = match (because, self.interval) {
+            (Because::Polled, Some(interval)) => {
+                (interval / 10).clamp(SHORTEST_SETTLING, LONGEST_SETTLING)
+            }
+            _ => SETTLING_ON_DEMAND,
+        };
+        for _ in 0..MOST_SETTLINGS {
+            if changed.is_empty() {
+                return;
+            }
+            thread::sleep(settling);
+            let mut unsettled = Vec::new();
+            for (source, before) in changed {
+                let event = match source.read() {
+                    Ok(now) if now.digest == before.digest => self.take(&source, &now, because),
+                    Ok(now) => {
+                        unsettled.push((source, now));
+                        continue;
+                    }
+                    Err(error) => self.is_in_trouble(&source, &[], error, because),
+                };
+                events.extend(event.map(|event| (source, event)));
+            }
+            changed = unsettled;
+        }
+    }
+
+    /// New content: in use from now on, or not at all.
+    fn take(&self, source: &Arc<Source>, snapshot: &Snapshot, because: Because) -> Option<Event> {
+        let read = match Material::read(source, snapshot) {
+            Ok(read) => read,
+            Err(error) if becomes_valid(&error) => {
+                return self.is_waiting(source, snapshot, &error);
+            }
+            Err(error) => return self.is_in_trouble(source, &snapshot.digest, error, because),
+        };
+        let mut entries = self.entries();
+        let entry = entries.get_mut(source)?;
+        entry.trouble = None;
+        // The order of lines or a comment is no change of the material.
+        let equal = entry.current.equals(&read);
+        entry.current = read;
+        if equal {
+            return None;
+        }
+        entry.rotations += 1;
+        let event = entry.current.described(about(EventName::Rotated, source));
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        Some(event)
+    }
+
+    fn look_at_key(&self, source: &Arc<Source>) -> Option<Event> {
+        let open = source.open_key();
+        let mut entries = self.entries();
+        let entry = entries.get_mut(source)?;
+        let told = std::mem::replace(&mut entry.key_was_open, open.is_some());
+        open.filter(|_| !told).map(|(file, mode)| {
+            Event::new(EventName::KeyReadable)
+                .with("file", file.display().to_string())
+                .with("mode", format!("{mode:04o}"))
+        })
+    }
+
+    fn is_well(&self, source: &Arc<Source>) {
+        if let Some(entry) = self.entries().get_mut(source) {
+            entry.trouble = None;
+        }
+    }
+
+    /// Tells each fault once, and of polled files only if it lasts.
+    fn is_in_trouble(
+        &self,
+        source: &Arc<Source>,
+        digest: &[u8],
+        error: Error,
+        because: Because,
+    ) -> Option<Event> {
+        let what = [digest, error.message().as_bytes()].concat();
+        let lasts = |since: Instant| because == Because::Asked || since.elapsed() >= PATIENCE;
+        self.tell_once(source, what, lasts)
+            .then(|| about(EventName::RotationFailed, source).because(error))
+    }
+
+    fn is_waiting(
+        &self,
+        source: &Arc<Source>,
+        snapshot: &Snapshot,
+        error: &Error,
+    ) -> Option<Event> {
+        self.tell_once(source, snapshot.digest.to_vec(), |_| true).then(|| {
+            let fact = |key: &str| error.context().get(key).cloned().unwrap_or_default();
+            about(EventName::RotationWaiting, source)
+                .with("name", fact("subject"))
+                .with("not_before_ms", fact("not_before_ms"))
+        })
+    }
+
+    fn tell_once(
+        &self,
+        source: &Arc<Source>,
+        what: Vec<u8>,
+        lasts: impl FnOnce(Instant) -> bool,
+    ) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(source) else { return false };
+        let trouble = match &mut entry.trouble {
+            Some(trouble) if trouble.what == what => trouble,
+            trouble => trouble.insert(Trouble { what, since: Instant::now(), told: false }),
+        };
+        !trouble.told && {
+            trouble.told = lasts(trouble.since);
+            trouble.told
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<Source>, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Material {
+    fn read(source: &Arc<Source>, snapshot: &Snapshot) -> Result<Self, Error> {
+        let origin = snapshot.origin_of(source.clone());
+        Ok(match &**source {
+            Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
+            Source::Trust { .. } => Self::Trust(Trust::from_snapshot(snapshot, origin)?),
+            Source::Pins { .. } => Self::Pins(Pins::from_snapshot(snapshot, origin)?),
+        })
+    }
+
+    fn origin(&self) -> Option<&crate::source::Origin> {
+        match self {
+            Self::Identity(identity) => identity.origin(),
+            Self::Trust(trust) => trust.origin(),
+            Self::Pins(pins) => pins.origin(),
+        }
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Identity(one), Self::Identity(other)) => one == other,
+            (Self::Trust(one), Self::Trust(other)) => one == other,
+            (Self::Pins(one), Self::Pins(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    fn described(&self, event: Event) -> Event {
+        match self {
+            Self::Identity(identity) => event
+                .with("name", identity.leaf().subject())
+                .with("not_after_ms", identity.leaf().not_after().saturating_mul(1000)),
+            Self::Trust(_) | Self::Pins(_) => event,
+        }
+    }
+}
+
+fn about(name: EventName, source: &Source) -> Event {
+    Event::new(name).with("what", source.what()).with("files", source.shown())
+}
+
+/// Whether time alone will mend it.
+fn becomes_valid(error: &Error) -> bool {
+    let not_before = error.context().get("not_before_ms").and_then(serde_json::Value::as_i64);
+    error.kind() == Kind::IdentityUnusable
+        && clock::now().is_ok_and(|now| not_before.is_some_and(|from| from / 1000 > now))
+}
+
+/// Milliseconds of a clock that only goes forward, the same in a process and in its children.
+fn monotonic() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let start = *START.get_or_init(Instant::now);
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

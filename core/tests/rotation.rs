@@ -1,0 +1,419 @@
+//! Files are rotated under running deliveries, in every way that files are rotated in the field.
+#![cfg(feature = "testing")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
+use webhook_mtls::{
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
+    Pins, Receipt, Setting, Trust, runtime,
+};
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
+fn wait<F: Future>(future: F) -> F::Output {
+    runtime::drive(future, || false).expect("nothing interrupts")
+}
+
+/// A directory of files that a dispatcher watches, and what goes in and out of it.
+struct Scene {
+    lab: Lab,
+    acme: Consumer,
+    files: PathBuf,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+}
+
+impl Scene {
+    fn new(name: &str, pinned: bool) -> Self {
+        Self::with(name, pinned, |directory, files| {
+            for (file, text) in files {
+                fs::write(directory.join(file), text).unwrap();
+            }
+        })
+    }
+
+    /// `lay` puts the files of that name and content into the directory.
+    fn with(name: &str, pinned: bool, lay: impl FnOnce(&Path, &[(&str, String)])) -> Self {
+        let lab = Lab::start().unwrap();
+        let acme = lab.consumer("acme").unwrap();
+        let files = std::env::temp_dir().join(format!("rotation-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&files);
+        fs::create_dir_all(&files).unwrap();
+        let (cert, key) = lab.identity_pem();
+        let crl = lab.authority().crl(&[]).unwrap();
+        let pins = acme.pin();
+        let texts = [
+            ("tls.crt", cert),
+            ("tls.key", key),
+            ("ca.pem", lab.trust_pem()),
+            ("crl.pem", crl),
+            ("pins", pins),
+        ];
+        lay(&files, &texts);
+        let mut options = lab
+            .dispatcher_options()
+            .identity(
+                Identity::from_files(files.join("tls.crt"), files.join("tls.key"), None).unwrap(),
+            )
+            .trust(
+                Trust::from_files(files.join("ca.pem"), None, Some(&files.join("crl.pem")))
+                    .unwrap(),
+            );
+        // What happens here, happens when a test asks.
+        options.set("reload", Setting::Millis(0.0)).unwrap();
+        let dispatcher = Dispatcher::new(options).unwrap();
+        let pins = pinned.then(|| Pins::from_file(files.join("pins")).unwrap());
+        let endpoint =
+            dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(pins)).unwrap();
+        Self { lab, acme, files, dispatcher, endpoint }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.files.join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.file(name), text).unwrap();
+    }
+
+    /// Writes beside the file and puts it in its place in one step.
+    fn replace(&self, name: &str, text: &str) {
+        let beside = self.file("beside");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, self.file(name)).unwrap();
+    }
+
+    fn deliver(&self) -> Result<Receipt, Error> {
+        wait(self.dispatcher.deliver(&self.endpoint, "{}", DeliverOptions::new()))
+    }
+
+    fn reload(&self) -> Vec<Event> {
+        let told =
+            |event: &Event| !matches!(event.name(), EventName::KeyReadable | EventName::Expiry);
+        wait(self.dispatcher.reload()).unwrap().into_iter().filter(told).collect()
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.reload().iter().map(|event| event.name().name()).collect()
+    }
+
+    /// Another identity of the lab.
+    fn next_identity(&self) -> (String, String) {
+        let issued = self.lab.authority().issue(Leaf::client("second")).unwrap();
+        (issued.chain_pem, issued.key_pem)
+    }
+
+    /// Whom the consumer took us for last.
+    fn seen_as(&self) -> String {
+        self.acme.received().last().and_then(|received| received.tenant.clone()).unwrap()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.files);
+    }
+}
+
+/// Deliveries that go on while files change.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    failures: Arc<Mutex<Vec<Error>>>,
+    workers: Vec<JoinHandle<usize>>,
+}
+
+impl Traffic {
+    fn begin(scene: &Scene) -> Self {
+        let (stop, failures) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let workers = (0..2).map(|_| {
+            let (dispatcher, endpoint) = (scene.dispatcher.clone(), scene.endpoint.clone());
+            let stop = Arc::clone(&stop);
+            let failures: Arc<Mutex<Vec<Error>>> = Arc::clone(&failures);
+            thread::spawn(move || {
+                let mut delivered = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    match wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())) {
+                        Ok(_) => delivered += 1,
+                        Err(error) => failures.lock().unwrap().push(error),
+                    }
+                }
+                delivered
+            })
+        });
+        let workers = workers.collect();
+        Self { stop, failures, workers }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let delivered: usize = self.workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        assert!(delivered > 0);
+        assert!(self.failures.lock().unwrap().is_empty(), "{:?}", self.failures.lock().unwrap());
+    }
+}
+
+#[test]
+fn an_identity_renamed_in_either_order_is_taken_once_it_is_whole() {
+    for (first, second) in [(0, 1), (1, 0)] {
+        let scene = Scene::new(&format!("rename-{first}"), false);
+        let traffic = Traffic::begin(&scene);
+        let (cert, key) = scene.next_identity();
+        let files = [("tls.crt", cert), ("tls.key", key)];
+        scene.replace(files[first].0, &files[first].1);
+        let events = scene.reload();
+        assert_eq!(events[0].name(), EventName::RotationFailed);
+        assert_eq!(events[0].error().unwrap().kind(), Kind::KeyMismatch);
+        assert_eq!(scene.names(), [""; 0], "the same fault is told once");
+        assert_eq!(scene.deliver().unwrap().status(), 200);
+        assert_eq!(scene.seen_as(), "dispatcher");
+        scene.replace(files[second].0, &files[second].1);
+        let events = scene.reload();
+        assert_eq!(events[0].name(), EventName::Rotated);
+        assert_eq!(events[0].fields()["what"], "identity");
+        assert_eq!(events[0].fields()["endpoints"], 1);
+        traffic.end();
+        assert_eq!(scene.deliver().unwrap().status(), 200);
+        assert_eq!(scene.seen_as(), "second");
+        assert_eq!(scene.names(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_kubernetes_swap_is_seen_as_a_whole() {
+    let scene = Scene::with("kubernetes", true, |directory, files| {
+        let first = directory.join("..first");
+        fs::create_dir(&first).unwrap();
+        symlink("..first", directory.join("..data")).unwrap();
+        for (file, text) in files {
+            fs::write(first.join(file), text).unwrap();
+            symlink(format!("..data/{file}"), directory.join(file)).unwrap();
+        }
+    });
+    let traffic = Traffic::begin(&scene);
+    let second = scene.file("..second");
+    fs::create_dir(&second).unwrap();
+    let (cert, key) = scene.next_identity();
+    let stranger = Authority::new("stranger").unwrap();
+    let both = scene.lab.trust_pem() + stranger.root_pem();
+    let pins =
+        format!("{}\nnext sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", scene.acme.pin());
+    let crl = scene.lab.authority().crl(&[]).unwrap();
+    let files =
+        [("tls.crt", cert), ("tls.key", key), ("ca.pem", both), ("crl.pem", crl), ("pins", pins)];
+    for (file, text) in files {
+        fs::write(second.join(file), text).unwrap();
+    }
+    symlink("..second", scene.file("..data_tmp")).unwrap();
+    fs::rename(scene.file("..data_tmp"), scene.file("..data")).unwrap();
+    fs::remove_dir_all(scene.file("..first")).unwrap();
+    let mut whats: Vec<String> = scene
+        .reload()
+        .iter()
+        .map(|event| event.fields()["what"].as_str().unwrap().into())
+        .collect();
+    whats.sort();
+    assert_eq!(whats, ["identity", "pins", "trust"]);
+    traffic.end();
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+    assert_eq!(scene.seen_as(), "second");
+}
+
+/// What a file may hold, or be, while it is being changed.
+#[test]
+fn what_is_not_whole_is_left_alone() {
+    let scene = Scene::new("in-place", true);
+    let traffic = Traffic::begin(&scene);
+    let (cert, key) = scene.next_identity();
+    let stranger = Authority::new("stranger").unwrap();
+    let both = scene.lab.trust_pem() + stranger.root_pem();
+    let pins =
+        format!("{}\ncert-sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", scene.acme.pin());
+    let broken = |name: &str, why: &str| {
+        let names = scene.names();
+        assert_eq!(names, ["rotation_failed"], "{name} {why}");
+        assert_eq!(scene.deliver().unwrap().status(), 200, "{name} {why}");
+    };
+    scene.write("tls.key", &key);
+    for (name, text) in [("tls.crt", &cert), ("ca.pem", &both), ("pins", &pins)] {
+        scene.write(name, "");
+        broken(name, "truncated");
+        scene.write(name, &text[..text.len() / 2 + 5]);
+        broken(name, "half filled");
+        fs::remove_file(scene.file(name)).unwrap();
+        broken(name, "missing");
+        fs::create_dir(scene.file(name)).unwrap();
+        broken(name, "no file");
+        fs::remove_dir(scene.file(name)).unwrap();
+        scene.write(name, text);
+        assert_eq!(scene.names(), ["rotated"], "{name}");
+        assert_eq!(scene.deliver().unwrap().status(), 200, "{name}");
+    }
+    traffic.end();
+    assert_eq!(scene.seen_as(), "second");
+}
+
+#[test]
+fn time_stamps_decide_nothing() {
+    let scene = Scene::new("stamps", true);
+    let traffic = Traffic::begin(&scene);
+    let other = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let third = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    scene.write("pins", format!("{}\nnext {other}", scene.acme.pin()));
+    assert_eq!(scene.names(), ["rotated"]);
+    let before = fs::metadata(scene.file("pins")).unwrap();
+    // The same size and the same time stamp.
+    scene.write("pins", format!("{}\nnext {third}", scene.acme.pin()));
+    let stamp = |at: SystemTime| {
+        let file = fs::File::options().write(true).open(scene.file("pins")).unwrap();
+        file.set_modified(at).unwrap();
+    };
+    stamp(before.modified().unwrap());
+    assert_eq!(fs::metadata(scene.file("pins")).unwrap().len(), before.len());
+    assert_eq!(scene.names(), ["rotated"]);
+    assert!(scene.endpoint.status().pins_never_seen.contains(&third.to_owned()));
+    // A time stamp that goes back, as of a restored backup; and one that changes alone.
+    scene.write("pins", format!("{}\nnext {other}", scene.acme.pin()));
+    stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    assert_eq!(scene.names(), ["rotated"]);
+    stamp(SystemTime::now());
+    assert_eq!(scene.names(), [""; 0]);
+    traffic.end();
+}
+
+#[test]
+fn an_old_ca_is_refused_after_a_reload_on_pooled_connections_too() {
+    let scene = Scene::new("old-ca", false);
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+    assert!(scene.deliver().unwrap().is_reused());
+    let next = Authority::new("next").unwrap();
+    scene.write("ca.pem", next.root_pem());
+    assert_eq!(scene.names(), ["rotated"]);
+    let refused = scene.deliver().unwrap_err();
+    assert_eq!(refused.kind(), Kind::IssuerUnknown, "{refused}");
+    assert_eq!(scene.acme.received().len(), 2);
+    scene.acme.certify(&next).unwrap();
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+}
+
+#[test]
+fn an_old_pin_is_refused_after_a_reload_on_pooled_connections_too() {
+    let scene = Scene::new("old-pin", true);
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+    scene.write("pins", "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    let events = scene.reload();
+    assert_eq!(events[0].consumer(), Some("acme"));
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::PinMismatch);
+    assert_eq!(scene.acme.received().len(), 1);
+}
+
+#[test]
+fn a_revoked_consumer_is_refused_after_a_reload_on_pooled_connections_too() {
+    let scene = Scene::new("revoked", false);
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+    let crl = scene.lab.authority().crl(&[&scene.acme.issued()]).unwrap();
+    scene.replace("crl.pem", &crl);
+    assert_eq!(scene.names(), ["rotated"]);
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateRevoked);
+    assert_eq!(scene.acme.received().len(), 1);
+}
+
+#[test]
+fn a_shared_identity_rotates_all_and_pins_of_one_touch_that_one() {
+    let scene = Scene::new("shared", true);
+    let others: Vec<Endpoint> = (0..30)
+        .map(|number| {
+            let mut options = EndpointOptions::new(None);
+            options.set("min_tls", Setting::Text("1.2".into())).unwrap();
+            scene
+                .dispatcher
+                .endpoint(&format!("other-{number}"), &scene.acme.url(), options)
+                .unwrap()
+        })
+        .collect();
+    let deliver = |endpoint: &Endpoint| {
+        wait(scene.dispatcher.deliver(endpoint, "{}", DeliverOptions::new())).unwrap()
+    };
+    assert!(others.iter().all(|endpoint| !deliver(endpoint).is_reused()));
+    scene.write("pins", format!("# a comment\n{}", scene.acme.pin()));
+    assert_eq!(scene.names(), [""; 0], "a comment changes nothing");
+    scene.write(
+        "pins",
+        format!(
+            "{}\n{}",
+            scene.acme.pin(),
+            "cert-sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        ),
+    );
+    let events = scene.reload();
+    assert_eq!((events.len(), events[0].consumer()), (1, Some("acme")));
+    assert!(others.iter().all(|endpoint| deliver(endpoint).is_reused()));
+    let (cert, key) = scene.next_identity();
+    scene.write("tls.crt", cert);
+    scene.write("tls.key", key);
+    let events = scene.reload();
+    assert_eq!(events[0].fields()["endpoints"], 31);
+    assert!(others.iter().all(|endpoint| !deliver(endpoint).is_reused()));
+    assert_eq!(scene.seen_as(), "second");
+}
+
+#[test]
+fn an_upsert_with_what_was_read_long_ago_does_not_bring_it_back() {
+    let scene = Scene::new("upsert", false);
+    let (cert, key) = (scene.file("tls.crt"), scene.file("tls.key"));
+    let long_ago = Identity::from_files(&cert, &key, None).unwrap();
+    let upsert = || {
+        let options = EndpointOptions::new(None).identity(long_ago.clone());
+        scene.dispatcher.endpoint("acme", &scene.acme.url(), options).unwrap()
+    };
+    upsert();
+    let (new_cert, new_key) = scene.next_identity();
+    scene.write("tls.crt", new_cert);
+    scene.write("tls.key", new_key);
+    assert_eq!(scene.names(), ["rotated"]);
+    assert_eq!(scene.deliver().unwrap().status(), 200);
+    upsert();
+    assert!(scene.deliver().unwrap().is_reused(), "equal values keep the connections");
+    assert_eq!(scene.seen_as(), "second");
+}
+
+#[test]
+fn files_are_polled_and_listeners_hear_of_it() {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let files = std::env::temp_dir().join(format!("rotation-{}-polled", std::process::id()));
+    lab.write_files(&files).unwrap();
+    let mut options = lab.dispatcher_options().identity(
+        Identity::from_files(files.join("tls.crt"), files.join("tls.key"), None).unwrap(),
+    );
+    options.set("reload", Setting::Millis(20.0)).unwrap();
+    let dispatcher = Dispatcher::new(options).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
+    let events = dispatcher.events();
+    let (sender, heard) = std::sync::mpsc::channel();
+    dispatcher.on_event(move |event| {
+        let _ = sender.send(event.name());
+        panic!("asked for by a test");
+    });
+    wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
+    let issued = lab.authority().issue(Leaf::client("second")).unwrap();
+    fs::write(files.join("tls.crt"), &issued.chain_pem).unwrap();
+    fs::write(files.join("tls.key"), &issued.key_pem).unwrap();
+    assert_eq!(events.next(LONG).unwrap().name(), EventName::Rotated);
+    assert_eq!(heard.recv_timeout(LONG), Ok(EventName::Rotated));
+    fs::set_permissions(files.join("tls.key"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .unwrap();
+    let event = events.next(LONG).unwrap();
+    assert_eq!((event.name(), &event.fields()["mode"]), (EventName::KeyReadable, &"0644".into()));
+    assert_eq!(heard.recv_timeout(LONG), Ok(EventName::KeyReadable));
+    wait(dispatcher.close(Duration::ZERO));
+    fs::remove_dir_all(files).unwrap();
+    assert_eq!(wait(dispatcher.reload()).unwrap_err().kind(), Kind::HandleClosed);
+}
