@@ -4,13 +4,15 @@
 //! years.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::certificate::{Certificate, name_text};
-use crate::clock::{system_time, unix_seconds};
+use crate::clock::{self, system_time, unix_seconds};
 use crate::error::words;
 use crate::event::{Event, EventName};
 use crate::identity::Identity;
+use crate::source::Source;
 use crate::trust::Trust;
 
 words! {
@@ -53,11 +55,16 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    pub(crate) fn of_identity(identity: &Identity) -> impl Iterator<Item = Self> {
-        identity.chain().iter().map(|own| Self::of(Expiring::Identity, own))
+    pub(crate) fn of_identity(
+        identity: &Identity,
+    ) -> impl Iterator<Item = (Self, Option<Arc<Source>>)> {
+        let source = identity.origin().map(|origin| origin.source.clone());
+        let chain = identity.chain().iter();
+        chain.map(move |own| (Self::of(Expiring::Identity, own), source.clone()))
     }
 
-    pub(crate) fn of_trust(trust: &Trust) -> impl Iterator<Item = Self> {
+    pub(crate) fn of_trust(trust: &Trust) -> impl Iterator<Item = (Self, Option<Arc<Source>>)> {
+        let source = trust.origin().map(|origin| origin.source.clone());
         let anchors =
             trust.anchors().iter().map(|anchor| Self::of(Expiring::Anchor, &anchor.certificate));
         let intermediates =
@@ -68,7 +75,8 @@ impl Lifetime {
             not_before: crl.this_update,
             not_after: crl.next_update,
         });
-        anchors.chain(intermediates).chain(crls)
+        let all = anchors.chain(intermediates).chain(crls);
+        all.map(move |lifetime| (lifetime, source.clone()))
     }
 
     pub(crate) fn of_consumer(consumer: &str, not_before: i64, not_after: i64) -> Self {
@@ -118,34 +126,59 @@ impl Expiry {
     }
 }
 
-/// What was said already of each lifetime, so that each threshold is told once.
+/// Everything that expires, with the files it was read from.
+pub(crate) type Lifetimes = HashMap<Lifetime, Option<Arc<Source>>>;
+
+/// How much is left of each, the least first.
+pub(crate) fn expiries(lifetimes: Lifetimes, now: i64) -> Vec<Expiry> {
+    let mut expiries: Vec<Expiry> =
+        lifetimes.into_keys().map(|lifetime| lifetime.at(now)).collect();
+    expiries.sort_by(|one, other| {
+        one.fraction_left
+            .total_cmp(&other.fraction_left)
+            .then_with(|| (one.not_after, &one.name).cmp(&(other.not_after, &other.name)))
+    });
+    expiries
+}
+
+/// What was said already, so that each threshold is told once.
 #[derive(Default)]
 pub(crate) struct Warnings {
     said: HashMap<Lifetime, f64>,
+    clock: bool,
 }
 
 impl Warnings {
-    /// The thresholds that were passed since the last call; of several, the lowest.
+    /// What there is to tell since the last call: that the clock cannot be right, or else the
+    /// thresholds that were passed; of several, the lowest.
     ///
     /// * `first`: the fraction at which to warn for the first time; the later ones are fixed.
-    pub(crate) fn since<'a>(
+    /// * `rotations`: how often files have changed since they are watched.
+    pub(crate) fn due(
         &mut self,
-        lifetimes: &'a [Lifetime],
+        lifetimes: &Lifetimes,
         first: f64,
-        now: i64,
-    ) -> Vec<(&'a Lifetime, Event)> {
+        rotations: impl Fn(&Arc<Source>) -> u64,
+    ) -> Vec<Event> {
+        let now = match clock::now() {
+            Ok(now) => now,
+            Err(error) => {
+                let clock = error.context().get("clock_ms").cloned().unwrap_or_default();
+                let event = Event::new(EventName::ClockImplausible).with("clock_ms", clock);
+                let told = std::mem::replace(&mut self.clock, true);
+                return if told { Vec::new() } else { vec![event] };
+            }
+        };
+        self.clock = false;
         let mut events = Vec::new();
         let mut said = HashMap::with_capacity(self.said.len());
-        for lifetime in lifetimes {
-            let left = lifetime.fraction_left(now);
-            let passed = [first, 0.10, 0.05, 0.0]
-                .into_iter()
-                .filter(|threshold| if *threshold > 0.0 { left <= *threshold } else { left <= 0.0 })
-                .min_by(f64::total_cmp);
-            let Some(passed) = passed else { continue };
-            let before = self.said.get(lifetime).copied();
-            if before.is_none_or(|before| passed < before) && !said.contains_key(lifetime) {
-                events.push((lifetime, lifetime.event(left, passed)));
+        for (lifetime, source) in lifetimes {
+            let Some(passed) = lifetime.passed(first, now) else { continue };
+            if self.said.get(lifetime).is_none_or(|before| passed < *before) {
+                events.push(lifetime.event(passed, now));
+                // Files that have changed once are mounted so that they can.
+                let source = source.as_ref().filter(|source| rotations(source) == 0);
+                events.extend(source.map(|source| lifetime.stale(source, now)));
             }
             said.insert(lifetime.clone(), passed);
         }
@@ -155,20 +188,34 @@ impl Warnings {
 }
 
 impl Lifetime {
-    fn event(&self, left: f64, threshold: f64) -> Event {
-        let not_after = self.not_after.saturating_mul(1000);
+    /// The lowest threshold that was passed.
+    fn passed(&self, first: f64, now: i64) -> Option<f64> {
+        let left = self.fraction_left(now);
+        let thresholds = [first, 0.10, 0.05, 0.0].into_iter();
+        thresholds.filter(|threshold| left <= *threshold).min_by(f64::total_cmp)
+    }
+
+    fn event(&self, threshold: f64, now: i64) -> Event {
         if self.what == Expiring::Anchor && threshold <= 0.0 {
-            return Event::new(EventName::AnchorExpired)
-                .with("name", &*self.name)
-                .with("not_after_ms", not_after);
+            return self.described(Event::new(EventName::AnchorExpired));
         }
-        let event = Event::new(EventName::Expiry)
+        let event = self
+            .described(Event::new(EventName::Expiry))
             .with("what", self.what.name())
-            .with("name", &*self.name)
-            .with("not_after_ms", not_after)
-            .with("fraction_left", left)
+            .with("fraction_left", self.fraction_left(now))
             .with("threshold", threshold);
         if self.what == Expiring::Consumer { event.of_consumer(&self.name) } else { event }
+    }
+
+    fn stale(&self, source: &Source, now: i64) -> Event {
+        self.described(Event::new(EventName::FileStale))
+            .with("what", self.what.name())
+            .with("files", source.shown())
+            .with("fraction_left", self.fraction_left(now))
+    }
+
+    fn described(&self, event: Event) -> Event {
+        event.with("name", &*self.name).with("not_after_ms", self.not_after.saturating_mul(1000))
     }
 }
 
@@ -187,52 +234,25 @@ mod tests {
         }
     }
 
-    /// Each threshold with the second before it and the second that passes it.
-    fn thresholds_of(days: i64) -> Vec<(i64, f64)> {
-        let lifetime = lifetime(days);
-        let mut warnings = Warnings::default();
-        let mut told = Vec::new();
-        let step = (days * DAY / 100_000).max(1);
-        let mut now = 0;
-        while now <= lifetime.not_after + step {
-            for (_, event) in warnings.since(std::slice::from_ref(&lifetime), 0.2, now) {
-                told.push((now, event.fields()["threshold"].as_f64().unwrap()));
-            }
-            now += step;
-        }
-        told
-    }
-
     #[test]
-    fn a_day_and_ten_years_are_warned_of_at_the_same_fractions() {
+    fn a_day_and_ten_years_pass_the_same_fractions_to_the_second() {
         for days in [1, 3650] {
+            let lifetime = lifetime(days);
             let whole = days * DAY;
-            let told = thresholds_of(days);
-            let expected = [0.2, 0.1, 0.05, 0.0];
-            assert_eq!(told.iter().map(|(_, threshold)| *threshold).collect::<Vec<_>>(), expected);
-            for ((at, _), threshold) in told.iter().zip(expected) {
-                #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-                let left = (whole - at) as f64 / whole as f64;
-                assert!(left <= threshold && left > threshold - 0.001, "{days} days: {left}");
-            }
+            let at = |part: i64| whole - whole * part / 100;
+            assert_eq!(lifetime.passed(0.2, at(20) - 1), None);
+            assert_eq!(lifetime.passed(0.2, at(20)), Some(0.2));
+            assert_eq!(lifetime.passed(0.2, at(10) - 1), Some(0.2));
+            assert_eq!(lifetime.passed(0.2, at(10)), Some(0.1));
+            assert_eq!(lifetime.passed(0.2, at(5)), Some(0.05));
+            assert_eq!(lifetime.passed(0.2, whole - 1), Some(0.05));
+            assert_eq!(lifetime.passed(0.2, whole), Some(0.0));
+            assert_eq!(lifetime.passed(0.33, at(33)), Some(0.33));
         }
     }
 
     #[test]
-    fn a_threshold_that_was_skipped_is_not_told_late() {
-        let lifetime = [lifetime(1)];
-        let mut warnings = Warnings::default();
-        let told = warnings.since(&lifetime, 0.2, DAY - DAY / 50);
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0].1.fields()["threshold"], 0.05);
-        assert!(warnings.since(&lifetime, 0.2, DAY - DAY / 50).is_empty());
-    }
-
-    #[test]
-    fn a_renewed_certificate_is_warned_of_anew() {
-        let mut warnings = Warnings::default();
-        assert_eq!(warnings.since(&[lifetime(1)], 0.2, DAY - 1).len(), 1);
-        assert!(warnings.since(&[lifetime(2)], 0.2, DAY).is_empty());
-        assert_eq!(warnings.since(&[lifetime(2)], 0.2, 2 * DAY - 1).len(), 1);
+    fn what_begins_in_the_future_has_all_of_its_lifetime_left() {
+        assert!((lifetime(1).fraction_left(-5) - 1.0).abs() < f64::EPSILON);
     }
 }

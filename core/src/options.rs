@@ -243,7 +243,7 @@ pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
 /// How often to look at files: a duration, or 0 for never.
 pub(crate) fn interval(name: &str, setting: Setting) -> Result<Option<Duration>, Error> {
     match setting {
-        Setting::Millis(millis) if millis == 0.0 => Ok(None),
+        Setting::Millis(0.0) => Ok(None),
         Setting::Millis(millis) => duration(name, millis).map(Some),
         _ => Err(fault(name, "must be of type duration")),
     }

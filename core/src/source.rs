@@ -98,7 +98,7 @@ impl Source {
                 .iter()
                 .zip(&places)
                 .map(|((path, what), place)| {
-                    pem::file_behind(place.as_deref().unwrap_or(path), path, what)
+                    pem::file(place.as_deref().unwrap_or(path), path, what)
                 })
                 .collect();
             // A fault is one of the files, too, only if they did not move meanwhile.

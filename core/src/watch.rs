@@ -6,7 +6,7 @@
 //! cannot be used leaves the former material in use. Nothing here knows who uses the material.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const SHORTEST_SETTLING: Duration = Duration::from_millis(10);
 const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
-/// How long a caller who asks for a reload waits for content to settle.
+/// How long new content must stay the same for a caller who waits.
 const SETTLING_ON_DEMAND: Duration = Duration::from_millis(100);
 
 /// How often content that keeps changing is looked at again within one check.
@@ -47,6 +47,8 @@ pub(crate) enum Material {
 pub(crate) enum Because {
     /// It was time.
     Polled,
+    /// Nobody has looked for long, and somebody waits to use the material.
+    Overdue,
     /// Somebody asked, and wants to know at once what is wrong.
     Asked,
 }
@@ -63,6 +65,8 @@ pub(crate) struct Watch {
     checking: PerProcess<Mutex<()>>,
     /// When files were last looked at, in milliseconds of [`monotonic`].
     checked: AtomicU64,
+    /// Whether new content was seen once and is to be looked at again soon.
+    unsettled: AtomicBool,
     /// The process that polls.
     polling: AtomicU32,
 }
@@ -70,6 +74,8 @@ pub(crate) struct Watch {
 struct Entry {
     current: Material,
     rotations: u64,
+    /// New content, and when it was first seen.
+    candidate: Option<([u8; 32], Instant)>,
     trouble: Option<Trouble>,
     key_was_open: bool,
 }
@@ -90,12 +96,17 @@ impl Watch {
             epoch: AtomicU64::new(0),
             checking: PerProcess::new(),
             checked: AtomicU64::new(monotonic()),
+            unsettled: AtomicBool::new(false),
             polling: AtomicU32::new(0),
         }
     }
 
-    pub(crate) fn interval(&self) -> Option<Duration> {
-        self.interval
+    /// How long to wait before the next look; `None` if nobody is to look unasked.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.interval.map(|interval| {
+            let unsettled = self.unsettled.load(Ordering::Relaxed);
+            if unsettled { settling(interval) } else { interval }
+        })
     }
 
     /// Whether there are no files to watch.
@@ -118,12 +129,12 @@ impl Watch {
     /// Whether nobody has looked for so long that what is known may be old, as in a child that was
     /// forked hours after its parent read the files.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.not_checked_for(|interval| interval * 2 + LONGEST_SETTLING)
+        self.not_checked_for(|watch| watch.interval.map(|interval| interval * 2 + LONGEST_SETTLING))
     }
 
     /// Whether it is time to look again.
     pub(crate) fn is_due(&self) -> bool {
-        self.not_checked_for(|interval| interval)
+        self.not_checked_for(Self::pause)
     }
 
     /// Does as if the files had been looked at, for when that takes too long.
@@ -131,14 +142,12 @@ impl Watch {
         self.checked.store(monotonic(), Ordering::Relaxed);
     }
 
-    fn not_checked_for(&self, time: impl FnOnce(Duration) -> Duration) -> bool {
-        match self.interval {
-            Some(interval) if !self.is_empty() => {
+    fn not_checked_for(&self, time: impl FnOnce(&Self) -> Option<Duration>) -> bool {
+        !self.is_empty()
+            && time(self).is_some_and(|time| {
                 let since = monotonic().saturating_sub(self.checked.load(Ordering::Relaxed));
-                Duration::from_millis(since) >= time(interval)
-            }
-            _ => false,
-        }
+                Duration::from_millis(since) >= time
+            })
     }
 
     /// The identity as its files say now; from now on they are watched.
@@ -181,8 +190,13 @@ impl Watch {
             }
             return entry.current.clone();
         }
-        let entry =
-            Entry { current: given.clone(), rotations: 0, trouble: None, key_was_open: false };
+        let entry = Entry {
+            current: given.clone(),
+            rotations: 0,
+            candidate: None,
+            trouble: None,
+            key_was_open: false,
+        };
         entries.insert(origin.source.clone(), entry);
         self.count.store(entries.len(), Ordering::Relaxed);
         given
@@ -194,9 +208,9 @@ impl Watch {
     }
 
     /// Looks at all files that are in use, and forgets those that are not. Blocks: reads files, and
-    /// waits for new content to settle.
+    /// unless it was polled, waits for new content to settle.
     ///
-    /// Returns `None` if it was polled and somebody else is looking.
+    /// Returns `None` if there was nothing to do because somebody else looks, or just has.
     pub(crate) fn check(
         &self,
         because: Because,
@@ -205,8 +219,11 @@ impl Watch {
         let checking = self.checking.get();
         let _checking = match because {
             Because::Polled => checking.1.try_lock().ok()?,
-            Because::Asked => checking.1.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => checking.1.lock().unwrap_or_else(PoisonError::into_inner),
         };
+        if because == Because::Overdue && !self.is_overdue() {
+            return None;
+        }
         let known: Vec<(Arc<Source>, [u8; 32])> = {
             let mut entries = self.entries();
             entries.retain(|source, _| used.contains(source));
@@ -227,29 +244,59 @@ impl Watch {
                 Err(error) => tell(self.is_in_trouble(&source, &[], error, because)),
             }
         }
-        self.settle(changed, because, &mut events);
+        match self.interval {
+            Some(interval) if because == Because::Polled => {
+                self.take_settled(changed, settling(interval), &mut events);
+            }
+            _ => self.wait_and_take(changed, because, &mut events),
+        }
         self.excuse();
         Some(events)
     }
 
+    /// Takes what was the same at an earlier look; the rest is looked at again soon.
+    fn take_settled(
+        &self,
+        changed: Vec<(Arc<Source>, Snapshot)>,
+        settling: Duration,
+        events: &mut Vec<(Arc<Source>, Event)>,
+    ) {
+        let mut unsettled = false;
+        for (source, snapshot) in changed {
+            let settled = {
+                let mut entries = self.entries();
+                let Some(entry) = entries.get_mut(&source) else { continue };
+                match entry.candidate {
+                    Some((digest, since)) if digest == snapshot.digest => {
+                        since.elapsed() >= settling
+                    }
+                    _ => {
+                        entry.candidate = Some((snapshot.digest, Instant::now()));
+                        false
+                    }
+                }
+            };
+            unsettled |= !settled;
+            if settled {
+                let event = self.take(&source, &snapshot, Because::Polled);
+                events.extend(event.map(|event| (source, event)));
+            }
+        }
+        self.unsettled.store(unsettled, Ordering::Relaxed);
+    }
+
     /// Takes what is the same at two readings in a row.
-    fn settle(
+    fn wait_and_take(
         &self,
         mut changed: Vec<(Arc<Source>, Snapshot)>,
         because: Because,
         events: &mut Vec<(Arc<Source>, Event)>,
     ) {
-        let settling = match (because, self.interval) {
-            (Because::Polled, Some(interval)) => {
-                (interval / 10).clamp(SHORTEST_SETTLING, LONGEST_SETTLING)
-            }
-            _ => SETTLING_ON_DEMAND,
-        };
         for _ in 0..MOST_SETTLINGS {
             if changed.is_empty() {
                 return;
             }
-            thread::sleep(settling);
+            thread::sleep(SETTLING_ON_DEMAND);
             let mut unsettled = Vec::new();
             for (source, before) in changed {
                 let event = match source.read() {
@@ -277,7 +324,7 @@ impl Watch {
         };
         let mut entries = self.entries();
         let entry = entries.get_mut(source)?;
-        entry.trouble = None;
+        (entry.trouble, entry.candidate) = (None, None);
         // The order of lines or a comment is no change of the material.
         let equal = entry.current.equals(&read);
         entry.current = read;
@@ -304,7 +351,7 @@ impl Watch {
 
     fn is_well(&self, source: &Arc<Source>) {
         if let Some(entry) = self.entries().get_mut(source) {
-            entry.trouble = None;
+            (entry.trouble, entry.candidate) = (None, None);
         }
     }
 
@@ -317,7 +364,7 @@ impl Watch {
         because: Because,
     ) -> Option<Event> {
         let what = [digest, error.message().as_bytes()].concat();
-        let lasts = |since: Instant| because == Because::Asked || since.elapsed() >= PATIENCE;
+        let lasts = |since: Instant| because != Because::Polled || since.elapsed() >= PATIENCE;
         self.tell_once(source, what, lasts)
             .then(|| about(EventName::RotationFailed, source).because(error))
     }
@@ -398,6 +445,11 @@ impl Material {
 
 fn about(name: EventName, source: &Source) -> Event {
     Event::new(name).with("what", source.what()).with("files", source.shown())
+}
+
+/// How long polled content must stay the same.
+fn settling(interval: Duration) -> Duration {
+    (interval / 10).clamp(SHORTEST_SETTLING, LONGEST_SETTLING)
 }
 
 /// Whether time alone will mend it.

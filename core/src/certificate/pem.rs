@@ -20,13 +20,8 @@ use crate::error::{Error, Kind};
 /// The largest file or PEM text that is read: 1 MiB.
 pub(crate) const MAX_INPUT: usize = 1024 * 1024;
 
-/// Reads a regular file of at most 1 MiB.
-pub(crate) fn file(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
-    file_behind(path, path, what)
-}
-
-/// The same of a file that callers know by the name of a link.
-pub(crate) fn file_behind(path: &Path, known_as: &Path, what: &str) -> Result<Vec<u8>, Error> {
+/// Reads a regular file of at most 1 MiB, which callers may know by the name of a link.
+pub(crate) fn file(path: &Path, known_as: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let fault = |reason: String| {
         Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
             .noting("file", known_as.display().to_string())

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use super::{Dispatcher, DispatcherOptions, Endpoint, Inner, lock};
@@ -13,7 +13,7 @@ use crate::clock;
 use crate::endpoint::Generation;
 use crate::error::Error;
 use crate::event::{Event, EventName, EventQueue, Listeners};
-use crate::expiry::{Expiring, Expiry, Lifetime, Warnings};
+use crate::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::identity::Identity;
 use crate::process::PerProcess;
 use crate::runtime::Task;
@@ -32,15 +32,8 @@ const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
 pub(super) struct Rotation {
     pub(super) watch: Watch,
     listeners: Listeners,
-    told: Mutex<Told>,
+    warnings: Mutex<Warnings>,
     catching_up: PerProcess<tokio::sync::Mutex<()>>,
-}
-
-/// What was told already.
-#[derive(Default)]
-struct Told {
-    warnings: Warnings,
-    clock: bool,
 }
 
 impl Rotation {
@@ -51,7 +44,7 @@ impl Rotation {
         Self {
             watch,
             listeners: Listeners::default(),
-            told: Mutex::default(),
+            warnings: Mutex::default(),
             catching_up: PerProcess::new(),
         }
     }
@@ -81,14 +74,7 @@ impl Dispatcher {
     /// Fails with `clock_implausible`: without the time nothing can be said.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
         let now = clock::now()?;
-        let mut expiries: Vec<Expiry> =
-            self.inner.lifetimes().into_keys().map(|lifetime| lifetime.at(now)).collect();
-        expiries.sort_by(|one, other| {
-            one.fraction_left
-                .total_cmp(&other.fraction_left)
-                .then_with(|| (one.not_after, &one.name).cmp(&(other.not_after, &other.name)))
-        });
-        Ok(expiries)
+        Ok(expiries(self.inner.lifetimes(), now))
     }
 
     /// Has every event from now on handed to a callback, one after the other, on a thread of the
@@ -111,11 +97,11 @@ impl Inner {
     /// Begins to look at files from time to time, once in each process, if there is a reason to.
     pub(super) fn watch_files(self: &Arc<Self>) {
         let Rotation { watch, listeners, .. } = &self.rotation;
-        let Some(interval) = watch.interval() else { return };
-        if (watch.is_empty() && listeners.is_empty()) || !watch.begins() {
+        let nobody = watch.is_empty() && listeners.is_empty();
+        if nobody || watch.pause().is_none() || !watch.begins() {
             return;
         }
-        if let Ok(task) = Task::start(poll(Arc::downgrade(self), interval)) {
+        if let Ok(task) = Task::start(poll(Arc::downgrade(self))) {
             task.detach();
         }
     }
@@ -132,7 +118,7 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        let check = tokio::task::spawn_blocking(move || inner.check(Because::Asked));
+        let check = tokio::task::spawn_blocking(move || inner.check(Because::Overdue));
         // A file system that hangs must not hold up every delivery.
         if tokio::time::timeout(LONGEST_CATCHING_UP, check).await.is_err() {
             self.rotation.watch.excuse();
@@ -158,7 +144,12 @@ impl Inner {
                 None => event.with("endpoints", 0),
             })
             .collect();
-        events.extend(self.expiry_events());
+        let Rotation { warnings, watch, .. } = &self.rotation;
+        events.extend(lock(warnings).due(
+            &self.lifetimes(),
+            self.options.expiry_warning,
+            |source| watch.rotations(source),
+        ));
         for event in &events {
             self.rotation.listeners.emit(event);
         }
@@ -197,73 +188,31 @@ impl Inner {
         consumers
     }
 
-    fn expiry_events(&self) -> Vec<Event> {
-        let mut told = self.rotation.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match clock::now() {
-            Ok(now) => now,
-            Err(error) => {
-                let clock = error.context().get("clock_ms").cloned().unwrap_or_default();
-                let event = Event::new(EventName::ClockImplausible).with("clock_ms", clock);
-                return (!std::mem::replace(&mut told.clock, true))
-                    .then_some(event)
-                    .into_iter()
-                    .collect();
-            }
-        };
-        told.clock = false;
-        let lifetimes = self.lifetimes();
-        let all: Vec<Lifetime> = lifetimes.keys().cloned().collect();
-        let first = self.options.expiry_warning;
-        let mut events = Vec::new();
-        for (lifetime, event) in told.warnings.since(&all, first, now) {
-            let source = lifetimes.get(lifetime).cloned().flatten();
-            events.push(event);
-            // Files that were changed once are mounted so that they can.
-            if let Some(source) = source
-                && lifetime.what != Expiring::Consumer
-                && self.rotation.watch.rotations(&source) == 0
-            {
-                events.push(
-                    Event::new(EventName::FileStale)
-                        .with("what", lifetime.what.name())
-                        .with("files", source.shown())
-                        .with("name", &*lifetime.name)
-                        .with("not_after_ms", lifetime.not_after.saturating_mul(1000))
-                        .with("fraction_left", lifetime.fraction_left(now)),
-                );
-            }
-        }
-        events
-    }
-
-    /// Everything that expires, with the files it was read from.
-    fn lifetimes(&self) -> HashMap<Lifetime, Option<Arc<Source>>> {
-        let mut lifetimes = HashMap::new();
+    fn lifetimes(&self) -> Lifetimes {
+        let Rotation { watch, .. } = &self.rotation;
+        let mut lifetimes = Lifetimes::new();
         let mut seen = HashSet::new();
-        let watch = &self.rotation.watch;
         let mut identity = |identity: &Identity| {
             if seen.insert(identity.digest()) {
-                let source = identity.origin().map(|origin| origin.source.clone());
-                for lifetime in Lifetime::of_identity(identity) {
-                    lifetimes.insert(lifetime, source.clone());
-                }
+                lifetimes.extend(Lifetime::of_identity(identity));
             }
         };
-        self.options.identity.iter().for_each(|default| identity(&watch.identity(default)));
         let endpoints = self.all_endpoints();
         let generations: Vec<Arc<Generation>> =
             endpoints.iter().map(Endpoint::generation).collect();
-        generations.iter().for_each(|generation| identity(generation.identity()));
+        self.options.identity.iter().for_each(|default| identity(&watch.identity(default)));
+        for generation in &generations {
+            identity(generation.identity());
+        }
         let mut trust = |trust: &Trust| {
             if seen.insert(trust.digest()) {
-                let source = trust.origin().map(|origin| origin.source.clone());
-                for lifetime in Lifetime::of_trust(trust) {
-                    lifetimes.insert(lifetime, source.clone());
-                }
+                lifetimes.extend(Lifetime::of_trust(trust));
             }
         };
         self.options.trust.iter().for_each(|default| trust(&watch.trust(default)));
-        generations.iter().for_each(|generation| trust(generation.trust()));
+        for generation in &generations {
+            trust(generation.trust());
+        }
         let peers = endpoints.iter().filter_map(Endpoint::peer_lifetime);
         lifetimes.extend(peers.map(|lifetime| (lifetime, None)));
         lifetimes
@@ -275,9 +224,11 @@ impl Inner {
 }
 
 /// Looks at the files until the dispatcher is gone or closed.
-async fn poll(dispatcher: Weak<Inner>, interval: Duration) {
+async fn poll(dispatcher: Weak<Inner>) {
     loop {
-        tokio::time::sleep(interval).await;
+        let pause = dispatcher.upgrade().and_then(|inner| inner.rotation.watch.pause());
+        let Some(pause) = pause else { return };
+        tokio::time::sleep(pause).await;
         let Some(inner) = dispatcher.upgrade() else { return };
         if inner.closed.load(Ordering::Acquire) {
             return;

@@ -12,6 +12,7 @@ mod memory;
 mod path;
 mod peer;
 mod reason;
+mod rotation;
 mod verifier;
 
 use rustls_pki_types::{CertificateDer, ServerName};

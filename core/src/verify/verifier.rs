@@ -1,17 +1,22 @@
 //! The verifier: an expectation kept for many chains.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{CertificateDer, ServerName};
 
+use super::rotation::Rotation;
 use super::{Expectation, PeerIdentity, verify};
 use crate::certificate::pem;
 use crate::clock::unix_seconds;
 use crate::error::{Error, Kind, Stage};
+use crate::event::{Event, EventQueue};
+use crate::expiry::Expiry;
 use crate::options::{self, Setting};
 use crate::pin::Pins;
 use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
 use crate::trust::Trust;
+use crate::watch::Because;
 
 /// What a [`Verifier`] shall expect.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ pub struct VerifierOptions {
     server_uri: Option<String>,
     strict_purpose: bool,
     crl_policy: CrlPolicy,
+    reload: Option<Duration>,
+    expiry_warning: f64,
 }
 
 impl VerifierOptions {
@@ -38,6 +45,8 @@ impl VerifierOptions {
             server_uri: None,
             strict_purpose: false,
             crl_policy: CrlPolicy::IfPresent,
+            reload: Some(Duration::from_secs(10)),
+            expiry_warning: 0.2,
         }
     }
 
@@ -68,6 +77,8 @@ impl VerifierOptions {
                 self.crl_policy = CrlPolicy::from_name(&policy)
                     .ok_or_else(|| options::fault(name, "must be if_present or require"))?;
             }
+            ("reload", value) => self.reload = options::interval(name, value)?,
+            ("expiry_warning", value) => self.expiry_warning = options::fraction(name, value)?,
             _ => return Err(options::mistyped("verifier", name)),
         }
         Ok(())
@@ -84,9 +95,13 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
 }
 
 /// Verifies the certificates of peers, wherever their connection ends. Cheap to clone, safe to share.
+///
+/// Files that its trust and pins were read from are looked at by whoever verifies, once in `reload`;
+/// there is no thread.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    options: std::sync::Arc<VerifierOptions>,
+    options: Arc<VerifierOptions>,
+    rotation: Arc<Rotation>,
 }
 
 impl Verifier {
@@ -111,7 +126,8 @@ impl Verifier {
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
-        Ok(Self { options: std::sync::Arc::new(options) })
+        let rotation = Rotation::new(&options.trust, options.pins.as_ref(), options.reload);
+        Ok(Self { options: Arc::new(options), rotation: Arc::new(rotation) })
     }
 
     pub(super) fn role(&self) -> Role {
@@ -149,6 +165,7 @@ impl Verifier {
         at: SystemTime,
     ) -> Result<PeerIdentity, Error> {
         let options = &*self.options;
+        let believed = self.rotation.believed(options.expiry_warning);
         let server_name = match (options.role, server_name) {
             (Role::Client, Some(_)) => return Err(options::fault("server_name", "is for servers")),
             (Role::Server, None) if options.server_uri.is_none() => {
@@ -163,10 +180,10 @@ impl Verifier {
             chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
         let expected = Expectation {
             role: options.role,
-            trust: &options.trust,
+            trust: &believed.trust,
             server_name: server_name.as_ref(),
             server_uri: options.server_uri.as_deref(),
-            pins: options.pins.as_ref(),
+            pins: believed.pins.as_ref(),
             tenant: options.tenant.as_ref(),
             authorization: options.authorization.as_ref(),
             strict_purpose: options.strict_purpose,
@@ -174,6 +191,32 @@ impl Verifier {
             at: unix_seconds(at),
         };
         verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))
+    }
+}
+
+impl Verifier {
+    /// Looks at all watched files now, and believes from now on what they hold. Returns what there is
+    /// to tell, as [`Dispatcher::reload`](crate::Dispatcher::reload) does. Blocks.
+    pub fn reload(&self) -> Vec<Event> {
+        self.rotation.look(Because::Asked, self.options.expiry_warning)
+    }
+
+    /// What expires, the least of its lifetime left first: anchors, intermediates, CRLs.
+    ///
+    /// Fails with `clock_implausible`: without the time nothing can be said.
+    pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
+        self.rotation.expiries()
+    }
+
+    /// Has every event from now on handed to a callback, as
+    /// [`Dispatcher::on_event`](crate::Dispatcher::on_event) does.
+    pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
+        self.rotation.listeners.callback(Box::new(callback));
+    }
+
+    /// Every event from now on, to be taken one by one.
+    pub fn events(&self) -> EventQueue {
+        self.rotation.listeners.queue()
     }
 }
 
