@@ -94,7 +94,7 @@ impl Watch {
             entries: Mutex::default(),
             count: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),
-            checking: PerProcess::new(),
+            checking: PerProcess::default(),
             checked: AtomicU64::new(monotonic()),
             unsettled: AtomicBool::new(false),
             polling: AtomicU32::new(0),
@@ -218,8 +218,8 @@ impl Watch {
     ) -> Option<Vec<(Arc<Source>, Event)>> {
         let checking = self.checking.get();
         let _checking = match because {
-            Because::Polled => checking.1.try_lock().ok()?,
-            _ => checking.1.lock().unwrap_or_else(PoisonError::into_inner),
+            Because::Polled => checking.value.try_lock().ok()?,
+            _ => checking.value.lock().unwrap_or_else(PoisonError::into_inner),
         };
         if because == Because::Overdue && !self.is_overdue() {
             return None;

@@ -45,7 +45,7 @@ impl Rotation {
             watch,
             listeners: Listeners::default(),
             warnings: Mutex::default(),
-            catching_up: PerProcess::new(),
+            catching_up: PerProcess::default(),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Inner {
             return;
         }
         let catching_up = self.rotation.catching_up.get();
-        let _one = catching_up.1.lock().await;
+        let _one = catching_up.value.lock().await;
         if !self.rotation.watch.is_overdue() {
             return;
         }
@@ -177,7 +177,7 @@ impl Inner {
         let mut consumers: HashMap<Arc<Source>, Vec<String>> = HashMap::new();
         for endpoint in self.all_endpoints() {
             // Only rustls could refuse, and it took the same settings with other material.
-            if let Ok(Some(former)) = endpoint.renew(&number, &self.rotation.watch) {
+            if let Ok(Some(former)) = endpoint.renew(&number, &self.budget, &self.rotation.watch) {
                 for source in former.sources() {
                     let concerned = consumers.entry(source.clone()).or_default();
                     concerned.push(endpoint.consumer().to_owned());
