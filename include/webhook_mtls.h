@@ -382,6 +382,16 @@ typedef struct wmtls_endpoint_options wmtls_endpoint_options;
 typedef struct wmtls_error wmtls_error;
 
 /*
+ Something that an operator should hear about. docs/events.md lists what there is.
+ */
+typedef struct wmtls_event wmtls_event;
+
+/*
+ What expires, the least of its lifetime left first.
+ */
+typedef struct wmtls_expiries wmtls_expiries;
+
+/*
  Our certificate chain and the key that belongs to its leaf, checked.
  */
 typedef struct wmtls_identity wmtls_identity;
@@ -851,6 +861,12 @@ void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
                                  int32_t slot);
 
 /*
+ Reads the pins from a file, instead of those said before: one pin a line, "next" before one that
+ was announced, "#" before a comment. The file is watched.
+ */
+void wmtls_endpoint_options_pins_file(wmtls_endpoint_options *options, const char *path);
+
+/*
  Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said
  before.
  */
@@ -906,6 +922,118 @@ const char *wmtls_endpoint_url(const wmtls_endpoint *endpoint);
  Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
  */
 void wmtls_endpoint_free(wmtls_endpoint *endpoint);
+
+/*
+ What happened, such as "rotated".
+ */
+const char *wmtls_event_name(const wmtls_event *event);
+
+/*
+ The consumer it concerns; NULL if it concerns no single one.
+ */
+const char *wmtls_event_consumer(const wmtls_event *event);
+
+/*
+ A fact by its name in docs/events.md; NULL if it has none of that name. Text stands as it is,
+ anything else as JSON.
+ */
+const char *wmtls_event_field(const wmtls_event *event, const char *name);
+
+/*
+ The whole event as JSON, in the form that every language shows.
+ */
+const char *wmtls_event_json(const wmtls_event *event);
+
+/*
+ Frees an event.
+ */
+void wmtls_event_free(wmtls_event *event);
+
+/*
+ How many there are.
+ */
+size_t wmtls_expiries_count(const wmtls_expiries *expiries);
+
+/*
+ What the one at an index is: "identity", "anchor", "intermediate", "crl" or "consumer"; NULL if
+ there are not so many.
+ */
+const char *wmtls_expiries_what(const wmtls_expiries *expiries, size_t index);
+
+/*
+ Its subject, the issuer of a CRL, or the consumer id.
+ */
+const char *wmtls_expiries_name(const wmtls_expiries *expiries, size_t index);
+
+/*
+ The last second of its validity, since 1970; 0 if there are not so many.
+ */
+int64_t wmtls_expiries_not_after(const wmtls_expiries *expiries, size_t index);
+
+/*
+ How much of its lifetime is left: 1 at its first instant, 0 once it has expired.
+ */
+double wmtls_expiries_fraction_left(const wmtls_expiries *expiries, size_t index);
+
+/*
+ Frees a list.
+ */
+void wmtls_expiries_free(wmtls_expiries *expiries);
+
+/*
+ Looks at all watched files now, and puts into use what they hold anew. wmtls_next_event tells
+ what there is to tell.
+
+ Fails with WMTLS_HANDLE_CLOSED, and with the fault of the first file that cannot be used; what
+ was in use before stays, and other files are taken all the same.
+ */
+wmtls_status wmtls_reload(const wmtls_dispatcher *dispatcher, wmtls_error **err);
+
+/*
+ The oldest event that was not taken yet, waiting for one for at most `timeout_ms`; NULL if there
+ is none. The first call for a handle begins to listen, so call it once before you rely on it.
+ */
+wmtls_event *wmtls_next_event(const wmtls_dispatcher *dispatcher, uint64_t timeout_ms);
+
+/*
+ Lists what expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as
+ last seen.
+
+ Fails with WMTLS_CLOCK_IMPLAUSIBLE: without the time nothing can be said.
+ */
+wmtls_status wmtls_dispatcher_expiries(const wmtls_dispatcher *dispatcher,
+                                       wmtls_expiries **out,
+                                       wmtls_error **err);
+
+/*
+ The least fraction of a lifetime that is left of anything that expires: 1 if there is nothing, 0
+ if something has expired, NaN if the clock cannot be right.
+
+ `what`: receives what it is of, such as "identity CN=acme", which belongs to the dispatcher; NULL
+ if there is nothing. It may be NULL.
+ */
+double wmtls_least_lifetime_left(const wmtls_dispatcher *dispatcher, const char **what);
+
+/*
+ Looks at the watched files of trust and pins now, and believes what they hold.
+
+ Fails with the fault of the first file that cannot be used; what was believed before stays.
+ */
+wmtls_status wmtls_verifier_reload(const wmtls_verifier *verifier, wmtls_error **err);
+
+/*
+ As wmtls_next_event, for a verifier.
+ */
+wmtls_event *wmtls_verifier_next_event(const wmtls_verifier *verifier, uint64_t timeout_ms);
+
+/*
+ Lists what expires: anchors, intermediates and CRLs.
+
+ Fails with WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_verifier_expiries(const wmtls_verifier *verifier,
+                                     wmtls_expiries **out,
+                                     wmtls_error **err);
 
 /*
  A token that nobody has canceled.
@@ -1157,6 +1285,11 @@ void wmtls_verifier_options_pins(wmtls_verifier_options *options,
                                  const char *const *pins,
                                  size_t count,
                                  int32_t slot);
+
+/*
+ Reads the pins from a file, as wmtls_endpoint_options_pins_file.
+ */
+void wmtls_verifier_options_pins_file(wmtls_verifier_options *options, const char *path);
 
 /*
  The tenant is a segment of a SAN URI: "spiffe://corp/tenant/{tenant}". The last rule said holds.

@@ -18,9 +18,19 @@
 typedef struct wmtls_lab wmtls_lab;
 
 /*
+ A throw-away private CA: a root, and an intermediate that signs.
+ */
+typedef struct wmtls_lab_authority wmtls_lab_authority;
+
+/*
  A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA.
  */
 typedef struct wmtls_lab_consumer wmtls_lab_consumer;
+
+/*
+ A certificate with its chain and private key.
+ */
+typedef struct wmtls_lab_issued wmtls_lab_issued;
 
 /*
  A request that a consumer of the lab received, whole.
@@ -30,6 +40,69 @@ typedef struct wmtls_lab_request wmtls_lab_request;
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/*
+ Makes a CA of its own. `name` is a part of its subjects; no two share a name.
+
+ Fails with WMTLS_INTERNAL.
+ */
+wmtls_status wmtls_lab_authority_new(const char *name,
+                                     wmtls_lab_authority **out,
+                                     wmtls_error **err);
+
+/*
+ The root as PEM.
+ */
+const char *wmtls_lab_authority_root_pem(const wmtls_lab_authority *authority);
+
+/*
+ Issues a client certificate with a new key.
+
+ `tenant`: what its SAN URI names.
+ `not_before`, `not_after`: Unix seconds, or -1: from five minutes ago on, and for a day.
+
+ Fails with WMTLS_INTERNAL.
+ */
+wmtls_status wmtls_lab_authority_issue(const wmtls_lab_authority *authority,
+                                       const char *tenant,
+                                       int64_t not_before,
+                                       int64_t not_after,
+                                       wmtls_lab_issued **out,
+                                       wmtls_error **err);
+
+/*
+ A CRL of its intermediate, valid for a day, as PEM, which belongs to the CA. A later one replaces
+ it.
+
+ `revoked`: the certificate that is revoked, or NULL for none.
+ */
+const char *wmtls_lab_authority_crl(const wmtls_lab_authority *authority,
+                                    const wmtls_lab_issued *revoked);
+
+/*
+ Frees a handle of a CA.
+ */
+void wmtls_lab_authority_free(wmtls_lab_authority *authority);
+
+/*
+ The chain, leaf first, as PEM.
+ */
+const char *wmtls_lab_issued_cert_pem(const wmtls_lab_issued *issued);
+
+/*
+ The private key: unencrypted PKCS#8, as PEM.
+ */
+const char *wmtls_lab_issued_key_pem(const wmtls_lab_issued *issued);
+
+/*
+ The pin of its key.
+ */
+const char *wmtls_lab_issued_pin(const wmtls_lab_issued *issued);
+
+/*
+ Frees a certificate.
+ */
+void wmtls_lab_issued_free(wmtls_lab_issued *issued);
 
 /*
  Where it listens: "https://127.0.0.1:<port>/webhooks/<name>".
@@ -76,6 +149,34 @@ wmtls_status wmtls_lab_consumer_respond(const wmtls_lab_consumer *consumer,
 wmtls_status wmtls_lab_consumer_renew(const wmtls_lab_consumer *consumer,
                                       bool new_key,
                                       wmtls_error **err);
+
+/*
+ The certificate that the next connection will be shown: to revoke it, say. NULL for NULL.
+ */
+wmtls_lab_issued *wmtls_lab_consumer_issued(const wmtls_lab_consumer *consumer);
+
+/*
+ Shows a certificate of a CA from the next connection on, with the key it had, and closes idle
+ connections.
+
+ Fails with WMTLS_INTERNAL when no certificate could be made.
+ */
+wmtls_status wmtls_lab_consumer_certify(const wmtls_lab_consumer *consumer,
+                                        const wmtls_lab_authority *authority,
+                                        wmtls_error **err);
+
+/*
+ Accepts client certificates of a CA as well, from the next connection on.
+ */
+void wmtls_lab_consumer_accept(const wmtls_lab_consumer *consumer,
+                               const wmtls_lab_authority *authority);
+
+/*
+ Accepts client certificates of a CA and of no other, from the next connection on, and closes idle
+ connections.
+ */
+void wmtls_lab_consumer_accept_only(const wmtls_lab_consumer *consumer,
+                                    const wmtls_lab_authority *authority);
 
 /*
  How many requests it has received, whole.
@@ -134,6 +235,17 @@ wmtls_identity *wmtls_lab_identity(const wmtls_lab *lab);
  Trust in the lab's root and in nothing else; NULL for NULL.
  */
 wmtls_trust *wmtls_lab_trust(const wmtls_lab *lab);
+
+/*
+ The CA behind the lab; NULL for NULL.
+ */
+wmtls_lab_authority *wmtls_lab_authority_of(const wmtls_lab *lab);
+
+/*
+ Lets the library believe, in this whole process, that it is `at` (Unix seconds), and that time
+ runs on from there; WMTLS_NOW is the true time again. The lab's receivers keep to the true time.
+ */
+void wmtls_lab_set_clock(int64_t at);
 
 /*
  Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.

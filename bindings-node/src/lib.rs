@@ -11,6 +11,7 @@
 mod border;
 mod deliveries;
 mod errors;
+mod events;
 mod material;
 mod settings;
 mod testing;

@@ -1,11 +1,11 @@
 //! The testing kit. Only `webhook-mtls/testing` calls it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use napi::bindgen_prelude::{Buffer, Env, Object};
 use napi_derive::napi;
-use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, Lab, Leaf, Misbehaviour};
 use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
 
 use crate::border::{Handle, Outcome, guarded, promised_by_thread};
@@ -152,6 +152,89 @@ pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -
 #[napi]
 pub fn consumer_renew(consumer: Handle<Consumer>, new_key: bool) -> Outcome<()> {
     guarded(|| consumer.0.renew(new_key))
+}
+
+#[napi]
+pub fn consumer_issued(consumer: Handle<Consumer>) -> Handle<Issued> {
+    Handle(consumer.0.issued())
+}
+
+#[napi]
+pub fn consumer_certify(consumer: Handle<Consumer>, authority: Handle<Authority>) -> Outcome<()> {
+    guarded(|| consumer.0.certify(&authority.0))
+}
+
+#[napi]
+pub fn consumer_accept(consumer: Handle<Consumer>, authority: Handle<Authority>) {
+    consumer.0.accept(&authority.0);
+}
+
+#[napi]
+pub fn consumer_accept_only(consumer: Handle<Consumer>, authority: Handle<Authority>) {
+    consumer.0.accept_only(&authority.0);
+}
+
+#[napi]
+pub fn lab_authority(lab: Handle<Held>) -> Outcome<Handle<Authority>> {
+    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.authority().clone()))))
+}
+
+#[napi]
+pub fn authority(name: String) -> Outcome<Handle<Authority>> {
+    guarded(|| Authority::new(&name).map(Handle))
+}
+
+/// Root and intermediate.
+#[napi]
+pub fn authority_pem(authority: Handle<Authority>) -> Vec<String> {
+    vec![authority.0.root_pem().to_owned(), authority.0.intermediate_pem()]
+}
+
+#[napi]
+pub fn authority_issue(
+    authority: Handle<Authority>,
+    tenant: String,
+    not_before_ms: Option<f64>,
+    not_after_ms: Option<f64>,
+) -> Outcome<Handle<Issued>> {
+    guarded(|| {
+        let from = not_before_ms.map(|millis| instant("not_before", millis)).transpose()?;
+        let until = not_after_ms.map(|millis| instant("not_after", millis)).transpose()?;
+        authority.0.issue(Leaf::client(&tenant).between(from, until)).map(Handle)
+    })
+}
+
+#[napi]
+pub fn authority_crl(
+    authority: Handle<Authority>,
+    revoked: Vec<Handle<Issued>>,
+) -> Outcome<String> {
+    guarded(|| {
+        let revoked: Vec<&Issued> = revoked.iter().map(|issued| &issued.0).collect();
+        authority.0.crl(&revoked)
+    })
+}
+
+/// Chain, key and pin.
+#[napi]
+pub fn issued_pem(issued: Handle<Issued>) -> Vec<String> {
+    let Issued { chain_pem, key_pem, pin, .. } = issued.0;
+    vec![chain_pem, key_pem, pin]
+}
+
+#[napi]
+pub fn set_clock(at_ms: Option<f64>) -> Outcome<()> {
+    guarded(|| {
+        testing::set_clock(at_ms.map(|millis| instant("at", millis)).transpose()?);
+        Ok(())
+    })
+}
+
+fn instant(name: &str, millis: f64) -> Result<SystemTime, Error> {
+    Duration::try_from_secs_f64(millis / 1000.0)
+        .ok()
+        .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since))
+        .ok_or_else(|| Error::wrong_type(name, "an instant after 1970", "another"))
 }
 
 /// The JSON of a well-formed error of that kind.

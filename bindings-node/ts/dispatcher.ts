@@ -1,6 +1,7 @@
 import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
 import { settled, wrongType } from './error'
+import { events, expiries, listener, type Event, type Expiry } from './event'
 import { bytes, Options, text, type Body } from './given'
 import { Identity } from './identity'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
@@ -34,6 +35,10 @@ export interface DispatcherOptions {
   writeTimeoutMs?: number
   /** The time from the last request byte to the head of the answer, in milliseconds. */
   responseTimeoutMs?: number
+  /** How often watched files are looked at, in milliseconds; 0 for only by `reload()`. */
+  reloadMs?: number
+  /** The fraction of a lifetime left at which an expiry event comes first; by default 0.2. */
+  expiryWarning?: number
   /** How many connections may be open at once, idle ones included; by default 256. */
   maxConnections?: number
   /**
@@ -163,6 +168,41 @@ export class Dispatcher implements AsyncDisposable {
     const send = (cancel: Handle) =>
       native.dispatcherProbe(this.#handle, target, settings, cancel)
     return new Probe(await cancelable(given, send))
+  }
+
+  /**
+   * Looks at all watched files now, and puts into use what they hold anew. Listeners hear the
+   * events as well; an unusable file is `rotation_failed`, and the former material stays in use.
+   *
+   * @returns a promise of what there is to tell
+   *
+   * Rejects with `handle_closed`.
+   */
+  async reload(): Promise<Event[]> {
+    return events(await native.dispatcherReload(this.#handle))
+  }
+
+  /**
+   * What expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as last
+   * seen; what has the least of its lifetime left comes first.
+   *
+   * @throws {WebhookMtlsError} `clock_implausible`: without the time nothing can be said
+   */
+  expiries(): Expiry[] {
+    return expiries(native.dispatcherExpiries(this.#handle))
+  }
+
+  /**
+   * Has every event from now on handed to a listener, in the event loop, which it never keeps
+   * alive. What a listener throws becomes a process warning.
+   *
+   * @param name `event`
+   * @param callback takes the event
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  on(name: 'event', callback: (event: Event) => void): this {
+    settled(native.dispatcherOnEvent(this.#handle, listener(name, callback)))
+    return this
   }
 
   /**

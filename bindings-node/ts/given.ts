@@ -93,6 +93,7 @@ function settingOf({ name, kind }: Row, value: unknown): Given | undefined {
     case 'duration':
       return { name, millis: number(name, value) }
     case 'integer':
+    case 'number':
       return { name, number: number(name, value) }
     case 'flag':
       if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value)

@@ -15,6 +15,7 @@ export type { DeliverOptions, DispatcherOptions, OneShotOptions, ProbeOptions } 
 export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
 export type { ErrorResponse } from './error'
+export type { Event, Expiry } from './event'
 export type { Body } from './given'
 export type { IdentityOptions } from './identity'
 export type { PeerIdentity } from './peer'

@@ -132,6 +132,12 @@ interface Native {
     settings: Given[],
     cancel: Handle,
   ): Promise<Outcome<string>>
+  dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): Outcome<void>
+  dispatcherReload(dispatcher: Handle): Promise<Outcome<string>>
+  dispatcherExpiries(dispatcher: Handle): Outcome<string>
+  verifierOnEvent(verifier: Handle, listener: (json: string) => void): Outcome<void>
+  verifierReload(verifier: Handle): Outcome<string>
+  verifierExpiries(verifier: Handle): Outcome<string>
   endpointConsumer(endpoint: Handle): string
   endpointUrl(endpoint: Handle): string
   endpointIs(endpoint: Handle, other: Handle): boolean
@@ -181,6 +187,22 @@ interface Native {
   ): void
   consumerMisbehave(consumer: Handle, how: string, times: number): Outcome<void>
   consumerRenew(consumer: Handle, newKey: boolean): Outcome<void>
+  consumerIssued(consumer: Handle): Handle
+  consumerCertify(consumer: Handle, authority: Handle): Outcome<void>
+  consumerAccept(consumer: Handle, authority: Handle): void
+  consumerAcceptOnly(consumer: Handle, authority: Handle): void
+  labAuthority(lab: Handle): Outcome<Handle>
+  authority(name: string): Outcome<Handle>
+  authorityPem(authority: Handle): [root: string, intermediate: string]
+  authorityIssue(
+    authority: Handle,
+    tenant: string,
+    notBeforeMs: Optional<number>,
+    notAfterMs: Optional<number>,
+  ): Outcome<Handle>
+  authorityCrl(authority: Handle, revoked: Handle[]): Outcome<string>
+  issuedPem(issued: Handle): [chain: string, key: string, pin: string]
+  setClock(atMs: Optional<number>): Outcome<void>
   testingError(kind: string): Outcome<string>
 }
 

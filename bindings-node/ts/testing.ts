@@ -119,6 +119,116 @@ export class Consumer {
     if (typeof newKey !== 'boolean') throw wrongType('new_key', 'a boolean', newKey)
     settled(native.consumerRenew(this.#handle, newKey))
   }
+
+  /** The certificate that the next connection will be shown: to revoke it, say. */
+  get issued(): Issued {
+    return Issued.of(native.consumerIssued(this.#handle))
+  }
+
+  /**
+   * Shows a certificate of that CA from the next connection on, with the key it had, and closes
+   * those that are kept alive.
+   */
+  certify(authority: Authority): void {
+    settled(native.consumerCertify(this.#handle, Authority.handle(authority)))
+  }
+
+  /** Accepts client certificates of that CA as well, from the next connection on. */
+  accept(authority: Authority): void {
+    native.consumerAccept(this.#handle, Authority.handle(authority))
+  }
+
+  /**
+   * Accepts client certificates of that CA and of no other, from the next connection on, and
+   * closes those that are kept alive.
+   */
+  acceptOnly(authority: Authority): void {
+    native.consumerAcceptOnly(this.#handle, Authority.handle(authority))
+  }
+}
+
+/** A certificate with its chain and private key. */
+export class Issued {
+  readonly #handle: Handle
+  /** The chain, leaf first, as PEM. */
+  readonly certPem: string
+  /** The private key: unencrypted PKCS#8, as PEM. */
+  readonly keyPem: string
+  /** The pin of its key. */
+  readonly pin: string
+
+  private constructor(handle: Handle) {
+    this.#handle = handle
+    ;[this.certPem, this.keyPem, this.pin] = native.issuedPem(handle)
+  }
+
+  /** @internal */
+  static of(handle: Handle): Issued {
+    return new Issued(handle)
+  }
+
+  /** @internal */
+  static handle(value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType('revoked', 'an Issued', value)
+  }
+}
+
+/** A throw-away private CA: a root, an intermediate that signs, and what it issues. */
+export class Authority {
+  readonly #handle: Handle
+  /** The root, which is what a peer has to trust, as PEM. */
+  readonly rootPem: string
+  /** The intermediate as PEM. */
+  readonly intermediatePem: string
+
+  /** @param name a part of its subjects; no two authorities share a name */
+  constructor(name: string)
+  /** @internal */
+  constructor(name: string, handle: Handle)
+  constructor(name: string, handle?: Handle) {
+    this.#handle = handle ?? settled(native.authority(text('name', name)))
+    ;[this.rootPem, this.intermediatePem] = native.authorityPem(this.#handle)
+  }
+
+  /**
+   * Issues a client certificate with a new key.
+   *
+   * @param tenant what its SAN URI names
+   * @param options `notBefore`: by default five minutes ago; `notAfter`: by default a day later
+   */
+  issue(tenant: string, options?: { notBefore?: Date; notAfter?: Date }): Issued {
+    const given = new Options(options, [], ['notBefore', 'notAfter'])
+    const [from, until] = [given.optional('notBefore', date), given.optional('notAfter', date)]
+    return Issued.of(
+      settled(native.authorityIssue(this.#handle, text('tenant', tenant), from, until)),
+    )
+  }
+
+  /**
+   * A CRL of its intermediate, valid for a day, as PEM. A later one replaces it.
+   *
+   * @param revoked the certificates that are revoked
+   */
+  crl(revoked: Iterable<Issued> = []): string {
+    return settled(native.authorityCrl(this.#handle, Array.from(revoked, Issued.handle)))
+  }
+
+  /** @internal */
+  static handle(value: unknown): Handle {
+    if (typeof value === 'object' && value !== null && #handle in value) return value.#handle
+    throw wrongType('authority', 'an Authority', value)
+  }
+}
+
+/**
+ * Lets the library believe, in this whole process, that it is then, and that time runs on from
+ * there: for tests of what certificates do as they age. The lab's receivers keep to the true time.
+ *
+ * @param at null for the true time again
+ */
+export function setClock(at: Date | null): void {
+  settled(native.setClock(at === null ? undefined : date('at', at)))
 }
 
 const asyncDispose: typeof Symbol.asyncDispose =
@@ -135,6 +245,8 @@ export class Lab implements AsyncDisposable {
   readonly identityPem: { readonly cert: string; readonly key: string }
   /** The same root as PEM. */
   readonly trustPem: string
+  /** The CA behind the lab, to issue and revoke certificates. */
+  readonly authority: Authority
 
   private constructor(handle: Handle) {
     this.#handle = handle
@@ -143,6 +255,7 @@ export class Lab implements AsyncDisposable {
     const [cert, key, root] = settled(native.labPem(handle))
     this.identityPem = { cert, key }
     this.trustPem = root
+    this.authority = new Authority('lab', settled(native.labAuthority(handle)))
   }
 
   /** Makes the CA. Close the lab with `await using`, or with {@link close}. */
@@ -225,4 +338,10 @@ function whole(option: string, value: unknown): number {
   const found = number(option, value)
   if (Number.isInteger(found) && found >= 0 && found <= 0xffff_ffff) return found
   throw wrongType(option, 'a whole number', value)
+}
+
+function date(option: string, value: unknown): number {
+  const instant = value instanceof Date ? value.getTime() : NaN
+  if (Number.isNaN(instant)) throw wrongType(option, 'a Date', value)
+  return instant
 }

@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
+import { events, expiries, listener, type Event, type Expiry } from './event'
 import { bytes, Options, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
@@ -120,6 +121,10 @@ export interface VerifierOptions {
   strictPurpose?: boolean
   /** Whether a CRL of every issuer is required; by default `if_present`. */
   crlPolicy?: CrlPolicy
+  /** How often the files of trust and pins are looked at, in milliseconds; 0: by `reload()`. */
+  reloadMs?: number
+  /** The fraction of a lifetime left at which an expiry event comes first; by default 0.2. */
+  expiryWarning?: number
 }
 
 /** What one verification asks beside the chain. */
@@ -175,6 +180,37 @@ export class Verifier {
     const name = new Options(options, [], ['serverName']).optional('serverName', text)
     const outcome = native.verifyHandshake(this.#handle, handshake(socket, name))
     return new PeerIdentity(JSON.parse(settled(outcome)))
+  }
+
+  /**
+   * Looks at the watched files of trust and pins now, and believes from now on what they hold.
+   *
+   * @returns what there is to tell; an unusable file is `rotation_failed`, and what was believed
+   * before stays
+   */
+  reload(): Event[] {
+    return events(native.verifierReload(this.#handle))
+  }
+
+  /**
+   * What expires: anchors, intermediates and CRLs, the least of its lifetime left first.
+   *
+   * @throws {WebhookMtlsError} `clock_implausible`
+   */
+  expiries(): Expiry[] {
+    return expiries(native.verifierExpiries(this.#handle))
+  }
+
+  /**
+   * Has every event from now on handed to a listener, as `Dispatcher.on` does.
+   *
+   * @param name `event`
+   * @param callback takes the event
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  on(name: 'event', callback: (event: Event) => void): this {
+    settled(native.verifierOnEvent(this.#handle, listener(name, callback)))
+    return this
   }
 }
 

@@ -9,10 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use webhook_mtls::Error;
 
 use crate::error::{Fault, exception};
+use crate::event::events;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
 
@@ -26,6 +28,8 @@ pub enum Done {
     Delivered(webhook_mtls::Receipt),
     /// A probe.
     Probed(webhook_mtls::Probe),
+    /// A reload.
+    Reloaded(Vec<webhook_mtls::Event>),
     /// The closing of a dispatcher.
     Closed,
 }
@@ -76,6 +80,7 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
             (ticket, Some(Bound::new(py, Receipt(receipt))?.into_any()), None)
         }
         Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
+        Ok(Done::Reloaded(told)) => (ticket, Some(events(told).into_bound_py_any(py)?), None),
         Ok(Done::Closed) => (ticket, None, None),
         Err(error) => (ticket, None, Some(exception(py, &error)?)),
     })

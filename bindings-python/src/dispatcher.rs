@@ -9,6 +9,7 @@ use crate::border::{guard, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
+use crate::event::{Event, Expiry, events, expiries, listener};
 use crate::options;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
@@ -30,6 +31,8 @@ use crate::receipt::Receipt;
 ///     handshake_timeout: the time of the TLS handshake.
 ///     write_timeout: the time to hand the request to the kernel.
 ///     response_timeout: the time from the last request byte to the head of the answer.
+///     reload: how often watched files are looked at; 0 for only by `reload()`.
+///     expiry_warning: the fraction of a lifetime left at which an expiry event comes first.
 ///     max_connections: how many connections may be open at once, idle ones included.
 ///     max_waiting: how many deliveries may wait for their turn; those to one consumer, a quarter
 ///         of them.
@@ -49,7 +52,7 @@ impl Dispatcher {
     #[new]
     #[pyo3(
         signature = (**keywords),
-        text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None)"
+        text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
         guard(|| {
@@ -177,6 +180,47 @@ impl Dispatcher {
         module.getattr("AsyncDispatcher")?.call1((slf,))
     }
 
+    /// Looks at all watched files now, and puts into use what they hold anew.
+    ///
+    /// Listeners hear the events as well. An unusable file is an event `rotation_failed`, and the
+    /// former material stays in use.
+    ///
+    /// Returns:
+    ///     What there is to tell.
+    ///
+    /// Raises:
+    ///     ConfigError: `handle_closed`.
+    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, Fault> {
+        guard(|| Ok(events(wait(py, self.0.reload())??)))
+    }
+
+    /// What expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as
+    /// last seen; what has the least of its lifetime left comes first.
+    ///
+    /// Raises:
+    ///     ConfigError: `clock_implausible`, without the time nothing can be said.
+    fn expiries(&self) -> Result<Vec<Expiry>, Fault> {
+        guard(|| expiries(self.0.expiries()))
+    }
+
+    /// Has every event from now on handed to a callback, one after the other, on a thread of its
+    /// own.
+    ///
+    /// What it raises is shown by `sys.unraisablehook`. It keeps hearing after a fork, in the parent
+    /// and in each child what happens there.
+    ///
+    /// Args:
+    ///     callback: takes an `Event`.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            self.0.on_event(listener(callback)?);
+            Ok(())
+        })
+    }
+
     /// Lets the deliveries under way finish, then cancels them; new ones are refused from now on.
     ///
     /// Closing twice is the same as once. Leaving a `with` block closes without waiting.
@@ -256,6 +300,16 @@ impl Dispatcher {
         })
     }
 
+    /// Starts a reload whose events arrive at `completions` with the ticket.
+    #[pyo3(name = "_start_reload")]
+    fn start_reload(&self, completions: &Bound<'_, Completions>, ticket: u64) -> Result<(), Fault> {
+        guard(|| {
+            let slot = completions.get().slot(ticket);
+            let done = move |outcome: Result<_, _>| slot.fill(outcome.map(Done::Reloaded));
+            Ok(runtime::spawn(self.0.reload(), done)?)
+        })
+    }
+
     /// Starts to close; that it is done arrives at `completions` with the ticket.
     #[pyo3(name = "_start_close")]
     fn start_close(
@@ -311,7 +365,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, reload=None, expiry_warning=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

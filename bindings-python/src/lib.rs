@@ -14,6 +14,7 @@ mod dispatcher;
 mod egress;
 mod endpoint;
 mod error;
+mod event;
 mod identity;
 mod json;
 mod options;
@@ -40,6 +41,7 @@ mod _native {
         egress::Egress,
         endpoint::{Endpoint, EndpointStatus},
         error::{make_error, public, tables},
+        event::{Event, Expiry},
         identity::Identity,
         peer::PeerIdentity,
         pins::{Pins, pin_of},
@@ -48,7 +50,7 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
-        testing::{Consumer, Lab, Received},
+        testing::{Authority, Consumer, Issued, Lab, Received, set_clock},
         trust::Trust,
         verifier::{Verifier, verify_peer},
     };

@@ -63,6 +63,9 @@ pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting
         Some("integer") => Setting::Number(
             arguments::number(value).ok_or_else(|| wrong_type(name, "an int", value))?,
         ),
+        Some("number") => Setting::Number(
+            arguments::number(value).ok_or_else(|| wrong_type(name, "a number", value))?,
+        ),
         Some("text") => Setting::Text(text(name, value)?),
         Some("texts") => Setting::Texts(arguments::texts(name, value)?),
         Some("pairs") => Setting::Pairs(arguments::pairs(name, value)?),

@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
-use webhook_mtls::testing::{self, Answer, Misbehaviour};
+use webhook_mtls::testing::{self, Answer, Leaf, Misbehaviour};
 use webhook_mtls::{Error, Kind};
 
-use crate::arguments::{bytes, count, duration, pairs, path, text};
+use crate::arguments::{bytes, count, duration, instant, noun, pairs, path, text};
 use crate::border::guard;
 use crate::dispatcher::Dispatcher;
 use crate::error::Fault;
@@ -70,6 +70,12 @@ impl Lab {
     #[getter]
     fn trust_pem(&self, py: Python<'_>) -> Result<Py<PyBytes>, Fault> {
         self.open(|lab| Ok(PyBytes::new(py, lab.trust_pem().as_bytes()).unbind()))
+    }
+
+    /// The CA behind the lab, to issue and revoke certificates.
+    #[getter]
+    fn authority(&self) -> Result<Authority, Fault> {
+        self.open(|lab| Ok(Authority(lab.authority().clone())))
     }
 
     /// The receiver of that name, started when it is first asked for.
@@ -286,9 +292,170 @@ impl Consumer {
         guard(|| Ok(py.detach(|| self.0.renew(new_key))?))
     }
 
+    /// The certificate that the next connection will be shown, with its key: to revoke it, say.
+    #[getter]
+    fn issued(&self) -> Issued {
+        Issued(self.0.issued())
+    }
+
+    /// Shows a certificate of that CA from the next connection on, with the key it had.
+    ///
+    /// Args:
+    ///     authority: the CA; the idle connections are closed.
+    fn certify(&self, py: Python<'_>, authority: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            let authority: &Authority = noun("authority", "an Authority", authority)?;
+            Ok(py.detach(|| self.0.certify(&authority.0))?)
+        })
+    }
+
+    /// Accepts client certificates of that CA as well, from the next connection on.
+    ///
+    /// Args:
+    ///     authority: the CA.
+    fn accept(&self, authority: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            let authority: &Authority = noun("authority", "an Authority", authority)?;
+            self.0.accept(&authority.0);
+            Ok(())
+        })
+    }
+
+    /// Accepts client certificates of that CA and of no other, from the next connection on.
+    ///
+    /// Args:
+    ///     authority: the CA; the idle connections are closed.
+    fn accept_only(&self, py: Python<'_>, authority: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            let authority: &Authority = noun("authority", "an Authority", authority)?;
+            py.detach(|| self.0.accept_only(&authority.0));
+            Ok(())
+        })
+    }
+
     fn __repr__(&self) -> String {
         format!("Consumer({:?}, {:?})", self.0.name(), self.0.url())
     }
+}
+
+/// A throw-away private CA: a root, an intermediate that signs, and what it issues.
+///
+/// Args:
+///     name: a part of its subjects; no two authorities share a name.
+#[pyclass(frozen, module = "webhook_mtls.testing")]
+pub struct Authority(testing::Authority);
+
+#[pymethods]
+impl Authority {
+    #[new]
+    fn new(py: Python<'_>, name: &Bound<'_, PyAny>) -> Result<Self, Fault> {
+        guard(|| {
+            let name = text("name", name)?;
+            Ok(Self(py.detach(|| testing::Authority::new(&name))?))
+        })
+    }
+
+    /// The root, which is what a peer has to trust, as PEM.
+    #[getter]
+    fn root_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.root_pem().as_bytes())
+    }
+
+    /// The intermediate as PEM.
+    #[getter]
+    fn intermediate_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.intermediate_pem().as_bytes())
+    }
+
+    /// Issues a client certificate with a new key.
+    ///
+    /// Args:
+    ///     tenant: what its SAN URI names.
+    ///     not_before: its first instant, an aware datetime; five minutes ago if it is left out.
+    ///     not_after: its last instant; a day after its first if it is left out.
+    #[pyo3(
+        signature = (tenant, *, not_before = None, not_after = None),
+        text_signature = "($self, tenant, *, not_before=None, not_after=None)"
+    )]
+    fn issue(
+        &self,
+        tenant: &Bound<'_, PyAny>,
+        not_before: Option<&Bound<'_, PyAny>>,
+        not_after: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Issued, Fault> {
+        guard(|| {
+            let tenant = text("tenant", tenant)?;
+            let from = not_before.map(|value| instant("not_before", value)).transpose()?;
+            let until = not_after.map(|value| instant("not_after", value)).transpose()?;
+            Ok(Issued(self.0.issue(Leaf::client(&tenant).between(from, until))?))
+        })
+    }
+
+    /// A CRL of its intermediate, valid for a day, as PEM. A later one replaces it.
+    ///
+    /// Args:
+    ///     revoked: the certificates that are revoked.
+    #[pyo3(signature = (revoked = None), text_signature = "($self, revoked=())")]
+    fn crl<'py>(
+        &self,
+        py: Python<'py>,
+        revoked: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyBytes>, Fault> {
+        guard(|| {
+            let mut issued = Vec::new();
+            for item in revoked.map(PyAnyMethods::try_iter).transpose()?.into_iter().flatten() {
+                let item = item?;
+                let one: &Issued = noun("revoked", "an iterable of Issued", &item)?;
+                issued.push(one.0.clone());
+            }
+            let crl = self.0.crl(&issued.iter().collect::<Vec<_>>())?;
+            Ok(PyBytes::new(py, crl.as_bytes()))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// A certificate with its chain and private key.
+#[pyclass(frozen, module = "webhook_mtls.testing")]
+pub struct Issued(testing::Issued);
+
+#[pymethods]
+impl Issued {
+    /// The chain, leaf first, as PEM.
+    #[getter]
+    fn cert_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.chain_pem.as_bytes())
+    }
+
+    /// The private key: unencrypted PKCS#8, as PEM.
+    #[getter]
+    fn key_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.key_pem.as_bytes())
+    }
+
+    /// The pin of its key.
+    #[getter]
+    fn pin(&self) -> &str {
+        &self.0.pin
+    }
+}
+
+/// Lets the library believe, in this whole process, that it is then, and that time runs on.
+///
+/// For tests of what certificates do as they age. The lab's receivers keep to the true time.
+///
+/// Args:
+///     at: an aware datetime; None for the true time again.
+#[pyfunction]
+#[pyo3(signature = (at), text_signature = "(at)")]
+pub fn set_clock(at: Option<&Bound<'_, PyAny>>) -> Result<(), Fault> {
+    guard(|| {
+        testing::set_clock(at.map(|value| instant("at", value)).transpose()?);
+        Ok(())
+    })
 }
 
 /// A request that a consumer got, whole.

@@ -9,6 +9,7 @@ use webhook_mtls::{Error, Role, VerifierOptions};
 use crate::arguments::{bytes, instant, noun, refuse_unknown, text, wrong_type};
 use crate::border::guard;
 use crate::error::Fault;
+use crate::event::{Event, Expiry, events, expiries, listener};
 use crate::options::{self, Take};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
@@ -29,6 +30,8 @@ use crate::trust::{Trust, many};
 ///     server_uri: the SAN URI that a server's certificate must carry, instead of a host name.
 ///     strict_purpose: whether a certificate without extendedKeyUsage is refused.
 ///     crl_policy: `if_present`, or `require` a CRL of every issuer.
+///     reload: how often the files of trust and pins are looked at; 0 for only by `reload()`.
+///     expiry_warning: the fraction of a lifetime left at which an expiry event comes first.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -40,7 +43,7 @@ impl Verifier {
     #[new]
     #[pyo3(
         signature = (**keywords),
-        text_signature = "(*, role, trust, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None)"
+        text_signature = "(*, role, trust, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
         guard(|| Ok(Self(made(keywords)?)))
@@ -110,6 +113,37 @@ impl Verifier {
             Ok(PeerIdentity(socket.py().detach(|| self.0.verify_handshake(&seen))?))
         })
     }
+
+    /// Looks at the watched files of trust and pins now, and believes what they hold.
+    ///
+    /// Returns:
+    ///     What there is to tell; an unusable file is `rotation_failed`, and what was believed
+    ///     before stays.
+    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, Fault> {
+        guard(|| Ok(events(py.detach(|| self.0.reload()))))
+    }
+
+    /// What expires: anchors, intermediates and CRLs, the least of its lifetime left first.
+    ///
+    /// Raises:
+    ///     ConfigError: `clock_implausible`.
+    fn expiries(&self) -> Result<Vec<Expiry>, Fault> {
+        guard(|| expiries(self.0.expiries()))
+    }
+
+    /// Has every event from now on handed to a callback, as `Dispatcher.on_event` does.
+    ///
+    /// Args:
+    ///     callback: takes an `Event`.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            self.0.on_event(listener(callback)?);
+            Ok(())
+        })
+    }
 }
 
 /// Judges one chain: a `Verifier` for one use.
@@ -124,7 +158,7 @@ impl Verifier {
 #[pyfunction]
 #[pyo3(
     signature = (chain, *, server_name = None, at = None, **keywords),
-    text_signature = "(chain, *, role, trust, server_name=None, at=None, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None)"
+    text_signature = "(chain, *, role, trust, server_name=None, at=None, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
 )]
 pub fn verify_peer(
     chain: &Bound<'_, PyAny>,

@@ -39,7 +39,7 @@ pub fn setting(of: &str, name: &str, value: &str) -> Setting {
     let row = options::ALL.iter().find(|row| row.of == of && row.name == name);
     let parsed = match row.map(|row| row.kind) {
         Some("duration") => value.parse().ok().map(Setting::Millis),
-        Some("integer") => value.parse().ok().map(Setting::Number),
+        Some("integer" | "number") => value.parse().ok().map(Setting::Number),
         Some("flag") => value.parse().ok().map(Setting::Flag),
         Some("pairs") => pairs(value).map(Setting::Pairs),
         _ => None,

@@ -15,6 +15,8 @@ use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::receipt::wmtls_receipt;
+use crate::rotation::Heard;
+use crate::text::Lent;
 use crate::trust::wmtls_trust;
 use crate::{panic, text};
 
@@ -173,14 +175,18 @@ fn edit(options: Option<&mut wmtls_options>, change: impl FnOnce(Draft) -> Resul
 }
 
 /// Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
-pub struct wmtls_dispatcher(pub(crate) Dispatcher);
+pub struct wmtls_dispatcher {
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) heard: Heard,
+    pub(crate) lent: Lent,
+}
 
 impl Handle for wmtls_dispatcher {}
 
 impl wmtls_dispatcher {
     /// The handle of a dispatcher.
     pub fn new(dispatcher: Dispatcher) -> Self {
-        Self(dispatcher)
+        Self { dispatcher, heard: Heard::default(), lent: Lent::new() }
     }
 }
 
@@ -195,7 +201,7 @@ pub extern "C" fn wmtls_dispatcher_new(
 ) -> wmtls_status {
     panic::make(out, err, || {
         let options = required(consumed, "options")?.finish()?;
-        Dispatcher::new(options).map(wmtls_dispatcher)
+        Dispatcher::new(options).map(wmtls_dispatcher::new)
     })
 }
 
@@ -223,7 +229,7 @@ pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
         let (consumer, url) =
             unsafe { (text::required(consumer, "consumer")?, text::required(url, "url")?) };
         let options = required(consumed, "options")?.finish()?;
-        dispatcher.0.endpoint(consumer, url, options).map(wmtls_endpoint::new)
+        dispatcher.dispatcher.endpoint(consumer, url, options).map(wmtls_endpoint::new)
     })
 }
 
@@ -236,7 +242,7 @@ pub unsafe extern "C" fn wmtls_dispatcher_remove(
     panic::value(false, || {
         // SAFETY: the header's conventions.
         match (dispatcher, unsafe { text::required(consumer, "consumer") }) {
-            (Some(dispatcher), Ok(consumer)) => dispatcher.0.remove(consumer),
+            (Some(dispatcher), Ok(consumer)) => dispatcher.dispatcher.remove(consumer),
             _ => false,
         }
     })
@@ -258,7 +264,7 @@ pub extern "C" fn wmtls_deliver(
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         let (endpoint, body, options) = required(delivery, "delivery")?.parts()?;
-        wait(dispatcher.0.deliver(endpoint, body, options))?.map(wmtls_receipt::new)
+        wait(dispatcher.dispatcher.deliver(endpoint, body, options))?.map(wmtls_receipt::new)
     })
 }
 
@@ -293,7 +299,7 @@ pub unsafe extern "C" fn wmtls_deliver_once(
 pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, drain_ms: u64) {
     panic::value((), || {
         if let Some(dispatcher) = dispatcher {
-            runtime::drive(dispatcher.0.close(Duration::from_millis(drain_ms)), || false);
+            runtime::drive(dispatcher.dispatcher.close(Duration::from_millis(drain_ms)), || false);
         }
     });
 }

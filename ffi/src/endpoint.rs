@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use webhook_mtls::{Endpoint, EndpointOptions, Error, StandardWebhooks};
+use webhook_mtls::{Endpoint, EndpointOptions, Error, Pins, StandardWebhooks};
 
 use crate::builder::{Builder, setting};
 use crate::handle::{Handle, give, required};
@@ -32,6 +32,7 @@ impl wmtls_endpoint_options {
             Said::Nothing => options,
             Said::None => options.no_pins(),
             Said::Lists { current, next } => options.pins(pins(&current, &next)?),
+            Said::Read(pins) => options.pins(pins),
         })
     }
 }
@@ -73,6 +74,20 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins(
         // SAFETY: the header's conventions.
         let pins = unsafe { text::list(pins, count, "pins") }?;
         *draft.pins.list(slot)? = pins;
+        Ok(draft)
+    });
+}
+
+/// Reads the pins from a file, instead of those said before: one pin a line, "next" before one that
+/// was announced, "#" before a comment. The file is watched.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_endpoint_options_pins_file(
+    options: Option<&mut wmtls_endpoint_options>,
+    path: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.pins = Said::Read(Pins::from_file(unsafe { text::required(path, "path") }?)?);
         Ok(draft)
     });
 }

@@ -36,6 +36,10 @@ pub mod trust;
 pub mod dispatcher;
 pub mod endpoint;
 
+pub mod event;
+pub mod expiry;
+pub mod rotation;
+
 pub mod cancel;
 pub mod delivery;
 pub mod probe;

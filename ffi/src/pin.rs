@@ -43,7 +43,7 @@ pub unsafe extern "C" fn wmtls_pin_of(
     })
 }
 
-/// The pins of a builder: unsaid, explicitly none, or two lists.
+/// The pins of a builder: unsaid, explicitly none, two lists, or those of a file.
 #[derive(Default)]
 pub(crate) enum Said {
     #[default]
@@ -53,6 +53,7 @@ pub(crate) enum Said {
         current: Vec<String>,
         next: Vec<String>,
     },
+    Read(Pins),
 }
 
 impl Said {

@@ -47,7 +47,7 @@ pub extern "C" fn wmtls_dispatcher_probe(
             0 => ProbeOptions::new(),
             millis => ProbeOptions::new().timeout(Duration::from_millis(millis))?,
         };
-        let probe = wait(dispatcher.0.probe(endpoint, options))??;
+        let probe = wait(dispatcher.dispatcher.probe(endpoint, options))??;
         let peer = wmtls_peer::new(probe.peer().clone());
         Ok(wmtls_probe { probe, peer, lent: Lent::new() })
     })

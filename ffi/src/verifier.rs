@@ -4,13 +4,14 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
+use webhook_mtls::{Authorization, Error, Pins, TenantRule, Verifier, VerifierOptions};
 
 use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::peer::wmtls_peer;
 use crate::pin::{Said, pins};
+use crate::rotation::Heard;
 use crate::trust::wmtls_trust;
 use crate::{panic, text, words};
 
@@ -80,6 +81,19 @@ pub unsafe extern "C" fn wmtls_verifier_options_pins(
         // SAFETY: the header's conventions.
         let pins = unsafe { text::list(pins, count, "pins") }?;
         *draft.pins.list(slot)? = pins;
+        Ok(draft)
+    });
+}
+
+/// Reads the pins from a file, as wmtls_endpoint_options_pins_file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_verifier_options_pins_file(
+    options: Option<&mut wmtls_verifier_options>,
+    path: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.pins = Said::Read(Pins::from_file(unsafe { text::required(path, "path") }?)?);
         Ok(draft)
     });
 }
@@ -200,7 +214,10 @@ fn edit(
 }
 
 /// Judges the certificates of peers, wherever their connection ends.
-pub struct wmtls_verifier(Verifier);
+pub struct wmtls_verifier {
+    pub(crate) verifier: Verifier,
+    pub(crate) heard: Heard,
+}
 
 impl Handle for wmtls_verifier {}
 
@@ -217,9 +234,11 @@ pub extern "C" fn wmtls_verifier_new(
         let Draft { options, pins: said } = required(consumed, "options")?.0.finish()?;
         let options = match said {
             Said::Lists { current, next } => options.pins(pins(&current, &next)?),
+            Said::Read(pins) => options.pins(pins),
             Said::Nothing | Said::None => options,
         };
-        Verifier::new(options).map(wmtls_verifier)
+        let verifier = Verifier::new(options)?;
+        Ok(wmtls_verifier { verifier, heard: Heard::default() })
     })
 }
 
@@ -248,7 +267,7 @@ pub unsafe extern "C" fn wmtls_verify_peer(
         let (chain, server_name) = unsafe {
             (text::bytes(chain, chain_len, "chain")?, text::optional(server_name, "server_name")?)
         };
-        verifier.0.verify(chain, server_name, instant(at)?).map(wmtls_peer::new)
+        verifier.verifier.verify(chain, server_name, instant(at)?).map(wmtls_peer::new)
     })
 }
 

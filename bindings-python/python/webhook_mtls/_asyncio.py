@@ -13,7 +13,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Never, Self
 
-from ._native import CancelToken, Completions, Dispatcher, Endpoint, Probe, Receipt
+from ._native import CancelToken, Completions, Dispatcher, Endpoint, Event, Probe, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,6 +106,19 @@ class AsyncDispatcher:
         probe: Probe = await _outcome(start)
         return probe
 
+    async def reload(self) -> list[Event]:
+        """Looks at all watched files now, as `Dispatcher.reload` does.
+
+        Raises:
+            ConfigError: `handle_closed`.
+        """
+
+        def start(completions: Completions, ticket: int) -> None:
+            self._dispatcher._start_reload(completions, ticket)
+
+        events: list[Event] = await _outcome(start)
+        return events
+
     async def close(self, drain: float | timedelta = 0.0) -> None:
         """Lets the deliveries under way finish, then cancels them. New ones are refused.
 
@@ -163,9 +176,7 @@ class _Notifier:
         """Takes all that has arrived. Runs in the loop."""
         self.settle(self.completions.drain())
 
-    def settle(
-        self, arrived: list[tuple[int, Receipt | Probe | None, BaseException | None]]
-    ) -> None:
+    def settle(self, arrived: list[tuple[int, Any, BaseException | None]]) -> None:
         for ticket, result, error in arrived:
             future = self.waiting.get(ticket)
             if future is None or future.done():

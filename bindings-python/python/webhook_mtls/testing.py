@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._native import Consumer, Lab, Received, _make_error
+from ._native import Authority, Consumer, Issued, Lab, Received, _make_error, set_clock
 
 if TYPE_CHECKING:
     from . import WebhookMtlsError
 
-__all__ = ["Consumer", "Lab", "Received", "error"]
+__all__ = ["Authority", "Consumer", "Issued", "Lab", "Received", "error", "set_clock"]
 
 
 def error(kind: str, **fields: Any) -> WebhookMtlsError:

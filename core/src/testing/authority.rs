@@ -210,9 +210,11 @@ impl Leaf {
         self
     }
 
-    /// Valid between these instants, to the second.
-    pub fn valid(mut self, from: SystemTime, until: SystemTime) -> Self {
-        self.validity = Validity::Between(from, until);
+    /// Valid between these instants, to the second: by default from five minutes ago on, and for a
+    /// day.
+    pub fn between(mut self, from: Option<SystemTime>, until: Option<SystemTime>) -> Self {
+        let from = from.unwrap_or_else(|| SystemTime::now() - SKEW);
+        self.validity = Validity::Between(from, until.unwrap_or(from + DAY));
         self
     }
 

@@ -12,6 +12,7 @@ use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::panic;
 use webhook_mtls_c::text::{self, Lent};
 
+use crate::authority::{wmtls_lab_authority, wmtls_lab_issued};
 use crate::request::wmtls_lab_request;
 
 /// A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA.
@@ -99,6 +100,57 @@ pub extern "C" fn wmtls_lab_consumer_renew(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::run(err, || required(consumer, "consumer")?.consumer.renew(new_key))
+}
+
+/// The certificate that the next connection will be shown: to revoke it, say. NULL for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_issued(
+    consumer: Option<&wmtls_lab_consumer>,
+) -> Option<Box<wmtls_lab_issued>> {
+    panic::value(None, || give(wmtls_lab_issued::new(consumer?.consumer.issued())))
+}
+
+/// Shows a certificate of a CA from the next connection on, with the key it had, and closes idle
+/// connections.
+///
+/// Fails with WMTLS_INTERNAL when no certificate could be made.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_certify(
+    consumer: Option<&wmtls_lab_consumer>,
+    authority: Option<&wmtls_lab_authority>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let authority = required(authority, "authority")?;
+        required(consumer, "consumer")?.consumer.certify(&authority.authority)
+    })
+}
+
+/// Accepts client certificates of a CA as well, from the next connection on.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_accept(
+    consumer: Option<&wmtls_lab_consumer>,
+    authority: Option<&wmtls_lab_authority>,
+) {
+    panic::value((), || {
+        if let (Some(handle), Some(authority)) = (consumer, authority) {
+            handle.consumer.accept(&authority.authority);
+        }
+    });
+}
+
+/// Accepts client certificates of a CA and of no other, from the next connection on, and closes idle
+/// connections.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_accept_only(
+    consumer: Option<&wmtls_lab_consumer>,
+    authority: Option<&wmtls_lab_authority>,
+) {
+    panic::value((), || {
+        if let (Some(handle), Some(authority)) = (consumer, authority) {
+            handle.consumer.accept_only(&authority.authority);
+        }
+    });
 }
 
 /// How many requests it has received, whole.

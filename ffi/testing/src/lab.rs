@@ -2,9 +2,10 @@
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
+use std::time::{Duration, UNIX_EPOCH};
 
 use webhook_mtls::Kind;
-use webhook_mtls::testing::{Lab, error};
+use webhook_mtls::testing::{Lab, error, set_clock};
 use webhook_mtls_c::dispatcher::{wmtls_dispatcher, wmtls_options};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, give, required};
@@ -12,6 +13,7 @@ use webhook_mtls_c::identity::wmtls_identity;
 use webhook_mtls_c::trust::wmtls_trust;
 use webhook_mtls_c::{panic, text};
 
+use crate::authority::wmtls_lab_authority;
 use crate::consumer::wmtls_lab_consumer;
 
 /// A private CA, an identity of it, and the receivers that were asked for.
@@ -59,6 +61,24 @@ pub extern "C" fn wmtls_lab_identity(lab: Option<&wmtls_lab>) -> Option<Box<wmtl
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_trust(lab: Option<&wmtls_lab>) -> Option<Box<wmtls_trust>> {
     panic::value(None, || give(wmtls_trust::new(lab?.0.trust())))
+}
+
+/// The CA behind the lab; NULL for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_authority_of(
+    lab: Option<&wmtls_lab>,
+) -> Option<Box<wmtls_lab_authority>> {
+    panic::value(None, || give(wmtls_lab_authority::new(lab?.0.authority().clone())))
+}
+
+/// Lets the library believe, in this whole process, that it is `at` (Unix seconds), and that time
+/// runs on from there; WMTLS_NOW is the true time again. The lab's receivers keep to the true time.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_set_clock(at: i64) {
+    panic::value((), || {
+        let at = u64::try_from(at).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        set_clock(at);
+    });
 }
 
 /// Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.

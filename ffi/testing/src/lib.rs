@@ -9,6 +9,7 @@
 // What a caller must keep to stands once, in the header's conventions.
 #![allow(clippy::missing_safety_doc)]
 
+mod authority;
 mod consumer;
 mod lab;
 mod request;

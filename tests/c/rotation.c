@@ -1,0 +1,233 @@
+/* Files that rotate while deliveries go on, what is told about it, and what expires. */
+
+/* mkdtemp */
+#define _POSIX_C_SOURCE 200809L
+
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "webhook_mtls_testing.h"
+
+#include "check.h"
+
+static const char OTHER_PIN[] = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+static char directory[] = "/tmp/webhook-mtls-rotation-XXXXXX";
+static wmtls_lab *lab;
+static wmtls_lab_authority *ca;
+static wmtls_lab_consumer *acme;
+static wmtls_dispatcher *dispatcher;
+static wmtls_endpoint *endpoint;
+
+static const char *path(const char *name) {
+    static char paths[8][256];
+    static int turn;
+    char *made = paths[turn = (turn + 1) % 8];
+    snprintf(made, sizeof paths[0], "%s/%s", directory, name);
+    return made;
+}
+
+static void put(const char *name, const char *text) {
+    FILE *file = fopen(path(name), "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static wmtls_status deliver(wmtls_error **error) {
+    wmtls_delivery *delivery = wmtls_delivery_new(endpoint, "{}", 2);
+    wmtls_status status = wmtls_deliver(dispatcher, delivery, NULL, error);
+    wmtls_delivery_free(delivery);
+    return status;
+}
+
+static wmtls_trust *trust_of_files(void) {
+    wmtls_trust *trust;
+    wmtls_error *error;
+    CHECK_STATUS(
+        wmtls_trust_from_files(path("ca.pem"), NULL, path("crl.pem"), &trust, &error), WMTLS_OK,
+        error);
+    return trust;
+}
+
+/* The next event is of this name; its field, if one is asked for, says this. */
+static void check_told(const char *name, const char *field, const char *says) {
+    wmtls_event *event = wmtls_next_event(dispatcher, 0);
+    CHECK(event != NULL);
+    CHECK_TEXT(wmtls_event_name(event), name);
+    if (field != NULL) CHECK_TEXT(wmtls_event_field(event, field), says);
+    CHECK(strstr(wmtls_event_json(event), name) != NULL);
+    wmtls_event_free(event);
+}
+
+static void an_identity_rotates_once_it_is_whole(void) {
+    wmtls_error *error;
+    wmtls_lab_issued *issued;
+    CHECK_STATUS(wmtls_lab_authority_issue(ca, "second", -1, -1, &issued, &error), WMTLS_OK, error);
+    put("tls.crt", wmtls_lab_issued_cert_pem(issued));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_KEY_MISMATCH, error);
+    check_told("rotation_failed", "kind", "key_mismatch");
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    put("tls.key", wmtls_lab_issued_key_pem(issued));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("rotated", "what", "identity");
+    CHECK(wmtls_next_event(dispatcher, 0) == NULL);
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    wmtls_lab_request *request =
+        wmtls_lab_consumer_request(acme, wmtls_lab_consumer_received(acme) - 1);
+    CHECK_TEXT(wmtls_lab_request_tenant(request), "second");
+    wmtls_lab_request_free(request);
+    wmtls_lab_issued_free(issued);
+}
+
+static void an_old_pin_is_refused_within_a_reload(void) {
+    wmtls_error *error;
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    put("pins", OTHER_PIN);
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    wmtls_event *event = wmtls_next_event(dispatcher, 0);
+    CHECK_TEXT(wmtls_event_consumer(event), "acme");
+    wmtls_event_free(event);
+    CHECK_STATUS(deliver(&error), WMTLS_PIN_MISMATCH, error);
+    put("pins", wmtls_lab_consumer_pin(acme));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("rotated", "what", "pins");
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+}
+
+static void a_revoked_consumer_is_refused_within_a_reload(void) {
+    wmtls_error *error;
+    wmtls_lab_issued *shown = wmtls_lab_consumer_issued(acme);
+    put("crl.pem", wmtls_lab_authority_crl(ca, shown));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("rotated", "what", "trust");
+    CHECK_STATUS(deliver(&error), WMTLS_CERTIFICATE_REVOKED, error);
+    put("crl.pem", wmtls_lab_authority_crl(ca, NULL));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("rotated", "what", "trust");
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    wmtls_lab_issued_free(shown);
+}
+
+static void a_verifier_rotates_with_its_files(void) {
+    wmtls_error *error;
+    wmtls_trust *trust = trust_of_files();
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
+    wmtls_verifier *verifier;
+    wmtls_lab_issued *issued;
+    wmtls_expiries *expiries;
+    CHECK_STATUS(wmtls_lab_authority_issue(ca, "peer", -1, -1, &issued, &error), WMTLS_OK, error);
+    const char *chain = wmtls_lab_issued_cert_pem(issued);
+    put("peer-pins", wmtls_lab_issued_pin(issued));
+    wmtls_verifier_options_authorize_ca_members(options);
+    wmtls_verifier_options_pins_file(options, path("peer-pins"));
+    wmtls_verifier_options_set(options, "reload", "0");
+    CHECK_STATUS(wmtls_verifier_new(options, &verifier, &error), WMTLS_OK, error);
+    CHECK(wmtls_verifier_next_event(verifier, 0) == NULL);
+    CHECK_STATUS(
+        wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, &error), WMTLS_OK,
+        error);
+    put("peer-pins", "");
+    CHECK_STATUS(wmtls_verifier_reload(verifier, &error), WMTLS_PIN_INVALID, error);
+    CHECK_STATUS(
+        wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, &error), WMTLS_OK,
+        error);
+    put("peer-pins", OTHER_PIN);
+    CHECK_STATUS(wmtls_verifier_reload(verifier, &error), WMTLS_OK, error);
+    CHECK_STATUS(
+        wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, &error),
+        WMTLS_PIN_MISMATCH, error);
+    wmtls_event *event = wmtls_verifier_next_event(verifier, 0);
+    CHECK_TEXT(wmtls_event_name(event), "rotation_failed");
+    wmtls_event_free(event);
+    CHECK_STATUS(wmtls_verifier_expiries(verifier, &expiries, &error), WMTLS_OK, error);
+    CHECK(wmtls_expiries_count(expiries) == 2);
+    wmtls_expiries_free(expiries);
+    wmtls_lab_issued_free(issued);
+    wmtls_verifier_free(verifier);
+    wmtls_trust_free(trust);
+}
+
+static void what_expires_is_listed_by_its_share_of_lifetime(void) {
+    wmtls_error *error;
+    wmtls_expiries *expiries;
+    const char *what = NULL;
+    CHECK_STATUS(wmtls_dispatcher_expiries(dispatcher, &expiries, &error), WMTLS_OK, error);
+    size_t count = wmtls_expiries_count(expiries);
+    CHECK(count == 5); /* leaf, intermediate, anchor, CRL, consumer */
+    for (size_t at = 0; at < count; at++) {
+        CHECK(wmtls_expiries_name(expiries, at) != NULL && wmtls_expiries_what(expiries, at) != NULL);
+        CHECK(wmtls_expiries_not_after(expiries, at) > time(NULL));
+        CHECK(wmtls_expiries_fraction_left(expiries, at) > 0.9);
+    }
+    CHECK(wmtls_expiries_name(expiries, count) == NULL);
+    CHECK(wmtls_expiries_fraction_left(expiries, count) == 0.0);
+    wmtls_expiries_free(expiries);
+    wmtls_lab_set_clock(time(NULL) + 23 * 3600);
+    CHECK(wmtls_least_lifetime_left(dispatcher, &what) < 0.05);
+    CHECK(what != NULL && strchr(what, ' ') != NULL);
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("expiry", "threshold", "0.05");
+    while (1) {
+        wmtls_event *event = wmtls_next_event(dispatcher, 0);
+        if (event == NULL) break;
+        wmtls_event_free(event);
+    }
+    wmtls_lab_set_clock(600);
+    CHECK(isnan(wmtls_least_lifetime_left(dispatcher, &what)));
+    CHECK_TEXT(what, "clock_implausible");
+    CHECK_STATUS(
+        wmtls_dispatcher_expiries(dispatcher, NULL, &error), WMTLS_CLOCK_IMPLAUSIBLE, error);
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("clock_implausible", NULL, NULL);
+    wmtls_lab_set_clock(WMTLS_NOW);
+    CHECK(wmtls_least_lifetime_left(dispatcher, NULL) > 0.9);
+    CHECK(isnan(wmtls_least_lifetime_left(NULL, NULL)));
+}
+
+int main(void) {
+    wmtls_error *error;
+    wmtls_identity *identity;
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK_STATUS(wmtls_lab_start(&lab, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_write_files(lab, directory, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_consumer_new(lab, "acme", &acme, &error), WMTLS_OK, error);
+    ca = wmtls_lab_authority_of(lab);
+    put("crl.pem", wmtls_lab_authority_crl(ca, NULL));
+    put("pins", wmtls_lab_consumer_pin(acme));
+    CHECK_STATUS(
+        wmtls_identity_from_files(path("tls.crt"), path("tls.key"), NULL, &identity, &error),
+        WMTLS_OK, error);
+    wmtls_trust *trust = trust_of_files();
+    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options_identity(options, identity);
+    wmtls_options_trust(options, trust);
+    wmtls_options_set(options, "reload", "0");
+    CHECK_STATUS(wmtls_dispatcher_new(options, &dispatcher, &error), WMTLS_OK, error);
+    wmtls_endpoint_options *chosen = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_pins_file(chosen, path("pins"));
+    CHECK_STATUS(
+        wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), chosen,
+                                  &endpoint, &error),
+        WMTLS_OK, error);
+    CHECK(wmtls_next_event(dispatcher, 0) == NULL);
+
+    an_identity_rotates_once_it_is_whole();
+    an_old_pin_is_refused_within_a_reload();
+    a_revoked_consumer_is_refused_within_a_reload();
+    a_verifier_rotates_with_its_files();
+    what_expires_is_listed_by_its_share_of_lifetime();
+
+    const char *files[] = {"tls.crt", "tls.key", "ca.pem", "crl.pem", "pins", "peer-pins"};
+    for (size_t at = 0; at < sizeof files / sizeof *files; at++) CHECK(unlink(path(files[at])) == 0);
+    CHECK(rmdir(directory) == 0);
+    wmtls_endpoint_free(endpoint);
+    wmtls_dispatcher_free(dispatcher);
+    wmtls_trust_free(trust);
+    wmtls_identity_free(identity);
+    wmtls_lab_authority_free(ca);
+    wmtls_lab_consumer_free(acme);
+    wmtls_lab_free(lab);
+    return 0;
+}
