@@ -213,11 +213,11 @@ int main(void) {
         WMTLS_OK, error);
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
 
-    an_identity_rotates_once_it_is_whole();
-    an_old_pin_is_refused_within_a_reload();
-    a_revoked_consumer_is_refused_within_a_reload();
-    a_verifier_rotates_with_its_files();
-    what_expires_is_listed_by_its_share_of_lifetime();
+    RUN(an_identity_rotates_once_it_is_whole);
+    RUN(an_old_pin_is_refused_within_a_reload);
+    RUN(a_revoked_consumer_is_refused_within_a_reload);
+    RUN(a_verifier_rotates_with_its_files);
+    RUN(what_expires_is_listed_by_its_share_of_lifetime);
 
     const char *files[] = {"tls.crt", "tls.key", "ca.pem", "crl.pem", "pins", "peer-pins"};
     for (size_t at = 0; at < sizeof files / sizeof *files; at++) CHECK(unlink(path(files[at])) == 0);

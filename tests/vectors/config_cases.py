@@ -483,6 +483,15 @@ def dispatchers():
     }.items():
         fault = refused("option_invalid", option="proxy_credentials")
         yield of(f"proxy_credentials_{name}", said, fault)
+    yield of("reload_never", {"reload": 0}, OK)
+    yield of("reload_and_warning", {"reload": 60000, "expiry_warning": 0.33}, OK)
+    yield of("reload_negative", {"reload": -1}, refused("option_invalid", option="reload"))
+    for name, part in {"zero": 0, "negative": -0.1, "whole": 1, "percent": 20}.items():
+        yield of(
+            f"expiry_warning_{name}",
+            {"expiry_warning": part},
+            refused("option_invalid", option="expiry_warning"),
+        )
     yield of("unknown_option", {"timeuot": 2500}, bad)
     yield of("option_in_other_case", {"Timeout": 2500}, bad)
     yield of("option_empty", {"": 2500}, bad)
@@ -726,6 +735,8 @@ def verifiers():
     yield of("client_without_authorization", bad)
     yield of("server_without_authorization", OK, role="server")
     yield of("strict_purpose", OK, role="server", options={"strict_purpose": True})
+    yield of("reload_never", OK, role="server", options={"reload": 0})
+    yield of("expiry_warning_whole", bad, role="server", options={"expiry_warning": 1})
     yield of("server_uri_no_uri", bad, role="server", options={"server_uri": "acme"})
     yield of("unknown_option", bad, role="server", options={"strict": True})
     yield of("pins_empty", refused("pin_invalid"), role="server", pins={"current": [], "next": []})
