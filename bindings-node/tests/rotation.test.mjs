@@ -51,7 +51,7 @@ async function scene(t, lay = (files, texts) => write(files, texts)) {
     return events.map((event) => event.fields.what).sort()
   }
   const replace = async (name, text) => {
-    await writeFile(join(files, 'beside'), text)
+    await writeFile(join(files, 'beside'), text, { mode: 0o600 })
     await rename(join(files, 'beside'), join(files, name))
   }
   const at = (name) => join(files, name)
@@ -198,7 +198,7 @@ for (const [name, kind, change] of [
   test(`${name} is refused after a reload, on pooled connections too`, async (t) => {
     const s = await scene(t)
     await s.deliver()
-    assert.ok((await s.deliver()).reused)
+    assert.ok((await s.deliver()).connection.reused)
     await change(s)
     assert.equal((await s.rotated()).length, 1)
     await assert.rejects(s.deliver(), (e) => {
