@@ -159,8 +159,9 @@ function sent({ id, content_type, headers, timeout_ms, options: others }) {
 /** Options by their names; a number is a duration and says so here. */
 function options(given = {}) {
   const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+  const lasts = (name) => name.endsWith('timeout') || name === 'reload'
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [
-    typeof value === 'number' && name.endsWith('timeout') ? `${camel(name)}Ms` : camel(name), value,
+    typeof value === 'number' && lasts(name) ? `${camel(name)}Ms` : camel(name), value,
   ]))
 }
 
