@@ -18,7 +18,7 @@ use crate::net::Url;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, Pins};
 use crate::signing::StandardWebhooks;
-use crate::source::{Origin, Source};
+use crate::source::Source;
 use crate::tls::{MinTls, Terms};
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
@@ -167,7 +167,7 @@ pub(crate) struct Generation {
 }
 
 /// What makes two generations equal.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Settings {
     url: String,
     pins: Option<Pins>,
@@ -178,6 +178,9 @@ struct Settings {
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
     status_retry: StatusRetry,
+    /// The files of identity, trust and pins. Equal material of other files is not the same: it
+    /// will change at other times.
+    sources: Vec<Arc<Source>>,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -223,6 +226,7 @@ impl Generation {
             signing: options.signing,
             hold_payload: options.hold_payload,
             status_retry: options.status_retry,
+            sources: Vec::new(),
         };
         if settings.trust.is_public() && settings.pins.is_none() {
             return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
@@ -263,7 +267,10 @@ impl Generation {
             settings.server_uri.clone(),
             settings.min_tls,
         )?);
-        let settings = Settings { url: url.text.clone(), ..settings };
+        let Settings { pins, trust, identity, .. } = &settings;
+        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
+        let sources = origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
+        let settings = Settings { url: url.text.clone(), sources, ..settings };
         Ok(Self { number, url, terms, pool: Pool::new(budget), settings })
     }
 
@@ -282,10 +289,8 @@ impl Generation {
     }
 
     /// The files that its material was read from.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        let Settings { pins, trust, identity, .. } = &self.settings;
-        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
-        origins.into_iter().flatten().map(|origin| &origin.source)
+    pub(crate) fn sources(&self) -> &[Arc<Source>] {
+        &self.settings.sources
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -294,29 +299,6 @@ impl Generation {
 
     pub(crate) fn trust(&self) -> &Trust {
         &self.settings.trust
-    }
-}
-
-impl PartialEq for Settings {
-    /// Equal material of other files is not the same: it will change at other times.
-    fn eq(&self, other: &Self) -> bool {
-        let files = |one: Option<&Origin>, other: Option<&Origin>| {
-            one.map(|origin| &origin.source) == other.map(|origin| &origin.source)
-        };
-        self.url == other.url
-            && self.pins == other.pins
-            && files(
-                self.pins.as_ref().and_then(Pins::origin),
-                other.pins.as_ref().and_then(Pins::origin),
-            )
-            && self.trust == other.trust
-            && files(self.trust.origin(), other.trust.origin())
-            && self.identity == other.identity
-            && files(self.identity.origin(), other.identity.origin())
-            && self.min_tls == other.min_tls
-            && self.server_uri == other.server_uri
-            && self.signing == other.signing
-            && self.status_retry == other.status_retry
     }
 }
 

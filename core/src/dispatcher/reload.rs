@@ -166,7 +166,7 @@ impl Inner {
         let mut sources: HashSet<Arc<Source>> =
             origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
         for endpoint in self.all_endpoints() {
-            sources.extend(endpoint.generation().sources().cloned());
+            sources.extend(endpoint.generation().sources().iter().cloned());
         }
         sources
     }
