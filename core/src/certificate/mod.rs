@@ -46,6 +46,10 @@ mod oid {
 
 pub(crate) use name::{common_name, dotted, text as name_text};
 
+/// A certificate of some use has about ten. Thousands of empty ones make each reading cost as much as
+/// a signature.
+const MAX_EXTENSIONS: usize = 64;
+
 /// keyUsage bits, numbered as RFC 5280 section 4.2.1.3 numbers them.
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
 pub(crate) const KEY_CERT_SIGN: u8 = 5;
@@ -283,7 +287,12 @@ impl<'a> View<'a> {
         outer.end()?;
         let mut seen: [&[u8]; 9] = [&[]; 9];
         let mut known = 0;
+        let mut count = 0;
         while !list.is_empty() {
+            count += 1;
+            if count > MAX_EXTENSIONS {
+                return Err(Malformed("has more extensions than any certificate needs"));
+            }
             let mut extension = list.nested(der::SEQUENCE)?;
             let id = extension.content(der::OID)?;
             let critical = extension.default_false()?;

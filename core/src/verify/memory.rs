@@ -22,6 +22,12 @@ pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many signatures this thread has really checked.
+    pub(super) static CHECKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// How many signatures one verification may still check.
 pub(super) struct Budget {
     left: AtomicUsize,
@@ -70,6 +76,8 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
         if !self.budget.take() {
             return Err(InvalidSignature);
         }
+        #[cfg(test)]
+        CHECKS.with(|checks| checks.set(checks.get() + 1));
         self.algorithm.verify_signature(public_key, message, signature)?;
         if let Some(digest) = digest {
             memory().insert(digest);

@@ -9,6 +9,8 @@ mod handshake;
 #[cfg(test)]
 mod limbo;
 mod memory;
+#[cfg(all(test, feature = "testing"))]
+mod meshes;
 mod path;
 mod peer;
 mod reason;

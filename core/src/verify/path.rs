@@ -1,6 +1,8 @@
 //! From the leaf to an anchor: webpki finds the way, and every issuer on it is judged here.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
@@ -15,10 +17,14 @@ use crate::certificate::{Certificate, KEY_CERT_SIGN, Signed, View, key_parts, pi
 use crate::crypto;
 use crate::error::{Error, Kind};
 use crate::policy::{CrlPolicy, Role};
-use crate::trust::Anchor;
+use crate::trust::{Anchor, Crl};
 
 /// How many signatures one verification may check: a presented chain needs at most ten.
 const MAX_SIGNATURES: usize = 16;
+
+/// How many certificates one search for a path may take into a path: six times what the longest
+/// presented chain needs, for CAs that have signed each other.
+const MAX_STEPS: usize = 64;
 
 /// keyUsage cRLSign.
 const CRL_SIGN: u8 = 6;
@@ -57,6 +63,7 @@ pub(super) fn build(
         .map(|certificate| CertificateDer::from(certificate.as_ref()))
         .chain(known)
         .collect();
+    let useful = leading_to_an_anchor(&intermediates, &believed);
 
     let budget = Budget::new(MAX_SIGNATURES);
     let remembering: Vec<Remembering<'_>> = crypto::SIGNATURES
@@ -76,11 +83,11 @@ pub(super) fn build(
             webpki::Error::CertDistrusted
         })
     };
-    let usage = Usage { role: expected.role };
+    let usage = Usage { role: expected.role, budget: &budget, steps_left: Cell::new(MAX_STEPS) };
     match leaf.verify_for_usage(
         &algorithms,
         &anchors,
-        &intermediates,
+        useful.as_deref().unwrap_or(&intermediates),
         at,
         usage,
         None,
@@ -97,24 +104,68 @@ pub(super) fn build(
         // A path that was refused for a reason of ours was trusted in every other way.
         Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
             if budget.is_exceeded() {
-                reason::too_costly(MAX_SIGNATURES)
-            } else {
-                reason::explain(&error, leaf_der, &intermediates, expected)
+                return reason::too_costly(MAX_SIGNATURES);
             }
+            let why = reason::explain(&error, leaf_der, &intermediates, expected, &algorithms);
+            if budget.is_exceeded() { reason::too_costly(MAX_SIGNATURES) } else { why }
         })),
     }
 }
 
-/// A CA's extendedKeyUsage limits what lies below it; anyExtendedKeyUsage sets no limit there.
-struct Usage {
-    role: Role,
+/// Up to this many issuers, every order of them is tried in no time.
+const FEW: usize = 3;
+
+/// Those from which an anchor can be reached by name, or `None` where they are few anyway.
+///
+/// Of ten certificates that all bear one name, each may be the issuer of each other: there are
+/// hundreds of thousands of ways through such a mesh, though none ends anywhere.
+fn leading_to_an_anchor<'a>(
+    issuers: &'a [CertificateDer<'a>],
+    believed: &[&Anchor],
+) -> Option<Vec<CertificateDer<'a>>> {
+    if issuers.len() <= FEW {
+        return None;
+    }
+    let views: Vec<View<'_>> = issuers.iter().map(super::read_known).collect();
+    let mut reached: HashSet<&[u8]> =
+        believed.iter().map(|anchor| anchor.webpki.subject.as_ref()).collect();
+    let mut leads = vec![false; views.len()];
+    loop {
+        let before = reached.len();
+        for (view, leads) in views.iter().zip(&mut leads) {
+            if !*leads && reached.contains(view.issuer) {
+                *leads = true;
+                reached.insert(view.subject);
+            }
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    let useful = issuers.iter().zip(leads).filter(|(_, leads)| *leads);
+    Some(useful.map(|(issuer, _)| CertificateDer::from(issuer.as_ref())).collect())
 }
 
-impl ExtendedKeyUsageValidator for Usage {
+/// A CA's extendedKeyUsage limits what lies below it; anyExtendedKeyUsage sets no limit there.
+///
+/// It is asked about every certificate that webpki takes into a path, so it counts the steps as
+/// well, and ends the search where it leads nowhere: webpki itself would take 200 000.
+struct Usage<'a> {
+    role: Role,
+    budget: &'a Budget,
+    steps_left: Cell<usize>,
+}
+
+impl ExtendedKeyUsageValidator for Usage<'_> {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         const ANY: KeyPurposeId<'static> = KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0x00]);
         const CLIENT_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
         const SERVER_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
+        match self.steps_left.get().checked_sub(1) {
+            Some(left) if !self.budget.is_exceeded() => self.steps_left.set(left),
+            // Of webpki's errors, one of those that end a search.
+            _ => return Err(webpki::Error::MaximumPathBuildCallsExceeded),
+        }
         let (wanted, required) = match self.role {
             Role::Client => (CLIENT_AUTH, KeyUsage::client_auth()),
             Role::Server => (SERVER_AUTH, KeyUsage::server_auth()),
@@ -203,13 +254,15 @@ fn check_revocation(
     expected: &Expectation<'_>,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Result<(), Error> {
-    let latest = expected
+    let mut named: Vec<&Crl> = expected
         .trust
         .crls()
         .iter()
         .filter(|crl| crl.issuer == subject.issuer && crl.this_update <= expected.at)
-        .filter(|crl| is_signed(crl.signed(), issuer, algorithms))
-        .max_by_key(|crl| crl.recency());
+        .collect();
+    // The latest first, so that a trust which keeps many costs one check all the same.
+    named.sort_by_key(|crl| Reverse(crl.recency()));
+    let latest = named.into_iter().find(|crl| is_signed(crl.signed(), issuer, algorithms));
     let unusable = |why: String| {
         Error::new(Kind::CrlUnusable, format!("{why} of {}", issuer.subject_text()))
             .noting("issuer", issuer.subject_text())

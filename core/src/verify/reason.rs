@@ -1,12 +1,11 @@
 //! Why a chain is refused, said so that somebody can act on it. Runs only after a refusal.
 
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::Error as Webpki;
 
 use super::path::is_signed;
 use super::{Expectation, millis, read_known};
 use crate::certificate::View;
-use crate::crypto;
 use crate::error::{Blame, Error, Kind};
 
 /// Which of two reasons tells more; the higher one wins.
@@ -77,6 +76,7 @@ pub(super) fn explain(
     leaf_der: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     expected: &Expectation<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Error {
     let leaf = read_known(leaf_der);
     let issuers: Vec<View<'_>> = intermediates.iter().map(read_known).collect();
@@ -115,7 +115,7 @@ pub(super) fn explain(
         Webpki::UnknownIssuer
         | Webpki::InvalidSignatureForPublicKey
         | Webpki::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            walk(&leaf, &issuers, expected)
+            walk(&leaf, &issuers, expected, algorithms)
         }
         Webpki::UnsupportedSignatureAlgorithmContext(_) | Webpki::SignatureAlgorithmMismatch => {
             invalid(
@@ -145,7 +145,12 @@ fn is_anchor(leaf: &View<'_>, expected: &Expectation<'_>) -> bool {
 }
 
 /// Follows issuer names from the leaf to say where the way to an anchor breaks off.
-fn walk(leaf: &View<'_>, issuers: &[View<'_>], expected: &Expectation<'_>) -> Error {
+fn walk(
+    leaf: &View<'_>,
+    issuers: &[View<'_>],
+    expected: &Expectation<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> Error {
     let mut at = leaf;
     let mut steps = 0;
     loop {
@@ -164,35 +169,61 @@ fn walk(leaf: &View<'_>, issuers: &[View<'_>], expected: &Expectation<'_>) -> Er
             return mismatched(at, &view);
         }
         // A certificate that signs itself leads nowhere.
-        let next =
-            issuers.iter().find(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki);
-        match next {
-            Some(next) if steps < super::MAX_CHAIN => {
-                if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
-                    return error;
-                }
-                if let Some(weakness) = next.key.weakness() {
-                    return key_weak(next, &weakness);
-                }
-                if !is_signed(at.signed, next, crypto::SIGNATURES) {
-                    return mismatched(at, next);
-                }
-                at = next;
-                steps += 1;
-            }
-            _ => return missing(at, leaf, steps),
+        let named = || {
+            issuers
+                .iter()
+                .filter(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki)
+                .take(super::MAX_CHAIN)
+        };
+        // The one whose key is named most likely signed, and every check is counted.
+        let likely = named().filter(|issuer| names_key_of(at, issuer));
+        let others = named().filter(|issuer| !names_key_of(at, issuer));
+        let signer = likely.chain(others).find(|issuer| is_signed(at.signed, issuer, algorithms));
+        let Some(next) = signer.or_else(|| named().next()) else {
+            return missing(at, leaf, steps);
+        };
+        if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
+            return error;
+        }
+        if let Some(weakness) = next.key.weakness() {
+            return key_weak(next, &weakness);
+        }
+        if signer.is_none() {
+            return unsigned(at, next);
+        }
+        at = next;
+        steps += 1;
+        if steps > super::MAX_CHAIN {
+            return missing(at, leaf, steps);
         }
     }
+}
+
+/// The name of the presented issuer is right, and yet its key did not sign.
+fn unsigned(certificate: &View<'_>, issuer: &View<'_>) -> Error {
+    let (subject, name) = (certificate.subject_text(), issuer.subject_text());
+    if names_key_of(certificate, issuer) {
+        return invalid(certificate, "bears a signature that its CA's key did not make");
+    }
+    Error::new(
+        Kind::IssuerUnknown,
+        format!("{subject} was issued by {name}, and the one presented has another key"),
+    )
+    .noting("missing_issuer", name)
+    .noting("subject", subject)
+}
+
+fn names_key_of(certificate: &View<'_>, issuer: &View<'_>) -> bool {
+    matches!(
+        (certificate.authority_key_id, issuer.subject_key_id),
+        (Some(wanted), Some(held)) if wanted == held
+    )
 }
 
 /// The name of the anchor is right, and yet its key did not sign.
 fn mismatched(certificate: &View<'_>, anchor: &View<'_>) -> Error {
     let subject = certificate.subject_text();
-    let same_key = matches!(
-        (certificate.authority_key_id, anchor.subject_key_id),
-        (Some(wanted), Some(held)) if wanted == held
-    );
-    if same_key {
+    if names_key_of(certificate, anchor) {
         return invalid(certificate, "bears a signature that its CA's key did not make");
     }
     Error::new(
