@@ -4,6 +4,8 @@ Identities and bundles are judged at load by the clock of the machine, so what i
 runs from 2020 to 2120, and what is to be expired ended in 2001.
 """
 
+import ipaddress
+
 from cryptography.x509.oid import NameOID
 
 from forge import (
@@ -565,17 +567,29 @@ def urls():
             "ok": {"url": "https://consumer.example.test:8443/hook?a=b%20c&d="},
         },
     )
-    for name, url in {
-        "upper_case_scheme": "HTTPS://consumer.example.test/hook",
-        "without_path": "https://consumer.example.test",
-        "default_port": "https://consumer.example.test:443/hook",
-        "trailing_dot": "https://consumer.example.test./hook",
-        "ipv4": "https://192.0.2.10/hook",
-        "ipv6": "https://[2001:db8::10]/hook",
-        "ipv6_with_port": "https://[2001:db8::10]:8443/hook",
-        "punycode": "https://xn--bcher-kva.example/hook",
-    }.items():
-        yield of(name, url, OK)
+    hook = "https://consumer.example.test/hook"
+    for name, url, canonical in (
+        ("upper_case_scheme", "HTTPS://consumer.example.test/hook", hook),
+        ("without_path", "https://consumer.example.test", hook.removesuffix("hook")),
+        ("query_alone", "https://consumer.example.test?a", "https://consumer.example.test/?a"),
+        ("default_port", "https://consumer.example.test:443/hook", hook),
+        ("port_with_zeros", "https://consumer.example.test:00443/hook", hook),
+        ("trailing_dot", "https://consumer.example.test./hook", hook),
+        ("ipv4", "https://192.0.2.10/hook", None),
+        ("ipv6", "https://[2001:DB8:0::10]/hook", "https://[2001:db8::10]/hook"),
+        ("ipv6_with_port", "https://[2001:db8::10]:8443/hook", None),
+        ("ipv6_of_ipv4", "https://[::ffff:192.0.2.10]/hook", None),
+        ("punycode", "https://xn--bcher-kva.example/hook", None),
+        ("idna", "https://Bücher.example/hook", "https://xn--bcher-kva.example/hook"),
+        ("idna_composed_apart", "https://bu\u0308cher.example/", "https://xn--bcher-kva.example/"),
+        ("idna_ideographic_dot", "https://consumer\u3002example.test/hook", hook),
+        ("idna_full_width", "https://ｃonsumer.example.test/hook", hook),
+        ("path_of_dots", "https://consumer.example.test/a/../b/./c", None),
+        ("path_of_slashes", "https://consumer.example.test//a//", None),
+        ("path_percent_encoded", "https://consumer.example.test/%2e%2E/a%20b%0d%0a", None),
+        ("query_of_marks", "https://consumer.example.test/hook?a?b=/&c[]=@:", None),
+    ):
+        yield of(name, url, {"ok": {"url": canonical or url}})
     for name, url in {
         "empty": "",
         "http": "http://consumer.example.test/hook",
@@ -611,6 +625,26 @@ def urls():
         "empty_label": "https://consumer..example.test/hook",
         "label_too_long": "https://" + "a" * 64 + ".example.test/hook",
         "host_percent_encoded": "https://consumer%2eexample.test/hook",
+        "path_with_quotes": 'https://consumer.example.test/"hook"',
+        "path_with_braces": "https://consumer.example.test/{hook}",
+        "query_with_angles": "https://consumer.example.test/hook?a=<b>",
+        "path_not_ascii": "https://consumer.example.test/höok",
+        "query_not_ascii": "https://consumer.example.test/hook?a=€",
+        "path_with_nul": "https://consumer.example.test/ho\u0001ok",
+        "port_signed": "https://consumer.example.test:+443/hook",
+        "port_empty": "https://consumer.example.test:/hook",
+        "two_ports": "https://consumer.example.test:443:443/hook",
+        "ipv4_trailing_dot": "https://127.0.0.1./hook",
+        "ipv4_full_width": "https://１２７.0.0.1/hook",
+        "ipv4_hexadecimal_part": "https://127.0.0.0x1/hook",
+        "ipv4_hexadecimal_empty": "https://0x/hook",
+        "ipv4_circled": "https://⑫⑦.0.0.1/hook",
+        "ipv6_with_bare_zone": "https://[fe80::1%eth0]/hook",
+        "ipv6_unfinished": "https://[2001:db8::10/hook",
+        "ipv4_in_brackets": "https://[127.0.0.1]/hook",
+        "two_dots_at_the_end": "https://consumer.example.test../hook",
+        "zero_width_in_host": "https://consu\u200bmer.example.test:x/hook",
+        "too_long": "https://consumer.example.test/" + "a" * 8192,
     }.items():
         yield of(name, url, refused("url_invalid"))
 
@@ -631,6 +665,14 @@ def deliveries():
         "value_with_crlf": {"x-event": "a\r\nx-evil: b"},
         "value_ends_with_lf": {"x-event": "a\n"},
         "value_with_control": {"x-event": "a\u0001b"},
+        "value_with_delete": {"x-event": "a\u007fb"},
+        "value_not_ascii": {"x-event": "é"},
+        "value_of_wide_colon": {"x-event": "a\uff1ab"},
+        "value_empty": {"x-event": ""},
+        "value_of_space": {"x-event": " "},
+        "value_begins_with_space": {"x-event": " a"},
+        "value_folded": {"x-event": "a\r\n b"},
+        "values_too_long": {"x-event": "a" * 16384},
     }.items():
         yield of(f"header_{name}", "header_invalid", headers=headers)
     for name in (
@@ -638,6 +680,10 @@ def deliveries():
         "content-length",
         "Transfer-Encoding",
         "connection",
+        "TE",
+        "upgrade",
+        "Trailer",
+        "expect",
         "content-type",
         "webhook-id",
     ):
@@ -670,10 +716,30 @@ def denied_addresses():
         "multicast": "224.0.0.1",
         "mapped_loopback": "[::ffff:127.0.0.1]",
         "mapped_loopback_hexadecimal": "[::ffff:7f00:1]",
+        "mapped_private": "[::ffff:10.0.0.1]",
+        "compatible_loopback": "[::127.0.0.1]",
+        "translated_loopback": "[::ffff:0:127.0.0.1]",
         "nat64_loopback": "[64:ff9b::7f00:1]",
+        "nat64_metadata": "[64:ff9b::169.254.169.254]",
+        "nat64_local": "[64:ff9b:1::10.0.0.1]",
         "6to4_private": "[2002:a00:1::1]",
+        "6to4_of_public": "[2002:5db8:d822::1]",
+        "teredo_loopback": "[2001:0:1::80ff:fffe]",
+        "isatap_private": "[2a00:1450:4001:800:0:5efe:a00:1]",
+        "site_local": "[fec0::1]",
+        "documentation": "192.0.2.10",
+        "documentation_ipv6": "[2001:db8::10]",
+        "benchmarking": "198.18.0.1",
+        "reserved": "240.0.0.1",
+        "broadcast": "255.255.255.255",
+        "discard": "[100::1]",
     }.items():
-        expect = {"error": {"kind": "egress_denied", "stage": "resolve", "sent": "nothing"}}
+        error = {"kind": "egress_denied", "stage": "resolve", "sent": "nothing"}
+        address = ipaddress.ip_address(host.strip("[]"))
+        # Python and Rust write an IPv4 address inside an IPv6 address differently.
+        if address.version == 4 or not host.startswith(("[::", "[64:")):
+            error["context"] = {"address": str(address)}
+        expect = {"error": error}
         yield case(f"to_{name}", "deliver", {"url": f"https://{host}:9/hook", "body": "{}"}, expect)
 
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
@@ -95,6 +95,23 @@ impl Answer {
         self.complete
     }
 
+    /// Blots out what the caller sent in confidence, wherever the consumer sent it back: answers are
+    /// logged.
+    pub(crate) fn redact(&mut self, secrets: &[String]) {
+        for secret in secrets {
+            let secret = secret.as_bytes();
+            self.body =
+                redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
+            for value in self.headers.values_mut() {
+                let blotted = redacted(value.as_bytes(), secret);
+                if let Some(blotted) = blotted.and_then(|text| HeaderValue::from_bytes(&text).ok())
+                {
+                    *value = blotted;
+                }
+            }
+        }
+    }
+
     pub(crate) fn into_response(self) -> HttpResponse {
         HttpResponse {
             headers: shown(&self.headers),
@@ -149,6 +166,20 @@ impl Answer {
             _ => None,
         }
     }
+}
+
+/// The text without the secret, or `None` if it is not in there.
+fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text;
+    let mut kept = Vec::new();
+    while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
+        kept.extend_from_slice(&rest[..at]);
+        kept.extend_from_slice(b"[redacted]");
+        rest = &rest[at + secret.len()..];
+    }
+    let found = rest.len() < text.len();
+    kept.extend_from_slice(rest);
+    found.then_some(kept)
 }
 
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -652,10 +652,11 @@ impl Call {
         let request =
             self.payload.request(&generation.url, generation.signing()).map_err(unanswered)?;
         let started = Instant::now();
-        let answer = connection
+        let mut answer = connection
             .exchange(request, generation.holds_payload(), &self.deadlines, progress)
             .await
             .map_err(|error| unanswered(held(connection, error)))?;
+        answer.redact(self.payload.credentials());
         if answer.is_success() {
             Ok((answer, started.elapsed()))
         } else {

@@ -28,6 +28,10 @@ const OWNED: &[HeaderName] = &[
     header::EXPECT,
 ];
 
+/// Headers of a caller's that prove who he is.
+const CREDENTIALS: &[HeaderName] =
+    &[header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -36,6 +40,7 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 pub(super) struct Payload {
     headers: HeaderMap,
     body: Bytes,
+    credentials: Vec<String>,
 }
 
 impl Payload {
@@ -63,6 +68,7 @@ impl Payload {
             headers.insert(WEBHOOK_ID, checked_value("webhook-id", id)?);
         }
         check_amount(given)?;
+        let mut credentials = Vec::new();
         for (name, value) in given {
             let name = checked_name(name)?;
             let refuse = |why: &str| {
@@ -81,13 +87,21 @@ impl Payload {
             let mut value = checked_value(name.as_str(), value)?;
             // What a caller adds may be a credential: whoever prints the request shows none.
             value.set_sensitive(true);
+            if CREDENTIALS.contains(&name) {
+                credentials.extend(secrets_of(value.to_str().unwrap_or_default()));
+            }
             if name == header::USER_AGENT {
                 headers.insert(name, value);
             } else {
                 headers.append(name, value);
             }
         }
-        Ok(Self { headers, body })
+        Ok(Self { headers, body, credentials })
+    }
+
+    /// What must not be shown where a consumer sends it back.
+    pub(super) fn credentials(&self) -> &[String] {
+        &self.credentials
     }
 
     /// What a signature needs: an id to sign, and nobody else's signature in its place.
@@ -152,6 +166,14 @@ impl Payload {
 }
 
 const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
+
+/// A credential, and what of it is secret without its scheme. Shorter ones are words, not secrets.
+fn secrets_of(value: &str) -> impl Iterator<Item = String> + '_ {
+    [value, value.rsplit(' ').next().unwrap_or_default()]
+        .into_iter()
+        .filter(|secret| secret.len() >= 8)
+        .map(str::to_owned)
+}
 
 fn check_amount(given: &[(String, String)]) -> Result<(), Error> {
     let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len() + 4).sum();

@@ -91,7 +91,7 @@ impl Url {
             .parse::<Uri>()
             .ok()
             .and_then(|uri| uri.path_and_query().cloned())
-            .filter(|parsed| parsed.as_str() == target)
+            .filter(|parsed| target.bytes().all(is_of_a_target) && parsed.as_str() == target)
             .ok_or_else(|| {
                 fault("has a path or query with characters that must be percent-encoded")
             })?;
@@ -103,6 +103,12 @@ impl Url {
         let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
         Ok(Self { text: format!("https://{authority}{target}"), host, port, target, authority })
     }
+}
+
+/// What RFC 3986 has in paths and queries, and brackets, which many write there. The HTTP library
+/// would take quotation marks and other bytes than ASCII, and write them as they are.
+fn is_of_a_target(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte)
 }
 
 fn split_port(authority: &str) -> Option<(&str, u16)> {

@@ -1,6 +1,9 @@
 //! A receiver of bytes: a TLS server that demands our certificate and lets a test read and write as
 //! it likes, so that a test sees what was on the wire and not what a parser made of it.
 
+// Each test binary takes what it needs.
+#![allow(dead_code)]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
