@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pki import Pki
-from server import Server, free_port
+from server import Server, Setting, free_port
 
 CONFIG = """\
 daemon off;
@@ -29,23 +29,30 @@ http {{
         ssl_client_certificate {root};
         ssl_verify_client {verify};
         ssl_verify_depth 3;
+        {crl}
         location / {{ return 200 "ok"; }}
     }}
 }}
 """
 
 
-def start(pki: Pki, asks: bool, work: Path) -> Server:
+def start(pki: Pki, setting: Setting, work: Path) -> Server:
     """Starts it in the foreground, with everything it writes below `work`."""
     port = free_port()
-    verify = "on" if asks else "off"
+    verify = {"require": "on", "optional": "optional", "never": "off"}[setting.asks]
+    # It checks every certificate of a chain, so it needs a list of each issuer.
+    crl = "" if setting.late else f"ssl_crl {pki.crls};"
     config = work / "nginx.conf"
     config.write_text(
-        CONFIG.format(work=work, port=port, server=pki.server, root=pki.root, verify=verify)
+        CONFIG.format(
+            work=work, port=port, server=pki.server, root=pki.root, verify=verify, crl=crl
+        )
     )
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     log = work / "log"
     command = [program, "-e", "stderr", "-p", str(work), "-c", str(config)]
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=errors, env=setting.environment
+        )
     return Server("nginx", port, process, log)

@@ -1,17 +1,20 @@
-// An HTTPS server as Node makes it: node_tls.mjs <directory of the server> <root> ask|never
+// An HTTPS server as Node makes it: node_tls.mjs <directory of the server> <root>
+// require|optional|never [CRLs]
 // Prints its port when it listens.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 
-const [directory, root, ask] = process.argv.slice(2)
+const [directory, root, asks, crls] = process.argv.slice(2)
 const server = createServer(
   {
     cert: readFileSync(`${directory}/tls.crt`),
     key: readFileSync(`${directory}/tls.key`),
     ca: readFileSync(root),
-    requestCert: ask === 'ask',
-    rejectUnauthorized: ask === 'ask',
+    // Of a text with several it would read the first.
+    crl: crls ? readFileSync(crls, 'utf8').split(/(?=-----BEGIN)/) : undefined,
+    requestCert: asks !== 'never',
+    rejectUnauthorized: asks === 'require',
   },
   (request, response) => {
     request.resume().once('end', () => response.end('ok'))

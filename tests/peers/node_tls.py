@@ -5,16 +5,22 @@ import subprocess
 from pathlib import Path
 
 from pki import Pki
-from server import Server, announced_port
+from server import Server, Setting, announced_port
 
 
-def start(pki: Pki, asks: bool, work: Path, node: str) -> Server:
+def start(pki: Pki, setting: Setting, work: Path, node: str) -> Server:
     """Starts it on a port of its own choice."""
     log = work / "log"
     program = Path(__file__).with_name("node_tls.mjs")
-    command = [node, str(program), str(pki.server), str(pki.root), "ask" if asks else "never"]
+    # It asks for the list of every issuer in a chain.
+    crls = "" if setting.late else str(pki.crls)
+    command = [node, str(program), str(pki.server), str(pki.root), setting.asks, crls]
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=setting.environment,
         )
     return Server("node", announced_port(process), process, log)

@@ -12,24 +12,32 @@ from pathlib import Path
 from typing import IO
 
 from pki import Pki
-from server import Server, free_port
+from server import Server, Setting, free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-def start(pki: Pki, asks: bool, work: Path) -> Server:
+def start(pki: Pki, setting: Setting, work: Path) -> Server:
     """Starts it, one connection at a time, with the thread that answers."""
     port = free_port()
     log = work / "log"
     command = ["openssl", "s_server", "-quiet", "-accept", f"127.0.0.1:{port}"]
     command += ["-cert", str(pki.server / "leaf.crt"), "-key", str(pki.server / "tls.key")]
     command += ["-cert_chain", str(pki.server / "tls.crt"), "-CAfile", str(pki.root)]
-    if asks:
+    if setting.asks != "never":
         # Without the second option it would report a bad certificate and go on.
-        command += ["-Verify", "4", "-verify_return_error"]
+        command += ["-Verify" if setting.asks == "require" else "-verify", "4"]
+        command += ["-verify_return_error"]
+        if not setting.late:
+            command += ["-CRL", str(pki.crl), "-crl_check"]
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,
+            env=setting.environment,
         )
     assert process.stdin is not None and process.stdout is not None
     threading.Thread(target=answer_all, args=(process.stdout, process.stdin), daemon=True).start()

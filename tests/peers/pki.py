@@ -8,6 +8,8 @@ from pathlib import Path
 
 DAYS = "2"
 
+SIGNS = "digitalSignature"
+
 AUTHORITY = """\
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
@@ -16,7 +18,7 @@ subjectKeyIdentifier = hash
 
 LEAF = """\
 basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
+keyUsage = critical, {usage}
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 extendedKeyUsage = {purpose}
@@ -32,20 +34,38 @@ class Issuer:
     key: Path
 
 
+# What `openssl ca` keeps to make a CRL.
+BOOKS = """\
+[ca]
+default_ca = books
+[books]
+database = {home}/index.txt
+crlnumber = {home}/crlnumber
+default_md = sha256
+default_crl_days = 2
+"""
+
+
 @dataclass(frozen=True)
 class Pki:
     """Root -> intermediate -> server and client leaves, and a client of a CA that nobody trusts.
 
-    `server`, `ours` and `stranger` are directories with `tls.crt` (leaf, then intermediate),
-    `tls.key` and `ca.pem` (the root that the servers use). `stranger` differs in who issued it:
-    `elsewhere`, a root.
+    Each leaf is a directory with `tls.crt` (leaf, then intermediate), `tls.key` and `ca.pem` (the
+    root that the servers use). Those beside `ours` differ from it in one thing: who issued it
+    (`elsewhere`, a root), that it was revoked, that its key may not sign, or that it is for
+    servers. `crl` is the list of the intermediate, `crls` has that of the root as well.
     """
 
     root: Path
+    crl: Path
+    crls: Path
     server: Path
     ours: Path
     stranger: Path
     elsewhere: Path
+    revoked: Path
+    no_signing: Path
+    for_servers: Path
     server_pin: str
 
     @staticmethod
@@ -57,10 +77,28 @@ class Pki:
         elsewhere = authority(home, "elsewhere", None)
         names = "IP:127.0.0.1, DNS:localhost, DNS:*.consumer.example"
         server = leaf(home, "server", issuing, "serverAuth", names, root)
-        uri = "URI:spiffe://corp/tenant/dispatcher"
-        ours = leaf(home, "ours", issuing, "clientAuth", uri, root)
-        stranger = leaf(home, "stranger", elsewhere, "clientAuth", uri, root)
-        return Pki(root.cert, server, ours, stranger, elsewhere.cert, pin_of(server / "tls.crt"))
+
+        def client(name: str, issuer: Issuer, purpose: str, usage: str) -> Path:
+            uri = "URI:spiffe://corp/tenant/dispatcher"
+            return leaf(home, name, issuer, purpose, uri, root, usage=usage)
+
+        revoked = client("revoked", issuing, "clientAuth", SIGNS)
+        of_issuing, of_root = crl(home, "issuing", issuing, revoked), crl(home, "root", root, None)
+        both = home / "both.crl"
+        both.write_bytes(of_issuing.read_bytes() + of_root.read_bytes())
+        return Pki(
+            root=root.cert,
+            crl=of_issuing,
+            crls=both,
+            server=server,
+            ours=client("ours", issuing, "clientAuth", SIGNS),
+            stranger=client("stranger", elsewhere, "clientAuth", SIGNS),
+            elsewhere=elsewhere.cert,
+            revoked=revoked,
+            no_signing=client("no_signing", issuing, "clientAuth", "keyEncipherment"),
+            for_servers=client("for_servers", issuing, "serverAuth", SIGNS),
+            server_pin=pin_of(server / "tls.crt"),
+        )
 
 
 def authority(home: Path, name: str, issuer: Issuer | None) -> Issuer:
@@ -70,17 +108,41 @@ def authority(home: Path, name: str, issuer: Issuer | None) -> Issuer:
     return made
 
 
-def leaf(home: Path, name: str, issuer: Issuer, purpose: str, names: str, root: Issuer) -> Path:
+def leaf(
+    home: Path,
+    name: str,
+    issuer: Issuer,
+    purpose: str,
+    names: str,
+    root: Issuer,
+    *,
+    usage: str = SIGNS,
+) -> Path:
     """A directory with a leaf, its key and the root that the other side uses."""
     directory = home / name
     directory.mkdir()
     made = Issuer(directory / "leaf.crt", directory / "tls.key")
-    extensions = LEAF.format(purpose=purpose, names=names)
+    extensions = LEAF.format(purpose=purpose, names=names, usage=usage)
     sign(home, name, f"/CN={name}", extensions, issuer, made)
     made.key.chmod(0o600)
     (directory / "tls.crt").write_bytes(made.cert.read_bytes() + issuer.cert.read_bytes())
     (directory / "ca.pem").write_bytes(root.cert.read_bytes())
     return directory
+
+
+def crl(home: Path, name: str, issuer: Issuer, revoked: Path | None) -> Path:
+    """The issuer's list, with one certificate on it or none."""
+    books = home / f"{name}-books"
+    books.mkdir()
+    (books / "index.txt").write_text("")
+    (books / "crlnumber").write_text("01\n")
+    config, made = books / "books.cnf", home / f"{name}.crl"
+    config.write_text(BOOKS.format(home=books))
+    by: list[str | Path] = ["-config", config, "-cert", issuer.cert, "-keyfile", issuer.key]
+    if revoked is not None:
+        run("ca", *by, "-revoke", revoked / "leaf.crt")
+    run("ca", *by, "-gencrl", "-out", made)
+    return made
 
 
 def sign(

@@ -8,16 +8,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pki import Pki
-from server import Server, announced_port
+from server import Server, Setting, announced_port
 
 
-def start(pki: Pki, asks: bool, work: Path) -> Server:
+def start(pki: Pki, setting: Setting, work: Path) -> Server:
     """Starts it on a port of its own choice, in an interpreter like this one."""
     log = work / "log"
-    command = [sys.executable, __file__, str(pki.server), str(pki.root), str(asks)]
+    crl = "" if setting.late else str(pki.crl)
+    command = [sys.executable, __file__, str(pki.server), str(pki.root), setting.asks, crl]
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=setting.environment,
         )
     return Server("python", announced_port(process), process, log)
 
@@ -45,11 +50,15 @@ class Handler(BaseHTTPRequestHandler):
         super().handle()
 
 
-def serve(directory: Path, root: Path, asks: bool) -> None:
+def serve(directory: Path, root: Path, asks: str, crl: str) -> None:
     """Serves until it is stopped."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(root))
     context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
-    context.verify_mode = ssl.CERT_REQUIRED if asks else ssl.CERT_NONE
+    modes = {"require": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "never": ssl.CERT_NONE}
+    context.verify_mode = modes[asks]
+    if crl:
+        context.load_verify_locations(cafile=crl)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
@@ -59,4 +68,4 @@ def serve(directory: Path, root: Path, asks: bool) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "True")
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4])

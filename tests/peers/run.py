@@ -1,8 +1,9 @@
 """Real servers, from each language.
 
-Runs the delivery client of every language at nginx, OpenSSL's s_server, a Node TLS server and
-Python's ssl, in every case of `cases.py`; prints a table and `peers: N passed, N failed`. The
-standard library and the openssl command are all it needs. `cargo xtask test peers` starts it.
+Runs the delivery client of every language at nginx, Apache, HAProxy, stunnel, GnuTLS, OpenSSL's
+s_server, a Node TLS server and Python's ssl, in every case of `cases.py`; prints a table and
+`peers: N passed, N failed`. The standard library and the openssl command are all it needs.
+`cargo xtask test peers` starts it.
 """
 
 import argparse
@@ -17,6 +18,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import apache
+import gnutls
+import haproxy
+import stunnel
 import ways
 
 import cases
@@ -26,7 +31,7 @@ import openssl
 import python_ssl
 from cases import Case
 from pki import Pki
-from server import Server
+from server import Server, Setting
 
 CLIENT_SECONDS = 60
 
@@ -46,11 +51,15 @@ def main() -> int:
     pki = Pki.make(machine.work / "pki")
     rows: list[tuple[str, str, list[str]]] = []
     failures: list[str] = []
-    for kind in ["nginx", "openssl", "node", "python"]:
-        for asks in [True, False]:
-            with serving(kind, asks, pki, machine) as server:
-                for case in (case for case in cases.ALL if case.server_asks is asks):
-                    faults = run_case(case, server, pki, machine.clients)
+    for kind in cases.TRUTH:
+        for setting in cases.SETTINGS:
+            tried = [case for case in cases.ALL if case.setting == setting]
+            expected = {case.name: cases.truth(kind, case) for case in tried}
+            if None in expected.values():
+                continue
+            with serving(kind, setting, pki, machine) as server:
+                for case in tried:
+                    faults = run_case(case, str(expected[case.name]), server, pki, machine.clients)
                     marks = ["FAIL" if fault else "ok" for fault in faults.values()]
                     rows.append((kind, case.name, marks))
                     failures += [
@@ -58,10 +67,10 @@ def main() -> int:
                         for language, fault in faults.items()
                         if fault
                     ]
-                if asks:
-                    for name, faults in run_ways(server, pki, machine):
-                        rows.append((kind, name, ["FAIL" if fault else "ok" for fault in faults]))
-                        failures += [f"{kind}, {name}: {fault}" for fault in faults if fault]
+                if setting == cases.REQUIRES and kind in ways.TRIED_AT:
+                    for name, marked in run_ways(server, pki, machine):
+                        rows.append((kind, name, ["FAIL" if fault else "ok" for fault in marked]))
+                        failures += [f"{kind}, {name}: {fault}" for fault in marked if fault]
     print_table(list(machine.clients), rows)
     for failure in failures:
         print(f"\n{failure}")
@@ -81,19 +90,27 @@ def arguments() -> Machine:
 
 
 @contextmanager
-def serving(kind: str, asks: bool, pki: Pki, machine: Machine) -> Iterator[Server]:
+def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator[Server]:
     """A server of that kind, from the moment it accepts connections until it has ended."""
-    work = machine.work / f"{kind}-{'asks' if asks else 'never-asks'}"
+    work = machine.work / f"{kind}-{setting.name}"
     work.mkdir(parents=True)
     match kind:
         case "nginx":
-            server = nginx.start(pki, asks, work)
+            server = nginx.start(pki, setting, work)
+        case "apache":
+            server = apache.start(pki, setting, work)
+        case "haproxy":
+            server = haproxy.start(pki, setting, work)
+        case "stunnel":
+            server = stunnel.start(pki, setting, work)
+        case "gnutls":
+            server = gnutls.start(pki, setting, work)
         case "openssl":
-            server = openssl.start(pki, asks, work)
+            server = openssl.start(pki, setting, work)
         case "node":
-            server = node_tls.start(pki, asks, work, machine.node)
+            server = node_tls.start(pki, setting, work, machine.node)
         case _:
-            server = python_ssl.start(pki, asks, work)
+            server = python_ssl.start(pki, setting, work)
     try:
         server.wait_until_it_accepts()
         yield server
@@ -102,21 +119,20 @@ def serving(kind: str, asks: bool, pki: Pki, machine: Machine) -> Iterator[Serve
 
 
 def run_case(
-    case: Case, server: Server, pki: Pki, clients: dict[str, list[str]]
+    case: Case, expected: str, server: Server, pki: Pki, clients: dict[str, list[str]]
 ) -> dict[str, str | None]:
     """Delivers from each language; what was wrong with each answer, if anything."""
-    found: dict[str, str | None] = {}
-    for language, command in clients.items():
-        material = pki.stranger if case.unknown_ca else pki.ours
+
+    def found(command: list[str]) -> str | None:
         pin = cases.ANOTHER_PIN if case.wrong_pin else pki.server_pin
         try:
-            answer = deliver(command, server.url, pin, material)
+            answer = deliver(command, server.url, pin, Path(case.material(pki)))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            found[language] = f"the client itself failed: {error}"
-            continue
-        fault = case.fault(server.kind, answer)
-        found[language] = f"{fault}\n  {json.dumps(answer)}{server.said()}" if fault else None
-    return found
+            return f"the client itself failed: {error}"
+        fault = cases.fault(expected, answer)
+        return f"{fault}\n  {json.dumps(answer)}{server.said()}" if fault else None
+
+    return {language: found(command) for language, command in clients.items()}
 
 
 def run_ways(server: Server, pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:

@@ -1,12 +1,49 @@
 """A server in a process of its own: started, waited for by its state, and always ended."""
 
+import os
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 START_SECONDS = 20
 STOP_SECONDS = 10
+
+
+# The servers' clocks run this much ahead where our certificate is to have expired for them.
+AHEAD = "+3d"
+
+# Where Debian has the library that shows a program another time.
+CLOCK = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a server is to be set up.
+
+    `asks`: `require`, `optional`, `never`, or `location`: not in the handshake, but for the path
+    that is delivered to. With `late` its clock is three days ahead, beyond what our certificate
+    lives, which our own clock knows nothing of.
+    """
+
+    asks: str
+    late: bool = False
+
+    @property
+    def name(self) -> str:
+        """A word for a directory."""
+        return f"{self.asks}{'-late' if self.late else ''}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the server's process."""
+        if not self.late:
+            return dict(os.environ)
+        if not CLOCK.exists():
+            raise RuntimeError(f"{CLOCK} is missing: install faketime")
+        shown = {"LD_PRELOAD": str(CLOCK), "FAKETIME": AHEAD, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        return os.environ | shown
 
 
 class Server:

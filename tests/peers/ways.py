@@ -21,6 +21,10 @@ ASTRAY = {
 }
 
 
+# The servers at which they are tried.
+TRIED_AT = ["nginx", "openssl", "node", "python"]
+
+
 @dataclass(frozen=True)
 class Way:
     """A delivery with more or other settings than the usual ones, and what must come of it."""

@@ -20,6 +20,11 @@ pub(crate) struct Program {
 pub(crate) const PEERS: &[Program] = &[
     Program { name: "nginx", package: "nginx-light", purpose: "a real peer" },
     Program { name: "openssl", package: "openssl", purpose: "a real peer, and its certificates" },
+    Program { name: "apache2", package: "apache2-bin", purpose: "a real peer" },
+    Program { name: "haproxy", package: "haproxy", purpose: "a real peer" },
+    Program { name: "stunnel4", package: "stunnel4", purpose: "a real peer" },
+    Program { name: "gnutls-serv", package: "gnutls-bin", purpose: "a real peer" },
+    Program { name: "faketime", package: "faketime", purpose: "a real peer whose clock is ahead" },
     Program { name: "tinyproxy", package: "tinyproxy-bin", purpose: "a real proxy" },
 ];
 

@@ -9,7 +9,7 @@ use crate::debian;
 use crate::paths;
 use crate::steps::{Failure, Result, Step};
 
-/// Sixty deliveries in new processes and a PKI; a minute is plenty, a hang is not.
+/// Some three hundred deliveries in new processes and a PKI; two minutes are plenty, a hang is not.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs the matrix; returns its closing line.

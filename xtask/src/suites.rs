@@ -56,7 +56,7 @@ const SUITES: [Suite; 13] = [
         about: "hostile receivers: what is said against what was seen",
         run: outcomes::test,
     },
-    Suite { name: "peers", about: "nginx, OpenSSL, Node and Python as servers", run: peers::test },
+    Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
 ];
 
 /// Runs the named suites, or all; the last line printed counts them.
