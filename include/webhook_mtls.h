@@ -356,7 +356,8 @@
 typedef struct wmtls_cancel_token wmtls_cancel_token;
 
 /*
- A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume.
+ A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume
+ and wmtls_submit does.
  */
 typedef struct wmtls_delivery wmtls_delivery;
 
@@ -400,6 +401,11 @@ typedef struct wmtls_identity wmtls_identity;
  What a dispatcher shall do unless an endpoint or a delivery says otherwise. A builder.
  */
 typedef struct wmtls_options wmtls_options;
+
+/*
+ What became of a delivery that was submitted: a receipt or an error.
+ */
+typedef struct wmtls_outcome wmtls_outcome;
 
 /*
  A verified peer.
@@ -834,7 +840,8 @@ wmtls_status wmtls_deliver_once(const char *url,
 void wmtls_dispatcher_close(const wmtls_dispatcher *dispatcher, uint64_t drain_ms);
 
 /*
- Frees a dispatcher. Deliveries under way in other threads go on; close it first to end them.
+ Frees a dispatcher. What wmtls_submit has started is cut, and has no outcome; deliveries that other
+ threads wait for go on. Close it first to end them all in order.
  */
 void wmtls_dispatcher_free(wmtls_dispatcher *dispatcher);
 
@@ -1078,6 +1085,11 @@ void wmtls_delivery_header(wmtls_delivery *delivery, const char *name, const cha
 void wmtls_delivery_timeout_ms(wmtls_delivery *delivery, uint64_t timeout_ms);
 
 /*
+ A pointer of yours that comes back with the outcome of wmtls_submit; NULL unless said.
+ */
+void wmtls_delivery_tag(wmtls_delivery *delivery, void *tag);
+
+/*
  Lets a token cancel the delivery.
  */
 void wmtls_delivery_cancel_token(wmtls_delivery *delivery, const wmtls_cancel_token *token);
@@ -1137,6 +1149,61 @@ const char *wmtls_probe_json(const wmtls_probe *probe);
  Frees a probe.
  */
 void wmtls_probe_free(wmtls_probe *probe);
+ Starts a delivery and returns at once. Its outcome is taken by wmtls_next_outcome, whatever
+ becomes of it.
+
+ `consumed`: the delivery, with its tag. It is freed on failure too, and then has no outcome.
+
+ Fails with WMTLS_OPTION_INVALID, and with WMTLS_FORKED_PROCESS in a process that has forked since
+ the first delivery was submitted: make a new dispatcher there.
+ */
+wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
+                          wmtls_delivery *consumed,
+                          wmtls_error **err);
+
+/*
+ A descriptor that is readable while an outcome waits, for poll, epoll or a loop of your own. It
+ belongs to the dispatcher: do not read from it or close it. -1 if there is none to be had.
+ */
+int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
+
+/*
+ The next outcome, which is yours to free. NULL if none came in time, and at once if nothing is
+ under way.
+
+ `timeout_ms`: how long to wait for one; 0 does not wait, a negative number waits for ever.
+ */
+wmtls_outcome *wmtls_next_outcome(const wmtls_dispatcher *dispatcher, int timeout_ms);
+
+/*
+ How many deliveries are submitted and have no outcome yet.
+ */
+size_t wmtls_in_flight(const wmtls_dispatcher *dispatcher);
+
+/*
+ The tag of the delivery.
+ */
+void *wmtls_outcome_tag(const wmtls_outcome *outcome);
+
+/*
+ The endpoint of the delivery. Belongs to the outcome; do not free it.
+ */
+const wmtls_endpoint *wmtls_outcome_endpoint(const wmtls_outcome *outcome);
+
+/*
+ The receipt, or NULL if the delivery failed. Belongs to the outcome; do not free it.
+ */
+const wmtls_receipt *wmtls_outcome_receipt(const wmtls_outcome *outcome);
+
+/*
+ The error, or NULL if the delivery succeeded. Belongs to the outcome; do not free it.
+ */
+const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
+
+/*
+ Frees an outcome, with its receipt or error.
+ */
+void wmtls_outcome_free(wmtls_outcome *outcome);
 
 /*
  The HTTP status, 200 to 299; 0 for NULL.

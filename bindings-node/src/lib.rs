@@ -12,6 +12,7 @@ mod border;
 mod deliveries;
 mod errors;
 mod events;
+mod many;
 mod material;
 mod settings;
 mod testing;

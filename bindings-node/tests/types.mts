@@ -32,6 +32,16 @@ export async function work(row: Row, attempt: number, signal?: AbortSignal): Pro
   }
 }
 
+export async function blast(rows: Row[], body: Uint8Array): Promise<string[]> {
+  const failed: string[] = []
+  const deliveries = rows.map((row) => ({ endpoint: endpoint(row), body, id: 'evt_1', tag: row.consumer }))
+  for await (const o of dispatcher.deliverMany(deliveries, { concurrency: 64 })) {
+    if (o.error) failed.push(o.delivery.tag ?? o.error.kind)
+    else if (o.receipt.status > 299) failed.push('never')
+  }
+  return failed
+}
+
 export function check(pem: string): PeerIdentity {
   const tenant = TenantRule.sanUri('spiffe://corp/tenant/{tenant}')
   return new Verifier({ role: 'client', trust: Trust.fromFiles('ca.pem'), tenant }).verify(pem, { at: new Date() })

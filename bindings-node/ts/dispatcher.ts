@@ -4,9 +4,11 @@ import { settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
 import { bytes, Options, text, type Body } from './given'
 import { Identity } from './identity'
+import { Outcomes, type Delivery } from './many'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
+import { watch } from './signal'
 import { Trust } from './trust'
 import type { StatusRetry } from './words'
 
@@ -206,6 +208,27 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
+   * Delivers many at once, and gives outcomes as they finish.
+   *
+   * Takes deliveries as they are wanted: while fewer than `concurrency` are under way. One whose
+   * consumer is slow is put aside until its turn comes, and holds up no other; its timeout starts
+   * then. A delivery that fails is an outcome and ends nothing else. What the iterable throws is
+   * thrown once the outcomes of what it gave before have been given.
+   *
+   * @param deliveries an iterable or an asynchronous iterable of deliveries
+   * @param options `concurrency`: how many are under way at once; by default 64
+   * @returns an asynchronous iterator of outcomes; leaving its loop cancels what is under way
+   *
+   * Rejects with `option_invalid`, never throws.
+   */
+  deliverMany<T = unknown>(
+    deliveries: Iterable<Delivery<T>> | AsyncIterable<Delivery<T>>,
+    options?: { concurrency?: number },
+  ): Outcomes<T> {
+    return new Outcomes<T>(this.#handle, deliveries, options)
+  }
+
+  /**
    * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones
    * fail with `handle_closed` from now on. Closing twice is the same as once.
    *
@@ -270,26 +293,12 @@ async function cancelable(
   given: Options,
   send: (cancel: Handle) => Promise<Outcome<string>>,
 ): Promise<string> {
-  const signal = given.optional('signal', abortSignal)
-  const cancel = native.cancelToken()
-  const abort = (): void => native.cancel(cancel)
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
+  const watched = watch(given)
   try {
-    const outcome = await send(cancel)
-    return settled(outcome, signal?.aborted ? { cause: signal.reason } : undefined)
+    return settled(await send(watched.cancel), watched.cause())
   } finally {
-    signal?.removeEventListener('abort', abort)
+    watched.leave()
   }
-}
-
-// By its shape: there are signals of other realms.
-function abortSignal(option: string, value: unknown): AbortSignal {
-  const shape = Object(value) as Partial<AbortSignal>
-  if (typeof shape.aborted === 'boolean' && typeof shape.addEventListener === 'function') {
-    return value as AbortSignal
-  }
-  throw wrongType(option, 'an AbortSignal', value)
 }
 
 function duration(option: string, value: unknown): number {

@@ -66,6 +66,13 @@ export interface ReceivedRequest {
   tenant?: string
 }
 
+/** An outcome of a run: a receipt or an error, as JSON text. */
+export interface Finished {
+  ticket: number
+  receipt?: string
+  error?: string
+}
+
 interface Native {
   tables(): string
   wrongType(option: string, expected: string, seen: string): string
@@ -118,6 +125,21 @@ interface Native {
     settings: Given[],
     cancel: Handle,
   ): Promise<Outcome<string>>
+  run(dispatcher: Handle, concurrency: Optional<number>): Outcome<Handle>
+  runHasRoom(run: Handle): boolean
+  runSubmit(
+    run: Handle,
+    endpoint: Handle,
+    body: Uint8Array,
+    settings: Given[],
+    cancel: Handle,
+    ticket: number,
+  ): Outcome<void>
+  runTake(run: Handle): Finished[]
+  runIsIdle(run: Handle): boolean
+  runChanged(run: Handle): Promise<Outcome<void>>
+  runCancel(run: Handle): void
+  runProgress(run: Handle): { done: number; failed: number; inFlight: number; waiting: number }
   deliverOnce(
     url: string,
     body: Uint8Array,

@@ -20,6 +20,7 @@ use crate::receipt::Receipt;
 
 /// Outcomes on their way to one event loop.
 #[pyclass(frozen, module = "webhook_mtls._native")]
+#[derive(Clone)]
 pub struct Completions(Arc<Shared>);
 
 /// What ended well.
@@ -32,6 +33,8 @@ pub enum Done {
     Reloaded(Vec<webhook_mtls::Event>),
     /// The closing of a dispatcher.
     Closed,
+    /// A run of many has outcomes.
+    Stirred,
 }
 
 type Outcome = Result<Done, Error>;
@@ -81,7 +84,7 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
         }
         Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
         Ok(Done::Reloaded(told)) => (ticket, Some(events(told).into_bound_py_any(py)?), None),
-        Ok(Done::Closed) => (ticket, None, None),
+        Ok(Done::Closed | Done::Stirred) => (ticket, None, None),
         Err(error) => (ticket, None, Some(exception(py, &error)?)),
     })
 }

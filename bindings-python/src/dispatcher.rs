@@ -4,12 +4,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, runtime};
 
-use crate::arguments::{body, duration, noun, refuse_unknown, text};
+use crate::arguments::{body, duration, noun, refuse_unknown, text, wrong_type};
 use crate::border::{guard, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::event::{Event, Expiry, events, expiries, listener};
+use crate::many::{Outcomes, Run};
 use crate::options;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
@@ -171,6 +172,57 @@ impl Dispatcher {
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
             let chosen = options::take(ProbeOptions::new(), keywords)?;
             Ok(Probe(wait(endpoint.py(), self.0.probe(&target.0, chosen))??))
+        })
+    }
+
+    /// Delivers many at once, and gives outcomes as they finish.
+    ///
+    /// Takes deliveries as they are wanted: while fewer than `concurrency` are under way. One whose
+    /// consumer is slow is put aside until its turn comes, and holds up no other; its timeout starts
+    /// then. A delivery that fails is an outcome and ends nothing else. What the iterable raises is
+    /// raised once the outcomes of what it gave before have been given.
+    ///
+    /// Args:
+    ///     deliveries: an iterable of `Delivery`.
+    ///     concurrency: how many are under way at once.
+    ///
+    /// Returns:
+    ///     An iterator of `Outcome` with `progress` and `close`. Letting go of it cancels what is
+    ///     under way.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (deliveries, *, concurrency = None, **unknown),
+        text_signature = "($self, deliveries, *, concurrency=64)"
+    )]
+    fn deliver_many(
+        &self,
+        deliveries: &Bound<'_, PyAny>,
+        concurrency: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Outcomes, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "concurrency")?;
+            Outcomes::new(&self.0, deliveries, concurrency)
+        })
+    }
+
+    /// The engine of a run, for asyncio.
+    #[pyo3(name = "_run", signature = (deliveries, concurrency, **unknown))]
+    fn run(
+        &self,
+        deliveries: &Bound<'_, PyAny>,
+        concurrency: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Run, Fault> {
+        guard(|| {
+            refuse_unknown(unknown, "concurrency")?;
+            if !deliveries.hasattr("__aiter__")? && deliveries.try_iter().is_err() {
+                let expected = "an iterable or asynchronous iterable of Delivery";
+                return Err(wrong_type("deliveries", expected, deliveries));
+            }
+            Run::new(&self.0, concurrency)
         })
     }
 

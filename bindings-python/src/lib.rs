@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod identity;
 mod json;
+mod many;
 mod options;
 mod peer;
 mod pins;
@@ -43,6 +44,7 @@ mod _native {
         error::{make_error, public, tables},
         event::{Event, Expiry},
         identity::Identity,
+        many::{Delivery, Outcome, Outcomes, Progress, Run},
         peer::PeerIdentity,
         pins::{Pins, pin_of},
         policy::{Authorization, TenantRule},

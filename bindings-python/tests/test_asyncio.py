@@ -93,7 +93,7 @@ def test_canceling_the_task_cancels_the_delivery(acme: Any, loop_factory: Any) -
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         # A drain this long would be waited for if a delivery were still under way.
         await asyncio.wait_for(dispatcher.close(drain=600), LONG)
-        assert not _asyncio._notifier(asyncio.get_running_loop()).waiting
+        assert not _asyncio.notifier_of(asyncio.get_running_loop()).waiting
 
     run(loop_factory, main())
 

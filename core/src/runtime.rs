@@ -55,6 +55,28 @@ pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Optio
     }
 }
 
+/// Runs a future on the calling thread, which blocks for at most `limit`; `None` waits for ever.
+///
+/// What is not done by then is dropped, and `None` returned.
+pub fn drive_for<F: Future>(future: F, limit: Option<Duration>) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let started = Instant::now();
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        match limit {
+            None => thread::park(),
+            Some(limit) => match limit.checked_sub(started.elapsed()) {
+                Some(left) if !left.is_zero() => thread::park_timeout(left),
+                _ => return None,
+            },
+        }
+    }
+}
+
 /// Runs a future on the shared runtime and hands its output to `done`, on a thread of the runtime.
 ///
 /// Fails with `internal` if the runtime cannot be started; `done` is not called then.

@@ -1,10 +1,11 @@
 //! A payload and where it goes.
 
 use std::ffi::{c_char, c_void};
+use std::ptr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use webhook_mtls::{DeliverOptions, Endpoint, Error};
+use webhook_mtls::{DeliverOptions, Delivery, Endpoint, Error};
 
 use crate::builder::{Builder, setting};
 use crate::cancel::wmtls_cancel_token;
@@ -12,7 +13,8 @@ use crate::endpoint::wmtls_endpoint;
 use crate::handle::{Handle, give, required};
 use crate::{panic, text};
 
-/// A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume.
+/// A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume
+/// and wmtls_submit does.
 pub struct wmtls_delivery(Builder<Draft>);
 
 impl Handle for wmtls_delivery {}
@@ -22,13 +24,28 @@ struct Draft {
     body: Bytes,
     options: DeliverOptions,
     headers: Vec<(String, String)>,
+    tag: Tag,
 }
+
+/// A pointer of C's that comes back with the outcome. It is never looked into.
+#[derive(Clone, Copy)]
+pub struct Tag(pub *mut c_void);
+
+// SAFETY: it is carried, not used; whether what it points to may change threads is C's to know.
+unsafe impl Send for Tag {}
+// SAFETY: as above.
+unsafe impl Sync for Tag {}
 
 impl wmtls_delivery {
     pub(crate) fn parts(&self) -> Result<(&Endpoint, Bytes, DeliverOptions), Error> {
         let draft = self.0.built()?;
         let options = draft.options.clone().headers(draft.headers.clone());
         Ok((&draft.endpoint, draft.body.clone(), options))
+    }
+
+    pub(crate) fn finish(self) -> Result<(Delivery, Tag), Error> {
+        let Draft { endpoint, body, options, headers, tag } = self.0.finish()?;
+        Ok((Delivery::new(&endpoint, body, options.headers(headers)), tag))
     }
 }
 
@@ -44,7 +61,8 @@ pub unsafe extern "C" fn wmtls_delivery_new(
             let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
             // SAFETY: the header's conventions.
             let body = Bytes::copy_from_slice(unsafe { text::bytes(body, body_len, "body") }?);
-            Ok(Draft { endpoint, body, options: DeliverOptions::new(), headers: Vec::new() })
+            let (options, headers) = (DeliverOptions::new(), Vec::new());
+            Ok(Draft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
         };
         give(wmtls_delivery(Builder::new(draft())))
     })
@@ -101,6 +119,16 @@ pub extern "C" fn wmtls_delivery_timeout_ms(
 ) {
     edit(delivery, |mut draft| {
         draft.options = draft.options.timeout(Duration::from_millis(timeout_ms))?;
+        Ok(draft)
+    });
+}
+
+/// A pointer of yours that comes back with the outcome of wmtls_submit; NULL unless said.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_delivery_tag(delivery: Option<&mut wmtls_delivery>, tag: *mut c_void) {
+    let tag = Tag(tag);
+    edit(delivery, |mut draft| {
+        draft.tag = tag;
         Ok(draft)
     });
 }

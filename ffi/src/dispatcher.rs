@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use webhook_mtls::{
@@ -14,6 +15,7 @@ use crate::endpoint::{wmtls_endpoint, wmtls_endpoint_options};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
+use crate::outcome::Completions;
 use crate::receipt::wmtls_receipt;
 use crate::rotation::Heard;
 use crate::text::Lent;
@@ -179,6 +181,7 @@ pub struct wmtls_dispatcher {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) heard: Heard,
     pub(crate) lent: Lent,
+    pub(crate) completions: OnceLock<Completions>,
 }
 
 impl Handle for wmtls_dispatcher {}
@@ -186,7 +189,8 @@ impl Handle for wmtls_dispatcher {}
 impl wmtls_dispatcher {
     /// The handle of a dispatcher.
     pub fn new(dispatcher: Dispatcher) -> Self {
-        Self { dispatcher, heard: Heard::default(), lent: Lent::new() }
+        let completions = OnceLock::new();
+        Self { dispatcher, heard: Heard::default(), lent: Lent::new(), completions }
     }
 }
 
@@ -304,7 +308,8 @@ pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, 
     });
 }
 
-/// Frees a dispatcher. Deliveries under way in other threads go on; close it first to end them.
+/// Frees a dispatcher. What wmtls_submit has started is cut, and has no outcome; deliveries that other
+/// threads wait for go on. Close it first to end them all in order.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>>) {
     panic::value((), || drop(dispatcher));

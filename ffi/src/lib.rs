@@ -42,6 +42,7 @@ pub mod rotation;
 
 pub mod cancel;
 pub mod delivery;
+pub mod outcome;
 pub mod probe;
 pub mod receipt;
 pub mod retry;

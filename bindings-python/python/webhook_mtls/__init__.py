@@ -18,6 +18,7 @@ from ._errors import ConfigError, DeliveryError, PeerRefused, Response, WebhookM
 from ._native import (
     Authorization,
     Decision,
+    Delivery,
     Dispatcher,
     Egress,
     Endpoint,
@@ -25,9 +26,12 @@ from ._native import (
     Event,
     Expiry,
     Identity,
+    Outcome,
+    Outcomes,
     PeerIdentity,
     Pins,
     Probe,
+    Progress,
     Receipt,
     RetryPolicy,
     StandardWebhooks,
@@ -45,14 +49,17 @@ from ._native import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._asyncio import AsyncDispatcher
+    from ._many import AsyncOutcomes
     from ._words import Blame, Kind, Retry, Scope, Sent, Stage
 
 __all__ = [
     "AsyncDispatcher",
+    "AsyncOutcomes",
     "Authorization",
     "Blame",
     "ConfigError",
     "Decision",
+    "Delivery",
     "DeliveryError",
     "Dispatcher",
     "Egress",
@@ -62,10 +69,13 @@ __all__ = [
     "Expiry",
     "Identity",
     "Kind",
+    "Outcome",
+    "Outcomes",
     "PeerIdentity",
     "PeerRefused",
     "Pins",
     "Probe",
+    "Progress",
     "Receipt",
     "Response",
     "Retry",
@@ -88,6 +98,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "AsyncDispatcher":
         home = "._asyncio"
+    elif name == "AsyncOutcomes":
+        home = "._many"
     elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):
         home = "._words"
     else:

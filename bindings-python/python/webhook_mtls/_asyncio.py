@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Never, Self
 from ._native import CancelToken, Completions, Dispatcher, Endpoint, Event, Probe, Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
     from datetime import timedelta
     from types import TracebackType
+
+    from ._many import AsyncOutcomes
+    from ._native import Delivery
 
 
 class AsyncDispatcher:
@@ -119,6 +122,32 @@ class AsyncDispatcher:
         events: list[Event] = await _outcome(start)
         return events
 
+    def deliver_many(
+        self,
+        deliveries: Iterable[Delivery] | AsyncIterable[Delivery],
+        *,
+        concurrency: int | None = None,
+        **unknown: Never,
+    ) -> AsyncOutcomes:
+        """Delivers many at once, and gives outcomes as they finish.
+
+        As `Dispatcher.deliver_many`, for `async for`.
+
+        Args:
+            deliveries: an iterable or an asynchronous iterable of `Delivery`.
+            concurrency: how many are under way at once; 64 unless said.
+
+        Returns:
+            An asynchronous iterator of `Outcome` with `progress` and `aclose`. Letting go of it
+            cancels what is under way.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+        from ._many import AsyncOutcomes
+
+        return AsyncOutcomes(self._dispatcher, deliveries, concurrency, **unknown)
+
     async def close(self, drain: float | timedelta = 0.0) -> None:
         """Lets the deliveries under way finish, then cancels them. New ones are refused.
 
@@ -151,7 +180,7 @@ class AsyncDispatcher:
 async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> Any:
     """Starts a piece of work and waits for its outcome."""
     loop = asyncio.get_running_loop()
-    notifier = _notifier(loop)
+    notifier = notifier_of(loop)
     ticket = next(notifier.tickets)
     token = start(notifier.completions, ticket)
     future = notifier.waiting[ticket] = loop.create_future()
@@ -164,13 +193,29 @@ async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> A
             token.cancel()
 
 
+class Bell:
+    """Takes the place of a future where there is more than one thing to wait for."""
+
+    def __init__(self) -> None:
+        self.rung: asyncio.Event = asyncio.Event()
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: object) -> None:
+        self.rung.set()
+
+    def set_exception(self, error: BaseException) -> None:
+        self.rung.set()
+
+
 class _Notifier:
     """What one event loop is told, and who waits for it."""
 
     def __init__(self) -> None:
         self.completions = Completions()
         self.tickets = itertools.count()
-        self.waiting: dict[int, asyncio.Future[Any]] = {}
+        self.waiting: dict[int, asyncio.Future[Any] | Bell] = {}
 
     def drain(self) -> None:
         """Takes all that has arrived. Runs in the loop."""
@@ -204,7 +249,7 @@ _notifiers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_No
 _notifiers = weakref.WeakKeyDictionary()
 
 
-def _notifier(loop: asyncio.AbstractEventLoop) -> _Notifier:
+def notifier_of(loop: asyncio.AbstractEventLoop) -> _Notifier:
     known = _notifiers.get(loop)
     notifier = known() if known is not None else None
     if notifier is None:

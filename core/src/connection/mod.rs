@@ -30,7 +30,7 @@ pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
 pub(crate) use recorder::Record;
 pub(crate) use status::StatusRetry;
-pub(crate) use turn::{Room, Turns};
+pub(crate) use turn::{Room, Turn, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Route, Url, resolve};

@@ -117,12 +117,14 @@ impl Budget {
 
     /// A permit for one more connection, in the order of arrival. Closes the connection that has been
     /// idle longest if all permits are out. Fails with `overloaded` if there is no room to wait.
-    pub(crate) async fn permit(&self, room: &Room) -> Result<Permit, Error> {
+    ///
+    /// * `room`: where to wait; `None` for who is bounded elsewhere.
+    pub(crate) async fn permit(&self, room: Option<&Room>) -> Result<Permit, Error> {
         let state = self.state();
         if let Ok(permit) = state.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _room = room.enter()?;
+        let _room = room.map(Room::enter).transpose()?;
         // In this order: whoever becomes idle after the eviction sees that somebody waits.
         let _waiting = Counted::new(&state.waiting);
         state.evict();

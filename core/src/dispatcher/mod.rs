@@ -2,6 +2,7 @@
 
 mod cancel;
 mod flight;
+mod many;
 mod probe;
 mod refusals;
 mod reload;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use cancel::CancelToken;
 use flight::{Flight, Flights};
+pub use many::{Delivery, Fanout, Outcome, Outcomes, Progress as FanoutProgress};
 pub use probe::ProbeOptions;
 use refusals::Refusals;
 use reload::Rotation;
@@ -25,7 +27,7 @@ use request::Payload;
 
 use crate::clock;
 use crate::connection::pool::Budget;
-use crate::connection::{Connection, Deadlines, Progress, Room, StatusRetry, Timings};
+use crate::connection::{Connection, Deadlines, Progress, Room, StatusRetry, Timings, Turn};
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::identity::Identity;
@@ -416,7 +418,7 @@ impl Dispatcher {
         let consumer = endpoint.consumer().to_owned();
         async move {
             let outcome = match prepared {
-                Ok(call) => match Task::start(call.run()) {
+                Ok(call) => match Task::start(call.run(None)) {
                     Ok(task) => task.output().await.and_then(|outcome| outcome),
                     Err(error) => Err(error),
                 },
@@ -453,6 +455,7 @@ impl Dispatcher {
             id: options.id,
             deadlines,
             cancel: options.cancel,
+            patient: false,
         })
     }
 
@@ -520,10 +523,13 @@ struct Call {
     id: Option<String>,
     deadlines: Deadlines,
     cancel: CancelToken,
+    /// It waits for a connection however many wait already: its run bounds them.
+    patient: bool,
 }
 
 impl Call {
-    async fn run(self) -> Result<Receipt, Error> {
+    /// * `turn`: the delivery's, if it has been given one already.
+    async fn run(self, turn: Option<Turn>) -> Result<Receipt, Error> {
         let started = Instant::now();
         let progress = Progress::new();
         let canceled = |by: &str| {
@@ -532,7 +538,7 @@ impl Call {
                 .having_sent(progress.seal())
         };
         let by = started + self.deadlines.total;
-        let mut attempts = pin!(self.admitted(started, &progress));
+        let mut attempts = pin!(self.admitted(turn, started, &progress));
         // Looked at in this order: what ended a delivery outranks what it would have become.
         let ended = tokio::select! {
             biased;
@@ -552,9 +558,17 @@ impl Call {
     }
 
     /// Waits for this delivery's turn, then attempts it.
-    async fn admitted(&self, started: Instant, progress: &Progress) -> Result<Receipt, Error> {
+    async fn admitted(
+        &self,
+        turn: Option<Turn>,
+        started: Instant,
+        progress: &Progress,
+    ) -> Result<Receipt, Error> {
         let turns = self.endpoint.turns();
-        let _turn = turns.take_in(&self.dispatcher.room).await?;
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => turns.take_in(&self.dispatcher.room).await?,
+        };
         self.attempts(turns.limit(), started, progress).await
     }
 
@@ -635,7 +649,8 @@ impl Call {
     ) -> Result<(Connection, Timings), Error> {
         check_identity(generation, now)?;
         let route = &self.dispatcher.options.route;
-        let permit = self.dispatcher.budget.permit(&self.dispatcher.room).await?;
+        let room = (!self.patient).then_some(&self.dispatcher.room);
+        let permit = self.dispatcher.budget.permit(room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         let opened = Connection::open(permit, url, terms, route, &self.deadlines, progress).await;
         self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));

@@ -79,7 +79,7 @@ impl Dispatcher {
                     let generation = endpoint.generation();
                     let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
                     check_identity(&generation, now)?;
-                    let _permit = dispatcher.budget.permit(&dispatcher.room).await?;
+                    let _permit = dispatcher.budget.permit(Some(&dispatcher.room)).await?;
                     let route = &dispatcher.options.route;
                     let url = &generation.url;
                     let seen = probe(url, &generation.terms, route, &deadlines, &progress).await;

@@ -1,0 +1,394 @@
+//! `Delivery` and `deliver_many`: many deliveries at once, outcomes as they finish.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::task::{Wake, Waker};
+
+use bytes::Bytes;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyIterator};
+use webhook_mtls::{DeliverOptions, Error, Fanout};
+
+use crate::arguments::{body as payload, count, noun, text, wrong_type};
+use crate::border::{guard, wait};
+use crate::completions::{Completions, Done, Slot};
+use crate::endpoint::Endpoint;
+use crate::error::{Fault, exception};
+use crate::options;
+use crate::receipt::Receipt;
+
+/// One payload for one endpoint, to be delivered with others.
+///
+/// It never changes, and may be delivered again. Deliveries that were given the same `bytes` share
+/// them.
+///
+/// Args:
+///     endpoint: one of the dispatcher that will deliver it.
+///     body: bytes-like, at most 32 MiB; a str is refused.
+///     id: the event's id, sent as `webhook-id`; the same for every attempt.
+///     content_type: the type of the payload, if not `application/json`.
+///     headers: further request headers.
+///     timeout: the time this delivery may take in all, in seconds or as a timedelta.
+///     tag: anything of yours, to know the delivery again.
+///
+/// Raises:
+///     ConfigError: `option_invalid`.
+#[pyclass(frozen, module = "webhook_mtls")]
+pub struct Delivery {
+    endpoint: Py<Endpoint>,
+    tag: Py<PyAny>,
+    id: Option<String>,
+    body: Bytes,
+    options: DeliverOptions,
+}
+
+#[pymethods]
+impl Delivery {
+    #[new]
+    #[pyo3(
+        signature = (endpoint, body, *, tag = None, **keywords),
+        text_signature = "(endpoint, body, *, id=None, content_type=None, headers=None, timeout=None, tag=None)"
+    )]
+    fn new(
+        endpoint: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyAny>,
+        tag: Option<Py<PyAny>>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, Fault> {
+        guard(|| {
+            let py = endpoint.py();
+            noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
+            let mut id = None;
+            for (name, value) in options::said(keywords)? {
+                if name == "id" && !value.is_none() {
+                    id = Some(text("id", &value)?);
+                }
+            }
+            Ok(Self {
+                endpoint: endpoint.cast::<Endpoint>().map_err(PyErr::from)?.clone().unbind(),
+                tag: tag.unwrap_or_else(|| py.None()),
+                id,
+                body: payload(body)?,
+                options: options::take(DeliverOptions::new(), keywords)?,
+            })
+        })
+    }
+
+    /// Where it goes.
+    #[getter]
+    fn endpoint(&self, py: Python<'_>) -> Py<Endpoint> {
+        self.endpoint.clone_ref(py)
+    }
+
+    /// What was given to know it again.
+    #[getter]
+    fn tag(&self, py: Python<'_>) -> Py<PyAny> {
+        self.tag.clone_ref(py)
+    }
+
+    /// The event's id, where one was given.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Delivery({:?}, id={:?})", self.endpoint.get().0.consumer(), self.id)
+    }
+
+    #[allow(clippy::missing_errors_doc, reason = "the garbage collector calls it")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.endpoint)?;
+        visit.call(&self.tag)
+    }
+}
+
+/// What became of one delivery of many: a receipt or an error.
+#[pyclass(frozen, module = "webhook_mtls")]
+pub struct Outcome {
+    /// The delivery.
+    #[pyo3(get)]
+    delivery: Py<Delivery>,
+    /// The receipt; None if it failed.
+    #[pyo3(get)]
+    receipt: Option<Py<Receipt>>,
+    /// The exception that `deliver` would have raised; None if it succeeded.
+    #[pyo3(get)]
+    error: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Outcome {
+    fn __repr__(&self) -> String {
+        let word = if self.receipt.is_some() { "receipt" } else { "error" };
+        let consumer = self.delivery.get().endpoint.get().0.consumer().to_owned();
+        format!("Outcome({consumer:?}, {word})")
+    }
+
+    #[allow(clippy::missing_errors_doc, reason = "the garbage collector calls it")]
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.delivery)?;
+        visit.call(&self.error)
+    }
+}
+
+/// How far a run of `deliver_many` has come.
+#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[derive(PartialEq)]
+pub struct Progress(webhook_mtls::FanoutProgress);
+
+#[pymethods]
+impl Progress {
+    /// How many deliveries have ended, those that failed included.
+    #[getter]
+    fn done(&self) -> u64 {
+        self.0.done
+    }
+
+    /// How many have failed.
+    #[getter]
+    fn failed(&self) -> u64 {
+        self.0.failed
+    }
+
+    /// How many are under way.
+    #[getter]
+    fn in_flight(&self) -> usize {
+        self.0.in_flight
+    }
+
+    /// How many wait for a turn of their consumer.
+    #[getter]
+    fn waiting(&self) -> usize {
+        self.0.waiting
+    }
+
+    fn __repr__(&self) -> String {
+        let webhook_mtls::FanoutProgress { done, failed, in_flight, waiting } = self.0;
+        format!("Progress(done={done}, failed={failed}, in_flight={in_flight}, waiting={waiting})")
+    }
+}
+
+/// The outcomes of `Dispatcher.deliver_many`, as they finish.
+///
+/// An iterator. Closing it, or letting go of it, cancels what is under way.
+#[pyclass(frozen, module = "webhook_mtls")]
+pub struct Outcomes {
+    run: Run,
+    source: Mutex<Source>,
+}
+
+/// Where deliveries come from, and outcomes that were taken but not given yet.
+struct Source {
+    deliveries: Option<Py<PyIterator>>,
+    /// What the iterable raised: told when nothing that it gave is left to tell.
+    raised: Option<PyErr>,
+    ready: VecDeque<(Py<Delivery>, Result<webhook_mtls::Receipt, Error>)>,
+}
+
+#[pymethods]
+impl Outcomes {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Result<Option<Outcome>, Fault> {
+        guard(|| {
+            let mut source = match self.source.try_lock() {
+                Ok(source) => source,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    let expected = "asked by one thread at a time";
+                    return Err(Error::wrong_type("outcomes", expected, "two at once").into());
+                }
+            };
+            let source = &mut *source;
+            self.run.0.check_process()?;
+            loop {
+                source.refill(py, &self.run);
+                if source.ready.is_empty() {
+                    source.ready.extend(self.run.0.take_finished());
+                    // Their places are free now.
+                    source.refill(py, &self.run);
+                }
+                if let Some((delivery, outcome)) = source.ready.pop_front() {
+                    return Ok(Some(made(py, delivery, outcome)?));
+                }
+                if self.run.0.is_idle() {
+                    return match source.raised.take() {
+                        Some(raised) => Err(raised.into()),
+                        None => Ok(None),
+                    };
+                }
+                let hungry = source.deliveries.is_some();
+                wait(py, poll_fn(|context| self.run.0.poll_changed(hungry, context)))?;
+            }
+        })
+    }
+
+    /// How far the run has come. Any thread may look.
+    #[getter]
+    fn progress(&self) -> Progress {
+        self.run.progress()
+    }
+
+    /// Cancels what is under way, and takes no further deliveries.
+    ///
+    /// Outcomes of what had ended can still be taken.
+    fn close(&self) {
+        self.run.cancel();
+        if let Ok(mut source) = self.source.try_lock() {
+            source.deliveries = None;
+        }
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(&self, _raised: &Bound<'_, pyo3::types::PyTuple>) {
+        self.close();
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Outcomes({})", self.run.progress().__repr__())
+    }
+}
+
+impl Outcomes {
+    /// A run over what an iterable gives.
+    pub fn new(
+        dispatcher: &webhook_mtls::Dispatcher,
+        deliveries: &Bound<'_, PyAny>,
+        concurrency: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Self, Fault> {
+        let run = Run::new(dispatcher, concurrency)?;
+        let expected = "an iterable of Delivery";
+        let iterator =
+            deliveries.try_iter().map_err(|_| wrong_type("deliveries", expected, deliveries))?;
+        let deliveries = Some(iterator.unbind());
+        let source = Mutex::new(Source { deliveries, raised: None, ready: VecDeque::new() });
+        Ok(Self { run, source })
+    }
+}
+
+impl Source {
+    /// Takes deliveries as they are wanted.
+    fn refill(&mut self, py: Python<'_>, run: &Run) {
+        while let Some(deliveries) = &self.deliveries
+            && run.has_room()
+        {
+            let fault = match deliveries.bind(py).clone().next() {
+                Some(Ok(delivery)) => run.submit(&delivery).err().map(PyErr::from),
+                Some(Err(raised)) => Some(raised),
+                None => {
+                    self.deliveries = None;
+                    None
+                }
+            };
+            if let Some(fault) = fault {
+                self.raised = Some(fault);
+                self.deliveries = None;
+            }
+        }
+    }
+}
+
+/// The engine of a run, for whoever has a loop of their own.
+#[pyclass(frozen, name = "_Run", module = "webhook_mtls._native")]
+pub struct Run(Fanout<Py<Delivery>>);
+
+#[pymethods]
+impl Run {
+    /// Whether one more delivery is wanted.
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
+    /// Starts a delivery.
+    fn submit(&self, delivery: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        let kept = delivery
+            .cast::<Delivery>()
+            .map_err(|_| wrong_type("deliveries", "a Delivery each", delivery))?;
+        let Delivery { endpoint, body, options, .. } = kept.get();
+        let endpoint = &endpoint.get().0;
+        let wanted = webhook_mtls::Delivery::new(endpoint, body.clone(), options.clone());
+        self.0.submit(wanted, kept.clone().unbind());
+        Ok(())
+    }
+
+    /// The outcomes that are there.
+    fn take(&self, py: Python<'_>) -> Result<Vec<Outcome>, Fault> {
+        self.0.check_process()?;
+        let finished = self.0.take_finished();
+        finished.into_iter().map(|(delivery, outcome)| made(py, delivery, outcome)).collect()
+    }
+
+    /// Whether nothing is under way and no outcome is there.
+    fn is_idle(&self) -> bool {
+        self.0.is_idle()
+    }
+
+    /// Puts the ticket into `completions` whenever the first outcome arrives.
+    fn watch(&self, completions: &Bound<'_, Completions>, ticket: u64) {
+        let bell = Bell { completions: completions.get().clone(), ticket };
+        self.0.watch(Waker::from(Arc::new(bell)));
+    }
+
+    /// Cancels what is under way.
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// How far it has come.
+    #[getter]
+    fn progress(&self) -> Progress {
+        Progress(self.0.progress())
+    }
+}
+
+impl Run {
+    /// A run of a dispatcher.
+    pub fn new(
+        dispatcher: &webhook_mtls::Dispatcher,
+        concurrency: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Self, Fault> {
+        let concurrency = concurrency.map(|value| count("concurrency", value)).transpose()?;
+        let concurrency = concurrency.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        Ok(Self(Fanout::new(dispatcher, concurrency)?))
+    }
+}
+
+struct Bell {
+    completions: Completions,
+    ticket: u64,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let slot: Slot = self.completions.slot(self.ticket);
+        slot.fill(Ok(Done::Stirred));
+    }
+}
+
+fn made(
+    py: Python<'_>,
+    delivery: Py<Delivery>,
+    outcome: Result<webhook_mtls::Receipt, Error>,
+) -> Result<Outcome, Fault> {
+    Ok(match outcome {
+        Ok(receipt) => {
+            Outcome { delivery, receipt: Some(Py::new(py, Receipt(receipt))?), error: None }
+        }
+        Err(error) => {
+            Outcome { delivery, receipt: None, error: Some(exception(py, &error)?.unbind()) }
+        }
+    })
+}

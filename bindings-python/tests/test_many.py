@@ -1,0 +1,235 @@
+"""Many deliveries at once, with an iterator and with asyncio."""
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+import webhook_mtls as wm
+
+SOON = 10.0
+
+
+def deliveries(endpoint: wm.Endpoint, count: int) -> Iterator[wm.Delivery]:
+    body = b"{}"
+    return (wm.Delivery(endpoint, body, id=f"evt_{n}", tag=n) for n in range(count))
+
+
+def stalled(lab: Any, dispatcher: wm.Dispatcher) -> tuple[Any, wm.Endpoint]:
+    slow = lab.consumer("slow")
+    slow.misbehave("stall", times=0)
+    return slow, dispatcher.endpoint("slow", slow.url, pins=None)
+
+
+class Sync:
+    """Runs a check of outcomes with the iterator."""
+
+    @staticmethod
+    def outcomes(dispatcher: wm.Dispatcher, given: Any, **options: Any) -> list[wm.Outcome]:
+        return list(dispatcher.deliver_many(given, **options))
+
+
+class Async:
+    """The same with asyncio, from an iterable."""
+
+    @staticmethod
+    def outcomes(dispatcher: wm.Dispatcher, given: Any, **options: Any) -> list[wm.Outcome]:
+        async def main() -> list[wm.Outcome]:
+            many = dispatcher.as_async().deliver_many(given, **options)
+            return [outcome async for outcome in many]
+
+        return asyncio.run(main())
+
+
+class AsyncFed:
+    """The same with asyncio, from an asynchronous iterable."""
+
+    @staticmethod
+    def outcomes(dispatcher: wm.Dispatcher, given: Any, **options: Any) -> list[wm.Outcome]:
+        async def fed() -> AsyncIterator[wm.Delivery]:
+            for delivery in given:
+                await asyncio.sleep(0)
+                yield delivery
+
+        async def main() -> list[wm.Outcome]:
+            many = dispatcher.as_async().deliver_many(fed(), **options)
+            return [outcome async for outcome in many]
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=[Sync, Async, AsyncFed])
+def run(request: pytest.FixtureRequest) -> Any:
+    return request.param.outcomes
+
+
+def test_each_delivery_has_one_outcome(acme: Any, run: Any) -> None:
+    outcomes = run(acme.dispatcher, deliveries(acme.endpoint, 300))
+    assert sorted(outcome.delivery.tag for outcome in outcomes) == list(range(300))
+    for outcome in outcomes:
+        assert outcome.error is None
+        assert outcome.receipt.id == outcome.delivery.id == f"evt_{outcome.delivery.tag}"
+        assert outcome.delivery.endpoint == acme.endpoint
+    assert len(acme.consumer.received) == 300
+
+
+def test_a_fault_is_an_outcome(acme: Any, run: Any) -> None:
+    acme.consumer.respond(410)
+    bad = wm.Delivery(acme.endpoint, b"{}", headers={"host": "elsewhere"})
+    given = [*deliveries(acme.endpoint, 2), bad]
+    errors = [outcome.error for outcome in run(acme.dispatcher, given, concurrency=1)]
+    raised = sorted(error.kind for error in errors if error is not None)
+    assert raised == ["header_invalid", "http_status"]
+    assert all(error is None or error.consumer == "acme" for error in errors)
+
+
+def test_what_the_iterable_raises_comes_after_the_outcomes(acme: Any, run: Any) -> None:
+    def broken() -> Iterator[wm.Delivery]:
+        yield from deliveries(acme.endpoint, 3)
+        raise LookupError("the row is gone")
+
+    with pytest.raises(LookupError, match="the row is gone"):
+        run(acme.dispatcher, broken())
+    assert len(acme.consumer.received) == 3
+
+
+def test_what_is_no_delivery_is_refused(acme: Any, run: Any) -> None:
+    with pytest.raises(wm.ConfigError, match="a Delivery each"):
+        run(acme.dispatcher, [b"{}"])
+    for options in ({"concurrency": 0}, {"concurrency": "many"}, {"concurency": 3}):
+        with pytest.raises(wm.ConfigError, match="option_invalid"):
+            run(acme.dispatcher, [], **options)
+    assert run(acme.dispatcher, []) == []
+
+
+@pytest.mark.parametrize("given", [None, 7, object()])
+def test_what_is_no_iterable_is_refused(acme: Any, given: Any) -> None:
+    with pytest.raises(wm.ConfigError, match="deliveries"):
+        acme.dispatcher.deliver_many(given)
+    with pytest.raises(wm.ConfigError, match="deliveries"):
+        acme.dispatcher.as_async().deliver_many(given)
+
+
+def test_a_delivery_is_judged_when_it_is_made(acme: Any) -> None:
+    with pytest.raises(wm.ConfigError, match="body"):
+        wm.Delivery(acme.endpoint, "text")  # type: ignore[arg-type]
+    with pytest.raises(wm.ConfigError, match="endpoint"):
+        wm.Delivery("acme", b"{}")  # type: ignore[arg-type]
+    with pytest.raises(wm.ConfigError, match="option_invalid"):
+        wm.Delivery(acme.endpoint, b"{}", colour="red")  # type: ignore[call-arg]
+    assert repr(wm.Delivery(acme.endpoint, b"{}", id="x")) == 'Delivery("acme", id=Some("x"))'
+
+
+def test_deliveries_are_taken_as_they_are_wanted(acme: Any) -> None:
+    taken = 0
+
+    def counted() -> Iterator[wm.Delivery]:
+        nonlocal taken
+        for delivery in deliveries(acme.endpoint, 100):
+            taken += 1
+            yield delivery
+
+    outcomes = acme.dispatcher.deliver_many(counted(), concurrency=4)
+    assert taken == 0
+    for given, _ in enumerate(outcomes, 1):
+        assert taken <= given + 2 * 4
+        assert outcomes.progress.in_flight <= 4
+    assert (outcomes.progress.done, outcomes.progress.failed) == (100, 0)
+
+
+def test_a_slow_consumer_holds_up_nobody_else(lab: Any, acme: Any) -> None:
+    slow, endpoint = stalled(lab, acme.dispatcher)
+    given = [*deliveries(endpoint, 200), *deliveries(acme.endpoint, 100)]
+    outcomes = acme.dispatcher.deliver_many(given)
+    for _ in range(100):
+        assert next(outcomes).delivery.endpoint == acme.endpoint
+    progress = outcomes.progress
+    assert (progress.done, progress.in_flight, progress.waiting) == (100, 8, 192)
+    del outcomes
+    acme.dispatcher.close(drain=SOON)
+    assert len(slow.received) <= 8
+
+
+def test_leaving_a_loop_cancels_what_is_under_way(lab: Any, acme: Any) -> None:
+    slow, endpoint = stalled(lab, acme.dispatcher)
+    for outcome in acme.dispatcher.deliver_many(
+        [*deliveries(endpoint, 5), *deliveries(acme.endpoint, 1)]
+    ):
+        assert outcome.receipt is not None
+        break
+    started = time.monotonic()
+    acme.dispatcher.close(drain=SOON)
+    assert time.monotonic() - started < SOON
+    assert len(slow.received) <= 5
+
+
+def test_leaving_an_asynchronous_loop_cancels_what_is_under_way(lab: Any, acme: Any) -> None:
+    slow, endpoint = stalled(lab, acme.dispatcher)
+    closed = asyncio.Event()
+
+    async def fed() -> AsyncIterator[wm.Delivery]:
+        try:
+            for delivery in [*deliveries(endpoint, 5), *deliveries(acme.endpoint, 1)]:
+                yield delivery
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async def main() -> None:
+        dispatcher = acme.dispatcher.as_async()
+        async for outcome in dispatcher.deliver_many(fed()):
+            assert outcome.receipt is not None
+            break
+        gc.collect()
+        await dispatcher.close(drain=SOON)
+        async with asyncio.timeout(SOON):
+            await closed.wait()
+
+    asyncio.run(main())
+    assert len(slow.received) <= 5
+
+
+def test_close_ends_a_run(lab: Any, acme: Any) -> None:
+    slow, endpoint = stalled(lab, acme.dispatcher)
+    outcomes = acme.dispatcher.deliver_many(deliveries(endpoint, 5))
+    ended: list[Any] = []
+    thread = threading.Thread(target=lambda: ended.extend(outcomes))
+    thread.start()
+    assert slow.wait(5, within=SOON)
+    with pytest.raises(wm.ConfigError, match="one thread"):
+        next(outcomes)
+    outcomes.close()
+    thread.join(SOON)
+    assert not thread.is_alive()
+    assert ended == []
+    with acme.dispatcher.deliver_many(deliveries(acme.endpoint, 5)) as outcomes:
+        assert next(outcomes).receipt is not None
+
+
+def test_an_asynchronous_run_can_be_closed(lab: Any, acme: Any) -> None:
+    _, endpoint = stalled(lab, acme.dispatcher)
+
+    async def main() -> None:
+        many = acme.dispatcher.as_async().deliver_many(deliveries(endpoint, 5))
+        waiting = asyncio.ensure_future(anext(many))
+        await asyncio.sleep(0)
+        await many.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        assert many.progress.in_flight == 0
+
+    asyncio.run(main())
+
+
+def test_closing_the_dispatcher_tells_each(lab: Any, acme: Any) -> None:
+    slow, endpoint = stalled(lab, acme.dispatcher)
+    outcomes = acme.dispatcher.deliver_many(deliveries(endpoint, 20))
+    closing = threading.Thread(target=lambda: slow.wait(8, within=SOON) and acme.dispatcher.close())
+    closing.start()
+    kinds = {outcome.error.kind for outcome in outcomes}
+    closing.join()
+    assert kinds == {"canceled"}

@@ -1,0 +1,441 @@
+//! Many deliveries at once: a bounded number under way, outcomes as they finish.
+//!
+//! A run pulls. It asks for another delivery only while fewer than `concurrency` are under way, so
+//! what is not yet wanted is not yet made. A delivery whose consumer has no turn left is put aside
+//! and counts for nothing until its turn comes; that is how a slow consumer holds up nobody else.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::{Call, DeliverOptions, Dispatcher};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind};
+use crate::options;
+use crate::receipt::Receipt;
+use crate::runtime;
+
+/// How many deliveries are under way at once unless a run says otherwise.
+const CONCURRENCY: usize = 64;
+
+/// How many deliveries of one run may be put aside. Beyond it the run waits for a turn of theirs
+/// before it asks for more: memory stays bounded, and nothing is refused for being many.
+const ASIDE: usize = 1024;
+
+/// One payload for one endpoint, to be delivered with others.
+///
+/// Cheap to clone; clones share the payload.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Where it goes.
+    pub endpoint: Endpoint,
+    /// The payload. Clones of one `Bytes` share it, so a fan-out holds it once.
+    pub body: Bytes,
+    /// What goes with it.
+    pub options: DeliverOptions,
+}
+
+impl Delivery {
+    /// A delivery to be made.
+    pub fn new(endpoint: &Endpoint, body: impl Into<Bytes>, options: DeliverOptions) -> Self {
+        Self { endpoint: endpoint.clone(), body: body.into(), options }
+    }
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many have ended, those that failed included.
+    pub done: u64,
+    /// How many have failed.
+    pub failed: u64,
+    /// How many are under way.
+    pub in_flight: usize,
+    /// How many wait for a turn of their consumer.
+    pub waiting: usize,
+}
+
+/// What became of one delivery of many: the delivery, and its receipt or error.
+pub type Outcome<T = Delivery> = (T, Result<Receipt, Error>);
+
+/// The outcomes of a run, in the order in which they finish. Dropping it cancels what is under way.
+///
+/// Made by [`Dispatcher::deliver_many`].
+pub struct Outcomes<I> {
+    source: Option<I>,
+    fanout: Fanout<Delivery>,
+}
+
+impl<I> Outcomes<I> {
+    /// How far the run has come.
+    pub fn progress(&self) -> Progress {
+        self.fanout.progress()
+    }
+}
+
+impl<I: Iterator<Item = Delivery> + Unpin> Outcomes<I> {
+    /// The next outcome; `None` when all have been given.
+    pub async fn next(&mut self) -> Option<Outcome> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl<I: Iterator<Item = Delivery> + Unpin> Stream for Outcomes<I> {
+    type Item = Outcome;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        let Self { source, fanout } = &mut *self;
+        loop {
+            while let Some(deliveries) = source
+                && fanout.has_room()
+            {
+                match deliveries.next() {
+                    Some(delivery) => fanout.submit(delivery.clone(), delivery),
+                    None => *source = None,
+                }
+            }
+            if let Some(outcome) = fanout.try_next() {
+                return Poll::Ready(Some(outcome));
+            }
+            if fanout.is_idle() {
+                return Poll::Ready(None);
+            }
+            if fanout.poll_changed(source.is_some(), context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// The engine of a run, for those who bring a loop of their own: deliveries go in with a tag, tags
+/// come out with outcomes. Dropping it cancels what is under way.
+pub struct Fanout<T> {
+    dispatcher: Dispatcher,
+    process: u32,
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    /// `None` where the caller bounds nothing and a delivery waits in the endpoint's own line.
+    slots: Option<Arc<Semaphore>>,
+    waiting: AtomicUsize,
+    closed: AtomicBool,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    progress: Progress,
+    finished: VecDeque<Outcome<T>>,
+    numbers: u64,
+    /// The tasks under way; `None` for one that is about to start.
+    tasks: HashMap<u64, Option<AbortHandle>>,
+    waiters: Vec<Waker>,
+    watcher: Option<Waker>,
+}
+
+impl Dispatcher {
+    /// Delivers many: `concurrency` at once (64 where it is `None`), outcomes as they finish.
+    ///
+    /// Deliveries are taken from `deliveries` as they are wanted. The total deadline of each starts
+    /// with its turn, so that none fails for those before it. A fault of a delivery is its outcome
+    /// and ends nothing else.
+    ///
+    /// Fails with `option_invalid` unless `concurrency` is 1 to 1 000 000.
+    pub fn deliver_many<I>(
+        &self,
+        deliveries: I,
+        concurrency: Option<usize>,
+    ) -> Result<Outcomes<I::IntoIter>, Error>
+    where
+        I: IntoIterator<Item = Delivery>,
+    {
+        let fanout = Fanout::new(self, concurrency)?;
+        Ok(Outcomes { source: Some(deliveries.into_iter()), fanout })
+    }
+}
+
+impl<T: Send + 'static> Fanout<T> {
+    /// A run of at most `concurrency` deliveries at once; 64 where it is `None`.
+    ///
+    /// Fails with `option_invalid` unless it is 1 to 1 000 000.
+    pub fn new(dispatcher: &Dispatcher, concurrency: Option<usize>) -> Result<Self, Error> {
+        let concurrency = concurrency.unwrap_or(CONCURRENCY);
+        if !(1..=1_000_000).contains(&concurrency) {
+            let why = "must be a whole number from 1 to 1000000";
+            return Err(options::fault("concurrency", why));
+        }
+        Ok(Self::over(dispatcher, Some(Arc::new(Semaphore::new(concurrency)))))
+    }
+
+    /// A run that bounds nothing itself: deliveries wait for their turn like any other, and are
+    /// `overloaded` where too many do.
+    pub fn unbounded(dispatcher: &Dispatcher) -> Self {
+        Self::over(dispatcher, None)
+    }
+
+    fn over(dispatcher: &Dispatcher, slots: Option<Arc<Semaphore>>) -> Self {
+        let state = State {
+            progress: Progress::default(),
+            finished: VecDeque::new(),
+            numbers: 0,
+            tasks: HashMap::new(),
+            waiters: Vec::new(),
+            watcher: None,
+        };
+        let shared = Shared {
+            slots,
+            waiting: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            state: Mutex::new(state),
+        };
+        Self { dispatcher: dispatcher.clone(), process: process::id(), shared: Arc::new(shared) }
+    }
+
+    /// Fails with `forked_process` in a process that has forked since: what is under way is the
+    /// parent's.
+    pub fn check_process(&self) -> Result<(), Error> {
+        if self.process == process::id() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::ForkedProcess, "these deliveries belong to the process that forked"))
+    }
+
+    /// Whether one more delivery is wanted.
+    pub fn has_room(&self) -> bool {
+        let free = |slots: &Arc<Semaphore>| slots.available_permits() > 0;
+        !self.shared.closed.load(Ordering::Acquire)
+            && self.shared.slots.as_ref().is_none_or(free)
+            && self.shared.waiting.load(Ordering::Acquire) < ASIDE
+    }
+
+    /// Starts a delivery. Whatever becomes of it is an outcome.
+    pub fn submit(&self, delivery: Delivery, tag: T) {
+        let Delivery { endpoint, body, options } = delivery;
+        let consumer = endpoint.consumer().to_owned();
+        let call = match self.dispatcher.prepare(&endpoint, body, options) {
+            Ok(call) => Call { patient: self.shared.slots.is_some(), ..call },
+            Err(error) => {
+                let seat = self.shared.seat(tag);
+                return seat.leave(Err(error.for_consumer(&consumer)));
+            }
+        };
+        let seat = self.shared.seat(tag);
+        let number = seat.number;
+        let slots = self.shared.slots.clone();
+        // Who gets a turn at once is under way at once: the order of arrival is that of submission.
+        let turn = slots.as_ref().and_then(|_| call.endpoint.turns().try_take());
+        let slot = turn.as_ref().and(slots.as_ref());
+        let slot = slot.and_then(|slots| slots.clone().try_acquire_owned().ok());
+        let aside = slots.as_ref().filter(|_| turn.is_none()).map(|_| self.shared.aside());
+        let task = async move {
+            let outcome = match slots {
+                None => call.run(None).await,
+                Some(slots) => {
+                    let turn = match turn {
+                        Some(turn) => turn,
+                        None => call.endpoint.turns().take().await,
+                    };
+                    drop(aside);
+                    let _slot = match slot {
+                        Some(slot) => slot,
+                        None => slots
+                            .acquire_owned()
+                            .await
+                            .unwrap_or_else(|_| unreachable!("it is never closed")),
+                    };
+                    call.run(Some(turn)).await
+                }
+            };
+            seat.leave(outcome.map_err(|error| error.for_consumer(&consumer)));
+        };
+        match runtime::handle() {
+            Ok(handle) => {
+                let running = handle.spawn(task);
+                self.shared.started(number, running.abort_handle());
+            }
+            // Dropping the task leaves its seat with an outcome.
+            Err(_) => drop(task),
+        }
+    }
+
+    /// An outcome, if one is there.
+    pub fn try_next(&self) -> Option<Outcome<T>> {
+        self.shared.state().finished.pop_front()
+    }
+
+    /// All outcomes that are there.
+    pub fn take_finished(&self) -> Vec<Outcome<T>> {
+        self.shared.state().finished.drain(..).collect()
+    }
+
+    /// Whether an outcome is there.
+    pub fn has_outcome(&self) -> bool {
+        !self.shared.state().finished.is_empty()
+    }
+
+    /// Whether nothing is under way and no outcome is left.
+    pub fn is_idle(&self) -> bool {
+        let state = self.shared.state();
+        state.finished.is_empty() && state.tasks.is_empty()
+    }
+
+    /// Ready when there is an outcome, or nothing under way, or if `hungry` room for one more.
+    pub fn poll_changed(&self, hungry: bool, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state();
+        let idle = state.tasks.is_empty();
+        if idle || !state.finished.is_empty() || (hungry && self.has_room()) {
+            return Poll::Ready(());
+        }
+        if !state.waiters.iter().any(|waiter| waiter.will_wake(context.waker())) {
+            state.waiters.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Wakes `watcher` from now on whenever the first outcome arrives, or room appears.
+    pub fn watch(&self, watcher: Waker) {
+        self.shared.state().watcher = Some(watcher);
+    }
+
+    /// How far the run has come.
+    pub fn progress(&self) -> Progress {
+        let waiting = self.shared.waiting.load(Ordering::Acquire);
+        let state = self.shared.state();
+        let flying = state.tasks.len();
+        Progress { in_flight: flying.saturating_sub(waiting), waiting, ..state.progress }
+    }
+
+    /// Cancels what is under way. Outcomes that are there stay; no further ones come.
+    pub fn cancel(&self) {
+        // Elsewhere its lock may be held by a thread that does not exist, and its tasks do not run.
+        if self.process == process::id() {
+            self.shared.cancel();
+        }
+    }
+}
+
+impl<T> Drop for Fanout<T> {
+    fn drop(&mut self) {
+        if self.process == process::id() {
+            self.shared.cancel();
+        }
+    }
+}
+
+impl<T> Shared<T> {
+    fn seat(self: &Arc<Self>, tag: T) -> Seat<T> {
+        let mut state = self.state();
+        let number = state.numbers;
+        state.numbers += 1;
+        if !self.closed.load(Ordering::Acquire) {
+            state.tasks.insert(number, None);
+        }
+        Seat { shared: self.clone(), number, tag: Some(tag) }
+    }
+
+    fn aside(self: &Arc<Self>) -> Aside<T> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        Aside(self.clone())
+    }
+
+    fn started(&self, number: u64, task: AbortHandle) {
+        let mut state = self.state();
+        if let Some(place) = state.tasks.get_mut(&number) {
+            *place = Some(task);
+        } else if self.closed.load(Ordering::Acquire) {
+            drop(state);
+            task.abort();
+        }
+    }
+
+    fn end(&self, number: u64, tag: T, outcome: Result<Receipt, Error>) {
+        let mut state = self.state();
+        if state.tasks.remove(&number).is_none() {
+            // Canceled: nobody waits for it.
+            return;
+        }
+        state.progress.done += 1;
+        state.progress.failed += u64::from(outcome.is_err());
+        state.finished.push_back((tag, outcome));
+        // The first one wakes; whoever comes takes the others along.
+        let watcher = if state.finished.len() == 1 { state.watcher.clone() } else { None };
+        Self::wake(state, watcher);
+    }
+
+    fn wake(mut state: MutexGuard<'_, State<T>>, watcher: Option<Waker>) {
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        waiters.into_iter().chain(watcher).for_each(Waker::wake);
+    }
+
+    fn cancel(&self) {
+        let mut state = self.state();
+        self.closed.store(true, Ordering::Release);
+        let tasks = std::mem::take(&mut state.tasks);
+        let watcher = state.watcher.clone();
+        Self::wake(state, watcher);
+        tasks.into_values().flatten().for_each(|task| task.abort());
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one outcome. Dropped without one, because a panic took the task that was to bring it,
+/// it gets `internal`: whoever waits must not wait for ever.
+struct Seat<T> {
+    shared: Arc<Shared<T>>,
+    number: u64,
+    tag: Option<T>,
+}
+
+impl<T> Seat<T> {
+    fn leave(mut self, outcome: Result<Receipt, Error>) {
+        if let Some(tag) = self.tag.take() {
+            self.shared.end(self.number, tag, outcome);
+        }
+    }
+}
+
+impl<T> Drop for Seat<T> {
+    fn drop(&mut self) {
+        if let Some(tag) = self.tag.take() {
+            self.shared.end(self.number, tag, Err(Error::caught_panic()));
+        }
+    }
+}
+
+/// A delivery that was put aside, until its turn has come.
+struct Aside<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Aside<T> {
+    fn drop(&mut self) {
+        if self.0.waiting.fetch_sub(1, Ordering::AcqRel) == ASIDE {
+            let state = self.0.state();
+            let watcher = state.watcher.clone();
+            Shared::wake(state, watcher);
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Fanout<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fanout").field("dispatcher", &self.dispatcher).finish_non_exhaustive()
+    }
+}
+
+impl<I> std::fmt::Debug for Outcomes<I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outcomes").field("fanout", &self.fanout).finish_non_exhaustive()
+    }
+}

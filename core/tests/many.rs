@@ -1,0 +1,151 @@
+//! Many deliveries at once. Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::{
+    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, FanoutProgress, Kind, Sent,
+    runtime,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    runtime::drive(work, || false).expect("never interrupted")
+}
+
+fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer) -> Endpoint {
+    let options = EndpointOptions::new(None);
+    dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
+}
+
+fn delivery(endpoint: &Endpoint, body: &Bytes, id: usize) -> Delivery {
+    Delivery::new(endpoint, body.clone(), DeliverOptions::new().id(id.to_string()))
+}
+
+#[test]
+fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let consumers: Vec<Consumer> =
+        (0..10).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
+    let endpoints: Vec<Endpoint> =
+        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let body = Bytes::from(vec![b'x'; 100_000]);
+    let deliveries = (0..300).map(|number| delivery(&endpoints[number % 10], &body, number));
+    let mut outcomes = dispatcher.deliver_many(deliveries, None).unwrap();
+    let mut ids = Vec::new();
+    while let Some((delivery, outcome)) = wait(outcomes.next()) {
+        assert_eq!(delivery.body.as_ptr(), body.as_ptr(), "it was not copied");
+        ids.push(outcome.unwrap().id().unwrap().parse::<usize>().unwrap());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (0..300).collect::<Vec<_>>());
+    let progress = FanoutProgress { done: 300, ..FanoutProgress::default() };
+    assert_eq!(outcomes.progress(), progress);
+    assert!(wait(outcomes.next()).is_none(), "the end stays the end");
+    assert!(consumers.iter().all(|consumer| consumer.received()[0].body == body));
+}
+
+#[test]
+fn deliveries_are_taken_as_they_are_wanted() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let consumers: Vec<Consumer> =
+        (0..5).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
+    let endpoints: Vec<Endpoint> =
+        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = taken.clone();
+    let body = Bytes::from_static(b"{}");
+    let deliveries = (0..100).map(|number| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        delivery(&endpoints[number % 5], &body, number)
+    });
+    let mut outcomes = dispatcher.deliver_many(deliveries, Some(4)).unwrap();
+    for given in 1..=100 {
+        assert!(wait(outcomes.next()).unwrap().1.is_ok());
+        let progress = outcomes.progress();
+        assert!(progress.in_flight <= 4, "{progress:?}");
+        let most = given + 3 + usize::try_from(progress.done).unwrap();
+        assert!(taken.load(Ordering::Relaxed) <= most.min(100), "{progress:?}");
+    }
+    assert!(wait(outcomes.next()).is_none());
+}
+
+#[test]
+fn a_slow_consumer_holds_up_nobody_else() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
+    slow.misbehave(Misbehaviour::Stall, 0);
+    let (stalled, well) = (endpoint(&dispatcher, &slow), endpoint(&dispatcher, &quick));
+    let body = Bytes::from_static(b"{}");
+    let deliveries =
+        (0..600).map(|number| delivery(if number < 500 { &stalled } else { &well }, &body, number));
+    let mut outcomes = dispatcher.deliver_many(deliveries, Some(32)).unwrap();
+    for _ in 0..100 {
+        let (delivery, outcome) = wait(outcomes.next()).unwrap();
+        assert_eq!(delivery.endpoint, well);
+        assert!(outcome.is_ok());
+    }
+    let progress = outcomes.progress();
+    assert_eq!((progress.done, progress.in_flight, progress.waiting), (100, 8, 492));
+    drop(outcomes);
+    // Nothing of what was dropped is left: closing has nothing to wait for, or to cancel.
+    wait(dispatcher.close(SOON));
+    assert!(slow.connections() <= 8);
+}
+
+#[test]
+fn a_fault_is_an_outcome_and_ends_nothing_else() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let acme = lab.consumer("acme").unwrap();
+    acme.respond(Answer::status(500), 1);
+    let endpoint = endpoint(&dispatcher, &acme);
+    let other = lab.dispatcher();
+    let foreign = other.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
+    let body = Bytes::from_static(b"{}");
+    let deliveries = vec![
+        delivery(&endpoint, &body, 0),
+        delivery(&endpoint, &body, 1),
+        delivery(&foreign, &body, 2),
+        Delivery::new(&endpoint, body.clone(), DeliverOptions::new().id("a\nb")),
+    ];
+    let mut outcomes = dispatcher.deliver_many(deliveries, Some(1)).unwrap();
+    let mut kinds = Vec::new();
+    while let Some((_, outcome)) = wait(outcomes.next()) {
+        if let Err(error) = outcome {
+            assert_eq!(error.consumer(), Some("acme"));
+            kinds.push((error.kind(), error.sent()));
+        }
+    }
+    kinds.sort_by_key(|(kind, _)| kind.number());
+    assert_eq!(
+        kinds,
+        [
+            (Kind::OptionInvalid, Sent::Nothing),
+            (Kind::HeaderInvalid, Sent::Nothing),
+            (Kind::HttpStatus, Sent::All),
+        ]
+    );
+    let progress = outcomes.progress();
+    assert_eq!((progress.done, progress.failed), (4, 3));
+}
+
+#[test]
+fn an_idle_run_ends_at_once_and_a_bad_bound_is_refused() {
+    let dispatcher = Lab::start().unwrap().dispatcher();
+    let mut outcomes = dispatcher.deliver_many(Vec::new(), None).unwrap();
+    assert!(wait(outcomes.next()).is_none());
+    for bound in [0, 1_000_001] {
+        let fault = dispatcher.deliver_many(Vec::new(), Some(bound)).unwrap_err();
+        assert_eq!(fault.kind(), Kind::OptionInvalid);
+    }
+}
