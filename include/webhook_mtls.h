@@ -1106,49 +1106,6 @@ void wmtls_delivery_set(wmtls_delivery *delivery, const char *name, const char *
 void wmtls_delivery_free(wmtls_delivery *delivery);
 
 /*
- Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
- closes. No byte of a request is sent. A consumer that refuses our certificate only in its answer
- to a request, as nginx does, is not found out.
-
- `timeout_ms`: the time it may take in all, at most a day; 0 for the dispatcher's.
-
- Fails with what a delivery fails with before its request.
- */
-wmtls_status wmtls_dispatcher_probe(const wmtls_dispatcher *dispatcher,
-                                    const wmtls_endpoint *endpoint,
-                                    uint64_t timeout_ms,
-                                    wmtls_probe **out,
-                                    wmtls_error **err);
-
-/*
- The peer as its certificate shows it, with its dates. Belongs to the probe; do not free it.
- */
-const wmtls_peer *wmtls_probe_peer(const wmtls_probe *probe);
-
-/*
- Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
- */
-int32_t wmtls_probe_pin(const wmtls_probe *probe);
-
-/*
- The TLS version, "TLSv1.3" or "TLSv1.2".
- */
-const char *wmtls_probe_tls_version(const wmtls_probe *probe);
-
-/*
- The address and port that were connected to.
- */
-const char *wmtls_probe_address(const wmtls_probe *probe);
-
-/*
- The whole result as JSON, in the form that every language shows.
- */
-const char *wmtls_probe_json(const wmtls_probe *probe);
-
-/*
- Frees a probe.
- */
-void wmtls_probe_free(wmtls_probe *probe);
  Starts a delivery and returns at once. Its outcome is taken by wmtls_next_outcome, whatever
  becomes of it.
 
@@ -1204,6 +1161,51 @@ const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
  Frees an outcome, with its receipt or error.
  */
 void wmtls_outcome_free(wmtls_outcome *outcome);
+
+/*
+ Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
+ closes. No byte of a request is sent. A consumer that refuses our certificate only in its answer
+ to a request, as nginx does, is not found out.
+
+ `timeout_ms`: the time it may take in all, at most a day; 0 for the dispatcher's.
+
+ Fails with what a delivery fails with before its request.
+ */
+wmtls_status wmtls_dispatcher_probe(const wmtls_dispatcher *dispatcher,
+                                    const wmtls_endpoint *endpoint,
+                                    uint64_t timeout_ms,
+                                    wmtls_probe **out,
+                                    wmtls_error **err);
+
+/*
+ The peer as its certificate shows it, with its dates. Belongs to the probe; do not free it.
+ */
+const wmtls_peer *wmtls_probe_peer(const wmtls_probe *probe);
+
+/*
+ Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+ */
+int32_t wmtls_probe_pin(const wmtls_probe *probe);
+
+/*
+ The TLS version, "TLSv1.3" or "TLSv1.2".
+ */
+const char *wmtls_probe_tls_version(const wmtls_probe *probe);
+
+/*
+ The address and port that were connected to.
+ */
+const char *wmtls_probe_address(const wmtls_probe *probe);
+
+/*
+ The whole result as JSON, in the form that every language shows.
+ */
+const char *wmtls_probe_json(const wmtls_probe *probe);
+
+/*
+ Frees a probe.
+ */
+void wmtls_probe_free(wmtls_probe *probe);
 
 /*
  The HTTP status, 200 to 299; 0 for NULL.

@@ -184,7 +184,7 @@ impl Dispatcher {
     ///
     /// Args:
     ///     deliveries: an iterable of `Delivery`.
-    ///     concurrency: how many are under way at once.
+    ///     concurrency: how many are under way at once; 64 unless said.
     ///
     /// Returns:
     ///     An iterator of `Outcome` with `progress` and `close`. Letting go of it cancels what is
@@ -194,7 +194,7 @@ impl Dispatcher {
     ///     ConfigError: `option_invalid`.
     #[pyo3(
         signature = (deliveries, *, concurrency = None, **unknown),
-        text_signature = "($self, deliveries, *, concurrency=64)"
+        text_signature = "($self, deliveries, *, concurrency=None)"
     )]
     fn deliver_many(
         &self,

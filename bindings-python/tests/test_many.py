@@ -136,7 +136,7 @@ def test_deliveries_are_taken_as_they_are_wanted(acme: Any) -> None:
     outcomes = acme.dispatcher.deliver_many(counted(), concurrency=4)
     assert taken == 0
     for given, _ in enumerate(outcomes, 1):
-        assert taken <= given + 2 * 4
+        assert taken <= given + 4 * 4
         assert outcomes.progress.in_flight <= 4
     assert (outcomes.progress.done, outcomes.progress.failed) == (100, 0)
 

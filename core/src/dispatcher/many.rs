@@ -125,6 +125,9 @@ pub struct Fanout<T> {
 }
 
 struct Shared<T> {
+    /// How many outcomes may lie unread before no further delivery is wanted.
+    most_unread: usize,
+    unread: AtomicUsize,
     /// `None` where the caller bounds nothing and a delivery waits in the endpoint's own line.
     slots: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
@@ -191,7 +194,11 @@ impl<T: Send + 'static> Fanout<T> {
             waiters: Vec::new(),
             watcher: None,
         };
+        let most_unread =
+            slots.as_ref().map_or(usize::MAX, |slots| Semaphore::available_permits(slots));
         let shared = Shared {
+            most_unread,
+            unread: AtomicUsize::new(0),
             slots,
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -215,6 +222,7 @@ impl<T: Send + 'static> Fanout<T> {
         !self.shared.closed.load(Ordering::Acquire)
             && self.shared.slots.as_ref().is_none_or(free)
             && self.shared.waiting.load(Ordering::Acquire) < ASIDE
+            && self.shared.unread.load(Ordering::Acquire) < self.shared.most_unread
     }
 
     /// Starts a delivery. Whatever becomes of it is an outcome.
@@ -269,12 +277,16 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// An outcome, if one is there.
     pub fn try_next(&self) -> Option<Outcome<T>> {
-        self.shared.state().finished.pop_front()
+        let outcome = self.shared.state().finished.pop_front()?;
+        self.shared.unread.fetch_sub(1, Ordering::AcqRel);
+        Some(outcome)
     }
 
     /// All outcomes that are there.
     pub fn take_finished(&self) -> Vec<Outcome<T>> {
-        self.shared.state().finished.drain(..).collect()
+        let finished = std::mem::take(&mut self.shared.state().finished);
+        self.shared.unread.fetch_sub(finished.len(), Ordering::AcqRel);
+        finished.into()
     }
 
     /// Whether an outcome is there.
@@ -366,6 +378,7 @@ impl<T> Shared<T> {
         state.progress.done += 1;
         state.progress.failed += u64::from(outcome.is_err());
         state.finished.push_back((tag, outcome));
+        self.unread.fetch_add(1, Ordering::AcqRel);
         // The first one wakes; whoever comes takes the others along.
         let watcher = if state.finished.len() == 1 { state.watcher.clone() } else { None };
         Self::wake(state, watcher);
