@@ -24,6 +24,7 @@ mod readme;
 mod reference;
 mod rust;
 mod soak;
+mod steady;
 mod steps;
 mod suites;
 mod table;

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
-//! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut of
-//! a connection, and the real peers; what fails once in a hundred rounds fails here.
+//! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut
+//! of a connection, ten thousand deliveries at flat memory, and the real peers; what fails once in
+//! a hundred rounds fails here.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::paths;
 use crate::steps::{Failure, Result, Step, shown_duration};
 use crate::terminal;
 use crate::toolchain::Toolchain;
-use crate::{outcomes, peers, vectors};
+use crate::{outcomes, peers, steady, vectors};
 
 const MINUTES: u64 = 60;
 
@@ -45,6 +46,7 @@ fn round(languages: &Languages) -> Result {
     let runner = c_programs::compile(&languages.toolchain, library, &source, Linkage::Static)?;
     c_programs::memory_checked("vectors in c (valgrind)", &runner)?;
     outcomes::cuts(languages)?;
+    println!("  {}", steady::test(languages)?);
     peers::test(languages).map(drop)
 }
 

@@ -1,8 +1,9 @@
 //! The hostile receivers: one program to which all four languages deliver.
 //!
-//! `hostile <directory>` starts a receiver for each case, writes `cases.json` and the material that
+//! `hostile <directory> [part]` starts a receiver for each case, writes `cases.json` and the material that
 //! a client needs to the directory, and prints `ready`. When its standard input closes it writes
-//! `saw.json`: what each receiver truly got and answered. `README.md` has the formats.
+//! `saw.json`: what each receiver truly got and answered. With a part, from 0 on, the cases are that part of all
+//! cuts; beyond the last there are none. `README.md` has the formats.
 
 mod answers;
 mod case;
@@ -29,7 +30,7 @@ use world::World;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let directory = PathBuf::from(arguments.next().ok_or("usage: hostile <directory> [cuts]")?);
+    let directory = PathBuf::from(arguments.next().ok_or("usage: hostile <directory> [part]")?);
     let world = Arc::new(World::make(&directory)?);
     let cases: Vec<Case> = match arguments.next().as_deref() {
         None => [
@@ -43,8 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .into_iter()
         .flatten()
         .collect(),
-        Some("cuts") => cuts::all(),
-        Some(other) => return Err(format!("there is nothing called {other}").into()),
+        Some(part) => cuts::part(part.parse()?),
     };
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), cases.len(), "two cases have one name");
