@@ -81,6 +81,9 @@
 /* The system clock shows an impossible date. */
 #define WMTLS_CLOCK_IMPLAUSIBLE 114
 
+/* Consumers still depend on the identity. */
+#define WMTLS_IDENTITY_IN_USE 115
+
 /* The consumer failed repeatedly and is being left alone for a while. */
 #define WMTLS_CIRCUIT_OPEN 201
 
@@ -427,6 +430,11 @@ typedef struct wmtls_receipt wmtls_receipt;
  How often and how fast to try again. A builder that wmtls_retry_decide does not consume.
  */
 typedef struct wmtls_retry_policy wmtls_retry_policy;
+
+/*
+ Which of our identities each consumer took last, as this process has seen it.
+ */
+typedef struct wmtls_rotation_status wmtls_rotation_status;
 
 /*
  The private CA that judges a peer: anchors, known intermediates and CRLs. Never the web's public
@@ -1020,6 +1028,41 @@ wmtls_status wmtls_dispatcher_expiries(const wmtls_dispatcher *dispatcher,
  if there is nothing. It may be NULL.
  */
 double wmtls_least_lifetime_left(const wmtls_dispatcher *dispatcher, const char **what);
+
+/*
+ Asks how far a rotation has come; NULL for NULL.
+ */
+wmtls_rotation_status *wmtls_dispatcher_rotation_status(const wmtls_dispatcher *dispatcher);
+
+/*
+ "current" if the consumer took the identity in use now last, "previous" if one before it,
+ "unknown" if nothing was seen; NULL if there is no such consumer.
+ */
+const char *wmtls_rotation_status_of(const wmtls_rotation_status *status, const char *consumer);
+
+/*
+ The whole status as JSON, in the form that every language shows. To merge those of several
+ processes, take each consumer from the one with the greatest accepted_at_ms.
+ */
+const char *wmtls_rotation_status_json(const wmtls_rotation_status *status);
+
+/*
+ Frees a status.
+ */
+void wmtls_rotation_status_free(wmtls_rotation_status *status);
+
+/*
+ Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+
+ `identity`: one that was in use before; the one in use now cannot be retired.
+ `force`: also if consumers depend on it, those that took it last.
+
+ Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or WMTLS_HANDLE_CLOSED.
+ */
+wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
+                          const wmtls_identity *identity,
+                          bool force,
+                          wmtls_error **err);
 
 /*
  Looks at the watched files of trust and pins now, and believes what they hold.

@@ -56,15 +56,17 @@ wmtls_status wmtls_lab_authority_new(const char *name,
 const char *wmtls_lab_authority_root_pem(const wmtls_lab_authority *authority);
 
 /*
- Issues a client certificate with a new key.
+ Issues a certificate with a new key.
 
  `tenant`: what its SAN URI names.
+ `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for one that a consumer can show.
  `not_before`, `not_after`: Unix seconds, or -1: from five minutes ago on, and for a day.
 
- Fails with WMTLS_INTERNAL.
+ Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
  */
 wmtls_status wmtls_lab_authority_issue(const wmtls_lab_authority *authority,
                                        const char *tenant,
+                                       int32_t role,
                                        int64_t not_before,
                                        int64_t not_after,
                                        wmtls_lab_issued **out,
@@ -154,6 +156,11 @@ wmtls_status wmtls_lab_consumer_renew(const wmtls_lab_consumer *consumer,
  The certificate that the next connection will be shown: to revoke it, say. NULL for NULL.
  */
 wmtls_lab_issued *wmtls_lab_consumer_issued(const wmtls_lab_consumer *consumer);
+
+/*
+ Shows this certificate from the next connection on, and closes idle connections.
+ */
+void wmtls_lab_consumer_show(const wmtls_lab_consumer *consumer, const wmtls_lab_issued *issued);
 
 /*
  Shows a certificate of a CA from the next connection on, with the key it had, and closes idle

@@ -76,6 +76,7 @@ pub fn endpoint_status(endpoint: Handle<Endpoint>) -> Outcome<String> {
             "pin_seen": status.pin_seen,
             "pins_never_seen": status.pins_never_seen,
             "peer_not_after_ms": not_after,
+            "identity_accepted": status.identity_accepted,
         });
         Ok(json.to_string())
     })

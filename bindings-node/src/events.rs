@@ -5,7 +5,7 @@ use napi::bindgen_prelude::{Env, Object};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use serde_json::Value;
-use webhook_mtls::{Dispatcher, Event, Expiry, Verifier};
+use webhook_mtls::{Dispatcher, Event, Expiry, Identity, Verifier};
 
 use crate::border::{Handle, Outcome, guarded, promised};
 
@@ -39,6 +39,20 @@ pub fn dispatcher_reload(env: &Env, dispatcher: Handle<Dispatcher>) -> napi::Res
 #[napi]
 pub fn dispatcher_expiries(dispatcher: Handle<Dispatcher>) -> Outcome<String> {
     guarded(|| Ok(list(dispatcher.0.expiries()?.iter().map(Expiry::to_json))))
+}
+
+#[napi]
+pub fn dispatcher_rotation_status(dispatcher: Handle<Dispatcher>) -> Outcome<String> {
+    guarded(|| Ok(dispatcher.0.rotation_status().to_json().to_string()))
+}
+
+#[napi]
+pub fn dispatcher_retire(
+    dispatcher: Handle<Dispatcher>,
+    identity: Handle<Identity>,
+    force: bool,
+) -> Outcome<Vec<String>> {
+    guarded(|| dispatcher.0.retire(&identity.0, force))
 }
 
 #[napi]

@@ -160,6 +160,11 @@ pub fn consumer_issued(consumer: Handle<Consumer>) -> Handle<Issued> {
 }
 
 #[napi]
+pub fn consumer_show(consumer: Handle<Consumer>, issued: Handle<Issued>) {
+    consumer.0.show(issued.0);
+}
+
+#[napi]
 pub fn consumer_certify(consumer: Handle<Consumer>, authority: Handle<Authority>) -> Outcome<()> {
     guarded(|| consumer.0.certify(&authority.0))
 }
@@ -194,13 +199,15 @@ pub fn authority_pem(authority: Handle<Authority>) -> Vec<String> {
 pub fn authority_issue(
     authority: Handle<Authority>,
     tenant: String,
+    server: bool,
     not_before_ms: Option<f64>,
     not_after_ms: Option<f64>,
 ) -> Outcome<Handle<Issued>> {
     guarded(|| {
         let from = not_before_ms.map(|millis| instant("not_before", millis)).transpose()?;
         let until = not_after_ms.map(|millis| instant("not_after", millis)).transpose()?;
-        authority.0.issue(Leaf::client(&tenant).between(from, until)).map(Handle)
+        let leaf = if server { Leaf::server(&tenant) } else { Leaf::client(&tenant) };
+        authority.0.issue(leaf.between(from, until)).map(Handle)
     })
 }
 

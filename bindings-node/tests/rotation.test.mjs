@@ -271,6 +271,39 @@ test('each threshold is told once, and an implausible clock is no expiry', async
   assert.throws(() => dispatcher.expiries(), { kind: 'clock_implausible' })
 })
 
+test('a consumer that learns the new CA late gets the previous identity', async (t) => {
+  const s = await scene(t)
+  const previous = s.identity
+  assert.equal(s.dispatcher.rotationStatus().consumers.acme.state, 'unknown')
+  await s.deliver()
+  const { process: pid, consumers } = s.dispatcher.rotationStatus()
+  assert.deepEqual([pid, consumers.acme.state], [process.pid, 'current'])
+  assert.ok(consumers.acme.acceptedAt <= new Date())
+  assert.equal(s.endpoint.status().identityAccepted, consumers.acme.wanted)
+  const next = new Authority('next')
+  const issued = next.issue('second')
+  await s.replace('tls.crt', issued.certPem)
+  await s.replace('tls.key', issued.keyPem)
+  assert.deepEqual(await s.rotated(), ['identity'])
+  const told = new Promise((resolve) => s.dispatcher.on('event', resolve))
+  const receipt = await s.deliver()
+  assert.deepEqual([receipt.status, receipt.attempts], [200, 2])
+  await delivering(s, async () => {
+    const event = await told
+    assert.deepEqual([event.name, event.consumer], ['rotated_but_undistributed', 'acme'])
+  })
+  assert.throws(() => s.dispatcher.retire(previous), (e) => {
+    assert.deepEqual([e.kind, e.context.consumers], ['identity_in_use', ['acme']])
+    return true
+  })
+  s.acme.accept(next)
+  assert.deepEqual(s.dispatcher.retire(previous, { force: true }), ['acme'])
+  await s.deliver()
+  assert.equal(s.acme.received.at(-1).tenant, 'second')
+  assert.equal(s.dispatcher.rotationStatus().consumers.acme.state, 'current')
+  assert.throws(() => s.dispatcher.retire({}), { kind: 'option_invalid' })
+})
+
 test('a listener does not keep the process alive', async () => {
   const program = `
     import { Lab } from 'webhook-mtls/testing'

@@ -8,6 +8,7 @@ import { Outcomes, type Delivery } from './many'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
+import { rotationStatus, type RotationStatus } from './rotation'
 import { watch } from './signal'
 import { Trust } from './trust'
 import type { StatusRetry } from './words'
@@ -195,6 +196,31 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
+   * Which of our identities each consumer took last, as this process has seen it. To merge those of
+   * several processes, take each consumer from the one with the latest `acceptedAt`.
+   */
+  rotationStatus(): RotationStatus {
+    return rotationStatus(native.dispatcherRotationStatus(this.#handle))
+  }
+
+  /**
+   * Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+   *
+   * @param identity one that was in use before; the one in use now cannot be retired
+   * @param options `force`: also if consumers depend on it, those that took it last
+   * @returns the consumers that depended on it; there are none unless it was forced
+   * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers`, or
+   * `handle_closed`
+   */
+  retire(identity: Identity, options?: { force?: boolean }): string[] {
+    const given = new Options(options, [], ['force'])
+    const force = given.optional('force', flag) ?? false
+    return settled(
+      native.dispatcherRetire(this.#handle, Identity.handle('identity', identity), force),
+    )
+  }
+
+  /**
    * Has every event from now on handed to a listener, in the event loop, which it never keeps
    * alive. What a listener throws becomes a process warning.
    *
@@ -304,4 +330,9 @@ async function cancelable(
 function duration(option: string, value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
   throw wrongType(option, 'a number of milliseconds, 0 or more', value)
+}
+
+function flag(option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw wrongType(option, 'a boolean', value)
 }

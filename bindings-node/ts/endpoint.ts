@@ -43,6 +43,8 @@ export interface EndpointStatus {
   readonly pinsNeverSeen: readonly string[]
   /** When the consumer's certificate, as last seen, expires. */
   readonly peerNotAfter: Date | null
+  /** Which of our identities the consumer took last: the pin of its certificate. */
+  readonly identityAccepted: string | null
 }
 
 /**
@@ -71,11 +73,13 @@ export class Endpoint {
       pin_seen: string | null
       pins_never_seen: string[]
       peer_not_after_ms: number | null
+      identity_accepted: string | null
     }
     return {
       pinSeen: json.pin_seen,
       pinsNeverSeen: json.pins_never_seen,
       peerNotAfter: json.peer_not_after_ms === null ? null : new Date(json.peer_not_after_ms),
+      identityAccepted: json.identity_accepted,
     }
   }
 

@@ -157,6 +157,8 @@ interface Native {
   dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): Outcome<void>
   dispatcherReload(dispatcher: Handle): Promise<Outcome<string>>
   dispatcherExpiries(dispatcher: Handle): Outcome<string>
+  dispatcherRotationStatus(dispatcher: Handle): Outcome<string>
+  dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): Outcome<string[]>
   verifierOnEvent(verifier: Handle, listener: (json: string) => void): Outcome<void>
   verifierReload(verifier: Handle): Outcome<string>
   verifierExpiries(verifier: Handle): Outcome<string>
@@ -210,6 +212,7 @@ interface Native {
   consumerMisbehave(consumer: Handle, how: string, times: number): Outcome<void>
   consumerRenew(consumer: Handle, newKey: boolean): Outcome<void>
   consumerIssued(consumer: Handle): Handle
+  consumerShow(consumer: Handle, issued: Handle): void
   consumerCertify(consumer: Handle, authority: Handle): Outcome<void>
   consumerAccept(consumer: Handle, authority: Handle): void
   consumerAcceptOnly(consumer: Handle, authority: Handle): void
@@ -219,6 +222,7 @@ interface Native {
   authorityIssue(
     authority: Handle,
     tenant: string,
+    server: boolean,
     notBeforeMs: Optional<number>,
     notAfterMs: Optional<number>,
   ): Outcome<Handle>

@@ -8,7 +8,7 @@ import { Identity } from './identity'
 import { native, type Handle, type ReceivedRequest } from './native'
 import { snakeCase } from './spelling'
 import { Trust } from './trust'
-import type { Kind } from './words'
+import type { Kind, Role } from './words'
 
 /** What a receiver can do instead of behaving. */
 export type Misbehaviour =
@@ -125,6 +125,11 @@ export class Consumer {
     return Issued.of(native.consumerIssued(this.#handle))
   }
 
+  /** Shows this certificate from the next connection on, and closes those that are kept alive. */
+  show(issued: Issued): void {
+    native.consumerShow(this.#handle, Issued.handle(issued))
+  }
+
   /**
    * Shows a certificate of that CA from the next connection on, with the key it had, and closes
    * those that are kept alive.
@@ -192,16 +197,22 @@ export class Authority {
   }
 
   /**
-   * Issues a client certificate with a new key.
+   * Issues a certificate with a new key.
    *
    * @param tenant what its SAN URI names
-   * @param options `notBefore`: by default five minutes ago; `notAfter`: by default a day later
+   * @param options `role`: by default `client`; `server` for one that a consumer can show;
+   * `notBefore`: by default five minutes ago; `notAfter`: by default a day later
    */
-  issue(tenant: string, options?: { notBefore?: Date; notAfter?: Date }): Issued {
-    const given = new Options(options, [], ['notBefore', 'notAfter'])
+  issue(
+    tenant: string,
+    options?: { role?: Role; notBefore?: Date; notAfter?: Date },
+  ): Issued {
+    const given = new Options(options, [], ['role', 'notBefore', 'notAfter'])
+    const role = given.optional('role', text) ?? 'client'
+    if (role !== 'client' && role !== 'server') throw wrongWord('role', 'client or server', role)
     const [from, until] = [given.optional('notBefore', date), given.optional('notAfter', date)]
     return Issued.of(
-      settled(native.authorityIssue(this.#handle, text('tenant', tenant), from, until)),
+      settled(native.authorityIssue(this.#handle, text('tenant', tenant), role === 'server', from, until)),
     )
   }
 

@@ -70,6 +70,7 @@ export type KnownKind =
   | 'handle_closed'
   | 'forked_process'
   | 'clock_implausible'
+  | 'identity_in_use'
   | 'circuit_open'
   | 'overloaded'
   | 'canceled'

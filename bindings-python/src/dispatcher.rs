@@ -10,6 +10,8 @@ use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
 use crate::event::{Event, Expiry, events, expiries, listener};
+use crate::identity::Identity;
+use crate::json;
 use crate::many::{Outcomes, Run};
 use crate::options;
 use crate::probe::Probe;
@@ -253,6 +255,40 @@ impl Dispatcher {
     ///     ConfigError: `clock_implausible`, without the time nothing can be said.
     fn expiries(&self) -> Result<Vec<Expiry>, Fault> {
         guard(|| expiries(self.0.expiries()))
+    }
+
+    /// Which of our identities each consumer took last, as this process has seen it.
+    ///
+    /// To merge those of several processes, take each consumer from the one with the greatest
+    /// `accepted_at_ms`; None is less than any.
+    ///
+    /// Returns:
+    ///     A dict that JSON can take: under `consumers`, by consumer id, `wanted`, `accepted`,
+    ///     `accepted_at_ms`, `state` (`current`, `previous` or `unknown`), `pin` and `pin_slot`.
+    fn rotation_status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, Fault> {
+        guard(|| Ok(json::to_python(py, &self.0.rotation_status().to_json())?))
+    }
+
+    /// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+    ///
+    /// Args:
+    ///     identity: one that was in use before; the one in use now cannot be retired.
+    ///     force: also if consumers depend on it, those that took it last.
+    ///
+    /// Returns:
+    ///     The consumers that depended on it; there are none unless it was forced.
+    ///
+    /// Raises:
+    ///     ConfigError: `identity_in_use`, whose context lists the `consumers`, or `handle_closed`.
+    #[pyo3(
+        signature = (identity, *, force = false),
+        text_signature = "($self, identity, *, force=False)"
+    )]
+    fn retire(&self, identity: &Bound<'_, PyAny>, force: bool) -> Result<Vec<String>, Fault> {
+        guard(|| {
+            let identity: &Identity = noun("identity", "an Identity", identity)?;
+            Ok(self.0.retire(&identity.0, force)?)
+        })
     }
 
     /// Has every event from now on handed to a callback, one after the other, on a thread of its

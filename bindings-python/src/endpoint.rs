@@ -70,6 +70,13 @@ impl EndpointStatus {
         self.0.peer_not_after.map(|instant| arguments::datetime(py, instant)).transpose()
     }
 
+    /// Which of our identities the consumer took last: the pin of its certificate; None before the
+    /// first answer.
+    #[getter]
+    fn identity_accepted(&self) -> Option<&str> {
+        self.0.identity_accepted.as_deref()
+    }
+
     fn __repr__(&self) -> String {
         format!("EndpointStatus(pin_seen={:?})", self.0.pin_seen.as_deref().unwrap_or("None"))
     }

@@ -298,6 +298,18 @@ impl Consumer {
         Issued(self.0.issued())
     }
 
+    /// Shows this certificate from the next connection on, and closes the idle ones.
+    ///
+    /// Args:
+    ///     issued: a server's certificate with its key.
+    fn show(&self, py: Python<'_>, issued: &Bound<'_, PyAny>) -> Result<(), Fault> {
+        guard(|| {
+            let issued: &Issued = noun("issued", "an Issued", issued)?;
+            py.detach(|| self.0.show(issued.0.clone()));
+            Ok(())
+        })
+    }
+
     /// Shows a certificate of that CA from the next connection on, with the key it had.
     ///
     /// Args:
@@ -367,19 +379,21 @@ impl Authority {
         PyBytes::new(py, self.0.intermediate_pem().as_bytes())
     }
 
-    /// Issues a client certificate with a new key.
+    /// Issues a certificate with a new key.
     ///
     /// Args:
     ///     tenant: what its SAN URI names.
+    ///     role: `client`, or `server` for one that a consumer can show.
     ///     not_before: its first instant, an aware datetime; five minutes ago if it is left out.
     ///     not_after: its last instant; a day after its first if it is left out.
     #[pyo3(
-        signature = (tenant, *, not_before = None, not_after = None),
-        text_signature = "($self, tenant, *, not_before=None, not_after=None)"
+        signature = (tenant, *, role = None, not_before = None, not_after = None),
+        text_signature = "($self, tenant, *, role='client', not_before=None, not_after=None)"
     )]
     fn issue(
         &self,
         tenant: &Bound<'_, PyAny>,
+        role: Option<&Bound<'_, PyAny>>,
         not_before: Option<&Bound<'_, PyAny>>,
         not_after: Option<&Bound<'_, PyAny>>,
     ) -> Result<Issued, Fault> {
@@ -387,7 +401,14 @@ impl Authority {
             let tenant = text("tenant", tenant)?;
             let from = not_before.map(|value| instant("not_before", value)).transpose()?;
             let until = not_after.map(|value| instant("not_after", value)).transpose()?;
-            Ok(Issued(self.0.issue(Leaf::client(&tenant).between(from, until))?))
+            let leaf = match role.map(|role| text("role", role)).transpose()?.as_deref() {
+                None | Some("client") => Leaf::client(&tenant),
+                Some("server") => Leaf::server(&tenant),
+                Some(_) => {
+                    return Err(Error::wrong_type("role", "client or server", "another").into());
+                }
+            };
+            Ok(Issued(self.0.issue(leaf.between(from, until))?))
         })
     }
 

@@ -401,6 +401,57 @@ def test_a_certificate_of_tomorrow_waits(
     assert "rotated" in scene.told()
 
 
+def test_a_consumer_that_learns_the_new_ca_late(scene: Scene) -> None:
+    heard: queue.Queue[wm.Event] = queue.Queue()
+    scene.dispatcher.on_event(heard.put)
+    previous = scene.identity()
+    assert scene.dispatcher.rotation_status()["consumers"]["acme"]["state"] == "unknown"
+    scene.dispatcher.deliver(scene.endpoint, b"{}")
+    status = scene.dispatcher.rotation_status()
+    assert (status["process"], status["consumers"]["acme"]["state"]) == (os.getpid(), "current")
+    assert scene.endpoint.status().identity_accepted == status["consumers"]["acme"]["wanted"]
+    assert status["consumers"]["acme"]["pin_slot"] == "current"
+    with pytest.raises(wm.ConfigError, match="identity_in_use"):
+        scene.dispatcher.retire(previous, force=True)
+
+    following = Authority("next")
+    issued = following.issue("second")
+    scene.replace("tls.crt", issued.cert_pem)
+    scene.replace("tls.key", issued.key_pem)
+    assert scene.rotated() == ["identity"]
+    receipt = scene.dispatcher.deliver(scene.endpoint, b"late", id="evt_1")
+    assert (receipt.status, receipt.attempts) == (200, 2)
+    names = [heard.get(timeout=LONG), heard.get(timeout=LONG)]
+    assert [event.name for event in names] == ["rotated", "rotated_but_undistributed"]
+    assert names[1].consumer == "acme"
+    assert [received.body for received in scene.acme.received] == [b"{}", b"late"]
+    with pytest.raises(wm.ConfigError) as refused:
+        scene.dispatcher.retire(previous)
+    assert (refused.value.kind, refused.value.context["consumers"]) == (
+        "identity_in_use",
+        ["acme"],
+    )
+
+    scene.acme.accept(following)
+    assert scene.dispatcher.retire(previous, force=True) == ["acme"]
+    scene.dispatcher.deliver(scene.endpoint, b"{}")
+    assert scene.acme.received[-1].tenant == "second"
+    assert scene.dispatcher.rotation_status()["consumers"]["acme"]["state"] == "current"
+
+
+def test_a_consumer_that_changes_its_key_at_each_renewal_is_told(scene: Scene) -> None:
+    heard: queue.Queue[str] = queue.Queue()
+    scene.dispatcher.on_event(lambda event: heard.put(event.name))
+    endpoint = scene.dispatcher.endpoint("rekeys", scene.acme.url, pins=None)
+    for minutes in range(4):
+        start = datetime.now(UTC) - timedelta(minutes=30 - minutes)
+        leaf = scene.lab.authority.issue("acme", role="server", not_before=start)
+        scene.acme.show(leaf)
+        scene.dispatcher.deliver(endpoint, b"{}")
+    assert heard.get(timeout=LONG) == "consumer_rekeys"
+    assert heard.empty()
+
+
 AT_EXIT = """
 import sys, threading
 from pathlib import Path

@@ -1,9 +1,8 @@
 //! Floor 8: an endpoint, the unit of everything. A handle stays the same while its values change;
 //! each change makes a new generation, and every connection belongs to one.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -12,13 +11,16 @@ use crate::clock::system_time;
 use crate::connection::pool::{Budget, Pool};
 use crate::connection::{StatusRetry, Turns};
 use crate::error::{Error, Kind, Retry};
+use crate::event::Event;
 use crate::expiry::Lifetime;
 use crate::identity::Identity;
 use crate::net::Url;
 use crate::options::{self, Setting};
-use crate::pin::{Pin, Pins};
+use crate::pin::{PinSlot, Pins};
+use crate::seen::Seen;
 use crate::signing::StandardWebhooks;
 use crate::source::Source;
+use crate::staging::{Staging, identity_pin};
 use crate::tls::{MinTls, Terms};
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
@@ -147,14 +149,7 @@ struct Inner {
     turns: ArcSwap<Turns>,
     removed: AtomicBool,
     seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    pin: Option<String>,
-    matched: HashSet<Pin>,
-    not_before: Option<i64>,
-    not_after: Option<i64>,
+    staging: Staging,
 }
 
 /// The material of an endpoint at one time, whole.
@@ -164,6 +159,11 @@ pub(crate) struct Generation {
     pub(crate) terms: Arc<Terms>,
     pub(crate) pool: Pool,
     settings: Settings,
+    /// Who we were before, for a consumer that does not take who we are now.
+    previous: Option<Identity>,
+    /// The same with the previous identity, once it is needed.
+    fallback: OnceLock<Option<Arc<Generation>>>,
+    is_fallback: bool,
 }
 
 /// What makes two generations equal.
@@ -192,6 +192,8 @@ pub struct EndpointStatus {
     pub pins_never_seen: Vec<String>,
     /// When the consumer's certificate, as last seen, expires.
     pub peer_not_after: Option<SystemTime>,
+    /// Which of our identities the consumer took last: the pin of its certificate, `cert-sha256/…`.
+    pub identity_accepted: Option<String>,
 }
 
 impl Generation {
@@ -271,7 +273,63 @@ impl Generation {
         let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
         let sources = origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
         let settings = Settings { url: url.text.clone(), sources, ..settings };
-        Ok(Self { number, url, terms, pool: Pool::new(budget), settings })
+        let (previous, fallback, is_fallback) = (None, OnceLock::new(), false);
+        let pool = Pool::new(budget);
+        Ok(Self { number, url, terms, pool, settings, previous, fallback, is_fallback })
+    }
+
+    /// Succeeds a generation: remembers who we were.
+    ///
+    /// * `accepted`: the identity that the consumer took last.
+    fn succeeding(mut self, former: &Self, accepted: Option<Identity>) -> Self {
+        self.previous = if self.identity() == former.identity() {
+            former.previous.clone()
+        } else {
+            let accepted = accepted.filter(|accepted| accepted != self.identity());
+            Some(accepted.unwrap_or_else(|| former.identity().clone()))
+        };
+        self
+    }
+
+    pub(crate) fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    pub(crate) fn is_fallback(&self) -> bool {
+        self.is_fallback
+    }
+
+    /// The same with the previous identity, if there is one, and with its own pool. It is current as
+    /// long as this one is.
+    pub(crate) fn previous(&self, budget: &Arc<Budget>) -> Option<Arc<Self>> {
+        let made = || {
+            let settings = Settings { identity: self.previous.clone()?, ..self.settings.clone() };
+            let made = Self::of(self.number, settings, budget).ok()?;
+            Some(Arc::new(Self { is_fallback: true, ..made }))
+        };
+        self.fallback.get_or_init(made).clone()
+    }
+
+    /// Says of an identity that a consumer took whose it was; never 0.
+    pub(crate) fn mark(&self) -> u64 {
+        self.number * 2 + u64::from(self.is_fallback)
+    }
+
+    /// Closes what is idle, under either identity.
+    pub(crate) fn close_idle(&self) {
+        self.pool.clear();
+        if let Some(Some(fallback)) = self.fallback.get() {
+            fallback.pool.clear();
+        }
+    }
+
+    /// Closes what is idle under this previous identity.
+    pub(crate) fn forget_previous(&self, identity: &Identity) {
+        if let Some(Some(fallback)) = self.fallback.get()
+            && fallback.identity() == identity
+        {
+            fallback.pool.clear();
+        }
     }
 
     /// Whether payloads wait for the consumer's word.
@@ -317,6 +375,7 @@ impl Endpoint {
                 turns: ArcSwap::from_pointee(Turns::new(concurrency)),
                 removed: AtomicBool::new(false),
                 seen: Mutex::default(),
+                staging: Staging::default(),
             }),
         }
     }
@@ -334,7 +393,7 @@ impl Endpoint {
     /// What deliveries have shown.
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
-        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         let pins = generation.settings.pins.as_ref();
         EndpointStatus {
             pin_seen: seen.pin.clone(),
@@ -345,6 +404,7 @@ impl Endpoint {
                 .map(|(pin, _)| pin.to_string())
                 .collect(),
             peer_not_after: seen.not_after.map(system_time),
+            identity_accepted: self.staging().last().map(|(identity, _)| identity_pin(&identity)),
         }
     }
 
@@ -366,9 +426,11 @@ impl Endpoint {
         if self.turns().limit() != concurrency {
             self.inner.turns.store(Arc::new(Turns::new(concurrency)));
         }
-        if self.generation().settings != made.settings {
+        let current = self.generation();
+        if current.settings != made.settings {
+            let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.swap(Arc::new(made));
-            former.pool.clear();
+            former.close_idle();
         }
     }
 
@@ -382,6 +444,7 @@ impl Endpoint {
         loop {
             let current = self.generation();
             let Some(made) = current.renewed(number(), budget, watch)? else { return Ok(None) };
+            let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.compare_and_swap(&current, Arc::new(made));
             // Somebody may have given the endpoint other settings meanwhile, which stay.
             if Arc::ptr_eq(&former, &current) {
@@ -390,9 +453,35 @@ impl Endpoint {
         }
     }
 
+    /// Which of our identities the consumer takes.
+    pub(crate) fn staging(&self) -> &Staging {
+        &self.inner.staging
+    }
+
+    fn accepted_identity(&self) -> Option<Identity> {
+        self.inner.staging.last().map(|(identity, _)| identity)
+    }
+
+    /// The pin that matched last.
+    pub(crate) fn last_pin(&self) -> Option<(String, PinSlot)> {
+        self.seen().last.map(|(pin, slot)| (pin.to_string(), slot))
+    }
+
+    /// What the pins lack while the consumer's certificate nears its end.
+    pub(crate) fn lacking_pins(&self) -> Vec<Event> {
+        let generation = self.generation();
+        let pins = generation.settings.pins.as_ref();
+        let lacking = pins.map(|pins| self.seen().lacking(pins)).unwrap_or_default();
+        lacking.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The lifetime of the consumer's certificate as last seen.
     pub(crate) fn peer_lifetime(&self) -> Option<Lifetime> {
-        let seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.seen();
         let (not_before, not_after) = (seen.not_before?, seen.not_after?);
         Some(Lifetime::of_consumer(self.consumer(), not_before, not_after))
     }
@@ -400,7 +489,7 @@ impl Endpoint {
     /// Closes the idle connections; no delivery starts from now on.
     pub(crate) fn remove(&self) {
         self.inner.removed.store(true, Ordering::Release);
-        self.generation().pool.clear();
+        self.generation().close_idle();
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -411,30 +500,23 @@ impl Endpoint {
         self.generation().number == generation.number
     }
 
-    /// What a handshake has shown of the consumer, whether it succeeded or not.
-    pub(crate) fn noted(&self, shaken: Result<&PeerIdentity, &Error>) {
+    /// What a handshake has shown of the consumer, whether it succeeded or not; returns what an
+    /// operator should hear about it.
+    pub(crate) fn noted(&self, shaken: Result<&PeerIdentity, &Error>) -> Vec<Event> {
         match shaken {
-            Ok(peer) => self.saw(peer),
+            Ok(peer) => {
+                let generation = self.generation();
+                let events = self.seen().peer(peer, generation.settings.pins.as_ref());
+                events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
+            }
             Err(error) => {
-                if let Some(pin) = error.context().get("observed_pin").and_then(|pin| pin.as_str())
-                {
-                    self.saw_pin(pin);
+                let pin = error.context().get("observed_pin").and_then(|pin| pin.as_str());
+                if let Some(pin) = pin {
+                    self.seen().pin = Some(pin.to_owned());
                 }
+                Vec::new()
             }
         }
-    }
-
-    fn saw(&self, peer: &PeerIdentity) {
-        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.pin = Some(peer.spki_pin());
-        seen.not_before = Some(peer.certificate().not_before());
-        seen.not_after = Some(peer.certificate().not_after());
-        seen.matched.extend(peer.pin());
-    }
-
-    fn saw_pin(&self, pin: &str) {
-        let mut seen = self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.pin = Some(pin.to_owned());
     }
 }
 

@@ -68,6 +68,21 @@ events! {
         "The clock shows a time before this library existed, so no certificate can be judged. Set it.";
     KeyReadable "key_readable" "file mode"
         "The file of our private key can be read by every user of this machine. Take that away.";
+    RotatedButUndistributed "rotated_but_undistributed" "identity previous not_after_ms via"
+        "A consumer refuses our new certificate and still takes the previous one, which is used for \
+         it. Give the consumer our new certificate or its CA before the previous one expires.";
+    PinSingle "pin_single" "pin not_after_ms"
+        "An endpoint has one pin alone, and the consumer's certificate nears its end: a new key would \
+         stop deliveries. Ask the consumer for its next pin.";
+    PinNextUnseen "pin_next_unseen" "pin not_after_ms"
+        "A pin was announced as the next one, the consumer's certificate nears its end, and no \
+         connection has shown that key.";
+    PinPreviousUsed "pin_previous_used" "pin next"
+        "A consumer that has shown its next key shows the former one again: not all of its servers \
+         have changed.";
+    ConsumerRekeys "consumer_rekeys" "pin previous"
+        "A consumer has changed its key at two renewals in a row. Pins of its key will break at the \
+         next one; let it keep its key, or pin by server_uri and its CA.";
     EventsLost "events_lost" "count"
         "A listener was too slow, and events before this one were dropped for it.";
 }

@@ -34,7 +34,7 @@
 //! The floors, the ground first; a module uses those above it in this list, never those below:
 //! `error`, `event`, `options`, `clock`, `process` · `certificate`, `crypto` · `source`, `pin`,
 //! `identity`, `trust`, `expiry`, `watch`, `signing` · `policy`, `verify` · `tls` · `net` · `connection` ·
-//! `endpoint`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
+//! `endpoint`, `seen`, `staging`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
 //! `runtime` stands beside them.
 
 mod certificate;
@@ -56,8 +56,10 @@ mod process;
 mod receipt;
 mod retry;
 pub mod runtime;
+mod seen;
 mod signing;
 mod source;
+mod staging;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -84,6 +86,7 @@ pub use probe::Probe;
 pub use receipt::Receipt;
 pub use retry::{Action, Decision, RetryPolicy};
 pub use signing::StandardWebhooks;
+pub use staging::{ConsumerRotation, RotationStatus};
 pub use tls::{MinTls, TlsFacts};
 pub use trust::Trust;
 #[doc(hidden)]

@@ -6,14 +6,16 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use webhook_mtls::{Error, Event, EventQueue, runtime};
+use webhook_mtls::{Error, Event, EventQueue, RotationStatus, runtime};
 
 use crate::dispatcher::wmtls_dispatcher;
 use crate::error::{wmtls_error, wmtls_status};
 use crate::event::wmtls_event;
 use crate::expiry::wmtls_expiries;
-use crate::handle::{give, required};
+use crate::handle::{Handle, give, required};
+use crate::identity::wmtls_identity;
 use crate::panic;
+use crate::text::{self, Lent};
 use crate::verifier::wmtls_verifier;
 
 /// The events of a handle, from the first time that C asks for one.
@@ -100,6 +102,78 @@ pub extern "C" fn wmtls_least_lifetime_left(
             what.write(said.unwrap_or(ptr::null()));
         }
         left
+    })
+}
+
+/// Which of our identities each consumer took last, as this process has seen it.
+pub struct wmtls_rotation_status {
+    status: RotationStatus,
+    lent: Lent,
+}
+
+impl Handle for wmtls_rotation_status {}
+
+/// Asks how far a rotation has come; NULL for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_dispatcher_rotation_status(
+    dispatcher: Option<&wmtls_dispatcher>,
+) -> Option<Box<wmtls_rotation_status>> {
+    panic::value(None, || {
+        let status = dispatcher?.dispatcher.rotation_status();
+        give(wmtls_rotation_status { status, lent: Lent::new() })
+    })
+}
+
+/// "current" if the consumer took the identity in use now last, "previous" if one before it,
+/// "unknown" if nothing was seen; NULL if there is no such consumer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_rotation_status_of(
+    status: Option<&wmtls_rotation_status>,
+    consumer: *const c_char,
+) -> *const c_char {
+    panic::value(ptr::null(), || {
+        // SAFETY: the header's conventions.
+        let Ok(Some(consumer)) = (unsafe { text::optional(consumer, "consumer") }) else {
+            return ptr::null();
+        };
+        let found = status.and_then(|handle| handle.status.consumers.get(consumer));
+        found.map_or(ptr::null(), |rotation| text::lend_word(rotation.state))
+    })
+}
+
+/// The whole status as JSON, in the form that every language shows. To merge those of several
+/// processes, take each consumer from the one with the greatest accepted_at_ms.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_rotation_status_json(
+    status: Option<&wmtls_rotation_status>,
+) -> *const c_char {
+    panic::value(ptr::null(), || {
+        status.map_or(ptr::null(), |handle| handle.lent.lend(&handle.status.to_json().to_string()))
+    })
+}
+
+/// Frees a status.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_rotation_status_free(status: Option<Box<wmtls_rotation_status>>) {
+    panic::value((), || drop(status));
+}
+
+/// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+///
+/// `identity`: one that was in use before; the one in use now cannot be retired.
+/// `force`: also if consumers depend on it, those that took it last.
+///
+/// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or WMTLS_HANDLE_CLOSED.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_retire(
+    dispatcher: Option<&wmtls_dispatcher>,
+    identity: Option<&wmtls_identity>,
+    force: bool,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let identity = &required(identity, "identity")?.0;
+        required(dispatcher, "dispatcher")?.dispatcher.retire(identity, force).map(drop)
     })
 }
 

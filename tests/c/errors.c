@@ -23,6 +23,7 @@ static const struct {
     {"handle_closed", WMTLS_HANDLE_CLOSED},
     {"forked_process", WMTLS_FORKED_PROCESS},
     {"clock_implausible", WMTLS_CLOCK_IMPLAUSIBLE},
+    {"identity_in_use", WMTLS_IDENTITY_IN_USE},
     {"circuit_open", WMTLS_CIRCUIT_OPEN},
     {"overloaded", WMTLS_OVERLOADED},
     {"canceled", WMTLS_CANCELED},

@@ -64,7 +64,7 @@ static void check_told(const char *name, const char *field, const char *says) {
 static void an_identity_rotates_once_it_is_whole(void) {
     wmtls_error *error;
     wmtls_lab_issued *issued;
-    CHECK_STATUS(wmtls_lab_authority_issue(ca, "second", -1, -1, &issued, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_authority_issue(ca, "second", WMTLS_ROLE_CLIENT, -1, -1, &issued, &error), WMTLS_OK, error);
     put("tls.crt", wmtls_lab_issued_cert_pem(issued));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_KEY_MISMATCH, error);
     check_told("rotation_failed", "kind", "key_mismatch");
@@ -110,6 +110,43 @@ static void a_revoked_consumer_is_refused_within_a_reload(void) {
     wmtls_lab_issued_free(shown);
 }
 
+static void a_consumer_that_learns_the_new_ca_late_gets_the_previous_identity(void) {
+    wmtls_error *error;
+    wmtls_lab_authority *next;
+    wmtls_lab_issued *issued;
+    wmtls_identity *previous;
+    CHECK_STATUS(
+        wmtls_identity_from_files(path("tls.crt"), path("tls.key"), NULL, &previous, &error),
+        WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_authority_new("next", &next, &error), WMTLS_OK, error);
+    CHECK_STATUS(
+        wmtls_lab_authority_issue(next, "third", WMTLS_ROLE_CLIENT, -1, -1, &issued, &error),
+        WMTLS_OK, error);
+    put("tls.crt", wmtls_lab_issued_cert_pem(issued));
+    put("tls.key", wmtls_lab_issued_key_pem(issued));
+    CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+    check_told("rotated", "what", "identity");
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    check_told("rotated_but_undistributed", "via", "alert");
+    wmtls_rotation_status *status = wmtls_dispatcher_rotation_status(dispatcher);
+    CHECK_TEXT(wmtls_rotation_status_of(status, "acme"), "previous");
+    CHECK_TEXT(wmtls_rotation_status_of(status, "nobody"), NULL);
+    CHECK(strstr(wmtls_rotation_status_json(status), "\"acme\"") != NULL);
+    wmtls_rotation_status_free(status);
+    CHECK(wmtls_retire(dispatcher, previous, false, &error) == WMTLS_IDENTITY_IN_USE);
+    CHECK_TEXT(wmtls_error_context(error, "consumers"), "[\"acme\"]");
+    wmtls_error_free(error);
+    wmtls_lab_consumer_accept(acme, next);
+    CHECK_STATUS(wmtls_retire(dispatcher, previous, true, &error), WMTLS_OK, error);
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    status = wmtls_dispatcher_rotation_status(dispatcher);
+    CHECK_TEXT(wmtls_rotation_status_of(status, "acme"), "current");
+    wmtls_rotation_status_free(status);
+    wmtls_identity_free(previous);
+    wmtls_lab_issued_free(issued);
+    wmtls_lab_authority_free(next);
+}
+
 static void a_verifier_rotates_with_its_files(void) {
     wmtls_error *error;
     wmtls_trust *trust = trust_of_files();
@@ -117,7 +154,7 @@ static void a_verifier_rotates_with_its_files(void) {
     wmtls_verifier *verifier;
     wmtls_lab_issued *issued;
     wmtls_expiries *expiries;
-    CHECK_STATUS(wmtls_lab_authority_issue(ca, "peer", -1, -1, &issued, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_authority_issue(ca, "peer", WMTLS_ROLE_CLIENT, -1, -1, &issued, &error), WMTLS_OK, error);
     const char *chain = wmtls_lab_issued_cert_pem(issued);
     put("peer-pins", wmtls_lab_issued_pin(issued));
     wmtls_verifier_options_authorize_ca_members(options);
@@ -216,6 +253,7 @@ int main(void) {
     RUN(an_identity_rotates_once_it_is_whole);
     RUN(an_old_pin_is_refused_within_a_reload);
     RUN(a_revoked_consumer_is_refused_within_a_reload);
+    RUN(a_consumer_that_learns_the_new_ca_late_gets_the_previous_identity);
     RUN(a_verifier_rotates_with_its_files);
     RUN(what_expires_is_listed_by_its_share_of_lifetime);
 

@@ -34,6 +34,7 @@ Kind = Literal[
     "handle_closed",
     "forked_process",
     "clock_implausible",
+    "identity_in_use",
     "circuit_open",
     "overloaded",
     "canceled",

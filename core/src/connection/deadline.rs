@@ -51,6 +51,8 @@ impl Deadlines {
 pub(crate) struct Progress {
     stage: AtomicU8,
     record: Mutex<Option<Arc<Record>>>,
+    /// What an earlier attempt has sent.
+    before: AtomicU8,
     decided: AtomicBool,
     enough: Notify,
 }
@@ -60,6 +62,7 @@ impl Progress {
         Self {
             stage: AtomicU8::new(Stage::Admit as u8),
             record: Mutex::default(),
+            before: AtomicU8::new(Sent::Nothing as u8),
             decided: AtomicBool::new(false),
             enough: Notify::new(),
         }
@@ -83,13 +86,24 @@ impl Progress {
 
     pub(crate) fn sent(&self) -> Sent {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record.as_ref().map_or(Sent::Nothing, |record| record.sent())
+        record.as_ref().map_or(Sent::Nothing, |record| record.sent()).max(self.sent_before())
     }
 
     /// Ends the request: how much of it was sent, with nothing to follow.
     pub(crate) fn seal(&self) -> Sent {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record.as_ref().map_or(Sent::Nothing, |record| record.seal())
+        record.as_ref().map_or(Sent::Nothing, |record| record.seal()).max(self.sent_before())
+    }
+
+    /// Another attempt begins; the last one has sent so much.
+    pub(crate) fn again(&self, sent: Sent) {
+        self.before.fetch_max(sent as u8, Ordering::Relaxed);
+        self.decided.store(false, Ordering::Release);
+    }
+
+    fn sent_before(&self) -> Sent {
+        let before = self.before.load(Ordering::Relaxed);
+        Sent::ALL.iter().copied().find(|sent| *sent as u8 == before).unwrap_or(Sent::Maybe)
     }
 
     /// The head of a final answer has come: nothing that happens later changes what it says.

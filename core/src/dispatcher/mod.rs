@@ -7,6 +7,7 @@ mod probe;
 mod refusals;
 mod reload;
 mod request;
+mod staging;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -24,6 +25,7 @@ pub use probe::ProbeOptions;
 use refusals::Refusals;
 use reload::Rotation;
 use request::Payload;
+use staging::Refused;
 
 use crate::clock;
 use crate::connection::pool::Budget;
@@ -582,18 +584,31 @@ impl Call {
     ) -> Result<Receipt, Error> {
         let mut attempts = 1;
         let mut fresh = false;
+        let mut denied: Option<Refused> = None;
         self.dispatcher.catch_up().await;
         loop {
-            let generation = self.endpoint.generation();
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
+            let generation = self.dispatcher.shown(&self.endpoint, denied.as_ref(), now);
             let idle = if fresh { None } else { generation.pool.take(now) };
             let reused = idle.is_some();
-            let (mut connection, timings) = match idle {
-                Some(connection) => (connection, Timings::default()),
-                None => self
-                    .open(&generation, now, progress)
-                    .await
-                    .map_err(|error| self.blamed(&generation, error))?,
+            let opened = match idle {
+                Some(connection) => Ok((connection, Timings::default())),
+                None => self.open(&generation, now, progress).await,
+            };
+            let (mut connection, timings) = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let error = self.blamed(&generation, error);
+                    denied = Some(self.refused(
+                        &generation,
+                        error,
+                        denied,
+                        progress,
+                        (now, attempts),
+                    )?);
+                    attempts += 1;
+                    continue;
+                }
             };
             // What was swapped out while we connected takes no new request either.
             if (reused && !connection.is_ready().await) || !self.endpoint.is_current(&generation) {
@@ -601,8 +616,7 @@ impl Call {
             }
             match self.exchange(&mut connection, &generation, progress).await {
                 Ok((answer, responded)) => {
-                    let identity = generation.terms.identity();
-                    self.dispatcher.refusals.accepted(identity, self.endpoint.consumer());
+                    self.accepted(&generation, denied.as_ref(), now);
                     let timings = Timings { response: responded, ..timings };
                     let receipt = receipt::Inner {
                         consumer: self.endpoint.consumer().to_owned(),
@@ -624,16 +638,53 @@ impl Call {
                 Err(Failed { error, answered }) => {
                     if answered {
                         self.keep(connection, &generation, most_idle);
+                        if error.kind() != Kind::ClientCertificateRejected {
+                            self.accepted(&generation, denied.as_ref(), now);
+                        }
                     }
                     if reused && error.sent() == Sent::Nothing {
                         attempts += 1;
                         fresh = true;
                         continue;
                     }
-                    return Err(self.blamed(&generation, error).noting("attempts", attempts));
+                    let error = self.blamed(&generation, error).noting("attempts", attempts);
+                    denied = Some(self.refused(
+                        &generation,
+                        error,
+                        denied,
+                        progress,
+                        (now, attempts),
+                    )?);
+                    attempts += 1;
+                    fresh = false;
                 }
             }
         }
+    }
+
+    /// The consumer took our certificate.
+    fn accepted(&self, generation: &Generation, refused: Option<&Refused>, now: i64) {
+        let consumer = self.endpoint.consumer();
+        self.dispatcher.refusals.accepted(generation.identity(), consumer);
+        self.dispatcher.accepted(&self.endpoint, generation, refused, now);
+    }
+
+    /// Whether to try once more with another identity of ours, or what to fail with.
+    fn refused(
+        &self,
+        by: &Arc<Generation>,
+        error: Error,
+        before: Option<Refused>,
+        progress: &Progress,
+        (now, attempts): (i64, u32),
+    ) -> Result<Refused, Error> {
+        let counted = |error: Error| {
+            if attempts > 1 { error.noting("attempts", attempts) } else { error }
+        };
+        let refused = self.dispatcher.refused(&self.endpoint, by, error, before, now);
+        let refused = refused.map_err(counted)?;
+        progress.again(refused.error.sent());
+        Ok(refused)
     }
 
     fn blamed(&self, generation: &Generation, error: Error) -> Error {
@@ -653,7 +704,8 @@ impl Call {
         let permit = self.dispatcher.budget.permit(room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         let opened = Connection::open(permit, url, terms, route, &self.deadlines, progress).await;
-        self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));
+        let noted = self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));
+        self.dispatcher.tell(&noted);
         opened
     }
 

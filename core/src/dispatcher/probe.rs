@@ -76,6 +76,8 @@ impl Dispatcher {
                 let started = Instant::now();
                 let progress = Progress::new();
                 let work = async {
+                    dispatcher.watch_files();
+                    dispatcher.catch_up().await;
                     let generation = endpoint.generation();
                     let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
                     check_identity(&generation, now)?;
@@ -83,7 +85,7 @@ impl Dispatcher {
                     let route = &dispatcher.options.route;
                     let url = &generation.url;
                     let seen = probe(url, &generation.terms, route, &deadlines, &progress).await;
-                    endpoint.noted(seen.as_ref().map(|seen| &seen.peer));
+                    dispatcher.tell(&endpoint.noted(seen.as_ref().map(|seen| &seen.peer)));
                     let seen = seen?;
                     Ok(Probe::new(result::Inner {
                         consumer: endpoint.consumer().to_owned(),

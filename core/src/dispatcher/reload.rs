@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use super::staging::Retired;
 use super::{Dispatcher, DispatcherOptions, Endpoint, Inner, lock};
 use crate::clock;
 use crate::endpoint::Generation;
@@ -31,7 +32,8 @@ const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
 /// What a dispatcher keeps for rotating its material.
 pub(super) struct Rotation {
     pub(super) watch: Watch,
-    listeners: Listeners,
+    pub(super) listeners: Listeners,
+    pub(super) retired: Retired,
     warnings: Mutex<Warnings>,
     catching_up: PerProcess<tokio::sync::Mutex<()>>,
 }
@@ -44,6 +46,7 @@ impl Rotation {
         Self {
             watch,
             listeners: Listeners::default(),
+            retired: Retired::default(),
             warnings: Mutex::default(),
             catching_up: PerProcess::default(),
         }
@@ -150,10 +153,29 @@ impl Inner {
             self.options.expiry_warning,
             |source| watch.rotations(source),
         ));
-        for event in &events {
+        events.extend(self.pins_in_need(&events));
+        self.tell(&events);
+        events
+    }
+
+    /// Hands events to whoever listens.
+    pub(super) fn tell(&self, events: &[Event]) {
+        for event in events {
             self.rotation.listeners.emit(event);
         }
-        events
+    }
+
+    /// What the pins lack of consumers whose certificate was just told to near its end.
+    fn pins_in_need(&self, told: &[Event]) -> Vec<Event> {
+        let consumers = told
+            .iter()
+            .filter(|event| event.name() == EventName::Expiry)
+            .filter_map(Event::consumer);
+        let endpoints: Vec<Endpoint> = {
+            let known = lock(&self.endpoints);
+            consumers.filter_map(|consumer| known.get(consumer).cloned()).collect()
+        };
+        endpoints.iter().flat_map(Endpoint::lacking_pins).collect()
     }
 
     /// The files in use.
@@ -218,7 +240,7 @@ impl Inner {
         lifetimes
     }
 
-    fn all_endpoints(&self) -> Vec<Endpoint> {
+    pub(super) fn all_endpoints(&self) -> Vec<Endpoint> {
         lock(&self.endpoints).values().cloned().collect()
     }
 }
@@ -244,7 +266,7 @@ fn close_idle(former: Arc<Generation>) {
     let delay = JITTER * u32::try_from(share).unwrap_or(0) / 1000;
     let closing = Task::start(async move {
         tokio::time::sleep(delay).await;
-        former.pool.clear();
+        former.close_idle();
     });
     if let Ok(task) = closing {
         task.detach();

@@ -102,6 +102,9 @@ kinds! {
         "The system clock shows an impossible date.",
         "Set the clock; certificates cannot be judged without the time.";
 
+    IdentityInUse = 115 "identity_in_use" Config Ours Identity AfterRepair
+        "Consumers still depend on the identity.",
+        "Give the consumers that are listed the new certificate or its CA, or retire by force.";
     // 2xx: admission. Nothing was sent.
     CircuitOpen = 201 "circuit_open" Admit Theirs Endpoint Later
         "The consumer failed repeatedly and is being left alone for a while.",

@@ -95,6 +95,12 @@ impl Consumer {
         self.receiver.shown().issued.clone()
     }
 
+    /// Shows this certificate from the next connection on, and closes the connections that are kept
+    /// alive.
+    pub fn show(&self, issued: Issued) {
+        self.receiver.show(issued);
+    }
+
     /// Shows a certificate of that CA from the next connection on, with the key it had. Otherwise as
     /// [`Consumer::renew`].
     pub fn certify(&self, authority: &Authority) -> Result<(), Error> {

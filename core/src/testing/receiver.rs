@@ -133,6 +133,11 @@ impl Receiver {
         Ok(())
     }
 
+    pub(super) fn show(&self, issued: Issued) {
+        self.shown().issued = issued;
+        self.idle.dismiss();
+    }
+
     pub(super) fn certify(&self, authority: &Authority) -> Result<(), Error> {
         *lock(&self.authority) = authority.clone();
         self.renew(false)

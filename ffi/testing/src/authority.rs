@@ -5,11 +5,13 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use webhook_mtls::Error;
 use webhook_mtls::testing::{Authority, Issued, Leaf};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, required};
 use webhook_mtls_c::panic;
 use webhook_mtls_c::text::{self, Lent};
+use webhook_mtls_c::words::{WMTLS_ROLE_CLIENT, WMTLS_ROLE_SERVER};
 
 /// A throw-away private CA: a root, and an intermediate that signs.
 pub struct wmtls_lab_authority {
@@ -51,16 +53,18 @@ pub extern "C" fn wmtls_lab_authority_root_pem(
     })
 }
 
-/// Issues a client certificate with a new key.
+/// Issues a certificate with a new key.
 ///
 /// `tenant`: what its SAN URI names.
+/// `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for one that a consumer can show.
 /// `not_before`, `not_after`: Unix seconds, or -1: from five minutes ago on, and for a day.
 ///
-/// Fails with WMTLS_INTERNAL.
+/// Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_lab_authority_issue(
     authority: Option<&wmtls_lab_authority>,
     tenant: *const c_char,
+    role: i32,
     not_before: i64,
     not_after: i64,
     out: Option<&mut MaybeUninit<Option<Box<wmtls_lab_issued>>>>,
@@ -69,7 +73,15 @@ pub unsafe extern "C" fn wmtls_lab_authority_issue(
     panic::make(out, err, || {
         // SAFETY: the header's conventions.
         let tenant = unsafe { text::required(tenant, "tenant") }?;
-        let leaf = Leaf::client(tenant).between(instant(not_before), instant(not_after));
+        let leaf = match role {
+            WMTLS_ROLE_CLIENT => Leaf::client(tenant),
+            WMTLS_ROLE_SERVER => Leaf::server(tenant),
+            _ => {
+                let expected = "WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER";
+                return Err(Error::wrong_type("role", expected, "another number"));
+            }
+        };
+        let leaf = leaf.between(instant(not_before), instant(not_after));
         required(authority, "authority")?.authority.issue(leaf).map(wmtls_lab_issued::new)
     })
 }
@@ -98,7 +110,7 @@ pub extern "C" fn wmtls_lab_authority_free(authority: Option<Box<wmtls_lab_autho
 
 /// A certificate with its chain and private key.
 pub struct wmtls_lab_issued {
-    issued: Issued,
+    pub(crate) issued: Issued,
     lent: Lent,
 }
 

@@ -110,6 +110,19 @@ pub extern "C" fn wmtls_lab_consumer_issued(
     panic::value(None, || give(wmtls_lab_issued::new(consumer?.consumer.issued())))
 }
 
+/// Shows this certificate from the next connection on, and closes idle connections.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_consumer_show(
+    consumer: Option<&wmtls_lab_consumer>,
+    issued: Option<&wmtls_lab_issued>,
+) {
+    panic::value((), || {
+        if let (Some(handle), Some(issued)) = (consumer, issued) {
+            handle.consumer.show(issued.issued.clone());
+        }
+    });
+}
+
 /// Shows a certificate of a CA from the next connection on, with the key it had, and closes idle
 /// connections.
 ///

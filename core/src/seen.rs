@@ -1,0 +1,95 @@
+//! Floor 8: what a consumer has shown in handshakes, and what follows from it for its pins.
+
+use std::collections::HashSet;
+
+use crate::event::{Event, EventName};
+use crate::pin::{Pin, PinSlot, Pins};
+use crate::verify::PeerIdentity;
+
+/// After how many renewals in a row with a new key it is taken to be the consumer's habit.
+const HABIT: u32 = 2;
+
+/// What handshakes have shown of one consumer.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) pin: Option<String>,
+    /// The pins that matched at any time.
+    pub(crate) matched: HashSet<Pin>,
+    /// The pin that matched last.
+    pub(crate) last: Option<(Pin, PinSlot)>,
+    pub(crate) not_before: Option<i64>,
+    pub(crate) not_after: Option<i64>,
+    /// The certificate that was issued last, of those seen: when, and its key.
+    newest: Option<(i64, String)>,
+    /// How many renewals in a row have changed the key.
+    rekeyed: u32,
+    /// Whether it was told that a former pin is still in use.
+    told: bool,
+}
+
+impl Seen {
+    /// Takes in a verified peer; says what an operator should hear about it.
+    pub(crate) fn peer(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
+        let certificate = peer.certificate();
+        let pin = peer.spki_pin();
+        self.not_before = Some(certificate.not_before());
+        self.not_after = Some(certificate.not_after());
+        let mut events = Vec::new();
+        events.extend(self.renewal(certificate.not_before(), &pin));
+        if let Some(matched) = peer.pin() {
+            self.matched.insert(matched);
+            self.last = peer.pin_slot().map(|slot| (matched, slot));
+            events.extend(pins.and_then(|pins| self.fallen_behind(matched, pins)));
+        }
+        self.pin = Some(pin);
+        events
+    }
+
+    /// Several servers may show certificates in turn: only one issued later is a renewal.
+    fn renewal(&mut self, not_before: i64, pin: &str) -> Option<Event> {
+        let (before, former) = self.newest.clone().unwrap_or((i64::MIN, String::new()));
+        if not_before <= before {
+            return None;
+        }
+        self.newest = Some((not_before, pin.to_owned()));
+        if former.is_empty() {
+            return None;
+        }
+        self.rekeyed = if former == pin { 0 } else { self.rekeyed + 1 };
+        (self.rekeyed == HABIT).then(|| {
+            Event::new(EventName::ConsumerRekeys).with("pin", pin).with("previous", former)
+        })
+    }
+
+    /// A pin in use now that matches after the next one did.
+    fn fallen_behind(&mut self, matched: Pin, pins: &Pins) -> Option<Event> {
+        let next = pins
+            .iter()
+            .find(|(pin, slot)| *slot == PinSlot::Next && self.matched.contains(pin))
+            .map(|(pin, _)| pin);
+        let behind = next.filter(|next| *next != matched);
+        // Told once, until the next key is all that is shown.
+        let told = std::mem::replace(&mut self.told, behind.is_some());
+        behind.filter(|_| !told).map(|next| {
+            Event::new(EventName::PinPreviousUsed)
+                .with("pin", matched.to_string())
+                .with("next", next.to_string())
+        })
+    }
+
+    /// What the pins lack while the consumer's certificate nears its end.
+    pub(crate) fn lacking(&self, pins: &Pins) -> Vec<Event> {
+        let not_after = self.not_after.unwrap_or_default().saturating_mul(1000);
+        let about = |name: EventName, pin: Pin| {
+            Event::new(name).with("pin", pin.to_string()).with("not_after_ms", not_after)
+        };
+        let all: Vec<(Pin, PinSlot)> = pins.iter().collect();
+        if let [(only, _)] = all[..] {
+            return vec![about(EventName::PinSingle, only)];
+        }
+        all.into_iter()
+            .filter(|(pin, slot)| *slot == PinSlot::Next && !self.matched.contains(pin))
+            .map(|(pin, _)| about(EventName::PinNextUnseen, pin))
+            .collect()
+    }
+}

@@ -1,0 +1,160 @@
+//! Floor 8: which of our identities a consumer takes, while a new one makes its way.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::system_time;
+use crate::error::{Error, Kind, Sent};
+use crate::identity::Identity;
+use crate::pin::{Pin, PinSlot};
+
+/// Which of our identities one consumer took last.
+#[derive(Default)]
+pub(crate) struct Staging {
+    state: Mutex<State>,
+    /// The mark of the generation whose identity was taken last, so that as a rule nothing is locked.
+    mark: AtomicU64,
+    /// When it was taken, in Unix seconds.
+    at: AtomicI64,
+}
+
+#[derive(Default)]
+struct State {
+    accepted: Option<Identity>,
+    /// Until when the previous identity is shown at once, because the new one was refused.
+    previous_until: Option<Instant>,
+    /// The identity that was told to be refused.
+    told: Option<[u8; 32]>,
+}
+
+impl Staging {
+    /// The consumer gave a final answer under this identity.
+    ///
+    /// * `mark`: says whose identity it is; never 0.
+    ///
+    /// True if it was another one before.
+    pub(crate) fn accepted(&self, identity: &Identity, mark: u64, now: i64) -> bool {
+        self.at.store(now, Ordering::Relaxed);
+        let changed = self.mark.swap(mark, Ordering::Relaxed) != mark;
+        if changed {
+            self.lock().accepted = Some(identity.clone());
+        }
+        changed
+    }
+
+    /// The new identity was taken: the previous one is not needed any more.
+    pub(crate) fn caught_up(&self) {
+        let mut state = self.lock();
+        (state.previous_until, state.told) = (None, None);
+    }
+
+    /// The new identity was refused and the previous one taken: for a while it is shown at once.
+    /// True if that was not told of this identity yet.
+    pub(crate) fn fell_behind(&self, refused: &Identity, pause: Duration) -> bool {
+        let mut state = self.lock();
+        state.previous_until = Some(Instant::now() + pause);
+        state.told.replace(refused.digest()) != Some(refused.digest())
+    }
+
+    /// Whether to show the previous identity without trying the new one.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.lock().previous_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// What it took last.
+    pub(crate) fn last(&self) -> Option<(Identity, i64)> {
+        let accepted = self.lock().accepted.clone()?;
+        Some((accepted, self.at.load(Ordering::Relaxed)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the previous identity may be tried after this refusal. Not after `certificate_revoked`:
+/// whoever revoked a certificate of ours shall not be met with another one.
+pub(crate) fn may_fall_back(error: &Error) -> bool {
+    let fact = |name: &str| error.context().get(name).and_then(Value::as_str);
+    error.kind() == Kind::ClientCertificateRejected
+        && fact("alert") != Some("certificate_revoked")
+        && (error.sent() == Sent::Nothing || fact("via") == Some("http"))
+}
+
+/// Which of our identities each consumer took last, as this process has seen it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RotationStatus {
+    /// By consumer id.
+    pub consumers: BTreeMap<String, ConsumerRotation>,
+}
+
+/// How far a rotation has come at one consumer.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ConsumerRotation {
+    /// The identity it should take: the pin of its certificate, `cert-sha256/…`.
+    pub wanted: String,
+    /// The one it took last, if any: it gave a final answer that was no certificate page.
+    pub accepted: Option<String>,
+    /// When that was last.
+    pub accepted_at: Option<SystemTime>,
+    /// `current`, `previous`, or `unknown` where nothing was seen.
+    pub state: &'static str,
+    /// The pin of the consumer that matched last, and whether it is in use now or was announced.
+    pub pin: Option<(String, PinSlot)>,
+}
+
+impl ConsumerRotation {
+    pub(crate) fn new(
+        wanted: &Identity,
+        accepted: Option<(Identity, i64)>,
+        pin: Option<(String, PinSlot)>,
+    ) -> Self {
+        let state = match &accepted {
+            None => "unknown",
+            Some((identity, _)) if identity == wanted => "current",
+            Some(_) => "previous",
+        };
+        Self {
+            wanted: identity_pin(wanted),
+            accepted: accepted.as_ref().map(|(identity, _)| identity_pin(identity)),
+            accepted_at: accepted.map(|(_, at)| system_time(at)),
+            state,
+            pin,
+        }
+    }
+}
+
+/// Names an identity by its certificate.
+pub(crate) fn identity_pin(identity: &Identity) -> String {
+    Pin::Certificate(Sha256::digest(identity.leaf().der()).into()).to_string()
+}
+
+impl RotationStatus {
+    /// The form that every language shows. To merge those of several processes, take each consumer
+    /// from the one with the greatest `accepted_at_ms`; null is less than any.
+    pub fn to_json(&self) -> Value {
+        let millis = |at: &SystemTime| crate::clock::unix_seconds(*at).saturating_mul(1000);
+        let consumers: serde_json::Map<String, Value> = self
+            .consumers
+            .iter()
+            .map(|(consumer, rotation)| {
+                let json = json!({
+                    "wanted": rotation.wanted,
+                    "accepted": rotation.accepted,
+                    "accepted_at_ms": rotation.accepted_at.as_ref().map(millis),
+                    "state": rotation.state,
+                    "pin": rotation.pin.as_ref().map(|(pin, _)| pin),
+                    "pin_slot": rotation.pin.as_ref().map(|(_, slot)| slot.name()),
+                });
+                (consumer.clone(), json)
+            })
+            .collect();
+        json!({ "process": std::process::id(), "consumers": consumers })
+    }
+}

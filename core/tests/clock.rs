@@ -1,0 +1,201 @@
+//! What certificates do as they age, told with a clock that is set. It is the clock of the whole
+//! process, so these tests have a process of their own and take turns.
+#![cfg(feature = "testing")]
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use webhook_mtls::testing::{Consumer, Lab, Leaf, set_clock};
+use webhook_mtls::{
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventName, EventQueue, Identity,
+    Kind, Pins, Receipt, Setting, Trust, runtime,
+};
+
+const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn wait<F: Future>(future: F) -> F::Output {
+    runtime::drive(future, || false).expect("nothing interrupts")
+}
+
+/// The clock while one test has it; the true time again afterwards.
+struct Clock(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+impl Clock {
+    fn take() -> Self {
+        static CLOCK: Mutex<()> = Mutex::new(());
+        Self(CLOCK.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn ahead(by: Duration) {
+    set_clock(Some(SystemTime::now() + by));
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        set_clock(None);
+    }
+}
+
+struct Scene {
+    lab: Lab,
+    acme: Consumer,
+    dispatcher: Dispatcher,
+    events: EventQueue,
+}
+
+impl Scene {
+    fn new(identity: Option<Identity>) -> Self {
+        let lab = Lab::start().unwrap();
+        let acme = lab.consumer("acme").unwrap();
+        let mut options = lab.dispatcher_options();
+        options.set("reload", Setting::Millis(0.0)).unwrap();
+        options = options.identity(identity.unwrap_or_else(|| lab.identity()));
+        let dispatcher = Dispatcher::new(options).unwrap();
+        let events = dispatcher.events();
+        Self { lab, acme, dispatcher, events }
+    }
+
+    fn pinned(&self, current: &[&str], next: &[&str]) -> Endpoint {
+        let pins = Pins::with_next(current, next).unwrap();
+        let options = EndpointOptions::new(Some(pins));
+        self.dispatcher.endpoint("acme", &self.acme.url(), options).unwrap()
+    }
+
+    fn deliver(&self, endpoint: &Endpoint) -> Receipt {
+        wait(self.dispatcher.deliver(endpoint, "{}", DeliverOptions::new())).unwrap()
+    }
+
+    fn told(&self) -> Vec<Event> {
+        wait(self.dispatcher.reload()).unwrap()
+    }
+
+    fn told_of(&self, name: EventName) -> usize {
+        self.told().iter().filter(|event| event.name() == name).count()
+    }
+}
+
+#[test]
+fn every_lifetime_is_told_at_its_own_fraction() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    let endpoint = scene.pinned(&[&scene.acme.pin(), OTHER], &[]);
+    scene.deliver(&endpoint);
+    let told = |scene: &Scene| -> Vec<(String, f64)> {
+        let mut told: Vec<_> = scene
+            .told()
+            .iter()
+            .filter(|event| event.name() == EventName::Expiry)
+            .map(|event| {
+                let fields = event.fields();
+                let what = fields["what"].as_str().unwrap().to_owned();
+                (what, fields["threshold"].as_f64().unwrap())
+            })
+            .collect();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        told
+    };
+    let both = |threshold| vec![("consumer".to_owned(), threshold), ("identity".into(), threshold)];
+    // Leaves live for 24 hours that began five minutes ago, the intermediate for seven days.
+    ahead(DAY * 78 / 100);
+    assert_eq!(told(&scene), []);
+    ahead(DAY * 81 / 100);
+    assert_eq!(told(&scene), both(0.2));
+    ahead(DAY * 91 / 100);
+    assert_eq!(told(&scene), both(0.1));
+    ahead(DAY * 96 / 100);
+    assert_eq!(told(&scene), both(0.05));
+    ahead(DAY);
+    assert_eq!(told(&scene), both(0.0));
+    ahead(DAY * 6);
+    assert_eq!(told(&scene), [("identity".to_owned(), 0.2)], "the intermediate");
+}
+
+#[test]
+fn an_expired_anchor_is_told_and_skipped() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    ahead(DAY * 3650);
+    let told = scene.told();
+    let anchor: Vec<&Event> =
+        told.iter().filter(|event| event.name() == EventName::AnchorExpired).collect();
+    assert_eq!(anchor.len(), 1);
+    assert!(anchor[0].fields()["name"].as_str().unwrap().contains("root"));
+    let refused = Trust::from_pem(scene.lab.trust_pem().as_bytes(), None, &[]).unwrap_err();
+    assert_eq!(refused.kind(), Kind::TrustInvalid);
+}
+
+#[test]
+fn a_clock_of_1970_is_said_to_be_that() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    set_clock(Some(SystemTime::UNIX_EPOCH + HOUR));
+    let told = scene.told();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].name(), EventName::ClockImplausible);
+    assert_eq!(scene.told().len(), 0);
+    assert_eq!(scene.dispatcher.expiries().unwrap_err().kind(), Kind::ClockImplausible);
+}
+
+#[test]
+fn what_pins_lack_is_told_when_the_consumers_certificate_nears_its_end() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    let endpoint = scene.pinned(&[&scene.acme.pin()], &[]);
+    scene.deliver(&endpoint);
+    assert_eq!(scene.told_of(EventName::PinSingle), 0);
+    ahead(20 * HOUR);
+    assert_eq!(scene.told_of(EventName::PinSingle), 1);
+    assert_eq!(scene.told_of(EventName::PinSingle), 0);
+    let endpoint = scene.pinned(&[&scene.acme.pin()], &[OTHER]);
+    scene.acme.renew(false).unwrap();
+    scene.deliver(&endpoint);
+    ahead(22 * HOUR);
+    assert_eq!(scene.told_of(EventName::PinNextUnseen), 1);
+}
+
+#[test]
+fn a_consumer_that_shows_its_former_key_again_is_told_once() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    let former = scene.acme.issued();
+    let (one, authority) = (scene.acme.pin(), scene.lab.authority());
+    let next = authority.renew(&former, true).unwrap();
+    let endpoint = scene.pinned(&[&one], &[&next.pin]);
+    let show = |issued: &webhook_mtls::testing::Issued| {
+        scene.acme.show(issued.clone());
+        scene.deliver(&endpoint)
+    };
+    show(&next);
+    assert!(scene.events.try_next().is_none());
+    show(&former);
+    let event = scene.events.try_next().unwrap();
+    assert_eq!((event.name(), event.consumer()), (EventName::PinPreviousUsed, Some("acme")));
+    assert_eq!(event.fields()["pin"], one);
+    show(&former);
+    assert!(scene.events.try_next().is_none());
+    let status = &scene.dispatcher.rotation_status().consumers["acme"];
+    assert_eq!(status.pin.as_ref().unwrap().0, one);
+}
+
+#[test]
+fn a_consumer_that_changes_its_key_at_each_renewal_is_told() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    let options = EndpointOptions::new(None);
+    let endpoint = scene.dispatcher.endpoint("acme", &scene.acme.url(), options).unwrap();
+    let now = SystemTime::now();
+    let mut told = Vec::new();
+    for minutes in 1..=4 {
+        let from = now - HOUR + Duration::from_secs(minutes * 60);
+        let leaf = Leaf::server("acme").between(Some(from), None);
+        scene.acme.show(scene.lab.authority().issue(leaf).unwrap());
+        scene.deliver(&endpoint);
+        told.extend(std::iter::from_fn(|| scene.events.try_next()));
+    }
+    let names: Vec<EventName> = told.iter().map(Event::name).collect();
+    assert_eq!(names, [EventName::ConsumerRekeys]);
+}
