@@ -3,7 +3,10 @@
 #![cfg(feature = "testing")]
 
 use std::future::Future;
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpListener;
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
@@ -319,4 +322,75 @@ fn an_endpoint_says_whether_a_status_is_worth_another_attempt() {
     assert_eq!(deliver(EndpointOptions::new(None)), (Retry::AfterRepair, Scope::Endpoint));
     let own = EndpointOptions::new(None).status_retry([("404", Retry::Never)]).unwrap();
     assert_eq!(deliver(own), (Retry::Never, Scope::Delivery));
+}
+
+/// Accepts one connection and reads what is said until it ends: what a consumer sees of a delivery
+/// that is given up while it waits for the handshake.
+fn silent() -> (String, mpsc::Receiver<()>, mpsc::Receiver<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let (said_hello, hello) = mpsc::channel();
+    let (saw_the_end, end) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.set_read_timeout(Some(SOON)).unwrap();
+        let mut piece = [0; 4096];
+        assert!(tcp.read(&mut piece).unwrap() > 0);
+        said_hello.send(()).unwrap();
+        let ended = loop {
+            match tcp.read(&mut piece) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break error.kind() == ErrorKind::ConnectionReset,
+            }
+        };
+        let _ = saw_the_end.send(ended);
+    });
+    (url, hello, end)
+}
+
+#[test]
+fn whatever_ends_a_delivery_closes_its_socket() {
+    for way in ["token", "drop", "deadline", "close"] {
+        let scene = scene();
+        let (url, hello, end) = silent();
+        let endpoint =
+            scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();
+        let token = CancelToken::new();
+        let mut options = DeliverOptions::new().cancel(token.clone());
+        if way == "deadline" {
+            options = options.timeout(Duration::from_millis(300)).unwrap();
+        }
+        let delivery = scene.dispatcher.deliver(&endpoint, "{}", options);
+        let ended = if way == "drop" {
+            let given_up = runtime::drive(delivery, || hello.recv_timeout(SOON).is_ok());
+            assert!(given_up.is_none());
+            None
+        } else {
+            let outcome = outcome(delivery);
+            hello.recv_timeout(SOON).unwrap();
+            match way {
+                "token" => token.cancel(),
+                "close" => wait(scene.dispatcher.close(Duration::ZERO)),
+                _ => {}
+            }
+            Some(outcome.recv_timeout(SOON).unwrap().unwrap_err())
+        };
+        assert!(end.recv_timeout(SOON).unwrap(), "{way}: the socket is closed");
+        if let Some(error) = ended {
+            let kind = if way == "deadline" { Kind::DeadlineExceeded } else { Kind::Canceled };
+            let said = (error.kind(), error.stage(), error.sent());
+            assert_eq!(said, (kind, Stage::Handshake, Sent::Nothing), "{way}");
+        }
+    }
+}
+
+#[test]
+fn a_name_with_several_addresses_reaches_the_one_that_answers() {
+    let scene = scene();
+    // Where the machine has ::1 as well, nobody listens there.
+    let url = scene.acme.url().replace("127.0.0.1", "localhost");
+    let endpoint = scene.dispatcher.endpoint("local", &url, EndpointOptions::new(None)).unwrap();
+    let receipt = wait(scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
+    assert_eq!(receipt.status(), 200);
 }
