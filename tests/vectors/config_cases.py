@@ -292,6 +292,8 @@ def bundles():
     yield of(
         "garbage_beside_valid", ROOT.pem + pem("CERTIFICATE", sequence(integer(1))), unreadable
     )
+    begun_badly = ROOT.pem.replace("-----BEGIN", "----BEGIN")
+    yield of("block_begun_badly_beside_valid", ROOT.pem + begun_badly, unreadable)
     yield of("without_end", ROOT.pem.replace("-----END CERTIFICATE-----\n", ""), unreadable)
     yield of("garbled_intermediates", ROOT.pem, unreadable, intermediates="see the wiki\n")
     yield of("garbled_crl", ROOT.pem, unreadable, crls=["see the wiki\n"])

@@ -12,6 +12,7 @@ mod demo;
 mod deny;
 mod egress;
 mod examples;
+mod fuzz;
 mod header;
 mod lab;
 mod node;

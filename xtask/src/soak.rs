@@ -1,7 +1,8 @@
 //! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
 //! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut
 //! of a connection, ten thousand deliveries at flat memory, and the real peers; what fails once in
-//! a hundred rounds fails here.
+//! a hundred rounds fails here. Before the first round, each fuzz target runs for ten
+//! minutes, or for a sixth of a shorter soak.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::paths;
 use crate::steps::{Failure, Result, Step, shown_duration};
 use crate::terminal;
 use crate::toolchain::Toolchain;
-use crate::{outcomes, peers, steady, vectors};
+use crate::{fuzz, outcomes, peers, steady, vectors};
 
 const MINUTES: u64 = 60;
 
@@ -25,6 +26,11 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     let languages = Languages::new(Toolchain::find()?);
     languages.toolchain.show();
     let started = Instant::now();
+    if let Err(failure) = fuzz::soak(seconds_of_fuzzing(minutes)) {
+        let why = failure.what().lines().next().unwrap_or_default();
+        record(&entry(&today()?, 0, started.elapsed(), Some(why)))?;
+        return Err(failure);
+    }
     let mut rounds = 0;
     // At least one, however short the time.
     while rounds == 0 || started.elapsed() < Duration::from_secs(minutes * 60) {
@@ -37,6 +43,11 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
         }
     }
     record(&entry(&today()?, rounds, started.elapsed(), None))
+}
+
+/// Ten minutes for each target in an hour of soak and above, a sixth of it below.
+fn seconds_of_fuzzing(minutes: u64) -> u64 {
+    (minutes * 10).clamp(10, 600)
 }
 
 fn round(languages: &Languages) -> Result {

@@ -9,7 +9,7 @@ use crate::steps::{Failure, Result, shown_duration};
 use crate::table::Table;
 use crate::terminal::{self, fitted};
 use crate::toolchain::Toolchain;
-use crate::{c_programs, deny, egress, examples, header, outcomes, peers, rust, vectors};
+use crate::{c_programs, deny, egress, examples, fuzz, header, outcomes, peers, rust, vectors};
 
 /// A suite, what it is about, and what runs it; it returns its closing line.
 struct Suite {
@@ -19,11 +19,12 @@ struct Suite {
 }
 
 /// Quick ones first: a typo should not wait for a build.
-const SUITES: [Suite; 13] = [
+const SUITES: [Suite; 14] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
     Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
+    Suite { name: "fuzz", about: "what is read from others, mutated", run: |_| fuzz::test() },
     Suite {
         name: "header",
         about: "headers and reference pages are current",

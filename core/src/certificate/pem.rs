@@ -184,30 +184,43 @@ fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> 
         &[b"CERTIFICATE", b"X509 CRL", b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY"];
     // They come along in files made by other tools, and say nothing about identity or trust.
     const PASSED_OVER: &[&[u8]] = &[b"EC PARAMETERS", b"DH PARAMETERS", b"ENCRYPTED PRIVATE KEY"];
-    let mut known = 0;
+    // Found where a certificate or a key is meant; said in the error, because they explain it.
+    const MISTAKEN: &[&str] = &[
+        "TRUSTED CERTIFICATE",
+        "X509 CERTIFICATE",
+        "CERTIFICATE REQUEST",
+        "NEW CERTIFICATE REQUEST",
+        "OPENSSH PRIVATE KEY",
+        "DSA PRIVATE KEY",
+        "PUBLIC KEY",
+        "RSA PUBLIC KEY",
+        "PKCS7",
+        "CMS",
+        "PKCS12",
+    ];
+    let (mut known, mut open) = (0, 0i64);
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let Some(label) = line
-            .trim_ascii()
-            .strip_prefix(b"-----BEGIN ")
-            .and_then(|rest| rest.strip_suffix(b"-----"))
+        let line = line.trim_ascii();
+        open -= i64::from(line.starts_with(b"-----END "));
+        let Some(label) =
+            line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.strip_suffix(b"-----"))
         else {
             continue;
         };
+        open += 1;
         if KNOWN.contains(&label) {
             known += 1;
         } else if !PASSED_OVER.contains(&label) {
-            // A key on one line looks like a long label: only what can be nothing else is shown.
-            let is_label = label.len() <= 40
-                && label
-                    .iter()
-                    .all(|byte| byte.is_ascii_uppercase() || b" 0123456789".contains(byte));
-            return Err(fault(if is_label {
-                let shown = String::from_utf8_lossy(label);
-                format!("a PEM block is labelled {shown}, which is not understood")
-            } else {
-                "a PEM block begins in a malformed way".into()
+            // A key on one line looks like a label: only what is known to be none is shown.
+            return Err(fault(match MISTAKEN.iter().find(|known| known.as_bytes() == label) {
+                Some(known) => format!("a PEM block is labelled {known}, which is not understood"),
+                None => "a PEM block has a label that is not understood".into(),
             }));
         }
+    }
+    // One dash too few, and a whole block would pass for the text between two others.
+    if open < 0 {
+        return Err(fault("a PEM block ends that did not begin".into()));
     }
     Ok(known)
 }

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Writes fixtures/ and the seeds of corpus/ from the shared vectors and the PKCS#12 files.
+
+    python3 fuzz/seeds.py
+
+Nothing but Python 3.11 is needed. What libFuzzer finds beside them is kept under other names.
+"""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONFIG = json.loads((HERE.parent / "tests" / "vectors" / "config.json").read_text("utf-8"))
+VERIFY = json.loads((HERE.parent / "tests" / "vectors" / "verify.json").read_text("utf-8"))
+PKCS12 = HERE.parent / "core" / "tests" / "pkcs12"
+
+
+def main():
+    identity, trust = CONFIG["fixtures"]["identity"], CONFIG["fixtures"]["trust"]
+    leaf, issuing = blocks(identity["cert"])
+    fixtures = {"root": trust["anchors"], "chain": identity["cert"], "key": identity["key"]}
+    for name, text in (fixtures | {"issuing": issuing}).items():
+        write(HERE / "fixtures" / f"{name}.pem", text.encode())
+
+    for case in config("identity_from_pem"):
+        for part in ("cert", "key"):
+            seed("pem", f"{case['name']}-{part}", case["with"][part].encode())
+    for case in config("trust_from_pem")[::3]:
+        seed("pem", case["name"], case["with"]["anchors"].encode())
+
+    seed("certificate", "leaf", der(leaf))
+    seed("certificate", "chain", identity["cert"].encode())
+    for case in VERIFY["cases"][::6]:
+        for at, block in enumerate(blocks(case["chain"])[:1]):
+            seed("certificate", f"{case['name']}-{at}", der(block))
+
+    for case in config("pins"):
+        texts = case["with"]["current"] + case["with"].get("next", [])
+        seed("pin", case["name"], "\n".join(texts).encode())
+    for case in config("tenant_rule") + config("authorization"):
+        seed("pin", case["name"], json.dumps(case["with"], ensure_ascii=False).encode())
+        for value in case["with"].values():
+            if isinstance(value, str):
+                seed("pin", f"{case['name']}-text", value.encode())
+
+    for case in VERIFY["cases"]:
+        for at, text in enumerate(case["trust"].get("crls", [])):
+            found = blocks(text)
+            if found:
+                seed("crl", f"{case['name']}-{at}", der(found[0]))
+    seed("crl", "pem", crl_text())
+
+    for file in sorted(PKCS12.glob("*.p12")):
+        whole = file.read_bytes()
+        seed("pkcs12", file.stem, whole)
+        seed("pkcs12", f"{file.stem}-content", authenticated(whole))
+
+
+def config(operation):
+    return [case for case in CONFIG["cases"] if case["do"] == operation]
+
+
+def crl_text():
+    texts = (text for case in VERIFY["cases"] for text in case["trust"].get("crls", []))
+    return next(texts).encode()
+
+
+def blocks(text):
+    return re.findall(r"-----BEGIN [^-]+-----\n.*?-----END [^-]+-----\n", text, re.DOTALL)
+
+
+def der(block):
+    return base64.b64decode("".join(block.splitlines()[1:-1]))
+
+
+def authenticated(pfx):
+    """The octets that the MAC of a PKCS#12 file covers."""
+
+    def content(data, at):
+        size, at = data[at + 1], at + 2
+        if size & 0x80:
+            count = size & 0x7F
+            size, at = int.from_bytes(data[at : at + count], "big"), at + count
+        return at, size
+
+    at, _ = content(pfx, 0)
+    at += 3
+    at, _ = content(pfx, at)
+    at += 11
+    at, _ = content(pfx, at)
+    at, size = content(pfx, at)
+    return pfx[at : at + size]
+
+
+def seed(target, name, data):
+    # Many cases differ in what is asked, not in what is read.
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(data) <= 4096 and all(data != file.read_bytes() for file in folder.iterdir()):
+        write(folder / name, data)
+
+
+def write(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

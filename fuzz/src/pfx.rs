@@ -1,0 +1,44 @@
+//! Writes the shell of a PKCS#12 file (RFC 7292): just enough to get behind its MAC.
+
+use aws_lc_rs::{digest, hmac};
+
+const DATA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+const SHA256: &[u8] = &[0x30, 13, 0x06, 9, 0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 1, 0x05, 0];
+const SALT: &[u8] = b"saltsalt";
+
+/// A file whose content is `content`, under a MAC that the passphrase (ASCII) opens in one round.
+pub(crate) fn sealed(content: &[u8], passphrase: &[u8]) -> Vec<u8> {
+    let safe = tlv(0x30, &[DATA, &tlv(0xa0, &[&tlv(0x04, &[content])])]);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &mac_key(passphrase));
+    let mac = hmac::sign(&key, content);
+    let info = tlv(0x30, &[SHA256, &tlv(0x04, &[mac.as_ref()])]);
+    let mac_data = tlv(0x30, &[&info, &tlv(0x04, &[SALT])]);
+    tlv(0x30, &[&[0x02, 1, 3], &safe, &mac_data])
+}
+
+/// RFC 7292 appendix B.2, for one block of SHA-256 and one round, which the file leaves unsaid.
+fn mac_key(passphrase: &[u8]) -> Vec<u8> {
+    let password: Vec<u8> = passphrase.iter().chain(&[0]).flat_map(|byte| [0, *byte]).collect();
+    let filled = |text: &[u8]| {
+        let length = text.len().next_multiple_of(64);
+        text.iter().copied().cycle().take(length).collect::<Vec<u8>>()
+    };
+    let input = [vec![3; 64], filled(SALT), filled(&password)].concat();
+    digest::digest(&digest::SHA256, &input).as_ref().to_vec()
+}
+
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let digits: Vec<u8> =
+        content.len().to_be_bytes().into_iter().skip_while(|digit| *digit == 0).collect();
+    let mut whole = vec![tag];
+    match (content.len(), u8::try_from(digits.len())) {
+        (short @ 0..0x80, _) => whole.push(u8::try_from(short).unwrap_or_default()),
+        (_, count) => {
+            whole.push(0x80 | count.unwrap_or(8));
+            whole.extend(digits);
+        }
+    }
+    whole.extend(content);
+    whole
+}

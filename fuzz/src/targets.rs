@@ -1,0 +1,110 @@
+//! The targets.
+
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use webhook_mtls::{
+    Authorization, Error, Identity, Pin, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
+    pin_of,
+};
+
+use crate::pfx;
+
+/// A CA, a leaf of it that lives for a century, and its key; all of it is public knowledge.
+const ROOT: &[u8] = include_bytes!("../fixtures/root.pem");
+const CHAIN: &[u8] = include_bytes!("../fixtures/chain.pem");
+const KEY: &[u8] = include_bytes!("../fixtures/key.pem");
+const PASSPHRASE: &[u8] = b"correct horse";
+
+/// 2026-06-01, when the fixtures are valid.
+const AT: Duration = Duration::from_secs(1_780_272_000);
+
+/// PEM text and DER, as certificates, as keys, as bundles.
+pub fn pem(input: &[u8]) {
+    let _ = Identity::from_pem(input, KEY, None);
+    let _ = Identity::from_pem(input, input, Some(PASSPHRASE));
+    let _ = Trust::from_pem(input, None, &[]);
+    let _ = Trust::from_pem(ROOT, Some(input), &[]);
+    if let Err(error) = Identity::from_pem(CHAIN, input, Some(PASSPHRASE)) {
+        quotes_nothing(&error, input);
+    }
+}
+
+/// A leaf that a peer presents, alone and before its CAs.
+pub fn certificate(input: &[u8]) {
+    let _ = pin_of(input);
+    let at = SystemTime::UNIX_EPOCH + AT;
+    for verifier in verifiers() {
+        let presented: [&[u8]; 3] = [input, input, input];
+        for chain in [&presented[..1], &presented] {
+            if let Ok(peer) = verifier.verify_chain(chain, None, at) {
+                peer.to_json();
+                assert_eq!(peer.subject(), "CN=dispatcher", "nobody else has a certificate");
+            }
+        }
+        if let Err(error) = verifier.verify(input, None, at) {
+            let text = error.to_string();
+            assert!(!text.contains(char::is_control), "a name steers the terminal: {text:?}");
+        }
+    }
+}
+
+/// The texts by which peers and tenants are recognised.
+pub fn pin(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(pin) = Pin::parse(text) {
+        assert_eq!(Pin::parse(&pin.to_string()).ok(), Some(pin), "a pin is read as it is written");
+    }
+    let lines = || text.lines();
+    let _ = Pins::with_next(lines(), lines());
+    let _ = TenantRule::san_uri(text);
+    let _ = TenantRule::san_dns_suffix(text);
+    let _ = Authorization::trust_domain(text);
+    let _ = Authorization::san_uris(lines());
+}
+
+/// A CRL, or several, in PEM or DER.
+pub fn crl(input: &[u8]) {
+    let Ok(trust) = Trust::from_pem(ROOT, None, &[input]) else { return };
+    let options =
+        VerifierOptions::new(Role::Client, trust).authorization(Authorization::ca_members());
+    let verifier = Verifier::new(options).expect("a rule is given");
+    let _ = verifier.verify(CHAIN, None, SystemTime::UNIX_EPOCH + AT);
+}
+
+/// A PKCS#12 file as it comes, and the same bytes as the content of a file whose MAC is right: what
+/// lies behind the MAC is never reached by damaging a file.
+pub fn pkcs12(input: &[u8]) {
+    for file in [input, &pfx::sealed(input, PASSPHRASE)] {
+        if let Err(error) = Identity::from_pkcs12(file, PASSPHRASE) {
+            quotes_nothing(&error, input);
+        }
+    }
+}
+
+fn verifiers() -> &'static [Verifier] {
+    static VERIFIERS: OnceLock<Vec<Verifier>> = OnceLock::new();
+    VERIFIERS.get_or_init(|| {
+        let trust = Trust::from_pem(ROOT, Some(CHAIN_CAS), &[]).expect("the fixtures are sound");
+        let rule = TenantRule::san_uri("spiffe://corp.example/tenant/{tenant}").expect("sound");
+        let tenants = VerifierOptions::new(Role::Client, trust.clone()).tenant(rule);
+        let members =
+            VerifierOptions::new(Role::Client, trust).authorization(Authorization::ca_members());
+        [tenants, members].map(|options| Verifier::new(options).expect("a rule is given")).into()
+    })
+}
+
+/// The CAs between the leaf and the root.
+const CHAIN_CAS: &[u8] = include_bytes!("../fixtures/issuing.pem");
+
+/// An error about a key must hold nothing of it.
+fn quotes_nothing(error: &Error, input: &[u8]) {
+    const ENOUGH: usize = 20;
+    let said = error.to_json().to_string();
+    for window in input.windows(ENOUGH) {
+        let Ok(text) = std::str::from_utf8(window) else { continue };
+        let telling =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+        assert!(!(telling && said.contains(text)), "the error quotes its input: {said}");
+    }
+}
