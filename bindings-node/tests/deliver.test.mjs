@@ -186,3 +186,27 @@ test('a verifier judges what a receipt saw', async (t) => {
   const verifier = new Verifier({ role: 'server', trust: lab.trust })
   assert.throws(() => verifier.verify([], { serverName: 'localhost' }), { kind: 'evidence_missing', stage: 'verify' })
 })
+
+test('a body is held until the consumer says continue', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  const held = dispatcher.endpoint('held', acme.url, { pins: null, holdPayload: true })
+  const receipt = await dispatcher.deliver(held, '{}')
+  assert.equal(receipt.holdHonored, true)
+  assert.equal(receipt.toJSON().hold_honored, true)
+  assert.equal(receipt.connection.proxy, null)
+  assert.equal((await dispatcher.deliver(endpoint, '{}')).holdHonored, null)
+  assert.deepEqual(acme.received.map(({ headers }) => headers.expect), ['100-continue', undefined])
+})
+
+test('a proxy that is not there stops every delivery, and its password is not shown', async (t) => {
+  const { lab, acme } = await scene(t)
+  const dispatcher = lab.dispatcher({
+    proxy: 'http://127.0.0.1:1', proxyCredentials: 'dispatcher:hunter2',
+  })
+  const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), (e) => {
+    assert.deepEqual([e.kind, e.scope, e.sent], ['connect_failed', 'process', 'nothing'])
+    assert.equal(e.context.proxy, '127.0.0.1:1')
+    return !`${e.stack} ${JSON.stringify(e)}`.includes('hunter2')
+  })
+})

@@ -10,7 +10,7 @@ interface ReceiptJson {
   elapsed_ms: number
   peer: unknown
   tls: TlsJson
-  connection: { reused: boolean; address: string }
+  connection: { reused: boolean; address: string; proxy: string | null }
   timings: {
     resolve_ms: number | null
     connect_ms: number | null
@@ -83,8 +83,15 @@ export class Receipt {
   readonly elapsedMs: number
   /** What the handshake negotiated. */
   readonly tls: TlsFacts
-  /** Whether an idle connection was used, and the address that was connected to. */
-  readonly connection: { readonly reused: boolean; readonly address: string }
+  /**
+   * Whether an idle connection was used, the consumer's address, and the proxy that connected to it;
+   * null for none.
+   */
+  readonly connection: {
+    readonly reused: boolean
+    readonly address: string
+    readonly proxy: string | null
+  }
   /** How long the parts took. */
   readonly timings: Timings
   /**

@@ -213,3 +213,29 @@ def test_material_from_bytes_is_as_good_as_from_files(
     with wm.Dispatcher(identity=identity, trust=trust, egress=egress) as dispatcher:
         endpoint = dispatcher.endpoint("acme", lab.consumer("acme").url, pins=None, min_tls=version)
         assert dispatcher.deliver(endpoint, b"{}").status == 200
+
+
+def test_a_payload_is_held_until_the_consumer_says_continue(lab: Lab) -> None:
+    acme = lab.consumer("acme")
+    with lab.dispatcher() as dispatcher:
+        endpoint = dispatcher.endpoint("acme", acme.url, pins=None, hold_payload=True)
+        receipt = dispatcher.deliver(endpoint, b"{}")
+        assert receipt.hold_honored is True
+        assert dispatcher.deliver(endpoint, b"").hold_honored is None
+        plain = dispatcher.endpoint("plain", acme.url, pins=None)
+        assert dispatcher.deliver(plain, b"{}").hold_honored is None
+    assert [got.headers.get("expect") for got in acme.received] == ["100-continue", None, None]
+
+
+def test_a_proxy_that_is_not_there_stops_every_delivery(lab: Lab) -> None:
+    acme = lab.consumer("acme")
+    said: Any = {"proxy": "http://dispatcher:hunter2@127.0.0.1:1"}
+    with lab.dispatcher(**said) as dispatcher:
+        endpoint = dispatcher.endpoint("acme", acme.url, pins=None)
+        with pytest.raises(wm.DeliveryError) as raised:
+            dispatcher.deliver(endpoint, b"{}")
+    error = raised.value
+    assert (error.kind, error.scope, error.sent) == ("connect_failed", "process", "nothing")
+    assert error.context["proxy"] == "127.0.0.1:1"
+    assert "hunter2" not in f"{error!r} {error.to_dict()}"
+    assert acme.received == []

@@ -151,6 +151,7 @@ fn a_tunnel_goes_to_the_judged_address_and_tls_runs_inside() {
     let received = scene.acme.received().pop().unwrap();
     assert!(received.headers.iter().all(|(name, _)| name != "proxy-authorization"), "{received:?}");
     assert_eq!(receipt.to_json()["connection"]["address"], format!("127.0.0.1:{port}"));
+    assert_eq!(receipt.to_json()["connection"]["proxy"], scene.proxy.address);
 }
 
 #[test]

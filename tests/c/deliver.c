@@ -95,6 +95,29 @@ static void an_endpoint_that_signs_signs_with_each_secret(void) {
     scene_end(&scene);
 }
 
+static void a_payload_is_held_until_the_consumer_says_continue(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    wmtls_endpoint *endpoint;
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_endpoint_options_set(options, "hold_payload", "true");
+    wmtls_status status = wmtls_dispatcher_endpoint(
+        scene.dispatcher, "held", wmtls_lab_consumer_url(scene.acme), options, &endpoint, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    status = deliver(&scene, endpoint, &receipt, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    CHECK(wmtls_receipt_hold_honored(receipt) == 1);
+    wmtls_receipt_free(receipt);
+    status = deliver(&scene, scene.endpoint, &receipt, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    CHECK(wmtls_receipt_hold_honored(receipt) == -1 && wmtls_receipt_hold_honored(NULL) == -1);
+    wmtls_receipt_free(receipt);
+    wmtls_endpoint_free(endpoint);
+    scene_end(&scene);
+}
+
 static void a_probe_shows_the_consumer_and_sends_nothing(void) {
     struct scene scene = scene_start();
     wmtls_probe *probe;
@@ -408,6 +431,7 @@ int main(void) {
     RUN(an_endpoint_that_signs_signs_with_each_secret);
     RUN(a_bad_secret_is_refused_and_not_shown);
     RUN(a_probe_shows_the_consumer_and_sends_nothing);
+    RUN(a_payload_is_held_until_the_consumer_says_continue);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);
     RUN(a_key_that_was_announced_passes_as_the_next);

@@ -56,7 +56,7 @@ def to(server: Server, pki: Pki, work: Path, held: ExitStack) -> Iterator[Way]:
         open_proxy = started(server.port, work / "tinyproxy", held)
         closed_proxy = started(free_port(), work / "tinyproxy-closed", held)
         user = tinyproxy.CREDENTIALS
-        yield Way("through a proxy", via(open_proxy, user), cases.receipt_fault)
+        yield Way("through a proxy", via(open_proxy, user), proxied(open_proxy))
         yield Way("proxy without password", via(open_proxy, None), refused(407))
         yield Way("proxy, wrong password", via(open_proxy, "dispatcher:wrong"), refused(401))
         yield Way("proxy forbids the port", via(closed_proxy, user), refused(403))
@@ -100,6 +100,17 @@ def via(proxy: Server, credentials: str | None) -> dict[str, str]:
     """Settings of a delivery through that proxy."""
     userinfo = f"{credentials}@" if credentials else ""
     return {"WMTLS_PROXY": f"http://{userinfo}127.0.0.1:{proxy.port}"}
+
+
+def proxied(proxy: Server) -> Callable[[dict[str, Any]], str | None]:
+    """A receipt that names the proxy, without its password."""
+
+    def fault(answer: dict[str, Any]) -> str | None:
+        found = cases.receipt_fault(answer)
+        seen = None if found else answer["receipt"]["connection"]["proxy"]
+        return found or (None if seen == f"127.0.0.1:{proxy.port}" else f"the proxy is {seen}")
+
+    return fault
 
 
 def refused(status: int) -> Callable[[dict[str, Any]], str | None]:

@@ -586,6 +586,8 @@ def urls():
         ("idna_composed_apart", "https://bu\u0308cher.example/", "https://xn--bcher-kva.example/"),
         ("idna_ideographic_dot", "https://consumer\u3002example.test/hook", hook),
         ("idna_full_width", "https://ｃonsumer.example.test/hook", hook),
+        # UTS #46 drops it; what is looked up and verified is what the canonical spelling shows.
+        ("idna_zero_width", "https://consu\u200bmer.example.test/hook", hook),
         ("path_of_dots", "https://consumer.example.test/a/../b/./c", None),
         ("path_of_slashes", "https://consumer.example.test//a//", None),
         ("path_percent_encoded", "https://consumer.example.test/%2e%2E/a%20b%0d%0a", None),
@@ -645,7 +647,6 @@ def urls():
         "ipv6_unfinished": "https://[2001:db8::10/hook",
         "ipv4_in_brackets": "https://[127.0.0.1]/hook",
         "two_dots_at_the_end": "https://consumer.example.test../hook",
-        "zero_width_in_host": "https://consu\u200bmer.example.test:x/hook",
         "too_long": "https://consumer.example.test/" + "a" * 8192,
     }.items():
         yield of(name, url, refused("url_invalid"))

@@ -628,6 +628,7 @@ impl Call {
                         tls: connection.facts.clone(),
                         reused,
                         address: connection.address.to_string(),
+                        proxy: self.dispatcher.options.route.through(),
                         timings,
                         hold_honored: connection.hold_honored(),
                         response: answer.into_response(),

@@ -77,6 +77,10 @@ impl Proxy {
         Ok(self)
     }
 
+    pub(super) fn authority(&self) -> String {
+        self.at.authority.clone()
+    }
+
     pub(crate) fn has_credentials(&self) -> bool {
         self.authorization.is_some()
     }

@@ -15,6 +15,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// The host and port of the proxy, where there is one.
+    pub(crate) fn through(&self) -> Option<String> {
+        self.proxy.as_ref().map(Proxy::authority)
+    }
+
     /// Connects to one of these addresses, which were judged. Returns which one it is.
     ///
     /// Fails with `connect_failed`, `egress_denied` or `proxy_refused`.
