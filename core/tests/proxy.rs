@@ -217,6 +217,8 @@ fn what_is_no_answer_is_refused() {
 fn an_interim_answer_is_passed_over() {
     let error = answering("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n").refusal();
     assert_eq!(error.context()["status"], 407);
+    let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
+    assert!(answering(endless).refusal().message().contains("without end"));
 }
 
 #[test]

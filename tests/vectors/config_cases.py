@@ -694,6 +694,8 @@ def deliveries():
             f"header_owned_{name.lower().replace('-', '_')}", "header_invalid", headers={name: "1"}
         )
     yield of("second_header_is_bad", "header_invalid", headers={"x-a": "1", "x-b": "1\n"})
+    yield of("id_too_long", "header_invalid", id="e" * 16384)
+    yield of("content_type_too_long", "header_invalid", content_type="a/" + "b" * 16384)
     yield of("id_with_crlf", "header_invalid", id="evt\r\nx-evil: b")
     yield of("content_type_with_lf", "header_invalid", content_type="application/json\nx-evil: b")
     yield of("timeout_zero", "option_invalid", timeout_ms=0)

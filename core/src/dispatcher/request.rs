@@ -58,6 +58,11 @@ impl Payload {
             .noting("length", body.len())
             .noting("limit", MAX_BODY));
         }
+        let own = [("webhook-id", id), ("content-type", content_type)];
+        check_amount(
+            given,
+            own.iter().filter_map(|(name, value)| value.map(|value| (*name, value))),
+        )?;
         let mut headers = HeaderMap::with_capacity(given.len() + 6);
         headers.insert(
             header::CONTENT_TYPE,
@@ -67,7 +72,6 @@ impl Payload {
         if let Some(id) = id {
             headers.insert(WEBHOOK_ID, checked_value("webhook-id", id)?);
         }
-        check_amount(given)?;
         let mut credentials = Vec::new();
         for (name, value) in given {
             let name = checked_name(name)?;
@@ -167,16 +171,19 @@ impl Payload {
 
 const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
 
-/// A credential, and what of it is secret without its scheme. Shorter ones are words, not secrets.
+/// A credential, and its parts: a token without its scheme, a cookie without its name. Shorter parts
+/// are words, not secrets.
 fn secrets_of(value: &str) -> impl Iterator<Item = String> + '_ {
-    [value, value.rsplit(' ').next().unwrap_or_default()]
-        .into_iter()
-        .filter(|secret| secret.len() >= 8)
-        .map(str::to_owned)
+    let parts = value.split([' ', ';', ',', '=']).filter(|part| part.len() >= 12);
+    std::iter::once(value).filter(|whole| whole.len() >= 8).chain(parts).map(str::to_owned)
 }
 
-fn check_amount(given: &[(String, String)]) -> Result<(), Error> {
-    let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+fn check_amount<'a>(
+    given: &'a [(String, String)],
+    own: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Error> {
+    let all = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
+    let bytes: usize = all.map(|(name, value)| name.len() + value.len() + 4).sum();
     if given.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err(Error::new(
             Kind::HeaderInvalid,

@@ -12,8 +12,11 @@ use super::{Egress, Url, connect, resolve};
 use crate::error::{Blame, Error, Kind, Retry, Scope};
 use crate::options;
 
-/// The head of a proxy's answer, with those of interim answers before it.
+/// The head of a proxy's answer.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// How many interim answers (1xx) may come before the final one.
+const MOST_INTERIM: usize = 16;
 
 /// A proxy that opens tunnels to consumers: `http://host:port`, with Basic credentials where it asks
 /// for them. TLS with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
@@ -132,13 +135,14 @@ impl Proxy {
         request.push_str("\r\n");
         let broken = || self.refused("closed the connection before it answered");
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
-        let status = loop {
+        for _ in 0..=MOST_INTERIM {
             match self.answer(&mut stream).await? {
                 100..=199 => {}
-                status => break status,
+                200..=299 => return Ok(stream),
+                status => return Err(self.turned_down(status)),
             }
-        };
-        if (200..300).contains(&status) { Ok(stream) } else { Err(self.turned_down(status)) }
+        }
+        Err(self.refused("sent interim answers without end"))
     }
 
     /// Reads one head to its end and no further: what follows belongs to the consumer.
