@@ -64,7 +64,7 @@ words! {
 words! {
     /// Whose fault it is, as far as it can be known from here.
     Blame {
-        /// Ours: a fault found locally.
+        /// Ours: found locally, or reported by three consumers or more.
         Ours = 1 "ours",
         /// The peer's.
         Theirs = 2 "theirs",
@@ -259,8 +259,8 @@ impl Error {
 
     /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
     /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
-    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`
-    /// (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
+    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`,
+    /// `refused_by` (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
     /// `option`, `header`, `position` (bad input).
     pub fn context(&self) -> &Context {
         &self.inner.context
