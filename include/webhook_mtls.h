@@ -901,7 +901,7 @@ void wmtls_endpoint_options_identity(wmtls_endpoint_options *options,
 /*
  The secrets that sign each delivery by Standard Webhooks, instead of those said before. Each
  signs, so a new and an old one serve while a secret is being changed. Deliveries must then have
- an id.
+ an id, which wmtls_deliver_once does not take.
 
  `secrets`: one to eight, each "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256), or "whsk_"
  and the base64 of an Ed25519 private key.
