@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -450,6 +451,79 @@ def test_a_consumer_that_changes_its_key_at_each_renewal_is_told(scene: Scene) -
         scene.dispatcher.deliver(endpoint, b"{}")
     assert heard.get(timeout=LONG) == "consumer_rekeys"
     assert heard.empty()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads: our subject
+def test_parent_and_child_rotate_the_same_files_each_for_itself(lab: Lab, tmp_path: Path) -> None:
+    scene = Scene(lab, tmp_path)
+    # Made before the fork, and used in neither process until then.
+    dispatcher = lab.dispatcher(identity=scene.identity(), trust=scene.trust(), reload=0.02)
+    endpoint = dispatcher.endpoint("acme", scene.acme.url, pins=None)
+    heard: queue.Queue[wm.Event] = queue.Queue()
+    dispatcher.on_event(heard.put)
+    ready, changed = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            dispatcher.deliver(endpoint, b"child before")
+            os.write(ready[1], b".")
+            os.read(changed[0], 1)
+            assert heard.get(timeout=LONG).name == "rotated"
+            dispatcher.deliver(endpoint, b"child after")
+            code = 0
+        finally:
+            os._exit(code)
+    dispatcher.deliver(endpoint, b"parent before")
+    os.read(ready[0], 1)
+    texts = scene.next()
+    scene.replace("tls.key", texts["tls.key"])
+    scene.replace("tls.crt", texts["tls.crt"])
+    os.write(changed[1], b".")
+    assert heard.get(timeout=LONG).name == "rotated"
+    dispatcher.deliver(endpoint, b"parent after")
+    watch = threading.Timer(LONG, os.kill, (child, 9))
+    watch.start()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    watch.cancel()
+    seen = {received.body: received.tenant for received in scene.acme.received}
+    assert seen == {
+        b"parent before": "dispatcher",
+        b"child before": "dispatcher",
+        b"parent after": "second",
+        b"child after": "second",
+    }
+    for end in (*ready, *changed):
+        os.close(end)
+    dispatcher.close()
+    scene.dispatcher.close()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_forked_long_after_the_files_were_read_looks_first(
+    lab: Lab, tmp_path: Path
+) -> None:
+    scene = Scene(lab, tmp_path)
+    dispatcher = lab.dispatcher(identity=scene.identity(), trust=scene.trust(), reload=0.001)
+    endpoint = dispatcher.endpoint("acme", scene.acme.url, pins=None)
+    texts = scene.next()
+    scene.replace("tls.key", texts["tls.key"])
+    scene.replace("tls.crt", texts["tls.crt"])
+    read = time.monotonic()
+    while time.monotonic() < read + 1.1:  # a second beyond two intervals is what counts as long
+        scene.dispatcher.reload()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            dispatcher.deliver(endpoint, b"{}")
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [received.tenant for received in scene.acme.received] == ["second"]
+    dispatcher.close()
+    scene.dispatcher.close()
 
 
 AT_EXIT = """

@@ -158,3 +158,28 @@ impl RotationStatus {
         json!({ "process": std::process::id(), "consumers": consumers })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(via: &str, alert: &str, sent: Sent) -> Error {
+        Error::new(Kind::ClientCertificateRejected, "refused")
+            .having_sent(sent)
+            .noting("via", via)
+            .noting("alert", alert)
+    }
+
+    #[test]
+    fn whoever_revoked_a_certificate_of_ours_is_not_met_with_another_one() {
+        assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing)));
+        assert!(!may_fall_back(&refusal("alert", "certificate_revoked", Sent::Nothing)));
+    }
+
+    #[test]
+    fn only_what_was_surely_not_delivered_is_tried_again() {
+        assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe)));
+        assert!(may_fall_back(&refusal("http", "", Sent::All)));
+        assert!(!may_fall_back(&Error::new(Kind::TlsFailed, "failed")));
+    }
+}

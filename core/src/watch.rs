@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const SHORTEST_SETTLING: Duration = Duration::from_millis(10);
 const LONGEST_SETTLING: Duration = Duration::from_secs(1);
 
-/// How long new content must stay the same for a caller who waits.
+/// How long new content must stay the same at most for a caller who waits.
 const SETTLING_ON_DEMAND: Duration = Duration::from_millis(100);
 
 /// How often content that keeps changing is looked at again within one check.
@@ -292,11 +292,12 @@ impl Watch {
         because: Because,
         events: &mut Vec<(Arc<Source>, Event)>,
     ) {
+        let pause = self.interval.map_or(SETTLING_ON_DEMAND, settling).min(SETTLING_ON_DEMAND);
         for _ in 0..MOST_SETTLINGS {
             if changed.is_empty() {
                 return;
             }
-            thread::sleep(SETTLING_ON_DEMAND);
+            thread::sleep(pause);
             let mut unsettled = Vec::new();
             for (source, before) in changed {
                 let event = match source.read() {

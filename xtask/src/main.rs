@@ -23,6 +23,7 @@ mod public_roots;
 mod python;
 mod readme;
 mod reference;
+mod rotation;
 mod rust;
 mod soak;
 mod steady;

@@ -1,8 +1,8 @@
 //! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
 //! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut
-//! of a connection, ten thousand deliveries at flat memory, and the real peers; what fails once in
-//! a hundred rounds fails here. Before the first round, each fuzz target runs for ten
-//! minutes, or for a sixth of a shorter soak.
+//! of a connection, ten thousand deliveries at flat memory, files that rotate under deliveries, and
+//! the real peers; what fails once in a hundred rounds fails here. Before the first round, each fuzz
+//! target runs for ten minutes, or for a sixth of a shorter soak.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::paths;
 use crate::steps::{Failure, Result, Step, shown_duration};
 use crate::terminal;
 use crate::toolchain::Toolchain;
-use crate::{fuzz, outcomes, peers, steady, vectors};
+use crate::{fuzz, outcomes, peers, rotation, steady, vectors};
 
 const MINUTES: u64 = 60;
 
@@ -58,6 +58,7 @@ fn round(languages: &Languages) -> Result {
     c_programs::memory_checked("vectors in c (valgrind)", &runner)?;
     outcomes::cuts(languages)?;
     println!("  {}", steady::test(languages)?);
+    println!("  {}", rotation::test()?);
     peers::test(languages).map(drop)
 }
 
