@@ -7,6 +7,7 @@ import { chmod, mkdir, mkdtemp, rename, rm, rmdir, stat, symlink, utimes, writeF
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { Authorization, Identity, Pins, Trust, Verifier, WebhookMtlsError } from 'webhook-mtls'
 import { Authority, Lab, setClock } from 'webhook-mtls/testing'
 
@@ -302,6 +303,46 @@ test('a consumer that learns the new CA late gets the previous identity', async 
   assert.equal(s.acme.received.at(-1).tenant, 'second')
   assert.equal(s.dispatcher.rotationStatus().consumers.acme.state, 'current')
   assert.throws(() => s.dispatcher.retire({}), { kind: 'option_invalid' })
+})
+
+test('worker threads rotate the same files, each for itself', async (t) => {
+  const s = await scene(t)
+  const program = `
+    import { parentPort, workerData } from 'node:worker_threads'
+    import { Dispatcher, Identity, Trust } from 'webhook-mtls'
+    const { files, url } = workerData
+    const dispatcher = new Dispatcher({
+      identity: Identity.fromFiles(files + '/tls.crt', files + '/tls.key'),
+      trust: Trust.fromFiles(files + '/ca.pem'),
+      egress: { preset: 'public', allow: ['127.0.0.0/8'] },
+      reloadMs: 20,
+    })
+    const endpoint = dispatcher.endpoint('acme', url, { pins: null })
+    dispatcher.on('event', async (event) => {
+      await dispatcher.deliver(endpoint, 'after')
+      parentPort.postMessage(event.name)
+      await dispatcher.close()
+      parentPort.close()
+    })
+    await dispatcher.deliver(endpoint, 'before')
+    parentPort.on('message', () => {})
+    parentPort.postMessage('ready')
+  `
+  const file = join(import.meta.dirname, `worker-${process.pid}.mjs`)
+  await writeFile(file, program)
+  t.after(() => rm(file))
+  const workerData = { files: s.files, url: s.acme.url }
+  const workers = [1, 2, 3].map(() => new Worker(file, { workerData }))
+  const told = async (worker) => (await once(worker, 'message'))[0]
+  assert.deepEqual(await Promise.all(workers.map(told)), ['ready', 'ready', 'ready'])
+  const texts = s.next()
+  const heard = workers.map(told)
+  await s.replace('tls.key', texts['tls.key'])
+  await s.replace('tls.crt', texts['tls.crt'])
+  assert.deepEqual(await Promise.all(heard), ['rotated', 'rotated', 'rotated'])
+  await Promise.all(workers.map((worker) => worker.terminate()))
+  const seen = s.acme.received.map((received) => received.tenant)
+  assert.deepEqual(seen.sort(), [...Array(3).fill('dispatcher'), ...Array(3).fill('second')])
 })
 
 test('a listener does not keep the process alive', async () => {
