@@ -1,36 +1,243 @@
-//! One tokio runtime per process, and the two ways for a binding to use it: [`drive`] from a thread
-//! that may block, [`spawn`] from a loop that may not.
+//! The runtime of this process: a few lanes, and the ways for a caller to use them.
 //!
-//! The runtime is tagged with the process id. A process that was forked has its memory but not its
-//! threads: there a new runtime is made on first use and the old one is leaked, because dropping it
+//! A lane is a single-threaded tokio runtime that whoever waits drives: [`drive_on`] runs a lane on
+//! the calling thread, so that a delivery needs no other thread and no wake-up of one. Where several
+//! wait, one of them drives for all, and hands over when it has what it wanted. A keeper thread
+//! drives while nobody waits: for those who may not block ([`spawn`]), and for what goes on by
+//! itself. All connections of one endpoint live in one lane.
+//!
+//! Lanes are tagged with the process id. A process that was forked has their memory but not their
+//! threads: there new ones are made on first use and the old ones are leaked, because dropping them
 //! would deregister the parent's sockets from the epoll instance that both share.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::process;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::{Error, Kind};
 
 /// How often a waiting thread looks whether it shall stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// More threads would only contend: the work of a delivery is a few system calls.
-const MOST_THREADS: usize = 4;
+/// More lanes would only contend: the work of a delivery is a few system calls.
+const MOST_LANES: usize = 4;
+
+/// How long a lane is left alone after whoever drove it has gone: most come back at once, and to
+/// take over in between would cost both a wake-up. Less, if deliveries are under way in it.
+const GRACE: Duration = Duration::from_millis(20);
+const SHORT_GRACE: Duration = Duration::from_millis(1);
 
 struct Tagged {
     process: u32,
-    runtime: Runtime,
+    lanes: Vec<OnceLock<Arc<Lane>>>,
 }
 
-static RUNTIME: ArcSwapOption<Tagged> = ArcSwapOption::const_empty();
+static LANES: ArcSwapOption<Tagged> = ArcSwapOption::const_empty();
+
+thread_local! {
+    /// The lane that this thread is in.
+    static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+struct Lane {
+    place: usize,
+    runtime: Runtime,
+    /// Threads that wait for something of this lane, and drive it.
+    callers: AtomicUsize,
+    /// Moves whenever a caller comes or goes.
+    moves: AtomicUsize,
+    /// Tasks that nobody drives for.
+    urgent: AtomicUsize,
+    /// Tasks that somebody will come back for.
+    owned: AtomicUsize,
+    keeping: AtomicBool,
+    leave: Notify,
+    keeper: OnceLock<Thread>,
+}
+
+impl Lane {
+    fn start(place: usize) -> Result<Arc<Self>, Error> {
+        let broken = |error: &dyn std::fmt::Display| {
+            let what = "the runtime's threads could not be started";
+            Error::new(Kind::Internal, format!("{what}: {error}"))
+        };
+        let runtime = Builder::new_current_thread()
+            .thread_name("webhook-mtls")
+            .on_thread_start(block_signals)
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| broken(&error))?;
+        let lane = Arc::new(Self {
+            place,
+            runtime,
+            callers: AtomicUsize::new(0),
+            moves: AtomicUsize::new(0),
+            urgent: AtomicUsize::new(0),
+            owned: AtomicUsize::new(0),
+            keeping: AtomicBool::new(false),
+            leave: Notify::new(),
+            keeper: OnceLock::new(),
+        });
+        let kept = lane.clone();
+        let keeper = thread::Builder::new()
+            .name("webhook-mtls".into())
+            .spawn(move || {
+                block_signals();
+                kept.keep();
+            })
+            .map_err(|error| broken(&error))?;
+        let _ = lane.keeper.set(keeper.thread().clone());
+        Ok(lane)
+    }
+
+    /// Drives whenever nobody else does, for ever.
+    fn keep(&self) {
+        CURRENT.set(Some(self.place));
+        loop {
+            // In this order: a caller that comes now sees that it is kept, or is seen.
+            self.keeping.store(true, SeqCst);
+            if self.callers.load(SeqCst) == 0 || self.urgent.load(SeqCst) > 0 {
+                self.runtime.block_on(self.leave.notified());
+            }
+            self.keeping.store(false, SeqCst);
+            while self.urgent.load(SeqCst) == 0 {
+                let seen = self.moves.load(SeqCst);
+                let owned = self.owned.load(SeqCst) > 0;
+                thread::park_timeout(if owned { SHORT_GRACE } else { GRACE });
+                if self.callers.load(SeqCst) == 0 && self.moves.load(SeqCst) == seen {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn want_keeper(&self) {
+        if !self.keeping.load(SeqCst)
+            && let Some(keeper) = self.keeper.get()
+        {
+            keeper.unpark();
+        }
+    }
+}
+
+/// A signal must reach the threads of the host, whose handlers know what to do.
+fn block_signals() {
+    let _ = nix::sys::signal::SigSet::all().thread_block();
+}
+
+/// A thread that drives a lane while it waits.
+struct Caller<'a> {
+    lane: &'a Lane,
+    before: Option<usize>,
+}
+
+impl<'a> Caller<'a> {
+    fn enter(lane: &'a Lane) -> Self {
+        lane.callers.fetch_add(1, SeqCst);
+        lane.moves.fetch_add(1, SeqCst);
+        // Where the keeper is needed in any case it stays, and this thread waits beside it.
+        if lane.keeping.load(SeqCst) && lane.urgent.load(SeqCst) == 0 {
+            lane.leave.notify_one();
+        }
+        Self { lane, before: CURRENT.replace(Some(lane.place)) }
+    }
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+        self.lane.moves.fetch_add(1, SeqCst);
+        self.lane.callers.fetch_sub(1, SeqCst);
+        if self.lane.urgent.load(SeqCst) > 0 {
+            self.lane.want_keeper();
+        }
+    }
+}
+
+/// Who drives the lane of a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driven {
+    /// The keeper: nobody waits on a thread.
+    ByKeeper,
+    /// A thread that comes back to wait for it.
+    ByOwner,
+}
+
+/// One more task of a lane, until it has ended.
+struct Counted {
+    lane: Arc<Lane>,
+    driven: Driven,
+}
+
+impl Counted {
+    fn new(lane: &Arc<Lane>, driven: Driven) -> Self {
+        let count = if driven == Driven::ByKeeper { &lane.urgent } else { &lane.owned };
+        count.fetch_add(1, SeqCst);
+        Self { lane: lane.clone(), driven }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let lane = &self.lane;
+        let count = if self.driven == Driven::ByKeeper { &lane.urgent } else { &lane.owned };
+        count.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Runs a future of the lane that `number` falls into, on the calling thread, which blocks.
+///
+/// `interrupt` is asked every 50 ms, outside of the lane; if it says yes, the future is dropped and
+/// `None` returned. Without one the future runs to its end.
+pub(crate) fn drive_on<F>(
+    number: usize,
+    future: F,
+    interrupt: Option<&mut dyn FnMut() -> bool>,
+) -> Result<Option<F::Output>, Error>
+where
+    F: Future,
+{
+    let lane = lane(number)?;
+    let mut future = pin!(future);
+    let Some(interrupt) = interrupt else {
+        let _caller = Caller::enter(&lane);
+        return Ok(Some(lane.runtime.block_on(future)));
+    };
+    loop {
+        let caller = Caller::enter(&lane);
+        let slice = lane.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                output = &mut future => Some(output),
+                () = tokio::time::sleep(INTERRUPT_INTERVAL) => None,
+            }
+        });
+        drop(caller);
+        if slice.is_some() {
+            return Ok(slice);
+        }
+        if interrupt() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether this thread is inside of a runtime, ours or the caller's own, and may not drive another.
+pub(crate) fn is_inside() -> bool {
+    Handle::try_current().is_ok()
+}
 
 /// Runs a future to its end on the calling thread, which blocks.
 ///
@@ -77,15 +284,33 @@ pub fn drive_for<F: Future>(future: F, limit: Option<Duration>) -> Option<F::Out
     }
 }
 
-/// Runs a future on the shared runtime and hands its output to `done`, on a thread of the runtime.
+/// Runs a future on the runtime and hands its output to `done`, on a thread of the runtime.
 ///
 /// Fails with `internal` if the runtime cannot be started; `done` is not called then.
 pub fn spawn<F>(future: F, done: impl FnOnce(F::Output) + Send + 'static) -> Result<(), Error>
 where
     F: Future + Send + 'static,
 {
-    handle()?.spawn(async move { done(future.await) });
+    start(0, Driven::ByKeeper, async move { done(future.await) })?;
     Ok(())
+}
+
+/// Starts a task in the lane that `number` falls into.
+pub(crate) fn start(
+    number: usize,
+    driven: Driven,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Result<AbortHandle, Error> {
+    let lane = lane(number)?;
+    let counted = Counted::new(&lane, driven);
+    let task = lane.runtime.spawn(async move {
+        let _counted = counted;
+        future.await;
+    });
+    if driven == Driven::ByKeeper {
+        lane.want_keeper();
+    }
+    Ok(task.abort_handle())
 }
 
 /// Runs work that may block on a thread of the shared runtime that nothing else waits for.
@@ -115,8 +340,30 @@ pub(crate) struct Task<T> {
 }
 
 impl<T: Send + 'static> Task<T> {
+    /// Starts a task: in the lane that this thread is in, where it goes along with what is driven
+    /// there; else in the first, by its keeper.
     pub(crate) fn start(future: impl Future<Output = T> + Send + 'static) -> Result<Self, Error> {
-        Ok(Self { handle: handle()?.spawn(future), detached: false })
+        match CURRENT.get() {
+            Some(number) => {
+                Ok(Self { handle: lane(number)?.runtime.spawn(future), detached: false })
+            }
+            None => Self::start_in(0, future),
+        }
+    }
+
+    /// Starts a task in the lane that `number` falls into, to be driven by its keeper.
+    pub(crate) fn start_in(
+        number: usize,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let lane = lane(number)?;
+        let counted = Counted::new(&lane, Driven::ByKeeper);
+        let handle = lane.runtime.spawn(async move {
+            let _counted = counted;
+            future.await
+        });
+        lane.want_keeper();
+        Ok(Self { handle, detached: false })
     }
 
     /// Lets the task end by itself.
@@ -141,51 +388,44 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// The runtime of this process.
+/// The lane that this thread is in, or the first.
 pub(crate) fn handle() -> Result<Handle, Error> {
+    Ok(lane(CURRENT.get().unwrap_or(0))?.runtime.handle().clone())
+}
+
+/// The lane of this process that a number falls into.
+fn lane(number: usize) -> Result<Arc<Lane>, Error> {
     let process = process::id();
-    let current = RUNTIME.load();
+    let current = LANES.load();
     if let Some(tagged) = &*current
         && tagged.process == process
     {
-        return Ok(tagged.runtime.handle().clone());
+        return tagged.lane(number);
     }
-    let made = Arc::new(Tagged { process, runtime: build()? });
-    let before = RUNTIME.compare_and_swap(&*current, Some(made.clone()));
+    let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES);
+    let lanes = (0..count).map(|_| OnceLock::new()).collect();
+    let made = Arc::new(Tagged { process, lanes });
+    let before = LANES.compare_and_swap(&*current, Some(made.clone()));
     match &*before {
         // Another thread was faster, in this very process.
-        Some(theirs) if theirs.process == process => {
-            let handle = theirs.runtime.handle().clone();
-            if let Ok(ours) = Arc::try_unwrap(made).map(|tagged| tagged.runtime) {
-                ours.shutdown_background();
-            }
-            Ok(handle)
-        }
+        Some(theirs) if theirs.process == process => theirs.lane(number),
         inherited => {
             if let Some(inherited) = inherited {
                 std::mem::forget(inherited.clone());
             }
-            Ok(made.runtime.handle().clone())
+            made.lane(number)
         }
     }
 }
 
-fn build() -> Result<Runtime, Error> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("webhook-mtls")
-        .on_thread_start(|| {
-            // A signal must reach the threads of the host, whose handlers know what to do.
-            let _ = nix::sys::signal::SigSet::all().thread_block();
-        })
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| {
-            Error::new(
-                Kind::Internal,
-                format!("the runtime's threads could not be started: {error}"),
-            )
-        })
+impl Tagged {
+    fn lane(&self, number: usize) -> Result<Arc<Lane>, Error> {
+        let place = number % self.lanes.len();
+        if let Some(lane) = self.lanes[place].get() {
+            return Ok(lane.clone());
+        }
+        let started = Lane::start(place)?;
+        // One that another thread has started in between is left to its keeper, with nothing to do.
+        Ok(self.lanes[place].get_or_init(|| started).clone())
+    }
 }

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::options;
 use crate::receipt::Receipt;
-use crate::runtime;
+use crate::runtime::{self, Driven};
 
 /// How many deliveries are under way at once unless a run says otherwise.
 const CONCURRENCY: usize = 64;
@@ -121,6 +121,8 @@ impl<I: Iterator<Item = Delivery> + Unpin> Stream for Outcomes<I> {
 pub struct Fanout<T> {
     dispatcher: Dispatcher,
     process: u32,
+    /// The lane that whoever waits for outcomes drives; there is none where nobody waits on a thread.
+    home: Option<OnceLock<usize>>,
     shared: Arc<Shared<T>>,
 }
 
@@ -204,7 +206,29 @@ impl<T: Send + 'static> Fanout<T> {
             closed: AtomicBool::new(false),
             state: Mutex::new(state),
         };
-        Self { dispatcher: dispatcher.clone(), process: process::id(), shared: Arc::new(shared) }
+        let (dispatcher, process) = (dispatcher.clone(), process::id());
+        Self { dispatcher, process, home: None, shared: Arc::new(shared) }
+    }
+
+    /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`].
+    pub fn waited_for(mut self) -> Self {
+        self.home = Some(OnceLock::new());
+        self
+    }
+
+    /// Waits on the calling thread, which blocks and drives deliveries meanwhile, for what
+    /// [`Fanout::poll_changed`] tells.
+    ///
+    /// * `interrupt`: asked every 50 ms whether to stop. `false` if it said so.
+    ///
+    /// Fails with `internal` if the runtime cannot be started.
+    pub fn wait(&self, hungry: bool, interrupt: &mut dyn FnMut() -> bool) -> Result<bool, Error> {
+        let changed = poll_fn(|context| self.poll_changed(hungry, context));
+        let lane = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
+        Ok(match lane {
+            Some(lane) => runtime::drive_on(*lane, changed, Some(interrupt))?.is_some(),
+            None => runtime::drive(changed, interrupt).is_some(),
+        })
     }
 
     /// Fails with `forked_process` in a process that has forked since: what is under way is the
@@ -265,13 +289,14 @@ impl<T: Send + 'static> Fanout<T> {
             };
             seat.leave(outcome.map_err(|error| error.for_consumer(&consumer)));
         };
-        match runtime::handle() {
-            Ok(handle) => {
-                let running = handle.spawn(task);
-                self.shared.started(number, running.abort_handle());
-            }
-            // Dropping the task leaves its seat with an outcome.
-            Err(_) => drop(task),
+        let lane = endpoint.lane();
+        let driven = match &self.home {
+            Some(home) if *home.get_or_init(|| lane) == lane => Driven::ByOwner,
+            _ => Driven::ByKeeper,
+        };
+        // Where none can be started, dropping the task has left its seat with an outcome.
+        if let Ok(running) = runtime::start(lane, driven, task) {
+            self.shared.started(number, running);
         }
     }
 

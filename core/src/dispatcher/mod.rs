@@ -36,7 +36,7 @@ use crate::identity::Identity;
 use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
 use crate::receipt::{self, Receipt};
-use crate::runtime::Task;
+use crate::runtime::{self, Task};
 use crate::trust::Trust;
 
 /// What a [`Dispatcher`] shall do unless an endpoint or a delivery says otherwise.
@@ -418,9 +418,10 @@ impl Dispatcher {
     ) -> impl Future<Output = Result<Receipt, Error>> + Send + 'static {
         let prepared = self.prepare(endpoint, body.into(), options);
         let consumer = endpoint.consumer().to_owned();
+        let lane = endpoint.lane();
         async move {
             let outcome = match prepared {
-                Ok(call) => match Task::start(call.run(None)) {
+                Ok(call) => match Task::start_in(lane, call.run(None)) {
                     Ok(task) => task.output().await.and_then(|outcome| outcome),
                     Err(error) => Err(error),
                 },
@@ -428,6 +429,56 @@ impl Dispatcher {
             };
             outcome.map_err(|error| error.for_consumer(&consumer))
         }
+    }
+
+    /// Delivers one payload on the calling thread, which blocks; it needs no other thread.
+    ///
+    /// * `interrupt`: asked every 50 ms whether to stop; `None` runs to the end.
+    ///
+    /// Fails as [`Dispatcher::deliver`] does. `None` if it was interrupted, which cuts the delivery.
+    pub fn deliver_blocking(
+        &self,
+        endpoint: &Endpoint,
+        body: impl Into<Bytes>,
+        options: DeliverOptions,
+        interrupt: Option<&mut dyn FnMut() -> bool>,
+    ) -> Option<Result<Receipt, Error>> {
+        let driven = self.prepare(endpoint, body.into(), options).and_then(|call| {
+            if !runtime::is_inside() {
+                return runtime::drive_on(endpoint.lane(), call.run(None), interrupt);
+            }
+            let task = Task::start_in(endpoint.lane(), call.run(None))?;
+            let mut never = || false;
+            let interrupt = interrupt.unwrap_or(&mut never);
+            runtime::drive(task.output(), interrupt).transpose()
+        });
+        let outcome = match driven {
+            Ok(outcome) => outcome?,
+            Err(error) => Err(error),
+        };
+        Some(outcome.map_err(|error| error.for_consumer(endpoint.consumer())))
+    }
+
+    /// Starts a delivery for those who may not block; `done` gets its outcome on a thread of the
+    /// runtime.
+    ///
+    /// Fails as [`Dispatcher::deliver`] does before anything is sent; `done` is not called then.
+    pub fn start(
+        &self,
+        endpoint: &Endpoint,
+        body: impl Into<Bytes>,
+        options: DeliverOptions,
+        done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let consumer = endpoint.clone();
+        let named = |error: Error| error.for_consumer(endpoint.consumer());
+        let call = self.prepare(endpoint, body.into(), options).map_err(named)?;
+        let task = async move {
+            let outcome = call.run(None).await;
+            done(outcome.map_err(|error| error.for_consumer(consumer.consumer())));
+        };
+        runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task).map_err(named)?;
+        Ok(())
     }
 
     fn prepare(
