@@ -99,6 +99,19 @@ where
     Ok(promise)
 }
 
+/// A promise of what `start` brings to its callback, or of the error that it returns.
+pub(crate) fn promised_by_callback<T: ToNapiValue + Send + 'static>(
+    env: &Env,
+    start: impl FnOnce(Box<dyn FnOnce(Result<T, Error>) + Send>) -> Result<(), Error>,
+) -> napi::Result<Object<'_>> {
+    let (pledge, promise) = Pledge::new(env)?;
+    let settling = pledge.clone();
+    if let Err(error) = caught(|| start(Box::new(move |outcome| settling.keep(outcome)))) {
+        pledge.keep(Err(error));
+    }
+    Ok(promise)
+}
+
 /// A promise of what blocking work yields, done on a thread of its own.
 pub(crate) fn promised_by_thread<T: ToNapiValue + Send + 'static>(
     env: &Env,

@@ -9,7 +9,7 @@ use webhook_mtls::{
     CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions, Receipt,
 };
 
-use crate::border::{Handle, Outcome, guarded, promised};
+use crate::border::{Handle, Outcome, guarded, promised, promised_by_callback};
 use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
 
 #[napi]
@@ -103,9 +103,11 @@ pub fn dispatcher_deliver<'env>(
     settings: Vec<Given>,
     cancel: Handle<CancelToken>,
 ) -> napi::Result<Object<'env>> {
-    promised(env, || {
+    promised_by_callback(env, |done| {
         let options = deliver_options(settings)?.cancel(cancel.0);
-        Ok(told(dispatcher.0.deliver(&endpoint.0, body.to_vec(), options)))
+        dispatcher.0.start(&endpoint.0, body.to_vec(), options, |outcome| {
+            done(outcome.map(|receipt| receipt.to_json().to_string()));
+        })
     })
 }
 

@@ -22,9 +22,17 @@ where
     F: Future + Send,
     F::Output: Send,
 {
+    interruptible(py, |interrupt| runtime::drive(future, interrupt))
+}
+
+/// Blocks without holding the interpreter. Where a signal handler raises, `work` is told to stop.
+pub fn interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&mut dyn FnMut() -> bool) -> Option<T> + Send,
+) -> Result<T, Fault> {
     let mut raised = None;
     let output = py.detach(|| {
-        runtime::drive(future, || {
+        work(&mut || {
             match Python::try_attach(|py| py.check_signals().err()) {
                 Some(signal) => raised = signal,
                 None => stay_away(),

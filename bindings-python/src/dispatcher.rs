@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, runtime};
 
-use crate::arguments::{body, duration, noun, refuse_unknown, text, wrong_type};
-use crate::border::{guard, wait};
+use crate::arguments::{body as payload, duration, noun, refuse_unknown, text, wrong_type};
+use crate::border::{guard, interruptible, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::Fault;
@@ -140,8 +140,13 @@ impl Dispatcher {
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> Result<Receipt, Fault> {
         guard(|| {
-            let delivery = self.delivery(endpoint, body, DeliverOptions::new(), keywords)?;
-            Ok(Receipt(wait(endpoint.py(), delivery)??))
+            let (py, target) = (endpoint.py(), noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?);
+            let (options, body) = (options::take(DeliverOptions::new(), keywords)?, payload(body)?);
+            let (dispatcher, target) = (&self.0, &target.0);
+            let receipt = interruptible(py, |interrupt| {
+                dispatcher.deliver_blocking(target, body, options, Some(interrupt))
+            })??;
+            Ok(Receipt(receipt))
         })
     }
 
@@ -361,9 +366,13 @@ impl Dispatcher {
         guard(|| {
             let token = webhook_mtls::CancelToken::new();
             let chosen = DeliverOptions::new().cancel(token.clone());
-            let delivery = self.delivery(endpoint, body, chosen, keywords)?;
+            let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+            let options = options::take(chosen, keywords)?;
             let slot = completions.get().slot(ticket);
-            runtime::spawn(delivery, move |outcome| slot.fill(outcome.map(Done::Delivered)))?;
+            let done = move |outcome: Result<webhook_mtls::Receipt, webhook_mtls::Error>| {
+                slot.fill(outcome.map(Done::Delivered));
+            };
+            self.0.start(&target.0, payload(body)?, options, done)?;
             Ok(CancelToken(token))
         })
     }
@@ -414,23 +423,6 @@ impl Dispatcher {
     }
 }
 
-impl Dispatcher {
-    fn delivery(
-        &self,
-        endpoint: &Bound<'_, PyAny>,
-        payload: &Bound<'_, PyAny>,
-        chosen: DeliverOptions,
-        keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<
-        impl Future<Output = Result<webhook_mtls::Receipt, webhook_mtls::Error>> + Send + 'static,
-        Fault,
-    > {
-        let endpoint: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
-        let chosen = options::take(chosen, keywords)?;
-        Ok(self.0.deliver(&endpoint.0, body(payload)?, chosen))
-    }
-}
-
 /// Delivers one payload over one connection and closes it: the form for scripts.
 ///
 /// Takes what `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver` take; the consumer id is
@@ -462,7 +454,7 @@ pub fn deliver(
 ) -> Result<Receipt, Fault> {
     guard(|| {
         let url_text = text("url", url)?;
-        let body = crate::arguments::body(body)?;
+        let body = payload(body)?;
         let mut dispatcher = DispatcherOptions::new();
         let mut endpoint = EndpointOptions::default();
         let mut delivery = DeliverOptions::new();

@@ -1,7 +1,6 @@
 //! `Delivery` and `deliver_many`: many deliveries at once, outcomes as they finish.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::task::{Wake, Waker};
 
@@ -12,7 +11,7 @@ use pyo3::types::{PyDict, PyIterator};
 use webhook_mtls::{DeliverOptions, Error, Fanout};
 
 use crate::arguments::{body as payload, count, noun, text, wrong_type};
-use crate::border::{guard, wait};
+use crate::border::{guard, interruptible};
 use crate::completions::{Completions, Done, Slot};
 use crate::endpoint::Endpoint;
 use crate::error::{Fault, exception};
@@ -223,7 +222,11 @@ impl Outcomes {
                     };
                 }
                 let hungry = source.deliveries.is_some();
-                wait(py, poll_fn(|context| self.run.0.poll_changed(hungry, context)))?;
+                interruptible(py, |interrupt| match self.run.0.wait(hungry, interrupt) {
+                    Ok(false) => None,
+                    Ok(true) => Some(Ok(())),
+                    Err(error) => Some(Err(error)),
+                })??;
             }
         })
     }
@@ -265,7 +268,7 @@ impl Outcomes {
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, Fault> {
-        let run = Run::new(dispatcher, concurrency)?;
+        let run = Run(Run::new(dispatcher, concurrency)?.0.waited_for());
         let expected = "an iterable of Delivery";
         let iterator =
             deliveries.try_iter().map_err(|_| wrong_type("deliveries", expected, deliveries))?;

@@ -268,7 +268,9 @@ pub extern "C" fn wmtls_deliver(
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         let (endpoint, body, options) = required(delivery, "delivery")?.parts()?;
-        wait(dispatcher.dispatcher.deliver(endpoint, body, options))?.map(wmtls_receipt::new)
+        // Nothing interrupts it: C has no pending exception to look for, and cancels by token.
+        let delivered = dispatcher.dispatcher.deliver_blocking(endpoint, body, options, None);
+        delivered.unwrap_or_else(|| Err(Error::caught_panic())).map(wmtls_receipt::new)
     })
 }
 
