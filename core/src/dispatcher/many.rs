@@ -284,6 +284,10 @@ impl<T: Send + 'static> Fanout<T> {
                             .await
                             .unwrap_or_else(|_| unreachable!("it is never closed")),
                     };
+                    // The end of one that was cut gives its turn to the next, which is to be cut too.
+                    if seat.shared.closed.load(Ordering::Acquire) {
+                        return;
+                    }
                     call.run(Some(turn)).await
                 }
             };
