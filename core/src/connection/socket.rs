@@ -8,10 +8,10 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::tls::Underneath;
@@ -47,6 +47,28 @@ impl Underneath for Socket {
         // The socket does not block. An end of the stream is unread as well, and so is an error.
         let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Writes without ever raising SIGPIPE. The thread that drives may be the caller's own, and a C
+/// program that does not ignore that signal would end with it. What the standard library writes in
+/// one piece never raises it; what it writes in several does.
+fn send_vectored(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    #[cfg(target_os = "linux")]
+    const MSG_NOSIGNAL: i32 = 0x4000;
+    #[cfg(not(target_os = "linux"))]
+    const MSG_NOSIGNAL: i32 = 0;
+    loop {
+        ready!(stream.poll_write_ready(context))?;
+        let send = || SockRef::from(stream).send_vectored_with_flags(slices, MSG_NOSIGNAL);
+        match stream.try_io(Interest::WRITABLE, send) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
+        }
     }
 }
 
@@ -87,7 +109,7 @@ impl AsyncWrite for Socket {
         if self.is_broken() {
             return Poll::Ready(Ok(length));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let written = send_vectored(&self.stream, context, slices);
         self.deferred(written, length)
     }
 
