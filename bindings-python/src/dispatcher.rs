@@ -140,7 +140,8 @@ impl Dispatcher {
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> Result<Receipt, Fault> {
         guard(|| {
-            let (py, target) = (endpoint.py(), noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?);
+            let (py, target) =
+                (endpoint.py(), noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?);
             let (options, body) = (options::take(DeliverOptions::new(), keywords)?, payload(body)?);
             let (dispatcher, target) = (&self.0, &target.0);
             let receipt = interruptible(py, |interrupt| {

@@ -351,8 +351,12 @@ impl<T: Send + 'static> Fanout<T> {
     pub fn progress(&self) -> Progress {
         let waiting = self.shared.waiting.load(Ordering::Acquire);
         let state = self.shared.state();
-        let flying = state.tasks.len();
-        Progress { in_flight: flying.saturating_sub(waiting), waiting, ..state.progress }
+        let in_flight = match &self.shared.slots {
+            // Not the tasks: one that has given back its place may not have left its outcome yet.
+            Some(slots) => self.shared.most_unread.saturating_sub(slots.available_permits()),
+            None => state.tasks.len(),
+        };
+        Progress { in_flight, waiting, ..state.progress }
     }
 
     /// Cancels what is under way. Outcomes that are there stay; no further ones come.
