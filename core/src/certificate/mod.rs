@@ -569,7 +569,7 @@ pub(crate) fn serial_hex(serial: &[u8]) -> String {
     hex(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial))
 }
 
-/// The SHA-256 of a whole certificate, as base64url without padding (RFC 8705 section 3.1).
-pub(crate) fn x5t_s256(der: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(der))
+/// The SHA-256 of a whole certificate as base64url without padding (RFC 8705 section 3.1).
+pub(crate) fn x5t_s256(digest: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest)
 }

@@ -4,10 +4,13 @@ use std::time::SystemTime;
 
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::path::Path;
 use super::{instant, millis};
-use crate::certificate::{Certificate, Purpose, San, common_name, hex, serial_hex, x5t_s256};
+use crate::certificate::{
+    Certificate, Purpose, San, View, common_name, hex, pin_text, serial_hex, x5t_s256,
+};
 use crate::error::words;
 use crate::pin::{Pin, PinSlot};
 use crate::policy::Role;
@@ -118,13 +121,12 @@ impl PeerIdentity {
 
     /// The SHA-256 of the whole leaf, as lower-case hex.
     pub fn fingerprint(&self) -> String {
-        use sha2::Digest as _;
-        hex(&sha2::Sha256::digest(self.leaf.der()))
+        hex(&Sha256::digest(self.leaf.der()))
     }
 
     /// The SHA-256 of the whole leaf, as a certificate-bound token has it (RFC 8705 section 3.1).
     pub fn x5t_s256(&self) -> String {
-        x5t_s256(self.leaf.der())
+        x5t_s256(&Sha256::digest(self.leaf.der()))
     }
 
     /// The serial number, as lower-case hex.
@@ -186,7 +188,10 @@ impl PeerIdentity {
 
     /// Whether the leaf names its purpose (`present`) or leaves it open (`absent`).
     pub fn purpose(&self) -> &'static str {
-        let view = self.leaf.view();
+        self.purpose_of(&self.leaf.view())
+    }
+
+    fn purpose_of(&self, view: &View<'_>) -> &'static str {
         let purpose = match self.role {
             Role::Client => view.client_purpose(),
             Role::Server => view.server_purpose(),
@@ -196,16 +201,22 @@ impl PeerIdentity {
 
     /// What is unusual, and was tolerated.
     pub fn notes(&self) -> Vec<Note> {
-        let certificates: Vec<&Certificate> =
-            std::iter::once(&self.leaf).chain(self.path.issuers()).collect();
-        let mismatched = certificates.windows(2).any(|pair| {
-            let (named, held) = (pair[0].view().authority_key_id, pair[1].view().subject_key_id);
-            matches!((named, held), (Some(named), Some(held)) if named != held)
-        });
-        let anchor = self.path.issuers().last().map(Certificate::view);
-        let intermediate = anchor.is_some_and(|anchor| anchor.issuer != anchor.subject);
+        self.notes_on(&self.leaf.view())
+    }
+
+    fn notes_on(&self, leaf: &View<'_>) -> Vec<Note> {
+        let (mut mismatched, mut intermediate) = (false, false);
+        let mut named = leaf.authority_key_id;
+        for issuer in self.path.issuers() {
+            let issuer = issuer.view();
+            mismatched |= matches!(
+                (named, issuer.subject_key_id), (Some(named), Some(held)) if named != held
+            );
+            intermediate = issuer.issuer != issuer.subject;
+            named = issuer.authority_key_id;
+        }
         [
-            (self.purpose() == "absent", Note::PurposeAbsent),
+            (self.purpose_of(leaf) == "absent", Note::PurposeAbsent),
             (mismatched, Note::KeyIdMismatch),
             (intermediate, Note::AnchorIsIntermediate),
         ]
@@ -216,28 +227,42 @@ impl PeerIdentity {
 
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
     pub fn to_json(&self) -> Value {
+        // Read and hashed once for all: a verification from Node costs little more than this.
+        let view = self.leaf.view();
+        let digest = Sha256::digest(self.leaf.der());
+        let (mut dns, mut ip, mut uri, mut email) = (vec![], vec![], vec![], vec![]);
+        for san in view.sans() {
+            match san {
+                San::Dns(name) => dns.push(Value::from(name)),
+                San::Ip(address) => ip.push(Value::from(address.to_string())),
+                San::Uri(name) => uri.push(Value::from(name)),
+                San::Email(address) => email.push(Value::from(address)),
+            }
+        }
+        let path = self.path();
+        let notes: Vec<&str> = self.notes_on(&view).iter().map(|note| note.name()).collect();
         json!({
             "tenant": self.tenant(),
-            "subject": self.subject(),
-            "cn": self.cn(),
-            "san_dns": self.san_dns(),
-            "san_ip": self.san_ip(),
-            "san_uri": self.san_uri(),
-            "san_email": self.san_email(),
-            "spki_pin": self.spki_pin(),
-            "fingerprint": self.fingerprint(),
-            "x5t_s256": self.x5t_s256(),
-            "serial": self.serial(),
-            "issuer": self.issuer(),
-            "not_before_ms": millis(self.leaf.not_before()),
-            "not_after_ms": millis(self.leaf.not_after()),
+            "subject": path[0],
+            "cn": common_name(view.subject),
+            "san_dns": dns,
+            "san_ip": ip,
+            "san_uri": uri,
+            "san_email": email,
+            "spki_pin": pin_text(&view.spki_digest()),
+            "fingerprint": hex(&digest),
+            "x5t_s256": x5t_s256(&digest),
+            "serial": serial_hex(view.serial),
+            "issuer": view.issuer_text(),
+            "not_before_ms": millis(view.not_before),
+            "not_after_ms": millis(view.not_after),
             "lifetime_left": self.lifetime_left(),
-            "anchor": self.anchor(),
-            "path": self.path(),
+            "anchor": path.last(),
+            "path": path,
             "matched_pin": self.matched_pin(),
             "evidence": self.evidence().name(),
-            "purpose": self.purpose(),
-            "notes": self.notes().iter().map(|note| note.name()).collect::<Vec<_>>(),
+            "purpose": self.purpose_of(&view),
+            "notes": notes,
         })
     }
 }

@@ -1,0 +1,43 @@
+"""What it costs from Python to verify a chain that was seen before: less than 25 µs.
+
+    target/python/run/bin/python benches/verify.py
+
+`cargo xtask test python` installs the wheel there. The median of the rounds counts; exits with 1
+where the promise is broken.
+"""
+
+import ssl
+import statistics
+import sys
+import time
+
+import webhook_mtls as wm
+from webhook_mtls.testing import Lab
+
+ROUNDS, CALLS, LIMIT = 31, 500, 25.0
+
+
+def main() -> int:
+    with Lab() as lab:
+        pem = lab.identity_pem[0].decode().replace("\r", "")
+        end = "-----END CERTIFICATE-----\n"
+        chain = [ssl.PEM_cert_to_DER_cert(block + end) for block in pem.split(end) if block.strip()]
+        rule = wm.TenantRule.san_uri("spiffe://lab.test/tenant/{tenant}")
+        verifier = wm.Verifier(role="client", trust=lab.trust, tenant=rule)
+        verifier.verify(chain)
+        rounds = [per_call(verifier, chain) for _ in range(ROUNDS)]
+    cost = statistics.median(rounds)
+    print(f"python: a chain seen before {cost:.1f} µs (less than {LIMIT:.0f})")
+    return int(cost >= LIMIT)
+
+
+def per_call(verifier: wm.Verifier, chain: list[bytes]) -> float:
+    started = time.perf_counter()
+    for _ in range(CALLS):
+        if verifier.verify(chain).tenant != "dispatcher":
+            raise AssertionError("another tenant")
+    return (time.perf_counter() - started) / CALLS * 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())
