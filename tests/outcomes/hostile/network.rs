@@ -110,7 +110,7 @@ pub(crate) fn cases() -> Vec<Case> {
         .ends([noting("deadline_exceeded", "maybe", json!({ "deadline": "write" }))]),
         Case::secure("request_is_cut_by_the_total", |conn| conn.wire.stall())
             .body(20 << 20)
-            .total(1500)
+            .total(3000)
             .ends([noting("deadline_exceeded", "maybe", json!({ "deadline": "total" }))]),
         Case::secure("resets_within_the_body", |mut conn| {
             conn.head()?;
@@ -166,7 +166,7 @@ pub(crate) fn cases() -> Vec<Case> {
             conn.wire.drain();
             Ok(())
         })
-        .total(1500)
+        .total(3000)
         .ends([noting("deadline_exceeded", "all", json!({ "deadline": "total" }))]),
         Case::new("spoils_what_it_reads", |raw| {
             let mut conn = raw.secure()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::{Value, json};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::case::{Case, Port};
 use crate::world::World;
@@ -26,6 +26,8 @@ pub(crate) struct Receiver {
     pin: String,
     // What fills the queue of a port on which nobody accepts.
     _queued: Vec<TcpStream>,
+    // A port that is ours, though nobody accepts there.
+    _kept: Option<TcpListener>,
 }
 
 /// The truth.
@@ -63,9 +65,16 @@ impl Receiver {
         let case = Arc::new(case);
         let saw = Arc::new(Mutex::new(Saw::default()));
         let gate = Arc::new(Gate::default());
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
+        // Bound before it listens: a port where nobody does must not become another's.
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+        let address = bound.local_addr()?.as_socket().expect("an IPv4 address");
+        if case.port != Port::Closed {
+            bound.listen(128)?;
+        }
+        let listener = TcpListener::from(bound);
         let mut queued = Vec::new();
+        let mut kept = None;
         if case.port == Port::Open {
             let config = world.config(&case.manner);
             let trap: Arc<str> = world.trap().into();
@@ -78,17 +87,22 @@ impl Receiver {
             {
                 queued.push(stream);
             }
-            thread::spawn(move || {
-                let _listener = listener;
-                loop {
-                    thread::park();
-                }
-            });
+            kept = Some(listener);
+        } else {
+            kept = Some(listener);
         }
         let doors = TcpListener::bind("127.0.0.1:0")?;
         let opens = doors.local_addr()?;
         thread::spawn(move || open(&doors, &gate));
-        Ok(Self { case, address, gate: opens, saw, pin: world.pin().to_owned(), _queued: queued })
+        Ok(Self {
+            case,
+            address,
+            gate: opens,
+            saw,
+            pin: world.pin().to_owned(),
+            _queued: queued,
+            _kept: kept,
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
