@@ -96,7 +96,9 @@ static void another_thread_cancels(void) {
     CHECK(wmtls_lab_consumer_wait(acme, 1, LONG_MS));
     wmtls_cancel_token_cancel(outcome.token);
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(outcome.status == WMTLS_CANCELED && outcome.sent == WMTLS_SENT_ALL);
+    CHECK(outcome.status == WMTLS_CANCELED);
+    /* The consumer may have read it before our own write has returned. */
+    CHECK(outcome.sent == WMTLS_SENT_ALL || outcome.sent == WMTLS_SENT_MAYBE);
 
     /* Once canceled, always canceled: nothing is sent any more. */
     deliver_into_silence(&outcome);
