@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use webhook_mtls::testing::{Consumer, Lab, Leaf, set_clock};
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventName, EventQueue, Identity,
-    Kind, Pins, Receipt, Setting, Trust, runtime,
+    Blame, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventName, EventQueue,
+    Identity, Kind, Pins, ProbeOptions, Receipt, Retry, Scope, Sent, Setting, Stage, Trust,
+    runtime,
 };
 
 const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -112,6 +113,42 @@ fn every_lifetime_is_told_at_its_own_fraction() {
     assert_eq!(told(&scene), both(0.0));
     ahead(DAY * 6);
     assert_eq!(told(&scene), [("identity".to_owned(), 0.2)], "the intermediate");
+}
+
+#[test]
+fn our_certificate_that_expired_since_it_was_loaded_is_found_before_any_packet() {
+    let _clock = Clock::take();
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    // For the consumer, which keeps to the true time, it is good to the end of this test.
+    let leaf = Leaf::client("dispatcher").between(None, Some(SystemTime::now() + HOUR));
+    let issued = lab.authority().issue(leaf).unwrap();
+    let identity =
+        Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None).unwrap();
+    let dispatcher = Dispatcher::new(lab.dispatcher_options().identity(identity)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
+    let deliver = || wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new()));
+    let later = |by| Some(SystemTime::now() + by);
+    let earlier = |by| Some(SystemTime::now() - by);
+    for (at, says) in [(later(2 * HOUR), "expired"), (earlier(HOUR), "becomes valid")] {
+        set_clock(at);
+        let error = deliver().unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (Kind::ClientCertificateUnusable, Stage::Admit));
+        assert_eq!((error.sent(), error.retry()), (Sent::Nothing, Retry::AfterRepair));
+        assert_eq!((error.blame(), error.scope()), (Blame::Ours, Scope::Identity));
+        assert!(error.message().contains(says), "{error}");
+        assert!(error.context()["not_after_ms"].is_i64(), "{error:?}");
+        let probed = wait(dispatcher.probe(&endpoint, ProbeOptions::new())).unwrap_err();
+        assert_eq!(probed.kind(), Kind::ClientCertificateUnusable);
+    }
+    assert_eq!(acme.connections(), 0);
+    // It was the clock and nothing else.
+    set_clock(None);
+    assert_eq!(deliver().unwrap().status(), 200);
+    // Nor does the connection that was made meanwhile carry anything once it is over.
+    set_clock(later(2 * HOUR));
+    assert_eq!(deliver().unwrap_err().kind(), Kind::ClientCertificateUnusable);
+    assert_eq!((acme.connections(), acme.received().len()), (1, 1));
 }
 
 #[test]
