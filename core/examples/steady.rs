@@ -3,7 +3,7 @@
 //!
 //! The environment is that of the example `deliver`; `WMTLS_COUNT` says how often, and each tenth
 //! delivery goes to `WMTLS_REFUSING_URL`, where our certificate is refused. The same program exists
-//! in Python and Node (`tests/clients`).
+//! in C, Python and Node (`tests/clients`).
 
 use std::{env, fs};
 

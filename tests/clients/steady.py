@@ -2,7 +2,7 @@
 
 It prints `{"early": {"rss_kib": …, "descriptors": …}, "late": {…}}`. The environment is that of
 `deliver.py`; `WMTLS_COUNT` says how often, and each tenth delivery goes to `WMTLS_REFUSING_URL`,
-where our certificate is refused. The same program exists in Node and Rust.
+where our certificate is refused. The same program exists in C, Node and Rust.
 """
 
 import asyncio

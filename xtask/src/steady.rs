@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
 use crate::lab::Lab;
 use crate::paths;
@@ -19,13 +20,16 @@ const GROWTH_KIB: u64 = 6 * 1024;
 /// Idle connections come and go.
 const MORE_DESCRIPTORS: u64 = 8;
 
-/// Runs the three programs; returns the closing line.
+/// Runs the four programs; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     let lab = Lab::start()?;
     let sources = paths::root().join("tests").join("clients");
     let shown = |path: &Path| path.display().to_string();
     let python = languages.python()?.interpreter();
+    let c_source = sources.join("steady.c");
+    let c = c_programs::compile(&languages.toolchain, languages.c()?, &c_source, Linkage::Static)?;
     let programs = [
+        ("c", vec![shown(&c)]),
         ("rust", vec![shown(&rust::example("steady")?)]),
         ("python", vec![shown(&python), shown(&sources.join("steady.py"))]),
         ("node", languages.node()?.command("tests/clients/steady.mjs")),
