@@ -64,6 +64,22 @@ for (const [how, kind, sent] of [
   })
 }
 
+test('what three consumers refuse is our fault', async (t) => {
+  const { lab, dispatcher } = await scene(t)
+  const refusedBy = async (name) => {
+    const consumer = await lab.consumer(name)
+    consumer.misbehave('reject_certificate')
+    const endpoint = dispatcher.endpoint(name, consumer.url, { pins: null })
+    const e = await dispatcher.deliver(endpoint, '{}').then(assert.fail, (e) => e)
+    assert.deepEqual([e.kind, e.sent], ['client_certificate_rejected', 'nothing'])
+    return [e.blame, e.context.refusedBy]
+  }
+  assert.deepEqual(await refusedBy('one'), ['unknown', 1])
+  assert.deepEqual(await refusedBy('one'), ['unknown', 1])
+  assert.deepEqual(await refusedBy('two'), ['unknown', 2])
+  assert.deepEqual(await refusedBy('three'), ['ours', 3])
+})
+
 test('a status other than 2xx carries the answer', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(503, { retryAfter: 7 })

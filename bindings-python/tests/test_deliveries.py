@@ -132,6 +132,25 @@ def test_a_misbehaving_consumer_is_named(
     assert acme.dispatcher.deliver(acme.endpoint, b"{}").status == 200
 
 
+def test_what_three_consumers_refuse_is_our_fault(lab: Lab) -> None:
+    with lab.dispatcher() as dispatcher:
+
+        def refused_by(name: str) -> tuple[str, object]:
+            consumer = lab.consumer(name)
+            consumer.misbehave("reject_certificate", times=1)
+            endpoint = dispatcher.endpoint(name, consumer.url, pins=None)
+            with pytest.raises(wm.DeliveryError) as raised:
+                dispatcher.deliver(endpoint, b"{}")
+            assert raised.value.kind == "client_certificate_rejected"
+            assert raised.value.sent == "nothing"
+            return raised.value.blame, raised.value.context["refused_by"]
+
+        assert refused_by("one") == ("unknown", 1)
+        assert refused_by("one") == ("unknown", 1)
+        assert refused_by("two") == ("unknown", 2)
+        assert refused_by("three") == ("ours", 3)
+
+
 def test_a_status_that_is_no_success_is_an_error_with_the_answer(acme: Any) -> None:
     acme.consumer.respond(503, retry_after=7, body=b"busy", headers={"x-why": "load"})
     with pytest.raises(wm.DeliveryError) as raised:

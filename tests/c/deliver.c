@@ -304,6 +304,38 @@ static void every_misbehaviour_has_its_kind(void) {
     }
 }
 
+/* Delivers once to a consumer that refuses our certificate; whose fault that is said to be, and how
+   many consumers refused so far. */
+static int32_t blame_of_refusal_by(struct scene *scene, const char *name, const char *refused_by) {
+    wmtls_lab_consumer *consumer;
+    wmtls_endpoint *endpoint;
+    wmtls_error *error;
+    CHECK(wmtls_lab_consumer_new(scene->lab, name, &consumer, NULL) == WMTLS_OK);
+    CHECK(wmtls_lab_consumer_misbehave(consumer, "reject_certificate", 1, NULL) == WMTLS_OK);
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    CHECK(wmtls_dispatcher_endpoint(scene->dispatcher, name, wmtls_lab_consumer_url(consumer),
+                                    options, &endpoint, NULL) == WMTLS_OK);
+    wmtls_status status = deliver(scene, endpoint, NULL, &error);
+    CHECK(status == WMTLS_CLIENT_CERTIFICATE_REJECTED);
+    CHECK(wmtls_error_sent(error) == WMTLS_SENT_NOTHING);
+    CHECK_TEXT(wmtls_error_context(error, "refused_by"), refused_by);
+    int32_t blame = wmtls_error_blame(error);
+    wmtls_error_free(error);
+    wmtls_endpoint_free(endpoint);
+    wmtls_lab_consumer_free(consumer);
+    return blame;
+}
+
+static void what_three_consumers_refuse_is_our_fault(void) {
+    struct scene scene = scene_start();
+    CHECK(blame_of_refusal_by(&scene, "one", "1") == WMTLS_BLAME_UNKNOWN);
+    CHECK(blame_of_refusal_by(&scene, "one", "1") == WMTLS_BLAME_UNKNOWN);
+    CHECK(blame_of_refusal_by(&scene, "two", "2") == WMTLS_BLAME_UNKNOWN);
+    CHECK(blame_of_refusal_by(&scene, "three", "3") == WMTLS_BLAME_OURS);
+    scene_end(&scene);
+}
+
 static void silence_ends_at_the_timeout(void) {
     struct scene scene = scene_start();
     wmtls_error *error;
@@ -437,6 +469,7 @@ int main(void) {
     RUN(a_key_that_was_announced_passes_as_the_next);
     RUN(a_new_key_that_nobody_announced_is_refused);
     RUN(every_misbehaviour_has_its_kind);
+    RUN(what_three_consumers_refuse_is_our_fault);
     RUN(silence_ends_at_the_timeout);
     RUN(a_busy_consumer_says_when);
     RUN(one_delivery_needs_no_dispatcher);
