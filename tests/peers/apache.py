@@ -28,7 +28,7 @@ StartServers 1
 ThreadsPerChild 4
 MaxRequestWorkers 4
 ServerLimit 1
-SSLProtocol -all +TLSv1.2 +TLSv1.3
+SSLProtocol -all {versions}
 SSLSessionCache none
 SSLEngine on
 SSLCertificateFile {server}/tls.crt
@@ -61,6 +61,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
             root=pki.root,
             crl="" if setting.late else crl,
             asks=asks,
+            versions="+TLSv1.2" if setting.older else "+TLSv1.2 +TLSv1.3",
         )
     )
     log = work / "log"

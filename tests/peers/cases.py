@@ -13,8 +13,11 @@ OPTIONAL = Setting("optional")
 NEVER = Setting("never")
 LATE = Setting("require", late=True)
 LOCATION = Setting("location")
+# Apache would ask by a renegotiation once it has read the path: a request that goes out on this
+# connection is lost to a fatal alert.
+OLDER_LOCATION = Setting("location", older=True)
 
-SETTINGS = [REQUIRES, OPTIONAL, NEVER, LATE, LOCATION]
+SETTINGS = [REQUIRES, OPTIONAL, NEVER, LATE, LOCATION, OLDER_LOCATION]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Case:
         """The directory with the client's identity."""
         return str(getattr(pki, self.shows))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the client is told besides."""
+        return {"WMTLS_MIN_TLS": "1.2"} if self.setting.older else {}
+
 
 ALL = [
     Case("accepted", REQUIRES),
@@ -46,6 +54,7 @@ ALL = [
     Case("optional, unknown CA", OPTIONAL, shows="stranger"),
     Case("not asked", NEVER),
     Case("asked for a path", LOCATION),
+    Case("for a path, TLS 1.2", OLDER_LOCATION),
 ]
 
 # What comes of a case at any server, unless the server's own row says otherwise.
@@ -102,7 +111,7 @@ TRUTH: dict[str, dict[str, str]] = {
 
 def truth(server: str, case: Case) -> str | None:
     """What must come of a case at this server; None where the server has no such setting."""
-    if case.setting == LOCATION:
+    if case.setting.asks == "location":
         return "client_auth_not_requested" if server == "apache" else None
     return TRUTH[server].get(case.name) or ANYWHERE[case.name]
 

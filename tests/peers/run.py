@@ -126,7 +126,8 @@ def run_case(
     def found(command: list[str]) -> str | None:
         pin = cases.ANOTHER_PIN if case.wrong_pin else pki.server_pin
         try:
-            answer = deliver(command, server.url, pin, Path(case.material(pki)))
+            material = Path(case.material(pki))
+            answer = deliver(command, server.url, pin, material, case.environment)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return f"the client itself failed: {error}"
         fault = cases.fault(expected, answer)

@@ -24,16 +24,17 @@ class Setting:
 
     `asks`: `require`, `optional`, `never`, or `location`: not in the handshake, but for the path
     that is delivered to. With `late` its clock is three days ahead, beyond what our certificate
-    lives, which our own clock knows nothing of.
+    lives, which our own clock knows nothing of. With `older` it speaks TLS 1.2 and nothing newer.
     """
 
     asks: str
     late: bool = False
+    older: bool = False
 
     @property
     def name(self) -> str:
         """A word for a directory."""
-        return f"{self.asks}{'-late' if self.late else ''}"
+        return f"{self.asks}{'-late' if self.late else ''}{'-older' if self.older else ''}"
 
     @property
     def environment(self) -> dict[str, str]:
