@@ -2,6 +2,8 @@
 //! Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod raw;
+
 use std::future::Future;
 use std::io::{ErrorKind, Read as _};
 use std::net::TcpListener;
@@ -91,6 +93,38 @@ fn a_rejected_certificate_is_named_ten_times_of_ten() {
         }
     }
     assert!(scene.acme.received().is_empty());
+}
+
+#[test]
+fn a_certificate_rejected_on_tls_1_2_is_named_ten_times_of_ten() {
+    let scene = scene();
+    let (sender, ended) = mpsc::channel();
+    let url = raw::refuse(&scene.lab, &rustls::version::TLS12, move |mut conversation| {
+        let request = conversation.head();
+        conversation.drain();
+        let _ = sender.send(request);
+    });
+    let mut options = EndpointOptions::new(None);
+    options.set("min_tls", Setting::Text("1.2".into())).unwrap();
+    let endpoint = scene.dispatcher.endpoint("old", &url, options).unwrap();
+    for body in [&b"{}"[..], &vec![b'x'; 20 * 1024 * 1024]] {
+        for round in 0..10 {
+            let delivery =
+                scene.dispatcher.deliver(&endpoint, body.to_vec(), DeliverOptions::new());
+            let error = wait(delivery).unwrap_err();
+            assert_eq!(error.kind(), Kind::ClientCertificateRejected, "round {round}: {error}");
+            let context = error.context();
+            assert_eq!(
+                (&context["via"], &context["alert"]),
+                (&"alert".into(), &"unknown_ca".into())
+            );
+            // The verdict is a part of the handshake there: nothing can have been written before.
+            assert_eq!((error.stage(), error.sent()), (Stage::Handshake, Sent::Nothing));
+            assert_eq!((error.scope(), error.blame()), (Scope::Endpoint, Blame::Unknown));
+            assert_eq!(ended.recv_timeout(SOON).unwrap(), None, "round {round}");
+        }
+    }
+    assert!(ended.try_recv().is_err(), "one connection for each delivery");
 }
 
 #[test]

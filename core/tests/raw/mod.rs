@@ -5,22 +5,44 @@
 #![allow(dead_code)]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use webhook_mtls::testing::{Lab, Leaf};
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
+use webhook_mtls::testing::{Authority, Lab, Leaf};
 
 pub(crate) struct Conversation(StreamOwned<ServerConnection, TcpStream>);
 
 /// Talks to each connection in a thread of its own, until the test's process ends. Returns the URL.
 pub(crate) fn listen(lab: &Lab, talk: impl Fn(Conversation) + Send + Sync + 'static) -> String {
-    let config = Arc::new(config(lab));
+    serve(config(lab), talk)
+}
+
+/// The same on one version of TLS, for a receiver that asks for a certificate and refuses ours with
+/// the alert `unknown_ca`.
+pub(crate) fn refuse(
+    lab: &Lab,
+    version: &'static SupportedProtocolVersion,
+    talk: impl Fn(Conversation) + Send + Sync + 'static,
+) -> String {
+    let other = Authority::new("other").unwrap();
+    let builder = WebPkiClientVerifier::builder_with_provider(
+        roots(other.root_pem()),
+        Arc::new(default_provider()),
+    );
+    // Without hints at whom it trusts, as many servers are: a client shows what it has.
+    serve(config_with(lab, builder.clear_root_hint_subjects(), &[version]), talk)
+}
+
+fn serve(config: ServerConfig, talk: impl Fn(Conversation) + Send + Sync + 'static) -> String {
+    let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/in", listener.local_addr().unwrap());
     let talk = Arc::new(talk);
@@ -38,19 +60,33 @@ pub(crate) fn listen(lab: &Lab, talk: impl Fn(Conversation) + Send + Sync + 'sta
 }
 
 fn config(lab: &Lab) -> ServerConfig {
-    let provider = Arc::new(default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(
+        roots(&lab.trust_pem()),
+        Arc::new(default_provider()),
+    );
+    config_with(lab, verifier, rustls::DEFAULT_VERSIONS)
+}
+
+fn config_with(
+    lab: &Lab,
+    verifier: ClientCertVerifierBuilder,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
     let issued = lab.authority().issue(Leaf::server("raw")).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(lab.trust_pem().as_bytes()).unwrap()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let chain = CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(chain.collect::<Result<_, _>>().unwrap(), key)
         .unwrap()
+}
+
+fn roots(pem: &str) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    Arc::new(roots)
 }
 
 impl Conversation {
@@ -74,6 +110,13 @@ impl Conversation {
         let mut rest = Vec::new();
         let _ = self.0.read_to_end(&mut rest);
         rest
+    }
+
+    /// Leaves no byte of the client unread, TLS or not: closing would reset the connection then, and
+    /// what was said last might not arrive.
+    pub(crate) fn drain(&mut self) {
+        let _ = self.0.sock.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut self.0.sock, &mut std::io::sink());
     }
 
     pub(crate) fn say(&mut self, text: &str) {

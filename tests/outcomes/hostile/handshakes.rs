@@ -1,6 +1,6 @@
 //! What can be wrong with a handshake that is well-formed.
 
-use rustls::{CertificateError, SignatureScheme};
+use rustls::SignatureScheme;
 use serde_json::json;
 
 use crate::case::{Case, error, noting, receipt};
@@ -37,13 +37,5 @@ pub(crate) fn cases() -> Vec<Case> {
             "nothing",
             json!({ "alert": "no_application_protocol" }),
         )]),
-        Case::secure("refuses_on_tls_1_2", Conn::behave)
-            .manner(Manner::Refuses12(CertificateError::UnknownIssuer))
-            .tls12()
-            .ends([noting(
-                "client_certificate_rejected",
-                "nothing",
-                json!({ "via": "alert", "alert": "unknown_ca" }),
-            )]),
     ]
 }

@@ -9,6 +9,9 @@ use crate::case::{Case, noting, status};
 use crate::receiver::Conn;
 use crate::world::Manner;
 
+/// An alert that is found nine times of ten is not found.
+const TEN: u32 = 10;
+
 pub(crate) fn cases() -> Vec<Case> {
     let alerts = [
         ("unknown_ca", CertificateError::UnknownIssuer),
@@ -22,12 +25,16 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (alert, how) in alerts {
         for (size, body) in [("small", 64), ("large", 20 << 20)] {
-            cases.push(
-                Case::secure(format!("refuses_by_{alert}_{size}"), Conn::behave)
-                    .manner(Manner::Refuses(how.clone()))
+            let refuses = |name: String, manner| {
+                Case::secure(name, Conn::behave)
+                    .manner(manner)
                     .body(body)
-                    .ends([rejected(alert)]),
-            );
+                    .deliveries(TEN)
+                    .ends([rejected(alert)])
+            };
+            cases.push(refuses(format!("refuses_by_{alert}_{size}"), Manner::Refuses(how.clone())));
+            let older = format!("refuses_on_tls_1_2_by_{alert}_{size}");
+            cases.push(refuses(older, Manner::Refuses12(how.clone())).tls12());
         }
     }
     // Not about our certificate, though it comes at the same moment.
