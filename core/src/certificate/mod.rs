@@ -63,7 +63,12 @@ pub struct Certificate {
 impl Certificate {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Malformed> {
         View::read(der)?;
-        Ok(Self { der: der.into() })
+        Ok(Self::read_before(der))
+    }
+
+    /// Of bytes that a [`View`] was read from already.
+    pub(crate) fn read_before(der: &[u8]) -> Self {
+        Self { der: der.into() }
     }
 
     /// The DER encoding.
@@ -557,11 +562,14 @@ fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
 
 /// Lower-case hex without separators.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
+    text
 }
 
 /// The serial number as hex, without the zero byte that only keeps it positive.

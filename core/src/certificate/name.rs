@@ -1,5 +1,6 @@
 //! Distinguished names as text (RFC 4514), for people and messages; never for comparison.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::der::{self, Reader};
@@ -8,20 +9,30 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// `CN=issuing,O=acme`: most specific first, as RFC 4514 orders it.
 pub(crate) fn text(name: &[u8]) -> String {
-    let mut parts: Vec<String> =
-        attributes(name).map(|(id, value)| format!("{}={}", label(id), escaped(&value))).collect();
-    parts.reverse();
-    if parts.is_empty() { "(empty)".to_owned() } else { parts.join(",") }
+    let attributes: Vec<_> = attributes(name).collect();
+    if attributes.is_empty() {
+        return "(empty)".to_owned();
+    }
+    let mut text = String::with_capacity(name.len());
+    for (id, value) in attributes.iter().rev() {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&label(id));
+        text.push('=');
+        escape(value, &mut text);
+    }
+    text
 }
 
 /// The common name, if there is exactly one.
 pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);
     let first = found.next()?;
-    found.next().is_none().then_some(first)
+    found.next().is_none().then(|| first.into_owned())
 }
 
-fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], String)> {
+fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
     let mut sets = Reader::new(name);
     let mut set = Reader::new(&[]);
     std::iter::from_fn(move || {
@@ -35,7 +46,7 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], String)> {
     })
 }
 
-fn decoded(value: der::Element<'_>) -> String {
+fn decoded(value: der::Element<'_>) -> Cow<'_, str> {
     const BMP_STRING: u8 = 0x1e;
     const T61_STRING: u8 = 0x14;
     match value.tag {
@@ -45,15 +56,14 @@ fn decoded(value: der::Element<'_>) -> String {
                 .chunks(2)
                 .map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)))
                 .collect();
-            String::from_utf16_lossy(&units)
+            String::from_utf16_lossy(&units).into()
         }
         T61_STRING => value.content.iter().map(|byte| char::from(*byte)).collect(),
-        _ => String::from_utf8_lossy(value.content).into_owned(),
+        _ => String::from_utf8_lossy(value.content),
     }
 }
 
-fn escaped(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
+fn escape(value: &str, text: &mut String) {
     for (at, letter) in value.char_indices() {
         let edge = at == 0 || at + letter.len_utf8() == value.len();
         match letter {
@@ -70,10 +80,9 @@ fn escaped(value: &str) -> String {
             letter => text.push(letter),
         }
     }
-    text
 }
 
-fn label(id: &[u8]) -> String {
+fn label(id: &[u8]) -> Cow<'static, str> {
     match id {
         COMMON_NAME => "CN".into(),
         [0x55, 0x04, 0x05] => "serialNumber".into(),
@@ -84,7 +93,7 @@ fn label(id: &[u8]) -> String {
         [0x55, 0x04, 0x0b] => "OU".into(),
         [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19] => "DC".into(),
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01] => "emailAddress".into(),
-        other => dotted(other),
+        other => dotted(other).into(),
     }
 }
 

@@ -59,9 +59,15 @@ impl PeerIdentity {
         path: Path,
         at: i64,
     ) -> Self {
-        let leaf = Certificate::from_der(leaf)
-            .unwrap_or_else(|_| unreachable!("verification has read the leaf"));
-        Self { leaf, role, tenant, pin, path, at, evidence: Evidence::Asserted }
+        Self {
+            leaf: Certificate::read_before(leaf),
+            role,
+            tenant,
+            pin,
+            path,
+            at,
+            evidence: Evidence::Asserted,
+        }
     }
 
     /// For those who saw the handshake complete, and with it the proof of possession.
@@ -150,9 +156,12 @@ impl PeerIdentity {
     }
 
     /// The fraction of the leaf's lifetime that was left when it was verified, 0 to 1.
-    #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
     pub fn lifetime_left(&self) -> f64 {
-        let view = self.leaf.view();
+        self.lifetime_left_of(&self.leaf.view())
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
+    fn lifetime_left_of(&self, view: &View<'_>) -> f64 {
         let whole = view.not_after.saturating_sub(view.not_before).max(1);
         let left = view.not_after.saturating_sub(self.at).clamp(0, whole);
         left as f64 / whole as f64
@@ -201,14 +210,17 @@ impl PeerIdentity {
 
     /// What is unusual, and was tolerated.
     pub fn notes(&self) -> Vec<Note> {
-        self.notes_on(&self.leaf.view())
+        self.notes_on(&self.leaf.view(), &self.issuers())
     }
 
-    fn notes_on(&self, leaf: &View<'_>) -> Vec<Note> {
+    fn issuers(&self) -> Vec<View<'_>> {
+        self.path.issuers().iter().map(Certificate::view).collect()
+    }
+
+    fn notes_on(&self, leaf: &View<'_>, issuers: &[View<'_>]) -> Vec<Note> {
         let (mut mismatched, mut intermediate) = (false, false);
         let mut named = leaf.authority_key_id;
-        for issuer in self.path.issuers() {
-            let issuer = issuer.view();
+        for issuer in issuers {
             mismatched |= matches!(
                 (named, issuer.subject_key_id), (Some(named), Some(held)) if named != held
             );
@@ -227,8 +239,9 @@ impl PeerIdentity {
 
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
     pub fn to_json(&self) -> Value {
-        // Read and hashed once for all: a verification from Node costs little more than this.
+        // Each certificate is read once and hashed once: from Node, this is half a verification.
         let view = self.leaf.view();
+        let issuers = self.issuers();
         let digest = Sha256::digest(self.leaf.der());
         let (mut dns, mut ip, mut uri, mut email) = (vec![], vec![], vec![], vec![]);
         for san in view.sans() {
@@ -239,8 +252,10 @@ impl PeerIdentity {
                 San::Email(address) => email.push(Value::from(address)),
             }
         }
-        let path = self.path();
-        let notes: Vec<&str> = self.notes_on(&view).iter().map(|note| note.name()).collect();
+        let path: Vec<String> =
+            std::iter::once(&view).chain(&issuers).map(View::subject_text).collect();
+        let notes: Vec<&str> =
+            self.notes_on(&view, &issuers).iter().map(|note| note.name()).collect();
         json!({
             "tenant": self.tenant(),
             "subject": path[0],
@@ -256,7 +271,7 @@ impl PeerIdentity {
             "issuer": view.issuer_text(),
             "not_before_ms": millis(view.not_before),
             "not_after_ms": millis(view.not_after),
-            "lifetime_left": self.lifetime_left(),
+            "lifetime_left": self.lifetime_left_of(&view),
             "anchor": path.last(),
             "path": path,
             "matched_pin": self.matched_pin(),
