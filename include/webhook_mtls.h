@@ -380,6 +380,11 @@ typedef struct wmtls_endpoint wmtls_endpoint;
 typedef struct wmtls_endpoint_options wmtls_endpoint_options;
 
 /*
+ What is known of an endpoint at the moment it was asked.
+ */
+typedef struct wmtls_endpoint_status wmtls_endpoint_status;
+
+/*
  Why a call failed: what, how far it had come, whose fault it is, how much was sent, and what to
  do about it.
  */
@@ -937,6 +942,43 @@ const char *wmtls_endpoint_url(const wmtls_endpoint *endpoint);
  Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
  */
 void wmtls_endpoint_free(wmtls_endpoint *endpoint);
+
+/*
+ Asks what deliveries and probes of this process have shown; NULL for NULL.
+ */
+wmtls_endpoint_status *wmtls_endpoint_status_new(const wmtls_endpoint *endpoint);
+
+/*
+ The pin of the key that the consumer showed last; NULL before the first handshake.
+ */
+const char *wmtls_endpoint_status_pin_seen(const wmtls_endpoint_status *status);
+
+/*
+ The configured pins that no delivery has matched so far, one an index; NULL beyond the last.
+ */
+const char *wmtls_endpoint_status_pin_never_seen(const wmtls_endpoint_status *status, size_t index);
+
+/*
+ When the consumer's certificate, as last seen, expires, in Unix seconds; 0 before the first
+ handshake and for NULL.
+ */
+int64_t wmtls_endpoint_status_peer_not_after(const wmtls_endpoint_status *status);
+
+/*
+ Which of our identities the consumer took last: the pin of its certificate, "cert-sha256/...";
+ NULL before the first answer.
+ */
+const char *wmtls_endpoint_status_identity_accepted(const wmtls_endpoint_status *status);
+
+/*
+ The whole status as JSON, in the form that every language shows.
+ */
+const char *wmtls_endpoint_status_json(const wmtls_endpoint_status *status);
+
+/*
+ Frees a status.
+ */
+void wmtls_endpoint_status_free(wmtls_endpoint_status *status);
 
 /*
  What happened, such as "rotated".

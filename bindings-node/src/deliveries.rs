@@ -1,10 +1,9 @@
 //! The producer's side: dispatchers, their endpoints, deliveries.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use serde_json::json;
 use webhook_mtls::{
     CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions, Receipt,
 };
@@ -66,20 +65,7 @@ pub fn endpoint_is(endpoint: Handle<Endpoint>, other: Handle<Endpoint>) -> bool 
 
 #[napi]
 pub fn endpoint_status(endpoint: Handle<Endpoint>) -> Outcome<String> {
-    guarded(|| {
-        let status = endpoint.0.status();
-        let not_after = status.peer_not_after.and_then(|instant| {
-            let since = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            u64::try_from(since.as_millis()).ok()
-        });
-        let json = json!({
-            "pin_seen": status.pin_seen,
-            "pins_never_seen": status.pins_never_seen,
-            "peer_not_after_ms": not_after,
-            "identity_accepted": status.identity_accepted,
-        });
-        Ok(json.to_string())
-    })
+    guarded(|| Ok(endpoint.0.status().to_json().to_string()))
 }
 
 #[napi]

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use serde_json::{Value, json};
 
-use crate::clock::system_time;
+use crate::clock::{system_time, unix_seconds};
 use crate::connection::pool::{Budget, Pool};
 use crate::connection::{StatusRetry, Turns};
 use crate::error::{Error, Kind, Retry};
@@ -194,6 +195,19 @@ pub struct EndpointStatus {
     pub peer_not_after: Option<SystemTime>,
     /// Which of our identities the consumer took last: the pin of its certificate, `cert-sha256/…`.
     pub identity_accepted: Option<String>,
+}
+
+impl EndpointStatus {
+    /// The status in the form that every language shows. Instants are Unix milliseconds.
+    pub fn to_json(&self) -> Value {
+        let millis = |at| unix_seconds(at).saturating_mul(1000);
+        json!({
+            "pin_seen": self.pin_seen,
+            "pins_never_seen": self.pins_never_seen,
+            "peer_not_after_ms": self.peer_not_after.map(millis),
+            "identity_accepted": self.identity_accepted,
+        })
+    }
 }
 
 impl Generation {

@@ -35,6 +35,7 @@ pub mod trust;
 
 pub mod dispatcher;
 pub mod endpoint;
+pub mod endpoint_status;
 
 pub mod event;
 pub mod expiry;

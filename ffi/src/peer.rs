@@ -81,7 +81,7 @@ fn lend(
     })
 }
 
-fn unix_seconds(instant: SystemTime) -> i64 {
+pub(crate) fn unix_seconds(instant: SystemTime) -> i64 {
     let seconds = |span: std::time::Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     match instant.duration_since(UNIX_EPOCH) {
         Ok(after) => seconds(after),

@@ -96,6 +96,30 @@ static void an_old_pin_is_refused_within_a_reload(void) {
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
 }
 
+static void an_endpoint_tells_what_deliveries_have_shown(void) {
+    wmtls_error *error;
+    wmtls_endpoint_status *status = wmtls_endpoint_status_new(endpoint);
+    CHECK(wmtls_endpoint_status_pin_seen(status) == NULL);
+    CHECK_TEXT(wmtls_endpoint_status_pin_never_seen(status, 0), wmtls_lab_consumer_pin(acme));
+    CHECK(wmtls_endpoint_status_pin_never_seen(status, 1) == NULL);
+    CHECK(wmtls_endpoint_status_peer_not_after(status) == 0);
+    CHECK(wmtls_endpoint_status_identity_accepted(status) == NULL);
+    wmtls_endpoint_status_free(status);
+
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    status = wmtls_endpoint_status_new(endpoint);
+    CHECK_TEXT(wmtls_endpoint_status_pin_seen(status), wmtls_lab_consumer_pin(acme));
+    CHECK(wmtls_endpoint_status_pin_never_seen(status, 0) == NULL);
+    CHECK(wmtls_endpoint_status_peer_not_after(status) > (int64_t)time(NULL));
+    CHECK(strncmp(wmtls_endpoint_status_identity_accepted(status), "cert-sha256/", 12) == 0);
+    CHECK(strstr(wmtls_endpoint_status_json(status), "peer_not_after_ms") != NULL);
+    wmtls_endpoint_status_free(status);
+
+    CHECK(wmtls_endpoint_status_new(NULL) == NULL);
+    CHECK(wmtls_endpoint_status_json(NULL) == NULL);
+    wmtls_endpoint_status_free(NULL);
+}
+
 static void a_revoked_consumer_is_refused_within_a_reload(void) {
     wmtls_error *error;
     wmtls_lab_issued *shown = wmtls_lab_consumer_issued(acme);
@@ -250,6 +274,7 @@ int main(void) {
         WMTLS_OK, error);
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
 
+    RUN(an_endpoint_tells_what_deliveries_have_shown);
     RUN(an_identity_rotates_once_it_is_whole);
     RUN(an_old_pin_is_refused_within_a_reload);
     RUN(a_revoked_consumer_is_refused_within_a_reload);
