@@ -12,6 +12,7 @@ mod demo;
 mod deny;
 mod egress;
 mod examples;
+mod flat;
 mod fuzz;
 mod header;
 mod lab;

@@ -2,23 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
+use crate::flat;
 use crate::lab::Lab;
 use crate::paths;
 use crate::rust;
-use crate::steps::{Failure, Result, Step};
+use crate::steps::{Result, Step};
 
 const DELIVERIES: u32 = 10_000;
-
-/// What an allocator may keep beyond what it had after a fifth of them: less than a kilobyte for
-/// each delivery that followed.
-const GROWTH_KIB: u64 = 6 * 1024;
-
-/// Idle connections come and go.
-const MORE_DESCRIPTORS: u64 = 8;
 
 /// Runs the four programs; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
@@ -48,50 +40,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
             .env("WMTLS_COUNT", DELIVERIES.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .run()?;
-        let held: Value = serde_json::from_str(output.last_line()).map_err(|error| {
-            Failure::with_output(format!("{language} told no JSON: {error}"), output.all.clone())
-        })?;
-        told.push(judge(language, &held)?);
+        told.push(flat::judge(language, &flat::told(language, &output)?)?);
     }
     Ok(told.join("; "))
-}
-
-/// What grew, in a few words, unless it grew too much.
-fn judge(language: &str, held: &Value) -> Result<String> {
-    let number = |when: &str, what: &str| {
-        held[when][what]
-            .as_u64()
-            .ok_or_else(|| Failure::new(format!("{language} did not tell its {what}: {held}")))
-    };
-    let memory = (number("early", "rss_kib")?, number("late", "rss_kib")?);
-    let descriptors = (number("early", "descriptors")?, number("late", "descriptors")?);
-    let told = format!(
-        "{language}: {} to {} KiB, {} to {} descriptors",
-        memory.0, memory.1, descriptors.0, descriptors.1
-    );
-    if memory.1 > memory.0 + GROWTH_KIB || descriptors.1 > descriptors.0 + MORE_DESCRIPTORS {
-        return Err(Failure::new(format!("{told}: that is not flat")));
-    }
-    Ok(told)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_grows_fails() {
-        let held = |rss: u64, descriptors: u64| {
-            json!({
-                "early": { "rss_kib": 10_000, "descriptors": 20 },
-                "late": { "rss_kib": rss, "descriptors": descriptors },
-            })
-        };
-        assert!(judge("c", &held(11_000, 21)).is_ok());
-        assert!(judge("c", &held(10_001 + GROWTH_KIB, 20)).is_err());
-        assert!(judge("c", &held(10_000, 21 + MORE_DESCRIPTORS)).is_err());
-        assert!(judge("c", &json!({})).is_err());
-    }
 }
