@@ -345,7 +345,7 @@ impl ServerCertVerifier for Unset {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Err(rustls::Error::General("no verifier was set".into()))
+        refused()
     }
 
     fn verify_tls12_signature(
@@ -354,7 +354,7 @@ impl ServerCertVerifier for Unset {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("no verifier was set".into()))
+        refused()
     }
 
     fn verify_tls13_signature(
@@ -363,12 +363,16 @@ impl ServerCertVerifier for Unset {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("no verifier was set".into()))
+        refused()
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         Vec::new()
     }
+}
+
+fn refused<T>() -> Result<T, rustls::Error> {
+    Err(rustls::Error::General("no verifier was set".into()))
 }
 
 /// The nearest alert: the consumer's operator sees it in their log.

@@ -3,13 +3,13 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use webhook_mtls::{Endpoint, EndpointOptions, Error, Pins, StandardWebhooks};
+use webhook_mtls::{Endpoint, EndpointOptions, Error, StandardWebhooks};
 
 use crate::builder::{Builder, setting};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
-use crate::pin::{Said, pins};
+use crate::pin::Said;
 use crate::text::{self, Lent};
 use crate::trust::wmtls_trust;
 
@@ -27,12 +27,13 @@ struct Draft {
 
 impl wmtls_endpoint_options {
     pub(crate) fn finish(self) -> Result<EndpointOptions, Error> {
-        let Draft { options, pins: said } = self.0.finish()?;
-        Ok(match said {
-            Said::Nothing => options,
+        let Draft { options, pins } = self.0.finish()?;
+        Ok(match pins {
             Said::None => options.no_pins(),
-            Said::Lists { current, next } => options.pins(pins(&current, &next)?),
-            Said::Read(pins) => options.pins(pins),
+            said => match said.pins()? {
+                Some(pins) => options.pins(pins),
+                None => options,
+            },
         })
     }
 }
@@ -55,8 +56,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pin(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        let pin = unsafe { text::required(pin, "pin") }?.to_owned();
-        draft.pins.list(slot)?.push(pin);
+        unsafe { draft.pins.add(pin, slot) }?;
         Ok(draft)
     });
 }
@@ -72,8 +72,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        let pins = unsafe { text::list(pins, count, "pins") }?;
-        *draft.pins.list(slot)? = pins;
+        unsafe { draft.pins.set(pins, count, slot) }?;
         Ok(draft)
     });
 }
@@ -87,7 +86,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins_file(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        draft.pins = Said::Read(Pins::from_file(unsafe { text::required(path, "path") }?)?);
+        draft.pins = unsafe { Said::read(path) }?;
         Ok(draft)
     });
 }

@@ -57,8 +57,55 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    /// The list of a slot, for a setter to change.
-    pub(crate) fn list(&mut self, slot: i32) -> Result<&mut Vec<String>, Error> {
+    /// Adds a pin to those of a slot.
+    ///
+    /// # Safety
+    ///
+    /// The header's conventions hold for `pin`.
+    pub(crate) unsafe fn add(&mut self, pin: *const c_char, slot: i32) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        let pin = unsafe { text::required(pin, "pin") }?.to_owned();
+        self.list(slot)?.push(pin);
+        Ok(())
+    }
+
+    /// Says all pins of a slot.
+    ///
+    /// # Safety
+    ///
+    /// The header's conventions hold for `pins` and `count`.
+    pub(crate) unsafe fn set(
+        &mut self,
+        pins: *const *const c_char,
+        count: usize,
+        slot: i32,
+    ) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        let pins = unsafe { text::list(pins, count, "pins") }?;
+        *self.list(slot)? = pins;
+        Ok(())
+    }
+
+    /// Those of a file.
+    ///
+    /// # Safety
+    ///
+    /// The header's conventions hold for `path`.
+    pub(crate) unsafe fn read(path: *const c_char) -> Result<Self, Error> {
+        // SAFETY: the caller's promise.
+        Pins::from_file(unsafe { text::required(path, "path") }?).map(Self::Read)
+    }
+
+    /// The pins, if any were said.
+    pub(crate) fn pins(self) -> Result<Option<Pins>, Error> {
+        match self {
+            Self::Nothing | Self::None => Ok(None),
+            Self::Lists { current, next } => Pins::with_next(&current, &next).map(Some),
+            Self::Read(pins) => Ok(Some(pins)),
+        }
+    }
+
+    fn list(&mut self, slot: i32) -> Result<&mut Vec<String>, Error> {
         let slot = words::pin_slot(slot).ok_or_else(|| {
             Error::wrong_type("slot", "WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT", "another number")
         })?;
@@ -71,9 +118,4 @@ impl Said {
             _ => unreachable!("they are lists by now"),
         }
     }
-}
-
-/// The pins of two lists.
-pub(crate) fn pins(current: &[String], next: &[String]) -> Result<Pins, Error> {
-    Pins::with_next(current, next)
 }

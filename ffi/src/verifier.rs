@@ -4,13 +4,13 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::{Authorization, Error, Pins, TenantRule, Verifier, VerifierOptions};
+use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
 
 use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::peer::wmtls_peer;
-use crate::pin::{Said, pins};
+use crate::pin::Said;
 use crate::rotation::Heard;
 use crate::trust::wmtls_trust;
 use crate::{panic, text, words};
@@ -63,8 +63,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_pin(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        let pin = unsafe { text::required(pin, "pin") }?.to_owned();
-        draft.pins.list(slot)?.push(pin);
+        unsafe { draft.pins.add(pin, slot) }?;
         Ok(draft)
     });
 }
@@ -79,8 +78,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_pins(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        let pins = unsafe { text::list(pins, count, "pins") }?;
-        *draft.pins.list(slot)? = pins;
+        unsafe { draft.pins.set(pins, count, slot) }?;
         Ok(draft)
     });
 }
@@ -93,7 +91,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_pins_file(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
-        draft.pins = Said::Read(Pins::from_file(unsafe { text::required(path, "path") }?)?);
+        draft.pins = unsafe { Said::read(path) }?;
         Ok(draft)
     });
 }
@@ -231,11 +229,10 @@ pub extern "C" fn wmtls_verifier_new(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        let Draft { options, pins: said } = required(consumed, "options")?.0.finish()?;
-        let options = match said {
-            Said::Lists { current, next } => options.pins(pins(&current, &next)?),
-            Said::Read(pins) => options.pins(pins),
-            Said::Nothing | Said::None => options,
+        let Draft { options, pins } = required(consumed, "options")?.0.finish()?;
+        let options = match pins.pins()? {
+            Some(pins) => options.pins(pins),
+            None => options,
         };
         let verifier = Verifier::new(options)?;
         Ok(wmtls_verifier { verifier, heard: Heard::default() })
