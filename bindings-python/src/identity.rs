@@ -40,9 +40,7 @@ impl Identity {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, Fault> {
         guard(|| {
-            refuse_unknown(unknown, "cert, key, passphrase")?;
-            let (cert, key) = (path("cert", cert)?, path("key", key)?);
-            let passphrase = passphrase.map(|value| bytes("passphrase", value)).transpose()?;
+            let (cert, key, passphrase) = pair(path, cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_files(cert, key, passphrase.as_deref());
             Ok(Self(cls.py().detach(read)?))
         })
@@ -71,9 +69,7 @@ impl Identity {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, Fault> {
         guard(|| {
-            refuse_unknown(unknown, "cert, key, passphrase")?;
-            let (cert, key) = (bytes("cert", cert)?, bytes("key", key)?);
-            let passphrase = passphrase.map(|value| bytes("passphrase", value)).transpose()?;
+            let (cert, key, passphrase) = pair(bytes, cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
             Ok(Self(cls.py().detach(read)?))
         })
@@ -111,4 +107,17 @@ impl Identity {
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// The chain and the key, each as `read` takes it, and the passphrase, if one was given.
+fn pair<T>(
+    read: fn(&str, &Bound<'_, PyAny>) -> Result<T, Fault>,
+    cert: &Bound<'_, PyAny>,
+    key: &Bound<'_, PyAny>,
+    passphrase: Option<&Bound<'_, PyAny>>,
+    unknown: Option<&Bound<'_, PyDict>>,
+) -> Result<(T, T, Option<Vec<u8>>), Fault> {
+    refuse_unknown(unknown, "cert, key, passphrase")?;
+    let (cert, key) = (read("cert", cert)?, read("key", key)?);
+    Ok((cert, key, passphrase.map(|value| bytes("passphrase", value)).transpose()?))
 }
