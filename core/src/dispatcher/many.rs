@@ -349,13 +349,17 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// How far the run has come.
     pub fn progress(&self) -> Progress {
-        let waiting = self.shared.waiting.load(Ordering::Acquire);
         let state = self.shared.state();
+        let tasks = state.tasks.len();
         let in_flight = match &self.shared.slots {
-            // Not the tasks: one that has given back its place may not have left its outcome yet.
-            Some(slots) => self.shared.most_unread.saturating_sub(slots.available_permits()),
-            None => state.tasks.len(),
+            // A task that has given back its place may not have left its outcome yet; one that was
+            // canceled is gone, and may not have given back its place yet.
+            Some(slots) => {
+                self.shared.most_unread.saturating_sub(slots.available_permits()).min(tasks)
+            }
+            None => tasks,
         };
+        let waiting = self.shared.waiting.load(Ordering::Acquire).min(tasks - in_flight);
         Progress { in_flight, waiting, ..state.progress }
     }
 
