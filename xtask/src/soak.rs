@@ -68,7 +68,8 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
         || "no failure".to_owned(),
         |failure| format!("round {rounds} failed: {failure}"),
     );
-    format!("- {date}: {rounds} rounds in {}, {verdict}\n", shown_duration(took))
+    let noun = if rounds == 1 { "round" } else { "rounds" };
+    format!("- {date}: {rounds} {noun} in {}, {verdict}\n", shown_duration(took))
 }
 
 fn record(entry: &str) -> Result {
