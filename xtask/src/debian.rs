@@ -36,6 +36,13 @@ pub(crate) const C: &[Program] = &[
     CJSON,
 ];
 
+/// The receiver of the bench, its PKI, and the peer in C.
+pub(crate) const BENCH: &[Program] = &[
+    Program { name: "nginx", package: "nginx-light", purpose: "the receiver of the bench" },
+    Program { name: "openssl", package: "openssl", purpose: "its certificates" },
+    Program { name: "curl-config", package: "libcurl4-openssl-dev", purpose: "the peer in C" },
+];
+
 /// With what the runner of the vectors in C reads them. No program, but a file all the same.
 pub(crate) const CJSON: Program = Program {
     name: "/usr/include/cjson/cJSON.h",

@@ -4,6 +4,7 @@
 //! machine and says what is missing before anything long starts. All that it makes lies below the
 //! target directory; the source tree stays as it was cloned.
 
+mod bench;
 mod c_library;
 mod c_programs;
 mod clients;
@@ -20,6 +21,7 @@ mod node;
 mod outcomes;
 mod paths;
 mod peers;
+mod plot;
 mod public_roots;
 mod python;
 mod readme;
@@ -50,6 +52,8 @@ cargo xtask <verb>
   readme              put the programs of examples/ into README.md
   public-roots        write the list of web roots that no trust bundle may hold
   install             what the tests need from Debian
+  bench [rounds]      what a delivery costs beside a floor and beside peers, in each language;
+                      results go to docs/bench.md and docs/bench.svg
   soak [minutes]      the long proofs, round after round; results go to docs/soak.md";
 
 fn main() -> ExitCode {
@@ -64,6 +68,8 @@ fn main() -> ExitCode {
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
+        ["bench"] => bench::run(None),
+        ["bench", rounds] => bench::run(Some(rounds)),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
         [] | ["help" | "--help" | "-h"] => {

@@ -138,7 +138,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
         }
     }
     let root = paths::root();
-    for part in ["bindings-node/tests", "tests/vectors", "tests/clients", "examples"] {
+    for part in ["bindings-node/tests", "tests/vectors", "tests/clients", "examples", "benches"] {
         if root.join(part).exists() {
             paths::copy_tree(&root.join(part), &run.join(part), &[])?;
         }

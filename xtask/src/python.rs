@@ -91,13 +91,17 @@ fn source() -> PathBuf {
     paths::root().join("bindings-python")
 }
 
-fn executable(environment: &Path, name: &str) -> PathBuf {
+pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
     environment.join("bin").join(name)
 }
 
 /// A virtual environment with the pinned tools; made again only when the pins or the interpreter
 /// changed.
-fn environment(toolchain: &Toolchain, home: &Path, requirements: &Path) -> Result<PathBuf> {
+pub(crate) fn environment(
+    toolchain: &Toolchain,
+    home: &Path,
+    requirements: &Path,
+) -> Result<PathBuf> {
     let version = Step::new("version", &toolchain.python).arg("--version").ask()?.stdout;
     let wanted = format!("{version}{}", paths::read(requirements)?);
     let stamp = home.join("made-from.txt");

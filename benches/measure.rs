@@ -1,0 +1,79 @@
+//! What the clients in Rust have in common: their arguments, and the line that they print.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use serde_json::json;
+
+/// How many deliveries are under way at once where a mode has many.
+pub(crate) const IN_FLIGHT: usize = 32;
+
+/// `<mode> <n> <url> <directory with tls.crt, tls.key and ca.pem> <pin>`.
+pub(crate) struct Arguments {
+    pub(crate) mode: String,
+    pub(crate) n: usize,
+    pub(crate) url: String,
+    pub(crate) material: String,
+    // The floor judges the chain alone.
+    #[allow(dead_code)]
+    pub(crate) pin: String,
+}
+
+impl Arguments {
+    pub(crate) fn read() -> Self {
+        let mut given = std::env::args().skip(1);
+        let mut next = || given.next().expect("<mode> <n> <url> <directory> <pin>");
+        Self {
+            mode: next(),
+            n: next().parse().expect("a number"),
+            url: next(),
+            material: next(),
+            pin: next(),
+        }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.material)
+    }
+
+    /// How many deliveries go before those that are measured.
+    pub(crate) fn before(&self) -> usize {
+        if self.mode.starts_with("cold") { 4 } else { 4 * IN_FLIGHT }
+    }
+}
+
+/// CPU and wall clock from here on.
+pub(crate) struct Measure {
+    started: Instant,
+    user: Duration,
+    system: Duration,
+}
+
+impl Measure {
+    pub(crate) fn start() -> Self {
+        let (user, system) = used();
+        Self { started: Instant::now(), user, system }
+    }
+
+    /// Prints the line.
+    pub(crate) fn say(&self, client: &str, arguments: &Arguments, errors: usize) {
+        let (user, system) = used();
+        let line = json!({
+            "client": client,
+            "mode": arguments.mode,
+            "n": arguments.n,
+            "user_s": (user - self.user).as_secs_f64(),
+            "sys_s": (system - self.system).as_secs_f64(),
+            "wall_s": self.started.elapsed().as_secs_f64(),
+            "errors": errors,
+        });
+        println!("{line}");
+    }
+}
+
+fn used() -> (Duration, Duration) {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it counts");
+    let micros = |micros: i64| Duration::from_micros(u64::try_from(micros).expect("not negative"));
+    (micros(usage.user_time().num_microseconds()), micros(usage.system_time().num_microseconds()))
+}

@@ -1,0 +1,36 @@
+// Ours from Node: `flight` is 32 chains of promises, `many` is deliverMany. The same program exists
+// in Rust, C and Python.
+
+import { Dispatcher, Identity, Pins, Trust } from 'webhook-mtls'
+import { IN_FLIGHT, given, inFlight, measured, oneByOne } from './measure.mjs'
+
+const body = Buffer.alloc(1024, 'x')
+const dispatcher = new Dispatcher({
+  identity: Identity.fromFiles(given.file('tls.crt'), given.file('tls.key')),
+  trust: Trust.fromFiles(given.file('ca.pem')),
+  egress: { preset: 'public', allow: ['127.0.0.0/8'] },
+})
+const pins = new Pins([given.pin])
+const endpoint = dispatcher.endpoint('bench', given.url, { pins, concurrency: IN_FLIGHT })
+
+const deliver = async () => (await dispatcher.deliver(endpoint, body)).status === 200
+
+function* deliveries(n) {
+  for (let i = 0; i < n; i++) yield { endpoint, body }
+}
+
+async function many(n) {
+  let errors = 0
+  const outcomes = dispatcher.deliverMany(deliveries(n), { concurrency: IN_FLIGHT })
+  for await (const { error } of outcomes) errors += error === undefined ? 0 : 1
+  return errors
+}
+
+const modes = {
+  warm: (n) => oneByOne(n, deliver),
+  cold: (n) => oneByOne(n, deliver),
+  flight: (n) => inFlight(n, deliver),
+  many,
+}
+await measured('node', modes[given.mode])
+await dispatcher.close()

@@ -1,0 +1,64 @@
+//! Ours from Rust. The same program exists in C, Python and Node.
+
+use bytes::Bytes;
+use webhook_mtls::{
+    DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
+    Identity, Pins, Setting, Trust, remember_signatures, runtime,
+};
+
+mod measure;
+
+use measure::{Arguments, IN_FLIGHT, Measure};
+
+fn main() -> Result<(), Error> {
+    let arguments = Arguments::read();
+    let file = |name: &str| arguments.file(name);
+    let dispatcher = Dispatcher::new(
+        DispatcherOptions::new()
+            .identity(Identity::from_files(file("tls.crt"), file("tls.key"), None)?)
+            .trust(Trust::from_files(file("ca.pem"), None, None)?)
+            .egress(Egress::public().allow(["127.0.0.0/8"])?),
+    )?;
+    let mut options = EndpointOptions::new(Some(Pins::new([arguments.pin.as_str()])?));
+    let at_once = u32::try_from(IN_FLIGHT).expect("it is small");
+    options.set("concurrency", Setting::Number(at_once.into()))?;
+    let endpoint = dispatcher.endpoint("bench", &arguments.url, options)?;
+    let body = Bytes::from(vec![b'x'; 1024]);
+    let one_by_one = |n: usize| {
+        (0..n)
+            .filter(|_| {
+                let options = DeliverOptions::new();
+                let outcome = dispatcher.deliver_blocking(&endpoint, body.clone(), options, None);
+                !matches!(outcome, Some(Ok(_)))
+            })
+            .count()
+    };
+    let many = |n: usize| {
+        let deliveries =
+            (0..n).map(|_| Delivery::new(&endpoint, body.clone(), DeliverOptions::new()));
+        let mut outcomes =
+            dispatcher.deliver_many(deliveries, Some(IN_FLIGHT)).expect("a run can start");
+        runtime::drive(
+            async {
+                let mut errors = 0;
+                while let Some((_, outcome)) = outcomes.next().await {
+                    errors += usize::from(outcome.is_err());
+                }
+                errors
+            },
+            || false,
+        )
+        .expect("nothing interrupts it")
+    };
+    remember_signatures(arguments.mode != "cold_unremembered");
+    let deliver: &dyn Fn(usize) -> usize = match arguments.mode.as_str() {
+        "warm" | "cold" | "cold_unremembered" => &one_by_one,
+        "flight" => &many,
+        other => panic!("no such mode: {other}"),
+    };
+    deliver(arguments.before());
+    let measure = Measure::start();
+    let errors = deliver(arguments.n);
+    measure.say("rust", &arguments, errors);
+    Ok(())
+}
