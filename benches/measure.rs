@@ -46,8 +46,8 @@ impl Arguments {
 /// CPU and wall clock from here on.
 pub(crate) struct Measure {
     started: Instant,
-    user: Duration,
-    system: Duration,
+    user: f64,
+    system: f64,
 }
 
 impl Measure {
@@ -63,8 +63,8 @@ impl Measure {
             "client": client,
             "mode": arguments.mode,
             "n": arguments.n,
-            "user_s": (user - self.user).as_secs_f64(),
-            "sys_s": (system - self.system).as_secs_f64(),
+            "user_s": user - self.user,
+            "sys_s": system - self.system,
             "wall_s": self.started.elapsed().as_secs_f64(),
             "errors": errors,
         });
@@ -72,8 +72,11 @@ impl Measure {
     }
 }
 
-fn used() -> (Duration, Duration) {
+/// CPU of the process in user space and in the kernel, in seconds.
+fn used() -> (f64, f64) {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it counts");
-    let micros = |micros: i64| Duration::from_micros(u64::try_from(micros).expect("not negative"));
-    (micros(usage.user_time().num_microseconds()), micros(usage.system_time().num_microseconds()))
+    let seconds = |micros: i64| {
+        Duration::from_micros(u64::try_from(micros).expect("not negative")).as_secs_f64()
+    };
+    (seconds(usage.user_time().num_microseconds()), seconds(usage.system_time().num_microseconds()))
 }
