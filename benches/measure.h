@@ -55,7 +55,7 @@ static double now(void) {
 /* Delivers some, then n, and prints what these cost; `deliver` returns how many failed. */
 static void measured(const char *client, size_t (*deliver)(size_t)) {
     struct rusage before, after;
-    deliver(strcmp(given.mode, "cold") == 0 ? 4 : 4 * IN_FLIGHT);
+    deliver(strncmp(given.mode, "cold", 4) == 0 ? 4 : 4 * IN_FLIGHT);
     getrusage(RUSAGE_SELF, &before);
     double started = now();
     size_t errors = deliver(given.n);

@@ -9,7 +9,7 @@ export const given = { mode, n: Number(count), url, pin, file: (name) => `${mate
 
 // Delivers some, then n, and prints what these cost; `deliver` resolves to how many failed.
 export async function measured(client, deliver) {
-  await deliver(given.mode === 'cold' ? 4 : 4 * IN_FLIGHT)
+  await deliver(given.mode.startsWith('cold') ? 4 : 4 * IN_FLIGHT)
   const before = process.cpuUsage()
   const started = performance.now()
   const errors = await deliver(given.n)

@@ -25,7 +25,7 @@ class Arguments:
 
 def measured(client: str, arguments: Arguments, deliver: Callable[[int], int]) -> None:
     """Delivers some, then `n`, and prints what these cost; `deliver` returns how many failed."""
-    deliver(4 if arguments.mode == "cold" else 4 * IN_FLIGHT)
+    deliver(4 if arguments.mode.startswith("cold") else 4 * IN_FLIGHT)
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     errors = deliver(arguments.n)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)

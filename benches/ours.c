@@ -77,6 +77,7 @@ static size_t in_flight(size_t n) {
 int main(int argc, char **argv) {
     read_arguments(argc, argv);
     start();
+    wmtls_remember_signatures(strcmp(given.mode, "cold_unremembered") != 0);
     measured("c", strcmp(given.mode, "flight") == 0 ? in_flight : one_by_one);
     wmtls_endpoint_free(endpoint);
     wmtls_dispatcher_free(dispatcher);

@@ -1,7 +1,7 @@
 // Ours from Node: `flight` is 32 chains of promises, `many` is deliverMany. The same program exists
 // in Rust, C and Python.
 
-import { Dispatcher, Identity, Pins, Trust } from 'webhook-mtls'
+import { Dispatcher, Identity, Pins, rememberSignatures, Trust } from 'webhook-mtls'
 import { IN_FLIGHT, given, inFlight, measured, oneByOne } from './measure.mjs'
 
 const body = Buffer.alloc(1024, 'x')
@@ -26,11 +26,14 @@ async function many(n) {
   return errors
 }
 
+const one = (n) => oneByOne(n, deliver)
 const modes = {
-  warm: (n) => oneByOne(n, deliver),
-  cold: (n) => oneByOne(n, deliver),
+  warm: one,
+  cold: one,
+  cold_unremembered: one,
   flight: (n) => inFlight(n, deliver),
   many,
 }
+rememberSignatures(given.mode !== 'cold_unremembered')
 await measured('node', modes[given.mode])
 await dispatcher.close()

@@ -46,7 +46,14 @@ def main() -> int:
             loop.run_until_complete(main())
             return 0
 
-        modes = {"warm": one_by_one, "cold": one_by_one, "flight": flight, "many": many}
+        modes = {
+            "warm": one_by_one,
+            "flight": flight,
+            "many": many,
+            "cold": one_by_one,
+            "cold_unremembered": one_by_one,
+        }
+        wm.remember_signatures(arguments.mode != "cold_unremembered")
         loop = asyncio.new_event_loop()
         sender = dispatcher.as_async()
         measured("python", arguments, modes[arguments.mode])

@@ -1522,6 +1522,14 @@ wmtls_status wmtls_verify_peer(const wmtls_verifier *verifier,
                                wmtls_error **err);
 
 /*
+ Turns the memory of signatures off or on again, for the whole process: a switch for measurements.
+ It is on at the start; what was remembered before it went off counts again when it is back.
+
+ `enabled`: whether a signature once found good is taken so from then on. Verdicts are made anew.
+ */
+void wmtls_remember_signatures(bool enabled);
+
+/*
  Frees a verifier.
  */
 void wmtls_verifier_free(wmtls_verifier *verifier);

@@ -126,6 +126,11 @@ pub fn verify_handshake(verifier: Handle<Verifier>, given: HandshakeGiven) -> Ou
     })
 }
 
+#[napi]
+pub fn remember_signatures(enabled: bool) {
+    webhook_mtls::remember_signatures(enabled);
+}
+
 fn instant(at_ms: Option<f64>) -> Result<SystemTime, Error> {
     let Some(at) = at_ms else { return Ok(SystemTime::now()) };
     let beyond = || Error::wrong_type("at", "an instant", "one out of range");

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Dispatcher, Identity, pinOf, Pins, RetryPolicy, TenantRule, Trust, Verifier } from 'webhook-mtls'
+import {
+  Dispatcher, Identity, pinOf, Pins, rememberSignatures, RetryPolicy, TenantRule, Trust, Verifier,
+} from 'webhook-mtls'
 import { Lab } from 'webhook-mtls/testing'
 
 const invalid = { code: 'WMTLS_OPTION_INVALID', stage: 'config', sent: 'nothing' }
@@ -18,7 +20,7 @@ test('wrong types', () => {
     () => new Dispatcher({ timeoutMs: Infinity }), () => new RetryPolicy({ attempts: 0 }), () => new RetryPolicy({ attempts: 1.5 }),
     () => new RetryPolicy().decide(new Error('x'), { attempt: 1 }), () => TenantRule.sanUri(7), () => new Verifier({ role: 'client' }),
     () => new Verifier({ role: 'peer', trust: null }), () => new Pins(['\ud800']), () => new Identity(),
-    () => new Trust(),
+    () => new Trust(), () => rememberSignatures(1), () => rememberSignatures(),
   ]) {
     assert.throws(run, invalid, run.toString())
   }

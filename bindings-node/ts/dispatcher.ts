@@ -2,7 +2,7 @@ import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
 import { settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { bytes, Options, text, type Body } from './given'
+import { bytes, flag, Options, text, type Body } from './given'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
@@ -330,9 +330,4 @@ async function cancelable(
 function duration(option: string, value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value
   throw wrongType(option, 'a number of milliseconds, 0 or more', value)
-}
-
-function flag(option: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw wrongType(option, 'a boolean', value)
 }

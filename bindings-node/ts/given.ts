@@ -96,8 +96,7 @@ function settingOf({ name, kind }: Row, value: unknown): Given | undefined {
     case 'number':
       return { name, number: number(name, value) }
     case 'flag':
-      if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value)
-      return { name, flag: value }
+      return { name, flag: flag(name, value) }
     case 'text':
       return { name, text: text(name, value) }
     case 'texts':
@@ -112,6 +111,12 @@ function settingOf({ name, kind }: Row, value: unknown): Given | undefined {
 /** @internal */
 export function number(option: string, value: unknown): number {
   if (typeof value !== 'number') throw wrongType(option, 'a number', value)
+  return value
+}
+
+/** @internal */
+export function flag(option: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw wrongType(option, 'a boolean', value)
   return value
 }
 

@@ -9,7 +9,7 @@ export { Probe } from './probe'
 export { RetryPolicy } from './retry'
 export { StandardWebhooks } from './signing'
 export { Trust } from './trust'
-export { Authorization, TenantRule, Verifier, verifyPeer } from './verifier'
+export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } from './verifier'
 
 export type { DeliverOptions, DispatcherOptions, OneShotOptions, ProbeOptions } from './dispatcher'
 export type { Egress, EgressPreset } from './egress'

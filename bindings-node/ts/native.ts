@@ -189,6 +189,7 @@ interface Native {
     atMs: Optional<number>,
   ): Outcome<string>
   verifyHandshake(verifier: Handle, given: HandshakeGiven): Outcome<string>
+  rememberSignatures(enabled: boolean): void
 
   labStart(): Promise<Outcome<Handle>>
   labClose(lab: Handle): Promise<Outcome<void>>

@@ -3,7 +3,7 @@ import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { bytes, Options, text, texts, type Body } from './given'
+import { bytes, flag, Options, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
@@ -228,6 +228,18 @@ export function verifyPeer(
 ): PeerIdentity {
   const given = new Options(options, ['verifier'], VERIFY_KEYS)
   return judged(verifierHandle(given), chain, given)
+}
+
+/**
+ * Turns the memory of signatures off or on again, for the whole process with its workers: a switch
+ * for measurements. It is on at the start; what was remembered before it went off counts again when
+ * it is back.
+ *
+ * @param enabled whether a signature once found good is taken so from then on; verdicts are made anew
+ * @throws {WebhookMtlsError} `option_invalid`
+ */
+export function rememberSignatures(enabled: boolean): void {
+  native.rememberSignatures(flag('enabled', enabled))
 }
 
 const VERIFY_KEYS = ['serverName', 'at']

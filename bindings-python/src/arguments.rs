@@ -115,6 +115,11 @@ pub fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     Some(value.extract().unwrap_or(f64::INFINITY))
 }
 
+/// A bool, and nothing that is merely true.
+pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> Result<bool, Fault> {
+    Ok(value.cast::<PyBool>().map_err(|_| wrong_type(name, "a bool", value))?.is_true())
+}
+
 /// A duration where there is no option for the core to judge.
 pub fn duration(name: &str, value: &Bound<'_, PyAny>) -> Result<Duration, Fault> {
     Duration::try_from_secs_f64(millis(name, value)? / 1e3)

@@ -54,6 +54,6 @@ mod _native {
         signing::StandardWebhooks,
         testing::{Authority, Consumer, Issued, Lab, Received, set_clock},
         trust::Trust,
-        verifier::{Verifier, verify_peer},
+        verifier::{Verifier, remember_signatures, verify_peer},
     };
 }

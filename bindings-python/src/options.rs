@@ -1,7 +1,7 @@
 //! Keyword options. The core's table says which there are and of what type; `None` leaves one out.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict};
+use pyo3::types::PyDict;
 use webhook_mtls::options::ALL;
 use webhook_mtls::{
     DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, RetryPolicy, Setting,
@@ -73,9 +73,7 @@ pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting
             text(name, value)
                 .map_err(|_| wrong_type(name, "an Egress or a preset's name", value))?,
         ),
-        Some("flag") => Setting::Flag(
-            value.cast::<PyBool>().map_err(|_| wrong_type(name, "a bool", value))?.is_true(),
-        ),
+        Some("flag") => Setting::Flag(arguments::flag(name, value)?),
         _ => Setting::Flag(true),
     })
 }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::{Error, Role, VerifierOptions};
 
-use crate::arguments::{bytes, instant, noun, refuse_unknown, text, wrong_type};
+use crate::arguments::{bytes, flag, instant, noun, refuse_unknown, text, wrong_type};
 use crate::border::guard;
 use crate::error::Fault;
 use crate::event::{Event, Expiry, events, expiries, listener};
@@ -167,6 +167,24 @@ pub fn verify_peer(
     keywords: Option<&Bound<'_, PyDict>>,
 ) -> Result<PeerIdentity, Fault> {
     guard(|| judge(&made(keywords)?, chain, server_name, at))
+}
+
+/// Turns the memory of signatures off or on again, for the whole process.
+///
+/// A switch for measurements. It is on at the start; what was remembered before it went off counts
+/// again when it is back.
+///
+/// Args:
+///     enabled: whether a signature once found good is taken so from then on. Verdicts are made anew.
+///
+/// Raises:
+///     ConfigError: `option_invalid`.
+#[pyfunction]
+pub fn remember_signatures(enabled: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    guard(|| {
+        webhook_mtls::remember_signatures(flag("enabled", enabled)?);
+        Ok(())
+    })
 }
 
 fn made(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier, Fault> {

@@ -220,6 +220,7 @@ class NotANumber:
         ("drain", lambda lab, acme: acme.dispatcher.close(drain="1")),
         ("drain", lambda lab, acme: acme.dispatcher.close(drain=-1)),
         ("drain", lambda lab, acme: acme.dispatcher.close(drain=float("nan"))),
+        ("enabled", lambda lab, acme: wm.remember_signatures(1)),
         ("role", lambda lab, acme: wm.Verifier(trust=lab.trust)),
         ("role", lambda lab, acme: wm.Verifier(role="peer", trust=lab.trust)),
         ("role", lambda lab, acme: wm.Verifier(role=1, trust=lab.trust)),

@@ -1,6 +1,7 @@
 """The verifier: who passes, who does not, and what is learned."""
 
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,25 @@ def test_a_client_is_verified_with_its_tenant(lab: Lab) -> None:
         assert peer.not_after - peer.not_before > timedelta(hours=23)
         assert peer.to_dict()["not_after_ms"] == peer.not_after.timestamp() * 1000
     assert verifier.verify(chain).tenant == "dispatcher"
+
+
+def test_signatures_are_remembered_unless_switched_off(lab: Lab) -> None:
+    chain = lab.identity_pem[0]
+    verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
+
+    def fastest() -> int:
+        # The least of many, in CPU of this thread: what others do on the machine adds to the rest.
+        costs = []
+        for _ in range(50):
+            started = time.thread_time_ns()
+            verifier.verify(chain)
+            costs.append(time.thread_time_ns() - started)
+        return min(costs)
+
+    wm.remember_signatures(False)
+    checked = fastest()
+    wm.remember_signatures(True)
+    assert checked > 2 * fastest()
 
 
 def test_the_instant_decides_and_its_zone_does_not(lab: Lab) -> None:

@@ -4,7 +4,9 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
+use webhook_mtls::{
+    Authorization, Error, TenantRule, Verifier, VerifierOptions, remember_signatures,
+};
 
 use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
@@ -266,6 +268,15 @@ pub unsafe extern "C" fn wmtls_verify_peer(
         };
         verifier.verifier.verify(chain, server_name, instant(at)?).map(wmtls_peer::new)
     })
+}
+
+/// Turns the memory of signatures off or on again, for the whole process: a switch for measurements.
+/// It is on at the start; what was remembered before it went off counts again when it is back.
+///
+/// `enabled`: whether a signature once found good is taken so from then on. Verdicts are made anew.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_remember_signatures(enabled: bool) {
+    panic::value((), || remember_signatures(enabled));
 }
 
 /// Frees a verifier.

@@ -75,7 +75,7 @@ const MODES: [Mode; 5] = [
         n: 200,
         port: "ends",
         floor: "cold",
-        clients: &["rust"],
+        clients: &["rust", "c", "python", "node"],
     },
 ];
 

@@ -41,6 +41,7 @@ from ._native import (
     Verifier,
     deliver,
     pin_of,
+    remember_signatures,
     verify_peer,
 )
 
@@ -91,6 +92,7 @@ __all__ = [
     "WebhookMtlsError",
     "deliver",
     "pin_of",
+    "remember_signatures",
     "verify_peer",
 ]
 

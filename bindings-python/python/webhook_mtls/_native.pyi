@@ -469,6 +469,7 @@ def verify_peer(
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
 ) -> PeerIdentity: ...
+def remember_signatures(enabled: bool) -> None: ...
 
 @final
 class RetryPolicy:
