@@ -235,7 +235,7 @@ export function verifyPeer(
  * for measurements. It is on at the start; what was remembered before it went off counts again when
  * it is back.
  *
- * @param enabled whether a signature once found good is taken so from then on; verdicts are made anew
+ * @param enabled whether a signature once found good stays good; verdicts are made anew each time
  * @throws {WebhookMtlsError} `option_invalid`
  */
 export function rememberSignatures(enabled: boolean): void {

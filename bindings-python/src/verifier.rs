@@ -175,7 +175,7 @@ pub fn verify_peer(
 /// again when it is back.
 ///
 /// Args:
-///     enabled: whether a signature once found good is taken so from then on. Verdicts are made anew.
+///     enabled: whether a signature once found good stays good. Verdicts are made anew each time.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.

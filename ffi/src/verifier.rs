@@ -270,10 +270,10 @@ pub unsafe extern "C" fn wmtls_verify_peer(
     })
 }
 
-/// Turns the memory of signatures off or on again, for the whole process: a switch for measurements.
+/// Turns the memory of signatures off or on again, in the whole process: a switch for measurements.
 /// It is on at the start; what was remembered before it went off counts again when it is back.
 ///
-/// `enabled`: whether a signature once found good is taken so from then on. Verdicts are made anew.
+/// `enabled`: whether a signature once found good stays good. Verdicts are made anew each time.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_remember_signatures(enabled: bool) {
     panic::value((), || remember_signatures(enabled));

@@ -16,7 +16,7 @@ const CAPACITY: usize = 8192;
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// Turns the memory of signatures off or on again, for the whole process: a switch for measurements.
+/// Turns the memory of signatures off or on again, in the whole process: a switch for measurements.
 /// It is on at the start; what was remembered before it went off counts again when it is back.
 pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
