@@ -1,9 +1,15 @@
-//! Ours from Rust. The same program exists in C, Python and Node.
+//! Ours from Rust: `flight` is `deliver_many`, `verify` judges a chain. The same program exists in
+//! C, Python and Node, for what they deliver.
+
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use webhook_mtls::{
-    DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
-    Identity, Pins, Setting, Trust, remember_signatures, runtime,
+    Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress,
+    EndpointOptions, Error, Identity, Pins, Role, Setting, Trust, Verifier, VerifierOptions,
+    remember_signatures, runtime,
 };
 
 mod measure;
@@ -50,10 +56,22 @@ fn main() -> Result<(), Error> {
         )
         .expect("nothing interrupts it")
     };
+    let verify = |n: usize| {
+        let trust = Trust::from_files(file("ca.pem"), None, None).expect("anchors");
+        let options = VerifierOptions::new(Role::Client, trust);
+        let verifier = Verifier::new(options.authorization(Authorization::ca_members()));
+        let verifier = verifier.expect("a verifier");
+        let chain: Vec<CertificateDer> = CertificateDer::pem_file_iter(file("tls.crt"))
+            .and_then(Iterator::collect)
+            .expect("our own chain");
+        let now = SystemTime::now();
+        (0..n).filter(|_| verifier.verify_chain(&chain, None, now).is_err()).count()
+    };
     remember_signatures(arguments.mode != "cold_unremembered");
     let deliver: &dyn Fn(usize) -> usize = match arguments.mode.as_str() {
         "warm" | "cold" | "cold_unremembered" => &one_by_one,
         "flight" => &many,
+        "verify" => &verify,
         other => panic!("no such mode: {other}"),
     };
     deliver(arguments.before());

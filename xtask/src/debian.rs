@@ -43,6 +43,13 @@ pub(crate) const BENCH: &[Program] = &[
     Program { name: "curl-config", package: "libcurl4-openssl-dev", purpose: "the peer in C" },
 ];
 
+/// What counts instructions, and the receiver of the programs that are counted.
+pub(crate) const INSTRUCTIONS: &[Program] = &[
+    Program { name: "valgrind", package: "valgrind", purpose: "counting instructions" },
+    Program { name: "nginx", package: "nginx-light", purpose: "the receiver of the bench" },
+    Program { name: "openssl", package: "openssl", purpose: "its certificates" },
+];
+
 /// With what the runner of the vectors in C reads them. No program, but a file all the same.
 pub(crate) const CJSON: Program = Program {
     name: "/usr/include/cjson/cJSON.h",

@@ -16,6 +16,7 @@ mod examples;
 mod flat;
 mod fuzz;
 mod header;
+mod instructions;
 mod lab;
 mod node;
 mod outcomes;

@@ -9,7 +9,9 @@ use crate::steps::{Failure, Result, shown_duration};
 use crate::table::Table;
 use crate::terminal::{self, fitted};
 use crate::toolchain::Toolchain;
-use crate::{c_programs, deny, egress, examples, fuzz, header, outcomes, peers, rust, vectors};
+use crate::{
+    c_programs, deny, egress, examples, fuzz, header, instructions, outcomes, peers, rust, vectors,
+};
 
 /// A suite, what it is about, and what runs it; it returns its closing line.
 struct Suite {
@@ -19,7 +21,7 @@ struct Suite {
 }
 
 /// Quick ones first: a typo should not wait for a build.
-const SUITES: [Suite; 14] = [
+const SUITES: [Suite; 15] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
@@ -57,6 +59,11 @@ const SUITES: [Suite; 14] = [
         about: "hostile receivers: what is said against what was seen",
         run: outcomes::test,
     },
+    Suite {
+        name: "instructions",
+        about: "what the hot paths take, counted by callgrind",
+        run: instructions::test,
+    },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
 ];
 
@@ -64,7 +71,7 @@ const SUITES: [Suite; 14] = [
 pub(crate) fn run(names: &[&str]) -> Result {
     if names == ["--list"] {
         for suite in &SUITES {
-            println!("  {:<9} {}", suite.name, suite.about);
+            println!("  {:<12} {}", suite.name, suite.about);
         }
         return Ok(());
     }
