@@ -329,6 +329,8 @@ pub(crate) fn start(
 ) -> Result<AbortHandle, Error> {
     let lane = lane(number)?;
     let counted = Counted::new(&lane, driven);
+    // Boxed here: tokio would move all of it three times into its task, and twice at its end.
+    let future = Box::pin(future);
     let task = lane.runtime.spawn(async move {
         let _counted = counted;
         future.await;

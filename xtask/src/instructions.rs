@@ -21,7 +21,7 @@ const HOT_PATHS: [HotPath; 7] = [
     path("warm, Rust deliver_blocking", "rust", "warm", 76_000, Some(50_000)),
     path("warm, C wmtls_deliver", "c", "warm", 78_000, Some(50_000)),
     path("warm, Python deliver", "python", "warm", 81_000, Some(65_000)),
-    path("32 in flight, Rust deliver_many", "rust", "flight", 174_000, None),
+    path("32 in flight, Rust deliver_many", "rust", "flight", 82_000, None),
     path("cold, Rust, chain seen before", "rust", "cold", 2_670_000, Some(2_400_000)),
     path("cold, Rust, nothing remembered", "rust", "cold_unremembered", 4_200_000, None),
     path("verify_chain, Rust, chain seen before", "rust", "verify", 108_000, None),
