@@ -17,7 +17,7 @@ use crate::expiry::Lifetime;
 use crate::identity::Identity;
 use crate::net::Url;
 use crate::options::{self, Setting};
-use crate::pin::{PinSlot, Pins};
+use crate::pin::{Pin, PinSlot, Pins};
 use crate::seen::Seen;
 use crate::signing::StandardWebhooks;
 use crate::source::Source;
@@ -145,7 +145,7 @@ pub struct Endpoint {
 
 struct Inner {
     dispatcher: u64,
-    consumer: String,
+    consumer: Arc<str>,
     generation: ArcSwap<Generation>,
     turns: ArcSwap<Turns>,
     removed: AtomicBool,
@@ -159,7 +159,7 @@ pub(crate) struct Generation {
     pub(crate) url: Url,
     pub(crate) terms: Arc<Terms>,
     pub(crate) pool: Pool,
-    settings: Settings,
+    manner: Manner,
     /// Who we were before, for a consumer that does not take who we are now.
     previous: Option<Identity>,
     /// The same with the previous identity, once it is needed.
@@ -167,21 +167,12 @@ pub(crate) struct Generation {
     is_fallback: bool,
 }
 
-/// What makes two generations equal.
+/// How requests are made and answers read, beside the terms of the connection.
 #[derive(Clone, PartialEq)]
-struct Settings {
-    url: String,
-    pins: Option<Pins>,
-    trust: Trust,
-    identity: Identity,
-    min_tls: MinTls,
-    server_uri: Option<String>,
+struct Manner {
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
     status_retry: StatusRetry,
-    /// The files of identity, trust and pins. Equal material of other files is not the same: it
-    /// will change at other times.
-    sources: Vec<Arc<Source>>,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -232,64 +223,57 @@ impl Generation {
         };
         let trust = options.trust.as_ref().or(defaults.1).ok_or_else(|| own("trust"))?;
         let identity = options.identity.as_ref().or(defaults.0).ok_or_else(|| own("identity"))?;
-        let settings = Settings {
-            url: url.to_owned(),
-            pins: pins.as_ref().map(|pins| watch.pins(pins)),
-            trust: watch.trust(trust),
-            identity: watch.identity(identity),
-            min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
-            server_uri: options.server_uri,
-            signing: options.signing,
-            hold_payload: options.hold_payload,
-            status_retry: options.status_retry,
-            sources: Vec::new(),
-        };
-        if settings.trust.is_public() && settings.pins.is_none() {
+        if trust.is_public() && pins.is_none() {
             return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
                 .advising("Pin the consumer's keys, or trust its private CA."));
         }
-        Self::of(number, settings, budget)
-    }
-
-    /// The same with the material that its files hold now, or `None` if they hold what it has.
-    pub(crate) fn renewed(
-        &self,
-        number: u64,
-        budget: &Arc<Budget>,
-        watch: &Watch,
-    ) -> Result<Option<Self>, Error> {
-        let settings = Settings {
-            pins: self.settings.pins.as_ref().map(|pins| watch.pins(pins)),
-            trust: watch.trust(&self.settings.trust),
-            identity: watch.identity(&self.settings.identity),
-            ..self.settings.clone()
-        };
-        if settings == self.settings {
-            return Ok(None);
-        }
-        Self::of(number, settings, budget).map(Some)
-    }
-
-    fn of(number: u64, settings: Settings, budget: &Arc<Budget>) -> Result<Self, Error> {
-        let url = Url::parse(&settings.url)?;
+        let url = Url::parse(url)?;
         let server_name = url.host.server_name().ok_or_else(|| {
             Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
         })?;
-        let terms = Arc::new(Terms::new(
-            settings.identity.clone(),
-            settings.trust.clone(),
-            settings.pins.clone(),
+        let terms = Terms {
+            identity: watch.identity(identity),
+            trust: watch.trust(trust),
+            pins: pins.as_ref().map(|pins| watch.pins(pins)),
             server_name,
-            settings.server_uri.clone(),
-            settings.min_tls,
-        )?);
-        let Settings { pins, trust, identity, .. } = &settings;
-        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
-        let sources = origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
-        let settings = Settings { url: url.text.clone(), sources, ..settings };
+            server_uri: options.server_uri.map(String::into_boxed_str),
+            min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
+        };
+        let (signing, status_retry) = (options.signing, options.status_retry);
+        let manner = Manner { signing, hold_payload: options.hold_payload, status_retry };
+        Ok(Self::of(number, url, terms, manner, budget))
+    }
+
+    /// The same with the material that its files hold now, or `None` if they hold what it has.
+    pub(crate) fn renewed(&self, number: u64, budget: &Arc<Budget>, watch: &Watch) -> Option<Self> {
+        let former = &*self.terms;
+        let terms = Terms {
+            pins: former.pins.as_ref().map(|pins| watch.pins(pins)),
+            trust: watch.trust(&former.trust),
+            identity: watch.identity(&former.identity),
+            ..former.clone()
+        };
+        (terms != *former).then(|| self.under(number, terms, budget))
+    }
+
+    /// The same under other terms.
+    fn under(&self, number: u64, terms: Terms, budget: &Arc<Budget>) -> Self {
+        Self::of(number, self.url.clone(), terms, self.manner.clone(), budget)
+    }
+
+    fn of(number: u64, url: Url, terms: Terms, manner: Manner, budget: &Arc<Budget>) -> Self {
+        let (terms, pool) = (Arc::new(terms), Pool::new(budget));
         let (previous, fallback, is_fallback) = (None, OnceLock::new(), false);
-        let pool = Pool::new(budget);
-        Ok(Self { number, url, terms, pool, settings, previous, fallback, is_fallback })
+        Self { number, url, terms, pool, manner, previous, fallback, is_fallback }
+    }
+
+    /// Whether connections and requests of the one would be those of the other. Equal material of
+    /// other files is not the same: it will change at other times.
+    fn equals(&self, other: &Self) -> bool {
+        self.url == other.url
+            && *self.terms == *other.terms
+            && self.manner == other.manner
+            && self.sources().eq(other.sources())
     }
 
     /// Succeeds a generation: remembers who we were.
@@ -317,8 +301,8 @@ impl Generation {
     /// long as this one is.
     pub(crate) fn previous(&self, budget: &Arc<Budget>) -> Option<Arc<Self>> {
         let made = || {
-            let settings = Settings { identity: self.previous.clone()?, ..self.settings.clone() };
-            let made = Self::of(self.number, settings, budget).ok()?;
+            let terms = Terms { identity: self.previous.clone()?, ..(*self.terms).clone() };
+            let made = self.under(self.number, terms, budget);
             Some(Arc::new(Self { is_fallback: true, ..made }))
         };
         self.fallback.get_or_init(made).clone()
@@ -348,29 +332,31 @@ impl Generation {
 
     /// Whether payloads wait for the consumer's word.
     pub(crate) fn holds_payload(&self) -> bool {
-        self.settings.hold_payload
+        self.manner.hold_payload
     }
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
-        self.settings.signing.as_ref()
+        self.manner.signing.as_ref()
     }
 
     /// What was said of this consumer's answers.
     pub(crate) fn status_retry(&self) -> &StatusRetry {
-        &self.settings.status_retry
+        &self.manner.status_retry
     }
 
     /// The files that its material was read from.
-    pub(crate) fn sources(&self) -> &[Arc<Source>] {
-        &self.settings.sources
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        let Terms { identity, trust, pins, .. } = &*self.terms;
+        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
+        origins.into_iter().flatten().map(|origin| &origin.source)
     }
 
     pub(crate) fn identity(&self) -> &Identity {
-        &self.settings.identity
+        &self.terms.identity
     }
 
     pub(crate) fn trust(&self) -> &Trust {
-        &self.settings.trust
+        &self.terms.trust
     }
 }
 
@@ -384,7 +370,7 @@ impl Endpoint {
         Self {
             inner: Arc::new(Inner {
                 dispatcher,
-                consumer: consumer.to_owned(),
+                consumer: consumer.into(),
                 generation: ArcSwap::from_pointee(generation),
                 turns: ArcSwap::from_pointee(Turns::new(concurrency)),
                 removed: AtomicBool::new(false),
@@ -399,6 +385,10 @@ impl Endpoint {
         &self.inner.consumer
     }
 
+    pub(crate) fn shared_consumer(&self) -> Arc<str> {
+        self.inner.consumer.clone()
+    }
+
     /// The URL in its canonical spelling.
     pub fn url(&self) -> String {
         self.generation().url.text.clone()
@@ -408,9 +398,9 @@ impl Endpoint {
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
         let seen = self.seen();
-        let pins = generation.settings.pins.as_ref();
+        let pins = generation.terms.pins.as_ref();
         EndpointStatus {
-            pin_seen: seen.pin.clone(),
+            pin_seen: seen.pin.map(|pin| pin.to_string()),
             pins_never_seen: pins
                 .into_iter()
                 .flat_map(Pins::iter)
@@ -447,7 +437,7 @@ impl Endpoint {
             self.inner.turns.store(Arc::new(Turns::new(concurrency)));
         }
         let current = self.generation();
-        if current.settings != made.settings {
+        if !current.equals(&made) {
             let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.swap(Arc::new(made));
             former.close_idle();
@@ -460,15 +450,15 @@ impl Endpoint {
         number: &dyn Fn() -> u64,
         budget: &Arc<Budget>,
         watch: &Watch,
-    ) -> Result<Option<Arc<Generation>>, Error> {
+    ) -> Option<Arc<Generation>> {
         loop {
             let current = self.generation();
-            let Some(made) = current.renewed(number(), budget, watch)? else { return Ok(None) };
+            let made = current.renewed(number(), budget, watch)?;
             let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.compare_and_swap(&current, Arc::new(made));
             // Somebody may have given the endpoint other settings meanwhile, which stay.
             if Arc::ptr_eq(&former, &current) {
-                return Ok(Some(current));
+                return Some(current);
             }
         }
     }
@@ -490,7 +480,7 @@ impl Endpoint {
     /// What the pins lack while the consumer's certificate nears its end.
     pub(crate) fn lacking_pins(&self) -> Vec<Event> {
         let generation = self.generation();
-        let pins = generation.settings.pins.as_ref();
+        let pins = generation.terms.pins.as_ref();
         let lacking = pins.map(|pins| self.seen().lacking(pins)).unwrap_or_default();
         lacking.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
@@ -526,13 +516,13 @@ impl Endpoint {
         match shaken {
             Ok(peer) => {
                 let generation = self.generation();
-                let events = self.seen().peer(peer, generation.settings.pins.as_ref());
+                let events = self.seen().peer(peer, generation.terms.pins.as_ref());
                 events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
             }
             Err(error) => {
                 let pin = error.context().get("observed_pin").and_then(|pin| pin.as_str());
-                if let Some(pin) = pin {
-                    self.seen().pin = Some(pin.to_owned());
+                if let Some(pin) = pin.and_then(|pin| Pin::parse(pin).ok()) {
+                    self.seen().pin = Some(pin);
                 }
                 Vec::new()
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::sign::SigningKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
@@ -18,12 +18,14 @@ use crate::source::{Origin, Snapshot, Source, absolute};
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
-    origin: Option<Origin>,
+    /// Ten thousand endpoints may each keep a clone: it is not held in place.
+    origin: Option<Arc<Origin>>,
 }
 
 struct Inner {
     chain: Vec<Certificate>,
-    key: Arc<dyn SigningKey>,
+    /// Chain and key in the form that handshakes take them, one for all connections.
+    certified: Arc<CertifiedKey>,
     digest: [u8; 32],
 }
 
@@ -58,7 +60,7 @@ impl Identity {
             unreachable!("an identity is read from two files");
         };
         let read = Self::from_pem(cert, key, passphrase.as_deref())?;
-        Ok(Self { origin: Some(origin), ..read })
+        Ok(Self { origin: Some(Arc::new(origin)), ..read })
     }
 
     /// Reads PEM text (or DER): the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
@@ -99,7 +101,9 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
-        let inner = Inner { digest: digest.finalize().into(), chain, key };
+        let shown = chain.iter().map(|certificate| certificate.as_der().into_owned()).collect();
+        let certified = Arc::new(CertifiedKey::new(shown, key));
+        let inner = Inner { digest: digest.finalize().into(), chain, certified };
         Ok(Self { inner: Arc::new(inner), origin: None })
     }
 
@@ -115,7 +119,7 @@ impl Identity {
 
     /// The files it was read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+        self.origin.as_deref()
     }
 
     /// The same for identities with the same chain.
@@ -123,8 +127,9 @@ impl Identity {
         self.inner.digest
     }
 
-    pub(crate) fn key(&self) -> &Arc<dyn SigningKey> {
-        &self.inner.key
+    /// What a handshake shows, and the key that signs it.
+    pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.inner.certified
     }
 
     /// Whether our leaf may be shown at this instant; the same judgement as at loading.

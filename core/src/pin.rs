@@ -99,7 +99,7 @@ crate::error::words! {
 #[derive(Clone)]
 pub struct Pins {
     pins: Arc<[(Pin, PinSlot)]>,
-    origin: Option<Origin>,
+    origin: Option<Arc<Origin>>,
 }
 
 impl Pins {
@@ -168,12 +168,12 @@ impl Pins {
                 _ => current.push(line),
             }
         }
-        Ok(Self { origin: Some(origin), ..Self::with_next(current, next)? })
+        Ok(Self { origin: Some(Arc::new(origin)), ..Self::with_next(current, next)? })
     }
 
     /// The file they were read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+        self.origin.as_deref()
     }
 
     /// Every pin with its slot, current ones first.

@@ -1,7 +1,5 @@
 //! Floor 8: what a consumer has shown in handshakes, and what follows from it for its pins.
 
-use std::collections::HashSet;
-
 use crate::event::{Event, EventName};
 use crate::pin::{Pin, PinSlot, Pins};
 use crate::verify::PeerIdentity;
@@ -12,15 +10,16 @@ const HABIT: u32 = 2;
 /// What handshakes have shown of one consumer.
 #[derive(Default)]
 pub(crate) struct Seen {
-    pub(crate) pin: Option<String>,
-    /// The pins that matched at any time.
-    pub(crate) matched: HashSet<Pin>,
+    /// The key that was shown last.
+    pub(crate) pin: Option<Pin>,
+    /// The pins that matched at any time; few.
+    pub(crate) matched: Vec<Pin>,
     /// The pin that matched last.
     pub(crate) last: Option<(Pin, PinSlot)>,
     pub(crate) not_before: Option<i64>,
     pub(crate) not_after: Option<i64>,
     /// The certificate that was issued last, of those seen: when, and its key.
-    newest: Option<(i64, String)>,
+    newest: Option<(i64, Pin)>,
     /// How many renewals in a row have changed the key.
     rekeyed: u32,
     /// Whether it was told that a former pin is still in use.
@@ -31,13 +30,15 @@ impl Seen {
     /// Takes in a verified peer; says what an operator should hear about it.
     pub(crate) fn peer(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
         let certificate = peer.certificate();
-        let pin = peer.spki_pin();
+        let pin = Pin::Spki(certificate.view().spki_digest());
         self.not_before = Some(certificate.not_before());
         self.not_after = Some(certificate.not_after());
         let mut events = Vec::new();
-        events.extend(self.renewal(certificate.not_before(), &pin));
+        events.extend(self.renewal(certificate.not_before(), pin));
         if let Some(matched) = peer.pin() {
-            self.matched.insert(matched);
+            if !self.matched.contains(&matched) {
+                self.matched.push(matched);
+            }
             self.last = peer.pin_slot().map(|slot| (matched, slot));
             events.extend(pins.and_then(|pins| self.fallen_behind(matched, pins)));
         }
@@ -46,18 +47,16 @@ impl Seen {
     }
 
     /// Several servers may show certificates in turn: only one issued later is a renewal.
-    fn renewal(&mut self, not_before: i64, pin: &str) -> Option<Event> {
-        let (before, former) = self.newest.clone().unwrap_or((i64::MIN, String::new()));
-        if not_before <= before {
+    fn renewal(&mut self, not_before: i64, pin: Pin) -> Option<Event> {
+        if self.newest.is_some_and(|(before, _)| not_before <= before) {
             return None;
         }
-        self.newest = Some((not_before, pin.to_owned()));
-        if former.is_empty() {
-            return None;
-        }
+        let (_, former) = self.newest.replace((not_before, pin))?;
         self.rekeyed = if former == pin { 0 } else { self.rekeyed + 1 };
         (self.rekeyed == HABIT).then(|| {
-            Event::new(EventName::ConsumerRekeys).with("pin", pin).with("previous", former)
+            Event::new(EventName::ConsumerRekeys)
+                .with("pin", pin.to_string())
+                .with("previous", former.to_string())
         })
     }
 

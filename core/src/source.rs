@@ -140,12 +140,12 @@ impl Snapshot {
 
 impl Origin {
     /// The same files, for a trust that distrusts these keys.
-    pub(crate) fn distrusting(self, keys: &Arc<[[u8; 32]]>) -> Self {
+    pub(crate) fn distrusting(&self, keys: &Arc<[[u8; 32]]>) -> Self {
         let mut source = (*self.source).clone();
         if let Source::Trust { distrusted, .. } = &mut source {
             *distrusted = keys.clone();
         }
-        Self { source: Arc::new(source), ..self }
+        Self { source: Arc::new(source), ..self.clone() }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Resumption is off: a resumed session runs no verifier, and changed pins would be bypassed.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -66,52 +66,49 @@ impl TlsFacts {
     }
 }
 
-/// What every connection of one generation of an endpoint must satisfy.
+/// What every connection of one generation of an endpoint must satisfy. An endpoint has one, so it
+/// is small: what rustls needs lies with the identity and with the version.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Terms {
-    identity: Identity,
-    trust: Trust,
-    pins: Option<Pins>,
-    server_name: ServerName<'static>,
-    server_uri: Option<String>,
-    base: ClientConfig,
-    certified: Arc<CertifiedKey>,
+    pub(crate) identity: Identity,
+    pub(crate) trust: Trust,
+    pub(crate) pins: Option<Pins>,
+    pub(crate) server_name: ServerName<'static>,
+    pub(crate) server_uri: Option<Box<str>>,
+    pub(crate) min_tls: MinTls,
 }
 
 impl Terms {
-    pub(crate) fn new(
-        identity: Identity,
-        trust: Trust,
-        pins: Option<Pins>,
-        server_name: ServerName<'static>,
-        server_uri: Option<String>,
-        min_tls: MinTls,
-    ) -> Result<Self, Error> {
-        static TLS_1_3: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
-        static TLS_1_2: &[&SupportedProtocolVersion] =
-            &[&rustls::version::TLS13, &rustls::version::TLS12];
-        let versions = match min_tls {
-            MinTls::V1_2 => TLS_1_2,
-            MinTls::V1_3 => TLS_1_3,
-        };
-        let chain =
-            identity.chain().iter().map(|certificate| certificate.as_der().into_owned()).collect();
-        let certified = Arc::new(CertifiedKey::new(chain, identity.key().clone()));
-        let (provider, clock) = (crypto::provider().clone(), Arc::new(HandshakeClock));
-        let mut base = ClientConfig::builder_with_details(provider, clock)
-            .with_protocol_versions(versions)
-            .map_err(|error| Error::new(Kind::Internal, format!("TLS configuration: {error}")))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unset))
-            .with_no_client_auth();
-        base.resumption = Resumption::disabled();
-        base.require_ems = true;
-        base.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { identity, trust, pins, server_name, server_uri, base, certified })
-    }
-
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
+}
+
+impl MinTls {
+    /// The configuration of every connection with this limit, but for resolver and verifier.
+    fn base(self) -> &'static ClientConfig {
+        static TLS_1_3: LazyLock<ClientConfig> = LazyLock::new(|| base(&[&rustls::version::TLS13]));
+        static TLS_1_2: LazyLock<ClientConfig> =
+            LazyLock::new(|| base(&[&rustls::version::TLS13, &rustls::version::TLS12]));
+        match self {
+            Self::V1_2 => &TLS_1_2,
+            Self::V1_3 => &TLS_1_3,
+        }
+    }
+}
+
+fn base(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let (provider, clock) = (crypto::provider().clone(), Arc::new(HandshakeClock));
+    let mut base = ClientConfig::builder_with_details(provider, clock)
+        .with_protocol_versions(versions)
+        .unwrap_or_else(|_| unreachable!("the provider has suites and groups for both versions"))
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Unset))
+        .with_no_client_auth();
+    base.resumption = Resumption::disabled();
+    base.require_ems = true;
+    base.alpn_protocols = vec![b"http/1.1".to_vec()];
+    base
 }
 
 /// What a stream has that its bytes do not tell.
@@ -161,7 +158,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let session = Arc::new(Session { terms: terms.clone(), state: Mutex::default() });
-    let mut config = terms.base.clone();
+    let mut config = terms.min_tls.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
@@ -270,8 +267,9 @@ impl ResolvesClientCert for Session {
         // CA hints never stop us: what a consumer accepts is its own verdict to give.
         let mut state = self.state();
         state.asked = true;
-        state.fits = self.terms.certified.key.choose_scheme(schemes).is_some();
-        Some(self.terms.certified.clone())
+        let certified = self.terms.identity.certified();
+        state.fits = certified.key.choose_scheme(schemes).is_some();
+        Some(certified.clone())
     }
 
     fn has_certs(&self) -> bool {

@@ -47,7 +47,7 @@ pub struct Dispatcher {
 struct Inner {
     number: u64,
     options: DispatcherOptions,
-    endpoints: Mutex<HashMap<String, Endpoint>>,
+    endpoints: Mutex<HashMap<Arc<str>, Endpoint>>,
     generations: AtomicU64,
     closed: AtomicBool,
     stop: CancelToken,
@@ -135,7 +135,7 @@ impl Dispatcher {
             return Ok(known.clone());
         }
         let made = Endpoint::new(self.inner.number, consumer, generation, concurrency);
-        endpoints.insert(consumer.to_owned(), made.clone());
+        endpoints.insert(made.shared_consumer(), made.clone());
         Ok(made)
     }
 
@@ -294,7 +294,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn endpoints(&self) -> MutexGuard<'_, HashMap<String, Endpoint>> {
+    fn endpoints(&self) -> MutexGuard<'_, HashMap<Arc<str>, Endpoint>> {
         lock(&self.inner.endpoints)
     }
 }

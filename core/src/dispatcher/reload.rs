@@ -188,7 +188,7 @@ impl Inner {
         let mut sources: HashSet<Arc<Source>> =
             origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
         for endpoint in self.all_endpoints() {
-            sources.extend(endpoint.generation().sources().iter().cloned());
+            sources.extend(endpoint.generation().sources().cloned());
         }
         sources
     }
@@ -198,8 +198,7 @@ impl Inner {
         let number = || self.next_generation();
         let mut consumers: HashMap<Arc<Source>, Vec<String>> = HashMap::new();
         for endpoint in self.all_endpoints() {
-            // Only rustls could refuse, and it took the same settings with other material.
-            if let Ok(Some(former)) = endpoint.renew(&number, &self.budget, &self.rotation.watch) {
+            if let Some(former) = endpoint.renew(&number, &self.budget, &self.rotation.watch) {
                 for source in former.sources() {
                     let concerned = consumers.entry(source.clone()).or_default();
                     concerned.push(endpoint.consumer().to_owned());

@@ -24,7 +24,7 @@ pub struct Trust {
     inner: Arc<Inner>,
     /// Digests of SubjectPublicKeyInfos, in order.
     distrusted: Arc<[[u8; 32]]>,
-    origin: Option<Origin>,
+    origin: Option<Arc<Origin>>,
 }
 
 struct Inner {
@@ -76,7 +76,7 @@ impl Trust {
         let crls = crls.as_ref().and_then(|_| texts.next());
         let read = Self::from_pem(anchors, intermediates, crls.as_slice())?;
         let distrusted = distrusted.clone();
-        Self { origin: Some(origin), distrusted, ..read }.with_an_anchor_left()
+        Self { origin: Some(Arc::new(origin)), distrusted, ..read }.with_an_anchor_left()
     }
 
     /// Reads PEM text (or DER).
@@ -148,7 +148,7 @@ impl Trust {
         distrusted.dedup();
         self.distrusted = distrusted.into();
         // What its files hold later is to be distrusted as well.
-        self.origin = self.origin.map(|origin| origin.distrusting(&self.distrusted));
+        self.origin = self.origin.map(|origin| Arc::new(origin.distrusting(&self.distrusted)));
         self.with_an_anchor_left()
     }
 
@@ -201,7 +201,7 @@ impl Trust {
 
     /// The files it was read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+        self.origin.as_deref()
     }
 
     /// The same for equal values.
