@@ -58,6 +58,13 @@ where
     T: Send + 'static,
     F: Future<Output = io::Result<T>> + Send + 'static,
 {
+    // As a rule there is one, and nothing to race: it needs no task of its own.
+    if let [only] = addresses[..] {
+        return match open(only).await {
+            Ok(opened) => Ok((opened, only)),
+            Err(error) => Err(vec![(only, error)]),
+        };
+    }
     let mut waiting = addresses.into_iter();
     let mut trying = JoinSet::new();
     let mut faults = Vec::new();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{Egress, Host, Url};
 use crate::error::{Error, Kind};
@@ -108,6 +108,7 @@ impl Resolver {
 
     /// A look-up of that name which runs already, or a new one.
     fn join(self: &Arc<Self>, name: &str) -> Result<watch::Receiver<Found>, Error> {
+        let handle = runtime::handle()?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let of_host = running.entry(name.to_owned()).or_default();
         if let Some(youngest) = of_host.last()
@@ -120,27 +121,43 @@ impl Resolver {
         of_host.push(LookUp { started, found: found.clone() });
         drop(running);
         let (resolver, name) = (self.clone(), name.to_owned());
-        runtime::handle()?.spawn(async move {
-            // Closed by nobody.
-            let _thread = resolver.threads.acquire().await;
-            let (ask, asked) = (resolver.ask.clone(), name.clone());
-            let outcome = tokio::task::spawn_blocking(move || ask(&asked)).await;
-            let outcome = match outcome {
-                Ok(outcome) => outcome.map_err(|error| resolve_fault(&name, &error)),
-                Err(_) => Err(Error::new(Kind::Internal, "a look-up panicked")),
+        let look_up = move |_thread: OwnedSemaphorePermit| {
+            let outcome = {
+                let _running = Running { resolver: &resolver, name: &name, started };
+                (resolver.ask)(&name).map_err(|error| resolve_fault(&name, &error))
             };
-            resolver.left(&name, started);
             let _ = sender.send(Some(outcome));
-        });
+        };
+        // Where a thread is free, no task has to be woken for it.
+        if let Ok(thread) = self.threads.clone().try_acquire_owned() {
+            handle.spawn_blocking(move || look_up(thread));
+        } else {
+            let threads = self.threads.clone();
+            handle.spawn(async move {
+                // Closed by nobody.
+                if let Ok(thread) = threads.acquire_owned().await {
+                    tokio::task::spawn_blocking(move || look_up(thread));
+                }
+            });
+        }
         Ok(found)
     }
+}
 
-    fn left(&self, name: &str, started: Instant) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_host) = running.get_mut(name) {
-            of_host.retain(|look_up| look_up.started != started);
+/// One look-up that runs; it may be joined until this is dropped, be it by a panic.
+struct Running<'a> {
+    resolver: &'a Resolver,
+    name: &'a str,
+    started: Instant,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut running = self.resolver.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_host) = running.get_mut(self.name) {
+            of_host.retain(|look_up| look_up.started != self.started);
             if of_host.is_empty() {
-                running.remove(name);
+                running.remove(self.name);
             }
         }
     }
