@@ -355,20 +355,20 @@ impl Dispatcher {
     }
 
     /// Starts a delivery whose outcome arrives at `completions` with the ticket.
-    #[pyo3(name = "_start", signature = (completions, ticket, endpoint, body, **keywords))]
+    #[pyo3(name = "_start")]
     fn start(
         &self,
         completions: &Bound<'_, Completions>,
         ticket: u64,
         endpoint: &Bound<'_, PyAny>,
         body: &Bound<'_, PyAny>,
-        keywords: Option<&Bound<'_, PyDict>>,
+        options: &Bound<'_, PyDict>,
     ) -> Result<CancelToken, Fault> {
         guard(|| {
             let token = webhook_mtls::CancelToken::new();
             let chosen = DeliverOptions::new().cancel(token.clone());
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
-            let options = options::take(chosen, keywords)?;
+            let options = options::take(chosen, Some(options))?;
             let slot = completions.get().slot(ticket);
             let done = move |outcome: Result<webhook_mtls::Receipt, webhook_mtls::Error>| {
                 slot.fill(outcome.map(Done::Delivered));

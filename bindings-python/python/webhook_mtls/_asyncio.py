@@ -31,10 +31,11 @@ class AsyncDispatcher:
     """
 
     __module__ = "webhook_mtls"
-    __slots__ = ("_dispatcher",)
+    __slots__ = ("_dispatcher", "_near")
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._near: Callable[[], _Notifier | None] = _nobody
 
     async def deliver(
         self,
@@ -66,21 +67,31 @@ class AsyncDispatcher:
                 nothing was sent.
         """
 
-        def start(completions: Completions, ticket: int) -> CancelToken:
-            return self._dispatcher._start(
-                completions,
-                ticket,
-                endpoint,
-                body,
-                id=id,
-                content_type=content_type,
-                headers=headers,
-                timeout=timeout,
-                **unknown,
-            )
-
-        receipt: Receipt = await _outcome(start)
-        return receipt
+        options: dict[str, Any] = dict(unknown)
+        if id is not None:
+            options["id"] = id
+        if content_type is not None:
+            options["content_type"] = content_type
+        if headers is not None:
+            options["headers"] = headers
+        if timeout is not None:
+            options["timeout"] = timeout
+        # As _outcome does, but without its calls: this is the path that is taken most.
+        loop = asyncio.get_running_loop()
+        notifier = self._near()
+        if notifier is None or notifier.loop is not loop:
+            notifier = notifier_of(loop)
+            self._near = weakref.ref(notifier)
+        ticket = next(notifier.tickets)
+        token = self._dispatcher._start(notifier.completions, ticket, endpoint, body, options)
+        future: asyncio.Future[Receipt] = loop.create_future()
+        notifier.waiting[ticket] = future
+        try:
+            return await future
+        except BaseException:
+            notifier.waiting.pop(ticket, None)
+            token.cancel()
+            raise
 
     async def probe(
         self, endpoint: Endpoint, *, timeout: float | timedelta | None = None, **unknown: Never
@@ -186,36 +197,24 @@ async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> A
     future = notifier.waiting[ticket] = loop.create_future()
     try:
         return await future
-    finally:
-        del notifier.waiting[ticket]
+    except BaseException:
         # Whoever no longer waits no longer wants it; what has ended cannot be canceled.
+        notifier.waiting.pop(ticket, None)
         if token is not None:
             token.cancel()
-
-
-class Bell:
-    """Takes the place of a future where there is more than one thing to wait for."""
-
-    def __init__(self) -> None:
-        self.rung: asyncio.Event = asyncio.Event()
-
-    def done(self) -> bool:
-        return False
-
-    def set_result(self, result: object) -> None:
-        self.rung.set()
-
-    def set_exception(self, error: BaseException) -> None:
-        self.rung.set()
+        raise
 
 
 class _Notifier:
     """What one event loop is told, and who waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
         self.completions = Completions()
         self.tickets = itertools.count()
-        self.waiting: dict[int, asyncio.Future[Any] | Bell] = {}
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+        # Where there is more than one thing to wait for.
+        self.bells: dict[int, asyncio.Event] = {}
 
     def drain(self) -> None:
         """Takes all that has arrived. Runs in the loop."""
@@ -223,16 +222,20 @@ class _Notifier:
 
     def settle(self, arrived: list[tuple[int, Any, BaseException | None]]) -> None:
         for ticket, result, error in arrived:
-            future = self.waiting.get(ticket)
-            if future is None or future.done():
-                continue
-            if error is None:
+            future = self.waiting.pop(ticket, None)
+            if future is None:
+                if (bell := self.bells.get(ticket)) is not None:
+                    bell.set()
+            elif future.done():
+                pass
+            elif error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(self) -> None:
         """Drains from a thread, for loops that cannot watch a descriptor."""
+        loop = self.loop
         while not loop.is_closed():
             # A second: so long a thread may outlive its loop.
             if select.select([self.completions], [], [], 1.0)[0]:
@@ -253,11 +256,15 @@ def notifier_of(loop: asyncio.AbstractEventLoop) -> _Notifier:
     known = _notifiers.get(loop)
     notifier = known() if known is not None else None
     if notifier is None:
-        notifier = _Notifier()
+        notifier = _Notifier(loop)
         try:
             loop.add_reader(notifier.completions.fileno(), notifier.drain)
         except NotImplementedError:
-            thread = threading.Thread(target=notifier.watch, args=(loop,), daemon=True)
+            thread = threading.Thread(target=notifier.watch, daemon=True)
             thread.start()
         _notifiers[loop] = weakref.ref(notifier)
     return notifier
+
+
+def _nobody() -> None:
+    return None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Self
 
-from ._asyncio import Bell, notifier_of
+from ._asyncio import notifier_of
 
 if TYPE_CHECKING:
     from ._native import Delivery, Dispatcher, Outcome, Progress, _Run
@@ -36,7 +36,7 @@ class AsyncOutcomes:
             self._feed = _Feed(self._run, aiter(deliveries))
         else:
             self._feed = _Pull(self._run, iter(deliveries))
-        self._bell: Bell | None = None
+        self._bell: asyncio.Event | None = None
         self._forget: Callable[[], None] = _nothing
 
     @property
@@ -50,7 +50,7 @@ class AsyncOutcomes:
     async def __anext__(self) -> Outcome:
         bell = self._bell or self._hang_bell()
         while True:
-            bell.rung.clear()
+            bell.clear()
             self._feed.want(bell)
             if not self._ready:
                 self._ready.extend(self._run.take())
@@ -64,7 +64,7 @@ class AsyncOutcomes:
                     self._feed.raised = None
                     raise raised
                 raise StopAsyncIteration
-            await bell.rung.wait()
+            await bell.wait()
 
     async def aclose(self) -> None:
         """Cancels what is under way, and takes no further deliveries."""
@@ -74,14 +74,14 @@ class AsyncOutcomes:
         self._forget = _nothing
         if self._bell is not None:
             # Whoever waits for an outcome learns that none comes.
-            self._bell.rung.set()
+            self._bell.set()
 
-    def _hang_bell(self) -> Bell:
+    def _hang_bell(self) -> asyncio.Event:
         """Watches the run from the loop in which its outcomes are awaited."""
         notifier = notifier_of(asyncio.get_running_loop())
         ticket = next(notifier.tickets)
-        self._bell = notifier.waiting[ticket] = Bell()
-        self._forget = partial(_pop, notifier.waiting, ticket)
+        self._bell = notifier.bells[ticket] = asyncio.Event()
+        self._forget = partial(_pop, notifier.bells, ticket)
         self._run.watch(notifier.completions, ticket)
         return self._bell
 
@@ -105,7 +105,7 @@ class _Pull:
     def is_over(self) -> bool:
         return self.deliveries is None
 
-    def want(self, bell: Bell) -> None:
+    def want(self, bell: asyncio.Event) -> None:
         while self.deliveries is not None and self.run.has_room():
             try:
                 self.run.submit(next(self.deliveries))
@@ -133,14 +133,14 @@ class _Feed:
         self.is_over = False
         self.raised: BaseException | None = None
 
-    def want(self, bell: Bell) -> None:
+    def want(self, bell: asyncio.Event) -> None:
         if self.wanted is None:
             self.wanted = asyncio.Event()
             self.task = asyncio.get_running_loop().create_task(self.feed(bell, self.wanted))
         if self.run.has_room():
             self.wanted.set()
 
-    async def feed(self, bell: Bell, wanted: asyncio.Event) -> None:
+    async def feed(self, bell: asyncio.Event, wanted: asyncio.Event) -> None:
         try:
             while True:
                 await wanted.wait()
@@ -148,14 +148,14 @@ class _Feed:
                 while self.run.has_room():
                     self.run.submit(await anext(self.deliveries))
                     # Whoever waits for outcomes has more to wait for, or one at once.
-                    bell.rung.set()
+                    bell.set()
         except (StopAsyncIteration, asyncio.CancelledError):
             pass
         except BaseException as raised:
             self.raised = raised
         finally:
             self.is_over = True
-            bell.rung.set()
+            bell.set()
 
     def stop(self) -> None:
         self.is_over = True
@@ -166,8 +166,8 @@ class _Feed:
                 loop.call_soon_threadsafe(self.task.cancel)
 
 
-def _pop(waiting: dict[int, Any], ticket: int) -> None:
-    waiting.pop(ticket, None)
+def _pop(bells: dict[int, asyncio.Event], ticket: int) -> None:
+    bells.pop(ticket, None)
 
 
 def _nothing() -> None:

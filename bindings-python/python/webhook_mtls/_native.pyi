@@ -169,12 +169,7 @@ class Dispatcher:
         ticket: int,
         endpoint: Endpoint,
         body: _Bytes,
-        *,
-        id: str | None = None,
-        content_type: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: _Seconds | None = None,
-        **unknown: Never,
+        options: dict[str, Any],
     ) -> CancelToken: ...
     def _start_probe(
         self,
