@@ -1,10 +1,12 @@
-"""Ours from Python: `flight` is 32 tasks of asyncio, `many` is `deliver_many` with an iterator.
+"""Ours from Python: `flight` is 32 tasks of asyncio, `threads` is 32 threads, `many` is
+`deliver_many` with an iterator.
 
 The same program exists in Rust, C and Node.
 """
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from measure import IN_FLIGHT, Arguments, measured
 
@@ -46,9 +48,14 @@ def main() -> int:
             loop.run_until_complete(main())
             return 0
 
+        def threads(n: int) -> int:
+            with ThreadPoolExecutor(IN_FLIGHT) as pool:
+                return sum(pool.map(one_by_one, [n // IN_FLIGHT] * IN_FLIGHT))
+
         modes = {
             "warm": one_by_one,
             "flight": flight,
+            "threads": threads,
             "many": many,
             "cold": one_by_one,
             "cold_unremembered": one_by_one,

@@ -232,6 +232,26 @@ async def many():
         acme.wait(200, within=20)
         """,
         """
+        def deliveries():
+            while True:
+                yield wm.Delivery(endpoint, b"{}")
+        def forever():
+            for outcome in dispatcher.deliver_many(deliveries()):
+                pass
+        threading.Thread(target=forever, daemon=True).start()
+        acme.wait(200, within=20)
+        """,
+        """
+        def deliveries():
+            while True:
+                yield wm.Delivery(endpoint, b"{}")
+        async def forever():
+            async for outcome in dispatcher.as_async().deliver_many(deliveries()):
+                pass
+        threading.Thread(target=asyncio.run, args=(forever(),), daemon=True).start()
+        acme.wait(200, within=20)
+        """,
+        """
         acme.misbehave("stall", times=0)
         for _ in range(4):
             deliver = threading.Thread(
@@ -241,7 +261,15 @@ async def many():
         acme.wait(4, within=20)
         """,
     ],
-    ids=["run", "loop left open", "loop in a daemon", "daemons", "stalled daemons"],
+    ids=[
+        "run",
+        "loop left open",
+        "loop in a daemon",
+        "daemons",
+        "many in a daemon",
+        "many in a daemon's loop",
+        "stalled daemons",
+    ],
 )
 def test_a_process_may_end_in_the_middle_of_deliveries(leave: str) -> None:
     program = PROLOGUE + textwrap.dedent(leave) + "\nsys.exit(0)\n"

@@ -166,6 +166,25 @@ def test_asyncio_in_a_child(acme: Any) -> None:
     assert asyncio.run(main()) == 200
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_inside_of_a_loop_in_the_middle_of_deliveries(acme: Any) -> None:
+    import asyncio
+
+    dispatcher = acme.dispatcher.as_async()
+
+    def work() -> None:
+        assert asyncio.run(dispatcher.deliver(acme.endpoint, b"child")).status == 200
+
+    async def main() -> tuple[list[int], int]:
+        tasks = [asyncio.ensure_future(dispatcher.deliver(acme.endpoint, b"{}")) for _ in range(64)]
+        await tasks[0]
+        child = in_child(work)
+        receipts = await asyncio.gather(*tasks)
+        return [receipt.status for receipt in receipts], await asyncio.to_thread(status_of, child)
+
+    assert asyncio.run(main()) == ([200] * 64, 0)
+
+
 STALLED = """
 import threading, time
 import webhook_mtls as wm
