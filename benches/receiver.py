@@ -1,7 +1,8 @@
-"""nginx, which demands a client certificate, for `cargo xtask bench`; two ports: one keeps
-connections, the other ends each after an answer. No session is resumed.
+"""nginx, which demands a client certificate, for `cargo xtask bench` and `cargo xtask scale`; two
+ports: one keeps connections, the other ends each after an answer. No session is resumed. Where
+consumers are asked for, so many ports in a row keep connections as well.
 
-    receiver.py <an empty directory>
+    receiver.py <an empty directory> [consumers]
 
 Prints one JSON line when both listen, and ends with its standard input.
 """
@@ -22,7 +23,7 @@ daemon off;
 master_process off;
 pid {work}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 512; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     client_body_temp_path {work}/body;
@@ -41,6 +42,7 @@ http {{
     keepalive_requests 100000000;
     server {{
         listen 127.0.0.1:{keeps} ssl;
+        {consumers}
         keepalive_timeout 600;
         location / {{ return 200 "ok"; }}
     }}
@@ -52,14 +54,30 @@ http {{
 }}
 """
 
+# Ports in a row that are free: below those that systems give to clients.
+FIRST = 22000
+
 
 def main() -> int:
     """Serves until its standard input ends."""
     work = Path(sys.argv[1])
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    consumers = f"listen 127.0.0.1:{FIRST}-{FIRST + count - 1} ssl;" if count else ""
     pki = Pki.make(work / "pki")
     keeps, ends = free_port(), free_port()
     config = work / "nginx.conf"
-    config.write_text(CONFIG.format(work=work, pki=pki, keeps=keeps, ends=ends))
+    # A port takes one of them, and so does what comes there.
+    connections = 512 + 2 * count
+    config.write_text(
+        CONFIG.format(
+            work=work,
+            pki=pki,
+            keeps=keeps,
+            ends=ends,
+            consumers=consumers,
+            connections=connections,
+        )
+    )
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     log = work / "log"
     command = [program, "-e", "stderr", "-p", str(work), "-c", str(config)]
@@ -72,6 +90,7 @@ def main() -> int:
         said = {
             "keeps": servers[0].url,
             "ends": servers[1].url,
+            "consumers": f"https://127.0.0.1:{FIRST}/in",
             "material": str(pki.ours),
             "pin": pki.server_pin,
         }

@@ -29,6 +29,7 @@ mod readme;
 mod reference;
 mod rotation;
 mod rust;
+mod scale;
 mod soak;
 mod steady;
 mod steps;
@@ -55,6 +56,8 @@ cargo xtask <verb>
   install             what the tests need from Debian
   bench [rounds]      what a delivery costs beside a floor and beside peers, in each language;
                       results go to docs/bench.md and docs/bench.svg
+  scale               how cost grows with endpoints, consumers, connections and deliveries under
+                      way; results go to docs/scale.md
   soak [minutes]      the long proofs, round after round; results go to docs/soak.md";
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         ["install"] => debian::run(),
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),
+        ["scale"] => scale::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
         [] | ["help" | "--help" | "-h"] => {

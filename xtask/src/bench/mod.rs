@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a delivery costs in each language, beside a floor and beside the client
 //! that one would pick otherwise, as ratios within interleaved rounds.
 
-mod page;
+pub(crate) mod page;
 pub(crate) mod programs;
 pub(crate) mod receiver;
 
@@ -179,7 +179,7 @@ struct Cost {
     ratio: f64,
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { values[middle - 1].midpoint(values[middle]) }

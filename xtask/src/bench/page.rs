@@ -10,13 +10,13 @@ use crate::steps::{Result, Step};
 use crate::terminal::{COLUMNS, wrapped};
 
 /// When and on what it was measured.
-pub(super) struct Machine {
-    date: String,
-    class: String,
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) class: String,
 }
 
 impl Machine {
-    pub(super) fn ask() -> Result<Machine> {
+    pub(crate) fn ask() -> Result<Machine> {
         let ask = |program: &str, arguments: &[&str]| {
             let output = Step::new(program, program).args(arguments).ask()?;
             Ok(output.stdout.trim().to_owned())

@@ -29,6 +29,11 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn start(toolchain: &Toolchain) -> Result<Receiver> {
+        Self::start_with(toolchain, 0)
+    }
+
+    /// With so many consumers more, each on a port of its own.
+    pub(crate) fn start_with(toolchain: &Toolchain, consumers: u32) -> Result<Receiver> {
         let script = paths::root().join("benches").join("receiver.py");
         let work = paths::target().join("bench").join("receiver");
         paths::make_empty(&work)?;
@@ -38,6 +43,7 @@ impl Receiver {
             .args(&words[1..])
             .arg(&toolchain.python)
             .args([&script, &work])
+            .arg(consumers.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
