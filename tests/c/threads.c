@@ -17,14 +17,24 @@ static wmtls_lab_consumer *acme;
 static wmtls_dispatcher *dispatcher;
 static wmtls_endpoint *endpoint;
 
-static void start(void) {
+/* `single`: at most one delivery under way, and one connection open. */
+static void start_as(bool single) {
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
-    dispatcher = wmtls_lab_dispatcher(lab);
+    wmtls_options *all = wmtls_lab_options(lab);
     wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    if (single) {
+        wmtls_options_max_connections(all, 1);
+        wmtls_endpoint_options_set(options, "concurrency", "1");
+    }
+    CHECK(wmtls_dispatcher_new(all, &dispatcher, NULL) == WMTLS_OK);
     wmtls_endpoint_options_pin(options, wmtls_lab_consumer_pin(acme), WMTLS_PIN_CURRENT);
     CHECK(wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options,
                                     &endpoint, NULL) == WMTLS_OK);
+}
+
+static void start(void) {
+    start_as(false);
 }
 
 static void end(void) {
@@ -35,11 +45,16 @@ static void end(void) {
     wmtls_lab_free(lab);
 }
 
-static wmtls_status deliver(wmtls_error **error) {
+static wmtls_status deliver_within(uint64_t timeout_ms, wmtls_error **error) {
     wmtls_delivery *delivery = wmtls_delivery_new(endpoint, "{}", 2);
+    wmtls_delivery_timeout_ms(delivery, timeout_ms);
     wmtls_status status = wmtls_deliver(dispatcher, delivery, NULL, error);
     wmtls_delivery_free(delivery);
     return status;
+}
+
+static wmtls_status deliver(wmtls_error **error) {
+    return deliver_within(LONG_MS, error);
 }
 
 static void *deliver_many(void *unused) {
@@ -177,11 +192,43 @@ static void a_forked_child_delivers_with_what_it_inherited(void) {
     end();
 }
 
+/* The parent's only turn and its only connection are taken. They are not the child's to wait for,
+   and what the child gives back is not the parent's. */
+static void a_forked_child_has_turns_and_permits_of_its_own(void) {
+    pthread_t thread;
+    wmtls_error *error;
+    int status;
+    start_as(true);
+    struct outcome outcome = {wmtls_cancel_token_new(), 0, 0};
+    CHECK(wmtls_lab_consumer_misbehave(acme, "stall", 1, NULL) == WMTLS_OK);
+    CHECK(pthread_create(&thread, NULL, deliver_into_silence, &outcome) == 0);
+    CHECK(wmtls_lab_consumer_wait(acme, 1, LONG_MS));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        for (int i = 0; i < 3; i++) {
+            CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+        }
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_STATUS(deliver_within(300, &error), WMTLS_DEADLINE_EXCEEDED, error);
+    CHECK(wmtls_lab_consumer_received(acme) == 1 + 3);
+    wmtls_cancel_token_cancel(outcome.token);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    wmtls_cancel_token_free(outcome.token);
+    end();
+}
+
 int main(void) {
     RUN(many_threads_share_a_dispatcher);
     RUN(another_thread_cancels);
     RUN(a_close_ends_the_deliveries_under_way);
     RUN(a_close_lets_deliveries_finish);
     RUN(a_forked_child_delivers_with_what_it_inherited);
+    RUN(a_forked_child_has_turns_and_permits_of_its_own);
     return 0;
 }
