@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::error::{Context, Error};
-use crate::runtime;
+use crate::{process, runtime};
 
 /// How many events wait for one listener; older ones make room.
 const MOST_WAITING: usize = 1024;

@@ -5,10 +5,30 @@
 //! socket or permit is the parent's. So nothing of the former value is looked at, and its destructor
 //! never runs.
 
+use std::cell::Cell;
 use std::process;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+
+thread_local! {
+    /// The process that the runtime knows this thread to be in; 0 where it does not know.
+    static KNOWN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The process that this is. Costs a system call, but for threads that are [`known`].
+pub(crate) fn id() -> u32 {
+    match KNOWN.get() {
+        0 => process::id(),
+        known => known,
+    }
+}
+
+/// Says which process this thread is in while it runs nothing that could fork; 0 takes it back.
+/// Returns what was said before.
+pub(crate) fn known(id: u32) -> u32 {
+    KNOWN.replace(id)
+}
 
 /// A value of which each process has its own.
 pub(crate) struct PerProcess<T> {
@@ -29,13 +49,13 @@ impl<T: Default> PerProcess<T> {
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { current: ArcSwap::from_pointee(Tagged { process: process::id(), value }) }
+        Self { current: ArcSwap::from_pointee(Tagged { process: id(), value }) }
     }
 
     /// The value of this process, made by `make` where the process has just forked.
     pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> Guard<Arc<Tagged<T>>> {
         let current = self.current.load();
-        let process = process::id();
+        let process = id();
         if current.process == process {
             return current;
         }

@@ -1,11 +1,12 @@
 //! What a success returns.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::connection::{HttpResponse, Timings, fraction};
+use crate::connection::{Answer, HttpResponse, Timings, fraction};
 use crate::pin::PinSlot;
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
@@ -21,16 +22,16 @@ pub(crate) struct Inner {
     pub(crate) consumer: String,
     pub(crate) id: Option<String>,
     pub(crate) status: u16,
-    pub(crate) peer: PeerIdentity,
+    pub(crate) peer: Arc<PeerIdentity>,
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
-    pub(crate) tls: TlsFacts,
+    pub(crate) tls: Arc<TlsFacts>,
     pub(crate) reused: bool,
-    pub(crate) address: String,
+    pub(crate) address: SocketAddr,
     pub(crate) proxy: Option<String>,
     pub(crate) timings: Timings,
     pub(crate) hold_honored: Option<bool>,
-    pub(crate) response: HttpResponse,
+    pub(crate) answer: Answer,
 }
 
 impl Receipt {
@@ -91,7 +92,7 @@ impl Receipt {
 
     /// The answer's headers and the first bytes of its body.
     pub fn response(&self) -> &HttpResponse {
-        &self.inner.response
+        self.inner.answer.response()
     }
 
     /// The whole receipt in the form that every language shows. Durations are milliseconds.
@@ -106,10 +107,10 @@ impl Receipt {
             "elapsed_ms": fraction(inner.elapsed),
             "peer": inner.peer.to_json(),
             "tls": inner.tls.to_json(),
-            "connection": { "reused": inner.reused, "address": inner.address, "proxy": inner.proxy },
+            "connection": { "reused": inner.reused, "address": inner.address.to_string(), "proxy": inner.proxy },
             "hold_honored": inner.hold_honored,
             "timings": inner.timings.to_json(),
-            "response": inner.response.to_json(),
+            "response": self.response().to_json(),
         })
     }
 }

@@ -13,7 +13,6 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
@@ -26,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::{Error, Kind};
+use crate::process;
 
 /// How often a waiting thread looks whether it shall stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -52,6 +52,7 @@ thread_local! {
 
 struct Lane {
     place: usize,
+    process: u32,
     runtime: Runtime,
     /// Threads that wait for something of this lane, and drive it.
     callers: AtomicUsize,
@@ -68,7 +69,7 @@ struct Lane {
 }
 
 impl Lane {
-    fn start(place: usize) -> Result<Arc<Self>, Error> {
+    fn start(place: usize, process: u32) -> Result<Arc<Self>, Error> {
         let broken = |error: &dyn std::fmt::Display| {
             let what = "the runtime's threads could not be started";
             Error::new(Kind::Internal, format!("{what}: {error}"))
@@ -82,6 +83,7 @@ impl Lane {
             .map_err(|error| broken(&error))?;
         let lane = Arc::new(Self {
             place,
+            process,
             runtime,
             callers: AtomicUsize::new(0),
             moves: AtomicUsize::new(0),
@@ -107,6 +109,7 @@ impl Lane {
     /// Drives whenever nobody else does, for ever.
     fn keep(&self) {
         CURRENT.set(Some(self.place));
+        process::known(self.process);
         loop {
             // In this order: a caller that comes now sees that it is kept, or is seen.
             self.keeping.store(true, SeqCst);
@@ -165,7 +168,7 @@ fn block_signals() {
 /// A thread that drives a lane while it waits.
 struct Caller<'a> {
     lane: &'a Lane,
-    before: Option<usize>,
+    before: (Option<usize>, u32),
 }
 
 impl<'a> Caller<'a> {
@@ -176,13 +179,16 @@ impl<'a> Caller<'a> {
         if lane.keeping.load(SeqCst) && lane.urgent.load(SeqCst) == 0 {
             lane.leave.notify_one();
         }
-        Self { lane, before: CURRENT.replace(Some(lane.place)) }
+        let before = (CURRENT.replace(Some(lane.place)), process::known(lane.process));
+        Self { lane, before }
     }
 }
 
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        let (place, process) = self.before;
+        CURRENT.set(place);
+        process::known(process);
         self.lane.moves.fetch_add(1, SeqCst);
         self.lane.callers.fetch_sub(1, SeqCst);
         if self.lane.urgent.load(SeqCst) > 0 {
@@ -235,14 +241,49 @@ pub(crate) fn drive_on<F>(
 where
     F: Future,
 {
+    Ok(drive_in(&lane(number)?, future, interrupt))
+}
+
+/// Runs a task of the lane that `number` falls into and waits for it on the calling thread, which
+/// blocks and drives; the rest is as in [`drive_on`]. What wakes a task often is better off here: to
+/// wake the thread itself costs a look at the sockets each time.
+pub(crate) fn run_on<T: Send + 'static>(
+    number: usize,
+    future: impl Future<Output = T> + Send + 'static,
+    interrupt: Option<&mut dyn FnMut() -> bool>,
+) -> Result<Option<T>, Error> {
     let lane = lane(number)?;
+    let mut task = None;
+    // Started in there, where it wakes nobody.
+    let run = async {
+        let task = task.insert(Task::here(Box::pin(future)));
+        task.ended().await
+    };
+    let driven = drive_in(&lane, run, interrupt);
+    match (driven, task) {
+        (Some(output), _) => output.map(Some),
+        (None, None) => Ok(None),
+        (None, Some(mut task)) => {
+            // Nothing of it happens after this has returned.
+            task.handle.abort();
+            let _ = drive_in(&lane, task.ended(), None);
+            Ok(None)
+        }
+    }
+}
+
+fn drive_in<F: Future>(
+    lane: &Arc<Lane>,
+    future: F,
+    interrupt: Option<&mut dyn FnMut() -> bool>,
+) -> Option<F::Output> {
     let mut future = pin!(future);
     let Some(interrupt) = interrupt else {
-        let _caller = Caller::enter(&lane);
-        return Ok(Some(lane.runtime.block_on(future)));
+        let _caller = Caller::enter(lane);
+        return Some(lane.runtime.block_on(future));
     };
     loop {
-        let caller = Caller::enter(&lane);
+        let caller = Caller::enter(lane);
         let slice = lane.runtime.block_on(async {
             tokio::select! {
                 biased;
@@ -251,11 +292,8 @@ where
             }
         });
         drop(caller);
-        if slice.is_some() {
-            return Ok(slice);
-        }
-        if interrupt() {
-            return Ok(None);
+        if slice.is_some() || interrupt() {
+            return slice;
         }
     }
 }
@@ -379,6 +417,11 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
+    /// Starts a task of the lane that is being driven by this thread.
+    fn here(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { handle: tokio::spawn(future), detached: false }
+    }
+
     /// Starts a task in the lane that `number` falls into, to be driven by its keeper.
     pub(crate) fn start_in(
         number: usize,
@@ -386,12 +429,21 @@ impl<T: Send + 'static> Task<T> {
     ) -> Result<Self, Error> {
         let lane = lane(number)?;
         let counted = Counted::new(&lane, Driven::ByKeeper);
+        let future = Box::pin(future);
         let handle = lane.runtime.spawn(async move {
             let _counted = counted;
             future.await
         });
         lane.want_keeper();
         Ok(Self { handle, detached: false })
+    }
+
+    /// Starts a task in the first lane that goes on beside deliveries: whoever drives them drives it
+    /// along, and the keeper does only while nobody else drives.
+    pub(crate) fn start_beside(
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<Self, Error> {
+        Ok(Self { handle: lane(0)?.runtime.spawn(future), detached: false })
     }
 
     /// Lets the task end by itself.
@@ -401,6 +453,10 @@ impl<T: Send + 'static> Task<T> {
 
     /// The output; a panic of the task is an error of kind `internal`.
     pub(crate) async fn output(mut self) -> Result<T, Error> {
+        self.ended().await
+    }
+
+    async fn ended(&mut self) -> Result<T, Error> {
         (&mut self.handle).await.map_err(|fault| {
             let how = if fault.is_panic() { "panicked" } else { "was stopped" };
             Error::new(Kind::Internal, format!("the task of a delivery {how}"))
@@ -452,7 +508,7 @@ impl Tagged {
         if let Some(lane) = self.lanes[place].get() {
             return Ok(lane.clone());
         }
-        let started = Lane::start(place)?;
+        let started = Lane::start(place, self.process)?;
         // One that another thread has started in between is left to its keeper, with nothing to do.
         Ok(self.lanes[place].get_or_init(|| started).clone())
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
 use crate::identity::Identity;
 use crate::pin::Pins;
-use crate::process::PerProcess;
+use crate::process::{self, PerProcess};
 use crate::source::{Snapshot, Source};
 use crate::trust::Trust;
 
@@ -121,7 +121,7 @@ impl Watch {
 
     /// True once in each process: for whoever is to begin to poll there.
     pub(crate) fn begins(&self) -> bool {
-        let process = std::process::id();
+        let process = process::id();
         self.polling.load(Ordering::Relaxed) != process
             && self.polling.swap(process, Ordering::AcqRel) != process
     }

@@ -1,6 +1,9 @@
 //! Reads an answer: the head decides, the body is read to a cap and never inflated.
 
-use std::future::Future;
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::OnceLock;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,7 +12,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
+use tokio::time::Sleep;
 
+use super::deadline::{Progress, until};
 use super::status::StatusRetry;
 use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
 
@@ -20,11 +25,14 @@ const MAX_BODY: usize = 64 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// A final answer.
+#[derive(Debug)]
 pub(crate) struct Answer {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
     complete: bool,
+    /// Made when somebody asks: most who deliver look at the status alone.
+    response: OnceLock<HttpResponse>,
 }
 
 /// The answer as a receipt shows it.
@@ -51,12 +59,13 @@ impl HttpResponse {
 }
 
 impl Answer {
-    /// Reads the body until its end, the cap, or the deadline, or until there is `enough` of it.
+    /// Reads the body until its end, the cap, or the deadline, or until nothing more is wanted.
     /// Nothing of it can undo the head.
     pub(super) async fn read(
         response: Response<Incoming>,
+        timer: Pin<&mut Sleep>,
         by: Instant,
-        enough: impl Future<Output = ()>,
+        progress: &Progress,
     ) -> Self {
         let (head, mut incoming) = response.into_parts();
         let mut body = Vec::new();
@@ -73,13 +82,15 @@ impl Answer {
             }
             true
         };
-        let complete = tokio::select! {
-            biased;
-            complete = reading => complete,
-            () = enough => false,
-            () = tokio::time::sleep_until(by.into()) => false,
-        };
-        Self { status: head.status.as_u16(), headers: head.headers, body, complete }
+        let mut reading = pin!(reading);
+        // Whoever has enough looks on at once.
+        let reading = poll_fn(|context| match reading.as_mut().poll(context) {
+            Poll::Pending if progress.is_enough() => Poll::Ready(false),
+            polled => polled,
+        });
+        let complete = until(timer, || by, reading).await.unwrap_or(false);
+        let (status, response) = (head.status.as_u16(), OnceLock::new());
+        Self { status, headers: head.headers, body, complete, response }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -112,12 +123,13 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_response(self) -> HttpResponse {
-        HttpResponse {
+    /// The answer as a receipt shows it.
+    pub(crate) fn response(&self) -> &HttpResponse {
+        self.response.get_or_init(|| HttpResponse {
             headers: shown(&self.headers),
-            excerpt: self.body,
+            excerpt: self.body.clone(),
             truncated: !self.complete,
-        }
+        })
     }
 
     /// What an answer other than 2xx means: whether trying again helps as `said` or, where it says

@@ -1,12 +1,14 @@
 //! Deadlines of an attempt, and the progress that a failure reports.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::time::Sleep;
 
 use super::Record;
 use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
@@ -47,6 +49,30 @@ impl Deadlines {
     }
 }
 
+/// Awaits work until something is due: `None` then. The timer may go off too early: it is set anew to
+/// what is due by that time, so that the work need not say when it comes to its next part.
+pub(super) async fn until<T>(
+    mut timer: Pin<&mut Sleep>,
+    due: impl Fn() -> Instant,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        loop {
+            ready!(timer.as_mut().poll(context));
+            let by = due();
+            if by <= Instant::now() {
+                return Poll::Ready(None);
+            }
+            timer.as_mut().reset(by.into());
+        }
+    })
+    .await
+}
+
 /// How far a delivery has come; whoever ends it from outside reads it from here.
 pub(crate) struct Progress {
     stage: AtomicU8,
@@ -54,7 +80,7 @@ pub(crate) struct Progress {
     /// What an earlier attempt has sent.
     before: AtomicU8,
     decided: AtomicBool,
-    enough: Notify,
+    enough: AtomicBool,
 }
 
 impl Progress {
@@ -64,7 +90,7 @@ impl Progress {
             record: Mutex::default(),
             before: AtomicU8::new(Sent::Nothing as u8),
             decided: AtomicBool::new(false),
-            enough: Notify::new(),
+            enough: AtomicBool::new(false),
         }
     }
 
@@ -81,7 +107,11 @@ impl Progress {
 
     pub(crate) fn stage(&self) -> Stage {
         let stage = self.stage.load(Ordering::Relaxed);
-        Stage::ALL.iter().copied().find(|known| *known as u8 == stage).unwrap_or(Stage::Admit)
+        let entered =
+            Stage::ALL.iter().copied().find(|known| *known as u8 == stage).unwrap_or(Stage::Admit);
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = record.as_ref().is_some_and(|record| record.sent() == Sent::All);
+        if entered == Stage::Request && written { Stage::Response } else { entered }
     }
 
     pub(crate) fn sent(&self) -> Sent {
@@ -115,14 +145,14 @@ impl Progress {
     pub(crate) fn stop_reading(&self) -> bool {
         let decided = self.decided.load(Ordering::Acquire);
         if decided {
-            self.enough.notify_one();
+            self.enough.store(true, Ordering::Release);
         }
         decided
     }
 
-    /// Returns once nothing more of the answer is wanted.
-    pub(super) async fn enough(&self) {
-        self.enough.notified().await;
+    /// Whether nothing more of the answer is wanted.
+    pub(super) fn is_enough(&self) -> bool {
+        self.enough.load(Ordering::Acquire)
     }
 
     /// The time for a part, or for all of it, is over.

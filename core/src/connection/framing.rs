@@ -11,16 +11,21 @@ pub(super) fn is_plain<B>(head: &Response<B>) -> bool {
 }
 
 fn ends_in_one_way(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (lengths.next(), encodings.next()) {
+    let (mut length, mut encoding) = (None, None);
+    for (name, value) in headers {
+        let known = match *name {
+            header::CONTENT_LENGTH => &mut length,
+            header::TRANSFER_ENCODING => &mut encoding,
+            _ => continue,
+        };
+        if known.replace(value.as_bytes()).is_some() {
+            return false;
+        }
+    }
+    match (length, encoding) {
         (None, None) => true,
-        (Some(length), None) => {
-            lengths.next().is_none() && length.as_bytes().iter().all(u8::is_ascii_digit)
-        }
-        (None, Some(encoding)) => {
-            encodings.next().is_none() && encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
-        }
+        (Some(length), None) => length.iter().all(u8::is_ascii_digit),
+        (None, Some(encoding)) => encoding.eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     }
 }

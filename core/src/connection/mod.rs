@@ -13,6 +13,7 @@ mod status;
 mod turn;
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,12 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::time::Sleep;
 
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
 use body::{Body, Hold, LONGEST_HOLD};
+use deadline::until;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
@@ -37,11 +40,12 @@ use crate::net::{Route, Url, resolve};
 use crate::runtime::Task;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
-use interim::{Interim, MOST_INTERIM};
+use interim::MOST_INTERIM;
 use recorder::Recorder;
 use socket::Socket;
 
-/// The head of an answer: 16 KiB, 100 headers.
+/// The head of an answer: 16 KiB, 100 headers. The latter is what the HTTP client has by itself; told,
+/// it would fill its tables anew for each answer.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 
@@ -51,8 +55,8 @@ pub(crate) struct Connection {
     record: Arc<Record>,
     driver: Option<Task<()>>,
     terms: Arc<Terms>,
-    pub(crate) peer: PeerIdentity,
-    pub(crate) facts: TlsFacts,
+    pub(crate) peer: Arc<PeerIdentity>,
+    pub(crate) facts: Arc<TlsFacts>,
     pub(crate) address: SocketAddr,
     /// Unix seconds after which a certificate of either side is no longer valid.
     valid_until: i64,
@@ -73,11 +77,10 @@ impl Connection {
         route: &Route,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<(Self, Timings), Error> {
+    ) -> Result<(Box<Self>, Timings), Error> {
         let Secured { established, record, address, timings } =
             Secured::open(url, terms, route, deadlines, progress).await?;
         let (sender, driver) = Builder::new()
-            .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
             .await
@@ -88,20 +91,20 @@ impl Connection {
             drop(permit);
         })?;
         let shaken = Instant::now();
-        let connection = Self {
+        let connection = Box::new(Self {
             sender,
             record,
             driver: Some(driver),
             valid_until: valid_until(&established.peer, terms.identity()),
             terms: terms.clone(),
-            peer: established.peer,
-            facts: established.facts,
+            peer: established.peer.into(),
+            facts: established.facts.into(),
             address,
             opened: shaken,
             idle_since: shaken,
             in_flight: false,
             hold: None,
-        };
+        });
         Ok((connection, timings))
     }
 
@@ -121,7 +124,12 @@ impl Connection {
         progress.record(&self.record);
         progress.enter(Stage::Request);
         self.in_flight = true;
-        let head = self.head(request, deadlines, progress).await?;
+        let started = Instant::now();
+        let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
+        // One timer for all of it. It may go off before something is due, and is set again then.
+        let first = started + deadlines.response.min(deadlines.write + hold);
+        let mut timer = pin!(tokio::time::sleep_until(first.into()));
+        let head = self.head(request, timer.as_mut(), started + hold, deadlines, progress).await?;
         // Nobody wants a payload any more that is still held.
         self.hold.iter().for_each(|hold| hold.shut());
         let (status, sent) = (head.status(), self.record.sent());
@@ -143,10 +151,10 @@ impl Connection {
         progress.decide();
         // A connection on which a request was cut off, or an answer may end in two places, is spent.
         let plain = sent == Sent::All && framing::is_plain(&head);
-        let by = Instant::now() + deadlines.response;
-        let answer = Answer::read(head, by, progress.enough()).await;
+        let now = Instant::now();
+        let answer = Answer::read(head, timer, now + deadlines.response, progress).await;
         self.in_flight = !(plain && answer.is_complete());
-        self.idle_since = Instant::now();
+        self.idle_since = now;
         Ok(answer)
     }
 
@@ -176,52 +184,37 @@ impl Connection {
         Request::from_parts(head, body)
     }
 
+    /// Sends the request and waits for the head of the final answer.
+    ///
+    /// * `begun`: when the time for writing began.
     async fn head(
         &mut self,
         mut request: Request<Body>,
+        timer: Pin<&mut Sleep>,
+        begun: Instant,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Error> {
         let record = self.record.clone();
-        let interim = Interim::watch(&mut request, self.hold.clone());
+        interim::watch(&mut request, &record, self.hold.clone());
         let sending = self.sender.try_send_request(request);
-        // The last interim answers and the final one may come in one piece.
-        let answered = async {
-            tokio::select! {
-                biased;
-                head = sending => (!interim.is_exceeded()).then_some(head),
-                () = interim.exceeded() => None,
-            }
-        };
-        let mut response = std::pin::pin!(answered);
-        let flushed = async {
-            record.flushed().await;
-            progress.enter(Stage::Response);
-        };
-        let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
-        let by = Instant::now() + deadlines.write + hold;
         // The answer may come before the whole request is written, and so may a refusal.
-        let early = deadlines
-            .within("write", by, progress, async {
-                tokio::select! {
-                    biased;
-                    head = &mut response => Ok(Some(head)),
-                    () = flushed => Ok(None),
-                }
-            })
-            .await?;
-        let head = if let Some(head) = early {
-            head
-        } else {
-            let by = Instant::now() + deadlines.response;
-            deadlines.within("response", by, progress, async { Ok(response.await) }).await?
+        let due = || match record.flushed_at() {
+            None => begun + deadlines.write,
+            Some(at) => at + deadlines.response,
         };
-        let Some(head) = head else {
+        let head = until(timer, due, sending).await;
+        // The last interim answers and the final one may come in one piece.
+        if record.is_flooded() {
             return Err(Error::new(
                 Kind::HttpInvalid,
                 format!("more than {MOST_INTERIM} interim answers came, and no final one"),
             )
             .having_sent(record.seal()));
+        }
+        let Some(head) = head else {
+            let part = if record.flushed_at().is_some() { "response" } else { "write" };
+            return Err(progress.overdue(part, deadlines.of(part)));
         };
         head.map_err(|error| {
             let returned = error.message().is_some();

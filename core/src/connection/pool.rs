@@ -35,7 +35,7 @@ type Rack = Mutex<Vec<Kept>>;
 
 struct Kept {
     number: u64,
-    connection: Connection,
+    connection: Box<Connection>,
 }
 
 impl Pool {
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
-    pub(crate) fn take(&self, now: i64) -> Option<Connection> {
+    pub(crate) fn take(&self, now: i64) -> Option<Box<Connection>> {
         let rack = self.idle.get();
         let mut kept = lock(&rack.value);
         let taken = loop {
@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
-    pub(crate) fn put(&self, connection: Connection, most: usize) {
+    pub(crate) fn put(&self, connection: Box<Connection>, most: usize) {
         if !is_fit(&connection) {
             return;
         }

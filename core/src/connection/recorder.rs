@@ -4,14 +4,15 @@
 //! sits where both can be seen, and `sent` is read from it.
 
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 
+use super::interim::MOST_INTERIM;
 use crate::error::Sent;
 use crate::tls::{Alert, Underneath};
 
@@ -21,13 +22,14 @@ pub(crate) struct Record {
     /// The socket swallowed a write: the kernel never took those bytes.
     broken: Arc<AtomicBool>,
     state: Mutex<State>,
-    written: Notify,
 }
 
 #[derive(Default)]
 struct State {
     requests: u32,
     request: Progress,
+    /// How many interim answers to the current request came.
+    interim: u32,
     answered: bool,
     /// The peer had taken our certificate before its last words.
     accepted: bool,
@@ -57,7 +59,7 @@ struct Progress {
     blank: usize,
     in_body: bool,
     body_left: u64,
-    flushed: bool,
+    flushed: Option<Instant>,
 }
 
 impl Record {
@@ -65,7 +67,7 @@ impl Record {
     pub(crate) fn begin(&self, body: u64) {
         let mut state = self.state();
         state.requests += 1;
-        state.answered = false;
+        (state.answered, state.interim) = (false, 0);
         state.request = Progress { body_left: body, ..Progress::default() };
     }
 
@@ -73,16 +75,19 @@ impl Record {
         self.broken.clone()
     }
 
-    /// Returns once the kernel has taken the last byte of the current request.
-    pub(super) async fn flushed(&self) {
-        loop {
-            let mut written = pin!(self.written.notified());
-            written.as_mut().enable();
-            if self.sent() == Sent::All {
-                return;
-            }
-            written.await;
-        }
+    /// When the kernel took the last byte of the current request, if it has.
+    pub(super) fn flushed_at(&self) -> Option<Instant> {
+        self.state().request.flushed
+    }
+
+    /// One more interim answer to the current request.
+    pub(super) fn interim(&self) {
+        self.state().interim += 1;
+    }
+
+    /// Whether too many interim answers came: the connection is read no further.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.state().interim > MOST_INTERIM
     }
 
     pub(crate) fn sent(&self) -> Sent {
@@ -177,9 +182,8 @@ impl Record {
         }
         let mut state = self.state();
         let request = &mut state.request;
-        if !request.flushed && request.in_body && request.body_left == 0 {
-            request.flushed = true;
-            self.written.notify_waiters();
+        if request.flushed.is_none() && request.in_body && request.body_left == 0 {
+            request.flushed = Some(Instant::now());
         }
     }
 
@@ -201,7 +205,7 @@ impl State {
     fn sent(&self) -> Sent {
         if !self.request.entered {
             Sent::Nothing
-        } else if self.request.flushed {
+        } else if self.request.flushed.is_some() {
             Sent::All
         } else {
             Sent::Maybe
@@ -212,6 +216,11 @@ impl State {
 impl Progress {
     fn wrote(&mut self, mut bytes: &[u8]) {
         while !self.in_body {
+            // Nothing but a line's end can begin the empty line.
+            if self.blank == 0 {
+                let skipped = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
+                bytes = &bytes[skipped..];
+            }
             let Some((byte, rest)) = bytes.split_first() else {
                 return;
             };
@@ -268,6 +277,9 @@ impl<IO: AsyncRead + Underneath + Unpin> AsyncRead for Recorder<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.record.is_flooded() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         if let Poll::Ready(outcome) = &polled {

@@ -23,7 +23,7 @@ pub(super) struct Call {
     pub(super) payload: Payload,
     pub(super) id: Option<String>,
     pub(super) deadlines: Deadlines,
-    pub(super) cancel: CancelToken,
+    pub(super) cancel: Option<CancelToken>,
     /// It waits for a connection however many wait already: its run bounds them.
     pub(super) patient: bool,
 }
@@ -43,7 +43,7 @@ impl Call {
         // Looked at in this order: what ended a delivery outranks what it would have become.
         let ended = tokio::select! {
             biased;
-            () = self.cancel.canceled() => "canceled by the caller",
+            () = CancelToken::canceled_if_any(self.cancel.as_ref()) => "canceled by the caller",
             () = self.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
             outcome = &mut attempts => return outcome,
             () = tokio::time::sleep_until(by.into()) => "total",
@@ -92,7 +92,8 @@ impl Call {
             let reused = idle.is_some();
             let opened = match idle {
                 Some(connection) => Ok((connection, Timings::default())),
-                None => self.open(&generation, now, progress).await,
+                // Boxed: most deliveries open none, and would carry its room about.
+                None => Box::pin(self.open(&generation, now, progress)).await,
             };
             let (mut connection, timings) = match opened {
                 Ok(opened) => opened,
@@ -126,11 +127,11 @@ impl Call {
                         elapsed: started.elapsed(),
                         tls: connection.facts.clone(),
                         reused,
-                        address: connection.address.to_string(),
+                        address: connection.address,
                         proxy: self.dispatcher.options.route.through(),
                         timings,
                         hold_honored: connection.hold_honored(),
-                        response: answer.into_response(),
+                        answer,
                     };
                     self.keep(connection, &generation, most_idle);
                     return Ok(Receipt::new(receipt));
@@ -197,14 +198,14 @@ impl Call {
         generation: &Generation,
         now: i64,
         progress: &Progress,
-    ) -> Result<(Connection, Timings), Error> {
+    ) -> Result<(Box<Connection>, Timings), Error> {
         check_identity(generation, now)?;
         let route = &self.dispatcher.options.route;
         let room = (!self.patient).then_some(&self.dispatcher.room);
         let permit = self.dispatcher.budget.permit(room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         let opened = Connection::open(permit, url, terms, route, &self.deadlines, progress).await;
-        let noted = self.endpoint.noted(opened.as_ref().map(|(connection, _)| &connection.peer));
+        let noted = self.endpoint.noted(opened.as_ref().map(|(connection, _)| &*connection.peer));
         self.dispatcher.tell(&noted);
         opened
     }
@@ -234,7 +235,7 @@ impl Call {
         }
     }
 
-    fn keep(&self, connection: Connection, generation: &Generation, most_idle: usize) {
+    fn keep(&self, connection: Box<Connection>, generation: &Generation, most_idle: usize) {
         if self.endpoint.is_current(generation) && !self.dispatcher.closed.load(Ordering::Acquire) {
             generation.pool.put(connection, most_idle);
         }

@@ -34,6 +34,14 @@ impl CancelToken {
         self.inner.canceled.load(Ordering::Acquire)
     }
 
+    /// Returns once the token is canceled, if there is one.
+    pub(crate) async fn canceled_if_any(token: Option<&Self>) {
+        match token {
+            Some(token) => token.canceled().await,
+            None => std::future::pending().await,
+        }
+    }
+
     pub(crate) async fn canceled(&self) {
         let mut notified = std::pin::pin!(self.inner.notify.notified());
         notified.as_mut().enable();

@@ -1,9 +1,10 @@
 //! Counts the deliveries under way, so that closing can wait for them.
 
-use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+
+use crate::process;
 
 /// The deliveries of one dispatcher that have not ended.
 #[derive(Clone, Default)]

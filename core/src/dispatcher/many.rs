@@ -7,7 +7,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -21,6 +20,7 @@ use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::options;
+use crate::process;
 use crate::receipt::Receipt;
 use crate::runtime::{self, Driven};
 
@@ -269,28 +269,22 @@ impl<T: Send + 'static> Fanout<T> {
         let slot = slot.and_then(|slots| slots.clone().try_acquire_owned().ok());
         let aside = slots.as_ref().filter(|_| turn.is_none()).map(|_| self.shared.aside());
         let task = async move {
-            let outcome = match slots {
-                None => call.run(None).await,
-                Some(slots) => {
-                    let turn = match turn {
-                        Some(turn) => turn,
-                        None => call.endpoint.turns().take().await,
-                    };
-                    drop(aside);
-                    let _slot = match slot {
-                        Some(slot) => slot,
-                        None => slots
-                            .acquire_owned()
-                            .await
-                            .unwrap_or_else(|_| unreachable!("it is never closed")),
-                    };
-                    // The end of one that was cut gives its turn to the next, which is to be cut too.
-                    if seat.shared.closed.load(Ordering::Acquire) {
-                        return;
-                    }
-                    call.run(Some(turn)).await
+            let (mut turn, mut slot) = (turn, slot);
+            if let Some(slots) = slots {
+                if turn.is_none() {
+                    turn = Some(call.endpoint.turns().take().await);
                 }
-            };
+                drop(aside);
+                if slot.is_none() {
+                    slot = slots.acquire_owned().await.ok();
+                }
+                // The end of one that was cut gives its turn to the next, which is to be cut too.
+                if seat.shared.closed.load(Ordering::Acquire) {
+                    return;
+                }
+            }
+            let outcome = call.run(turn).await;
+            drop(slot);
             seat.leave(outcome.map_err(|error| error.for_consumer(&consumer)));
         };
         let lane = endpoint.lane();

@@ -189,7 +189,7 @@ impl Dispatcher {
     ) -> Option<Result<Receipt, Error>> {
         let driven = self.prepare(endpoint, body.into(), options).and_then(|call| {
             if !runtime::is_inside() {
-                return runtime::drive_on(endpoint.lane(), call.run(None), interrupt);
+                return runtime::run_on(endpoint.lane(), call.run(None), interrupt);
             }
             let task = Task::start_in(endpoint.lane(), call.run(None))?;
             let mut never = || false;
@@ -232,13 +232,15 @@ impl Dispatcher {
         options: DeliverOptions,
     ) -> Result<Call, Error> {
         self.admit(endpoint)?;
+        let generation = endpoint.generation();
         let payload = Payload::new(
+            &generation.url.host_header,
             body,
             options.id.as_deref(),
             options.content_type.as_deref(),
             &options.headers,
         )?;
-        if endpoint.generation().signing().is_some() {
+        if generation.signing().is_some() {
             payload.check_signable()?;
         }
         self.inner.watch_files();
@@ -326,7 +328,7 @@ pub async fn deliver(
     let body = body.into();
     // There is one endpoint, and a trust that is for endpoints alone is for this one.
     let endpoint = endpoint.or_trust(dispatcher.trust.take());
-    let consumer = crate::net::Url::parse(url)?.authority;
+    let consumer = crate::net::Url::parse(url)?.authority().to_owned();
     let dispatcher = Dispatcher::new(dispatcher)?;
     let endpoint = dispatcher.endpoint(&consumer, url, endpoint)?;
     let outcome = dispatcher.deliver(&endpoint, body, options).await;

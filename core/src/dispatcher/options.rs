@@ -194,7 +194,7 @@ pub struct DeliverOptions {
     pub(super) content_type: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
-    pub(super) cancel: CancelToken,
+    pub(super) cancel: Option<CancelToken>,
 }
 
 impl DeliverOptions {
@@ -230,7 +230,7 @@ impl DeliverOptions {
 
     /// Cancels the delivery when the token is.
     pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = token;
+        self.cancel = Some(token);
         self
     }
 

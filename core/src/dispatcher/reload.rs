@@ -104,7 +104,7 @@ impl Inner {
         if nobody || watch.pause().is_none() || !watch.begins() {
             return;
         }
-        if let Ok(task) = Task::start(poll(Arc::downgrade(self))) {
+        if let Ok(task) = Task::start_beside(poll(Arc::downgrade(self))) {
             task.detach();
         }
     }

@@ -44,7 +44,9 @@ pub(super) struct Payload {
 }
 
 impl Payload {
+    /// * `host`: the value of the header of this name, as far as it is known.
     pub(super) fn new(
+        host: &HeaderValue,
         body: Bytes,
         id: Option<&str>,
         content_type: Option<&str>,
@@ -63,7 +65,11 @@ impl Payload {
             given,
             own.iter().filter_map(|(name, value)| value.map(|value| (*name, value))),
         )?;
-        let mut headers = HeaderMap::with_capacity(given.len() + 6);
+        let mut headers = HeaderMap::with_capacity(given.len() + 8);
+        // The host comes first (RFC 9110 section 7.2). The length is written even for an empty body: a
+        // POST without it is refused by some servers.
+        headers.insert(header::HOST, host.clone());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(
             header::CONTENT_TYPE,
             checked_value("content-type", content_type.unwrap_or("application/json"))?,
@@ -148,20 +154,13 @@ impl Payload {
         url: &Url,
         signing: Option<&StandardWebhooks>,
     ) -> Result<Request<Bytes>, Error> {
-        let fault = |error: &dyn std::fmt::Display| {
-            Error::new(Kind::Internal, format!("a request could not be built: {error}"))
-        };
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(http::Uri::from(url.target.clone()))
-            .body(self.body.clone())
-            .map_err(|error| fault(&error))?;
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url.target.clone();
         let headers = request.headers_mut();
-        let host = HeaderValue::from_str(&url.authority).map_err(|error| fault(&error))?;
-        headers.insert(header::HOST, host);
-        // Written even for an empty body: a POST without it is refused by some servers.
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        headers.extend(self.headers.clone());
+        *headers = self.headers.clone();
+        // Where it was prepared for already; an endpoint may have moved since.
+        headers.insert(header::HOST, url.host_header.clone());
         if let Some(signing) = signing {
             headers.extend(self.sign(signing)?);
         }

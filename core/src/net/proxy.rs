@@ -81,7 +81,7 @@ impl Proxy {
     }
 
     pub(super) fn authority(&self) -> String {
-        self.at.authority.clone()
+        self.at.authority().to_owned()
     }
 
     pub(crate) fn has_credentials(&self) -> bool {
@@ -116,13 +116,13 @@ impl Proxy {
     async fn tunnel_to(&self, target: SocketAddr) -> Result<TcpStream, Error> {
         let anywhere = Egress::unrestricted();
         let unreachable = |error: Error| {
-            let message = format!("the proxy {}: {}", self.at.authority, error.message());
+            let message = format!("the proxy {}: {}", self.at.authority(), error.message());
             Error::new(error.kind(), message)
                 .at(error.stage())
                 .blamed(Blame::Path)
                 .scoped(Scope::Process)
                 .noting_all(error.context())
-                .noting("proxy", self.at.authority.clone())
+                .noting("proxy", self.at.authority().to_owned())
         };
         let addresses = resolve(&self.at, &anywhere).await.map_err(unreachable)?;
         let (mut stream, _) = connect(&addresses, &anywhere).await.map_err(unreachable)?;
@@ -174,8 +174,8 @@ impl Proxy {
     }
 
     fn refused(&self, how: &str) -> Error {
-        Error::new(Kind::ProxyRefused, format!("the proxy {} {how}", self.at.authority))
-            .noting("proxy", self.at.authority.clone())
+        Error::new(Kind::ProxyRefused, format!("the proxy {} {how}", self.at.authority()))
+            .noting("proxy", self.at.authority().to_owned())
     }
 
     fn turned_down(&self, status: u16) -> Error {
@@ -199,7 +199,7 @@ const ADVICE: &str = "Write http://host:port, or http://user:password@host:port.
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proxy")
-            .field("at", &self.at.authority)
+            .field("at", &self.at.authority())
             .field("has_credentials", &self.authorization.is_some())
             .finish()
     }

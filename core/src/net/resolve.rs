@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{Egress, Host, Url};
 use crate::error::{Error, Kind};
-use crate::runtime;
+use crate::{process, runtime};
 
 /// How many look-ups run at once; half of the threads that the runtime has for such work.
 const MOST_LOOK_UPS: usize = 256;
@@ -50,8 +49,8 @@ pub(crate) async fn resolve(url: &Url, egress: &Egress) -> Result<Vec<SocketAddr
         return Ok(allowed);
     }
     Err(refusal.unwrap_or_else(|| {
-        Error::new(Kind::HostNotFound, format!("the host {} has no address", url.authority))
-            .noting("host", url.authority.clone())
+        Error::new(Kind::HostNotFound, format!("the host {} has no address", url.authority()))
+            .noting("host", url.authority().to_owned())
     }))
 }
 

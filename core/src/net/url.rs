@@ -3,7 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::uri::{PathAndQuery, Uri};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::uri::Uri;
 use rustls_pki_types::ServerName;
 
 use crate::error::{Error, Kind};
@@ -13,11 +15,12 @@ use crate::error::{Error, Kind};
 pub(crate) struct Url {
     pub(crate) host: Host,
     pub(crate) port: u16,
-    pub(crate) target: PathAndQuery,
+    /// Path and query, as the request line has them.
+    pub(crate) target: Uri,
     /// The canonical spelling.
     pub(crate) text: String,
     /// The value of the `host` header (RFC 9112 section 3.2).
-    pub(crate) authority: String,
+    pub(crate) host_header: HeaderValue,
 }
 
 /// A host as it will be looked up and verified.
@@ -101,7 +104,15 @@ impl Url {
             Host::Dns(name) => name.clone(),
         };
         let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
-        Ok(Self { text: format!("https://{authority}{target}"), host, port, target, authority })
+        let text = format!("https://{authority}{target}");
+        let host_header = HeaderValue::from_maybe_shared(Bytes::from(authority))
+            .map_err(|_| fault("has a host that no header can name"))?;
+        Ok(Self { text, host, port, target: target.into(), host_header })
+    }
+
+    /// Host, and port unless it is 443.
+    pub(crate) fn authority(&self) -> &str {
+        self.host_header.to_str().unwrap_or_default()
     }
 }
 
