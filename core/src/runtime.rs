@@ -256,7 +256,7 @@ pub(crate) fn run_on<T: Send + 'static>(
     let mut task = None;
     // Started in there, where it wakes nobody.
     let run = async {
-        let task = task.insert(Task::here(Box::pin(future)));
+        let task = task.insert(Task::here(future));
         task.ended().await
     };
     let driven = drive_in(&lane, run, interrupt);

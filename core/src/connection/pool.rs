@@ -50,7 +50,7 @@ impl Pool {
         let taken = loop {
             let Some(Kept { number, connection }) = kept.pop() else { break None };
             self.budget.forget(number);
-            if is_fit(&connection) && connection.is_valid_at(now) {
+            if is_fit(&connection, Instant::now()) && connection.is_valid_at(now) {
                 break Some(connection);
             }
         };
@@ -60,13 +60,14 @@ impl Pool {
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
     pub(crate) fn put(&self, connection: Box<Connection>, most: usize) {
-        if !is_fit(&connection) {
+        let since = connection.idle_since();
+        if !is_fit(&connection, since) {
             return;
         }
         let rack = self.idle.get();
         // The rack is locked before the budget's list, here and everywhere.
         let mut kept = lock(&rack.value);
-        let number = self.budget.remember(&rack.value);
+        let number = self.budget.remember(&rack.value, since);
         kept.push(Kept { number, connection });
         let surplus = if kept.len() > most { Some(kept.remove(0)) } else { None };
         if let Some(surplus) = &surplus {
@@ -85,10 +86,10 @@ impl Pool {
     }
 }
 
-fn is_fit(connection: &Connection) -> bool {
+fn is_fit(connection: &Connection, now: Instant) -> bool {
     connection.is_open()
-        && connection.idle_since().elapsed() < LONGEST_IDLE
-        && connection.opened().elapsed() < LONGEST_AGE
+        && now.saturating_duration_since(connection.idle_since()) < LONGEST_IDLE
+        && now.saturating_duration_since(connection.opened()) < LONGEST_AGE
 }
 
 /// The connections of all endpoints of one dispatcher.
@@ -136,10 +137,10 @@ impl Budget {
         self.state.get_or(|| State::new(self.most)).value.clone()
     }
 
-    fn remember(&self, rack: &Arc<Rack>) -> u64 {
+    fn remember(&self, rack: &Arc<Rack>, since: Instant) -> u64 {
         let state = self.state();
         let number = state.numbers.fetch_add(1, Ordering::Relaxed);
-        lock(&state.idle).insert(number, (Instant::now(), Arc::downgrade(rack)));
+        lock(&state.idle).insert(number, (since, Arc::downgrade(rack)));
         if !state.sweeping.swap(true, Ordering::AcqRel) {
             sweep(&state);
         }

@@ -3,7 +3,7 @@
 //! The HTTP client's errors do not tell an alert from a reset, nor how much was written. The recorder
 //! sits where both can be seen, and `sent` is read from it.
 
-use std::io::{self, IoSlice};
+use std::io::{self, BufRead as _, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -216,10 +216,11 @@ impl State {
 impl Progress {
     fn wrote(&mut self, mut bytes: &[u8]) {
         while !self.in_body {
-            // Nothing but a line's end can begin the empty line.
+            let before = bytes;
             if self.blank == 0 {
-                let skipped = bytes.iter().position(|byte| *byte == b'\r').unwrap_or(bytes.len());
-                bytes = &bytes[skipped..];
+                // Nothing but a line's end can begin the empty line.
+                let line = bytes.skip_until(b'\r').unwrap_or_default();
+                self.blank = usize::from(line > 0 && before[line - 1] == b'\r');
             }
             let Some((byte, rest)) = bytes.split_first() else {
                 return;

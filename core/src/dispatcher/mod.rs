@@ -189,7 +189,9 @@ impl Dispatcher {
     ) -> Option<Result<Receipt, Error>> {
         let driven = self.prepare(endpoint, body.into(), options).and_then(|call| {
             if !runtime::is_inside() {
-                return runtime::run_on(endpoint.lane(), call.run(None), interrupt);
+                // Boxed where it is made: it is moved several times on its way to becoming a task.
+                let call = Box::pin(call.run(None));
+                return runtime::run_on(endpoint.lane(), call, interrupt);
             }
             let task = Task::start_in(endpoint.lane(), call.run(None))?;
             let mut never = || false;
