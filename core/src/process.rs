@@ -16,7 +16,7 @@ thread_local! {
     static KNOWN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The process that this is. Costs a system call, but for threads that are [`known`].
+/// The process that this is. Costs a system call, but for threads of which it is [`Known`].
 pub(crate) fn id() -> u32 {
     match KNOWN.get() {
         0 => process::id(),
@@ -24,10 +24,28 @@ pub(crate) fn id() -> u32 {
     }
 }
 
-/// Says which process this thread is in while it runs nothing that could fork; 0 takes it back.
-/// Returns what was said before.
-pub(crate) fn known(id: u32) -> u32 {
-    KNOWN.replace(id)
+/// The process of this thread is known until this is dropped. Nothing that could fork may run
+/// meanwhile.
+pub(crate) struct Known {
+    before: u32,
+}
+
+impl Known {
+    /// Asks now, so that nobody need ask again.
+    pub(crate) fn here() -> Self {
+        Self::as_of(id())
+    }
+
+    /// For who knows already.
+    pub(crate) fn as_of(id: u32) -> Self {
+        Self { before: KNOWN.replace(id) }
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        KNOWN.set(self.before);
+    }
 }
 
 /// A value of which each process has its own.

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::{Error, Kind};
-use crate::process;
+use crate::process::{self, Known};
 
 /// How often a waiting thread looks whether it shall stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -50,7 +50,8 @@ thread_local! {
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-struct Lane {
+/// A single-threaded runtime, and who drives it.
+pub(crate) struct Lane {
     place: usize,
     process: u32,
     runtime: Runtime,
@@ -109,7 +110,7 @@ impl Lane {
     /// Drives whenever nobody else does, for ever.
     fn keep(&self) {
         CURRENT.set(Some(self.place));
-        process::known(self.process);
+        let _known = Known::as_of(self.process);
         loop {
             // In this order: a caller that comes now sees that it is kept, or is seen.
             self.keeping.store(true, SeqCst);
@@ -168,7 +169,8 @@ fn block_signals() {
 /// A thread that drives a lane while it waits.
 struct Caller<'a> {
     lane: &'a Lane,
-    before: (Option<usize>, u32),
+    before: Option<usize>,
+    _known: Known,
 }
 
 impl<'a> Caller<'a> {
@@ -179,16 +181,14 @@ impl<'a> Caller<'a> {
         if lane.keeping.load(SeqCst) && lane.urgent.load(SeqCst) == 0 {
             lane.leave.notify_one();
         }
-        let before = (CURRENT.replace(Some(lane.place)), process::known(lane.process));
-        Self { lane, before }
+        let before = CURRENT.replace(Some(lane.place));
+        Self { lane, before, _known: Known::as_of(lane.process) }
     }
 }
 
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
-        let (place, process) = self.before;
-        CURRENT.set(place);
-        process::known(process);
+        CURRENT.set(self.before);
         self.lane.moves.fetch_add(1, SeqCst);
         self.lane.callers.fetch_sub(1, SeqCst);
         if self.lane.urgent.load(SeqCst) > 0 {
@@ -244,29 +244,28 @@ where
     Ok(drive_in(&lane(number)?, future, interrupt))
 }
 
-/// Runs a task of the lane that `number` falls into and waits for it on the calling thread, which
-/// blocks and drives; the rest is as in [`drive_on`]. What wakes a task often is better off here: to
-/// wake the thread itself costs a look at the sockets each time.
-pub(crate) fn run_on<T: Send + 'static>(
-    number: usize,
+/// Runs a task of a lane and waits for it on the calling thread, which blocks and drives; the rest is
+/// as in [`drive_on`]. What is woken often is better off here: to wake the thread itself costs a look
+/// at the sockets each time.
+pub(crate) fn run_in<T: Send + 'static>(
+    lane: &Arc<Lane>,
     future: impl Future<Output = T> + Send + 'static,
     interrupt: Option<&mut dyn FnMut() -> bool>,
 ) -> Result<Option<T>, Error> {
-    let lane = lane(number)?;
     let mut task = None;
     // Started in there, where it wakes nobody.
     let run = async {
         let task = task.insert(Task::here(future));
         task.ended().await
     };
-    let driven = drive_in(&lane, run, interrupt);
+    let driven = drive_in(lane, run, interrupt);
     match (driven, task) {
         (Some(output), _) => output.map(Some),
         (None, None) => Ok(None),
         (None, Some(mut task)) => {
             // Nothing of it happens after this has returned.
             task.handle.abort();
-            let _ = drive_in(&lane, task.ended(), None);
+            let _ = drive_in(lane, task.ended(), None);
             Ok(None)
         }
     }
@@ -478,7 +477,9 @@ pub(crate) fn handle() -> Result<Handle, Error> {
 }
 
 /// The lane of this process that a number falls into.
-fn lane(number: usize) -> Result<Arc<Lane>, Error> {
+///
+/// Fails with `internal` if its thread cannot be started.
+pub(crate) fn lane(number: usize) -> Result<Arc<Lane>, Error> {
     let process = process::id();
     let current = LANES.load();
     if let Some(tagged) = &*current

@@ -20,7 +20,7 @@ use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::options;
-use crate::process;
+use crate::process::{self, Known};
 use crate::receipt::Receipt;
 use crate::runtime::{self, Driven};
 
@@ -251,6 +251,7 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// Starts a delivery. Whatever becomes of it is an outcome.
     pub fn submit(&self, delivery: Delivery, tag: T) {
+        let _known = Known::here();
         let Delivery { endpoint, body, options } = delivery;
         let consumer = endpoint.consumer().to_owned();
         let call = match self.dispatcher.prepare(&endpoint, body, options) {

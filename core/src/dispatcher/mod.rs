@@ -34,6 +34,7 @@ use crate::connection::pool::Budget;
 use crate::endpoint::{Endpoint, EndpointOptions, Generation};
 use crate::error::{Error, Kind};
 use crate::options::fault;
+use crate::process::Known;
 use crate::receipt::Receipt;
 use crate::runtime::{self, Task};
 use crate::trust::Trust;
@@ -187,13 +188,17 @@ impl Dispatcher {
         options: DeliverOptions,
         interrupt: Option<&mut dyn FnMut() -> bool>,
     ) -> Option<Result<Receipt, Error>> {
-        let driven = self.prepare(endpoint, body.into(), options).and_then(|call| {
+        let (prepared, lane) = {
+            let _known = Known::here();
+            (self.prepare(endpoint, body.into(), options), runtime::lane(endpoint.lane()))
+        };
+        let driven = prepared.and_then(|call| {
+            // Boxed where it is made: it is moved several times on its way to becoming a task.
+            let call = Box::pin(call.run(None));
             if !runtime::is_inside() {
-                // Boxed where it is made: it is moved several times on its way to becoming a task.
-                let call = Box::pin(call.run(None));
-                return runtime::run_on(endpoint.lane(), call, interrupt);
+                return runtime::run_in(&lane?, call, interrupt);
             }
-            let task = Task::start_in(endpoint.lane(), call.run(None))?;
+            let task = Task::start_in(endpoint.lane(), call)?;
             let mut never = || false;
             let interrupt = interrupt.unwrap_or(&mut never);
             runtime::drive(task.output(), interrupt).transpose()
