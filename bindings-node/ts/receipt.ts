@@ -43,7 +43,7 @@ export function tlsFacts(json: TlsJson): TlsFacts {
 export interface TlsFacts {
   /** Such as `TLSv1.3`. */
   readonly version: string
-  /** Such as `TLS13_AES_256_GCM_SHA384`. */
+  /** Such as `TLS13_AES_128_GCM_SHA256`. */
   readonly cipherSuite: string
   /** Such as `X25519MLKEM768`. */
   readonly keyExchange: string
