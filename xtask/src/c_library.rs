@@ -44,6 +44,13 @@ impl Flavour {
         }
     }
 
+    fn profile(self) -> &'static str {
+        match self {
+            Flavour::Production => "shipped",
+            Flavour::Testing => "release",
+        }
+    }
+
     /// What cargo calls the files: core's own library already has the name of the C library.
     fn built_as(self) -> &'static str {
         match self {
@@ -71,11 +78,18 @@ impl CLibrary {
         // kit into the production library.
         for flavour in [Flavour::Production, Flavour::Testing] {
             Step::cargo(
-                format!("C library {} (release)", flavour.name()),
-                &["build", "--locked", "--release", "--package", flavour.package()],
+                format!("C library {} ({})", flavour.name(), flavour.profile()),
+                &[
+                    "build",
+                    "--locked",
+                    "--profile",
+                    flavour.profile(),
+                    "--package",
+                    flavour.package(),
+                ],
             )
             .run()?;
-            let built = paths::release(flavour.built_as());
+            let built = paths::target().join(flavour.profile()).join(flavour.built_as());
             let shared = library.shared(flavour);
             paths::copy(&built.with_extension("so"), &shared)?;
             only_our_symbols(&["-D"], &shared)?;

@@ -21,8 +21,8 @@ impl Node {
     /// Builds the addon and the TypeScript layer, packs both, installs the tarball.
     pub(crate) fn build(toolchain: &Toolchain) -> Result<Node> {
         Step::cargo(
-            "addon (release)",
-            &["build", "--locked", "--release", "--package", "webhook-mtls-node"],
+            "addon (shipped)",
+            &["build", "--locked", "--profile", "shipped", "--package", "webhook-mtls-node"],
         )
         .run()?;
         let home = paths::target().join("node");
@@ -94,7 +94,7 @@ fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
         .args(["-p", "process.platform + '-' + process.arch"])
         .ask()?;
     let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
-    paths::copy(&paths::release(library()), &build.join("native").join(addon))?;
+    paths::copy(&paths::shipped(library()), &build.join("native").join(addon))?;
     if !is_current {
         npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;

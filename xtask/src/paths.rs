@@ -25,6 +25,11 @@ pub(crate) fn release(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
+/// A file that cargo made in the profile `shipped`.
+pub(crate) fn shipped(name: &str) -> PathBuf {
+    target().join("shipped").join(name)
+}
+
 /// Makes a directory and its parents.
 pub(crate) fn make_directory(path: &Path) -> Result {
     fs::create_dir_all(path).map_err(|error| Failure::at("cannot make", path, &error))

@@ -14,8 +14,8 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
     let sources = paths::root().join("benches");
     let home = paths::target().join("bench");
     let words = match client {
-        "floor" => vec![rust::example("bench_floor")?],
-        "rust" => vec![rust::example("bench_ours")?],
+        "floor" => vec![rust::shipped_example("bench_floor")?],
+        "rust" => vec![rust::shipped_example("bench_ours")?],
         "c" => {
             let source = sources.join("ours.c");
             vec![c_programs::compile(toolchain, languages.c()?, &source, Linkage::Static)?]
