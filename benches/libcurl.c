@@ -18,7 +18,6 @@ static size_t swallow(char *data, size_t size, size_t count, void *unused) {
 
 static CURL *handle(void) {
     CURL *curl = curl_easy_init();
-    curl_easy_setopt(curl, CURLOPT_URL, given.url);
     curl_easy_setopt(curl, CURLOPT_SSLCERT, file("tls.crt"));
     curl_easy_setopt(curl, CURLOPT_SSLKEY, file("tls.key"));
     curl_easy_setopt(curl, CURLOPT_CAINFO, file("ca.pem"));
@@ -36,10 +35,22 @@ static size_t refused(CURL *curl) {
     return status != 200;
 }
 
+/* Has the handle deliver to whoever's turn it is. */
+static CURL *in_turn(CURL *curl) {
+    static char *urls[FLEET];
+    static size_t next;
+    size_t at = next++ % url_count();
+    if (urls[at] == NULL) {
+        urls[at] = url(at);
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, urls[at]);
+    return curl;
+}
+
 static size_t one_by_one(size_t n) {
     size_t errors = 0;
     for (size_t i = 0; i < n; i++) {
-        errors += curl_easy_perform(handles[0]) != CURLE_OK || refused(handles[0]);
+        errors += curl_easy_perform(in_turn(handles[0])) != CURLE_OK || refused(handles[0]);
     }
     return errors;
 }
@@ -47,7 +58,7 @@ static size_t one_by_one(size_t n) {
 static size_t in_flight(size_t n) {
     size_t errors = 0, started = 0, done = 0;
     while (started < IN_FLIGHT && started < n) {
-        curl_multi_add_handle(multi, handles[started++]);
+        curl_multi_add_handle(multi, in_turn(handles[started++]));
     }
     while (done < n) {
         int running, left;
@@ -59,7 +70,7 @@ static size_t in_flight(size_t n) {
             done++;
             curl_multi_remove_handle(multi, curl);
             if (started < n) {
-                curl_multi_add_handle(multi, curl);
+                curl_multi_add_handle(multi, in_turn(curl));
                 started++;
             }
         }
@@ -76,10 +87,11 @@ int main(int argc, char **argv) {
     headers = curl_slist_append(NULL, "content-type: application/json");
     headers = curl_slist_append(headers, "expect:");
     multi = curl_multi_init();
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)FLEET);
     for (size_t i = 0; i < IN_FLIGHT; i++) {
         handles[i] = handle();
     }
-    measured("libcurl", strcmp(given.mode, "flight") == 0 ? in_flight : one_by_one);
+    measured("libcurl", is_mode("flight") || has_fleet() ? in_flight : one_by_one);
     for (size_t i = 0; i < IN_FLIGHT; i++) {
         curl_easy_cleanup(handles[i]);
     }

@@ -3,13 +3,15 @@
 #ifndef MEASURE_H
 #define MEASURE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
-enum { IN_FLIGHT = 32, BODY = 1024 };
+/* A fleet has so many consumers, each with a port of its own. */
+enum { IN_FLIGHT = 32, BODY = 1024, FLEET = 504 };
 
 static struct {
     const char *mode;
@@ -42,6 +44,41 @@ static char *file(const char *name) {
     return path;
 }
 
+static bool is_mode(const char *mode) { return strcmp(given.mode, mode) == 0; }
+
+static bool has_fleet(void) { return is_mode("fleet") || is_mode("again") || is_mode("idle"); }
+
+static size_t url_count(void) { return has_fleet() ? FLEET : 1; }
+
+/* One of the URLs to deliver to in turn; never freed. */
+static char *url(size_t at) {
+    const char *port = strrchr(given.url, ':') + 1;
+    size_t length = strlen(given.url) + 8;
+    char *text = malloc(length);
+    snprintf(text, length, "%.*s%lu%s", (int)(port - given.url), given.url,
+             strtoul(port, NULL, 10) + at, strchr(port, '/'));
+    return text;
+}
+
+/* How many deliveries go before those that are measured. */
+static size_t before(void) {
+    if (is_mode("again")) {
+        return FLEET;
+    }
+    return has_fleet() || strncmp(given.mode, "cold", 4) == 0 ? 4 : 4 * IN_FLIGHT;
+}
+
+/* Resident memory of the process, in KiB. */
+static long resident(void) {
+    long size = 0, pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm == NULL || fscanf(statm, "%ld %ld", &size, &pages) != 2) {
+        exit(2);
+    }
+    fclose(statm);
+    return pages * 4;
+}
+
 static double seconds(struct timeval time) {
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
@@ -54,17 +91,18 @@ static double now(void) {
 
 /* Delivers some, then n, and prints what these cost; `deliver` returns how many failed. */
 static void measured(const char *client, size_t (*deliver)(size_t)) {
-    struct rusage before, after;
-    deliver(strncmp(given.mode, "cold", 4) == 0 ? 4 : 4 * IN_FLIGHT);
-    getrusage(RUSAGE_SELF, &before);
+    struct rusage from, to;
+    deliver(before());
+    long held = resident();
+    getrusage(RUSAGE_SELF, &from);
     double started = now();
     size_t errors = deliver(given.n);
     double wall = now() - started;
-    getrusage(RUSAGE_SELF, &after);
+    getrusage(RUSAGE_SELF, &to);
     printf("{\"client\":\"%s\",\"mode\":\"%s\",\"n\":%zu,\"user_s\":%.6f,\"sys_s\":%.6f,"
-           "\"wall_s\":%.6f,\"errors\":%zu}\n",
-           client, given.mode, given.n, seconds(after.ru_utime) - seconds(before.ru_utime),
-           seconds(after.ru_stime) - seconds(before.ru_stime), wall, errors);
+           "\"wall_s\":%.6f,\"rss_kib\":%ld,\"errors\":%zu}\n",
+           client, given.mode, given.n, seconds(to.ru_utime) - seconds(from.ru_utime),
+           seconds(to.ru_stime) - seconds(from.ru_stime), wall, resident() - held, errors);
 }
 
 #endif

@@ -3,21 +3,46 @@
 
 export const IN_FLIGHT = 32
 
+// A fleet has so many consumers, each with a port of its own.
+const FLEET = 504
+
 const [mode, count, url, material, pin] = process.argv.slice(2)
 
 export const given = { mode, n: Number(count), url, pin, file: (name) => `${material}/${name}` }
 
+const hasFleet = ['fleet', 'again', 'idle'].includes(mode)
+
+// Where to deliver to, in turn: one URL, or those of the fleet.
+export function urls() {
+  if (!hasFleet) return [url]
+  return Array.from({ length: FLEET }, (_, at) => {
+    const each = new URL(url)
+    each.port = String(Number(each.port) + at)
+    return each.href
+  })
+}
+
+// How many deliveries go before those that are measured.
+function before() {
+  if (mode === 'again') return FLEET
+  return hasFleet || mode.startsWith('cold') ? 4 : 4 * IN_FLIGHT
+}
+
 // Delivers some, then n, and prints what these cost; `deliver` resolves to how many failed.
 export async function measured(client, deliver) {
-  await deliver(given.mode.startsWith('cold') ? 4 : 4 * IN_FLIGHT)
-  const before = process.cpuUsage()
+  await deliver(before())
+  const held = process.memoryUsage.rss()
+  const from = process.cpuUsage()
   const started = performance.now()
   const errors = await deliver(given.n)
   const wall_s = (performance.now() - started) / 1e3
-  const { user, system } = process.cpuUsage(before)
-  const { mode, n } = given
+  const { user, system } = process.cpuUsage(from)
+  const rss_kib = (process.memoryUsage.rss() - held) / 1024
+  const { n } = given
   console.log(
-    JSON.stringify({ client, mode, n, user_s: user / 1e6, sys_s: system / 1e6, wall_s, errors }),
+    JSON.stringify({
+      client, mode, n, user_s: user / 1e6, sys_s: system / 1e6, wall_s, rss_kib, errors,
+    }),
   )
 }
 

@@ -9,6 +9,9 @@ use serde_json::json;
 /// How many deliveries are under way at once where a mode has many.
 pub(crate) const IN_FLIGHT: usize = 32;
 
+/// How many consumers a fleet has, each with a port of its own.
+const FLEET: usize = 504;
+
 /// `<mode> <n> <url> <directory with tls.crt, tls.key and ca.pem> <pin>`.
 pub(crate) struct Arguments {
     pub(crate) mode: String,
@@ -37,23 +40,40 @@ impl Arguments {
         format!("{}/{name}", self.material)
     }
 
+    /// Where to deliver to, in turn: one URL, or those of the fleet.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        if !matches!(self.mode.as_str(), "fleet" | "again" | "idle") {
+            return vec![self.url.clone()];
+        }
+        let (start, rest) = self.url.rsplit_once(':').expect("a port");
+        let (first, path) = rest.split_once('/').expect("a path");
+        let first: usize = first.parse().expect("a number");
+        (first..first + FLEET).map(|port| format!("{start}:{port}/{path}")).collect()
+    }
+
     /// How many deliveries go before those that are measured.
     pub(crate) fn before(&self) -> usize {
-        if self.mode.starts_with("cold") { 4 } else { 4 * IN_FLIGHT }
+        match self.mode.as_str() {
+            "again" => FLEET,
+            "fleet" | "idle" => 4,
+            mode if mode.starts_with("cold") => 4,
+            _ => 4 * IN_FLIGHT,
+        }
     }
 }
 
-/// CPU and wall clock from here on.
+/// CPU, wall clock and memory from here on.
 pub(crate) struct Measure {
     started: Instant,
     user: f64,
     system: f64,
+    resident: i64,
 }
 
 impl Measure {
     pub(crate) fn start() -> Self {
         let (user, system) = used();
-        Self { started: Instant::now(), user, system }
+        Self { started: Instant::now(), user, system, resident: resident() }
     }
 
     /// Prints the line.
@@ -66,6 +86,7 @@ impl Measure {
             "user_s": user - self.user,
             "sys_s": system - self.system,
             "wall_s": self.started.elapsed().as_secs_f64(),
+            "rss_kib": resident() - self.resident,
             "errors": errors,
         });
         println!("{line}");
@@ -79,4 +100,11 @@ fn used() -> (f64, f64) {
         Duration::from_micros(u64::try_from(micros).expect("not negative")).as_secs_f64()
     };
     (seconds(usage.user_time().num_microseconds()), seconds(usage.system_time().num_microseconds()))
+}
+
+/// Resident memory of the process, in KiB.
+fn resident() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("it is Linux");
+    let pages: i64 = pages.split(' ').nth(1).expect("a second number").parse().expect("a number");
+    pages * 4
 }

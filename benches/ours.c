@@ -1,4 +1,5 @@
-/* Ours from C: many in flight by wmtls_submit. The same program exists in Rust, Python and Node. */
+/* Ours from C: many in flight, and the fleet, by wmtls_submit. The same program exists in Rust,
+   Python and Node. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -7,7 +8,7 @@
 #include "measure.h"
 
 static wmtls_dispatcher *dispatcher;
-static wmtls_endpoint *endpoint;
+static wmtls_endpoint *endpoints[FLEET];
 
 static void give_up(const char *what, wmtls_error *error) {
     fprintf(stderr, "%s: %s\n", what, error ? wmtls_error_message(error) : "no error");
@@ -26,24 +27,35 @@ static void start(void) {
     wmtls_options_identity(options, identity);
     wmtls_options_trust(options, trust);
     wmtls_options_egress_allow(options, "127.0.0.0/8");
+    wmtls_options_set(options, "max_connections", "600");
     if (wmtls_dispatcher_new(options, &dispatcher, &error)) {
         give_up("dispatcher", error);
     }
-    wmtls_endpoint_options *pinned = wmtls_endpoint_options_new();
-    wmtls_endpoint_options_pin(pinned, given.pin, WMTLS_PIN_CURRENT);
-    wmtls_endpoint_options_set(pinned, "concurrency", "32");
-    if (wmtls_dispatcher_endpoint(dispatcher, "bench", given.url, pinned, &endpoint, &error)) {
-        give_up("endpoint", error);
+    for (size_t at = 0; at < url_count(); at++) {
+        char consumer[32];
+        snprintf(consumer, sizeof consumer, "bench-%zu", at);
+        wmtls_endpoint_options *pinned = wmtls_endpoint_options_new();
+        wmtls_endpoint_options_pin(pinned, given.pin, WMTLS_PIN_CURRENT);
+        wmtls_endpoint_options_set(pinned, "concurrency", "32");
+        if (wmtls_dispatcher_endpoint(dispatcher, consumer, url(at), pinned, &endpoints[at],
+                                      &error)) {
+            give_up("endpoint", error);
+        }
     }
     wmtls_identity_free(identity);
     wmtls_trust_free(trust);
+}
+
+static wmtls_delivery *delivery_in_turn(void) {
+    static size_t next;
+    return wmtls_delivery_new(endpoints[next++ % url_count()], body, sizeof body);
 }
 
 static size_t one_by_one(size_t n) {
     size_t errors = 0;
     for (size_t i = 0; i < n; i++) {
         wmtls_receipt *receipt = NULL;
-        wmtls_delivery *delivery = wmtls_delivery_new(endpoint, body, sizeof body);
+        wmtls_delivery *delivery = delivery_in_turn();
         errors += wmtls_deliver(dispatcher, delivery, &receipt, NULL) != WMTLS_OK;
         wmtls_receipt_free(receipt);
         wmtls_delivery_free(delivery);
@@ -52,7 +64,7 @@ static size_t one_by_one(size_t n) {
 }
 
 static size_t submit(void) {
-    wmtls_delivery *delivery = wmtls_delivery_new(endpoint, body, sizeof body);
+    wmtls_delivery *delivery = delivery_in_turn();
     return wmtls_submit(dispatcher, delivery, NULL) != WMTLS_OK;
 }
 
@@ -77,9 +89,11 @@ static size_t in_flight(size_t n) {
 int main(int argc, char **argv) {
     read_arguments(argc, argv);
     start();
-    wmtls_remember_signatures(strcmp(given.mode, "cold_unremembered") != 0);
-    measured("c", strcmp(given.mode, "flight") == 0 ? in_flight : one_by_one);
-    wmtls_endpoint_free(endpoint);
+    wmtls_remember_signatures(!is_mode("cold_unremembered"));
+    measured("c", is_mode("flight") || has_fleet() ? in_flight : one_by_one);
+    for (size_t at = 0; at < url_count(); at++) {
+        wmtls_endpoint_free(endpoints[at]);
+    }
     wmtls_dispatcher_free(dispatcher);
     return 0;
 }

@@ -1,16 +1,16 @@
-"""Ours from Python: `flight` is 32 tasks of asyncio, `threads` is 32 threads, `many` is
-`deliver_many` with an iterator.
+"""Ours from Python: `flight` is 32 tasks of asyncio, `threads` as many threads, `many` and the
+fleet are `deliver_many` with an iterator.
 
 The same program exists in Rust, C and Node.
 """
 
 import asyncio
+import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from measure import IN_FLIGHT, Arguments, measured
-
 import webhook_mtls as wm
+from measure import IN_FLIGHT, Arguments, measured
 
 BODY = b"x" * 1024
 
@@ -22,10 +22,15 @@ def main() -> int:
         identity=wm.Identity.from_files(arguments.file("tls.crt"), arguments.file("tls.key")),
         trust=wm.Trust.from_files(arguments.file("ca.pem")),
         egress=wm.Egress("public", allow=["127.0.0.0/8"]),
+        max_connections=600,
     ) as dispatcher:
-        endpoint = dispatcher.endpoint(
-            "bench", arguments.url, pins=wm.Pins([arguments.pin]), concurrency=IN_FLIGHT
-        )
+        pins = wm.Pins([arguments.pin])
+        endpoints = [
+            dispatcher.endpoint(f"bench-{at}", url, pins=pins, concurrency=IN_FLIGHT)
+            for at, url in enumerate(arguments.urls())
+        ]
+        endpoint = endpoints[0]
+        in_turn = itertools.cycle(endpoints)
 
         def one_by_one(n: int) -> int:
             for _ in range(n):
@@ -33,7 +38,7 @@ def main() -> int:
             return 0
 
         def many(n: int) -> int:
-            deliveries = (wm.Delivery(endpoint, BODY) for _ in range(n))
+            deliveries = (wm.Delivery(next(in_turn), BODY) for _ in range(n))
             outcomes = dispatcher.deliver_many(deliveries, concurrency=IN_FLIGHT)
             return sum(outcome.error is not None for outcome in outcomes)
 
@@ -54,9 +59,12 @@ def main() -> int:
 
         modes = {
             "warm": one_by_one,
-            "flight": flight,
             "threads": threads,
+            "flight": flight,
             "many": many,
+            "fleet": many,
+            "again": many,
+            "idle": many,
             "cold": one_by_one,
             "cold_unremembered": one_by_one,
         }

@@ -1,13 +1,15 @@
-//! Ours from Rust: `flight` is `deliver_many`, `verify` judges a chain. The same program exists in
-//! C, Python and Node, for what they deliver.
+//! Ours from Rust: `flight` and the fleet are `deliver_many`, `verify` judges a chain. The same
+//! program exists in C, Python and Node, for what they deliver.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use webhook_mtls::{
-    Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress,
+    Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
     EndpointOptions, Error, Identity, Pins, Role, Setting, Trust, Verifier, VerifierOptions,
     remember_signatures, runtime,
 };
@@ -19,29 +21,43 @@ use measure::{Arguments, IN_FLIGHT, Measure};
 fn main() -> Result<(), Error> {
     let arguments = Arguments::read();
     let file = |name: &str| arguments.file(name);
-    let dispatcher = Dispatcher::new(
-        DispatcherOptions::new()
-            .identity(Identity::from_files(file("tls.crt"), file("tls.key"), None)?)
-            .trust(Trust::from_files(file("ca.pem"), None, None)?)
-            .egress(Egress::public().allow(["127.0.0.0/8"])?),
-    )?;
+    let mut options = DispatcherOptions::new()
+        .identity(Identity::from_files(file("tls.crt"), file("tls.key"), None)?)
+        .trust(Trust::from_files(file("ca.pem"), None, None)?)
+        .egress(Egress::public().allow(["127.0.0.0/8"])?);
+    options.set("max_connections", Setting::Number(600.0))?;
+    let dispatcher = Dispatcher::new(options)?;
     let mut options = EndpointOptions::new(Some(Pins::new([arguments.pin.as_str()])?));
     let at_once = u32::try_from(IN_FLIGHT).expect("it is small");
     options.set("concurrency", Setting::Number(at_once.into()))?;
-    let endpoint = dispatcher.endpoint("bench", &arguments.url, options)?;
+    let endpoint = |(at, url): (usize, &String)| {
+        dispatcher.endpoint(&format!("bench-{at}"), url, options.clone())
+    };
+    let endpoints: Vec<Endpoint> =
+        arguments.urls().iter().enumerate().map(endpoint).collect::<Result<_, _>>()?;
+    let endpoint = &endpoints[0];
+    let next = AtomicUsize::new(0);
+    let in_turn = || &endpoints[next.fetch_add(1, Relaxed) % endpoints.len()];
     let body = Bytes::from(vec![b'x'; 1024]);
     let one_by_one = |n: usize| {
         (0..n)
             .filter(|_| {
                 let options = DeliverOptions::new();
-                let outcome = dispatcher.deliver_blocking(&endpoint, body.clone(), options, None);
+                let outcome = dispatcher.deliver_blocking(endpoint, body.clone(), options, None);
                 !matches!(outcome, Some(Ok(_)))
             })
             .count()
     };
+    let threads = |n: usize| {
+        thread::scope(|scope| {
+            let each = || scope.spawn(|| one_by_one(n / IN_FLIGHT));
+            let threads: Vec<_> = (0..IN_FLIGHT).map(|_| each()).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        })
+    };
     let many = |n: usize| {
         let deliveries =
-            (0..n).map(|_| Delivery::new(&endpoint, body.clone(), DeliverOptions::new()));
+            (0..n).map(|_| Delivery::new(in_turn(), body.clone(), DeliverOptions::new()));
         let mut outcomes =
             dispatcher.deliver_many(deliveries, Some(IN_FLIGHT)).expect("a run can start");
         runtime::drive(
@@ -70,7 +86,8 @@ fn main() -> Result<(), Error> {
     remember_signatures(arguments.mode != "cold_unremembered");
     let deliver: &dyn Fn(usize) -> usize = match arguments.mode.as_str() {
         "warm" | "cold" | "cold_unremembered" => &one_by_one,
-        "flight" => &many,
+        "threads" => &threads,
+        "flight" | "fleet" | "again" | "idle" => &many,
         "verify" => &verify,
         other => panic!("no such mode: {other}"),
     };

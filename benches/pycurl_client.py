@@ -1,9 +1,11 @@
 """pycurl, with which a user of Python would be quickest otherwise; many in flight by its multi."""
 
+import itertools
 import sys
 
 import pycurl
-from measure import IN_FLIGHT, Arguments, measured
+
+from measure import FLEET, IN_FLIGHT, Arguments, measured
 
 BODY = b"x" * 1024
 
@@ -11,7 +13,6 @@ BODY = b"x" * 1024
 def handle(arguments: Arguments) -> pycurl.Curl:
     """A handle that posts the body."""
     curl = pycurl.Curl()
-    curl.setopt(pycurl.URL, arguments.url)
     curl.setopt(pycurl.SSLCERT, arguments.file("tls.crt"))
     curl.setopt(pycurl.SSLKEY, arguments.file("tls.key"))
     curl.setopt(pycurl.CAINFO, arguments.file("ca.pem"))
@@ -33,18 +34,24 @@ def main() -> int:
     one = handle(arguments)
     several = [handle(arguments) for _ in range(IN_FLIGHT)]
     multi = pycurl.CurlMulti()
+    multi.setopt(pycurl.M_MAXCONNECTS, FLEET)
+    urls = itertools.cycle(arguments.urls())
+
+    def in_turn(curl: pycurl.Curl) -> pycurl.Curl:
+        curl.setopt(pycurl.URL, next(urls))
+        return curl
 
     def one_by_one(n: int) -> int:
         errors = 0
         for _ in range(n):
-            one.perform()
+            in_turn(one).perform()
             errors += refused(one)
         return errors
 
     def flight(n: int) -> int:
         started = done = errors = 0
-        for curl in several:
-            multi.add_handle(curl)
+        for curl in several[:n]:
+            multi.add_handle(in_turn(curl))
             started += 1
         while done < n:
             multi.perform()
@@ -54,14 +61,14 @@ def main() -> int:
                 errors += refused(curl)
                 multi.remove_handle(curl)
                 if started < n:
-                    multi.add_handle(curl)
+                    multi.add_handle(in_turn(curl))
                     started += 1
             if done < n and not ended and not failed:
                 multi.select(1.0)
         return errors
 
-    modes = {"warm": one_by_one, "cold": one_by_one, "flight": flight}
-    measured("pycurl", arguments, modes[arguments.mode])
+    one_at_a_time = arguments.mode in ("warm", "cold")
+    measured("pycurl", arguments, one_by_one if one_at_a_time else flight)
     return 0
 
 

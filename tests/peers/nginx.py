@@ -13,7 +13,7 @@ daemon off;
 master_process off;
 pid {work}/nginx.pid;
 error_log stderr info;
-events {{ worker_connections 64; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     client_body_temp_path {work}/body;
@@ -21,18 +21,22 @@ http {{
     fastcgi_temp_path {work}/fastcgi;
     uwsgi_temp_path {work}/uwsgi;
     scgi_temp_path {work}/scgi;
+    ssl_certificate {server}/tls.crt;
+    ssl_certificate_key {server}/tls.key;
+    ssl_client_certificate {root};
+    ssl_verify_depth 3;
+{http}
+}}
+"""
+
+SERVER = """\
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_certificate {server}/tls.crt;
-        ssl_certificate_key {server}/tls.key;
-        ssl_client_certificate {root};
         ssl_verify_client {verify};
-        ssl_verify_depth 3;
         {crl}
         location / {{ return 200 "ok"; }}
     }}
-}}
 """
 
 
@@ -42,17 +46,30 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     verify = {"require": "on", "optional": "optional", "never": "off"}[setting.asks]
     # It checks every certificate of a chain, so it needs a list of each issuer.
     crl = "" if setting.late else f"ssl_crl {pki.crls};"
-    config = work / "nginx.conf"
-    config.write_text(
-        CONFIG.format(
-            work=work, port=port, server=pki.server, root=pki.root, verify=verify, crl=crl
-        )
+    http = SERVER.format(port=port, verify=verify, crl=crl)
+    return run(pki, http, port, work, environment=setting.environment)
+
+
+def run(
+    pki: Pki,
+    http: str,
+    port: int,
+    work: Path,
+    *,
+    connections: int = 64,
+    environment: dict[str, str] | None = None,
+) -> Server:
+    """Starts it with the servers that `http` has, of which one listens on `port`."""
+    text = CONFIG.format(
+        work=work, connections=connections, server=pki.server, root=pki.root, http=http
     )
+    config = work / "nginx.conf"
+    config.write_text(text)
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     log = work / "log"
     command = [program, "-e", "stderr", "-p", str(work), "-c", str(config)]
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=errors, env=setting.environment
+            command, stdin=subprocess.DEVNULL, stderr=errors, env=environment
         )
     return Server("nginx", port, process, log)

@@ -40,7 +40,8 @@ impl Python {
     pub(crate) fn test(&self) -> Result<String> {
         let ruff = executable(&self.tools, "ruff");
         let config = source().join("pyproject.toml");
-        let places = [source(), paths::root().join("tests"), paths::root().join("examples")];
+        let beside = ["tests", "examples", "benches"].map(|place| paths::root().join(place));
+        let places: Vec<PathBuf> = [source()].into_iter().chain(beside).collect();
         let no_cache = ["--no-cache", "--config"];
         let check = Step::new("ruff check", &ruff).arg("check").args(no_cache).arg(&config);
         check.args(&places).run()?;

@@ -17,6 +17,10 @@ use receiver::{Errand, Receiver, told};
 
 const ROUNDS: usize = 5;
 
+/// The fleet: 500 that are measured, and those that a client meets before. The clients have the
+/// number as well.
+const CONSUMERS: u32 = 504;
+
 const FLOOR: &str = "floor";
 
 /// A way to deliver: its word, how a person says it, how many, and to which port.
@@ -25,63 +29,83 @@ struct Mode {
     title: &'static str,
     n: u32,
     port: &'static str,
-    /// The mode of the floor that it is a ratio to.
-    floor: &'static str,
+    /// The mode of the floor that it is a ratio to, if there is one.
+    floor: Option<&'static str>,
     clients: &'static [&'static str],
+    unit: Unit,
 }
 
-const MODES: [Mode; 5] = [
-    Mode {
-        word: "warm",
-        title: "one connection, one after the other",
-        n: 3200,
-        port: "keeps",
-        floor: "warm",
-        clients: &["floor", "rust", "c", "python", "node", "libcurl", "pycurl", "undici"],
-    },
-    Mode {
-        word: "flight",
-        title: "32 in flight",
-        n: 6400,
-        port: "keeps",
-        floor: "flight",
-        clients: &["floor", "rust", "c", "python", "node", "libcurl", "pycurl", "undici"],
-    },
-    Mode {
-        word: "many",
-        title: "deliver_many, 32 in flight",
-        n: 6400,
-        port: "keeps",
-        floor: "flight",
-        clients: &["python", "node"],
-    },
-    Mode {
-        word: "cold",
-        title: "a handshake each, its chain seen before",
-        n: 200,
-        port: "ends",
-        floor: "cold",
-        clients: &["floor", "rust", "c", "python", "node", "libcurl", "pycurl", "undici"],
-    },
-    Mode {
-        word: "cold_unremembered",
-        title: "a handshake each, no signature remembered",
-        n: 200,
-        port: "ends",
-        floor: "cold",
-        clients: &["rust", "c", "python", "node"],
-    },
+/// What of a client is measured, for each delivery.
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    /// CPU in microseconds.
+    Cpu,
+    /// Resident memory that was added, in KiB.
+    Memory,
+}
+
+const MODES: [Mode; 14] = [
+    mode("warm", "one connection, one after the other", 3200, "keeps", "warm", &ALL),
+    mode("flight", "32 in flight", 6400, "keeps", "flight", &ALL),
+    mode("threads", "32 threads that wait", 6400, "keeps", "flight", &["rust", "python"]),
+    mode("many", "deliver_many, 32 in flight", 6400, "keeps", "flight", &["python", "node"]),
+    mode("cold", "a handshake each, its chain seen before", 200, "ends", "cold", &ALL),
+    mode("cold_unremembered", "the same, no signature remembered", 200, "ends", "cold", &OURS),
+    mode("cold_mlkem", "the same, X25519MLKEM768 offered", 200, "ends", "cold", &[FLOOR]),
+    mode("cold_aes128", "the same, AES-128-GCM-SHA256", 200, "ends", "cold", &[FLOOR]),
+    mode("fleet", "one to each of 500 consumers", 500, "consumers", "fleet", &FLEET),
+    mode("again", "again, on the connections of before", 2520, "consumers", "again", &FLEET),
+    memory("idle", "memory of an idle connection", 500, "consumers", Some("idle"), &FLEET),
+    fresh("import", "import in a fresh process", &["fresh"]),
+    fresh("first", "a fresh process's first delivery", &["fresh", "fresh_pycurl"]),
+    memory("import", "memory of an import", 10, "ends", None, &["fresh"]),
 ];
+
+const OURS: [&str; 4] = ["rust", "c", "python", "node"];
+
+const ALL: [&str; 9] =
+    [FLOOR, "rust", "c", "python", "node", "hyper", "libcurl", "pycurl", "undici"];
+
+/// undici has a pool for each host, and nothing that drives many of them.
+const FLEET: [&str; 8] = [FLOOR, "rust", "c", "python", "node", "hyper", "libcurl", "pycurl"];
+
+const fn mode(
+    word: &'static str,
+    title: &'static str,
+    n: u32,
+    port: &'static str,
+    floor: &'static str,
+    clients: &'static [&'static str],
+) -> Mode {
+    Mode { word, title, n, port, floor: Some(floor), clients, unit: Unit::Cpu }
+}
+
+const fn memory(
+    word: &'static str,
+    title: &'static str,
+    n: u32,
+    port: &'static str,
+    floor: Option<&'static str>,
+    clients: &'static [&'static str],
+) -> Mode {
+    Mode { word, title, n, port, floor, clients, unit: Unit::Memory }
+}
+
+/// What ten processes cost beyond as many interpreters that do nothing.
+const fn fresh(word: &'static str, title: &'static str, clients: &'static [&'static str]) -> Mode {
+    Mode { word, title, n: 10, port: "ends", floor: None, clients, unit: Unit::Cpu }
+}
 
 /// Whose the clients are, as a person says it.
 fn shown(client: &str) -> &'static str {
     match client {
         "rust" => "ours, Rust",
         "c" => "ours, C",
-        "python" => "ours, Python",
+        "python" | "fresh" => "ours, Python",
         "node" => "ours, Node",
+        "hyper" => "hyper, Rust",
         "libcurl" => "libcurl, C",
-        "pycurl" => "pycurl, Python",
+        "pycurl" | "fresh_pycurl" => "pycurl, Python",
         "undici" => "undici, Node",
         _ => "floor, Rust",
     }
@@ -109,19 +133,19 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
             commands.insert(*client, programs::command(&languages, client)?);
         }
     }
-    let receiver = Receiver::start(&languages.toolchain)?;
+    let receiver = Receiver::start_with(&languages.toolchain, CONSUMERS)?;
     let mut seen = Samples::default();
     for round in 1..=rounds {
         terminal::headline(&format!("Round {round} of {rounds}"));
-        for mode in &MODES {
+        for (at, mode) in MODES.iter().enumerate() {
             for client in mode.clients {
                 let cost = measure(&receiver, &commands[client], client, mode)?;
-                seen.add(round, client, mode, cost);
+                seen.add(round, client, at, cost);
             }
         }
     }
     let results = seen.results();
-    terminal::headline("CPU of the client for a delivery of 1 KiB, as a ratio to the floor");
+    terminal::headline("What a delivery of 1 KiB costs the client, and the ratio to the floor");
     print!("\n{}", table(&results).render());
     let machine = Machine::ask()?;
     let docs = paths::root().join("docs");
@@ -131,41 +155,47 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
     Ok(())
 }
 
-/// CPU of a client for a delivery, in microseconds.
+/// What a delivery costs a client, in the mode's unit.
 fn measure(receiver: &Receiver, command: &[String], client: &str, mode: &Mode) -> Result<f64> {
     let errand = Errand { mode: mode.word, n: mode.n, port: mode.port };
     let output = receiver.run(format!("{}: {}", mode.title, shown(client)), command, &errand)?;
     let told = told(&output);
-    match (told["user_s"].as_f64(), told["sys_s"].as_f64()) {
-        (Some(user), Some(system)) => Ok((user + system) * 1e6 / f64::from(mode.n)),
-        _ => Err(Failure::with_output(format!("{client} did not tell its CPU"), output.all)),
-    }
+    let number = |key: &str| told[key].as_f64();
+    let whole = match mode.unit {
+        Unit::Cpu => number("user_s").zip(number("sys_s")).map(|(user, sys)| (user + sys) * 1e6),
+        Unit::Memory => number("rss_kib"),
+    };
+    whole
+        .map(|whole| whole / f64::from(mode.n))
+        .ok_or_else(|| Failure::with_output(format!("{client} did not tell its cost"), output.all))
 }
 
-/// CPU of a delivery by round, client and mode, in microseconds.
+/// Costs by the place of the mode in the table and the client, each with its round.
 #[derive(Default)]
-struct Samples(BTreeMap<(&'static str, &'static str), BTreeMap<usize, f64>>);
+struct Samples(BTreeMap<(usize, &'static str), BTreeMap<usize, f64>>);
 
 impl Samples {
-    fn add(&mut self, round: usize, client: &'static str, mode: &Mode, micros: f64) {
-        self.0.entry((client, mode.word)).or_default().insert(round, micros);
+    fn add(&mut self, round: usize, client: &'static str, mode: usize, cost: f64) {
+        self.0.entry((mode, client)).or_default().insert(round, cost);
     }
 
     /// The medians, in the order of the modes and of their clients.
     fn results(&self) -> Vec<Cost> {
-        let each = |mode: &'static Mode| mode.clients.iter().map(move |client| (mode, *client));
+        let each = |(at, mode): (usize, &'static Mode)| {
+            mode.clients.iter().map(move |client| (at, mode, *client))
+        };
         MODES
             .iter()
+            .enumerate()
             .flat_map(each)
-            .map(|(mode, client)| {
-                let mine = &self.0[&(client, mode.word)];
-                let floor = &self.0[&(FLOOR, mode.floor)];
-                Cost {
-                    mode,
-                    client,
-                    micros: median(mine.values().copied().collect()),
-                    ratio: median(mine.iter().map(|(round, cost)| cost / floor[round]).collect()),
-                }
+            .map(|(at, mode, client)| {
+                let mine = &self.0[&(at, client)];
+                let ratio = mode.floor.map(|floor| {
+                    let at = MODES.iter().position(|mode| mode.word == floor).expect("a mode");
+                    let floor = &self.0[&(at, FLOOR)];
+                    median(mine.iter().map(|(round, cost)| cost / floor[round]).collect())
+                });
+                Cost { mode, client, value: median(mine.values().copied().collect()), ratio }
             })
             .collect()
     }
@@ -175,8 +205,20 @@ impl Samples {
 struct Cost {
     mode: &'static Mode,
     client: &'static str,
-    micros: f64,
-    ratio: f64,
+    value: f64,
+    ratio: Option<f64>,
+}
+
+impl Cost {
+    /// The cost with its unit, and the ratio where there is one.
+    fn shown(&self) -> (String, String) {
+        let cost = match self.mode.unit {
+            Unit::Cpu if self.value >= 10_000.0 => format!("{:.1} ms", self.value / 1e3),
+            Unit::Cpu => format!("{:.1} µs", self.value),
+            Unit::Memory => format!("{:.1} KiB", self.value),
+        };
+        (cost, self.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default())
+    }
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
@@ -186,10 +228,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn table(results: &[Cost]) -> Table {
-    let mut table = Table::new(&["mode", "client", "CPU", "ratio"]);
+    let mut table = Table::new(&["mode", "client", "cost", "ratio"]);
     for cost in results {
-        let cpu = format!("{:>7.1} µs", cost.micros);
-        table.row([cost.mode.title, shown(cost.client), &cpu, &format!("{:>5.2}", cost.ratio)]);
+        let (value, ratio) = cost.shown();
+        let cells = (format!("{value:>10}"), format!("{ratio:>5}"));
+        table.row([cost.mode.title, shown(cost.client), &cells.0, &cells.1]);
     }
     table
 }
@@ -208,16 +251,17 @@ mod tests {
     fn a_ratio_is_to_the_floor_of_its_own_round() {
         let mut seen = Samples::default();
         for (round, floor) in [(1, 10.0), (2, 100.0)] {
-            for mode in &MODES {
+            for (at, mode) in MODES.iter().enumerate() {
                 for client in mode.clients {
                     let factor = if *client == "floor" { 1.0 } else { 2.0 };
-                    seen.add(round, client, mode, floor * factor);
+                    seen.add(round, client, at, floor * factor);
                 }
             }
         }
         for cost in seen.results() {
             let expected = if cost.client == "floor" { 1.0 } else { 2.0 };
-            assert!((cost.ratio - expected).abs() < 1e-9, "{}", cost.client);
+            let ratio = cost.ratio.unwrap_or(expected);
+            assert!((ratio - expected).abs() < 1e-9, "{}", cost.client);
         }
     }
 }

@@ -22,11 +22,15 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
         }
         "python" => vec![languages.python()?.interpreter(), sources.join("ours.py")],
         "node" => return Ok(languages.node()?.command("benches/ours.mjs")),
+        "hyper" => vec![rust::shipped_example("bench_hyper")?],
         "libcurl" => vec![libcurl(toolchain, &sources, &home)?],
-        "pycurl" => {
-            let requirements = sources.join("requirements.txt");
-            let pycurl = python::environment(toolchain, &home.join("python"), &requirements)?;
-            vec![python::executable(&pycurl, "python"), sources.join("pycurl_client.py")]
+        "pycurl" => vec![pycurl(toolchain, &sources, &home)?, sources.join("pycurl_client.py")],
+        "fresh" => {
+            vec![languages.python()?.interpreter(), sources.join("fresh.py"), "webhook_mtls".into()]
+        }
+        "fresh_pycurl" => {
+            let python = pycurl(toolchain, &sources, &home)?;
+            vec![python, sources.join("fresh.py"), "pycurl".into()]
         }
         "undici" => vec![toolchain.node.clone(), undici(&sources, &home)?],
         other => return Err(Failure::new(format!("benches/ has no client {other}"))),
@@ -45,6 +49,13 @@ fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf
         .arg("-lcurl")
         .run()?;
     Ok(program)
+}
+
+/// The interpreter of an environment that has it.
+fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
+    let requirements = sources.join("requirements.txt");
+    let environment = python::environment(toolchain, &home.join("python"), &requirements)?;
+    Ok(python::executable(&environment, "python"))
 }
 
 /// Installs it beside a copy of its program, because Node looks for packages from there.
