@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
-use webhook_mtls::Error;
+use webhook_mtls::{Error, runtime};
 
 use crate::error::{Fault, exception};
 use crate::event::events;
@@ -114,12 +114,15 @@ impl Drop for Slot {
 }
 
 impl Shared {
-    fn push(&self, ticket: u64, outcome: Outcome) {
+    fn push(self: &Arc<Self>, ticket: u64, outcome: Outcome) {
         let mut queue = self.queue();
         queue.push((ticket, outcome));
-        // The first one wakes; the loop takes the others along.
-        if queue.len() == 1 {
-            self.signal.set();
+        let first = queue.len() == 1;
+        drop(queue);
+        // The first one wakes, when others that are about to end have ended; the loop takes all along.
+        if first {
+            let shared = self.clone();
+            runtime::afterwards(move || shared.signal.set());
         }
     }
 

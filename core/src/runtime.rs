@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -67,6 +67,7 @@ pub(crate) struct Lane {
     keeping: AtomicBool,
     leave: Notify,
     keeper: OnceLock<Thread>,
+    door: Arc<Door>,
 }
 
 impl Lane {
@@ -94,7 +95,10 @@ impl Lane {
             keeping: AtomicBool::new(false),
             leave: Notify::new(),
             keeper: OnceLock::new(),
+            door: Arc::default(),
         });
+        let door = lane.door.clone();
+        lane.runtime.spawn(async move { door.keep().await });
         let kept = lane.clone();
         let keeper = thread::Builder::new()
             .name("webhook-mtls".into())
@@ -158,6 +162,40 @@ impl Lane {
         {
             keeper.unpark();
         }
+    }
+}
+
+/// Where work comes into a lane from other threads. What comes before it is looked at costs one
+/// wake-up together; handed over one by one, each would be a system call.
+#[derive(Default)]
+struct Door {
+    arrived: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    bell: Notify,
+}
+
+impl Door {
+    fn bring(&self, work: impl FnOnce() + Send + 'static) {
+        let mut arrived = self.arrived();
+        arrived.push(Box::new(work));
+        let first = arrived.len() == 1;
+        drop(arrived);
+        if first {
+            self.bell.notify_one();
+        }
+    }
+
+    async fn keep(&self) {
+        loop {
+            self.bell.notified().await;
+            let arrived = std::mem::take(&mut *self.arrived());
+            for work in arrived {
+                work();
+            }
+        }
+    }
+
+    fn arrived(&self) -> MutexGuard<'_, Vec<Box<dyn FnOnce() + Send>>> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -354,28 +392,41 @@ pub fn spawn<F>(future: F, done: impl FnOnce(F::Output) + Send + 'static) -> Res
 where
     F: Future + Send + 'static,
 {
-    start(0, Driven::ByKeeper, async move { done(future.await) })?;
-    Ok(())
+    start(0, Driven::ByKeeper, async move { done(future.await) }, drop)
 }
 
-/// Starts a task in the lane that `number` falls into.
+/// Does something once all that is ready in the lane of this thread has run; at once, if this thread
+/// runs none. What tells another thread of an end tells it of others, too, if it waits for them.
+pub fn afterwards(work: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(lane) if CURRENT.get().is_some() => drop(lane.spawn(async move { work() })),
+        _ => work(),
+    }
+}
+
+/// Starts a task in the lane that `number` falls into; `started` gets what aborts it, in the lane
+/// and before the task runs.
 pub(crate) fn start(
     number: usize,
     driven: Driven,
     future: impl Future<Output = ()> + Send + 'static,
-) -> Result<AbortHandle, Error> {
+    started: impl FnOnce(AbortHandle) + Send + 'static,
+) -> Result<(), Error> {
     let lane = lane(number)?;
     let counted = Counted::new(&lane, driven);
     // Boxed here: tokio would move all of it three times into its task, and twice at its end.
     let future = Box::pin(future);
-    let task = lane.runtime.spawn(async move {
-        let _counted = counted;
-        future.await;
+    lane.door.bring(move || {
+        let task = tokio::spawn(async move {
+            let _counted = counted;
+            future.await;
+        });
+        started(task.abort_handle());
     });
     if driven == Driven::ByKeeper {
         lane.want_keeper();
     }
-    Ok(task.abort_handle())
+    Ok(())
 }
 
 /// Runs work that may block on a thread of the shared runtime that nothing else waits for.
@@ -512,5 +563,35 @@ impl Tagged {
         let started = Lane::start(place, self.process)?;
         // One that another thread has started in between is left to its keeper, with nothing to do.
         Ok(self.lanes[place].get_or_init(|| started).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{Driven, afterwards, start};
+
+    #[test]
+    fn what_comes_afterwards_lets_pass_what_is_ready() {
+        let (tell, told) = mpsc::channel();
+        let work = async move {
+            let (ready, after) = (tell.clone(), tell.clone());
+            tokio::spawn(async move { ready.send("ready") });
+            afterwards(move || after.send("afterwards").unwrap());
+            tell.send("now").unwrap();
+        };
+        start(0, Driven::ByKeeper, work, drop).unwrap();
+        for word in ["now", "ready", "afterwards"] {
+            assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(word));
+        }
+    }
+
+    #[test]
+    fn outside_of_a_lane_nothing_is_waited_for() {
+        let (tell, told) = mpsc::channel();
+        afterwards(move || tell.send(()).unwrap());
+        assert_eq!(told.try_recv(), Ok(()));
     }
 }

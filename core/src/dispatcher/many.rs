@@ -293,10 +293,9 @@ impl<T: Send + 'static> Fanout<T> {
             Some(home) if *home.get_or_init(|| lane) == lane => Driven::ByOwner,
             _ => Driven::ByKeeper,
         };
+        let shared = self.shared.clone();
         // Where none can be started, dropping the task has left its seat with an outcome.
-        if let Ok(running) = runtime::start(lane, driven, task) {
-            self.shared.started(number, running);
-        }
+        let _ = runtime::start(lane, driven, task, move |running| shared.started(number, running));
     }
 
     /// An outcome, if one is there.

@@ -228,8 +228,7 @@ impl Dispatcher {
             let outcome = call.run(None).await;
             done(outcome.map_err(|error| error.for_consumer(consumer.consumer())));
         };
-        runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task).map_err(named)?;
-        Ok(())
+        runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task, drop).map_err(named)
     }
 
     fn prepare(
