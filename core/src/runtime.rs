@@ -27,6 +27,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::error::{Error, Kind};
 use crate::process::{self, Known};
 
+mod event_loop;
+
+pub use event_loop::EventLoop;
+
 /// How often a waiting thread looks whether it shall stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -156,6 +160,22 @@ impl Lane {
         });
     }
 
+    /// One caller less.
+    fn left(&self) {
+        self.moves.fetch_add(1, SeqCst);
+        self.callers.fetch_sub(1, SeqCst);
+        if self.urgent.load(SeqCst) > 0 {
+            self.want_keeper();
+        }
+    }
+
+    /// Where the keeper is needed in any case it stays, and who came waits beside it.
+    fn send_keeper_off(&self) {
+        if self.keeping.load(SeqCst) && self.urgent.load(SeqCst) == 0 {
+            self.leave.notify_one();
+        }
+    }
+
     fn want_keeper(&self) {
         if !self.keeping.load(SeqCst)
             && let Some(keeper) = self.keeper.get()
@@ -215,10 +235,7 @@ impl<'a> Caller<'a> {
     fn enter(lane: &'a Arc<Lane>) -> Self {
         lane.callers.fetch_add(1, SeqCst);
         lane.tick();
-        // Where the keeper is needed in any case it stays, and this thread waits beside it.
-        if lane.keeping.load(SeqCst) && lane.urgent.load(SeqCst) == 0 {
-            lane.leave.notify_one();
-        }
+        lane.send_keeper_off();
         let before = CURRENT.replace(Some(lane.place));
         Self { lane, before, _known: Known::as_of(lane.process) }
     }
@@ -227,11 +244,7 @@ impl<'a> Caller<'a> {
 impl Drop for Caller<'_> {
     fn drop(&mut self) {
         CURRENT.set(self.before);
-        self.lane.moves.fetch_add(1, SeqCst);
-        self.lane.callers.fetch_sub(1, SeqCst);
-        if self.lane.urgent.load(SeqCst) > 0 {
-            self.lane.want_keeper();
-        }
+        self.lane.left();
     }
 }
 
@@ -412,10 +425,17 @@ pub(crate) fn start(
     future: impl Future<Output = ()> + Send + 'static,
     started: impl FnOnce(AbortHandle) + Send + 'static,
 ) -> Result<(), Error> {
-    let lane = lane(number)?;
-    let counted = Counted::new(&lane, driven);
     // Boxed here: tokio would move all of it three times into its task, and twice at its end.
     let future = Box::pin(future);
+    let future = match event_loop::start(future) {
+        Ok(task) => {
+            started(task);
+            return Ok(());
+        }
+        Err(future) => future,
+    };
+    let lane = lane(number)?;
+    let counted = Counted::new(&lane, driven);
     lane.door.bring(move || {
         let task = tokio::spawn(async move {
             let _counted = counted;
@@ -459,6 +479,11 @@ impl<T: Send + 'static> Task<T> {
     /// Starts a task: in the lane that this thread is in, where it goes along with what is driven
     /// there; else in the first, by its keeper.
     pub(crate) fn start(future: impl Future<Output = T> + Send + 'static) -> Result<Self, Error> {
+        let future = Box::pin(future);
+        let future = match event_loop::spawn_here(future) {
+            Ok(handle) => return Ok(Self { handle, detached: false }),
+            Err(future) => future,
+        };
         match CURRENT.get() {
             Some(number) => {
                 Ok(Self { handle: lane(number)?.runtime.spawn(future), detached: false })
@@ -524,7 +549,10 @@ impl<T> Drop for Task<T> {
 
 /// The lane that this thread is in, or the first.
 pub(crate) fn handle() -> Result<Handle, Error> {
-    Ok(lane(CURRENT.get().unwrap_or(0))?.runtime.handle().clone())
+    match event_loop::handle() {
+        Some(handle) => Ok(handle),
+        None => Ok(lane(CURRENT.get().unwrap_or(0))?.runtime.handle().clone()),
+    }
 }
 
 /// The lane of this process that a number falls into.
