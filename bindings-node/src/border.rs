@@ -72,6 +72,11 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Outcome<T> 
     Outcome(caught(work))
 }
 
+/// The same for what yields nothing: the JSON of its error, if it fails.
+pub(crate) fn fault(work: impl FnOnce() -> Result<(), Error>) -> Option<String> {
+    caught(work).err().map(|error| error.to_json().to_string())
+}
+
 fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::caught_panic()))
 }
@@ -95,19 +100,6 @@ where
             }
         }
         Err(error) => pledge.keep(Err(error)),
-    }
-    Ok(promise)
-}
-
-/// A promise of what `start` brings to its callback, or of the error that it returns.
-pub(crate) fn promised_by_callback<T: ToNapiValue + Send + 'static>(
-    env: &Env,
-    start: impl FnOnce(Box<dyn FnOnce(Result<T, Error>) + Send>) -> Result<(), Error>,
-) -> napi::Result<Object<'_>> {
-    let (pledge, promise) = Pledge::new(env)?;
-    let settling = pledge.clone();
-    if let Err(error) = caught(|| start(Box::new(move |outcome| settling.keep(outcome)))) {
-        pledge.keep(Err(error));
     }
     Ok(promise)
 }

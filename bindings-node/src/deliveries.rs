@@ -8,7 +8,8 @@ use webhook_mtls::{
     CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions, Receipt,
 };
 
-use crate::border::{Handle, Outcome, guarded, promised, promised_by_callback};
+use crate::border::{Handle, Outcome, fault, guarded, promised};
+use crate::completions::{self, Slot};
 use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
 
 #[napi]
@@ -78,26 +79,29 @@ pub fn cancel(token: Handle<CancelToken>) {
     token.0.cancel();
 }
 
-/// A promise of the receipt's JSON. The body is copied before this returns: JavaScript may change
-/// it while it is being sent.
+/// Starts a delivery, whose outcome is handed over under `number`; returns the error's JSON if it
+/// cannot be started. The body is copied before this returns: JavaScript may change it while it is
+/// being sent.
 #[napi]
-pub fn dispatcher_deliver<'env>(
-    env: &'env Env,
+pub fn dispatcher_deliver(
     dispatcher: Handle<Dispatcher>,
     endpoint: Handle<Endpoint>,
     body: &[u8],
-    settings: Vec<Given>,
-    cancel: Handle<CancelToken>,
-) -> napi::Result<Object<'env>> {
-    promised_by_callback(env, |done| {
-        let options = deliver_options(settings)?.cancel(cancel.0);
-        dispatcher.0.start(&endpoint.0, body.to_vec(), options, |outcome| {
-            done(outcome.map(|receipt| receipt.to_json().to_string()));
-        })
+    settings: Option<Vec<Given>>,
+    cancel: Option<Handle<CancelToken>>,
+    number: f64,
+) -> Option<String> {
+    fault(|| {
+        let options = deliver_options(settings, cancel)?;
+        let slot = Slot::new(number)?;
+        let body = body.to_vec();
+        dispatcher.0.start(&endpoint.0, body, options, move |outcome| slot.fill(outcome))?;
+        completions::started();
+        Ok(())
     })
 }
 
-/// The same over a connection of its own.
+/// A promise of the receipt of a delivery over a connection of its own.
 #[napi]
 pub fn deliver_once<'env>(
     env: &'env Env,
@@ -105,18 +109,23 @@ pub fn deliver_once<'env>(
     body: &[u8],
     dispatcher: DispatcherGiven,
     endpoint: EndpointGiven,
-    settings: Vec<Given>,
-    cancel: Handle<CancelToken>,
+    settings: Option<Vec<Given>>,
+    cancel: Option<Handle<CancelToken>>,
 ) -> napi::Result<Object<'env>> {
     promised(env, || {
         let dispatcher = dispatcher.onto(DispatcherOptions::new())?;
         let endpoint = endpoint.options()?;
-        let options = deliver_options(settings)?.cancel(cancel.0);
+        let options = deliver_options(settings, cancel)?;
         let body = body.to_vec();
-        Ok(told(
-            async move { webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await },
-        ))
+        Ok(async move {
+            webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await.map(Handle)
+        })
     })
+}
+
+#[napi]
+pub fn receipt_json(receipt: Handle<Receipt>) -> String {
+    receipt.0.to_json().to_string()
 }
 
 /// A promise of the probe's JSON.
@@ -125,17 +134,16 @@ pub fn dispatcher_probe(
     env: &Env,
     dispatcher: Handle<Dispatcher>,
     endpoint: Handle<Endpoint>,
-    settings: Vec<Given>,
-    cancel: Handle<CancelToken>,
+    settings: Option<Vec<Given>>,
+    cancel: Option<Handle<CancelToken>>,
 ) -> napi::Result<Object<'_>> {
     promised(env, || {
-        let mut options = ProbeOptions::new().cancel(cancel.0);
-        set_all(settings, |name, value| options.set(name, value))?;
+        let mut options = ProbeOptions::new();
+        if let Some(cancel) = cancel {
+            options = options.cancel(cancel.0);
+        }
+        set_all(settings.unwrap_or_default(), |name, value| options.set(name, value))?;
         let probe = dispatcher.0.probe(&endpoint.0, options);
         Ok(async { Ok(probe.await?.to_json().to_string()) })
     })
-}
-
-async fn told(delivery: impl Future<Output = Result<Receipt, Error>>) -> Result<String, Error> {
-    Ok(delivery.await?.to_json().to_string())
 }

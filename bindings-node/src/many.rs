@@ -1,14 +1,14 @@
 //! Many deliveries at once: what the iterator of `ts/` is made of.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Error, Fanout};
+use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
-use crate::border::{Handle, Outcome, guarded, promised};
+use crate::border::{Handle, Outcome, fault, guarded};
+use crate::completions::{self, Finished, Stir};
 use crate::settings::{Given, deliver_options};
 
 /// A run, cheap to clone. It ends when the last clone is dropped.
@@ -17,14 +17,7 @@ pub(crate) struct Run {
     fanout: Arc<Fanout<f64>>,
     /// The payload before: a fan-out that repeats it holds it once.
     body: Arc<Mutex<Bytes>>,
-}
-
-/// An outcome with the ticket of its delivery: a receipt or an error, as JSON text.
-#[napi(object, object_from_js = false)]
-pub struct Finished {
-    pub ticket: f64,
-    pub receipt: Option<String>,
-    pub error: Option<String>,
+    stir: Arc<Stir>,
 }
 
 #[napi(object, object_from_js = false)]
@@ -35,14 +28,21 @@ pub struct Progress {
     pub waiting: u32,
 }
 
+/// A run. It calls under `number` when it has stirred.
 #[napi]
-pub fn run(dispatcher: Handle<Dispatcher>, concurrency: Option<f64>) -> Outcome<Handle<Run>> {
+pub fn run(
+    dispatcher: Handle<Dispatcher>,
+    concurrency: Option<f64>,
+    number: f64,
+) -> Outcome<Handle<Run>> {
     guarded(|| {
         // What is no whole number is no bound that core takes.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
         let whole = |number: f64| if number.fract() == 0.0 { number as usize } else { 0 };
         let fanout = Fanout::new(&dispatcher.0, concurrency.map(whole))?;
-        Ok(Handle(Run { fanout: Arc::new(fanout), body: Arc::default() }))
+        let stir = Stir::new(number)?;
+        fanout.watch(Waker::from(stir.clone()));
+        Ok(Handle(Run { fanout: Arc::new(fanout), body: Arc::default(), stir }))
     })
 }
 
@@ -51,19 +51,19 @@ pub fn run_has_room(run: Handle<Run>) -> bool {
     run.0.fanout.has_room()
 }
 
-/// Starts a delivery. The body is copied, unless it is the one before: JavaScript may change it
-/// while it is being sent.
+/// Starts a delivery; returns the error's JSON if it cannot be read. The body is copied, unless it
+/// is the one before: JavaScript may change it while it is being sent.
 #[napi]
 pub fn run_submit(
     run: Handle<Run>,
     endpoint: Handle<Endpoint>,
     body: &[u8],
-    settings: Vec<Given>,
-    cancel: Handle<CancelToken>,
+    settings: Option<Vec<Given>>,
+    cancel: Option<Handle<CancelToken>>,
     ticket: f64,
-) -> Outcome<()> {
-    guarded(|| {
-        let options = deliver_options(settings)?.cancel(cancel.0);
+) -> Option<String> {
+    fault(|| {
+        let options = deliver_options(settings, cancel)?;
         let mut before = run.0.body.lock().unwrap_or_else(PoisonError::into_inner);
         if *before != body {
             *before = Bytes::copy_from_slice(body);
@@ -71,25 +71,16 @@ pub fn run_submit(
         let delivery = Delivery::new(&endpoint.0, before.clone(), options);
         drop(before);
         run.0.fanout.submit(delivery, ticket);
+        completions::started();
         Ok(())
     })
 }
 
+/// The outcomes that are there, as one array: for each its ticket, a receipt or an error's JSON, and
+/// the receipt's status.
 #[napi]
-pub fn run_take(run: Handle<Run>) -> Vec<Finished> {
-    let finished = run.0.fanout.take_finished().into_iter();
-    finished
-        .map(|(ticket, outcome)| match outcome {
-            Ok(receipt) => {
-                let receipt = Some(receipt.to_json().to_string());
-                Finished { ticket, receipt, error: None }
-            }
-            Err(error) => {
-                let error = Some(error.to_json().to_string());
-                Finished { ticket, receipt: None, error }
-            }
-        })
-        .collect()
+pub fn run_take(run: Handle<Run>) -> Finished {
+    Finished(run.0.fanout.take_finished())
 }
 
 #[napi]
@@ -97,15 +88,10 @@ pub fn run_is_idle(run: Handle<Run>) -> bool {
     run.0.fanout.is_idle()
 }
 
-/// A promise that is kept when there are outcomes, or nothing is under way.
+/// Keeps the loop alive until the run has stirred.
 #[napi]
-pub fn run_changed(env: &Env, run: Handle<Run>) -> napi::Result<Object<'_>> {
-    promised(env, || {
-        Ok(async move {
-            poll_fn(|context| run.0.fanout.poll_changed(false, context)).await;
-            Ok::<(), Error>(())
-        })
-    })
+pub fn run_wait(run: Handle<Run>) {
+    run.0.stir.wait();
 }
 
 #[napi]

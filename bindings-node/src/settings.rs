@@ -2,8 +2,8 @@
 
 use napi_derive::napi;
 use webhook_mtls::{
-    DeliverOptions, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins, Setting,
-    StandardWebhooks, Trust,
+    CancelToken, DeliverOptions, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
+    Setting, StandardWebhooks, Trust,
 };
 
 use crate::border::Handle;
@@ -99,8 +99,14 @@ impl EndpointGiven {
     }
 }
 
-pub(crate) fn deliver_options(given: Vec<Given>) -> Result<DeliverOptions, Error> {
+pub(crate) fn deliver_options(
+    given: Option<Vec<Given>>,
+    cancel: Option<Handle<CancelToken>>,
+) -> Result<DeliverOptions, Error> {
     let mut options = DeliverOptions::new();
-    set_all(given, |name, value| options.set(name, value))?;
+    if let Some(cancel) = cancel {
+        options = options.cancel(cancel.0);
+    }
+    set_all(given.unwrap_or_default(), |name, value| options.set(name, value))?;
     Ok(options)
 }

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { deliver, Pins, RetryPolicy, Verifier, WebhookMtlsError } from 'webhook-mtls'
 import { error, Lab } from 'webhook-mtls/testing'
@@ -34,6 +36,34 @@ test('a receipt tells what was negotiated', async (t) => {
   assert.equal(acme.received.length, 1)
   assert.equal(acme.received[0].tenant, 'dispatcher')
   assert.equal(endpoint.status().pinSeen, acme.pin)
+  assert.match(inspect(receipt), /^Receipt \{\n  consumer: 'acme',\n  id: 'evt_1',\n  status: 200,/)
+  assert.match(inspect([[[receipt]]]), /\[Receipt\]/)
+  assert.equal(receipt.peer, receipt.peer)
+})
+
+test('the stack of an error says who called', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  acme.respond(500)
+  const e = await dispatcher.deliver(endpoint, '{}').catch((e) => e)
+  assert.match(e.stack, /at async .*deliver\.test\.mjs/)
+})
+
+// Where /proc does not tell what there is to watch, a thread of the runtime drives.
+test('a warm delivery wakes no other thread', { skip: process.platform !== 'linux' }, async (t) => {
+  const { dispatcher, endpoint } = await scene(t)
+  await dispatcher.deliver(endpoint, '{}')
+  const keepers = readdirSync('/proc/self/task')
+    .filter((id) => readFileSync(`/proc/self/task/${id}/comm`, 'utf8') === 'webhook-mtls\n')
+  const switches = () =>
+    keepers
+      .map((id) => readFileSync(`/proc/self/task/${id}/status`, 'utf8'))
+      .reduce((sum, status) => sum + Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)[1]), 0)
+  const [before, started] = [switches(), performance.now()]
+  for (let n = 0; n < 500; n += 1) await dispatcher.deliver(endpoint, '{}')
+  // Keepers look every 20 ms whether they are wanted.
+  const allowed = 50 + (keepers.length * (performance.now() - started)) / 10
+  assert.ok(keepers.length > 0)
+  assert.ok(switches() - before < allowed, `${switches() - before} switches, ${allowed} allowed`)
 })
 
 test('key rollover is refused before a byte leaves', async (t) => {

@@ -1,6 +1,7 @@
+import { expect, forget, number, type Completion } from './completions'
 import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
-import { settled, wrongType } from './error'
+import { errorOf, settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
 import { bytes, flag, Options, text, type Body } from './given'
 import { Identity } from './identity'
@@ -147,9 +148,22 @@ export class Dispatcher implements AsyncDisposable {
     const given = new Options(options, ['deliver'], ['signal'])
     const target = Endpoint.handle('endpoint', endpoint)
     const payload = bytes('body', body)
-    return receipt(given, (cancel) =>
-      native.dispatcherDeliver(this.#handle, target, payload, given.settings('deliver'), cancel),
-    )
+    const watched = watch(given)
+    const place = number()
+    const settings = given.settings('deliver')
+    const completion = await new Promise<Completion>((resolve) => {
+      expect(place, resolve)
+      const cancel = watched?.cancel
+      const from = this.#handle
+      const fault = native.dispatcherDeliver(from, target, payload, settings, cancel, place)
+      if (fault === null) return
+      forget(place)
+      resolve(fault)
+    })
+    watched?.leave()
+    // Made here and not where it arrived, so that its stack says who called.
+    if (typeof completion === 'string') throw errorOf(completion, watched?.cause())
+    return completion as Receipt
   }
 
   /**
@@ -168,7 +182,7 @@ export class Dispatcher implements AsyncDisposable {
     const given = new Options(options, ['probe'], ['signal'])
     const target = Endpoint.handle('endpoint', endpoint)
     const settings = given.settings('probe')
-    const send = (cancel: Handle) =>
+    const send = (cancel: Handle | undefined) =>
       native.dispatcherProbe(this.#handle, target, settings, cancel)
     return new Probe(await cancelable(given, send))
   }
@@ -295,7 +309,9 @@ export async function deliver(
   const given = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
   const [target, payload] = [text('url', url), bytes('body', body)]
   const nouns = [dispatcherGiven(given), endpointGiven(given), given.settings('deliver')] as const
-  return receipt(given, (cancel) => native.deliverOnce(target, payload, ...nouns, cancel))
+  const send = (cancel: Handle | undefined) =>
+    native.deliverOnce(target, payload, ...nouns, cancel)
+  return new Receipt(await cancelable(given, send))
 }
 
 function dispatcherGiven(given: Options): DispatcherGiven {
@@ -303,27 +319,20 @@ function dispatcherGiven(given: Options): DispatcherGiven {
     identity: given.optional('identity', Identity.handle),
     trust: given.optional('trust', Trust.handle),
     egress: given.optional('egress', egressHandle),
-    settings: given.settings('dispatcher'),
+    settings: given.settings('dispatcher') ?? [],
   }
 }
 
-async function receipt(
-  given: Options,
-  send: (cancel: Handle) => Promise<Outcome<string>>,
-): Promise<Receipt> {
-  return new Receipt(await cancelable(given, send))
-}
-
 /** Waits for the outcome, and cancels when the signal says so. */
-async function cancelable(
+async function cancelable<T>(
   given: Options,
-  send: (cancel: Handle) => Promise<Outcome<string>>,
-): Promise<string> {
+  send: (cancel: Handle | undefined) => Promise<Outcome<T>>,
+): Promise<T> {
   const watched = watch(given)
   try {
-    return settled(await send(watched.cancel), watched.cause())
+    return settled(await send(watched?.cancel), watched?.cause())
   } finally {
-    watched.leave()
+    watched?.leave()
   }
 }
 

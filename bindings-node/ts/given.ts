@@ -20,6 +20,13 @@ interface Row {
 
 const ROWS = (JSON.parse(native.tables()) as { options: Row[] }).options
 
+/** By noun, then by the name that it has here. */
+const BY_NAME = new Map<string, Map<string, Row>>()
+for (const row of ROWS) {
+  const names = BY_NAME.get(row.of) ?? new Map<string, Row>()
+  BY_NAME.set(row.of, names.set(key(row), row))
+}
+
 /** A duration says its unit here, where numbers have none. */
 function key(row: Row): string {
   return row.kind === 'duration' ? `${camelCase(row.name)}Ms` : camelCase(row.name)
@@ -27,8 +34,9 @@ function key(row: Row): string {
 
 /** @internal An options object, read once: what it held cannot change afterwards. */
 export class Options {
-  readonly #values = new Map<string, unknown>()
-  readonly #settings = new Map<string, Given[]>()
+  // Made when there is something to keep: most deliveries have no options.
+  #values: Map<string, unknown> | undefined
+  #settings: Map<string, Given[]> | undefined
 
   /**
    * @param given the caller's object, or undefined for none
@@ -41,37 +49,43 @@ export class Options {
       throw wrongType('options', 'an object', given)
     }
     for (const [name, value] of Object.entries(given)) {
-      if (others.includes(name)) this.#values.set(name, value)
+      if (others.includes(name)) this.#keep(name, value)
       else this.#take(name, value, nouns)
     }
   }
 
   /** The value of a key that is no setting; undefined if it was not given. */
   value(name: string): unknown {
-    return this.#values.get(name)
+    return this.#values?.get(name)
   }
 
   /** The value of a key, if it was given, as a reader of this file takes it. */
   optional<T>(name: string, read: (option: string, value: unknown) => T): T | undefined {
-    const value = this.#values.get(name)
+    const value = this.#values?.get(name)
     return value === undefined ? undefined : read(snakeCase(name), value)
   }
 
-  /** What is passed on to the core by name. */
-  settings(noun: Noun): Given[] {
-    return this.#settings.get(noun) ?? []
+  /** What is passed on to the core by name, if anything is. */
+  settings(noun: Noun): Given[] | undefined {
+    return this.#settings?.get(noun)
+  }
+
+  #keep(name: string, value: unknown): void {
+    this.#values ??= new Map()
+    this.#values.set(name, value)
   }
 
   #take(name: string, value: unknown, nouns: readonly Noun[]): void {
-    const candidates = nouns.flatMap((noun) => ROWS.filter((row) => row.of === noun))
-    const row = candidates.find((candidate) => key(candidate) === name)
+    const holder = nouns.find((noun) => BY_NAME.get(noun)?.has(name))
+    const row = holder && BY_NAME.get(holder)?.get(name)
     if (row) {
       if (value === undefined) return
       const setting = settingOf(row, value)
       if (setting) this.#pass(row.of, setting)
-      else this.#values.set(name, value)
+      else this.#keep(name, value)
       return
     }
+    const candidates = nouns.flatMap((noun) => ROWS.filter((row) => row.of === noun))
     const meant = candidates.find((candidate) => candidate.name === snakeCase(name))
     if (meant) throw wrongWord(meant.name, `spelled ${key(meant)}`, name)
     const [noun] = nouns
@@ -81,6 +95,7 @@ export class Options {
   }
 
   #pass(noun: string, setting: Given): void {
+    this.#settings ??= new Map()
     const settings = this.#settings.get(noun)
     if (settings) settings.push(setting)
     else this.#settings.set(noun, [setting])

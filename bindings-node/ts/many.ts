@@ -1,9 +1,10 @@
+import * as completions from './completions'
 import type { DeliverOptions } from './dispatcher'
 import { Endpoint } from './endpoint'
 import { errorOf, settled, WebhookMtlsError, wrongType } from './error'
 import { bytes, number, Options, type Body } from './given'
 import { native, type Handle } from './native'
-import { Receipt } from './receipt'
+import type { Receipt } from './receipt'
 import { watch, type Watched } from './signal'
 
 /** One body for one endpoint, to be delivered with others. */
@@ -36,7 +37,7 @@ export interface Progress {
 /** A delivery that core has taken. */
 interface Under<T> {
   delivery: Delivery<T>
-  watched: Watched
+  watched: Watched | undefined
 }
 
 /** The outcomes of {@link Dispatcher.deliverMany}, as they finish. */
@@ -49,7 +50,7 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   readonly #faulty: Outcome<T>[] = []
   #unread = 0
   #tickets = 0
-  #watching = false
+  #number = 0
   #closed = false
   #ring: () => void = () => {}
 
@@ -59,7 +60,9 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     this.#start = () => {
       const given = new Options(options, [], ['concurrency'])
       const source = new Source<T>(deliveries)
-      this.#run = settled(native.run(dispatcher, given.optional('concurrency', number)))
+      this.#number = completions.number()
+      const concurrency = given.optional('concurrency', number)
+      this.#run = settled(native.run(dispatcher, concurrency, this.#number))
       if (this.#closed) native.runCancel(this.#run)
       return source
     }
@@ -98,14 +101,10 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     try {
       for (;;) {
         this.#take(source, run)
-        const finished = native.runTake(run)
-        for (const { ticket, receipt, error } of finished) {
-          const { delivery, watched } = this.#under.get(ticket) as Under<T>
-          this.#under.delete(ticket)
-          watched.leave()
+        const finished = this.#finished(run)
+        for (const outcome of finished) {
           this.#take(source, run)
-          if (receipt !== undefined) yield { delivery, receipt: new Receipt(receipt) }
-          else yield { delivery, error: errorOf(error as string, watched.cause()) }
+          yield outcome
           if (this.#closed) return undefined
         }
         const faulty = this.#faulty.shift()
@@ -119,9 +118,22 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       return undefined
     } finally {
       native.runCancel(run)
-      for (const { watched } of this.#under.values()) watched.leave()
+      completions.forget(this.#number)
+      for (const { watched } of this.#under.values()) watched?.leave()
       source.close()
     }
+  }
+
+  #finished(run: Handle): Outcome<T>[] {
+    const finished: Outcome<T>[] = []
+    completions.read(native.runTake(run), (ticket, completion) => {
+      const { delivery, watched } = this.#under.get(ticket) as Under<T>
+      this.#under.delete(ticket)
+      watched?.leave()
+      if (typeof completion !== 'string') finished.push({ delivery, receipt: completion as Receipt })
+      else finished.push({ delivery, error: errorOf(completion, watched?.cause()) })
+    })
+    return finished
   }
 
   /** Takes deliveries as they are wanted. */
@@ -146,10 +158,10 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       const ticket = this.#tickets++
       this.#under.set(ticket, { delivery, watched })
       const settings = given.settings('deliver')
-      const outcome = native.runSubmit(run, endpoint, body, settings, watched.cancel, ticket)
-      if (outcome.error !== undefined) {
+      const fault = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
+      if (fault !== null) {
         this.#under.delete(ticket)
-        settled(outcome)
+        throw errorOf(fault)
       }
     } catch (error) {
       watched?.leave()
@@ -164,12 +176,9 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     const rung = new Promise<void>((resolve) => {
       this.#ring = resolve
     })
-    if (!this.#watching && !native.runIsIdle(run)) {
-      this.#watching = true
-      void native.runChanged(run).then(() => {
-        this.#watching = false
-        this.#ring()
-      })
+    if (!native.runIsIdle(run)) {
+      completions.expect(this.#number, () => this.#ring())
+      native.runWait(run)
     }
     return rung
   }

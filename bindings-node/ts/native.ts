@@ -66,12 +66,11 @@ export interface ReceivedRequest {
   tenant?: string
 }
 
-/** An outcome of a run: a receipt or an error, as JSON text. */
-export interface Finished {
-  ticket: number
-  receipt?: string
-  error?: string
-}
+/**
+ * Outcomes, three places each: a number, then a receipt, an error's JSON text or null, then the
+ * receipt's status.
+ */
+export type Row = (number | Handle | string | null)[]
 
 interface Native {
   tables(): string
@@ -118,26 +117,29 @@ interface Native {
   ): Outcome<Handle>
   dispatcherRemove(dispatcher: Handle, consumer: string): Outcome<boolean>
   dispatcherClose(dispatcher: Handle, drainMs: number): Promise<Outcome<void>>
+  attach(settle: (row: Row) => void): void
   dispatcherDeliver(
     dispatcher: Handle,
     endpoint: Handle,
     body: Uint8Array,
-    settings: Given[],
-    cancel: Handle,
-  ): Promise<Outcome<string>>
-  run(dispatcher: Handle, concurrency: Optional<number>): Outcome<Handle>
+    settings: Optional<Given[]>,
+    cancel: Optional<Handle>,
+    number: number,
+  ): string | null
+  receiptJson(receipt: Handle): string
+  run(dispatcher: Handle, concurrency: Optional<number>, number: number): Outcome<Handle>
   runHasRoom(run: Handle): boolean
   runSubmit(
     run: Handle,
     endpoint: Handle,
     body: Uint8Array,
-    settings: Given[],
-    cancel: Handle,
+    settings: Optional<Given[]>,
+    cancel: Optional<Handle>,
     ticket: number,
-  ): Outcome<void>
-  runTake(run: Handle): Finished[]
+  ): string | null
+  runTake(run: Handle): Row
   runIsIdle(run: Handle): boolean
-  runChanged(run: Handle): Promise<Outcome<void>>
+  runWait(run: Handle): void
   runCancel(run: Handle): void
   runProgress(run: Handle): { done: number; failed: number; inFlight: number; waiting: number }
   deliverOnce(
@@ -145,14 +147,14 @@ interface Native {
     body: Uint8Array,
     dispatcher: DispatcherGiven,
     endpoint: EndpointGiven,
-    settings: Given[],
-    cancel: Handle,
-  ): Promise<Outcome<string>>
+    settings: Optional<Given[]>,
+    cancel: Optional<Handle>,
+  ): Promise<Outcome<Handle>>
   dispatcherProbe(
     dispatcher: Handle,
     endpoint: Handle,
-    settings: Given[],
-    cancel: Handle,
+    settings: Optional<Given[]>,
+    cancel: Optional<Handle>,
   ): Promise<Outcome<string>>
   dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): Outcome<void>
   dispatcherReload(dispatcher: Handle): Promise<Outcome<string>>

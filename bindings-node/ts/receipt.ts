@@ -1,3 +1,6 @@
+import { inspect, type InspectOptions } from 'node:util'
+
+import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import type { PinSlot } from './words'
 
@@ -63,74 +66,90 @@ export interface Timings {
   readonly responseMs: number | null
 }
 
-/** A delivery that the consumer answered with a final 2xx head. */
+/**
+ * A delivery that the consumer answered with a final 2xx head. What it says is read from the core
+ * when it is asked for.
+ */
 export class Receipt {
-  readonly #json: ReceiptJson
+  readonly #handle: Handle
+  #read: { json: ReceiptJson; fields: Fields } | undefined
 
-  /** The consumer id of the endpoint. */
-  readonly consumer: string
-  /** The event's id, where one was given. */
-  readonly id?: string
   /** The HTTP status, 200 to 299. */
   readonly status: number
+
+  /** @internal */
+  constructor(handle: Handle, status?: number) {
+    this.#handle = handle
+    this.status = status ?? this.#said.json.status
+  }
+
+  /** The consumer id of the endpoint. */
+  get consumer(): string {
+    return this.#said.json.consumer
+  }
+
+  /** The event's id, where one was given. */
+  get id(): string | undefined {
+    return this.#said.json.id ?? undefined
+  }
+
   /** The consumer, as its certificate shows it. */
-  readonly peer: PeerIdentity
+  get peer(): PeerIdentity {
+    return this.#said.fields.peer
+  }
+
   /** Which of the endpoint's pins matched; null where it has none. */
-  readonly pin: PinSlot | null
+  get pin(): PinSlot | null {
+    return this.#said.json.pin
+  }
+
   /** How many attempts it took. Only one of which nothing was sent is followed by another. */
-  readonly attempts: number
+  get attempts(): number {
+    return this.#said.json.attempts
+  }
+
   /** How long it took in all, in milliseconds. */
-  readonly elapsedMs: number
+  get elapsedMs(): number {
+    return this.#said.json.elapsed_ms
+  }
+
   /** What the handshake negotiated. */
-  readonly tls: TlsFacts
+  get tls(): TlsFacts {
+    return this.#said.fields.tls
+  }
+
   /**
    * Whether an idle connection was used, the consumer's address, and the proxy that connected to it;
    * null for none.
    */
-  readonly connection: {
+  get connection(): {
     readonly reused: boolean
     readonly address: string
     readonly proxy: string | null
+  } {
+    return this.#said.fields.connection
   }
+
   /** How long the parts took. */
-  readonly timings: Timings
+  get timings(): Timings {
+    return this.#said.fields.timings
+  }
+
   /**
    * Whether the consumer answered the head with 100 Continue before the body left; null unless the
    * endpoint holds bodies.
    */
-  readonly holdHonored: boolean | null
+  get holdHonored(): boolean | null {
+    return this.#said.json.hold_honored
+  }
+
   /** The answer's headers, and the first bytes of its body. */
-  readonly response: {
+  get response(): {
     readonly headers: Readonly<Record<string, string>>
     readonly excerpt: Uint8Array
     readonly truncated: boolean
-  }
-
-  /** @internal */
-  constructor(text: string) {
-    const json = JSON.parse(text) as ReceiptJson
-    this.#json = json
-    this.consumer = json.consumer
-    if (json.id !== null) this.id = json.id
-    this.status = json.status
-    this.peer = new PeerIdentity(json.peer)
-    this.pin = json.pin
-    this.attempts = json.attempts
-    this.elapsedMs = json.elapsed_ms
-    this.tls = tlsFacts(json.tls)
-    this.connection = { ...json.connection }
-    this.timings = {
-      resolveMs: json.timings.resolve_ms,
-      connectMs: json.timings.connect_ms,
-      handshakeMs: json.timings.handshake_ms,
-      responseMs: json.timings.response_ms,
-    }
-    this.holdHonored = json.hold_honored
-    this.response = {
-      headers: json.response.headers,
-      excerpt: Buffer.from(json.response.excerpt_base64, 'base64'),
-      truncated: json.response.truncated,
-    }
+  } {
+    return this.#said.fields.response
   }
 
   /**
@@ -139,6 +158,46 @@ export class Receipt {
    * @returns a fresh object of plain JSON values
    */
   toJSON(): Record<string, unknown> {
-    return structuredClone({ ...this.#json })
+    return structuredClone({ ...this.#said.json })
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
+    if (depth < 0) return '[Receipt]'
+    const names = ['consumer', 'id', 'status', 'peer', 'pin', 'attempts', 'elapsedMs', 'tls'] as const
+    const more = ['connection', 'timings', 'holdHonored', 'response'] as const
+    const entries = [...names, ...more].map((name) => [name, this[name]] as const)
+    const said = Object.fromEntries(entries.filter(([, value]) => value !== undefined))
+    return `Receipt ${show(said, options)}`
+  }
+
+  get #said(): { json: ReceiptJson; fields: Fields } {
+    if (this.#read === undefined) {
+      const json = JSON.parse(native.receiptJson(this.#handle)) as ReceiptJson
+      this.#read = { json, fields: fieldsOf(json) }
+    }
+    return this.#read
+  }
+}
+
+type Fields = Pick<Receipt, 'peer' | 'tls' | 'connection' | 'timings' | 'response'>
+
+/** What is spelled otherwise here. Made once: the same field is the same object each time. */
+function fieldsOf({ peer, tls, connection, timings, response }: ReceiptJson): Fields {
+  return {
+    peer: new PeerIdentity(peer),
+    tls: tlsFacts(tls),
+    connection: { ...connection },
+    timings: {
+      resolveMs: timings.resolve_ms,
+      connectMs: timings.connect_ms,
+      handshakeMs: timings.handshake_ms,
+      responseMs: timings.response_ms,
+    },
+    response: {
+      headers: response.headers,
+      excerpt: Buffer.from(response.excerpt_base64, 'base64'),
+      truncated: response.truncated,
+    },
   }
 }

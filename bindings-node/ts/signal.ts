@@ -2,7 +2,7 @@ import { wrongType } from './error'
 import type { Options } from './given'
 import { native, type Handle } from './native'
 
-/** @internal A delivery's AbortSignal, if it has one, and what it cancels. */
+/** @internal The AbortSignal of a delivery that has one, and what it cancels. */
 export interface Watched {
   readonly cancel: Handle
   /** Why it was aborted, for the error that follows. */
@@ -11,17 +11,18 @@ export interface Watched {
   leave(): void
 }
 
-/** @internal Cancels a delivery when its signal says so. */
-export function watch(given: Options): Watched {
+/** @internal Cancels a delivery when its signal, if it has one, says so. */
+export function watch(given: Options): Watched | undefined {
   const signal = given.optional('signal', abortSignal)
+  if (signal === undefined) return undefined
   const cancel = native.cancelToken()
   const abort = (): void => native.cancel(cancel)
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort)
   return {
     cancel,
-    cause: () => (signal?.aborted ? { cause: signal.reason } : undefined),
-    leave: () => signal?.removeEventListener('abort', abort),
+    cause: () => (signal.aborted ? { cause: signal.reason } : undefined),
+    leave: () => signal.removeEventListener('abort', abort),
   }
 }
 

@@ -1,0 +1,403 @@
+//! How what has ended comes back to JavaScript: in batches, on the loop of its environment.
+//!
+//! Where it can be, that loop drives the deliveries itself (`webhook_mtls::runtime::EventLoop`), and
+//! no other thread takes part. Outcomes go into a queue, and one call hands over all that lie there.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Wake;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Either, Env, Function, ToNapiValue, TypeName, sys};
+use napi::{JsValue, ValueType, check_status};
+use napi_derive::napi;
+use webhook_mtls::runtime::EventLoop;
+use webhook_mtls::{Error, Receipt};
+
+use crate::border::Handle;
+use crate::uv::{RawHandle, Uv};
+
+/// How often timers are looked at while something is under way.
+const TICK: Duration = Duration::from_millis(10);
+
+thread_local! {
+    static HERE: RefCell<Option<Rc<Loop>>> = const { RefCell::new(None) };
+    /// Whether the queue will be looked at in any case before the loop goes on.
+    static LOOKING: Cell<bool> = const { Cell::new(false) };
+    /// While the environment goes: its hook, and how many handles are not closed yet.
+    static LEAVING: Cell<Option<(sys::napi_async_cleanup_hook_handle, usize)>> =
+        const { Cell::new(None) };
+}
+
+/// Has outcomes of this environment handed to `settle`, as one array: for each a number, then a
+/// receipt, an error's JSON or null, then the receipt's status.
+#[napi]
+pub fn attach(env: &Env, settle: Function<Vec<f64>, ()>) -> napi::Result<()> {
+    Loop::attach(env, settle.raw())
+}
+
+/// The place of one outcome. Dropped without one, because a panic took the task that was to fill it,
+/// it is filled with `internal`: whoever awaits it must not wait for ever.
+pub(crate) struct Slot {
+    arrivals: Arc<Arrivals>,
+    number: f64,
+    filled: bool,
+}
+
+impl Slot {
+    /// A place in the queue of this environment, whose loop stays alive until it is handed over.
+    pub(crate) fn new(number: f64) -> Result<Self, Error> {
+        here(|it| {
+            it.wait();
+            Self { arrivals: it.arrivals.clone(), number, filled: false }
+        })
+    }
+
+    pub(crate) fn fill(mut self, outcome: Result<Receipt, Error>) {
+        self.filled = true;
+        self.arrivals.push(Arrival::Ended(self.number, outcome));
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.filled {
+            self.arrivals.push(Arrival::Ended(self.number, Err(Error::caught_panic())));
+        }
+    }
+}
+
+/// Tells JavaScript that a run has something new, once for each time that it waits.
+pub(crate) struct Stir {
+    arrivals: Arc<Arrivals>,
+    number: f64,
+    awaited: AtomicBool,
+}
+
+impl Stir {
+    pub(crate) fn new(number: f64) -> Result<Arc<Self>, Error> {
+        here(|it| {
+            let arrivals = it.arrivals.clone();
+            Arc::new(Self { arrivals, number, awaited: AtomicBool::new(false) })
+        })
+    }
+
+    /// Keeps the loop alive until something stirs.
+    pub(crate) fn wait(&self) {
+        if !self.awaited.swap(true, SeqCst) {
+            let _ = here(Loop::wait);
+        }
+    }
+}
+
+impl Wake for Stir {
+    fn wake(self: Arc<Self>) {
+        self.arrivals.clone().push(Arrival::Stirred(self));
+    }
+}
+
+/// To be called after something was started: it may have to be looked at from now on.
+pub(crate) fn started() {
+    let _ = here(Loop::started);
+}
+
+fn here<T>(then: impl FnOnce(&Loop) -> T) -> Result<T, Error> {
+    let attached = HERE.with_borrow(Clone::clone);
+    attached.map(|it| then(&it)).ok_or_else(Error::caught_panic)
+}
+
+enum Arrival {
+    Ended(f64, Result<Receipt, Error>),
+    Stirred(Arc<Stir>),
+}
+
+/// What has arrived and was not handed over yet. Any thread may add to it.
+struct Arrivals {
+    queue: Mutex<Vec<Arrival>>,
+    /// `None` once the environment is going.
+    bell: Mutex<Option<Bell>>,
+}
+
+/// A signal, which may be sent from any thread while it is not closed.
+struct Bell(Uv);
+
+// SAFETY: `uv_async_send` is all that other threads do with it.
+unsafe impl Send for Bell {}
+
+impl Arrivals {
+    fn push(&self, arrival: Arrival) {
+        let mut queue = lock(&self.queue);
+        queue.push(arrival);
+        // The first one rings; whoever comes takes the others along.
+        if queue.len() == 1 && !LOOKING.get() {
+            drop(queue);
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        if let Some(bell) = &*lock(&self.bell) {
+            bell.0.send();
+        }
+    }
+}
+
+/// The loop of one environment.
+struct Loop {
+    env: sys::napi_env,
+    settle: sys::napi_ref,
+    driver: RefCell<Option<EventLoop>>,
+    arrivals: Arc<Arrivals>,
+    signal: Uv,
+    readable: Option<Uv>,
+    timer: Uv,
+    ticking: Cell<bool>,
+    /// What JavaScript waits for.
+    waits: Cell<usize>,
+}
+
+impl Loop {
+    fn attach(env: &Env, settle: sys::napi_value) -> napi::Result<()> {
+        let failed = |what: &str| napi::Error::from_reason(format!("libuv gave no {what}"));
+        let uv = env.get_uv_event_loop()?.cast::<c_void>();
+        let arrivals = Arc::new(Arrivals { queue: Mutex::default(), bell: Mutex::default() });
+        let ringing = arrivals.clone();
+        // Without one, keepers drive, and ring when something has arrived.
+        let driver = EventLoop::attach(move || ringing.ring()).ok().flatten();
+        let descriptor = driver.as_ref().map(EventLoop::descriptor);
+        let mut kept = ptr::null_mut();
+        // SAFETY: the environment is the one of this very call, on its thread. The descriptor is
+        // never closed.
+        let (signal, readable, timer) = unsafe {
+            sys::napi_create_reference(env.raw(), settle, 1, &raw mut kept);
+            (
+                Uv::signal(uv, rung).ok_or_else(|| failed("signal"))?,
+                descriptor.and_then(|descriptor| Uv::readable(uv, descriptor, ready)),
+                Uv::timer(uv).ok_or_else(|| failed("timer"))?,
+            )
+        };
+        // A driver that nobody calls would do nothing.
+        let driver = driver.filter(|_| readable.is_some());
+        *lock(&arrivals.bell) = Some(Bell(signal));
+        let it = Rc::new(Loop {
+            env: env.raw(),
+            settle: kept,
+            driver: RefCell::new(driver),
+            arrivals,
+            signal,
+            readable,
+            timer,
+            ticking: Cell::new(false),
+            waits: Cell::new(0),
+        });
+        HERE.set(Some(it));
+        // SAFETY: the hook takes no argument, and finds the loop by its thread.
+        unsafe {
+            let none = ptr::null_mut();
+            sys::napi_add_async_cleanup_hook(env.raw(), Some(leave), none, ptr::null_mut());
+        }
+        Ok(())
+    }
+
+    fn turn(&self) {
+        LOOKING.set(true);
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.turn();
+        }
+        LOOKING.set(false);
+        self.hand_over();
+    }
+
+    fn tick(&self) {
+        let busy = self.driver.borrow().as_ref().is_some_and(EventLoop::is_busy);
+        if busy {
+            return self.turn();
+        }
+        self.ticking.set(false);
+        self.timer.stop();
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.rest();
+        }
+    }
+
+    fn started(&self) {
+        if self.readable.is_some() && !self.ticking.replace(true) {
+            self.timer.start(TICK, ticked);
+        }
+    }
+
+    fn wait(&self) {
+        let waits = self.waits.get();
+        self.waits.set(waits + 1);
+        if waits == 0 {
+            self.signal.hold(true);
+        }
+    }
+
+    fn waited(&self) {
+        let waits = self.waits.get() - 1;
+        self.waits.set(waits);
+        if waits == 0 {
+            self.signal.hold(false);
+        }
+    }
+
+    fn hand_over(&self) {
+        let arrived = std::mem::take(&mut *lock(&self.arrivals.queue));
+        if arrived.is_empty() {
+            return;
+        }
+        // SAFETY: this is the thread of the environment, which is alive while its loop runs.
+        unsafe {
+            let mut scope = ptr::null_mut();
+            sys::napi_open_handle_scope(self.env, &raw mut scope);
+            self.call(arrived);
+            sys::napi_close_handle_scope(self.env, scope);
+        }
+    }
+
+    fn array(&self, arrived: Vec<Arrival>) -> napi::Result<sys::napi_value> {
+        let mut row = Row::new(self.env, arrived.len())?;
+        for arrival in arrived {
+            match arrival {
+                Arrival::Ended(number, outcome) => {
+                    self.waited();
+                    row.push(number, Some(outcome))?;
+                }
+                Arrival::Stirred(stir) => {
+                    if stir.awaited.swap(false, SeqCst) {
+                        self.waited();
+                    }
+                    row.push(stir.number, None)?;
+                }
+            }
+        }
+        Ok(row.array)
+    }
+
+    /// Calls `settle`, and has what waits for it run.
+    ///
+    /// # Safety
+    ///
+    /// As for any call into JavaScript, within a handle scope.
+    unsafe fn call(&self, arrived: Vec<Arrival>) {
+        let env = self.env;
+        // SAFETY: as the caller says. Where JavaScript cannot be called any more, as in a worker that
+        // is being terminated, these fail and nobody waits.
+        unsafe {
+            let Ok(array) = self.array(arrived) else { return };
+            let (mut global, mut settle) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_global(env, &raw mut global);
+            sys::napi_get_reference_value(env, self.settle, &raw mut settle);
+            let none = ptr::null_mut();
+            sys::napi_make_callback(env, none, global, settle, 1, &raw const array, none.cast());
+        }
+    }
+}
+
+/// What has ended of a run, on its way to JavaScript.
+pub(crate) struct Finished(pub(crate) Vec<(f64, Result<Receipt, Error>)>);
+
+impl ToNapiValue for Finished {
+    unsafe fn to_napi_value(env: sys::napi_env, finished: Self) -> napi::Result<sys::napi_value> {
+        let mut row = Row::new(env, finished.0.len())?;
+        for (ticket, outcome) in finished.0 {
+            row.push(ticket, Some(outcome))?;
+        }
+        Ok(row.array)
+    }
+}
+
+impl TypeName for Finished {
+    fn type_name() -> &'static str {
+        "Finished"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+/// An array of three values for each outcome: one object for all costs less than one for each.
+struct Row {
+    env: sys::napi_env,
+    array: sys::napi_value,
+    length: u32,
+}
+
+impl Row {
+    fn new(env: sys::napi_env, count: usize) -> napi::Result<Self> {
+        let mut array = ptr::null_mut();
+        // SAFETY: env is the one of the call that goes on; so it is for the rest of this.
+        check_status!(unsafe {
+            sys::napi_create_array_with_length(env, count * 3, &raw mut array)
+        })?;
+        Ok(Self { env, array, length: 0 })
+    }
+
+    fn push(&mut self, number: f64, outcome: Option<Result<Receipt, Error>>) -> napi::Result<()> {
+        let status = match &outcome {
+            Some(Ok(receipt)) => Some(u32::from(receipt.status())),
+            _ => None,
+        };
+        let outcome = outcome.map(|outcome| match outcome {
+            Ok(receipt) => Either::A(Handle(receipt)),
+            Err(error) => Either::B(error.to_json().to_string()),
+        });
+        // SAFETY: as above.
+        unsafe {
+            self.set(f64::to_napi_value(self.env, number)?)?;
+            self.set(Option::to_napi_value(self.env, outcome)?)?;
+            self.set(Option::to_napi_value(self.env, status)?)
+        }
+    }
+
+    unsafe fn set(&mut self, value: sys::napi_value) -> napi::Result<()> {
+        // SAFETY: as above.
+        check_status!(unsafe { sys::napi_set_element(self.env, self.array, self.length, value) })?;
+        self.length += 1;
+        Ok(())
+    }
+}
+
+extern "C" fn rung(_: RawHandle) {
+    let _ = here(Loop::turn);
+}
+
+extern "C" fn ready(_: RawHandle, _: c_int, _: c_int) {
+    let _ = here(Loop::turn);
+}
+
+extern "C" fn ticked(_: RawHandle) {
+    let _ = here(Loop::tick);
+}
+
+/// The environment goes: what is under way ends, and its loop is let go once all handles are closed.
+unsafe extern "C" fn leave(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
+    let Some(it) = HERE.take() else { return };
+    lock(&it.arrivals.bell).take();
+    drop(it.driver.take());
+    lock(&it.arrivals.queue).clear();
+    let handles = [Some(it.signal), it.readable, Some(it.timer)];
+    LEAVING.set(Some((hook, handles.iter().flatten().count())));
+    handles.into_iter().flatten().for_each(|handle| handle.close(closed));
+}
+
+extern "C" fn closed(handle: RawHandle) {
+    // SAFETY: it is closed.
+    unsafe { Uv::free(handle) };
+    let Some((hook, open)) = LEAVING.get() else { return };
+    LEAVING.set((open > 1).then_some((hook, open - 1)));
+    if open == 1 {
+        // SAFETY: it was given to `leave`, and is removed once.
+        unsafe { sys::napi_remove_async_cleanup_hook(hook) };
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
