@@ -1,7 +1,7 @@
 //! How what has ended comes back to JavaScript: in batches, on the loop of its environment.
 //!
-//! Where it can be, that loop drives the deliveries itself (`webhook_mtls::runtime::EventLoop`), and
-//! no other thread takes part. Outcomes go into a queue, and one call hands over all that lie there.
+//! Where it can be, that loop drives the deliveries itself (`webhook_mtls::runtime::EventLoop`),
+//! and no other thread takes part. Outcomes go into a queue; one call hands over all that lie there.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
@@ -40,8 +40,8 @@ pub fn attach(env: &Env, settle: Function<Vec<f64>, ()>) -> napi::Result<()> {
     Loop::attach(env, settle.raw())
 }
 
-/// The place of one outcome. Dropped without one, because a panic took the task that was to fill it,
-/// it is filled with `internal`: whoever awaits it must not wait for ever.
+/// The place of one outcome. Dropped without one, because a panic took the task that was to fill
+/// it, it is filled with `internal`: whoever awaits it must not wait for ever.
 pub(crate) struct Slot {
     arrivals: Arc<Arrivals>,
     number: f64,
@@ -286,8 +286,8 @@ impl Loop {
     /// As for any call into JavaScript, within a handle scope.
     unsafe fn call(&self, arrived: Vec<Arrival>) {
         let env = self.env;
-        // SAFETY: as the caller says. Where JavaScript cannot be called any more, as in a worker that
-        // is being terminated, these fail and nobody waits.
+        // SAFETY: as the caller says. Where JavaScript cannot be called any more, as in a worker
+        // that is being terminated, these fail and nobody waits.
         unsafe {
             let Ok(array) = self.array(arrived) else { return };
             let (mut global, mut settle) = (ptr::null_mut(), ptr::null_mut());
@@ -376,7 +376,7 @@ extern "C" fn ticked(_: RawHandle) {
     let _ = here(Loop::tick);
 }
 
-/// The environment goes: what is under way ends, and its loop is let go once all handles are closed.
+/// The environment goes: what is under way ends, and its loop is let go once handles are closed.
 unsafe extern "C" fn leave(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
     let Some(it) = HERE.take() else { return };
     lock(&it.arrivals.bell).take();

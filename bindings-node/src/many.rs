@@ -76,8 +76,8 @@ pub fn run_submit(
     })
 }
 
-/// The outcomes that are there, as one array: for each its ticket, a receipt or an error's JSON, and
-/// the receipt's status.
+/// The outcomes that are there, as one array: for each its ticket, a receipt or an error's JSON,
+/// and the receipt's status.
 #[napi]
 pub fn run_take(run: Handle<Run>) -> Finished {
     Finished(run.0.fanout.take_finished())

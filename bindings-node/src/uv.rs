@@ -47,8 +47,8 @@ pub(crate) struct Uv(RawHandle);
 
 impl Uv {
     fn new(kind: c_int, init: impl FnOnce(RawHandle) -> c_int) -> Option<Self> {
-        // SAFETY: takes a number; the memory is as large as libuv wants it, and aligned for any type
-        // of C. It is freed by `closed`, or below where libuv has not taken it.
+        // SAFETY: takes a number; the memory is as large as libuv wants it, aligned for any type of
+        // C. It is freed by `closed`, or below where libuv has not taken it.
         unsafe {
             let words = uv_handle_size(kind).div_ceil(size_of::<u128>());
             let memory = Box::into_raw(vec![0_u128; words].into_boxed_slice());

@@ -1,4 +1,4 @@
-// What waits for what the core brings, by number. One call from the addon brings all that has ended.
+// What waits for what the core brings, by number. One call of the addon brings all that has ended.
 
 import { native, type Handle, type Row } from './native'
 import { Receipt } from './receipt'

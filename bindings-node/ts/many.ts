@@ -130,8 +130,11 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       const { delivery, watched } = this.#under.get(ticket) as Under<T>
       this.#under.delete(ticket)
       watched?.leave()
-      if (typeof completion !== 'string') finished.push({ delivery, receipt: completion as Receipt })
-      else finished.push({ delivery, error: errorOf(completion, watched?.cause()) })
+      if (typeof completion === 'string') {
+        finished.push({ delivery, error: errorOf(completion, watched?.cause()) })
+      } else {
+        finished.push({ delivery, receipt: completion as Receipt })
+      }
     })
     return finished
   }

@@ -164,8 +164,8 @@ export class Receipt {
   /** @internal */
   [inspect.custom](depth: number, options: InspectOptions, show: typeof inspect): string {
     if (depth < 0) return '[Receipt]'
-    const names = ['consumer', 'id', 'status', 'peer', 'pin', 'attempts', 'elapsedMs', 'tls'] as const
-    const more = ['connection', 'timings', 'holdHonored', 'response'] as const
+    const names = ['consumer', 'id', 'status', 'peer', 'pin', 'attempts', 'elapsedMs'] as const
+    const more = ['tls', 'connection', 'timings', 'holdHonored', 'response'] as const
     const entries = [...names, ...more].map((name) => [name, this[name]] as const)
     const said = Object.fromEntries(entries.filter(([, value]) => value !== undefined))
     return `Receipt ${show(said, options)}`

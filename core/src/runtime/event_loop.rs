@@ -1,7 +1,7 @@
 //! An event loop of a host language, such as Node's, that drives what is started on its thread.
 //!
-//! Such a thread may not block, but its loop says when a descriptor can be read. What it starts runs
-//! on it, in turns: no other thread takes part, and none is woken. The tasks are kept beside the
+//! Such a thread may not block, but its loop says when a descriptor can be read. What it starts
+//! runs on it, in turns: no other thread takes part, and none is woken. The tasks are kept beside the
 //! lane, in a set of their own. A turn has to end when none of them can go on, and tokio ends
 //! `block_on` with a look at the sockets: what that woke would stay in the lane's queue, unseen.
 
@@ -56,8 +56,8 @@ impl EventLoop {
     /// Attaches the loop of the calling thread. `ring` is called on any thread when there is
     /// something to do that the descriptor does not show; it has [`EventLoop::turn`] called soon.
     ///
-    /// `None` where the system does not say which descriptor to watch: then keepers drive. So they do
-    /// in a process that is forked later, whose copy of this is to be forgotten, not dropped.
+    /// `None` where the system does not say which descriptor to watch: then keepers drive. So they
+    /// do in a process that is forked later, whose copy of this is to be forgotten, not dropped.
     ///
     /// Fails with `internal` if the runtime cannot be started.
     pub fn attach(ring: impl Fn() + Send + Sync + 'static) -> Result<Option<Self>, Error> {
