@@ -295,6 +295,13 @@ impl Loop {
             sys::napi_get_reference_value(env, self.settle, &raw mut settle);
             let none = ptr::null_mut();
             sys::napi_make_callback(env, none, global, settle, 1, &raw const array, none.cast());
+            // One that is left behind, by a worker that was terminated amid the call, would meet a
+            // hook of napi's that has no handle scope to take it in.
+            let (mut pending, mut exception) = (false, ptr::null_mut());
+            sys::napi_is_exception_pending(env, &raw mut pending);
+            if pending {
+                sys::napi_get_and_clear_last_exception(env, &raw mut exception);
+            }
         }
     }
 }
