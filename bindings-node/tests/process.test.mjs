@@ -19,6 +19,8 @@ const DELIVERY = `
   const { parentPort } = require('node:worker_threads')
   const tell = parentPort ? (word) => parentPort.postMessage(word) : console.log
   Lab.start().then(async (lab) => {
+    // Collected, it would close its receivers.
+    globalThis.lab = lab
     const acme = await lab.consumer('acme')
     const dispatcher = lab.dispatcher()
     const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
