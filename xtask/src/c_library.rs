@@ -77,18 +77,13 @@ impl CLibrary {
         // Apart, never in one call: cargo would unite their features, and with them put the testing
         // kit into the production library.
         for flavour in [Flavour::Production, Flavour::Testing] {
-            Step::cargo(
-                format!("C library {} ({})", flavour.name(), flavour.profile()),
-                &[
-                    "build",
-                    "--locked",
-                    "--profile",
-                    flavour.profile(),
-                    "--package",
-                    flavour.package(),
-                ],
-            )
-            .run()?;
+            // The crate types are said here: as a Rust library, which the testing flavour takes it
+            // for as well, it would not be linked as one piece.
+            let mut arguments =
+                vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
+            arguments.extend(["--profile", flavour.profile(), "--package", flavour.package()]);
+            let title = format!("C library {} ({})", flavour.name(), flavour.profile());
+            Step::cargo(title, &arguments).run()?;
             let built = paths::target().join(flavour.profile()).join(flavour.built_as());
             let shared = library.shared(flavour);
             paths::copy(&built.with_extension("so"), &shared)?;
