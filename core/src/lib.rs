@@ -70,8 +70,8 @@ mod watch;
 pub use certificate::{Certificate, pin_of};
 pub use connection::HttpResponse;
 pub use dispatcher::{
-    CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Fanout, FanoutProgress,
-    Outcome, Outcomes, ProbeOptions, deliver,
+    BlockingOutcomes, CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Fanout,
+    FanoutProgress, Outcome, Outcomes, ProbeOptions, deliver,
 };
 pub use endpoint::{Endpoint, EndpointOptions, EndpointStatus};
 pub use error::{Blame, Context, Error, ErrorResponse, Family, Kind, Retry, Scope, Sent, Stage};

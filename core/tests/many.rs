@@ -53,6 +53,29 @@ fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
 }
 
 #[test]
+fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let consumers: Vec<Consumer> =
+        (0..3).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
+    let endpoints: Vec<Endpoint> =
+        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let body = Bytes::from_static(b"{}");
+    let deliveries = |n: usize| {
+        let (endpoints, body) = (endpoints.clone(), body.clone());
+        (0..n).map(move |number| delivery(&endpoints[number % 3], &body, number))
+    };
+    let mut outcomes = dispatcher.deliver_many(deliveries(300), Some(8)).unwrap().blocking();
+    let received = outcomes.by_ref().filter(|(_, outcome)| outcome.is_ok()).count();
+    assert_eq!((received, outcomes.next().is_none()), (300, true));
+    assert_eq!(outcomes.progress(), FanoutProgress { done: 300, ..FanoutProgress::default() });
+    let mut left = dispatcher.deliver_many(deliveries(300), Some(8)).unwrap().blocking();
+    assert!(left.next().is_some_and(|(_, outcome)| outcome.is_ok()));
+    drop(left);
+    assert_eq!(dispatcher.deliver_many(deliveries(0), None).unwrap().blocking().count(), 0);
+}
+
+#[test]
 fn deliveries_are_taken_as_they_are_wanted() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();

@@ -127,7 +127,7 @@ fn wheel(tools: &Path) -> Result<PathBuf> {
     let wheels = paths::target().join("wheels");
     paths::make_empty(&wheels)?;
     Step::new("maturin build", executable(tools, "maturin"))
-        .args(["build", "--profile", "shipped", "--locked", "--interpreter"])
+        .args(["build", "--locked", "--interpreter"])
         .arg(executable(tools, "python"))
         .arg("--manifest-path")
         .arg(source().join("Cargo.toml"))

@@ -82,6 +82,28 @@ impl<I> Outcomes<I> {
     }
 }
 
+impl<I: Iterator<Item = Delivery>> Outcomes<I> {
+    /// The same for a thread that waits: an iterator that blocks, and drives deliveries meanwhile.
+    ///
+    /// To be asked for before the first outcome is.
+    pub fn blocking(self) -> BlockingOutcomes<I> {
+        let Self { source, fanout } = self;
+        BlockingOutcomes { outcomes: Self { source, fanout: fanout.waited_for() } }
+    }
+
+    /// Submits what there is room for.
+    fn fill(&mut self) {
+        while let Some(deliveries) = &mut self.source
+            && self.fanout.has_room()
+        {
+            match deliveries.next() {
+                Some(delivery) => self.fanout.submit(delivery.clone(), delivery),
+                None => self.source = None,
+            }
+        }
+    }
+}
+
 impl<I: Iterator<Item = Delivery> + Unpin> Outcomes<I> {
     /// The next outcome; `None` when all have been given.
     pub async fn next(&mut self) -> Option<Outcome> {
@@ -93,16 +115,9 @@ impl<I: Iterator<Item = Delivery> + Unpin> Stream for Outcomes<I> {
     type Item = Outcome;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        let Self { source, fanout } = &mut *self;
         loop {
-            while let Some(deliveries) = source
-                && fanout.has_room()
-            {
-                match deliveries.next() {
-                    Some(delivery) => fanout.submit(delivery.clone(), delivery),
-                    None => *source = None,
-                }
-            }
+            self.fill();
+            let Self { source, fanout } = &mut *self;
             if let Some(outcome) = fanout.try_next() {
                 return Poll::Ready(Some(outcome));
             }
@@ -112,6 +127,40 @@ impl<I: Iterator<Item = Delivery> + Unpin> Stream for Outcomes<I> {
             if fanout.poll_changed(source.is_some(), context).is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+}
+
+/// The outcomes of a run for a thread that waits, in the order in which they finish. Dropping it
+/// cancels what is under way.
+///
+/// Made by [`Outcomes::blocking`].
+pub struct BlockingOutcomes<I> {
+    outcomes: Outcomes<I>,
+}
+
+impl<I> BlockingOutcomes<I> {
+    /// How far the run has come.
+    pub fn progress(&self) -> Progress {
+        self.outcomes.progress()
+    }
+}
+
+impl<I: Iterator<Item = Delivery>> Iterator for BlockingOutcomes<I> {
+    type Item = Outcome;
+
+    fn next(&mut self) -> Option<Outcome> {
+        loop {
+            self.outcomes.fill();
+            let Outcomes { source, fanout } = &self.outcomes;
+            if let Some(outcome) = fanout.try_next() {
+                return Some(outcome);
+            }
+            if fanout.is_idle() {
+                return None;
+            }
+            // It fails where the runtime does not start, and then each delivery has said so.
+            let _ = fanout.wait(source.is_some(), &mut || false);
         }
     }
 }
@@ -475,6 +524,12 @@ impl<T> Drop for Aside<T> {
 impl<T> std::fmt::Debug for Fanout<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fanout").field("dispatcher", &self.dispatcher).finish_non_exhaustive()
+    }
+}
+
+impl<I> std::fmt::Debug for BlockingOutcomes<I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockingOutcomes").field("outcomes", &self.outcomes).finish()
     }
 }
 

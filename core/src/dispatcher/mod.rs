@@ -22,7 +22,7 @@ use bytes::Bytes;
 use call::{Call, check_identity};
 pub use cancel::CancelToken;
 use flight::Flights;
-pub use many::{Delivery, Fanout, Outcome, Outcomes, Progress as FanoutProgress};
+pub use many::{BlockingOutcomes, Delivery, Fanout, Outcome, Outcomes, Progress as FanoutProgress};
 pub use options::{DeliverOptions, DispatcherOptions};
 pub use probe::ProbeOptions;
 use refusals::Refusals;
