@@ -9,7 +9,7 @@ use rustls_pki_types::{PrivateKeyDer, SignatureVerificationAlgorithm};
 use webpki::aws_lc_rs as algorithms;
 
 /// The provider of every handshake. X25519MLKEM768 comes first among its key exchanges, and
-/// AES-128-GCM with SHA-256 among its ciphers: half of a handshake's key schedule is hashing, and
+/// AES-128-GCM with SHA-256 among its ciphers: a handshake hashes much and enciphers little, and
 /// SHA-256 has instructions of its own in the processor.
 pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
