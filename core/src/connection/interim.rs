@@ -7,9 +7,6 @@ use http::{Request, StatusCode};
 use super::body::Hold;
 use super::recorder::Record;
 
-/// How many may come before the final answer.
-pub(super) const MOST_INTERIM: u32 = 16;
-
 /// Counts those of this request in its record; 100 (Continue) releases what is held. After too many
 /// the connection is read no further.
 pub(super) fn watch<B>(request: &mut Request<B>, record: &Arc<Record>, hold: Option<Arc<Hold>>) {

@@ -40,8 +40,7 @@ use crate::net::{Route, Url, resolve};
 use crate::runtime::Task;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
-use interim::MOST_INTERIM;
-use recorder::Recorder;
+use recorder::{MOST_INTERIM, Recorder};
 use socket::Socket;
 
 /// The head of an answer: 16 KiB, 100 headers. The latter is what the HTTP client has by itself; told,
@@ -151,10 +150,10 @@ impl Connection {
         progress.decide();
         // A connection on which a request was cut off, or an answer may end in two places, is spent.
         let plain = sent == Sent::All && framing::is_plain(&head);
-        let now = Instant::now();
-        let answer = Answer::read(head, timer, now + deadlines.response, progress).await;
+        let by = Instant::now() + deadlines.response;
+        let answer = Answer::read(head, timer, by, progress).await;
         self.in_flight = !(plain && answer.is_complete());
-        self.idle_since = now;
+        self.idle_since = Instant::now();
         Ok(answer)
     }
 

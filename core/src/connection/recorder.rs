@@ -12,9 +12,11 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::interim::MOST_INTERIM;
 use crate::error::Sent;
 use crate::tls::{Alert, Underneath};
+
+/// How many interim answers may come before the final one.
+pub(super) const MOST_INTERIM: u32 = 16;
 
 /// What happened on one connection.
 #[derive(Default)]
