@@ -23,6 +23,12 @@ pub(crate) struct StatusRetry {
 }
 
 impl StatusRetry {
+    /// The option's value for what a caller said in types.
+    pub(crate) fn setting<S: Into<String>>(said: impl IntoIterator<Item = (S, Retry)>) -> Setting {
+        let pairs = said.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
+        Setting::Pairs(pairs.collect())
+    }
+
     /// Reads the option's value. Fails with `option_invalid`.
     pub(crate) fn read(of: &str, name: &str, value: &Setting) -> Result<Self, Error> {
         let Setting::Pairs(pairs) = value else {

@@ -87,6 +87,7 @@ impl Call {
         self.dispatcher.catch_up().await;
         loop {
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
+            let attempt = (now, attempts);
             let generation = self.dispatcher.shown(&self.endpoint, denied.as_ref(), now);
             let idle = if fresh { None } else { generation.pool.take(now) };
             let reused = idle.is_some();
@@ -98,14 +99,7 @@ impl Call {
             let (mut connection, timings) = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
-                    let error = self.blamed(&generation, error);
-                    denied = Some(self.refused(
-                        &generation,
-                        error,
-                        denied,
-                        progress,
-                        (now, attempts),
-                    )?);
+                    denied = Some(self.refused(&generation, error, denied, progress, attempt)?);
                     attempts += 1;
                     continue;
                 }
@@ -148,14 +142,8 @@ impl Call {
                         fresh = true;
                         continue;
                     }
-                    let error = self.blamed(&generation, error).noting("attempts", attempts);
-                    denied = Some(self.refused(
-                        &generation,
-                        error,
-                        denied,
-                        progress,
-                        (now, attempts),
-                    )?);
+                    let error = error.noting("attempts", attempts);
+                    denied = Some(self.refused(&generation, error, denied, progress, attempt)?);
                     attempts += 1;
                     fresh = false;
                 }
@@ -182,15 +170,12 @@ impl Call {
         let counted = |error: Error| {
             if attempts > 1 { error.noting("attempts", attempts) } else { error }
         };
+        let consumer = self.endpoint.consumer();
+        let error = self.dispatcher.refusals.judge(by.identity(), consumer, error);
         let refused = self.dispatcher.refused(&self.endpoint, by, error, before, now);
         let refused = refused.map_err(counted)?;
         progress.again(refused.error.sent());
         Ok(refused)
-    }
-
-    fn blamed(&self, generation: &Generation, error: Error) -> Error {
-        let identity = generation.terms.identity();
-        self.dispatcher.refusals.judge(identity, self.endpoint.consumer(), error)
     }
 
     async fn open(

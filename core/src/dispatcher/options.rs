@@ -96,8 +96,7 @@ impl DispatcherOptions {
         mut self,
         said: impl IntoIterator<Item = (S, Retry)>,
     ) -> Result<Self, Error> {
-        let pairs = said.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
-        self.set("status_retry", Setting::Pairs(pairs.collect()))?;
+        self.set("status_retry", StatusRetry::setting(said))?;
         Ok(self)
     }
 
