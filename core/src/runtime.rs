@@ -1,6 +1,6 @@
 //! The runtime of this process: a few lanes, and the ways for a caller to use them.
 //!
-//! A lane is a single-threaded tokio runtime that whoever waits drives: [`drive_on`] runs a lane on
+//! A lane is a single-threaded tokio runtime that whoever waits drives: [`drive_in`] runs a lane on
 //! the calling thread, so that a delivery needs no other thread and no wake-up of one. Where several
 //! wait, one of them drives for all, and hands over when it has what it wanted. A keeper thread
 //! drives while nobody waits: for those who may not block ([`spawn`]), and for what goes on by
@@ -280,23 +280,8 @@ impl Drop for Counted {
     }
 }
 
-/// Runs a future of the lane that `number` falls into, on the calling thread, which blocks.
-///
-/// `interrupt` is asked every 50 ms, outside of the lane; if it says yes, the future is dropped and
-/// `None` returned. Without one the future runs to its end.
-pub(crate) fn drive_on<F>(
-    number: usize,
-    future: F,
-    interrupt: Option<&mut dyn FnMut() -> bool>,
-) -> Result<Option<F::Output>, Error>
-where
-    F: Future,
-{
-    Ok(drive_in(&lane(number)?, future, interrupt))
-}
-
 /// Runs a task of a lane and waits for it on the calling thread, which blocks and drives; the rest is
-/// as in [`drive_on`]. What is woken often is better off here: to wake the thread itself costs a look
+/// as in [`drive_in`]. What is woken often is better off here: to wake the thread itself costs a look
 /// at the sockets each time.
 pub(crate) fn run_in<T: Send + 'static>(
     lane: &Arc<Lane>,
@@ -322,7 +307,11 @@ pub(crate) fn run_in<T: Send + 'static>(
     }
 }
 
-fn drive_in<F: Future>(
+/// Runs a future of a lane on the calling thread, which blocks.
+///
+/// `interrupt` is asked every 50 ms, outside of the lane; if it says yes, the future is dropped and
+/// `None` returned. Without one the future runs to its end.
+pub(crate) fn drive_in<F: Future>(
     lane: &Arc<Lane>,
     future: F,
     interrupt: Option<&mut dyn FnMut() -> bool>,

@@ -273,9 +273,12 @@ impl<T: Send + 'static> Fanout<T> {
     /// Fails with `internal` if the runtime cannot be started.
     pub fn wait(&self, hungry: bool, interrupt: &mut dyn FnMut() -> bool) -> Result<bool, Error> {
         let changed = poll_fn(|context| self.poll_changed(hungry, context));
-        let lane = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
-        Ok(match lane {
-            Some(lane) => runtime::drive_on(*lane, changed, Some(interrupt))?.is_some(),
+        let home = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
+        Ok(match home {
+            Some(home) => {
+                let lane = runtime::lane(*home)?;
+                runtime::drive_in(&lane, changed, Some(interrupt)).is_some()
+            }
             None => runtime::drive(changed, interrupt).is_some(),
         })
     }
