@@ -24,6 +24,13 @@ fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer) -> Endpoint {
     dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
 }
 
+fn several(lab: &Lab, dispatcher: &Dispatcher, count: usize) -> (Vec<Consumer>, Vec<Endpoint>) {
+    let consumers: Vec<Consumer> =
+        (0..count).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
+    let endpoints = consumers.iter().map(|consumer| endpoint(dispatcher, consumer)).collect();
+    (consumers, endpoints)
+}
+
 fn delivery(endpoint: &Endpoint, body: &Bytes, id: usize) -> Delivery {
     Delivery::new(endpoint, body.clone(), DeliverOptions::new().id(id.to_string()))
 }
@@ -32,10 +39,7 @@ fn delivery(endpoint: &Endpoint, body: &Bytes, id: usize) -> Delivery {
 fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
-    let consumers: Vec<Consumer> =
-        (0..10).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
-    let endpoints: Vec<Endpoint> =
-        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let (consumers, endpoints) = several(&lab, &dispatcher, 10);
     let body = Bytes::from(vec![b'x'; 100_000]);
     let deliveries = (0..300).map(|number| delivery(&endpoints[number % 10], &body, number));
     let mut outcomes = dispatcher.deliver_many(deliveries, None).unwrap();
@@ -56,10 +60,7 @@ fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
 fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
-    let consumers: Vec<Consumer> =
-        (0..3).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
-    let endpoints: Vec<Endpoint> =
-        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let (_consumers, endpoints) = several(&lab, &dispatcher, 3);
     let body = Bytes::from_static(b"{}");
     let deliveries = |n: usize| {
         let (endpoints, body) = (endpoints.clone(), body.clone());
@@ -79,10 +80,7 @@ fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
 fn deliveries_are_taken_as_they_are_wanted() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
-    let consumers: Vec<Consumer> =
-        (0..5).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();
-    let endpoints: Vec<Endpoint> =
-        consumers.iter().map(|consumer| endpoint(&dispatcher, consumer)).collect();
+    let (_consumers, endpoints) = several(&lab, &dispatcher, 5);
     let taken = Arc::new(AtomicUsize::new(0));
     let counted = taken.clone();
     let body = Bytes::from_static(b"{}");
