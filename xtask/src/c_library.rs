@@ -84,7 +84,7 @@ impl CLibrary {
             arguments.extend(["--profile", flavour.profile(), "--package", flavour.package()]);
             let title = format!("C library {} ({})", flavour.name(), flavour.profile());
             Step::cargo(title, &arguments).run()?;
-            let built = paths::target().join(flavour.profile()).join(flavour.built_as());
+            let built = paths::built(flavour.profile(), flavour.built_as());
             let shared = library.shared(flavour);
             paths::copy(&built.with_extension("so"), &shared)?;
             only_our_symbols(&["-D"], &shared)?;

@@ -38,17 +38,22 @@ pub(crate) const C: &[Program] = &[
 
 /// The receiver of the bench, its PKI, and the peer in C.
 pub(crate) const BENCH: &[Program] = &[
-    Program { name: "nginx", package: "nginx-light", purpose: "the receiver of the bench" },
-    Program { name: "openssl", package: "openssl", purpose: "its certificates" },
+    RECEIVER,
+    CERTIFICATES,
     Program { name: "curl-config", package: "libcurl4-openssl-dev", purpose: "the peer in C" },
 ];
 
 /// What counts instructions, and the receiver of the programs that are counted.
 pub(crate) const INSTRUCTIONS: &[Program] = &[
     Program { name: "valgrind", package: "valgrind", purpose: "counting instructions" },
-    Program { name: "nginx", package: "nginx-light", purpose: "the receiver of the bench" },
-    Program { name: "openssl", package: "openssl", purpose: "its certificates" },
+    RECEIVER,
+    CERTIFICATES,
 ];
+
+const RECEIVER: Program =
+    Program { name: "nginx", package: "nginx-light", purpose: "the receiver of the bench" };
+const CERTIFICATES: Program =
+    Program { name: "openssl", package: "openssl", purpose: "its certificates" };
 
 /// With what the runner of the vectors in C reads them. No program, but a file all the same.
 pub(crate) const CJSON: Program = Program {

@@ -74,7 +74,7 @@ pub(crate) fn soak(seconds: u64) -> Result<String> {
 }
 
 fn mutate(target: &str, count: u32, seed: u32) -> Result {
-    Step::new(format!("{target}: {count} mutations, seed {seed}"), paths::release(target))
+    Step::new(format!("{target}: {count} mutations, seed {seed}"), paths::built("release", target))
         .args([count.to_string(), seed.to_string()])
         .run()
         .map(drop)

@@ -94,7 +94,7 @@ fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
         .args(["-p", "process.platform + '-' + process.arch"])
         .ask()?;
     let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
-    paths::copy(&paths::shipped(library()), &build.join("native").join(addon))?;
+    paths::copy(&paths::built("shipped", library()), &build.join("native").join(addon))?;
     if !is_current {
         npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;

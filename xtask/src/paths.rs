@@ -20,14 +20,9 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// A file that `cargo build --release` made.
-pub(crate) fn release(name: &str) -> PathBuf {
-    target().join("release").join(name)
-}
-
-/// A file that cargo made in the profile `shipped`.
-pub(crate) fn shipped(name: &str) -> PathBuf {
-    target().join("shipped").join(name)
+/// A file that cargo made in this profile.
+pub(crate) fn built(profile: &str, name: &str) -> PathBuf {
+    target().join(profile).join(name)
 }
 
 /// Makes a directory and its parents.

@@ -50,20 +50,20 @@ pub(crate) fn test() -> Result<String> {
 
 /// Builds an example of core with the testing kit and returns its path.
 pub(crate) fn example(name: &str) -> Result<PathBuf> {
-    build_example(name, &["--profile", "release", "--features", "testing"])?;
-    Ok(paths::release("examples").join(name))
+    build_example(name, "release", &["--features", "testing"])
 }
 
 /// Builds an example of core as what users are given is built, and returns its path.
 pub(crate) fn shipped_example(name: &str) -> Result<PathBuf> {
-    build_example(name, &["--profile", "shipped"])?;
-    Ok(paths::shipped("examples").join(name))
+    build_example(name, "shipped", &[])
 }
 
-fn build_example(name: &str, how: &[&str]) -> Result {
+fn build_example(name: &str, profile: &str, features: &[&str]) -> Result<PathBuf> {
     let mut arguments = vec!["build", "--locked", "--package", "webhook-mtls", "--example", name];
-    arguments.extend(how);
-    Step::cargo(format!("core example {name}"), &arguments).run().map(drop)
+    arguments.extend(["--profile", profile]);
+    arguments.extend(features);
+    Step::cargo(format!("core example {name}"), &arguments).run()?;
+    Ok(paths::built(profile, "examples").join(name))
 }
 
 /// What `cargo test` adds up to over all its binaries.
