@@ -6,10 +6,11 @@
 //! never runs.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::process;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwapOption, Guard};
 
 thread_local! {
     /// The process that the runtime knows this thread to be in; 0 where it does not know.
@@ -50,7 +51,10 @@ impl Drop for Known {
 
 /// A value of which each process has its own.
 pub(crate) struct PerProcess<T> {
-    current: ArcSwap<Tagged<T>>,
+    /// Of the process that made this; found without a lock or a count.
+    first: Arc<Tagged<T>>,
+    /// Of a process that was forked since.
+    forked: ArcSwapOption<Tagged<T>>,
 }
 
 pub(crate) struct Tagged<T> {
@@ -58,37 +62,71 @@ pub(crate) struct Tagged<T> {
     pub(crate) value: T,
 }
 
+/// The value of this process, while it is looked at.
+pub(crate) enum Own<'a, T> {
+    First(&'a Tagged<T>),
+    Forked(Arc<Tagged<T>>),
+}
+
 impl<T: Default> PerProcess<T> {
     /// The value of this process. Never blocks.
-    pub(crate) fn get(&self) -> Guard<Arc<Tagged<T>>> {
+    pub(crate) fn get(&self) -> Own<'_, T> {
         self.get_or(T::default)
     }
 }
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { current: ArcSwap::from_pointee(Tagged { process: id(), value }) }
+        let first = Arc::new(Tagged { process: id(), value });
+        Self { first, forked: ArcSwapOption::empty() }
     }
 
     /// The value of this process, made by `make` where the process has just forked.
-    pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> Guard<Arc<Tagged<T>>> {
-        let current = self.current.load();
+    pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> Own<'_, T> {
         let process = id();
-        if current.process == process {
-            return current;
+        if self.first.process == process {
+            return Own::First(&self.first);
         }
-        let fresh = Arc::new(Tagged { process, value: make() });
-        let before = self.current.compare_and_swap(&*current, fresh);
-        if before.process != process {
-            // The inherited value: this count is never given back, so it is never dropped.
-            std::mem::forget(Guard::into_inner(before));
+        let current = self.forked.load();
+        if let Some(own) = current.as_ref().filter(|current| current.process == process) {
+            return Own::Forked(own.clone());
         }
-        self.current.load()
+        let made = Arc::new(Tagged { process, value: make() });
+        let before = Guard::into_inner(self.forked.compare_and_swap(&current, Some(made.clone())));
+        match before {
+            // Another thread was faster, in this very process.
+            Some(before) if before.process == process => Own::Forked(before),
+            inherited => {
+                // This count is never given back, so it is never dropped.
+                std::mem::forget(inherited);
+                Own::Forked(made)
+            }
+        }
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let process = id();
+        let inherited = |tagged: &Arc<Tagged<T>>| tagged.process != process;
+        std::mem::forget(Some(self.first.clone()).filter(inherited));
+        std::mem::forget(self.forked.load_full().filter(inherited));
     }
 }
 
 impl<T: Default> Default for PerProcess<T> {
     fn default() -> Self {
         Self::new(T::default())
+    }
+}
+
+impl<T> Deref for Own<'_, T> {
+    type Target = Tagged<T>;
+
+    fn deref(&self) -> &Tagged<T> {
+        match self {
+            Self::First(own) => own,
+            Self::Forked(own) => own,
+        }
     }
 }
