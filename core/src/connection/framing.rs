@@ -7,18 +7,21 @@ use http::{HeaderMap, Response, Version, header};
 
 /// Whether another request may follow an answer with this head, once its body was read.
 pub(super) fn is_plain<B>(head: &Response<B>) -> bool {
-    head.version() == Version::HTTP_11 && ends_in_one_way(head.headers()) && stays(head.headers())
+    head.version() == Version::HTTP_11 && ends_in_one_way_and_stays(head.headers())
 }
 
-fn ends_in_one_way(headers: &HeaderMap) -> bool {
+/// Whether the end is said in one way, and the consumer keeps the connection (RFC 9112 section 9.3).
+fn ends_in_one_way_and_stays(headers: &HeaderMap) -> bool {
     let (mut length, mut encoding) = (None, None);
     for (name, value) in headers {
+        let value = value.as_bytes();
         let known = match *name {
             header::CONTENT_LENGTH => &mut length,
             header::TRANSFER_ENCODING => &mut encoding,
+            header::CONNECTION if says_close(value) => return false,
             _ => continue,
         };
-        if known.replace(value.as_bytes()).is_some() {
+        if known.replace(value).is_some() {
             return false;
         }
     }
@@ -30,12 +33,8 @@ fn ends_in_one_way(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the consumer keeps the connection (RFC 9112 section 9.3).
-fn stays(headers: &HeaderMap) -> bool {
-    let words = headers.get_all(header::CONNECTION).iter();
-    !words
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+fn says_close(words: &[u8]) -> bool {
+    words.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 #[cfg(test)]
