@@ -1,6 +1,7 @@
 //! Counts the deliveries under way, so that closing can wait for them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -14,15 +15,10 @@ pub(super) struct Flights {
 
 #[derive(Default)]
 struct Inner {
-    count: Mutex<Count>,
+    count: AtomicU64,
+    /// Whether anybody ever waited for the last one: as a rule nobody, and nobody is told.
+    awaited: AtomicBool,
     landed: Notify,
-}
-
-/// Those of a parent process never land in a child: each process counts its own.
-#[derive(Default)]
-struct Count {
-    process: u32,
-    flying: usize,
 }
 
 /// One delivery; it ends when this is dropped.
@@ -33,41 +29,49 @@ pub(super) struct Flight {
 
 impl Flights {
     pub(super) fn start(&self) -> Flight {
-        let mut count = self.count();
-        count.flying += 1;
-        Flight { flights: self.clone(), process: count.process }
+        let process = process::id();
+        let more = |count| Some(tagged(process, flying(count, process) + 1));
+        let _ = self.inner.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
+        Flight { flights: self.clone(), process }
     }
 
     /// Returns once none is under way.
     pub(super) async fn landed(&self) {
+        let Inner { count, awaited, landed } = &*self.inner;
+        // In this order: whoever is the last sees that somebody waits, or is seen to have ended.
+        awaited.store(true, Ordering::SeqCst);
         loop {
-            let mut landed = std::pin::pin!(self.inner.landed.notified());
+            let mut landed = std::pin::pin!(landed.notified());
             landed.as_mut().enable();
-            if self.count().flying == 0 {
+            if flying(count.load(Ordering::SeqCst), process::id()) == 0 {
                 return;
             }
             landed.await;
         }
     }
-
-    fn count(&self) -> MutexGuard<'_, Count> {
-        let mut count = self.inner.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = process::id();
-        if count.process != process {
-            *count = Count { process, flying: 0 };
-        }
-        count
-    }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut count = self.flights.count();
-        if count.process == self.process {
-            count.flying -= 1;
-            if count.flying == 0 {
-                self.flights.inner.landed.notify_waiters();
-            }
+        let Inner { count, awaited, landed } = &*self.flights.inner;
+        // Where a child counts its own by now, there is none less.
+        let less = |count| {
+            let before = flying(count, self.process);
+            (before > 0).then(|| tagged(self.process, before - 1))
+        };
+        let before = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        let last = before.is_ok_and(|before| flying(before, self.process) == 1);
+        if last && awaited.load(Ordering::SeqCst) {
+            landed.notify_waiters();
         }
     }
+}
+
+/// How many fly, and in which process: those of a parent never land in a child, which counts its own.
+fn tagged(process: u32, flying: u64) -> u64 {
+    u64::from(process) << 32 | flying
+}
+
+fn flying(count: u64, process: u32) -> u64 {
+    if count >> 32 == u64::from(process) { count & u64::from(u32::MAX) } else { 0 }
 }
