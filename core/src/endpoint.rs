@@ -506,7 +506,7 @@ impl Endpoint {
     }
 
     pub(crate) fn is_current(&self, generation: &Generation) -> bool {
-        self.generation().number == generation.number
+        self.inner.generation.load().number == generation.number
     }
 
     /// What a handshake has shown of the consumer, whether it succeeded or not; returns what an
