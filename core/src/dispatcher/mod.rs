@@ -240,7 +240,6 @@ impl Dispatcher {
         self.admit(endpoint)?;
         let generation = endpoint.generation();
         let payload = Payload::new(
-            &generation.url.host_header,
             body,
             options.id.as_deref(),
             options.content_type.as_deref(),

@@ -1,5 +1,7 @@
 //! The request of a delivery: what callers may set, and what only we may.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request};
@@ -36,17 +38,30 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// What every request has, in the order in which it is written. The host comes first (RFC 9110 section
+/// 7.2). The length is there even for an empty body: a POST without it is refused by some servers.
+static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let unsaid = || HeaderValue::from_static("");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, unsaid());
+    headers.insert(header::CONTENT_LENGTH, unsaid());
+    headers.insert(header::CONTENT_TYPE, unsaid());
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    headers
+});
+
 /// A request that was checked, and can be made again for a second attempt.
 pub(super) struct Payload {
-    headers: HeaderMap,
     body: Bytes,
+    content_type: HeaderValue,
+    id: Option<HeaderValue>,
+    /// The caller's own.
+    given: Vec<(HeaderName, HeaderValue)>,
     credentials: Vec<String>,
 }
 
 impl Payload {
-    /// * `host`: the value of the header of this name, as far as it is known.
     pub(super) fn new(
-        host: &HeaderValue,
         body: Bytes,
         id: Option<&str>,
         content_type: Option<&str>,
@@ -65,48 +80,48 @@ impl Payload {
             given,
             own.iter().filter_map(|(name, value)| value.map(|value| (*name, value))),
         )?;
-        let mut headers = HeaderMap::with_capacity(given.len() + 8);
-        // The host comes first (RFC 9110 section 7.2). The length is written even for an empty body: a
-        // POST without it is refused by some servers.
-        headers.insert(header::HOST, host.clone());
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert(
-            header::CONTENT_TYPE,
-            checked_value("content-type", content_type.unwrap_or("application/json"))?,
-        );
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        if let Some(id) = id {
-            headers.insert(WEBHOOK_ID, checked_value("webhook-id", id)?);
-        }
-        let mut credentials = Vec::new();
+        let content_type = match content_type {
+            Some(content_type) => checked_value("content-type", content_type)?,
+            None => HeaderValue::from_static("application/json"),
+        };
+        let id = id.map(|id| checked_value("webhook-id", id)).transpose()?;
+        let mut payload = Self {
+            body,
+            content_type,
+            id,
+            given: Vec::with_capacity(given.len()),
+            credentials: Vec::new(),
+        };
         for (name, value) in given {
-            let name = checked_name(name)?;
-            let refuse = |why: &str| {
-                Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
-                    .noting("header", name.as_str()))
-            };
-            if OWNED.contains(&name) {
-                return refuse("is set by the library");
-            }
-            if name == header::CONTENT_TYPE {
-                return refuse("is set by the option content_type");
-            }
-            if name == WEBHOOK_ID {
-                return refuse("is set by the option id");
-            }
-            let mut value = checked_value(name.as_str(), value)?;
-            // What a caller adds may be a credential: whoever prints the request shows none.
-            value.set_sensitive(true);
-            if CREDENTIALS.contains(&name) {
-                credentials.extend(secrets_of(value.to_str().unwrap_or_default()));
-            }
-            if name == header::USER_AGENT {
-                headers.insert(name, value);
-            } else {
-                headers.append(name, value);
-            }
+            payload.add(name, value)?;
         }
-        Ok(Self { headers, body, credentials })
+        Ok(payload)
+    }
+
+    /// Adds a header of the caller's.
+    fn add(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        let name = checked_name(name)?;
+        let refuse = |why: &str| {
+            Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
+                .noting("header", name.as_str()))
+        };
+        if OWNED.contains(&name) {
+            return refuse("is set by the library");
+        }
+        if name == header::CONTENT_TYPE {
+            return refuse("is set by the option content_type");
+        }
+        if name == WEBHOOK_ID {
+            return refuse("is set by the option id");
+        }
+        let mut value = checked_value(name.as_str(), value)?;
+        // What a caller adds may be a credential: whoever prints the request shows none.
+        value.set_sensitive(true);
+        if CREDENTIALS.contains(&name) {
+            self.credentials.extend(secrets_of(value.to_str().unwrap_or_default()));
+        }
+        self.given.push((name, value));
+        Ok(())
     }
 
     /// What must not be shown where a consumer sends it back.
@@ -116,7 +131,7 @@ impl Payload {
 
     /// What a signature needs: an id to sign, and nobody else's signature in its place.
     pub(super) fn check_signable(&self) -> Result<(), Error> {
-        let Some(id) = self.headers.get(WEBHOOK_ID) else {
+        let Some(id) = &self.id else {
             return Err(options::fault("id", "must be said, because the endpoint signs")
                 .scoped(Scope::Delivery)
                 .retried(Retry::Never, None)
@@ -131,7 +146,7 @@ impl Payload {
             return refuse(&WEBHOOK_ID, "holds a full stop, which no signed id may");
         }
         for name in [WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
-            if self.headers.contains_key(&name) {
+            if self.given.iter().any(|(given, _)| *given == name) {
                 return refuse(&name, "is set by the library, because the endpoint signs");
             }
         }
@@ -143,7 +158,7 @@ impl Payload {
         // Again: the endpoint may sign only since after the delivery was admitted.
         self.check_signable()?;
         let now = clock::now()?;
-        let id = self.headers.get(WEBHOOK_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
         let signature = HeaderValue::from_str(&signing.sign(id, now, &self.body))
             .map_err(|_| Error::new(Kind::Internal, "a signature is no header value"))?;
         Ok([(WEBHOOK_TIMESTAMP, now.into()), (WEBHOOK_SIGNATURE, signature)])
@@ -158,9 +173,22 @@ impl Payload {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.target.clone();
         let headers = request.headers_mut();
-        *headers = self.headers.clone();
-        // Where it was prepared for already; an endpoint may have moved since.
-        headers.insert(header::HOST, url.host_header.clone());
+        headers.clone_from(&COMMON);
+        let length = HeaderValue::from(self.body.len());
+        let said = [url.host_header.clone(), length, self.content_type.clone()];
+        for (value, said) in headers.values_mut().zip(said) {
+            *value = said;
+        }
+        if let Some(id) = &self.id {
+            headers.insert(WEBHOOK_ID, id.clone());
+        }
+        for (name, value) in &self.given {
+            if *name == header::USER_AGENT {
+                headers.insert(name, value.clone());
+            } else {
+                headers.append(name, value.clone());
+            }
+        }
         if let Some(signing) = signing {
             headers.extend(self.sign(signing)?);
         }
