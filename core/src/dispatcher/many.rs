@@ -4,7 +4,7 @@
 //! what is not yet wanted is not yet made. A delivery whose consumer has no turn left is put aside
 //! and counts for nothing until its turn comes; that is how a slow consumer holds up nobody else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,6 +16,7 @@ use futures_core::Stream;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
+use super::places::Places;
 use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
@@ -189,9 +190,8 @@ struct Shared<T> {
 struct State<T> {
     progress: Progress,
     finished: VecDeque<Outcome<T>>,
-    numbers: u64,
-    /// The tasks under way; `None` for one that is about to start.
-    tasks: HashMap<u64, Option<AbortHandle>>,
+    /// The tasks under way; a place is empty while its task is about to start.
+    tasks: Places<AbortHandle>,
     waiters: Vec<Waker>,
     watcher: Option<Waker>,
 }
@@ -240,8 +240,7 @@ impl<T: Send + 'static> Fanout<T> {
         let state = State {
             progress: Progress::default(),
             finished: VecDeque::new(),
-            numbers: 0,
-            tasks: HashMap::new(),
+            tasks: Places::default(),
             waiters: Vec::new(),
             watcher: None,
         };
@@ -305,17 +304,14 @@ impl<T: Send + 'static> Fanout<T> {
     pub fn submit(&self, delivery: Delivery, tag: T) {
         let _known = Known::here();
         let Delivery { endpoint, body, options } = delivery;
-        let consumer = endpoint.consumer().to_owned();
+        let seat = self.shared.seat(tag);
         let call = match self.dispatcher.prepare(&endpoint, body, options) {
             Ok(call) => Call { patient: self.shared.slots.is_some(), ..call },
-            Err(error) => {
-                let seat = self.shared.seat(tag);
-                return seat.leave(Err(error.for_consumer(&consumer)));
-            }
+            Err(error) => return seat.leave(Err(error.for_consumer(endpoint.consumer()))),
         };
-        let seat = self.shared.seat(tag);
-        let number = seat.number;
+        let place = seat.place;
         let slots = self.shared.slots.clone();
+        let lane = endpoint.lane();
         // Who gets a turn at once is under way at once: the order of arrival is that of submission.
         let turn = slots.as_ref().and_then(|_| call.endpoint.turns().try_take());
         let slot = turn.as_ref().and(slots.as_ref());
@@ -338,16 +334,15 @@ impl<T: Send + 'static> Fanout<T> {
             }
             let outcome = call.run(turn).await;
             drop(slot);
-            seat.leave(outcome.map_err(|error| error.for_consumer(&consumer)));
+            seat.leave(outcome.map_err(|error| error.for_consumer(endpoint.consumer())));
         };
-        let lane = endpoint.lane();
         let driven = match &self.home {
             Some(home) if *home.get_or_init(|| lane) == lane => Driven::ByOwner,
             _ => Driven::ByKeeper,
         };
         let shared = self.shared.clone();
         // Where none can be started, dropping the task has left its seat with an outcome.
-        let _ = runtime::start(lane, driven, task, move |running| shared.started(number, running));
+        let _ = runtime::start(lane, driven, task, move |running| shared.started(place, running));
     }
 
     /// An outcome, if one is there.
@@ -372,13 +367,13 @@ impl<T: Send + 'static> Fanout<T> {
     /// Whether nothing is under way and no outcome is left.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.state();
-        state.finished.is_empty() && state.tasks.is_empty()
+        state.finished.is_empty() && state.tasks.held() == 0
     }
 
     /// Ready when there is an outcome, or nothing under way, or if `hungry` room for one more.
     pub fn poll_changed(&self, hungry: bool, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.state();
-        let idle = state.tasks.is_empty();
+        let idle = state.tasks.held() == 0;
         if idle || !state.finished.is_empty() || (hungry && self.has_room()) {
             return Poll::Ready(());
         }
@@ -396,7 +391,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// How far the run has come.
     pub fn progress(&self) -> Progress {
         let state = self.shared.state();
-        let tasks = state.tasks.len();
+        let tasks = state.tasks.held();
         let in_flight = match &self.shared.slots {
             // A task that has given back its place may not have left its outcome yet; one that was
             // canceled is gone, and may not have given back its place yet.
@@ -429,12 +424,8 @@ impl<T> Drop for Fanout<T> {
 impl<T> Shared<T> {
     fn seat(self: &Arc<Self>, tag: T) -> Seat<T> {
         let mut state = self.state();
-        let number = state.numbers;
-        state.numbers += 1;
-        if !self.closed.load(Ordering::Acquire) {
-            state.tasks.insert(number, None);
-        }
-        Seat { shared: self.clone(), number, tag: Some(tag) }
+        let place = (!self.closed.load(Ordering::Acquire)).then(|| state.tasks.hold());
+        Seat { shared: self.clone(), place, tag: Some(tag) }
     }
 
     fn aside(self: &Arc<Self>) -> Aside<T> {
@@ -442,22 +433,24 @@ impl<T> Shared<T> {
         Aside(self.clone())
     }
 
-    fn started(&self, number: u64, task: AbortHandle) {
+    fn started(&self, place: Option<usize>, task: AbortHandle) {
         let mut state = self.state();
-        if let Some(place) = state.tasks.get_mut(&number) {
-            *place = Some(task);
-        } else if self.closed.load(Ordering::Acquire) {
-            drop(state);
-            task.abort();
+        match place {
+            Some(place) if !self.closed.load(Ordering::Acquire) => {
+                *state.tasks.at(place) = Some(task);
+            }
+            _ => {
+                drop(state);
+                task.abort();
+            }
         }
     }
 
-    fn end(&self, number: u64, tag: T, outcome: Result<Receipt, Error>) {
+    fn end(&self, place: Option<usize>, tag: T, outcome: Result<Receipt, Error>) {
         let mut state = self.state();
-        if state.tasks.remove(&number).is_none() {
-            // Canceled: nobody waits for it.
-            return;
-        }
+        // Of what was canceled nobody waits for the outcome.
+        let Some(place) = place.filter(|_| !self.closed.load(Ordering::Acquire)) else { return };
+        state.tasks.give_back(place);
         state.progress.done += 1;
         state.progress.failed += u64::from(outcome.is_err());
         state.finished.push_back((tag, outcome));
@@ -476,10 +469,10 @@ impl<T> Shared<T> {
     fn cancel(&self) {
         let mut state = self.state();
         self.closed.store(true, Ordering::Release);
-        let tasks = std::mem::take(&mut state.tasks);
+        let mut tasks = std::mem::take(&mut state.tasks);
         let watcher = state.watcher.clone();
         Self::wake(state, watcher);
-        tasks.into_values().flatten().for_each(|task| task.abort());
+        tasks.take_all().iter().for_each(AbortHandle::abort);
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -491,14 +484,15 @@ impl<T> Shared<T> {
 /// it gets `internal`: whoever waits must not wait for ever.
 struct Seat<T> {
     shared: Arc<Shared<T>>,
-    number: u64,
+    /// `None` in a run that was canceled before.
+    place: Option<usize>,
     tag: Option<T>,
 }
 
 impl<T> Seat<T> {
     fn leave(mut self, outcome: Result<Receipt, Error>) {
         if let Some(tag) = self.tag.take() {
-            self.shared.end(self.number, tag, outcome);
+            self.shared.end(self.place, tag, outcome);
         }
     }
 }
@@ -506,7 +500,7 @@ impl<T> Seat<T> {
 impl<T> Drop for Seat<T> {
     fn drop(&mut self) {
         if let Some(tag) = self.tag.take() {
-            self.shared.end(self.number, tag, Err(Error::caught_panic()));
+            self.shared.end(self.place, tag, Err(Error::caught_panic()));
         }
     }
 }

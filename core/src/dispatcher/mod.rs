@@ -5,6 +5,7 @@ mod cancel;
 mod flight;
 mod many;
 mod options;
+mod places;
 mod probe;
 mod refusals;
 mod reload;
@@ -162,17 +163,16 @@ impl Dispatcher {
         options: DeliverOptions,
     ) -> impl Future<Output = Result<Receipt, Error>> + Send + 'static {
         let prepared = self.prepare(endpoint, body.into(), options);
-        let consumer = endpoint.consumer().to_owned();
-        let lane = endpoint.lane();
+        let endpoint = endpoint.clone();
         async move {
             let outcome = match prepared {
-                Ok(call) => match Task::start_in(lane, call.run(None)) {
+                Ok(call) => match Task::start_in(endpoint.lane(), call.run(None)) {
                     Ok(task) => task.output().await.and_then(|outcome| outcome),
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             };
-            outcome.map_err(|error| error.for_consumer(&consumer))
+            outcome.map_err(|error| error.for_consumer(endpoint.consumer()))
         }
     }
 
