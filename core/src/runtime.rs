@@ -280,33 +280,6 @@ impl Drop for Counted {
     }
 }
 
-/// Runs a task of a lane and waits for it on the calling thread, which blocks and drives; the rest is
-/// as in [`drive_in`]. What is woken often is better off here: to wake the thread itself costs a look
-/// at the sockets each time.
-pub(crate) fn run_in<T: Send + 'static>(
-    lane: &Arc<Lane>,
-    future: impl Future<Output = T> + Send + 'static,
-    interrupt: Option<&mut dyn FnMut() -> bool>,
-) -> Result<Option<T>, Error> {
-    let mut task = None;
-    // Started in there, where it wakes nobody.
-    let run = async {
-        let task = task.insert(Task::here(future));
-        task.ended().await
-    };
-    let driven = drive_in(lane, run, interrupt);
-    match (driven, task) {
-        (Some(output), _) => output.map(Some),
-        (None, None) => Ok(None),
-        (None, Some(mut task)) => {
-            // Nothing of it happens after this has returned.
-            task.handle.abort();
-            let _ = drive_in(lane, task.ended(), None);
-            Ok(None)
-        }
-    }
-}
-
 /// Runs a future of a lane on the calling thread, which blocks.
 ///
 /// `interrupt` is asked every 50 ms, outside of the lane; if it says yes, the future is dropped and
@@ -481,11 +454,6 @@ impl<T: Send + 'static> Task<T> {
         }
     }
 
-    /// Starts a task of the lane that is being driven by this thread.
-    fn here(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { handle: tokio::spawn(future), detached: false }
-    }
-
     /// Starts a task in the lane that `number` falls into, to be driven by its keeper.
     pub(crate) fn start_in(
         number: usize,
@@ -517,10 +485,6 @@ impl<T: Send + 'static> Task<T> {
 
     /// The output; a panic of the task is an error of kind `internal`.
     pub(crate) async fn output(mut self) -> Result<T, Error> {
-        self.ended().await
-    }
-
-    async fn ended(&mut self) -> Result<T, Error> {
         (&mut self.handle).await.map_err(|fault| {
             let how = if fault.is_panic() { "panicked" } else { "was stopped" };
             Error::new(Kind::Internal, format!("the task of a delivery {how}"))

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod deadline;
+mod driver;
 mod framing;
 mod interim;
 pub(crate) mod pool;
@@ -29,6 +30,7 @@ pub use answer::HttpResponse;
 use body::{Body, Hold, LONGEST_HOLD};
 use deadline::until;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
+use driver::Driver;
 pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
 pub(crate) use recorder::Record;
@@ -37,7 +39,6 @@ pub(crate) use turn::{Room, Turn, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Route, Url, resolve};
-use crate::runtime::Task;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use recorder::{MOST_INTERIM, Recorder};
@@ -48,11 +49,13 @@ use socket::Socket;
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 
-/// An open connection whose peer was verified.
+/// An open connection whose peer was verified. Dropped while it is idle it says goodbye; in use, it is
+/// cut.
 pub(crate) struct Connection {
+    /// Before the driver, which ends when this is dropped.
     sender: SendRequest<Body>,
+    driver: Driver,
     record: Arc<Record>,
-    driver: Option<Task<()>>,
     terms: Arc<Terms>,
     pub(crate) peer: Arc<PeerIdentity>,
     pub(crate) facts: Arc<TlsFacts>,
@@ -79,21 +82,16 @@ impl Connection {
     ) -> Result<(Box<Self>, Timings), Error> {
         let Secured { established, record, address, timings } =
             Secured::open(url, terms, route, deadlines, progress).await?;
-        let (sender, driver) = Builder::new()
+        let (sender, http) = Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
             .await
             .map_err(|error| Error::new(Kind::Internal, format!("HTTP connection: {error}")))?;
-        let driver = Task::start(async move {
-            // Its outcome reaches us through the request and the record.
-            let _ = driver.await;
-            drop(permit);
-        })?;
         let shaken = Instant::now();
         let connection = Box::new(Self {
             sender,
+            driver: Driver::new(http, permit),
             record,
-            driver: Some(driver),
             valid_until: valid_until(&established.peer, terms.identity()),
             terms: terms.clone(),
             peer: established.peer.into(),
@@ -151,7 +149,7 @@ impl Connection {
         // A connection on which a request was cut off, or an answer may end in two places, is spent.
         let plain = sent == Sent::All && framing::is_plain(&head);
         let by = Instant::now() + deadlines.response;
-        let answer = Answer::read(head, timer, by, progress).await;
+        let answer = self.driver.along(Answer::read(head, timer, by, progress)).await;
         self.in_flight = !(plain && answer.is_complete());
         self.idle_since = Instant::now();
         Ok(answer)
@@ -202,7 +200,7 @@ impl Connection {
             None => begun + deadlines.write,
             Some(at) => at + deadlines.response,
         };
-        let head = until(timer, due, sending).await;
+        let head = self.driver.along(until(timer, due, sending)).await;
         // The last interim answers and the final one may come in one piece.
         if record.is_flooded() {
             return Err(Error::new(
@@ -285,7 +283,7 @@ impl Connection {
 
     /// Whether a request may be tried on it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.in_flight && !self.sender.is_closed() && self.record.end().is_none()
+        !self.in_flight && !self.driver.has_ended() && self.record.end().is_none()
     }
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {
@@ -302,7 +300,8 @@ impl Connection {
 
     /// Waits until it takes a request. `false` if it closed meanwhile.
     pub(crate) async fn is_ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok() && self.is_open()
+        let ready = self.sender.is_ready() || self.driver.along(self.sender.ready()).await.is_ok();
+        ready && self.is_open()
     }
 }
 
@@ -351,9 +350,8 @@ impl Secured {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // An idle connection ends by itself, with a close_notify; one in use is cut.
-        if let (false, Some(driver)) = (self.in_flight, self.driver.take()) {
-            driver.detach();
+        if self.in_flight {
+            self.driver.cut();
         }
     }
 }

@@ -6,17 +6,20 @@
 //! has been idle longest is closed, whoever's it is, and whoever wants one waits in the order of
 //! arrival.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::cmp::Ordering as Order;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::driver::Bell;
 use super::{Connection, Room};
 use crate::error::Error;
 use crate::process::PerProcess;
-use crate::runtime::Task;
+use crate::runtime::{self, Task};
 
 /// Servers close idle connections after 60 seconds and more: to be earlier avoids the race.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
@@ -31,12 +34,7 @@ pub(crate) struct Pool {
     idle: PerProcess<Arc<Rack>>,
 }
 
-type Rack = Mutex<Vec<Kept>>;
-
-struct Kept {
-    number: u64,
-    connection: Box<Connection>,
-}
+type Rack = Mutex<Vec<Box<Connection>>>;
 
 impl Pool {
     pub(crate) fn new(budget: &Arc<Budget>) -> Self {
@@ -46,16 +44,17 @@ impl Pool {
     /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
     pub(crate) fn take(&self, now: i64) -> Option<Box<Connection>> {
         let rack = self.idle.get();
-        let mut kept = lock(&rack.value);
-        let taken = loop {
-            let Some(Kept { number, connection }) = kept.pop() else { break None };
-            self.budget.forget(number);
+        let mut idle = lock(&rack.value);
+        let mut spent = Vec::new();
+        while let Some(connection) = idle.pop() {
             if is_fit(&connection, Instant::now()) && connection.is_valid_at(now) {
-                break Some(connection);
+                connection.driver.resume();
+                return Some(connection);
             }
-        };
-        drop(kept);
-        taken
+            spent.push(connection);
+        }
+        drop(idle);
+        None
     }
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
@@ -65,24 +64,24 @@ impl Pool {
             return;
         }
         let rack = self.idle.get();
-        // The rack is locked before the budget's list, here and everywhere.
-        let mut kept = lock(&rack.value);
-        let number = self.budget.remember(&rack.value, since);
-        kept.push(Kept { number, connection });
-        let surplus = if kept.len() > most { Some(kept.remove(0)) } else { None };
-        if let Some(surplus) = &surplus {
-            self.budget.forget(surplus.number);
+        let fresh = connection.driver.bell().home().is_none();
+        let bell = Arc::downgrade(connection.driver.bell());
+        let mut idle = lock(&rack.value);
+        connection.driver.rest(|| Home { rack: Arc::downgrade(&rack.value) });
+        idle.push(connection);
+        let surplus = if idle.len() > most { Some(idle.remove(0)) } else { None };
+        drop(idle);
+        drop(surplus);
+        if fresh {
+            self.budget.enlist(Listed { since, bell });
         }
-        drop(kept);
         self.budget.yield_to_waiting();
     }
 
     /// Closes what is idle.
     pub(crate) fn clear(&self) {
         let closed = std::mem::take(&mut *lock(&self.idle.get().value));
-        for kept in &closed {
-            self.budget.forget(kept.number);
-        }
+        drop(closed);
     }
 }
 
@@ -90,6 +89,33 @@ fn is_fit(connection: &Connection, now: Instant) -> bool {
     connection.is_open()
         && now.saturating_duration_since(connection.idle_since()) < LONGEST_IDLE
         && now.saturating_duration_since(connection.opened()) < LONGEST_AGE
+}
+
+/// Where a connection lies while it is idle.
+pub(super) struct Home {
+    rack: Weak<Rack>,
+}
+
+impl Home {
+    /// Looks at an idle connection on which something happened, and drops it if it has ended.
+    pub(super) fn look(&self, bell: &Arc<Bell>) {
+        let (rack, bell) = (self.rack.clone(), bell.clone());
+        // Not here: whoever rings the bell may be in the midst of anything.
+        runtime::afterwards(move || {
+            let Some(rack) = rack.upgrade() else { return };
+            let mut idle = lock(&rack);
+            // If it is not there, it was taken, and its delivery looks.
+            let Some(place) = place_of(&idle, &bell) else { return };
+            idle[place].driver.go_on();
+            let ended = idle[place].driver.has_ended().then(|| idle.remove(place));
+            drop(idle);
+            drop(ended);
+        });
+    }
+}
+
+fn place_of(idle: &[Box<Connection>], bell: &Arc<Bell>) -> Option<usize> {
+    idle.iter().position(|connection| Arc::ptr_eq(connection.driver.bell(), bell))
 }
 
 /// The connections of all endpoints of one dispatcher.
@@ -101,10 +127,16 @@ pub(crate) struct Budget {
 struct State {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    numbers: AtomicU64,
-    /// Idle connections by the order in which they became idle.
-    idle: Mutex<BTreeMap<u64, (Instant, Weak<Rack>)>>,
+    /// The connections that have been idle, by when each of them was when it was last looked at here:
+    /// no delivery moves them.
+    listed: Mutex<BinaryHeap<Listed>>,
     sweeping: AtomicBool,
+}
+
+/// A connection that has not been idle for longer than since an instant.
+struct Listed {
+    since: Instant,
+    bell: Weak<Bell>,
 }
 
 /// Held by an open connection until its descriptor is closed.
@@ -128,7 +160,7 @@ impl Budget {
         let _room = room.map(Room::enter).transpose()?;
         // In this order: whoever becomes idle after the eviction sees that somebody waits.
         let _waiting = Counted::new(&state.waiting);
-        state.evict();
+        drop(state.longest_idle(Instant::now()));
         let permits = state.permits.clone();
         Ok(permits.acquire_owned().await.unwrap_or_else(|_| unreachable!("it is never closed")))
     }
@@ -137,24 +169,24 @@ impl Budget {
         self.state.get_or(|| State::new(self.most)).value.clone()
     }
 
-    fn remember(&self, rack: &Arc<Rack>, since: Instant) -> u64 {
+    fn enlist(&self, connection: Listed) {
         let state = self.state();
-        let number = state.numbers.fetch_add(1, Ordering::Relaxed);
-        lock(&state.idle).insert(number, (since, Arc::downgrade(rack)));
+        let mut listed = lock(&state.listed);
+        // Those that are gone would else lie here until their time is over.
+        if listed.len() > 2 * self.most {
+            listed.retain(|listed| listed.bell.strong_count() > 0);
+        }
+        listed.push(connection);
+        drop(listed);
         if !state.sweeping.swap(true, Ordering::AcqRel) {
             sweep(&state);
         }
-        number
-    }
-
-    fn forget(&self, number: u64) {
-        lock(&self.state().idle).remove(&number);
     }
 
     fn yield_to_waiting(&self) {
-        let state = self.state();
-        if state.waiting.load(Ordering::SeqCst) > 0 {
-            state.evict();
+        let state = self.state.get_or(|| State::new(self.most));
+        if state.value.waiting.load(Ordering::SeqCst) > 0 {
+            drop(state.value.longest_idle(Instant::now()));
         }
     }
 }
@@ -164,47 +196,81 @@ impl State {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(most)),
             waiting: AtomicUsize::new(0),
-            numbers: AtomicU64::new(0),
-            idle: Mutex::default(),
+            listed: Mutex::default(),
             sweeping: AtomicBool::new(false),
         })
     }
 
-    /// Closes the connection that has been idle longest.
-    fn evict(&self) {
-        loop {
-            let Some((number, (_, rack))) = lock(&self.idle).pop_first() else { return };
-            // Otherwise it was taken, or closed, at this very moment.
-            if close(&rack, number) {
-                return;
+    /// Takes the connection that has been idle longest out of its pool, if it has been so since `by`.
+    fn longest_idle(&self, by: Instant) -> Option<Box<Connection>> {
+        let mut listed = lock(&self.listed);
+        while let Some(mut longest) = listed.peek_mut() {
+            if longest.since > by {
+                break;
+            }
+            match longest.look() {
+                Seen::Used(since) => longest.since = since,
+                Seen::Gone => drop(PeekMut::pop(longest)),
+                Seen::Idle(connection) => {
+                    PeekMut::pop(longest);
+                    return Some(connection);
+                }
             }
         }
+        None
     }
 
     /// Closes what has been idle too long; when to look again, if there is anything left.
     fn expire(&self) -> Option<Instant> {
-        loop {
-            let mut idle = lock(&self.idle);
-            let oldest = idle.first_entry()?;
-            let due = oldest.get().0 + LONGEST_IDLE;
-            if due > Instant::now() {
-                return Some(due);
-            }
-            let (number, (_, rack)) = oldest.remove_entry();
-            drop(idle);
-            close(&rack, number);
+        if let Some(by) = Instant::now().checked_sub(LONGEST_IDLE) {
+            while self.longest_idle(by).is_some() {}
         }
+        lock(&self.listed).peek().map(|longest| longest.since + LONGEST_IDLE)
     }
 }
 
-fn close(rack: &Weak<Rack>, number: u64) -> bool {
-    let Some(rack) = rack.upgrade() else { return false };
-    let mut kept = lock(&rack);
-    let place = kept.iter().position(|kept| kept.number == number);
-    let closed = place.map(|place| kept.remove(place));
-    drop(kept);
-    closed.is_some()
+/// What became of a connection that was listed.
+enum Seen {
+    /// It has lain idle, and is taken out of its pool.
+    Idle(Box<Connection>),
+    /// It was in use since, until this instant.
+    Used(Instant),
+    Gone,
 }
+
+impl Listed {
+    fn look(&self) -> Seen {
+        let Some(bell) = self.bell.upgrade() else { return Seen::Gone };
+        let Some(rack) = bell.home().and_then(|home| home.rack.upgrade()) else {
+            return Seen::Gone;
+        };
+        let mut idle = lock(&rack);
+        let Some(place) = place_of(&idle, &bell) else { return Seen::Used(Instant::now()) };
+        let since = idle[place].idle_since();
+        if since > self.since { Seen::Used(since) } else { Seen::Idle(idle.remove(place)) }
+    }
+}
+
+impl Ord for Listed {
+    /// The longest idle is the greatest.
+    fn cmp(&self, other: &Self) -> Order {
+        other.since.cmp(&self.since)
+    }
+}
+
+impl PartialOrd for Listed {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Order::Equal
+    }
+}
+
+impl Eq for Listed {}
 
 /// Closes idle connections in time, as long as there are any.
 fn sweep(state: &Arc<State>) {
@@ -213,7 +279,7 @@ fn sweep(state: &Arc<State>) {
         while let Some(state) = weak.upgrade() {
             let due = state.expire().or_else(|| {
                 state.sweeping.store(false, Ordering::Release);
-                // One that became idle in between has found the sweeper at work.
+                // One that was listed in between has found the sweeper at work.
                 let left = state.expire()?;
                 if state.sweeping.swap(true, Ordering::AcqRel) { None } else { Some(left) }
             });

@@ -193,12 +193,10 @@ impl Dispatcher {
             (self.prepare(endpoint, body.into(), options), runtime::lane(endpoint.lane()))
         };
         let driven = prepared.and_then(|call| {
-            // Boxed where it is made: it is moved several times on its way to becoming a task.
-            let call = Box::pin(call.run(None));
             if !runtime::is_inside() {
-                return runtime::run_in(&lane?, call, interrupt);
+                return Ok(runtime::drive_in(&lane?, call.run(None), interrupt));
             }
-            let task = Task::start_in(endpoint.lane(), call)?;
+            let task = Task::start_in(endpoint.lane(), call.run(None))?;
             let mut never = || false;
             let interrupt = interrupt.unwrap_or(&mut never);
             runtime::drive(task.output(), interrupt).transpose()
