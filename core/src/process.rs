@@ -91,15 +91,15 @@ impl<T> PerProcess<T> {
         if let Some(own) = current.as_ref().filter(|current| current.process == process) {
             return Own::Forked(own.clone());
         }
-        let made = Arc::new(Tagged { process, value: make() });
-        let before = Guard::into_inner(self.forked.compare_and_swap(&current, Some(made.clone())));
+        let fresh = Arc::new(Tagged { process, value: make() });
+        let before = Guard::into_inner(self.forked.compare_and_swap(&current, Some(fresh.clone())));
         match before {
             // Another thread was faster, in this very process.
             Some(before) if before.process == process => Own::Forked(before),
             inherited => {
                 // This count is never given back, so it is never dropped.
                 std::mem::forget(inherited);
-                Own::Forked(made)
+                Own::Forked(fresh)
             }
         }
     }

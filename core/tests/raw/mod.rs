@@ -112,6 +112,11 @@ impl Conversation {
         rest
     }
 
+    /// Whether the client says a close_notify, and nothing before it.
+    pub(crate) fn ends_with_goodbye(&mut self) -> bool {
+        matches!(self.0.read_to_end(&mut Vec::new()), Ok(0))
+    }
+
     /// Leaves no byte of the client unread, TLS or not: closing would reset the connection then, and
     /// what was said last might not arrive.
     pub(crate) fn drain(&mut self) {

@@ -1,0 +1,70 @@
+//! What becomes of a connection that nobody uses. Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+mod raw;
+
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use raw::{Conversation, listen};
+use webhook_mtls::testing::Lab;
+use webhook_mtls::{DeliverOptions, Dispatcher, Endpoint, EndpointOptions};
+
+/// Far less than an idle connection is kept.
+const SOON: Duration = Duration::from_secs(10);
+
+struct Scene {
+    _lab: Lab,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+    left: Receiver<bool>,
+}
+
+/// Delivers once to a consumer that answers and then does as `talk` says; what that returns is told.
+fn scene(talk: impl Fn(&mut Conversation) -> bool + Send + Sync + 'static) -> Scene {
+    let lab = Lab::start().unwrap();
+    let (tell, left) = mpsc::channel();
+    let url = listen(&lab, move |mut conversation| {
+        while let Some(head) = conversation.head() {
+            assert!(String::from_utf8(head).unwrap().contains("content-length: 2\r\n"));
+            conversation.bytes(2).unwrap();
+            conversation.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            tell.send(talk(&mut conversation)).unwrap();
+        }
+    });
+    let dispatcher = Dispatcher::new(lab.dispatcher_options()).unwrap();
+    let endpoint = dispatcher.endpoint("raw", &url, EndpointOptions::new(None)).unwrap();
+    let receipt = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
+    receipt.unwrap().unwrap();
+    Scene { _lab: lab, dispatcher, endpoint, left }
+}
+
+#[test]
+fn a_connection_that_its_consumer_closes_is_closed_by_us_at_once() {
+    let scene = scene(|conversation| {
+        // Returns when we have closed as well, and we deliver nothing more.
+        conversation.drain();
+        true
+    });
+    assert_eq!(scene.left.recv_timeout(SOON), Ok(true));
+}
+
+#[test]
+fn words_that_nobody_asked_for_end_an_idle_connection() {
+    let scene = scene(|conversation| {
+        conversation.say("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
+        conversation.rest();
+        true
+    });
+    assert_eq!(scene.left.recv_timeout(SOON), Ok(true));
+    let again = DeliverOptions::new();
+    let receipt = scene.dispatcher.deliver_blocking(&scene.endpoint, "{}", again, None);
+    assert!(!receipt.unwrap().unwrap().is_reused());
+}
+
+#[test]
+fn an_idle_connection_of_ours_ends_with_a_goodbye() {
+    let scene = scene(Conversation::ends_with_goodbye);
+    assert!(scene.dispatcher.remove("raw"));
+    assert_eq!(scene.left.recv_timeout(SOON), Ok(true));
+}
