@@ -76,8 +76,20 @@ impl Driver {
         self.bell.state.fetch_and(!IDLE, SeqCst);
     }
 
-    /// Goes on as far as it can go at once.
-    pub(super) fn go_on(&mut self) {
+    /// Goes on as far as it can at once, while it lies idle. `false` if it has ended.
+    pub(super) fn look(&mut self) -> bool {
+        self.bell.attend();
+        loop {
+            self.go_on();
+            // Nobody awaits anything of it.
+            self.bell.was_rung(WORK);
+            if self.ended || self.bell.leave() {
+                return !self.ended;
+            }
+        }
+    }
+
+    fn go_on(&mut self) {
         if self.bell.was_rung(HTTP) && !self.ended {
             // Its outcome reaches us through the request and the record.
             let polled = Pin::new(&mut self.http).poll(&mut Context::from_waker(&self.wakers.0));

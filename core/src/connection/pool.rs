@@ -44,8 +44,9 @@ impl Pool {
     /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
     pub(crate) fn take(&self, now: i64) -> Option<Box<Connection>> {
         let rack = self.idle.get();
-        let mut idle = lock(&rack.value);
+        // Dropped after the lock.
         let mut spent = Vec::new();
+        let mut idle = lock(&rack.value);
         while let Some(connection) = idle.pop() {
             if is_fit(&connection, Instant::now()) && connection.is_valid_at(now) {
                 connection.driver.resume();
@@ -53,7 +54,6 @@ impl Pool {
             }
             spent.push(connection);
         }
-        drop(idle);
         None
     }
 
@@ -106,8 +106,8 @@ impl Home {
             let mut idle = lock(&rack);
             // If it is not there, it was taken, and its delivery looks.
             let Some(place) = place_of(&idle, &bell) else { return };
-            idle[place].driver.go_on();
-            let ended = idle[place].driver.has_ended().then(|| idle.remove(place));
+            let open = idle[place].driver.look();
+            let ended = (!open).then(|| idle.remove(place));
             drop(idle);
             drop(ended);
         });
