@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::task::coop;
 use tokio_rustls::client::TlsStream;
 
 use super::body::Body;
@@ -56,6 +57,12 @@ impl Driver {
                 }
                 self.bell.tell(context.waker());
                 if self.bell.leave() {
+                    return Poll::Pending;
+                }
+                // Without a share of the lane left, sockets say that they are not ready and ring at
+                // once: nothing goes on until this task has had its next turn.
+                if !coop::has_budget_remaining() {
+                    context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
             }
