@@ -1,12 +1,9 @@
 //! Ends a delivery from outside.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
-use super::places::Places;
+use tokio::sync::Notify;
 
 /// Cancels the deliveries that were given a clone of it. Once canceled, always canceled.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +14,7 @@ pub struct CancelToken {
 #[derive(Debug, Default)]
 struct Inner {
     canceled: AtomicBool,
-    waiting: Mutex<Places<Waker>>,
+    notify: Notify,
 }
 
 impl CancelToken {
@@ -28,10 +25,8 @@ impl CancelToken {
 
     /// Cancels.
     pub fn cancel(&self) {
-        // In this order: whoever did not see it yet waits already, and is woken.
         self.inner.canceled.store(true, Ordering::Release);
-        let waiting = self.inner.waiting().take_all();
-        waiting.into_iter().for_each(Waker::wake);
+        self.inner.notify.notify_waiters();
     }
 
     /// Whether it was canceled.
@@ -47,48 +42,11 @@ impl CancelToken {
         }
     }
 
-    /// Returns once the token is canceled.
-    pub(crate) fn canceled(&self) -> Canceled<'_> {
-        Canceled { token: &self.inner, place: None }
-    }
-}
-
-impl Inner {
-    fn waiting(&self) -> MutexGuard<'_, Places<Waker>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Ready once the token is canceled.
-pub(crate) struct Canceled<'a> {
-    token: &'a Inner,
-    place: Option<usize>,
-}
-
-impl Future for Canceled<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let token = self.token;
-        let mut waiting = token.waiting();
-        // With the lock held: whoever cancels from now on finds this one.
-        if token.canceled.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        let place = *self.place.get_or_insert_with(|| waiting.hold());
-        match waiting.at(place) {
-            Some(waker) => waker.clone_from(context.waker()),
-            vacant => *vacant = Some(context.waker().clone()),
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Canceled<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            // Dropped when the lock is not held any more.
-            let _waker = self.token.waiting().give_back(place);
+    pub(crate) async fn canceled(&self) {
+        let mut notified = std::pin::pin!(self.inner.notify.notified());
+        notified.as_mut().enable();
+        if !self.is_canceled() {
+            notified.await;
         }
     }
 }

@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use slab::Slab;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
-use super::places::Places;
 use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
@@ -191,7 +191,7 @@ struct State<T> {
     progress: Progress,
     finished: VecDeque<Outcome<T>>,
     /// The tasks under way; a place is empty while its task is about to start.
-    tasks: Places<AbortHandle>,
+    tasks: Slab<Option<AbortHandle>>,
     waiters: Vec<Waker>,
     watcher: Option<Waker>,
 }
@@ -240,7 +240,7 @@ impl<T: Send + 'static> Fanout<T> {
         let state = State {
             progress: Progress::default(),
             finished: VecDeque::new(),
-            tasks: Places::default(),
+            tasks: Slab::new(),
             waiters: Vec::new(),
             watcher: None,
         };
@@ -367,13 +367,13 @@ impl<T: Send + 'static> Fanout<T> {
     /// Whether nothing is under way and no outcome is left.
     pub fn is_idle(&self) -> bool {
         let state = self.shared.state();
-        state.finished.is_empty() && state.tasks.held() == 0
+        state.finished.is_empty() && state.tasks.is_empty()
     }
 
     /// Ready when there is an outcome, or nothing under way, or if `hungry` room for one more.
     pub fn poll_changed(&self, hungry: bool, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.shared.state();
-        let idle = state.tasks.held() == 0;
+        let idle = state.tasks.is_empty();
         if idle || !state.finished.is_empty() || (hungry && self.has_room()) {
             return Poll::Ready(());
         }
@@ -391,7 +391,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// How far the run has come.
     pub fn progress(&self) -> Progress {
         let state = self.shared.state();
-        let tasks = state.tasks.held();
+        let tasks = state.tasks.len();
         let in_flight = match &self.shared.slots {
             // A task that has given back its place may not have left its outcome yet; one that was
             // canceled is gone, and may not have given back its place yet.
@@ -424,7 +424,7 @@ impl<T> Drop for Fanout<T> {
 impl<T> Shared<T> {
     fn seat(self: &Arc<Self>, tag: T) -> Seat<T> {
         let mut state = self.state();
-        let place = (!self.closed.load(Ordering::Acquire)).then(|| state.tasks.hold());
+        let place = (!self.closed.load(Ordering::Acquire)).then(|| state.tasks.insert(None));
         Seat { shared: self.clone(), place, tag: Some(tag) }
     }
 
@@ -437,7 +437,7 @@ impl<T> Shared<T> {
         let mut state = self.state();
         match place {
             Some(place) if !self.closed.load(Ordering::Acquire) => {
-                *state.tasks.at(place) = Some(task);
+                state.tasks[place] = Some(task);
             }
             _ => {
                 drop(state);
@@ -450,7 +450,7 @@ impl<T> Shared<T> {
         let mut state = self.state();
         // Of what was canceled nobody waits for the outcome.
         let Some(place) = place.filter(|_| !self.closed.load(Ordering::Acquire)) else { return };
-        state.tasks.give_back(place);
+        state.tasks.remove(place);
         state.progress.done += 1;
         state.progress.failed += u64::from(outcome.is_err());
         state.finished.push_back((tag, outcome));
@@ -469,10 +469,10 @@ impl<T> Shared<T> {
     fn cancel(&self) {
         let mut state = self.state();
         self.closed.store(true, Ordering::Release);
-        let mut tasks = std::mem::take(&mut state.tasks);
+        let tasks = std::mem::take(&mut state.tasks);
         let watcher = state.watcher.clone();
         Self::wake(state, watcher);
-        tasks.take_all().iter().for_each(AbortHandle::abort);
+        tasks.into_iter().filter_map(|(_, task)| task).for_each(|task| task.abort());
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

@@ -5,7 +5,6 @@ mod cancel;
 mod flight;
 mod many;
 mod options;
-mod places;
 mod probe;
 mod refusals;
 mod reload;
