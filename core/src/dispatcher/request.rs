@@ -174,11 +174,9 @@ impl Payload {
         *request.uri_mut() = url.target.clone();
         let headers = request.headers_mut();
         headers.clone_from(&COMMON);
-        let length = HeaderValue::from(self.body.len());
-        let said = [url.host_header.clone(), length, self.content_type.clone()];
-        for (value, said) in headers.values_mut().zip(said) {
-            *value = said;
-        }
+        headers.insert(header::HOST, url.host_header.clone());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         if let Some(id) = &self.id {
             headers.insert(WEBHOOK_ID, id.clone());
         }
