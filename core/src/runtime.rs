@@ -373,9 +373,10 @@ where
 /// Does something once all that is ready in the lane of this thread has run; at once, if this thread
 /// runs none. What tells another thread of an end tells it of others, too, if it waits for them.
 pub fn afterwards(work: impl FnOnce() + Send + 'static) {
-    match Handle::try_current() {
-        Ok(lane) if CURRENT.get().is_some() => drop(lane.spawn(async move { work() })),
-        _ => work(),
+    let lane = || CURRENT.get().and_then(|_| Handle::try_current().ok());
+    match event_loop::handle().or_else(lane) {
+        Some(lane) => drop(lane.spawn(async move { work() })),
+        None => work(),
     }
 }
 
