@@ -29,8 +29,10 @@ pub(super) struct Driver {
     http: Http,
     ended: bool,
     bell: Arc<Bell>,
-    /// Of the HTTP client, and of who awaits something of it: neither is polled for the other.
-    wakers: (Waker, Waker),
+    /// Rings for the HTTP client.
+    waker: Waker,
+    /// Rings for whoever awaits something of it; the HTTP client is not polled for that.
+    work_waker: Waker,
     /// After what holds the descriptor: it is given back when that is closed.
     _permit: Permit,
 }
@@ -38,8 +40,9 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(http: Http, permit: Permit) -> Self {
         let bell = Arc::new(Bell::new());
-        let wakers = (bell.clone().into(), Arc::new(Other(bell.clone())).into());
-        Self { http, ended: false, bell, wakers, _permit: permit }
+        let waker = bell.clone().into();
+        let work_waker = Arc::new(Other(bell.clone())).into();
+        Self { http, ended: false, bell, waker, work_waker, _permit: permit }
     }
 
     /// Awaits what comes of the connection, and drives it meanwhile.
@@ -50,7 +53,7 @@ impl Driver {
             loop {
                 self.go_on();
                 self.bell.was_rung(WORK);
-                let polled = work.as_mut().poll(&mut Context::from_waker(&self.wakers.1));
+                let polled = work.as_mut().poll(&mut Context::from_waker(&self.work_waker));
                 if polled.is_ready() {
                     // Attended still: the delivery goes on.
                     return polled;
@@ -99,7 +102,7 @@ impl Driver {
     fn go_on(&mut self) {
         if self.bell.was_rung(HTTP) && !self.ended {
             // Its outcome reaches us through the request and the record.
-            let polled = Pin::new(&mut self.http).poll(&mut Context::from_waker(&self.wakers.0));
+            let polled = Pin::new(&mut self.http).poll(&mut Context::from_waker(&self.waker));
             self.ended = polled.is_ready();
         }
     }

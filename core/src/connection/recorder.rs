@@ -96,8 +96,8 @@ impl Record {
         self.state().sent()
     }
 
-    /// How much was sent, with nothing to follow: whoever tells of it while the connection is still
-    /// being driven by its task would else tell what was true a moment ago.
+    /// How much was sent, with nothing to follow, whoever still drives the connection: what is told
+    /// must stay true.
     pub(crate) fn seal(&self) -> Sent {
         let mut state = self.state();
         if state.gate == Gate::Open {
