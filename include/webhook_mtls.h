@@ -1213,6 +1213,9 @@ int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
  The next outcome, which is yours to free. NULL if none came in time, and at once if nothing is
  under way.
 
+ A thread that waits here drives the deliveries meanwhile, which costs less than to have them driven
+ by another; once there is a wmtls_completion_fd, that other does.
+
  `timeout_ms`: how long to wait for one; 0 does not wait, a negative number waits for ever.
  */
 wmtls_outcome *wmtls_next_outcome(const wmtls_dispatcher *dispatcher, int timeout_ms);

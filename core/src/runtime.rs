@@ -23,6 +23,7 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::timeout;
 
 use crate::error::{Error, Kind};
 use crate::process::{self, Known};
@@ -310,6 +311,18 @@ pub(crate) fn drive_in<F: Future>(
     }
 }
 
+/// The same for at most `limit`, and without an interrupt; `None` if the future was not done by then.
+pub(crate) fn drive_in_for<F: Future>(
+    lane: &Arc<Lane>,
+    future: F,
+    limit: Option<Duration>,
+) -> Option<F::Output> {
+    match limit {
+        None => drive_in(lane, future, None),
+        Some(limit) => drive_in(lane, async { timeout(limit, future).await.ok() }, None)?,
+    }
+}
+
 /// Whether this thread is inside of a runtime, ours or the caller's own, and may not drive another.
 pub(crate) fn is_inside() -> bool {
     Handle::try_current().is_ok()
@@ -341,7 +354,7 @@ pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Optio
 /// Runs a future on the calling thread, which blocks for at most `limit`; `None` waits for ever.
 ///
 /// What is not done by then is dropped, and `None` returned.
-pub fn drive_for<F: Future>(future: F, limit: Option<Duration>) -> Option<F::Output> {
+pub(crate) fn drive_for<F: Future>(future: F, limit: Option<Duration>) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -1,7 +1,6 @@
 //! Deliveries that nobody waits for: they are submitted, and their outcomes are taken later.
 
 use std::ffi::{c_int, c_void};
-use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
@@ -11,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use webhook_mtls::{Endpoint, Fanout, runtime};
+use webhook_mtls::{Endpoint, Fanout};
 
 use crate::delivery::{Tag, wmtls_delivery};
 use crate::dispatcher::wmtls_dispatcher;
@@ -83,10 +82,8 @@ impl Wake for Bell {
 impl wmtls_dispatcher {
     fn completions(&self) -> &Completions {
         self.completions.get_or_init(|| {
-            let fanout = Fanout::unbounded(&self.dispatcher);
-            let bell = Arc::new(Bell::default());
-            fanout.watch(Waker::from(bell.clone()));
-            Completions { fanout, bell }
+            let fanout = Fanout::unbounded(&self.dispatcher).waited_for();
+            Completions { fanout, bell: Arc::default() }
         })
     }
 }
@@ -123,6 +120,8 @@ pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> 
         dispatcher.map_or(-1, |dispatcher| {
             let completions = dispatcher.completions();
             let descriptor = completions.bell.descriptor();
+            // From now on nobody need wait in here for a delivery to go on.
+            completions.fanout.watch(Waker::from(completions.bell.clone()));
             // What finished before there was a descriptor has rung for nobody.
             if completions.fanout.check_process().is_ok() && completions.fanout.has_outcome() {
                 completions.bell.ring();
@@ -134,6 +133,9 @@ pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> 
 
 /// The next outcome, which is yours to free. NULL if none came in time, and at once if nothing is
 /// under way.
+///
+/// A thread that waits here drives the deliveries meanwhile, which costs less than to have them driven
+/// by another; once there is a wmtls_completion_fd, that other does.
 ///
 /// `timeout_ms`: how long to wait for one; 0 does not wait, a negative number waits for ever.
 #[unsafe(no_mangle)]
@@ -155,7 +157,9 @@ pub extern "C" fn wmtls_next_outcome(
             }
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             // Another thread may take what this one was woken for.
-            runtime::drive_for(poll_fn(|context| fanout.poll_changed(false, context)), left)?;
+            if !fanout.wait_for(left).ok()? {
+                return None;
+            }
         };
         if !fanout.has_outcome() {
             bell.silence();

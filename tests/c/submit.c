@@ -3,7 +3,9 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "webhook_mtls_testing.h"
@@ -103,6 +105,19 @@ static void a_descriptor_that_comes_late_misses_nothing(void) {
     end();
 }
 
+static void whoever_only_looks_holds_up_nothing(void) {
+    start();
+    submit(NULL);
+    wmtls_outcome *outcome = NULL;
+    for (time_t begun = time(NULL); outcome == NULL && time(NULL) - begun < LONG_MS / 1000;) {
+        sched_yield();
+        outcome = wmtls_next_outcome(dispatcher, 0);
+    }
+    CHECK(wmtls_receipt_status(wmtls_outcome_receipt(outcome)) == 200);
+    wmtls_outcome_free(outcome);
+    end();
+}
+
 static void a_failure_is_an_outcome_and_closing_cancels(void) {
     start();
     CHECK(wmtls_lab_consumer_misbehave(acme, "stall", 1, NULL) == WMTLS_OK);
@@ -181,6 +196,7 @@ int main(void) {
     RUN(each_delivery_has_one_outcome_with_its_tag);
     RUN(the_descriptor_is_readable_while_an_outcome_waits);
     RUN(a_descriptor_that_comes_late_misses_nothing);
+    RUN(whoever_only_looks_holds_up_nothing);
     RUN(a_failure_is_an_outcome_and_closing_cancels);
     RUN(freeing_the_dispatcher_cuts_what_is_under_way);
     RUN(a_forked_child_is_told_whose_the_deliveries_are);

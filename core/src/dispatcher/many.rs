@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -23,7 +24,7 @@ use crate::error::{Error, Kind};
 use crate::options;
 use crate::process::{self, Known};
 use crate::receipt::Receipt;
-use crate::runtime::{self, Driven};
+use crate::runtime::{self, Driven, Lane};
 
 /// How many deliveries are under way at once unless a run says otherwise.
 const CONCURRENCY: usize = 64;
@@ -184,6 +185,7 @@ struct Shared<T> {
     slots: Option<Arc<Semaphore>>,
     waiting: AtomicUsize,
     closed: AtomicBool,
+    watcher: OnceLock<Waker>,
     state: Mutex<State<T>>,
 }
 
@@ -193,7 +195,6 @@ struct State<T> {
     /// The tasks under way; a place is empty while its task is about to start.
     tasks: Slab<Option<AbortHandle>>,
     waiters: Vec<Waker>,
-    watcher: Option<Waker>,
 }
 
 impl Dispatcher {
@@ -242,7 +243,6 @@ impl<T: Send + 'static> Fanout<T> {
             finished: VecDeque::new(),
             tasks: Slab::new(),
             waiters: Vec::new(),
-            watcher: None,
         };
         let most_unread =
             slots.as_ref().map_or(usize::MAX, |slots| Semaphore::available_permits(slots));
@@ -252,13 +252,15 @@ impl<T: Send + 'static> Fanout<T> {
             slots,
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            watcher: OnceLock::new(),
             state: Mutex::new(state),
         };
         let (dispatcher, process) = (dispatcher.clone(), process::id());
         Self { dispatcher, process, home: None, shared: Arc::new(shared) }
     }
 
-    /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`].
+    /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`] or [`Fanout::wait_for`],
+    /// unless it is [watched](Fanout::watch).
     pub fn waited_for(mut self) -> Self {
         self.home = Some(OnceLock::new());
         self
@@ -272,14 +274,32 @@ impl<T: Send + 'static> Fanout<T> {
     /// Fails with `internal` if the runtime cannot be started.
     pub fn wait(&self, hungry: bool, interrupt: &mut dyn FnMut() -> bool) -> Result<bool, Error> {
         let changed = poll_fn(|context| self.poll_changed(hungry, context));
-        let home = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
-        Ok(match home {
-            Some(home) => {
-                let lane = runtime::lane(*home)?;
-                runtime::drive_in(&lane, changed, Some(interrupt)).is_some()
-            }
+        Ok(match self.driven()? {
+            Some(lane) => runtime::drive_in(&lane, changed, Some(interrupt)).is_some(),
             None => runtime::drive(changed, interrupt).is_some(),
         })
+    }
+
+    /// The same for an outcome, or the end, for at most `limit`; `None` waits for ever. `false` if
+    /// nothing came by then.
+    ///
+    /// Fails with `internal` if the runtime cannot be started.
+    pub fn wait_for(&self, limit: Option<Duration>) -> Result<bool, Error> {
+        // Whoever only looks does not drive, and so must not take the lane from its keeper.
+        if limit.is_some_and(|limit| limit.is_zero()) {
+            return Ok(false);
+        }
+        let changed = poll_fn(|context| self.poll_changed(false, context));
+        Ok(match self.driven()? {
+            Some(lane) => runtime::drive_in_for(&lane, changed, limit).is_some(),
+            None => runtime::drive_for(changed, limit).is_some(),
+        })
+    }
+
+    /// The lane that whoever waits on this thread drives.
+    fn driven(&self) -> Result<Option<Arc<Lane>>, Error> {
+        let home = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
+        home.map(|home| runtime::lane(*home)).transpose()
     }
 
     /// Fails with `forked_process` in a process that has forked since: what is under way is the
@@ -337,7 +357,11 @@ impl<T: Send + 'static> Fanout<T> {
             seat.leave(outcome.map_err(|error| error.for_consumer(endpoint.consumer())));
         };
         let driven = match &self.home {
-            Some(home) if *home.get_or_init(|| lane) == lane => Driven::ByOwner,
+            Some(home)
+                if *home.get_or_init(|| lane) == lane && self.shared.watcher.get().is_none() =>
+            {
+                Driven::ByOwner
+            }
             _ => Driven::ByKeeper,
         };
         let shared = self.shared.clone();
@@ -383,9 +407,10 @@ impl<T: Send + 'static> Fanout<T> {
         Poll::Pending
     }
 
-    /// Wakes `watcher` from now on whenever the first outcome arrives, or room appears.
+    /// Wakes `watcher` from now on whenever the first outcome arrives, or room appears. A second one is
+    /// not heard.
     pub fn watch(&self, watcher: Waker) {
-        self.shared.state().watcher = Some(watcher);
+        let _ = self.shared.watcher.set(watcher);
     }
 
     /// How far the run has come.
@@ -456,22 +481,22 @@ impl<T> Shared<T> {
         state.finished.push_back((tag, outcome));
         self.unread.fetch_add(1, Ordering::AcqRel);
         // The first one wakes; whoever comes takes the others along.
-        let watcher = if state.finished.len() == 1 { state.watcher.clone() } else { None };
-        Self::wake(state, watcher);
+        let first = state.finished.len() == 1;
+        self.wake(state, first);
     }
 
-    fn wake(mut state: MutexGuard<'_, State<T>>, watcher: Option<Waker>) {
+    fn wake(&self, mut state: MutexGuard<'_, State<T>>, watcher: bool) {
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
-        waiters.into_iter().chain(watcher).for_each(Waker::wake);
+        waiters.into_iter().for_each(Waker::wake);
+        self.watcher.get().filter(|_| watcher).into_iter().for_each(Waker::wake_by_ref);
     }
 
     fn cancel(&self) {
         let mut state = self.state();
         self.closed.store(true, Ordering::Release);
         let tasks = std::mem::take(&mut state.tasks);
-        let watcher = state.watcher.clone();
-        Self::wake(state, watcher);
+        self.wake(state, true);
         tasks.into_iter().filter_map(|(_, task)| task).for_each(|task| task.abort());
     }
 
@@ -511,9 +536,7 @@ struct Aside<T>(Arc<Shared<T>>);
 impl<T> Drop for Aside<T> {
     fn drop(&mut self) {
         if self.0.waiting.fetch_sub(1, Ordering::AcqRel) == ASIDE {
-            let state = self.0.state();
-            let watcher = state.watcher.clone();
-            Shared::wake(state, watcher);
+            self.0.wake(self.0.state(), true);
         }
     }
 }
