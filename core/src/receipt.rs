@@ -19,7 +19,7 @@ pub struct Receipt {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) consumer: String,
+    pub(crate) consumer: Arc<str>,
     pub(crate) id: Option<String>,
     pub(crate) status: u16,
     pub(crate) peer: Arc<PeerIdentity>,
@@ -99,7 +99,7 @@ impl Receipt {
     pub fn to_json(&self) -> Value {
         let inner = &*self.inner;
         json!({
-            "consumer": inner.consumer,
+            "consumer": self.consumer(),
             "id": inner.id,
             "status": inner.status,
             "pin": self.pin().map(PinSlot::name),

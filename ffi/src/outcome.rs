@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use webhook_mtls::{Endpoint, Fanout};
 
@@ -104,11 +104,8 @@ pub extern "C" fn wmtls_submit(
     panic::run(err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         let (delivery, tag) = required(consumed, "delivery")?.finish()?;
-        let fanout = &dispatcher.completions().fanout;
-        fanout.check_process()?;
         let endpoint = delivery.endpoint.clone();
-        fanout.submit(delivery, (tag, endpoint));
-        Ok(())
+        dispatcher.completions().fanout.try_submit(delivery, (tag, endpoint))
     })
 }
 
@@ -145,22 +142,8 @@ pub extern "C" fn wmtls_next_outcome(
 ) -> Option<Box<wmtls_outcome>> {
     panic::value(None, || {
         let Completions { fanout, bell } = dispatcher?.completions();
-        fanout.check_process().ok()?;
-        let wait = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-        let until = wait.map(|wait| Instant::now() + wait);
-        let ((tag, endpoint), outcome) = loop {
-            if let Some(outcome) = fanout.try_next() {
-                break outcome;
-            }
-            if fanout.is_idle() {
-                return None;
-            }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            // Another thread may take what this one was woken for.
-            if !fanout.wait_for(left).ok()? {
-                return None;
-            }
-        };
+        let limit = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+        let ((tag, endpoint), outcome) = fanout.next_within(limit).ok()??;
         if !fanout.has_outcome() {
             bell.silence();
             // One may have arrived in between.

@@ -1,20 +1,18 @@
 //! Reads an answer: the head decides, the body is read to a cap and never inflated.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderValue, Response, header};
-use http_body_util::BodyExt as _;
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use tokio::time::Sleep;
 
-use super::deadline::{Progress, until};
 use super::status::StatusRetry;
 use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
 
@@ -59,38 +57,40 @@ impl HttpResponse {
 }
 
 impl Answer {
-    /// Reads the body until its end, the cap, or the deadline, or until nothing more is wanted.
-    /// Nothing of it can undo the head.
-    pub(super) async fn read(
-        response: Response<Incoming>,
-        timer: Pin<&mut Sleep>,
-        by: Instant,
-        progress: &Progress,
-    ) -> Self {
-        let (head, mut incoming) = response.into_parts();
-        let mut body = Vec::new();
-        let reading = async {
-            while let Some(frame) = incoming.frame().await {
-                let Ok(frame) = frame else { return false };
-                if let Some(data) = frame.data_ref() {
-                    let room = MAX_BODY - body.len();
-                    body.extend_from_slice(&data[..data.len().min(room)]);
-                    if data.len() > room {
-                        return false;
-                    }
+    /// An answer of which only the head was read.
+    pub(super) fn new(head: Parts) -> Self {
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: Vec::new(),
+            complete: false,
+            response: OnceLock::new(),
+        }
+    }
+
+    /// Reads the body, until its end or the cap. Nothing of it can undo the head.
+    pub(super) fn poll_body(
+        &mut self,
+        incoming: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let frame = match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(()),
+                None => {
+                    self.complete = true;
+                    return Poll::Ready(());
+                }
+            };
+            if let Some(data) = frame.data_ref() {
+                let room = MAX_BODY - self.body.len();
+                self.body.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() > room {
+                    return Poll::Ready(());
                 }
             }
-            true
-        };
-        let mut reading = pin!(reading);
-        // Whoever has enough looks on at once.
-        let reading = poll_fn(|context| match reading.as_mut().poll(context) {
-            Poll::Pending if progress.is_enough() => Poll::Ready(false),
-            polled => polled,
-        });
-        let complete = until(timer, || by, reading).await.unwrap_or(false);
-        let (status, response) = (head.status.as_u16(), OnceLock::new());
-        Self { status, headers: head.headers, body, complete, response }
+        }
     }
 
     pub(crate) fn status(&self) -> u16 {

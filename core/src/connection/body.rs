@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,21 +17,20 @@ use tokio::time::Sleep;
 /// How long a consumer that does not answer an expectation is waited for.
 pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
-/// The bytes of a body, and what holds them back.
-pub(super) struct Body {
-    bytes: Option<Bytes>,
+/// A body until it has left. Boxed: the HTTP client keeps room for 32 requests on each connection.
+pub(super) struct Body(Option<Box<Content>>);
+
+/// Some bytes, and what holds them back.
+struct Content {
+    bytes: Bytes,
     gate: Option<Gate>,
 }
 
 impl Body {
-    /// A body that follows its head at once.
-    pub(super) fn free(bytes: Bytes) -> Self {
-        Self { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), gate: None }
-    }
-
-    /// A body that waits until the hold is released.
-    pub(super) fn held(bytes: Bytes, hold: Arc<Hold>) -> Self {
-        Self { gate: Some(Gate { hold, timer: None }), ..Self::free(bytes) }
+    /// * `hold`: what it waits for; without one it follows its head at once.
+    pub(super) fn new(bytes: Bytes, hold: Option<Arc<Hold>>) -> Self {
+        let gate = hold.map(|hold| Gate { hold, timer: None });
+        Self((!bytes.is_empty()).then(|| Box::new(Content { bytes, gate })))
     }
 }
 
@@ -43,19 +42,17 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(gate) = &mut self.gate {
-            ready!(gate.poll_open(context));
-            self.gate = None;
-        }
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        let gate = self.0.as_mut().and_then(|content| content.gate.as_mut());
+        gate.map_or(Poll::Ready(()), |gate| gate.poll_open(context))
+            .map(|()| self.0.take().map(|content| Ok(Frame::data(content.bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, Bytes::len) as u64)
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |content| content.bytes.len()) as u64)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Deadlines of an attempt, and the progress that a failure reports.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -49,28 +49,21 @@ impl Deadlines {
     }
 }
 
-/// Awaits work until something is due: `None` then. The timer may go off too early: it is set anew to
-/// what is due by that time, so that the work need not say when it comes to its next part.
-pub(super) async fn until<T>(
+/// Ready when it is the time that `due` says. The timer may go off too early: it is set anew to what is
+/// due by then, so that the work need not say when it comes to its next part.
+pub(super) fn poll_due(
     mut timer: Pin<&mut Sleep>,
     due: impl Fn() -> Instant,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        if let Poll::Ready(output) = work.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    loop {
+        ready!(timer.as_mut().poll(context));
+        let by = due();
+        if by <= Instant::now() {
+            return Poll::Ready(());
         }
-        loop {
-            ready!(timer.as_mut().poll(context));
-            let by = due();
-            if by <= Instant::now() {
-                return Poll::Ready(None);
-            }
-            timer.as_mut().reset(by.into());
-        }
-    })
-    .await
+        timer.as_mut().reset(by.into());
+    }
 }
 
 /// How far a delivery has come; whoever ends it from outside reads it from here.

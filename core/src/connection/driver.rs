@@ -5,7 +5,8 @@
 //! connection is polled by nobody until something happens on it: mostly that its consumer closes it.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,6 +29,8 @@ pub(super) type Http = http1::Connection<TokioIo<Recorder<TlsStream<Socket>>>, B
 pub(super) struct Driver {
     http: Http,
     ended: bool,
+    /// The waker that the bell was told last.
+    told: Option<(usize, usize)>,
     bell: Arc<Bell>,
     /// Rings for the HTTP client.
     waker: Waker,
@@ -42,23 +45,25 @@ impl Driver {
         let bell = Arc::new(Bell::new());
         let waker = bell.clone().into();
         let work_waker = Arc::new(Other(bell.clone())).into();
-        Self { http, ended: false, bell, waker, work_waker, _permit: permit }
+        Self { http, ended: false, told: None, bell, waker, work_waker, _permit: permit }
     }
 
-    /// Awaits what comes of the connection, and drives it meanwhile.
-    pub(super) async fn along<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            self.bell.attend();
+    /// Polls what is to come of the connection, and drives it meanwhile.
+    pub(super) fn along<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> impl Future<Output = T> {
+        poll_fn(move |context| {
             loop {
-                self.go_on();
-                self.bell.was_rung(WORK);
-                let polled = work.as_mut().poll(&mut Context::from_waker(&self.work_waker));
+                if self.bell.attend() & HTTP != 0 {
+                    self.go_on();
+                }
+                let polled = work(&mut Context::from_waker(&self.work_waker));
                 if polled.is_ready() {
                     // Attended still: the delivery goes on.
                     return polled;
                 }
-                self.bell.tell(context.waker());
+                self.tell(context.waker());
                 if self.bell.leave() {
                     return Poll::Pending;
                 }
@@ -70,29 +75,25 @@ impl Driver {
                 }
             }
         })
-        .await
     }
 
     /// Leaves it to itself: what happens from now on, [`Home::look`] looks at.
     pub(super) fn rest(&self, home: impl FnOnce() -> Home) {
         self.bell.home.get_or_init(home);
-        self.bell.state.fetch_or(IDLE, SeqCst);
-        self.bell.state.fetch_and(!ATTENDED, SeqCst);
+        self.bell.change(|state| state & !ATTENDED | IDLE);
     }
 
     /// Takes it back into use.
     pub(super) fn resume(&self) {
-        self.bell.attend();
-        self.bell.state.fetch_and(!IDLE, SeqCst);
+        self.bell.change(|state| state & !IDLE | ATTENDED);
     }
 
     /// Goes on as far as it can at once, while it lies idle. `false` if it has ended.
     pub(super) fn look(&mut self) -> bool {
-        self.bell.attend();
         loop {
-            self.go_on();
-            // Nobody awaits anything of it.
-            self.bell.was_rung(WORK);
+            if self.bell.attend() & HTTP != 0 {
+                self.go_on();
+            }
             if self.ended || self.bell.leave() {
                 return !self.ended;
             }
@@ -100,10 +101,20 @@ impl Driver {
     }
 
     fn go_on(&mut self) {
-        if self.bell.was_rung(HTTP) && !self.ended {
+        if !self.ended {
             // Its outcome reaches us through the request and the record.
             let polled = Pin::new(&mut self.http).poll(&mut Context::from_waker(&self.waker));
             self.ended = polled.is_ready();
+        }
+    }
+
+    /// Whom to wake when the bell rings and nobody is at it.
+    fn tell(&mut self, delivery: &Waker) {
+        // By address: the bell keeps the waker itself, and so no other can be in its place.
+        let address = (delivery.data().addr(), ptr::from_ref(delivery.vtable()).addr());
+        if self.told != Some(address) {
+            *self.bell.delivery() = Some(delivery.clone());
+            self.told = Some(address);
         }
     }
 
@@ -157,12 +168,9 @@ impl Bell {
         self.home.get()
     }
 
-    fn attend(&self) {
-        self.state.fetch_or(ATTENDED, SeqCst);
-    }
-
-    fn was_rung(&self, by: u8) -> bool {
-        self.state.fetch_and(!by, SeqCst) & by != 0
+    /// Somebody is at it, and looks at what happened since somebody last was: what, is returned.
+    fn attend(&self) -> u8 {
+        self.change(|state| state & !(HTTP | WORK) | ATTENDED)
     }
 
     /// Nobody is at it any more, unless something happened.
@@ -171,11 +179,9 @@ impl Bell {
         self.state.fetch_update(SeqCst, SeqCst, quiet).is_ok()
     }
 
-    fn tell(&self, delivery: &Waker) {
-        let mut told = self.delivery();
-        if !told.as_ref().is_some_and(|told| told.will_wake(delivery)) {
-            *told = Some(delivery.clone());
-        }
+    fn change(&self, change: impl Fn(u8) -> u8) -> u8 {
+        let changed = self.state.fetch_update(SeqCst, SeqCst, |state| Some(change(state)));
+        changed.unwrap_or_else(|state| state)
     }
 
     fn delivery(&self) -> MutexGuard<'_, Option<Waker>> {
@@ -190,8 +196,7 @@ impl Bell {
         if before & IDLE != 0 {
             self.home().into_iter().for_each(|home| home.look(self));
         } else if before & (HTTP | WORK) == 0 {
-            let told = self.delivery().clone();
-            told.into_iter().for_each(Waker::wake);
+            self.delivery().iter().for_each(Waker::wake_by_ref);
         }
     }
 }

@@ -13,22 +13,24 @@ mod socket;
 mod status;
 mod turn;
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::time::Sleep;
 
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
 use body::{Body, Hold, LONGEST_HOLD};
-use deadline::until;
+use deadline::poll_due;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 use driver::Driver;
 pub(crate) use pool::Permit;
@@ -48,6 +50,9 @@ use socket::Socket;
 /// it would fill its tables anew for each answer.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
+
+/// What the HTTP client makes of a request.
+type Sending = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// An open connection whose peer was verified. Dropped while it is idle it says goodbye; in use, it is
 /// cut.
@@ -105,28 +110,39 @@ impl Connection {
         Ok((connection, timings))
     }
 
-    /// Sends a request and reads its answer. The connection may be used again only if the answer says
-    /// so.
+    /// Sends a request and reads its answer, and says how long that took. The connection may be used
+    /// again only if the answer says so.
     ///
+    /// * `request`: makes it. Nothing is sent if that fails.
     /// * `hold`: keep the body back until the consumer says 100 (Continue), or has not for a second.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Bytes>,
+        request: impl FnOnce() -> Result<Request<Bytes>, Error>,
         hold: bool,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<Answer, Error> {
-        self.record.begin(request.body().len() as u64);
-        let request = self.outgoing(request, hold);
-        progress.record(&self.record);
-        progress.enter(Stage::Request);
-        self.in_flight = true;
+    ) -> Result<(Answer, Duration), Error> {
+        self.hold = None;
+        let request = request()?;
         let started = Instant::now();
-        let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
         // One timer for all of it. It may go off before something is due, and is set again then.
-        let first = started + deadlines.response.min(deadlines.write + hold);
+        let first = started + deadlines.response.min(deadlines.write);
         let mut timer = pin!(tokio::time::sleep_until(first.into()));
-        let head = self.head(request, timer.as_mut(), started + hold, deadlines, progress).await?;
+        let head = {
+            let mut sending = pin!(self.send(request, hold, progress));
+            let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
+            // The answer may come before the whole request is written, and so may a refusal.
+            let due = || match self.record.flushed_at() {
+                None => started + hold + deadlines.write,
+                Some(at) => at + deadlines.response,
+            };
+            let work = |context: &mut Context<'_>| match sending.as_mut().poll(context) {
+                Poll::Ready(sent) => Poll::Ready(Some(sent)),
+                Poll::Pending => poll_due(timer.as_mut(), due, context).map(|()| None),
+            };
+            self.driver.along(work).await
+        };
+        let head = self.head(head, deadlines, progress)?;
         // Nobody wants a payload any more that is still held.
         self.hold.iter().for_each(|hold| hold.shut());
         let (status, sent) = (head.status(), self.record.sent());
@@ -148,11 +164,22 @@ impl Connection {
         progress.decide();
         // A connection on which a request was cut off, or an answer may end in two places, is spent.
         let plain = sent == Sent::All && framing::is_plain(&head);
-        let by = Instant::now() + deadlines.response;
-        let answer = self.driver.along(Answer::read(head, timer, by, progress)).await;
+        let (head, mut incoming) = head.into_parts();
+        let mut answer = Answer::new(head);
+        let mut by = None;
+        let work = |context: &mut Context<'_>| {
+            // Whoever has enough looks on at once.
+            if answer.poll_body(&mut incoming, context).is_ready() || progress.is_enough() {
+                return Poll::Ready(());
+            }
+            // Mostly the body comes along with the head, and needs no time of its own.
+            let by = *by.get_or_insert_with(|| Instant::now() + deadlines.response);
+            poll_due(timer.as_mut(), || by, context)
+        };
+        self.driver.along(work).await;
         self.in_flight = !(plain && answer.is_complete());
         self.idle_since = Instant::now();
-        Ok(answer)
+        Ok((answer, self.idle_since - started))
     }
 
     /// Whether the consumer released the last request's payload, or let it come by itself. `None` if
@@ -166,41 +193,36 @@ impl Connection {
         self.hold.as_ref().is_some_and(|hold| hold.is_honored().is_none())
     }
 
-    fn outgoing(&mut self, request: Request<Bytes>, hold: bool) -> Request<Body> {
+    /// Hands a request to the HTTP client, which sends it when it is driven.
+    fn send(
+        &mut self,
+        request: Request<Bytes>,
+        hold: bool,
+        progress: &Progress,
+    ) -> impl Future<Output = Sending> + use<> {
         let (mut head, bytes) = request.into_parts();
+        self.record.begin(bytes.len() as u64);
         // Without content there is nothing to expect (RFC 9110 section 10.1.1).
         self.hold = (hold && !bytes.is_empty()).then(Arc::default);
-        let body = match &self.hold {
-            None => Body::free(bytes),
-            Some(hold) => {
-                let expectation = HeaderValue::from_static("100-continue");
-                head.headers.insert(header::EXPECT, expectation);
-                Body::held(bytes, hold.clone())
-            }
-        };
-        Request::from_parts(head, body)
+        if self.hold.is_some() {
+            head.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let mut request = Request::from_parts(head, Body::new(bytes, self.hold.clone()));
+        interim::watch(&mut request, &self.record, self.hold.clone());
+        progress.record(&self.record);
+        progress.enter(Stage::Request);
+        self.in_flight = true;
+        self.sender.try_send_request(request)
     }
 
-    /// Sends the request and waits for the head of the final answer.
-    ///
-    /// * `begun`: when the time for writing began.
-    async fn head(
-        &mut self,
-        mut request: Request<Body>,
-        timer: Pin<&mut Sleep>,
-        begun: Instant,
+    /// The head of the final answer; `None` if it was not there in time.
+    fn head(
+        &self,
+        head: Option<Sending>,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<Response<Incoming>, Error> {
-        let record = self.record.clone();
-        interim::watch(&mut request, &record, self.hold.clone());
-        let sending = self.sender.try_send_request(request);
-        // The answer may come before the whole request is written, and so may a refusal.
-        let due = || match record.flushed_at() {
-            None => begun + deadlines.write,
-            Some(at) => at + deadlines.response,
-        };
-        let head = self.driver.along(until(timer, due, sending)).await;
+        let record = &self.record;
         // The last interim answers and the final one may come in one piece.
         if record.is_flooded() {
             return Err(Error::new(
@@ -300,7 +322,9 @@ impl Connection {
 
     /// Waits until it takes a request. `false` if it closed meanwhile.
     pub(crate) async fn is_ready(&mut self) -> bool {
-        let ready = self.sender.is_ready() || self.driver.along(self.sender.ready()).await.is_ok();
+        let sender = &mut self.sender;
+        let ready = sender.is_ready()
+            || self.driver.along(|context| sender.poll_ready(context)).await.is_ok();
         ready && self.is_open()
     }
 }

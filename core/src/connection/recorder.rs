@@ -3,17 +3,21 @@
 //! The HTTP client's errors do not tell an alert from a reset, nor how much was written. The recorder
 //! sits where both can be seen, and `sent` is read from it.
 
-use std::io::{self, BufRead as _, IoSlice};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use memchr::memmem::Finder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Sent;
 use crate::tls::{Alert, Underneath};
+
+/// The empty line that ends a head.
+static HEAD_END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// How many interim answers may come before the final one.
 pub(super) const MOST_INTERIM: u32 = 16;
@@ -55,7 +59,7 @@ enum Gate {
 /// How much of the current request was written.
 #[derive(Default)]
 struct Progress {
-    /// Set before a write: the peer may see it before its outcome is recorded.
+    /// Whether some of it may have left.
     entered: bool,
     /// How many bytes of the empty line that ends the head were seen.
     blank: usize,
@@ -89,7 +93,7 @@ impl Record {
 
     /// Whether too many interim answers came: the connection is read no further.
     pub(super) fn is_flooded(&self) -> bool {
-        self.state().interim > MOST_INTERIM
+        self.state().is_flooded()
     }
 
     pub(crate) fn sent(&self) -> Sent {
@@ -144,40 +148,6 @@ impl Record {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the next bytes written are the first of a request on a connection used before.
-    fn is_beginning_again(&self) -> bool {
-        let state = self.state();
-        state.requests > 1 && !state.request.entered && state.gate == Gate::Open
-    }
-
-    fn turned_stale(&self) {
-        self.state().gate = Gate::Stale;
-    }
-
-    /// Bytes are about to be written. They count from now on, because a write that fails may have
-    /// let some through. Returns whether earlier ones counted already; `None` if none may follow.
-    fn entering(&self) -> Option<bool> {
-        let mut state = self.state();
-        if state.gate != Gate::Open {
-            return None;
-        }
-        Some(std::mem::replace(&mut state.request.entered, true))
-    }
-
-    /// They were not taken after all.
-    fn did_not_enter(&self, before: bool) {
-        self.state().request.entered = before;
-    }
-
-    fn wrote<'a>(&self, slices: impl Iterator<Item = &'a [u8]>, mut length: usize) {
-        let mut state = self.state();
-        for slice in slices {
-            let taken = &slice[..slice.len().min(length)];
-            state.request.wrote(taken);
-            length -= taken.len();
-        }
-    }
-
     fn was_flushed(&self) {
         if self.broken.load(Ordering::Relaxed) {
             return;
@@ -188,22 +158,38 @@ impl Record {
             request.flushed = Some(Instant::now());
         }
     }
-
-    fn read(&self, outcome: &io::Result<()>, bytes: usize, accepted: bool) {
-        let mut state = self.state();
-        state.accepted |= accepted;
-        match outcome {
-            Ok(()) if bytes > 0 => state.answered = true,
-            Ok(()) => state.ended = true,
-            Err(error) => {
-                state.alert = state.alert.or(Alert::of(error));
-                state.read_error = state.read_error.or(Some(error.kind()));
-            }
-        }
-    }
 }
 
 impl State {
+    /// Whether the next bytes written are the first of a request on a connection used before.
+    fn is_beginning_again(&self) -> bool {
+        self.requests > 1 && !self.request.entered && self.gate == Gate::Open
+    }
+
+    fn wrote<'a>(&mut self, slices: impl Iterator<Item = &'a [u8]>, mut length: usize) {
+        for slice in slices {
+            let taken = &slice[..slice.len().min(length)];
+            self.request.wrote(taken);
+            length -= taken.len();
+        }
+    }
+
+    fn is_flooded(&self) -> bool {
+        self.interim > MOST_INTERIM
+    }
+
+    fn read(&mut self, outcome: &io::Result<()>, bytes: usize, accepted: bool) {
+        self.accepted |= accepted;
+        match outcome {
+            Ok(()) if bytes > 0 => self.answered = true,
+            Ok(()) => self.ended = true,
+            Err(error) => {
+                self.alert = self.alert.or(Alert::of(error));
+                self.read_error = self.read_error.or(Some(error.kind()));
+            }
+        }
+    }
+
     fn sent(&self) -> Sent {
         if !self.request.entered {
             Sent::Nothing
@@ -217,13 +203,14 @@ impl State {
 
 impl Progress {
     fn wrote(&mut self, mut bytes: &[u8]) {
+        if !self.in_body && self.blank == 0 {
+            // Mostly the head is written as a whole. If not, its end may begin at the end of this.
+            let end = HEAD_END.find(bytes);
+            self.in_body = end.is_some();
+            let rest = end.map_or(bytes.len().saturating_sub(3), |at| at + 4);
+            bytes = &bytes[rest..];
+        }
         while !self.in_body {
-            let before = bytes;
-            if self.blank == 0 {
-                // Nothing but a line's end can begin the empty line.
-                let line = bytes.skip_until(b'\r').unwrap_or_default();
-                self.blank = usize::from(line > 0 && before[line - 1] == b'\r');
-            }
             let Some((byte, rest)) = bytes.split_first() else {
                 return;
             };
@@ -253,22 +240,29 @@ impl<IO> Recorder<IO> {
 }
 
 impl<IO: Underneath> Recorder<IO> {
-    /// Runs one write between the checks that `sent` rests on.
-    fn write(
+    /// Runs one write of what is in the slices, between the checks that `sent` rests on.
+    fn write<'a>(
         &mut self,
+        slices: impl Iterator<Item = &'a [u8]>,
         write: impl FnOnce(&mut IO) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        // Whoever asks meanwhile waits: the peer may see the bytes before their outcome is recorded.
+        let mut state = self.record.state();
         // What lies there cannot answer a request that was not sent yet. HTTP has no name for
         // requests, so it would be taken for the answer.
-        if self.record.is_beginning_again() && self.inner.has_unread() {
-            self.record.turned_stale();
+        if state.is_beginning_again() && self.inner.has_unread() {
+            state.gate = Gate::Stale;
         }
-        let Some(before) = self.record.entering() else {
+        if state.gate != Gate::Open {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        };
+        }
+        // They count from now on, because a write that fails may have let some through.
+        let before = std::mem::replace(&mut state.request.entered, true);
         let polled = write(&mut self.inner);
-        if matches!(polled, Poll::Pending | Poll::Ready(Ok(0))) {
-            self.record.did_not_enter(before);
+        match &polled {
+            Poll::Pending | Poll::Ready(Ok(0)) => state.request.entered = before,
+            Poll::Ready(Ok(length)) => state.wrote(slices, *length),
+            Poll::Ready(Err(_)) => {}
         }
         polled
     }
@@ -280,14 +274,16 @@ impl<IO: AsyncRead + Underneath + Unpin> AsyncRead for Recorder<IO> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.record.is_flooded() {
+        let Self { inner, record } = &mut *self;
+        let mut state = record.state();
+        if state.is_flooded() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        let polled = Pin::new(&mut *inner).poll_read(context, buffer);
         if let Poll::Ready(outcome) = &polled {
             let bytes = buffer.filled().len() - before;
-            self.record.read(outcome, bytes, self.inner.is_accepted());
+            state.read(outcome, bytes, inner.is_accepted());
         }
         polled
     }
@@ -299,11 +295,7 @@ impl<IO: AsyncWrite + Underneath + Unpin> AsyncWrite for Recorder<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.write(|inner| Pin::new(inner).poll_write(context, bytes));
-        if let Poll::Ready(Ok(length)) = &polled {
-            self.record.wrote(std::iter::once(bytes), *length);
-        }
-        polled
+        self.write(std::iter::once(bytes), |inner| Pin::new(inner).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -311,11 +303,8 @@ impl<IO: AsyncWrite + Underneath + Unpin> AsyncWrite for Recorder<IO> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = self.write(|inner| Pin::new(inner).poll_write_vectored(context, slices));
-        if let Poll::Ready(Ok(length)) = &polled {
-            self.record.wrote(slices.iter().map(|slice| &**slice), *length);
-        }
-        polled
+        let bytes = slices.iter().map(|slice| &**slice);
+        self.write(bytes, |inner| Pin::new(inner).poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -339,12 +328,34 @@ impl<IO: AsyncWrite + Underneath + Unpin> AsyncWrite for Recorder<IO> {
 mod tests {
     use super::*;
 
+    /// A stream whose writes end as told.
+    struct Told {
+        outcome: Poll<io::Result<usize>>,
+        unread: bool,
+    }
+
+    impl Underneath for Told {
+        fn has_unread(&self) -> bool {
+            self.unread
+        }
+    }
+
+    /// Writes bytes to a stream on which nothing lies unread; whether it took them.
+    fn written(record: &Arc<Record>, bytes: &[u8], outcome: Poll<io::Result<usize>>) -> bool {
+        written_to(Told { outcome, unread: false }, record, bytes)
+    }
+
+    fn written_to(stream: Told, record: &Arc<Record>, bytes: &[u8]) -> bool {
+        let mut recorder = Recorder::new(stream, record.clone());
+        let write = |inner: &mut Told| std::mem::replace(&mut inner.outcome, Poll::Pending);
+        matches!(recorder.write(std::iter::once(bytes), write), Poll::Ready(Ok(_)))
+    }
+
     fn sent_after(body: u64, pieces: &[&[u8]], flush: bool) -> Sent {
-        let record = Record::default();
+        let record = Arc::new(Record::default());
         record.begin(body);
         for piece in pieces {
-            record.entering();
-            record.wrote(std::iter::once(*piece), piece.len());
+            assert!(written(&record, piece, Poll::Ready(Ok(piece.len()))));
         }
         if flush {
             record.was_flushed();
@@ -360,44 +371,33 @@ mod tests {
         assert_eq!(sent_after(2, &[HEAD, b"{"], true), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], false), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], true), Sent::All);
-        assert_eq!(sent_after(0, &[&HEAD[..9], &HEAD[9..27], &HEAD[27..]], true), Sent::All);
+        assert_eq!(sent_after(2, &[b"POST / HTTP/1.1\r\n\r\r\n{}"], true), Sent::Maybe);
+        let request = [HEAD, b"{}"].concat();
+        for first in 1..request.len() {
+            for second in first..=request.len() {
+                let pieces = [&request[..first], &request[first..second], &request[second..]];
+                assert_eq!(sent_after(2, &pieces, true), Sent::All, "cut at {first} and {second}");
+            }
+        }
     }
 
     #[test]
     fn what_the_kernel_never_took_is_not_all() {
-        let record = Record::default();
+        let record = Arc::new(Record::default());
         record.begin(0);
-        record.entering();
-        record.wrote(std::iter::once(&b"POST / HTTP/1.1\r\n\r\n"[..]), 19);
+        assert!(written(&record, b"POST / HTTP/1.1\r\n\r\n", Poll::Ready(Ok(19))));
         record.broken.store(true, Ordering::Relaxed);
         record.was_flushed();
         assert_eq!(record.sent(), Sent::Maybe);
-    }
-    /// A stream whose writes end as told.
-    struct Told {
-        outcome: Poll<io::Result<usize>>,
-        unread: bool,
-    }
-
-    impl Underneath for Told {
-        fn has_unread(&self) -> bool {
-            self.unread
-        }
-    }
-
-    fn written(record: &Arc<Record>, outcome: Poll<io::Result<usize>>, unread: bool) -> bool {
-        let mut recorder = Recorder::new(Told { outcome, unread }, record.clone());
-        let polled = recorder.write(|inner| std::mem::replace(&mut inner.outcome, Poll::Pending));
-        matches!(polled, Poll::Ready(Ok(_)))
     }
 
     #[test]
     fn a_write_that_fails_may_have_let_bytes_through() {
         let record = Arc::new(Record::default());
         record.begin(2);
-        assert!(!written(&record, Poll::Pending, false));
+        assert!(!written(&record, b"", Poll::Pending));
         assert_eq!(record.sent(), Sent::Nothing);
-        assert!(!written(&record, Poll::Ready(Err(io::ErrorKind::TimedOut.into())), false));
+        assert!(!written(&record, b"", Poll::Ready(Err(io::ErrorKind::TimedOut.into()))));
         assert_eq!(record.sent(), Sent::Maybe);
     }
 
@@ -406,17 +406,18 @@ mod tests {
         let record = Arc::new(Record::default());
         record.begin(2);
         assert_eq!(record.seal(), Sent::Nothing);
-        assert!(!written(&record, Poll::Ready(Ok(9)), false));
+        assert!(!written(&record, b"", Poll::Ready(Ok(9))));
         assert_eq!(record.sent(), Sent::Nothing);
     }
 
     #[test]
     fn a_used_connection_with_bytes_in_it_takes_no_request() {
         let record = Arc::new(Record::default());
+        let holds_some = || Told { outcome: Poll::Ready(Ok(9)), unread: true };
         record.begin(2);
-        assert!(written(&record, Poll::Ready(Ok(9)), true), "tickets may lie on a fresh one");
+        assert!(written_to(holds_some(), &record, b""), "tickets may lie on a fresh one");
         record.begin(2);
-        assert!(!written(&record, Poll::Ready(Ok(9)), true));
+        assert!(!written_to(holds_some(), &record, b""));
         assert_eq!(record.sent(), Sent::Nothing);
         assert!(record.end().is_some());
     }

@@ -30,7 +30,7 @@ pub(super) struct Call {
 
 impl Call {
     /// * `turn`: the delivery's, if it has been given one already.
-    pub(super) async fn run(self, turn: Option<Turn>) -> Result<Receipt, Error> {
+    pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
         let started = Instant::now();
         let progress = Progress::new();
         let canceled = |by: &str| {
@@ -113,12 +113,12 @@ impl Call {
                     self.accepted(&generation, denied.as_ref(), now);
                     let timings = Timings { response: responded, ..timings };
                     let receipt = receipt::Inner {
-                        consumer: self.endpoint.consumer().to_owned(),
+                        consumer: self.endpoint.shared_consumer(),
                         id: self.id.clone(),
                         status: answer.status(),
                         peer: connection.peer.clone(),
                         attempts,
-                        elapsed: started.elapsed(),
+                        elapsed: connection.idle_since() - started,
                         tls: connection.facts.clone(),
                         reused,
                         address: connection.address,
@@ -202,16 +202,14 @@ impl Call {
         progress: &Progress,
     ) -> Result<(Answer, Duration), Failed> {
         let unanswered = |error| Failed { error, answered: false };
-        let request =
-            self.payload.request(&generation.url, generation.signing()).map_err(unanswered)?;
-        let started = Instant::now();
-        let mut answer = connection
+        let request = || self.payload.request(&generation.url, generation.signing());
+        let (mut answer, responded) = connection
             .exchange(request, generation.holds_payload(), &self.deadlines, progress)
             .await
             .map_err(|error| unanswered(held(connection, error)))?;
         answer.redact(self.payload.credentials());
         if answer.is_success() {
-            Ok((answer, started.elapsed()))
+            Ok((answer, responded))
         } else {
             let sent = progress.sent();
             let others = &self.dispatcher.options.status_retry;

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -259,8 +259,8 @@ impl<T: Send + 'static> Fanout<T> {
         Self { dispatcher, process, home: None, shared: Arc::new(shared) }
     }
 
-    /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`] or [`Fanout::wait_for`],
-    /// unless it is [watched](Fanout::watch).
+    /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`] or
+    /// [`Fanout::next_within`], unless it is [watched](Fanout::watch).
     pub fn waited_for(mut self) -> Self {
         self.home = Some(OnceLock::new());
         self
@@ -280,20 +280,30 @@ impl<T: Send + 'static> Fanout<T> {
         })
     }
 
-    /// The same for an outcome, or the end, for at most `limit`; `None` waits for ever. `false` if
-    /// nothing came by then.
+    /// The next outcome, for which the calling thread waits and drives deliveries meanwhile. `None` if
+    /// none came within `limit` (`None` waits for ever), and at once if nothing is under way.
     ///
-    /// Fails with `internal` if the runtime cannot be started.
-    pub fn wait_for(&self, limit: Option<Duration>) -> Result<bool, Error> {
-        // Whoever only looks does not drive, and so must not take the lane from its keeper.
-        if limit.is_some_and(|limit| limit.is_zero()) {
-            return Ok(false);
+    /// Fails with `forked_process`, and with `internal` if the runtime cannot be started.
+    pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
+        let _known = Known::here();
+        self.check_process()?;
+        let until = limit.map(|limit| Instant::now() + limit);
+        loop {
+            if let Some(outcome) = self.try_next() {
+                return Ok(Some(outcome));
+            }
+            // Whoever only looks does not drive, and so must not take the lane from its keeper.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if self.is_idle() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+            // Another thread may take what this one was woken for.
+            let changed = poll_fn(|context| self.poll_changed(false, context));
+            let _ = match self.driven()? {
+                Some(lane) => runtime::drive_in_for(&lane, changed, left),
+                None => runtime::drive_for(changed, left),
+            };
         }
-        let changed = poll_fn(|context| self.poll_changed(false, context));
-        Ok(match self.driven()? {
-            Some(lane) => runtime::drive_in_for(&lane, changed, limit).is_some(),
-            None => runtime::drive_for(changed, limit).is_some(),
-        })
     }
 
     /// The lane that whoever waits on this thread drives.
@@ -353,6 +363,7 @@ impl<T: Send + 'static> Fanout<T> {
                 }
             }
             let outcome = call.run(turn).await;
+            drop(call);
             drop(slot);
             seat.leave(outcome.map_err(|error| error.for_consumer(endpoint.consumer())));
         };
@@ -367,6 +378,16 @@ impl<T: Send + 'static> Fanout<T> {
         let shared = self.shared.clone();
         // Where none can be started, dropping the task has left its seat with an outcome.
         let _ = runtime::start(lane, driven, task, move |running| shared.started(place, running));
+    }
+
+    /// The same for who may be in a process that has forked since.
+    ///
+    /// Fails with `forked_process`.
+    pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {
+        let _known = Known::here();
+        self.check_process()?;
+        self.submit(delivery, tag);
+        Ok(())
     }
 
     /// An outcome, if one is there.

@@ -165,10 +165,12 @@ impl Dispatcher {
         let endpoint = endpoint.clone();
         async move {
             let outcome = match prepared {
-                Ok(call) => match Task::start_in(endpoint.lane(), call.run(None)) {
-                    Ok(task) => task.output().await.and_then(|outcome| outcome),
-                    Err(error) => Err(error),
-                },
+                Ok(call) => {
+                    match Task::start_in(endpoint.lane(), async move { call.run(None).await }) {
+                        Ok(task) => task.output().await.and_then(|outcome| outcome),
+                        Err(error) => Err(error),
+                    }
+                }
                 Err(error) => Err(error),
             };
             outcome.map_err(|error| error.for_consumer(endpoint.consumer()))
@@ -195,7 +197,7 @@ impl Dispatcher {
             if !runtime::is_inside() {
                 return Ok(runtime::drive_in(&lane?, call.run(None), interrupt));
             }
-            let task = Task::start_in(endpoint.lane(), call.run(None))?;
+            let task = Task::start_in(endpoint.lane(), async move { call.run(None).await })?;
             let mut never = || false;
             let interrupt = interrupt.unwrap_or(&mut never);
             runtime::drive(task.output(), interrupt).transpose()
@@ -223,6 +225,7 @@ impl Dispatcher {
         let call = self.prepare(endpoint, body.into(), options).map_err(named)?;
         let task = async move {
             let outcome = call.run(None).await;
+            drop(call);
             done(outcome.map_err(|error| error.for_consumer(consumer.consumer())));
         };
         runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task, drop).map_err(named)

@@ -1,10 +1,8 @@
 //! The request of a delivery: what callers may set, and what only we may.
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 
 use crate::clock;
 use crate::error::{Error, Kind, Retry, Scope};
@@ -37,18 +35,6 @@ const CREDENTIALS: &[HeaderName] =
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
-/// What every request has, in the order in which it is written. The host comes first (RFC 9110 section
-/// 7.2). The length is there even for an empty body: a POST without it is refused by some servers.
-static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let unsaid = || HeaderValue::from_static("");
-    let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, unsaid());
-    headers.insert(header::CONTENT_LENGTH, unsaid());
-    headers.insert(header::CONTENT_TYPE, unsaid());
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    headers
-});
 
 /// A request that was checked, and can be made again for a second attempt.
 pub(super) struct Payload {
@@ -173,10 +159,12 @@ impl Payload {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.target.clone();
         let headers = request.headers_mut();
-        headers.clone_from(&COMMON);
+        // In the order in which they are written: the host comes first (RFC 9110 section 7.2).
         headers.insert(header::HOST, url.host_header.clone());
+        // Even for an empty body: a POST without it is refused by some servers.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(id) = &self.id {
             headers.insert(WEBHOOK_ID, id.clone());
         }
