@@ -1,7 +1,8 @@
 //! How what has ended comes back to JavaScript: in batches, on the loop of its environment.
 //!
 //! Where it can be, that loop drives the deliveries itself (`webhook_mtls::runtime::EventLoop`),
-//! and no other thread takes part. Outcomes go into a queue; one call hands over all that lie there.
+//! and no other thread takes part. Outcomes go into a queue; one call hands over all that lie there,
+//! in the ledger (`ledger.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
@@ -12,13 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Either, Env, Function, ToNapiValue, TypeName, sys};
-use napi::{JsValue, ValueType, check_status};
+use napi::JsValue;
+use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
 use napi_derive::napi;
 use webhook_mtls::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
 use crate::border::Handle;
+use crate::ledger::{Brought, Entry, Ledger, Page};
 use crate::uv::{RawHandle, Uv};
 
 /// How often timers are looked at while something is under way.
@@ -33,11 +35,28 @@ thread_local! {
         const { Cell::new(None) };
 }
 
-/// Has outcomes of this environment handed to `settle`, as one array: for each a number, then a
-/// receipt, an error's JSON or null, then the receipt's status.
+/// Has outcomes of this environment entered into `ledger`, and `settle` called with their count.
 #[napi]
-pub fn attach(env: &Env, settle: Function<Vec<f64>, ()>) -> napi::Result<()> {
-    Loop::attach(env, settle.raw())
+pub fn attach(env: &Env, ledger: Float64Array, settle: Function<f64, ()>) -> napi::Result<()> {
+    Loop::attach(env, ledger, settle.raw())
+}
+
+/// What an entry of the ledger speaks of: a page of receipts or an error's JSON, in their order.
+#[napi]
+pub fn brought() -> Option<Either<Handle<Rc<Page>>, String>> {
+    let brought = here(|it| it.ledger.borrow_mut().brought()).ok().flatten()?;
+    Some(match brought {
+        Brought::Page(page) => Either::A(Handle(page)),
+        Brought::Fault(error) => Either::B(error.to_json().to_string()),
+    })
+}
+
+/// Enters outcomes into the ledger of this environment, as many as it has room for; says how many.
+pub(crate) fn enter(
+    outcomes: impl Iterator<Item = (f64, Result<Receipt, Error>)>,
+) -> Result<u32, Error> {
+    let entries = outcomes.map(|(number, outcome)| (number, Entry::Ended(outcome)));
+    here(|it| it.ledger.borrow_mut().enter(entries))
 }
 
 /// The place of one outcome. Dropped without one, because a panic took the task that was to fill
@@ -150,6 +169,7 @@ impl Arrivals {
 struct Loop {
     env: sys::napi_env,
     settle: sys::napi_ref,
+    ledger: RefCell<Ledger>,
     driver: RefCell<Option<EventLoop>>,
     arrivals: Arc<Arrivals>,
     signal: Uv,
@@ -161,7 +181,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn attach(env: &Env, settle: sys::napi_value) -> napi::Result<()> {
+    fn attach(env: &Env, ledger: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
         let failed = |what: &str| napi::Error::from_reason(format!("libuv gave no {what}"));
         let uv = env.get_uv_event_loop()?.cast::<c_void>();
         let arrivals = Arc::new(Arrivals { queue: Mutex::default(), bell: Mutex::default() });
@@ -186,6 +206,7 @@ impl Loop {
         let it = Rc::new(Loop {
             env: env.raw(),
             settle: kept,
+            ledger: RefCell::new(Ledger::new(ledger)),
             driver: RefCell::new(driver),
             arrivals,
             signal,
@@ -248,35 +269,35 @@ impl Loop {
 
     fn hand_over(&self) {
         let arrived = std::mem::take(&mut *lock(&self.arrivals.queue));
-        if arrived.is_empty() {
-            return;
-        }
-        // SAFETY: this is the thread of the environment, which is alive while its loop runs.
-        unsafe {
-            let mut scope = ptr::null_mut();
-            sys::napi_open_handle_scope(self.env, &raw mut scope);
-            self.call(arrived);
-            sys::napi_close_handle_scope(self.env, scope);
+        let mut arrived = arrived.into_iter().map(|arrival| self.entry(arrival));
+        loop {
+            let count = self.ledger.borrow_mut().enter(&mut arrived);
+            if count == 0 {
+                return;
+            }
+            // SAFETY: this is the thread of the environment, which is alive while its loop runs.
+            unsafe {
+                let mut scope = ptr::null_mut();
+                sys::napi_open_handle_scope(self.env, &raw mut scope);
+                self.call(count);
+                sys::napi_close_handle_scope(self.env, scope);
+            }
         }
     }
 
-    fn array(&self, arrived: Vec<Arrival>) -> napi::Result<sys::napi_value> {
-        let mut row = Row::new(self.env, arrived.len())?;
-        for arrival in arrived {
-            match arrival {
-                Arrival::Ended(number, outcome) => {
+    fn entry(&self, arrival: Arrival) -> (f64, Entry) {
+        match arrival {
+            Arrival::Ended(number, outcome) => {
+                self.waited();
+                (number, Entry::Ended(outcome))
+            }
+            Arrival::Stirred(stir) => {
+                if stir.awaited.swap(false, SeqCst) {
                     self.waited();
-                    row.push(number, Some(outcome))?;
                 }
-                Arrival::Stirred(stir) => {
-                    if stir.awaited.swap(false, SeqCst) {
-                        self.waited();
-                    }
-                    row.push(stir.number, None)?;
-                }
+                (stir.number, Entry::Stirred)
             }
         }
-        Ok(row.array)
     }
 
     /// Calls `settle`, and has what waits for it run.
@@ -284,17 +305,17 @@ impl Loop {
     /// # Safety
     ///
     /// As for any call into JavaScript, within a handle scope.
-    unsafe fn call(&self, arrived: Vec<Arrival>) {
+    unsafe fn call(&self, count: u32) {
         let env = self.env;
         // SAFETY: as the caller says. Where JavaScript cannot be called any more, as in a worker
         // that is being terminated, these fail and nobody waits.
         unsafe {
-            let Ok(array) = self.array(arrived) else { return };
+            let Ok(count) = u32::to_napi_value(env, count) else { return };
             let (mut global, mut settle) = (ptr::null_mut(), ptr::null_mut());
             sys::napi_get_global(env, &raw mut global);
             sys::napi_get_reference_value(env, self.settle, &raw mut settle);
             let none = ptr::null_mut();
-            sys::napi_make_callback(env, none, global, settle, 1, &raw const array, none.cast());
+            sys::napi_make_callback(env, none, global, settle, 1, &raw const count, none.cast());
             // One that is left behind, by a worker that was terminated amid the call, would meet a
             // hook of napi's that has no handle scope to take it in.
             let (mut pending, mut exception) = (false, ptr::null_mut());
@@ -303,71 +324,6 @@ impl Loop {
                 sys::napi_get_and_clear_last_exception(env, &raw mut exception);
             }
         }
-    }
-}
-
-/// What has ended of a run, on its way to JavaScript.
-pub(crate) struct Finished(pub(crate) Vec<(f64, Result<Receipt, Error>)>);
-
-impl ToNapiValue for Finished {
-    unsafe fn to_napi_value(env: sys::napi_env, finished: Self) -> napi::Result<sys::napi_value> {
-        let mut row = Row::new(env, finished.0.len())?;
-        for (ticket, outcome) in finished.0 {
-            row.push(ticket, Some(outcome))?;
-        }
-        Ok(row.array)
-    }
-}
-
-impl TypeName for Finished {
-    fn type_name() -> &'static str {
-        "Finished"
-    }
-
-    fn value_type() -> ValueType {
-        ValueType::Object
-    }
-}
-
-/// An array of three values for each outcome: one object for all costs less than one for each.
-struct Row {
-    env: sys::napi_env,
-    array: sys::napi_value,
-    length: u32,
-}
-
-impl Row {
-    fn new(env: sys::napi_env, count: usize) -> napi::Result<Self> {
-        let mut array = ptr::null_mut();
-        // SAFETY: env is the one of the call that goes on; so it is for the rest of this.
-        check_status!(unsafe {
-            sys::napi_create_array_with_length(env, count * 3, &raw mut array)
-        })?;
-        Ok(Self { env, array, length: 0 })
-    }
-
-    fn push(&mut self, number: f64, outcome: Option<Result<Receipt, Error>>) -> napi::Result<()> {
-        let status = match &outcome {
-            Some(Ok(receipt)) => Some(u32::from(receipt.status())),
-            _ => None,
-        };
-        let outcome = outcome.map(|outcome| match outcome {
-            Ok(receipt) => Either::A(Handle(receipt)),
-            Err(error) => Either::B(error.to_json().to_string()),
-        });
-        // SAFETY: as above.
-        unsafe {
-            self.set(f64::to_napi_value(self.env, number)?)?;
-            self.set(Option::to_napi_value(self.env, outcome)?)?;
-            self.set(Option::to_napi_value(self.env, status)?)
-        }
-    }
-
-    unsafe fn set(&mut self, value: sys::napi_value) -> napi::Result<()> {
-        // SAFETY: as above.
-        check_status!(unsafe { sys::napi_set_element(self.env, self.array, self.length, value) })?;
-        self.length += 1;
-        Ok(())
     }
 }
 

@@ -1,15 +1,15 @@
 //! The producer's side: dispatchers, their endpoints, deliveries.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use webhook_mtls::{
-    CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions, Receipt,
-};
+use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions};
 
 use crate::border::{Handle, Outcome, fault, guarded, promised};
 use crate::completions::{self, Slot};
+use crate::ledger::{Alone, Page};
 use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
 
 #[napi]
@@ -118,14 +118,18 @@ pub fn deliver_once<'env>(
         let options = deliver_options(settings, cancel)?;
         let body = body.to_vec();
         Ok(async move {
-            webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await.map(Handle)
+            webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await.map(Alone)
         })
     })
 }
 
+/// The JSON of the receipt at a place of a page.
 #[napi]
-pub fn receipt_json(receipt: Handle<Receipt>) -> String {
-    receipt.0.to_json().to_string()
+pub fn receipt_json(page: Handle<Rc<Page>>, place: u32) -> Outcome<String> {
+    guarded(|| {
+        let receipt = page.0.receipt(place).ok_or_else(Error::caught_panic)?;
+        Ok(receipt.to_json().to_string())
+    })
 }
 
 /// A promise of the probe's JSON.

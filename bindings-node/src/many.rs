@@ -1,14 +1,16 @@
 //! Many deliveries at once: what the iterator of `ts/` is made of.
 
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
+use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
 use crate::border::{Handle, Outcome, fault, guarded};
-use crate::completions::{self, Finished, Stir};
+use crate::completions::{self, Stir};
 use crate::settings::{Given, deliver_options};
 
 /// A run, cheap to clone. It ends when the last clone is dropped.
@@ -46,13 +48,14 @@ pub fn run(
     })
 }
 
+/// Whether one more delivery is wanted.
 #[napi]
 pub fn run_has_room(run: Handle<Run>) -> bool {
     run.0.fanout.has_room()
 }
 
-/// Starts a delivery; returns the error's JSON if it cannot be read. The body is copied, unless it
-/// is the one before: JavaScript may change it while it is being sent.
+/// Starts a delivery; returns whether one more is wanted, or the error's JSON if it cannot be read.
+/// The body is copied, unless it is the one before: JavaScript may change it while it is being sent.
 #[napi]
 pub fn run_submit(
     run: Handle<Run>,
@@ -61,8 +64,8 @@ pub fn run_submit(
     settings: Option<Vec<Given>>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
-) -> Option<String> {
-    fault(|| {
+) -> Either<bool, String> {
+    let submitted = fault(|| {
         let options = deliver_options(settings, cancel)?;
         let mut before = run.0.body.lock().unwrap_or_else(PoisonError::into_inner);
         if *before != body {
@@ -73,25 +76,28 @@ pub fn run_submit(
         run.0.fanout.submit(delivery, ticket);
         completions::started();
         Ok(())
-    })
+    });
+    match submitted {
+        None => Either::A(run.0.fanout.has_room()),
+        Some(fault) => Either::B(fault),
+    }
 }
 
-/// The outcomes that are there, as one array: for each its ticket, a receipt or an error's JSON,
-/// and the receipt's status.
+/// Enters outcomes that are there into the ledger, each under its ticket; says how many.
 #[napi]
-pub fn run_take(run: Handle<Run>) -> Finished {
-    Finished(run.0.fanout.take_finished())
+pub fn run_take(run: Handle<Run>) -> u32 {
+    let fanout = &run.0.fanout;
+    completions::enter(iter::from_fn(|| fanout.try_next())).unwrap_or(0)
 }
 
+/// Keeps the loop alive until the run has stirred; `false` if nothing is left that could.
 #[napi]
-pub fn run_is_idle(run: Handle<Run>) -> bool {
-    run.0.fanout.is_idle()
-}
-
-/// Keeps the loop alive until the run has stirred.
-#[napi]
-pub fn run_wait(run: Handle<Run>) {
-    run.0.stir.wait();
+pub fn run_wait(run: Handle<Run>) -> bool {
+    let waits = !run.0.fanout.is_idle();
+    if waits {
+        run.0.stir.wait();
+    }
+    waits
 }
 
 #[napi]

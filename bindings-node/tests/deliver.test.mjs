@@ -7,6 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { deliver, Pins, RetryPolicy, Verifier, WebhookMtlsError } from 'webhook-mtls'
 import { error, Lab } from 'webhook-mtls/testing'
@@ -46,6 +48,28 @@ test('the stack of an error says who called', async (t) => {
   acme.respond(500)
   const e = await dispatcher.deliver(endpoint, '{}').catch((e) => e)
   assert.match(e.stack, /at async .*deliver\.test\.mjs/)
+})
+
+test('receipts that outlive a collection tell of their own deliveries', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  acme.respond(500, { times: 10 })
+  const ids = Array.from({ length: 150 }, (_, n) => `evt_${n}`)
+  const outcomes = await Promise.allSettled(
+    ids.map((id) => dispatcher.deliver(endpoint, '{}', { id })),
+  )
+  const kept = outcomes
+    .map(({ value }, n) => [ids[n], value])
+    .filter(([, receipt], n) => receipt !== undefined && n % 7 === 0)
+  outcomes.length = 0
+  setFlagsFromString('--expose_gc')
+  runInNewContext('gc')()
+  // Finalizers run in a turn of their own.
+  await new Promise(setImmediate)
+  assert.ok(kept.length > 10)
+  for (const [id, receipt] of kept) {
+    assert.deepEqual([receipt.id, receipt.toJSON().id, receipt.status], [id, id, 200])
+    assert.equal(typeof receipt.response.headers['content-length'], 'string')
+  }
 })
 
 // Where /proc does not tell what there is to watch, a thread of the runtime drives.

@@ -111,8 +111,10 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
         if (faulty !== undefined) yield faulty
         if (this.#closed) return undefined
         if (finished.length > 0 || faulty !== undefined) continue
-        if (source.isOver && native.runIsIdle(run)) break
-        await this.#stirred(run)
+        const rung = this.#rung()
+        const isWaiting = native.runWait(run)
+        if (source.isOver && !isWaiting) break
+        await rung
       }
       if (source.thrown !== undefined) throw source.thrown.value
       return undefined
@@ -125,18 +127,14 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   }
 
   #finished(run: Handle): Outcome<T>[] {
-    const finished: Outcome<T>[] = []
-    completions.read(native.runTake(run), (ticket, completion) => {
-      const { delivery, watched } = this.#under.get(ticket) as Under<T>
-      this.#under.delete(ticket)
+    return completions.read(native.runTake(run)).map(({ number, completion }) => {
+      const { delivery, watched } = this.#under.get(number) as Under<T>
+      this.#under.delete(number)
       watched?.leave()
-      if (typeof completion === 'string') {
-        finished.push({ delivery, error: errorOf(completion, watched?.cause()) })
-      } else {
-        finished.push({ delivery, receipt: completion as Receipt })
-      }
+      return typeof completion === 'string'
+        ? { delivery, error: errorOf(completion, watched?.cause()) }
+        : { delivery, receipt: completion as Receipt }
     })
-    return finished
   }
 
   /** Takes deliveries as they are wanted. */
@@ -148,7 +146,8 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     )
   }
 
-  #submit(run: Handle, delivery: Delivery<T>): void {
+  /** Submits one; whether one more is wanted. */
+  #submit(run: Handle, delivery: Delivery<T>): boolean {
     if (typeof delivery !== 'object' || delivery === null) {
       throw wrongType('deliveries', 'an object each', delivery)
     }
@@ -161,29 +160,25 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       const ticket = this.#tickets++
       this.#under.set(ticket, { delivery, watched })
       const settings = given.settings('deliver')
-      const fault = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
-      if (fault !== null) {
-        this.#under.delete(ticket)
-        throw errorOf(fault)
-      }
+      const wanted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
+      if (typeof wanted !== 'string') return wanted
+      this.#under.delete(ticket)
+      throw errorOf(wanted)
     } catch (error) {
       watched?.leave()
       if (!WebhookMtlsError.is(error)) throw error
       this.#unread += 1
       this.#faulty.push({ delivery, error })
+      return native.runHasRoom(run)
     }
   }
 
   /** Until there is something to look at: from the run, or from where deliveries come from. */
-  #stirred(run: Handle): Promise<void> {
-    const rung = new Promise<void>((resolve) => {
+  #rung(): Promise<void> {
+    completions.expect(this.#number, () => this.#ring())
+    return new Promise<void>((resolve) => {
       this.#ring = resolve
     })
-    if (!native.runIsIdle(run)) {
-      completions.expect(this.#number, () => this.#ring())
-      native.runWait(run)
-    }
-    return rung
   }
 }
 
@@ -207,12 +202,13 @@ class Source<T> {
   }
 
   /** Takes as many as there is room for; from an asynchronous iterable, one after the other. */
-  take(hasRoom: () => boolean, submit: (delivery: Delivery<T>) => void, ring: () => void): void {
+  take(hasRoom: () => boolean, submit: (delivery: Delivery<T>) => boolean, ring: () => void): void {
     try {
-      while (this.#now !== undefined && !this.isOver && hasRoom()) {
+      let isWanted = this.#now !== undefined && !this.isOver && hasRoom()
+      while (this.#now !== undefined && isWanted) {
         const { done, value } = this.#now.next()
         if (done) this.isOver = true
-        else submit(value)
+        isWanted = !done && submit(value)
       }
     } catch (value) {
       this.#end(value)

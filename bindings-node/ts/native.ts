@@ -66,12 +66,6 @@ export interface ReceivedRequest {
   tenant?: string
 }
 
-/**
- * Outcomes, three places each: a number, then a receipt, an error's JSON text or null, then the
- * receipt's status.
- */
-export type Row = (number | Handle | string | null)[]
-
 interface Native {
   tables(): string
   wrongType(option: string, expected: string, seen: string): string
@@ -117,7 +111,8 @@ interface Native {
   ): Outcome<Handle>
   dispatcherRemove(dispatcher: Handle, consumer: string): Outcome<boolean>
   dispatcherClose(dispatcher: Handle, drainMs: number): Promise<Outcome<void>>
-  attach(settle: (row: Row) => void): void
+  attach(ledger: Float64Array, settle: (count: number) => void): void
+  brought(): Handle | string | null
   dispatcherDeliver(
     dispatcher: Handle,
     endpoint: Handle,
@@ -126,7 +121,7 @@ interface Native {
     cancel: Optional<Handle>,
     number: number,
   ): string | null
-  receiptJson(receipt: Handle): string
+  receiptJson(page: Handle, place: number): Outcome<string>
   run(dispatcher: Handle, concurrency: Optional<number>, number: number): Outcome<Handle>
   runHasRoom(run: Handle): boolean
   runSubmit(
@@ -136,10 +131,9 @@ interface Native {
     settings: Optional<Given[]>,
     cancel: Optional<Handle>,
     ticket: number,
-  ): string | null
-  runTake(run: Handle): Row
-  runIsIdle(run: Handle): boolean
-  runWait(run: Handle): void
+  ): boolean | string
+  runTake(run: Handle): number
+  runWait(run: Handle): boolean
   runCancel(run: Handle): void
   runProgress(run: Handle): { done: number; failed: number; inFlight: number; waiting: number }
   deliverOnce(

@@ -1,5 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util'
 
+import { settled } from './error'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import type { PinSlot } from './words'
@@ -71,15 +72,18 @@ export interface Timings {
  * when it is asked for.
  */
 export class Receipt {
-  readonly #handle: Handle
+  // Receipts are kept in pages, and a page as long as one of them may be read from it.
+  #page: Handle | undefined
+  readonly #place: number
   #read: { json: ReceiptJson; fields: Fields } | undefined
 
   /** The HTTP status, 200 to 299. */
   readonly status: number
 
   /** @internal */
-  constructor(handle: Handle, status?: number) {
-    this.#handle = handle
+  constructor(page: Handle, place = 0, status?: number) {
+    this.#page = page
+    this.#place = place
     this.status = status ?? this.#said.json.status
   }
 
@@ -173,8 +177,10 @@ export class Receipt {
 
   get #said(): { json: ReceiptJson; fields: Fields } {
     if (this.#read === undefined) {
-      const json = JSON.parse(native.receiptJson(this.#handle)) as ReceiptJson
+      const text = settled(native.receiptJson(this.#page as Handle, this.#place))
+      const json = JSON.parse(text) as ReceiptJson
       this.#read = { json, fields: fieldsOf(json) }
+      this.#page = undefined
     }
     return this.#read
   }

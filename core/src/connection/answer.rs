@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: u16,
+    /// Slices of what was read from the connection, whose buffer they keep.
     headers: HeaderMap,
+    /// Instead of them, in what is kept for long: a line `name:value` of each.
+    noted: Option<Box<str>>,
     body: Vec<u8>,
     complete: bool,
     /// Made when somebody asks: most who deliver look at the status alone.
@@ -62,6 +65,7 @@ impl Answer {
         Self {
             status: head.status.as_u16(),
             headers: head.headers,
+            noted: None,
             body: Vec::new(),
             complete: false,
             response: OnceLock::new(),
@@ -101,6 +105,13 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// Lets go of the connection's buffer, for whoever keeps this for long; returns how many bytes are
+    /// kept.
+    pub(crate) fn compact(&mut self) -> usize {
+        let noted = self.noted.get_or_insert_with(|| noted(&std::mem::take(&mut self.headers)));
+        noted.len() + self.body.len()
+    }
+
     /// Whether the body was read to its end, so that another request may follow.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
@@ -126,7 +137,7 @@ impl Answer {
     /// The answer as a receipt shows it.
     pub(crate) fn response(&self) -> &HttpResponse {
         self.response.get_or_init(|| HttpResponse {
-            headers: shown(&self.headers),
+            headers: self.noted.as_deref().map_or_else(|| shown(&self.headers), read_back),
             excerpt: self.body.clone(),
             truncated: !self.complete,
         })
@@ -203,6 +214,24 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Neither a name has a colon nor a value a line feed in it.
+fn noted(headers: &HeaderMap) -> Box<str> {
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2;
+    let mut text = String::with_capacity(headers.iter().map(length).sum());
+    for (name, value) in headers {
+        text.push_str(name.as_str());
+        text.push(':');
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        text.push('\n');
+    }
+    text.into()
+}
+
+fn read_back(noted: &str) -> Vec<(String, String)> {
+    let header = |line: &str| line.split_once(':').map(|(name, value)| (name.into(), value.into()));
+    noted.split_terminator('\n').filter_map(header).collect()
+}
+
 /// Seconds or a date (RFC 9110 section 10.2.3), at most a day; anything else was not said.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
@@ -223,6 +252,17 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, value.parse().unwrap());
         retry_after(&headers)
+    }
+
+    #[test]
+    fn noted_headers_are_those_that_were_read() {
+        let mut headers = HeaderMap::new();
+        let pairs: [(&str, &[u8]); 4] =
+            [("date", b"now"), ("x-a", b""), ("x-a", b"b: c, d"), ("x-b", b"\xff:")];
+        for (name, value) in pairs {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        assert_eq!(read_back(&noted(&headers)), shown(&headers));
     }
 
     #[test]
