@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{ptr, slice};
 
 use napi::bindgen_prelude::{
     Env, External, FromNapiRef, FromNapiValue, Object, ToNapiValue, TypeName, ValidateNapiValue,
     sys,
 };
-use napi::{JsDeferred, ValueType};
+use napi::{JsDeferred, ValueType, check_status};
 use webhook_mtls::{Error, runtime};
 
 /// A noun of core inside a JavaScript external. Core's nouns are cheap to clone, so a call holds
@@ -40,6 +41,60 @@ impl<T> TypeName for Handle<T> {
 }
 
 impl<T: Clone + 'static> ValidateNapiValue for Handle<T> {}
+
+/// Bytes of an Uint8Array, for as long as the call that was given it does not call JavaScript.
+///
+/// napi's own slices are kept account of, which costs more than a delivery does with them.
+pub(crate) struct Lent {
+    data: *const u8,
+    length: usize,
+}
+
+impl Lent {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.data.is_null() {
+            return &[];
+        }
+        // SAFETY: the array is an argument of the call that goes on, and so alive; only JavaScript
+        // could change or detach it, and `ts/` gives none that another thread could.
+        unsafe { slice::from_raw_parts(self.data, self.length) }
+    }
+}
+
+impl FromNapiValue for Lent {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> napi::Result<Self> {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        let none = ptr::null_mut();
+        // SAFETY: env is the one that this very call was given; what is not wanted may be null.
+        check_status!(unsafe {
+            sys::napi_get_typedarray_info(
+                env,
+                value,
+                &raw mut kind,
+                &raw mut length,
+                &raw mut data,
+                none,
+                none.cast(),
+            )
+        })?;
+        if kind != sys::TypedarrayType::uint8_array {
+            return Err(napi::Error::from_reason("this is no Uint8Array"));
+        }
+        Ok(Self { data: data.cast(), length })
+    }
+}
+
+impl TypeName for Lent {
+    fn type_name() -> &'static str {
+        "Uint8Array"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl ValidateNapiValue for Lent {}
 
 /// `{ value }` or `{ error }` in JavaScript, where `error` is the error's JSON text. napi can throw
 /// an error with a message alone; this keeps every field.

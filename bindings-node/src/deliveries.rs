@@ -7,7 +7,7 @@ use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
 use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions};
 
-use crate::border::{Handle, Outcome, fault, guarded, promised};
+use crate::border::{Handle, Lent, Outcome, fault, guarded, promised};
 use crate::completions::{self, Slot};
 use crate::ledger::{Alone, Page};
 use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
@@ -80,21 +80,22 @@ pub fn cancel(token: Handle<CancelToken>) {
 }
 
 /// Starts a delivery, whose outcome is handed over under `number`; returns the error's JSON if it
-/// cannot be started. The body is copied before this returns: JavaScript may change it while it is
+/// cannot be started, and hands over `internal` then. The body is copied before this returns: JavaScript may change it while it is
 /// being sent.
 #[napi]
 pub fn dispatcher_deliver(
     dispatcher: Handle<Dispatcher>,
     endpoint: Handle<Endpoint>,
-    body: &[u8],
+    body: Lent,
     settings: Option<Vec<Given>>,
     cancel: Option<Handle<CancelToken>>,
     number: f64,
 ) -> Option<String> {
     fault(|| {
-        let options = deliver_options(settings, cancel)?;
+        // Before all else, so that the number is used up in any case.
         let slot = Slot::new(number)?;
-        let body = body.to_vec();
+        let options = deliver_options(settings, cancel)?;
+        let body = body.bytes().to_vec();
         dispatcher.0.start(&endpoint.0, body, options, move |outcome| slot.fill(outcome))?;
         completions::started();
         Ok(())

@@ -9,7 +9,7 @@ use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
-use crate::border::{Handle, Outcome, fault, guarded};
+use crate::border::{Handle, Lent, Outcome, fault, guarded};
 use crate::completions::{self, Stir};
 use crate::settings::{Given, deliver_options};
 
@@ -60,7 +60,7 @@ pub fn run_has_room(run: Handle<Run>) -> bool {
 pub fn run_submit(
     run: Handle<Run>,
     endpoint: Handle<Endpoint>,
-    body: &[u8],
+    body: Lent,
     settings: Option<Vec<Given>>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
@@ -68,6 +68,7 @@ pub fn run_submit(
     let submitted = fault(|| {
         let options = deliver_options(settings, cancel)?;
         let mut before = run.0.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = body.bytes();
         if *before != body {
             *before = Bytes::copy_from_slice(body);
         }

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Pins, WebhookMtlsError } from 'webhook-mtls'
 import { Lab } from 'webhook-mtls/testing'
 
@@ -164,6 +166,48 @@ test('a run that waits can be closed, and a signal cancels one delivery', async 
   controller.abort(new Error('enough'))
   const { value } = await canceled
   assert.deepEqual([value.error.kind, value.error.cause.message], ['canceled', 'enough'])
+})
+
+test('outcomes that are asked for at once are given one each', async (t) => {
+  const { lab, dispatcher, endpoint } = await scene(t)
+  const bad = { endpoint, body: 7, tag: 'bad' }
+  const outcomes = dispatcher.deliverMany([...some(endpoint, 3), bad])
+  const given = await Promise.all(Array.from({ length: 6 }, () => outcomes.next()))
+  assert.deepEqual(given.map(({ done }) => done), [false, false, false, false, true, true])
+  const tags = new Set(given.map(({ value }) => value?.delivery.tag))
+  assert.deepEqual(tags, new Set([0, 1, 2, 'bad', undefined]))
+  const [, other] = await stalled(lab, dispatcher)
+  const waiting = dispatcher.deliverMany(some(other, 1))
+  const asked = [waiting.next(), waiting.next(), waiting.return(), waiting.next()]
+  assert.ok((await Promise.all(asked)).every(({ done }) => done))
+})
+
+test('where deliveries come from may ask, and leave, itself', async (t) => {
+  const { dispatcher, endpoint } = await scene(t)
+  const asked = []
+  function* curious() {
+    for (const delivery of some(endpoint, 4)) {
+      asked.push(outcomes.next())
+      yield delivery
+    }
+    asked.push(outcomes.return())
+  }
+  const outcomes = dispatcher.deliverMany(curious(), { concurrency: 1 })
+  for await (const { error } of outcomes) assert.equal(error, undefined)
+  const results = await Promise.all(asked)
+  assert.ok(results.length > 0 && results.every(({ done, value }) => done || value.receipt))
+})
+
+test('a run that is forgotten between two outcomes is collected', async (t) => {
+  const { dispatcher, endpoint } = await scene(t)
+  let outcomes = dispatcher.deliverMany(some(endpoint, 100), { concurrency: 4 })
+  await outcomes.next()
+  const forgotten = new WeakRef(outcomes)
+  outcomes = undefined
+  setFlagsFromString('--expose_gc')
+  await new Promise(setImmediate)
+  runInNewContext('gc')()
+  assert.equal(forgotten.deref(), undefined)
 })
 
 test('a body that changes afterwards was copied', async (t) => {

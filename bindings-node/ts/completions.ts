@@ -1,6 +1,7 @@
 // What waits for what the core brings, by number. One call of the addon brings all that has ended.
 
 import { native, type Handle } from './native'
+import { Slab } from './slab'
 import { Receipt } from './receipt'
 
 /** @internal A receipt, or the JSON text of an error; null where there is only something to see. */
@@ -23,24 +24,40 @@ const STIRRED = -1
 /** The page of the receipts that are entered. One at place 0 begins another. */
 let page: Handle
 
-const takers = new Map<number, (completion: Completion) => void>()
+type Taker = (completion: Receipt | string) => void
+
+const takers = new Slab<Taker>()
+const watchers = new Map<number, () => void>()
+let isAttached = false
 let numbers = 0
 
-/** @internal A number under which something will be brought. */
-export function number(): number {
-  // Not before it is needed: it starts threads.
-  if (numbers === 0) native.attach(ledger, settle)
-  return numbers++
+/** @internal The number under which a receipt or an error is brought, once, to be handed to a taker. */
+export function expect(taker: Taker): number {
+  attach()
+  return takers.insert(taker)
 }
 
-/** @internal Hands what is brought next under a number to a taker. */
-export function expect(number: number, taker: (completion: Completion) => void): void {
-  takers.set(number, taker)
+/** @internal A number under which it is told that there is something to see. */
+export function watched(): number {
+  attach()
+  return ++numbers
 }
 
-/** @internal Expects nothing more under a number. */
+/** @internal Has it told to a watcher when there is something to see next. */
+export function watch(number: number, watcher: () => void): void {
+  watchers.set(number, watcher)
+}
+
+/** @internal Tells nothing more under a number of {@link watched}. */
 export function forget(number: number): void {
-  takers.delete(number)
+  watchers.delete(number)
+}
+
+function attach(): void {
+  // Not before it is needed: it starts threads.
+  if (isAttached) return
+  native.attach(ledger, settle)
+  isAttached = true
 }
 
 /**
@@ -66,8 +83,12 @@ function completionOf(word: number, place: number): Completion {
 
 function settle(count: number): void {
   for (const { number, completion } of read(count)) {
-    const taker = takers.get(number)
-    takers.delete(number)
-    taker?.(completion)
+    if (completion === null) {
+      const watcher = watchers.get(number)
+      watchers.delete(number)
+      watcher?.()
+      continue
+    }
+    takers.remove(number)?.(completion)
   }
 }

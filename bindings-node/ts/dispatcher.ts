@@ -1,4 +1,4 @@
-import { expect, forget, number, type Completion } from './completions'
+import { expect } from './completions'
 import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
 import { errorOf, settled, wrongType } from './error'
@@ -149,21 +149,19 @@ export class Dispatcher implements AsyncDisposable {
     const target = Endpoint.handle('endpoint', endpoint)
     const payload = bytes('body', body)
     const watched = watch(given)
-    const place = number()
     const settings = given.settings('deliver')
-    const completion = await new Promise<Completion>((resolve) => {
-      expect(place, resolve)
-      const cancel = watched?.cancel
+    const completion = await new Promise<Receipt | string>((resolve) => {
       const from = this.#handle
-      const fault = native.dispatcherDeliver(from, target, payload, settings, cancel, place)
-      if (fault === null) return
-      forget(place)
-      resolve(fault)
+      const number = expect(resolve)
+      const cancel = watched?.cancel
+      const fault = native.dispatcherDeliver(from, target, payload, settings, cancel, number)
+      // What is brought all the same under the number is then too late.
+      if (fault !== null) resolve(fault)
     })
     watched?.leave()
     // Made here and not where it arrived, so that its stack says who called.
     if (typeof completion === 'string') throw errorOf(completion, watched?.cause())
-    return completion as Receipt
+    return completion
   }
 
   /**

@@ -42,13 +42,22 @@ export class Options {
    * @param given the caller's object, or undefined for none
    * @param nouns whose options it may hold; of the first that has an option by a name, it is
    * @param others further keys it may hold
+   * @param elsewhere keys that it may hold and that are read elsewhere
    */
-  constructor(given: unknown, nouns: readonly Noun[], others: readonly string[] = []) {
+  constructor(
+    given: unknown,
+    nouns: readonly Noun[],
+    others: readonly string[] = [],
+    elsewhere: readonly string[] = [],
+  ) {
     if (given === undefined) return
     if (typeof given !== 'object' || given === null || Array.isArray(given)) {
       throw wrongType('options', 'an object', given)
     }
-    for (const [name, value] of Object.entries(given)) {
+    // Not by its entries: to make an array for each costs more than to read it.
+    for (const name of Object.keys(given)) {
+      if (elsewhere.includes(name)) continue
+      const value = (given as Record<string, unknown>)[name]
       if (others.includes(name)) this.#keep(name, value)
       else this.#take(name, value, nouns)
     }

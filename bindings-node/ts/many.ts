@@ -4,6 +4,7 @@ import { Endpoint } from './endpoint'
 import { errorOf, settled, WebhookMtlsError, wrongType } from './error'
 import { bytes, number, Options, type Body } from './given'
 import { native, type Handle } from './native'
+import { Slab } from './slab'
 import type { Receipt } from './receipt'
 import { watch, type Watched } from './signal'
 
@@ -40,33 +41,39 @@ interface Under<T> {
   watched: Watched | undefined
 }
 
+type Result<T> = IteratorResult<Outcome<T>, undefined>
+
 /** The outcomes of {@link Dispatcher.deliverMany}, as they finish. */
 export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> {
+  readonly #begin: () => Handle
+  #source: Source<T> | undefined
   #run: Handle | undefined
-  readonly #start: () => Source<T>
-  readonly #outcomes: AsyncGenerator<Outcome<T>, undefined>
-  readonly #under = new Map<number, Under<T>>()
+  readonly #under = new Slab<Under<T>>()
+  /** Outcomes that have arrived, and how many of them were given. */
+  #arrived: Outcome<T>[] = []
+  #given = 0
   /** Deliveries that could not even be read. */
-  readonly #faulty: Outcome<T>[] = []
   #unread = 0
-  #tickets = 0
   #number = 0
-  #closed = false
+  #isClosed = false
+  #isOver = false
+  #isLooking = false
+  /** Kept when the last who had to wait has what it asked for; undefined if nobody waits. */
+  #line: Promise<void> | undefined
   #ring: () => void = () => {}
 
   /** @internal */
   constructor(dispatcher: Handle, deliveries: unknown, options: unknown) {
     // Whatever is wrong is told where outcomes are awaited.
-    this.#start = () => {
+    this.#begin = () => {
       const given = new Options(options, [], ['concurrency'])
       const source = new Source<T>(deliveries)
-      this.#number = completions.number()
+      this.#number = completions.watched()
       const concurrency = given.optional('concurrency', number)
       this.#run = settled(native.run(dispatcher, concurrency, this.#number))
-      if (this.#closed) native.runCancel(this.#run)
-      return source
+      this.#source = source
+      return this.#run
     }
-    this.#outcomes = this.#generate()
   }
 
   /** How far the run has come. */
@@ -83,53 +90,89 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   }
 
   /** The next outcome. */
-  next(): Promise<IteratorResult<Outcome<T>, undefined>> {
-    return this.#outcomes.next()
-  }
-
-  /** Cancels what is under way, and takes no further deliveries. */
-  return(): Promise<IteratorResult<Outcome<T>, undefined>> {
-    this.#closed = true
-    if (this.#run !== undefined) native.runCancel(this.#run)
-    this.#ring()
-    return this.#outcomes.return(undefined)
-  }
-
-  async *#generate(): AsyncGenerator<Outcome<T>, undefined> {
-    const source = this.#start()
-    const run = this.#run as Handle
+  next(): Promise<Result<T>> {
+    // No generator, in which what has arrived takes a turn of its own to be given. Where deliveries
+    // come from may ask as well, amid a look.
+    if (this.#line !== undefined || this.#isLooking) return this.#wait(() => this.#look())
     try {
-      for (;;) {
-        this.#take(source, run)
-        const finished = this.#finished(run)
-        for (const outcome of finished) {
-          this.#take(source, run)
-          yield outcome
-          if (this.#closed) return undefined
-        }
-        const faulty = this.#faulty.shift()
-        if (faulty !== undefined) yield faulty
-        if (this.#closed) return undefined
-        if (finished.length > 0 || faulty !== undefined) continue
-        const rung = this.#rung()
-        const isWaiting = native.runWait(run)
-        if (source.isOver && !isWaiting) break
-        await rung
-      }
-      if (source.thrown !== undefined) throw source.thrown.value
-      return undefined
-    } finally {
-      native.runCancel(run)
-      completions.forget(this.#number)
-      for (const { watched } of this.#under.values()) watched?.leave()
-      source.close()
+      const result = this.#look()
+      return result === undefined ? this.#wait(() => this.#look(), true) : Promise.resolve(result)
+    } catch (error) {
+      return Promise.reject(error)
     }
   }
 
-  #finished(run: Handle): Outcome<T>[] {
-    return completions.read(native.runTake(run)).map(({ number, completion }) => {
-      const { delivery, watched } = this.#under.get(number) as Under<T>
-      this.#under.delete(number)
+  /** Cancels what is under way, and takes no further deliveries. */
+  return(): Promise<Result<T>> {
+    this.#isClosed = true
+    if (this.#run !== undefined) native.runCancel(this.#run)
+    this.#ring()
+    return this.#wait(() => this.#end())
+  }
+
+  /**
+   * Looks, after those who wait already, until there is something to give.
+   *
+   * @param hasLooked whether there was nothing just now
+   */
+  async #wait(look: () => Result<T> | undefined, hasLooked = false): Promise<Result<T>> {
+    const before = this.#line
+    let leave = (): void => {}
+    const line = new Promise<void>((resolve) => {
+      leave = resolve
+    })
+    this.#line = line
+    try {
+      let result: Result<T> | undefined
+      if (before !== undefined || !hasLooked) {
+        await before
+        result = look()
+      }
+      while (result === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#ring = resolve
+          // Not for longer: a run that is forgotten between two outcomes must be collected.
+          completions.watch(this.#number, resolve)
+        })
+        result = look()
+      }
+      return result
+    } finally {
+      if (this.#line === line) this.#line = undefined
+      leave()
+    }
+  }
+
+  /** The next outcome or the end; undefined where there is nothing to give yet. */
+  #look(): Result<T> | undefined {
+    if (this.#isOver) return this.#end()
+    this.#isLooking = true
+    try {
+      const run = this.#run ?? this.#begin()
+      const source = this.#source as Source<T>
+      if (!this.#isClosed) this.#take(source, run)
+      if (this.#isClosed) return this.#end()
+      if (this.#given === this.#arrived.length) this.#receive(run)
+      const outcome = this.#arrived[this.#given]
+      if (outcome !== undefined) {
+        this.#given += 1
+        return { done: false, value: outcome }
+      }
+      if (native.runWait(run) || !source.isOver) return undefined
+      if (source.thrown !== undefined) throw source.thrown.value
+      return this.#end()
+    } catch (error) {
+      this.#end()
+      throw error
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  #receive(run: Handle): void {
+    this.#given = 0
+    this.#arrived = completions.read(native.runTake(run)).map(({ number, completion }) => {
+      const { delivery, watched } = this.#under.remove(number) as Under<T>
       watched?.leave()
       return typeof completion === 'string'
         ? { delivery, error: errorOf(completion, watched?.cause()) }
@@ -137,13 +180,45 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     })
   }
 
-  /** Takes deliveries as they are wanted. */
+  #end(): Result<T> {
+    if (!this.#isOver) {
+      this.#isOver = true
+      if (this.#run !== undefined) native.runCancel(this.#run)
+      completions.forget(this.#number)
+      for (const { watched } of this.#under) watched?.leave()
+      this.#source?.close()
+    }
+    return { done: true, value: undefined }
+  }
+
+  /** Takes deliveries as they are wanted; from an asynchronous iterable, one after the other. */
   #take(source: Source<T>, run: Handle): void {
-    source.take(
-      () => !this.#closed && native.runHasRoom(run),
-      (delivery) => this.#submit(run, delivery),
-      () => this.#ring(),
-    )
+    const { now, later } = source
+    let isWanted = !source.isOver && native.runHasRoom(run)
+    try {
+      while (now !== undefined && isWanted) {
+        const { done, value } = now.next()
+        if (done) source.isOver = true
+        isWanted = !done && this.#submit(run, value)
+      }
+    } catch (value) {
+      source.end(value)
+    }
+    if (later !== undefined && isWanted && !source.isPulling) void this.#pull(source, later, run)
+  }
+
+  async #pull(source: Source<T>, later: AsyncIterator<Delivery<T>>, run: Handle): Promise<void> {
+    source.isPulling = true
+    try {
+      const { done, value } = (await later.next()) ?? { done: true, value: undefined }
+      if (done) source.isOver = true
+      else this.#submit(run, value as Delivery<T>)
+    } catch (value) {
+      source.end(value)
+    }
+    source.isPulling = false
+    this.#take(source, run)
+    this.#ring()
   }
 
   /** Submits one; whether one more is wanted. */
@@ -153,39 +228,34 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     }
     let watched: Watched | undefined
     try {
-      const given = new Options(delivery, ['deliver'], ['endpoint', 'body', 'tag', 'signal'])
+      const given = new Options(delivery, NOUNS, OTHERS, READ_HERE)
       const endpoint = Endpoint.handle('endpoint', delivery.endpoint)
       const body = bytes('body', delivery.body)
       watched = watch(given)
-      const ticket = this.#tickets++
-      this.#under.set(ticket, { delivery, watched })
+      const ticket = this.#under.insert({ delivery, watched })
       const settings = given.settings('deliver')
       const wanted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
       if (typeof wanted !== 'string') return wanted
-      this.#under.delete(ticket)
+      this.#under.remove(ticket)
       throw errorOf(wanted)
     } catch (error) {
       watched?.leave()
       if (!WebhookMtlsError.is(error)) throw error
       this.#unread += 1
-      this.#faulty.push({ delivery, error })
+      this.#arrived.push({ delivery, error })
       return native.runHasRoom(run)
     }
   }
-
-  /** Until there is something to look at: from the run, or from where deliveries come from. */
-  #rung(): Promise<void> {
-    completions.expect(this.#number, () => this.#ring())
-    return new Promise<void>((resolve) => {
-      this.#ring = resolve
-    })
-  }
 }
+
+const NOUNS = ['deliver'] as const
+const OTHERS = ['signal']
+const READ_HERE = ['endpoint', 'body', 'tag']
 
 /** Where deliveries come from. */
 class Source<T> {
-  readonly #now: Iterator<Delivery<T>> | undefined
-  readonly #later: AsyncIterator<Delivery<T>> | undefined
+  readonly now: Iterator<Delivery<T>> | undefined
+  readonly later: AsyncIterator<Delivery<T>> | undefined
   isOver = false
   isPulling = false
   thrown: { value: unknown } | undefined
@@ -193,41 +263,12 @@ class Source<T> {
   constructor(deliveries: unknown) {
     const shape = Object(deliveries) as Partial<AsyncIterable<Delivery<T>> & Iterable<Delivery<T>>>
     if (typeof shape[Symbol.asyncIterator] === 'function') {
-      this.#later = shape[Symbol.asyncIterator]?.()
+      this.later = shape[Symbol.asyncIterator]?.()
     } else if (typeof deliveries !== 'string' && typeof shape[Symbol.iterator] === 'function') {
-      this.#now = shape[Symbol.iterator]?.()
+      this.now = shape[Symbol.iterator]?.()
     } else {
       throw wrongType('deliveries', 'an iterable of deliveries', deliveries)
     }
-  }
-
-  /** Takes as many as there is room for; from an asynchronous iterable, one after the other. */
-  take(hasRoom: () => boolean, submit: (delivery: Delivery<T>) => boolean, ring: () => void): void {
-    try {
-      let isWanted = this.#now !== undefined && !this.isOver && hasRoom()
-      while (this.#now !== undefined && isWanted) {
-        const { done, value } = this.#now.next()
-        if (done) this.isOver = true
-        isWanted = !done && submit(value)
-      }
-    } catch (value) {
-      this.#end(value)
-    }
-    if (this.#later === undefined || this.isOver || this.isPulling || !hasRoom()) return
-    this.isPulling = true
-    const next = async (): Promise<void> => {
-      try {
-        const { done, value } = (await this.#later?.next()) ?? { done: true, value: undefined }
-        if (done) this.isOver = true
-        else submit(value as Delivery<T>)
-      } catch (value) {
-        this.#end(value)
-      }
-      this.isPulling = false
-      this.take(hasRoom, submit, ring)
-      ring()
-    }
-    void next()
   }
 
   /** Lets the iterator clean up, as leaving a loop over it would. */
@@ -235,15 +276,16 @@ class Source<T> {
     if (this.isOver) return
     this.isOver = true
     try {
-      this.#now?.return?.()
+      this.now?.return?.()
       // Nobody is left to be told; an iterator that is stuck must not hold up who leaves.
-      this.#later?.return?.().then(undefined, () => {})
+      this.later?.return?.().then(undefined, () => {})
     } catch {
       // As above.
     }
   }
 
-  #end(value: unknown): void {
+  /** Ends it by what it threw. */
+  end(value: unknown): void {
     this.isOver = true
     this.thrown = { value }
   }

@@ -220,6 +220,7 @@ impl Dispatcher {
         options: DeliverOptions,
         done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
     ) -> Result<(), Error> {
+        let _known = Known::here();
         let consumer = endpoint.clone();
         let named = |error: Error| error.for_consumer(endpoint.consumer());
         let call = self.prepare(endpoint, body.into(), options).map_err(named)?;
