@@ -96,19 +96,19 @@ impl TlsFacts {
     /// `TLSv1.3` or `TLSv1.2`.
     #[getter]
     fn version(&self) -> &str {
-        &self.0.version
+        self.0.version
     }
 
     /// The cipher suite by its IANA name.
     #[getter]
     fn cipher_suite(&self) -> &str {
-        &self.0.cipher_suite
+        self.0.cipher_suite
     }
 
     /// The key exchange group by its IANA name.
     #[getter]
     fn key_exchange(&self) -> &str {
-        &self.0.key_exchange
+        self.0.key_exchange
     }
 
     /// Whether the consumer asked for our certificate. Always true on a receipt.

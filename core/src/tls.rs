@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible,
-    SignatureScheme, SupportedProtocolVersion,
+    ProtocolVersion, SignatureScheme, SupportedProtocolVersion,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -46,11 +46,11 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFacts {
     /// `TLSv1.3` or `TLSv1.2`.
-    pub version: String,
+    pub version: &'static str,
     /// The cipher suite by its IANA name.
-    pub cipher_suite: String,
+    pub cipher_suite: &'static str,
     /// The key exchange group by its IANA name.
-    pub key_exchange: String,
+    pub key_exchange: &'static str,
     /// Whether the consumer asked for our certificate. Always true on a receipt.
     pub client_auth_requested: bool,
 }
@@ -171,19 +171,19 @@ where
     let stream = outcome.map_err(|error| handshake_fault(&error, &state, terms))?;
     let connection = stream.get_ref().1;
     let facts = TlsFacts {
-        version: connection.protocol_version().map_or_else(String::new, |version| {
-            version.as_str().map_or_else(String::new, |name| name.replace('_', "."))
-        }),
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "",
+        },
         cipher_suite: connection
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
-            .unwrap_or_default()
-            .to_owned(),
+            .unwrap_or_default(),
         key_exchange: connection
             .negotiated_key_exchange_group()
             .and_then(|group| group.name().as_str())
-            .unwrap_or_default()
-            .to_owned(),
+            .unwrap_or_default(),
         client_auth_requested: state.asked,
     };
     // Only now has the peer proved that it holds the key (CertificateVerify, or the key exchange).

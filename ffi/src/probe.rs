@@ -70,7 +70,7 @@ pub extern "C" fn wmtls_probe_pin(probe: Option<&wmtls_probe>) -> i32 {
 /// The TLS version, "TLSv1.3" or "TLSv1.2".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_tls_version(probe: Option<&wmtls_probe>) -> *const c_char {
-    lend(probe, |probe| probe.tls().version.clone())
+    lend(probe, |probe| probe.tls().version.to_owned())
 }
 
 /// The address and port that were connected to.

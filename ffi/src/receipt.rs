@@ -68,7 +68,7 @@ pub extern "C" fn wmtls_receipt_elapsed_ms(receipt: Option<&wmtls_receipt>) -> f
 /// The TLS version, "TLSv1.3" or "TLSv1.2".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_tls_version(receipt: Option<&wmtls_receipt>) -> *const c_char {
-    lend(receipt, |receipt| Some(receipt.tls().version.clone()))
+    lend(receipt, |receipt| Some(receipt.tls().version.to_owned()))
 }
 
 /// Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0

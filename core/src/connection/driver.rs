@@ -78,7 +78,10 @@ impl Driver {
     }
 
     /// Leaves it to itself: what happens from now on, [`Home::look`] looks at.
-    pub(super) fn rest(&self, home: impl FnOnce() -> Home) {
+    pub(super) fn rest(&mut self, home: impl FnOnce() -> Home) {
+        // The delivery is over: its waker would keep its task's memory.
+        self.told = None;
+        *self.bell.delivery() = None;
         self.bell.home.get_or_init(home);
         self.bell.change(|state| state & !ATTENDED | IDLE);
     }

@@ -58,7 +58,7 @@ impl Pool {
     }
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
-    pub(crate) fn put(&self, connection: Box<Connection>, most: usize) {
+    pub(crate) fn put(&self, mut connection: Box<Connection>, most: usize) {
         let since = connection.idle_since();
         if !is_fit(&connection, since) {
             return;
