@@ -10,7 +10,7 @@ use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, 
 use crate::border::{Handle, Lent, Outcome, fault, guarded, promised};
 use crate::completions::{self, Slot};
 use crate::ledger::{Alone, Page};
-use crate::settings::{DispatcherGiven, EndpointGiven, Given, deliver_options, set_all};
+use crate::settings::{DispatcherGiven, EndpointGiven, Settings, deliver_options, set_all};
 
 #[napi]
 pub fn dispatcher(given: DispatcherGiven) -> Outcome<Handle<Dispatcher>> {
@@ -87,7 +87,7 @@ pub fn dispatcher_deliver(
     dispatcher: Handle<Dispatcher>,
     endpoint: Handle<Endpoint>,
     body: Lent,
-    settings: Option<Vec<Given>>,
+    settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
     number: f64,
 ) -> Option<String> {
@@ -110,7 +110,7 @@ pub fn deliver_once<'env>(
     body: &[u8],
     dispatcher: DispatcherGiven,
     endpoint: EndpointGiven,
-    settings: Option<Vec<Given>>,
+    settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
 ) -> napi::Result<Object<'env>> {
     promised(env, || {
@@ -139,7 +139,7 @@ pub fn dispatcher_probe(
     env: &Env,
     dispatcher: Handle<Dispatcher>,
     endpoint: Handle<Endpoint>,
-    settings: Option<Vec<Given>>,
+    settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
 ) -> napi::Result<Object<'_>> {
     promised(env, || {
@@ -147,7 +147,7 @@ pub fn dispatcher_probe(
         if let Some(cancel) = cancel {
             options = options.cancel(cancel.0);
         }
-        set_all(settings.unwrap_or_default(), |name, value| options.set(name, value))?;
+        set_all(settings, |name, value| options.set(name, value))?;
         let probe = dispatcher.0.probe(&endpoint.0, options);
         Ok(async { Ok(probe.await?.to_json().to_string()) })
     })

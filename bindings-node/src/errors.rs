@@ -8,7 +8,7 @@ use webhook_mtls::{
 };
 
 use crate::border::{Handle, Outcome, guarded};
-use crate::settings::{Given, set_all};
+use crate::settings::{Settings, set_all};
 
 /// The error's JSON for a value that is not of the option's type.
 #[napi]
@@ -29,7 +29,7 @@ pub fn error_public(text: String) -> Outcome<String> {
 }
 
 #[napi]
-pub fn retry_policy(settings: Vec<Given>) -> Outcome<Handle<RetryPolicy>> {
+pub fn retry_policy(settings: Option<Settings>) -> Outcome<Handle<RetryPolicy>> {
     guarded(|| {
         let mut policy = RetryPolicy::default();
         set_all(settings, |name, value| policy.set(name, value))?;

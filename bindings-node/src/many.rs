@@ -11,7 +11,7 @@ use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
 use crate::border::{Handle, Lent, Outcome, fault, guarded};
 use crate::completions::{self, Stir};
-use crate::settings::{Given, deliver_options};
+use crate::settings::{Settings, deliver_options};
 
 /// A run, cheap to clone. It ends when the last clone is dropped.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ pub fn run_submit(
     run: Handle<Run>,
     endpoint: Handle<Endpoint>,
     body: Lent,
-    settings: Option<Vec<Given>>,
+    settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
 ) -> Either<bool, String> {

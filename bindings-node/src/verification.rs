@@ -9,7 +9,7 @@ use webhook_mtls::{
 };
 
 use crate::border::{Handle, Outcome, guarded};
-use crate::settings::{Given, set_all};
+use crate::settings::{Settings, set_all};
 
 #[napi]
 pub fn tenant_san_uri(template: String) -> Outcome<Handle<TenantRule>> {
@@ -49,7 +49,7 @@ pub struct VerifierGiven {
     pub pins: Option<Handle<Pins>>,
     pub tenant: Option<Handle<TenantRule>>,
     pub authorization: Option<Handle<Authorization>>,
-    pub settings: Vec<Given>,
+    pub settings: Option<Settings>,
 }
 
 #[napi]

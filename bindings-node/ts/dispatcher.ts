@@ -317,7 +317,7 @@ function dispatcherGiven(given: Options): DispatcherGiven {
     identity: given.optional('identity', Identity.handle),
     trust: given.optional('trust', Trust.handle),
     egress: given.optional('egress', egressHandle),
-    settings: given.settings('dispatcher') ?? [],
+    settings: given.settings('dispatcher'),
   }
 }
 

@@ -104,6 +104,6 @@ export function endpointGiven(given: Options): EndpointGiven {
     identity: given.optional('identity', Identity.handle),
     trust: given.optional('trust', Trust.handle),
     signing: given.optional('signing', StandardWebhooks.handle),
-    settings: given.settings('endpoint') ?? [],
+    settings: given.settings('endpoint'),
   }
 }

@@ -4,7 +4,7 @@
 import { types } from 'node:util'
 
 import { wrongType, wrongWord } from './error'
-import { native, type Given } from './native'
+import { native, type Settings } from './native'
 import { camelCase, snakeCase } from './spelling'
 
 /** Text is taken as UTF-8; bytes as they are. */
@@ -13,12 +13,14 @@ export type Body = string | Uint8Array
 type Noun = 'dispatcher' | 'endpoint' | 'deliver' | 'probe' | 'verifier' | 'retry_policy'
 
 interface Row {
+  place: number
   of: string
   name: string
   kind: string
 }
 
-const ROWS = (JSON.parse(native.tables()) as { options: Row[] }).options
+const TABLES = JSON.parse(native.tables()) as { options: Omit<Row, 'place'>[] }
+const ROWS: Row[] = TABLES.options.map((row, place) => ({ ...row, place }))
 
 /** By noun, then by the name that it has here. */
 const BY_NAME = new Map<string, Map<string, Row>>()
@@ -36,7 +38,7 @@ function key(row: Row): string {
 export class Options {
   // Made when there is something to keep: most deliveries have no options.
   #values: Map<string, unknown> | undefined
-  #settings: Map<string, Given[]> | undefined
+  #settings: Map<string, Settings> | undefined
 
   /**
    * @param given the caller's object, or undefined for none
@@ -75,7 +77,7 @@ export class Options {
   }
 
   /** What is passed on to the core by name, if anything is. */
-  settings(noun: Noun): Given[] | undefined {
+  settings(noun: Noun): Settings | undefined {
     return this.#settings?.get(noun)
   }
 
@@ -90,8 +92,8 @@ export class Options {
     if (row) {
       if (value === undefined) return
       const setting = settingOf(row, value)
-      if (setting) this.#pass(row.of, setting)
-      else this.#keep(name, value)
+      if (setting === undefined) this.#keep(name, value)
+      else this.#pass(row.of, row.place, setting)
       return
     }
     const candidates = nouns.flatMap((noun) => ROWS.filter((row) => row.of === noun))
@@ -100,33 +102,32 @@ export class Options {
     const [noun] = nouns
     if (noun === undefined) throw wrongWord(name, 'absent', typeof value)
     // The core knows no such option either, and says which there are.
-    this.#pass(noun, { name: snakeCase(name), text: '' })
+    this.#pass(noun, snakeCase(name), '')
   }
 
-  #pass(noun: string, setting: Given): void {
+  #pass(noun: string, place: number | string, setting: Settings[number]): void {
     this.#settings ??= new Map()
     const settings = this.#settings.get(noun)
-    if (settings) settings.push(setting)
-    else this.#settings.set(noun, [setting])
+    if (settings) settings.push(place, setting)
+    else this.#settings.set(noun, [place, setting])
   }
 }
 
 /** Undefined for an option whose value is a noun of its own. */
-function settingOf({ name, kind }: Row, value: unknown): Given | undefined {
+function settingOf({ name, kind }: Row, value: unknown): Settings[number] | undefined {
   switch (kind) {
     case 'duration':
-      return { name, millis: number(name, value) }
     case 'integer':
     case 'number':
-      return { name, number: number(name, value) }
+      return number(name, value)
     case 'flag':
-      return { name, flag: flag(name, value) }
+      return flag(name, value)
     case 'text':
-      return { name, text: text(name, value) }
+      return text(name, value)
     case 'texts':
-      return { name, texts: texts(name, value) }
+      return texts(name, value)
     case 'pairs':
-      return { name, pairs: pairs(name, value) }
+      return pairs(name, value)
     default:
       return undefined
   }

@@ -12,16 +12,11 @@ export interface Outcome<T> {
   error?: string
 }
 
-/** An option by its snake_case name, with one value. */
-export interface Given {
-  name: string
-  millis?: number
-  number?: number
-  text?: string
-  texts?: string[]
-  flag?: boolean
-  pairs?: [string, string][]
-}
+/**
+ * Options: of each its place in the core's table, or its snake_case name where it stands in none, and
+ * then its value.
+ */
+export type Settings = (number | string | boolean | string[] | [string, string][])[]
 
 type Optional<T> = T | undefined
 
@@ -29,7 +24,7 @@ export interface DispatcherGiven {
   identity: Optional<Handle>
   trust: Optional<Handle>
   egress: Optional<Handle>
-  settings: Given[]
+  settings: Optional<Settings>
 }
 
 export interface EndpointGiven {
@@ -38,7 +33,7 @@ export interface EndpointGiven {
   identity: Optional<Handle>
   trust: Optional<Handle>
   signing: Optional<Handle>
-  settings: Given[]
+  settings: Optional<Settings>
 }
 
 export interface VerifierGiven {
@@ -47,7 +42,7 @@ export interface VerifierGiven {
   pins: Optional<Handle>
   tenant: Optional<Handle>
   authorization: Optional<Handle>
-  settings: Given[]
+  settings: Optional<Settings>
 }
 
 export interface HandshakeGiven {
@@ -71,7 +66,7 @@ interface Native {
   wrongType(option: string, expected: string, seen: string): string
   errorFromJson(text: string): Outcome<string>
   errorPublic(text: string): Outcome<string>
-  retryPolicy(settings: Given[]): Outcome<Handle>
+  retryPolicy(settings: Optional<Settings>): Outcome<Handle>
   retryDecide(policy: Handle, error: string, attempt: number): Outcome<string>
 
   identityFromFiles(cert: string, key: string, passphrase: Optional<string>): Outcome<Handle>
@@ -117,7 +112,7 @@ interface Native {
     dispatcher: Handle,
     endpoint: Handle,
     body: Uint8Array,
-    settings: Optional<Given[]>,
+    settings: Optional<Settings>,
     cancel: Optional<Handle>,
     number: number,
   ): string | null
@@ -128,7 +123,7 @@ interface Native {
     run: Handle,
     endpoint: Handle,
     body: Uint8Array,
-    settings: Optional<Given[]>,
+    settings: Optional<Settings>,
     cancel: Optional<Handle>,
     ticket: number,
   ): boolean | string
@@ -141,13 +136,13 @@ interface Native {
     body: Uint8Array,
     dispatcher: DispatcherGiven,
     endpoint: EndpointGiven,
-    settings: Optional<Given[]>,
+    settings: Optional<Settings>,
     cancel: Optional<Handle>,
   ): Promise<Outcome<Handle>>
   dispatcherProbe(
     dispatcher: Handle,
     endpoint: Handle,
-    settings: Optional<Given[]>,
+    settings: Optional<Settings>,
     cancel: Optional<Handle>,
   ): Promise<Outcome<string>>
   dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): Outcome<void>

@@ -36,7 +36,7 @@ export class RetryPolicy {
    */
   constructor(options?: RetryPolicyOptions) {
     const given = new Options(options, ['retry_policy'])
-    this.#handle = settled(native.retryPolicy(given.settings('retry_policy') ?? []))
+    this.#handle = settled(native.retryPolicy(given.settings('retry_policy')))
   }
 
   /**

@@ -252,7 +252,7 @@ function verifierHandle(given: Options): Handle {
     pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
     tenant: given.optional('tenant', TenantRule.handle),
     authorization: given.optional('authorization', Authorization.handle),
-    settings: given.settings('verifier') ?? [],
+    settings: given.settings('verifier'),
   })
   return settled(outcome)
 }
