@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 use std::ptr;
+use std::sync::OnceLock;
 
 use webhook_mtls::Receipt;
 
@@ -13,7 +14,8 @@ use crate::{panic, words};
 /// A delivery that the consumer answered with a 2xx status.
 pub struct wmtls_receipt {
     receipt: Receipt,
-    peer: wmtls_peer,
+    /// Made when somebody asks.
+    peer: OnceLock<wmtls_peer>,
     lent: Lent,
 }
 
@@ -21,7 +23,7 @@ impl Handle for wmtls_receipt {}
 
 impl wmtls_receipt {
     pub(crate) fn new(receipt: Receipt) -> Self {
-        Self { peer: wmtls_peer::new(receipt.peer().clone()), receipt, lent: Lent::new() }
+        Self { receipt, peer: OnceLock::new(), lent: Lent::new() }
     }
 }
 
@@ -83,7 +85,10 @@ pub extern "C" fn wmtls_receipt_hold_honored(receipt: Option<&wmtls_receipt>) ->
 /// The peer as its certificate shows it. Belongs to the receipt; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<&wmtls_peer> {
-    panic::value(None, || receipt.map(|handle| &handle.peer))
+    panic::value(None, || {
+        let peer = |receipt: &Receipt| wmtls_peer::new(receipt.peer().clone());
+        receipt.map(|handle| handle.peer.get_or_init(|| peer(&handle.receipt)))
+    })
 }
 
 /// The whole receipt as JSON, in the form that every language shows: the answer, TLS facts and

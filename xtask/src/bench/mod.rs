@@ -45,16 +45,16 @@ enum Unit {
 }
 
 const MODES: [Mode; 14] = [
-    mode("warm", "one connection, one after the other", 3200, "keeps", "warm", &ALL),
-    mode("flight", "32 in flight", 6400, "keeps", "flight", &ALL),
-    mode("threads", "32 threads that wait", 6400, "keeps", "flight", &["rust", "python"]),
-    mode("many", "deliver_many, 32 in flight", 6400, "keeps", "flight", &["python", "node"]),
+    mode("warm", "one connection, one after the other", 12_800, "keeps", "warm", &ALL),
+    mode("flight", "32 in flight", 25_600, "keeps", "flight", &ALL),
+    mode("threads", "32 threads that wait", 25_600, "keeps", "flight", &["rust", "python"]),
+    mode("many", "deliver_many, 32 in flight", 25_600, "keeps", "flight", &["python", "node"]),
     mode("cold", "a handshake each, its chain seen before", 200, "ends", "cold", &ALL),
     mode("cold_unremembered", "the same, no signature remembered", 200, "ends", "cold", &OURS),
     mode("cold_mlkem", "the same, X25519MLKEM768 offered", 200, "ends", "cold", &[FLOOR]),
     mode("cold_aes128", "the same, AES-128-GCM-SHA256", 200, "ends", "cold", &[FLOOR]),
     mode("fleet", "one to each of 500 consumers", 500, "consumers", "fleet", &FLEET),
-    mode("again", "again, on the connections of before", 2520, "consumers", "again", &FLEET),
+    mode("again", "again, on the connections of before", 12_600, "consumers", "again", &FLEET),
     memory("idle", "memory of an idle connection", 500, "consumers", Some("idle"), &FLEET),
     fresh("import", "import in a fresh process", &["fresh"]),
     fresh("first", "a fresh process's first delivery", &["fresh", "fresh_pycurl"]),
