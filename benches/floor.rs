@@ -1,14 +1,16 @@
 //! The floor: what a delivery costs with nothing around it. Blocking rustls over a plain socket,
 //! HTTP/1.1 written by hand, an address and no name, no pool, no deadline, no judge beyond the chain.
 //!
-//! Many in flight are up to 32 connections of one thread: a request on each, then an answer from
-//! each. X25519 alone is offered, and what the library prefers of cipher suites; `cold_mlkem` and
-//! `cold_aes128` show what another choice costs.
+//! Many in flight are up to 32 connections of one thread and one epoll instance: the next request
+//! leaves as soon as an answer is there. X25519 alone is offered, and what the library prefers of
+//! cipher suites; `cold_mlkem` and `cold_aes128` show what another choice costs.
 
-use std::io::{Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::pki_types::ServerName;
@@ -32,28 +34,12 @@ fn main() {
             measured(&arguments, |n| (0..n).filter(|_| !wire.deliver(&request)).count())
         }
         "flight" => {
-            let mut wires: Vec<Wire> = (0..IN_FLIGHT).map(|_| open(hosts[0])).collect();
-            measured(&arguments, |n| {
-                let rounds = 0..n / IN_FLIGHT;
-                rounds.map(|_| round(&mut wires, &request)).sum()
-            })
+            let mut wires = Wires::new(vec![hosts[0]; IN_FLIGHT], open);
+            measured(&arguments, |n| wires.deliver(n, &request))
         }
         "fleet" | "again" | "idle" => {
-            let mut wires: Vec<Option<Wire>> = hosts.iter().map(|_| None).collect();
-            let mut next = 0;
-            measured(&arguments, |n| {
-                let (mut left, mut errors) = (n, 0);
-                while left > 0 {
-                    let until = hosts.len().min(next + left.min(IN_FLIGHT));
-                    let each = wires[next..until].iter_mut().zip(&hosts[next..until]);
-                    let wires: Vec<&mut Wire> =
-                        each.map(|(wire, host)| wire.get_or_insert_with(|| open(host))).collect();
-                    errors += round(wires, &request);
-                    left -= until - next;
-                    next = until % hosts.len();
-                }
-                errors
-            })
+            let mut wires = Wires::new(hosts, open);
+            measured(&arguments, |n| wires.deliver(n, &request))
         }
         cold if cold.starts_with("cold") => {
             measured(&arguments, |n| (0..n).filter(|_| !open(hosts[0]).deliver(&request)).count())
@@ -99,18 +85,69 @@ fn measured(arguments: &Arguments, mut deliver: impl FnMut(usize) -> usize) -> u
     errors
 }
 
-/// A request on each, then an answer from each; how many were no 200.
-fn round<'a>(wires: impl IntoIterator<Item = &'a mut Wire>, request: &[u8]) -> usize {
-    let mut wires: Vec<&mut Wire> = wires.into_iter().collect();
-    for wire in &mut wires {
+/// One wire to each of some hosts, opened when it is needed.
+struct Wires<'a, Open> {
+    hosts: Vec<&'a str>,
+    open: Open,
+    epoll: Epoll,
+    wires: Vec<Option<Wire>>,
+    /// The wires on which nothing is under way, the one that has been free longest first.
+    free: VecDeque<usize>,
+}
+
+impl<'a, Open: Fn(&str) -> Wire> Wires<'a, Open> {
+    fn new(hosts: Vec<&'a str>, open: Open) -> Self {
+        let wires = hosts.iter().map(|_| None).collect();
+        let free = (0..hosts.len()).collect();
+        let epoll = Epoll::new(EpollCreateFlags::empty()).expect("a descriptor");
+        Self { hosts, open, epoll, wires, free }
+    }
+
+    /// `n` deliveries, the next one as soon as one is done; how many were no 200.
+    fn deliver(&mut self, n: usize, request: &[u8]) -> usize {
+        let mut events = [EpollEvent::empty(); 2 * IN_FLIGHT];
+        let (mut begun, mut done, mut errors) = (0, 0, 0);
+        while done < n {
+            if begun < n.min(done + IN_FLIGHT) {
+                self.begin(request);
+                begun += 1;
+                continue;
+            }
+            let ready = self.epoll.wait(&mut events, EpollTimeout::NONE).expect("events");
+            for event in &events[..ready] {
+                let place = usize::try_from(event.data()).expect("a place");
+                let Some(good) = self.wires[place].as_mut().and_then(Wire::receive) else {
+                    continue;
+                };
+                errors += usize::from(!good);
+                done += 1;
+                self.free.push_back(place);
+                if begun < n {
+                    self.begin(request);
+                    begun += 1;
+                }
+            }
+        }
+        errors
+    }
+
+    fn begin(&mut self, request: &[u8]) {
+        let place = self.free.pop_front().expect("fewer are under way");
+        let wire = self.wires[place].get_or_insert_with(|| {
+            let wire = (self.open)(self.hosts[place]).shaken();
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, place as u64);
+            self.epoll.add(&wire.tls.sock, event).expect("a wire");
+            wire
+        });
         wire.send(request);
     }
-    wires.iter_mut().filter_map(|wire| (!wire.receive()).then_some(())).count()
 }
 
 struct Wire {
     tls: StreamOwned<ClientConnection, TcpStream>,
     buffer: Vec<u8>,
+    /// How much of the buffer the answer has filled.
+    filled: usize,
 }
 
 impl Wire {
@@ -120,32 +157,41 @@ impl Wire {
         let name = authority.split(':').next().expect("a host").to_owned();
         let name = ServerName::try_from(name).expect("an address");
         let tls = ClientConnection::new(config.clone(), name).expect("a client");
-        Self { tls: StreamOwned::new(tls, socket), buffer: vec![0; 1024] }
+        Self { tls: StreamOwned::new(tls, socket), buffer: vec![0; 1024], filled: 0 }
+    }
+
+    /// With its handshake done, and from now on without blocking.
+    fn shaken(mut self) -> Self {
+        self.tls.conn.complete_io(&mut self.tls.sock).expect("a handshake");
+        self.tls.sock.set_nonblocking(true).expect("a socket");
+        self
     }
 
     fn deliver(&mut self, request: &[u8]) -> bool {
         self.send(request);
-        self.receive()
+        self.receive().expect("it blocks")
     }
 
     fn send(&mut self, request: &[u8]) {
         self.tls.write_all(request).and_then(|()| self.tls.flush()).expect("written");
     }
 
-    /// Reads one whole answer; says whether it was a 200.
-    fn receive(&mut self) -> bool {
-        let mut filled = 0;
+    /// Reads an answer; says whether it was a 200, once it is whole.
+    fn receive(&mut self) -> Option<bool> {
         loop {
-            let read = self.tls.read(&mut self.buffer[filled..]).expect("an answer");
-            assert!(read > 0, "the receiver closed");
-            filled += read;
-            let text = std::str::from_utf8(&self.buffer[..filled]).expect("ASCII");
+            match self.tls.read(&mut self.buffer[self.filled..]) {
+                Ok(read) => self.filled += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("no answer: {error}"),
+            }
+            let text = std::str::from_utf8(&self.buffer[..self.filled]).expect("ASCII");
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
                 let length = head.split("Content-Length: ").nth(1).expect("a length");
                 let length: usize =
                     length.lines().next().expect("a line").parse().expect("a number");
                 if body.len() >= length {
-                    return head.starts_with("HTTP/1.1 200");
+                    self.filled = 0;
+                    return Some(head.starts_with("HTTP/1.1 200"));
                 }
             }
         }

@@ -10,7 +10,7 @@ pub(crate) mod pem;
 pub(crate) mod pkcs12;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -50,6 +50,9 @@ pub(crate) use name::{common_name, dotted, text as name_text};
 /// a signature.
 const MAX_EXTENSIONS: usize = 64;
 
+/// Of how many issuers there is one copy. More would only make looking for them longer.
+const MOST_IN_COMMON: usize = 32;
+
 /// keyUsage bits, numbered as RFC 5280 section 4.2.1.3 numbers them.
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
 pub(crate) const KEY_CERT_SIGN: u8 = 5;
@@ -69,6 +72,22 @@ impl Certificate {
     /// Of bytes that a [`View`] was read from already.
     pub(crate) fn read_before(der: &[u8]) -> Self {
         Self { der: der.into() }
+    }
+
+    /// The same, of an issuer. Many peers have it in common: of those in use there is one copy.
+    pub(crate) fn issuer_read_before(der: &[u8]) -> Self {
+        static IN_USE: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
+        // Whoever holds the lock may not exist: a process that was forked has its memory alone.
+        let Ok(mut in_use) = IN_USE.try_lock() else { return Self::read_before(der) };
+        if let Some(der) = in_use.iter().filter_map(Weak::upgrade).find(|known| **known == *der) {
+            return Self { der };
+        }
+        let own = Self::read_before(der);
+        in_use.retain(|known| known.strong_count() > 0);
+        if in_use.len() < MOST_IN_COMMON {
+            in_use.push(Arc::downgrade(&own.der));
+        }
+        own
     }
 
     /// The DER encoding.
@@ -580,4 +599,29 @@ pub(crate) fn serial_hex(serial: &[u8]) -> String {
 /// The SHA-256 of a whole certificate as base64url without padding (RFC 8705 section 3.1).
 pub(crate) fn x5t_s256(digest: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issuers_in_use_are_there_once() {
+        let read = |text: &str| Certificate::issuer_read_before(text.as_bytes());
+        let is_one = |one: &Certificate, other: &Certificate| Arc::ptr_eq(&one.der, &other.der);
+        // Whoever finds the list locked, by another test, has a copy of its own.
+        let shared = || {
+            let (one, other) = (read("an issuer"), read("an issuer"));
+            is_one(&one, &other).then_some(one)
+        };
+        let one = (0..10_000).find_map(|_| shared()).expect("it is shared");
+        assert!(!is_one(&one, &read("another")));
+        let many: Vec<_> =
+            (0..2 * MOST_IN_COMMON).map(|number| read(&number.to_string())).collect();
+        assert!(
+            many.iter()
+                .enumerate()
+                .all(|(number, read)| read.der() == number.to_string().as_bytes())
+        );
+    }
 }

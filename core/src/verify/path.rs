@@ -96,7 +96,7 @@ pub(super) fn build(
         Ok(path) => {
             let mut issuers: Vec<Certificate> = path
                 .intermediate_certificates()
-                .map(|certificate| Certificate::read_before(&certificate.der()))
+                .map(|certificate| Certificate::issuer_read_before(&certificate.der()))
                 .collect();
             issuers.extend(anchor_of(&path, &believed).map(|anchor| anchor.certificate.clone()));
             Ok(Path { issuers })
