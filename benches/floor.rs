@@ -34,12 +34,12 @@ fn main() {
             measured(&arguments, |n| (0..n).filter(|_| !wire.deliver(&request)).count())
         }
         "flight" => {
-            let mut wires = Wires::new(vec![hosts[0]; IN_FLIGHT], open);
-            measured(&arguments, |n| wires.deliver(n, &request))
+            let mut fleet = Fleet::new(vec![hosts[0]; IN_FLIGHT], open);
+            measured(&arguments, |n| fleet.deliver(n, &request))
         }
         "fleet" | "again" | "idle" => {
-            let mut wires = Wires::new(hosts, open);
-            measured(&arguments, |n| wires.deliver(n, &request))
+            let mut fleet = Fleet::new(hosts, open);
+            measured(&arguments, |n| fleet.deliver(n, &request))
         }
         cold if cold.starts_with("cold") => {
             measured(&arguments, |n| (0..n).filter(|_| !open(hosts[0]).deliver(&request)).count())
@@ -86,7 +86,7 @@ fn measured(arguments: &Arguments, mut deliver: impl FnMut(usize) -> usize) -> u
 }
 
 /// One wire to each of some hosts, opened when it is needed.
-struct Wires<'a, Open> {
+struct Fleet<'a, Open> {
     hosts: Vec<&'a str>,
     open: Open,
     epoll: Epoll,
@@ -95,7 +95,7 @@ struct Wires<'a, Open> {
     free: VecDeque<usize>,
 }
 
-impl<'a, Open: Fn(&str) -> Wire> Wires<'a, Open> {
+impl<'a, Open: Fn(&str) -> Wire> Fleet<'a, Open> {
     fn new(hosts: Vec<&'a str>, open: Open) -> Self {
         let wires = hosts.iter().map(|_| None).collect();
         let free = (0..hosts.len()).collect();
