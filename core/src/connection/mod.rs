@@ -122,6 +122,8 @@ impl Connection {
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Error> {
+        // All that waits does so here, and what it waits for is polled by reference: each function
+        // that a future is passed through would keep room for it once more.
         self.hold = None;
         let request = request()?;
         let started = Instant::now();
