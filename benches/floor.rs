@@ -180,7 +180,10 @@ impl Wire {
     fn receive(&mut self) -> Option<bool> {
         loop {
             match self.tls.read(&mut self.buffer[self.filled..]) {
-                Ok(read) => self.filled += read,
+                Ok(read) => {
+                    assert!(read > 0, "the receiver closed");
+                    self.filled += read;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) => panic!("no answer: {error}"),
             }

@@ -80,8 +80,8 @@ pub fn cancel(token: Handle<CancelToken>) {
 }
 
 /// Starts a delivery, whose outcome is handed over under `number`; returns the error's JSON if it
-/// cannot be started, and hands over `internal` then. The body is copied before this returns: JavaScript may change it while it is
-/// being sent.
+/// cannot be started, and `internal` comes under the number then, which nobody waits for. The body is
+/// copied before this returns: JavaScript may change it while it is being sent.
 #[napi]
 pub fn dispatcher_deliver(
     dispatcher: Handle<Dispatcher>,

@@ -122,14 +122,14 @@ impl Connection {
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Error> {
-        // All that waits does so here, and what it waits for is polled by reference: each function
-        // that a future is passed through would keep room for it once more.
         self.hold = None;
         let request = request()?;
         let started = Instant::now();
         // One timer for all of it. It may go off before something is due, and is set again then.
         let first = started + deadlines.response.min(deadlines.write);
         let mut timer = pin!(tokio::time::sleep_until(first.into()));
+        // All that waits does so here, and what it waits for is polled by reference: each function
+        // that a future is passed through would keep room for it once more.
         let head = {
             let mut sending = pin!(self.send(request, hold, progress));
             let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };

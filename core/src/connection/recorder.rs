@@ -371,6 +371,7 @@ mod tests {
         assert_eq!(sent_after(2, &[HEAD, b"{"], true), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], false), Sent::Maybe);
         assert_eq!(sent_after(2, &[HEAD, b"{}"], true), Sent::All);
+        assert_eq!(sent_after(0, &[&HEAD[..9], &HEAD[9..27], &HEAD[27..]], true), Sent::All);
         assert_eq!(sent_after(2, &[b"POST / HTTP/1.1\r\n\r\r\n{}"], true), Sent::Maybe);
         let request = [HEAD, b"{}"].concat();
         for first in 1..request.len() {

@@ -287,7 +287,8 @@ impl<T: Send + 'static> Fanout<T> {
     pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
         let _known = Known::here();
         self.check_process()?;
-        let until = limit.map(|limit| Instant::now() + limit);
+        // What lies beyond the clock is never.
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         loop {
             if let Some(outcome) = self.try_next() {
                 return Ok(Some(outcome));
