@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
 use webhook_mtls::{
-    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, FanoutProgress, Kind, Sent,
-    runtime,
+    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, FanoutProgress, Kind,
+    Sent, runtime,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -74,6 +74,20 @@ fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
     assert!(left.next().is_some_and(|(_, outcome)| outcome.is_ok()));
     drop(left);
     assert_eq!(dispatcher.deliver_many(deliveries(0), None).unwrap().blocking().count(), 0);
+}
+
+#[test]
+fn whoever_waits_for_the_next_outcome_may_wait_for_as_long_as_there_is_time() {
+    let lab = Lab::start().unwrap();
+    let (dispatcher, acme) = (lab.dispatcher(), lab.consumer("acme").unwrap());
+    let fanout = Fanout::unbounded(&dispatcher).waited_for();
+    assert!(fanout.next_within(Some(Duration::MAX)).unwrap().is_none(), "nothing is under way");
+    let delivery = delivery(&endpoint(&dispatcher, &acme), &Bytes::from_static(b"{}"), 0);
+    for limit in [None, Some(Duration::MAX), Some(SOON)] {
+        fanout.submit(delivery.clone(), ());
+        let ((), outcome) = fanout.next_within(limit).unwrap().expect("one is under way");
+        assert_eq!(outcome.unwrap().status(), 200);
+    }
 }
 
 #[test]
