@@ -107,11 +107,11 @@ struct Held {
 }
 
 impl Page {
-    fn add(&self, mut receipt: Receipt) -> u32 {
+    fn add(&self, receipt: Receipt) -> u32 {
         let mut held = self.held.borrow_mut();
         let place = held.receipts.len();
         // Garbage lies about until it is collected: it must be little.
-        held.bytes += receipt.compact();
+        held.bytes += receipt.answer_len();
         held.receipts.push(receipt);
         // There are never as many.
         u32::try_from(place).unwrap_or(u32::MAX)

@@ -95,11 +95,10 @@ impl Receipt {
         self.inner.answer.response()
     }
 
-    /// Makes it small, for whoever keeps it for longer than a moment; returns how many bytes of the
-    /// answer it holds. One that has clones stays as it is.
+    /// How many bytes of the answer it holds.
     #[doc(hidden)]
-    pub fn compact(&mut self) -> usize {
-        Arc::get_mut(&mut self.inner).map_or(0, |inner| inner.answer.compact())
+    pub fn answer_len(&self) -> usize {
+        self.inner.answer.len()
     }
 
     /// The whole receipt in the form that every language shows. Durations are milliseconds.

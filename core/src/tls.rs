@@ -111,25 +111,9 @@ fn base(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     base
 }
 
-/// What a stream has that its bytes do not tell.
-pub(crate) trait Underneath {
-    /// Whether the peer said something, or closed, that nobody has read.
-    fn has_unread(&self) -> bool;
-
-    /// Whether the peer has shown that it took our certificate: tickets follow its verdict.
-    fn is_accepted(&self) -> bool {
-        false
-    }
-}
-
-impl<IO: Underneath> Underneath for TlsStream<IO> {
-    fn has_unread(&self) -> bool {
-        self.get_ref().0.has_unread()
-    }
-
-    fn is_accepted(&self) -> bool {
-        self.get_ref().1.tls13_tickets_received() > 0
-    }
+/// Whether the peer has shown that it took our certificate: tickets follow its verdict.
+pub(crate) fn is_accepted<IO>(stream: &TlsStream<IO>) -> bool {
+    stream.get_ref().1.tls13_tickets_received() > 0
 }
 
 /// The crate's clock, as rustls asks for it.

@@ -1,18 +1,16 @@
 //! Reads an answer: the head decides, the body is read to a cap and never inflated.
 
-use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Body as _;
-use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
+use super::channel::{Channel, End};
+use super::framing::Framing;
+use super::head::{Head, HeadText};
 use super::status::StatusRetry;
 use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
 
@@ -26,11 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: u16,
-    /// Slices of what was read from the connection, whose buffer they keep.
-    headers: HeaderMap,
-    /// Instead of them, in what is kept for long: a line `name:value` of each.
-    noted: Option<Box<str>>,
+    head: HeadText,
     body: Vec<u8>,
+    framing: Framing,
     complete: bool,
     /// Made when somebody asks: most who deliver look at the status alone.
     response: OnceLock<HttpResponse>,
@@ -61,12 +57,12 @@ impl HttpResponse {
 
 impl Answer {
     /// An answer of which only the head was read.
-    pub(super) fn new(head: Parts) -> Self {
+    pub(super) fn new(head: Head) -> Self {
         Self {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            noted: None,
+            status: head.status,
+            head: head.text,
             body: Vec::new(),
+            framing: head.framing,
             complete: false,
             response: OnceLock::new(),
         }
@@ -75,26 +71,28 @@ impl Answer {
     /// Reads the body, until its end or the cap. Nothing of it can undo the head.
     pub(super) fn poll_body(
         &mut self,
-        incoming: &mut Incoming,
+        channel: &mut Channel,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        loop {
-            let frame = match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(_)) => return Poll::Ready(()),
-                None => {
-                    self.complete = true;
+        while !self.framing.is_complete() {
+            let Some(bytes) = ready!(channel.poll_read(context)) else {
+                // Without a goodbye somebody may have cut it off.
+                if channel.end() != Some(End::Closed) || !self.framing.ends_with_connection() {
                     return Poll::Ready(());
                 }
+                break;
             };
-            if let Some(data) = frame.data_ref() {
-                let room = MAX_BODY - self.body.len();
-                self.body.extend_from_slice(&data[..data.len().min(room)]);
-                if data.len() > room {
-                    return Poll::Ready(());
-                }
+            let Ok((taken, data)) = self.framing.take(bytes) else { return Poll::Ready(()) };
+            let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
+            self.body.extend_from_slice(&data[..data.len().min(room)]);
+            let enough = data.len() > room;
+            channel.consume(taken);
+            if enough {
+                return Poll::Ready(());
             }
         }
+        self.complete = true;
+        Poll::Ready(())
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -105,16 +103,14 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Lets go of the connection's buffer, for whoever keeps this for long; returns how many bytes are
-    /// kept.
-    pub(crate) fn compact(&mut self) -> usize {
-        let noted = self.noted.get_or_insert_with(|| noted(&std::mem::take(&mut self.headers)));
-        noted.len() + self.body.len()
+    /// How many bytes of it are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.body.len()
     }
 
-    /// Whether the body was read to its end, so that another request may follow.
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
+    /// Whether another request may follow: where it ends is beyond doubt, and it was read to there.
+    pub(super) fn is_clean(&self) -> bool {
+        self.framing.is_plain() && self.complete
     }
 
     /// Blots out what the caller sent in confidence, wherever the consumer sent it back: answers are
@@ -124,12 +120,11 @@ impl Answer {
             let secret = secret.as_bytes();
             self.body =
                 redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
-            for value in self.headers.values_mut() {
-                let blotted = redacted(value.as_bytes(), secret);
-                if let Some(blotted) = blotted.and_then(|text| HeaderValue::from_bytes(&text).ok())
-                {
-                    *value = blotted;
-                }
+            let headers = self.head.headers();
+            if headers.iter().any(|(_, value)| redacted(value, secret).is_some()) {
+                let blotted = |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
+                let headers = headers.into_iter().map(|(name, value)| (name, blotted(value)));
+                self.head = HeadText::of(headers);
             }
         }
     }
@@ -137,7 +132,7 @@ impl Answer {
     /// The answer as a receipt shows it.
     pub(crate) fn response(&self) -> &HttpResponse {
         self.response.get_or_init(|| HttpResponse {
-            headers: self.noted.as_deref().map_or_else(|| shown(&self.headers), read_back),
+            headers: shown(&self.head),
             excerpt: self.body.clone(),
             truncated: !self.complete,
         })
@@ -147,7 +142,7 @@ impl Answer {
     /// nothing, as `others`.
     pub(crate) fn into_error(self, said: &StatusRetry, others: &StatusRetry) -> Error {
         let status = self.status;
-        let retry_after = retry_after(&self.headers);
+        let retry_after = self.head.value("retry-after").and_then(retry_after);
         let error = if let Some(page) = self.certificate_page() {
             Error::new(
                 Kind::ClientCertificateRejected,
@@ -170,7 +165,7 @@ impl Answer {
             .at(Stage::Response)
             .having_sent(Sent::All)
             .noting("status", status)
-            .answered(ErrorResponse { status, headers: shown(&self.headers), excerpt: self.body })
+            .answered(ErrorResponse { status, headers: shown(&self.head), excerpt: self.body })
     }
 
     /// The pages by which servers say that they do not take our certificate, after the handshake.
@@ -205,36 +200,16 @@ fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     found.then_some(kept)
 }
 
-fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect()
-}
-
-/// Neither a name has a colon nor a value a line feed in it.
-fn noted(headers: &HeaderMap) -> Box<str> {
-    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 2;
-    let mut text = String::with_capacity(headers.iter().map(length).sum());
-    for (name, value) in headers {
-        text.push_str(name.as_str());
-        text.push(':');
-        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
-        text.push('\n');
-    }
-    text.into()
-}
-
-fn read_back(noted: &str) -> Vec<(String, String)> {
-    let header = |line: &str| line.split_once(':').map(|(name, value)| (name.into(), value.into()));
-    noted.split_terminator('\n').filter_map(header).collect()
+fn shown(head: &HeadText) -> Vec<(String, String)> {
+    let shown = |(name, value): (&str, &[u8])| {
+        (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
+    };
+    head.headers().into_iter().map(shown).collect()
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3), at most a day; anything else was not said.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after(value: &[u8]) -> Option<Duration> {
+    let value = std::str::from_utf8(value).ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
     } else {
@@ -249,20 +224,7 @@ mod tests {
     use super::*;
 
     fn waits(value: &str) -> Option<Duration> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::RETRY_AFTER, value.parse().unwrap());
-        retry_after(&headers)
-    }
-
-    #[test]
-    fn noted_headers_are_those_that_were_read() {
-        let mut headers = HeaderMap::new();
-        let pairs: [(&str, &[u8]); 4] =
-            [("date", b"now"), ("x-a", b""), ("x-a", b"b: c, d"), ("x-b", b"\xff:")];
-        for (name, value) in pairs {
-            headers.append(name, HeaderValue::from_bytes(value).unwrap());
-        }
-        assert_eq!(read_back(&noted(&headers)), shown(&headers));
+        retry_after(value.as_bytes())
     }
 
     #[test]

@@ -3,14 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::Sleep;
 
-use super::Record;
 use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
 
 /// How long each part of an attempt may take; the total bounds them all.
@@ -69,7 +67,8 @@ pub(super) fn poll_due(
 /// How far a delivery has come; whoever ends it from outside reads it from here.
 pub(crate) struct Progress {
     stage: AtomicU8,
-    record: Mutex<Option<Arc<Record>>>,
+    /// What the attempt under way has sent.
+    sent: AtomicU8,
     /// What an earlier attempt has sent.
     before: AtomicU8,
     decided: AtomicBool,
@@ -80,7 +79,7 @@ impl Progress {
     pub(crate) fn new() -> Self {
         Self {
             stage: AtomicU8::new(Stage::Admit as u8),
-            record: Mutex::default(),
+            sent: AtomicU8::new(Sent::Nothing as u8),
             before: AtomicU8::new(Sent::Nothing as u8),
             decided: AtomicBool::new(false),
             enough: AtomicBool::new(false),
@@ -89,44 +88,39 @@ impl Progress {
 
     pub(crate) fn enter(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
-        if stage < Stage::Request {
-            *self.record.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if stage <= Stage::Request {
+            self.sent.store(Sent::Nothing as u8, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn record(&self, record: &Arc<Record>) {
-        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
+    /// So much of the request has left by now.
+    pub(super) fn wrote(&self, sent: Sent) {
+        self.sent.store(sent as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn stage(&self) -> Stage {
         let stage = self.stage.load(Ordering::Relaxed);
         let entered =
             Stage::ALL.iter().copied().find(|known| *known as u8 == stage).unwrap_or(Stage::Admit);
-        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = record.as_ref().is_some_and(|record| record.sent() == Sent::All);
+        let written = self.sent_now() == Sent::All;
         if entered == Stage::Request && written { Stage::Response } else { entered }
     }
 
+    /// How much was sent. Only the delivery itself sends anything: whoever ends it from outside has it
+    /// dropped, and so this stays true.
     pub(crate) fn sent(&self) -> Sent {
-        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record.as_ref().map_or(Sent::Nothing, |record| record.sent()).max(self.sent_before())
+        self.sent_now().max(read(&self.before))
     }
 
-    /// Ends the request: how much of it was sent, with nothing to follow.
-    pub(crate) fn seal(&self) -> Sent {
-        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        record.as_ref().map_or(Sent::Nothing, |record| record.seal()).max(self.sent_before())
+    /// How much the attempt under way has sent.
+    pub(super) fn sent_now(&self) -> Sent {
+        read(&self.sent)
     }
 
     /// Another attempt begins; the last one has sent so much.
     pub(crate) fn again(&self, sent: Sent) {
         self.before.fetch_max(sent as u8, Ordering::Relaxed);
         self.decided.store(false, Ordering::Release);
-    }
-
-    fn sent_before(&self) -> Sent {
-        let before = self.before.load(Ordering::Relaxed);
-        Sent::ALL.iter().copied().find(|sent| *sent as u8 == before).unwrap_or(Sent::Maybe)
     }
 
     /// The head of a final answer has come: nothing that happens later changes what it says.
@@ -156,10 +150,15 @@ impl Progress {
             format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
         )
         .at(self.stage())
-        .having_sent(self.seal())
+        .having_sent(self.sent())
         .noting("deadline", part)
         .noting("allowed_ms", millis)
     }
+}
+
+fn read(sent: &AtomicU8) -> Sent {
+    let number = sent.load(Ordering::Relaxed);
+    Sent::ALL.iter().copied().find(|sent| *sent as u8 == number).unwrap_or(Sent::Maybe)
 }
 
 /// How long the parts of a delivery took. A connection that was open already took none.

@@ -1,76 +1,187 @@
-//! Whether an answer says in one way only where it ends (RFC 9112 section 6.3).
+//! Where an answer ends (RFC 9112 section 6.3), and whether it says so in one way only.
 //!
 //! Where two readers could disagree about the end of an answer, what follows on the connection
 //! could be anybody's words. Such an answer counts, and its connection is not used again.
 
-use http::{HeaderMap, Response, Version, header};
+use std::ops::Range;
 
-/// Whether another request may follow an answer with this head, once its body was read.
-pub(super) fn is_plain<B>(head: &Response<B>) -> bool {
-    head.version() == Version::HTTP_11 && ends_in_one_way_and_stays(head.headers())
+use httparse::{Header, Status, parse_chunk_size};
+
+use super::head::MAX_HEAD;
+
+/// The longest line with the size of a chunk. Nobody has use for its extensions.
+const MAX_LINE: usize = 4 * 1024;
+
+/// How a body ends, and how much of it has come.
+#[derive(Debug)]
+pub(super) struct Framing {
+    end: End,
+    plain: bool,
 }
 
-/// Whether the end is said in one way, and the consumer keeps the connection (RFC 9112 section 9.3).
-fn ends_in_one_way_and_stays(headers: &HeaderMap) -> bool {
-    let (mut length, mut encoding) = (None, None);
-    for (name, value) in headers {
-        let value = value.as_bytes();
-        let known = match *name {
-            header::CONTENT_LENGTH => &mut length,
-            header::TRANSFER_ENCODING => &mut encoding,
-            header::CONNECTION if says_close(value) => return false,
-            _ => continue,
+#[derive(Debug)]
+enum End {
+    /// After so many bytes more.
+    Length(u64),
+    Chunked(Chunks),
+    /// With the connection.
+    Close,
+}
+
+/// No answer, or none that says where it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+impl Framing {
+    /// How the body after this head ends; `None` if that cannot be said.
+    ///
+    /// * `current`: the head is of HTTP/1.1.
+    pub(super) fn of(status: u16, current: bool, headers: &[Header<'_>]) -> Option<Self> {
+        let (mut lengths, mut length, mut agree) = (0, None, true);
+        let (mut encodings, mut chunked, mut only_chunked) = (0, false, false);
+        let mut closes = !current;
+        for Header { name, value } in headers {
+            if name.eq_ignore_ascii_case("content-length") {
+                for said in elements(value).map(number) {
+                    lengths += 1;
+                    length = length.or(said);
+                    agree &= said.is_some() && said == length;
+                }
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+                encodings += 1;
+                chunked = elements(value).last().is_some_and(is_chunked);
+                only_chunked = is_chunked(value);
+            } else if name.eq_ignore_ascii_case("connection") {
+                closes |= elements(value).any(|word| word.eq_ignore_ascii_case(b"close"));
+            }
+        }
+        let end = match (encodings, lengths) {
+            _ if matches!(status, 100..=199 | 204 | 304) => End::Length(0),
+            (0, 0) => End::Close,
+            (0, _) => End::Length(length.filter(|_| agree)?),
+            // HTTP/1.0 knows of no codings for the transfer.
+            _ if !current => return None,
+            _ if chunked => End::Chunked(Chunks::default()),
+            _ => End::Close,
         };
-        if known.replace(value).is_some() {
-            return false;
-        }
-    }
-    match (length, encoding) {
-        (None, None) => true,
-        (Some(length), None) => length.iter().all(u8::is_ascii_digit),
-        (None, Some(encoding)) => encoding.eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    }
-}
-
-fn says_close(words: &[u8]) -> bool {
-    words.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plain(headers: &[(&str, &str)]) -> bool {
-        let made = headers
-            .iter()
-            .fold(Response::builder(), |made, (name, value)| made.header(*name, *value));
-        is_plain(&made.body(()).unwrap())
+        let in_one_way = match (encodings, lengths) {
+            (0, 0) => true,
+            (0, 1) => agree,
+            (1, 0) => only_chunked,
+            _ => false,
+        };
+        Some(Self { end, plain: in_one_way && !closes })
     }
 
-    #[test]
-    fn only_one_way_to_end_is_plain() {
-        assert!(plain(&[]));
-        assert!(plain(&[("content-length", "2")]));
-        assert!(plain(&[("transfer-encoding", "Chunked")]));
-        for contradictory in [
-            &[("content-length", "2"), ("transfer-encoding", "chunked")][..],
-            &[("content-length", "2"), ("content-length", "2")],
-            &[("content-length", "2, 2")],
-            &[("content-length", "+2")],
-            &[("transfer-encoding", "gzip, chunked")],
-            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
-            &[("transfer-encoding", "identity")],
-            &[("connection", "close")],
-            &[("connection", "x, Close")],
-        ] {
-            assert!(!plain(contradictory), "{contradictory:?}");
+    /// Whether another request may follow, once the body was read.
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        match &self.end {
+            End::Length(left) => *left == 0,
+            End::Chunked(chunks) => matches!(chunks.part, Part::End),
+            End::Close => false,
         }
     }
 
-    #[test]
-    fn http_1_0_is_not_used_again() {
-        let head = Response::builder().version(Version::HTTP_10).header("connection", "keep-alive");
-        assert!(!is_plain(&head.body(()).unwrap()));
+    /// Takes from what has come: how many bytes, and which of them belong to the body.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Range<usize>), Malformed> {
+        match &mut self.end {
+            End::Length(left) => Ok(within(left, bytes)),
+            End::Chunked(chunks) => chunks.take(bytes),
+            End::Close => Ok((bytes.len(), 0..bytes.len())),
+        }
+    }
+
+    pub(super) fn ends_with_connection(&self) -> bool {
+        matches!(self.end, End::Close)
+    }
+}
+
+/// The elements of a list in a header's value (RFC 9110 section 5.6.1).
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Digits and nothing else; `str::parse` would take a sign.
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+}
+
+/// Those of these bytes that are among the next `left`.
+fn within(left: &mut u64, bytes: &[u8]) -> (usize, Range<usize>) {
+    let taken = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+    *left -= taken as u64;
+    (taken, 0..taken)
+}
+
+/// The chunked coding (RFC 9112 section 7.1).
+#[derive(Debug, Default)]
+struct Chunks {
+    part: Part,
+    /// The line under way.
+    line: Vec<u8>,
+    /// Bytes of trailers.
+    trailers: usize,
+}
+
+#[derive(Debug, Default)]
+enum Part {
+    #[default]
+    Size,
+    Data(u64),
+    /// The line break after the data.
+    Break,
+    Trailer,
+    End,
+}
+
+impl Chunks {
+    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Range<usize>), Malformed> {
+        if let Part::Data(left) = &mut self.part {
+            let taken = within(left, bytes);
+            if *left == 0 {
+                self.part = Part::Break;
+            }
+            return Ok(taken);
+        }
+        let end = memchr::memchr(b'\n', bytes);
+        let taken = end.map_or(bytes.len(), |at| at + 1);
+        self.line.extend_from_slice(&bytes[..taken]);
+        if self.line.len() > MAX_LINE {
+            return Err(Malformed);
+        }
+        if end.is_some() {
+            self.part = self.next()?;
+            self.line.clear();
+        }
+        Ok((taken, 0..0))
+    }
+
+    /// What comes after the line that has ended.
+    fn next(&mut self) -> Result<Part, Malformed> {
+        let line = &*self.line;
+        if !line.ends_with(b"\r\n") {
+            return Err(Malformed);
+        }
+        let empty = line.len() == 2;
+        match self.part {
+            Part::Size if line[0].is_ascii_hexdigit() => match parse_chunk_size(line) {
+                Ok(Status::Complete((_, 0))) => Ok(Part::Trailer),
+                Ok(Status::Complete((_, size))) => Ok(Part::Data(size)),
+                _ => Err(Malformed),
+            },
+            Part::Break if empty => Ok(Part::Size),
+            Part::Trailer if empty => Ok(Part::End),
+            Part::Trailer => {
+                self.trailers += line.len();
+                if self.trailers > MAX_HEAD { Err(Malformed) } else { Ok(Part::Trailer) }
+            }
+            _ => Err(Malformed),
+        }
     }
 }

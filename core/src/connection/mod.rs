@@ -1,41 +1,37 @@
 //! Floor 7: one HTTP/1.1 connection over mutual TLS, and what can truly be said when it fails.
 
 mod answer;
-mod body;
+mod bell;
+mod channel;
 mod deadline;
-mod driver;
 mod framing;
-mod interim;
+mod head;
+mod outgoing;
 pub(crate) mod pool;
 mod probe;
-mod recorder;
 mod socket;
 mod status;
 mod turn;
 
-use std::future::Future;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
 
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
-use body::{Body, Hold, LONGEST_HOLD};
+use bell::Bell;
+use channel::{Channel, End};
 use deadline::poll_due;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
-use driver::Driver;
+use head::{Fault, Head, Heads, MAX_HEAD, MAX_HEADERS, MOST_INTERIM};
+pub(crate) use outgoing::Request;
+use outgoing::{Hold, Outgoing};
+use pool::Home;
 pub(crate) use pool::Permit;
 pub(crate) use probe::probe;
-pub(crate) use recorder::Record;
 pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turn, Turns};
 
@@ -43,24 +39,14 @@ use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{Route, Url, resolve};
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
-use recorder::{MOST_INTERIM, Recorder};
 use socket::Socket;
-
-/// The head of an answer: 16 KiB, 100 headers. The latter is what the HTTP client has by itself; told,
-/// it would fill its tables anew for each answer.
-const MAX_HEAD: usize = 16 * 1024;
-const MAX_HEADERS: usize = 100;
-
-/// What the HTTP client makes of a request.
-type Sending = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// An open connection whose peer was verified. Dropped while it is idle it says goodbye; in use, it is
 /// cut.
 pub(crate) struct Connection {
-    /// Before the driver, which ends when this is dropped.
-    sender: SendRequest<Body>,
-    driver: Driver,
-    record: Arc<Record>,
+    channel: Channel,
+    /// Rings while it lies in its pool.
+    bell: Arc<Bell>,
     terms: Arc<Terms>,
     pub(crate) peer: Arc<PeerIdentity>,
     pub(crate) facts: Arc<TlsFacts>,
@@ -70,8 +56,10 @@ pub(crate) struct Connection {
     opened: Instant,
     idle_since: Instant,
     in_flight: bool,
-    /// Of the request under way, or of the last one.
-    hold: Option<Arc<Hold>>,
+    /// Of the last request.
+    hold: Option<Hold>,
+    /// After what holds the descriptor: it is given back when that is closed.
+    _permit: Permit,
 }
 
 impl Connection {
@@ -85,18 +73,12 @@ impl Connection {
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Box<Self>, Timings), Error> {
-        let Secured { established, record, address, timings } =
+        let Secured { established, address, timings } =
             Secured::open(url, terms, route, deadlines, progress).await?;
-        let (sender, http) = Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(Recorder::new(established.stream, record.clone())))
-            .await
-            .map_err(|error| Error::new(Kind::Internal, format!("HTTP connection: {error}")))?;
         let shaken = Instant::now();
         let connection = Box::new(Self {
-            sender,
-            driver: Driver::new(http, permit),
-            record,
+            channel: Channel::new(established.stream),
+            bell: Arc::default(),
             valid_until: valid_until(&established.peer, terms.identity()),
             terms: terms.clone(),
             peer: established.peer.into(),
@@ -106,6 +88,7 @@ impl Connection {
             idle_since: shaken,
             in_flight: false,
             hold: None,
+            _permit: permit,
         });
         Ok((connection, timings))
     }
@@ -114,72 +97,80 @@ impl Connection {
     /// again only if the answer says so.
     ///
     /// * `request`: makes it. Nothing is sent if that fails.
-    /// * `hold`: keep the body back until the consumer says 100 (Continue), or has not for a second.
     pub(crate) async fn exchange(
         &mut self,
-        request: impl FnOnce() -> Result<Request<Bytes>, Error>,
-        hold: bool,
+        request: impl FnOnce() -> Result<Request, Error>,
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Error> {
         self.hold = None;
         let request = request()?;
+        progress.enter(Stage::Request);
+        self.in_flight = true;
+        if !self.channel.begin() {
+            return Err(self.fault(Fault::Lost, Sent::Nothing));
+        }
         let started = Instant::now();
+        let mut outgoing = Outgoing::new(request, started, progress);
+        let mut heads = Heads::default();
         // One timer for all of it. It may go off before something is due, and is set again then.
-        let first = started + deadlines.response.min(deadlines.write);
-        let mut timer = pin!(tokio::time::sleep_until(first.into()));
+        let mut timer = pin!(tokio::time::sleep_until(outgoing.first_due(deadlines).into()));
+        let channel = &mut self.channel;
         // All that waits does so here, and what it waits for is polled by reference: each function
         // that a future is passed through would keep room for it once more.
-        let head = {
-            let mut sending = pin!(self.send(request, hold, progress));
-            let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
-            // The answer may come before the whole request is written, and so may a refusal.
-            let due = || match self.record.flushed_at() {
-                None => started + hold + deadlines.write,
-                Some(at) => at + deadlines.response,
-            };
-            let work = |context: &mut Context<'_>| match sending.as_mut().poll(context) {
-                Poll::Ready(sent) => Poll::Ready(Some(sent)),
-                Poll::Pending => poll_due(timer.as_mut(), due, context).map(|()| None),
-            };
-            self.driver.along(work).await
+        let head = poll_fn(|context| {
+            loop {
+                let polled = poll_head(channel, &mut outgoing, &mut heads, context);
+                if polled.is_ready() {
+                    return polled.map(Some);
+                }
+                ready!(poll_due(timer.as_mut(), || outgoing.due(deadlines), context));
+                if !outgoing.lapse() {
+                    return Poll::Ready(None);
+                }
+            }
+        })
+        .await;
+        outgoing.shut();
+        self.hold = outgoing.hold();
+        let sent = progress.sent_now();
+        let head = match head {
+            Some(Ok(head)) => head,
+            Some(Err(fault)) => return Err(self.fault(fault, sent)),
+            None => return Err(progress.overdue(outgoing.part(), deadlines.of(outgoing.part()))),
         };
-        let head = self.head(head, deadlines, progress)?;
-        // Nobody wants a payload any more that is still held.
-        self.hold.iter().for_each(|hold| hold.shut());
-        let (status, sent) = (head.status(), self.record.sent());
+        let status = head.status;
         let invalid = |why: &str| {
-            Err(Error::new(
-                Kind::HttpInvalid,
-                format!("the consumer answered {} {why}", status.as_u16()),
-            )
-            .having_sent(self.record.seal())
-            .noting("status", status.as_u16()))
+            Err(Error::new(Kind::HttpInvalid, format!("the consumer answered {status} {why}"))
+                .having_sent(sent)
+                .noting("status", status))
         };
         // Whoever answers before having read the request answers something else.
-        if status.is_success() && sent != Sent::All {
+        if (200..=299).contains(&status) && sent != Sent::All {
             return invalid("before the request was written");
         }
-        if status.is_informational() {
+        if status < 200 {
             return invalid("to a request that asked for no other protocol");
         }
         progress.decide();
-        // A connection on which a request was cut off, or an answer may end in two places, is spent.
-        let plain = sent == Sent::All && framing::is_plain(&head);
-        let (head, mut incoming) = head.into_parts();
         let mut answer = Answer::new(head);
         let mut by = None;
-        let work = |context: &mut Context<'_>| {
+        let channel = &mut self.channel;
+        poll_fn(|context| {
+            // A consumer may read the rest of a request that it has turned down. Whether it does says
+            // nothing more.
+            let _ = outgoing.go_on(channel, context);
             // Whoever has enough looks on at once.
-            if answer.poll_body(&mut incoming, context).is_ready() || progress.is_enough() {
+            if answer.poll_body(channel, context).is_ready() || progress.is_enough() {
                 return Poll::Ready(());
             }
             // Mostly the body comes along with the head, and needs no time of its own.
             let by = *by.get_or_insert_with(|| Instant::now() + deadlines.response);
             poll_due(timer.as_mut(), || by, context)
-        };
-        self.driver.along(work).await;
-        self.in_flight = !(plain && answer.is_complete());
+        })
+        .await;
+        // A connection on which a request was cut off, or an answer may end in two places, is spent.
+        self.in_flight = !(sent == Sent::All && answer.is_clean());
         self.idle_since = Instant::now();
         Ok((answer, self.idle_since - started))
     }
@@ -187,75 +178,52 @@ impl Connection {
     /// Whether the consumer released the last request's payload, or let it come by itself. `None` if
     /// it was not held, or never left.
     pub(crate) fn hold_honored(&self) -> Option<bool> {
-        self.hold.as_ref()?.is_honored()
+        match self.hold? {
+            Hold::Continue => Some(true),
+            Hold::Ignored => Some(false),
+            Hold::Awaited | Hold::Final => None,
+        }
     }
 
     /// Whether the last request's payload was held and is still here.
     pub(crate) fn withheld(&self) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.is_honored().is_none())
+        self.hold.is_some() && self.hold_honored().is_none()
     }
 
-    /// Hands a request to the HTTP client, which sends it when it is driven.
-    fn send(
-        &mut self,
-        request: Request<Bytes>,
-        hold: bool,
-        progress: &Progress,
-    ) -> impl Future<Output = Sending> + use<> {
-        let (mut head, bytes) = request.into_parts();
-        self.record.begin(bytes.len() as u64);
-        // Without content there is nothing to expect (RFC 9110 section 10.1.1).
-        self.hold = (hold && !bytes.is_empty()).then(Arc::default);
-        if self.hold.is_some() {
-            head.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-        }
-        let mut request = Request::from_parts(head, Body::new(bytes, self.hold.clone()));
-        interim::watch(&mut request, &self.record, self.hold.clone());
-        progress.record(&self.record);
-        progress.enter(Stage::Request);
-        self.in_flight = true;
-        self.sender.try_send_request(request)
-    }
-
-    /// The head of the final answer; `None` if it was not there in time.
-    fn head(
-        &self,
-        head: Option<Sending>,
-        deadlines: &Deadlines,
-        progress: &Progress,
-    ) -> Result<Response<Incoming>, Error> {
-        let record = &self.record;
-        // The last interim answers and the final one may come in one piece.
-        if record.is_flooded() {
-            return Err(Error::new(
-                Kind::HttpInvalid,
-                format!("more than {MOST_INTERIM} interim answers came, and no final one"),
-            )
-            .having_sent(record.seal()));
-        }
-        let Some(head) = head else {
-            let part = if record.flushed_at().is_some() { "response" } else { "write" };
-            return Err(progress.overdue(part, deadlines.of(part)));
-        };
-        head.map_err(|error| {
-            let returned = error.message().is_some();
-            self.fault(&error.into_error(), returned)
-        })
-    }
-
-    /// What an error of the HTTP client means, by the record of the connection.
-    fn fault(&self, error: &hyper::Error, returned: bool) -> Error {
-        let record = &self.record;
-        // A request that was handed back was never begun.
-        let sent = if returned { Sent::Nothing } else { record.seal() };
+    /// What it means that no answer came; so much of the request was sent.
+    fn fault(&self, fault: Fault, sent: Sent) -> Error {
+        let channel = &self.channel;
         let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
-        if let Some(alert) = record.alert() {
+        let answered =
+            |kind, message: String| Error::new(kind, message).at(Stage::Response).having_sent(sent);
+        match fault {
+            Fault::Flood => {
+                return Error::new(
+                    Kind::HttpInvalid,
+                    format!("more than {MOST_INTERIM} interim answers came, and no final one"),
+                )
+                .having_sent(sent);
+            }
+            Fault::TooLarge => {
+                return answered(
+                    Kind::ResponseTooLarge,
+                    format!(
+                        "the head of the answer exceeds {MAX_HEAD} bytes or {MAX_HEADERS} headers"
+                    ),
+                );
+            }
+            Fault::Malformed => {
+                return answered(Kind::HttpInvalid, "the answer is not HTTP/1.1".to_owned());
+            }
+            Fault::Lost => {}
+        }
+        if let Some(alert) = channel.alert() {
             if alert.is_about_certificate() {
                 // In TLS 1.3 it is the verdict on our certificate, which comes before the request is
                 // looked at; later ones may be anything.
                 let unread = self.facts.version == "TLSv1.3"
-                    && record.is_first_and_unanswered()
-                    && !record.is_accepted();
+                    && channel.is_first_and_unanswered()
+                    && !channel.is_accepted();
                 let sent = if unread { Sent::Nothing } else { sent };
                 let stage = if unread { Stage::Handshake } else { stage };
                 return tls::rejected(alert, self.terms.identity().leaf())
@@ -271,21 +239,7 @@ impl Connection {
             .having_sent(sent)
             .noting("alert", name);
         }
-        // hyper names this one only in its text.
-        if error.is_parse() && error.to_string().contains("too large") {
-            return Error::new(
-                Kind::ResponseTooLarge,
-                format!("the head of the answer exceeds {MAX_HEAD} bytes or {MAX_HEADERS} headers"),
-            )
-            .at(Stage::Response)
-            .having_sent(sent);
-        }
-        if error.is_parse() || error.is_parse_status() {
-            return Error::new(Kind::HttpInvalid, "the answer is not HTTP/1.1")
-                .at(Stage::Response)
-                .having_sent(sent);
-        }
-        let how = record.end().unwrap_or("closed");
+        let how = channel.end().map_or("closed", End::words);
         let mut lost = Error::new(
             Kind::ConnectionLost,
             format!(
@@ -296,9 +250,9 @@ impl Connection {
         .at(stage)
         .having_sent(sent)
         .noting("how", how);
-        if record.is_answered() {
+        if channel.is_answered() {
             lost = lost.noting("answer_began", true);
-        } else if record.is_first_and_unanswered() && sent != Sent::Nothing {
+        } else if channel.is_first_and_unanswered() && sent != Sent::Nothing {
             // Servers that only reset when they do not take a certificate look just like this.
             lost = lost.noting("hint", "client_certificate_may_be_refused");
         }
@@ -307,7 +261,29 @@ impl Connection {
 
     /// Whether a request may be tried on it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.in_flight && !self.driver.has_ended() && self.record.end().is_none()
+        !self.in_flight && self.channel.end().is_none()
+    }
+
+    /// It is left to itself: what happens from now on, its home looks at. `false` if it is of no use
+    /// any more.
+    fn rest(&mut self, home: impl FnOnce() -> Home) -> bool {
+        self.bell.attach(home);
+        self.is_quiet()
+    }
+
+    /// It is taken back into use. `false` if it is of no use any more.
+    fn resume(&mut self) -> bool {
+        !self.bell.detach() || self.channel.is_quiet(Waker::noop())
+    }
+
+    /// Looks at what happened while it lay idle. `false` if it is of no use any more.
+    fn is_quiet(&mut self) -> bool {
+        self.bell.listen();
+        self.channel.is_quiet(&self.bell.clone().into())
+    }
+
+    fn bell(&self) -> &Arc<Bell> {
+        &self.bell
     }
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {
@@ -321,20 +297,37 @@ impl Connection {
     pub(crate) fn idle_since(&self) -> Instant {
         self.idle_since
     }
+}
 
-    /// Waits until it takes a request. `false` if it closed meanwhile.
-    pub(crate) async fn is_ready(&mut self) -> bool {
-        let sender = &mut self.sender;
-        let ready = sender.is_ready()
-            || self.driver.along(|context| sender.poll_ready(context)).await.is_ok();
-        ready && self.is_open()
+/// Writes what can be written of a request, and reads up to the head of the final answer, which may
+/// come before the whole request is written; and so may a refusal.
+fn poll_head(
+    channel: &mut Channel,
+    outgoing: &mut Outgoing<'_>,
+    heads: &mut Heads,
+    context: &mut Context<'_>,
+) -> Poll<Result<Head, Fault>> {
+    loop {
+        if let Err(error) = outgoing.go_on(channel, context) {
+            channel.break_off(&error);
+        }
+        let Some(bytes) = ready!(channel.poll_read(context)) else {
+            return Poll::Ready(Err(Fault::Lost));
+        };
+        let (taken, head) = heads.take(bytes)?;
+        channel.consume(taken);
+        if let Some(head) = head {
+            return Poll::Ready(Ok(head));
+        }
+        if heads.is_continued() {
+            outgoing.release();
+        }
     }
 }
 
 /// A finished handshake on a fresh connection, before anything is sent.
 struct Secured {
     established: Established<Socket>,
-    record: Arc<Record>,
     address: SocketAddr,
     timings: Timings,
 }
@@ -359,8 +352,7 @@ impl Secured {
         let connected = Instant::now();
 
         progress.enter(Stage::Handshake);
-        let record = Arc::new(Record::default());
-        let socket = Socket::new(stream, record.broken());
+        let socket = Socket::new(stream);
         let by = connected + deadlines.handshake;
         let established =
             deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
@@ -370,14 +362,14 @@ impl Secured {
             handshake: connected.elapsed(),
             ..Timings::default()
         };
-        Ok(Self { established, record, address, timings })
+        Ok(Self { established, address, timings })
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.in_flight {
-            self.driver.cut();
+        if self.is_open() {
+            self.channel.say_goodbye();
         }
     }
 }

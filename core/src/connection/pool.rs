@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::driver::Bell;
+use super::bell::Bell;
 use super::{Connection, Room};
 use crate::error::Error;
 use crate::process::PerProcess;
@@ -47,9 +47,11 @@ impl Pool {
         // Dropped after the lock.
         let mut spent = Vec::new();
         let mut idle = lock(&rack.value);
-        while let Some(connection) = idle.pop() {
-            if is_fit(&connection, Instant::now()) && connection.is_valid_at(now) {
-                connection.driver.resume();
+        while let Some(mut connection) = idle.pop() {
+            if is_fit(&connection, Instant::now())
+                && connection.is_valid_at(now)
+                && connection.resume()
+            {
                 return Some(connection);
             }
             spent.push(connection);
@@ -64,10 +66,12 @@ impl Pool {
             return;
         }
         let rack = self.idle.get();
-        let fresh = connection.driver.bell().home().is_none();
-        let bell = Arc::downgrade(connection.driver.bell());
+        let fresh = connection.bell().home().is_none();
+        let bell = Arc::downgrade(connection.bell());
         let mut idle = lock(&rack.value);
-        connection.driver.rest(|| Home { rack: Arc::downgrade(&rack.value) });
+        if !connection.rest(|| Home { rack: Arc::downgrade(&rack.value) }) {
+            return;
+        }
         idle.push(connection);
         let surplus = if idle.len() > most { Some(idle.remove(0)) } else { None };
         drop(idle);
@@ -106,7 +110,7 @@ impl Home {
             let mut idle = lock(&rack);
             // If it is not there, it was taken, and its delivery looks.
             let Some(place) = place_of(&idle, &bell) else { return };
-            let open = idle[place].driver.look();
+            let open = idle[place].is_quiet();
             let ended = (!open).then(|| idle.remove(place));
             drop(idle);
             drop(ended);
@@ -115,7 +119,7 @@ impl Home {
 }
 
 fn place_of(idle: &[Box<Connection>], bell: &Arc<Bell>) -> Option<usize> {
-    idle.iter().position(|connection| Arc::ptr_eq(connection.driver.bell(), bell))
+    idle.iter().position(|connection| Arc::ptr_eq(connection.bell(), bell))
 }
 
 /// The connections of all endpoints of one dispatcher.

@@ -6,47 +6,47 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::Underneath;
-
 /// Swallows what is written after the peer closed, and remembers that it did.
 pub(super) struct Socket {
     stream: TcpStream,
-    broken: Arc<AtomicBool>,
+    broken: bool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, broken: Arc<AtomicBool>) -> Self {
-        Self { stream, broken }
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, broken: false }
     }
 
-    fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Relaxed)
+    /// Whether it swallowed a write: the kernel never took those bytes.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
-    fn deferred(&self, written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+    /// Whether the peer said something, or closed, that nobody has read.
+    pub(super) fn has_unread(&self) -> bool {
+        // The socket does not block. An end of the stream is unread as well, and so is an error.
+        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn deferred(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Err(error)) if is_closed_by_peer(&error) => {
-                self.broken.store(true, Ordering::Relaxed);
+                self.broken = true;
                 Poll::Ready(Ok(length))
             }
             other => other,
         }
-    }
-}
-
-impl Underneath for Socket {
-    fn has_unread(&self) -> bool {
-        // The socket does not block. An end of the stream is unread as well, and so is an error.
-        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
@@ -101,7 +101,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {

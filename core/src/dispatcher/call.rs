@@ -36,7 +36,7 @@ impl Call {
         let canceled = |by: &str| {
             Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
                 .at(progress.stage())
-                .having_sent(progress.seal())
+                .having_sent(progress.sent())
         };
         let by = started + self.deadlines.total;
         let mut attempts = pin!(self.admitted(turn, started, &progress));
@@ -105,7 +105,7 @@ impl Call {
                 }
             };
             // What was swapped out while we connected takes no new request either.
-            if (reused && !connection.is_ready().await) || !self.endpoint.is_current(&generation) {
+            if !self.endpoint.is_current(&generation) {
                 continue;
             }
             match self.exchange(&mut connection, &generation, progress).await {
@@ -202,9 +202,9 @@ impl Call {
         progress: &Progress,
     ) -> Result<(Answer, Duration), Failed> {
         let unanswered = |error| Failed { error, answered: false };
-        let request = || self.payload.request(&generation.url, generation.signing());
+        let request = || self.payload.request(generation);
         let (mut answer, responded) = connection
-            .exchange(request, generation.holds_payload(), &self.deadlines, progress)
+            .exchange(request, &self.deadlines, progress)
             .await
             .map_err(|error| unanswered(held(connection, error)))?;
         answer.redact(self.payload.credentials());

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Request};
 
 use crate::clock;
+use crate::connection::Request;
+use crate::endpoint::Generation;
 use crate::error::{Error, Kind, Retry, Scope};
-use crate::net::Url;
 use crate::options;
 use crate::signing::StandardWebhooks;
 
@@ -150,35 +150,63 @@ impl Payload {
         Ok([(WEBHOOK_TIMESTAMP, now.into()), (WEBHOOK_SIGNATURE, signature)])
     }
 
-    pub(super) fn request(
-        &self,
-        url: &Url,
-        signing: Option<&StandardWebhooks>,
-    ) -> Result<Request<Bytes>, Error> {
-        let mut request = Request::new(self.body.clone());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = url.target.clone();
-        let headers = request.headers_mut();
-        // In the order in which they are written: the host comes first (RFC 9110 section 7.2).
-        headers.insert(header::HOST, url.host_header.clone());
+    /// The request as it is written to an endpoint of this generation, now.
+    pub(super) fn request(&self, generation: &Generation) -> Result<Request, Error> {
+        let url = &generation.url;
+        let signed = generation.signing().map(|signing| self.sign(signing)).transpose()?;
+        let agent = self.given.iter().rev().find(|(name, _)| *name == header::USER_AGENT);
+        let agent = agent.map_or(USER_AGENT.as_bytes(), |(_, value)| value.as_bytes());
+        // Without content there is nothing to expect (RFC 9110 section 10.1.1).
+        let held = generation.holds_payload() && !self.body.is_empty();
+
+        let mut written = Head::new(url.target.as_str());
+        // The host comes first (RFC 9110 section 7.2).
+        written.add(&header::HOST, url.host_header.as_bytes());
         // Even for an empty body: a POST without it is refused by some servers.
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        headers.insert(header::CONTENT_TYPE, self.content_type.clone());
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        written.add(&header::CONTENT_LENGTH, self.body.len().to_string().as_bytes());
+        written.add(&header::CONTENT_TYPE, self.content_type.as_bytes());
+        written.add(&header::USER_AGENT, agent);
         if let Some(id) = &self.id {
-            headers.insert(WEBHOOK_ID, id.clone());
+            written.add(&WEBHOOK_ID, id.as_bytes());
         }
         for (name, value) in &self.given {
-            if *name == header::USER_AGENT {
-                headers.insert(name, value.clone());
-            } else {
-                headers.append(name, value.clone());
+            if *name != header::USER_AGENT {
+                written.add(name, value.as_bytes());
             }
         }
-        if let Some(signing) = signing {
-            headers.extend(self.sign(signing)?);
+        for (name, value) in signed.iter().flatten() {
+            written.add(name, value.as_bytes());
         }
-        Ok(request)
+        if held {
+            written.add(&header::EXPECT, b"100-continue");
+        }
+        Ok(Request { head: written.end(), body: self.body.clone(), held })
+    }
+}
+
+/// The head of a request, under construction.
+struct Head(Vec<u8>);
+
+impl Head {
+    fn new(target: &str) -> Self {
+        // Enough for most.
+        let mut head = Vec::with_capacity(512);
+        for part in [b"POST ", target.as_bytes(), b" HTTP/1.1\r\n"] {
+            head.extend_from_slice(part);
+        }
+        Self(head)
+    }
+
+    /// Neither name nor value may hold a line break: their types see to it.
+    fn add(&mut self, name: &HeaderName, value: &[u8]) {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"\r\n");
+        self.0
     }
 }
 

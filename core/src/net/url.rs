@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::uri::Uri;
+use http::uri::{PathAndQuery, Uri};
 use rustls_pki_types::ServerName;
 
 use crate::error::{Error, Kind};
@@ -16,7 +16,7 @@ pub(crate) struct Url {
     pub(crate) host: Host,
     pub(crate) port: u16,
     /// Path and query, as the request line has them.
-    pub(crate) target: Uri,
+    pub(crate) target: PathAndQuery,
     /// The canonical spelling.
     pub(crate) text: String,
     /// The value of the `host` header (RFC 9112 section 3.2).
@@ -107,7 +107,7 @@ impl Url {
         let text = format!("https://{authority}{target}");
         let host_header = HeaderValue::from_maybe_shared(Bytes::from(authority))
             .map_err(|_| fault("has a host that no header can name"))?;
-        Ok(Self { text, host, port, target: target.into(), host_header })
+        Ok(Self { host, port, target, text, host_header })
     }
 
     /// Host, and port unless it is 443.

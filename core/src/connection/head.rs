@@ -1,0 +1,156 @@
+//! Heads of answers: interim ones, and the final one (RFC 9112).
+
+use std::mem::MaybeUninit;
+
+use httparse::{Error, ParserConfig, Response, Status};
+
+use super::framing::Framing;
+
+/// The longest head of an answer.
+pub(super) const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEADERS: usize = 100;
+
+/// How many interim answers (1xx) may come before the final one.
+pub(super) const MOST_INTERIM: u32 = 16;
+
+/// Why an answer is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is not HTTP/1.1.
+    Malformed,
+    /// Its head is longer, or has more headers, than is taken.
+    TooLarge,
+    /// It is never the final one.
+    Flood,
+    /// The connection ended before.
+    Lost,
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    pub(super) text: HeadText,
+}
+
+/// A head that was parsed once without a fault.
+#[derive(Debug, Default)]
+pub(super) struct HeadText(Box<[u8]>);
+
+impl HeadText {
+    /// Names as the consumer wrote them, and values.
+    pub(super) fn headers(&self) -> Vec<(&str, &[u8])> {
+        let mut room = room();
+        parsed(&self.0, &mut room).map_or_else(
+            |_| Vec::new(),
+            |(response, _)| {
+                response.headers.iter().map(|header| (header.name, header.value)).collect()
+            },
+        )
+    }
+
+    /// The first value of a header.
+    pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+        let named = |(other, _): &(&str, &[u8])| other.eq_ignore_ascii_case(name);
+        self.headers().into_iter().find(named).map(|(_, value)| value)
+    }
+
+    /// A head with these headers.
+    pub(super) fn of<'a>(headers: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Self {
+        let mut text = b"HTTP/1.1 200\r\n".to_vec();
+        for (name, value) in headers {
+            text.extend([name.as_bytes(), b": ", &value, b"\r\n"].concat());
+        }
+        text.extend_from_slice(b"\r\n");
+        Self(text.into())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
+
+fn room<'a>() -> Room<'a> {
+    [const { MaybeUninit::uninit() }; MAX_HEADERS]
+}
+
+/// Parses a head, as far as it has come.
+fn parsed<'room, 'text>(
+    bytes: &'text [u8],
+    room: &'room mut Room<'text>,
+) -> Result<(Response<'room, 'text>, Status<usize>), Error> {
+    let mut response = Response::new(&mut []);
+    let status =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, room)?;
+    Ok((response, status))
+}
+
+/// Reads heads, up to that of the final answer.
+#[derive(Default)]
+pub(super) struct Heads {
+    /// A head whose end has not come.
+    begun: Vec<u8>,
+    interim: u32,
+    continued: bool,
+}
+
+impl Heads {
+    /// Takes from what has come: how many bytes, and the final head if that was its end.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), Fault> {
+        let before = self.begun.len();
+        let read = if before == 0 {
+            // Mostly it comes as a whole.
+            read(bytes)?
+        } else {
+            self.begun.extend_from_slice(bytes);
+            // Whoever sends it bit by bit does not have all of it parsed for each.
+            let end = has_empty_line(&self.begun[before.saturating_sub(3)..]);
+            if end || self.begun.len() > MAX_HEAD { read(&self.begun)? } else { None }
+        };
+        let Some((head, length)) = read else {
+            if before == 0 {
+                self.begun.extend_from_slice(bytes);
+            }
+            return Ok((bytes.len(), None));
+        };
+        self.begun.clear();
+        let taken = length.saturating_sub(before);
+        // Switching protocols is final (RFC 9110 section 15.2.2).
+        if !matches!(head.status, 100 | 102..=199) {
+            return Ok((taken, Some(head)));
+        }
+        self.interim += 1;
+        self.continued |= head.status == 100;
+        if self.interim > MOST_INTERIM { Err(Fault::Flood) } else { Ok((taken, None)) }
+    }
+
+    /// Whether 100 (Continue) came.
+    pub(super) fn is_continued(&self) -> bool {
+        self.continued
+    }
+}
+
+/// A head and its length; `None` if its end is not there.
+fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
+    let mut room = room();
+    match parsed(bytes, &mut room) {
+        Ok((response, Status::Complete(length))) if length <= MAX_HEAD => {
+            let status = response.code.filter(|code| *code >= 100).ok_or(Fault::Malformed)?;
+            let framing = Framing::of(status, response.version == Some(1), response.headers)
+                .ok_or(Fault::Malformed)?;
+            let text = HeadText(bytes[..length].into());
+            Ok(Some((Head { status, framing, text }, length)))
+        }
+        Ok((_, Status::Partial)) if bytes.len() < MAX_HEAD => Ok(None),
+        Ok(_) | Err(Error::TooManyHeaders) => Err(Fault::TooLarge),
+        Err(_) => Err(Fault::Malformed),
+    }
+}
+
+fn has_empty_line(bytes: &[u8]) -> bool {
+    let ends = |at: usize| matches!(bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
+    memchr::memchr_iter(b'\n', bytes).any(ends)
+}
