@@ -57,6 +57,19 @@ def main():
         seed("pkcs12", file.stem, whole)
         seed("pkcs12", f"{file.stem}-content", authenticated(whole))
 
+    for name, text in ANSWERS.items():
+        seed("answer", name, text.replace("\n", "\r\n").encode())
+
+
+ANSWERS = {
+    "length": "HTTP/1.1 200 OK\nContent-Length: 3\nRetry-After: 7\n\nabc",
+    "chunks": "HTTP/1.1 200 OK\ntransfer-encoding: chunked\n\n3;a=b\nabc\n0a\n0123456789\n0\nx: y\n\n",
+    "close": "HTTP/1.0 503 Service Unavailable\nserver: x\n\nall until the end",
+    "interim": "HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nlink: </a>\n\nHTTP/1.1 204 No Content\n\n",
+    "contradiction": "HTTP/1.1 200 OK\ncontent-length: 3, 3\ntransfer-encoding: gzip, chunked\n\n0\n\n",
+    "switching": "HTTP/1.1 101 Switching Protocols\nupgrade: x\nconnection: upgrade, close\n\nhello",
+}
+
 
 def config(operation):
     return [case for case in CONFIG["cases"] if case["do"] == operation]

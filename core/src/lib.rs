@@ -69,6 +69,9 @@ mod watch;
 
 pub use certificate::{Certificate, pin_of};
 pub use connection::HttpResponse;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub use connection::read_answer;
 pub use dispatcher::{
     BlockingOutcomes, CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Fanout,
     FanoutProgress, Outcome, Outcomes, ProbeOptions, deliver,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use webhook_mtls::{
     Authorization, Error, Identity, Pin, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
-    pin_of,
+    pin_of, read_answer,
 };
 
 use crate::pfx;
@@ -79,6 +79,14 @@ pub fn pkcs12(input: &[u8]) {
         if let Err(error) = Identity::from_pkcs12(file, PASSPHRASE) {
             quotes_nothing(&error, input);
         }
+    }
+}
+
+/// What a consumer answers, which is the same in whatever pieces it comes.
+pub fn answer(input: &[u8]) {
+    let whole = read_answer(input, usize::MAX);
+    for piece in [1, 2, 5, 64, 1000] {
+        assert_eq!(read_answer(input, piece), whole, "in pieces of {piece}");
     }
 }
 

@@ -8,12 +8,13 @@ use crate::paths;
 use crate::steps::{Result, Step};
 
 /// Each with the mutations that take it some seconds; what PKCS#12 asks for is work by design.
-const TARGETS: [(&str, u32); 5] = [
+const TARGETS: [(&str, u32); 6] = [
     ("pem", 60_000),
     ("certificate", 200_000),
     ("pin", 400_000),
     ("crl", 200_000),
     ("pkcs12", 10_000),
+    ("answer", 200_000),
 ];
 
 const PACKAGE: [&str; 2] = ["--package", "webhook-mtls-fuzz"];

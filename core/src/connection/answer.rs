@@ -76,23 +76,24 @@ impl Answer {
     ) -> Poll<()> {
         while !self.framing.is_complete() {
             let Some(bytes) = ready!(channel.poll_read(context)) else {
-                // Without a goodbye somebody may have cut it off.
-                if channel.end() != Some(End::Closed) || !self.framing.ends_with_connection() {
-                    return Poll::Ready(());
-                }
-                break;
-            };
-            let Ok((taken, data)) = self.framing.take(bytes) else { return Poll::Ready(()) };
-            let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
-            self.body.extend_from_slice(&data[..data.len().min(room)]);
-            let enough = data.len() > room;
-            channel.consume(taken);
-            if enough {
+                // Without a goodbye, somebody may have cut it off.
+                self.complete = channel.end() == Some(End::Closed) && self.framing.is_until_close();
                 return Poll::Ready(());
-            }
+            };
+            let Some(taken) = self.take(bytes) else { return Poll::Ready(()) };
+            channel.consume(taken);
         }
         self.complete = true;
         Poll::Ready(())
+    }
+
+    /// Takes from what has come of the body: how many bytes, or `None` if it goes beyond the cap or is
+    /// malformed, and is read no further.
+    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (taken, data) = self.framing.take(bytes).ok()?;
+        let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
+        self.body.extend_from_slice(&data[..data.len().min(room)]);
+        (data.len() <= room).then_some(taken)
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -186,6 +187,36 @@ impl Answer {
     }
 }
 
+/// What is made of an answer that comes in pieces of so many bytes, before the consumer closes the
+/// connection in due form: its status, the first bytes of its body, and whether they are all of it.
+/// `None` if it is no answer.
+#[cfg(any(test, feature = "testing"))]
+pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
+    let mut heads = super::head::Heads::default();
+    let mut answer: Option<Answer> = None;
+    let mut cut = false;
+    for mut piece in text.chunks(piece) {
+        while !piece.is_empty() && !cut {
+            let taken = match &mut answer {
+                None => {
+                    let (taken, head) = heads.take(piece).ok()?;
+                    answer = head.map(Answer::new);
+                    taken
+                }
+                Some(answer) if answer.framing.is_complete() => break,
+                Some(answer) => answer.take(piece).unwrap_or_else(|| {
+                    cut = true;
+                    0
+                }),
+            };
+            piece = &piece[taken..];
+        }
+    }
+    let Answer { status, body, framing, .. } = answer?;
+    let complete = framing.is_complete() || framing.is_until_close();
+    Some((status, body, complete && !cut))
+}
+
 /// The text without the secret, or `None` if it is not in there.
 fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let mut rest = text;
@@ -225,6 +256,33 @@ mod tests {
 
     fn waits(value: &str) -> Option<Duration> {
         retry_after(value.as_bytes())
+    }
+
+    fn answer(text: &str) -> Answer {
+        let head = super::super::head::Heads::default().take(text.as_bytes()).unwrap().1.unwrap();
+        Answer::new(head)
+    }
+
+    #[test]
+    fn headers_are_shown_as_they_came_with_names_in_lower_case() {
+        let text = "HTTP/1.1 200 OK\r\nX-A:  b: c, d \r\nx-b:\r\nDate: now\r\nx-a: e\r\n\r\n";
+        let shown = [("x-a", "b: c, d"), ("x-b", ""), ("date", "now"), ("x-a", "e")];
+        let shown = shown.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(answer(text).response().headers, shown);
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_wherever_it_is_sent_back() {
+        let mut answer = answer("HTTP/1.1 400 no\r\nx-token: a token\r\nvia: b\r\n\r\n");
+        answer.body = b"your token: token".to_vec();
+        answer.redact(&["token".to_owned()]);
+        let response = answer.response();
+        let headers = [("x-token", "a [redacted]"), ("via", "b")];
+        assert_eq!(
+            response.headers,
+            headers.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(response.excerpt, b"your [redacted]: [redacted]");
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use httparse::{Header, Status, parse_chunk_size};
+use httparse::{EMPTY_HEADER, Header, Status, parse_chunk_size, parse_headers};
 
-use super::head::MAX_HEAD;
+use super::head::{MAX_HEAD, MAX_HEADERS};
 
 /// The longest line with the size of a chunk. Nobody has use for its extensions.
 const MAX_LINE: usize = 4 * 1024;
@@ -96,7 +96,7 @@ impl Framing {
         }
     }
 
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(super) fn is_until_close(&self) -> bool {
         matches!(self.end, End::Close)
     }
 }
@@ -125,8 +125,7 @@ struct Chunks {
     part: Part,
     /// The line under way.
     line: Vec<u8>,
-    /// Bytes of trailers.
-    trailers: usize,
+    trailers: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -176,12 +175,128 @@ impl Chunks {
                 _ => Err(Malformed),
             },
             Part::Break if empty => Ok(Part::Size),
-            Part::Trailer if empty => Ok(Part::End),
             Part::Trailer => {
-                self.trailers += line.len();
-                if self.trailers > MAX_HEAD { Err(Malformed) } else { Ok(Part::Trailer) }
+                self.trailers.extend_from_slice(line);
+                match self.trailers.len() {
+                    ..=MAX_HEAD if !empty => Ok(Part::Trailer),
+                    ..=MAX_HEAD if are_headers(&self.trailers) => Ok(Part::End),
+                    _ => Err(Malformed),
+                }
             }
             _ => Err(Malformed),
+        }
+    }
+}
+
+fn are_headers(text: &[u8]) -> bool {
+    matches!(parse_headers(text, &mut [EMPTY_HEADER; MAX_HEADERS]), Ok(Status::Complete(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(current: bool, headers: &[(&str, &str)]) -> Option<Framing> {
+        let headers = headers.iter().map(|(name, value)| Header { name, value: value.as_bytes() });
+        let headers: Vec<_> = headers.collect();
+        Framing::of(200, current, &headers)
+    }
+
+    #[test]
+    fn only_one_way_to_end_is_plain() {
+        let plain = |headers| framing(true, headers).unwrap().is_plain();
+        assert!(plain(&[]));
+        assert!(plain(&[("Content-Length", "2")]));
+        assert!(plain(&[("transfer-encoding", "Chunked")]));
+        for contradictory in [
+            &[("content-length", "2"), ("transfer-encoding", "chunked")][..],
+            &[("content-length", "2"), ("content-length", "2")],
+            &[("content-length", "2, 2")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "identity")],
+            &[("connection", "close")],
+            &[("connection", "x, Close")],
+        ] {
+            assert!(!plain(contradictory), "{contradictory:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_say_where_it_ends_is_no_answer() {
+        for headers in [
+            &[("content-length", "+2")][..],
+            &[("content-length", "")],
+            &[("content-length", "2"), ("content-length", "3")],
+            &[("content-length", "2, x")],
+            &[("content-length", "99999999999999999999")],
+        ] {
+            assert!(framing(true, headers).is_none(), "{headers:?}");
+        }
+        assert!(framing(false, &[("transfer-encoding", "chunked")]).is_none());
+    }
+
+    #[test]
+    fn http_1_0_is_not_used_again() {
+        assert!(!framing(false, &[("connection", "keep-alive")]).unwrap().is_plain());
+    }
+
+    #[test]
+    fn an_answer_without_content_has_no_body_whatever_it_says() {
+        for status in [204, 304] {
+            let header = Header { name: "content-length", value: b"5" };
+            assert!(Framing::of(status, true, &[header]).unwrap().is_complete(), "{status}");
+        }
+    }
+
+    /// The body of a chunked text, fed in pieces; `None` if it is malformed or does not end with the
+    /// text.
+    fn unchunked(text: &[u8], piece: usize) -> Option<Vec<u8>> {
+        let mut framing = framing(true, &[("transfer-encoding", "chunked")])?;
+        let mut body = Vec::new();
+        for mut piece in text.chunks(piece) {
+            while !piece.is_empty() {
+                let (taken, data) = framing.take(piece).ok()?;
+                body.extend_from_slice(&piece[data]);
+                (taken > 0).then_some(())?;
+                piece = &piece[taken..];
+            }
+        }
+        framing.is_complete().then_some(body)
+    }
+
+    #[test]
+    fn chunks_are_the_same_in_any_pieces() {
+        let text = b"3;a=b\r\nabc\r\n00C \r\nd\r\n\r\n0\r\n\r\nef\r\n000\r\nx: y\r\nz: 0\r\n\r\n";
+        for piece in 1..=text.len() {
+            let body = unchunked(text, piece);
+            assert_eq!(body.as_deref(), Some(&b"abcd\r\n\r\n0\r\n\r\nef"[..]), "{piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_chunked_is_not_read() {
+        let long_line = format!("1;{}\r\n", "x".repeat(MAX_LINE));
+        let trailers = format!("0\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEAD / 6 + 1));
+        for text in [
+            "\r\n0\r\n\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\na\r\n0\r\n\r\n",
+            "0x1\r\na\r\n0\r\n\r\n",
+            " 1\r\na\r\n0\r\n\r\n",
+            "1\na\n0\n\n",
+            "1\r\nab\r\n0\r\n\r\n",
+            "1\r\na0\r\n\r\n",
+            "11111111111111111\r\na",
+            "0\r\nx: y\n\r\n",
+            "0\r\nno colon\r\n\r\n",
+            &long_line,
+            &trailers,
+        ] {
+            for piece in [1, 7, text.len()] {
+                assert_eq!(unchunked(text.as_bytes(), piece), None, "{text:?} by {piece}");
+            }
         }
     }
 }

@@ -154,3 +154,90 @@ fn has_empty_line(bytes: &[u8]) -> bool {
     let ends = |at: usize| matches!(bytes[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]);
     memchr::memchr_iter(b'\n', bytes).any(ends)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The final head of this text, fed in pieces, and what lies after it.
+    fn heads(text: &str, piece: usize) -> Result<Option<(u16, String)>, Fault> {
+        let mut heads = Heads::default();
+        let (mut left, mut end) = (text.as_bytes(), 0);
+        while !left.is_empty() {
+            // What has come beyond the head is offered, and must be left.
+            end = end.max(piece).min(left.len());
+            let (taken, head) = heads.take(&left[..end])?;
+            left = &left[taken..];
+            end -= taken;
+            if let Some(head) = head {
+                return Ok(Some((head.status, String::from_utf8(left.to_vec()).unwrap())));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn a_head_is_the_same_in_any_pieces() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
+                    HTTP/1.1 201 Created\r\na: b\r\nc: d\r\n\r\nbody\r\n\r\n";
+        for piece in 1..=text.len() {
+            let read = heads(text, piece);
+            assert_eq!(read, Ok(Some((201, "body\r\n\r\n".to_owned()))), "by {piece}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_ends_in_line_feeds_alone_is_read() {
+        for piece in [1, 2, 100] {
+            let read = heads("HTTP/1.0 200\na: b\n\nbody", piece);
+            assert_eq!(read, Ok(Some((200, "body".to_owned()))), "by {piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for text in [
+            "SSH-2.0-x\r\n",
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 099 x\r\n\r\n",
+            "HTTP/1.1 20 x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: \u{0}\r\n\r\n",
+        ] {
+            for piece in [1, text.len()] {
+                assert_eq!(heads(text, piece), Err(Fault::Malformed), "{text:?} by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_has_limits() {
+        let headers = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(count));
+        let padded = |length: usize| {
+            let rest = length - "HTTP/1.1 200 OK\r\na: \r\n\r\n".len();
+            format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(rest))
+        };
+        let endless = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(MAX_HEAD));
+        for piece in [1, 1000, 2 * MAX_HEAD] {
+            let whole = Ok(Some((200, String::new())));
+            assert_eq!(heads(&headers(MAX_HEADERS), piece), whole, "by {piece}");
+            assert_eq!(heads(&padded(MAX_HEAD), piece), whole, "by {piece}");
+            for text in [headers(MAX_HEADERS + 1), padded(MAX_HEAD + 1), endless.clone()] {
+                assert_eq!(heads(&text, piece), Err(Fault::TooLarge), "by {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn interim_answers_come_to_an_end() {
+        let after = |interim| {
+            format!("{}HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 102 x\r\n\r\n".repeat(interim))
+        };
+        let most = MOST_INTERIM as usize;
+        assert_eq!(heads(&after(most), 10), Ok(Some((200, String::new()))));
+        assert_eq!(heads(&after(most + 1), 10), Err(Fault::Flood));
+        let switching = "HTTP/1.1 101 Switching Protocols\r\n\r\nhello";
+        assert_eq!(heads(switching, 10), Ok(Some((101, "hello".to_owned()))));
+    }
+}

@@ -2,6 +2,8 @@
 
 mod answer;
 mod bell;
+#[cfg(test)]
+mod beside_hyper;
 mod channel;
 mod deadline;
 mod framing;
@@ -22,6 +24,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use answer::Answer;
 pub use answer::HttpResponse;
+#[cfg(any(test, feature = "testing"))]
+pub use answer::read_answer;
 use bell::Bell;
 use channel::{Channel, End};
 use deadline::poll_due;
