@@ -223,7 +223,9 @@ def test_ctrl_c_ends_a_stalled_delivery_at_once() -> None:
             pressed = time.monotonic()
             program.send_signal(signal.SIGINT)
             # The clock is the machine's, so both processes read the same.
-            delays.append(float(program.stdout.readline()) - pressed)
+            released = program.stdout.readline()
+            assert released, program.communicate(timeout=LONG)
+            delays.append(float(released) - pressed)
         output, errors = program.communicate(timeout=LONG)
         watch.cancel()
     assert (program.returncode, output) == (0, "closed\n"), errors

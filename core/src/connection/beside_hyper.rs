@@ -19,8 +19,9 @@ fn by_hyper(text: &[u8]) -> Option<(u16, Vec<u8>, bool)> {
     let text = text.to_vec();
     runtime.block_on(async move {
         let (ours, mut theirs) = tokio::io::duplex(1 << 20);
-        let builder = || Builder::new().max_buf_size(MAX_HEAD).clone();
-        let (mut sender, connection) = builder().handshake(TokioIo::new(ours)).await.unwrap();
+        let mut client = Builder::new();
+        client.max_buf_size(MAX_HEAD);
+        let (mut sender, connection) = client.handshake(TokioIo::new(ours)).await.unwrap();
         let driver = tokio::spawn(connection);
         let server = tokio::spawn(async move {
             let mut request = [0; 1024];
@@ -34,21 +35,16 @@ fn by_hyper(text: &[u8]) -> Option<(u16, Vec<u8>, bool)> {
         let read = match answer {
             Err(_) => None,
             Ok(answer) => {
-                let status = answer.status().as_u16();
-                let mut body = answer.into_body();
+                let (head, mut body) = answer.into_parts();
                 let (mut bytes, mut complete) = (Vec::new(), true);
                 while let Some(frame) = body.frame().await {
-                    match frame {
-                        Ok(frame) => {
-                            bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()))
-                        }
-                        Err(_) => {
-                            complete = false;
-                            break;
-                        }
-                    }
+                    let Ok(frame) = frame else {
+                        complete = false;
+                        break;
+                    };
+                    bytes.extend(frame.into_data().unwrap_or_default());
                 }
-                Some((status, bytes, complete))
+                Some((head.status.as_u16(), bytes, complete))
             }
         };
         server.await.unwrap();
