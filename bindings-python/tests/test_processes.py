@@ -186,10 +186,12 @@ def test_a_fork_inside_of_a_loop_in_the_middle_of_deliveries(acme: Any) -> None:
 
 
 STALLED = """
-import threading, time
+import signal, threading, time
 import webhook_mtls as wm
 from webhook_mtls.testing import Lab
 
+# Whoever runs the tests in the background of a shell has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Lab() as lab:
     acme, dispatcher = lab.consumer("acme"), lab.dispatcher()
     endpoint = dispatcher.endpoint("acme", acme.url, pins=None)
