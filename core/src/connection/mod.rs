@@ -101,10 +101,12 @@ impl Connection {
     /// again only if the answer says so.
     ///
     /// * `request`: makes it. Nothing is sent if that fails.
+    /// * `by`: when the whole delivery is to be over.
     pub(crate) async fn exchange(
         &mut self,
         request: impl FnOnce() -> Result<Request, Error>,
         deadlines: &Deadlines,
+        by: Instant,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Error> {
         self.hold = None;
@@ -118,7 +120,8 @@ impl Connection {
         let mut outgoing = Outgoing::new(request, started, progress);
         let mut heads = Heads::default();
         // One timer for all of it. It may go off before something is due, and is set again then.
-        let mut timer = pin!(tokio::time::sleep_until(outgoing.first_due(deadlines).into()));
+        let first = outgoing.first_due(deadlines).min(by);
+        let mut timer = pin!(tokio::time::sleep_until(first.into()));
         let channel = &mut self.channel;
         // All that waits does so here, and what it waits for is polled by reference: each function
         // that a future is passed through would keep room for it once more.
@@ -128,8 +131,9 @@ impl Connection {
                 if polled.is_ready() {
                     return polled.map(Some);
                 }
-                ready!(poll_due(timer.as_mut(), || outgoing.due(deadlines), context));
-                if !outgoing.lapse() {
+                let due = || outgoing.due(deadlines).min(by);
+                ready!(poll_due(timer.as_mut(), due, context));
+                if Instant::now() >= by || !outgoing.lapse() {
                     return Poll::Ready(None);
                 }
             }
@@ -141,7 +145,10 @@ impl Connection {
         let head = match head {
             Some(Ok(head)) => head,
             Some(Err(fault)) => return Err(self.fault(fault, sent)),
-            None => return Err(progress.overdue(outgoing.part(), deadlines.of(outgoing.part()))),
+            None => {
+                let part = if Instant::now() >= by { "total" } else { outgoing.part() };
+                return Err(progress.overdue(part, deadlines.of(part)));
+            }
         };
         let status = head.status;
         let invalid = |why: &str| {
@@ -158,7 +165,7 @@ impl Connection {
         }
         progress.decide();
         let mut answer = Answer::new(head);
-        let mut by = None;
+        let mut due = None;
         let channel = &mut self.channel;
         poll_fn(|context| {
             // A consumer may read the rest of a request that it has turned down. Whether it does says
@@ -169,8 +176,8 @@ impl Connection {
                 return Poll::Ready(());
             }
             // Mostly the body comes along with the head, and needs no time of its own.
-            let by = *by.get_or_insert_with(|| Instant::now() + deadlines.response);
-            poll_due(timer.as_mut(), || by, context)
+            let due = *due.get_or_insert_with(|| by.min(Instant::now() + deadlines.response));
+            poll_due(timer.as_mut(), || due, context)
         })
         .await;
         // A connection on which a request was cut off, or an answer may end in two places, is spent.

@@ -1,8 +1,10 @@
 //! One delivery from its turn to its receipt: attempts, and what ends them from outside.
 
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::flight::Flight;
@@ -40,13 +42,19 @@ impl Call {
         };
         let by = started + self.deadlines.total;
         let mut attempts = pin!(self.admitted(turn, started, &progress));
+        let mut total = pin!(tokio::time::sleep_until(by.into()));
+        // An exchange has a timer of its own, which keeps to this one.
+        let late = poll_fn(|context| match progress.stage() {
+            Stage::Request | Stage::Response => Poll::Pending,
+            _ => total.as_mut().poll(context),
+        });
         // Looked at in this order: what ended a delivery outranks what it would have become.
         let ended = tokio::select! {
             biased;
             () = CancelToken::canceled_if_any(self.cancel.as_ref()) => "canceled by the caller",
             () = self.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
             outcome = &mut attempts => return outcome,
-            () = tokio::time::sleep_until(by.into()) => "total",
+            () = late => "total",
         };
         // But for the head of a final answer: the consumer has decided, and the rest is not waited for.
         if progress.stop_reading() {
@@ -108,7 +116,8 @@ impl Call {
             if !self.endpoint.is_current(&generation) {
                 continue;
             }
-            match self.exchange(&mut connection, &generation, progress).await {
+            let by = started + self.deadlines.total;
+            match self.exchange(&mut connection, &generation, by, progress).await {
                 Ok((answer, responded)) => {
                     self.accepted(&generation, denied.as_ref(), now);
                     let timings = Timings { response: responded, ..timings };
@@ -184,6 +193,7 @@ impl Call {
         now: i64,
         progress: &Progress,
     ) -> Result<(Box<Connection>, Timings), Error> {
+        progress.enter(Stage::Admit);
         check_identity(generation, now)?;
         let route = &self.dispatcher.options.route;
         let room = (!self.patient).then_some(&self.dispatcher.room);
@@ -199,12 +209,13 @@ impl Call {
         &self,
         connection: &mut Connection,
         generation: &Generation,
+        by: Instant,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Failed> {
         let unanswered = |error| Failed { error, answered: false };
         let request = || self.payload.request(generation);
         let (mut answer, responded) = connection
-            .exchange(request, &self.deadlines, progress)
+            .exchange(request, &self.deadlines, by, progress)
             .await
             .map_err(|error| unanswered(held(connection, error)))?;
         answer.redact(self.payload.credentials());
