@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     status: u16,
     head: HeadText,
     body: Vec<u8>,
-    framing: Framing,
+    /// Whether the body was read to its end.
     complete: bool,
     /// Made when somebody asks: most who deliver look at the status alone.
     response: OnceLock<HttpResponse>,
@@ -56,31 +56,27 @@ impl HttpResponse {
 }
 
 impl Answer {
-    /// An answer of which only the head was read.
-    pub(super) fn new(head: Head) -> Self {
-        Self {
-            status: head.status,
-            head: head.text,
-            body: Vec::new(),
-            framing: head.framing,
-            complete: false,
-            response: OnceLock::new(),
-        }
+    /// An answer of which only the head was read, and where it ends.
+    pub(super) fn new(head: Head) -> (Self, Framing) {
+        let Head { status, framing, text } = head;
+        let (body, response) = (Vec::new(), OnceLock::new());
+        (Self { status, head: text, body, complete: false, response }, framing)
     }
 
     /// Reads the body, until its end or the cap. Nothing of it can undo the head.
     pub(super) fn poll_body(
         &mut self,
+        framing: &mut Framing,
         channel: &mut Channel,
         context: &mut Context<'_>,
     ) -> Poll<()> {
-        while !self.framing.is_complete() {
+        while !framing.is_complete() {
             let Some(bytes) = ready!(channel.poll_read(context)) else {
                 // Without a goodbye, somebody may have cut it off.
-                self.complete = channel.end() == Some(End::Closed) && self.framing.is_until_close();
+                self.complete = channel.end() == Some(End::Closed) && framing.is_until_close();
                 return Poll::Ready(());
             };
-            let Some(taken) = self.take(bytes) else { return Poll::Ready(()) };
+            let Some(taken) = self.take(framing, bytes) else { return Poll::Ready(()) };
             channel.consume(taken);
         }
         self.complete = true;
@@ -89,8 +85,8 @@ impl Answer {
 
     /// Takes from what has come of the body: how many bytes, or `None` if it goes beyond the cap or is
     /// malformed, and is read no further.
-    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (taken, data) = self.framing.take(bytes).ok()?;
+    fn take(&mut self, framing: &mut Framing, bytes: &[u8]) -> Option<usize> {
+        let (taken, data) = framing.take(bytes).ok()?;
         let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
         self.body.extend_from_slice(&data[..data.len().min(room)]);
         (data.len() <= room).then_some(taken)
@@ -109,9 +105,9 @@ impl Answer {
         self.head.len() + self.body.len()
     }
 
-    /// Whether another request may follow: where it ends is beyond doubt, and it was read to there.
-    pub(super) fn is_clean(&self) -> bool {
-        self.framing.is_plain() && self.complete
+    /// Whether its body was read to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// Blots out what the caller sent in confidence, wherever the consumer sent it back: answers are
@@ -193,18 +189,18 @@ impl Answer {
 #[cfg(any(test, feature = "testing"))]
 pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
     let mut heads = super::head::Heads::default();
-    let mut answer: Option<Answer> = None;
+    let mut begun: Option<(Answer, Framing)> = None;
     let mut cut = false;
     for mut piece in text.chunks(piece) {
         while !piece.is_empty() && !cut {
-            let taken = match &mut answer {
+            let taken = match &mut begun {
                 None => {
                     let (taken, head) = heads.take(piece).ok()?;
-                    answer = head.map(Answer::new);
+                    begun = head.map(Answer::new);
                     taken
                 }
-                Some(answer) if answer.framing.is_complete() => break,
-                Some(answer) => answer.take(piece).unwrap_or_else(|| {
+                Some((_, framing)) if framing.is_complete() => break,
+                Some((answer, framing)) => answer.take(framing, piece).unwrap_or_else(|| {
                     cut = true;
                     0
                 }),
@@ -212,7 +208,7 @@ pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
             piece = &piece[taken..];
         }
     }
-    let Answer { status, body, framing, .. } = answer?;
+    let (Answer { status, body, .. }, framing) = begun?;
     let complete = framing.is_complete() || framing.is_until_close();
     Some((status, body, complete && !cut))
 }
@@ -260,7 +256,7 @@ mod tests {
 
     fn answer(text: &str) -> Answer {
         let head = super::super::head::Heads::default().take(text.as_bytes()).unwrap().1.unwrap();
-        Answer::new(head)
+        Answer::new(head).0
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Connection {
             return invalid("to a request that asked for no other protocol");
         }
         progress.decide();
-        let mut answer = Answer::new(head);
+        let (mut answer, mut framing) = Answer::new(head);
         let mut due = None;
         let channel = &mut self.channel;
         poll_fn(|context| {
@@ -172,7 +172,8 @@ impl Connection {
             // nothing more.
             let _ = outgoing.go_on(channel, context);
             // Whoever has enough looks on at once.
-            if answer.poll_body(channel, context).is_ready() || progress.is_enough() {
+            let read = answer.poll_body(&mut framing, channel, context);
+            if read.is_ready() || progress.is_enough() {
                 return Poll::Ready(());
             }
             // Mostly the body comes along with the head, and needs no time of its own.
@@ -181,7 +182,7 @@ impl Connection {
         })
         .await;
         // A connection on which a request was cut off, or an answer may end in two places, is spent.
-        self.in_flight = !(sent == Sent::All && answer.is_clean());
+        self.in_flight = !(sent == Sent::All && framing.is_plain() && answer.is_complete());
         self.idle_since = Instant::now();
         Ok((answer, self.idle_since - started))
     }
