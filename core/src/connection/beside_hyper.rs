@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::answer::read_answer;
-use super::head::MAX_HEAD;
+use crate::net::MAX_HEAD;
 
 /// What hyper makes of an answer, as [`read_answer`] tells it.
 fn by_hyper(text: &[u8]) -> Option<(u16, Vec<u8>, bool)> {

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use httparse::{EMPTY_HEADER, Header, Status, parse_chunk_size, parse_headers};
 
-use super::head::{MAX_HEAD, MAX_HEADERS};
+use super::head::MAX_HEADERS;
+use crate::net::MAX_HEAD;
 
 /// The longest line with the size of a chunk. Nobody has use for its extensions.
 const MAX_LINE: usize = 4 * 1024;

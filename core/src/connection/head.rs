@@ -5,13 +5,10 @@ use std::mem::MaybeUninit;
 use httparse::{Error, ParserConfig, Response, Status};
 
 use super::framing::Framing;
+use crate::net::{MAX_HEAD, MOST_INTERIM};
 
-/// The longest head of an answer.
-pub(super) const MAX_HEAD: usize = 16 * 1024;
+/// How many headers a head may have.
 pub(super) const MAX_HEADERS: usize = 100;
-
-/// How many interim answers (1xx) may come before the final one.
-pub(super) const MOST_INTERIM: u32 = 16;
 
 /// Why an answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use bell::Bell;
 use channel::{Channel, End};
 use deadline::poll_due;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
-use head::{Fault, Head, Heads, MAX_HEAD, MAX_HEADERS, MOST_INTERIM};
+use head::{Fault, Head, Heads, MAX_HEADERS};
 pub(crate) use outgoing::Request;
 use outgoing::{Hold, Outgoing};
 use pool::Home;
@@ -40,7 +40,7 @@ pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turn, Turns};
 
 use crate::error::{Error, Kind, Sent, Stage};
-use crate::net::{Route, Url, resolve};
+use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Url, resolve};
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use socket::Socket;

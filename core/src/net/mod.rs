@@ -11,6 +11,7 @@ mod url;
 pub(crate) use connect::connect;
 pub use egress::Egress;
 pub use proxy::Proxy;
+pub(crate) use proxy::{MAX_HEAD, MOST_INTERIM};
 pub(crate) use resolve::resolve;
 pub(crate) use route::Route;
 pub(crate) use url::{Host, Url};

@@ -12,11 +12,11 @@ use super::{Egress, Url, connect, resolve};
 use crate::error::{Blame, Error, Kind, Retry, Scope};
 use crate::options;
 
-/// The head of a proxy's answer.
-const MAX_HEAD: usize = 16 * 1024;
+/// The longest head of an answer, a proxy's or a consumer's.
+pub(crate) const MAX_HEAD: usize = 16 * 1024;
 
 /// How many interim answers (1xx) may come before the final one.
-const MOST_INTERIM: usize = 16;
+pub(crate) const MOST_INTERIM: u32 = 16;
 
 /// A proxy that opens tunnels to consumers: `http://host:port`, with Basic credentials where it asks
 /// for them. TLS with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
