@@ -1,6 +1,6 @@
 //! The runtime of this process: a few lanes, and the ways for a caller to use them.
 //!
-//! A lane is a single-threaded tokio runtime that whoever waits drives: [`drive_in`] runs a lane on
+//! A lane is a single-threaded tokio runtime that whoever waits drives: `drive_in` runs a lane on
 //! the calling thread, so that a delivery needs no other thread and no wake-up of one. Where several
 //! wait, one of them drives for all, and hands over when it has what it wanted. A keeper thread
 //! drives while nobody waits: for those who may not block ([`spawn`]), and for what goes on by

@@ -10,7 +10,7 @@ use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
 use crate::trust::Trust;
 
-/// What a [`Dispatcher`] shall do unless an endpoint or a delivery says otherwise.
+/// What a [`Dispatcher`](crate::Dispatcher) shall do unless an endpoint or a delivery says otherwise.
 #[derive(Clone)]
 pub struct DispatcherOptions {
     pub(super) identity: Option<Identity>,
