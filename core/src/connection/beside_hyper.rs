@@ -125,8 +125,11 @@ prop_compose! {
     }
 }
 
-fn has_bare_line_feed(text: &str) -> bool {
-    text.replace("\r\n", "").contains('\n')
+/// What we refuse and hyper takes: line feeds alone as line breaks of trailers, and more than 16 digits
+/// for the size of a chunk.
+fn is_refused_by_us_alone(text: &str) -> bool {
+    let mut words = text.split(|letter: char| !letter.is_ascii_hexdigit());
+    text.replace("\r\n", "").contains('\n') || words.any(|word| word.len() > 16)
 }
 
 proptest! {
@@ -142,9 +145,13 @@ proptest! {
         let whole = read_answer(text.as_bytes(), usize::MAX);
         prop_assert_eq!(&whole, &read_answer(text.as_bytes(), piece), "in pieces of {}", piece);
         let by_hyper = by_hyper(text.as_bytes());
-        // In trailers hyper takes line feeds alone for line breaks, and we do not.
-        let stricter = by_hyper.clone().map(|(status, body, _)| (status, body, false));
-        if !(has_bare_line_feed(&text) && whole == stricter) {
+        if let (Some(ours), Some(theirs)) = (&whole, &by_hyper)
+            && is_refused_by_us_alone(&text)
+            && !ours.2
+        {
+            prop_assert_eq!(ours.0, theirs.0, "{:?}", text);
+            prop_assert!(theirs.1.starts_with(&ours.1), "{:?}", text);
+        } else {
             prop_assert_eq!(whole, by_hyper, "{:?}", text);
         }
     }
