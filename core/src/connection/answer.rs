@@ -86,7 +86,7 @@ impl Answer {
     /// Takes from what has come of the body: how many bytes, or `None` if it goes beyond the cap or is
     /// malformed, and is read no further.
     fn take(&mut self, framing: &mut Framing, bytes: &[u8]) -> Option<usize> {
-        let (taken, data) = framing.take(bytes).ok()?;
+        let (taken, data) = framing.take(bytes)?;
         let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
         self.body.extend_from_slice(&data[..data.len().min(room)]);
         (data.len() <= room).then_some(taken)

@@ -19,13 +19,12 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// What happens from now on, its home has looked at.
+    /// Who has the connection looked at. The first one stays.
     pub(super) fn attach(&self, home: impl FnOnce() -> Home) {
         self.home.get_or_init(home);
-        self.listen();
     }
 
-    /// Whoever looks at the connection next sees what has happened so far.
+    /// What happens from now on, its home has looked at; what happened before, whoever calls this sees.
     pub(super) fn listen(&self) {
         self.state.store(IDLE, SeqCst);
     }

@@ -29,10 +29,6 @@ enum End {
     Close,
 }
 
-/// No answer, or none that says where it ends.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
-
 impl Framing {
     /// How the body after this head ends; `None` if that cannot be said.
     ///
@@ -88,12 +84,13 @@ impl Framing {
         }
     }
 
-    /// Takes from what has come: how many bytes, and which of them belong to the body.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Range<usize>), Malformed> {
+    /// Takes from what has come: how many bytes, and which of them belong to the body. `None` if it is
+    /// malformed.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Option<(usize, Range<usize>)> {
         match &mut self.end {
-            End::Length(left) => Ok(within(left, bytes)),
+            End::Length(left) => Some(within(left, bytes)),
             End::Chunked(chunks) => chunks.take(bytes),
-            End::Close => Ok((bytes.len(), 0..bytes.len())),
+            End::Close => Some((bytes.len(), 0..bytes.len())),
         }
     }
 
@@ -141,50 +138,50 @@ enum Part {
 }
 
 impl Chunks {
-    fn take(&mut self, bytes: &[u8]) -> Result<(usize, Range<usize>), Malformed> {
+    fn take(&mut self, bytes: &[u8]) -> Option<(usize, Range<usize>)> {
         if let Part::Data(left) = &mut self.part {
             let taken = within(left, bytes);
             if *left == 0 {
                 self.part = Part::Break;
             }
-            return Ok(taken);
+            return Some(taken);
         }
         let end = memchr::memchr(b'\n', bytes);
         let taken = end.map_or(bytes.len(), |at| at + 1);
         self.line.extend_from_slice(&bytes[..taken]);
         if self.line.len() > MAX_LINE {
-            return Err(Malformed);
+            return None;
         }
         if end.is_some() {
             self.part = self.next()?;
             self.line.clear();
         }
-        Ok((taken, 0..0))
+        Some((taken, 0..0))
     }
 
     /// What comes after the line that has ended.
-    fn next(&mut self) -> Result<Part, Malformed> {
+    fn next(&mut self) -> Option<Part> {
         let line = &*self.line;
         if !line.ends_with(b"\r\n") {
-            return Err(Malformed);
+            return None;
         }
         let empty = line.len() == 2;
         match self.part {
             Part::Size if line[0].is_ascii_hexdigit() => match parse_chunk_size(line) {
-                Ok(Status::Complete((_, 0))) => Ok(Part::Trailer),
-                Ok(Status::Complete((_, size))) => Ok(Part::Data(size)),
-                _ => Err(Malformed),
+                Ok(Status::Complete((_, 0))) => Some(Part::Trailer),
+                Ok(Status::Complete((_, size))) => Some(Part::Data(size)),
+                _ => None,
             },
-            Part::Break if empty => Ok(Part::Size),
+            Part::Break if empty => Some(Part::Size),
             Part::Trailer => {
                 self.trailers.extend_from_slice(line);
                 match self.trailers.len() {
-                    ..=MAX_HEAD if !empty => Ok(Part::Trailer),
-                    ..=MAX_HEAD if are_headers(&self.trailers) => Ok(Part::End),
-                    _ => Err(Malformed),
+                    ..=MAX_HEAD if !empty => Some(Part::Trailer),
+                    ..=MAX_HEAD if are_headers(&self.trailers) => Some(Part::End),
+                    _ => None,
                 }
             }
-            _ => Err(Malformed),
+            _ => None,
         }
     }
 }
@@ -257,7 +254,7 @@ mod tests {
         let mut body = Vec::new();
         for mut piece in text.chunks(piece) {
             while !piece.is_empty() {
-                let (taken, data) = framing.take(piece).ok()?;
+                let (taken, data) = framing.take(piece)?;
                 body.extend_from_slice(&piece[data]);
                 (taken > 0).then_some(())?;
                 piece = &piece[taken..];

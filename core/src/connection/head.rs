@@ -32,7 +32,7 @@ pub(super) struct Head {
 }
 
 /// A head that was parsed once without a fault.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HeadText(Box<[u8]>);
 
 impl HeadText {

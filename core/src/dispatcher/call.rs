@@ -40,7 +40,7 @@ impl Call {
                 .at(progress.stage())
                 .having_sent(progress.sent())
         };
-        let by = started + self.deadlines.total;
+        let by = self.by(started);
         let mut attempts = pin!(self.admitted(turn, started, &progress));
         let mut total = pin!(tokio::time::sleep_until(by.into()));
         // An exchange has a timer of its own, which keeps to this one.
@@ -64,6 +64,11 @@ impl Call {
             "total" => progress.overdue("total", self.deadlines.total),
             by => canceled(by),
         })
+    }
+
+    /// When a delivery that started then is to be over.
+    fn by(&self, started: Instant) -> Instant {
+        started + self.deadlines.total
     }
 
     /// Waits for this delivery's turn, then attempts it.
@@ -116,7 +121,7 @@ impl Call {
             if !self.endpoint.is_current(&generation) {
                 continue;
             }
-            let by = started + self.deadlines.total;
+            let by = self.by(started);
             match self.exchange(&mut connection, &generation, by, progress).await {
                 Ok((answer, responded)) => {
                     self.accepted(&generation, denied.as_ref(), now);
@@ -193,6 +198,7 @@ impl Call {
         now: i64,
         progress: &Progress,
     ) -> Result<(Box<Connection>, Timings), Error> {
+        // After an exchange, the total deadline is kept by `run` again.
         progress.enter(Stage::Admit);
         check_identity(generation, now)?;
         let route = &self.dispatcher.options.route;
