@@ -1,10 +1,4 @@
-//! Feeds `targets::answer`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::answer`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::answer(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("answer", webhook_mtls_fuzz::targets::answer)
-}
+webhook_mtls_fuzz::program!(answer);

@@ -1,10 +1,4 @@
-//! Feeds `targets::certificate`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::certificate`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::certificate(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("certificate", webhook_mtls_fuzz::targets::certificate)
-}
+webhook_mtls_fuzz::program!(certificate);

@@ -1,10 +1,4 @@
-//! Feeds `targets::crl`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::crl`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::crl(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("crl", webhook_mtls_fuzz::targets::crl)
-}
+webhook_mtls_fuzz::program!(crl);

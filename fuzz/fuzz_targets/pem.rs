@@ -1,10 +1,4 @@
-//! Feeds `targets::pem`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::pem`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::pem(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("pem", webhook_mtls_fuzz::targets::pem)
-}
+webhook_mtls_fuzz::program!(pem);

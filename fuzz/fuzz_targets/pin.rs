@@ -1,10 +1,4 @@
-//! Feeds `targets::pin`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::pin`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::pin(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("pin", webhook_mtls_fuzz::targets::pin)
-}
+webhook_mtls_fuzz::program!(pin);

@@ -1,10 +1,4 @@
-//! Feeds `targets::pkcs12`: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+//! Feeds `targets::pkcs12`.
 #![cfg_attr(fuzzing, no_main)]
 
-#[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|input: &[u8]| webhook_mtls_fuzz::targets::pkcs12(input));
-
-#[cfg(not(fuzzing))]
-fn main() -> std::process::ExitCode {
-    webhook_mtls_fuzz::mutation::run("pkcs12", webhook_mtls_fuzz::targets::pkcs12)
-}
+webhook_mtls_fuzz::program!(pkcs12);

@@ -5,3 +5,17 @@
 pub mod mutation;
 mod pfx;
 pub mod targets;
+
+/// The program of a target: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+#[macro_export]
+macro_rules! program {
+    ($target:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::targets::$target(input));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            $crate::mutation::run(stringify!($target), $crate::targets::$target)
+        }
+    };
+}
