@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::CipherSuite;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::sign::SigningKey;
-use rustls_pki_types::{PrivateKeyDer, SignatureVerificationAlgorithm};
+use rustls::{CipherSuite, SignatureScheme};
+use rustls_pki_types::PrivateKeyDer;
 use webpki::aws_lc_rs as algorithms;
 
 /// The provider of every handshake. X25519MLKEM768 comes first among its key exchanges, and
@@ -15,6 +15,7 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         let mut provider = aws_lc_rs::default_provider();
+        provider.signature_verification_algorithms = SIGNATURES;
         // In TLS 1.3 and in 1.2 alike, and without changing the order of the others.
         provider.cipher_suites.sort_by_key(|suite| {
             !matches!(
@@ -33,22 +34,34 @@ pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>
     aws_lc_rs::sign::any_supported_type(key).ok()
 }
 
-/// The signatures that a certificate or a CRL may bear: no SHA-1, no RSA below 2048 bits.
-pub(crate) static SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
-    algorithms::ECDSA_P256_SHA256,
-    algorithms::ECDSA_P256_SHA384,
-    algorithms::ECDSA_P256_SHA512,
-    algorithms::ECDSA_P384_SHA256,
-    algorithms::ECDSA_P384_SHA384,
-    algorithms::ECDSA_P384_SHA512,
-    algorithms::ECDSA_P521_SHA256,
-    algorithms::ECDSA_P521_SHA384,
-    algorithms::ECDSA_P521_SHA512,
-    algorithms::ED25519,
-    algorithms::RSA_PKCS1_2048_8192_SHA256,
-    algorithms::RSA_PKCS1_2048_8192_SHA384,
-    algorithms::RSA_PKCS1_2048_8192_SHA512,
-    algorithms::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-    algorithms::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
-    algorithms::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
-];
+/// Builds rustls' and webpki's views of one list: which algorithms verify, and which TLS signature
+/// schemes say so.
+macro_rules! signatures {
+    ($($scheme:ident: $($algorithm:ident)+;)+) => {
+        WebPkiSupportedAlgorithms {
+            all: &[$($(algorithms::$algorithm,)+)+],
+            mapping: &[$((SignatureScheme::$scheme, &[$(algorithms::$algorithm),+]),)+],
+        }
+    };
+}
+
+/// The signatures that are verified, on handshakes, certificates and CRLs alike: no SHA-1, no RSA
+/// below 2048 bits, no ML-DSA.
+///
+/// The ClientHello advertises exactly these schemes, in this order. A server that has several
+/// certificates chooses one by them, so a scheme that is advertised and not verified refuses a
+/// server that could have been accepted.
+///
+/// TLS 1.2 tries all algorithms of a scheme, TLS 1.3 only the first, which fixes the curve.
+pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = signatures! {
+    ECDSA_NISTP384_SHA384: ECDSA_P384_SHA384 ECDSA_P256_SHA384 ECDSA_P521_SHA384;
+    ECDSA_NISTP256_SHA256: ECDSA_P256_SHA256 ECDSA_P384_SHA256 ECDSA_P521_SHA256;
+    ECDSA_NISTP521_SHA512: ECDSA_P521_SHA512 ECDSA_P384_SHA512 ECDSA_P256_SHA512;
+    ED25519: ED25519;
+    RSA_PSS_SHA512: RSA_PSS_2048_8192_SHA512_LEGACY_KEY;
+    RSA_PSS_SHA384: RSA_PSS_2048_8192_SHA384_LEGACY_KEY;
+    RSA_PSS_SHA256: RSA_PSS_2048_8192_SHA256_LEGACY_KEY;
+    RSA_PKCS1_SHA512: RSA_PKCS1_2048_8192_SHA512;
+    RSA_PKCS1_SHA384: RSA_PKCS1_2048_8192_SHA384;
+    RSA_PKCS1_SHA256: RSA_PKCS1_2048_8192_SHA256;
+};

@@ -289,8 +289,7 @@ impl ServerCertVerifier for Session {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &crypto::provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &crypto::SIGNATURES)
     }
 
     fn verify_tls13_signature(
@@ -299,12 +298,11 @@ impl ServerCertVerifier for Session {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &crypto::provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &crypto::SIGNATURES)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        crypto::provider().signature_verification_algorithms.supported_schemes()
+        crypto::SIGNATURES.supported_schemes()
     }
 }
 

@@ -381,6 +381,7 @@ RSA = {
     "sha384": "1.2.840.113549.1.1.12",
     "sha512": "1.2.840.113549.1.1.13",
 }
+PSS = {f"pss_sha{size}": f"2.16.840.1.101.3.4.2.{at}" for size, at in ((256, 1), (384, 2), (512, 3))}
 HASHES = {
     "sha1": hashes.SHA1(),
     "sha256": hashes.SHA256(),
@@ -399,14 +400,23 @@ def _algorithm(private, digest):
     digest = digest or _usual_digest(private)
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return sequence(oid("1.3.101.112"))
+    if digest in PSS:
+        # RFC 4055: hash, MGF1 with the same hash, a salt as long as the hash.
+        hashed = sequence(oid(PSS[digest]), NULL)
+        masked = sequence(oid("1.2.840.113549.1.1.8"), hashed)
+        salt = integer(hashlib.new(digest.removeprefix("pss_")).digest_size)
+        parts = tagged(0, hashed) + tagged(1, masked) + tagged(2, salt)
+        return sequence(oid("1.2.840.113549.1.1.10"), sequence(parts))
     if isinstance(private, rsa.RSAPrivateKey):
         return sequence(oid(RSA[digest]), NULL)
     return sequence(oid(ECDSA[digest]))
 
 
 def _signed(body, algorithm, private, digest, corrupt):
-    method = HASHES[digest or _usual_digest(private)]
-    if isinstance(private, ed25519.Ed25519PrivateKey):
+    method = HASHES.get(digest or _usual_digest(private))
+    if digest in PSS:
+        signature = _pss_signature(body, private, digest.removeprefix("pss_"))
+    elif isinstance(private, ed25519.Ed25519PrivateKey):
         signature = private.sign(body)
     elif isinstance(private, rsa.RSAPrivateKey):
         signature = private.sign(body, padding.PKCS1v15(), method)
@@ -415,6 +425,27 @@ def _signed(body, algorithm, private, digest, corrupt):
     if corrupt:
         signature = signature[:-1] + bytes([signature[-1] ^ 1])
     return sequence(body, algorithm, value(0x03, b"\x00" + signature))
+
+
+def _pss_signature(body, private, name):
+    """RSASSA-PSS (RFC 8017 section 9.1.1) with a salt that is derived, so that bytes never change."""
+
+    def hashed(data):
+        return hashlib.new(name, data).digest()
+
+    numbers = private.private_numbers()
+    bits = private.key_size - 1
+    size = (bits + 7) // 8
+    salt = hashed(b"salt" + body)
+    digest = hashed(bytes(8) + hashed(body) + salt)
+    block = bytes(size - len(salt) - len(digest) - 2) + b"\x01" + salt
+    rounds = -(-len(block) // len(digest))
+    mask = b"".join(hashed(digest + at.to_bytes(4, "big")) for at in range(rounds))[: len(block)]
+    masked = int.from_bytes(block, "big") ^ int.from_bytes(mask, "big")
+    masked &= (1 << (8 * len(block) - (8 * size - bits))) - 1
+    encoded = masked.to_bytes(len(block), "big") + digest + b"\xbc"
+    signed = pow(int.from_bytes(encoded, "big"), numbers.d, numbers.public_numbers.n)
+    return signed.to_bytes(private.key_size // 8, "big")
 
 
 def value(tag, content):

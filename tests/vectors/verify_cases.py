@@ -789,6 +789,13 @@ def strengths():
         weak = authority(f"Weak CA {kind}", key("weak", kind), ROOT, path_length=0)
         yield server(f"weak_intermediate_{kind}", [server_leaf(weak), weak], refused("key_weak"))
     rsa_root = authority("Test Root rsa2048", key("strong", "rsa2048"))
+    for digest in ("pss_sha256", "pss_sha384", "pss_sha512"):
+        yield server(
+            f"signature_rsa_{digest}",
+            [server_leaf(rsa_root, digest=digest)],
+            accepted(),
+            anchors=[rsa_root],
+        )
     sha1 = server_leaf(rsa_root, digest="sha1")
     yield server("sha1_signature_rsa", [sha1], refused("certificate_invalid"), anchors=[rsa_root])
     yield server(

@@ -67,6 +67,7 @@ pub(super) fn build(
 
     let budget = Budget::new(MAX_SIGNATURES);
     let remembering: Vec<Remembering<'_>> = crypto::SIGNATURES
+        .all
         .iter()
         .map(|algorithm| Remembering { algorithm: *algorithm, budget: &budget })
         .collect();

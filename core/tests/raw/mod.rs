@@ -41,7 +41,11 @@ pub(crate) fn refuse(
     serve(config_with(lab, builder.clear_root_hint_subjects(), &[version]), talk)
 }
 
-fn serve(config: ServerConfig, talk: impl Fn(Conversation) + Send + Sync + 'static) -> String {
+/// The same with a configuration of its own.
+pub(crate) fn serve(
+    config: ServerConfig,
+    talk: impl Fn(Conversation) + Send + Sync + 'static,
+) -> String {
     let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/in", listener.local_addr().unwrap());
@@ -83,7 +87,7 @@ fn config_with(
         .unwrap()
 }
 
-fn roots(pem: &str) -> Arc<RootCertStore> {
+pub(crate) fn roots(pem: &str) -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
     Arc::new(roots)
