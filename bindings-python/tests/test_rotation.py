@@ -317,6 +317,71 @@ def test_a_verifier_looks_by_itself(scene: Scene) -> None:
     assert heard.get(timeout=LONG) == "rotated"
 
 
+LEASE = """
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = open(sys.argv[1], "r+b")
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def leased(path: Path) -> Iterator[None]:
+    """Another process holds a write lease on the file, and does not give it back when asked."""
+    command = [sys.executable, "-c", LEASE, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "taken\n"
+        try:
+            yield
+        finally:
+            holder.communicate()
+
+
+def test_a_file_that_cannot_be_opened_stops_no_verifier(scene: Scene) -> None:
+    verifier = wm.Verifier(
+        role="client",
+        trust=scene.trust(),
+        authorization=wm.Authorization.ca_members(),
+        reload=0.05,
+    )
+    chain = scene.lab.authority.issue("acme").cert_pem
+    stop = threading.Event()
+
+    def longest() -> float:
+        longest = 0.0
+        while not stop.is_set():
+            started = time.monotonic()
+            verifier.verify(chain)
+            longest = max(longest, time.monotonic() - started)
+        return longest
+
+    with ThreadPoolExecutor(3) as workers:
+        running = [workers.submit(longest) for _ in range(3)]
+        try:
+            with leased(scene.files / "ca.pem"):
+                (failed,) = verifier.reload()
+                with pytest.raises(wm.ConfigError, match="holds a lease"):
+                    scene.trust()
+        finally:
+            stop.set()
+        # Without a lease's time (45 s), and with room for a busy machine.
+        assert max(worker.result() for worker in running) < 1
+    assert failed.name == "rotation_failed"
+    assert "ca.pem" in failed.fields["message"]
+    os.mkfifo(scene.files / "fifo")
+    (scene.files / "fifo").replace(scene.files / "ca.pem")
+    assert [event.name for event in verifier.reload()] == ["rotation_failed"]
+    verifier.verify(chain)
+    scene.replace("ca.pem", Authority("next").root_pem)
+    assert [event.name for event in verifier.reload()] == ["rotated"]
+    with pytest.raises(wm.PeerRefused, match="issuer_unknown"):
+        verifier.verify(chain)
+
+
 @pytest.fixture
 def clock() -> Iterator[Callable[[datetime | None], None]]:
     yield set_clock

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
 
 use crate::clock::{system_time, unix_seconds};
@@ -25,7 +25,7 @@ use crate::staging::{Staging, identity_pin};
 use crate::tls::{MinTls, Terms};
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
-use crate::watch::Watch;
+use crate::watch::{Watch, Watched};
 
 /// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,6 +159,8 @@ pub(crate) struct Generation {
     pub(crate) terms: Arc<Terms>,
     pub(crate) pool: Pool,
     manner: Manner,
+    /// The files of its material, while it is the generation of an endpoint.
+    watched: ArcSwapOption<Vec<Watched>>,
     /// Who we were before, for a consumer that does not take who we are now.
     previous: Option<Identity>,
     /// The same with the previous identity, once it is needed.
@@ -240,7 +242,8 @@ impl Generation {
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
         let manner = Manner { signing, hold_payload: options.hold_payload, status_retry };
-        Ok(Self::of(number, url, terms, manner, budget))
+        let made = Self::of(number, url, terms, manner, budget);
+        Ok(made.watched_by(watch))
     }
 
     /// The same with the material that its files hold now, or `None` if they hold what it has.
@@ -252,7 +255,7 @@ impl Generation {
             identity: watch.identity(&former.identity),
             ..former.clone()
         };
-        (terms != *former).then(|| self.under(number, terms, budget))
+        (terms != *former).then(|| self.under(number, terms, budget).watched_by(watch))
     }
 
     /// The same under other terms.
@@ -263,7 +266,28 @@ impl Generation {
     fn of(number: u64, url: Url, terms: Terms, manner: Manner, budget: &Arc<Budget>) -> Self {
         let (terms, pool) = (Arc::new(terms), Pool::new(budget));
         let (previous, fallback, is_fallback) = (None, OnceLock::new(), false);
-        Self { number, url, terms, pool, manner, previous, fallback, is_fallback }
+        let watched = ArcSwapOption::empty();
+        Self { number, url, terms, pool, manner, watched, previous, fallback, is_fallback }
+    }
+
+    /// The same, whose files are watched until it is dropped or released.
+    fn watched_by(self, watch: &Watch) -> Self {
+        let Terms { identity, trust, pins, .. } = &*self.terms;
+        let watched = [
+            watch.watch_identity(identity),
+            watch.watch_trust(trust),
+            pins.as_ref().and_then(|pins| watch.watch_pins(pins)),
+        ];
+        let watched: Vec<Watched> = watched.into_iter().flatten().collect();
+        if !watched.is_empty() {
+            self.watched.store(Some(Arc::new(watched)));
+        }
+        self
+    }
+
+    /// Its endpoint uses it no more: its files need not be watched on its behalf.
+    fn release(&self) {
+        self.watched.store(None);
     }
 
     /// Whether connections and requests of the one would be those of the other. Equal material of
@@ -439,7 +463,9 @@ impl Endpoint {
         if !current.equals(&made) {
             let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.swap(Arc::new(made));
+            former.release();
             former.close_idle();
+            self.release_if_removed();
         }
     }
 
@@ -457,6 +483,8 @@ impl Endpoint {
             let former = self.inner.generation.compare_and_swap(&current, Arc::new(made));
             // Somebody may have given the endpoint other settings meanwhile, which stay.
             if Arc::ptr_eq(&former, &current) {
+                current.release();
+                self.release_if_removed();
                 return Some(current);
             }
         }
@@ -497,8 +525,17 @@ impl Endpoint {
 
     /// Closes the idle connections; no delivery starts from now on.
     pub(crate) fn remove(&self) {
-        self.inner.removed.store(true, Ordering::Release);
-        self.generation().close_idle();
+        self.inner.removed.store(true, Ordering::SeqCst);
+        let generation = self.generation();
+        generation.close_idle();
+        generation.release();
+    }
+
+    /// After a generation was swapped in: whoever holds a handle of a removed endpoint holds no files.
+    fn release_if_removed(&self) {
+        if self.inner.removed.load(Ordering::SeqCst) {
+            self.generation().release();
+        }
     }
 
     pub(crate) fn is_removed(&self) -> bool {

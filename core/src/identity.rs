@@ -37,17 +37,18 @@ impl Identity {
     ///
     /// The paths are remembered, and a dispatcher that uses the identity watches them.
     ///
-    /// Fails as [`from_pem`](Self::from_pem) does, and with `pem_invalid` if a file cannot be read.
+    /// Fails as [`from_pem`](Self::from_pem) does, with `pem_invalid` if a file cannot be read within
+    /// five seconds, and with `overloaded` if this process has no descriptor or thread left.
     pub fn from_files(
         cert: impl AsRef<Path>,
         key: impl AsRef<Path>,
         passphrase: Option<&[u8]>,
     ) -> Result<Self, Error> {
-        let source = Source::Identity {
+        let source = Arc::new(Source::Identity {
             cert: absolute(cert),
             key: absolute(key),
             passphrase: passphrase.map(<[u8]>::to_vec),
-        };
+        });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }

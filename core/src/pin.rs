@@ -147,9 +147,10 @@ impl Pins {
     /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
     /// The path is remembered, and a dispatcher or verifier that uses the pins watches it.
     ///
-    /// Fails with `pem_invalid` if the file cannot be read and `pin_invalid` if a line cannot.
+    /// Fails with `pem_invalid` if the file cannot be read within five seconds, `pin_invalid` if a line
+    /// cannot, and `overloaded` if this process has no descriptor or thread left.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let source = Source::Pins { file: absolute(path) };
+        let source = Arc::new(Source::Pins { file: absolute(path) });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }

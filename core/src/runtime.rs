@@ -433,6 +433,20 @@ pub(crate) fn blocking(work: impl FnOnce() + Send + 'static) -> Result<(), Error
     Ok(())
 }
 
+/// Runs work on a thread of its own, whatever it waits for. The thread takes no signals.
+///
+/// Fails with `overloaded` if the system gives this process no further thread.
+pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let started = thread::Builder::new().name(name.into()).spawn(move || {
+        block_signals();
+        work();
+    });
+    started.map(drop).map_err(|error| {
+        Error::new(Kind::Overloaded, format!("this process could start no further thread: {error}"))
+            .advising("Raise the limit of threads of this process (ulimit -u, or its cgroup).")
+    })
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

@@ -3,16 +3,19 @@
 //! A value that was read from files remembers them, so that whoever uses it can watch them. The value
 //! itself never changes.
 
+mod file;
+mod reader;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate::pem;
 use crate::error::{Error, Kind};
+pub(crate) use reader::{Patience, read_each};
 
 /// How often a reading is begun anew because the files moved under it.
 const MOST_READINGS: usize = 8;
@@ -43,6 +46,8 @@ pub(crate) struct Snapshot {
     pub(crate) texts: Vec<Vec<u8>>,
     pub(crate) digest: [u8; 32],
     order: u64,
+    /// The permission bits of the private key's file.
+    key_mode: Option<u32>,
 }
 
 /// Where a value was read from, and when.
@@ -86,55 +91,71 @@ impl Source {
         self.files().iter().map(|(path, _)| path.display().to_string()).collect()
     }
 
-    /// Reads all files at one time: behind links that are moved from one directory to the next, as
-    /// Kubernetes does, all come from the same one.
-    pub(crate) fn read(&self) -> Result<Snapshot, Error> {
+    /// Reads all files for the first time, on a thread apart. Blocks for a few seconds at most.
+    ///
+    /// Fails with `pem_invalid` if a file cannot be read in that time, with `overloaded` if this
+    /// process has no descriptor or thread left.
+    pub(crate) fn read(self: &Arc<Self>) -> Result<Snapshot, Error> {
+        let mut outcome = Err(Error::new(Kind::Internal, "files were not read"));
+        read_each(std::slice::from_ref(self), Patience::FIRST, |_, read| outcome = read);
+        outcome
+    }
+
+    /// Reads all files on this thread, which may hang: behind links that are moved from one directory
+    /// to the next, as Kubernetes does, all come from the same one.
+    fn read_here(&self, leased_until: Instant) -> Result<Snapshot, Error> {
         static ORDER: AtomicU64 = AtomicU64::new(1);
         let files = self.files();
         for _ in 0..MOST_READINGS {
             let order = ORDER.fetch_add(1, Ordering::Relaxed);
             let places = places(&files);
-            let texts: Result<Vec<Vec<u8>>, Error> = files
+            let read: Result<Vec<file::Contents>, Error> = files
                 .iter()
                 .zip(&places)
                 .map(|((path, what), place)| {
-                    pem::file(place.as_deref().unwrap_or(path), path, what)
+                    file::read(place.as_deref().unwrap_or(path), path, what, leased_until)
                 })
                 .collect();
             // A fault is one of the files, too, only if they did not move meanwhile.
             if self::places(&files) == places {
-                let texts = texts?;
-                let mut digest = Sha256::new();
-                for text in &texts {
-                    digest.update((text.len() as u64).to_be_bytes());
-                    digest.update(text);
-                }
-                return Ok(Snapshot { texts, digest: digest.finalize().into(), order });
+                return read.map(|contents| self.snapshot(contents, order));
             }
         }
         let (path, what) = files[0];
-        Err(Error::new(
-            Kind::PemInvalid,
-            format!("{what} file {}: moves while it is being read", path.display()),
-        )
-        .noting("file", path.display().to_string()))
+        Err(file::fault(path, what, "moves while it is being read"))
     }
 
-    /// The mode of the private key's file if everybody on this machine may read it.
-    pub(crate) fn open_key(&self) -> Option<(&Path, u32)> {
-        let Self::Identity { key, .. } = self else { return None };
-        let mode = fs::metadata(key).ok()?.permissions().mode() & 0o777;
-        (mode & 0o004 != 0).then_some((key, mode))
+    fn snapshot(&self, contents: Vec<file::Contents>, order: u64) -> Snapshot {
+        let mut digest = Sha256::new();
+        for file::Contents { bytes, .. } in &contents {
+            digest.update((bytes.len() as u64).to_be_bytes());
+            digest.update(bytes);
+        }
+        let key_mode = match self {
+            Self::Identity { .. } => contents.get(1).map(|key| key.mode),
+            Self::Trust { .. } | Self::Pins { .. } => None,
+        };
+        let texts = contents.into_iter().map(|file| file.bytes).collect();
+        Snapshot { texts, digest: digest.finalize().into(), order, key_mode }
+    }
+
+    /// The file of the private key.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        match self {
+            Self::Identity { key, .. } => Some(key),
+            Self::Trust { .. } | Self::Pins { .. } => None,
+        }
     }
 }
 
 impl Snapshot {
-    pub(crate) fn origin(&self, source: Source) -> Origin {
-        self.origin_of(Arc::new(source))
+    pub(crate) fn origin(&self, source: Arc<Source>) -> Origin {
+        Origin { source, digest: self.digest, order: self.order }
     }
 
-    pub(crate) fn origin_of(&self, source: Arc<Source>) -> Origin {
-        Origin { source, digest: self.digest, order: self.order }
+    /// The permission bits of the private key's file, if every user of this machine may read it.
+    pub(crate) fn open_key(&self) -> Option<u32> {
+        self.key_mode.filter(|mode| mode & 0o004 != 0)
     }
 }
 

@@ -5,9 +5,10 @@
 //! at two readings, so that a file that is being written is left alone, and only as a whole: what
 //! cannot be used leaves the former material in use. Nothing here knows who uses the material.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod entries;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,10 @@ use crate::event::{Event, EventName};
 use crate::identity::Identity;
 use crate::pin::Pins;
 use crate::process::{self, PerProcess};
-use crate::source::{Snapshot, Source};
+use crate::source::{Patience, Snapshot, Source, read_each};
 use crate::trust::Trust;
+pub(crate) use entries::Watched;
+use entries::{Entries, Trouble};
 
 /// How long a fault of polled files must last before it is told: while they are being replaced, files
 /// do not fit together for a moment.
@@ -57,8 +60,7 @@ pub(crate) enum Because {
 pub(crate) struct Watch {
     /// `None`: only on demand.
     interval: Option<Duration>,
-    entries: Mutex<HashMap<Arc<Source>, Entry>>,
-    count: AtomicUsize,
+    entries: Arc<Entries>,
     /// Changes whenever an entry does.
     epoch: AtomicU64,
     /// Held while files are read. A child must not wait for a thread of its parent.
@@ -71,28 +73,11 @@ pub(crate) struct Watch {
     polling: AtomicU32,
 }
 
-struct Entry {
-    current: Material,
-    rotations: u64,
-    /// New content, and when it was first seen.
-    candidate: Option<([u8; 32], Instant)>,
-    trouble: Option<Trouble>,
-    key_was_open: bool,
-}
-
-/// Content that cannot be used, or files that cannot be read.
-struct Trouble {
-    what: Vec<u8>,
-    since: Instant,
-    told: bool,
-}
-
 impl Watch {
     pub(crate) fn new(interval: Option<Duration>) -> Self {
         Self {
             interval,
-            entries: Mutex::default(),
-            count: AtomicUsize::new(0),
+            entries: Arc::default(),
             epoch: AtomicU64::new(0),
             checking: PerProcess::default(),
             checked: AtomicU64::new(monotonic()),
@@ -111,7 +96,13 @@ impl Watch {
 
     /// Whether there are no files to watch.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::Relaxed) == 0
+        self.entries.is_empty()
+    }
+
+    /// The number of sources that are watched.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.lock().len()
     }
 
     /// A number that changes with every change of the material.
@@ -137,6 +128,15 @@ impl Watch {
         self.not_checked_for(Self::pause)
     }
 
+    /// Whether it is time to look again: true for one caller, who is to look.
+    pub(crate) fn claims(&self) -> bool {
+        let before = self.checked.load(Ordering::Relaxed);
+        let claim = |before| {
+            self.checked.compare_exchange(before, monotonic(), Ordering::AcqRel, Ordering::Relaxed)
+        };
+        self.is_due() && claim(before).is_ok()
+    }
+
     /// Does as if the files had been looked at, for when that takes too long.
     pub(crate) fn excuse(&self) {
         self.checked.store(monotonic(), Ordering::Relaxed);
@@ -150,7 +150,7 @@ impl Watch {
             })
     }
 
-    /// The identity as its files say now; from now on they are watched.
+    /// The identity as its files say now, if they are watched.
     pub(crate) fn identity(&self, given: &Identity) -> Identity {
         match self.current(Material::Identity(given.clone())) {
             Material::Identity(current) => current,
@@ -158,7 +158,7 @@ impl Watch {
         }
     }
 
-    /// The trust as its files say now.
+    /// The trust as its files say now, if they are watched.
     pub(crate) fn trust(&self, given: &Trust) -> Trust {
         match self.current(Material::Trust(given.clone())) {
             Material::Trust(current) => current,
@@ -166,7 +166,7 @@ impl Watch {
         }
     }
 
-    /// The pins as their file says now.
+    /// The pins as their file says now, if it is watched.
     pub(crate) fn pins(&self, given: &Pins) -> Pins {
         match self.current(Material::Pins(given.clone())) {
             Material::Pins(current) => current,
@@ -174,48 +174,52 @@ impl Watch {
         }
     }
 
+    /// Watches the files that the identity was read from, until what is returned is dropped.
+    pub(crate) fn watch_identity(&self, identity: &Identity) -> Option<Watched> {
+        self.watch(Material::Identity(identity.clone()))
+    }
+
+    /// Watches the files that the trust was read from, until what is returned is dropped.
+    pub(crate) fn watch_trust(&self, trust: &Trust) -> Option<Watched> {
+        self.watch(Material::Trust(trust.clone()))
+    }
+
+    /// Watches the file that the pins were read from, until what is returned is dropped.
+    pub(crate) fn watch_pins(&self, pins: &Pins) -> Option<Watched> {
+        self.watch(Material::Pins(pins.clone()))
+    }
+
+    fn watch(&self, given: Material) -> Option<Watched> {
+        let source = given.origin()?.source.clone();
+        Some(Watched::new(&self.entries, source, given))
+    }
+
     fn current(&self, given: Material) -> Material {
         let Some(origin) = given.origin() else { return given };
-        let mut entries = self.entries();
-        if let Some(entry) = entries.get_mut(&origin.source) {
-            // Who has just read the files knows better than whoever polls them.
-            let newer = entry.current.origin().is_none_or(|known| known.order < origin.order);
-            if newer {
-                let changed = !entry.current.equals(&given);
-                entry.current = given;
-                if changed {
-                    entry.rotations += 1;
-                    self.epoch.fetch_add(1, Ordering::AcqRel);
-                }
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(&origin.source) else { return given };
+        // Who has just read the files knows better than whoever polls them.
+        if entry.current.origin().is_none_or(|known| known.order < origin.order) {
+            let changed = !entry.current.equals(&given);
+            entry.current = given;
+            if changed {
+                entry.rotations += 1;
+                self.epoch.fetch_add(1, Ordering::AcqRel);
             }
-            return entry.current.clone();
         }
-        let entry = Entry {
-            current: given.clone(),
-            rotations: 0,
-            candidate: None,
-            trouble: None,
-            key_was_open: false,
-        };
-        entries.insert(origin.source.clone(), entry);
-        self.count.store(entries.len(), Ordering::Relaxed);
-        given
+        entry.current.clone()
     }
 
     /// How often the files have changed since they are watched.
     pub(crate) fn rotations(&self, source: &Arc<Source>) -> u64 {
-        self.entries().get(source).map_or(0, |entry| entry.rotations)
+        self.entries.lock().get(source).map_or(0, |entry| entry.rotations)
     }
 
-    /// Looks at all files that are in use, and forgets those that are not. Blocks: reads files, and
-    /// unless it was polled, waits for new content to settle.
+    /// Looks at all watched files. Blocks, for some seconds at most: waits for files to be read, and
+    /// unless it was polled, for new content to settle.
     ///
     /// Returns `None` if there was nothing to do because somebody else looks, or just has.
-    pub(crate) fn check(
-        &self,
-        because: Because,
-        used: &HashSet<Arc<Source>>,
-    ) -> Option<Vec<(Arc<Source>, Event)>> {
+    pub(crate) fn check(&self, because: Because) -> Option<Vec<(Arc<Source>, Event)>> {
         let checking = self.checking.get();
         let _checking = match because {
             Because::Polled => checking.value.try_lock().ok()?,
@@ -224,26 +228,16 @@ impl Watch {
         if because == Because::Overdue && !self.is_overdue() {
             return None;
         }
-        let known: Vec<(Arc<Source>, [u8; 32])> = {
-            let mut entries = self.entries();
-            entries.retain(|source, _| used.contains(source));
-            self.count.store(entries.len(), Ordering::Relaxed);
-            let digest = |entry: &Entry| entry.current.origin().map_or([0; 32], |it| it.digest);
-            entries.iter().map(|(source, entry)| (source.clone(), digest(entry))).collect()
-        };
+        let known: Vec<Arc<Source>> = self.entries.lock().keys().cloned().collect();
         let mut events = Vec::new();
         let mut changed = Vec::new();
-        for (source, digest) in known {
-            let mut tell = |event: Option<Event>| {
-                events.extend(event.map(|event| (source.clone(), event)));
-            };
-            tell(self.look_at_key(&source));
-            match source.read() {
-                Ok(snapshot) if snapshot.digest == digest => self.is_well(&source),
-                Ok(snapshot) => changed.push((source, snapshot)),
-                Err(error) => tell(self.is_in_trouble(&source, &[], error, because)),
+        self.read_each(&known, because, &mut events, |source, snapshot| {
+            if self.entries.holds(source, &snapshot.digest) {
+                self.is_well(source);
+            } else {
+                changed.push((source.clone(), snapshot));
             }
-        }
+        });
         match self.interval {
             Some(interval) if because == Because::Polled => {
                 self.take_settled(changed, settling(interval), &mut events);
@@ -252,6 +246,27 @@ impl Watch {
         }
         self.excuse();
         Some(events)
+    }
+
+    /// Reads files, and tells of those that cannot be read.
+    fn read_each(
+        &self,
+        sources: &[Arc<Source>],
+        because: Because,
+        events: &mut Vec<(Arc<Source>, Event)>,
+        mut with: impl FnMut(&Arc<Source>, Snapshot),
+    ) {
+        read_each(sources, Patience::AGAIN, |source, read| {
+            let trouble = match read {
+                Ok(snapshot) => {
+                    let open = self.look_at_key(source, &snapshot);
+                    with(source, snapshot);
+                    open
+                }
+                Err(error) => self.is_in_trouble(source, &[], error, because),
+            };
+            events.extend(trouble.map(|event| (source.clone(), event)));
+        });
     }
 
     /// Takes what was the same at an earlier look; the rest is looked at again soon.
@@ -264,7 +279,7 @@ impl Watch {
         let mut unsettled = false;
         for (source, snapshot) in changed {
             let settled = {
-                let mut entries = self.entries();
+                let mut entries = self.entries.lock();
                 let Some(entry) = entries.get_mut(&source) else { continue };
                 match entry.candidate {
                     Some((digest, since)) if digest == snapshot.digest => {
@@ -298,16 +313,18 @@ impl Watch {
                 return;
             }
             thread::sleep(pause);
+            let sources: Vec<Arc<Source>> =
+                changed.iter().map(|(source, _)| source.clone()).collect();
             let mut unsettled = Vec::new();
-            for (source, before) in changed {
-                let event = match source.read() {
-                    Ok(now) if now.digest == before.digest => self.take(&source, &now, because),
-                    Ok(now) => {
-                        unsettled.push((source, now));
-                        continue;
-                    }
-                    Err(error) => self.is_in_trouble(&source, &[], error, because),
-                };
+            let mut settled = Vec::new();
+            self.read_each(&sources, because, events, |source, now| {
+                let before = changed.iter().find(|(known, _)| known == source);
+                let same = before.is_some_and(|(_, before)| before.digest == now.digest);
+                let list = if same { &mut settled } else { &mut unsettled };
+                list.push((source.clone(), now));
+            });
+            for (source, snapshot) in settled {
+                let event = self.take(&source, &snapshot, because);
                 events.extend(event.map(|event| (source, event)));
             }
             changed = unsettled;
@@ -323,7 +340,7 @@ impl Watch {
             }
             Err(error) => return self.is_in_trouble(source, &snapshot.digest, error, because),
         };
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         let entry = entries.get_mut(source)?;
         (entry.trouble, entry.candidate) = (None, None);
         // The order of lines or a comment is no change of the material.
@@ -338,12 +355,12 @@ impl Watch {
         Some(event)
     }
 
-    fn look_at_key(&self, source: &Arc<Source>) -> Option<Event> {
-        let open = source.open_key();
-        let mut entries = self.entries();
+    fn look_at_key(&self, source: &Arc<Source>, snapshot: &Snapshot) -> Option<Event> {
+        let open = snapshot.open_key();
+        let mut entries = self.entries.lock();
         let entry = entries.get_mut(source)?;
         let told = std::mem::replace(&mut entry.key_was_open, open.is_some());
-        open.filter(|_| !told).map(|(file, mode)| {
+        open.filter(|_| !told).zip(source.key_file()).map(|(mode, file)| {
             Event::new(EventName::KeyReadable)
                 .with("file", file.display().to_string())
                 .with("mode", format!("{mode:04o}"))
@@ -351,7 +368,7 @@ impl Watch {
     }
 
     fn is_well(&self, source: &Arc<Source>) {
-        if let Some(entry) = self.entries().get_mut(source) {
+        if let Some(entry) = self.entries.lock().get_mut(source) {
             (entry.trouble, entry.candidate) = (None, None);
         }
     }
@@ -390,7 +407,7 @@ impl Watch {
         what: Vec<u8>,
         lasts: impl FnOnce(Instant) -> bool,
     ) -> bool {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(source) else { return false };
         let trouble = match &mut entry.trouble {
             Some(trouble) if trouble.what == what => trouble,
@@ -401,15 +418,11 @@ impl Watch {
             trouble.told
         }
     }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<Arc<Source>, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Material {
     fn read(source: &Arc<Source>, snapshot: &Snapshot) -> Result<Self, Error> {
-        let origin = snapshot.origin_of(source.clone());
+        let origin = snapshot.origin(source.clone());
         Ok(match &**source {
             Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
             Source::Trust { .. } => Self::Trust(Trust::from_snapshot(snapshot, origin)?),

@@ -4,10 +4,6 @@
 //! order mark would hide the first certificate, a label it does not know would be skipped in silence,
 //! and its errors quote the offending line, which may be the private key.
 
-use std::fs;
-use std::io::Read as _;
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls_pki_types::pem::{self, PemObject as _, SectionKind};
@@ -19,29 +15,6 @@ use crate::error::{Error, Kind};
 
 /// The largest file or PEM text that is read: 1 MiB.
 pub(crate) const MAX_INPUT: usize = 1024 * 1024;
-
-/// Reads a regular file of at most 1 MiB, which callers may know by the name of a link.
-pub(crate) fn file(path: &Path, known_as: &Path, what: &str) -> Result<Vec<u8>, Error> {
-    let fault = |reason: String| {
-        Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
-            .noting("file", known_as.display().to_string())
-    };
-    // A FIFO or a device would block or never end: look before opening, and at what was opened.
-    let metadata = fs::metadata(path).map_err(|error| fault(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(fault("is not a regular file".into()));
-    }
-    let opened = fs::File::open(path).map_err(|error| fault(error.to_string()))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).min(MAX_INPUT));
-    opened
-        .take(MAX_INPUT as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fault(error.to_string()))?;
-    if bytes.len() > MAX_INPUT {
-        return Err(fault(format!("is larger than the limit of {MAX_INPUT} bytes")));
-    }
-    Ok(bytes)
-}
 
 /// The DER of the certificates of PEM text or of concatenated DER, in their order and not yet read.
 /// Never an empty list.

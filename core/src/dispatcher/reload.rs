@@ -20,7 +20,7 @@ use crate::process::PerProcess;
 use crate::runtime::Task;
 use crate::source::Source;
 use crate::trust::Trust;
-use crate::watch::{Because, Watch};
+use crate::watch::{Because, Watch, Watched};
 
 /// Over how long the idle connections of replaced generations are closed, so that many endpoints do
 /// not all shake hands at once.
@@ -32,6 +32,8 @@ const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
 /// What a dispatcher keeps for rotating its material.
 pub(super) struct Rotation {
     pub(super) watch: Watch,
+    /// The files of the dispatcher's own material.
+    _watched: [Option<Watched>; 2],
     pub(super) listeners: Listeners,
     pub(super) retired: Retired,
     warnings: Mutex<Warnings>,
@@ -41,10 +43,11 @@ pub(super) struct Rotation {
 impl Rotation {
     pub(super) fn new(options: &DispatcherOptions) -> Self {
         let watch = Watch::new(options.reload);
-        options.identity.iter().for_each(|identity| drop(watch.identity(identity)));
-        options.trust.iter().for_each(|trust| drop(watch.trust(trust)));
+        let identity = options.identity.as_ref().and_then(|it| watch.watch_identity(it));
+        let trust = options.trust.as_ref().and_then(|it| watch.watch_trust(it));
         Self {
             watch,
+            _watched: [identity, trust],
             listeners: Listeners::default(),
             retired: Retired::default(),
             warnings: Mutex::default(),
@@ -130,8 +133,7 @@ impl Inner {
 
     /// Blocks. Nothing, if it was polled and somebody else is looking.
     fn check(&self, because: Because) -> Vec<Event> {
-        let used: HashSet<Arc<Source>> = self.sources();
-        let Some(noticed) = self.rotation.watch.check(because, &used) else { return Vec::new() };
+        let Some(noticed) = self.rotation.watch.check(because) else { return Vec::new() };
         let rotated = self.renew_endpoints();
         let mut events: Vec<Event> = noticed
             .into_iter()
@@ -176,21 +178,6 @@ impl Inner {
             consumers.filter_map(|consumer| known.get(consumer).cloned()).collect()
         };
         endpoints.iter().flat_map(Endpoint::lacking_pins).collect()
-    }
-
-    /// The files in use.
-    fn sources(&self) -> HashSet<Arc<Source>> {
-        let options = &self.options;
-        let origins = [
-            options.identity.as_ref().and_then(Identity::origin),
-            options.trust.as_ref().and_then(Trust::origin),
-        ];
-        let mut sources: HashSet<Arc<Source>> =
-            origins.into_iter().flatten().map(|origin| origin.source.clone()).collect();
-        for endpoint in self.all_endpoints() {
-            sources.extend(endpoint.generation().sources().cloned());
-        }
-        sources
     }
 
     /// Gives each endpoint what its files hold now; says which consumers the files concern.
@@ -269,5 +256,59 @@ fn close_idle(former: Arc<Generation>) {
     });
     if let Ok(task) = closing {
         task.detach();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![cfg(feature = "testing")]
+
+    use std::fs;
+
+    use crate::endpoint::EndpointOptions;
+    use crate::testing::Lab;
+    use crate::trust::Trust;
+
+    const URL: &str = "https://127.0.0.1:9/";
+
+    #[test]
+    fn the_files_of_a_removed_endpoint_are_forgotten() {
+        let lab = Lab::start().unwrap();
+        let files = std::env::temp_dir().join(format!("forgotten-{}", std::process::id()));
+        lab.write_files(&files).unwrap();
+        let dispatcher = lab.dispatcher();
+        let watch = &dispatcher.inner.rotation.watch;
+        let trust = |number: usize| {
+            let path = files.join(format!("ca-{number}.pem"));
+            fs::copy(files.join("ca.pem"), &path).unwrap();
+            Trust::from_files(path, None, None).unwrap()
+        };
+        let make = |consumer: &str, trust: Trust| {
+            let options = EndpointOptions::new(None).trust(trust);
+            dispatcher.endpoint(consumer, URL, options).unwrap()
+        };
+        for number in 0..100 {
+            drop(make("removed", trust(number)));
+            assert_eq!(watch.len(), 1);
+            dispatcher.remove("removed");
+            assert!(watch.is_empty());
+        }
+        // Whoever still holds the handle of a removed endpoint does not use its files.
+        let held = make("held", trust(0));
+        let others = [make("one", trust(1)), make("two", trust(1))];
+        assert_eq!(watch.len(), 2);
+        dispatcher.remove("held");
+        assert_eq!((watch.len(), held.consumer()), (1, "held"));
+        // Nor does one that was given others.
+        make("one", trust(2));
+        assert_eq!(watch.len(), 2);
+        make("two", trust(2));
+        assert_eq!(watch.len(), 1);
+        drop(others);
+        assert_eq!(watch.len(), 1, "the dispatcher has them");
+        dispatcher.remove("one");
+        dispatcher.remove("two");
+        assert!(watch.is_empty());
+        fs::remove_dir_all(files).unwrap();
     }
 }

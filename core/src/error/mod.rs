@@ -3,6 +3,7 @@
 //! An [`Error`] is cheap to clone, never holds key material or payload, and has one JSON form that
 //! every language shows. This floor knows nothing of TLS, HTTP or any other part of the crate.
 
+mod exhausted;
 mod kind;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
+pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
 
 macro_rules! words {

@@ -49,18 +49,19 @@ impl Trust {
     ///
     /// Every path must name a regular file of at most 1 MiB. The paths are remembered, and a
     /// dispatcher or verifier that uses the trust watches them. Fails as [`from_pem`](Self::from_pem)
-    /// does, and with `pem_invalid` if a file cannot be read.
+    /// does, with `pem_invalid` if a file cannot be read within five seconds, and with `overloaded` if
+    /// this process has no descriptor or thread left.
     pub fn from_files(
         anchors: impl AsRef<Path>,
         intermediates: Option<&Path>,
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
-        let source = Source::Trust {
+        let source = Arc::new(Source::Trust {
             anchors: absolute(anchors),
             intermediates: intermediates.map(absolute),
             crls: crls.map(absolute),
             distrusted: Arc::default(),
-        };
+        });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }

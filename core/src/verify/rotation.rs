@@ -1,8 +1,7 @@
 //! What a verifier believes now: its trust and pins, rotated with the files they were read from.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,13 +11,19 @@ use crate::error::Error;
 use crate::event::{Event, Listeners};
 use crate::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::pin::Pins;
-use crate::source::Source;
+use crate::process::PerProcess;
+use crate::runtime;
 use crate::trust::Trust;
-use crate::watch::{Because, Watch};
+use crate::watch::{Because, Watch, Watched};
+
+/// How long a verification waits for files that nobody has looked at for too long.
+const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
 
 pub(super) struct Rotation {
     believed: ArcSwap<Believed>,
     watch: Watch,
+    _watched: Vec<Watched>,
+    catching_up: PerProcess<Mutex<()>>,
     /// That of the watch when what is believed was asked for.
     epoch: AtomicU64,
     warnings: Mutex<Warnings>,
@@ -35,8 +40,11 @@ pub(super) struct Believed {
 impl Rotation {
     pub(super) fn new(trust: &Trust, pins: Option<&Pins>, interval: Option<Duration>) -> Self {
         let watch = Watch::new(interval);
-        let believed = Believed { trust: watch.trust(trust), pins: pins.map(|it| watch.pins(it)) };
+        let watched = [watch.watch_trust(trust), pins.and_then(|pins| watch.watch_pins(pins))];
+        let believed = Believed { trust: trust.clone(), pins: pins.cloned() };
         Self {
+            _watched: watched.into_iter().flatten().collect(),
+            catching_up: PerProcess::default(),
             believed: ArcSwap::from_pointee(believed),
             epoch: AtomicU64::new(watch.epoch()),
             watch,
@@ -45,24 +53,50 @@ impl Rotation {
         }
     }
 
-    /// What holds now; looks at the files if it is time to.
-    pub(super) fn believed(&self, first: f64) -> Guard<Arc<Believed>> {
+    /// What holds now. If it is time to, has the files looked at on a thread apart; only where nobody
+    /// has looked for long, as in a child that was forked hours ago, waits for what they say.
+    pub(super) fn believed(self: &Arc<Self>, first: f64) -> Guard<Arc<Believed>> {
         if self.watch.is_overdue() {
-            self.look(Because::Overdue, first);
-        } else if self.watch.is_due() {
-            self.look(Because::Polled, first);
+            self.catch_up(first);
+        } else if self.watch.claims() {
+            // Without a thread to spare, the next one to verify tries again when it is time.
+            let _ = self.look_apart(Because::Polled, first);
         }
         self.believed.load()
     }
 
+    fn catch_up(self: &Arc<Self>, first: f64) {
+        let catching_up = self.catching_up.get();
+        let _one = catching_up.value.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.watch.is_overdue() {
+            return;
+        }
+        let looked = self.look_apart(Because::Overdue, first);
+        // A file system that hangs must not hold up every verification.
+        if looked.is_ok_and(|looked| looked.recv_timeout(LONGEST_CATCHING_UP).is_ok()) {
+            return;
+        }
+        self.watch.excuse();
+    }
+
+    /// Looks on a thread of its own, and says when it has.
+    fn look_apart(
+        self: &Arc<Self>,
+        because: Because,
+        first: f64,
+    ) -> Result<mpsc::Receiver<()>, Error> {
+        let (done, looked) = mpsc::channel();
+        let rotation = self.clone();
+        runtime::thread("webhook-mtls-look", move || {
+            rotation.look(because, first);
+            // Nobody may be waiting.
+            let _ = done.send(());
+        })?;
+        Ok(looked)
+    }
+
     pub(super) fn look(&self, because: Because, first: f64) -> Vec<Event> {
-        let used: HashSet<Arc<Source>> = {
-            let believed = self.believed.load();
-            let pins = believed.pins.as_ref().and_then(Pins::origin);
-            let origins = [believed.trust.origin(), pins];
-            origins.into_iter().flatten().map(|origin| origin.source.clone()).collect()
-        };
-        let noticed = self.watch.check(because, &used);
+        let noticed = self.watch.check(because);
         self.keep_up();
         let Some(noticed) = noticed else { return Vec::new() };
         let mut events: Vec<Event> = noticed.into_iter().map(|(_, event)| event).collect();

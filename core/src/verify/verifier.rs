@@ -96,8 +96,8 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
 
 /// Verifies the certificates of peers, wherever their connection ends. Cheap to clone, safe to share.
 ///
-/// Files that its trust and pins were read from are looked at by whoever verifies, once in `reload`;
-/// there is no thread.
+/// The files that its trust and pins were read from are looked at once in `reload`, on a thread that a
+/// verification starts and does not wait for.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     options: Arc<VerifierOptions>,

@@ -1,0 +1,29 @@
+//! A process that has run out of descriptors or of the kernel's memory: our own limit, whatever the
+//! work was that needed them.
+
+use std::io;
+
+use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+
+use super::{Error, Kind};
+
+/// The error of kind `overloaded`, if the system call failed for want of descriptors or memory.
+pub(crate) fn exhausted(error: &io::Error) -> Option<Error> {
+    let (name, message, remedy) = match error.raw_os_error()? {
+        EMFILE => ("EMFILE", "this process has no file descriptor left", DESCRIPTORS),
+        ENFILE => (
+            "ENFILE",
+            "this machine has no file descriptor left",
+            "Close files and sockets, or raise the limit of the machine (fs.file-max).",
+        ),
+        ENOBUFS => ("ENOBUFS", "the kernel has no memory left for sockets", MEMORY),
+        ENOMEM => ("ENOMEM", "the kernel has no memory left", MEMORY),
+        _ => return None,
+    };
+    let error = Error::new(Kind::Overloaded, format!("{message} ({name})"));
+    Some(error.noting("exhausted", name).advising(remedy))
+}
+
+const DESCRIPTORS: &str = "Lower max_connections, close files and sockets, or raise the limit of this process (ulimit -n).";
+
+const MEMORY: &str = "Lower max_connections, or give this machine more memory.";

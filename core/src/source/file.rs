@@ -1,0 +1,89 @@
+//! One regular file, opened so that nothing can make the open wait.
+
+use std::fs::{File, Metadata, OpenOptions, metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use crate::certificate::pem::MAX_INPUT;
+use crate::error::{Error, Kind, Stage, exhausted};
+
+/// How often to look whether a lease on a file has been given back.
+const LEASE_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a file held, and the permission bits of its mode.
+pub(super) struct Contents {
+    pub(super) bytes: Vec<u8>,
+    pub(super) mode: u32,
+}
+
+/// Reads a regular file of at most 1 MiB.
+///
+/// * `known_as`: the path that the caller knows; `path` may be what its links lead to.
+/// * `what`: what the file should hold, for the error.
+/// * `leased_until`: how long to wait for another process that holds a lease on the file.
+///
+/// Fails with `pem_invalid`, or `overloaded` if this process has no descriptor left.
+pub(super) fn read(
+    path: &Path,
+    known_as: &Path,
+    what: &str,
+    leased_until: Instant,
+) -> Result<Contents, Error> {
+    let fault = |reason: &str| fault(known_as, what, reason);
+    let failed = |error: io::Error| match exhausted(&error) {
+        Some(overloaded) => {
+            overloaded.at(Stage::Config).noting("file", known_as.display().to_string())
+        }
+        None => fault(&error.to_string()),
+    };
+    // To open some devices has effects, so look before opening; and at what was opened, because
+    // the path may lead elsewhere by then.
+    check_regular(&metadata(path).map_err(failed)?).map_err(fault)?;
+    let opened = open(path, leased_until).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => fault("another process holds a lease on it"),
+        _ => failed(error),
+    })?;
+    let found = opened.metadata().map_err(failed)?;
+    check_regular(&found).map_err(fault)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).min(MAX_INPUT));
+    opened.take(MAX_INPUT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > MAX_INPUT {
+        return Err(fault(&format!("is larger than the limit of {MAX_INPUT} bytes")));
+    }
+    Ok(Contents { bytes, mode: found.permissions().mode() & 0o777 })
+}
+
+/// The error of a file that cannot be read.
+pub(super) fn fault(known_as: &Path, what: &str, reason: &str) -> Error {
+    Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
+        .noting("file", known_as.display().to_string())
+}
+
+fn check_regular(metadata: &Metadata) -> Result<(), &'static str> {
+    if metadata.is_file() { Ok(()) } else { Err("is not a regular file") }
+}
+
+/// Opens without waiting: a FIFO would wait for its writer, and a leased file for up to
+/// `/proc/sys/fs/lease-break-time`. The open asks the holder of a lease to give it back, so it is
+/// tried again for a while.
+fn open(path: &Path, leased_until: Instant) -> io::Result<File> {
+    loop {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path);
+        match opened {
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < leased_until =>
+            {
+                thread::sleep(LEASE_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
