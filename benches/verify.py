@@ -1,8 +1,8 @@
 """What it costs from Python to verify a chain that was seen before: less than 25 µs.
 
-    target/python/run/bin/python benches/verify.py
+    target/python/shipped/bin/python benches/verify.py
 
-`cargo xtask test python` installs the wheel there. The median of the rounds counts; exits with 1
+`cargo xtask build python` installs the wheel there. The median of the rounds counts; exits with 1
 where the promise is broken.
 """
 

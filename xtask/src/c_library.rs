@@ -1,4 +1,4 @@
-//! The C libraries and headers, laid out as a user would install them: `dist/c/{include,lib}`.
+//! The C libraries and headers, laid out as a user would install them: `c/<profile>/{include,lib}`.
 //!
 //! A Rust static library carries the standard library and aws-lc with it, and two of them in one
 //! program define hundreds of symbols twice. So ours is linked into one object whose only global
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, Step};
 
 /// What every exported function is called.
@@ -44,13 +45,6 @@ impl Flavour {
         }
     }
 
-    fn profile(self) -> &'static str {
-        match self {
-            Flavour::Production => "shipped",
-            Flavour::Testing => "release",
-        }
-    }
-
     /// What cargo calls the files: core's own library already has the name of the C library.
     fn built_as(self) -> &'static str {
         match self {
@@ -66,9 +60,9 @@ pub(crate) struct CLibrary {
 }
 
 impl CLibrary {
-    /// Builds both flavours.
-    pub(crate) fn build() -> Result<CLibrary> {
-        let library = CLibrary { home: paths::target().join("dist").join("c") };
+    /// Builds both flavours; users get the production library alone.
+    pub(crate) fn build(profile: Profile) -> Result<CLibrary> {
+        let library = CLibrary { home: paths::target().join("c").join(profile.name()) };
         paths::make_empty(&library.home)?;
         for header in paths::files_with_extension(&paths::root().join("include"), "h")? {
             let name = header.file_name().expect("a listed file has a name");
@@ -76,21 +70,30 @@ impl CLibrary {
         }
         // Apart, never in one call: cargo would unite their features, and with them put the testing
         // kit into the production library.
-        for flavour in [Flavour::Production, Flavour::Testing] {
+        let flavours: &[Flavour] = match profile {
+            Profile::Shipped => &[Flavour::Production],
+            _ => &[Flavour::Production, Flavour::Testing],
+        };
+        for &flavour in flavours {
             // The crate types are said here: as a Rust library, which the testing flavour takes it
             // for as well, it would not be linked as one piece.
             let mut arguments =
                 vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
-            arguments.extend(["--profile", flavour.profile(), "--package", flavour.package()]);
-            let title = format!("C library {} ({})", flavour.name(), flavour.profile());
+            arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
+            let title = format!("C library {} ({})", flavour.name(), profile.name());
             Step::cargo(title, &arguments).run()?;
-            let built = paths::built(flavour.profile(), flavour.built_as());
+            let built = paths::built(profile, flavour.built_as());
             let shared = library.shared(flavour);
             paths::copy(&built.with_extension("so"), &shared)?;
             only_our_symbols(&["-D"], &shared)?;
-            isolate(&built.with_extension("a"), &library.archive(flavour))?;
+            library.isolate(&built.with_extension("a"), flavour)?;
         }
         Ok(library)
+    }
+
+    /// The directory that holds `include` and `lib`.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     pub(crate) fn include(&self) -> PathBuf {
@@ -109,42 +112,45 @@ impl CLibrary {
     fn shared(&self, flavour: Flavour) -> PathBuf {
         self.lib().join(format!("lib{}.so", flavour.name()))
     }
-}
 
-/// Links a whole archive into one object and hides everything in it but the API.
-fn isolate(archive: &Path, to: &Path) -> Result {
-    let work = paths::target().join("c");
-    paths::make_directory(&work)?;
-    let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
-    let object = work.join(format!("{name}.o"));
-    let title = format!("{name}.a with our symbols only");
-    Step::new(format!("{title}: link"), "ld")
-        .args(["-r", "--whole-archive"])
-        .arg(archive)
-        .arg("-o")
-        .arg(&object)
-        .run()?;
-    // The compiler's own bitcode is of no use to another linker, and where a linker plugin of LLVM
-    // is installed it makes nm abort; the line tables are four fifths of what remains.
-    Step::new(format!("{title}: strip"), "objcopy")
-        .args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"])
-        .arg(&object)
-        .run()?;
-    let api: Vec<String> =
-        globals(&[], &object)?.into_iter().filter(|symbol| symbol.starts_with(PREFIX)).collect();
-    if api.is_empty() {
-        return Err(Failure::new(format!("{} exports no {PREFIX}…", paths::shown(archive))));
+    /// Links a whole archive into one object and hides everything in it but the API.
+    fn isolate(&self, archive: &Path, flavour: Flavour) -> Result {
+        let to = &self.archive(flavour);
+        let work = self.home.join("work");
+        paths::make_directory(&work)?;
+        let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
+        let object = work.join(format!("{name}.o"));
+        let title = format!("{name}.a with our symbols only");
+        Step::new(format!("{title}: link"), "ld")
+            .args(["-r", "--whole-archive"])
+            .arg(archive)
+            .arg("-o")
+            .arg(&object)
+            .run()?;
+        // The compiler's own bitcode is of no use to another linker, and where a linker plugin of LLVM
+        // is installed it makes nm abort; the line tables are four fifths of what remains.
+        Step::new(format!("{title}: strip"), "objcopy")
+            .args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"])
+            .arg(&object)
+            .run()?;
+        let api: Vec<String> = globals(&[], &object)?
+            .into_iter()
+            .filter(|symbol| symbol.starts_with(PREFIX))
+            .collect();
+        if api.is_empty() {
+            return Err(Failure::new(format!("{} exports no {PREFIX}…", paths::shown(archive))));
+        }
+        let list = work.join(format!("{name}.symbols"));
+        paths::write(&list, &format!("{}\n{PERSONALITY}\n", api.join("\n")))?;
+        let mut keep = std::ffi::OsString::from("--keep-global-symbols=");
+        keep.push(&list);
+        Step::new(format!("{title}: hide"), "objcopy").arg(keep).arg(&object).run()?;
+        if to.exists() {
+            std::fs::remove_file(to).map_err(|error| Failure::at("cannot remove", to, &error))?;
+        }
+        Step::new("ar", "ar").arg("rcs").arg(to).arg(&object).ask()?;
+        only_our_symbols(&[], to)
     }
-    let list = work.join(format!("{name}.symbols"));
-    paths::write(&list, &format!("{}\n{PERSONALITY}\n", api.join("\n")))?;
-    let mut keep = std::ffi::OsString::from("--keep-global-symbols=");
-    keep.push(&list);
-    Step::new(format!("{title}: hide"), "objcopy").arg(keep).arg(&object).run()?;
-    if to.exists() {
-        std::fs::remove_file(to).map_err(|error| Failure::at("cannot remove", to, &error))?;
-    }
-    Step::new("ar", "ar").arg("rcs").arg(to).arg(&object).ask()?;
-    only_our_symbols(&[], to)
 }
 
 /// Fails when a library defines a global symbol that is not of the API.

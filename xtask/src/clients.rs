@@ -10,6 +10,7 @@ use crate::c_library::CLibrary;
 use crate::c_programs::{self, Linkage};
 use crate::node::Node;
 use crate::paths;
+use crate::profile::Profile;
 use crate::python::Python;
 use crate::rust;
 use crate::steps::{Failure, Result, Step};
@@ -36,14 +37,15 @@ pub(crate) struct Errand<'a> {
 /// What the languages need, each built when it is first asked for.
 pub(crate) struct Languages {
     pub(crate) toolchain: Toolchain,
+    profile: Profile,
     c: Once<CLibrary>,
     python: Once<Python>,
     node: Once<Node>,
 }
 
 impl Languages {
-    pub(crate) fn new(toolchain: Toolchain) -> Languages {
-        Languages { toolchain, c: Once::new(), python: Once::new(), node: Once::new() }
+    pub(crate) fn new(toolchain: Toolchain, profile: Profile) -> Languages {
+        Languages { toolchain, profile, c: Once::new(), python: Once::new(), node: Once::new() }
     }
 
     /// Builds them all, for a verb that would rather stop than go on with some.
@@ -55,15 +57,15 @@ impl Languages {
     }
 
     pub(crate) fn c(&self) -> Result<&CLibrary> {
-        self.c.get("the C library", CLibrary::build)
+        self.c.get("the C library", || CLibrary::build(self.profile))
     }
 
     pub(crate) fn python(&self) -> Result<&Python> {
-        self.python.get("the wheel", || Python::build(&self.toolchain))
+        self.python.get("the wheel", || Python::build(&self.toolchain, self.profile))
     }
 
     pub(crate) fn node(&self) -> Result<&Node> {
-        self.node.get("the addon", || Node::build(&self.toolchain))
+        self.node.get("the addon", || Node::build(&self.toolchain, self.profile))
     }
 
     /// The client of each language, in the order in which they are always shown.
@@ -71,7 +73,7 @@ impl Languages {
         let sources = paths::root().join("tests").join("clients");
         let source = sources.join("deliver.c");
         let c = c_programs::compile(&self.toolchain, self.c()?, &source, Linkage::Static)?;
-        let rust = rust::example("deliver")?;
+        let rust = rust::test_program("deliver")?;
         let python = [self.python()?.interpreter(), sources.join("deliver.py")];
         let shown = |path: &Path| path.display().to_string();
         Ok([

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::clients::{Client, Errand, Languages};
 use crate::lab::Lab;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result};
 use crate::table::Table;
 use crate::terminal;
@@ -19,7 +20,7 @@ const REFUSALS: [(&str, &str); 4] = [
 ];
 
 pub(crate) fn run() -> Result {
-    let languages = Languages::new(Toolchain::find()?);
+    let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
     terminal::headline("Building the core and its four faces");
     languages.build()?;

@@ -47,7 +47,7 @@ fn command(languages: &Languages, source: &Path, extension: &str) -> Result<Vec<
         "mjs" => languages.node()?.command(&paths::shown(source)),
         _ => {
             let name = source.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            vec![shown(&rust::example(name)?)]
+            vec![shown(&rust::test_program(name)?)]
         }
     })
 }

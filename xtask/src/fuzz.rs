@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Result, Step};
 
 /// Each with the mutations that take it some seconds; what PKCS#12 asks for is work by design.
@@ -75,10 +76,13 @@ pub(crate) fn soak(seconds: u64) -> Result<String> {
 }
 
 fn mutate(target: &str, count: u32, seed: u32) -> Result {
-    Step::new(format!("{target}: {count} mutations, seed {seed}"), paths::built("release", target))
-        .args([count.to_string(), seed.to_string()])
-        .run()
-        .map(drop)
+    Step::new(
+        format!("{target}: {count} mutations, seed {seed}"),
+        paths::built(Profile::Release, target),
+    )
+    .args([count.to_string(), seed.to_string()])
+    .run()
+    .map(drop)
 }
 
 /// The platform that a nightly toolchain builds for, if there is one.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::paths;
 use crate::reference;
+use crate::rust;
 use crate::steps::{Failure, Result, Step};
 
 /// A header, the crate whose items it declares, and whether it is the one with the table of kinds.
@@ -86,11 +87,9 @@ impl Header {
     }
 }
 
-/// The tables of core, as its example prints them.
+/// The tables of core.
 fn tables() -> Result<Value> {
-    let arguments =
-        ["run", "--locked", "--quiet", "--package", "webhook-mtls", "--example", "tables"];
-    let output = Step::cargo("tables of core", &arguments).run()?;
+    let output = Step::new("tables of core", rust::test_program("tables")?).run()?;
     serde_json::from_str(&output.stdout).map_err(|error| {
         Failure::with_output(format!("the tables are no JSON: {error}"), output.all)
     })

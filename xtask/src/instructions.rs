@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::bench::programs;
 use crate::bench::receiver::{Errand, Receiver};
 use crate::clients::Languages;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result};
 use crate::table::Table;
 use crate::{debian, paths};
@@ -52,10 +53,11 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         return Ok("skipped: the limits are for x86-64".to_owned());
     }
     debian::ensure(debian::INSTRUCTIONS)?;
+    let shipped = Languages::new(languages.toolchain.clone(), Profile::Shipped);
     let mut commands = BTreeMap::new();
     for path in &HOT_PATHS {
         if !commands.contains_key(path.client) {
-            commands.insert(path.client, under_callgrind(languages, path.client)?);
+            commands.insert(path.client, under_callgrind(&shipped, path.client)?);
         }
     }
     let receiver = Receiver::start(&languages.toolchain)?;

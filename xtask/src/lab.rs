@@ -27,7 +27,7 @@ pub(crate) struct Consumer {
 impl Lab {
     /// Builds and starts it; returns when every receiver listens.
     pub(crate) fn start() -> Result<Lab> {
-        let program = rust::example("lab")?;
+        let program = rust::test_program("lab")?;
         let material = paths::target().join("lab");
         paths::make_empty(&material)?;
         let failed = |error: &dyn std::fmt::Display| Failure::at("cannot start", &program, error);

@@ -5,6 +5,7 @@
 //! target directory; the source tree stays as it was cloned.
 
 mod bench;
+mod build;
 mod c_library;
 mod c_programs;
 mod clients;
@@ -23,6 +24,7 @@ mod outcomes;
 mod paths;
 mod peers;
 mod plot;
+mod profile;
 mod public_roots;
 mod python;
 mod readme;
@@ -48,6 +50,8 @@ cargo xtask <verb>
 
   demo                one delivery from C, Python, Node and Rust, then four refusals
   test [suite ...]    every suite, or those named; `test --list` names them
+  build [language ...]
+                      c, python, node or all of them, optimized, as users install them
   vectors             the shared cases in all four languages
   header [--check]    write include/*.h, docs/errors.md and docs/options.md from the crates, or
                       fail if they differ
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["demo"] => demo::run(),
         ["test", suites @ ..] => suites::run(suites),
+        ["build", languages @ ..] => build::run(languages),
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
         ["header"] => header::write(),
         ["header", "--check"] => header::check().map(|closing| println!("{closing}")),

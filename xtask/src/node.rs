@@ -8,36 +8,40 @@
 use std::path::{Path, PathBuf};
 
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, Step};
 use crate::toolchain::Toolchain;
 
 /// The directory with the installed package.
 pub(crate) struct Node {
-    node: PathBuf,
+    program: PathBuf,
+    tarball: PathBuf,
     run: PathBuf,
 }
 
 impl Node {
     /// Builds the addon and the TypeScript layer, packs both, installs the tarball.
-    pub(crate) fn build(toolchain: &Toolchain) -> Result<Node> {
-        Step::cargo(
-            "addon (shipped)",
-            &["build", "--locked", "--profile", "shipped", "--package", "webhook-mtls-node"],
-        )
-        .run()?;
-        let home = paths::target().join("node");
-        let tarball = pack(toolchain, &home.join("build"))?;
+    pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
+        let arguments =
+            ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
+        Step::cargo(format!("addon ({})", profile.name()), &arguments).run()?;
+        let home = paths::target().join("node").join(profile.name());
+        let tarball = pack(toolchain, &home.join("build"), profile)?;
         let run = home.join("run");
         install(&tarball, &run)?;
-        let node = Node { node: toolchain.node.clone(), run };
+        let node = Node { program: toolchain.node.clone(), tarball, run };
         node.require_the_tarball()?;
         Ok(node)
+    }
+
+    pub(crate) fn tarball(&self) -> &Path {
+        &self.tarball
     }
 
     /// A command that runs a file of the workspace against the installed package.
     pub(crate) fn command(&self, file: &str) -> Vec<String> {
         let file = self.run.join(file);
-        vec![self.node.display().to_string(), file.display().to_string()]
+        vec![self.program.display().to_string(), file.display().to_string()]
     }
 
     /// Checks the tests' types and runs them; returns node's counts.
@@ -57,7 +61,7 @@ impl Node {
         if files.is_empty() {
             return Err(Failure::new("bindings-node/tests has no *.test.mjs"));
         }
-        let output = Step::new("node --test", &self.node)
+        let output = Step::new("node --test", &self.program)
             .args(["--test", "--test-reporter=tap"])
             .args(&files)
             .in_directory(&self.run)
@@ -66,7 +70,7 @@ impl Node {
     }
 
     fn require_the_tarball(&self) -> Result {
-        let ask = Step::new("where is webhook-mtls", &self.node)
+        let ask = Step::new("where is webhook-mtls", &self.program)
             .args(["-p", "require.resolve('webhook-mtls')"])
             .in_directory(&self.run);
         let place = PathBuf::from(ask.ask()?.stdout.trim());
@@ -78,7 +82,7 @@ impl Node {
 }
 
 /// Compiles a copy of the sources, so that the tree stays as it was cloned, and packs it.
-fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
+fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf> {
     let source = paths::root().join("bindings-node");
     let packages = build.join("node_modules");
     let lock = paths::read(&source.join("package-lock.json"))?;
@@ -94,7 +98,7 @@ fn pack(toolchain: &Toolchain, build: &Path) -> Result<PathBuf> {
         .args(["-p", "process.platform + '-' + process.arch"])
         .ask()?;
     let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
-    paths::copy(&paths::built("shipped", library()), &build.join("native").join(addon))?;
+    paths::copy(&paths::built(profile, library()), &build.join("native").join(addon))?;
     if !is_current {
         npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;

@@ -30,7 +30,7 @@ const SECRET: &str = "hunter2";
 
 /// Runs every case in every language; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
-    let receivers = rust::example("hostile")?;
+    let receivers = rust::test_program("hostile")?;
     let mut rows = Vec::new();
     for (language, command) in clients(languages)? {
         let directory = paths::target().join("outcomes").join(language);
@@ -45,7 +45,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
 /// Every cut of a handshake and of an answer, part by part, the languages taking turns; returns the
 /// closing line.
 pub(crate) fn cuts(languages: &Languages) -> Result<String> {
-    let receivers = rust::example("hostile")?;
+    let receivers = rust::test_program("hostile")?;
     let clients = clients(languages)?;
     let directory = paths::target().join("outcomes").join("cuts");
     let mut count = 0;
@@ -76,7 +76,7 @@ fn clients(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     let shown = |path: &Path| path.display().to_string();
     let python = [languages.python()?.interpreter(), sources.join("deliver_all.py")];
     Ok([
-        ("rust", vec![shown(&rust::example("deliver_all")?)]),
+        ("rust", vec![shown(&rust::test_program("deliver_all")?)]),
         ("c", vec![shown(&c)]),
         ("python", python.iter().map(|path| shown(path)).collect()),
         ("node", languages.node()?.command("tests/clients/deliver_all.mjs")),

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::profile::Profile;
 use crate::steps::{Failure, Result};
 
 /// The root of the workspace.
@@ -21,8 +22,8 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// A file that cargo made in this profile.
-pub(crate) fn built(profile: &str, name: &str) -> PathBuf {
-    target().join(profile).join(name)
+pub(crate) fn built(profile: Profile, name: &str) -> PathBuf {
+    target().join(profile.directory()).join(name)
 }
 
 /// Makes a directory and its parents.

@@ -4,31 +4,37 @@
 use std::path::{Path, PathBuf};
 
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, Step};
 use crate::toolchain::Toolchain;
 
 /// The environment that a user's would look like: the wheel, and pytest to test it.
 pub(crate) struct Python {
     tools: PathBuf,
+    wheel: PathBuf,
     installed: PathBuf,
 }
 
 impl Python {
     /// Builds the wheel and installs it.
-    pub(crate) fn build(toolchain: &Toolchain) -> Result<Python> {
+    pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Python> {
         let home = paths::target().join("python");
         let requirements = source().join("requirements-dev.txt");
         let tools = environment(toolchain, &home.join("venv"), &requirements)?;
-        let wheel = wheel(&tools)?;
-        let installed = environment(toolchain, &home.join("run"), &requirements)?;
+        let wheel = wheel(&tools, profile)?;
+        let installed = environment(toolchain, &home.join(profile.name()), &requirements)?;
         Step::new("install the wheel", executable(&installed, "python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--force-reinstall"])
             .arg(&wheel)
             .run()?;
-        let python = Python { tools, installed };
+        let python = Python { tools, wheel, installed };
         python.require_the_wheel()?;
         Ok(python)
+    }
+
+    pub(crate) fn wheel(&self) -> &Path {
+        &self.wheel
     }
 
     /// The interpreter that sees the installed wheel.
@@ -123,11 +129,11 @@ pub(crate) fn environment(
 }
 
 /// Builds the wheel, alone in its directory so that no older one is taken for it.
-fn wheel(tools: &Path) -> Result<PathBuf> {
-    let wheels = paths::target().join("wheels");
+fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
+    let wheels = paths::target().join("wheels").join(profile.name());
     paths::make_empty(&wheels)?;
     Step::new("maturin build", executable(tools, "maturin"))
-        .args(["build", "--locked", "--interpreter"])
+        .args(["build", "--locked", "--profile", profile.name(), "--interpreter"])
         .arg(executable(tools, "python"))
         .arg("--manifest-path")
         .arg(source().join("Cargo.toml"))

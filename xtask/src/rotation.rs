@@ -14,7 +14,7 @@ const RELOADS: u32 = 10_000;
 pub(crate) fn test() -> Result<String> {
     let output = Step::new(
         format!("rotation, {SECONDS} s a way, and {RELOADS} reloads"),
-        rust::example("rotate")?,
+        rust::test_program("rotate")?,
     )
     .args([SECONDS.to_string(), RELOADS.to_string()])
     .run()?;

@@ -1,8 +1,9 @@
-//! The Rust side: formatting, lints, tests, and the programs that core ships as examples.
+//! The Rust side: formatting, lints, tests, and the Rust programs of `tests/` and `benches/`.
 
 use std::path::PathBuf;
 
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, Step};
 
 /// The crates that are shared objects for an interpreter: their tests are run by that interpreter.
@@ -48,22 +49,21 @@ pub(crate) fn test() -> Result<String> {
     Ok(format!("{} passed, {} failed, {} ignored", count.passed, count.failed, count.ignored))
 }
 
-/// Builds an example of core with the testing kit and returns its path.
-pub(crate) fn example(name: &str) -> Result<PathBuf> {
-    build_example(name, "release", &["--features", "testing"])
+/// Builds a program of `tests/` and returns its path.
+pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
+    program("webhook-mtls-test-programs", name, Profile::Dev)
 }
 
-/// Builds an example of core as what users are given is built, and returns its path.
-pub(crate) fn shipped_example(name: &str) -> Result<PathBuf> {
-    build_example(name, "shipped", &[])
+/// Builds a program of `benches/` as the packages are built, and returns its path.
+pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
+    program("webhook-mtls-benches", name, Profile::Shipped)
 }
 
-fn build_example(name: &str, profile: &str, features: &[&str]) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--locked", "--package", "webhook-mtls", "--example", name];
-    arguments.extend(["--profile", profile]);
-    arguments.extend(features);
-    Step::cargo(format!("core example {name}"), &arguments).run()?;
-    Ok(paths::built(profile, "examples").join(name))
+fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    let arguments =
+        ["build", "--locked", "--profile", profile.name(), "--package", package, "--bin", name];
+    Step::cargo(format!("{name} ({})", profile.name()), &arguments).run()?;
+    Ok(paths::built(profile, name))
 }
 
 /// What `cargo test` adds up to over all its binaries.

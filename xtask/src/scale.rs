@@ -80,7 +80,7 @@ pub(crate) fn run() -> Result {
     debian::ensure(debian::BENCH)?;
     let toolchain = Toolchain::find()?;
     toolchain.show();
-    let program = [rust::shipped_example("bench_scale")?.display().to_string()];
+    let program = [rust::bench_program("bench_scale")?.display().to_string()];
     // One more, for what a first delivery needs once.
     let receiver = Receiver::start_with(&toolchain, CONSUMERS + 1)?;
     let mut seen = Samples::new();

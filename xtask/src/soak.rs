@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
 use crate::paths;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, Step, shown_duration};
 use crate::terminal;
 use crate::toolchain::Toolchain;
@@ -23,7 +24,7 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
             .parse()
             .map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))?,
     };
-    let languages = Languages::new(Toolchain::find()?);
+    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
     let started = Instant::now();
     if let Err(failure) = fuzz::soak(seconds_of_fuzzing(minutes)) {

@@ -22,7 +22,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     let c = c_programs::compile(&languages.toolchain, languages.c()?, &c_source, Linkage::Static)?;
     let programs = [
         ("c", vec![shown(&c)]),
-        ("rust", vec![shown(&rust::example("steady")?)]),
+        ("rust", vec![shown(&rust::test_program("steady")?)]),
         ("python", vec![shown(&python), shown(&sources.join("steady.py"))]),
         ("node", languages.node()?.command("tests/clients/steady.mjs")),
     ];

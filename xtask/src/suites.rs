@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::clients::Languages;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result, shown_duration};
 use crate::table::Table;
 use crate::terminal::{self, fitted};
@@ -76,7 +77,7 @@ pub(crate) fn run(names: &[&str]) -> Result {
         return Ok(());
     }
     let chosen = choose(names)?;
-    let languages = Languages::new(Toolchain::find()?);
+    let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
     let mut results = Vec::new();
     for suite in chosen {

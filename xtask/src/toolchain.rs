@@ -13,6 +13,7 @@ const PYTHON: Version = Version(3, 11);
 const NODE: Version = Version(20, 0);
 
 /// The programs that everything is built with.
+#[derive(Clone)]
 pub(crate) struct Toolchain {
     /// A C11 compiler.
     pub(crate) cc: PathBuf,

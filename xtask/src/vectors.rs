@@ -4,6 +4,7 @@ use crate::c_programs::{self, Linkage};
 use crate::clients::Languages;
 use crate::debian;
 use crate::paths;
+use crate::profile::Profile;
 use crate::rust;
 use crate::steps::{Failure, Result, Step};
 use crate::table::Table;
@@ -16,7 +17,7 @@ const GROUPS: [&str; 3] = ["config", "verify", "deliver"];
 
 /// `cargo xtask vectors`.
 pub(crate) fn run() -> Result<String> {
-    let languages = Languages::new(Toolchain::find()?);
+    let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
     test(&languages)
 }
@@ -43,7 +44,7 @@ pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<Strin
     let source = root.join("tests").join("c").join("vectors.c");
     debian::ensure(&[debian::CJSON])?;
     let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
-    let rust = rust::example("vectors")?;
+    let rust = rust::test_program("vectors")?;
     let python = root.join("bindings-python").join("tests").join("vectors.py");
     Ok([
         ("rust", vec![rust.display().to_string()]),

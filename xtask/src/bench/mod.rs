@@ -8,6 +8,7 @@ pub(crate) mod receiver;
 use std::collections::BTreeMap;
 
 use crate::clients::Languages;
+use crate::profile::Profile;
 use crate::steps::{Failure, Result};
 use crate::table::Table;
 use crate::toolchain::Toolchain;
@@ -125,7 +126,7 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
             })?,
         };
     debian::ensure(debian::BENCH)?;
-    let languages = Languages::new(Toolchain::find()?);
+    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
     let mut commands = BTreeMap::new();
     for client in MODES.iter().flat_map(|mode| mode.clients) {

@@ -14,15 +14,15 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
     let sources = paths::root().join("benches");
     let home = paths::target().join("bench");
     let words = match client {
-        "floor" => vec![rust::shipped_example("bench_floor")?],
-        "rust" => vec![rust::shipped_example("bench_ours")?],
+        "floor" => vec![rust::bench_program("bench_floor")?],
+        "rust" => vec![rust::bench_program("bench_ours")?],
         "c" => {
             let source = sources.join("ours.c");
             vec![c_programs::compile(toolchain, languages.c()?, &source, Linkage::Static)?]
         }
         "python" => vec![languages.python()?.interpreter(), sources.join("ours.py")],
         "node" => return Ok(languages.node()?.command("benches/ours.mjs")),
-        "hyper" => vec![rust::shipped_example("bench_hyper")?],
+        "hyper" => vec![rust::bench_program("bench_hyper")?],
         "libcurl" => vec![libcurl(toolchain, &sources, &home)?],
         "pycurl" => vec![pycurl(toolchain, &sources, &home)?, sources.join("pycurl_client.py")],
         "fresh" => {
