@@ -255,6 +255,12 @@ wmtls_lab_authority *wmtls_lab_authority_of(const wmtls_lab *lab);
 void wmtls_lab_set_clock(int64_t at);
 
 /*
+ How many signatures of certificates and CRLs this process has checked so far. A signature that
+ is remembered is not checked again; see wmtls_remember_signatures.
+ */
+uint64_t wmtls_lab_signatures_checked(void);
+
+/*
  Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.
 
  Fails with WMTLS_OPTION_INVALID when one cannot be written.

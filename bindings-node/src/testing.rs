@@ -254,6 +254,13 @@ pub fn testing_error(kind: String) -> Outcome<String> {
     })
 }
 
+/// How many signatures this process has checked; below 2^53.
+#[napi]
+#[allow(clippy::cast_precision_loss)]
+pub fn signatures_checked() -> f64 {
+    testing::signatures_checked() as f64
+}
+
 /// Panics, for the test that no panic crosses the border.
 #[napi]
 pub fn testing_panic() -> Outcome<()> {

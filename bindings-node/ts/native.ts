@@ -221,6 +221,7 @@ interface Native {
   authorityCrl(authority: Handle, revoked: Handle[]): Outcome<string>
   issuedPem(issued: Handle): [chain: string, key: string, pin: string]
   setClock(atMs: Optional<number>): Outcome<void>
+  signaturesChecked(): number
   testingError(kind: string): Outcome<string>
 }
 

@@ -242,6 +242,14 @@ export function setClock(at: Date | null): void {
   settled(native.setClock(at === null ? undefined : date('at', at)))
 }
 
+/**
+ * Returns how many signatures of certificates and CRLs this process has checked so far. A signature
+ * that is remembered is not checked again; see `rememberSignatures`.
+ */
+export function signaturesChecked(): number {
+  return native.signaturesChecked()
+}
+
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 

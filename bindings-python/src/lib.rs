@@ -52,7 +52,7 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
-        testing::{Authority, Consumer, Issued, Lab, Received, set_clock},
+        testing::{Authority, Consumer, Issued, Lab, Received, set_clock, signatures_checked},
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},
     };

@@ -479,6 +479,15 @@ pub fn set_clock(at: Option<&Bound<'_, PyAny>>) -> Result<(), Fault> {
     })
 }
 
+/// Returns how many signatures of certificates and CRLs this process has checked so far.
+///
+/// A signature that is remembered is not checked again; see `remember_signatures`.
+#[pyfunction]
+#[pyo3(text_signature = "()")]
+pub fn signatures_checked() -> u64 {
+    testing::signatures_checked()
+}
+
 /// A request that a consumer got, whole.
 #[pyclass(frozen, module = "webhook_mtls.testing")]
 pub struct Received(testing::Received);

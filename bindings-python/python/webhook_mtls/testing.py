@@ -8,12 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._native import Authority, Consumer, Issued, Lab, Received, _make_error, set_clock
+from ._native import (
+    Authority,
+    Consumer,
+    Issued,
+    Lab,
+    Received,
+    _make_error,
+    set_clock,
+    signatures_checked,
+)
 
 if TYPE_CHECKING:
     from . import WebhookMtlsError
 
-__all__ = ["Authority", "Consumer", "Issued", "Lab", "Received", "error", "set_clock"]
+__all__ = [
+    "Authority",
+    "Consumer",
+    "Issued",
+    "Lab",
+    "Received",
+    "error",
+    "set_clock",
+    "signatures_checked",
+]
 
 
 def error(kind: str, **fields: Any) -> WebhookMtlsError:

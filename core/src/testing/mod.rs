@@ -216,6 +216,13 @@ pub fn set_clock(at: Option<SystemTime>) {
     crate::clock::set(at);
 }
 
+/// Returns how many signatures of certificates and CRLs this process has checked so far.
+///
+/// A signature that is [remembered](crate::remember_signatures) is not checked again.
+pub fn signatures_checked() -> u64 {
+    crate::verify::signatures_checked()
+}
+
 /// The mode is set before the first byte is written: a key is never readable by others, not even
 /// for a moment, and not even when the file was there with a wider mode.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

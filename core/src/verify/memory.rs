@@ -22,6 +22,15 @@ pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
+/// How many signatures this process has checked.
+#[cfg(feature = "testing")]
+static CHECKED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+#[cfg(feature = "testing")]
+pub(crate) fn signatures_checked() -> u64 {
+    CHECKED.load(Ordering::Relaxed)
+}
+
 #[cfg(test)]
 thread_local! {
     /// How many signatures this thread has really checked.
@@ -76,6 +85,8 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
         if !self.budget.take() {
             return Err(InvalidSignature);
         }
+        #[cfg(feature = "testing")]
+        CHECKED.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
         CHECKS.with(|checks| checks.set(checks.get() + 1));
         self.algorithm.verify_signature(public_key, message, signature)?;

@@ -29,6 +29,8 @@ use crate::trust::Trust;
 #[doc(hidden)]
 pub use handshake::Handshake;
 pub use memory::remember_signatures;
+#[cfg(feature = "testing")]
+pub(crate) use memory::signatures_checked;
 pub use peer::{Evidence, Note, PeerIdentity};
 pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};

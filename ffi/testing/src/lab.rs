@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::time::{Duration, UNIX_EPOCH};
 
 use webhook_mtls::Kind;
-use webhook_mtls::testing::{Lab, error, set_clock};
+use webhook_mtls::testing::{Lab, error, set_clock, signatures_checked};
 use webhook_mtls_c::dispatcher::{wmtls_dispatcher, wmtls_options};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, give, required};
@@ -79,6 +79,13 @@ pub extern "C" fn wmtls_lab_set_clock(at: i64) {
         let at = u64::try_from(at).ok().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
         set_clock(at);
     });
+}
+
+/// How many signatures of certificates and CRLs this process has checked so far. A signature that
+/// is remembered is not checked again; see wmtls_remember_signatures.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_signatures_checked() -> u64 {
+    panic::value(0, signatures_checked)
 }
 
 /// Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.
