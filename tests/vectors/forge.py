@@ -430,7 +430,7 @@ def _signed(body, algorithm, private, digest, corrupt):
 
 
 def _pss_signature(body, private, name):
-    """RSASSA-PSS (RFC 8017 section 9.1.1) with a salt that is derived, so that bytes never change."""
+    """RSASSA-PSS (RFC 8017 section 9.1.1) with a salt derived from the body, for stable bytes."""
 
     def hashed(data):
         return hashlib.new(name, data).digest()
