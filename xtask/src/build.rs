@@ -1,9 +1,9 @@
 //! `cargo xtask build`: the optimized C library, wheel and npm tarball, below the target directory.
 
-use crate::clients::Languages;
+use crate::command::{Failure, Result};
+use crate::languages::Languages;
 use crate::paths;
 use crate::profile::Profile;
-use crate::steps::{Failure, Result};
 use crate::toolchain::Toolchain;
 
 const LANGUAGES: [&str; 3] = ["c", "python", "node"];

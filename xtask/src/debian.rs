@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::command::{Failure, Result, Step};
 use crate::paths;
-use crate::steps::{Failure, Result, Step};
 use crate::terminal;
 
 /// A program that a suite runs, and the Debian package that brings it.

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use crate::clients::{Client, Errand, Languages};
-use crate::lab::Lab;
+use crate::command::{Failure, Result};
+use crate::languages::lab::Lab;
+use crate::languages::{Client, Errand, Languages};
 use crate::profile::Profile;
-use crate::steps::{Failure, Result};
 use crate::table::Table;
 use crate::terminal;
 use crate::toolchain::Toolchain;

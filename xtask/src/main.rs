@@ -4,46 +4,26 @@
 //! machine and says what is missing before anything long starts. All that it makes lies below the
 //! target directory; the source tree stays as it was cloned.
 
-mod bench;
 mod build;
-mod c_library;
-mod c_programs;
-mod clients;
+mod command;
 mod debian;
 mod demo;
-mod deny;
-mod egress;
-mod examples;
-mod flat;
-mod fuzz;
-mod header;
-mod instructions;
-mod lab;
-mod node;
-mod outcomes;
+mod generate;
+mod languages;
 mod paths;
-mod peers;
-mod plot;
 mod profile;
-mod public_roots;
-mod python;
-mod readme;
-mod reference;
-mod rotation;
-mod rust;
-mod scale;
-mod soak;
-mod steady;
-mod steps;
+mod reports;
 mod suites;
 mod table;
 mod terminal;
 mod toolchain;
-mod vectors;
 
 use std::process::ExitCode;
 
-use steps::Failure;
+use command::Failure;
+use generate::{header, public_roots, readme};
+use reports::{bench, scale, soak};
+use suites::vectors;
 
 const USAGE: &str = "\
 cargo xtask <verb>

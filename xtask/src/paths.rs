@@ -4,8 +4,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::command::{Failure, Result};
 use crate::profile::Profile;
-use crate::steps::{Failure, Result};
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {

@@ -4,8 +4,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::command::{Failure, Result, Step};
 use crate::paths;
-use crate::steps::{Failure, Result, Step};
 use crate::terminal;
 
 const CARGO: Version = Version(1, 88);

@@ -1,0 +1,7 @@
+//! The verbs that write committed files from their one source: headers, reference pages, the
+//! README's programs, the list of public roots.
+
+pub(crate) mod header;
+pub(crate) mod public_roots;
+pub(crate) mod readme;
+mod reference;

@@ -1,0 +1,76 @@
+//! The programs that the README shows: taken from `examples/` byte for byte, so that what a
+//! stranger copies is what the tests have run.
+//!
+//! A program stands between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence.
+
+use std::path::PathBuf;
+
+use crate::command::{Failure, Result};
+use crate::paths;
+
+/// The programs, and the word that names their language after a fence.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("examples/first_delivery.py", "python"),
+    ("examples/first_delivery.mjs", "js"),
+    ("examples/first_delivery.c", "c"),
+    ("examples/first_delivery.rs", "rust"),
+];
+
+/// `cargo xtask readme`.
+pub(crate) fn write() -> Result {
+    paths::write(&page(), &current()?)?;
+    println!("  wrote {}", paths::shown(&page()));
+    Ok(())
+}
+
+/// Fails when the README shows anything but the files.
+pub(crate) fn check() -> Result {
+    if paths::read(&page())? == current()? {
+        return Ok(());
+    }
+    Err(Failure::new("README.md does not show examples/ as they are: run cargo xtask readme"))
+}
+
+fn page() -> PathBuf {
+    paths::root().join("README.md")
+}
+
+/// The README as it should be.
+fn current() -> Result<String> {
+    let mut text = paths::read(&page())?;
+    for (name, language) in PROGRAMS {
+        text = with_program(&text, name, language, &paths::read(&paths::root().join(name))?)?;
+    }
+    Ok(text)
+}
+
+fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let missing = || Failure::new(format!("README.md has no place for {name}"));
+    let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    if program.contains("```") {
+        return Err(Failure::new(format!("{name} holds a fence, and would end its own")));
+    }
+    Ok(format!("{before}{begin}```{language}\n{}\n```\n{end}{after}", program.trim_end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_program;
+
+    const PAGE: &str = "a\n<!-- x.py -->\nold\n<!-- /x.py -->\nb\n";
+
+    #[test]
+    fn a_program_replaces_what_stood_in_its_place_and_nothing_else() {
+        let page = with_program(PAGE, "x.py", "python", "print()\n").unwrap();
+        assert_eq!(page, "a\n<!-- x.py -->\n```python\nprint()\n```\n<!-- /x.py -->\nb\n");
+        assert_eq!(with_program(&page, "x.py", "python", "print()\n").unwrap(), page);
+    }
+
+    #[test]
+    fn a_page_without_the_place_is_refused() {
+        assert!(with_program(PAGE, "y.py", "python", "").err().unwrap().what().contains("y.py"));
+        assert!(with_program(PAGE, "x.py", "python", "```").is_err());
+    }
+}

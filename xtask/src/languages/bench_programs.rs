@@ -1,0 +1,76 @@
+//! The clients of `benches/`, built: what to run for each.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Result, Step};
+use crate::languages::Languages;
+use crate::languages::c_programs::{self, Linkage};
+use crate::languages::python;
+use crate::languages::rust;
+use crate::paths;
+use crate::toolchain::Toolchain;
+
+/// The program of a client and its arguments before the common ones.
+pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>> {
+    let toolchain = &languages.toolchain;
+    let sources = paths::root().join("benches");
+    let home = paths::target().join("bench");
+    let words = match client {
+        "floor" => vec![rust::bench_program("bench_floor")?],
+        "rust" => vec![rust::bench_program("bench_ours")?],
+        "c" => {
+            let source = sources.join("ours.c");
+            vec![c_programs::compile(toolchain, languages.c()?, &source, Linkage::Static)?]
+        }
+        "python" => vec![languages.python()?.interpreter(), sources.join("ours.py")],
+        "node" => return Ok(languages.node()?.command("benches/ours.mjs")),
+        "hyper" => vec![rust::bench_program("bench_hyper")?],
+        "libcurl" => vec![libcurl(toolchain, &sources, &home)?],
+        "pycurl" => vec![pycurl(toolchain, &sources, &home)?, sources.join("pycurl_client.py")],
+        "fresh" => {
+            vec![languages.python()?.interpreter(), sources.join("fresh.py"), "webhook_mtls".into()]
+        }
+        "fresh_pycurl" => {
+            let python = pycurl(toolchain, &sources, &home)?;
+            vec![python, sources.join("fresh.py"), "pycurl".into()]
+        }
+        "undici" => vec![toolchain.node.clone(), undici(&sources, &home)?],
+        other => return Err(Failure::new(format!("benches/ has no client {other}"))),
+    };
+    Ok(words.iter().map(|word| word.display().to_string()).collect())
+}
+
+fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
+    let program = home.join("libcurl");
+    paths::make_directory(home)?;
+    Step::new("compile libcurl.c", &toolchain.cc)
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2"])
+        .arg(sources.join("libcurl.c"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-lcurl")
+        .run()?;
+    Ok(program)
+}
+
+/// The interpreter of an environment that has it.
+fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
+    let requirements = sources.join("requirements.txt");
+    let environment = python::environment(toolchain, &home.join("python"), &requirements)?;
+    Ok(python::executable(&environment, "python"))
+}
+
+/// Installs it beside a copy of its program, because Node looks for packages from there.
+fn undici(sources: &Path, home: &Path) -> Result<PathBuf> {
+    let home = home.join("node");
+    for name in ["undici.mjs", "measure.mjs", "package.json", "package-lock.json"] {
+        paths::copy(&sources.join(name), &home.join(name))?;
+    }
+    if !home.join("node_modules").join("undici").exists() {
+        Step::new("npm ci undici", "npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .in_directory(&home)
+            .run()?;
+    }
+    Ok(home.join("undici.mjs"))
+}

@@ -1,0 +1,202 @@
+//! The C libraries and headers, laid out as a user would install them: `c/<profile>/{include,lib}`.
+//!
+//! A Rust static library carries the standard library and aws-lc with it, and two of them in one
+//! program define hundreds of symbols twice. So ours is linked into one object whose only global
+//! symbols are the API, and that object is the archive.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Result, Step};
+use crate::paths;
+use crate::profile::Profile;
+
+/// What every exported function is called.
+const PREFIX: &str = "wmtls_";
+
+/// Where the compiler's unwinding tables find their personality routine: it has to stay global, and
+/// every object of a program shares the one definition.
+const PERSONALITY: &str = "DW.ref.rust_eh_personality";
+
+/// What a static Rust library asks of the system.
+pub(crate) const LINK_FLAGS: [&str; 7] =
+    ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+
+/// The production library, or the superset of it with the testing kit that replaces it in tests.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Flavour {
+    Production,
+    Testing,
+}
+
+impl Flavour {
+    /// What the linker calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Flavour::Production => "webhook_mtls",
+            Flavour::Testing => "webhook_mtls_testing",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Flavour::Production => "webhook-mtls-ffi",
+            Flavour::Testing => "webhook-mtls-ffi-testing",
+        }
+    }
+
+    /// What cargo calls the files: core's own library already has the name of the C library.
+    fn built_as(self) -> &'static str {
+        match self {
+            Flavour::Production => "libwebhook_mtls_c",
+            Flavour::Testing => "libwebhook_mtls_c_testing",
+        }
+    }
+}
+
+/// The headers and libraries, installed.
+pub(crate) struct CLibrary {
+    home: PathBuf,
+}
+
+impl CLibrary {
+    /// Builds both flavours; users get the production library alone.
+    pub(crate) fn build(profile: Profile) -> Result<CLibrary> {
+        let library = CLibrary { home: paths::target().join("c").join(profile.name()) };
+        paths::make_empty(&library.home)?;
+        for header in paths::files_with_extension(&paths::root().join("include"), "h")? {
+            let name = header.file_name().expect("a listed file has a name");
+            paths::copy(&header, &library.include().join(name))?;
+        }
+        // Apart, never in one call: cargo would unite their features, and with them put the testing
+        // kit into the production library.
+        let flavours: &[Flavour] = match profile {
+            Profile::Shipped => &[Flavour::Production],
+            _ => &[Flavour::Production, Flavour::Testing],
+        };
+        for &flavour in flavours {
+            // The crate types are said here: as a Rust library, which the testing flavour takes it
+            // for as well, it would not be linked as one piece.
+            let mut arguments =
+                vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
+            arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
+            let title = format!("C library {} ({})", flavour.name(), profile.name());
+            Step::cargo(title, &arguments).run()?;
+            let built = paths::built(profile, flavour.built_as());
+            let shared = library.shared(flavour);
+            paths::copy(&built.with_extension("so"), &shared)?;
+            only_our_symbols(&["-D"], &shared)?;
+            library.isolate(&built.with_extension("a"), flavour)?;
+        }
+        Ok(library)
+    }
+
+    /// The directory that holds `include` and `lib`.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub(crate) fn include(&self) -> PathBuf {
+        self.home.join("include")
+    }
+
+    /// The directory of the libraries.
+    pub(crate) fn lib(&self) -> PathBuf {
+        self.home.join("lib")
+    }
+
+    pub(crate) fn archive(&self, flavour: Flavour) -> PathBuf {
+        self.lib().join(format!("lib{}.a", flavour.name()))
+    }
+
+    fn shared(&self, flavour: Flavour) -> PathBuf {
+        self.lib().join(format!("lib{}.so", flavour.name()))
+    }
+
+    /// Links a whole archive into one object and hides everything in it but the API.
+    fn isolate(&self, archive: &Path, flavour: Flavour) -> Result {
+        let to = &self.archive(flavour);
+        let work = self.home.join("work");
+        paths::make_directory(&work)?;
+        let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
+        let object = work.join(format!("{name}.o"));
+        let title = format!("{name}.a with our symbols only");
+        Step::new(format!("{title}: link"), "ld")
+            .args(["-r", "--whole-archive"])
+            .arg(archive)
+            .arg("-o")
+            .arg(&object)
+            .run()?;
+        // The compiler's own bitcode is of no use to another linker, and where a linker plugin of LLVM
+        // is installed it makes nm abort; the line tables are four fifths of what remains.
+        Step::new(format!("{title}: strip"), "objcopy")
+            .args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"])
+            .arg(&object)
+            .run()?;
+        let api: Vec<String> = globals(&[], &object)?
+            .into_iter()
+            .filter(|symbol| symbol.starts_with(PREFIX))
+            .collect();
+        if api.is_empty() {
+            return Err(Failure::new(format!("{} exports no {PREFIX}…", paths::shown(archive))));
+        }
+        let list = work.join(format!("{name}.symbols"));
+        paths::write(&list, &format!("{}\n{PERSONALITY}\n", api.join("\n")))?;
+        let mut keep = std::ffi::OsString::from("--keep-global-symbols=");
+        keep.push(&list);
+        Step::new(format!("{title}: hide"), "objcopy").arg(keep).arg(&object).run()?;
+        if to.exists() {
+            std::fs::remove_file(to).map_err(|error| Failure::at("cannot remove", to, &error))?;
+        }
+        Step::new("ar", "ar").arg("rcs").arg(to).arg(&object).ask()?;
+        only_our_symbols(&[], to)
+    }
+}
+
+/// Fails when a library defines a global symbol that is not of the API.
+fn only_our_symbols(options: &[&str], library: &Path) -> Result {
+    let foreign: Vec<String> = globals(options, library)?
+        .into_iter()
+        .filter(|symbol| !symbol.starts_with(PREFIX) && symbol != PERSONALITY)
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::with_output(
+        format!("{} defines {} symbols that are not ours", paths::shown(library), foreign.len()),
+        foreign.join("\n"),
+    ))
+}
+
+/// The global symbols that an object defines.
+fn globals(options: &[&str], object: &Path) -> Result<BTreeSet<String>> {
+    let step = Step::new("nm", "nm").args(["--extern-only", "--defined-only", "--format=posix"]);
+    let output = step.args(options).arg(object).ask()?;
+    Ok(symbols(&output.stdout))
+}
+
+/// The names in a listing of `nm --format=posix`; lines that name a member of an archive have none.
+fn symbols(listing: &str) -> BTreeSet<String> {
+    listing
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let name = words.next()?;
+            words.next().is_some_and(|kind| kind.len() == 1).then(|| name.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::symbols;
+
+    #[test]
+    fn the_members_of_an_archive_are_no_symbols() {
+        let listing = "libwebhook_mtls.a[libwebhook_mtls.o]:\n\
+                       DW.ref.rust_eh_personality V 0 8\n\
+                       wmtls_deliver T 1f80 1a\n";
+        let names: Vec<String> = symbols(listing).into_iter().collect();
+        assert_eq!(names, ["DW.ref.rust_eh_personality", "wmtls_deliver"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! C programs: how they are compiled and linked, and the suite of those that test the library.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::command::{Failure, Result, Step};
+use crate::debian;
+use crate::languages::c_library::{CLibrary, Flavour, LINK_FLAGS};
+use crate::paths;
+use crate::toolchain::Toolchain;
+
+/// Nothing in a header or a test may need a looser compiler than this.
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+
+/// How long one test program may run, memory checker included.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// How a program finds the library.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Linkage {
+    Static,
+    Shared,
+}
+
+/// Compiles one C11 program against the installed library and returns the executable.
+///
+/// A program that includes the testing header gets the library that has it; any other gets the
+/// production library, as a device image would.
+pub(crate) fn compile(
+    toolchain: &Toolchain,
+    library: &CLibrary,
+    source: &Path,
+    linkage: Linkage,
+) -> Result<PathBuf> {
+    link(&toolchain.cc, "-std=c11", library, source, linkage)
+}
+
+/// The C suite; returns its closing line.
+pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> {
+    debian::ensure(debian::C)?;
+    let directory = paths::root().join("tests").join("c");
+    let mut programs = paths::files_with_extension(&directory, "c")?;
+    // The runner of the vectors is a suite of its own.
+    programs.retain(|program| program.file_stem().is_some_and(|stem| stem != "vectors"));
+    if programs.is_empty() {
+        return Err(Failure::new("tests/c has no program"));
+    }
+    let mut passed = headers(toolchain, library)?;
+    for program in &programs {
+        let name = paths::shown(program);
+        for (linkage, how) in [(Linkage::Static, "static"), (Linkage::Shared, "shared")] {
+            let executable = compile(toolchain, library, program, linkage)?;
+            Step::new(format!("{name} ({how})"), executable).limit(LIMIT).run()?;
+            passed += 1;
+        }
+        let executable = compile(toolchain, library, program, Linkage::Static)?;
+        memory_checked(&format!("{name} (valgrind)"), &executable)?;
+        passed += 1;
+    }
+    Ok(format!("{passed} passed, 0 failed"))
+}
+
+/// Runs a program under memcheck: an error or a definite leak fails it.
+pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
+    Step::new(title, paths::program("valgrind").unwrap_or_else(|| "valgrind".into()))
+        .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+        .args(["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"])
+        .arg(executable)
+        .limit(LIMIT)
+        .run()
+        .map(drop)
+}
+
+/// Every header by itself, as C11 and as C++17, in a program that links and runs.
+fn headers(toolchain: &Toolchain, library: &CLibrary) -> Result<u32> {
+    let cplusplus = paths::program("c++").unwrap_or_else(|| "c++".into());
+    let mut passed = 0;
+    for header in paths::files_with_extension(&library.include(), "h")? {
+        let name = header.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // Twice: the guard of the header is a promise too.
+        let text =
+            format!("#include \"{name}\"\n#include \"{name}\"\n\nint main(void) {{ return 0; }}\n");
+        let stem = paths::target().join("c").join(name.replace('.', "_"));
+        for (compiler, standard, extension) in
+            [(&toolchain.cc, "-std=c11", "c"), (&cplusplus, "-std=c++17", "cpp")]
+        {
+            let source = stem.with_extension(extension);
+            paths::write(&source, &text)?;
+            let program = link(compiler, standard, library, &source, Linkage::Static)?;
+            Step::new(format!("{name} as {}", &standard[5..]), program).limit(LIMIT).run()?;
+            passed += 1;
+        }
+    }
+    Ok(passed)
+}
+
+fn link(
+    compiler: &Path,
+    standard: &str,
+    library: &CLibrary,
+    source: &Path,
+    linkage: Linkage,
+) -> Result<PathBuf> {
+    let text = paths::read(source)?;
+    let flavour = if text.contains("webhook_mtls_testing.h") {
+        Flavour::Testing
+    } else {
+        Flavour::Production
+    };
+    let how = if linkage == Linkage::Static { "static" } else { "shared" };
+    let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let executable = paths::target().join("c").join(how).join(name.replace('.', "_"));
+    paths::make_directory(executable.parent().expect("it has a directory"))?;
+    let mut step = Step::new(format!("compile {name} ({how})"), compiler)
+        .arg(standard)
+        .args(WARNINGS)
+        .args(["-O1", "-g", "-I"])
+        .arg(library.include())
+        .arg(source)
+        .arg("-o")
+        .arg(&executable);
+    step = match linkage {
+        Linkage::Static => step.arg(library.archive(flavour)).args(LINK_FLAGS),
+        Linkage::Shared => {
+            let lib = library.lib().display().to_string();
+            step.args([format!("-L{lib}"), format!("-l{}", flavour.name())])
+                .args([format!("-Wl,-rpath,{lib}"), "-lpthread".to_owned()])
+        }
+    };
+    if text.contains("cjson/cJSON.h") {
+        step = step.arg("-lcjson");
+    }
+    step.ask()?;
+    Ok(executable)
+}

@@ -1,0 +1,200 @@
+//! The Node side: the addon, the packed tarball, and a directory in which that tarball is installed
+//! as a user would install it.
+//!
+//! Node resolves a package from where the importing file lies. So the directory mirrors the
+//! workspace (`bindings-node/tests`, `tests/…`, `examples`), and a test finds the installed package
+//! by its name and the shared vectors by the same relative path as in the source tree.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Result, Step};
+use crate::paths;
+use crate::profile::Profile;
+use crate::toolchain::Toolchain;
+
+/// The directory with the installed package.
+pub(crate) struct Node {
+    program: PathBuf,
+    tarball: PathBuf,
+    run: PathBuf,
+}
+
+impl Node {
+    /// Builds the addon and the TypeScript layer, packs both, installs the tarball.
+    pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
+        let arguments =
+            ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
+        Step::cargo(format!("addon ({})", profile.name()), &arguments).run()?;
+        let home = paths::target().join("node").join(profile.name());
+        let tarball = pack(toolchain, &home.join("build"), profile)?;
+        let run = home.join("run");
+        install(&tarball, &run)?;
+        let node = Node { program: toolchain.node.clone(), tarball, run };
+        node.require_the_tarball()?;
+        Ok(node)
+    }
+
+    pub(crate) fn tarball(&self) -> &Path {
+        &self.tarball
+    }
+
+    /// A command that runs a file of the workspace against the installed package.
+    pub(crate) fn command(&self, file: &str) -> Vec<String> {
+        let file = self.run.join(file);
+        vec![self.program.display().to_string(), file.display().to_string()]
+    }
+
+    /// Checks the tests' types and runs them; returns node's counts.
+    pub(crate) fn test(&self) -> Result<String> {
+        let tests = self.run.join("bindings-node").join("tests");
+        if tests.join("tsconfig.json").exists() {
+            let compiler = self.run.join("node_modules").join(".bin").join("tsc");
+            Step::new("tsc --strict, the tests", compiler)
+                .args(["--strict", "--noEmit", "--project"])
+                .arg(&tests)
+                .in_directory(&self.run)
+                .run()?;
+        }
+        let mut files = paths::files_with_extension(&tests, "mjs")?;
+        files.extend(paths::files_with_extension(&tests, "cjs")?);
+        files.retain(|file| is_test(file));
+        if files.is_empty() {
+            return Err(Failure::new("bindings-node/tests has no *.test.mjs"));
+        }
+        let output = Step::new("node --test", &self.program)
+            .args(["--test", "--test-reporter=tap"])
+            .args(&files)
+            .in_directory(&self.run)
+            .run()?;
+        Ok(format!("{} passed, {} failed", count(&output.all, "pass"), count(&output.all, "fail")))
+    }
+
+    fn require_the_tarball(&self) -> Result {
+        let ask = Step::new("where is webhook-mtls", &self.program)
+            .args(["-p", "require.resolve('webhook-mtls')"])
+            .in_directory(&self.run);
+        let place = PathBuf::from(ask.ask()?.stdout.trim());
+        if place.starts_with(self.run.join("node_modules")) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("webhook-mtls was found in {}", place.display())))
+    }
+}
+
+/// Compiles a copy of the sources, so that the tree stays as it was cloned, and packs it.
+fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf> {
+    let source = paths::root().join("bindings-node");
+    let packages = build.join("node_modules");
+    let lock = paths::read(&source.join("package-lock.json"))?;
+    let stamp = build.with_file_name("build-made-from.json");
+    let is_current = paths::read(&stamp).is_ok_and(|made_from| made_from == lock);
+    for entry in if build.exists() { paths::entries(build)? } else { Vec::new() } {
+        if entry != packages || !is_current {
+            remove(&entry)?;
+        }
+    }
+    paths::copy_tree(&source, build, &["node_modules", "target", "Cargo.toml", "src", "native"])?;
+    let platform = Step::new("platform", &toolchain.node)
+        .args(["-p", "process.platform + '-' + process.arch"])
+        .ask()?;
+    let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
+    paths::copy(&paths::built(profile, library()), &build.join("native").join(addon))?;
+    if !is_current {
+        npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
+        paths::write(&stamp, &lock)?;
+    }
+    npm("npm run build", &["run", "build"], build)?;
+    npm("npm pack", &["pack", "--ignore-scripts"], build)?;
+    let mut tarballs = paths::files_with_extension(build, "tgz")?;
+    match (tarballs.pop(), tarballs.is_empty()) {
+        (Some(tarball), true) => Ok(tarball),
+        _ => Err(Failure::new(format!("one tarball was expected in {}", paths::shown(build)))),
+    }
+}
+
+/// Installs the tarball, and the type checker of the build beside it, into a mirror of the tree.
+fn install(tarball: &Path, run: &Path) -> Result {
+    paths::make_empty(run)?;
+    paths::write(&run.join("package.json"), "{ \"private\": true }\n")?;
+    npm(
+        "npm install the tarball",
+        &[
+            "install",
+            "--no-save",
+            "--no-audit",
+            "--no-fund",
+            "--offline",
+            &tarball.display().to_string(),
+        ],
+        run,
+    )?;
+    // Only for the tests and their type check; the package itself needs none of them.
+    let packages = tarball.with_file_name("node_modules");
+    let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
+    for name in links.into_iter().chain(["@stablelib", "fast-sha256"]) {
+        let from = packages.join(name);
+        if from.exists() {
+            Step::new("link", "ln")
+                .arg("-s")
+                .arg(&from)
+                .arg(run.join("node_modules").join(name))
+                .ask()?;
+        }
+    }
+    let root = paths::root();
+    for part in ["bindings-node/tests", "tests/vectors", "tests/clients", "examples", "benches"] {
+        if root.join(part).exists() {
+            paths::copy_tree(&root.join(part), &run.join(part), &[])?;
+        }
+    }
+    Ok(())
+}
+
+fn npm(title: &str, arguments: &[&str], directory: &Path) -> Result {
+    let step = Step::new(title, "npm").args(arguments).in_directory(directory);
+    step.env("npm_config_update_notifier", "false").run().map(drop)
+}
+
+fn library() -> &'static str {
+    if cfg!(target_os = "macos") { "libwebhook_mtls_node.dylib" } else { "libwebhook_mtls_node.so" }
+}
+
+fn remove(path: &Path) -> Result {
+    let removed =
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.map_err(|error| Failure::at("cannot remove", path, &error))
+}
+
+fn is_test(file: &Path) -> bool {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    Path::new(stem).extension().is_some_and(|extension| extension == "test")
+}
+
+/// A count from the summary of node's TAP reporter.
+fn count(output: &str, word: &str) -> u32 {
+    let prefix = format!("# {word} ");
+    output
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix(&prefix))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, is_test};
+    use std::path::Path;
+
+    #[test]
+    fn the_counts_are_those_of_the_summary() {
+        let output = "ok 1 - a\n# pass 1\n1..2\n# tests 12\n# pass 11\n# fail 1\n";
+        assert_eq!((count(output, "pass"), count(output, "fail")), (11, 1));
+    }
+
+    #[test]
+    fn only_files_that_say_so_are_tests() {
+        assert!(is_test(Path::new("tests/deliver.test.mjs")));
+        assert!(!is_test(Path::new("tests/vectors.mjs")));
+    }
+}

@@ -1,0 +1,150 @@
+//! The Python side: a virtual environment with pinned tools, the wheel, and a second environment
+//! that holds the wheel alone, in which everything runs as it would for a user.
+
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Result, Step};
+use crate::paths;
+use crate::profile::Profile;
+use crate::toolchain::Toolchain;
+
+/// The environment that a user's would look like: the wheel, and pytest to test it.
+pub(crate) struct Python {
+    tools: PathBuf,
+    wheel: PathBuf,
+    installed: PathBuf,
+}
+
+impl Python {
+    /// Builds the wheel and installs it.
+    pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Python> {
+        let home = paths::target().join("python");
+        let requirements = source().join("requirements-dev.txt");
+        let tools = environment(toolchain, &home.join("venv"), &requirements)?;
+        let wheel = wheel(&tools, profile)?;
+        let installed = environment(toolchain, &home.join(profile.name()), &requirements)?;
+        Step::new("install the wheel", executable(&installed, "python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--no-deps", "--force-reinstall"])
+            .arg(&wheel)
+            .run()?;
+        let python = Python { tools, wheel, installed };
+        python.require_the_wheel()?;
+        Ok(python)
+    }
+
+    pub(crate) fn wheel(&self) -> &Path {
+        &self.wheel
+    }
+
+    /// The interpreter that sees the installed wheel.
+    pub(crate) fn interpreter(&self) -> PathBuf {
+        executable(&self.installed, "python")
+    }
+
+    /// Lints, types and tests; returns pytest's closing line.
+    pub(crate) fn test(&self) -> Result<String> {
+        let ruff = executable(&self.tools, "ruff");
+        let config = source().join("pyproject.toml");
+        let beside = ["tests", "examples", "benches"].map(|place| paths::root().join(place));
+        let places: Vec<PathBuf> = [source()].into_iter().chain(beside).collect();
+        let no_cache = ["--no-cache", "--config"];
+        let check = Step::new("ruff check", &ruff).arg("check").args(no_cache).arg(&config);
+        check.args(&places).run()?;
+        let format = Step::new("ruff format --check", &ruff).args(["format", "--check"]);
+        format.args(no_cache).arg(&config).args(&places).run()?;
+        self.types("mypy --strict, the package", &source().join("python").join("webhook_mtls"))?;
+        self.types("mypy --strict, its tests", &source().join("tests"))?;
+        let output = Step::new("pytest", self.interpreter())
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
+            .args(["-W", "error", "tests"])
+            .in_directory(&source())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .without_env("PYTHONPATH")
+            .run()?;
+        Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
+    }
+
+    fn types(&self, title: &str, what: &Path) -> Result {
+        Step::new(title, executable(&self.tools, "mypy"))
+            .arg("--strict")
+            .arg("--config-file")
+            .arg(source().join("pyproject.toml"))
+            .arg("--cache-dir")
+            .arg(paths::target().join("python").join("mypy"))
+            .arg("--python-executable")
+            .arg(self.interpreter())
+            .arg(what)
+            .in_directory(&source())
+            .run()
+            .map(drop)
+    }
+
+    /// A test of the source folder would prove nothing about the wheel.
+    fn require_the_wheel(&self) -> Result {
+        let ask = Step::new("where is webhook_mtls", self.interpreter())
+            .args(["-c", "import webhook_mtls; print(webhook_mtls.__file__)"])
+            .in_directory(&paths::target())
+            .without_env("PYTHONPATH");
+        let place = PathBuf::from(ask.ask()?.stdout.trim());
+        if place.starts_with(&self.installed) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("webhook_mtls was imported from {}", place.display())))
+    }
+}
+
+fn source() -> PathBuf {
+    paths::root().join("bindings-python")
+}
+
+pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
+    environment.join("bin").join(name)
+}
+
+/// A virtual environment with the pinned tools; made again only when the pins or the interpreter
+/// changed.
+pub(crate) fn environment(
+    toolchain: &Toolchain,
+    home: &Path,
+    requirements: &Path,
+) -> Result<PathBuf> {
+    let version = Step::new("version", &toolchain.python).arg("--version").ask()?.stdout;
+    let wanted = format!("{version}{}", paths::read(requirements)?);
+    let stamp = home.join("made-from.txt");
+    if paths::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(home.to_path_buf());
+    }
+    let name = paths::shown(home);
+    Step::new(format!("virtual environment {name}"), &toolchain.python)
+        .args(["-m", "venv", "--clear"])
+        .arg(home)
+        .run()?;
+    Step::new(format!("pinned tools into {name}"), executable(home, "python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(requirements)
+        .run()?;
+    paths::write(&stamp, &wanted)?;
+    Ok(home.to_path_buf())
+}
+
+/// Builds the wheel, alone in its directory so that no older one is taken for it.
+fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
+    let wheels = paths::target().join("wheels").join(profile.name());
+    paths::make_empty(&wheels)?;
+    Step::new("maturin build", executable(tools, "maturin"))
+        .args(["build", "--locked", "--profile", profile.name(), "--interpreter"])
+        .arg(executable(tools, "python"))
+        .arg("--manifest-path")
+        .arg(source().join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(paths::target())
+        .arg("--out")
+        .arg(&wheels)
+        .run()?;
+    let mut found = paths::files_with_extension(&wheels, "whl")?;
+    match (found.pop(), found.is_empty()) {
+        (Some(wheel), true) => Ok(wheel),
+        _ => Err(Failure::new(format!("one wheel was expected in {}", paths::shown(&wheels)))),
+    }
+}

@@ -1,0 +1,108 @@
+//! The Rust side: formatting, lints, tests, and the Rust programs of `tests/` and `benches/`.
+
+use std::path::PathBuf;
+
+use crate::command::{Failure, Result, Step};
+use crate::paths;
+use crate::profile::Profile;
+
+/// The crates that are shared objects for an interpreter: their tests are run by that interpreter.
+const FOR_INTERPRETERS: [&str; 2] = ["webhook-mtls-python", "webhook-mtls-node"];
+
+pub(crate) fn format() -> Result<String> {
+    Step::cargo("cargo fmt --check", &["fmt", "--all", "--check"]).run()?;
+    Ok("formatted".to_owned())
+}
+
+pub(crate) fn lint() -> Result<String> {
+    // The features that add the testing kit are linted with it; an extension module is not a test.
+    let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    Step::cargo("cargo clippy", &arguments).run()?;
+    Step::cargo(
+        "cargo clippy, with the testing kit",
+        &[
+            "clippy",
+            "--locked",
+            "--package",
+            "webhook-mtls",
+            "--all-features",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
+    .run()?;
+    Ok("no warnings".to_owned())
+}
+
+pub(crate) fn test() -> Result<String> {
+    let mut arguments = vec!["test", "--locked", "--workspace", "--all-features"];
+    for name in FOR_INTERPRETERS {
+        arguments.extend(["--exclude", name]);
+    }
+    let output = Step::cargo("cargo test", &arguments).run()?;
+    let count = Count::of(&output.all);
+    if count.passed == 0 {
+        return Err(Failure::with_output("cargo test ran no test", output.all));
+    }
+    Ok(format!("{} passed, {} failed, {} ignored", count.passed, count.failed, count.ignored))
+}
+
+/// Builds a program of `tests/` and returns its path.
+pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
+    program("webhook-mtls-test-programs", name, Profile::Dev)
+}
+
+/// Builds a program of `benches/` as the packages are built, and returns its path.
+pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
+    program("webhook-mtls-benches", name, Profile::Shipped)
+}
+
+fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    let arguments =
+        ["build", "--locked", "--profile", profile.name(), "--package", package, "--bin", name];
+    Step::cargo(format!("{name} ({})", profile.name()), &arguments).run()?;
+    Ok(paths::built(profile, name))
+}
+
+/// What `cargo test` adds up to over all its binaries.
+#[derive(Debug, Default, PartialEq)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+}
+
+impl Count {
+    fn of(output: &str) -> Count {
+        let mut count = Count::default();
+        for line in output.lines().filter(|line| line.starts_with("test result:")) {
+            count.passed += before(line, " passed");
+            count.failed += before(line, " failed");
+            count.ignored += before(line, " ignored");
+        }
+        count
+    }
+}
+
+/// The number that stands before a word, 0 when there is none.
+fn before(line: &str, word: &str) -> u32 {
+    let Some(end) = line.find(word) else { return 0 };
+    line[..end].rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn the_results_of_all_binaries_are_added() {
+        let output = "\
+running 2 tests
+test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: FAILED. 40 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out
+";
+        assert_eq!(Count::of(output), Count { passed: 42, failed: 1, ignored: 3 });
+    }
+}

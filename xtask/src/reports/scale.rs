@@ -1,0 +1,170 @@
+//! `cargo xtask scale`: how memory, CPU and descriptors grow with endpoints, consumers, connections
+//! and deliveries under way, each at four sizes; the result goes to `docs/scale.md`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::command::{Failure, Result};
+use crate::debian;
+use crate::languages::bench_receiver::{Errand, Receiver, told};
+use crate::languages::rust;
+use crate::paths;
+use crate::reports::bench::median;
+use crate::reports::bench::page::Machine;
+use crate::terminal::{self, COLUMNS, wrapped};
+use crate::toolchain::Toolchain;
+
+const ROUNDS: usize = 3;
+
+/// How many consumers listen, each on its port.
+const CONSUMERS: u32 = 10_000;
+
+/// A measurement of `benches/scale.rs`: what grows, at which sizes, and what it tells.
+struct Growth {
+    word: &'static str,
+    title: &'static str,
+    about: &'static str,
+    size: &'static str,
+    sizes: [u32; 4],
+    columns: &'static [(&'static str, &'static str)],
+}
+
+const GROWTHS: [Growth; 4] = [
+    Growth {
+        word: "endpoints",
+        title: "Endpoints",
+        about: "Each has its own URL and its own pins; nothing was delivered to it. A look-up is \
+                `endpoint()` with the values that it has already, the time to read URL and pins \
+                included.",
+        size: "endpoints",
+        sizes: [1000, 3000, 10_000, 30_000],
+        columns: &[("bytes", "bytes of memory for each"), ("look_up_ns", "look-up, ns")],
+    },
+    Growth {
+        word: "consumers",
+        title: "Consumers",
+        about: "One delivery to each consumer, 64 under way, then one more; at most 256 connections \
+                may be open (`max_connections`), so that beyond it each delivery shakes hands. \
+                Descriptors are the most that were open at once, beside those from before.",
+        size: "consumers",
+        sizes: [100, 1000, 3000, CONSUMERS],
+        columns: &[
+            ("cpu_us", "CPU of a delivery, µs"),
+            ("cpu_again_us", "the second time, µs"),
+            ("descriptors", "descriptors"),
+        ],
+    },
+    Growth {
+        word: "connections",
+        title: "Idle connections",
+        about: "One for each consumer. Memory is that of a connection alone, and CPU is for one \
+                more delivery over each in turn.",
+        size: "connections",
+        sizes: [250, 500, 1000, 2000],
+        columns: &[
+            ("bytes", "bytes of memory for each"),
+            ("descriptors", "descriptors"),
+            ("cpu_us", "CPU of a delivery, µs"),
+        ],
+    },
+    Growth {
+        word: "flight",
+        title: "Deliveries under way",
+        about: "To one consumer, over as many connections, which are open already.",
+        size: "under way",
+        sizes: [8, 32, 128, 512],
+        columns: &[("cpu_us", "CPU of a delivery, µs"), ("more_descriptors", "more descriptors")],
+    },
+];
+
+/// Measures, and writes the page.
+pub(crate) fn run() -> Result {
+    debian::ensure(debian::BENCH)?;
+    let toolchain = Toolchain::find()?;
+    toolchain.show();
+    let program = [rust::bench_program("bench_scale")?.display().to_string()];
+    // One more, for what a first delivery needs once.
+    let receiver = Receiver::start_with(&toolchain, CONSUMERS + 1)?;
+    let mut seen = Samples::new();
+    for round in 1..=ROUNDS {
+        terminal::headline(&format!("Round {round} of {ROUNDS}"));
+        for growth in &GROWTHS {
+            for size in growth.sizes {
+                measure(&receiver, &program, growth, size, &mut seen)?;
+            }
+        }
+    }
+    let page = page(&seen, &Machine::ask()?);
+    println!("\n{page}");
+    paths::write(&paths::root().join("docs").join("scale.md"), &page)
+}
+
+/// What was told, by measurement, size and column.
+type Samples = BTreeMap<(&'static str, u32, &'static str), Vec<f64>>;
+
+fn measure(
+    receiver: &Receiver,
+    program: &[String],
+    growth: &Growth,
+    size: u32,
+    seen: &mut Samples,
+) -> Result {
+    let errand = Errand { mode: growth.word, n: size, port: "consumers" };
+    let output = receiver.run(format!("{size} {}", growth.size), program, &errand)?;
+    for (key, title) in growth.columns {
+        let Some(value) = told(&output)[key].as_f64() else {
+            return Err(Failure::with_output(format!("it did not tell {title}"), output.all));
+        };
+        seen.entry((growth.word, size, key)).or_default().push(value);
+    }
+    Ok(())
+}
+
+fn page(seen: &Samples, machine: &Machine) -> String {
+    let seen_on = format!(
+        "How cost grows, as `cargo xtask scale` saw it on {}: {}. Each figure is the median of \
+         {ROUNDS} processes. Consumers are ports of one nginx that demands a certificate; CPU is \
+         that of the client for 1 KiB over TLS 1.3, and no delivery failed. [What a delivery costs \
+         beside others](performance.md).",
+        machine.date, machine.class
+    );
+    let mut text = format!("# Scale\n\n{}\n", wrapped(&seen_on, COLUMNS).join("\n"));
+    for growth in &GROWTHS {
+        let about = wrapped(growth.about, COLUMNS).join("\n");
+        let _ = write!(text, "\n## {}\n\n{about}\n\n| {} |", growth.title, growth.size);
+        growth.columns.iter().for_each(|(_, title)| _ = write!(text, " {title} |"));
+        text.push_str("\n|");
+        text.push_str(&" --- |".repeat(growth.columns.len() + 1));
+        text.push('\n');
+        for size in growth.sizes {
+            let _ = write!(text, "| {size} |");
+            for (key, _) in growth.columns {
+                let _ = write!(text, " {:.0} |", median(seen[&(growth.word, size, *key)].clone()));
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GROWTHS, Samples, page};
+    use crate::reports::bench::page::Machine;
+
+    #[test]
+    fn the_page_has_a_row_for_each_size() {
+        let mut seen = Samples::new();
+        for growth in &GROWTHS {
+            for size in growth.sizes {
+                for (key, _) in growth.columns {
+                    seen.insert((growth.word, size, key), vec![9.0, f64::from(size), 9e9]);
+                }
+            }
+        }
+        let machine = Machine { date: "2026-11-25".into(), class: "2 cores".into() };
+        let page = page(&seen, &machine);
+        assert!(page.contains("| 30000 | 30000 | 30000 |\n"), "{page}");
+        assert_eq!(page.lines().filter(|line| line.starts_with("| ")).count(), 4 * (2 + 4));
+    }
+}

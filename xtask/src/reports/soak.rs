@@ -1,0 +1,109 @@
+//! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
+//! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut
+//! of a connection, ten thousand deliveries at flat memory, files that rotate under deliveries, and
+//! the real peers; what fails once in a hundred rounds fails here. Before the first round, each fuzz
+//! target runs for ten minutes, or for a sixth of a shorter soak.
+
+use std::time::{Duration, Instant};
+
+use crate::command::{Failure, Result, Step, shown_duration};
+use crate::languages::Languages;
+use crate::languages::c_programs::{self, Linkage};
+use crate::paths;
+use crate::profile::Profile;
+use crate::suites::fuzz;
+use crate::suites::outcomes;
+use crate::suites::peers;
+use crate::suites::rotation;
+use crate::suites::steady;
+use crate::suites::vectors;
+use crate::terminal;
+use crate::toolchain::Toolchain;
+
+const MINUTES: u64 = 60;
+
+pub(crate) fn run(minutes: Option<&str>) -> Result {
+    let minutes = match minutes {
+        None => MINUTES,
+        Some(text) => text
+            .parse()
+            .map_err(|_| Failure::new(format!("soak takes a number of minutes, not {text}")))?,
+    };
+    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
+    languages.toolchain.show();
+    let started = Instant::now();
+    if let Err(failure) = fuzz::soak(seconds_of_fuzzing(minutes)) {
+        let why = failure.what().lines().next().unwrap_or_default();
+        record(&entry(&today()?, 0, started.elapsed(), Some(why)))?;
+        return Err(failure);
+    }
+    let mut rounds = 0;
+    // At least one, however short the time.
+    while rounds == 0 || started.elapsed() < Duration::from_secs(minutes * 60) {
+        rounds += 1;
+        terminal::headline(&format!("Round {rounds}, after {}", shown_duration(started.elapsed())));
+        if let Err(failure) = round(&languages) {
+            let why = failure.what().lines().next().unwrap_or_default();
+            record(&entry(&today()?, rounds, started.elapsed(), Some(why)))?;
+            return Err(failure);
+        }
+    }
+    record(&entry(&today()?, rounds, started.elapsed(), None))
+}
+
+/// Ten minutes for each target in an hour of soak and above, a sixth of it below.
+fn seconds_of_fuzzing(minutes: u64) -> u64 {
+    (minutes * 10).clamp(10, 600)
+}
+
+fn round(languages: &Languages) -> Result {
+    vectors::test(languages)?;
+    let source = paths::root().join("tests").join("c").join("vectors.c");
+    let library = languages.c()?;
+    let runner = c_programs::compile(&languages.toolchain, library, &source, Linkage::Static)?;
+    c_programs::memory_checked("vectors in c (valgrind)", &runner)?;
+    outcomes::cuts(languages)?;
+    println!("  {}", steady::test(languages)?);
+    println!("  {}", rotation::test()?);
+    peers::test(languages).map(drop)
+}
+
+/// One line of the record.
+fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> String {
+    let verdict = failure.map_or_else(
+        || "no failure".to_owned(),
+        |failure| format!("round {rounds} failed: {failure}"),
+    );
+    let noun = if rounds == 1 { "round" } else { "rounds" };
+    format!("- {date}: {rounds} {noun} in {}, {verdict}\n", shown_duration(took))
+}
+
+fn record(entry: &str) -> Result {
+    let file = paths::root().join("docs").join("soak.md");
+    let heading = "# Soak\n\nWhat `cargo xtask soak` saw; the newest entry is the last.\n\n";
+    let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
+    paths::write(&file, &format!("{before}{entry}"))?;
+    println!("\n{}: {entry}", paths::shown(&file));
+    Ok(())
+}
+
+fn today() -> Result<String> {
+    let output = Step::new("date", "date").args(["-u", "+%Y-%m-%d"]).ask()?;
+    Ok(output.stdout.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry;
+    use std::time::Duration;
+
+    #[test]
+    fn an_entry_says_when_how_much_and_what_came_of_it() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(
+            entry("2026-11-24", 40, hour, None),
+            "- 2026-11-24: 40 rounds in 60 min 00 s, no failure\n"
+        );
+        assert!(entry("2026-11-24", 3, hour, Some("peers")).contains("round 3 failed: peers"));
+    }
+}

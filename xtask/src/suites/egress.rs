@@ -1,0 +1,45 @@
+//! What no name may do, proved by a name server of our own: `tests/egress` builds a network in a
+//! namespace and runs the four clients in it. Needs to be allowed to make one.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::command::{Failure, Result, Step};
+use crate::debian;
+use crate::languages::Languages;
+use crate::paths;
+
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Runs the cases; returns its closing line.
+pub(crate) fn test(languages: &Languages) -> Result<String> {
+    debian::ensure(debian::PEERS)?;
+    let apart = ["--mount", "--net"];
+    if Step::new("a namespace", "unshare").args(apart).arg("true").ask().is_err() {
+        let skipped = "skipped: this user may not make namespaces (unshare --mount --net)";
+        println!("  {skipped}");
+        return Ok(skipped.to_owned());
+    }
+    let clients = languages.clients()?;
+    let commands: Map<String, Value> =
+        clients.iter().map(|client| (client.name.to_owned(), json!(client.command))).collect();
+    let work = paths::target().join("egress");
+    paths::make_empty(&work)?;
+    let tests = paths::root().join("tests");
+    let output = Step::new("names and addresses", "unshare")
+        .args(apart)
+        .arg(&languages.toolchain.python)
+        .arg(tests.join("egress").join("run.py"))
+        .arg("--work")
+        .arg(&work)
+        .arg("--clients")
+        .arg(Value::Object(commands).to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONPATH", tests.join("peers"))
+        .limit(LIMIT)
+        .run()?;
+    println!("\n{}", output.stdout.trim_end());
+    let closing = output.last_line().strip_prefix("egress: ").map(str::to_owned);
+    closing.ok_or_else(|| Failure::with_output("the cases have no closing line", output.all))
+}

@@ -1,0 +1,96 @@
+//! The fuzz targets of `fuzz/`: in the tests by mutating their corpora, on any toolchain and always
+//! the same way; in the soak by libFuzzer, where a nightly toolchain is installed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{Result, Step};
+use crate::paths;
+use crate::profile::Profile;
+
+/// Each with the mutations that take it some seconds; what PKCS#12 asks for is work by design.
+const TARGETS: [(&str, u32); 6] = [
+    ("pem", 60_000),
+    ("certificate", 200_000),
+    ("pin", 400_000),
+    ("crl", 200_000),
+    ("pkcs12", 10_000),
+    ("answer", 200_000),
+];
+
+const PACKAGE: [&str; 2] = ["--package", "webhook-mtls-fuzz"];
+
+/// What cargo-fuzz passes: coverage that libFuzzer reads, and an allocator that notices misuse.
+const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1 -Zsanitizer=address";
+
+/// Mutates every corpus for some seconds; returns the closing line.
+pub(crate) fn test() -> Result<String> {
+    let arguments = ["build", "--locked", "--release", PACKAGE[0], PACKAGE[1]];
+    Step::cargo("fuzz targets (release)", &arguments).run()?;
+    for (target, count) in TARGETS {
+        mutate(target, count, 1)?;
+    }
+    Ok(format!("{} targets, no input broke one", TARGETS.len()))
+}
+
+/// Fuzzes every target for this long, with coverage where it can be had; what is found beside the
+/// corpus stays below the target directory.
+pub(crate) fn soak(seconds: u64) -> Result<String> {
+    let Some(host) = nightly_host() else {
+        test()?;
+        for (target, count) in TARGETS {
+            let rounds = u32::try_from(seconds / 10).unwrap_or(60).max(1);
+            for seed in 2..2 + rounds {
+                mutate(target, count, seed)?;
+            }
+        }
+        return Ok("no nightly toolchain: mutated without coverage".to_owned());
+    };
+    let folder = paths::target().join("fuzz");
+    Step::new("fuzz targets (nightly, instrumented)", "rustup")
+        .args(["run", "nightly", "cargo", "build", "--locked", "--release"])
+        .args(PACKAGE)
+        .args(["--target", &host, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTFLAGS", INSTRUMENTED)
+        .in_directory(&paths::root())
+        .run()?;
+    let programs = folder.join(&host).join("release");
+    for (target, _) in TARGETS {
+        let found = folder.join("corpus").join(target);
+        paths::make_directory(&found)?;
+        Step::new(format!("libFuzzer: {target}, {seconds} s"), programs.join(target))
+            .arg(&found)
+            .arg(paths::root().join("fuzz").join("corpus").join(target))
+            .arg(format!("-max_total_time={seconds}"))
+            .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=8192"])
+            .arg(format!("-artifact_prefix={}/{target}-", folder.display()))
+            .in_directory(&folder)
+            .limit(Duration::from_secs(seconds + 300))
+            .run()?;
+    }
+    Ok(format!("{} targets for {seconds} s each under libFuzzer", TARGETS.len()))
+}
+
+fn mutate(target: &str, count: u32, seed: u32) -> Result {
+    Step::new(
+        format!("{target}: {count} mutations, seed {seed}"),
+        paths::built(Profile::Release, target),
+    )
+    .args([count.to_string(), seed.to_string()])
+    .run()
+    .map(drop)
+}
+
+/// The platform that a nightly toolchain builds for, if there is one.
+fn nightly_host() -> Option<String> {
+    let said = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
+    if !said.status.success() {
+        return None;
+    }
+    let said = String::from_utf8(said.stdout).ok()?;
+    said.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+}

@@ -1,0 +1,146 @@
+//! How many instructions the hot paths take in user space, counted by callgrind and held to limits.
+//!
+//! Unlike time, the count does not depend on what else the machine does. It is the difference of
+//! two runs that deliver less and more, so that what a process does once cancels. The kernel's
+//! share is not in it.
+
+use std::collections::BTreeMap;
+
+use crate::command::{Failure, Result};
+use crate::debian;
+use crate::languages::Languages;
+use crate::languages::bench_programs;
+use crate::languages::bench_receiver::{Errand, Receiver};
+use crate::paths;
+use crate::profile::Profile;
+use crate::table::Table;
+
+/// What is measured for each of them, and a tenth more. Lower a limit when what is measured has
+/// fallen; raise one only with a reason in the commit.
+///
+/// The aims are those of the project, whether they are reached or not.
+const HOT_PATHS: [HotPath; 7] = [
+    path("warm, Rust deliver_blocking", "rust", "warm", 22_100, Some(50_000)),
+    path("warm, C wmtls_deliver", "c", "warm", 23_800, Some(50_000)),
+    path("warm, Python deliver", "python", "warm", 26_400, Some(65_000)),
+    path("32 in flight, Rust deliver_many", "rust", "flight", 27_000, None),
+    path("cold, Rust, chain seen before", "rust", "cold", 2_491_000, Some(2_400_000)),
+    path("cold, Rust, nothing remembered", "rust", "cold_unremembered", 4_039_000, None),
+    path("verify_chain, Rust, chain seen before", "rust", "verify", 103_000, None),
+];
+
+/// A way through the library, by its client in `benches/` and the mode of that.
+struct HotPath {
+    title: &'static str,
+    client: &'static str,
+    mode: &'static str,
+    limit: u64,
+    aim: Option<u64>,
+}
+
+const fn path(
+    title: &'static str,
+    client: &'static str,
+    mode: &'static str,
+    limit: u64,
+    aim: Option<u64>,
+) -> HotPath {
+    HotPath { title, client, mode, limit, aim }
+}
+
+/// Counts each of them; fails with those that take more than their limit.
+pub(crate) fn test(languages: &Languages) -> Result<String> {
+    if !cfg!(target_arch = "x86_64") {
+        return Ok("skipped: the limits are for x86-64".to_owned());
+    }
+    debian::ensure(debian::INSTRUCTIONS)?;
+    let shipped = Languages::new(languages.toolchain.clone(), Profile::Shipped);
+    let mut commands = BTreeMap::new();
+    for path in &HOT_PATHS {
+        if !commands.contains_key(path.client) {
+            commands.insert(path.client, under_callgrind(&shipped, path.client)?);
+        }
+    }
+    let receiver = Receiver::start(&languages.toolchain)?;
+    let mut table = Table::new(&["hot path", "measured", "limit", "aim"]);
+    let mut beyond = Vec::new();
+    for path in &HOT_PATHS {
+        let measured = path.measure(&receiver, &commands[path.client])?;
+        let limit = grouped(path.limit);
+        let aim = path.aim.map(grouped).unwrap_or_default();
+        table.row([path.title, &grouped(measured), &limit, &aim]);
+        if measured > path.limit {
+            let measured = grouped(measured);
+            beyond.push(format!("{}: {measured} instructions, limit {limit}", path.title));
+        }
+    }
+    print!("\n{}\n", table.render());
+    if beyond.is_empty() {
+        Ok(format!("{} hot paths within their limits", HOT_PATHS.len()))
+    } else {
+        Err(Failure::new(beyond.join("; ")))
+    }
+}
+
+fn under_callgrind(languages: &Languages, client: &str) -> Result<Vec<String>> {
+    let valgrind = paths::program("valgrind").expect("ensured").display().to_string();
+    let mut command = vec![valgrind, "--tool=callgrind".to_owned()];
+    command.push("--callgrind-out-file=/dev/null".to_owned());
+    command.extend(bench_programs::command(languages, client)?);
+    Ok(command)
+}
+
+impl HotPath {
+    /// Instructions for one delivery, or one verification.
+    fn measure(&self, receiver: &Receiver, command: &[String]) -> Result<u64> {
+        let is_cold = self.mode.starts_with("cold");
+        let (less, more) = if is_cold { (4, 24) } else { (64, 384) };
+        let count = |n| {
+            let errand =
+                Errand { mode: self.mode, n, port: if is_cold { "ends" } else { "keeps" } };
+            let output = receiver.run(format!("{}: {n}", self.title), command, &errand)?;
+            collected(&output.all).ok_or_else(|| {
+                Failure::with_output("callgrind did not say what it collected", output.all)
+            })
+        };
+        Ok(count(more)?.saturating_sub(count(less)?) / u64::from(more - less))
+    }
+}
+
+/// The number in callgrind's line `==7== Collected : 1234`.
+fn collected(output: &str) -> Option<u64> {
+    let line = output.lines().find(|line| line.contains("Collected :"))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+/// A number with its thousands apart, as wide as any here so that numbers stand below each other.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    format!("{text:>9}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{collected, grouped};
+
+    #[test]
+    fn what_callgrind_collected_is_read_among_other_lines() {
+        let output = "{\"errors\":0}\n==7== Events    : Ir\n==7== Collected : 20451\n==7==\n";
+        assert_eq!(collected(output), Some(20_451));
+        assert_eq!(collected("==7== no such program\n"), None);
+    }
+
+    #[test]
+    fn numbers_are_read_by_their_thousands_and_stand_below_each_other() {
+        assert_eq!(grouped(2_427_318), "2 427 318");
+        assert_eq!(grouped(69_005), "   69 005");
+        assert_eq!(grouped(7), "        7");
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether memory and descriptors of a long-running program stay flat.
+
+use serde_json::Value;
+
+use crate::command::{Failure, Output, Result};
+
+/// What an allocator may keep beyond what it had after a fifth of the work: of ten thousand
+/// rounds, less than a kilobyte for each that followed.
+const GROWTH_KIB: u64 = 6 * 1024;
+
+/// Idle connections come and go.
+const MORE_DESCRIPTORS: u64 = 8;
+
+/// The JSON that a program told last: `early` and `late`, each with `rss_kib` and `descriptors`.
+pub(crate) fn told(program: &str, output: &Output) -> Result<Value> {
+    serde_json::from_str(output.last_line()).map_err(|error| {
+        Failure::with_output(format!("{program} told no JSON: {error}"), output.all.clone())
+    })
+}
+
+/// What grew, in a few words, unless it grew too much.
+pub(crate) fn judge(program: &str, held: &Value) -> Result<String> {
+    let number = |when: &str, what: &str| {
+        held[when][what]
+            .as_u64()
+            .ok_or_else(|| Failure::new(format!("{program} did not tell its {what}: {held}")))
+    };
+    let memory = (number("early", "rss_kib")?, number("late", "rss_kib")?);
+    let descriptors = (number("early", "descriptors")?, number("late", "descriptors")?);
+    let told = format!(
+        "{program}: {} to {} KiB, {} to {} descriptors",
+        memory.0, memory.1, descriptors.0, descriptors.1
+    );
+    if memory.1 > memory.0 + GROWTH_KIB || descriptors.1 > descriptors.0 + MORE_DESCRIPTORS {
+        return Err(Failure::new(format!("{told}: that is not flat")));
+    }
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_grows_fails() {
+        let held = |rss: u64, descriptors: u64| {
+            json!({
+                "early": { "rss_kib": 10_000, "descriptors": 20 },
+                "late": { "rss_kib": rss, "descriptors": descriptors },
+            })
+        };
+        assert!(judge("c", &held(11_000, 21)).is_ok());
+        assert!(judge("c", &held(10_001 + GROWTH_KIB, 20)).is_err());
+        assert!(judge("c", &held(10_000, 21 + MORE_DESCRIPTORS)).is_err());
+        assert!(judge("c", &json!({})).is_err());
+    }
+}

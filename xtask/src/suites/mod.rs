@@ -1,0 +1,189 @@
+//! `cargo xtask test`: every suite in order, its closing line, and a table at the end.
+//!
+//! A suite that fails stops nothing but itself, so that one run says all that is wrong.
+
+mod deny;
+mod egress;
+mod examples;
+pub(crate) mod fuzz;
+mod instructions;
+mod leak_check;
+pub(crate) mod outcomes;
+pub(crate) mod peers;
+pub(crate) mod rotation;
+pub(crate) mod steady;
+pub(crate) mod vectors;
+
+use std::time::{Duration, Instant};
+
+use crate::command::{Failure, Result, shown_duration};
+use crate::generate::header;
+use crate::languages::Languages;
+use crate::languages::c_programs;
+use crate::languages::rust;
+use crate::profile::Profile;
+use crate::table::Table;
+use crate::terminal::{self, fitted};
+use crate::toolchain::Toolchain;
+
+/// A suite, what it is about, and what runs it; it returns its closing line.
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Languages) -> Result<String>,
+}
+
+/// Quick ones first: a typo should not wait for a build.
+const SUITES: [Suite; 15] = [
+    Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
+    Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
+    Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
+    Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
+    Suite { name: "fuzz", about: "what is read from others, mutated", run: |_| fuzz::test() },
+    Suite {
+        name: "header",
+        about: "headers and reference pages are current",
+        run: |_| header::check(),
+    },
+    Suite {
+        name: "c",
+        about: "C11 and C++17, static and shared, under valgrind",
+        run: |languages| c_programs::test(&languages.toolchain, languages.c()?),
+    },
+    Suite {
+        name: "python",
+        about: "ruff, mypy, pytest on the installed wheel",
+        run: |languages| languages.python()?.test(),
+    },
+    Suite {
+        name: "node",
+        about: "tsc, node --test on the installed tarball",
+        run: |languages| languages.node()?.test(),
+    },
+    Suite { name: "vectors", about: "the shared cases in four languages", run: vectors::test },
+    Suite {
+        name: "examples",
+        about: "every program of examples/, as the README shows it",
+        run: examples::test,
+    },
+    Suite { name: "egress", about: "names that lead where none may", run: egress::test },
+    Suite {
+        name: "outcomes",
+        about: "hostile receivers: what is said against what was seen",
+        run: outcomes::test,
+    },
+    Suite {
+        name: "instructions",
+        about: "what the hot paths take, counted by callgrind",
+        run: instructions::test,
+    },
+    Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
+];
+
+/// Runs the named suites, or all; the last line printed counts them.
+pub(crate) fn run(names: &[&str]) -> Result {
+    if names == ["--list"] {
+        for suite in &SUITES {
+            println!("  {:<12} {}", suite.name, suite.about);
+        }
+        return Ok(());
+    }
+    let chosen = choose(names)?;
+    let languages = Languages::new(Toolchain::find()?, Profile::Dev);
+    languages.toolchain.show();
+    let mut results = Vec::new();
+    for suite in chosen {
+        terminal::headline(&format!("{}: {}", suite.name, suite.about));
+        let started = Instant::now();
+        let outcome = (suite.run)(&languages);
+        match &outcome {
+            Ok(closing) => println!("  {} {closing}", terminal::green(suite.name)),
+            Err(failure) => failure.show(),
+        }
+        results.push(Finished { name: suite.name, outcome, took: started.elapsed() });
+    }
+    close(&results)
+}
+
+struct Finished {
+    name: &'static str,
+    outcome: Result<String>,
+    took: Duration,
+}
+
+fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
+    if names.is_empty() {
+        return Ok(SUITES.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            SUITES.iter().find(|suite| suite.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+                Failure::new(format!("no suite {name}; there are {}", known.join(", ")))
+            })
+        })
+        .collect()
+}
+
+fn close(results: &[Finished]) -> Result {
+    let passed = results.iter().filter(|result| result.outcome.is_ok()).count();
+    let failed = results.len() - passed;
+    terminal::headline("Suites");
+    print!("\n{}", summary(results).render());
+    // The count is the last line whichever way it went, for whoever reads only that.
+    println!("\n{passed} passed, {failed} failed");
+    if failed == 0 { Ok(()) } else { Err(Failure::already_shown()) }
+}
+
+fn summary(results: &[Finished]) -> Table {
+    let mut table = Table::new(&["suite", "result", "time", "closing line"]);
+    for result in results {
+        let (word, closing) = match &result.outcome {
+            Ok(closing) => ("passed", closing.as_str()),
+            Err(failure) => ("FAILED", failure.what().lines().next().unwrap_or_default()),
+        };
+        let time = shown_duration(result.took);
+        table.row([result.name, word, &time, &fitted(closing, 62)]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finished, SUITES, choose, close, summary};
+    use crate::command::Failure;
+    use std::time::Duration;
+
+    fn passed(name: &'static str) -> Finished {
+        let outcome = Ok("12 passed, 0 failed".to_owned());
+        Finished { name, outcome, took: Duration::from_secs(3) }
+    }
+
+    fn failed(name: &'static str) -> Finished {
+        let outcome = Err(Failure::new("it broke\nand more"));
+        Finished { name, outcome, took: Duration::from_secs(3) }
+    }
+
+    #[test]
+    fn one_failed_suite_fails_the_run() {
+        assert!(close(&[passed("fmt"), passed("rust")]).is_ok());
+        assert!(close(&[passed("fmt"), failed("rust"), passed("c")]).is_err());
+    }
+
+    #[test]
+    fn the_summary_has_a_line_for_each_suite_and_fits() {
+        let long = Finished { outcome: Ok("x".repeat(200)), ..passed("vectors") };
+        let text = summary(&[passed("fmt"), failed("rust"), long]).render();
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        assert!(text.contains("FAILED   3.0 s   it broke\n"), "{text}");
+    }
+
+    #[test]
+    fn a_suite_is_chosen_by_name_and_an_unknown_one_refused() {
+        assert_eq!(choose(&[]).unwrap().len(), SUITES.len());
+        assert_eq!(choose(&["peers"]).unwrap()[0].name, "peers");
+        assert!(choose(&["pears"]).err().unwrap().what().contains("peers"));
+    }
+}

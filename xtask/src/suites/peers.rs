@@ -1,0 +1,37 @@
+//! Real servers, from each language: `tests/peers` starts them and runs the four clients at them.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::command::{Failure, Result, Step};
+use crate::debian;
+use crate::languages::Languages;
+use crate::paths;
+
+/// Some three hundred deliveries in new processes and a PKI; two minutes are plenty, a hang is not.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Runs the matrix; returns its closing line.
+pub(crate) fn test(languages: &Languages) -> Result<String> {
+    debian::ensure(debian::PEERS)?;
+    let clients = languages.clients()?;
+    let commands: Map<String, Value> =
+        clients.iter().map(|client| (client.name.to_owned(), json!(client.command))).collect();
+    let work = paths::target().join("peers");
+    paths::make_empty(&work)?;
+    let output = Step::new("real peers", &languages.toolchain.python)
+        .arg(paths::root().join("tests").join("peers").join("run.py"))
+        .arg("--work")
+        .arg(&work)
+        .arg("--node")
+        .arg(&languages.toolchain.node)
+        .arg("--clients")
+        .arg(Value::Object(commands).to_string())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .limit(LIMIT)
+        .run()?;
+    println!("\n{}", output.stdout.trim_end());
+    let closing = output.last_line().strip_prefix("peers: ").map(str::to_owned);
+    closing.ok_or_else(|| Failure::with_output("the peers have no closing line", output.all))
+}

@@ -1,0 +1,153 @@
+//! The shared cases in all four languages: every language runs all of them, and none disagrees.
+
+use crate::command::{Failure, Result, Step};
+use crate::debian;
+use crate::languages::Languages;
+use crate::languages::c_programs::{self, Linkage};
+use crate::languages::rust;
+use crate::paths;
+use crate::profile::Profile;
+use crate::table::Table;
+use crate::toolchain::Toolchain;
+
+/// Fewer cases than these would be a suite that shrank unnoticed.
+const AT_LEAST: [u32; 3] = [60, 60, 30];
+
+const GROUPS: [&str; 3] = ["config", "verify", "deliver"];
+
+/// `cargo xtask vectors`.
+pub(crate) fn run() -> Result<String> {
+    let languages = Languages::new(Toolchain::find()?, Profile::Dev);
+    languages.toolchain.show();
+    test(&languages)
+}
+
+/// Runs the four runners; returns the closing line.
+pub(crate) fn test(languages: &Languages) -> Result<String> {
+    let runners = runners(languages)?;
+    let mut tallies = Vec::new();
+    for (name, command) in &runners {
+        let step = Step::new(format!("vectors in {name}"), &command[0]).args(&command[1..]);
+        let output = step.env("PYTHONDONTWRITEBYTECODE", "1").run()?;
+        let tally = Tally::find(name, &output.stdout).ok_or_else(|| {
+            Failure::with_output(format!("the {name} runner has no closing line"), output.all)
+        })?;
+        tallies.push((*name, tally));
+    }
+    println!("\n{}", shown(&tallies).render());
+    judge(&tallies)
+}
+
+/// The command of each language's runner.
+pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
+    let root = paths::root();
+    let source = root.join("tests").join("c").join("vectors.c");
+    debian::ensure(&[debian::CJSON])?;
+    let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
+    let rust = rust::test_program("vectors")?;
+    let python = root.join("bindings-python").join("tests").join("vectors.py");
+    Ok([
+        ("rust", vec![rust.display().to_string()]),
+        ("c", vec![c.display().to_string()]),
+        (
+            "python",
+            vec![
+                languages.python()?.interpreter().display().to_string(),
+                python.display().to_string(),
+            ],
+        ),
+        ("node", languages.node()?.command("bindings-node/tests/vectors.mjs")),
+    ])
+}
+
+/// What one language says it ran.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tally {
+    ran: [u32; 3],
+    disagreed: u32,
+}
+
+impl Tally {
+    /// Reads `vectors <name>: config N, verify N, deliver N, disagreed N`.
+    fn find(name: &str, output: &str) -> Option<Tally> {
+        let prefix = format!("vectors {name}: ");
+        let line = output.lines().rev().find_map(|line| line.trim().strip_prefix(&prefix))?;
+        let mut numbers = line
+            .split(", ")
+            .zip(GROUPS.iter().chain(["disagreed"].iter()))
+            .map(|(part, group)| part.strip_prefix(group)?.trim().parse::<u32>().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Tally { ran: [next()?, next()?, next()?], disagreed: next()? })
+    }
+}
+
+fn shown(tallies: &[(&str, Tally)]) -> Table {
+    let mut table = Table::new(&["language", "config", "verify", "deliver", "disagreed"]);
+    for (name, tally) in tallies {
+        let [config, verify, deliver] = tally.ran.map(|count| count.to_string());
+        table.row([name, &config, &verify, &deliver, &tally.disagreed.to_string()]);
+    }
+    table
+}
+
+/// Equal numbers, enough of them, and nobody disagrees.
+fn judge(tallies: &[(&str, Tally)]) -> Result<String> {
+    let (_, first) = tallies.first().ok_or_else(|| Failure::new("no language ran"))?;
+    for (name, tally) in tallies {
+        if tally.disagreed > 0 {
+            return Err(Failure::new(format!("{name} disagrees on {} vectors", tally.disagreed)));
+        }
+        if tally.ran != first.ran {
+            return Err(Failure::new(format!(
+                "{name} ran {:?}, the others {:?} of {GROUPS:?}",
+                tally.ran, first.ran
+            )));
+        }
+    }
+    for ((ran, least), group) in first.ran.iter().zip(AT_LEAST).zip(GROUPS) {
+        if *ran < least {
+            return Err(Failure::new(format!(
+                "{ran} {group} vectors, at least {least} are wanted"
+            )));
+        }
+    }
+    let [config, verify, deliver] = first.ran;
+    let languages = tallies.len();
+    Ok(format!(
+        "config {config}, verify {verify}, deliver {deliver} in {languages} languages, all agree"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, judge};
+
+    const WHOLE: Tally = Tally { ran: [60, 61, 30], disagreed: 0 };
+
+    #[test]
+    fn the_closing_line_of_a_runner_is_read() {
+        let output =
+            "config x: disagreed\nvectors c: config 60, verify 61, deliver 30, disagreed 0\n";
+        assert_eq!(Tally::find("c", output), Some(WHOLE));
+        assert_eq!(Tally::find("node", output), None);
+        assert_eq!(Tally::find("c", "vectors c: config 60, deliver 30"), None);
+    }
+
+    #[test]
+    fn equal_numbers_without_disagreement_pass() {
+        assert!(judge(&[("c", WHOLE), ("node", WHOLE)]).is_ok());
+    }
+
+    #[test]
+    fn one_language_that_ran_less_fails_all() {
+        let less = Tally { ran: [60, 60, 30], ..WHOLE };
+        assert!(judge(&[("c", WHOLE), ("node", less)]).is_err());
+    }
+
+    #[test]
+    fn a_disagreement_or_a_small_suite_fails() {
+        assert!(judge(&[("c", Tally { disagreed: 1, ..WHOLE })]).is_err());
+        assert!(judge(&[("c", Tally { ran: [59, 61, 30], ..WHOLE })]).is_err());
+        assert!(judge(&[]).is_err());
+    }
+}
