@@ -816,6 +816,9 @@ wmtls_status wmtls_dispatcher_endpoint(const wmtls_dispatcher *dispatcher,
 
 /*
  Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+
+ No request to it starts once this has returned: deliveries whose bytes already leave finish, and
+ those that have not begun end as WMTLS_HANDLE_CLOSED, with nothing sent.
  */
 bool wmtls_dispatcher_remove(const wmtls_dispatcher *dispatcher, const char *consumer);
 
@@ -1332,7 +1335,8 @@ const char *wmtls_receipt_tls_version(const wmtls_receipt *receipt);
 
 /*
  Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
- if it let the payload come by itself, -1 unless the endpoint holds payloads ("hold_payload").
+ if it let the payload come by itself, -1 unless the payload was held: by "hold_payload", or for an
+ identity that the consumer has not answered to yet.
  */
 int32_t wmtls_receipt_hold_honored(const wmtls_receipt *receipt);
 

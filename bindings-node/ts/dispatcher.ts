@@ -126,6 +126,9 @@ export class Dispatcher implements AsyncDisposable {
   /**
    * Forgets the endpoint of a consumer and closes its idle connections.
    *
+   * No request to it starts once this has returned: deliveries whose bytes already leave finish, and
+   * those that have not begun end as `handle_closed`, with nothing sent.
+   *
    * @returns whether there was one
    */
   remove(consumer: string): boolean {

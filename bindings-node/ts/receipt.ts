@@ -141,7 +141,7 @@ export class Receipt {
 
   /**
    * Whether the consumer answered the head with 100 Continue before the body left; null unless the
-   * endpoint holds bodies.
+   * body was held: by `holdPayload`, or for an identity that the consumer has not answered to yet.
    */
   get holdHonored(): boolean | null {
     return this.#said.json.hold_honored

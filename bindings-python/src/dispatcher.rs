@@ -104,6 +104,9 @@ impl Dispatcher {
 
     /// Forgets the endpoint of a consumer and closes its idle connections.
     ///
+    /// No request to it starts once this has returned: deliveries whose bytes already leave finish,
+    /// and those that have not begun end as `handle_closed`, with nothing sent.
+    ///
     /// Returns:
     ///     Whether there was one.
     fn remove(&self, consumer: &Bound<'_, PyAny>) -> Result<bool, Fault> {

@@ -68,7 +68,8 @@ impl Receipt {
 
     /// Whether the consumer answered the head with 100 Continue before the payload left.
     ///
-    /// None unless the endpoint holds payloads (`hold_payload`).
+    /// None unless the payload was held: by `hold_payload`, or for an identity that the consumer has
+    /// not answered to yet.
     #[getter]
     fn hold_honored(&self) -> Option<bool> {
         self.0.hold_honored()

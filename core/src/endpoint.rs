@@ -1,31 +1,35 @@
 //! Floor 8: an endpoint, the unit of everything. A handle stays the same while its values change;
 //! each change makes a new generation, and every connection belongs to one.
 
+mod generation;
+
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+pub(crate) use generation::Generation;
 
 use crate::clock::{system_time, unix_seconds};
-use crate::connection::pool::{Budget, Pool};
-use crate::connection::{StatusRetry, Turns};
-use crate::error::{Error, Kind, Retry};
+use crate::connection::pool::Budget;
+use crate::connection::{Connection, Starting, Starts, StatusRetry, Turns};
+use crate::error::{Error, Retry};
 use crate::event::Event;
 use crate::expiry::Lifetime;
 use crate::identity::Identity;
-use crate::net::Url;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, PinSlot, Pins};
+use crate::process::PerProcess;
 use crate::seen::Seen;
 use crate::signing::StandardWebhooks;
-use crate::source::Source;
 use crate::staging::{Staging, identity_pin};
-use crate::tls::{MinTls, Terms};
+use crate::tls::MinTls;
 use crate::trust::Trust;
 use crate::verify::{PeerIdentity, checked_uri};
-use crate::watch::{Watch, Watched};
+use crate::watch::Watch;
 
 /// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,34 +150,13 @@ struct Inner {
     dispatcher: u64,
     consumer: Arc<str>,
     generation: ArcSwap<Generation>,
-    turns: ArcSwap<Turns>,
+    turns: Turns,
     removed: AtomicBool,
+    starts: Starts,
+    /// Wakes the deliveries that have not started, to look at what may start now.
+    changed: PerProcess<Arc<Notify>>,
     seen: Mutex<Seen>,
     staging: Staging,
-}
-
-/// The material of an endpoint at one time, whole.
-pub(crate) struct Generation {
-    pub(crate) number: u64,
-    pub(crate) url: Url,
-    pub(crate) terms: Arc<Terms>,
-    pub(crate) pool: Pool,
-    manner: Manner,
-    /// The files of its material, while it is the generation of an endpoint.
-    watched: ArcSwapOption<Vec<Watched>>,
-    /// Who we were before, for a consumer that does not take who we are now.
-    previous: Option<Identity>,
-    /// The same with the previous identity, once it is needed.
-    fallback: OnceLock<Option<Arc<Generation>>>,
-    is_fallback: bool,
-}
-
-/// How requests are made and answers read, beside the terms of the connection.
-#[derive(Clone, PartialEq)]
-struct Manner {
-    signing: Option<StandardWebhooks>,
-    hold_payload: bool,
-    status_retry: StatusRetry,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -202,187 +185,6 @@ impl EndpointStatus {
     }
 }
 
-impl Generation {
-    pub(crate) fn new(
-        number: u64,
-        url: &str,
-        options: EndpointOptions,
-        defaults: (Option<&Identity>, Option<&Trust>),
-        budget: &Arc<Budget>,
-        watch: &Watch,
-    ) -> Result<Self, Error> {
-        let pins = match options.pins {
-            Pinning::Pinned(pins) => Some(pins),
-            Pinning::Declined => None,
-            Pinning::Unsaid => {
-                let advice = "Give the consumer's pins, or say explicitly that there are none.";
-                return Err(options::fault("pins", "must be said").advising(advice));
-            }
-        };
-        let own = |noun: &str| {
-            options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
-        };
-        let trust = options.trust.as_ref().or(defaults.1).ok_or_else(|| own("trust"))?;
-        let identity = options.identity.as_ref().or(defaults.0).ok_or_else(|| own("identity"))?;
-        if trust.is_public() && pins.is_none() {
-            return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
-                .advising("Pin the consumer's keys, or trust its private CA."));
-        }
-        let url = Url::parse(url)?;
-        let server_name = url.host.server_name().ok_or_else(|| {
-            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
-        })?;
-        let terms = Terms {
-            identity: watch.identity(identity),
-            trust: watch.trust(trust),
-            pins: pins.as_ref().map(|pins| watch.pins(pins)),
-            server_name,
-            server_uri: options.server_uri.map(String::into_boxed_str),
-            min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
-        };
-        let (signing, status_retry) = (options.signing, options.status_retry);
-        let manner = Manner { signing, hold_payload: options.hold_payload, status_retry };
-        let made = Self::of(number, url, terms, manner, budget);
-        Ok(made.watched_by(watch))
-    }
-
-    /// The same with the material that its files hold now, or `None` if they hold what it has.
-    pub(crate) fn renewed(&self, number: u64, budget: &Arc<Budget>, watch: &Watch) -> Option<Self> {
-        let former = &*self.terms;
-        let terms = Terms {
-            pins: former.pins.as_ref().map(|pins| watch.pins(pins)),
-            trust: watch.trust(&former.trust),
-            identity: watch.identity(&former.identity),
-            ..former.clone()
-        };
-        (terms != *former).then(|| self.under(number, terms, budget).watched_by(watch))
-    }
-
-    /// The same under other terms.
-    fn under(&self, number: u64, terms: Terms, budget: &Arc<Budget>) -> Self {
-        Self::of(number, self.url.clone(), terms, self.manner.clone(), budget)
-    }
-
-    fn of(number: u64, url: Url, terms: Terms, manner: Manner, budget: &Arc<Budget>) -> Self {
-        let (terms, pool) = (Arc::new(terms), Pool::new(budget));
-        let (previous, fallback, is_fallback) = (None, OnceLock::new(), false);
-        let watched = ArcSwapOption::empty();
-        Self { number, url, terms, pool, manner, watched, previous, fallback, is_fallback }
-    }
-
-    /// The same, whose files are watched until it is dropped or released.
-    fn watched_by(self, watch: &Watch) -> Self {
-        let Terms { identity, trust, pins, .. } = &*self.terms;
-        let watched = [
-            watch.watch_identity(identity),
-            watch.watch_trust(trust),
-            pins.as_ref().and_then(|pins| watch.watch_pins(pins)),
-        ];
-        let watched: Vec<Watched> = watched.into_iter().flatten().collect();
-        if !watched.is_empty() {
-            self.watched.store(Some(Arc::new(watched)));
-        }
-        self
-    }
-
-    /// Its endpoint uses it no more: its files need not be watched on its behalf.
-    fn release(&self) {
-        self.watched.store(None);
-    }
-
-    /// Whether connections and requests of the one would be those of the other. Equal material of
-    /// other files is not the same: it will change at other times.
-    fn equals(&self, other: &Self) -> bool {
-        self.url == other.url
-            && *self.terms == *other.terms
-            && self.manner == other.manner
-            && self.sources().eq(other.sources())
-    }
-
-    /// Succeeds a generation: remembers who we were.
-    ///
-    /// * `accepted`: the identity that the consumer took last.
-    fn succeeding(mut self, former: &Self, accepted: Option<Identity>) -> Self {
-        self.previous = if self.identity() == former.identity() {
-            former.previous.clone()
-        } else {
-            let accepted = accepted.filter(|accepted| accepted != self.identity());
-            Some(accepted.unwrap_or_else(|| former.identity().clone()))
-        };
-        self
-    }
-
-    pub(crate) fn has_previous(&self) -> bool {
-        self.previous.is_some()
-    }
-
-    pub(crate) fn is_fallback(&self) -> bool {
-        self.is_fallback
-    }
-
-    /// The same with the previous identity, if there is one, and with its own pool. It is current as
-    /// long as this one is.
-    pub(crate) fn previous(&self, budget: &Arc<Budget>) -> Option<Arc<Self>> {
-        let made = || {
-            let terms = Terms { identity: self.previous.clone()?, ..(*self.terms).clone() };
-            let made = self.under(self.number, terms, budget);
-            Some(Arc::new(Self { is_fallback: true, ..made }))
-        };
-        self.fallback.get_or_init(made).clone()
-    }
-
-    /// Says of an identity that a consumer took whose it was; never 0.
-    pub(crate) fn mark(&self) -> u64 {
-        self.number * 2 + u64::from(self.is_fallback)
-    }
-
-    /// Closes what is idle, under either identity.
-    pub(crate) fn close_idle(&self) {
-        self.pool.clear();
-        if let Some(Some(fallback)) = self.fallback.get() {
-            fallback.pool.clear();
-        }
-    }
-
-    /// Closes what is idle under this previous identity.
-    pub(crate) fn forget_previous(&self, identity: &Identity) {
-        if let Some(Some(fallback)) = self.fallback.get()
-            && fallback.identity() == identity
-        {
-            fallback.pool.clear();
-        }
-    }
-
-    /// Whether payloads wait for the consumer's word.
-    pub(crate) fn holds_payload(&self) -> bool {
-        self.manner.hold_payload
-    }
-
-    pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
-        self.manner.signing.as_ref()
-    }
-
-    /// What was said of this consumer's answers.
-    pub(crate) fn status_retry(&self) -> &StatusRetry {
-        &self.manner.status_retry
-    }
-
-    /// The files that its material was read from.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
-        let Terms { identity, trust, pins, .. } = &*self.terms;
-        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
-        origins.into_iter().flatten().map(|origin| &origin.source)
-    }
-
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.terms.identity
-    }
-
-    pub(crate) fn trust(&self) -> &Trust {
-        &self.terms.trust
-    }
-}
-
 impl Endpoint {
     pub(crate) fn new(
         dispatcher: u64,
@@ -395,8 +197,10 @@ impl Endpoint {
                 dispatcher,
                 consumer: consumer.into(),
                 generation: ArcSwap::from_pointee(generation),
-                turns: ArcSwap::from_pointee(Turns::new(concurrency)),
+                turns: Turns::new(concurrency),
                 removed: AtomicBool::new(false),
+                starts: Starts::default(),
+                changed: PerProcess::default(),
                 seen: Mutex::default(),
                 staging: Staging::default(),
             }),
@@ -449,27 +253,28 @@ impl Endpoint {
         Arc::as_ptr(&self.inner).addr().wrapping_mul(0x9E37_79B9) >> 16
     }
 
-    pub(crate) fn turns(&self) -> Arc<Turns> {
-        self.inner.turns.load_full()
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
-    /// Takes new values; equal ones change nothing.
+    /// Takes new values; equal ones change nothing. No request starts under the former values after
+    /// this call.
     pub(crate) fn update(&self, made: Generation, concurrency: usize) {
         // It is no part of a generation: connections are as good as before.
-        if self.turns().limit() != concurrency {
-            self.inner.turns.store(Arc::new(Turns::new(concurrency)));
-        }
+        self.inner.turns.set_limit(concurrency);
         let current = self.generation();
         if !current.equals(&made) {
             let made = made.succeeding(&current, self.accepted_identity());
             let former = self.inner.generation.swap(Arc::new(made));
             former.release();
+            self.settle();
             former.close_idle();
             self.release_if_removed();
         }
     }
 
-    /// Puts what its files hold now into use. Returns the generation that was replaced, if one was.
+    /// Puts what its files hold now into use. Returns the generation that was replaced, if one was; no
+    /// request starts on it after this call.
     pub(crate) fn renew(
         &self,
         number: &dyn Fn() -> u64,
@@ -485,9 +290,96 @@ impl Endpoint {
             if Arc::ptr_eq(&former, &current) {
                 current.release();
                 self.release_if_removed();
+                self.settle();
                 return Some(current);
             }
         }
+    }
+
+    /// Shows this identity to the consumer no more, if it is the previous one. No request starts
+    /// under it after this call.
+    pub(crate) fn retire(&self, identity: &Identity) {
+        if let Some(retired) = self.generation().retire(identity) {
+            self.settle();
+            retired.close_idle();
+        }
+    }
+
+    /// Ends what has not started, and closes the idle connections. No request starts after this call.
+    pub(crate) fn remove(&self) {
+        self.inner.removed.store(true, Ordering::SeqCst);
+        self.inner.turns.close();
+        self.settle();
+        let generation = self.generation();
+        generation.close_idle();
+        generation.release();
+    }
+
+    /// After a generation was swapped in: whoever holds a handle of a removed endpoint holds no files.
+    fn release_if_removed(&self) {
+        if self.is_removed() {
+            self.generation().release();
+        }
+    }
+
+    pub(crate) fn is_removed(&self) -> bool {
+        self.inner.removed.load(Ordering::SeqCst)
+    }
+
+    /// Whether a request may start on this generation, as things are now.
+    pub(crate) fn serves(&self, generation: &Generation) -> bool {
+        !self.is_removed()
+            && self.inner.generation.load().number == generation.number
+            && !generation.is_retired()
+    }
+
+    /// Starts a request on this generation, if it may start: the one check between a connection and
+    /// the first byte. The caller writes that byte, and drops what is returned.
+    pub(crate) fn start(&self, generation: &Generation) -> Option<Starting<'_>> {
+        let starting = self.inner.starts.begin();
+        self.serves(generation).then_some(starting)
+    }
+
+    /// Returns once no request may start on this generation any more.
+    pub(crate) async fn withdrawn(&self, generation: &Generation) {
+        self.until(|| !self.serves(generation)).await;
+    }
+
+    /// Returns once the endpoint was removed.
+    pub(crate) async fn removal(&self) {
+        self.until(|| self.is_removed()).await;
+    }
+
+    async fn until(&self, changed_so: impl Fn() -> bool) {
+        let changed = self.inner.changed.get().value.clone();
+        loop {
+            let mut notified = std::pin::pin!(changed.notified());
+            notified.as_mut().enable();
+            if changed_so() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Keeps a connection for later, unless its generation serves no more.
+    pub(crate) fn keep(&self, connection: Box<Connection>, generation: &Generation) {
+        let most = self.inner.turns.limit();
+        generation.pool.put(connection, most, || self.serves(generation));
+    }
+
+    /// What may start has changed: waits for the requests that start at this moment, and ends the
+    /// waiting of those that may not start any more.
+    fn settle(&self) {
+        self.inner.starts.settle();
+        self.inner.changed.get().value.notify_waiters();
+    }
+
+    /// Whether the consumer may refuse the identity of this generation while another one is at hand:
+    /// it has given no answer under it yet, or has refused it since.
+    pub(crate) fn doubts(&self, generation: &Generation) -> bool {
+        (generation.has_previous() || generation.is_fallback())
+            && !self.staging().takes(generation.identity(), generation.mark())
     }
 
     /// Which of our identities the consumer takes.
@@ -523,35 +415,15 @@ impl Endpoint {
         Some(Lifetime::of_consumer(self.consumer(), not_before, not_after))
     }
 
-    /// Closes the idle connections; no delivery starts from now on.
-    pub(crate) fn remove(&self) {
-        self.inner.removed.store(true, Ordering::SeqCst);
-        let generation = self.generation();
-        generation.close_idle();
-        generation.release();
-    }
-
-    /// After a generation was swapped in: whoever holds a handle of a removed endpoint holds no files.
-    fn release_if_removed(&self) {
-        if self.inner.removed.load(Ordering::SeqCst) {
-            self.generation().release();
-        }
-    }
-
-    pub(crate) fn is_removed(&self) -> bool {
-        self.inner.removed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_current(&self, generation: &Generation) -> bool {
-        self.inner.generation.load().number == generation.number
-    }
-
     /// What a handshake has shown of the consumer, whether it succeeded or not; returns what an
     /// operator should hear about it.
-    pub(crate) fn noted(&self, shaken: Result<&PeerIdentity, &Error>) -> Vec<Event> {
+    pub(crate) fn noted(
+        &self,
+        generation: &Generation,
+        shaken: Result<&PeerIdentity, &Error>,
+    ) -> Vec<Event> {
         match shaken {
             Ok(peer) => {
-                let generation = self.generation();
                 let events = self.seen().peer(peer, generation.terms.pins.as_ref());
                 events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
             }

@@ -85,7 +85,8 @@ impl Receipt {
     }
 
     /// Whether the consumer answered the head with 100 Continue before the payload left; `None`
-    /// unless the endpoint holds payloads.
+    /// unless the payload was held: by `hold_payload`, or for an identity that the consumer has not
+    /// answered to yet.
     pub fn hold_honored(&self) -> Option<bool> {
         self.inner.hold_honored
     }

@@ -26,6 +26,8 @@ pub(crate) struct Staging {
 #[derive(Default)]
 struct State {
     accepted: Option<Identity>,
+    /// It was refused since.
+    doubted: bool,
     /// Until when the previous identity is shown at once, because the new one was refused.
     previous_until: Option<Instant>,
     /// The identity that was told to be refused.
@@ -42,9 +44,25 @@ impl Staging {
         self.at.store(now, Ordering::Relaxed);
         let changed = self.mark.swap(mark, Ordering::Relaxed) != mark;
         if changed {
-            self.lock().accepted = Some(identity.clone());
+            let mut state = self.lock();
+            (state.accepted, state.doubted) = (Some(identity.clone()), false);
         }
         changed
+    }
+
+    /// The consumer refused this identity.
+    pub(crate) fn refused(&self, identity: &Identity) {
+        let mut state = self.lock();
+        if state.accepted.as_ref() == Some(identity) {
+            state.doubted = true;
+            self.mark.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the consumer took this identity last, and has not refused it since.
+    pub(crate) fn takes(&self, identity: &Identity, mark: u64) -> bool {
+        let taken = |state: &State| !state.doubted && state.accepted.as_ref() == Some(identity);
+        self.mark.load(Ordering::Relaxed) == mark || taken(&self.lock())
     }
 
     /// The new identity was taken: the previous one is not needed any more.
@@ -77,13 +95,16 @@ impl Staging {
     }
 }
 
-/// Whether the previous identity may be tried after this refusal. Not after `certificate_revoked`:
-/// whoever revoked a certificate of ours shall not be met with another one.
-pub(crate) fn may_fall_back(error: &Error) -> bool {
+/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: whoever
+/// revoked a certificate of ours shall not be met with another one. Not if the payload left: it leaves
+/// once.
+///
+/// * `withheld`: the payload was held, and is still here.
+pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {
     let fact = |name: &str| error.context().get(name).and_then(Value::as_str);
     error.kind() == Kind::ClientCertificateRejected
         && fact("alert") != Some("certificate_revoked")
-        && (error.sent() == Sent::Nothing || fact("via") == Some("http"))
+        && (error.sent() == Sent::Nothing || withheld)
 }
 
 /// Which of our identities each consumer took last, as this process has seen it.
@@ -172,14 +193,15 @@ mod tests {
 
     #[test]
     fn whoever_revoked_a_certificate_of_ours_is_not_met_with_another_one() {
-        assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing)));
-        assert!(!may_fall_back(&refusal("alert", "certificate_revoked", Sent::Nothing)));
+        assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing), false));
+        assert!(!may_fall_back(&refusal("alert", "certificate_revoked", Sent::Nothing), false));
     }
 
     #[test]
     fn only_what_was_surely_not_delivered_is_tried_again() {
-        assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe)));
-        assert!(may_fall_back(&refusal("http", "", Sent::All)));
-        assert!(!may_fall_back(&Error::new(Kind::TlsFailed, "failed")));
+        assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe), false));
+        assert!(!may_fall_back(&refusal("http", "", Sent::All), false));
+        assert!(may_fall_back(&refusal("http", "", Sent::Maybe), true));
+        assert!(!may_fall_back(&Error::new(Kind::TlsFailed, "failed"), true));
     }
 }

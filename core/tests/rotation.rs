@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use webhook_mtls::testing::{Answer, Authority, Consumer, Lab, Leaf};
+use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
     Pins, Receipt, Sent, Setting, Trust, runtime,
@@ -496,29 +496,4 @@ fn both_identities_refused_is_the_new_ones_refusal() {
     assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::Nothing));
     assert_eq!(refused.context()["attempts"], 2);
     assert_eq!(refused.context()["identity"], "CN=second");
-}
-
-#[test]
-fn a_certificate_page_is_followed_by_one_reported_attempt_with_the_previous_identity() {
-    let scene = Scene::new("page", false);
-    assert_eq!(scene.deliver().unwrap().status(), 200);
-    let (cert, key) = scene.next_identity();
-    scene.write("tls.crt", cert);
-    scene.write("tls.key", key);
-    assert_eq!(scene.names(), ["rotated"]);
-    let events = scene.dispatcher.events();
-    let body = b"<center>The SSL certificate error</center><center>nginx</center>".to_vec();
-    let page = Answer { body, ..Answer::status(400) };
-    scene.acme.respond(page.clone(), 1);
-    let receipt = scene.deliver().unwrap();
-    assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
-    assert_eq!(events.try_next().unwrap().fields()["via"], "http");
-    let seen: Vec<_> =
-        scene.acme.received().into_iter().filter_map(|received| received.tenant).collect();
-    assert_eq!(seen, ["dispatcher", "second", "dispatcher"]);
-    // Both refused by a page: the payload was sent, and the error says so.
-    scene.acme.respond(page, 0);
-    let refused = scene.deliver().unwrap_err();
-    assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::All));
-    assert_eq!(refused.context()["attempts"], 2);
 }

@@ -238,6 +238,9 @@ pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
 }
 
 /// Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+///
+/// No request to it starts once this has returned: deliveries whose bytes already leave finish, and
+/// those that have not begun end as WMTLS_HANDLE_CLOSED, with nothing sent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_dispatcher_remove(
     dispatcher: Option<&wmtls_dispatcher>,

@@ -74,7 +74,8 @@ pub extern "C" fn wmtls_receipt_tls_version(receipt: Option<&wmtls_receipt>) -> 
 }
 
 /// Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
-/// if it let the payload come by itself, -1 unless the endpoint holds payloads ("hold_payload").
+/// if it let the payload come by itself, -1 unless the payload was held: by "hold_payload", or for an
+/// identity that the consumer has not answered to yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_hold_honored(receipt: Option<&wmtls_receipt>) -> i32 {
     panic::value(-1, || {

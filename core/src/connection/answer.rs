@@ -137,10 +137,17 @@ impl Answer {
 
     /// What an answer other than 2xx means: whether trying again helps as `said` or, where it says
     /// nothing, as `others`.
-    pub(crate) fn into_error(self, said: &StatusRetry, others: &StatusRetry) -> Error {
+    ///
+    /// * `passed`: the consumer has let our certificate pass, so that this is no page about it.
+    pub(crate) fn into_error(
+        self,
+        said: &StatusRetry,
+        others: &StatusRetry,
+        passed: bool,
+    ) -> Error {
         let status = self.status;
         let retry_after = self.head.value("retry-after").and_then(retry_after);
-        let error = if let Some(page) = self.certificate_page() {
+        let error = if let Some(page) = self.certificate_page().filter(|_| !passed) {
             Error::new(
                 Kind::ClientCertificateRejected,
                 format!("the consumer refused our certificate with an HTTP {status} page: {page}"),

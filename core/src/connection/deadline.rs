@@ -71,6 +71,9 @@ pub(crate) struct Progress {
     sent: AtomicU8,
     /// What an earlier attempt has sent.
     before: AtomicU8,
+    /// Whether a byte of the payload has left: in the attempt under way, in an earlier one.
+    payload: AtomicBool,
+    payload_before: AtomicBool,
     decided: AtomicBool,
     enough: AtomicBool,
 }
@@ -81,6 +84,8 @@ impl Progress {
             stage: AtomicU8::new(Stage::Admit as u8),
             sent: AtomicU8::new(Sent::Nothing as u8),
             before: AtomicU8::new(Sent::Nothing as u8),
+            payload: AtomicBool::new(false),
+            payload_before: AtomicBool::new(false),
             decided: AtomicBool::new(false),
             enough: AtomicBool::new(false),
         }
@@ -90,12 +95,18 @@ impl Progress {
         self.stage.store(stage as u8, Ordering::Relaxed);
         if stage <= Stage::Request {
             self.sent.store(Sent::Nothing as u8, Ordering::Relaxed);
+            self.payload.store(false, Ordering::Relaxed);
         }
     }
 
     /// So much of the request has left by now.
     pub(super) fn wrote(&self, sent: Sent) {
         self.sent.store(sent as u8, Ordering::Relaxed);
+    }
+
+    /// A byte of the payload has left.
+    pub(super) fn wrote_payload(&self) {
+        self.payload.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -113,14 +124,29 @@ impl Progress {
     }
 
     /// How much the attempt under way has sent.
-    pub(super) fn sent_now(&self) -> Sent {
+    pub(crate) fn sent_now(&self) -> Sent {
         read(&self.sent)
     }
 
-    /// Another attempt begins; the last one has sent so much.
+    /// Another attempt begins; the consumer may have read so much of the last one.
     pub(crate) fn again(&self, sent: Sent) {
         self.before.fetch_max(sent as u8, Ordering::Relaxed);
+        let payload = sent > Sent::Nothing && self.payload.load(Ordering::Relaxed);
+        self.payload_before.fetch_or(payload, Ordering::Relaxed);
         self.decided.store(false, Ordering::Release);
+        self.enter(Stage::Admit);
+    }
+
+    /// Says of the error that ends the delivery what all attempts together have sent.
+    pub(crate) fn told(&self, error: Error) -> Error {
+        let last = error.sent();
+        let sent = last.max(read(&self.before));
+        if sent == Sent::Nothing {
+            return error;
+        }
+        let now = last > Sent::Nothing && self.payload.load(Ordering::Relaxed);
+        let payload = now || self.payload_before.load(Ordering::Relaxed);
+        error.having_sent(sent).noting("payload_sent", payload)
     }
 
     /// The head of a final answer has come: nothing that happens later changes what it says.

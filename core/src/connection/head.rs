@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Flood,
     /// The connection ended before.
     Lost,
+    /// The request was not begun: what it was made for is in use no more.
+    Withdrawn,
 }
 
 /// The head of an answer.

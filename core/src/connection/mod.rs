@@ -12,6 +12,7 @@ mod outgoing;
 pub(crate) mod pool;
 mod probe;
 mod socket;
+mod starts;
 mod status;
 mod turn;
 
@@ -31,13 +32,14 @@ use channel::{Channel, End};
 use deadline::poll_due;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 use head::{Fault, Head, Heads, MAX_HEADERS};
-pub(crate) use outgoing::Request;
 use outgoing::{Hold, Outgoing};
+pub(crate) use outgoing::{MayStart, Request};
 use pool::Home;
 pub(crate) use pool::Permit;
-pub(crate) use probe::probe;
+pub(crate) use probe::{Sighting, probe};
+pub(crate) use starts::{Starting, Starts};
 pub(crate) use status::StatusRetry;
-pub(crate) use turn::{Room, Turn, Turns};
+pub(crate) use turn::{Room, Turn, Turns, removed};
 
 use crate::error::{Error, Kind, Sent, Stage};
 use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Url, resolve};
@@ -62,6 +64,8 @@ pub(crate) struct Connection {
     in_flight: bool,
     /// Of the last request.
     hold: Option<Hold>,
+    /// Of the last request's final answer.
+    status: Option<u16>,
     /// After what holds the descriptor: it is given back when that is closed.
     _permit: Permit,
 }
@@ -92,6 +96,7 @@ impl Connection {
             idle_since: shaken,
             in_flight: false,
             hold: None,
+            status: None,
             _permit: permit,
         });
         Ok((connection, timings))
@@ -101,15 +106,18 @@ impl Connection {
     /// again only if the answer says so.
     ///
     /// * `request`: makes it. Nothing is sent if that fails.
+    /// * `may_start`: asked right before the first byte. If it says no, nothing is sent, and the error
+    ///   is `handle_closed`.
     /// * `by`: when the whole delivery is to be over.
-    pub(crate) async fn exchange(
+    pub(crate) async fn exchange<'a>(
         &mut self,
         request: impl FnOnce() -> Result<Request, Error>,
+        may_start: MayStart<'a>,
         deadlines: &Deadlines,
         by: Instant,
-        progress: &Progress,
+        progress: &'a Progress,
     ) -> Result<(Answer, Duration), Error> {
-        self.hold = None;
+        (self.hold, self.status) = (None, None);
         let request = request()?;
         progress.enter(Stage::Request);
         self.in_flight = true;
@@ -117,7 +125,7 @@ impl Connection {
             return Err(self.fault(Fault::Lost, Sent::Nothing));
         }
         let started = Instant::now();
-        let mut outgoing = Outgoing::new(request, started, progress);
+        let mut outgoing = Outgoing::new(request, may_start, started, progress);
         let mut heads = Heads::default();
         // One timer for all of it. It may go off before something is due, and is set again then.
         let first = outgoing.first_due(deadlines).min(by);
@@ -151,6 +159,7 @@ impl Connection {
             }
         };
         let status = head.status;
+        self.status = Some(status);
         let invalid = |why: &str| {
             Err(Error::new(Kind::HttpInvalid, format!("the consumer answered {status} {why}"))
                 .having_sent(sent)
@@ -202,6 +211,11 @@ impl Connection {
         self.hold.is_some() && self.hold_honored().is_none()
     }
 
+    /// The status of the final answer to the last request, once its head has come.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// What it means that no answer came; so much of the request was sent.
     fn fault(&self, fault: Fault, sent: Sent) -> Error {
         let channel = &self.channel;
@@ -226,6 +240,10 @@ impl Connection {
             }
             Fault::Malformed => {
                 return answered(Kind::HttpInvalid, "the answer is not HTTP/1.1".to_owned());
+            }
+            Fault::Withdrawn => {
+                let why = "the endpoint was given other settings before the request began";
+                return Error::new(Kind::HandleClosed, why).at(Stage::Admit);
             }
             Fault::Lost => {}
         }
@@ -320,9 +338,7 @@ fn poll_head(
     context: &mut Context<'_>,
 ) -> Poll<Result<Head, Fault>> {
     loop {
-        if let Err(error) = outgoing.go_on(channel, context) {
-            channel.break_off(&error);
-        }
+        outgoing.go_on(channel, context)?;
         let Some(bytes) = ready!(channel.poll_read(context)) else {
             return Poll::Ready(Err(Fault::Lost));
         };

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::channel::Channel;
-use super::{Deadlines, Progress};
+use super::head::Fault;
+use super::{Deadlines, Progress, Starting};
 use crate::error::Sent;
 
 /// How long a consumer that does not answer an expectation is waited for.
@@ -25,6 +26,9 @@ pub(crate) struct Request {
     /// The head says that the body is held back until the consumer has spoken.
     pub(crate) held: bool,
 }
+
+/// Asks for the first byte of a request whether it may leave; see [`Starts`](super::Starts).
+pub(crate) type MayStart<'a> = &'a (dyn Fn() -> Option<Starting<'a>> + Sync);
 
 /// What became of a body that was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ impl Hold {
 /// Writes one request, and tells the delivery's progress how much of it was sent.
 pub(super) struct Outgoing<'a> {
     request: Request,
+    may_start: MayStart<'a>,
     progress: &'a Progress,
     started: Instant,
     /// Bytes of head and body that were taken, and whether they have to be flushed.
@@ -60,10 +65,16 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(super) fn new(request: Request, started: Instant, progress: &'a Progress) -> Self {
+    pub(super) fn new(
+        request: Request,
+        may_start: MayStart<'a>,
+        started: Instant,
+        progress: &'a Progress,
+    ) -> Self {
         Self {
             hold: request.held.then_some(Hold::Awaited),
             request,
+            may_start,
             progress,
             started,
             written: 0,
@@ -73,24 +84,42 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Writes as much as can be written now.
+    /// Writes as much as can be written now. Fails with [`Fault::Withdrawn`] before the first byte if
+    /// that must not leave any more; what fails otherwise, the channel remembers.
     pub(super) fn go_on(
         &mut self,
         channel: &mut Channel,
         context: &mut Context<'_>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Fault> {
+        let first = self.written == 0;
+        // Until the first bytes are written, whoever changes the settings waits for this.
+        let _starting = match first.then(self.may_start) {
+            None => None,
+            Some(Some(starting)) => Some(starting),
+            Some(None) => return Err(Fault::Withdrawn),
+        };
+        if let Err(error) = self.write(channel, context) {
+            channel.break_off(&error);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, channel: &mut Channel, context: &mut Context<'_>) -> io::Result<()> {
         while let Some(slices) = self.left() {
             match channel.poll_write(&slices, context) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(length)) => self.written += length,
+                Poll::Ready(Ok(length)) => self.wrote(self.written + length),
                 Poll::Ready(Err(error)) => {
+                    // Some of all that was offered may have entered TLS.
                     self.progress.wrote(Sent::Maybe);
+                    if !slices[1].is_empty() {
+                        self.progress.wrote_payload();
+                    }
                     return Err(error);
                 }
             }
             self.unflushed = true;
-            self.progress.wrote(Sent::Maybe);
         }
         if !self.unflushed {
             return Ok(());
@@ -108,6 +137,15 @@ impl<'a> Outgoing<'a> {
         }
         self.unflushed = false;
         Ok(())
+    }
+
+    /// So many bytes of head and body entered TLS.
+    fn wrote(&mut self, written: usize) {
+        self.written = written;
+        self.progress.wrote(Sent::Maybe);
+        if written > self.request.head.len() {
+            self.progress.wrote_payload();
+        }
     }
 
     /// What is to be written next, if anything.

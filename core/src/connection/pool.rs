@@ -60,7 +60,15 @@ impl Pool {
     }
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
-    pub(crate) fn put(&self, mut connection: Box<Connection>, most: usize) {
+    ///
+    /// * `wanted`: whether this pool still serves. Who ends that does so before [`Pool::clear`], so
+    ///   that nothing is put into a pool that was cleared for good.
+    pub(crate) fn put(
+        &self,
+        mut connection: Box<Connection>,
+        most: usize,
+        wanted: impl FnOnce() -> bool,
+    ) {
         let since = connection.idle_since();
         if !is_fit(&connection, since) {
             return;
@@ -69,7 +77,8 @@ impl Pool {
         let fresh = connection.bell().home().is_none();
         let bell = Arc::downgrade(connection.bell());
         let mut idle = lock(&rack.value);
-        if !connection.rest(|| Home { rack: Arc::downgrade(&rack.value) }) {
+        let home = || Home { rack: Arc::downgrade(&rack.value) };
+        if !wanted() || !connection.rest(home) {
             return;
         }
         idle.push(connection);

@@ -3,16 +3,16 @@
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::flight::Flight;
 use super::request::Payload;
+use super::restarts::Restarts;
 use super::staging::Refused;
 use super::{CancelToken, Inner};
 use crate::clock;
-use crate::connection::{Answer, Connection, Deadlines, Progress, Timings, Turn};
+use crate::connection::{Answer, Connection, Deadlines, Progress, Timings, Turn, removed};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::receipt::{self, Receipt};
@@ -30,18 +30,56 @@ pub(super) struct Call {
     pub(super) patient: bool,
 }
 
+/// What a delivery has tried so far.
+#[derive(Default)]
+struct Tries {
+    attempts: u32,
+    restarts: Restarts,
+    /// No idle connection is taken any more: one was dead.
+    fresh: bool,
+    /// The payload is not held any more for the sake of a doubtful identity.
+    unheld: bool,
+    /// The refusal of our certificate after which another one is shown.
+    denied: Option<Refused>,
+}
+
+/// An attempt that brought no receipt.
+enum Failed {
+    /// The endpoint's settings changed before the first byte. Nothing was sent.
+    Withdrawn,
+    /// An idle connection turned out to be dead. Nothing was sent.
+    Dead,
+    /// The consumer took our certificate, and answered a head that asked for 100 Continue as if it
+    /// were the whole request. The payload was not sent.
+    Unheld,
+    /// * `withheld`: the payload was held, and not sent.
+    Ended { error: Error, withheld: bool },
+}
+
+impl Failed {
+    /// Before a request.
+    fn early(error: Error) -> Self {
+        Self::Ended { error, withheld: false }
+    }
+}
+
 impl Call {
     /// * `turn`: the delivery's, if it has been given one already.
     pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
-        let started = Instant::now();
         let progress = Progress::new();
+        self.bounded(turn, &progress).await.map_err(|error| progress.told(error))
+    }
+
+    /// The delivery, and what ends it from outside.
+    async fn bounded(&self, turn: Option<Turn>, progress: &Progress) -> Result<Receipt, Error> {
+        let started = Instant::now();
         let canceled = |by: &str| {
             Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
                 .at(progress.stage())
                 .having_sent(progress.sent())
         };
         let by = self.by(started);
-        let mut attempts = pin!(self.admitted(turn, started, &progress));
+        let mut attempts = pin!(self.admitted(turn, started, progress));
         let mut total = pin!(tokio::time::sleep_until(by.into()));
         // An exchange has a timer of its own, which keeps to this one.
         let late = poll_fn(|context| match progress.stage() {
@@ -78,91 +116,158 @@ impl Call {
         started: Instant,
         progress: &Progress,
     ) -> Result<Receipt, Error> {
-        let turns = self.endpoint.turns();
         let _turn = match turn {
             Some(turn) => turn,
-            None => turns.take_in(&self.dispatcher.room).await?,
+            None => self.endpoint.turns().take_in(&self.dispatcher.room).await?,
         };
-        self.attempts(turns.limit(), started, progress).await
+        self.dispatcher.catch_up().await;
+        let mut tries = Tries::default();
+        let outcome = self.attempts(&mut tries, started, progress).await;
+        outcome.map_err(|error| match tries.attempts {
+            0 | 1 => error,
+            attempts => error.noting("attempts", attempts),
+        })
     }
 
-    /// One attempt, and a second one if an idle connection turned out to be dead before anything was
-    /// sent on it.
     async fn attempts(
         &self,
-        most_idle: usize,
+        tries: &mut Tries,
         started: Instant,
         progress: &Progress,
     ) -> Result<Receipt, Error> {
-        let mut attempts = 1;
-        let mut fresh = false;
-        let mut denied: Option<Refused> = None;
-        self.dispatcher.catch_up().await;
         loop {
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
-            let attempt = (now, attempts);
-            let generation = self.dispatcher.shown(&self.endpoint, denied.as_ref(), now);
-            let idle = if fresh { None } else { generation.pool.take(now) };
-            let reused = idle.is_some();
-            let opened = match idle {
-                Some(connection) => Ok((connection, Timings::default())),
-                // Boxed: most deliveries open none, and would carry its room about.
-                None => Box::pin(self.open(&generation, now, progress)).await,
-            };
-            let (mut connection, timings) = match opened {
-                Ok(opened) => opened,
-                Err(error) => {
-                    denied = Some(self.refused(&generation, error, denied, progress, attempt)?);
-                    attempts += 1;
-                    continue;
-                }
-            };
-            // What was swapped out while we connected takes no new request either.
-            if !self.endpoint.is_current(&generation) {
-                continue;
-            }
-            let by = self.by(started);
-            match self.exchange(&mut connection, &generation, by, progress).await {
-                Ok((answer, responded)) => {
-                    self.accepted(&generation, denied.as_ref(), now);
-                    let timings = Timings { response: responded, ..timings };
-                    let receipt = receipt::Inner {
-                        consumer: self.endpoint.shared_consumer(),
-                        id: self.id.clone(),
-                        status: answer.status(),
-                        peer: connection.peer.clone(),
-                        attempts,
-                        elapsed: connection.idle_since() - started,
-                        tls: connection.facts.clone(),
-                        reused,
-                        address: connection.address,
-                        proxy: self.dispatcher.options.route.through(),
-                        timings,
-                        hold_honored: connection.hold_honored(),
-                        answer,
-                    };
-                    self.keep(connection, &generation, most_idle);
-                    return Ok(Receipt::new(receipt));
-                }
-                Err(Failed { error, answered }) => {
-                    if answered {
-                        self.keep(connection, &generation, most_idle);
-                        if error.kind() != Kind::ClientCertificateRejected {
-                            self.accepted(&generation, denied.as_ref(), now);
-                        }
-                    }
-                    if reused && error.sent() == Sent::Nothing {
-                        attempts += 1;
-                        fresh = true;
-                        continue;
-                    }
-                    let error = error.noting("attempts", attempts);
-                    denied = Some(self.refused(&generation, error, denied, progress, attempt)?);
-                    attempts += 1;
-                    fresh = false;
-                }
+            let generation = self.next(tries, now)?;
+            tries.attempts += 1;
+            match self.attempt(&generation, tries, (now, started), progress).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(failed) => self.again(failed, &generation, tries, now, progress).await?,
             }
         }
+    }
+
+    /// What the next attempt travels on. Fails if there shall be none.
+    fn next(&self, tries: &mut Tries, now: i64) -> Result<Arc<Generation>, Error> {
+        if self.endpoint.is_removed() {
+            return Err(removed());
+        }
+        let current = self.endpoint.generation();
+        // A refusal says nothing about what the endpoint was given since.
+        tries.denied = tries.denied.take().filter(|denied| denied.by.number == current.number);
+        let denied = tries.denied.as_ref();
+        let shown = self.dispatcher.shown(&self.endpoint, current, denied, now);
+        shown.ok_or_else(|| tries.denied.take().map_or_else(removed, |denied| denied.error))
+    }
+
+    /// Opens a connection or takes an idle one, and makes the request on it.
+    async fn attempt(
+        &self,
+        generation: &Arc<Generation>,
+        tries: &Tries,
+        (now, started): (i64, Instant),
+        progress: &Progress,
+    ) -> Result<Receipt, Failed> {
+        let idle = if tries.fresh { None } else { generation.pool.take(now) };
+        let reused = idle.is_some();
+        let (mut connection, timings) = match idle {
+            Some(connection) => (connection, Timings::default()),
+            // Boxed: most deliveries open none, and would carry its room about.
+            None => Box::pin(self.open(generation, now, progress)).await?,
+        };
+        // Until a consumer has answered under a new identity, it may refuse it in its answer.
+        let doubtful = !tries.unheld && self.endpoint.doubts(generation);
+        let hold = generation.holds_payload() || doubtful;
+        let by = self.by(started);
+        let exchanged = self.exchange(&mut connection, generation, hold, by, progress).await;
+        let (answer, responded) = match exchanged {
+            Ok(answered) => answered,
+            Err(error) if error.kind() == Kind::HandleClosed => return Err(Failed::Withdrawn),
+            Err(error) if reused && error.sent() == Sent::Nothing => return Err(Failed::Dead),
+            Err(error) => {
+                let error = error.noting("attempts", tries.attempts);
+                self.learn(&connection, generation, tries, (now, doubtful), &error);
+                return Err(self.ended(connection, generation, error));
+            }
+        };
+        self.accepted(generation, tries.denied.as_ref(), now);
+        let timings = Timings { response: responded, ..timings };
+        let receipt = receipt::Inner {
+            consumer: self.endpoint.shared_consumer(),
+            id: self.id.clone(),
+            status: answer.status(),
+            peer: connection.peer.clone(),
+            attempts: tries.attempts,
+            elapsed: connection.idle_since() - started,
+            tls: connection.facts.clone(),
+            reused,
+            address: connection.address,
+            proxy: self.dispatcher.options.route.through(),
+            timings,
+            hold_honored: connection.hold_honored(),
+            answer,
+        };
+        self.keep(connection, generation);
+        Ok(Receipt::new(receipt))
+    }
+
+    async fn open(
+        &self,
+        generation: &Generation,
+        now: i64,
+        progress: &Progress,
+    ) -> Result<(Box<Connection>, Timings), Failed> {
+        // After an exchange, the total deadline is kept by `bounded` again.
+        progress.enter(Stage::Admit);
+        check_identity(generation, now).map_err(Failed::early)?;
+        let opened = tokio::select! {
+            biased;
+            () = self.endpoint.withdrawn(generation) => return Err(Failed::Withdrawn),
+            opened = self.connect(generation, progress) => opened,
+        };
+        if !self.endpoint.serves(generation) {
+            return Err(Failed::Withdrawn);
+        }
+        let shaken = opened.as_ref().map(|(connection, _)| &*connection.peer);
+        self.dispatcher.tell(&self.endpoint.noted(generation, shaken));
+        opened.map_err(Failed::early)
+    }
+
+    async fn connect(
+        &self,
+        generation: &Generation,
+        progress: &Progress,
+    ) -> Result<(Box<Connection>, Timings), Error> {
+        let route = &self.dispatcher.options.route;
+        let room = (!self.patient).then_some(&self.dispatcher.room);
+        let permit = self.dispatcher.budget.permit(room).await?;
+        let (url, terms) = (&generation.url, &generation.terms);
+        Connection::open(permit, url, terms, route, &self.deadlines, progress).await
+    }
+
+    /// Makes the request. An answer other than 2xx is an error.
+    ///
+    /// * `hold`: whether the payload waits for the consumer's word.
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        generation: &Generation,
+        hold: bool,
+        by: Instant,
+        progress: &Progress,
+    ) -> Result<(Answer, Duration), Error> {
+        let request = || self.payload.request(generation, hold);
+        let may_start = || self.endpoint.start(generation);
+        let (mut answer, responded) =
+            connection.exchange(request, &may_start, &self.deadlines, by, progress).await?;
+        answer.redact(self.payload.credentials());
+        if answer.is_success() {
+            return Ok((answer, responded));
+        }
+        let others = &self.dispatcher.options.status_retry;
+        // Whoever said 100 Continue let our certificate pass.
+        let passed = connection.hold_honored() == Some(true);
+        let error = answer.into_error(generation.status_retry(), others, passed);
+        Err(error.having_sent(progress.sent_now()))
     }
 
     /// The consumer took our certificate.
@@ -172,72 +277,76 @@ impl Call {
         self.dispatcher.accepted(&self.endpoint, generation, refused, now);
     }
 
-    /// Whether to try once more with another identity of ours, or what to fail with.
-    fn refused(
+    /// What a failure says about whether the consumer takes our certificate.
+    fn learn(
         &self,
-        by: &Arc<Generation>,
-        error: Error,
-        before: Option<Refused>,
-        progress: &Progress,
-        (now, attempts): (i64, u32),
-    ) -> Result<Refused, Error> {
-        let counted = |error: Error| {
-            if attempts > 1 { error.noting("attempts", attempts) } else { error }
-        };
-        let consumer = self.endpoint.consumer();
-        let error = self.dispatcher.refusals.judge(by.identity(), consumer, error);
-        let refused = self.dispatcher.refused(&self.endpoint, by, error, before, now);
-        let refused = refused.map_err(counted)?;
-        progress.again(refused.error.sent());
-        Ok(refused)
-    }
-
-    async fn open(
-        &self,
+        connection: &Connection,
         generation: &Generation,
-        now: i64,
-        progress: &Progress,
-    ) -> Result<(Box<Connection>, Timings), Error> {
-        // After an exchange, the total deadline is kept by `run` again.
-        progress.enter(Stage::Admit);
-        check_identity(generation, now)?;
-        let route = &self.dispatcher.options.route;
-        let room = (!self.patient).then_some(&self.dispatcher.room);
-        let permit = self.dispatcher.budget.permit(room).await?;
-        let (url, terms) = (&generation.url, &generation.terms);
-        let opened = Connection::open(permit, url, terms, route, &self.deadlines, progress).await;
-        let noted = self.endpoint.noted(opened.as_ref().map(|(connection, _)| &*connection.peer));
-        self.dispatcher.tell(&noted);
-        opened
-    }
-
-    async fn exchange(
-        &self,
-        connection: &mut Connection,
-        generation: &Generation,
-        by: Instant,
-        progress: &Progress,
-    ) -> Result<(Answer, Duration), Failed> {
-        let unanswered = |error| Failed { error, answered: false };
-        let request = || self.payload.request(generation);
-        let (mut answer, responded) = connection
-            .exchange(request, &self.deadlines, by, progress)
-            .await
-            .map_err(|error| unanswered(held(connection, error)))?;
-        answer.redact(self.payload.credentials());
-        if answer.is_success() {
-            Ok((answer, responded))
-        } else {
-            let sent = progress.sent();
-            let others = &self.dispatcher.options.status_retry;
-            let error = answer.into_error(generation.status_retry(), others);
-            Err(Failed { error: held(connection, error.having_sent(sent)), answered: true })
+        tries: &Tries,
+        (now, doubtful): (i64, bool),
+        error: &Error,
+    ) {
+        let rejected = error.kind() == Kind::ClientCertificateRejected;
+        if rejected {
+            // With the payload gone, this delivery is over; the next one shall fare better.
+            let late = doubtful && error.sent() > Sent::Nothing && !connection.withheld();
+            self.dispatcher.doubt(&self.endpoint, generation, late, now);
+        } else if connection.status().is_some() {
+            self.accepted(generation, tries.denied.as_ref(), now);
         }
     }
 
-    fn keep(&self, connection: Box<Connection>, generation: &Generation, most_idle: usize) {
-        if self.endpoint.is_current(generation) && !self.dispatcher.closed.load(Ordering::Acquire) {
-            generation.pool.put(connection, most_idle);
+    /// What comes of a request that brought no receipt. The connection is kept if it is none the worse.
+    fn ended(&self, connection: Box<Connection>, generation: &Generation, error: Error) -> Failed {
+        let withheld = connection.withheld();
+        let status = connection.status();
+        let answered = error.response().is_some();
+        if answered {
+            self.keep(connection, generation);
+        }
+        match status {
+            Some(200..=299 | 417) if withheld && !generation.holds_payload() => Failed::Unheld,
+            Some(417) if withheld => Failed::Ended { error: unexpecting(error), withheld },
+            _ => Failed::Ended { error, withheld },
+        }
+    }
+
+    /// Prepares another attempt, or fails with what the delivery fails with.
+    async fn again(
+        &self,
+        failed: Failed,
+        generation: &Arc<Generation>,
+        tries: &mut Tries,
+        now: i64,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        match failed {
+            Failed::Withdrawn => {
+                progress.enter(Stage::Admit);
+                return tries.restarts.again(&self.endpoint).await;
+            }
+            Failed::Dead => tries.fresh = true,
+            Failed::Unheld => {
+                progress.again(Sent::Maybe);
+                tries.unheld = true;
+            }
+            Failed::Ended { error, withheld } => {
+                let (before, endpoint) = (tries.denied.take(), &self.endpoint);
+                let (identity, consumer) = (generation.identity(), endpoint.consumer());
+                let error = self.dispatcher.refusals.judge(identity, consumer, error);
+                let ended = (error, withheld);
+                let refused = self.dispatcher.refused(endpoint, generation, ended, before, now)?;
+                progress.again(refused.error.sent());
+                tries.denied = Some(refused);
+                tries.fresh = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, connection: Box<Connection>, generation: &Generation) {
+        if !self.dispatcher.is_closed() {
+            self.endpoint.keep(connection, generation);
         }
     }
 }
@@ -251,24 +360,10 @@ pub(super) fn check_identity(generation: &Generation, now: i64) -> Result<(), Er
     })
 }
 
-/// Says of a failure that the payload never left, where it was held.
-fn held(connection: &Connection, error: Error) -> Error {
-    if !connection.withheld() {
-        return error;
-    }
-    let status = error.response().map(|response| response.status);
-    let error = error.noting("payload_sent", false);
-    match status {
-        Some(417) => error
-            .scoped(Scope::Endpoint)
-            .retried(Retry::AfterRepair, None)
-            .advising("The consumer takes no Expect: 100-continue: turn hold_payload off for it."),
-        _ => error,
-    }
-}
-
-/// An exchange that brought no receipt; `answered` if its connection is none the worse.
-struct Failed {
-    error: Error,
-    answered: bool,
+/// The consumer takes no `Expect: 100-continue`, which the caller asked for.
+fn unexpecting(error: Error) -> Error {
+    error
+        .scoped(Scope::Endpoint)
+        .retried(Retry::AfterRepair, None)
+        .advising("The consumer takes no Expect: 100-continue: turn hold_payload off for it.")
 }

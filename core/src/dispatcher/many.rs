@@ -352,7 +352,14 @@ impl<T: Send + 'static> Fanout<T> {
             let (mut turn, mut slot) = (turn, slot);
             if let Some(slots) = slots {
                 if turn.is_none() {
-                    turn = Some(call.endpoint.turns().take().await);
+                    turn = match call.endpoint.turns().take().await {
+                        Ok(turn) => Some(turn),
+                        Err(error) => {
+                            let error = error.for_consumer(endpoint.consumer());
+                            drop(call);
+                            return seat.leave(Err(error));
+                        }
+                    };
                 }
                 drop(aside);
                 if slot.is_none() {

@@ -9,6 +9,7 @@ mod probe;
 mod refusals;
 mod reload;
 mod request;
+mod restarts;
 mod staging;
 
 use std::collections::HashMap;
@@ -91,7 +92,9 @@ impl Dispatcher {
     }
 
     /// Makes or changes the endpoint of a consumer. Equal values give the same handle and keep its
-    /// connections; changed values make a new generation of this endpoint alone.
+    /// connections; changed values make a new generation of this endpoint alone. No request starts
+    /// under the former values once this has returned: deliveries that have not begun go by the new
+    /// ones.
     ///
     /// * `consumer`: the consumer id, not empty.
     /// * `url`: where it listens, `https` only.
@@ -140,10 +143,15 @@ impl Dispatcher {
         Ok(made)
     }
 
-    /// Forgets the endpoint of a consumer and closes its idle connections; deliveries under way finish,
-    /// new ones fail with `handle_closed`. `false` if there is none.
+    /// Forgets the endpoint of a consumer and closes its idle connections. `false` if there is none.
+    ///
+    /// No request to it starts once this has returned: deliveries whose bytes already leave finish,
+    /// those that wait for anything before that end as `handle_closed` with nothing sent, and so do
+    /// new ones.
     pub fn remove(&self, consumer: &str) -> bool {
-        let removed = self.endpoints().remove(consumer);
+        // Under the lock: whoever finds no endpoint may rely on it that none starts anything.
+        let mut endpoints = self.endpoints();
+        let removed = endpoints.remove(consumer);
         if let Some(endpoint) = &removed {
             endpoint.remove();
             self.inner.refusals.forget(consumer);
@@ -238,6 +246,8 @@ impl Dispatcher {
         body: Bytes,
         options: DeliverOptions,
     ) -> Result<Call, Error> {
+        // Counted first: whoever closes waits for it, or it finds the dispatcher closed.
+        let flight = self.inner.flights.start();
         self.admit(endpoint)?;
         let generation = endpoint.generation();
         let payload = Payload::new(
@@ -253,7 +263,7 @@ impl Dispatcher {
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = options.timeout.unwrap_or(deadlines.total);
         Ok(Call {
-            _flight: self.inner.flights.start(),
+            _flight: flight,
             dispatcher: self.inner.clone(),
             endpoint: endpoint.clone(),
             payload,
@@ -268,7 +278,7 @@ impl Dispatcher {
     /// ones fail with `handle_closed` from now on. Closing twice is the same as once.
     pub fn close(&self, drain: Duration) -> impl Future<Output = ()> + Send + 'static {
         let inner = self.inner.clone();
-        inner.closed.store(true, Ordering::Release);
+        inner.closed.store(true, Ordering::SeqCst);
         async move {
             let closing = Task::start(async move {
                 let _ = tokio::time::timeout(drain, inner.flights.landed()).await;
@@ -296,7 +306,7 @@ impl Dispatcher {
     }
 
     fn check_open(&self) -> Result<(), Error> {
-        if self.inner.closed.load(Ordering::Acquire) {
+        if self.inner.is_closed() {
             return Err(Error::new(Kind::HandleClosed, "the dispatcher was closed"));
         }
         Ok(())
@@ -304,6 +314,12 @@ impl Dispatcher {
 
     fn endpoints(&self) -> MutexGuard<'_, HashMap<Arc<str>, Endpoint>> {
         lock(&self.inner.endpoints)
+    }
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 }
 

@@ -1,12 +1,14 @@
 //! Probing an endpoint: a handshake without a payload, for monitoring and before a first delivery.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CancelToken, Dispatcher, check_identity};
+use super::restarts::Restarts;
+use super::{CancelToken, Dispatcher, Inner, check_identity};
 use crate::clock;
-use crate::connection::{Deadlines, Progress, probe};
-use crate::endpoint::Endpoint;
+use crate::connection::{Deadlines, Progress, Sighting, probe, removed};
+use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
 use crate::options::{self, Setting};
 use crate::probe::{self as result, Probe};
@@ -51,7 +53,8 @@ impl ProbeOptions {
 
 impl Dispatcher {
     /// Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
-    /// closes. What was seen is recorded in the endpoint's status. No byte of a request is sent.
+    /// closes. What was seen is recorded in the endpoint's status. No byte of a request is sent. It
+    /// takes one of the endpoint's turns (`concurrency`) and waits for it as a delivery does.
     ///
     /// A consumer that refuses our certificate in the handshake is found out; one that does so only
     /// in its answer to a request, as nginx does, is not.
@@ -63,9 +66,10 @@ impl Dispatcher {
         endpoint: &Endpoint,
         options: ProbeOptions,
     ) -> impl Future<Output = Result<Probe, Error>> + Send + 'static {
+        // Counted first: whoever closes waits for it, or it finds the dispatcher closed.
+        let flight = self.inner.flights.start();
         let admitted = self.admit(endpoint);
         let (dispatcher, endpoint) = (self.inner.clone(), endpoint.clone());
-        let flight = self.inner.flights.start();
         async move {
             let consumer = endpoint.consumer().to_owned();
             let probing = async move {
@@ -73,30 +77,8 @@ impl Dispatcher {
                 admitted?;
                 let mut deadlines = dispatcher.options.deadlines;
                 deadlines.total = options.timeout.unwrap_or(deadlines.total);
-                let started = Instant::now();
                 let progress = Progress::new();
-                let work = async {
-                    dispatcher.watch_files();
-                    dispatcher.catch_up().await;
-                    let generation = endpoint.generation();
-                    let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
-                    check_identity(&generation, now)?;
-                    let _permit = dispatcher.budget.permit(Some(&dispatcher.room)).await?;
-                    let route = &dispatcher.options.route;
-                    let url = &generation.url;
-                    let seen = probe(url, &generation.terms, route, &deadlines, &progress).await;
-                    dispatcher.tell(&endpoint.noted(seen.as_ref().map(|seen| &seen.peer)));
-                    let seen = seen?;
-                    Ok(Probe::new(result::Inner {
-                        consumer: endpoint.consumer().to_owned(),
-                        url: url.text.clone(),
-                        peer: seen.peer,
-                        tls: seen.facts,
-                        address: seen.address,
-                        timings: seen.timings,
-                        elapsed: started.elapsed(),
-                    }))
-                };
+                let work = dispatcher.probed(&endpoint, &deadlines, &progress);
                 bounded(&options.cancel, &dispatcher.stop, &deadlines, &progress, work).await
             };
             let outcome = match Task::start(probing) {
@@ -105,6 +87,64 @@ impl Dispatcher {
             };
             outcome.map_err(|error| error.for_consumer(&consumer))
         }
+    }
+}
+
+impl Inner {
+    /// Waits for a turn, then probes what the endpoint is; again if it was given other settings
+    /// meanwhile.
+    async fn probed(
+        self: &Arc<Self>,
+        endpoint: &Endpoint,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<Probe, Error> {
+        let started = Instant::now();
+        self.watch_files();
+        let _turn = endpoint.turns().take_in(&self.room).await?;
+        self.catch_up().await;
+        let mut restarts = Restarts::default();
+        loop {
+            if endpoint.is_removed() {
+                return Err(removed());
+            }
+            progress.enter(Stage::Admit);
+            let generation = endpoint.generation();
+            let seen = tokio::select! {
+                biased;
+                () = endpoint.withdrawn(&generation) => None,
+                seen = self.sighted(&generation, deadlines, progress) => Some(seen),
+            };
+            // What was seen under former settings says nothing about the present ones.
+            let Some(seen) = seen.filter(|_| endpoint.serves(&generation)) else {
+                restarts.again(endpoint).await?;
+                continue;
+            };
+            self.tell(&endpoint.noted(&generation, seen.as_ref().map(|seen| &seen.peer)));
+            let seen = seen?;
+            return Ok(Probe::new(result::Inner {
+                consumer: endpoint.consumer().to_owned(),
+                url: generation.url.text.clone(),
+                peer: seen.peer,
+                tls: seen.facts,
+                address: seen.address,
+                timings: seen.timings,
+                elapsed: started.elapsed(),
+            }));
+        }
+    }
+
+    async fn sighted(
+        &self,
+        generation: &Generation,
+        deadlines: &Deadlines,
+        progress: &Progress,
+    ) -> Result<Sighting, Error> {
+        let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
+        check_identity(generation, now)?;
+        let _permit = self.budget.permit(Some(&self.room)).await?;
+        let route = &self.options.route;
+        probe(&generation.url, &generation.terms, route, deadlines, progress).await
     }
 }
 

@@ -238,7 +238,7 @@ async fn poll(dispatcher: Weak<Inner>) {
         let Some(pause) = pause else { return };
         tokio::time::sleep(pause).await;
         let Some(inner) = dispatcher.upgrade() else { return };
-        if inner.closed.load(Ordering::Acquire) {
+        if inner.is_closed() {
             return;
         }
         // One at a time: where a file system hangs, checks do not pile up.

@@ -151,13 +151,15 @@ impl Payload {
     }
 
     /// The request as it is written to an endpoint of this generation, now.
-    pub(super) fn request(&self, generation: &Generation) -> Result<Request, Error> {
+    ///
+    /// * `waits`: whether the payload waits for the consumer's word.
+    pub(super) fn request(&self, generation: &Generation, waits: bool) -> Result<Request, Error> {
         let url = &generation.url;
         let signed = generation.signing().map(|signing| self.sign(signing)).transpose()?;
         let agent = self.given.iter().rev().find(|(name, _)| *name == header::USER_AGENT);
         let agent = agent.map_or(USER_AGENT.as_bytes(), |(_, value)| value.as_bytes());
         // Without content there is nothing to expect (RFC 9110 section 10.1.1).
-        let held = generation.holds_payload() && !self.body.is_empty();
+        let held = waits && !self.body.is_empty();
 
         let mut written = Head::new(url.target.as_str());
         // The host comes first (RFC 9110 section 7.2).

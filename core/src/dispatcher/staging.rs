@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Dispatcher, Inner, lock};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind};
@@ -43,7 +45,8 @@ impl Dispatcher {
     }
 
     /// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
-    /// Returns the consumers that depended on it, which there are only if it was forced.
+    /// Returns the consumers that depended on it, which there are only if it was forced. No request
+    /// starts under it once this has returned.
     ///
     /// * `identity`: one that was in use before; the one in use now cannot be retired.
     /// * `force`: also if consumers depend on it: those that took it last.
@@ -69,9 +72,10 @@ impl Dispatcher {
             let why = format!("{} consumers took the identity last", dependents.len());
             return Err(still_used(why, &dependents));
         }
+        // In this order: a generation that is made from now on sees that the identity was retired.
         lock(&self.inner.rotation.retired.digests).insert(identity.digest());
         for endpoint in &endpoints {
-            endpoint.generation().forget_previous(identity);
+            endpoint.retire(identity);
         }
         Ok(dependents)
     }
@@ -83,31 +87,38 @@ fn still_used(why: impl Into<String>, consumers: &[String]) -> Error {
 
 impl Inner {
     /// What a delivery travels on: the endpoint's generation, or the one with the previous identity
-    /// where the consumer has just refused the new one.
+    /// where the consumer has just refused the new one. `None` if the identity that was to be tried
+    /// after a refusal may not be shown any more.
     ///
+    /// * `generation`: the endpoint's.
     /// * `refused`: what this very delivery was refused before.
     pub(super) fn shown(
         &self,
         endpoint: &Endpoint,
+        generation: Arc<Generation>,
         refused: Option<&Refused>,
         now: i64,
-    ) -> Arc<Generation> {
-        let generation = endpoint.generation();
-        let behind = match refused {
-            Some(refused) => !refused.by.is_fallback(),
-            None => generation.has_previous() && endpoint.staging().is_behind(),
-        };
-        let previous = if behind { self.previous(&generation, now) } else { None };
-        previous.unwrap_or(generation)
+    ) -> Option<Arc<Generation>> {
+        match refused {
+            Some(refused) if refused.by.is_fallback() => Some(generation),
+            Some(_) => self.previous(&generation, now),
+            None => {
+                let behind = generation.has_previous() && endpoint.staging().is_behind();
+                let previous = if behind { self.previous(&generation, now) } else { None };
+                Some(previous.unwrap_or(generation))
+            }
+        }
     }
 
     /// Whether a delivery that failed is to be tried once more with another identity of ours, or what
     /// to fail with.
+    ///
+    /// * `withheld`: the payload is still here.
     pub(super) fn refused(
         &self,
         endpoint: &Endpoint,
         by: &Arc<Generation>,
-        error: Error,
+        (error, withheld): (Error, bool),
         before: Option<Refused>,
         now: i64,
     ) -> Result<Refused, Error> {
@@ -117,7 +128,7 @@ impl Inner {
                 || before.error.sent() > error.sent();
             return Err(if first { before.error } else { error });
         }
-        if !may_fall_back(&error) {
+        if !may_fall_back(&error, withheld) {
             return Err(error);
         }
         if by.is_fallback() {
@@ -138,6 +149,20 @@ impl Inner {
         (valid && !retired).then_some(previous)
     }
 
+    /// The consumer refused the identity of this generation.
+    ///
+    /// * `late`: after the payload had left under an identity in doubt. The payload stays where it
+    ///   is; the next delivery begins with the other identity.
+    pub(super) fn doubt(&self, endpoint: &Endpoint, generation: &Generation, late: bool, now: i64) {
+        let staging = endpoint.staging();
+        staging.refused(generation.identity());
+        if late && generation.is_fallback() {
+            staging.caught_up();
+        } else if late && let Some(previous) = self.previous(generation, now) {
+            self.fell_behind(endpoint, generation.identity(), previous.identity(), "http".into());
+        }
+    }
+
     /// A consumer gave a final answer that was no certificate page.
     pub(super) fn accepted(
         &self,
@@ -154,16 +179,22 @@ impl Inner {
             }
             return;
         };
+        let via = refused.error.context().get("via").cloned().unwrap_or_default();
+        self.fell_behind(endpoint, refused.by.identity(), generation.identity(), via);
+    }
+
+    /// The consumer does not take the new identity yet: for a while the previous one is shown at once.
+    fn fell_behind(&self, endpoint: &Endpoint, new: &Identity, previous: &Identity, via: Value) {
         let pause = self.options.reload.unwrap_or(PAUSE);
-        if staging.fell_behind(refused.by.identity(), pause) {
-            let (new, previous) = (refused.by.identity().leaf(), generation.identity().leaf());
-            let via = refused.error.context().get("via").cloned().unwrap_or_default();
-            self.tell(&[Event::new(EventName::RotatedButUndistributed)
-                .of_consumer(endpoint.consumer())
-                .with("identity", new.subject())
-                .with("previous", previous.subject())
-                .with("not_after_ms", previous.not_after().saturating_mul(1000))
-                .with("via", via)]);
+        if !endpoint.staging().fell_behind(new, pause) {
+            return;
         }
+        let previous = previous.leaf();
+        self.tell(&[Event::new(EventName::RotatedButUndistributed)
+            .of_consumer(endpoint.consumer())
+            .with("identity", new.leaf().subject())
+            .with("previous", previous.subject())
+            .with("not_after_ms", previous.not_after().saturating_mul(1000))
+            .with("via", via)]);
     }
 }

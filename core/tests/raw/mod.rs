@@ -103,6 +103,11 @@ impl Conversation {
         Some(head)
     }
 
+    /// The certificate that the client showed, once a byte was read.
+    pub(crate) fn shown(&self) -> Vec<u8> {
+        self.0.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+
     /// That many bytes; `None` if the client left before.
     pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; count];

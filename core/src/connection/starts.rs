@@ -1,0 +1,117 @@
+//! The instant at which a request starts, and who must wait for it to pass.
+//!
+//! Whether a request may start is decided right before its first byte, and settings may change at
+//! that very moment. The request counts itself here, looks at the settings and writes. Whoever
+//! changes the settings does so first, and then waits until nobody is counted: every request that
+//! saw the former settings has started by then, and none starts under them afterwards.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::process;
+
+/// The requests of one endpoint that are being started. A start takes as long as one write to a
+/// socket that does not block.
+#[derive(Default)]
+pub(crate) struct Starts {
+    /// The process in the upper half: a forked child never sees its parent's starts end.
+    count: AtomicU64,
+}
+
+/// One request that is being started, until this is dropped.
+pub(crate) struct Starting<'a> {
+    count: &'a AtomicU64,
+    process: u32,
+}
+
+/// How often a waiter spins before it gives its processor away.
+const SPINS: u32 = 64;
+
+impl Starts {
+    /// Counts a request in. The caller looks at the settings after this call, not before.
+    pub(crate) fn begin(&self) -> Starting<'_> {
+        let process = process::id();
+        let more = |count| Some(tagged(process, starting(count, process) + 1));
+        let _ = self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
+        fence(Ordering::SeqCst);
+        Starting { count: &self.count, process }
+    }
+
+    /// Returns once every start that may have seen the former settings is over. The caller changes
+    /// the settings before this call.
+    pub(crate) fn settle(&self) {
+        fence(Ordering::SeqCst);
+        let process = process::id();
+        let mut spins = 0;
+        while starting(self.count.load(Ordering::SeqCst), process) > 0 {
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        // Where a child counts its own by now, there is none less.
+        let less = |count| {
+            let before = starting(count, self.process);
+            (before > 0).then(|| tagged(self.process, before - 1))
+        };
+        let _ = self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+    }
+}
+
+fn tagged(process: u32, starting: u64) -> u64 {
+    u64::from(process) << 32 | starting
+}
+
+fn starting(count: u64, process: u32) -> u64 {
+    if count >> 32 == u64::from(process) { count & u64::from(u32::MAX) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn nothing_starts_under_what_was_changed_before() {
+        let (starts, open) = (Starts::default(), AtomicBool::new(true));
+        let (begun, stop) = (AtomicU32::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _starting = starts.begin();
+                        if open.load(Ordering::Relaxed) {
+                            begun.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+            for _ in 0..2000 {
+                open.store(false, Ordering::Relaxed);
+                starts.settle();
+                let before = begun.load(Ordering::SeqCst);
+                thread::yield_now();
+                assert_eq!(begun.load(Ordering::SeqCst), before);
+                open.store(true, Ordering::Relaxed);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn the_starts_of_a_parent_are_not_waited_for() {
+        let starts = Starts::default();
+        starts.count.store(tagged(process::id() + 1, 3), Ordering::SeqCst);
+        starts.settle();
+        drop(starts.begin());
+        starts.settle();
+    }
+}
