@@ -27,9 +27,19 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 pub(crate) struct Failure {
     what: String,
     output: Option<String>,
+    skipped: bool,
 }
 
 impl Failure {
+    /// Something that could not be tried on this machine.
+    pub(crate) fn skipped(why: impl Into<String>) -> Self {
+        Failure { skipped: true, ..Failure::new(why) }
+    }
+
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.skipped
+    }
+
     /// A failure of which the reader has seen everything.
     pub(crate) fn already_shown() -> Self {
         Failure::new("")
@@ -37,12 +47,12 @@ impl Failure {
 
     /// A failure that a sentence explains.
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Failure { what: what.into(), output: None }
+        Failure { what: what.into(), output: None, skipped: false }
     }
 
     /// A failure that a command's output explains.
     pub(crate) fn with_output(what: impl Into<String>, output: impl Into<String>) -> Self {
-        Failure { what: what.into(), output: Some(output.into()) }
+        Failure { what: what.into(), output: Some(output.into()), skipped: false }
     }
 
     /// A failure of the file system at a path.
@@ -58,7 +68,8 @@ impl Failure {
             println!("{}", dim(&"─".repeat(COLUMNS)));
         }
         if !self.what.is_empty() {
-            println!("{} {}", red("failed:"), self.what);
+            let word = if self.skipped { "SKIPPED:" } else { "failed:" };
+            println!("{} {}", red(word), self.what);
         }
     }
 

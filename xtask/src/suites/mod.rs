@@ -102,13 +102,27 @@ pub(crate) fn run(names: &[&str]) -> Result {
         }
         results.push(Finished { name: suite.name, outcome, took: started.elapsed() });
     }
-    close(&results)
+    close(&results, std::env::var_os("CI").is_some())
 }
 
 struct Finished {
     name: &'static str,
     outcome: Result<String>,
     took: Duration,
+}
+
+const PASSED: &str = "passed";
+const FAILED: &str = "FAILED";
+const SKIPPED: &str = "SKIPPED";
+
+impl Finished {
+    fn word(&self) -> &'static str {
+        match &self.outcome {
+            Ok(_) => PASSED,
+            Err(failure) if failure.is_skipped() => SKIPPED,
+            Err(_) => FAILED,
+        }
+    }
 }
 
 fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
@@ -126,25 +140,27 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
         .collect()
 }
 
-fn close(results: &[Finished]) -> Result {
-    let passed = results.iter().filter(|result| result.outcome.is_ok()).count();
-    let failed = results.len() - passed;
+/// Prints the table and, as the last line, the counts. Under CI a suite that skipped fails the run.
+fn close(results: &[Finished], is_ci: bool) -> Result {
+    let count = |word: &str| results.iter().filter(|result| result.word() == word).count();
+    let (passed, failed, skipped) = (count(PASSED), count(FAILED), count(SKIPPED));
     terminal::headline("Suites");
     print!("\n{}", summary(results).render());
-    // The count is the last line whichever way it went, for whoever reads only that.
-    println!("\n{passed} passed, {failed} failed");
-    if failed == 0 { Ok(()) } else { Err(Failure::already_shown()) }
+    let skips = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+    println!("\n{passed} passed, {failed} failed{skips}");
+    let is_fatal = failed > 0 || (is_ci && skipped > 0);
+    if is_fatal { Err(Failure::already_shown()) } else { Ok(()) }
 }
 
 fn summary(results: &[Finished]) -> Table {
     let mut table = Table::new(&["suite", "result", "time", "closing line"]);
     for result in results {
-        let (word, closing) = match &result.outcome {
-            Ok(closing) => ("passed", closing.as_str()),
-            Err(failure) => ("FAILED", failure.what().lines().next().unwrap_or_default()),
+        let closing = match &result.outcome {
+            Ok(closing) => closing.as_str(),
+            Err(failure) => failure.what().lines().next().unwrap_or_default(),
         };
         let time = shown_duration(result.took);
-        table.row([result.name, word, &time, &fitted(closing, 62)]);
+        table.row([result.name, result.word(), &time, &fitted(closing, 62)]);
     }
     table
 }
@@ -167,8 +183,17 @@ mod tests {
 
     #[test]
     fn one_failed_suite_fails_the_run() {
-        assert!(close(&[passed("fmt"), passed("rust")]).is_ok());
-        assert!(close(&[passed("fmt"), failed("rust"), passed("c")]).is_err());
+        assert!(close(&[passed("fmt"), passed("rust")], false).is_ok());
+        assert!(close(&[passed("fmt"), failed("rust"), passed("c")], false).is_err());
+    }
+
+    #[test]
+    fn a_suite_that_skipped_is_counted_apart_and_fails_under_ci() {
+        let skipped =
+            || Finished { outcome: Err(Failure::skipped("no namespace")), ..passed("egress") };
+        assert_eq!(skipped().word(), "SKIPPED");
+        assert!(close(&[passed("fmt"), skipped()], false).is_ok());
+        assert!(close(&[passed("fmt"), skipped()], true).is_err());
     }
 
     #[test]
