@@ -1,4 +1,4 @@
-/* Delivers one webhook over mutual TLS. Run it where tls.crt, tls.key and ca.pem are. */
+/* Delivers one webhook over mutual TLS. Run it in the directory of tls.crt, tls.key and ca.pem. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 int main(void) {
     const char *url = getenv("WMTLS_URL"); /* https://hooks.acme.example/in */
-    const char *pin = getenv("WMTLS_PIN"); /* sha256/..., the key that this consumer has */
+    const char *pin = getenv("WMTLS_PIN"); /* sha256/..., the consumer's key */
     wmtls_identity *identity = NULL;
     wmtls_trust *trust = NULL;
     wmtls_dispatcher *dispatcher = NULL;
@@ -22,7 +22,7 @@ int main(void) {
     wmtls_options *options = wmtls_options_new();
     wmtls_options_identity(options, identity);
     wmtls_options_trust(options, trust);
-    /* Only for a receiver on this machine: without it, public addresses alone are reached. */
+    /* Allows a receiver on this machine. By default only public addresses are allowed. */
     wmtls_options_egress_allow(options, "127.0.0.0/8");
     if (wmtls_dispatcher_new(options, &dispatcher, &error)) goto done;
 

@@ -1,14 +1,14 @@
-// Delivers one webhook over mutual TLS. Run it where tls.crt, tls.key and ca.pem are.
+// Delivers one webhook over mutual TLS. Run it in the directory of tls.crt, tls.key and ca.pem.
 
 import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
 
 const url = process.env.WMTLS_URL // https://hooks.acme.example/in
-const pin = process.env.WMTLS_PIN // sha256/…, the key that this consumer has
+const pin = process.env.WMTLS_PIN // sha256/…, the consumer's key
 
 const dispatcher = new Dispatcher({
   identity: Identity.fromFiles('tls.crt', 'tls.key'),
   trust: Trust.fromFiles('ca.pem'),
-  // Only for a receiver on this machine: without it, public addresses alone are reached.
+  // Allows a receiver on this machine. By default only public addresses are allowed.
   egress: { preset: 'public', allow: ['127.0.0.0/8'] },
 })
 

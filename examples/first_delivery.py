@@ -1,4 +1,4 @@
-"""Delivers one webhook over mutual TLS. Run it where tls.crt, tls.key and ca.pem are."""
+"""Delivers one webhook over mutual TLS. Run it in the directory of tls.crt, tls.key and ca.pem."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ import sys
 import webhook_mtls as wm
 
 url = os.environ["WMTLS_URL"]  # https://hooks.acme.example/in
-pin = os.environ["WMTLS_PIN"]  # sha256/…, the key that this consumer has
+pin = os.environ["WMTLS_PIN"]  # sha256/…, the consumer's key
 
 with wm.Dispatcher(
     identity=wm.Identity.from_files("tls.crt", "tls.key"),
     trust=wm.Trust.from_files("ca.pem"),
-    # Only for a receiver on this machine: without it, public addresses alone are reached.
+    # Allows a receiver on this machine. By default only public addresses are allowed.
     egress=wm.Egress(allow=["127.0.0.0/8"]),
 ) as dispatcher:
     acme = dispatcher.endpoint("acme", url, pins=wm.Pins([pin]))

@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: one delivery from each language to a receiver that demands a certificate,
-//! then four refusals, each with what a person would want to know.
+//! `cargo xtask demo`: makes one delivery from each language to a receiver that requires a client
+//! certificate, then shows four refused deliveries with the fields of their errors.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::table::Table;
 use crate::terminal;
 use crate::toolchain::Toolchain;
 
-/// Each refusal, and the language that shows it; the consumer of the lab has the name of the kind.
+/// Each refusal and the language that shows it. The lab's consumer has the name of the kind.
 const REFUSALS: [(&str, &str); 4] = [
     ("pin_mismatch", "c"),
     ("client_auth_not_requested", "python"),
@@ -22,17 +22,17 @@ const REFUSALS: [(&str, &str); 4] = [
 pub(crate) fn run() -> Result {
     let languages = Languages::new(Toolchain::find()?, Profile::Dev);
     languages.toolchain.show();
-    terminal::headline("Building the core and its four faces");
+    terminal::headline("Building the core and its four language interfaces");
     languages.build()?;
     let clients = languages.clients()?;
     let lab = Lab::start()?;
 
     terminal::headline("One webhook from each language, over mutual TLS");
     print!("\n{}", deliveries(&lab, &clients)?.render());
-    terminal::headline("Four refusals, before or after the consumer could read a byte");
+    terminal::headline("Four refused deliveries");
     print!("\n{}", refusals(&lab, &clients)?.render());
     println!(
-        "\nA throw-away private CA, receivers on 127.0.0.1, one Rust core below all four languages."
+        "\nA temporary private CA, receivers on 127.0.0.1, one Rust core for all four languages."
     );
     Ok(())
 }
@@ -64,7 +64,7 @@ fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
         let error = answer(lab, client, kind, "error")?;
         if error["kind"] != kind {
             return Err(Failure::with_output(
-                format!("{kind} was to be shown, {} came", error["kind"]),
+                format!("expected {kind}, got {}", error["kind"]),
                 error.to_string(),
             ));
         }
@@ -82,7 +82,7 @@ fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
     Ok(table)
 }
 
-/// Delivers to one consumer and takes the half of the answer that is expected.
+/// Delivers to one consumer and returns the expected half of the result: `receipt` or `error`.
 fn answer(lab: &Lab, client: &Client, consumer: &str, half: &str) -> Result<Value> {
     let consumer = lab.consumer(consumer)?;
     let errand = Errand { url: &consumer.url, pin: &consumer.pin, material: lab.material() };
@@ -90,13 +90,13 @@ fn answer(lab: &Lab, client: &Client, consumer: &str, half: &str) -> Result<Valu
     match answer.get_mut(half) {
         Some(half) => Ok(half.take()),
         None => Err(Failure::with_output(
-            format!("{} to {}: no {half} came", client.title, consumer.name),
+            format!("{} to {}: the result has no {half}", client.title, consumer.name),
             answer.to_string(),
         )),
     }
 }
 
-/// A value as a cell; what is not there is a dash.
+/// Formats a value as a cell; an absent value is a dash.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
@@ -115,7 +115,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_a_receipt_does_not_have_is_a_dash() {
+    fn an_absent_value_is_a_dash() {
         assert_eq!(shown(&json!({})["tenant"]), "–");
         assert_eq!(shown(&json!("acme")), "acme");
         assert_eq!(shown(&json!(200)), "200");

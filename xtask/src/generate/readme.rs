@@ -1,14 +1,14 @@
-//! The programs that the README shows: taken from `examples/` byte for byte, so that what a
-//! stranger copies is what the tests have run.
+//! Copies the programs of `examples/` into the README byte for byte, so that the README shows
+//! tested programs.
 //!
-//! A program stands between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence.
+//! A program is between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence.
 
 use std::path::PathBuf;
 
 use crate::command::{Failure, Result};
 use crate::paths;
 
-/// The programs, and the word that names their language after a fence.
+/// The programs, and the language tag of each one's fence.
 const PROGRAMS: [(&str, &str); 4] = [
     ("examples/first_delivery.py", "python"),
     ("examples/first_delivery.mjs", "js"),
@@ -23,19 +23,19 @@ pub(crate) fn write() -> Result {
     Ok(())
 }
 
-/// Fails when the README shows anything but the files.
+/// Fails if a program in the README differs from its file.
 pub(crate) fn check() -> Result {
     if paths::read(&page())? == current()? {
         return Ok(());
     }
-    Err(Failure::new("README.md does not show examples/ as they are: run cargo xtask readme"))
+    Err(Failure::new("README.md differs from examples/: run cargo xtask readme"))
 }
 
 fn page() -> PathBuf {
     paths::root().join("README.md")
 }
 
-/// The README as it should be.
+/// The README with the current programs.
 fn current() -> Result<String> {
     let mut text = paths::read(&page())?;
     for (name, language) in PROGRAMS {
@@ -46,11 +46,11 @@ fn current() -> Result<String> {
 
 fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let missing = || Failure::new(format!("README.md has no place for {name}"));
+    let missing = || Failure::new(format!("README.md has no markers for {name}"));
     let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
     if program.contains("```") {
-        return Err(Failure::new(format!("{name} holds a fence, and would end its own")));
+        return Err(Failure::new(format!("{name} contains a code fence")));
     }
     Ok(format!("{before}{begin}```{language}\n{}\n```\n{end}{after}", program.trim_end()))
 }
@@ -62,14 +62,14 @@ mod tests {
     const PAGE: &str = "a\n<!-- x.py -->\nold\n<!-- /x.py -->\nb\n";
 
     #[test]
-    fn a_program_replaces_what_stood_in_its_place_and_nothing_else() {
+    fn a_program_replaces_only_the_text_between_its_markers() {
         let page = with_program(PAGE, "x.py", "python", "print()\n").unwrap();
         assert_eq!(page, "a\n<!-- x.py -->\n```python\nprint()\n```\n<!-- /x.py -->\nb\n");
         assert_eq!(with_program(&page, "x.py", "python", "print()\n").unwrap(), page);
     }
 
     #[test]
-    fn a_page_without_the_place_is_refused() {
+    fn a_page_without_the_markers_is_refused() {
         assert!(with_program(PAGE, "y.py", "python", "").err().unwrap().what().contains("y.py"));
         assert!(with_program(PAGE, "x.py", "python", "```").is_err());
     }
