@@ -1,4 +1,5 @@
-//! `cargo xtask build`: the optimized C library, wheel and npm tarball, below the target directory.
+//! `cargo xtask build`: builds the optimized C library, wheel and npm tarball below the target
+//! directory.
 
 use crate::command::{Failure, Result};
 use crate::languages::Languages;
@@ -8,11 +9,11 @@ use crate::toolchain::Toolchain;
 
 const LANGUAGES: [&str; 3] = ["c", "python", "node"];
 
-/// Builds the named languages, or all, and prints where each result lies.
+/// Builds the named languages, or all, and prints the path of each result.
 pub(crate) fn run(names: &[&str]) -> Result {
     if let Some(unknown) = names.iter().find(|name| !LANGUAGES.contains(name)) {
         let known = LANGUAGES.join(", ");
-        return Err(Failure::new(format!("no language {unknown}; there are {known}")));
+        return Err(Failure::new(format!("no language {unknown}; known: {known}")));
     }
     let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     let names = if names.is_empty() { &LANGUAGES[..] } else { names };

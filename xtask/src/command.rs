@@ -1,4 +1,4 @@
-//! Running commands where a person can see them: one line while it goes well, everything when not.
+//! Runs commands with progress: one line while a command succeeds, its whole output if it fails.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use crate::paths;
 use crate::terminal::{COLUMNS, dim, fitted, green, is_interactive, red};
 
-/// How long a command may take when nothing else is said: a build on two slow cores, not a hang.
+/// The default time limit of a command: enough for a build on two slow cores.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// How often a log without a terminal hears that a command is still going.
+/// How often a log without a terminal gets a progress line for a running command.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// What a verb returns.
+/// The result of a verb.
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Why a verb or a suite failed, with the whole output of the command where there was one.
+/// The reason why a verb or a suite failed, with the whole output of the command if there was one.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
@@ -31,7 +31,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Something that could not be tried on this machine.
+    /// A check that this machine cannot run.
     pub(crate) fn skipped(why: impl Into<String>) -> Self {
         Failure { skipped: true, ..Failure::new(why) }
     }
@@ -40,27 +40,27 @@ impl Failure {
         self.skipped
     }
 
-    /// A failure of which the reader has seen everything.
+    /// A failure whose output has already been printed.
     pub(crate) fn already_shown() -> Self {
         Failure::new("")
     }
 
-    /// A failure that a sentence explains.
+    /// A failure with a sentence that explains it.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Failure { what: what.into(), output: None, skipped: false }
     }
 
-    /// A failure that a command's output explains.
+    /// A failure with the output of a command.
     pub(crate) fn with_output(what: impl Into<String>, output: impl Into<String>) -> Self {
         Failure { what: what.into(), output: Some(output.into()), skipped: false }
     }
 
-    /// A failure of the file system at a path.
+    /// A file system failure at a path.
     pub(crate) fn at(what: &str, path: &Path, error: &dyn fmt::Display) -> Self {
         Failure::new(format!("{what} {}: {error}", paths::shown(path)))
     }
 
-    /// Prints all that is known.
+    /// Prints the failure and its output.
     pub(crate) fn show(&self) {
         if let Some(output) = &self.output {
             println!("{}", dim(&"─".repeat(COLUMNS)));
@@ -73,22 +73,22 @@ impl Failure {
         }
     }
 
-    /// The sentence alone.
+    /// Returns the sentence without the output.
     pub(crate) fn what(&self) -> &str {
         &self.what
     }
 }
 
-/// What a command printed.
+/// The output of a command.
 pub(crate) struct Output {
-    /// Standard output alone.
+    /// Standard output only.
     pub(crate) stdout: String,
-    /// Both streams, in the order in which the lines came.
+    /// Both streams, in the order in which the lines arrived.
     pub(crate) all: String,
 }
 
 impl Output {
-    /// The last line that is not blank.
+    /// Returns the last line that is not blank.
     pub(crate) fn last_line(&self) -> &str {
         self.all.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim()
     }
@@ -105,7 +105,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// A command that runs in the root of the workspace.
+    /// Creates a command that runs in the root of the workspace.
     pub(crate) fn new(title: impl Into<String>, program: impl AsRef<OsStr>) -> Self {
         Step {
             title: title.into(),
@@ -117,7 +117,7 @@ impl Step {
         }
     }
 
-    /// `cargo` with these arguments.
+    /// Creates a `cargo` command with these arguments.
     pub(crate) fn cargo(title: impl Into<String>, arguments: &[&str]) -> Self {
         Step::new(title, "cargo").args(arguments).env("CARGO_TERM_COLOR", "never")
     }
@@ -137,7 +137,7 @@ impl Step {
         self
     }
 
-    /// Hides a variable of ours from the command.
+    /// Removes one of our variables from the command's environment.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.variables.push((name.into(), None));
         self
@@ -153,7 +153,7 @@ impl Step {
         self
     }
 
-    /// Runs it to its end; its output is shown in full if it fails.
+    /// Runs the command to its end. Shows its output in full if it fails.
     pub(crate) fn run(self) -> Result<Output> {
         let mut progress = Progress::start(&self.title);
         let outcome = self.watch(&mut progress);
@@ -161,7 +161,7 @@ impl Step {
         outcome
     }
 
-    /// Runs it without a line of its own, for questions that take no time.
+    /// Runs a short command without a progress line.
     pub(crate) fn ask(self) -> Result<Output> {
         self.watch(&mut Progress::silent())
     }
@@ -232,7 +232,7 @@ impl Step {
     }
 }
 
-/// A duration as a person reads it.
+/// Formats a duration for a person.
 pub(crate) fn shown_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 60.0 {
@@ -242,7 +242,7 @@ pub(crate) fn shown_duration(duration: Duration) -> String {
     }
 }
 
-/// The one line that a step owns.
+/// The progress line of a step.
 struct Progress {
     title: Option<String>,
     started: Instant,
@@ -313,7 +313,7 @@ impl Progress {
 }
 
 fn flush() {
-    // A reader that went away stops nothing.
+    // Ignore the error of a closed output.
     let _ = stdout().flush();
 }
 
@@ -334,7 +334,7 @@ fn forward(
     })
 }
 
-/// Stops a command and whatever it started: a server that outlives its test holds the output open.
+/// Stops a command and all its descendants. A server that outlives its test holds the output open.
 fn kill_tree(root: u32) {
     let Ok(listing) = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output() else {
         return;
@@ -345,7 +345,7 @@ fn kill_tree(root: u32) {
     let _ = Command::new("kill").arg("-KILL").args(ids).output();
 }
 
-/// A process and all below it, from lines of `pid ppid`.
+/// Returns a process and all its descendants, from lines of `pid ppid`.
 fn descendants(listing: &str, root: u32) -> BTreeSet<u32> {
     let pairs: Vec<(u32, u32)> = listing
         .lines()
@@ -376,7 +376,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn both_streams_are_kept_and_standard_output_apart() {
+    fn standard_output_is_kept_alone_and_with_standard_error() {
         let output = Step::new("t", "sh").args(["-c", "echo out; echo err >&2"]).ask().unwrap();
         assert_eq!(output.stdout, "out\n");
         assert!(output.all.contains("err\n") && output.all.contains("out\n"));
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_is_found_whatever_the_order_of_the_listing() {
+    fn descendants_are_found_in_any_order_of_the_listing() {
         let family = descendants("4 3\n3 2\n2 1\n9 1\n", 2);
         assert_eq!(family.into_iter().collect::<Vec<_>>(), [2, 3, 4]);
     }

@@ -1,5 +1,5 @@
-//! What the tests need beyond the build: real servers, a memory checker, a C++ compiler. Installed
-//! from Debian where we may, named clearly where we may not.
+//! Programs that the tests need beyond the build: real servers, a memory checker, a C++ compiler.
+//! Installs them from Debian if possible, and otherwise names them.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::terminal;
 
-/// A program that a suite runs, and the Debian package that brings it.
+/// A program that a suite runs, and its Debian package.
 #[derive(Clone, Copy)]
 pub(crate) struct Program {
     name: &'static str,
@@ -24,11 +24,11 @@ pub(crate) const PEERS: &[Program] = &[
     Program { name: "haproxy", package: "haproxy", purpose: "a real peer" },
     Program { name: "stunnel4", package: "stunnel4", purpose: "a real peer" },
     Program { name: "gnutls-serv", package: "gnutls-bin", purpose: "a real peer" },
-    Program { name: "faketime", package: "faketime", purpose: "a real peer whose clock is ahead" },
+    Program { name: "faketime", package: "faketime", purpose: "a real peer with a fast clock" },
     Program { name: "tinyproxy", package: "tinyproxy-bin", purpose: "a real proxy" },
 ];
 
-/// What the C suite runs its programs under, and compiles the header with.
+/// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[
     Program { name: "c++", package: "g++", purpose: "the header as C++17" },
     Program { name: "valgrind", package: "valgrind", purpose: "memory errors in the C programs" },
@@ -36,14 +36,14 @@ pub(crate) const C: &[Program] = &[
     CJSON,
 ];
 
-/// The receiver of the bench, its PKI, and the peer in C.
+/// The receiver of the bench, its PKI, and the C client of libcurl.
 pub(crate) const BENCH: &[Program] = &[
     RECEIVER,
     CERTIFICATES,
     Program { name: "curl-config", package: "libcurl4-openssl-dev", purpose: "the peer in C" },
 ];
 
-/// What counts instructions, and the receiver of the programs that are counted.
+/// The instruction counter, and the receiver of the counted programs.
 pub(crate) const INSTRUCTIONS: &[Program] = &[
     Program { name: "valgrind", package: "valgrind", purpose: "counting instructions" },
     RECEIVER,
@@ -55,7 +55,7 @@ const RECEIVER: Program =
 const CERTIFICATES: Program =
     Program { name: "openssl", package: "openssl", purpose: "its certificates" };
 
-/// With what the runner of the vectors in C reads them. No program, but a file all the same.
+/// The JSON reader of the C vector runner. It is a header file, not a program.
 pub(crate) const CJSON: Program = Program {
     name: "/usr/include/cjson/cJSON.h",
     package: "libcjson-dev",
@@ -64,7 +64,7 @@ pub(crate) const CJSON: Program = Program {
 
 /// `cargo xtask install`.
 pub(crate) fn run() -> Result {
-    terminal::headline("What the tests need from this system");
+    terminal::headline("Programs that the tests need");
     ensure(&[PEERS, C].concat())?;
     for program in [PEERS, C].concat() {
         let path = paths::program(program.name).expect("ensured");
@@ -73,7 +73,7 @@ pub(crate) fn run() -> Result {
     Ok(())
 }
 
-/// Makes these programs present, or says which are not and how to get them.
+/// Installs the missing programs, or fails with their names and how to get them.
 pub(crate) fn ensure(programs: &[Program]) -> Result {
     let missing = missing(programs);
     if missing.is_empty() {
@@ -98,7 +98,7 @@ fn absent(missing: &[Program]) -> Failure {
         .collect();
     let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
     Failure::new(format!(
-        "the tests need programs that are not here:\n{}\non Debian, as root: \
+        "the tests need missing programs:\n{}\non Debian, as root: \
          apt-get install {}; elsewhere put them on PATH",
         lines.join("\n"),
         packages.join(" ")
@@ -123,8 +123,8 @@ fn is_root() -> bool {
     Step::new("id", "id").arg("-u").ask().is_ok_and(|output| output.stdout.trim() == "0")
 }
 
-/// While it lives, a package that is installed starts no service: the nginx package would otherwise
-/// open port 80 on a machine whose owner only wanted to run our tests.
+/// Prevents installed packages from starting services while it lives. The nginx package would
+/// otherwise open port 80 on a machine whose owner only wants to run the tests.
 struct NoServices {
     ours: bool,
 }
@@ -143,7 +143,7 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         if self.ours {
-            // Left behind it would only keep later packages quiet; nothing else can be done here.
+            // If the file stays behind, it only keeps later packages from starting services.
             let _ = fs::remove_file(POLICY);
         }
     }

@@ -1,8 +1,8 @@
-//! `cargo xtask`: the only build script a person has to know.
+//! `cargo xtask`: the build script, and the only one to know.
 //!
-//! It knows no code of the project, only its commands, so that it compiles in seconds on a fresh
-//! machine and says what is missing before anything long starts. All that it makes lies below the
-//! target directory; the source tree stays as it was cloned.
+//! It does not link the project's code but runs commands. It therefore compiles in seconds on a
+//! fresh machine, and reports missing tools before a long build starts. All results are below the
+//! target directory; the source tree stays unchanged.
 
 mod build;
 mod command;
@@ -28,21 +28,21 @@ use suites::vectors;
 const USAGE: &str = "\
 cargo xtask <verb>
 
-  demo                one delivery from C, Python, Node and Rust, then four refusals
-  test [suite ...]    every suite, or those named; `test --list` names them
+  demo                one delivery from C, Python, Node and Rust, then four refused ones
+  test [suite ...]    run all suites, or the named ones; `test --list` lists them
   build [language ...]
-                      c, python, node or all of them, optimized, as users install them
-  vectors             the shared cases in all four languages
+                      build optimized packages for c, python, node, or all of them
+  vectors             run the shared cases in all four languages
   header [--check]    write include/*.h, docs/errors.md and docs/options.md from the crates, or
                       fail if they differ
-  readme              put the programs of examples/ into README.md
-  public-roots        write the list of web roots that no trust bundle may hold
-  install             what the tests need from Debian
-  bench [rounds]      what a delivery costs beside a floor and beside peers, in each language;
+  readme              copy the programs of examples/ into README.md
+  public-roots        write the list of refused web roots
+  install             install the Debian packages for the tests
+  bench [rounds]      measure a delivery in each language, beside a floor and other clients;
                       results go to docs/bench.md and docs/bench.svg
-  scale               how cost grows with endpoints, consumers, connections and deliveries under
-                      way; results go to docs/scale.md
-  soak [minutes]      the long proofs, round after round; results go to docs/soak.md";
+  scale               measure how cost grows with endpoints, consumers, connections and
+                      deliveries in flight; results go to docs/scale.md
+  soak [minutes]      run the long tests in rounds; results go to docs/soak.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
-        other => Err(Failure::new(format!("no such verb: {}\n\n{USAGE}", other.join(" ")))),
+        other => Err(Failure::new(format!("unknown verb: {}\n\n{USAGE}", other.join(" ")))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Where things are: the workspace, and the target directory that holds all that is made.
+//! Paths of the workspace, and of the target directory with all build results.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ pub(crate) fn root() -> PathBuf {
     here.parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
-/// The target directory, wherever cargo was told to put it.
+/// Returns the target directory that cargo is configured to use.
 pub(crate) fn target() -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(directory) => root().join(directory),
@@ -21,7 +21,7 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// A file that cargo made in this profile.
+/// Returns the path of a file that cargo built in this profile.
 pub(crate) fn built(profile: Profile, name: &str) -> PathBuf {
     target().join(profile.directory()).join(name)
 }
@@ -31,7 +31,7 @@ pub(crate) fn make_directory(path: &Path) -> Result {
     fs::create_dir_all(path).map_err(|error| Failure::at("cannot make", path, &error))
 }
 
-/// Makes a directory that is empty, whatever it was before.
+/// Makes an empty directory, and removes former content.
 pub(crate) fn make_empty(path: &Path) -> Result {
     if path.exists() {
         fs::remove_dir_all(path).map_err(|error| Failure::at("cannot empty", path, &error))?;
@@ -39,7 +39,7 @@ pub(crate) fn make_empty(path: &Path) -> Result {
     make_directory(path)
 }
 
-/// Copies one file, making the directory it goes to.
+/// Copies one file, and makes its directory.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result {
     if let Some(parent) = to.parent() {
         make_directory(parent)?;
@@ -48,7 +48,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result {
     Ok(())
 }
 
-/// Copies a directory, leaving out the entries with one of these names at any depth.
+/// Copies a directory, without entries that have one of these names, at any depth.
 pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
     make_directory(to)?;
     for entry in entries(from)? {
@@ -65,7 +65,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
     Ok(())
 }
 
-/// The entries of a directory, sorted by name.
+/// Returns the entries of a directory, sorted by name.
 pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let read =
         fs::read_dir(directory).map_err(|error| Failure::at("cannot list", directory, &error))?;
@@ -74,7 +74,7 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The files of a directory with this extension, sorted; none when there is no such directory.
+/// Returns the files of a directory with this extension, sorted; none if the directory is missing.
 pub(crate) fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     if !directory.exists() {
         return Ok(Vec::new());
@@ -89,7 +89,7 @@ pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|error| Failure::at("cannot read", path, &error))
 }
 
-/// Writes a text file, making the directory it goes to.
+/// Writes a text file, and makes its directory.
 pub(crate) fn write(path: &Path, text: &str) -> Result {
     if let Some(parent) = path.parent() {
         make_directory(parent)?;
@@ -97,13 +97,13 @@ pub(crate) fn write(path: &Path, text: &str) -> Result {
     fs::write(path, text).map_err(|error| Failure::at("cannot write", path, &error))
 }
 
-/// A path as a person reads it: relative to the workspace where it lies inside.
+/// Formats a path for a person: relative to the workspace if it is inside.
 pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// The path of a program on this machine; system directories count even when `PATH` leaves them
-/// out, as it does for everybody but root.
+/// Returns the path of a program on this machine. Also searches the system directories, which
+/// `PATH` omits for users other than root.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

@@ -1,18 +1,18 @@
-//! How the crates are compiled.
+//! Cargo profiles.
 
-/// One profile for all that one run needs, so that cargo compiles each dependency once.
+/// The profile of one run. A run uses one profile, so that cargo compiles each dependency once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Profile {
     /// Compiles fast: the demo and the tests.
     Dev,
     /// Optimized: the fuzz targets.
     Release,
-    /// What users get: instruction counts, benchmarks and packages.
+    /// The profile of users: instruction counts, benchmarks and packages.
     Shipped,
 }
 
 impl Profile {
-    /// The name that cargo and maturin know.
+    /// The profile's name in cargo and maturin.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Profile::Dev => "dev",
@@ -21,7 +21,7 @@ impl Profile {
         }
     }
 
-    /// The directory below the target directory.
+    /// The profile's directory below the target directory.
     pub(crate) fn directory(self) -> &'static str {
         match self {
             Profile::Dev => "debug",

@@ -1,11 +1,11 @@
-//! A table that a person likes to read, in 100 columns.
+//! Formats a table for a terminal, in 100 columns.
 
 use crate::terminal::{COLUMNS, bold, dim, wrapped};
 
 const MARGIN: &str = "  ";
 const GAP: &str = "   ";
 
-/// Rows below a headline, each with an optional sentence of its own below it.
+/// Rows below a headline, each with an optional sentence below it.
 pub(crate) struct Table {
     columns: Vec<&'static str>,
     rows: Vec<Row>,
@@ -17,25 +17,25 @@ struct Row {
 }
 
 impl Table {
-    /// An empty table with these column titles.
+    /// Creates an empty table with these column titles.
     pub(crate) fn new(columns: &[&'static str]) -> Self {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row; it has a cell for each column.
+    /// Adds a row with one cell per column.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        assert_eq!(N, self.columns.len(), "a cell for each column");
+        assert_eq!(N, self.columns.len(), "one cell per column");
         let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
         self.rows.push(Row { cells, note: None });
     }
 
-    /// Puts a sentence below the last row.
+    /// Adds a sentence below the last row.
     pub(crate) fn note(&mut self, sentence: &str) {
         let row = self.rows.last_mut().expect("a note belongs to a row");
         row.note = Some(sentence.to_owned());
     }
 
-    /// The table as text, each line at most 100 columns wide where the cells allow it.
+    /// Returns the table as text, each line at most 100 columns wide if the cells allow it.
     pub(crate) fn render(&self) -> String {
         let widths = self.widths();
         let titles: Vec<String> = self.columns.iter().map(|title| (*title).to_owned()).collect();
@@ -82,7 +82,7 @@ mod tests {
     use super::Table;
 
     #[test]
-    fn columns_stand_under_their_titles() {
+    fn columns_are_aligned_with_their_titles() {
         let mut table = Table::new(&["runtime", "HTTP", "tenant"]);
         table.row(["C", "200", "acme-c"]);
         table.row(["Python", "200", "ünïcode"]);

@@ -1,12 +1,12 @@
-//! What the reader sees: plain text, with a little colour when it is a terminal that shows it.
+//! Plain text output, with some color if the terminal supports it.
 
 use std::env;
 use std::io::{IsTerminal, stdout};
 
-/// The width that everything fits into.
+/// The maximum line width.
 pub(crate) const COLUMNS: usize = 100;
 
-/// Whether the reader is a person at a terminal.
+/// Returns whether the output is an interactive terminal.
 pub(crate) fn is_interactive() -> bool {
     stdout().is_terminal() && env::var_os("CI").is_none()
 }
@@ -27,7 +27,7 @@ pub(crate) fn red(text: &str) -> String {
     paint("31", text)
 }
 
-/// A headline between the parts of a run.
+/// Prints a headline between the parts of a run.
 pub(crate) fn headline(text: &str) {
     println!("\n{}", bold(text));
 }
@@ -40,7 +40,7 @@ fn paint(code: &str, text: &str) -> String {
     }
 }
 
-/// The first characters of a text, so many that they fit; a cut is marked.
+/// Cuts a text to a width, and marks the cut.
 pub(crate) fn fitted(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -50,7 +50,7 @@ pub(crate) fn fitted(text: &str, width: usize) -> String {
     short
 }
 
-/// A paragraph as lines of at most `width` characters, broken between words.
+/// Wraps a paragraph into lines of at most `width` characters, between words.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -70,7 +70,7 @@ mod tests {
     use super::{fitted, wrapped};
 
     #[test]
-    fn a_long_text_is_cut_to_the_width_and_says_so() {
+    fn a_long_text_is_cut_to_the_width_with_a_mark() {
         assert_eq!(fitted("handshake", 9), "handshake");
         assert_eq!(fitted("handshake", 5), "hand…");
     }

@@ -1,5 +1,5 @@
-//! What a fresh machine must bring: cargo, a C compiler, Python and Node. All of it is looked for
-//! before anything starts, and all that is missing is named at once, with the version seen.
+//! Finds the required tools: cargo, a C compiler, Python and Node. The search runs before any
+//! build, and the failure names all missing tools with the versions found.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ const CARGO: Version = Version(1, 88);
 const PYTHON: Version = Version(3, 11);
 const NODE: Version = Version(20, 0);
 
-/// The programs that everything is built with.
+/// The programs of the build.
 #[derive(Clone)]
 pub(crate) struct Toolchain {
     /// A C11 compiler.
     pub(crate) cc: PathBuf,
-    /// CPython that can make virtual environments.
+    /// A CPython that can make virtual environments.
     pub(crate) python: PathBuf,
-    /// Node itself; npm stands beside it.
+    /// Node; npm is beside it.
     pub(crate) node: PathBuf,
     found: Vec<String>,
 }
 
 impl Toolchain {
-    /// Looks for all of it; the failure lists everything that is missing.
+    /// Finds all tools. The failure lists every missing one.
     pub(crate) fn find() -> Result<Toolchain> {
         let searches = [cargo(), compiler(), python(), node(), npm()];
         let missing: Vec<String> =
@@ -33,7 +33,7 @@ impl Toolchain {
         if !missing.is_empty() {
             let list: Vec<String> = missing.iter().map(|line| format!("  - {line}")).collect();
             return Err(Failure::new(format!(
-                "this machine lacks what the build needs:\n{}",
+                "the build needs missing tools:\n{}",
                 list.join("\n")
             )));
         }
@@ -43,7 +43,7 @@ impl Toolchain {
         Ok(Toolchain { cc: cc.path, python: python.path, node: node.path, found })
     }
 
-    /// Prints what will be used.
+    /// Prints the tools in use.
     pub(crate) fn show(&self) {
         terminal::headline("This machine");
         for line in &self.found {
@@ -52,7 +52,7 @@ impl Toolchain {
     }
 }
 
-/// A program that was found, and how it introduces itself.
+/// A program that was found, and its version text.
 struct Tool {
     path: PathBuf,
     shown: String,
@@ -62,7 +62,7 @@ struct Tool {
 struct Version(u32, u32);
 
 impl Version {
-    /// The first `major.minor` in a text.
+    /// Returns the first `major.minor` in a text.
     fn seen_in(text: &str) -> Option<Version> {
         text.split(|c: char| !(c.is_ascii_digit() || c == '.')).find_map(|word| {
             let mut numbers = word.split('.');
@@ -128,7 +128,7 @@ fn located(name: &str) -> Option<PathBuf> {
     if name.contains('/') { Some(PathBuf::from(name)) } else { paths::program(name) }
 }
 
-/// The first line that a program answers with, if it starts and succeeds.
+/// Returns the first line that a program prints, if it starts and succeeds.
 fn said(program: &Path, arguments: &[&str]) -> Option<String> {
     let output = Step::new("version", program).args(arguments).ask().ok()?;
     Some(output.stdout.lines().next()?.trim().to_owned())
@@ -139,7 +139,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn the_version_is_read_from_how_each_program_says_it() {
+    fn the_version_is_read_from_each_program_s_format() {
         for (said, version) in [
             ("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Version(1, 95)),
             ("v20.20.2", Version(20, 20)),

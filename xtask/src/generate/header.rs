@@ -1,5 +1,5 @@
-//! What is generated from the crates, committed and never edited: the C headers, and the reference
-//! pages of the tables. Drift fails the tests.
+//! Generates the committed C headers and the reference pages of the tables. A test fails if a
+//! committed file differs.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::generate::reference;
 use crate::languages::rust;
 use crate::paths;
 
-/// A header, the crate whose items it declares, and whether it is the one with the table of kinds.
+/// A header, the crate whose items it declares, and whether it contains the table of kinds.
 struct Header {
     name: &'static str,
     krate: &'static str,
@@ -40,10 +40,7 @@ pub(crate) fn check() -> Result<String> {
         let found = paths::read(path).unwrap_or_default();
         if found != *wanted {
             return Err(Failure::with_output(
-                format!(
-                    "{} is not what the crates say: run cargo xtask header",
-                    paths::shown(path)
-                ),
+                format!("{} differs from the crates: run cargo xtask header", paths::shown(path)),
                 first_difference(&found, wanted),
             ));
         }
@@ -51,7 +48,7 @@ pub(crate) fn check() -> Result<String> {
     Ok(format!("{} files, no drift", files.len()))
 }
 
-/// Every generated file with its text.
+/// Returns every generated file with its text.
 fn generated() -> Result<Vec<(PathBuf, String)>> {
     let tables = tables()?;
     let mut files = Vec::from(reference::pages(&tables)?);
@@ -87,34 +84,34 @@ impl Header {
     }
 }
 
-/// The tables of core.
+/// Returns the tables of core.
 fn tables() -> Result<Value> {
     let output = Step::new("tables of core", rust::test_program("tables")?).run()?;
     serde_json::from_str(&output.stdout).map_err(|error| {
-        Failure::with_output(format!("the tables are no JSON: {error}"), output.all)
+        Failure::with_output(format!("the tables are not JSON: {error}"), output.all)
     })
 }
 
-/// One `#define` for each kind, with its meaning above it.
+/// Returns one `#define` for each kind, with its meaning above it.
 fn kind_constants(tables: &Value) -> Result<String> {
     let kinds = tables["kinds"].as_array().filter(|kinds| !kinds.is_empty());
     let kinds = kinds.ok_or_else(|| Failure::new("the tables have no kinds"))?;
     let mut text = String::from("/* Success. */\n#define WMTLS_OK 0\n");
     for kind in kinds {
         let (Some(name), Some(number)) = (kind["name"].as_str(), kind["number"].as_u64()) else {
-            return Err(Failure::new(format!("a kind without name or number: {kind}")));
+            return Err(Failure::new(format!("this kind has no name or no number: {kind}")));
         };
         text.push('\n');
         if let Some(title) = kind["title"].as_str() {
-            writeln!(text, "/* {title} */").expect("a String takes all");
+            writeln!(text, "/* {title} */").expect("writing to a String succeeds");
         }
         writeln!(text, "#define WMTLS_{} {number}", name.to_uppercase())
-            .expect("a String takes all");
+            .expect("writing to a String succeeds");
     }
     Ok(text)
 }
 
-/// The first line in which two texts differ, with its number.
+/// Returns the first line in which two texts differ, with its number.
 fn first_difference(found: &str, wanted: &str) -> String {
     let mut wanted_lines = wanted.lines();
     let mut found_lines = found.lines();
@@ -122,7 +119,7 @@ fn first_difference(found: &str, wanted: &str) -> String {
     loop {
         number += 1;
         match (found_lines.next(), wanted_lines.next()) {
-            (None, None) => return "they differ in how their lines end".to_owned(),
+            (None, None) => return "they differ in their line endings".to_owned(),
             (found, wanted) if found == wanted => {}
             (found, wanted) => {
                 return format!(

@@ -1,5 +1,5 @@
-//! The verbs that write committed files from their one source: headers, reference pages, the
-//! README's programs, the list of public roots.
+//! The verbs that generate committed files: headers, reference pages, the README's programs, the
+//! list of public roots.
 
 pub(crate) mod header;
 pub(crate) mod public_roots;

@@ -1,4 +1,4 @@
-//! The clients of `benches/`, built: what to run for each.
+//! Builds the clients of `benches/`, and returns the command of each.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::languages::rust;
 use crate::paths;
 use crate::toolchain::Toolchain;
 
-/// The program of a client and its arguments before the common ones.
+/// Returns a client's program and its first arguments; the common arguments follow.
 pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>> {
     let toolchain = &languages.toolchain;
     let sources = paths::root().join("benches");
@@ -53,14 +53,14 @@ fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf
     Ok(program)
 }
 
-/// The interpreter of an environment that has it.
+/// Returns the interpreter of a virtual environment that has pycurl.
 fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
     let requirements = sources.join("requirements.txt");
     let environment = python::environment(toolchain, &home.join("python"), &requirements)?;
     Ok(python::executable(&environment, "python"))
 }
 
-/// Installs it beside a copy of its program, because Node looks for packages from there.
+/// Installs undici beside a copy of its program, because Node resolves packages from there.
 fn undici(sources: &Path, home: &Path) -> Result<PathBuf> {
     let home = home.join("node");
     for name in ["undici.mjs", "measure.mjs", "package.json", "package-lock.json"] {

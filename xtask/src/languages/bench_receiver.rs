@@ -1,4 +1,4 @@
-//! nginx, to which the clients of `benches/` deliver, and how one of them is run.
+//! Starts nginx, the receiver of the `benches/` clients, and runs one client.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,18 +10,18 @@ use crate::command::{Failure, Output, Result, Step};
 use crate::paths;
 use crate::toolchain::Toolchain;
 
-/// A client does less than ten seconds of work, and callgrind makes it fifty times as long.
+/// A client does less than ten seconds of work; callgrind makes it fifty times slower.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What one run of a client is told.
+/// The arguments of one run of a client.
 pub(crate) struct Errand<'a> {
     pub(crate) mode: &'a str,
     pub(crate) n: u32,
-    /// Which of the receiver's ports: the word that `benches/receiver.py` has for it.
+    /// The receiver's port, by its name in `benches/receiver.py`.
     pub(crate) port: &'a str,
 }
 
-/// A running nginx, by `benches/receiver.py`. Dropping it ends it.
+/// A running nginx, started by `benches/receiver.py`. Dropping the value stops it.
 pub(crate) struct Receiver {
     process: Child,
     said: Value,
@@ -32,7 +32,7 @@ impl Receiver {
         Self::start_with(toolchain, 0)
     }
 
-    /// With so many consumers more, each on a port of its own.
+    /// Starts nginx with this many additional consumers, each on its own port.
     pub(crate) fn start_with(toolchain: &Toolchain, consumers: u32) -> Result<Receiver> {
         let script = paths::root().join("benches").join("receiver.py");
         let work = paths::target().join("bench").join("receiver");
@@ -57,8 +57,8 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// Runs a client to its end, on the core that the receiver does not use; fails unless it
-    /// delivered all. Its JSON line is the last of its standard output.
+    /// Runs a client to its end, on the core that the receiver does not use. Fails unless the
+    /// client made all deliveries. The client's JSON line is the last line of its standard output.
     pub(crate) fn run(
         &self,
         title: impl Into<String>,
@@ -73,7 +73,8 @@ impl Receiver {
             .args(command)
             .args([errand.mode, &errand.n.to_string(), url, material, pin])
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            // Its start is the same each time, so that the difference of two runs is the work alone.
+            // A fixed hash seed makes each start equal, so that the difference of two runs is only
+            // the work.
             .env("PYTHONHASHSEED", "0")
             .limit(LIMIT)
             .run()?;
@@ -81,7 +82,7 @@ impl Receiver {
             return Ok(output);
         }
         Err(Failure::with_output(
-            format!("in mode {} a client did not deliver all", errand.mode),
+            format!("in mode {} a client did not make all deliveries", errand.mode),
             output.all,
         ))
     }
@@ -89,18 +90,18 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        // Its standard input is its leash: it ends when that closes, which waiting does first.
+        // The process ends when its standard input closes; `wait` closes it first.
         let _ = self.process.wait();
     }
 }
 
-/// What a client told in its line.
+/// Returns the JSON that a client printed.
 pub(crate) fn told(output: &Output) -> Value {
     let line = output.stdout.lines().last().unwrap_or_default();
     serde_json::from_str(line).unwrap_or_default()
 }
 
-/// A client and its receiver do not share a core where there are two.
+/// Returns the prefix that binds a command to a core, so that client and receiver share none.
 fn on_core(core: &str) -> Vec<String> {
     let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
     match paths::program("taskset").filter(|_| several) {

@@ -1,8 +1,9 @@
-//! The C libraries and headers, laid out as a user would install them: `c/<profile>/{include,lib}`.
+//! Builds the C libraries and headers in the layout of an installation:
+//! `c/<profile>/{include,lib}`.
 //!
-//! A Rust static library carries the standard library and aws-lc with it, and two of them in one
-//! program define hundreds of symbols twice. So ours is linked into one object whose only global
-//! symbols are the API, and that object is the archive.
+//! A Rust static library contains the standard library and aws-lc. Two of them in one program
+//! define hundreds of symbols twice. The build therefore links ours into one object whose only
+//! global symbols are the API, and that object is the archive.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,18 @@ use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
 
-/// What every exported function is called.
+/// The prefix of every exported function.
 const PREFIX: &str = "wmtls_";
 
-/// Where the compiler's unwinding tables find their personality routine: it has to stay global, and
-/// every object of a program shares the one definition.
+/// The compiler's unwinding tables find their personality routine by this symbol. It must stay
+/// global, and all objects of a program share the one definition.
 const PERSONALITY: &str = "DW.ref.rust_eh_personality";
 
-/// What a static Rust library asks of the system.
+/// The system libraries that a static Rust library needs.
 pub(crate) const LINK_FLAGS: [&str; 7] =
     ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
-/// The production library, or the superset of it with the testing kit that replaces it in tests.
+/// The production library, or its superset with the testing kit, which replaces it in tests.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Flavour {
     Production,
@@ -30,7 +31,7 @@ pub(crate) enum Flavour {
 }
 
 impl Flavour {
-    /// What the linker calls it.
+    /// The name for the linker.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Flavour::Production => "webhook_mtls",
@@ -45,7 +46,8 @@ impl Flavour {
         }
     }
 
-    /// What cargo calls the files: core's own library already has the name of the C library.
+    /// The name that cargo gives the files. Core's own library already has the name of the C
+    /// library.
     fn built_as(self) -> &'static str {
         match self {
             Flavour::Production => "libwebhook_mtls_c",
@@ -54,13 +56,13 @@ impl Flavour {
     }
 }
 
-/// The headers and libraries, installed.
+/// The installed headers and libraries.
 pub(crate) struct CLibrary {
     home: PathBuf,
 }
 
 impl CLibrary {
-    /// Builds both flavours; users get the production library alone.
+    /// Builds both flavors for tests, and only the production library for users.
     pub(crate) fn build(profile: Profile) -> Result<CLibrary> {
         let library = CLibrary { home: paths::target().join("c").join(profile.name()) };
         paths::make_empty(&library.home)?;
@@ -68,15 +70,15 @@ impl CLibrary {
             let name = header.file_name().expect("a listed file has a name");
             paths::copy(&header, &library.include().join(name))?;
         }
-        // Apart, never in one call: cargo would unite their features, and with them put the testing
-        // kit into the production library.
+        // Two cargo calls: one call would unify the features and put the testing kit into the
+        // production library.
         let flavours: &[Flavour] = match profile {
             Profile::Shipped => &[Flavour::Production],
             _ => &[Flavour::Production, Flavour::Testing],
         };
         for &flavour in flavours {
-            // The crate types are said here: as a Rust library, which the testing flavour takes it
-            // for as well, it would not be linked as one piece.
+            // The crate types are explicit. As a Rust library, which the testing flavor also needs,
+            // it would not be linked as one piece.
             let mut arguments =
                 vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
             arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
@@ -91,7 +93,7 @@ impl CLibrary {
         Ok(library)
     }
 
-    /// The directory that holds `include` and `lib`.
+    /// The directory with `include` and `lib`.
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }
@@ -113,22 +115,22 @@ impl CLibrary {
         self.lib().join(format!("lib{}.so", flavour.name()))
     }
 
-    /// Links a whole archive into one object and hides everything in it but the API.
+    /// Links a whole archive into one object, and hides all its symbols except the API.
     fn isolate(&self, archive: &Path, flavour: Flavour) -> Result {
         let to = &self.archive(flavour);
         let work = self.home.join("work");
         paths::make_directory(&work)?;
         let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
         let object = work.join(format!("{name}.o"));
-        let title = format!("{name}.a with our symbols only");
+        let title = format!("{name}.a with only our symbols");
         Step::new(format!("{title}: link"), "ld")
             .args(["-r", "--whole-archive"])
             .arg(archive)
             .arg("-o")
             .arg(&object)
             .run()?;
-        // The compiler's own bitcode is of no use to another linker, and where a linker plugin of LLVM
-        // is installed it makes nm abort; the line tables are four fifths of what remains.
+        // Another linker cannot use the compiler's own bitcode, and with an LLVM linker plugin it
+        // makes nm abort. The line tables are four fifths of the remaining size.
         Step::new(format!("{title}: strip"), "objcopy")
             .args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"])
             .arg(&object)
@@ -153,7 +155,7 @@ impl CLibrary {
     }
 }
 
-/// Fails when a library defines a global symbol that is not of the API.
+/// Fails if a library defines a global symbol outside the API.
 fn only_our_symbols(options: &[&str], library: &Path) -> Result {
     let foreign: Vec<String> = globals(options, library)?
         .into_iter()
@@ -168,14 +170,15 @@ fn only_our_symbols(options: &[&str], library: &Path) -> Result {
     ))
 }
 
-/// The global symbols that an object defines.
+/// Returns the global symbols that an object defines.
 fn globals(options: &[&str], object: &Path) -> Result<BTreeSet<String>> {
     let step = Step::new("nm", "nm").args(["--extern-only", "--defined-only", "--format=posix"]);
     let output = step.args(options).arg(object).ask()?;
     Ok(symbols(&output.stdout))
 }
 
-/// The names in a listing of `nm --format=posix`; lines that name a member of an archive have none.
+/// Returns the names in a listing of `nm --format=posix`. Lines that name an archive member have
+/// none.
 fn symbols(listing: &str) -> BTreeSet<String> {
     listing
         .lines()
@@ -192,7 +195,7 @@ mod tests {
     use super::symbols;
 
     #[test]
-    fn the_members_of_an_archive_are_no_symbols() {
+    fn archive_members_are_not_symbols() {
         let listing = "libwebhook_mtls.a[libwebhook_mtls.o]:\n\
                        DW.ref.rust_eh_personality V 0 8\n\
                        wmtls_deliver T 1f80 1a\n";

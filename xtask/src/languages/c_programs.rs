@@ -1,4 +1,4 @@
-//! C programs: how they are compiled and linked, and the suite of those that test the library.
+//! Compiles and links C programs, and runs the suite of the C tests.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::languages::c_library::{CLibrary, Flavour, LINK_FLAGS};
 use crate::paths;
 use crate::toolchain::Toolchain;
 
-/// Nothing in a header or a test may need a looser compiler than this.
+/// Headers and tests must compile with these warnings as errors.
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
-/// How long one test program may run, memory checker included.
+/// The time limit of one test program, also under the memory checker.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// How a program finds the library.
+/// How a program links the library.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Linkage {
     Static,
@@ -24,8 +24,8 @@ pub(crate) enum Linkage {
 
 /// Compiles one C11 program against the installed library and returns the executable.
 ///
-/// A program that includes the testing header gets the library that has it; any other gets the
-/// production library, as a device image would.
+/// A program that includes the testing header links the testing library. Any other program links
+/// the production library, as a device image would.
 pub(crate) fn compile(
     toolchain: &Toolchain,
     library: &CLibrary,
@@ -35,12 +35,12 @@ pub(crate) fn compile(
     link(&toolchain.cc, "-std=c11", library, source, linkage)
 }
 
-/// The C suite; returns its closing line.
+/// Runs the C suite; returns its closing line.
 pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> {
     debian::ensure(debian::C)?;
     let directory = paths::root().join("tests").join("c");
     let mut programs = paths::files_with_extension(&directory, "c")?;
-    // The runner of the vectors is a suite of its own.
+    // The vector runner is a separate suite.
     programs.retain(|program| program.file_stem().is_some_and(|stem| stem != "vectors"));
     if programs.is_empty() {
         return Err(Failure::new("tests/c has no program"));
@@ -60,7 +60,7 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
     Ok(format!("{passed} passed, 0 failed"))
 }
 
-/// Runs a program under memcheck: an error or a definite leak fails it.
+/// Runs a program under memcheck. Fails on an error or a definite leak.
 pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
     Step::new(title, paths::program("valgrind").unwrap_or_else(|| "valgrind".into()))
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
@@ -71,13 +71,13 @@ pub(crate) fn memory_checked(title: &str, executable: &Path) -> Result {
         .map(drop)
 }
 
-/// Every header by itself, as C11 and as C++17, in a program that links and runs.
+/// Compiles every header alone, as C11 and as C++17, in a program that links and runs.
 fn headers(toolchain: &Toolchain, library: &CLibrary) -> Result<u32> {
     let cplusplus = paths::program("c++").unwrap_or_else(|| "c++".into());
     let mut passed = 0;
     for header in paths::files_with_extension(&library.include(), "h")? {
         let name = header.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // Twice: the guard of the header is a promise too.
+        // Included twice, to test the include guard.
         let text =
             format!("#include \"{name}\"\n#include \"{name}\"\n\nint main(void) {{ return 0; }}\n");
         let stem = paths::target().join("c").join(name.replace('.', "_"));

@@ -1,4 +1,4 @@
-//! The embedded receiver: core's testing kit in a process of its own, with a throw-away CA.
+//! The embedded receiver: core's testing kit in its own process, with a temporary CA.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::command::{Failure, Result};
 use crate::languages::rust;
 use crate::paths;
 
-/// A running lab. Dropping it ends the process.
+/// A running lab. Dropping the value ends the process.
 pub(crate) struct Lab {
     process: Child,
     material: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct Consumer {
 }
 
 impl Lab {
-    /// Builds and starts it; returns when every receiver listens.
+    /// Builds and starts the lab. Returns when every receiver listens.
     pub(crate) fn start() -> Result<Lab> {
         let program = rust::test_program("lab")?;
         let material = paths::target().join("lab");
@@ -47,7 +47,7 @@ impl Lab {
             }
             lab.consumers.push(Consumer::read(&said)?);
         }
-        Err(failed(&"it ended before it was ready"))
+        Err(failed(&"the process ended before it was ready"))
     }
 
     /// The directory with `tls.crt`, `tls.key` and `ca.pem`.
@@ -55,7 +55,7 @@ impl Lab {
         &self.material
     }
 
-    /// The receiver of that name.
+    /// Returns the receiver with this name.
     pub(crate) fn consumer(&self, name: &str) -> Result<&Consumer> {
         let found = self.consumers.iter().find(|consumer| consumer.name == name);
         found.ok_or_else(|| Failure::new(format!("the lab has no consumer {name}")))
@@ -64,7 +64,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Its standard input is its leash: it ends when that closes, which waiting does first.
+        // The process ends when its standard input closes; `wait` closes it first.
         let _ = self.process.wait();
     }
 }
@@ -75,7 +75,7 @@ impl Consumer {
             said[key]
                 .as_str()
                 .map(str::to_owned)
-                .ok_or_else(|| Failure::new(format!("the lab said {said}, which has no {key}")))
+                .ok_or_else(|| Failure::new(format!("the lab printed {said}, which has no {key}")))
         };
         Ok(Consumer { name: text("name")?, url: text("url")?, pin: text("pin")? })
     }

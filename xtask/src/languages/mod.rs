@@ -1,7 +1,7 @@
-//! Builds the core and its faces, and the programs that run in each language.
+//! Builds the core, its bindings, and the programs that run in each language.
 //!
-//! A client is one small program per language that makes one delivery and prints its outcome; the
-//! demo and the real-peer tests run the same four.
+//! A client is a small program, one per language, that makes one delivery and prints its outcome.
+//! The demo and the peers suite run the same four clients.
 
 pub(crate) mod bench_programs;
 pub(crate) mod bench_receiver;
@@ -26,25 +26,25 @@ use c_programs::Linkage;
 use node::Node;
 use python::Python;
 
-/// A language, and the command that delivers once in it.
+/// A language, and the command of its client.
 pub(crate) struct Client {
-    /// How a person writes the language.
+    /// The language's name in tables.
     pub(crate) title: &'static str,
-    /// The word for it in names and messages.
+    /// The language's name in file names and messages.
     pub(crate) name: &'static str,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
 }
 
-/// What one delivery needs.
+/// The arguments of one delivery.
 pub(crate) struct Errand<'a> {
     pub(crate) url: &'a str,
     pub(crate) pin: &'a str,
-    /// Holds `tls.crt`, `tls.key` and `ca.pem`.
+    /// The directory with `tls.crt`, `tls.key` and `ca.pem`.
     pub(crate) material: &'a Path,
 }
 
-/// What the languages need, each built when it is first asked for.
+/// The build results of each language, each built on first use.
 pub(crate) struct Languages {
     pub(crate) toolchain: Toolchain,
     profile: Profile,
@@ -58,7 +58,7 @@ impl Languages {
         Languages { toolchain, profile, c: Once::new(), python: Once::new(), node: Once::new() }
     }
 
-    /// Builds them all, for a verb that would rather stop than go on with some.
+    /// Builds all languages, and fails if one fails.
     pub(crate) fn build(&self) -> Result {
         self.c()?;
         self.python()?;
@@ -78,7 +78,7 @@ impl Languages {
         self.node.get("the addon", || Node::build(&self.toolchain, self.profile))
     }
 
-    /// The client of each language, in the order in which they are always shown.
+    /// Returns the client of each language, in a fixed order.
     pub(crate) fn clients(&self) -> Result<[Client; 4]> {
         let sources = paths::root().join("tests").join("clients");
         let source = sources.join("deliver.c");
@@ -103,7 +103,7 @@ impl Languages {
     }
 }
 
-/// A thing that is built once; when that failed, whoever asks again hears so and builds nothing.
+/// A value that is built once. After a failure, further calls fail without building again.
 struct Once<T>(OnceCell<Option<T>>);
 
 impl<T> Once<T> {
@@ -121,13 +121,13 @@ impl<T> Once<T> {
             }
         });
         slot.as_ref().ok_or_else(|| {
-            failure.unwrap_or_else(|| Failure::new(format!("{what} could not be built, see above")))
+            failure.unwrap_or_else(|| Failure::new(format!("{what} could not be built; see above")))
         })
     }
 }
 
 impl Client {
-    /// Delivers once; the answer is `{"receipt": …}` or `{"error": …}`.
+    /// Delivers once; the result is `{"receipt": …}` or `{"error": …}`.
     pub(crate) fn deliver(&self, errand: &Errand) -> Result<Value> {
         let material = |name: &str| errand.material.join(name);
         let output = Step::new(format!("deliver from {}", self.title), &self.command[0])
@@ -141,7 +141,7 @@ impl Client {
             .ask()?;
         serde_json::from_str(output.stdout.trim()).map_err(|error| {
             Failure::with_output(
-                format!("the {} client printed no JSON: {error}", self.title),
+                format!("the {} client did not print JSON: {error}", self.title),
                 output.all,
             )
         })
@@ -154,7 +154,7 @@ mod tests {
     use crate::command::Failure;
 
     #[test]
-    fn what_could_not_be_built_is_not_tried_again() {
+    fn a_failed_build_is_not_repeated() {
         let once: Once<u8> = Once::new();
         let first = once.get("it", || Err(Failure::new("why"))).err().unwrap();
         assert_eq!(first.what(), "why");

@@ -1,9 +1,8 @@
-//! The Node side: the addon, the packed tarball, and a directory in which that tarball is installed
-//! as a user would install it.
+//! The Node build: the addon, the packed tarball, and a directory with the installed tarball.
 //!
-//! Node resolves a package from where the importing file lies. So the directory mirrors the
-//! workspace (`bindings-node/tests`, `tests/…`, `examples`), and a test finds the installed package
-//! by its name and the shared vectors by the same relative path as in the source tree.
+//! Node resolves a package from the directory of the importing file. The directory therefore
+//! mirrors the workspace (`bindings-node/tests`, `tests/…`, `examples`): a test finds the installed
+//! package by its name, and the shared vectors by the same relative path as in the source tree.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Builds the addon and the TypeScript layer, packs both, installs the tarball.
+    /// Builds the addon and the TypeScript layer, packs both, and installs the tarball.
     pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
         let arguments =
             ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
@@ -38,13 +37,13 @@ impl Node {
         &self.tarball
     }
 
-    /// A command that runs a file of the workspace against the installed package.
+    /// Returns a command that runs a file of the workspace with the installed package.
     pub(crate) fn command(&self, file: &str) -> Vec<String> {
         let file = self.run.join(file);
         vec![self.program.display().to_string(), file.display().to_string()]
     }
 
-    /// Checks the tests' types and runs them; returns node's counts.
+    /// Checks the types of the tests and runs them; returns node's counts.
     pub(crate) fn test(&self) -> Result<String> {
         let tests = self.run.join("bindings-node").join("tests");
         if tests.join("tsconfig.json").exists() {
@@ -81,7 +80,7 @@ impl Node {
     }
 }
 
-/// Compiles a copy of the sources, so that the tree stays as it was cloned, and packs it.
+/// Compiles a copy of the sources, so that the source tree stays unchanged, and packs it.
 fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf> {
     let source = paths::root().join("bindings-node");
     let packages = build.join("node_modules");
@@ -108,11 +107,11 @@ fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf
     let mut tarballs = paths::files_with_extension(build, "tgz")?;
     match (tarballs.pop(), tarballs.is_empty()) {
         (Some(tarball), true) => Ok(tarball),
-        _ => Err(Failure::new(format!("one tarball was expected in {}", paths::shown(build)))),
+        _ => Err(Failure::new(format!("expected one tarball in {}", paths::shown(build)))),
     }
 }
 
-/// Installs the tarball, and the type checker of the build beside it, into a mirror of the tree.
+/// Installs the tarball and the build's type checker into a mirror of the tree.
 fn install(tarball: &Path, run: &Path) -> Result {
     paths::make_empty(run)?;
     paths::write(&run.join("package.json"), "{ \"private\": true }\n")?;
@@ -128,7 +127,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
         ],
         run,
     )?;
-    // Only for the tests and their type check; the package itself needs none of them.
+    // Only the tests and their type check need these; the package itself does not.
     let packages = tarball.with_file_name("node_modules");
     let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
     for name in links.into_iter().chain(["@stablelib", "fast-sha256"]) {
@@ -170,7 +169,7 @@ fn is_test(file: &Path) -> bool {
     Path::new(stem).extension().is_some_and(|extension| extension == "test")
 }
 
-/// A count from the summary of node's TAP reporter.
+/// Reads a count from the summary of node's TAP reporter.
 fn count(output: &str, word: &str) -> u32 {
     let prefix = format!("# {word} ");
     output
@@ -187,13 +186,13 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_counts_are_those_of_the_summary() {
+    fn counts_come_from_the_summary() {
         let output = "ok 1 - a\n# pass 1\n1..2\n# tests 12\n# pass 11\n# fail 1\n";
         assert_eq!((count(output, "pass"), count(output, "fail")), (11, 1));
     }
 
     #[test]
-    fn only_files_that_say_so_are_tests() {
+    fn only_files_with_the_test_suffix_are_tests() {
         assert!(is_test(Path::new("tests/deliver.test.mjs")));
         assert!(!is_test(Path::new("tests/vectors.mjs")));
     }

@@ -1,5 +1,5 @@
-//! The Python side: a virtual environment with pinned tools, the wheel, and a second environment
-//! that holds the wheel alone, in which everything runs as it would for a user.
+//! The Python build: a virtual environment with pinned tools, the wheel, and a second environment
+//! that holds only the wheel, in which all programs run as for a user.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::paths;
 use crate::profile::Profile;
 use crate::toolchain::Toolchain;
 
-/// The environment that a user's would look like: the wheel, and pytest to test it.
+/// An environment like that of a user: the wheel, and pytest to test it.
 pub(crate) struct Python {
     tools: PathBuf,
     wheel: PathBuf,
@@ -42,7 +42,7 @@ impl Python {
         executable(&self.installed, "python")
     }
 
-    /// Lints, types and tests; returns pytest's closing line.
+    /// Runs the linters, the type checker and the tests; returns pytest's closing line.
     pub(crate) fn test(&self) -> Result<String> {
         let ruff = executable(&self.tools, "ruff");
         let config = source().join("pyproject.toml");
@@ -80,7 +80,7 @@ impl Python {
             .map(drop)
     }
 
-    /// A test of the source folder would prove nothing about the wheel.
+    /// Fails if Python imports the source folder instead of the installed wheel.
     fn require_the_wheel(&self) -> Result {
         let ask = Step::new("where is webhook_mtls", self.interpreter())
             .args(["-c", "import webhook_mtls; print(webhook_mtls.__file__)"])
@@ -102,8 +102,8 @@ pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
     environment.join("bin").join(name)
 }
 
-/// A virtual environment with the pinned tools; made again only when the pins or the interpreter
-/// changed.
+/// Makes a virtual environment with the pinned tools. Reuses it until the pins or the interpreter
+/// change.
 pub(crate) fn environment(
     toolchain: &Toolchain,
     home: &Path,
@@ -128,7 +128,7 @@ pub(crate) fn environment(
     Ok(home.to_path_buf())
 }
 
-/// Builds the wheel, alone in its directory so that no older one is taken for it.
+/// Builds the wheel in an empty directory, so that it cannot be confused with an older one.
 fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
     let wheels = paths::target().join("wheels").join(profile.name());
     paths::make_empty(&wheels)?;
@@ -145,6 +145,6 @@ fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
     let mut found = paths::files_with_extension(&wheels, "whl")?;
     match (found.pop(), found.is_empty()) {
         (Some(wheel), true) => Ok(wheel),
-        _ => Err(Failure::new(format!("one wheel was expected in {}", paths::shown(&wheels)))),
+        _ => Err(Failure::new(format!("expected one wheel in {}", paths::shown(&wheels)))),
     }
 }

@@ -1,4 +1,4 @@
-//! The Rust side: formatting, lints, tests, and the Rust programs of `tests/` and `benches/`.
+//! The Rust build: formatting, lints, tests, and the Rust programs of `tests/` and `benches/`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
 
-/// The crates that are shared objects for an interpreter: their tests are run by that interpreter.
+/// These crates are shared objects for an interpreter, which runs their tests.
 const FOR_INTERPRETERS: [&str; 2] = ["webhook-mtls-python", "webhook-mtls-node"];
 
 /// How a test begins the line that says why it did not run.
@@ -18,7 +18,7 @@ pub(crate) fn format() -> Result<String> {
 }
 
 pub(crate) fn lint() -> Result<String> {
-    // The features that add the testing kit are linted with it; an extension module is not a test.
+    // A second run lints the features that add the testing kit. An extension module has no tests.
     let arguments = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     Step::cargo("cargo clippy", &arguments).run()?;
     Step::cargo(
@@ -65,7 +65,7 @@ pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
     program("webhook-mtls-test-programs", name, Profile::Dev)
 }
 
-/// Builds a program of `benches/` as the packages are built, and returns its path.
+/// Builds a program of `benches/` with the profile of the packages, and returns its path.
 pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
     program("webhook-mtls-benches", name, Profile::Shipped)
 }
@@ -77,7 +77,7 @@ fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
     Ok(paths::built(profile, name))
 }
 
-/// What `cargo test` adds up to over all its binaries.
+/// The sum of the results of all `cargo test` binaries.
 #[derive(Debug, Default, PartialEq)]
 struct Count {
     passed: u32,
@@ -97,7 +97,7 @@ impl Count {
     }
 }
 
-/// The number that stands before a word, 0 when there is none.
+/// Returns the number before a word, or 0.
 fn before(line: &str, word: &str) -> u32 {
     let Some(end) = line.find(word) else { return 0 };
     line[..end].rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The verbs that measure or prove for long, and write what they saw to `docs/`.
+//! The verbs that measure or test for a long time, and write the results to `docs/`.
 
 pub(crate) mod bench;
 mod plot;

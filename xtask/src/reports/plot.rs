@@ -1,4 +1,4 @@
-//! Horizontal bars on a logarithmic axis, as SVG: all that the plot of `cargo xtask bench` needs.
+//! Draws horizontal bars on a logarithmic axis as SVG, for the plot of `cargo xtask bench`.
 
 use std::fmt::Write as _;
 
@@ -22,10 +22,10 @@ const ROW: f64 = 18.0;
 const HEADING: f64 = 30.0;
 const TOP: f64 = 60.0;
 
-/// The least ratio on the axis.
+/// The smallest ratio on the axis.
 const LEAST: f64 = 0.5;
 
-/// Draws the groups below each other on one axis, with a line where the ratio is 1.
+/// Draws the groups below each other on one axis, with a line at ratio 1.
 pub(crate) fn plot(title: &str, caption: &str, groups: &[Group]) -> String {
     let most = groups.iter().flat_map(|group| &group.bars).map(|bar| bar.value).fold(2.0, f64::max);
     let across = |value: f64| {
@@ -38,12 +38,12 @@ pub(crate) fn plot(title: &str, caption: &str, groups: &[Group]) -> String {
         down += HEADING;
         text(&mut body, LEFT, down - 8.0, "start", "bold", &group.title);
         for bar in &group.bars {
-            let colour = if bar.is_ours { "#2563eb" } else { "#9ca3af" };
+            let color = if bar.is_ours { "#2563eb" } else { "#9ca3af" };
             let (middle, end) = (down + ROW - 5.0, across(bar.value));
             text(&mut body, LEFT - 6.0, middle, "end", "normal", &bar.label);
             let _ = writeln!(
                 body,
-                "<rect x='{LEFT}' y='{:.0}' width='{:.1}' height='{:.0}' fill='{colour}'/>",
+                "<rect x='{LEFT}' y='{:.0}' width='{:.1}' height='{:.0}' fill='{color}'/>",
                 down + 2.0,
                 end - LEFT,
                 ROW - 4.0
@@ -58,10 +58,10 @@ pub(crate) fn plot(title: &str, caption: &str, groups: &[Group]) -> String {
     let mut tick = 1.0;
     while tick <= most {
         let (x, ends) = (across(tick), down + 4.0);
-        let colour = if tick > 1.0 { "#e5e7eb" } else { "#111827" };
+        let color = if tick > 1.0 { "#e5e7eb" } else { "#111827" };
         let _ = writeln!(
             axis,
-            "<line x1='{x:.1}' y1='{TOP}' x2='{x:.1}' y2='{ends:.0}' stroke='{colour}'/>"
+            "<line x1='{x:.1}' y1='{TOP}' x2='{x:.1}' y2='{ends:.0}' stroke='{color}'/>"
         );
         text(&mut axis, x, ends + 16.0, "middle", "normal", &format!("{tick:.0}"));
         tick *= 2.0;

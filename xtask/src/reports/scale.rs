@@ -1,5 +1,5 @@
-//! `cargo xtask scale`: how memory, CPU and descriptors grow with endpoints, consumers, connections
-//! and deliveries under way, each at four sizes; the result goes to `docs/scale.md`.
+//! `cargo xtask scale`: measures how memory, CPU and descriptors grow with endpoints, consumers,
+//! connections and deliveries in flight, each at four sizes. Writes the result to `docs/scale.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use crate::toolchain::Toolchain;
 
 const ROUNDS: usize = 3;
 
-/// How many consumers listen, each on its port.
+/// The number of listening consumers, each on its own port.
 const CONSUMERS: u32 = 10_000;
 
-/// A measurement of `benches/scale.rs`: what grows, at which sizes, and what it tells.
+/// A measurement of `benches/scale.rs`: the growing quantity, its sizes, and the reported values.
 struct Growth {
     word: &'static str,
     title: &'static str,
@@ -33,32 +33,33 @@ const GROWTHS: [Growth; 4] = [
     Growth {
         word: "endpoints",
         title: "Endpoints",
-        about: "Each has its own URL and its own pins; nothing was delivered to it. A look-up is \
-                `endpoint()` with the values that it has already, the time to read URL and pins \
-                included.",
+        about: "Each endpoint has its own URL and its own pins, and received no delivery. A lookup \
+                is a call of `endpoint()` with unchanged values, including the time to parse URL \
+                and pins.",
         size: "endpoints",
         sizes: [1000, 3000, 10_000, 30_000],
-        columns: &[("bytes", "bytes of memory for each"), ("look_up_ns", "look-up, ns")],
+        columns: &[("bytes", "bytes of memory for each"), ("look_up_ns", "lookup, ns")],
     },
     Growth {
         word: "consumers",
         title: "Consumers",
-        about: "One delivery to each consumer, 64 under way, then one more; at most 256 connections \
-                may be open (`max_connections`), so that beyond it each delivery shakes hands. \
-                Descriptors are the most that were open at once, beside those from before.",
+        about: "One delivery to each consumer with 64 in flight, then a second one. At most 256 \
+                connections may be open (`max_connections`), so with more consumers each delivery \
+                makes a handshake. The descriptors are the highest number open at once, without \
+                those open before.",
         size: "consumers",
         sizes: [100, 1000, 3000, CONSUMERS],
         columns: &[
             ("cpu_us", "CPU of a delivery, µs"),
-            ("cpu_again_us", "the second time, µs"),
+            ("cpu_again_us", "second delivery, µs"),
             ("descriptors", "descriptors"),
         ],
     },
     Growth {
         word: "connections",
         title: "Idle connections",
-        about: "One for each consumer. Memory is that of a connection alone, and CPU is for one \
-                more delivery over each in turn.",
+        about: "One connection per consumer. The memory is that of the connection only. The CPU \
+                time is for one more delivery over each connection in turn.",
         size: "connections",
         sizes: [250, 500, 1000, 2000],
         columns: &[
@@ -69,9 +70,9 @@ const GROWTHS: [Growth; 4] = [
     },
     Growth {
         word: "flight",
-        title: "Deliveries under way",
-        about: "To one consumer, over as many connections, which are open already.",
-        size: "under way",
+        title: "Deliveries in flight",
+        about: "To one consumer, over the same number of open connections.",
+        size: "in flight",
         sizes: [8, 32, 128, 512],
         columns: &[("cpu_us", "CPU of a delivery, µs"), ("more_descriptors", "more descriptors")],
     },
@@ -83,7 +84,7 @@ pub(crate) fn run() -> Result {
     let toolchain = Toolchain::find()?;
     toolchain.show();
     let program = [rust::bench_program("bench_scale")?.display().to_string()];
-    // One more, for what a first delivery needs once.
+    // The additional consumer receives the first delivery, which includes one-time costs.
     let receiver = Receiver::start_with(&toolchain, CONSUMERS + 1)?;
     let mut seen = Samples::new();
     for round in 1..=ROUNDS {
@@ -99,7 +100,7 @@ pub(crate) fn run() -> Result {
     paths::write(&paths::root().join("docs").join("scale.md"), &page)
 }
 
-/// What was told, by measurement, size and column.
+/// The reported values, by measurement, size and column.
 type Samples = BTreeMap<(&'static str, u32, &'static str), Vec<f64>>;
 
 fn measure(
@@ -113,7 +114,10 @@ fn measure(
     let output = receiver.run(format!("{size} {}", growth.size), program, &errand)?;
     for (key, title) in growth.columns {
         let Some(value) = told(&output)[key].as_f64() else {
-            return Err(Failure::with_output(format!("it did not tell {title}"), output.all));
+            return Err(Failure::with_output(
+                format!("the program did not report {title}"),
+                output.all,
+            ));
         };
         seen.entry((growth.word, size, key)).or_default().push(value);
     }
@@ -122,10 +126,10 @@ fn measure(
 
 fn page(seen: &Samples, machine: &Machine) -> String {
     let seen_on = format!(
-        "How cost grows, as `cargo xtask scale` saw it on {}: {}. Each figure is the median of \
-         {ROUNDS} processes. Consumers are ports of one nginx that demands a certificate; CPU is \
-         that of the client for 1 KiB over TLS 1.3, and no delivery failed. [What a delivery costs \
-         beside others](performance.md).",
+        "This page shows how cost grows, measured with `cargo xtask scale` on {}: {}. Each figure \
+         is the median of {ROUNDS} processes. The consumers are ports of one nginx that requires a \
+         client certificate. CPU is the client's time for 1 KiB over TLS 1.3. No delivery failed. \
+         [Comparison with other clients](performance.md).",
         machine.date, machine.class
     );
     let mut text = format!("# Scale\n\n{}\n", wrapped(&seen_on, COLUMNS).join("\n"));

@@ -1,8 +1,8 @@
-//! `cargo xtask soak`: the proofs that need time, round after round, with a dated entry in
-//! `docs/soak.md`. A round is every vector in every language, the C runner under valgrind, every cut
-//! of a connection, ten thousand deliveries at flat memory, files that rotate under deliveries, and
-//! the real peers; what fails once in a hundred rounds fails here. Before the first round, each fuzz
-//! target runs for ten minutes, or for a sixth of a shorter soak.
+//! `cargo xtask soak`: runs the long tests in rounds, and adds a dated entry to `docs/soak.md`. A
+//! round runs every vector in every language, the C runner under valgrind, every cut of a
+//! connection, ten thousand deliveries with a memory check, file rotation during deliveries, and
+//! the real peers. Many rounds find rare failures. Before the first round, each fuzz target runs
+//! for ten minutes, or for a sixth of a shorter soak.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
         return Err(failure);
     }
     let mut rounds = 0;
-    // At least one, however short the time.
+    // At least one round, even if the time is short.
     while rounds == 0 || started.elapsed() < Duration::from_secs(minutes * 60) {
         rounds += 1;
         terminal::headline(&format!("Round {rounds}, after {}", shown_duration(started.elapsed())));
@@ -51,7 +51,7 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     record(&entry(&today()?, rounds, started.elapsed(), None))
 }
 
-/// Ten minutes for each target in an hour of soak and above, a sixth of it below.
+/// Returns ten minutes per target for a soak of an hour or more, else a sixth of its duration.
 fn seconds_of_fuzzing(minutes: u64) -> u64 {
     (minutes * 10).clamp(10, 600)
 }
@@ -68,7 +68,7 @@ fn round(languages: &Languages) -> Result {
     peers::test(languages).map(drop)
 }
 
-/// One line of the record.
+/// Returns one line of the record.
 fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> String {
     let verdict = failure.map_or_else(
         || "no failure".to_owned(),
@@ -80,7 +80,7 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
 
 fn record(entry: &str) -> Result {
     let file = paths::root().join("docs").join("soak.md");
-    let heading = "# Soak\n\nWhat `cargo xtask soak` saw; the newest entry is the last.\n\n";
+    let heading = "# Soak\n\nResults of `cargo xtask soak`, oldest first.\n\n";
     let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
     paths::write(&file, &format!("{before}{entry}"))?;
     println!("\n{}: {entry}", paths::shown(&file));
@@ -98,7 +98,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn an_entry_says_when_how_much_and_what_came_of_it() {
+    fn an_entry_has_date_rounds_duration_and_result() {
         let hour = Duration::from_secs(3600);
         assert_eq!(
             entry("2026-11-24", 40, hour, None),

@@ -1,4 +1,4 @@
-//! Licences, banned crates and sources, as `deny.toml` has them.
+//! Checks licenses, banned crates and sources against `deny.toml`.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use crate::paths;
 
 const VERSION: &str = "0.20.2";
 
-/// Checks every crate of the lock file; the tool is built once, below the target directory.
+/// Checks every crate of the lock file. Builds the tool once, below the target directory.
 pub(crate) fn run() -> Result<String> {
     let tool = tool()?;
-    // Advisories would clone a repository from the network; what is checked here is ours alone.
+    // Without advisories: they would clone a repository from the network.
     let step =
         Step::new("cargo deny check", tool).args(["--locked", "check", "--hide-inclusion-graph"]);
     step.args(["bans", "licenses", "sources"]).run()?;
@@ -21,7 +21,7 @@ fn tool() -> Result<PathBuf> {
     let home = paths::target().join("tools");
     let binary = home.join("bin").join("cargo-deny");
     if !binary.exists() {
-        // Unoptimized it builds in half the time and still answers in a second.
+        // An unoptimized build takes half the time and still answers in a second.
         Step::cargo(
             format!("cargo install cargo-deny {VERSION} (once)"),
             &["install", "--locked", "--debug", "--version", VERSION, "cargo-deny", "--root"],

@@ -1,5 +1,5 @@
-//! What no name may do, proved by a name server of our own: `tests/egress` builds a network in a
-//! namespace and runs the four clients in it. Needs to be allowed to make one.
+//! Misleading name servers: `tests/egress` builds a network in a namespace with a name server of
+//! our own, and runs the four clients in it. Needs permission to make namespaces.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::paths;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// Runs the cases; returns its closing line.
+/// Runs the cases; returns their closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     debian::ensure(debian::PEERS)?;
     let apart = ["--mount", "--net"];
     if Step::new("a namespace", "unshare").args(apart).arg("true").ask().is_err() {
-        let why = "this user may not make namespaces (unshare --mount --net)";
+        let why = "this user cannot make namespaces (unshare --mount --net)";
         return Err(Failure::skipped(why));
     }
     let clients = languages.clients()?;

@@ -1,8 +1,8 @@
-//! The programs of `examples/`, each run as it stands against the embedded receiver.
+//! Runs each program of `examples/` unchanged against the embedded receiver.
 //!
-//! An example runs in a directory that holds `tls.crt`, `tls.key` and `ca.pem`, as a user's would,
-//! and finds the receiver's address in `WMTLS_URL` and its pin in `WMTLS_PIN`. It succeeds when it
-//! exits with 0. A Rust example is one of core's whose file lies here.
+//! An example runs in a directory with `tls.crt`, `tls.key` and `ca.pem`, as for a user. It finds
+//! the receiver's URL in `WMTLS_URL` and its pin in `WMTLS_PIN`. It succeeds if it exits with 0. A
+//! Rust example belongs to core, with its file in `examples/`.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::languages::lab::{Consumer, Lab};
 use crate::languages::rust;
 use crate::paths;
 
-/// Runs them all, once the README is known to show them as they are; returns the closing line.
+/// Checks that the README shows the programs, and runs all of them; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     readme::check()?;
     let directory = paths::root().join("examples");
@@ -25,7 +25,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         }
     }
     if programs.is_empty() {
-        return Err(Failure::new("examples has no program"));
+        return Err(Failure::new("examples/ has no program"));
     }
     let lab = Lab::start()?;
     let consumer = lab.consumer("acme-rust")?;

@@ -1,5 +1,5 @@
-//! The fuzz targets of `fuzz/`: in the tests by mutating their corpora, on any toolchain and always
-//! the same way; in the soak by libFuzzer, where a nightly toolchain is installed.
+//! The fuzz targets of `fuzz/`. The tests mutate their corpora, on any toolchain and reproducibly.
+//! The soak runs libFuzzer if a nightly toolchain is installed.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::command::{Result, Step};
 use crate::paths;
 use crate::profile::Profile;
 
-/// Each with the mutations that take it some seconds; what PKCS#12 asks for is work by design.
+/// Each target with a number of mutations that takes some seconds. PKCS#12 is slow by design.
 const TARGETS: [(&str, u32); 6] = [
     ("pem", 60_000),
     ("certificate", 200_000),
@@ -20,7 +20,7 @@ const TARGETS: [(&str, u32); 6] = [
 
 const PACKAGE: [&str; 2] = ["--package", "webhook-mtls-fuzz"];
 
-/// What cargo-fuzz passes: coverage that libFuzzer reads, and an allocator that notices misuse.
+/// The flags of cargo-fuzz: coverage for libFuzzer, and an allocator that detects misuse.
 const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -36,8 +36,8 @@ pub(crate) fn test() -> Result<String> {
     Ok(format!("{} targets, no input broke one", TARGETS.len()))
 }
 
-/// Fuzzes every target for this long, with coverage where it can be had; what is found beside the
-/// corpus stays below the target directory.
+/// Fuzzes every target for this long, with coverage if possible. New inputs stay below the target
+/// directory.
 pub(crate) fn soak(seconds: u64) -> Result<String> {
     let Some(host) = nightly_host() else {
         test()?;
@@ -85,7 +85,7 @@ fn mutate(target: &str, count: u32, seed: u32) -> Result {
     .map(drop)
 }
 
-/// The platform that a nightly toolchain builds for, if there is one.
+/// Returns the platform of the nightly toolchain, if one is installed.
 fn nightly_host() -> Option<String> {
     let said = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
     if !said.status.success() {

@@ -1,8 +1,9 @@
-//! How many instructions the hot paths take in user space, counted by callgrind and held to limits.
+//! Counts the user-space instructions of the hot paths with callgrind, and compares them with
+//! limits.
 //!
-//! Unlike time, the count does not depend on what else the machine does. It is the difference of
-//! two runs that deliver less and more, so that what a process does once cancels. The kernel's
-//! share is not in it.
+//! Unlike time, the count does not depend on other load. It is the difference of two runs with
+//! fewer and more deliveries, so that the one-time work of a process cancels out. It does not
+//! include the kernel.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +16,21 @@ use crate::paths;
 use crate::profile::Profile;
 use crate::table::Table;
 
-/// What is measured for each of them, and a tenth more. Lower a limit when what is measured has
-/// fallen; raise one only with a reason in the commit.
+/// Each limit is a tenth above the value measured when it was set. Lower a limit when the measured
+/// value has fallen. Raise one only with a reason in the commit.
 ///
-/// The aims are those of the project, whether they are reached or not.
+/// The goals are those of the project, reached or not.
 const HOT_PATHS: [HotPath; 7] = [
     path("warm, Rust deliver_blocking", "rust", "warm", 22_100, Some(50_000)),
     path("warm, C wmtls_deliver", "c", "warm", 23_800, Some(50_000)),
     path("warm, Python deliver", "python", "warm", 26_400, Some(65_000)),
     path("32 in flight, Rust deliver_many", "rust", "flight", 27_000, None),
     path("cold, Rust, chain seen before", "rust", "cold", 2_491_000, Some(2_400_000)),
-    path("cold, Rust, nothing remembered", "rust", "cold_unremembered", 4_039_000, None),
+    path("cold, Rust, signature cache off", "rust", "cold_unremembered", 4_039_000, None),
     path("verify_chain, Rust, chain seen before", "rust", "verify", 103_000, None),
 ];
 
-/// A way through the library, by its client in `benches/` and the mode of that.
+/// A path through the library: its client in `benches/`, and the client's mode.
 struct HotPath {
     title: &'static str,
     client: &'static str,
@@ -48,7 +49,7 @@ const fn path(
     HotPath { title, client, mode, limit, aim }
 }
 
-/// Counts each of them; fails with those that take more than their limit.
+/// Counts each path. Fails with the paths that exceed their limit.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Failure::skipped("the limits are for x86-64"));
@@ -62,7 +63,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         }
     }
     let receiver = Receiver::start(&languages.toolchain)?;
-    let mut table = Table::new(&["hot path", "measured", "limit", "aim"]);
+    let mut table = Table::new(&["hot path", "measured", "limit", "goal"]);
     let mut beyond = Vec::new();
     for path in &HOT_PATHS {
         let measured = path.measure(&receiver, &commands[path.client])?;
@@ -91,7 +92,7 @@ fn under_callgrind(languages: &Languages, client: &str) -> Result<Vec<String>> {
 }
 
 impl HotPath {
-    /// Instructions for one delivery, or one verification.
+    /// Returns the instructions of one delivery, or of one verification.
     fn measure(&self, receiver: &Receiver, command: &[String]) -> Result<u64> {
         let is_cold = self.mode.starts_with("cold");
         let (less, more) = if is_cold { (4, 24) } else { (64, 384) };
@@ -99,21 +100,20 @@ impl HotPath {
             let errand =
                 Errand { mode: self.mode, n, port: if is_cold { "ends" } else { "keeps" } };
             let output = receiver.run(format!("{}: {n}", self.title), command, &errand)?;
-            collected(&output.all).ok_or_else(|| {
-                Failure::with_output("callgrind did not say what it collected", output.all)
-            })
+            collected(&output.all)
+                .ok_or_else(|| Failure::with_output("callgrind did not report a count", output.all))
         };
         Ok(count(more)?.saturating_sub(count(less)?) / u64::from(more - less))
     }
 }
 
-/// The number in callgrind's line `==7== Collected : 1234`.
+/// Reads the number in callgrind's line `==7== Collected : 1234`.
 fn collected(output: &str) -> Option<u64> {
     let line = output.lines().find(|line| line.contains("Collected :"))?;
     line.rsplit(' ').next()?.parse().ok()
 }
 
-/// A number with its thousands apart, as wide as any here so that numbers stand below each other.
+/// Formats a number with separated thousands, padded for alignment.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -131,14 +131,14 @@ mod tests {
     use super::{collected, grouped};
 
     #[test]
-    fn what_callgrind_collected_is_read_among_other_lines() {
+    fn the_count_is_found_among_other_lines() {
         let output = "{\"errors\":0}\n==7== Events    : Ir\n==7== Collected : 20451\n==7==\n";
         assert_eq!(collected(output), Some(20_451));
         assert_eq!(collected("==7== no such program\n"), None);
     }
 
     #[test]
-    fn numbers_are_read_by_their_thousands_and_stand_below_each_other() {
+    fn thousands_are_separated_and_aligned() {
         assert_eq!(grouped(2_427_318), "2 427 318");
         assert_eq!(grouped(69_005), "   69 005");
         assert_eq!(grouped(7), "        7");

@@ -1,29 +1,30 @@
-//! Whether memory and descriptors of a long-running program stay flat.
+//! Checks that memory and descriptors of a long-running program stay constant.
 
 use serde_json::Value;
 
 use crate::command::{Failure, Output, Result};
 
-/// What an allocator may keep beyond what it had after a fifth of the work: of ten thousand
-/// rounds, less than a kilobyte for each that followed.
+/// The allowed growth after the first fifth of the work: of ten thousand rounds, less than a
+/// kilobyte for each later one. The allocator may keep this much.
 const GROWTH_KIB: u64 = 6 * 1024;
 
-/// Idle connections come and go.
+/// The number of idle connections varies.
 const MORE_DESCRIPTORS: u64 = 8;
 
-/// The JSON that a program told last: `early` and `late`, each with `rss_kib` and `descriptors`.
+/// Returns the last JSON line of a program: `early` and `late`, each with `rss_kib` and
+/// `descriptors`.
 pub(crate) fn told(program: &str, output: &Output) -> Result<Value> {
     serde_json::from_str(output.last_line()).map_err(|error| {
-        Failure::with_output(format!("{program} told no JSON: {error}"), output.all.clone())
+        Failure::with_output(format!("{program} did not print JSON: {error}"), output.all.clone())
     })
 }
 
-/// What grew, in a few words, unless it grew too much.
+/// Returns the growth as a short text. Fails if the growth exceeds a limit.
 pub(crate) fn judge(program: &str, held: &Value) -> Result<String> {
     let number = |when: &str, what: &str| {
         held[when][what]
             .as_u64()
-            .ok_or_else(|| Failure::new(format!("{program} did not tell its {what}: {held}")))
+            .ok_or_else(|| Failure::new(format!("{program} did not report its {what}: {held}")))
     };
     let memory = (number("early", "rss_kib")?, number("late", "rss_kib")?);
     let descriptors = (number("early", "descriptors")?, number("late", "descriptors")?);
@@ -32,7 +33,7 @@ pub(crate) fn judge(program: &str, held: &Value) -> Result<String> {
         memory.0, memory.1, descriptors.0, descriptors.1
     );
     if memory.1 > memory.0 + GROWTH_KIB || descriptors.1 > descriptors.0 + MORE_DESCRIPTORS {
-        return Err(Failure::new(format!("{told}: that is not flat")));
+        return Err(Failure::new(format!("{told}: the growth exceeds the limit")));
     }
     Ok(told)
 }
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_grows_fails() {
+    fn growth_beyond_a_limit_fails() {
         let held = |rss: u64, descriptors: u64| {
             json!({
                 "early": { "rss_kib": 10_000, "descriptors": 20 },

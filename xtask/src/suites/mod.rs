@@ -1,6 +1,7 @@
-//! `cargo xtask test`: every suite in order, its closing line, and a table at the end.
+//! `cargo xtask test`: runs every suite in order, and prints each closing line and a table at the
+//! end.
 //!
-//! A suite that fails stops nothing but itself, so that one run says all that is wrong.
+//! After a failed suite, the others still run, so that one run shows all failures.
 
 mod deny;
 mod egress;
@@ -26,20 +27,20 @@ use crate::table::Table;
 use crate::terminal::{self, fitted};
 use crate::toolchain::Toolchain;
 
-/// A suite, what it is about, and what runs it; it returns its closing line.
+/// A suite: its name, its description, and its function, which returns the closing line.
 struct Suite {
     name: &'static str,
     about: &'static str,
     run: fn(&Languages) -> Result<String>,
 }
 
-/// Quick ones first: a typo should not wait for a build.
+/// Quick suites come first, so that a small error shows before a build.
 const SUITES: [Suite; 15] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
-    Suite { name: "deny", about: "licences, banned crates, sources", run: |_| deny::run() },
+    Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
     Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
-    Suite { name: "fuzz", about: "what is read from others, mutated", run: |_| fuzz::test() },
+    Suite { name: "fuzz", about: "mutated input of every parser", run: |_| fuzz::test() },
     Suite {
         name: "header",
         about: "headers and reference pages are current",
@@ -66,21 +67,21 @@ const SUITES: [Suite; 15] = [
         about: "every program of examples/, as the README shows it",
         run: examples::test,
     },
-    Suite { name: "egress", about: "names that lead where none may", run: egress::test },
+    Suite { name: "egress", about: "misleading name servers", run: egress::test },
     Suite {
         name: "outcomes",
-        about: "hostile receivers: what is said against what was seen",
+        about: "hostile receivers: reports compared with the facts",
         run: outcomes::test,
     },
     Suite {
         name: "instructions",
-        about: "what the hot paths take, counted by callgrind",
+        about: "instructions of the hot paths, by callgrind",
         run: instructions::test,
     },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
 ];
 
-/// Runs the named suites, or all; the last line printed counts them.
+/// Runs the named suites, or all. The last printed line counts them.
 pub(crate) fn run(names: &[&str]) -> Result {
     if names == ["--list"] {
         for suite in &SUITES {
@@ -134,7 +135,7 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
         .map(|name| {
             SUITES.iter().find(|suite| suite.name == *name).ok_or_else(|| {
                 let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
-                Failure::new(format!("no suite {name}; there are {}", known.join(", ")))
+                Failure::new(format!("no suite {name}; known: {}", known.join(", ")))
             })
         })
         .collect()

@@ -1,5 +1,5 @@
-//! Hostile receivers: what each language says of a delivery, compared with what the receiver saw.
-//! `tests/outcomes` has the receivers and the rules in words; here they are judged.
+//! Hostile receivers: compares each language's report of a delivery with the receiver's record.
+//! `tests/outcomes` describes the receivers and the rules; this file checks the rules.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -16,16 +16,17 @@ use crate::languages::c_programs::{self, Linkage};
 use crate::languages::rust;
 use crate::paths;
 
-/// Fewer rows than these in each language would be a suite that shrank unnoticed.
+/// The minimum number of rows per language. It catches a suite that loses cases.
 const AT_LEAST: usize = 60;
 
-/// What a client of all cases may take; they take seconds.
+/// The time limit of a client for all cases; a client takes seconds.
 const LIMIT: Duration = Duration::from_secs(4 * 60);
 
-/// By how much a delivery may exceed its total deadline: two busy cores, not a second timeout.
+/// The time by which a delivery may exceed its deadline: enough for two busy cores, too short for a
+/// second timeout.
 const GRACE_MS: u64 = 3000;
 
-/// What is in every body and in a header of every delivery, and may be in no error.
+/// Part of every body and of a header of every delivery. No error may contain it.
 const SECRET: &str = "hunter2";
 
 /// Runs every case in every language; returns the closing line.
@@ -42,8 +43,8 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     judge(&rows)
 }
 
-/// Every cut of a handshake and of an answer, part by part, the languages taking turns; returns the
-/// closing line.
+/// Runs every cut of a handshake and of a response, part by part, with the languages in turn;
+/// returns the closing line.
 pub(crate) fn cuts(languages: &Languages) -> Result<String> {
     let receivers = rust::test_program("hostile")?;
     let clients = clients(languages)?;
@@ -60,14 +61,14 @@ pub(crate) fn cuts(languages: &Languages) -> Result<String> {
         let broken: Vec<&str> =
             rows.iter().flat_map(|row| &row.broken).map(String::as_str).collect();
         if !broken.is_empty() {
-            let what = format!("{} rules were broken by cuts", broken.len());
+            let what = format!("cuts broke {} rules", broken.len());
             return Err(Failure::with_output(what, broken.join("\n")));
         }
     }
     Ok(format!("{count} cuts, no rule broken"))
 }
 
-/// The program of each language that delivers to all cases.
+/// Returns the program of each language that delivers to all cases.
 fn clients(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     debian::ensure(&[debian::CJSON])?;
     let sources = paths::root().join("tests").join("clients");
@@ -83,7 +84,7 @@ fn clients(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     ])
 }
 
-/// Starts the receivers, lets one client deliver to them all, and compares.
+/// Starts the receivers, runs one client against all of them, and compares.
 fn run(
     language: &str,
     command: &[String],
@@ -137,7 +138,7 @@ impl Hostile {
             .args(what)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // What a client does to a connection makes a thread of ours say so; it is no news.
+            // A client's misbehavior makes a receiver thread print messages, which are not needed.
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| failed(&error))?;
@@ -147,12 +148,12 @@ impl Hostile {
             .map_err(|error| failed(&error))?;
         let hostile =
             Self { process, program: program.to_owned(), directory: directory.to_owned() };
-        if said.trim() == "ready" { Ok(hostile) } else { Err(failed(&"it never was ready")) }
+        if said.trim() == "ready" { Ok(hostile) } else { Err(failed(&"it did not become ready")) }
     }
 
-    /// Ends it; returns what it saw.
+    /// Stops the receivers; returns their records.
     fn stop(mut self) -> Result<Value> {
-        // Its standard input is its leash, which waiting closes first.
+        // The process ends when its standard input closes; `wait` closes it first.
         let status = self.process.wait();
         if !status.is_ok_and(|status| status.success()) {
             return Err(Failure::at("it failed:", &self.program, &"the receivers"));
@@ -167,7 +168,7 @@ impl Drop for Hostile {
     }
 }
 
-/// One case in one language: what was said, what was seen, and which rules that breaks.
+/// One case in one language: the report, the record, and the rules that they break.
 struct Row {
     case: String,
     language: String,
@@ -198,7 +199,7 @@ impl Row {
     }
 }
 
-/// What was said, without what only repeats the receiver's own words.
+/// Returns a report without the parts that only repeat the receiver's bytes.
 fn shortened(said: &Value) -> Value {
     let mut short = Map::new();
     for key in ["delivery", "elapsed_ms"] {
@@ -229,19 +230,19 @@ fn shortened(said: &Value) -> Value {
     Value::Object(short)
 }
 
-/// The rules, each by the sentence that says how it was broken.
+/// Returns the broken rules, each as a sentence.
 fn broken_rules(case: &Value, said: &[Value], saw: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     let wanted = case["deliveries"].as_u64().unwrap_or(0);
     if said.len() as u64 != wanted {
-        broken.push(format!("{} of {wanted} deliveries were told of", said.len()));
+        broken.push(format!("{} of {wanted} deliveries were reported", said.len()));
     }
     let successes = said.iter().filter(|said| said["receipt"].is_object()).count();
     let answered = list(&saw["answers"])
         .filter(|status| status.as_u64().is_some_and(|status| (200..300).contains(&status)))
         .count();
     if successes > answered {
-        broken.push(format!("{successes} receipts for {answered} answers of 2xx"));
+        broken.push(format!("{successes} receipts for {answered} responses of 2xx"));
     }
     let nothing = |said: &Value| said["error"]["sent"] == "nothing";
     if !said.is_empty() && said.iter().all(nothing) && saw["bytes"] != json!(0) {
@@ -265,7 +266,7 @@ fn broken_rules(case: &Value, said: &[Value], saw: &Value) -> Vec<String> {
         }
         let mut shown = said["error"].clone();
         if let Some(error) = shown.as_object_mut() {
-            // The consumer's own words, which may repeat ours.
+            // The consumer's response, which may repeat our request.
             error.remove("response");
         }
         if shown.to_string().contains(SECRET) || said["text"].to_string().contains(SECRET) {
@@ -274,7 +275,7 @@ fn broken_rules(case: &Value, said: &[Value], saw: &Value) -> Vec<String> {
         let took = said["elapsed_ms"].as_u64().unwrap_or(u64::MAX);
         let total = case["timeout"].as_u64().unwrap_or(0);
         if took > total + GRACE_MS {
-            broken.push(format!("{id}: took {took} ms, {total} are the deadline"));
+            broken.push(format!("{id}: took {took} ms, the deadline is {total} ms"));
         }
         let expected = list(&case["expect"]).nth(told).or(list(&case["expect"]).last());
         if !expected.is_some_and(|allowed| list(allowed).any(|allowed| subset(allowed, said))) {
@@ -285,7 +286,7 @@ fn broken_rules(case: &Value, said: &[Value], saw: &Value) -> Vec<String> {
     broken
 }
 
-/// Enough rows in each language, the same ones, and no rule broken.
+/// Checks that each language has enough rows and the same ones, and that no rule is broken.
 fn judge(rows: &[Row]) -> Result<String> {
     let mut of_language: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in rows {
@@ -293,7 +294,7 @@ fn judge(rows: &[Row]) -> Result<String> {
     }
     let broken: Vec<&str> = rows.iter().flat_map(|row| &row.broken).map(String::as_str).collect();
     if !broken.is_empty() {
-        let what = format!("{} rules were broken, see target/outcomes.json", broken.len());
+        let what = format!("{} broken rules, see target/outcomes.json", broken.len());
         return Err(Failure::with_output(what, broken.join("\n")));
     }
     let Some(first) = of_language.values().next() else {
@@ -301,7 +302,7 @@ fn judge(rows: &[Row]) -> Result<String> {
     };
     if of_language.len() < 4 || first.len() < AT_LEAST {
         return Err(Failure::new(format!(
-            "{} cases in {} languages, at least {AT_LEAST} in 4 are wanted",
+            "{} cases in {} languages, expected at least {AT_LEAST} in 4",
             first.len(),
             of_language.len()
         )));
@@ -356,31 +357,31 @@ mod tests {
         json!({ "answers": answers, "bytes": bytes, "requests": vec![request; times] })
     }
 
-    /// What is broken, in one line.
+    /// Returns the broken rules in one line.
     fn broken(said: Value, saw: &Value) -> String {
         broken_rules(&case(), &[said], saw).join("; ")
     }
 
     #[test]
-    fn what_is_true_breaks_no_rule() {
+    fn a_true_report_breaks_no_rule() {
         assert_eq!(broken(receipt(), &saw(&[200], 90, 1)), "");
         assert_eq!(broken(error("all"), &saw(&[], 90, 1)), "");
         assert_eq!(broken(error("nothing"), &saw(&[], 0, 0)), "");
     }
 
     #[test]
-    fn each_lie_is_found() {
+    fn each_false_report_is_found() {
         let found = |said: Value, saw: &Value, what: &str| {
             let broken = broken(said, saw);
-            assert!(broken.contains(what), "{broken} should have {what}");
+            assert!(broken.contains(what), "{broken} should contain {what}");
         };
-        found(receipt(), &saw(&[503], 90, 1), "1 receipts for 0 answers");
+        found(receipt(), &saw(&[503], 90, 1), "1 receipts for 0 responses");
         found(error("nothing"), &saw(&[], 90, 1), "the receiver holds the request");
         found(error("nothing"), &saw(&[], 9, 0), "9 bytes were received");
         found(receipt(), &saw(&[200], 90, 2), "arrived 2 times in 1 attempts");
         let mut late = error("all");
         late["elapsed_ms"] = json!(1000 + GRACE_MS + 1);
-        found(late, &saw(&[], 90, 1), "are the deadline");
+        found(late, &saw(&[], 90, 1), "the deadline is");
         let mut leak = error("all");
         leak["text"] = json!("the body was hunter2");
         found(leak, &saw(&[], 90, 1), "shows the body");
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_that_was_not_expected_is_found() {
+    fn an_unexpected_outcome_is_found() {
         let mut case = case();
         case["expect"] = json!([[{ "error": { "kind": "connection_lost" } }]]);
         let found = broken_rules(&case, &[receipt()], &saw(&[200], 90, 1)).join("; ");
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suite_that_shrank_or_a_language_that_ran_less_fails() {
+    fn too_few_cases_or_unequal_languages_fail() {
         let all = |counts: [usize; 4]| {
             let names = ["rust", "c", "python", "node"];
             let rows: Vec<Row> =

@@ -1,4 +1,4 @@
-//! Real servers, from each language: `tests/peers` starts them and runs the four clients at them.
+//! Real servers: `tests/peers` starts them and runs the four clients against them.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::debian;
 use crate::languages::Languages;
 use crate::paths;
 
-/// Some three hundred deliveries in new processes and a PKI; two minutes are plenty, a hang is not.
+/// Some three hundred deliveries in new processes, and a PKI. Two minutes are normal; more is a
+/// hang.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs the matrix; returns its closing line.

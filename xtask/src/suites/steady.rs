@@ -1,4 +1,5 @@
-//! Ten thousand deliveries, some refused and some given up, at flat memory and descriptors.
+//! Makes ten thousand deliveries, some refused and some canceled, and checks that memory and
+//! descriptors do not grow.
 
 use std::path::Path;
 

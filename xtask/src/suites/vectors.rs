@@ -1,4 +1,4 @@
-//! The shared cases in all four languages: every language runs all of them, and none disagrees.
+//! Runs the shared cases in all four languages: each language runs all of them, and none disagrees.
 
 use crate::command::{Failure, Result, Step};
 use crate::debian;
@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::table::Table;
 use crate::toolchain::Toolchain;
 
-/// Fewer cases than these would be a suite that shrank unnoticed.
+/// The minimum number of cases per group. It catches a suite that loses cases.
 const AT_LEAST: [u32; 3] = [60, 60, 30];
 
 const GROUPS: [&str; 3] = ["config", "verify", "deliver"];
@@ -38,7 +38,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     judge(&tallies)
 }
 
-/// The command of each language's runner.
+/// Returns the command of each language's runner.
 pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<String>); 4]> {
     let root = paths::root();
     let source = root.join("tests").join("c").join("vectors.c");
@@ -60,7 +60,7 @@ pub(crate) fn runners(languages: &Languages) -> Result<[(&'static str, Vec<Strin
     ])
 }
 
-/// What one language says it ran.
+/// The case counts that one language reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tally {
     ran: [u32; 3],
@@ -90,7 +90,7 @@ fn shown(tallies: &[(&str, Tally)]) -> Table {
     table
 }
 
-/// Equal numbers, enough of them, and nobody disagrees.
+/// Checks that the languages ran equal numbers and enough cases, and that none disagrees.
 fn judge(tallies: &[(&str, Tally)]) -> Result<String> {
     let (_, first) = tallies.first().ok_or_else(|| Failure::new("no language ran"))?;
     for (name, tally) in tallies {
@@ -106,9 +106,7 @@ fn judge(tallies: &[(&str, Tally)]) -> Result<String> {
     }
     for ((ran, least), group) in first.ran.iter().zip(AT_LEAST).zip(GROUPS) {
         if *ran < least {
-            return Err(Failure::new(format!(
-                "{ran} {group} vectors, at least {least} are wanted"
-            )));
+            return Err(Failure::new(format!("{ran} {group} vectors, expected at least {least}")));
         }
     }
     let [config, verify, deliver] = first.ran;
@@ -139,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn one_language_that_ran_less_fails_all() {
+    fn a_language_with_fewer_cases_fails() {
         let less = Tally { ran: [60, 60, 30], ..WHOLE };
         assert!(judge(&[("c", WHOLE), ("node", less)]).is_err());
     }
 
     #[test]
-    fn a_disagreement_or_a_small_suite_fails() {
+    fn a_disagreement_or_too_few_cases_fail() {
         assert!(judge(&[("c", Tally { disagreed: 1, ..WHOLE })]).is_err());
         assert!(judge(&[("c", Tally { ran: [59, 61, 30], ..WHOLE })]).is_err());
         assert!(judge(&[]).is_err());

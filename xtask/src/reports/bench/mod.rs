@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what a delivery costs in each language, beside a floor and beside the client
-//! that one would pick otherwise, as ratios within interleaved rounds.
+//! `cargo xtask bench`: measures a delivery in each language beside a floor and other clients, as
+//! ratios within interleaved rounds.
 
 pub(crate) mod page;
 
@@ -19,30 +19,30 @@ use page::{Machine, page, picture};
 
 const ROUNDS: usize = 5;
 
-/// The fleet: 500 that are measured, and those that a client meets before. The clients have the
-/// number as well.
+/// The number of consumers: 500 that are measured, and those of a client's first deliveries. The
+/// clients hold the same number.
 const CONSUMERS: u32 = 504;
 
 const FLOOR: &str = "floor";
 
-/// A way to deliver: its word, how a person says it, how many, and to which port.
+/// A way to deliver: its name, its title, the number of deliveries, and the receiver's port.
 struct Mode {
     word: &'static str,
     title: &'static str,
     n: u32,
     port: &'static str,
-    /// The mode of the floor that it is a ratio to, if there is one.
+    /// The mode of the floor that the ratio refers to, if any.
     floor: Option<&'static str>,
     clients: &'static [&'static str],
     unit: Unit,
 }
 
-/// What of a client is measured, for each delivery.
+/// The measured quantity per delivery.
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
     /// CPU in microseconds.
     Cpu,
-    /// Resident memory that was added, in KiB.
+    /// Added resident memory in KiB.
     Memory,
 }
 
@@ -68,7 +68,7 @@ const OURS: [&str; 4] = ["rust", "c", "python", "node"];
 const ALL: [&str; 9] =
     [FLOOR, "rust", "c", "python", "node", "hyper", "libcurl", "pycurl", "undici"];
 
-/// undici has a pool for each host, and nothing that drives many of them.
+/// undici has one pool per host and no interface to drive many of them.
 const FLEET: [&str; 8] = [FLOOR, "rust", "c", "python", "node", "hyper", "libcurl", "pycurl"];
 
 const fn mode(
@@ -93,12 +93,12 @@ const fn memory(
     Mode { word, title, n, port, floor, clients, unit: Unit::Memory }
 }
 
-/// What ten processes cost beyond as many interpreters that do nothing.
+/// Ten processes, without the cost of as many interpreters that do nothing.
 const fn fresh(word: &'static str, title: &'static str, clients: &'static [&'static str]) -> Mode {
     Mode { word, title, n: 10, port: "ends", floor: None, clients, unit: Unit::Cpu }
 }
 
-/// Whose the clients are, as a person says it.
+/// Returns the title of a client.
 fn shown(client: &str) -> &'static str {
     match client {
         "rust" => "ours, Rust",
@@ -147,7 +147,7 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
         }
     }
     let results = seen.results();
-    terminal::headline("What a delivery of 1 KiB costs the client, and the ratio to the floor");
+    terminal::headline("Cost of a delivery of 1 KiB for the client, and the ratio to the floor");
     print!("\n{}", table(&results).render());
     let machine = Machine::ask()?;
     let docs = paths::root().join("docs");
@@ -157,7 +157,7 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
     Ok(())
 }
 
-/// What a delivery costs a client, in the mode's unit.
+/// Measures the cost of a delivery for a client, in the mode's unit.
 fn measure(receiver: &Receiver, command: &[String], client: &str, mode: &Mode) -> Result<f64> {
     let errand = Errand { mode: mode.word, n: mode.n, port: mode.port };
     let output = receiver.run(format!("{}: {}", mode.title, shown(client)), command, &errand)?;
@@ -167,12 +167,12 @@ fn measure(receiver: &Receiver, command: &[String], client: &str, mode: &Mode) -
         Unit::Cpu => number("user_s").zip(number("sys_s")).map(|(user, sys)| (user + sys) * 1e6),
         Unit::Memory => number("rss_kib"),
     };
-    whole
-        .map(|whole| whole / f64::from(mode.n))
-        .ok_or_else(|| Failure::with_output(format!("{client} did not tell its cost"), output.all))
+    whole.map(|whole| whole / f64::from(mode.n)).ok_or_else(|| {
+        Failure::with_output(format!("{client} did not report its cost"), output.all)
+    })
 }
 
-/// Costs by the place of the mode in the table and the client, each with its round.
+/// Costs by mode index and client, each with its round.
 #[derive(Default)]
 struct Samples(BTreeMap<(usize, &'static str), BTreeMap<usize, f64>>);
 
@@ -181,7 +181,7 @@ impl Samples {
         self.0.entry((mode, client)).or_default().insert(round, cost);
     }
 
-    /// The medians, in the order of the modes and of their clients.
+    /// Returns the medians, in the order of the modes and of their clients.
     fn results(&self) -> Vec<Cost> {
         let each = |(at, mode): (usize, &'static Mode)| {
             mode.clients.iter().map(move |client| (at, mode, *client))
@@ -203,7 +203,7 @@ impl Samples {
     }
 }
 
-/// What a delivery costs a client in a mode.
+/// The cost of a delivery for a client in a mode.
 struct Cost {
     mode: &'static Mode,
     client: &'static str,
@@ -212,7 +212,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// The cost with its unit, and the ratio where there is one.
+    /// Returns the cost with its unit, and the ratio if there is one.
     fn shown(&self) -> (String, String) {
         let cost = match self.mode.unit {
             Unit::Cpu if self.value >= 10_000.0 => format!("{:.1} ms", self.value / 1e3),
@@ -244,7 +244,7 @@ mod tests {
     use super::{MODES, Samples, median};
 
     #[test]
-    fn the_middle_of_an_even_number_is_between_two() {
+    fn the_median_of_an_even_count_is_between_two_values() {
         assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
         assert!((median(vec![4.0, 1.0, 2.0, 9.0]) - 3.0).abs() < 1e-9);
     }

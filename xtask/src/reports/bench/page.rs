@@ -1,4 +1,4 @@
-//! What a bench writes: a page with every figure, and a picture of the ratios.
+//! The output of a bench: a page with every figure, and a plot of the ratios.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::paths;
 use crate::reports::plot::{Bar, Group, plot};
 use crate::terminal::{COLUMNS, wrapped};
 
-/// When and on what it was measured.
+/// The date and the machine of a measurement.
 pub(crate) struct Machine {
     pub(crate) date: String,
     pub(crate) class: String,
@@ -23,7 +23,7 @@ impl Machine {
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let system = ask("uname", &["-sm"])?;
-        // Others at work show in the load beyond the client and the receiver.
+        // A load beyond the client and the receiver shows that other programs ran.
         let load = paths::read(Path::new("/proc/loadavg")).unwrap_or_default();
         let load = load.split(' ').nth(1).unwrap_or("unknown").to_owned();
         Ok(Machine {
@@ -36,10 +36,11 @@ impl Machine {
 /// `docs/bench.md`.
 pub(super) fn page(results: &[Cost], machine: &Machine, rounds: usize) -> String {
     let seen = format!(
-        "What `cargo xtask bench` saw on {}: {}. CPU of the client, or where it says so resident \
-         memory, for a delivery of 1 KiB over TLS 1.3 to nginx that demands a certificate; medians \
-         of {rounds} interleaved rounds, the ratio is to the floor of the same round. A fresh \
-         process counts beyond a Python that does nothing. [What it means](performance.md).",
+        "Measured with `cargo xtask bench` on {}: {}. The cost is the client's CPU time, or \
+         resident memory where stated, for a delivery of 1 KiB over TLS 1.3 to an nginx that \
+         requires a client certificate. Values are medians of {rounds} interleaved rounds. The \
+         ratio is to the floor of the same round. The cost of a fresh process excludes that of \
+         a Python that does nothing. [Analysis](performance.md).",
         machine.date, machine.class
     );
     let mut text = format!(
@@ -57,7 +58,7 @@ pub(super) fn page(results: &[Cost], machine: &Machine, rounds: usize) -> String
 
 /// `docs/bench.svg`.
 pub(super) fn picture(results: &[Cost], machine: &Machine) -> String {
-    // The floor is the line where the ratio is 1.
+    // The floor is drawn as the line at ratio 1.
     let is_line = |cost: &Cost| cost.client == FLOOR && cost.mode.floor == Some(cost.mode.word);
     let mut groups: Vec<Group> = Vec::new();
     for cost in results.iter().filter(|cost| !is_line(cost)) {
