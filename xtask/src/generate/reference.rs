@@ -62,7 +62,10 @@ Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy
 const WORDS: [(&str, &str); 5] = [
     ("stage", "the step that failed"),
     ("blame", "whose fault it is, as far as the library can tell"),
-    ("scope", "what it stops: this payload, the endpoint, all endpoints of the identity, the process"),
+    (
+        "scope",
+        "what it stops: this payload, the endpoint, all endpoints of the identity, the process",
+    ),
     ("sent", "how much of the request may have reached the consumer"),
     ("retry", "`later`: try again; `after_repair`: park it until a repair; `never`"),
 ];
