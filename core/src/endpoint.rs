@@ -3,13 +3,12 @@
 
 mod generation;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 pub(crate) use generation::Generation;
 
@@ -22,7 +21,7 @@ use crate::expiry::Lifetime;
 use crate::identity::Identity;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, PinSlot, Pins};
-use crate::process::PerProcess;
+use crate::process::{Lock, Locked, PerProcess, own};
 use crate::seen::Seen;
 use crate::signing::StandardWebhooks;
 use crate::staging::{Staging, identity_pin};
@@ -154,8 +153,8 @@ struct Inner {
     removed: AtomicBool,
     starts: Starts,
     /// Wakes the deliveries that have not started, to look at what may start now.
-    changed: PerProcess<Arc<Notify>>,
-    seen: Mutex<Seen>,
+    changed: PerProcess<Arc<own::Notify>>,
+    seen: Lock<Seen>,
     staging: Staging,
 }
 
@@ -201,7 +200,7 @@ impl Endpoint {
                 removed: AtomicBool::new(false),
                 starts: Starts::default(),
                 changed: PerProcess::default(),
-                seen: Mutex::default(),
+                seen: Lock::default(),
                 staging: Staging::default(),
             }),
         }
@@ -404,8 +403,8 @@ impl Endpoint {
         lacking.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> Locked<'_, Seen> {
+        self.inner.seen.lock()
     }
 
     /// The lifetime of the consumer's certificate as last seen.

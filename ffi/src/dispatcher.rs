@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use webhook_mtls::process::Once;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, Setting, deliver, runtime,
 };
@@ -181,7 +181,7 @@ pub struct wmtls_dispatcher {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) heard: Heard,
     pub(crate) lent: Lent,
-    pub(crate) completions: OnceLock<Completions>,
+    pub(crate) completions: Once<Completions>,
 }
 
 impl Handle for wmtls_dispatcher {}
@@ -189,7 +189,7 @@ impl Handle for wmtls_dispatcher {}
 impl wmtls_dispatcher {
     /// The handle of a dispatcher.
     pub fn new(dispatcher: Dispatcher) -> Self {
-        let completions = OnceLock::new();
+        let completions = Once::new();
         Self { dispatcher, heard: Heard::default(), lent: Lent::new(), completions }
     }
 }
@@ -323,5 +323,5 @@ pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>
 /// Blocks until the future is done. Nothing interrupts it: C has no pending exception to look for,
 /// and cancels by token.
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
-    runtime::drive(future, || false).ok_or_else(Error::caught_panic)
+    runtime::drive(future, || false).ok_or_else(runtime::undriven)
 }

@@ -10,15 +10,15 @@ use std::cmp::Ordering as Order;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::bell::Bell;
 use super::{Connection, Room};
 use crate::error::Error;
-use crate::process::PerProcess;
+use crate::process::{PerProcess, own};
 use crate::runtime::{self, Task};
 
 /// Servers close idle connections after 60 seconds and more: to be earlier avoids the race.
@@ -34,7 +34,7 @@ pub(crate) struct Pool {
     idle: PerProcess<Arc<Rack>>,
 }
 
-type Rack = Mutex<Vec<Box<Connection>>>;
+type Rack = own::Mutex<Vec<Box<Connection>>>;
 
 impl Pool {
     pub(crate) fn new(budget: &Arc<Budget>) -> Self {
@@ -138,11 +138,11 @@ pub(crate) struct Budget {
 }
 
 struct State {
-    permits: Arc<Semaphore>,
+    permits: Arc<own::Semaphore>,
     waiting: AtomicUsize,
     /// The connections that have been idle, by when each of them was when it was last looked at here:
     /// no delivery moves them.
-    listed: Mutex<BinaryHeap<Listed>>,
+    listed: own::Mutex<BinaryHeap<Listed>>,
     sweeping: AtomicBool,
 }
 
@@ -207,9 +207,9 @@ impl Budget {
 impl State {
     fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(own::Semaphore::new(most)),
             waiting: AtomicUsize::new(0),
-            listed: Mutex::default(),
+            listed: own::Mutex::default(),
             sweeping: AtomicBool::new(false),
         })
     }
@@ -326,6 +326,6 @@ impl Drop for Counted<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &own::Mutex<T>) -> own::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

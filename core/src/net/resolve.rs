@@ -5,15 +5,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{Egress, Host, Url};
 use crate::error::{Error, Kind};
-use crate::{process, runtime};
+use crate::process::{self, own};
+use crate::runtime;
 
 /// How many look-ups run at once; half of the threads that the runtime has for such work.
 const MOST_LOOK_UPS: usize = 256;
@@ -63,8 +64,8 @@ struct Resolver {
     /// A forked child has the memory of its parent's look-ups, but not the threads that make them.
     process: u32,
     ask: Arc<Ask>,
-    threads: Arc<Semaphore>,
-    running: Mutex<HashMap<String, Vec<LookUp>>>,
+    threads: Arc<own::Semaphore>,
+    running: own::Mutex<HashMap<String, Vec<LookUp>>>,
 }
 
 struct LookUp {
@@ -79,8 +80,8 @@ impl Resolver {
         Arc::new(Self {
             process: process::id(),
             ask,
-            threads: Arc::new(Semaphore::new(MOST_LOOK_UPS)),
-            running: Mutex::default(),
+            threads: Arc::new(own::Semaphore::new(MOST_LOOK_UPS)),
+            running: own::Mutex::default(),
         })
     }
 
@@ -184,8 +185,8 @@ fn resolve_fault(name: &str, error: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Condvar;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
 
     use super::*;
 
