@@ -8,15 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
 use napi::JsValue;
 use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
 use napi_derive::napi;
-use webhook_mtls::process::Lock;
 use webhook_mtls::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
@@ -137,9 +136,9 @@ enum Arrival {
 
 /// What has arrived and was not handed over yet. Any thread may add to it.
 struct Arrivals {
-    queue: Lock<Vec<Arrival>>,
+    queue: Mutex<Vec<Arrival>>,
     /// `None` once the environment is going.
-    bell: Lock<Option<Bell>>,
+    bell: Mutex<Option<Bell>>,
 }
 
 /// A signal, which may be sent from any thread while it is not closed.
@@ -150,7 +149,7 @@ unsafe impl Send for Bell {}
 
 impl Arrivals {
     fn push(&self, arrival: Arrival) {
-        let mut queue = self.queue.lock();
+        let mut queue = lock(&self.queue);
         queue.push(arrival);
         // The first one rings; whoever comes takes the others along.
         if queue.len() == 1 && !LOOKING.get() {
@@ -160,7 +159,7 @@ impl Arrivals {
     }
 
     fn ring(&self) {
-        if let Some(bell) = &*self.bell.lock() {
+        if let Some(bell) = &*lock(&self.bell) {
             bell.0.send();
         }
     }
@@ -185,7 +184,7 @@ impl Loop {
     fn attach(env: &Env, ledger: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
         let failed = |what: &str| napi::Error::from_reason(format!("libuv gave no {what}"));
         let uv = env.get_uv_event_loop()?.cast::<c_void>();
-        let arrivals = Arc::new(Arrivals { queue: Lock::default(), bell: Lock::default() });
+        let arrivals = Arc::new(Arrivals { queue: Mutex::default(), bell: Mutex::default() });
         let ringing = arrivals.clone();
         // Without one, keepers drive, and ring when something has arrived.
         let driver = EventLoop::attach(move || ringing.ring()).ok().flatten();
@@ -203,7 +202,7 @@ impl Loop {
         };
         // A driver that nobody calls would do nothing.
         let driver = driver.filter(|_| readable.is_some());
-        *arrivals.bell.lock() = Some(Bell(signal));
+        *lock(&arrivals.bell) = Some(Bell(signal));
         let it = Rc::new(Loop {
             env: env.raw(),
             settle: kept,
@@ -269,7 +268,7 @@ impl Loop {
     }
 
     fn hand_over(&self) {
-        let arrived = std::mem::take(&mut *self.arrivals.queue.lock());
+        let arrived = std::mem::take(&mut *lock(&self.arrivals.queue));
         let mut arrived = arrived.into_iter().map(|arrival| self.entry(arrival));
         loop {
             let count = self.ledger.borrow_mut().enter(&mut arrived);
@@ -343,9 +342,9 @@ extern "C" fn ticked(_: RawHandle) {
 /// The environment goes: what is under way ends, and its loop is let go once handles are closed.
 unsafe extern "C" fn leave(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
     let Some(it) = HERE.take() else { return };
-    it.arrivals.bell.lock().take();
+    lock(&it.arrivals.bell).take();
     drop(it.driver.take());
-    it.arrivals.queue.lock().clear();
+    lock(&it.arrivals.queue).clear();
     let handles = [Some(it.signal), it.readable, Some(it.timer)];
     LEAVING.set(Some((hook, handles.iter().flatten().count())));
     handles.into_iter().flatten().for_each(|handle| handle.close(closed));
@@ -360,4 +359,8 @@ extern "C" fn closed(handle: RawHandle) {
         // SAFETY: it was given to `leave`, and is removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

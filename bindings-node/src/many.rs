@@ -1,13 +1,12 @@
 //! Many deliveries at once: what the iterator of `ts/` is made of.
 
 use std::iter;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
-use webhook_mtls::process::Lock;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
 use crate::border::{Handle, Lent, Outcome, fault, guarded};
@@ -19,7 +18,7 @@ use crate::settings::{Settings, deliver_options};
 pub(crate) struct Run {
     fanout: Arc<Fanout<f64>>,
     /// The payload before: a fan-out that repeats it holds it once.
-    body: Arc<Lock<Bytes>>,
+    body: Arc<Mutex<Bytes>>,
     stir: Arc<Stir>,
 }
 
@@ -68,12 +67,13 @@ pub fn run_submit(
 ) -> Either<bool, String> {
     let submitted = fault(|| {
         let options = deliver_options(settings, cancel)?;
-        let (mut shared, body) = (run.0.body.lock().clone(), body.bytes());
-        if shared != body {
-            shared = Bytes::copy_from_slice(body);
-            *run.0.body.lock() = shared.clone();
+        let mut before = run.0.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = body.bytes();
+        if *before != body {
+            *before = Bytes::copy_from_slice(body);
         }
-        let delivery = Delivery::new(&endpoint.0, shared, options);
+        let delivery = Delivery::new(&endpoint.0, before.clone(), options);
+        drop(before);
         run.0.fanout.submit(delivery, ticket);
         completions::started();
         Ok(())

@@ -7,11 +7,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
-use webhook_mtls::process::{Lock, Locked};
 use webhook_mtls::{Error, runtime};
 
 use crate::error::{Fault, exception};
@@ -42,7 +41,7 @@ type Outcome = Result<Done, Error>;
 
 struct Shared {
     signal: Signal,
-    queue: Lock<Vec<(u64, Outcome)>>,
+    queue: Mutex<Vec<(u64, Outcome)>>,
 }
 
 #[pymethods]
@@ -52,7 +51,7 @@ impl Completions {
     #[pyo3(signature = (*, eventfd = true))]
     fn new(eventfd: bool) -> Result<Self, Fault> {
         let signal = Signal::new(eventfd).map_err(PyErr::from)?;
-        Ok(Self(Arc::new(Shared { signal, queue: Lock::default() })))
+        Ok(Self(Arc::new(Shared { signal, queue: Mutex::default() })))
     }
 
     /// The descriptor that is readable while something waits to be drained.
@@ -127,8 +126,8 @@ impl Shared {
         }
     }
 
-    fn queue(&self) -> Locked<'_, Vec<(u64, Outcome)>> {
-        self.queue.lock()
+    fn queue(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Outcome)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

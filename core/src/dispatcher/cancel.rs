@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::process::{PerProcess, own};
+use tokio::sync::Notify;
 
 /// Cancels the deliveries that were given a clone of it. Once canceled, always canceled.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CancelToken {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     canceled: AtomicBool,
-    notify: PerProcess<own::Notify>,
+    notify: Notify,
 }
 
 impl CancelToken {
@@ -26,7 +26,7 @@ impl CancelToken {
     /// Cancels.
     pub fn cancel(&self) {
         self.inner.canceled.store(true, Ordering::Release);
-        self.inner.notify.get().value.notify_waiters();
+        self.inner.notify.notify_waiters();
     }
 
     /// Whether it was canceled.
@@ -43,17 +43,10 @@ impl CancelToken {
     }
 
     pub(crate) async fn canceled(&self) {
-        let notify = self.inner.notify.get();
-        let mut notified = std::pin::pin!(notify.value.notified());
+        let mut notified = std::pin::pin!(self.inner.notify.notified());
         notified.as_mut().enable();
         if !self.is_canceled() {
             notified.await;
         }
-    }
-}
-
-impl std::fmt::Debug for CancelToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CancelToken").field("canceled", &self.is_canceled()).finish()
     }
 }

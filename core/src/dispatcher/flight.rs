@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::process::{self, PerProcess, own};
+use tokio::sync::Notify;
+
+use crate::process;
 
 /// The deliveries of one dispatcher that have not ended.
 #[derive(Clone, Default)]
@@ -14,9 +16,9 @@ pub(super) struct Flights {
 #[derive(Default)]
 struct Inner {
     count: AtomicU64,
-    /// Whether anybody ever waited for them to end: as a rule nobody, and nobody is told.
+    /// Whether anybody ever waited for the last one: as a rule nobody, and nobody is told.
     awaited: AtomicBool,
-    landed: PerProcess<own::Notify>,
+    landed: Notify,
 }
 
 /// One delivery; it ends when this is dropped.
@@ -33,16 +35,15 @@ impl Flights {
         Flight { flights: self.clone(), process }
     }
 
-    /// Returns once no more than `most` are under way.
-    pub(super) async fn down_to(&self, most: u64) {
+    /// Returns once none is under way.
+    pub(super) async fn landed(&self) {
         let Inner { count, awaited, landed } = &*self.inner;
-        // In this order: one that ends sees that somebody waits, or is seen to have ended.
+        // In this order: whoever is the last sees that somebody waits, or is seen to have ended.
         awaited.store(true, Ordering::SeqCst);
-        let landed = landed.get();
         loop {
-            let mut landed = std::pin::pin!(landed.value.notified());
+            let mut landed = std::pin::pin!(landed.notified());
             landed.as_mut().enable();
-            if flying(count.load(Ordering::SeqCst), process::id()) <= most {
+            if flying(count.load(Ordering::SeqCst), process::id()) == 0 {
                 return;
             }
             landed.await;
@@ -59,8 +60,9 @@ impl Drop for Flight {
             (before > 0).then(|| tagged(self.process, before - 1))
         };
         let before = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        if before.is_ok() && awaited.load(Ordering::SeqCst) {
-            landed.get().value.notify_waiters();
+        let last = before.is_ok_and(|before| flying(before, self.process) == 1);
+        if last && awaited.load(Ordering::SeqCst) {
+            landed.notify_waiters();
         }
     }
 }
