@@ -1,7 +1,7 @@
 //! What crosses between JavaScript and core, and how: nouns, outcomes, promises, panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::{ptr, slice};
 
 use napi::bindgen_prelude::{
@@ -9,6 +9,7 @@ use napi::bindgen_prelude::{
     sys,
 };
 use napi::{JsDeferred, ValueType, check_status};
+use webhook_mtls::process::Lock;
 use webhook_mtls::{Error, runtime};
 
 /// A noun of core inside a JavaScript external. Core's nouns are cheap to clone, so a call holds
@@ -174,17 +175,17 @@ type Resolver<T> = Box<dyn FnOnce(Env) -> napi::Result<Outcome<T>> + Send>;
 /// A promise that will be settled, even if whoever holds it panics. Settling one whose environment
 /// is gone, as that of a terminated worker, does nothing.
 struct Pledge<T: ToNapiValue + Send + 'static> {
-    deferred: Mutex<Option<JsDeferred<Outcome<T>, Resolver<T>>>>,
+    deferred: Lock<Option<JsDeferred<Outcome<T>, Resolver<T>>>>,
 }
 
 impl<T: ToNapiValue + Send + 'static> Pledge<T> {
     fn new(env: &Env) -> napi::Result<(Arc<Self>, Object<'_>)> {
         let (deferred, promise) = env.create_deferred()?;
-        Ok((Arc::new(Self { deferred: Mutex::new(Some(deferred)) }), promise))
+        Ok((Arc::new(Self { deferred: Lock::new(Some(deferred)) }), promise))
     }
 
     fn keep(&self, outcome: Result<T, Error>) {
-        let deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let deferred = self.deferred.lock().take();
         if let Some(deferred) = deferred {
             deferred.resolve(Box::new(|_| Ok(Outcome(outcome))));
         }

@@ -8,14 +8,15 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Duration;
 
 use napi::JsValue;
 use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
 use napi_derive::napi;
+use webhook_mtls::process::Lock;
 use webhook_mtls::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
@@ -136,9 +137,9 @@ enum Arrival {
 
 /// What has arrived and was not handed over yet. Any thread may add to it.
 struct Arrivals {
-    queue: Mutex<Vec<Arrival>>,
+    queue: Lock<Vec<Arrival>>,
     /// `None` once the environment is going.
-    bell: Mutex<Option<Bell>>,
+    bell: Lock<Option<Bell>>,
 }
 
 /// A signal, which may be sent from any thread while it is not closed.
@@ -149,7 +150,7 @@ unsafe impl Send for Bell {}
 
 impl Arrivals {
     fn push(&self, arrival: Arrival) {
-        let mut queue = lock(&self.queue);
+        let mut queue = self.queue.lock();
         queue.push(arrival);
         // The first one rings; whoever comes takes the others along.
         if queue.len() == 1 && !LOOKING.get() {
@@ -159,7 +160,7 @@ impl Arrivals {
     }
 
     fn ring(&self) {
-        if let Some(bell) = &*lock(&self.bell) {
+        if let Some(bell) = &*self.bell.lock() {
             bell.0.send();
         }
     }
@@ -184,7 +185,7 @@ impl Loop {
     fn attach(env: &Env, ledger: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
         let failed = |what: &str| napi::Error::from_reason(format!("libuv gave no {what}"));
         let uv = env.get_uv_event_loop()?.cast::<c_void>();
-        let arrivals = Arc::new(Arrivals { queue: Mutex::default(), bell: Mutex::default() });
+        let arrivals = Arc::new(Arrivals { queue: Lock::default(), bell: Lock::default() });
         let ringing = arrivals.clone();
         // Without one, keepers drive, and ring when something has arrived.
         let driver = EventLoop::attach(move || ringing.ring()).ok().flatten();
@@ -202,7 +203,7 @@ impl Loop {
         };
         // A driver that nobody calls would do nothing.
         let driver = driver.filter(|_| readable.is_some());
-        *lock(&arrivals.bell) = Some(Bell(signal));
+        *arrivals.bell.lock() = Some(Bell(signal));
         let it = Rc::new(Loop {
             env: env.raw(),
             settle: kept,
@@ -268,7 +269,7 @@ impl Loop {
     }
 
     fn hand_over(&self) {
-        let arrived = std::mem::take(&mut *lock(&self.arrivals.queue));
+        let arrived = std::mem::take(&mut *self.arrivals.queue.lock());
         let mut arrived = arrived.into_iter().map(|arrival| self.entry(arrival));
         loop {
             let count = self.ledger.borrow_mut().enter(&mut arrived);
@@ -342,9 +343,9 @@ extern "C" fn ticked(_: RawHandle) {
 /// The environment goes: what is under way ends, and its loop is let go once handles are closed.
 unsafe extern "C" fn leave(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
     let Some(it) = HERE.take() else { return };
-    lock(&it.arrivals.bell).take();
+    it.arrivals.bell.lock().take();
     drop(it.driver.take());
-    lock(&it.arrivals.queue).clear();
+    it.arrivals.queue.lock().clear();
     let handles = [Some(it.signal), it.readable, Some(it.timer)];
     LEAVING.set(Some((hook, handles.iter().flatten().count())));
     handles.into_iter().flatten().for_each(|handle| handle.close(closed));
@@ -359,8 +360,4 @@ extern "C" fn closed(handle: RawHandle) {
         // SAFETY: it was given to `leave`, and is removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! Many deliveries at once: what the iterator of `ts/` is made of.
 
 use std::iter;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
+use webhook_mtls::process::Lock;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
 use crate::border::{Handle, Lent, Outcome, fault, guarded};
@@ -18,7 +19,7 @@ use crate::settings::{Settings, deliver_options};
 pub(crate) struct Run {
     fanout: Arc<Fanout<f64>>,
     /// The payload before: a fan-out that repeats it holds it once.
-    body: Arc<Mutex<Bytes>>,
+    body: Arc<Lock<Bytes>>,
     stir: Arc<Stir>,
 }
 
@@ -67,13 +68,12 @@ pub fn run_submit(
 ) -> Either<bool, String> {
     let submitted = fault(|| {
         let options = deliver_options(settings, cancel)?;
-        let mut before = run.0.body.lock().unwrap_or_else(PoisonError::into_inner);
-        let body = body.bytes();
-        if *before != body {
-            *before = Bytes::copy_from_slice(body);
+        let (mut shared, body) = (run.0.body.lock().clone(), body.bytes());
+        if shared != body {
+            shared = Bytes::copy_from_slice(body);
+            *run.0.body.lock() = shared.clone();
         }
-        let delivery = Delivery::new(&endpoint.0, before.clone(), options);
-        drop(before);
+        let delivery = Delivery::new(&endpoint.0, shared, options);
         run.0.fanout.submit(delivery, ticket);
         completions::started();
         Ok(())

@@ -1,5 +1,7 @@
 //! The testing kit. Only `webhook-mtls/testing` calls it.
 
+#![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 

@@ -43,7 +43,7 @@ pub fn interruptible<T: Send>(
     match (output, raised) {
         (Some(output), _) => Ok(output),
         (None, Some(raised)) => Err(raised.into()),
-        (None, None) => unreachable!("only a signal ends it early"),
+        (None, None) => Err(runtime::undriven().into()),
     }
 }
 

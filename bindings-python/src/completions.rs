@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
+use webhook_mtls::process::{Lock, Locked};
 use webhook_mtls::{Error, runtime};
 
 use crate::error::{Fault, exception};
@@ -41,7 +42,7 @@ type Outcome = Result<Done, Error>;
 
 struct Shared {
     signal: Signal,
-    queue: Mutex<Vec<(u64, Outcome)>>,
+    queue: Lock<Vec<(u64, Outcome)>>,
 }
 
 #[pymethods]
@@ -51,7 +52,7 @@ impl Completions {
     #[pyo3(signature = (*, eventfd = true))]
     fn new(eventfd: bool) -> Result<Self, Fault> {
         let signal = Signal::new(eventfd).map_err(PyErr::from)?;
-        Ok(Self(Arc::new(Shared { signal, queue: Mutex::default() })))
+        Ok(Self(Arc::new(Shared { signal, queue: Lock::default() })))
     }
 
     /// The descriptor that is readable while something waits to be drained.
@@ -126,8 +127,8 @@ impl Shared {
         }
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Outcome)>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> Locked<'_, Vec<(u64, Outcome)>> {
+        self.queue.lock()
     }
 }
 

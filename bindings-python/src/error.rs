@@ -2,9 +2,9 @@
 //! them.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use serde_json::Value;
+use webhook_mtls::process::Once;
 use webhook_mtls::{Error, Family, Kind, testing};
 
 use crate::{arguments, border, json};
@@ -42,16 +42,19 @@ impl From<Fault> for PyErr {
 
 /// The exception that stands for an error.
 pub fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
-    static CONFIG: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static DELIVERY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static PEER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CONFIG: Once<Py<PyType>> = Once::new();
+    static DELIVERY: Once<Py<PyType>> = Once::new();
+    static PEER: Once<Py<PyType>> = Once::new();
     let (class, name) = match error.family() {
         Family::Config => (&CONFIG, "ConfigError"),
         Family::Delivery => (&DELIVERY, "DeliveryError"),
         Family::Peer => (&PEER, "PeerRefused"),
     };
-    let class = class.import(py, "webhook_mtls._errors", name)?;
-    class.call1((json::to_python(py, &error.to_json())?,))
+    let import = || {
+        let class = py.import("webhook_mtls._errors")?.getattr(name)?;
+        PyResult::Ok(class.cast_into::<PyType>()?.unbind())
+    };
+    class.get_or_try_init(import)?.bind(py).call1((json::to_python(py, &error.to_json())?,))
 }
 
 /// The error that an exception's fields describe.

@@ -1,7 +1,7 @@
 //! `Delivery` and `deliver_many`: many deliveries at once, outcomes as they finish.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, TryLockError};
 use std::task::{Wake, Waker};
 
 use bytes::Bytes;
@@ -176,8 +176,12 @@ impl Progress {
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Outcomes {
     run: Run,
-    source: Mutex<Source>,
+    source: Tried<Source>,
 }
+
+/// A mutex that nobody waits for: Python code runs while it is held.
+#[expect(clippy::disallowed_types, reason = "it is only tried, so a child cannot hang in it")]
+type Tried<T> = std::sync::Mutex<T>;
 
 /// Where deliveries come from, and outcomes that were taken but not given yet.
 struct Source {
@@ -195,6 +199,7 @@ impl Outcomes {
 
     fn __next__(&self, py: Python<'_>) -> Result<Option<Outcome>, Fault> {
         guard(|| {
+            self.run.0.check_process()?;
             let mut source = match self.source.try_lock() {
                 Ok(source) => source,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -204,7 +209,6 @@ impl Outcomes {
                 }
             };
             let source = &mut *source;
-            self.run.0.check_process()?;
             loop {
                 source.refill(py, &self.run);
                 if source.ready.is_empty() {
@@ -273,7 +277,7 @@ impl Outcomes {
         let iterator =
             deliveries.try_iter().map_err(|_| wrong_type("deliveries", expected, deliveries))?;
         let deliveries = Some(iterator.unbind());
-        let source = Mutex::new(Source { deliveries, raised: None, ready: VecDeque::new() });
+        let source = Tried::new(Source { deliveries, raised: None, ready: VecDeque::new() });
         Ok(Self { run, source })
     }
 }

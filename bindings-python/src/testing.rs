@@ -1,5 +1,7 @@
 //! What `webhook_mtls.testing` is made of: the core's testing kit.
 
+#![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
+
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

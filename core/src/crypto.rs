@@ -1,6 +1,6 @@
 //! Floor 2: the algorithms. aws-lc through rustls and webpki, named here once.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::sign::SigningKey;
@@ -8,11 +8,13 @@ use rustls::{CipherSuite, SignatureScheme};
 use rustls_pki_types::PrivateKeyDer;
 use webpki::aws_lc_rs as algorithms;
 
+use crate::process::{Once, Section};
+
 /// The provider of every handshake. X25519MLKEM768 comes first among its key exchanges, and
 /// AES-128-GCM with SHA-256 among its ciphers: a handshake hashes much and enciphers little, and
 /// SHA-256 has instructions of its own in the processor.
 pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    static PROVIDER: Once<Arc<CryptoProvider>> = Once::new();
     PROVIDER.get_or_init(|| {
         let mut provider = aws_lc_rs::default_provider();
         provider.signature_verification_algorithms = SIGNATURES;
@@ -31,6 +33,8 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
 
 /// A key that can sign in a handshake, or `None` if its algorithm or form is not supported.
 pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
+    // What the library makes once, and its random numbers, have locks that a fork must find free.
+    let _section = Section::enter();
     aws_lc_rs::sign::any_supported_type(key).ok()
 }
 

@@ -3,13 +3,12 @@
 
 mod generation;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 pub(crate) use generation::Generation;
 
@@ -22,7 +21,7 @@ use crate::expiry::Lifetime;
 use crate::identity::Identity;
 use crate::options::{self, Setting};
 use crate::pin::{Pin, PinSlot, Pins};
-use crate::process::PerProcess;
+use crate::process::{Lock, Locked, PerProcess, own};
 use crate::seen::Seen;
 use crate::signing::StandardWebhooks;
 use crate::staging::{Staging, identity_pin};
@@ -42,7 +41,6 @@ pub struct EndpointOptions {
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
     concurrency: Option<usize>,
-    owner: Option<String>,
     status_retry: StatusRetry,
 }
 
@@ -101,17 +99,6 @@ impl EndpointOptions {
         self
     }
 
-    /// Whose endpoint this is, the consumer id by default. While others wait, the endpoints of one owner
-    /// hold at most a quarter of `max_connections` and of the look-ups.
-    ///
-    /// * `owner`: 1 to 256 bytes without control characters.
-    ///
-    /// Fails with `option_invalid`.
-    pub fn owner(mut self, owner: impl Into<String>) -> Result<Self, Error> {
-        self.owner = Some(checked_owner(owner.into())?);
-        Ok(self)
-    }
-
     /// Whether trying again helps after a status of this consumer; what is not named here is as the
     /// dispatcher says.
     ///
@@ -139,7 +126,6 @@ impl EndpointOptions {
             ("concurrency", Setting::Number(number)) => {
                 self.concurrency = Some(options::count(name, number)?);
             }
-            ("owner", Setting::Text(owner)) => self.owner = Some(checked_owner(owner)?),
             ("status_retry", value) => {
                 self.status_retry = StatusRetry::read("endpoint", name, &value)?;
             }
@@ -151,19 +137,6 @@ impl EndpointOptions {
     pub(crate) fn chosen_concurrency(&self) -> usize {
         self.concurrency.unwrap_or(CONCURRENCY)
     }
-}
-
-fn checked_owner(owner: String) -> Result<String, Error> {
-    if is_id(&owner) {
-        Ok(owner)
-    } else {
-        Err(options::fault("owner", "must be 1 to 256 bytes without control characters"))
-    }
-}
-
-/// Whether a text may be a consumer id, or the id of an owner.
-pub(crate) fn is_id(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// A consumer that can be delivered to. A cheap handle; two are equal if they are the same endpoint.
@@ -180,8 +153,8 @@ struct Inner {
     removed: AtomicBool,
     starts: Starts,
     /// Wakes the deliveries that have not started, to look at what may start now.
-    changed: PerProcess<Arc<Notify>>,
-    seen: Mutex<Seen>,
+    changed: PerProcess<Arc<own::Notify>>,
+    seen: Lock<Seen>,
     staging: Staging,
 }
 
@@ -227,7 +200,7 @@ impl Endpoint {
                 removed: AtomicBool::new(false),
                 starts: Starts::default(),
                 changed: PerProcess::default(),
-                seen: Mutex::default(),
+                seen: Lock::default(),
                 staging: Staging::default(),
             }),
         }
@@ -430,8 +403,8 @@ impl Endpoint {
         lacking.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> Locked<'_, Seen> {
+        self.inner.seen.lock()
     }
 
     /// The lifetime of the consumer's certificate as last seen.

@@ -7,14 +7,16 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::error::{Context, Error};
-use crate::{process, runtime};
+use crate::process::{self, Lock, Locked};
+use crate::runtime;
 
 /// How many events wait for one listener; older ones make room.
 const MOST_WAITING: usize = 1024;
@@ -150,7 +152,7 @@ impl Event {
 #[derive(Default)]
 pub(crate) struct Listeners {
     any: AtomicBool,
-    queues: Mutex<Vec<Arc<Queue>>>,
+    queues: Lock<Vec<Arc<Queue>>>,
 }
 
 impl Listeners {
@@ -174,16 +176,17 @@ impl Listeners {
         if self.is_empty() {
             return;
         }
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.queues.lock();
         // A queue that nobody holds any more is heard by nobody.
         queues.retain(|queue| queue.callback.is_some() || Arc::strong_count(queue) > 1);
-        for queue in &*queues {
-            queue.push(event.clone());
-        }
+        let idle: Vec<Arc<Queue>> =
+            queues.iter().filter(|queue| queue.push(event.clone())).cloned().collect();
+        drop(queues);
+        idle.iter().for_each(Queue::start_handing_over);
     }
 
     fn add(&self, queue: Arc<Queue>) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        self.queues.lock().push(queue);
         self.any.store(true, Ordering::Relaxed);
     }
 }
@@ -205,15 +208,23 @@ impl EventQueue {
 
     /// The oldest event, waiting for one for at most `timeout`. Blocks the calling thread.
     pub fn next(&self, timeout: Duration) -> Option<Event> {
-        let until = Instant::now() + timeout;
-        let mut state = self.queue.state();
+        // What lies beyond the clock is never.
+        let until = Instant::now().checked_add(timeout);
+        let this = thread::current();
         loop {
+            let mut state = self.queue.state();
+            state.waiters.retain(|waiter| waiter.id() != this.id());
             if let Some(event) = state.pop() {
+                state.wake_one();
                 return Some(event);
             }
-            let left = until.checked_duration_since(Instant::now())?;
-            let waited = self.queue.arrived.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let left = match until {
+                Some(until) => until.checked_duration_since(Instant::now())?,
+                None => timeout,
+            };
+            state.waiters.push_back(this.clone());
+            drop(state);
+            thread::park_timeout(left);
         }
     }
 }
@@ -227,8 +238,7 @@ impl std::fmt::Debug for EventQueue {
 #[derive(Default)]
 struct Queue {
     callback: Option<Box<Callback>>,
-    state: Mutex<State>,
-    arrived: Condvar,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -238,6 +248,8 @@ struct State {
     lost: u64,
     /// Whether a thread of this process is handing events to the callback.
     handing: bool,
+    /// Threads of this process that wait for an event, parked.
+    waiters: VecDeque<Thread>,
 }
 
 impl State {
@@ -249,11 +261,20 @@ impl State {
         }
         self.waiting.pop_front()
     }
+
+    /// Wakes a thread if there is an event for it.
+    fn wake_one(&mut self) {
+        if (self.lost > 0 || !self.waiting.is_empty())
+            && let Some(waiter) = self.waiters.pop_front()
+        {
+            waiter.unpark();
+        }
+    }
 }
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn state(&self) -> Locked<'_, State> {
+        let mut state = self.state.lock();
         let process = process::id();
         if state.process != process {
             *state = State { process, ..State::default() };
@@ -261,18 +282,23 @@ impl Queue {
         state
     }
 
-    fn push(self: &Arc<Self>, event: Event) {
+    /// True if nobody hands events to the callback yet.
+    fn push(&self, event: Event) -> bool {
         let mut state = self.state();
         state.waiting.push_back(event);
         if state.waiting.len() > MOST_WAITING {
             state.waiting.pop_front();
             state.lost += 1;
         }
-        self.arrived.notify_one();
-        if self.callback.is_some() && !state.handing {
-            let queue = self.clone();
-            // Without a thread to spare the events wait for the next attempt.
-            state.handing = runtime::blocking(move || queue.hand_over()).is_ok();
+        state.wake_one();
+        self.callback.is_some() && !std::mem::replace(&mut state.handing, true)
+    }
+
+    fn start_handing_over(self: &Arc<Self>) {
+        let queue = self.clone();
+        if runtime::blocking(move || queue.hand_over()).is_err() {
+            // Without a thread to spare the events wait for the next one.
+            self.state().handing = false;
         }
     }
 
@@ -336,6 +362,6 @@ mod tests {
         let listeners = Listeners::default();
         drop(listeners.queue());
         listeners.emit(&numbered(0));
-        assert!(listeners.queues.lock().unwrap().is_empty());
+        assert!(listeners.queues.lock().is_empty());
     }
 }

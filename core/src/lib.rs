@@ -37,6 +37,9 @@
 //! `endpoint`, `seen`, `staging`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
 //! `runtime` stands beside them.
 
+// `clippy.toml`: what a forked child inherits must not be locked.
+#![cfg_attr(not(test), deny(clippy::disallowed_types))]
+
 mod certificate;
 mod clock;
 mod connection;
@@ -46,14 +49,14 @@ mod endpoint;
 mod error;
 mod event;
 mod expiry;
-mod fair_limit;
 mod identity;
 mod net;
 pub mod options;
 mod pin;
 mod policy;
 mod probe;
-mod process;
+#[doc(hidden)]
+pub mod process;
 mod receipt;
 mod retry;
 pub mod runtime;

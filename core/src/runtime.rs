@@ -14,19 +14,18 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use crate::error::{Error, Kind};
-use crate::process::{self, Known};
+use crate::process::{self, OfThisProcess, own};
 
 mod event_loop;
 
@@ -45,7 +44,7 @@ const SHORT_GRACE: Duration = Duration::from_millis(1);
 
 struct Tagged {
     process: u32,
-    lanes: Vec<OnceLock<Arc<Lane>>>,
+    lanes: Vec<own::OnceLock<Arc<Lane>>>,
 }
 
 static LANES: ArcSwapOption<Tagged> = ArcSwapOption::const_empty();
@@ -70,8 +69,8 @@ pub(crate) struct Lane {
     owned: AtomicUsize,
     ticking: AtomicBool,
     keeping: AtomicBool,
-    leave: Notify,
-    keeper: OnceLock<Thread>,
+    leave: own::Notify,
+    keeper: own::OnceLock<Thread>,
     door: Arc<Door>,
 }
 
@@ -98,8 +97,8 @@ impl Lane {
             owned: AtomicUsize::new(0),
             ticking: AtomicBool::new(false),
             keeping: AtomicBool::new(false),
-            leave: Notify::new(),
-            keeper: OnceLock::new(),
+            leave: own::Notify::new(),
+            keeper: own::OnceLock::new(),
             door: Arc::default(),
         });
         let door = lane.door.clone();
@@ -119,7 +118,6 @@ impl Lane {
     /// Drives whenever nobody else does, for ever.
     fn keep(&self) {
         CURRENT.set(Some(self.place));
-        let _known = Known::as_of(self.process);
         loop {
             // In this order: a caller that comes now sees that it is kept, or is seen.
             self.keeping.store(true, SeqCst);
@@ -190,8 +188,8 @@ impl Lane {
 /// wake-up together; handed over one by one, each would be a system call.
 #[derive(Default)]
 struct Door {
-    arrived: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
-    bell: Notify,
+    arrived: own::Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    bell: own::Notify,
 }
 
 impl Door {
@@ -215,7 +213,7 @@ impl Door {
         }
     }
 
-    fn arrived(&self) -> MutexGuard<'_, Vec<Box<dyn FnOnce() + Send>>> {
+    fn arrived(&self) -> own::MutexGuard<'_, Vec<Box<dyn FnOnce() + Send>>> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -229,7 +227,6 @@ fn block_signals() {
 struct Caller<'a> {
     lane: &'a Lane,
     before: Option<usize>,
-    _known: Known,
 }
 
 impl<'a> Caller<'a> {
@@ -238,7 +235,7 @@ impl<'a> Caller<'a> {
         lane.tick();
         lane.send_keeper_off();
         let before = CURRENT.replace(Some(lane.place));
-        Self { lane, before, _known: Known::as_of(lane.process) }
+        Self { lane, before }
     }
 }
 
@@ -284,13 +281,14 @@ impl Drop for Counted {
 /// Runs a future of a lane on the calling thread, which blocks.
 ///
 /// `interrupt` is asked every 50 ms, outside of the lane; if it says yes, the future is dropped and
-/// `None` returned. Without one the future runs to its end.
+/// `None` returned. Without one the future runs to its end. `None` as well in a child that
+/// `interrupt` has forked.
 pub(crate) fn drive_in<F: Future>(
     lane: &Arc<Lane>,
     future: F,
     interrupt: Option<&mut dyn FnMut() -> bool>,
 ) -> Option<F::Output> {
-    let mut future = pin!(future);
+    let mut future = pin!(OfThisProcess::new(future));
     let Some(interrupt) = interrupt else {
         let _caller = Caller::enter(lane);
         return Some(lane.runtime.block_on(future));
@@ -305,7 +303,8 @@ pub(crate) fn drive_in<F: Future>(
             }
         });
         drop(caller);
-        if slice.is_some() || interrupt() {
+        // Where the interrupt has forked, this is a child, and the lane its parent's.
+        if slice.is_some() || interrupt() || lane.process != process::id() {
             return slice;
         }
     }
@@ -328,11 +327,34 @@ pub(crate) fn is_inside() -> bool {
     Handle::try_current().is_ok()
 }
 
+/// Whether this thread is running a lane at this moment, so that nothing in it goes on while the
+/// thread waits: in what is called when a delivery has ended, or in a signal handler of C.
+pub(crate) fn is_in_lane() -> bool {
+    CURRENT.get().is_some() && is_inside()
+}
+
+/// Why [`drive`] gave no output although nothing interrupted it.
+pub fn undriven() -> Error {
+    if is_in_lane() {
+        let why = "the calling thread runs the deliveries that it would wait for";
+        return Error::new(Kind::Overloaded, why).advising(
+            "Wait on a thread that is not in a callback or signal handler of this library.",
+        );
+    }
+    Error::new(Kind::ForkedProcess, "what the thread waited for belongs to the process that forked")
+}
+
 /// Runs a future to its end on the calling thread, which blocks.
 ///
 /// `interrupt` is asked every 50 ms; if it says yes, the future is dropped and `None` returned.
+/// `None` as well, for the reason that [`undriven`] tells, where waiting would never end: on a thread
+/// that runs a lane at this moment, and in a child that `interrupt` has forked.
 pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Option<F::Output> {
-    let mut future = pin!(future);
+    if is_in_lane() {
+        return None;
+    }
+    let process = process::id();
+    let mut future = pin!(OfThisProcess::new(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut asked = Instant::now();
@@ -344,7 +366,7 @@ pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Optio
         // Most wake-ups bring the output; asking may cost a language its lock.
         if asked.elapsed() >= INTERRUPT_INTERVAL {
             asked = Instant::now();
-            if interrupt() {
+            if interrupt() || process != process::id() {
                 return None;
             }
         }
@@ -461,6 +483,7 @@ impl Wake for Unpark {
 
 /// A task of the shared runtime that ends when this is dropped.
 pub(crate) struct Task<T> {
+    process: u32,
     handle: JoinHandle<T>,
     detached: bool,
 }
@@ -471,13 +494,11 @@ impl<T: Send + 'static> Task<T> {
     pub(crate) fn start(future: impl Future<Output = T> + Send + 'static) -> Result<Self, Error> {
         let future = Box::pin(future);
         let future = match event_loop::spawn_here(future) {
-            Ok(handle) => return Ok(Self { handle, detached: false }),
+            Ok(handle) => return Ok(Self::of(handle)),
             Err(future) => future,
         };
         match CURRENT.get() {
-            Some(number) => {
-                Ok(Self { handle: lane(number)?.runtime.spawn(future), detached: false })
-            }
+            Some(number) => Ok(Self::of(lane(number)?.runtime.spawn(future))),
             None => Self::start_in(0, future),
         }
     }
@@ -495,7 +516,7 @@ impl<T: Send + 'static> Task<T> {
             future.await
         });
         lane.want_keeper();
-        Ok(Self { handle, detached: false })
+        Ok(Self::of(handle))
     }
 
     /// Starts a task in the first lane that goes on beside deliveries: whoever drives them drives it
@@ -503,7 +524,11 @@ impl<T: Send + 'static> Task<T> {
     pub(crate) fn start_beside(
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<Self, Error> {
-        Ok(Self { handle: lane(0)?.runtime.spawn(future), detached: false })
+        Ok(Self::of(lane(0)?.runtime.spawn(future)))
+    }
+
+    fn of(handle: JoinHandle<T>) -> Self {
+        Self { process: process::id(), handle, detached: false }
     }
 
     /// Lets the task end by itself.
@@ -522,7 +547,8 @@ impl<T: Send + 'static> Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if !self.detached {
+        // That of a parent goes on there, and its runtime may be locked here.
+        if !self.detached && self.process == process::id() {
             self.handle.abort();
         }
     }
@@ -548,7 +574,7 @@ pub(crate) fn lane(number: usize) -> Result<Arc<Lane>, Error> {
         return tagged.lane(number);
     }
     let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES);
-    let lanes = (0..count).map(|_| OnceLock::new()).collect();
+    let lanes = (0..count).map(|_| own::OnceLock::new()).collect();
     let made = Arc::new(Tagged { process, lanes });
     let before = LANES.compare_and_swap(&*current, Some(made.clone()));
     match &*before {

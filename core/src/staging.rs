@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -12,11 +11,12 @@ use crate::clock::system_time;
 use crate::error::{Error, Kind, Sent};
 use crate::identity::Identity;
 use crate::pin::{Pin, PinSlot};
+use crate::process::Lock;
 
 /// Which of our identities one consumer took last.
 #[derive(Default)]
 pub(crate) struct Staging {
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The mark of the generation whose identity was taken last, so that as a rule nothing is locked.
     mark: AtomicU64,
     /// When it was taken, in Unix seconds.
@@ -44,7 +44,7 @@ impl Staging {
         self.at.store(now, Ordering::Relaxed);
         let changed = self.mark.swap(mark, Ordering::Relaxed) != mark;
         if changed {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             (state.accepted, state.doubted) = (Some(identity.clone()), false);
         }
         changed
@@ -52,7 +52,7 @@ impl Staging {
 
     /// The consumer refused this identity.
     pub(crate) fn refused(&self, identity: &Identity) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.accepted.as_ref() == Some(identity) {
             state.doubted = true;
             self.mark.store(0, Ordering::Relaxed);
@@ -62,36 +62,32 @@ impl Staging {
     /// Whether the consumer took this identity last, and has not refused it since.
     pub(crate) fn takes(&self, identity: &Identity, mark: u64) -> bool {
         let taken = |state: &State| !state.doubted && state.accepted.as_ref() == Some(identity);
-        self.mark.load(Ordering::Relaxed) == mark || taken(&self.lock())
+        self.mark.load(Ordering::Relaxed) == mark || taken(&self.state.lock())
     }
 
     /// The new identity was taken: the previous one is not needed any more.
     pub(crate) fn caught_up(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         (state.previous_until, state.told) = (None, None);
     }
 
     /// The new identity was refused and the previous one taken: for a while it is shown at once.
     /// True if that was not told of this identity yet.
     pub(crate) fn fell_behind(&self, refused: &Identity, pause: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.previous_until = Some(Instant::now() + pause);
         state.told.replace(refused.digest()) != Some(refused.digest())
     }
 
     /// Whether to show the previous identity without trying the new one.
     pub(crate) fn is_behind(&self) -> bool {
-        self.lock().previous_until.is_some_and(|until| Instant::now() < until)
+        self.state.lock().previous_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// What it took last.
     pub(crate) fn last(&self) -> Option<(Identity, i64)> {
-        let accepted = self.lock().accepted.clone()?;
+        let accepted = self.state.lock().accepted.clone()?;
         Some((accepted, self.at.load(Ordering::Relaxed)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@
 //! Resumption is off: a resumed session runs no verifier, and changed pins would be bypassed.
 
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -29,6 +29,7 @@ use crate::error::{Blame, Error, Kind, Sent, Stage, words};
 use crate::identity::Identity;
 use crate::pin::Pins;
 use crate::policy::{CrlPolicy, Role};
+use crate::process::{self, Once, own};
 use crate::trust::Trust;
 use crate::verify::{Expectation, PeerIdentity, verify};
 
@@ -87,12 +88,12 @@ impl Terms {
 impl MinTls {
     /// The configuration of every connection with this limit, but for resolver and verifier.
     fn base(self) -> &'static ClientConfig {
-        static TLS_1_3: LazyLock<ClientConfig> = LazyLock::new(|| base(&[&rustls::version::TLS13]));
-        static TLS_1_2: LazyLock<ClientConfig> =
-            LazyLock::new(|| base(&[&rustls::version::TLS13, &rustls::version::TLS12]));
+        static TLS_1_3: Once<ClientConfig> = Once::new();
+        static TLS_1_2: Once<ClientConfig> = Once::new();
+        let both = [&rustls::version::TLS13, &rustls::version::TLS12];
         match self {
-            Self::V1_2 => &TLS_1_2,
-            Self::V1_3 => &TLS_1_3,
+            Self::V1_2 => TLS_1_2.get_or_init(|| base(&both)),
+            Self::V1_3 => TLS_1_3.get_or_init(|| base(&both[..1])),
         }
     }
 }
@@ -141,12 +142,14 @@ pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Establis
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let session = Arc::new(Session { terms: terms.clone(), state: Mutex::default() });
+    let session = Arc::new(Session { terms: terms.clone(), state: own::Mutex::default() });
     let mut config = terms.min_tls.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
-    let outcome = connector.connect(terms.server_name.clone(), io).await;
+    let connecting = connector.connect(terms.server_name.clone(), io);
+    // Random numbers and RSA keys have locks inside, which a fork must find free.
+    let outcome = process::around_forks(connecting).await;
     let mut state = session.state();
     // The verdict on the peer, where there is one, explains more than what TLS makes of it.
     if let Some(refusal) = state.refusal.take() {
@@ -191,11 +194,11 @@ struct State {
 /// One connection's resolver and verifier.
 struct Session {
     terms: Arc<Terms>,
-    state: Mutex<State>,
+    state: own::Mutex<State>,
 }
 
 impl Session {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> own::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

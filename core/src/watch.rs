@@ -8,7 +8,7 @@
 mod entries;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
 use crate::identity::Identity;
 use crate::pin::Pins;
-use crate::process::{self, PerProcess};
+use crate::process::{self, Once, PerProcess, own};
 use crate::source::{Patience, Snapshot, Source, read_each};
 use crate::trust::Trust;
 pub(crate) use entries::Watched;
@@ -64,7 +64,7 @@ pub(crate) struct Watch {
     /// Changes whenever an entry does.
     epoch: AtomicU64,
     /// Held while files are read. A child must not wait for a thread of its parent.
-    checking: PerProcess<Mutex<()>>,
+    checking: PerProcess<own::Mutex<()>>,
     /// When files were last looked at, in milliseconds of [`monotonic`].
     checked: AtomicU64,
     /// Whether new content was seen once and is to be looked at again soon.
@@ -475,7 +475,7 @@ fn becomes_valid(error: &Error) -> bool {
 
 /// Milliseconds of a clock that only goes forward, the same in a process and in its children.
 fn monotonic() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
+    static START: Once<Instant> = Once::new();
     let start = *START.get_or_init(Instant::now);
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

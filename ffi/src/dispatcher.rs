@@ -2,9 +2,9 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use webhook_mtls::process::Once;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, Setting, deliver, runtime,
 };
@@ -33,24 +33,21 @@ struct Draft {
     egress: Option<Egress>,
     allow: Vec<String>,
     deny: Vec<String>,
-    nat64: Vec<String>,
 }
 
 impl wmtls_options {
     /// A builder that starts from these options.
     pub fn new(options: DispatcherOptions) -> Self {
-        let (allow, deny, nat64) = Default::default();
-        let draft = Draft { options, egress: None, allow, deny, nat64 };
+        let draft = Draft { options, egress: None, allow: Vec::new(), deny: Vec::new() };
         Self(Builder::new(Ok(draft)))
     }
 
     fn finish(self) -> Result<DispatcherOptions, Error> {
-        let Draft { options, egress, allow, deny, nat64 } = self.0.finish()?;
-        if egress.is_none() && allow.is_empty() && deny.is_empty() && nat64.is_empty() {
+        let Draft { options, egress, allow, deny } = self.0.finish()?;
+        if egress.is_none() && allow.is_empty() && deny.is_empty() {
             return Ok(options);
         }
-        let egress = egress.unwrap_or_default().allow(allow)?.deny(deny)?.nat64(nat64)?;
-        Ok(options.egress(egress))
+        Ok(options.egress(egress.unwrap_or_default().allow(allow)?.deny(deny)?))
     }
 }
 
@@ -124,20 +121,6 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
     });
 }
 
-/// Names one more prefix of this network's own NAT64 gateways: IPv6, of 32, 40, 48, 56, 64 or 96 bits
-/// ("2001:db8:64::/96"). An address in one is judged by the IPv4 address that it holds (RFC 6052).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn wmtls_options_egress_nat64(
-    options: Option<&mut wmtls_options>,
-    prefix: *const c_char,
-) {
-    edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
-        draft.nat64.push(unsafe { text::required(prefix, "prefix") }?.to_owned());
-        Ok(draft)
-    });
-}
-
 /// The time one delivery may take in all; above 0, at most a day.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, timeout_ms: u64) {
@@ -198,7 +181,7 @@ pub struct wmtls_dispatcher {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) heard: Heard,
     pub(crate) lent: Lent,
-    pub(crate) completions: OnceLock<Completions>,
+    pub(crate) completions: Once<Completions>,
 }
 
 impl Handle for wmtls_dispatcher {}
@@ -206,7 +189,7 @@ impl Handle for wmtls_dispatcher {}
 impl wmtls_dispatcher {
     /// The handle of a dispatcher.
     pub fn new(dispatcher: Dispatcher) -> Self {
-        let completions = OnceLock::new();
+        let completions = Once::new();
         Self { dispatcher, heard: Heard::default(), lent: Lent::new(), completions }
     }
 }
@@ -340,5 +323,5 @@ pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>
 /// Blocks until the future is done. Nothing interrupts it: C has no pending exception to look for,
 /// and cancels by token.
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
-    runtime::drive(future, || false).ok_or_else(Error::caught_panic)
+    runtime::drive(future, || false).ok_or_else(runtime::undriven)
 }

@@ -6,10 +6,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use webhook_mtls::process::Once;
 use webhook_mtls::{Endpoint, Fanout};
 
 use crate::delivery::{Tag, wmtls_delivery};
@@ -39,7 +40,7 @@ pub struct Completions {
 /// Makes a descriptor readable, if one was ever asked for.
 #[derive(Default)]
 struct Bell {
-    pair: OnceLock<Option<(UnixStream, UnixStream)>>,
+    pair: Once<Option<(UnixStream, UnixStream)>>,
 }
 
 impl Bell {

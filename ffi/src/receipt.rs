@@ -2,9 +2,9 @@
 
 use std::ffi::c_char;
 use std::ptr;
-use std::sync::OnceLock;
 
 use webhook_mtls::Receipt;
+use webhook_mtls::process::Once;
 
 use crate::handle::Handle;
 use crate::peer::wmtls_peer;
@@ -15,7 +15,7 @@ use crate::{panic, words};
 pub struct wmtls_receipt {
     receipt: Receipt,
     /// Made when somebody asks.
-    peer: OnceLock<wmtls_peer>,
+    peer: Once<wmtls_peer>,
     lent: Lent,
 }
 
@@ -23,7 +23,7 @@ impl Handle for wmtls_receipt {}
 
 impl wmtls_receipt {
     pub(crate) fn new(receipt: Receipt) -> Self {
-        Self { receipt, peer: OnceLock::new(), lent: Lent::new() }
+        Self { receipt, peer: Once::new(), lent: Lent::new() }
     }
 }
 

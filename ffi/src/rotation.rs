@@ -3,9 +3,9 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use webhook_mtls::process::Once;
 use webhook_mtls::{Error, Event, EventQueue, RotationStatus, runtime};
 
 use crate::dispatcher::wmtls_dispatcher;
@@ -20,7 +20,7 @@ use crate::verifier::wmtls_verifier;
 
 /// The events of a handle, from the first time that C asks for one.
 #[derive(Default)]
-pub(crate) struct Heard(OnceLock<EventQueue>);
+pub(crate) struct Heard(Once<EventQueue>);
 
 impl Heard {
     fn next(
@@ -45,7 +45,7 @@ pub extern "C" fn wmtls_reload(
 ) -> wmtls_status {
     panic::run(err, || {
         let reloading = required(dispatcher, "dispatcher")?.dispatcher.reload();
-        let events = runtime::drive(reloading, || false).ok_or_else(Error::caught_panic)??;
+        let events = runtime::drive(reloading, || false).ok_or_else(runtime::undriven)??;
         first_fault(&events)
     })
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::slice;
-use std::sync::{Mutex, PoisonError};
 
 use webhook_mtls::Error;
+use webhook_mtls::process::Lock;
 
 use crate::handle::absent;
 
@@ -103,12 +103,12 @@ pub unsafe fn list(
 
 /// Texts that C has borrowed. Each lives as long as this, that is, as long as its handle.
 #[derive(Default)]
-pub struct Lent(Mutex<BTreeSet<Vec<u8>>>);
+pub struct Lent(Lock<BTreeSet<Vec<u8>>>);
 
 impl Lent {
     /// Nothing lent yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(BTreeSet::new()))
+        Self(Lock::new(BTreeSet::new()))
     }
 
     /// Lends a text; the same one for the same words.
@@ -116,7 +116,7 @@ impl Lent {
         // C would see less of a text with a NUL, and could take one name for another.
         let mut words = text.replace('\0', "\u{fffd}").into_bytes();
         words.push(0);
-        let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lent = self.0.lock();
         if !lent.contains(&words) {
             lent.insert(words.clone());
         }

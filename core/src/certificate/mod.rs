@@ -10,7 +10,7 @@ pub(crate) mod pem;
 pub(crate) mod pkcs12;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -18,6 +18,7 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind};
+use crate::process::Lock;
 use der::{Malformed, Reader};
 
 /// The X.509 extensions that this crate understands (RFC 5280 section 4.2).
@@ -76,9 +77,8 @@ impl Certificate {
 
     /// The same, of an issuer. Many peers have it in common: of those in use there is one copy.
     pub(crate) fn issuer_read_before(der: &[u8]) -> Self {
-        static IN_USE: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
-        // Whoever holds the lock may not exist: a process that was forked has its memory alone.
-        let Ok(mut in_use) = IN_USE.try_lock() else { return Self::read_before(der) };
+        static IN_USE: Lock<Vec<Weak<[u8]>>> = Lock::new(Vec::new());
+        let mut in_use = IN_USE.lock();
         if let Some(der) = in_use.iter().filter_map(Weak::upgrade).find(|known| **known == *der) {
             return Self { der };
         }

@@ -1,6 +1,5 @@
 //! Reads an answer: the head decides, the body is read to a cap and never inflated.
 
-use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::framing::Framing;
 use super::head::{Head, HeadText};
 use super::status::StatusRetry;
 use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
+use crate::process::Once;
 
 /// How much of a body is read.
 const MAX_BODY: usize = 64 * 1024;
@@ -29,7 +29,7 @@ pub(crate) struct Answer {
     /// Whether the body was read to its end.
     complete: bool,
     /// Made when somebody asks: most who deliver look at the status alone.
-    response: OnceLock<HttpResponse>,
+    response: Once<HttpResponse>,
 }
 
 /// The answer as a receipt shows it.
@@ -59,7 +59,7 @@ impl Answer {
     /// An answer of which only the head was read, and where it ends.
     pub(super) fn new(head: Head) -> (Self, Framing) {
         let Head { status, framing, text } = head;
-        let (body, response) = (Vec::new(), OnceLock::new());
+        let (body, response) = (Vec::new(), Once::new());
         (Self { status, head: text, body, complete: false, response }, framing)
     }
 

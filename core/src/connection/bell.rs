@@ -1,10 +1,11 @@
 //! Tells the pool that something happened on an idle connection: mostly that its consumer closes it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
 use std::task::Wake;
 
 use super::pool::Home;
+use crate::process::own;
 
 /// Something happened that nobody has looked at.
 const RUNG: u8 = 1;
@@ -15,7 +16,7 @@ const IDLE: u8 = 2;
 #[derive(Default)]
 pub(super) struct Bell {
     state: AtomicU8,
-    home: OnceLock<Home>,
+    home: own::OnceLock<Home>,
 }
 
 impl Bell {

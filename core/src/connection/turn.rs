@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Kind, Scope};
-use crate::process::PerProcess;
+use crate::process::{PerProcess, own};
 
 /// Of all that may wait in a dispatcher, one consumer's deliveries take at most a quarter.
 const SHARE: usize = 4;
@@ -23,7 +23,7 @@ pub(crate) struct Turns {
 }
 
 struct Line {
-    state: Mutex<State>,
+    state: own::Mutex<State>,
     /// How many of those who wait are bounded by their number.
     bounded: Arc<AtomicUsize>,
 }
@@ -120,7 +120,7 @@ impl Line {
             next: 0,
             closed: false,
         };
-        Arc::new(Self { state: Mutex::new(state), bounded: Arc::default() })
+        Arc::new(Self { state: own::Mutex::new(state), bounded: Arc::default() })
     }
 
     /// Changes something, and gives out the turns that are free then.
@@ -132,7 +132,7 @@ impl Line {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> own::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

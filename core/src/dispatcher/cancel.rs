@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Notify;
+use crate::process::{PerProcess, own};
 
 /// Cancels the deliveries that were given a clone of it. Once canceled, always canceled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CancelToken {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     canceled: AtomicBool,
-    notify: Notify,
+    notify: PerProcess<own::Notify>,
 }
 
 impl CancelToken {
@@ -26,7 +26,7 @@ impl CancelToken {
     /// Cancels.
     pub fn cancel(&self) {
         self.inner.canceled.store(true, Ordering::Release);
-        self.inner.notify.notify_waiters();
+        self.inner.notify.get().value.notify_waiters();
     }
 
     /// Whether it was canceled.
@@ -43,10 +43,17 @@ impl CancelToken {
     }
 
     pub(crate) async fn canceled(&self) {
-        let mut notified = std::pin::pin!(self.inner.notify.notified());
+        let notify = self.inner.notify.get();
+        let mut notified = std::pin::pin!(notify.value.notified());
         notified.as_mut().enable();
         if !self.is_canceled() {
             notified.await;
         }
+    }
+}
+
+impl std::fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CancelToken").field("canceled", &self.is_canceled()).finish()
     }
 }

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
-
-use crate::process;
+use crate::process::{self, PerProcess, own};
 
 /// The deliveries of one dispatcher that have not ended.
 #[derive(Clone, Default)]
@@ -16,9 +14,9 @@ pub(super) struct Flights {
 #[derive(Default)]
 struct Inner {
     count: AtomicU64,
-    /// Whether anybody ever waited for the last one: as a rule nobody, and nobody is told.
+    /// Whether anybody ever waited for them to end: as a rule nobody, and nobody is told.
     awaited: AtomicBool,
-    landed: Notify,
+    landed: PerProcess<own::Notify>,
 }
 
 /// One delivery; it ends when this is dropped.
@@ -35,15 +33,16 @@ impl Flights {
         Flight { flights: self.clone(), process }
     }
 
-    /// Returns once none is under way.
-    pub(super) async fn landed(&self) {
+    /// Returns once no more than `most` are under way.
+    pub(super) async fn down_to(&self, most: u64) {
         let Inner { count, awaited, landed } = &*self.inner;
-        // In this order: whoever is the last sees that somebody waits, or is seen to have ended.
+        // In this order: one that ends sees that somebody waits, or is seen to have ended.
         awaited.store(true, Ordering::SeqCst);
+        let landed = landed.get();
         loop {
-            let mut landed = std::pin::pin!(landed.notified());
+            let mut landed = std::pin::pin!(landed.value.notified());
             landed.as_mut().enable();
-            if flying(count.load(Ordering::SeqCst), process::id()) == 0 {
+            if flying(count.load(Ordering::SeqCst), process::id()) <= most {
                 return;
             }
             landed.await;
@@ -60,9 +59,8 @@ impl Drop for Flight {
             (before > 0).then(|| tagged(self.process, before - 1))
         };
         let before = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        let last = before.is_ok_and(|before| flying(before, self.process) == 1);
-        if last && awaited.load(Ordering::SeqCst) {
-            landed.notify_waiters();
+        if before.is_ok() && awaited.load(Ordering::SeqCst) {
+            landed.get().value.notify_waiters();
         }
     }
 }

@@ -7,22 +7,21 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use slab::Slab;
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::options;
-use crate::process::{self, Known};
+use crate::process::{self, Lock, Locked, Once, own};
 use crate::receipt::Receipt;
 use crate::runtime::{self, Driven, Lane};
 
@@ -173,7 +172,7 @@ pub struct Fanout<T> {
     dispatcher: Dispatcher,
     process: u32,
     /// The lane that whoever waits for outcomes drives; there is none where nobody waits on a thread.
-    home: Option<OnceLock<usize>>,
+    home: Option<Once<usize>>,
     shared: Arc<Shared<T>>,
 }
 
@@ -182,11 +181,11 @@ struct Shared<T> {
     most_unread: usize,
     unread: AtomicUsize,
     /// `None` where the caller bounds nothing and a delivery waits in the endpoint's own line.
-    slots: Option<Arc<Semaphore>>,
+    slots: Option<Arc<own::Semaphore>>,
     waiting: AtomicUsize,
     closed: AtomicBool,
-    watcher: OnceLock<Waker>,
-    state: Mutex<State<T>>,
+    watcher: Once<Waker>,
+    state: Lock<State<T>>,
 }
 
 struct State<T> {
@@ -228,7 +227,7 @@ impl<T: Send + 'static> Fanout<T> {
             let why = "must be a whole number from 1 to 1000000";
             return Err(options::fault("concurrency", why));
         }
-        Ok(Self::over(dispatcher, Some(Arc::new(Semaphore::new(concurrency)))))
+        Ok(Self::over(dispatcher, Some(Arc::new(own::Semaphore::new(concurrency)))))
     }
 
     /// A run that bounds nothing itself: deliveries wait for their turn like any other, and are
@@ -237,7 +236,7 @@ impl<T: Send + 'static> Fanout<T> {
         Self::over(dispatcher, None)
     }
 
-    fn over(dispatcher: &Dispatcher, slots: Option<Arc<Semaphore>>) -> Self {
+    fn over(dispatcher: &Dispatcher, slots: Option<Arc<own::Semaphore>>) -> Self {
         let state = State {
             progress: Progress::default(),
             finished: VecDeque::new(),
@@ -245,15 +244,15 @@ impl<T: Send + 'static> Fanout<T> {
             waiters: Vec::new(),
         };
         let most_unread =
-            slots.as_ref().map_or(usize::MAX, |slots| Semaphore::available_permits(slots));
+            slots.as_ref().map_or(usize::MAX, |slots| own::Semaphore::available_permits(slots));
         let shared = Shared {
             most_unread,
             unread: AtomicUsize::new(0),
             slots,
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            watcher: OnceLock::new(),
-            state: Mutex::new(state),
+            watcher: Once::new(),
+            state: Lock::new(state),
         };
         let (dispatcher, process) = (dispatcher.clone(), process::id());
         Self { dispatcher, process, home: None, shared: Arc::new(shared) }
@@ -262,7 +261,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// A run whose outcomes are waited for on a thread, by [`Fanout::wait`] or
     /// [`Fanout::next_within`], unless it is [watched](Fanout::watch).
     pub fn waited_for(mut self) -> Self {
-        self.home = Some(OnceLock::new());
+        self.home = Some(Once::new());
         self
     }
 
@@ -285,7 +284,6 @@ impl<T: Send + 'static> Fanout<T> {
     ///
     /// Fails with `forked_process`, and with `internal` if the runtime cannot be started.
     pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
-        let _known = Known::here();
         self.check_process()?;
         // What lies beyond the clock is never.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -309,7 +307,7 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// The lane that whoever waits on this thread drives.
     fn driven(&self) -> Result<Option<Arc<Lane>>, Error> {
-        let home = self.home.as_ref().and_then(OnceLock::get).filter(|_| !runtime::is_inside());
+        let home = self.home.as_ref().and_then(Once::get).filter(|_| !runtime::is_inside());
         home.map(|home| runtime::lane(*home)).transpose()
     }
 
@@ -324,7 +322,7 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// Whether one more delivery is wanted.
     pub fn has_room(&self) -> bool {
-        let free = |slots: &Arc<Semaphore>| slots.available_permits() > 0;
+        let free = |slots: &Arc<own::Semaphore>| slots.available_permits() > 0;
         !self.shared.closed.load(Ordering::Acquire)
             && self.shared.slots.as_ref().is_none_or(free)
             && self.shared.waiting.load(Ordering::Acquire) < ASIDE
@@ -333,10 +331,16 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// Starts a delivery. Whatever becomes of it is an outcome.
     pub fn submit(&self, delivery: Delivery, tag: T) {
-        let _known = Known::here();
         let Delivery { endpoint, body, options } = delivery;
         let seat = self.shared.seat(tag);
-        let call = match self.dispatcher.prepare(&endpoint, body, options) {
+        let prepared = self.check_process().and_then(|()| {
+            // What waits for outcomes of this run is to wait for nothing that it holds up itself.
+            if self.home.is_some() {
+                self.dispatcher.check_reentry(&endpoint)?;
+            }
+            self.dispatcher.prepare(&endpoint, body, options)
+        });
+        let call = match prepared {
             Ok(call) => Call { patient: self.shared.slots.is_some(), ..call },
             Err(error) => return seat.leave(Err(error.for_consumer(endpoint.consumer()))),
         };
@@ -388,11 +392,10 @@ impl<T: Send + 'static> Fanout<T> {
         let _ = runtime::start(lane, driven, task, move |running| shared.started(place, running));
     }
 
-    /// The same for who may be in a process that has forked since.
+    /// The same, but a process that has forked since is no outcome.
     ///
     /// Fails with `forked_process`.
     pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {
-        let _known = Known::here();
         self.check_process()?;
         self.submit(delivery, tag);
         Ok(())
@@ -439,7 +442,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// Wakes `watcher` from now on whenever the first outcome arrives, or room appears. A second one is
     /// not heard.
     pub fn watch(&self, watcher: Waker) {
-        let _ = self.shared.watcher.set(watcher);
+        self.shared.watcher.set(watcher);
     }
 
     /// How far the run has come.
@@ -514,7 +517,7 @@ impl<T> Shared<T> {
         self.wake(state, first);
     }
 
-    fn wake(&self, mut state: MutexGuard<'_, State<T>>, watcher: bool) {
+    fn wake(&self, mut state: Locked<'_, State<T>>, watcher: bool) {
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
         waiters.into_iter().for_each(Waker::wake);
@@ -529,8 +532,8 @@ impl<T> Shared<T> {
         tasks.into_iter().filter_map(|(_, task)| task).for_each(|task| task.abort());
     }
 
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Locked<'_, State<T>> {
+        self.state.lock()
     }
 }
 

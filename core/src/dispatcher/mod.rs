@@ -6,6 +6,7 @@ mod flight;
 mod many;
 mod options;
 mod probe;
+mod reentry;
 mod refusals;
 mod reload;
 mod request;
@@ -14,8 +15,8 @@ mod staging;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,10 +33,10 @@ use request::Payload;
 
 use crate::connection::Room;
 use crate::connection::pool::Budget;
-use crate::endpoint::{Endpoint, EndpointOptions, Generation, is_id};
+use crate::endpoint::{Endpoint, EndpointOptions, Generation};
 use crate::error::{Error, Kind};
 use crate::options::fault;
-use crate::process::Known;
+use crate::process::{Lock, Locked};
 use crate::receipt::Receipt;
 use crate::runtime::{self, Task};
 use crate::trust::Trust;
@@ -49,7 +50,7 @@ pub struct Dispatcher {
 struct Inner {
     number: u64,
     options: DispatcherOptions,
-    endpoints: Mutex<HashMap<Arc<str>, Endpoint>>,
+    endpoints: Lock<HashMap<Arc<str>, Endpoint>>,
     generations: AtomicU64,
     closed: AtomicBool,
     stop: CancelToken,
@@ -80,7 +81,7 @@ impl Dispatcher {
                 budget: Budget::new(options.max_connections),
                 room: Room::new(options.max_waiting),
                 options,
-                endpoints: Mutex::default(),
+                endpoints: Lock::default(),
                 generations: AtomicU64::new(1),
                 closed: AtomicBool::new(false),
                 stop: CancelToken::new(),
@@ -111,7 +112,7 @@ impl Dispatcher {
 
     fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
         self.check_open()?;
-        if !is_id(consumer) {
+        if consumer.is_empty() || consumer.len() > 256 || consumer.chars().any(char::is_control) {
             return Err(fault("consumer", "must be 1 to 256 bytes without control characters"));
         }
         let defaults = &self.inner.options;
@@ -121,7 +122,6 @@ impl Dispatcher {
             let epoch = watch.epoch();
             let generation = Generation::new(
                 self.inner.next_generation(),
-                consumer,
                 url,
                 options.clone(),
                 (defaults.identity.as_ref(), defaults.trust.as_ref()),
@@ -198,24 +198,51 @@ impl Dispatcher {
         options: DeliverOptions,
         interrupt: Option<&mut dyn FnMut() -> bool>,
     ) -> Option<Result<Receipt, Error>> {
-        let (prepared, lane) = {
-            let _known = Known::here();
-            (self.prepare(endpoint, body.into(), options), runtime::lane(endpoint.lane()))
-        };
-        let driven = prepared.and_then(|call| {
-            if !runtime::is_inside() {
-                return Ok(runtime::drive_in(&lane?, call.run(None), interrupt));
+        let mut stopped = false;
+        let mut noted = interrupt.map(|interrupt| {
+            || {
+                stopped = (*interrupt)();
+                stopped
             }
-            let task = Task::start_in(endpoint.lane(), async move { call.run(None).await })?;
-            let mut never = || false;
-            let interrupt = interrupt.unwrap_or(&mut never);
-            runtime::drive(task.output(), interrupt).transpose()
         });
-        let outcome = match driven {
-            Ok(outcome) => outcome?,
-            Err(error) => Err(error),
-        };
+        let noted = noted.as_mut().map(|noted| noted as &mut dyn FnMut() -> bool);
+        let outcome = self.driven(endpoint, body.into(), options, noted);
+        if stopped && outcome.is_none() {
+            return None;
+        }
+        let outcome = outcome.unwrap_or_else(|| Err(runtime::undriven()));
         Some(outcome.map_err(|error| error.for_consumer(endpoint.consumer())))
+    }
+
+    /// `None` if it was interrupted, or waiting would never end.
+    fn driven(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        options: DeliverOptions,
+        interrupt: Option<&mut dyn FnMut() -> bool>,
+    ) -> Option<Result<Receipt, Error>> {
+        let prepared = self.prepare(endpoint, body, options);
+        let call = prepared.and_then(|call| self.check_reentry(endpoint).map(|()| call));
+        let call = match call {
+            Ok(call) => call,
+            Err(error) => return Some(Err(error)),
+        };
+        if !runtime::is_inside() {
+            let mut amid =
+                interrupt.map(|interrupt| || reentry::amid(self, endpoint, &mut *interrupt));
+            let amid = amid.as_mut().map(|amid| amid as &mut dyn FnMut() -> bool);
+            return match runtime::lane(endpoint.lane()) {
+                Ok(lane) => runtime::drive_in(&lane, call.run(None), amid),
+                Err(error) => Some(Err(error)),
+            };
+        }
+        let mut never = || false;
+        let interrupt = interrupt.unwrap_or(&mut never);
+        match Task::start_in(endpoint.lane(), async move { call.run(None).await }) {
+            Ok(task) => runtime::drive(task.output(), interrupt).map(|outcome| outcome?),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Starts a delivery for those who may not block; `done` gets its outcome on a thread of the
@@ -229,7 +256,6 @@ impl Dispatcher {
         options: DeliverOptions,
         done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let _known = Known::here();
         let consumer = endpoint.clone();
         let named = |error: Error| error.for_consumer(endpoint.consumer());
         let call = self.prepare(endpoint, body.into(), options).map_err(named)?;
@@ -275,22 +301,38 @@ impl Dispatcher {
         })
     }
 
-    /// Lets the deliveries under way finish for at most `drain`, then cancels them (`canceled`). New
-    /// ones fail with `handle_closed` from now on. Closing twice is the same as once.
+    /// Lets the deliveries under way finish for at most `drain`, then cancels them (`canceled`), and
+    /// returns when none is left. New ones fail with `handle_closed` from now on. Closing twice is the
+    /// same as once.
+    ///
+    /// It never waits for the delivery that it is called from: in the interrupt of a
+    /// [`Dispatcher::deliver_blocking`] it waits for all others, and the one that is interrupted has
+    /// what is left of `drain` once that returns. On a thread that runs deliveries at this moment, as
+    /// in the callback of [`Dispatcher::start`], it waits for none: closing goes on by itself.
     pub fn close(&self, drain: Duration) -> impl Future<Output = ()> + Send + 'static {
-        let inner = self.inner.clone();
-        inner.closed.store(true, Ordering::SeqCst);
+        self.inner.closed.store(true, Ordering::SeqCst);
+        let (inner, flights) = (self.inner.clone(), self.inner.flights.clone());
+        let closing = Task::start(async move {
+            let _ = tokio::time::timeout(drain, inner.flights.down_to(0)).await;
+            inner.stop.cancel();
+            inner.flights.down_to(0).await;
+            let endpoints: Vec<Endpoint> =
+                inner.endpoints.lock().drain().map(|(_, endpoint)| endpoint).collect();
+            endpoints.iter().for_each(Endpoint::remove);
+        });
+        let (held_up, runs_them) = (self.held_up() as u64, runtime::is_in_lane());
+        let awaited = closing.ok().and_then(|task| {
+            if held_up == 0 && !runs_them {
+                return Some(task);
+            }
+            task.detach();
+            None
+        });
         async move {
-            let closing = Task::start(async move {
-                let _ = tokio::time::timeout(drain, inner.flights.landed()).await;
-                inner.stop.cancel();
-                inner.flights.landed().await;
-                let endpoints: Vec<Endpoint> =
-                    lock(&inner.endpoints).drain().map(|(_, endpoint)| endpoint).collect();
-                endpoints.iter().for_each(Endpoint::remove);
-            });
-            if let Ok(task) = closing {
-                let _ = task.output().await;
+            match awaited {
+                Some(task) => drop(task.output().await),
+                None if runs_them => {}
+                None => flights.down_to(held_up).await,
             }
         }
     }
@@ -313,8 +355,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn endpoints(&self) -> MutexGuard<'_, HashMap<Arc<str>, Endpoint>> {
-        lock(&self.inner.endpoints)
+    fn endpoints(&self) -> Locked<'_, HashMap<Arc<str>, Endpoint>> {
+        self.inner.endpoints.lock()
     }
 }
 
@@ -330,10 +372,6 @@ impl std::fmt::Debug for Dispatcher {
             .field("endpoints", &self.endpoints().len())
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Delivers one payload over one connection and closes it: the form for scripts. A dispatcher is for

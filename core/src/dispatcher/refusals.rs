@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Blame, Error, Kind};
 use crate::identity::Identity;
+use crate::process::Lock;
 
 /// How many consumers must refuse an identity before the fault is taken to be ours.
 const ENOUGH: usize = 3;
@@ -14,7 +14,7 @@ const ENOUGH: usize = 3;
 /// The consumers that refused, by the digest of the identity.
 #[derive(Default)]
 pub(super) struct Refusals {
-    refused: Mutex<HashMap<[u8; 32], HashSet<String>>>,
+    refused: Lock<HashMap<[u8; 32], HashSet<String>>>,
     /// Whether there ever was a refusal: as a rule none, and deliveries pass without the lock.
     any: AtomicBool,
 }
@@ -27,7 +27,7 @@ impl Refusals {
             return error;
         }
         self.any.store(true, Ordering::Relaxed);
-        let mut refused = self.lock();
+        let mut refused = self.refused.lock();
         let consumers = refused.entry(identity.digest()).or_default();
         consumers.insert(consumer.to_owned());
         let count = consumers.len();
@@ -40,7 +40,7 @@ impl Refusals {
         if !self.any.load(Ordering::Relaxed) {
             return;
         }
-        let mut refused = self.lock();
+        let mut refused = self.refused.lock();
         if let Some(consumers) = refused.get_mut(&identity.digest()) {
             consumers.remove(consumer);
             if consumers.is_empty() {
@@ -51,13 +51,9 @@ impl Refusals {
 
     /// There is no such consumer any more.
     pub(super) fn forget(&self, consumer: &str) {
-        self.lock().retain(|_, consumers| {
+        self.refused.lock().retain(|_, consumers| {
             consumers.remove(consumer);
             !consumers.is_empty()
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], HashSet<String>>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,18 +5,18 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::staging::Retired;
-use super::{Dispatcher, DispatcherOptions, Endpoint, Inner, lock};
+use super::{Dispatcher, DispatcherOptions, Endpoint, Inner};
 use crate::clock;
 use crate::endpoint::Generation;
 use crate::error::Error;
 use crate::event::{Event, EventName, EventQueue, Listeners};
 use crate::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::identity::Identity;
-use crate::process::PerProcess;
+use crate::process::{Lock, PerProcess, own};
 use crate::runtime::Task;
 use crate::source::Source;
 use crate::trust::Trust;
@@ -36,8 +36,8 @@ pub(super) struct Rotation {
     _watched: [Option<Watched>; 2],
     pub(super) listeners: Listeners,
     pub(super) retired: Retired,
-    warnings: Mutex<Warnings>,
-    catching_up: PerProcess<tokio::sync::Mutex<()>>,
+    warnings: Lock<Warnings>,
+    catching_up: PerProcess<own::AsyncMutex<()>>,
 }
 
 impl Rotation {
@@ -50,7 +50,7 @@ impl Rotation {
             _watched: [identity, trust],
             listeners: Listeners::default(),
             retired: Retired::default(),
-            warnings: Mutex::default(),
+            warnings: Lock::default(),
             catching_up: PerProcess::default(),
         }
     }
@@ -118,15 +118,18 @@ impl Inner {
         if !self.rotation.watch.is_overdue() {
             return;
         }
-        let catching_up = self.rotation.catching_up.get();
-        let _one = catching_up.value.lock().await;
-        if !self.rotation.watch.is_overdue() {
-            return;
-        }
-        let inner = self.clone();
-        let check = tokio::task::spawn_blocking(move || inner.check(Because::Overdue));
-        // A file system that hangs must not hold up every delivery.
-        if tokio::time::timeout(LONGEST_CATCHING_UP, check).await.is_err() {
+        let one_at_a_time = async {
+            let catching_up = self.rotation.catching_up.get();
+            let _one = catching_up.value.lock().await;
+            if !self.rotation.watch.is_overdue() {
+                return;
+            }
+            let inner = self.clone();
+            let _ = tokio::task::spawn_blocking(move || inner.check(Because::Overdue)).await;
+        };
+        // A file system that hangs must not hold up every delivery, nor may one that is not polled,
+        // because a signal handler runs amid it.
+        if tokio::time::timeout(LONGEST_CATCHING_UP, one_at_a_time).await.is_err() {
             self.rotation.watch.excuse();
         }
     }
@@ -150,11 +153,9 @@ impl Inner {
             })
             .collect();
         let Rotation { warnings, watch, .. } = &self.rotation;
-        events.extend(lock(warnings).due(
-            &self.lifetimes(),
-            self.options.expiry_warning,
-            |source| watch.rotations(source),
-        ));
+        let (lifetimes, first) = (self.lifetimes(), self.options.expiry_warning);
+        let due = warnings.lock().due(&lifetimes, first, |source| watch.rotations(source));
+        events.extend(due);
         events.extend(self.pins_in_need(&events));
         self.tell(&events);
         events
@@ -174,7 +175,7 @@ impl Inner {
             .filter(|event| event.name() == EventName::Expiry)
             .filter_map(Event::consumer);
         let endpoints: Vec<Endpoint> = {
-            let known = lock(&self.endpoints);
+            let known = self.endpoints.lock();
             consumers.filter_map(|consumer| known.get(consumer).cloned()).collect()
         };
         endpoints.iter().flat_map(Endpoint::lacking_pins).collect()
@@ -227,7 +228,7 @@ impl Inner {
     }
 
     pub(super) fn all_endpoints(&self) -> Vec<Endpoint> {
-        lock(&self.endpoints).values().cloned().collect()
+        self.endpoints.lock().values().cloned().collect()
     }
 }
 

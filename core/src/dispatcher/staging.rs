@@ -2,16 +2,17 @@
 //! one, while that is valid and nobody has retired it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Dispatcher, Inner, lock};
+use super::{Dispatcher, Inner};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
 use crate::identity::Identity;
+use crate::process::Lock;
 use crate::staging::{ConsumerRotation, RotationStatus, may_fall_back};
 
 /// For how long the previous identity is shown at once where files are not polled.
@@ -20,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The identities that are shown to nobody any more.
 #[derive(Default)]
 pub(super) struct Retired {
-    digests: Mutex<HashSet<[u8; 32]>>,
+    digests: Lock<HashSet<[u8; 32]>>,
 }
 
 /// A refusal of our certificate after which another one is shown.
@@ -73,7 +74,7 @@ impl Dispatcher {
             return Err(still_used(why, &dependents));
         }
         // In this order: a generation that is made from now on sees that the identity was retired.
-        lock(&self.inner.rotation.retired.digests).insert(identity.digest());
+        self.inner.rotation.retired.digests.lock().insert(identity.digest());
         for endpoint in &endpoints {
             endpoint.retire(identity);
         }
@@ -145,7 +146,7 @@ impl Inner {
         let previous = generation.previous(&self.budget)?;
         let identity = previous.identity();
         let valid = identity.check(now).is_ok();
-        let retired = lock(&self.rotation.retired.digests).contains(&identity.digest());
+        let retired = self.rotation.retired.digests.lock().contains(&identity.digest());
         (valid && !retired).then_some(previous)
     }
 

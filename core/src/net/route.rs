@@ -1,13 +1,11 @@
 //! The way to the consumers of a dispatcher: which addresses may be reached, and through what.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use tokio::net::TcpStream;
 
-use super::{Egress, Proxy, Sockets, connect};
+use super::{Egress, Proxy, connect};
 use crate::error::Error;
-use crate::fair_limit::Permit;
 
 /// An egress policy, and a proxy where there is one.
 #[derive(Clone, Debug, Default)]
@@ -22,21 +20,16 @@ impl Route {
         self.proxy.as_ref().map(Proxy::authority)
     }
 
-    /// Connects to one of these addresses, which were judged. Returns which one it is, and the permit
-    /// of its socket.
+    /// Connects to one of these addresses, which were judged. Returns which one it is.
     ///
-    /// * `by`: when the caller gives up.
-    ///
-    /// Fails with `connect_failed`, `egress_denied`, `proxy_refused` or `overloaded`.
+    /// Fails with `connect_failed`, `egress_denied` or `proxy_refused`.
     pub(crate) async fn connect(
         &self,
         addresses: &[SocketAddr],
-        sockets: Sockets,
-        by: Instant,
-    ) -> Result<(TcpStream, SocketAddr, Option<Permit>), Error> {
+    ) -> Result<(TcpStream, SocketAddr), Error> {
         match &self.proxy {
-            Some(proxy) => proxy.tunnel(addresses, sockets, by).await,
-            None => connect(addresses, &self.egress, sockets, by).await,
+            Some(proxy) => proxy.tunnel(addresses).await,
+            None => connect(addresses, &self.egress).await,
         }
     }
 }

@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::runtime::{Handle, Runtime};
@@ -21,11 +21,11 @@ use tokio::task::{AbortHandle, JoinHandle, LocalSet, coop, spawn_local};
 
 use super::Lane;
 use crate::error::Error;
-use crate::process::{self, Known};
+use crate::process::{self, Lock};
 
 /// Lanes of loops that are gone. A loop has one for itself: in another the keeper may have to drive
 /// for others, and both would be woken for every answer.
-static LEFT: Mutex<Vec<Arc<Lane>>> = Mutex::new(Vec::new());
+static LEFT: Lock<Vec<Arc<Lane>>> = Lock::new(Vec::new());
 
 thread_local! {
     static ATTACHED: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
@@ -63,7 +63,7 @@ impl EventLoop {
     pub fn attach(ring: impl Fn() + Send + Sync + 'static) -> Result<Option<Self>, Error> {
         let lane = lane_of_its_own()?;
         let Some(descriptor) = descriptor_of(&lane.runtime) else {
-            left().push(lane);
+            LEFT.lock().push(lane);
             return Ok(None);
         };
         let bell = Arc::new(Bell {
@@ -114,23 +114,22 @@ impl Drop for EventLoop {
         self.inner.rest();
         // Outside of a turn there is nobody to borrow it.
         drop(self.inner.tasks.take());
-        left().push(self.inner.lane.clone());
+        LEFT.lock().push(self.inner.lane.clone());
     }
 }
 
 /// One of this process that was left, or a new one.
 fn lane_of_its_own() -> Result<Arc<Lane>, Error> {
-    let mut left = left();
-    let process = process::id();
-    match left.iter().rposition(|lane| lane.process == process) {
-        Some(at) => Ok(left.swap_remove(at)),
+    let left = {
+        let mut left = LEFT.lock();
+        let mine = left.iter().rposition(|lane| lane.process == process::id());
+        mine.map(|at| left.swap_remove(at))
+    };
+    match left {
+        Some(lane) => Ok(lane),
         // No number leads to it.
-        None => Lane::start(usize::MAX, process),
+        None => Lane::start(usize::MAX, process::id()),
     }
-}
-
-fn left() -> MutexGuard<'static, Vec<Arc<Lane>>> {
-    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a delivery on this thread, if its loop drives, and takes it as far as it goes; gives the
@@ -194,7 +193,6 @@ impl Inner {
     fn turn<T>(&self, mut look: bool, first: impl FnOnce() -> T) -> T {
         self.bell.turning.store(true, SeqCst);
         TURNING.set(true);
-        let known = Known::as_of(self.lane.process);
         let mut first = Some(first);
         let mut output = None;
         self.lane.runtime.block_on(poll_fn(|context| {
@@ -213,7 +211,6 @@ impl Inner {
             }
             Poll::Ready(())
         }));
-        drop(known);
         TURNING.set(false);
         // In this order: who wakes a task now rings, or is seen.
         self.bell.turning.store(false, SeqCst);

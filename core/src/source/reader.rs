@@ -3,15 +3,16 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use super::{Snapshot, Source, file};
 use crate::error::{Error, Kind, Stage};
-use crate::{process, runtime};
+use crate::process::{self, own};
+use crate::runtime;
 
 /// How many threads may hang in the kernel at once. Beyond it no file is read any more.
 const MOST_HUNG: usize = 64;
@@ -65,7 +66,7 @@ struct Reader {
     process: u32,
     read: Box<Read>,
     /// What was waited for in vain and is still being read.
-    hung: Mutex<HashSet<Arc<Source>>>,
+    hung: own::Mutex<HashSet<Arc<Source>>>,
 }
 
 /// A forked child has none of the threads of its parent.
@@ -73,7 +74,7 @@ static READER: ArcSwapOption<Reader> = ArcSwapOption::const_empty();
 
 impl Reader {
     fn new(read: Box<Read>) -> Arc<Self> {
-        Arc::new(Self { process: process::id(), read, hung: Mutex::default() })
+        Arc::new(Self { process: process::id(), read, hung: own::Mutex::default() })
     }
 
     fn of_this_process() -> Arc<Self> {
@@ -146,7 +147,7 @@ impl Reader {
         self: &Arc<Self>,
         sources: &[Arc<Source>],
         lease: Duration,
-    ) -> Result<Receiver<Result<Snapshot, Error>>, Error> {
+    ) -> Result<own::Receiver<Result<Snapshot, Error>>, Error> {
         let (sender, readings) = channel();
         let (reader, sources) = (self.clone(), sources.to_vec());
         runtime::thread("webhook-mtls-file", move || reader.run(&sources, lease, &sender))
@@ -158,7 +159,7 @@ impl Reader {
         &self,
         sources: &[Arc<Source>],
         lease: Duration,
-        readings: &Sender<Result<Snapshot, Error>>,
+        readings: &own::Sender<Result<Snapshot, Error>>,
     ) {
         for (place, source) in sources.iter().enumerate() {
             if place > 0 && self.admit(source).is_err() {
@@ -178,7 +179,7 @@ impl Reader {
     fn wait(
         &self,
         source: &Arc<Source>,
-        readings: &Receiver<Result<Snapshot, Error>>,
+        readings: &own::Receiver<Result<Snapshot, Error>>,
         limit: Duration,
     ) -> Waited {
         match readings.recv_timeout(limit) {
@@ -198,7 +199,7 @@ impl Reader {
         }
     }
 
-    fn hung(&self) -> MutexGuard<'_, HashSet<Arc<Source>>> {
+    fn hung(&self) -> own::MutexGuard<'_, HashSet<Arc<Source>>> {
         self.hung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -230,7 +231,7 @@ mod tests {
     /// each when it has been read.
     fn reader() -> (Arc<Reader>, SyncSender<()>) {
         let (release, released) = mpsc::sync_channel::<()>(0);
-        let released = Mutex::new(released);
+        let released = own::Mutex::new(released);
         let read = move |source: &Source, _| {
             if source.shown()[0].contains("hung") {
                 released.lock().unwrap().recv().unwrap();

@@ -5,6 +5,11 @@
 //! test sees is what production would see. Production code never comes here; the kit sits behind
 //! the feature `testing` and only this file knows the rest of the crate.
 
+#![cfg_attr(
+    not(test),
+    expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")
+)]
+
 mod authority;
 mod consumer;
 mod http;

@@ -36,6 +36,7 @@ use super::http::{Fault, Request, Wire};
 use super::idle::IdleConnections;
 use super::misbehaviour::{Misbehaviour, Moment};
 use super::{Authority, Error, Issued, Leaf, broken, lock};
+use crate::process;
 
 pub(super) struct Receiver {
     name: String,
@@ -193,7 +194,9 @@ impl Receiver {
         let born = *self.idle.watch().borrow();
         let how = self.script().handshakes.next();
         let config = self.config(how).expect("the lab's certificates fit their keys");
-        match hello.into_stream(Arc::new(config)).into_fallible().await {
+        let shaking = hello.into_stream(Arc::new(config)).into_fallible();
+        // The process may be one that forks, and delivers from its children.
+        match process::around_forks(shaking).await {
             Ok(stream) => {
                 self.handshakes.fetch_add(1, Ordering::Relaxed);
                 self.conversation(number, born, stream).await;

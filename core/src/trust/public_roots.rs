@@ -2,12 +2,12 @@
 //! list by `cargo xtask public-roots`; it holds digests and names, no certificate.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{View, hex};
 use crate::error::{Error, Kind};
+use crate::process::Once;
 
 /// A line holds the SHA-256 of a root's SubjectPublicKeyInfo, that of its subject, and its name.
 const ROOTS: &str = include_str!("public_roots.txt");
@@ -44,7 +44,7 @@ struct Roots {
 }
 
 fn roots() -> &'static Roots {
-    static ROOTS_BY_DIGEST: OnceLock<Roots> = OnceLock::new();
+    static ROOTS_BY_DIGEST: Once<Roots> = Once::new();
     ROOTS_BY_DIGEST.get_or_init(|| {
         let mut by_digest = HashMap::new();
         for line in ROOTS.lines().filter(|line| !line.starts_with('#')) {

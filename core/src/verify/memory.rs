@@ -6,10 +6,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest as _, Sha256};
+
+use crate::process::{Lock, Once};
 
 /// How many signatures are remembered: 32 bytes each, twice, so about 1 MiB at the most.
 const CAPACITY: usize = 8192;
@@ -133,20 +134,20 @@ struct Memory {
     order: VecDeque<[u8; 32]>,
 }
 
-struct Locked(Mutex<Memory>);
+struct Shared(Lock<Memory>);
 
-fn memory() -> &'static Locked {
-    static MEMORY: OnceLock<Locked> = OnceLock::new();
-    MEMORY.get_or_init(|| Locked(Mutex::default()))
+fn memory() -> &'static Shared {
+    static MEMORY: Once<Shared> = Once::new();
+    MEMORY.get_or_init(|| Shared(Lock::default()))
 }
 
-impl Locked {
+impl Shared {
     fn contains(&self, digest: &[u8; 32]) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).known.contains(digest)
+        self.0.lock().known.contains(digest)
     }
 
     fn insert(&self, digest: [u8; 32]) {
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.0.lock();
         if memory.known.insert(digest) {
             memory.order.push_back(digest);
             if memory.order.len() > CAPACITY

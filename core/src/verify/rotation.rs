@@ -1,7 +1,7 @@
 //! What a verifier believes now: its trust and pins, rotated with the files they were read from.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::{Event, Listeners};
 use crate::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::pin::Pins;
-use crate::process::PerProcess;
+use crate::process::{Lock, PerProcess, own};
 use crate::runtime;
 use crate::trust::Trust;
 use crate::watch::{Because, Watch, Watched};
@@ -23,10 +23,10 @@ pub(super) struct Rotation {
     believed: ArcSwap<Believed>,
     watch: Watch,
     _watched: Vec<Watched>,
-    catching_up: PerProcess<Mutex<()>>,
+    catching_up: PerProcess<own::Mutex<()>>,
     /// That of the watch when what is believed was asked for.
     epoch: AtomicU64,
-    warnings: Mutex<Warnings>,
+    warnings: Lock<Warnings>,
     pub(super) listeners: Listeners,
 }
 
@@ -48,7 +48,7 @@ impl Rotation {
             believed: ArcSwap::from_pointee(believed),
             epoch: AtomicU64::new(watch.epoch()),
             watch,
-            warnings: Mutex::default(),
+            warnings: Lock::default(),
             listeners: Listeners::default(),
         }
     }
@@ -84,7 +84,7 @@ impl Rotation {
         self: &Arc<Self>,
         because: Because,
         first: f64,
-    ) -> Result<mpsc::Receiver<()>, Error> {
+    ) -> Result<own::Receiver<()>, Error> {
         let (done, looked) = mpsc::channel();
         let rotation = self.clone();
         runtime::thread("webhook-mtls-look", move || {
@@ -100,9 +100,9 @@ impl Rotation {
         self.keep_up();
         let Some(noticed) = noticed else { return Vec::new() };
         let mut events: Vec<Event> = noticed.into_iter().map(|(_, event)| event).collect();
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        events
-            .extend(warnings.due(&self.lifetimes(), first, |source| self.watch.rotations(source)));
+        let lifetimes = self.lifetimes();
+        let due = self.warnings.lock().due(&lifetimes, first, |it| self.watch.rotations(it));
+        events.extend(due);
         for event in &events {
             self.listeners.emit(event);
         }

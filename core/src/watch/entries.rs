@@ -1,16 +1,17 @@
 //! The watched files of one dispatcher or verifier, each as long as somebody uses its material.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Material;
+use crate::process::{Lock, Locked};
 use crate::source::Source;
 
 #[derive(Default)]
 pub(super) struct Entries {
-    table: Mutex<HashMap<Arc<Source>, Entry>>,
+    table: Lock<HashMap<Arc<Source>, Entry>>,
     /// Of the table, for who must not wait.
     count: AtomicUsize,
 }
@@ -84,7 +85,7 @@ impl Entries {
         origin.is_some_and(|origin| origin.digest == *digest)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<Source>, Entry>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> Locked<'_, HashMap<Arc<Source>, Entry>> {
+        self.table.lock()
     }
 }

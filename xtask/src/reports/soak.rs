@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: runs the long tests in rounds, and adds a dated entry to `docs/soak.md`. A
 //! round runs every vector in every language, the C runner under valgrind, every cut of a
-//! connection, ten thousand deliveries with a memory check, file rotation during deliveries, and
-//! the real peers. Many rounds find rare failures. Before the first round, each fuzz target runs
+//! connection, ten thousand deliveries with a memory check, file rotation during deliveries, a
+//! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare failures. Before the first round, each fuzz target runs
 //! for ten minutes, or for a sixth of a shorter soak.
 
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use crate::languages::c_programs::{self, Linkage};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::fuzz;
+use crate::suites::model;
 use crate::suites::outcomes;
 use crate::suites::peers;
 use crate::suites::rotation;
@@ -65,6 +66,7 @@ fn round(languages: &Languages) -> Result {
     outcomes::cuts(languages)?;
     println!("  {}", steady::test(languages)?);
     println!("  {}", rotation::test()?);
+    println!("  {}", model::test()?);
     peers::test(languages).map(drop)
 }
 

@@ -9,6 +9,7 @@ mod examples;
 pub(crate) mod fuzz;
 mod instructions;
 mod leak_check;
+pub(crate) mod model;
 pub(crate) mod outcomes;
 pub(crate) mod peers;
 pub(crate) mod rotation;

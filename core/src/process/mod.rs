@@ -1,0 +1,175 @@
+//! What becomes of state when the process forks. A child has the memory of its parent, but of its
+//! threads only the one that forked.
+//!
+//! There are three ways for state that may be locked or half changed at that moment:
+//!
+//! - A [`Lock`] or a [`Once`] is taken around fork: no thread is in it at that moment.
+//! - A [`PerProcess`] value is made anew in the child, which leaks the inherited one: an inherited
+//!   socket or permit is the parent's. Nothing of the former value is looked at, and its destructor
+//!   never runs.
+//! - What is reached through a value of one process alone uses the plain locks of [`own`].
+//!
+//! Clippy refuses any other lock (`clippy.toml`).
+
+mod gate;
+mod lock;
+
+use std::future::{Future, poll_fn};
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+pub(crate) use gate::Section;
+pub use lock::{Lock, Locked, Once};
+
+/// Plain locks, for what no child uses: each process makes its own of what holds them.
+pub(crate) mod own {
+    #![expect(clippy::disallowed_types, reason = "the one place that names them")]
+
+    pub(crate) type Mutex<T> = std::sync::Mutex<T>;
+    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+    pub(crate) type OnceLock<T> = std::sync::OnceLock<T>;
+    pub(crate) type Sender<T> = std::sync::mpsc::Sender<T>;
+    pub(crate) type Receiver<T> = std::sync::mpsc::Receiver<T>;
+    pub(crate) type AsyncMutex<T> = tokio::sync::Mutex<T>;
+    pub(crate) type Notify = tokio::sync::Notify;
+    pub(crate) type Semaphore = tokio::sync::Semaphore;
+}
+
+/// Tells this process from those it was forked from; never 0.
+pub(crate) fn id() -> u32 {
+    gate::generation()
+}
+
+/// Polls a future in critical sections of the fork gate: for what takes locks of libraries that do
+/// not look after themselves in a fork. The future must not block.
+pub(crate) async fn around_forks<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let _section = Section::enter();
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// A future of the process that made it. Where a child drops its copy, nothing is torn down: the
+/// sockets, and what would still be written to them, are the parent's.
+pub(crate) struct OfThisProcess<F> {
+    process: u32,
+    future: ManuallyDrop<F>,
+}
+
+impl<F> OfThisProcess<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self { process: id(), future: ManuallyDrop::new(future) }
+    }
+}
+
+impl<F: Future> Future for OfThisProcess<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        #[expect(unsafe_code, reason = "the standard library projects no pin into ManuallyDrop")]
+        // SAFETY: the future is never moved out, and it is dropped where it lies, or not at all.
+        let future = unsafe { self.map_unchecked_mut(|this| &mut *this.future) };
+        future.poll(context)
+    }
+}
+
+impl<F> Drop for OfThisProcess<F> {
+    fn drop(&mut self) {
+        if self.process == id() {
+            #[expect(unsafe_code, reason = "as above")]
+            // SAFETY: it is dropped nowhere else, and not used afterwards.
+            unsafe {
+                ManuallyDrop::drop(&mut self.future);
+            }
+        }
+    }
+}
+
+/// A value of which each process has its own.
+pub(crate) struct PerProcess<T> {
+    /// Of the process that made this; found without a lock or a count.
+    first: Arc<Tagged<T>>,
+    /// Of a process that was forked since.
+    forked: ArcSwapOption<Tagged<T>>,
+}
+
+pub(crate) struct Tagged<T> {
+    process: u32,
+    pub(crate) value: T,
+}
+
+/// The value of this process, while it is looked at.
+pub(crate) enum Own<'a, T> {
+    First(&'a Tagged<T>),
+    Forked(Arc<Tagged<T>>),
+}
+
+impl<T: Default> PerProcess<T> {
+    /// The value of this process. Never blocks.
+    pub(crate) fn get(&self) -> Own<'_, T> {
+        self.get_or(T::default)
+    }
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) fn new(value: T) -> Self {
+        let first = Arc::new(Tagged { process: id(), value });
+        Self { first, forked: ArcSwapOption::empty() }
+    }
+
+    /// The value of this process, made by `make` where the process has just forked.
+    pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> Own<'_, T> {
+        let process = id();
+        if self.first.process == process {
+            return Own::First(&self.first);
+        }
+        let current = self.forked.load();
+        if let Some(own) = current.as_ref().filter(|current| current.process == process) {
+            return Own::Forked(own.clone());
+        }
+        let fresh = Arc::new(Tagged { process, value: make() });
+        let before = Guard::into_inner(self.forked.compare_and_swap(&current, Some(fresh.clone())));
+        match before {
+            // Another thread was faster, in this very process.
+            Some(before) if before.process == process => Own::Forked(before),
+            inherited => {
+                // This count is never given back, so it is never dropped.
+                std::mem::forget(inherited);
+                Own::Forked(fresh)
+            }
+        }
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let process = id();
+        let inherited = |tagged: &Arc<Tagged<T>>| tagged.process != process;
+        std::mem::forget(Some(self.first.clone()).filter(inherited));
+        std::mem::forget(self.forked.load_full().filter(inherited));
+    }
+}
+
+impl<T: Default> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> Deref for Own<'_, T> {
+    type Target = Tagged<T>;
+
+    fn deref(&self) -> &Tagged<T> {
+        match self {
+            Self::First(own) => own,
+            Self::Forked(own) => own,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! A process with busy threads that forks, again and again: no child hangs, and none uses what is its
+//! parent's. Run with `--features testing`; `FORKS` says how many children, 600 unless said.
+#![cfg(feature = "testing")]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, panic};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
+use webhook_mtls::{
+    Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
+    EndpointOptions, Error, EventQueue, Identity, Kind, Receipt, Role, Setting, Trust, Verifier,
+    VerifierOptions, pin_of, runtime,
+};
+
+/// Far above what a child takes on a machine that is busy with eight threads more.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How many children there are at once.
+const AT_ONCE: usize = 4;
+
+/// How long a thread rests that would else fill the receiver's record.
+const PACE: Duration = Duration::from_millis(3);
+
+/// Every fourth child delivers: a handshake takes longer than all else together.
+const DELIVERS: u64 = 4;
+
+#[test]
+fn no_child_hangs_however_busy_the_parents_threads_are() {
+    let forks = env::var("FORKS").ok().and_then(|forks| forks.parse().ok()).unwrap_or(600);
+    let scene = Scene::new();
+    let session = scene.deliver_quietly().expect("the first delivery");
+    assert!(!session.is_reused());
+    let threads = scene.start_busy_threads();
+    let mut children = VecDeque::new();
+    for number in 0..forks {
+        children.push_back(Child::fork(|| scene.work_of_child(number)));
+        if children.len() == AT_ONCE {
+            let oldest = children.pop_front().expect("there are some");
+            oldest.end();
+        }
+        // The parent's session goes on: no child has written to it, or closed it.
+        if number % 32 == 0 {
+            let receipt = scene.deliver_quietly().expect("a delivery of the parent");
+            assert!(receipt.is_reused(), "the parent's connection was lost at fork {number}");
+        }
+    }
+    children.into_iter().for_each(Child::end);
+    scene.stop.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().expect("no thread of the parent failed");
+    }
+    // One handshake of the parent, and one of each child that delivers.
+    assert_eq!(scene.quiet_consumer.handshakes(), 1 + forks.div_ceil(DELIVERS));
+}
+
+/// What parent and children share, and what the parent's threads keep busy.
+#[derive(Clone)]
+struct Scene {
+    _lab: Arc<Lab>,
+    quiet_consumer: Arc<Consumer>,
+    /// Whose connection must outlive all children.
+    quiet: Dispatcher,
+    quiet_endpoint: Endpoint,
+    /// Whose files change all the time.
+    busy: Dispatcher,
+    busy_endpoint: Endpoint,
+    events: EventQueue,
+    verifier: Verifier,
+    chain: Arc<[u8]>,
+    files: Arc<Files>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let lab = Lab::start().unwrap();
+        let quiet_consumer = lab.consumer("quiet").unwrap();
+        let busy_consumer = lab.consumer("busy").unwrap();
+        let files = Files::new(&lab);
+        let quiet = lab.dispatcher();
+        let no_pins = || EndpointOptions::new(None);
+        let quiet_endpoint = quiet.endpoint("quiet", &quiet_consumer.url(), no_pins()).unwrap();
+        let mut options = DispatcherOptions::new()
+            .identity(files.identity())
+            .trust(files.trust())
+            .egress(Egress::preset("public").unwrap().allow(["127.0.0.0/8"]).unwrap());
+        options.set("reload", Setting::Millis(20.0)).unwrap();
+        let busy = Dispatcher::new(options).unwrap();
+        let busy_endpoint = busy.endpoint("busy", &busy_consumer.url(), no_pins()).unwrap();
+        busy.on_event(|event| drop(event.to_json()));
+        let options = VerifierOptions::new(Role::Client, files.trust())
+            .authorization(Authorization::ca_members());
+        Self {
+            chain: lab.identity_pem().0.into_bytes().into(),
+            events: busy.events(),
+            verifier: Verifier::new(options).unwrap(),
+            quiet_consumer: Arc::new(quiet_consumer),
+            _lab: Arc::new(lab),
+            quiet,
+            quiet_endpoint,
+            busy,
+            busy_endpoint,
+            files: Arc::new(files),
+            stop: Arc::default(),
+        }
+    }
+
+    fn deliver_quietly(&self) -> Result<Receipt, Error> {
+        let options = DeliverOptions::new();
+        self.quiet.deliver_blocking(&self.quiet_endpoint, "{}", options, None).expect("an outcome")
+    }
+
+    /// Eight threads, each with a part of the library.
+    fn start_busy_threads(&self) -> Vec<JoinHandle<()>> {
+        let rounds = Arc::new(AtomicU64::new(0));
+        let work: [fn(&Self, u64); 8] = [
+            |scene, _| scene.verify(),
+            |scene, _| drop(scene.verifier.reload()),
+            |scene, round| scene.upsert(round % 16, round),
+            |scene, round| scene.rotate(round),
+            |scene, _| drop(scene.events.next(PACE)),
+            |scene, _| scene.look_around(),
+            |scene, _| scene.deliver_busily(),
+            |scene, _| scene.deliver_many_busily(),
+        ];
+        let start = |work: fn(&Self, u64)| {
+            let (scene, rounds) = (self.clone(), rounds.clone());
+            thread::spawn(move || {
+                while !scene.stop.load(Ordering::Relaxed) {
+                    work(&scene, rounds.fetch_add(1, Ordering::Relaxed));
+                }
+            })
+        };
+        work.into_iter().map(start).collect()
+    }
+
+    fn verify(&self) {
+        self.verifier.verify(&self.chain, None, SystemTime::now()).expect("a peer of the lab");
+    }
+
+    fn upsert(&self, consumer: u64, round: u64) {
+        let url = format!("https://127.0.0.1:{}/", 20_000 + round % 2);
+        let name = format!("consumer-{consumer}");
+        self.busy.endpoint(&name, &url, EndpointOptions::new(None)).expect("an endpoint");
+        if round.is_multiple_of(5) {
+            self.busy.remove(&name);
+        }
+    }
+
+    fn rotate(&self, round: u64) {
+        self.files.change(round);
+        let reloaded = runtime::drive(self.busy.reload(), || false).expect("it is not interrupted");
+        reloaded.expect("the dispatcher is open");
+    }
+
+    fn look_around(&self) {
+        self.busy.expiries().expect("the clock is right");
+        self.busy.rotation_status();
+        self.busy_endpoint.status();
+        pin_of(&self.chain).expect("a certificate");
+        let other = self.files.others.as_ref();
+        let _ = self.busy.retire(other, false);
+    }
+
+    fn deliver_busily(&self) {
+        let options = DeliverOptions::new();
+        let outcome = self.busy.deliver_blocking(&self.busy_endpoint, "{}", options, None);
+        outcome.expect("an outcome").expect("the consumer answers");
+        thread::sleep(PACE);
+    }
+
+    fn deliver_many_busily(&self) {
+        let delivery = Delivery::new(&self.busy_endpoint, "{}", DeliverOptions::new());
+        let outcomes = self.busy.deliver_many(vec![delivery; 4], None).expect("a run").blocking();
+        for (_, outcome) in outcomes {
+            outcome.expect("the consumer answers");
+        }
+        thread::sleep(PACE);
+    }
+
+    /// Touches all that a child inherits.
+    fn work_of_child(&self, number: u64) {
+        self.verify();
+        drop(self.verifier.reload());
+        self.upsert(number % 16, number);
+        self.look_around();
+        assert!(self.events.try_next().is_none(), "those of the parent never arrive in a child");
+        if number.is_multiple_of(DELIVERS) {
+            let first = self.deliver_quietly().expect("a delivery of the child");
+            assert!(!first.is_reused(), "a child that uses its parent's connection");
+            assert!(self.deliver_quietly().expect("another one").is_reused());
+            self.deliver_many_busily();
+        }
+        if number % (3 * DELIVERS) == 1 {
+            runtime::drive(self.busy.close(Duration::ZERO), || false).expect("it closes");
+            let closed =
+                self.busy.endpoint("late", "https://127.0.0.1/", EndpointOptions::new(None));
+            assert_eq!(closed.map_err(|error| error.kind()).err(), Some(Kind::HandleClosed));
+        }
+    }
+}
+
+/// The files of a dispatcher whose trust changes.
+struct Files {
+    folder: PathBuf,
+    root: String,
+    more: String,
+    /// An identity that is in nobody's use.
+    others: Box<Identity>,
+}
+
+impl Files {
+    fn new(lab: &Lab) -> Self {
+        let folder = env::temp_dir().join(format!("fork-{}", std::process::id()));
+        lab.write_files(&folder).unwrap();
+        let other = Authority::new("another CA").unwrap();
+        let issued = other.issue(Leaf::client("other")).unwrap();
+        let others =
+            Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None);
+        Self {
+            folder,
+            root: lab.trust_pem(),
+            more: format!("{}{}", lab.trust_pem(), other.root_pem()),
+            others: Box::new(others.unwrap()),
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        let (chain, key) = (self.folder.join("tls.crt"), self.folder.join("tls.key"));
+        Identity::from_files(chain, key, None).unwrap()
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::from_files(self.folder.join("ca.pem"), None, None).unwrap()
+    }
+
+    /// Both bundles hold the lab's CA, so that deliveries go on.
+    fn change(&self, round: u64) {
+        let text = if round.is_multiple_of(2) { &self.root } else { &self.more };
+        let new = self.folder.join("ca.pem.new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, self.folder.join("ca.pem")).unwrap();
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A forked child, until its end.
+struct Child {
+    process: Pid,
+    forked: Instant,
+}
+
+impl Child {
+    fn fork(work: impl FnOnce()) -> Self {
+        #[expect(unsafe_code, reason = "forking beside threads is the subject of this test")]
+        // SAFETY: the child has this thread alone. What it uses is made for that, and it leaves
+        // without the clean-up of its parent.
+        match unsafe { fork() }.expect("a child") {
+            ForkResult::Parent { child } => Self { process: child, forked: Instant::now() },
+            ForkResult::Child => {
+                let worked = panic::catch_unwind(panic::AssertUnwindSafe(work)).is_ok();
+                #[expect(unsafe_code, reason = "as above")]
+                // SAFETY: it does not return.
+                unsafe {
+                    nix::libc::_exit(i32::from(!worked))
+                }
+            }
+        }
+    }
+
+    /// Waits for its end, which must come in time and be a good one.
+    fn end(self) {
+        loop {
+            match waitpid(self.process, Some(WaitPidFlag::WNOHANG)).expect("a child of ours") {
+                WaitStatus::StillAlive if self.forked.elapsed() > DEADLINE => {
+                    let _ = kill(self.process, Signal::SIGKILL);
+                    let _ = waitpid(self.process, None);
+                    panic!("a forked child hangs");
+                }
+                WaitStatus::StillAlive => thread::sleep(Duration::from_micros(500)),
+                WaitStatus::Exited(_, code) => return assert_eq!(code, 0, "a child failed"),
+                other => panic!("a child ended otherwise: {other:?}"),
+            }
+        }
+    }
+}

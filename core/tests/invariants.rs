@@ -1,0 +1,16 @@
+//! What holds of a dispatcher after any call, whatever runs meanwhile. Run with `--features testing`.
+#![cfg(all(feature = "testing", target_os = "linux"))]
+
+mod model;
+
+/// The soak makes a hundred thousand.
+const STEPS: u32 = 3000;
+
+#[test]
+fn after_any_call_nothing_starts_on_what_it_replaced() {
+    let seed = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let tally = model::run(STEPS, seed);
+    println!("seed {seed}: {tally:?}");
+    // It saw what it is for.
+    assert!(tally.receipts > 100 && tally.closed > 10 && tally.again > 10, "{tally:?}");
+}

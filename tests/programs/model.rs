@@ -1,0 +1,16 @@
+//! Makes random calls to a dispatcher while deliveries run, and checks after each that nothing starts
+//! on what it replaced: `model STEPS SEED`. Prints what it has done.
+
+#[path = "../../core/tests/model/mod.rs"]
+mod model;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let steps = arguments.next().and_then(|text| text.parse().ok());
+    let seed = arguments.next().and_then(|text| text.parse().ok());
+    let (Some(steps), Some(seed)) = (steps, seed) else {
+        eprintln!("usage: model STEPS SEED");
+        std::process::exit(2);
+    };
+    println!("{:?}", model::run(steps, seed));
+}
