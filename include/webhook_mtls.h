@@ -766,6 +766,12 @@ void wmtls_options_egress_allow(wmtls_options *options, const char *network);
 void wmtls_options_egress_deny(wmtls_options *options, const char *network);
 
 /*
+ Names one more prefix of this network's own NAT64 gateways: IPv6, of 32, 40, 48, 56, 64 or 96 bits
+ ("2001:db8:64::/96"). An address in one is judged by the IPv4 address that it holds (RFC 6052).
+ */
+void wmtls_options_egress_nat64(wmtls_options *options, const char *prefix);
+
+/*
  The time one delivery may take in all; above 0, at most a day.
  */
 void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);

@@ -104,6 +104,11 @@ pub fn standard_webhooks(secrets: Vec<String>) -> Outcome<Handle<StandardWebhook
 }
 
 #[napi]
-pub fn egress(preset: String, allow: Vec<String>, deny: Vec<String>) -> Outcome<Handle<Egress>> {
-    guarded(|| Egress::preset(&preset)?.allow(allow)?.deny(deny).map(Handle))
+pub fn egress(
+    preset: String,
+    allow: Vec<String>,
+    deny: Vec<String>,
+    nat64: Vec<String>,
+) -> Outcome<Handle<Egress>> {
+    guarded(|| Egress::preset(&preset)?.allow(allow)?.deny(deny)?.nat64(nat64).map(Handle))
 }

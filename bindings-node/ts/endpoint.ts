@@ -31,6 +31,11 @@ export interface EndpointOptions {
   signing?: StandardWebhooks
   /** How many deliveries to this consumer may be under way at once; by default 8. */
   concurrency?: number
+  /**
+   * Whose endpoint this is; by default the consumer id. While others wait, the endpoints of one owner
+   * hold at most a quarter of `maxConnections` and of the look-ups.
+   */
+  owner?: string
   /** As the dispatcher's, which holds for what is not named here. */
   statusRetry?: StatusRetry
 }

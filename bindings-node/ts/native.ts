@@ -95,7 +95,7 @@ interface Native {
   pinsFromFile(path: string): Outcome<Handle>
   pinOf(certificate: Uint8Array): Outcome<string>
   standardWebhooks(secrets: string[]): Outcome<Handle>
-  egress(preset: string, allow: string[], deny: string[]): Outcome<Handle>
+  egress(preset: string, allow: string[], deny: string[], nat64: string[]): Outcome<Handle>
 
   dispatcher(given: DispatcherGiven): Outcome<Handle>
   dispatcherEndpoint(

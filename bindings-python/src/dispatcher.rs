@@ -81,13 +81,15 @@ impl Dispatcher {
     ///         Continue, for a second at most.
     ///     signing: the secrets that sign each delivery; its `id` must then be said.
     ///     concurrency: how many deliveries to this consumer may be under way at once.
+    ///     owner: whose endpoint this is, the consumer id unless said. While others wait, the endpoints
+    ///         of one owner hold at most a quarter of `max_connections` and of the look-ups.
     ///     status_retry: as the dispatcher's, which holds for what is not named here.
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
     )]
     fn endpoint(
         &self,
@@ -449,7 +451,7 @@ impl Dispatcher {
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
-    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, reload=None, expiry_warning=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, status_retry=None, id=None, content_type=None, headers=None)"
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, reload=None, expiry_warning=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None, id=None, content_type=None, headers=None)"
 )]
 pub fn deliver(
     url: &Bound<'_, PyAny>,

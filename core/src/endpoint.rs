@@ -41,6 +41,7 @@ pub struct EndpointOptions {
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
     concurrency: Option<usize>,
+    owner: Option<String>,
     status_retry: StatusRetry,
 }
 
@@ -99,6 +100,17 @@ impl EndpointOptions {
         self
     }
 
+    /// Whose endpoint this is, the consumer id by default. While others wait, the endpoints of one owner
+    /// hold at most a quarter of `max_connections` and of the look-ups.
+    ///
+    /// * `owner`: 1 to 256 bytes without control characters.
+    ///
+    /// Fails with `option_invalid`.
+    pub fn owner(mut self, owner: impl Into<String>) -> Result<Self, Error> {
+        self.owner = Some(checked_owner(owner.into())?);
+        Ok(self)
+    }
+
     /// Whether trying again helps after a status of this consumer; what is not named here is as the
     /// dispatcher says.
     ///
@@ -126,6 +138,7 @@ impl EndpointOptions {
             ("concurrency", Setting::Number(number)) => {
                 self.concurrency = Some(options::count(name, number)?);
             }
+            ("owner", Setting::Text(owner)) => self.owner = Some(checked_owner(owner)?),
             ("status_retry", value) => {
                 self.status_retry = StatusRetry::read("endpoint", name, &value)?;
             }
@@ -137,6 +150,19 @@ impl EndpointOptions {
     pub(crate) fn chosen_concurrency(&self) -> usize {
         self.concurrency.unwrap_or(CONCURRENCY)
     }
+}
+
+fn checked_owner(owner: String) -> Result<String, Error> {
+    if is_id(&owner) {
+        Ok(owner)
+    } else {
+        Err(options::fault("owner", "must be 1 to 256 bytes without control characters"))
+    }
+}
+
+/// Whether a text may be a consumer id, or the id of an owner.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// A consumer that can be delivered to. A cheap handle; two are equal if they are the same endpoint.

@@ -49,6 +49,7 @@ mod endpoint;
 mod error;
 mod event;
 mod expiry;
+mod fair_limit;
 mod identity;
 mod net;
 pub mod options;

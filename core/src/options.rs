@@ -113,6 +113,8 @@ options! {
         "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
     "endpoint" "concurrency" "integer" "8"
         "How many deliveries to this consumer may be under way at once.";
+    "endpoint" "owner" "text" "the consumer id"
+        "Whose endpoint this is. While others wait, the endpoints of one owner hold at most a quarter of max_connections and of the look-ups.";
     "endpoint" "status_retry" "pairs" "the dispatcher's"
         "The same for this consumer; what it does not name is as the dispatcher says.";
     "deliver" "id" "text" "none"

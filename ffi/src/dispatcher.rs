@@ -33,21 +33,24 @@ struct Draft {
     egress: Option<Egress>,
     allow: Vec<String>,
     deny: Vec<String>,
+    nat64: Vec<String>,
 }
 
 impl wmtls_options {
     /// A builder that starts from these options.
     pub fn new(options: DispatcherOptions) -> Self {
-        let draft = Draft { options, egress: None, allow: Vec::new(), deny: Vec::new() };
+        let (allow, deny, nat64) = Default::default();
+        let draft = Draft { options, egress: None, allow, deny, nat64 };
         Self(Builder::new(Ok(draft)))
     }
 
     fn finish(self) -> Result<DispatcherOptions, Error> {
-        let Draft { options, egress, allow, deny } = self.0.finish()?;
-        if egress.is_none() && allow.is_empty() && deny.is_empty() {
+        let Draft { options, egress, allow, deny, nat64 } = self.0.finish()?;
+        if egress.is_none() && allow.is_empty() && deny.is_empty() && nat64.is_empty() {
             return Ok(options);
         }
-        Ok(options.egress(egress.unwrap_or_default().allow(allow)?.deny(deny)?))
+        let egress = egress.unwrap_or_default().allow(allow)?.deny(deny)?.nat64(nat64)?;
+        Ok(options.egress(egress))
     }
 }
 
@@ -117,6 +120,20 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
     edit(options, |mut draft| {
         // SAFETY: the header's conventions.
         draft.deny.push(unsafe { text::required(network, "network") }?.to_owned());
+        Ok(draft)
+    });
+}
+
+/// Names one more prefix of this network's own NAT64 gateways: IPv6, of 32, 40, 48, 56, 64 or 96 bits
+/// ("2001:db8:64::/96"). An address in one is judged by the IPv4 address that it holds (RFC 6052).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_egress_nat64(
+    options: Option<&mut wmtls_options>,
+    prefix: *const c_char,
+) {
+    edit(options, |mut draft| {
+        // SAFETY: the header's conventions.
+        draft.nat64.push(unsafe { text::required(prefix, "prefix") }?.to_owned());
         Ok(draft)
     });
 }

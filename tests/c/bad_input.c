@@ -368,6 +368,7 @@ static void null_has_nothing_to_say(void) {
     wmtls_options_egress(NULL, NULL);
     wmtls_options_egress_allow(NULL, NULL);
     wmtls_options_egress_deny(NULL, NULL);
+    wmtls_options_egress_nat64(NULL, NULL);
     wmtls_options_timeout_ms(NULL, 0);
     wmtls_options_set(NULL, NULL, NULL);
     wmtls_endpoint_options_pin(NULL, NULL, 0);

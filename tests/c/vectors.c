@@ -314,6 +314,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         cJSON_AddStringToObject(outcome.ok, "pin", pin);
     } else if (strcmp(operation, "egress") == 0) {
         struct list allow = list_of(get(with, "allow")), deny = list_of(get(with, "deny"));
+        struct list nat64 = list_of(get(with, "nat64"));
         wmtls_options *options = wmtls_options_new();
         wmtls_options_egress(options, get(with, "preset") ? text(with, "preset") : "public");
         for (size_t i = 0; i < allow.count; i++) {
@@ -321,6 +322,9 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         }
         for (size_t i = 0; i < deny.count; i++) {
             wmtls_options_egress_deny(options, deny.texts[i]);
+        }
+        for (size_t i = 0; i < nat64.count; i++) {
+            wmtls_options_egress_nat64(options, nat64.texts[i]);
         }
         wmtls_dispatcher_new(options, NULL, &outcome.error);
     } else if (strcmp(operation, "dispatcher") == 0) {

@@ -9,7 +9,7 @@
 #include "webhook_mtls.h"
 
 struct errand {
-    const char *url, *cert, *key, *ca, *pin, *body, *min_tls, *proxy, *egress, *allow, *deny,
+    const char *url, *cert, *key, *ca, *pin, *body, *min_tls, *proxy, *egress, *allow, *deny, *nat64,
         *hold_payload;
     uint64_t timeout_ms;
 };
@@ -32,6 +32,7 @@ static bool errand_read(struct errand *errand) {
     errand->egress = or_default("WMTLS_EGRESS", "public");
     errand->allow = or_default("WMTLS_ALLOW", "127.0.0.0/8,::1/128");
     errand->deny = or_default("WMTLS_DENY", "");
+    errand->nat64 = or_default("WMTLS_NAT64", "");
     errand->timeout_ms = strtoull(or_default("WMTLS_TIMEOUT_MS", "10000"), NULL, 10);
     return errand->url && errand->cert && errand->key && errand->ca && errand->pin;
 }
@@ -65,6 +66,7 @@ static wmtls_status dispatcher_make(const struct errand *errand, wmtls_dispatche
         wmtls_options_egress(options, errand->egress);
         each_network(options, errand->allow, wmtls_options_egress_allow);
         each_network(options, errand->deny, wmtls_options_egress_deny);
+        each_network(options, errand->nat64, wmtls_options_egress_nat64);
         if (errand->proxy != NULL) {
             wmtls_options_set(options, "proxy", errand->proxy);
         }

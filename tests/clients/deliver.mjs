@@ -18,6 +18,7 @@ async function deliver() {
       preset: env.WMTLS_EGRESS ?? 'public',
       allow: networks(env.WMTLS_ALLOW ?? '127.0.0.0/8,::1/128'),
       deny: networks(env.WMTLS_DENY ?? ''),
+      nat64: networks(env.WMTLS_NAT64 ?? ''),
     },
     ...(env.WMTLS_PROXY !== undefined && { proxy: env.WMTLS_PROXY }),
     timeoutMs: Number(env.WMTLS_TIMEOUT_MS ?? 10_000),

@@ -23,6 +23,7 @@ def deliver() -> wm.Receipt:
             "private" if env.get("WMTLS_EGRESS") == "private" else "public",
             allow=networks(env.get("WMTLS_ALLOW", "127.0.0.0/8,::1/128")),
             deny=networks(env.get("WMTLS_DENY", "")),
+            nat64=networks(env.get("WMTLS_NAT64", "")),
         ),
         proxy=env.get("WMTLS_PROXY"),
         timeout=int(env.get("WMTLS_TIMEOUT_MS", "10000")) / 1000,

@@ -36,6 +36,7 @@ struct Errand {
     egress: String,
     allow: String,
     deny: String,
+    nat64: String,
     hold_payload: bool,
     timeout: Duration,
 }
@@ -56,6 +57,7 @@ impl Errand {
             egress: or("WMTLS_EGRESS", "public"),
             allow: or("WMTLS_ALLOW", "127.0.0.0/8,::1/128"),
             deny: or("WMTLS_DENY", ""),
+            nat64: or("WMTLS_NAT64", ""),
             hold_payload: or("WMTLS_HOLD_PAYLOAD", "false") == "true",
             timeout: Duration::from_millis(or("WMTLS_TIMEOUT_MS", "10000").parse().ok()?),
         })
@@ -63,10 +65,11 @@ impl Errand {
 
     fn run(self) -> Result<Receipt, Error> {
         let egress = Egress::preset(&self.egress)?;
+        let egress = egress.allow(networks(&self.allow))?.deny(networks(&self.deny))?;
         let mut options = DispatcherOptions::new()
             .identity(Identity::from_files(&self.cert, &self.key, None)?)
             .trust(Trust::from_files(&self.ca, None, None)?)
-            .egress(egress.allow(networks(&self.allow))?.deny(networks(&self.deny))?)
+            .egress(egress.nat64(networks(&self.nat64))?)
             .timeout(self.timeout)?;
         if let Some(proxy) = &self.proxy {
             options = options.proxy(Proxy::new(proxy)?);

@@ -62,7 +62,8 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
         "pin_of" => return Ok(json!({ "pin": pin_of(bytes(&with["cert"]))? })),
         "egress" => {
             let preset = with.get("preset").map_or("public", text);
-            Egress::preset(preset)?.allow(texts(&with["allow"]))?.deny(texts(&with["deny"]))?;
+            let egress = Egress::preset(preset)?.allow(texts(&with["allow"]))?;
+            egress.deny(texts(&with["deny"]))?.nat64(texts(&with["nat64"]))?;
         }
         "dispatcher" => {
             let mut chosen = own_dispatcher()?;

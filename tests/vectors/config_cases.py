@@ -432,6 +432,17 @@ def egresses():
     }.items():
         yield of(f"allow_{name}", {"allow": [network]}, bad)
     yield of("deny_prefix_too_long", {"deny": ["10.0.0.0/33"]}, bad)
+    lengths = [32, 40, 48, 56, 64, 96]
+    yield of("nat64", {"nat64": [f"2001:db8::/{length}" for length in lengths]}, OK)
+    for name, prefix in {
+        "prefix_of_another_length": "2001:db8::/72",
+        "address": "2001:db8::1",
+        "ipv4": "10.0.0.0/32",
+        "bits_64_to_71_set": "2001:db8:0:0:100::/96",
+        "bits_beyond_the_prefix": "2001:db8::1/96",
+        "host_name": "nat64.example",
+    }.items():
+        yield of(f"nat64_{name}", {"nat64": [prefix]}, bad)
 
 
 def dispatchers():
@@ -545,6 +556,11 @@ def endpoints():
     yield of("concurrency", OK, options={"concurrency": 1})
     yield of("concurrency_zero", refused("option_invalid"), options={"concurrency": 0})
     yield of("concurrency_fraction", refused("option_invalid"), options={"concurrency": 1.5})
+    yield of("owner", OK, options={"owner": "customer 17"})
+    fault = refused("option_invalid", option="owner")
+    yield of("owner_empty", fault, options={"owner": ""})
+    yield of("owner_too_long", fault, options={"owner": "x" * 257})
+    yield of("owner_with_a_line_feed", fault, options={"owner": "a\nb"})
     yield of("unknown_option", refused("option_invalid"), options={"pinz": "x"})
     yield of(
         "egress_is_not_the_endpoints", refused("option_invalid"), options={"egress": "private"}

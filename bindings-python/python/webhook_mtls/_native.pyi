@@ -75,6 +75,7 @@ class Egress:
         *,
         allow: Iterable[str] = (),
         deny: Iterable[str] = (),
+        nat64: Iterable[str] = (),
     ) -> Self: ...
 
 @final
@@ -131,6 +132,7 @@ class Dispatcher:
         hold_payload: bool | None = None,
         signing: StandardWebhooks | None = None,
         concurrency: int | None = None,
+        owner: str | None = None,
         status_retry: _StatusRetry | None = None,
     ) -> Endpoint: ...
     def remove(self, consumer: str) -> bool: ...
@@ -207,6 +209,7 @@ def deliver(
     hold_payload: bool | None = None,
     signing: StandardWebhooks | None = None,
     concurrency: int | None = None,
+    owner: str | None = None,
     status_retry: _StatusRetry | None = None,
     id: str | None = None,
     content_type: str | None = None,

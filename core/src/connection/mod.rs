@@ -35,14 +35,14 @@ use head::{Fault, Head, Heads, MAX_HEADERS};
 use outgoing::{Hold, Outgoing};
 pub(crate) use outgoing::{MayStart, Request};
 use pool::Home;
-pub(crate) use pool::Permit;
 pub(crate) use probe::{Sighting, probe};
 pub(crate) use starts::{Starting, Starts};
 pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turn, Turns, removed};
 
 use crate::error::{Error, Kind, Sent, Stage};
-use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Url, resolve};
+use crate::fair_limit::Permit;
+use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Sockets, Url, resolve};
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use socket::Socket;
@@ -67,12 +67,12 @@ pub(crate) struct Connection {
     /// Of the last request's final answer.
     status: Option<u16>,
     /// After what holds the descriptor: it is given back when that is closed.
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 impl Connection {
-    /// Resolves, connects and shakes hands. Nothing is sent. The permit is given back when the
-    /// descriptor is closed.
+    /// Resolves, connects and shakes hands. Nothing is sent. The permit of a socket is given back when
+    /// its descriptor is closed.
     pub(crate) async fn open(
         permit: Permit,
         url: &Url,
@@ -81,8 +81,9 @@ impl Connection {
         deadlines: &Deadlines,
         progress: &Progress,
     ) -> Result<(Box<Self>, Timings), Error> {
-        let Secured { established, address, timings } =
-            Secured::open(url, terms, route, deadlines, progress).await?;
+        let sockets = Sockets::new(permit);
+        let Secured { established, address, timings, permit } =
+            Secured::open(sockets, url, terms, route, deadlines, progress).await?;
         let shaken = Instant::now();
         let connection = Box::new(Self {
             channel: Channel::new(established.stream),
@@ -358,10 +359,12 @@ struct Secured {
     established: Established<Socket>,
     address: SocketAddr,
     timings: Timings,
+    permit: Option<Permit>,
 }
 
 impl Secured {
     async fn open(
+        sockets: Sockets,
         url: &Url,
         terms: &Arc<Terms>,
         route: &Route,
@@ -371,12 +374,16 @@ impl Secured {
         let started = Instant::now();
         progress.enter(Stage::Resolve);
         let by = started + deadlines.connect;
-        let addresses =
-            deadlines.within("connect", by, progress, resolve(url, &route.egress)).await?;
+        let addresses = deadlines
+            .within("connect", by, progress, resolve(url, &route.egress, sockets.owner()))
+            .await?;
         let resolved = Instant::now();
         progress.enter(Stage::Connect);
-        let connecting = route.connect(&addresses);
-        let (stream, address) = deadlines.within("connect", by, progress, connecting).await?;
+        // The addresses share the time that is left, which the whole delivery may bound.
+        let share_until = by.min(started + deadlines.total);
+        let connecting = route.connect(&addresses, sockets, share_until);
+        let (stream, address, permit) =
+            deadlines.within("connect", by, progress, connecting).await?;
         let connected = Instant::now();
 
         progress.enter(Stage::Handshake);
@@ -390,7 +397,7 @@ impl Secured {
             handshake: connected.elapsed(),
             ..Timings::default()
         };
-        Ok(Self { established, address, timings })
+        Ok(Self { established, address, timings, permit })
     }
 }
 

@@ -1,10 +1,9 @@
 //! Connections that are kept: those of one generation of one endpoint in a [`Pool`], and what all
 //! pools of a dispatcher may hold together in a [`Budget`].
 //!
-//! A pool dies with its generation. The budget gives out a permit for each open connection, idle or
-//! in use, and gets it back when the descriptor is closed. Where none is left, the connection that
-//! has been idle longest is closed, whoever's it is, and whoever wants one waits in the order of
-//! arrival.
+//! A pool dies with its generation. The budget gives out a permit for each socket, idle, in use or
+//! being opened, and gets it back when the descriptor is closed. Where none is left, the connection
+//! that has been idle longest is closed, whoever's it is, and owners are served in turn.
 
 use std::cmp::Ordering as Order;
 use std::collections::BinaryHeap;
@@ -13,11 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::bell::Bell;
 use super::{Connection, Room};
 use crate::error::Error;
+use crate::fair_limit::{FairLimit, Permit};
 use crate::process::{PerProcess, own};
 use crate::runtime::{self, Task};
 
@@ -31,14 +29,15 @@ const LONGEST_AGE: Duration = Duration::from_secs(3600);
 /// The idle connections of one generation, the one used last on top.
 pub(crate) struct Pool {
     budget: Arc<Budget>,
+    owner: Arc<str>,
     idle: PerProcess<Arc<Rack>>,
 }
 
 type Rack = own::Mutex<Vec<Box<Connection>>>;
 
 impl Pool {
-    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
-        Self { budget: budget.clone(), idle: PerProcess::default() }
+    pub(crate) fn new(budget: &Arc<Budget>, owner: &Arc<str>) -> Self {
+        Self { budget: budget.clone(), owner: owner.clone(), idle: PerProcess::default() }
     }
 
     /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
@@ -86,9 +85,9 @@ impl Pool {
         drop(idle);
         drop(surplus);
         if fresh {
-            self.budget.enlist(Listed { since, bell });
+            self.budget.enlist(Listed { since, bell, owner: self.owner.clone() });
         }
-        self.budget.yield_to_waiting();
+        self.budget.yield_to_waiting(&self.owner);
     }
 
     /// Closes what is idle.
@@ -138,7 +137,7 @@ pub(crate) struct Budget {
 }
 
 struct State {
-    permits: Arc<own::Semaphore>,
+    permits: Arc<FairLimit>,
     waiting: AtomicUsize,
     /// The connections that have been idle, by when each of them was when it was last looked at here:
     /// no delivery moves them.
@@ -150,32 +149,35 @@ struct State {
 struct Listed {
     since: Instant,
     bell: Weak<Bell>,
+    owner: Arc<str>,
 }
 
-/// Held by an open connection until its descriptor is closed.
-pub(crate) type Permit = OwnedSemaphorePermit;
-
 impl Budget {
-    /// * `most`: how many connections may be open at once.
+    /// * `most`: how many sockets may be open at once.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, state: PerProcess::new(State::new(most)) })
     }
 
-    /// A permit for one more connection, in the order of arrival. Closes the connection that has been
-    /// idle longest if all permits are out. Fails with `overloaded` if there is no room to wait.
+    /// A permit for one more socket. Owners are served in turn, each in the order of arrival. Closes
+    /// the connection that has been idle longest if all permits are out. Fails with `overloaded` if
+    /// there is no room to wait.
     ///
     /// * `room`: where to wait; `None` for who is bounded elsewhere.
-    pub(crate) async fn permit(&self, room: Option<&Room>) -> Result<Permit, Error> {
+    pub(crate) async fn permit(
+        &self,
+        owner: &Arc<str>,
+        room: Option<&Room>,
+    ) -> Result<Permit, Error> {
         let state = self.state();
-        if let Ok(permit) = state.permits.clone().try_acquire_owned() {
+        if let Some(permit) = state.permits.try_acquire(owner) {
             return Ok(permit);
         }
         let _room = room.map(Room::enter).transpose()?;
         // In this order: whoever becomes idle after the eviction sees that somebody waits.
         let _waiting = Counted::new(&state.waiting);
-        drop(state.longest_idle(Instant::now()));
-        let permits = state.permits.clone();
-        Ok(permits.acquire_owned().await.unwrap_or_else(|_| unreachable!("it is never closed")))
+        let waiting = state.permits.line_up(owner);
+        drop(state.surplus(owner));
+        Ok(waiting.served().await)
     }
 
     fn state(&self) -> Arc<State> {
@@ -196,10 +198,10 @@ impl Budget {
         }
     }
 
-    fn yield_to_waiting(&self) {
+    fn yield_to_waiting(&self, owner: &Arc<str>) {
         let state = self.state.get_or(|| State::new(self.most));
         if state.value.waiting.load(Ordering::SeqCst) > 0 {
-            drop(state.value.longest_idle(Instant::now()));
+            drop(state.value.surplus(owner));
         }
     }
 }
@@ -207,10 +209,28 @@ impl Budget {
 impl State {
     fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(own::Semaphore::new(most)),
+            permits: FairLimit::new(most),
             waiting: AtomicUsize::new(0),
             listed: own::Mutex::default(),
             sweeping: AtomicBool::new(false),
+        })
+    }
+
+    /// The connection that makes room: where all permits are out, the one that has been idle longest;
+    /// where others keep this owner to its share, the longest idle of its own.
+    fn surplus(&self, owner: &Arc<str>) -> Option<Box<Connection>> {
+        if self.permits.is_exhausted() {
+            return self.longest_idle(Instant::now());
+        }
+        if !self.permits.is_capped(owner) {
+            return None;
+        }
+        let listed = lock(&self.listed);
+        let mut own: Vec<&Listed> = listed.iter().filter(|it| it.owner == *owner).collect();
+        own.sort_by_key(|listed| listed.since);
+        own.into_iter().find_map(|listed| match listed.look() {
+            Seen::Idle(connection) => Some(connection),
+            Seen::Used(_) | Seen::Gone => None,
         })
     }
 

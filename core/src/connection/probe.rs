@@ -10,7 +10,8 @@ use tokio_rustls::client::TlsStream;
 use super::socket::Socket;
 use super::{Deadlines, Progress, Secured, Timings};
 use crate::error::{Error, Sent, Stage};
-use crate::net::{Route, Url};
+use crate::fair_limit::Permit;
+use crate::net::{Route, Sockets, Url};
 use crate::tls::{self, Alert, Terms, TlsFacts};
 use crate::verify::PeerIdentity;
 
@@ -27,14 +28,16 @@ pub(crate) struct Sighting {
 
 /// Resolves, connects, shakes hands, and closes. No byte of a request is written.
 pub(crate) async fn probe(
+    permit: Permit,
     url: &Url,
     terms: &Arc<Terms>,
     route: &Route,
     deadlines: &Deadlines,
     progress: &Progress,
 ) -> Result<Sighting, Error> {
-    let Secured { mut established, address, timings, .. } =
-        Secured::open(url, terms, route, deadlines, progress).await?;
+    // The permit is kept until the socket is closed.
+    let Secured { mut established, address, timings, permit: _permit } =
+        Secured::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
     let farewell = tokio::time::timeout(FAREWELL, last_words(&mut established.stream));
     match farewell.await.ok().flatten() {
         Some(alert) if alert.is_about_certificate() => {

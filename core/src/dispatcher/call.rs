@@ -239,7 +239,7 @@ impl Call {
     ) -> Result<(Box<Connection>, Timings), Error> {
         let route = &self.dispatcher.options.route;
         let room = (!self.patient).then_some(&self.dispatcher.room);
-        let permit = self.dispatcher.budget.permit(room).await?;
+        let permit = self.dispatcher.budget.permit(generation.owner(), room).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         Connection::open(permit, url, terms, route, &self.deadlines, progress).await
     }

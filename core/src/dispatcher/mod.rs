@@ -33,7 +33,7 @@ use request::Payload;
 
 use crate::connection::Room;
 use crate::connection::pool::Budget;
-use crate::endpoint::{Endpoint, EndpointOptions, Generation};
+use crate::endpoint::{Endpoint, EndpointOptions, Generation, is_id};
 use crate::error::{Error, Kind};
 use crate::options::fault;
 use crate::process::{Lock, Locked};
@@ -112,7 +112,7 @@ impl Dispatcher {
 
     fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
         self.check_open()?;
-        if consumer.is_empty() || consumer.len() > 256 || consumer.chars().any(char::is_control) {
+        if !is_id(consumer) {
             return Err(fault("consumer", "must be 1 to 256 bytes without control characters"));
         }
         let defaults = &self.inner.options;
@@ -122,6 +122,7 @@ impl Dispatcher {
             let epoch = watch.epoch();
             let generation = Generation::new(
                 self.inner.next_generation(),
+                consumer,
                 url,
                 options.clone(),
                 (defaults.identity.as_ref(), defaults.trust.as_ref()),

@@ -142,9 +142,9 @@ impl Inner {
     ) -> Result<Sighting, Error> {
         let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
         check_identity(generation, now)?;
-        let _permit = self.budget.permit(Some(&self.room)).await?;
+        let permit = self.budget.permit(generation.owner(), Some(&self.room)).await?;
         let route = &self.options.route;
-        probe(&generation.url, &generation.terms, route, deadlines, progress).await
+        probe(permit, &generation.url, &generation.terms, route, deadlines, progress).await
     }
 }
 

@@ -37,17 +37,20 @@ pub(crate) struct Generation {
     retired: AtomicBool,
 }
 
-/// How requests are made and answers read, beside the terms of the connection.
+/// How requests are made and answers read, and on whose behalf, beside the terms of the connection.
 #[derive(Clone, PartialEq)]
 struct Manner {
+    owner: Arc<str>,
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
     status_retry: StatusRetry,
 }
 
 impl Generation {
+    /// * `consumer`: the consumer id, which is the owner where none is said.
     pub(crate) fn new(
         number: u64,
+        consumer: &str,
         url: &str,
         options: EndpointOptions,
         defaults: (Option<&Identity>, Option<&Trust>),
@@ -84,7 +87,8 @@ impl Generation {
             min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
-        let manner = Manner { signing, hold_payload: options.hold_payload, status_retry };
+        let owner = options.owner.as_deref().unwrap_or(consumer).into();
+        let manner = Manner { owner, signing, hold_payload: options.hold_payload, status_retry };
         let made = Self::of(number, url, terms, manner, budget);
         Ok(made.watched_by(watch))
     }
@@ -107,7 +111,7 @@ impl Generation {
     }
 
     fn of(number: u64, url: Url, terms: Terms, manner: Manner, budget: &Arc<Budget>) -> Self {
-        let (terms, pool) = (Arc::new(terms), Pool::new(budget));
+        let (terms, pool) = (Arc::new(terms), Pool::new(budget, &manner.owner));
         let (previous, fallback, is_fallback) = (None, ArcSwapOption::empty(), false);
         let (watched, retired) = (ArcSwapOption::empty(), AtomicBool::new(false));
         Self { number, url, terms, pool, manner, watched, previous, fallback, is_fallback, retired }
@@ -222,6 +226,11 @@ impl Generation {
         let Terms { identity, trust, pins, .. } = &*self.terms;
         let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
         origins.into_iter().flatten().map(|origin| &origin.source)
+    }
+
+    /// The customer whose endpoints share a part of what the dispatcher has to give.
+    pub(crate) fn owner(&self) -> &Arc<str> {
+        &self.manner.owner
     }
 
     pub(crate) fn identity(&self) -> &Identity {

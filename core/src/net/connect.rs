@@ -1,36 +1,91 @@
 //! From addresses to a connected socket. The address that was judged is the one connected to.
 //!
 //! Several addresses are tried as RFC 8305 has it (happy eyeballs): families take turns, the next
-//! one starts when the one before has failed or is slow, and the first that answers wins.
+//! one starts when the one before has failed or is slow, and the first that answers wins. Each socket
+//! has a permit. Where there are more addresses than permits or places in the race, they share the
+//! time: a silent one gives its place to the next.
 
-use std::future::Future;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::Egress;
-use crate::error::{Blame, Error, Kind};
+use crate::error::{Blame, Error, Kind, exhausted};
+use crate::fair_limit::{Permit, Spare};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that answers. Fails with `connect_failed` or `egress_denied`.
+/// How many addresses are tried at once.
+const MOST_RACING: usize = 3;
+
+/// The permits for the sockets of one connection that is being opened.
+pub(crate) struct Sockets {
+    /// For the first. `None` if the caller holds it.
+    first: Option<Permit>,
+    spare: Spare,
+}
+
+impl Sockets {
+    /// * `first`: the permit without which nothing is opened.
+    pub(crate) fn new(first: Permit) -> Self {
+        Self { spare: first.spare(), first: Some(first) }
+    }
+
+    /// For what is opened within an attempt of a race, which holds a permit already.
+    pub(super) fn within(spare: &Spare) -> Self {
+        Self { first: None, spare: spare.clone() }
+    }
+
+    pub(super) fn spare(&self) -> &Spare {
+        &self.spare
+    }
+
+    /// On whose behalf they are opened.
+    pub(crate) fn owner(&self) -> &Arc<str> {
+        self.spare.owner()
+    }
+}
+
+/// Connects to the first address that answers. Returns the permit of its socket, but for the one that
+/// the caller holds.
+///
+/// * `by`: when the caller gives up; the addresses share the time until then.
+///
+/// Fails with `connect_failed`, `egress_denied` or `overloaded`.
 pub(crate) async fn connect(
     addresses: &[SocketAddr],
     egress: &Egress,
-) -> Result<(TcpStream, SocketAddr), Error> {
-    let (stream, address) = race(taking_turns(addresses), TcpStream::connect)
-        .await
-        .map_err(|faults| connect_fault(&faults))?;
+    sockets: Sockets,
+    by: Instant,
+) -> Result<(TcpStream, SocketAddr, Option<Permit>), Error> {
+    let rules = Rules {
+        by,
+        delay: ATTEMPT_DELAY,
+        // Another address would need a descriptor as well.
+        is_final: |error: &io::Error| exhausted(error).is_some(),
+        silent: |after: Duration| {
+            let millis = after.as_millis();
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {millis} ms"))
+        },
+    };
+    let (stream, address, permit) =
+        race(taking_turns(addresses), sockets, &rules, TcpStream::connect)
+            .await
+            .map_err(|faults| connect_fault(&faults))?;
     let peer = stream.peer_addr().map_err(|error| connect_fault(&[(address, error)]))?;
     // Routes and redirecting firewalls aside, this is the address judged before.
     egress.check(peer.ip())?;
     // The request is written whole; waiting for more to send would only add latency.
     let _ = stream.set_nodelay(true);
-    Ok((stream, peer))
+    Ok((stream, peer, permit))
 }
 
 /// The addresses with their families taking turns, beginning with that of the first
@@ -49,75 +104,147 @@ fn taking_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     turns
 }
 
-/// Tries them in this order; what loses is dropped, and its socket closed.
-async fn race<T, F>(
+/// How a race is run.
+pub(super) struct Rules<F, S> {
+    /// When it is over.
+    pub(super) by: Instant,
+    /// How long an address has before the next one is tried beside it.
+    pub(super) delay: Duration,
+    /// Whether no other address is to be tried after a failure.
+    pub(super) is_final: F,
+    /// The failure of an address that gave up its place after so long.
+    pub(super) silent: S,
+}
+
+/// What came of a race: what was opened, for which address, and the permit; or why each address failed.
+pub(super) type Raced<T, E> = Result<(T, SocketAddr, Option<Permit>), Vec<(SocketAddr, E)>>;
+
+/// Tries the addresses in this order. What loses is dropped, and its socket closed, before its permit
+/// is given back.
+pub(super) async fn race<'a, T, E, O>(
     addresses: Vec<SocketAddr>,
-    open: impl Fn(SocketAddr) -> F,
-) -> Result<(T, SocketAddr), Vec<(SocketAddr, io::Error)>>
+    sockets: Sockets,
+    rules: &Rules<impl Fn(&E) -> bool, impl Fn(Duration) -> E>,
+    open: impl Fn(SocketAddr) -> O,
+) -> Raced<T, E>
 where
-    T: Send + 'static,
-    F: Future<Output = io::Result<T>> + Send + 'static,
+    O: Future<Output = Result<T, E>> + Send + 'a,
 {
-    // As a rule there is one, and nothing to race: it needs no task of its own.
+    let Sockets { first, spare } = sockets;
+    // As a rule there is one, and nothing to race.
     if let [only] = addresses[..] {
         return match open(only).await {
-            Ok(opened) => Ok((opened, only)),
+            Ok(opened) => Ok((opened, only, first)),
             Err(error) => Err(vec![(only, error)]),
         };
     }
-    let mut waiting = addresses.into_iter();
-    let mut trying = JoinSet::new();
+    let whole = rules.by.saturating_duration_since(Instant::now());
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    let mut waiting = VecDeque::from(addresses);
+    let mut trying: VecDeque<Attempt<'a, T, E>> = VecDeque::new();
     let mut faults = Vec::new();
+    let mut place = Some(first);
     loop {
-        if let Some(address) = waiting.next() {
-            let opening = open(address);
-            trying.spawn(async move { (address, opening.await) });
+        if let Some(permit) = place.take()
+            && let Some(address) = waiting.pop_front()
+        {
+            let opening = Box::pin(open(address));
+            trying.push_back(Attempt { opening, permit, address, began: Instant::now() });
         }
-        loop {
-            let turn = async {
-                if waiting.len() > 0 {
-                    tokio::time::sleep(ATTEMPT_DELAY).await;
-                } else {
-                    std::future::pending::<()>().await;
+        if trying.is_empty() {
+            return Err(faults);
+        }
+        let delay = (!waiting.is_empty()).then_some(rules.delay);
+        match first_to_end(&mut trying, delay).await {
+            Some((attempt, Ok(opened))) => return Ok((opened, attempt.address, attempt.permit)),
+            Some((Attempt { address, permit, .. }, Err(error))) => {
+                if (rules.is_final)(&error) {
+                    waiting.clear();
                 }
-            };
-            tokio::select! {
-                biased;
-                ended = trying.join_next() => match ended {
-                    Some(Ok((address, Ok(opened)))) => return Ok((opened, address)),
-                    Some(Ok((address, Err(error)))) => faults.push((address, error)),
-                    // A connect does not panic, and nothing aborts it but the end of this race.
-                    Some(Err(_)) => {}
-                    None if waiting.len() == 0 => return Err(faults),
-                    None => break,
-                },
-                () = turn => break,
+                faults.push((address, error));
+                place = Some(permit);
             }
-            if waiting.len() > 0 {
-                break;
+            None if trying.len() < MOST_RACING
+                && let Some(permit) = spare.try_acquire() =>
+            {
+                place = Some(Some(permit));
+            }
+            // With one place for two addresses, each has half of the time.
+            None => {
+                let places = u32::try_from(trying.len()).unwrap_or(1);
+                let share = (whole * places / count).max(rules.delay);
+                if let Some(Attempt { opening, permit, address, began }) =
+                    silent(&mut trying, share)
+                {
+                    // In this order: the socket is closed before another one takes its permit.
+                    drop(opening);
+                    faults.push((address, (rules.silent)(began.elapsed())));
+                    place = Some(permit);
+                }
             }
         }
     }
 }
 
+/// An address that is being tried.
+struct Attempt<'a, T, E> {
+    opening: Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>,
+    /// After what holds the socket.
+    permit: Option<Permit>,
+    address: SocketAddr,
+    began: Instant,
+}
+
+/// The first of several attempts that ends, and its outcome; `None` if none does within the time.
+async fn first_to_end<'a, T, E>(
+    trying: &mut VecDeque<Attempt<'a, T, E>>,
+    within: Option<Duration>,
+) -> Option<(Attempt<'a, T, E>, Result<T, E>)> {
+    let ended = poll_fn(|context| {
+        for (place, attempt) in trying.iter_mut().enumerate() {
+            if let Poll::Ready(outcome) = attempt.opening.as_mut().poll(context) {
+                return Poll::Ready((place, outcome));
+            }
+        }
+        Poll::Pending
+    });
+    let (place, outcome) = match within {
+        Some(within) => tokio::time::timeout(within, ended).await.ok()?,
+        None => ended.await,
+    };
+    Some((trying.remove(place)?, outcome))
+}
+
+/// The attempt that has lasted longest, if it has had its share of the time.
+fn silent<'a, T, E>(
+    trying: &mut VecDeque<Attempt<'a, T, E>>,
+    share: Duration,
+) -> Option<Attempt<'a, T, E>> {
+    let oldest = trying.front()?;
+    if oldest.began.elapsed() < share { None } else { trying.pop_front() }
+}
+
 fn connect_fault(faults: &[(SocketAddr, io::Error)]) -> Error {
+    let addresses: Vec<String> = faults.iter().map(|(address, _)| address.to_string()).collect();
+    if let Some(overloaded) = faults.iter().find_map(|(_, error)| exhausted(error)) {
+        return overloaded.noting("addresses", addresses);
+    }
     let list: Vec<String> =
         faults.iter().map(|(address, error)| format!("{address}: {error}")).collect();
     let refused = faults.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
     let error = Error::new(Kind::ConnectFailed, format!("no connection to {}", list.join("; ")));
-    let error = error.noting(
-        "addresses",
-        faults.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>(),
-    );
+    let error = error.noting("addresses", addresses);
     // Somebody answered that nobody listens: that is the consumer's host, not the way to it.
     if refused { error.blamed(Blame::Theirs) } else { error }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::fair_limit::FairLimit;
     use crate::runtime;
 
     fn address(text: &str) -> SocketAddr {
@@ -128,26 +255,48 @@ mod tests {
         texts.iter().map(|text| address(text)).collect()
     }
 
-    /// Races with openings that end by the last number of the address: 1 opens, 2 fails, 3 never
-    /// ends. Returns what opened, and all that were tried.
-    fn raced(texts: &[&str]) -> (Option<SocketAddr>, Vec<SocketAddr>) {
+    /// Races with openings that end by the last number of the address: 1 opens, 2 fails, 4 fails for
+    /// good, 3 never ends. Returns what opened, all that were tried, and how many at once.
+    fn raced(
+        texts: &[&str],
+        limit: &Arc<FairLimit>,
+        by: Duration,
+    ) -> (Option<SocketAddr>, Vec<SocketAddr>, usize) {
         let tried = Arc::new(Mutex::new(Vec::new()));
-        let seen = tried.clone();
-        let racing = race(addresses(texts), move |address| {
+        let (seen, at_once) = (tried.clone(), Arc::new(AtomicUsize::new(0)));
+        let (most, before) = (at_once.clone(), limit.given());
+        let counted = limit.clone();
+        let open = move |address: SocketAddr| {
             seen.lock().unwrap().push(address);
+            most.fetch_max(counted.given() - before, Ordering::Relaxed);
             async move {
                 match address.ip().to_string().chars().last() {
                     Some('1') => Ok(()),
                     Some('2') => Err(io::ErrorKind::ConnectionRefused.into()),
+                    Some('4') => Err(io::Error::from_raw_os_error(nix::libc::EMFILE)),
                     _ => std::future::pending().await,
                 }
             }
-        });
+        };
+        let sockets = Sockets::new(limit.try_acquire(&"owner".into()).unwrap());
+        let addresses = addresses(texts);
+        let racing = async move {
+            let rules = Rules {
+                by: Instant::now() + by,
+                delay: Duration::from_millis(20),
+                is_final: |error: &io::Error| exhausted(error).is_some(),
+                silent: |_| io::ErrorKind::TimedOut.into(),
+            };
+            race(addresses, sockets, &rules, open).await
+        };
         let outcome = runtime::Task::start(racing).unwrap().output();
         let outcome = runtime::drive(outcome, || false).unwrap().unwrap();
+        assert_eq!(limit.given() - before, usize::from(outcome.is_ok()), "permits of the others");
         let tried = tried.lock().unwrap().clone();
-        (outcome.ok().map(|((), address)| address), tried)
+        (outcome.ok().map(|((), address, _)| address), tried, at_once.load(Ordering::Relaxed))
     }
+
+    const LONG: Duration = Duration::from_secs(20);
 
     #[test]
     fn families_take_turns_and_each_keeps_its_order() {
@@ -160,21 +309,52 @@ mod tests {
 
     #[test]
     fn a_silent_address_does_not_stop_the_next() {
-        let (opened, tried) = raced(&["[::3]", "1.1.1.1"]);
+        let (opened, tried, _) = raced(&["[::3]", "1.1.1.1"], &FairLimit::new(9), LONG);
         assert_eq!(opened, Some(address("1.1.1.1")));
         assert_eq!(tried.len(), 2);
     }
 
     #[test]
     fn after_a_failure_the_next_one_starts_and_the_rest_are_left_alone() {
-        let (opened, tried) = raced(&["1.1.1.2", "2.2.2.2", "1.1.1.1", "3.3.3.3"]);
+        let texts = ["1.1.1.2", "2.2.2.2", "1.1.1.1", "3.3.3.3"];
+        let (opened, tried, _) = raced(&texts, &FairLimit::new(9), LONG);
         assert_eq!(opened, Some(address("1.1.1.1")));
         assert_eq!(tried, addresses(&["1.1.1.2", "2.2.2.2", "1.1.1.1"]));
     }
 
     #[test]
     fn when_all_fail_all_are_told() {
-        let (opened, tried) = raced(&["1.1.1.2", "[::2]", "2.2.2.2"]);
+        let texts = ["1.1.1.2", "[::2]", "2.2.2.2"];
+        let (opened, tried, _) = raced(&texts, &FairLimit::new(9), LONG);
         assert_eq!((opened, tried.len()), (None, 3));
+    }
+
+    #[test]
+    fn a_few_race_at_once_and_silent_ones_give_their_places_up() {
+        let mut texts = vec!["9.9.9.3"; 15];
+        texts.push("1.1.1.1");
+        let limit = FairLimit::new(99);
+        let (opened, tried, most) = raced(&texts, &limit, Duration::from_millis(600));
+        assert_eq!(opened, Some(address("1.1.1.1")));
+        assert_eq!((tried.len(), most), (16, MOST_RACING));
+    }
+
+    #[test]
+    fn without_a_further_permit_addresses_share_the_time() {
+        let limit = FairLimit::new(1);
+        let texts = ["9.9.9.3", "8.8.8.3", "1.1.1.1"];
+        let (opened, tried, most) = raced(&texts, &limit, Duration::from_millis(300));
+        assert_eq!(opened, Some(address("1.1.1.1")));
+        assert_eq!((tried.len(), most), (3, 1));
+    }
+
+    #[test]
+    fn without_a_descriptor_no_other_address_is_tried() {
+        let (opened, tried, _) = raced(&["1.1.1.4", "1.1.1.1"], &FairLimit::new(9), LONG);
+        assert_eq!((opened, tried.len()), (None, 1));
+        let fault = |code| (address("1.1.1.1"), io::Error::from_raw_os_error(code));
+        let error = connect_fault(&[fault(nix::libc::ETIMEDOUT), fault(nix::libc::EMFILE)]);
+        assert_eq!((error.kind(), error.blame()), (Kind::Overloaded, Blame::Ours));
+        assert!(error.message().contains("EMFILE"), "{error}");
     }
 }

@@ -13,7 +13,12 @@ pub struct Egress {
     private: bool,
     allow: Arc<[Cidr]>,
     deny: Arc<[Cidr]>,
+    /// The network's own prefixes, the longest first.
+    nat64: Arc<[Cidr]>,
 }
+
+/// How long a NAT64 prefix may be (RFC 6052 section 2.2).
+const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
 impl Default for Egress {
     fn default() -> Self {
@@ -24,7 +29,8 @@ impl Default for Egress {
 impl Egress {
     /// Addresses of the public Internet alone.
     pub fn public() -> Self {
-        Self { private: false, allow: Arc::default(), deny: Arc::default() }
+        let (allow, deny, nat64) = Default::default();
+        Self { private: false, allow, deny, nat64 }
     }
 
     /// Public addresses, and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
@@ -64,6 +70,33 @@ impl Egress {
         Ok(self)
     }
 
+    /// Names the prefixes by which this network's own NAT64 gateways reach IPv4: an address in one is
+    /// judged by the IPv4 address that it holds (RFC 6052), as the gateway will connect to that. The
+    /// well-known prefix, 64:ff9b::/96, need not be named.
+    ///
+    /// * `prefixes`: IPv6 networks with a prefix of 32, 40, 48, 56, 64 or 96 bits.
+    ///
+    /// Fails with `option_invalid`.
+    pub fn nat64<I>(mut self, prefixes: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut parsed = Cidr::parse_all(prefixes)?.to_vec();
+        if let Some(unfit) = parsed.iter().find(|cidr| !cidr.may_be_nat64()) {
+            return Err(options::fault(
+                "egress",
+                format_args!(
+                    "has the NAT64 prefix {unfit}; a prefix is IPv6, has 32, 40, 48, 56, 64 or 96 bits, \
+                     and its bits 64 to 71 are zero (RFC 6052)"
+                ),
+            ));
+        }
+        parsed.sort_by_key(|cidr| std::cmp::Reverse(cidr.prefix));
+        self.nat64 = parsed.into();
+        Ok(self)
+    }
+
     /// Every address: for those that the caller chose and no customer did.
     pub(super) fn unrestricted() -> Self {
         let all = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
@@ -74,7 +107,7 @@ impl Egress {
     /// Fails with `egress_denied`, which says by which rule.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
         // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
-        let plain = address.to_canonical();
+        let plain = self.behind_nat64(address).unwrap_or(address.to_canonical());
         // What is denied is denied by every way to it: a gateway would connect to the address inside.
         let reached = [Some(address), Some(plain), hidden(plain)];
         let denying =
@@ -102,10 +135,14 @@ impl Egress {
             Class::Private(_) if self.private => Ok(()),
             Class::Private(name) | Class::Special(name) => {
                 let preset = if self.private { "private" } else { "public" };
+                let denies = format_args!("which the preset {preset} denies");
                 let bits = if plain.is_ipv4() { 32 } else { 128 };
                 Err(denied(
                     address,
-                    &format!("it is {name}, which the preset {preset} denies"),
+                    &match self.behind_nat64(address) {
+                        Some(_) => format!("it reaches {plain}, which is {name}, {denies}"),
+                        None => format!("it is {name}, {denies}"),
+                    },
                     name,
                     format!(
                         "If this address is meant to be reached, allow it in the dispatcher's \
@@ -114,6 +151,21 @@ impl Egress {
                 ))
             }
         }
+    }
+}
+
+impl Egress {
+    /// The IPv4 address that a gateway of this network would connect to for this one. Of several
+    /// prefixes, the longest holds, as in routing.
+    fn behind_nat64(&self, address: IpAddr) -> Option<IpAddr> {
+        let IpAddr::V6(v6) = address else { return None };
+        let prefix = self.nat64.iter().find(|cidr| cidr.contains(address))?.prefix;
+        // Octet 8 is left out of all forms (RFC 6052 section 2.2).
+        let octets = v6.octets();
+        let mut inside = octets[usize::from(prefix / 8)..].iter().enumerate();
+        let at = usize::from(prefix / 8);
+        let mut next = || inside.find(|(place, _)| at + place != 8).map(|(_, octet)| *octet);
+        Some(Ipv4Addr::new(next()?, next()?, next()?, next()?).into())
     }
 }
 
@@ -259,6 +311,14 @@ impl Cidr {
         Ok(cidr)
     }
 
+    /// Whether it has a form of RFC 6052 section 2.2.
+    fn may_be_nat64(&self) -> bool {
+        match self.network {
+            IpAddr::V6(network) => NAT64_LENGTHS.contains(&self.prefix) && network.octets()[8] == 0,
+            IpAddr::V4(_) => false,
+        }
+    }
+
     fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
     }
@@ -371,6 +431,83 @@ mod tests {
             let network = error.remedy().rsplit(": ").next().unwrap().trim_end_matches('.');
             let egress = Egress::public().allow([network]).unwrap();
             assert!(allows(&egress, address), "{address} by {network}");
+        }
+    }
+
+    #[test]
+    fn an_address_behind_the_networks_own_nat64_is_judged_by_the_one_it_holds() {
+        // The forms of RFC 6052 section 2.2: metadata, a public and a private address behind each.
+        for (prefix, of_metadata, of_public, of_private) in [
+            ("2001:db8::/32", "2001:db8:a9fe:a9fe::", "2001:db8:5db8:d822::", "2001:db8:a00:1::"),
+            (
+                "2001:db8:100::/40",
+                "2001:db8:1a9:fea9:fe::",
+                "2001:db8:15d:b8d8:22::",
+                "2001:db8:10a:0:1::",
+            ),
+            (
+                "2001:db8:122::/48",
+                "2001:db8:122:a9fe:a9:fe00::",
+                "2001:db8:122:5db8:d8:2200::",
+                "2001:db8:122:a00:0:100::",
+            ),
+            (
+                "2001:db8:122:300::/56",
+                "2001:db8:122:3a9:fe:a9fe::",
+                "2001:db8:122:35d:b8:d822::",
+                "2001:db8:122:30a:0:1::",
+            ),
+            (
+                "2001:db8:122:344::/64",
+                "2001:db8:122:344:a9:fea9:fe00::",
+                "2001:db8:122:344:5d:b8d8:2200::",
+                "2001:db8:122:344:a:0:100::",
+            ),
+            (
+                "2001:db8:122:344::/96",
+                "2001:db8:122:344::a9fe:a9fe",
+                "2001:db8:122:344::5db8:d822",
+                "2001:db8:122:344::a00:1",
+            ),
+        ] {
+            let egress = Egress::public().nat64([prefix]).unwrap();
+            assert!(allows(&egress, of_public), "{of_public}");
+            assert!(!allows(&egress, of_metadata) && !allows(&egress, of_private), "{prefix}");
+            let error = egress.check(of_metadata.parse().unwrap()).unwrap_err();
+            assert!(error.message().contains("169.254.169.254"), "{error}");
+            assert!(error.remedy().contains("169.254.169.254/32"), "{}", error.remedy());
+            let private = Egress::private().nat64([prefix]).unwrap();
+            assert!(allows(&private, of_private) && !allows(&private, of_metadata));
+            let denying = egress.clone().deny(["93.184.216.0/24"]).unwrap();
+            assert!(!allows(&denying, of_public), "{of_public}");
+            let allowing = egress.allow(["169.254.169.254"]).unwrap();
+            assert!(allows(&allowing, of_metadata) && !allows(&allowing, of_private));
+        }
+    }
+
+    #[test]
+    fn a_prefix_in_global_space_hides_nothing_once_it_is_named() {
+        let hiding = "2a00:1450:64::169.254.169.254";
+        assert!(allows(&Egress::public(), hiding), "nobody can know");
+        let egress = Egress::public().nat64(["2a00:1450:64::/96", "2a00:1450::/32"]).unwrap();
+        assert!(!allows(&egress, hiding));
+        // The longest prefix holds.
+        assert!(allows(&egress, "2a00:1450:64::93.184.216.34"));
+        assert!(!allows(&egress, "2a00:1450:a00:1::"));
+    }
+
+    #[test]
+    fn what_is_no_nat64_prefix_is_refused() {
+        for prefix in [
+            "10.0.0.0/8",
+            "64:ff9b::/95",
+            "2001:db8::/33",
+            "2001:db8::1",
+            "2001:db8:0:0:100::/96",
+            "x",
+        ] {
+            let error = Egress::public().nat64([prefix]).unwrap_err();
+            assert_eq!(error.kind(), Kind::OptionInvalid, "{prefix}");
         }
     }
 

@@ -3,12 +3,14 @@
 
 mod connect;
 mod egress;
+mod getaddrinfo;
+mod hosts;
 mod proxy;
 mod resolve;
 mod route;
 mod url;
 
-pub(crate) use connect::connect;
+pub(crate) use connect::{Sockets, connect};
 pub use egress::Egress;
 pub use proxy::Proxy;
 pub(crate) use proxy::{MAX_HEAD, MOST_INTERIM};

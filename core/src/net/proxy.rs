@@ -2,14 +2,17 @@
 //! never names: whoever looks a name up decides where a payload goes.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Egress, Url, connect, resolve};
+use super::connect::{Rules, race};
+use super::{Egress, Sockets, Url, connect, resolve};
 use crate::error::{Blame, Error, Kind, Retry, Scope};
+use crate::fair_limit::Permit;
 use crate::options;
 
 /// The longest head of an answer, a proxy's or a consumer's.
@@ -17,6 +20,10 @@ pub(crate) const MAX_HEAD: usize = 16 * 1024;
 
 /// How many interim answers (1xx) may come before the final one.
 pub(crate) const MOST_INTERIM: u32 = 16;
+
+/// How long a proxy has for a tunnel to one address before it is asked for the next one, too: longer
+/// than for a connection, because it connects twice.
+const TUNNEL_DELAY: Duration = Duration::from_millis(500);
 
 /// A proxy that opens tunnels to consumers: `http://host:port`, with Basic credentials where it asks
 /// for them. TLS with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
@@ -91,41 +98,69 @@ impl Proxy {
     /// A tunnel to the first of these addresses that the proxy reaches. They were judged before; the
     /// proxy's own address was chosen by whoever configured it, and is not.
     ///
+    /// A proxy that waits for a silent address says nothing meanwhile: the next one is tried beside
+    /// it, by a connection of its own.
+    ///
     /// Fails with `proxy_refused`, or as connecting to the proxy does.
     pub(super) async fn tunnel(
         &self,
         targets: &[SocketAddr],
-    ) -> Result<(TcpStream, SocketAddr), Error> {
-        let mut refusal = None;
-        for target in targets {
-            match self.tunnel_to(*target).await {
-                Ok(stream) => return Ok((stream, *target)),
-                Err(error) => {
-                    let unreached = error.scope() == Scope::Endpoint;
-                    refusal = refusal.or(Some(error));
-                    // What the proxy has against us will not change with the address.
-                    if !unreached {
-                        break;
-                    }
-                }
+        sockets: Sockets,
+        by: Instant,
+    ) -> Result<(TcpStream, SocketAddr, Option<Permit>), Error> {
+        let spare = sockets.spare().clone();
+        let found = resolve(&self.at, &Egress::unrestricted(), spare.owner()).await;
+        let proxies = found.map_err(|error| self.unreachable(error))?;
+        let rules = Rules {
+            by,
+            delay: TUNNEL_DELAY,
+            // What the proxy has against us will not change with the address.
+            is_final: |error: &Error| error.scope() != Scope::Endpoint,
+            silent: |after: Duration| {
+                let millis = after.as_millis();
+                self.refused(&format!("opened no tunnel within {millis} ms"))
+                    .scoped(Scope::Endpoint)
+            },
+        };
+        let open = |target| {
+            let (sockets, proxies) = (Sockets::within(&spare), &proxies);
+            async move { self.tunnel_to(target, proxies, sockets, by).await }
+        };
+        let raced = race(targets.to_vec(), sockets, &rules, open).await;
+        let ((stream, own), target, held) = raced.map_err(|faults| {
+            let mut faults: Vec<Error> = faults.into_iter().map(|(_, error)| error).collect();
+            let decisive = faults.iter().position(rules.is_final).unwrap_or(0);
+            if faults.is_empty() {
+                return Error::new(Kind::Internal, "a tunnel to no address");
             }
-        }
-        Err(refusal.unwrap_or_else(|| Error::new(Kind::Internal, "a tunnel to no address")))
+            faults.swap_remove(decisive)
+        })?;
+        Ok((stream, target, own.or(held)))
     }
 
-    async fn tunnel_to(&self, target: SocketAddr) -> Result<TcpStream, Error> {
-        let anywhere = Egress::unrestricted();
-        let unreachable = |error: Error| {
-            let message = format!("the proxy {}: {}", self.at.authority(), error.message());
-            Error::new(error.kind(), message)
-                .at(error.stage())
-                .blamed(Blame::Path)
-                .scoped(Scope::Process)
-                .noting_all(error.context())
-                .noting("proxy", self.at.authority().to_owned())
-        };
-        let addresses = resolve(&self.at, &anywhere).await.map_err(unreachable)?;
-        let (mut stream, _) = connect(&addresses, &anywhere).await.map_err(unreachable)?;
+    fn unreachable(&self, error: Error) -> Error {
+        // Our own limits are no fault of the proxy.
+        if error.kind() == Kind::Overloaded {
+            return error;
+        }
+        let message = format!("the proxy {}: {}", self.at.authority(), error.message());
+        Error::new(error.kind(), message)
+            .at(error.stage())
+            .blamed(Blame::Path)
+            .scoped(Scope::Process)
+            .noting_all(error.context())
+            .noting("proxy", self.at.authority().to_owned())
+    }
+
+    async fn tunnel_to(
+        &self,
+        target: SocketAddr,
+        proxies: &[SocketAddr],
+        sockets: Sockets,
+        by: Instant,
+    ) -> Result<(TcpStream, Option<Permit>), Error> {
+        let connected = connect(proxies, &Egress::unrestricted(), sockets, by).await;
+        let (mut stream, _, permit) = connected.map_err(|error| self.unreachable(error))?;
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n");
         if let Some(authorization) = &self.authorization {
             request.push_str("proxy-authorization: ");
@@ -138,7 +173,7 @@ impl Proxy {
         for _ in 0..=MOST_INTERIM {
             match self.answer(&mut stream).await? {
                 100..=199 => {}
-                200..=299 => return Ok(stream),
+                200..=299 => return Ok((stream, permit)),
                 status => return Err(self.turned_down(status)),
             }
         }

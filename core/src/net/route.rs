@@ -1,11 +1,13 @@
 //! The way to the consumers of a dispatcher: which addresses may be reached, and through what.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use tokio::net::TcpStream;
 
-use super::{Egress, Proxy, connect};
+use super::{Egress, Proxy, Sockets, connect};
 use crate::error::Error;
+use crate::fair_limit::Permit;
 
 /// An egress policy, and a proxy where there is one.
 #[derive(Clone, Debug, Default)]
@@ -20,16 +22,21 @@ impl Route {
         self.proxy.as_ref().map(Proxy::authority)
     }
 
-    /// Connects to one of these addresses, which were judged. Returns which one it is.
+    /// Connects to one of these addresses, which were judged. Returns which one it is, and the permit
+    /// of its socket.
     ///
-    /// Fails with `connect_failed`, `egress_denied` or `proxy_refused`.
+    /// * `by`: when the caller gives up.
+    ///
+    /// Fails with `connect_failed`, `egress_denied`, `proxy_refused` or `overloaded`.
     pub(crate) async fn connect(
         &self,
         addresses: &[SocketAddr],
-    ) -> Result<(TcpStream, SocketAddr), Error> {
+        sockets: Sockets,
+        by: Instant,
+    ) -> Result<(TcpStream, SocketAddr, Option<Permit>), Error> {
         match &self.proxy {
-            Some(proxy) => proxy.tunnel(addresses).await,
-            None => connect(addresses, &self.egress).await,
+            Some(proxy) => proxy.tunnel(addresses, sockets, by).await,
+            None => connect(addresses, &self.egress, sockets, by).await,
         }
     }
 }
