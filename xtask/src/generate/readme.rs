@@ -1,11 +1,13 @@
 //! Copies the programs of `examples/` into the README byte for byte, so that the README shows
 //! tested programs.
 //!
-//! A program is between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence.
+//! A program is between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence. The command
+//! that links a C program is in the same form; the tests use its arguments.
 
 use std::path::PathBuf;
 
 use crate::command::{Failure, Result};
+use crate::languages::c_library::{Flavour, static_arguments};
 use crate::paths;
 
 /// The programs, and the language tag of each one's fence.
@@ -15,6 +17,9 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("examples/first_delivery.c", "c"),
     ("examples/first_delivery.rs", "rust"),
 ];
+
+/// The name of the command that links a C program with the static library.
+const LINK: &str = "static C program";
 
 /// `cargo xtask readme`.
 pub(crate) fn write() -> Result {
@@ -41,7 +46,17 @@ fn current() -> Result<String> {
     for (name, language) in PROGRAMS {
         text = with_program(&text, name, language, &paths::read(&paths::root().join(name))?)?;
     }
-    Ok(text)
+    with_program(&text, LINK, "sh", &link_command())
+}
+
+/// The command with the arguments that the tests use, for a program in the current directory.
+fn link_command() -> String {
+    let dist = "target/c/shipped";
+    let (include, lib) = (format!("{dist}/include"), format!("{dist}/lib"));
+    let arguments =
+        static_arguments(&include, "program.c", "program", &lib, Flavour::Production).join(" ");
+    let (ours, system) = arguments.split_once(" -lgcc_s").expect("what Rust asks of the system");
+    format!("cc {ours} \\\n    -lgcc_s{system}")
 }
 
 fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result<String> {

@@ -20,8 +20,7 @@ const PREFIX: &str = "wmtls_";
 const PERSONALITY: &str = "DW.ref.rust_eh_personality";
 
 /// The system libraries that a static Rust library needs.
-pub(crate) const LINK_FLAGS: [&str; 7] =
-    ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+const SYSTEM: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// The production library, or its superset with the testing kit, which replaces it in tests.
 #[derive(Clone, Copy, PartialEq)]
@@ -54,6 +53,23 @@ impl Flavour {
             Flavour::Testing => "libwebhook_mtls_c_testing",
         }
     }
+}
+
+/// The arguments of a compiler that links a program with the static library. The README shows them,
+/// and the tests use them.
+///
+/// * `include`, `lib`: the directories of the headers and of the library.
+pub(crate) fn static_arguments(
+    include: &str,
+    source: &str,
+    executable: &str,
+    lib: &str,
+    flavour: Flavour,
+) -> Vec<String> {
+    // The whole file name: with the short name, a linker prefers the shared library.
+    let archive = format!("-l:lib{}.a", flavour.name());
+    let ours = ["-I", include, source, "-o", executable, "-L", lib, &archive];
+    ours.into_iter().chain(SYSTEM).map(str::to_owned).collect()
 }
 
 /// The installed headers and libraries.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::{Failure, Result, Step};
 use crate::debian;
-use crate::languages::c_library::{CLibrary, Flavour, LINK_FLAGS};
+use crate::languages::c_library::{CLibrary, Flavour, static_arguments};
 use crate::paths;
 use crate::toolchain::Toolchain;
 
@@ -111,21 +111,19 @@ fn link(
     let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let executable = paths::target().join("c").join(how).join(name.replace('.', "_"));
     paths::make_directory(executable.parent().expect("it has a directory"))?;
+    let shown = |path: &Path| path.display().to_string();
+    let (include, lib) = (shown(&library.include()), shown(&library.lib()));
+    let (source, program) = (shown(source), shown(&executable));
     let mut step = Step::new(format!("compile {name} ({how})"), compiler)
         .arg(standard)
         .args(WARNINGS)
-        .args(["-O1", "-g", "-I"])
-        .arg(library.include())
-        .arg(source)
-        .arg("-o")
-        .arg(&executable);
+        .args(["-O1", "-g"]);
     step = match linkage {
-        Linkage::Static => step.arg(library.archive(flavour)).args(LINK_FLAGS),
-        Linkage::Shared => {
-            let lib = library.lib().display().to_string();
-            step.args([format!("-L{lib}"), format!("-l{}", flavour.name())])
-                .args([format!("-Wl,-rpath,{lib}"), "-lpthread".to_owned()])
-        }
+        Linkage::Static => step.args(static_arguments(&include, &source, &program, &lib, flavour)),
+        Linkage::Shared => step
+            .args(["-I", &include, &source, "-o", &program])
+            .args([format!("-L{lib}"), format!("-l{}", flavour.name())])
+            .args([format!("-Wl,-rpath,{lib}"), "-lpthread".to_owned()]),
     };
     if text.contains("cjson/cJSON.h") {
         step = step.arg("-lcjson");

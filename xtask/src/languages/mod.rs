@@ -5,7 +5,7 @@
 
 pub(crate) mod bench_programs;
 pub(crate) mod bench_receiver;
-mod c_library;
+pub(crate) mod c_library;
 pub(crate) mod c_programs;
 pub(crate) mod lab;
 mod node;
