@@ -1393,7 +1393,8 @@ wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
                                 wmtls_error **err);
 
 /*
- The tenant by the rule; without a rule, the certificate's one SAN URI; NULL if it names none.
+ The tenant by the rule; without a rule, the certificate's one SAN URI, if that is a SPIFFE ID or
+ another URI with one spelling; NULL if it names none.
  */
 const char *wmtls_peer_tenant(const wmtls_peer *peer);
 

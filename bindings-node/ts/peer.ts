@@ -28,7 +28,10 @@ interface PeerJson {
 export class PeerIdentity {
   readonly #json: PeerJson
 
-  /** The tenant by the rule; without a rule, the one SAN URI if there is exactly one. */
+  /**
+   * The tenant by the rule; without a rule, the one SAN URI if there is exactly one, and that is a
+   * SPIFFE ID or another URI with one spelling.
+   */
   readonly tenant: string | null
   /** The subject as RFC 4514 text. */
   readonly subject: string

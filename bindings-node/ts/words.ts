@@ -40,10 +40,17 @@ export type Evidence = 'socket' | 'asserted'
 
 /**
  * What is unusual about a verified peer: no extendedKeyUsage (`purpose_absent`), an
- * authorityKeyIdentifier that its issuer's subjectKeyIdentifier contradicts (`key_id_mismatch`), or
- * a path that ends in an intermediate, which OpenSSL does not take (`anchor_is_intermediate`).
+ * authorityKeyIdentifier that its issuer's subjectKeyIdentifier contradicts (`key_id_mismatch`), a
+ * path that ends in an intermediate, which OpenSSL does not take (`anchor_is_intermediate`), a CRL of
+ * an issuer that could not be used (`crl_unused`), or a certificate of the path that no usable CRL of
+ * its issuer covers (`revocation_unchecked`).
  */
-export type Note = 'purpose_absent' | 'key_id_mismatch' | 'anchor_is_intermediate'
+export type Note =
+  | 'purpose_absent'
+  | 'key_id_mismatch'
+  | 'anchor_is_intermediate'
+  | 'crl_unused'
+  | 'revocation_unchecked'
 
 /** Which part of a pin set matched. */
 export type PinSlot = 'current' | 'next'

@@ -10,7 +10,8 @@ pub struct PeerIdentity(pub webhook_mtls::PeerIdentity);
 
 #[pymethods]
 impl PeerIdentity {
-    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one.
+    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one, and
+    /// that is a SPIFFE ID or another URI with one spelling.
     #[getter]
     fn tenant(&self) -> Option<&str> {
         self.0.tenant()
@@ -131,8 +132,9 @@ impl PeerIdentity {
     }
 
     /// What is unusual, and was tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
-    /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ) or
-    /// `anchor_is_intermediate` (OpenSSL takes none as an anchor).
+    /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ),
+    /// `anchor_is_intermediate` (OpenSSL takes none as an anchor), `crl_unused` (a CRL of an issuer
+    /// could not be used) or `revocation_unchecked` (no usable CRL covers a certificate of the path).
     #[getter]
     fn notes(&self) -> Vec<&'static str> {
         self.0.notes().iter().map(|note| note.name()).collect()
@@ -144,6 +146,6 @@ impl PeerIdentity {
     }
 
     fn __repr__(&self) -> String {
-        format!("PeerIdentity({:?}, {})", self.0.subject(), self.0.spki_pin())
+        format!("PeerIdentity({:?}, {})", self.0.certificate(), self.0.spki_pin())
     }
 }

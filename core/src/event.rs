@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, composed_value};
 use crate::process::{self, Lock, Locked};
 use crate::runtime;
 
@@ -84,6 +84,10 @@ events! {
     ConsumerRekeys "consumer_rekeys" "pin previous"
         "A consumer has changed its key at two renewals in a row. Pins of its key will break at the \
          next one; let it keep its key, or pin by server_uri and its CA.";
+    CrlUnused "crl_unused" "name position why"
+        "A CRL names an issuer of a peer that passed, and says nothing about it: another key signed it \
+         (another_key), its thisUpdate is in the future (not_yet_valid), or no CRL of the issuer covers \
+         the peer (other_scope). Supply the CRL of the issuer that is in force.";
     EventsLost "events_lost" "count"
         "A listener was too slow, and events before this one were dropped for it.";
 }
@@ -108,7 +112,7 @@ impl Event {
     }
 
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.insert(key.to_owned(), value.into());
+        self.fields.insert(key.to_owned(), composed_value(value.into()));
         self
     }
 

@@ -147,7 +147,7 @@ impl PartialEq for Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Identity({})", self.leaf().subject())
+        write!(f, "Identity({})", self.leaf().subject_text())
     }
 }
 
@@ -182,10 +182,10 @@ fn in_order(
         chain.push(certificates.remove(next));
     }
     if let Some(stray) = certificates.first() {
-        let subject = stray.subject();
+        let subject = stray.subject_text();
         return Err(Error::new(
             Kind::IdentityUnusable,
-            format!("the certificate {subject} is not above ours ({})", chain[0].subject()),
+            format!("the certificate {subject} is not above ours ({})", chain[0].subject_text()),
         )
         .noting("subject", subject)
         .advising("Leave out of the file what is no CA of our certificate."));
@@ -227,9 +227,9 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
         .advising("Put the leaf first, then its issuer, and so on.")),
         None => Err(Error::new(
             Kind::KeyMismatch,
-            format!("the private key does not belong to {}", chain[0].subject()),
+            format!("the private key does not belong to {}", chain[0].subject_text()),
         )
-        .noting("subject", chain[0].subject())),
+        .noting("subject", chain[0].subject_text())),
     }
 }
 
@@ -252,8 +252,15 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
         return Err(fault(format!("becomes valid in {} seconds", view.not_before - at))
             .advising("Wait for notBefore, or set the clock."));
     }
-    if view.client_purpose() == Purpose::Refused {
-        return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
+    match view.client_purpose() {
+        Purpose::Allowed | Purpose::Absent => {}
+        Purpose::Any => {
+            let why = "lists anyExtendedKeyUsage, so it was issued for no purpose in particular";
+            return Err(fault(why.into()));
+        }
+        Purpose::Refused => {
+            return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
+        }
     }
     if let Some(weakness) = view.key.weakness() {
         return Err(fault(format!("has a weak key: {weakness}")));
@@ -270,8 +277,8 @@ fn check_order(chain: &[Certificate]) -> Result<(), Error> {
                 format!(
                     "certificate {} of our chain was issued by {}, but {} follows",
                     at + 1,
-                    pair[0].issuer(),
-                    pair[1].subject()
+                    pair[0].view().issuer_text(),
+                    pair[1].subject_text()
                 ),
             )
             .advising("Put the leaf first, then its issuer, and so on."));

@@ -1,11 +1,15 @@
 //! Floor 4: who may pass, once it is proven who they are.
 
+mod uri;
+
 use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::certificate::{San, View, common_name};
-use crate::error::{Error, Kind, words};
+use crate::error::{Error, Kind, presented_list, words};
+use uri::SpiffeId;
+pub(crate) use uri::check as check_uri;
 
 words! {
     /// What the peer is in the connection.
@@ -27,7 +31,8 @@ words! {
     }
 }
 
-/// How a verified certificate names its tenant. A tenant is 1 to 64 of `A-Z a-z 0-9 . _ -`.
+/// How a verified certificate names its tenant. A tenant is 1 to 64 of `A-Z a-z 0-9 . _ -`, and not dots
+/// alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantRule {
     rule: Rule,
@@ -46,7 +51,8 @@ impl TenantRule {
     /// A SAN URI equal to the template, in which `{tenant}` stands for one whole path segment:
     /// `spiffe://corp/tenant/{tenant}`. Compared byte by byte, with no percent-decoding.
     ///
-    /// Fails with `option_invalid` if the template has not exactly one such segment.
+    /// Fails with `option_invalid` if the template has not exactly one such segment, or could match no
+    /// SPIFFE ID although its scheme is `spiffe`.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
             Error::new(Kind::OptionInvalid, format!("tenant template {template:?} {why}"))
@@ -77,6 +83,8 @@ impl TenantRule {
         if !(after.is_empty() || after.starts_with('/')) {
             return Err(fault("must have {tenant} as a whole path segment"));
         }
+        // The shortest URI that it could match.
+        check_uri(&format!("{before}t{after}")).map_err(fault)?;
         Ok(Self { rule: Rule::SanUri { before: before.into(), after: after.into() } })
     }
 
@@ -85,11 +93,7 @@ impl TenantRule {
     /// Fails with `option_invalid` if the suffix is no DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
         let suffix = suffix.strip_prefix('.').unwrap_or(suffix).to_ascii_lowercase();
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        if suffix.len() > 253 || !suffix.split('.').all(label) {
+        if suffix.len() > 253 || !suffix.split('.').all(is_label) {
             return Err(Error::new(
                 Kind::OptionInvalid,
                 format!("tenant suffix {suffix:?} is not a DNS name"),
@@ -109,6 +113,7 @@ impl TenantRule {
         let candidates: Vec<String> = match &self.rule {
             Rule::SanUri { before, after } => leaf
                 .san_uris()
+                .filter(|uri| check_uri(uri).is_ok())
                 .filter_map(|uri| uri.strip_prefix(&**before)?.strip_suffix(&**after))
                 .filter(|tenant| is_tenant(tenant))
                 .map(str::to_owned)
@@ -122,7 +127,7 @@ impl TenantRule {
                 .filter_map(|name| {
                     Some(name.strip_suffix(&**suffix)?.strip_suffix('.')?.to_owned())
                 })
-                .filter(|tenant| is_tenant(tenant) && !tenant.contains('.'))
+                .filter(|tenant| is_label(tenant))
                 .collect(),
             Rule::SubjectCn => {
                 common_name(leaf.subject).filter(|name| is_tenant(name)).into_iter().collect()
@@ -131,7 +136,7 @@ impl TenantRule {
         match <[String; 1]>::try_from(candidates) {
             Ok([tenant]) => Ok(tenant),
             Err(others) => {
-                let uris: Vec<_> = leaf.san_uris().collect();
+                let uris = presented_list(leaf.san_uris());
                 Err(Error::new(
                     Kind::TenantRefused,
                     format!(
@@ -160,9 +165,15 @@ impl TenantRule {
 fn is_tenant(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        // They would climb out of a path that somebody builds from the tenant.
-        && text != "."
-        && text != ".."
+        && !uri::is_dots(text)
+}
+
+/// A label of a host name (RFC 5890 section 2.3.1). Every label is a tenant.
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Who is allowed. There is no "anybody": where every member of the CA may pass, say so.
@@ -181,32 +192,33 @@ enum Allowed {
 impl Authorization {
     /// Peers with one of these SAN URIs, compared byte by byte.
     ///
-    /// Fails with `option_invalid` if the list is empty or an entry is no URI.
+    /// Fails with `option_invalid` if the list is empty, an entry is no absolute URI, or one with the
+    /// scheme `spiffe` is no SPIFFE ID.
     pub fn san_uris<I>(uris: I) -> Result<Self, Error>
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
         let uris: Vec<String> = uris.into_iter().map(Into::into).collect();
-        let sound =
-            |uri: &String| uri.contains(':') && uri.bytes().all(|byte| byte.is_ascii_graphic());
-        if uris.is_empty() || !uris.iter().all(sound) {
-            return Err(Error::new(
-                Kind::OptionInvalid,
-                "the allow list must hold at least one SAN URI, and only URIs",
-            )
-            .noting("option", "authorization"));
+        let fault =
+            |why: String| Error::new(Kind::OptionInvalid, why).noting("option", "authorization");
+        if uris.is_empty() {
+            return Err(fault("the allow list must hold at least one SAN URI".to_owned()));
+        }
+        for (at, uri) in uris.iter().enumerate() {
+            check_uri(uri).map_err(|why| {
+                fault(format!("SAN URI {} of the allow list {why}", at + 1))
+                    .noting("position", at + 1)
+            })?;
         }
         Ok(Self { rule: Allowed::SanUris(uris.into()) })
     }
 
-    /// Peers with exactly one SPIFFE ID, which belongs to this trust domain.
+    /// Peers with exactly one SAN URI, which is a SPIFFE ID of this trust domain.
     ///
     /// Fails with `option_invalid` if the text is no trust domain (SPIFFE ID section 2.1).
     pub fn trust_domain(domain: &str) -> Result<Self, Error> {
-        let sound =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
-        if domain.is_empty() || domain.len() > 255 || !domain.bytes().all(sound) {
+        if uri::check_trust_domain(domain).is_err() {
             return Err(Error::new(
                 Kind::OptionInvalid,
                 format!(
@@ -230,10 +242,7 @@ impl Authorization {
             Allowed::SanUris(list) => uris.iter().any(|uri| list.iter().any(|known| known == uri)),
             Allowed::TrustDomain(domain) => match uris[..] {
                 // An SVID has exactly one URI SAN (X509-SVID section 2).
-                [uri] => uri
-                    .strip_prefix("spiffe://")
-                    .and_then(|rest| rest.strip_prefix(&**domain))
-                    .is_some_and(|path| path.is_empty() || path.starts_with('/')),
+                [uri] => SpiffeId::parse(uri).is_ok_and(|id| id.trust_domain == &**domain),
                 _ => false,
             },
             Allowed::CaMembers => true,
@@ -251,7 +260,7 @@ impl Authorization {
             format!("{} is not within {rule}", leaf.subject_text()),
         )
         .noting("subject", leaf.subject_text())
-        .noting("presented", json!(uris)))
+        .noting("presented", json!(presented_list(uris.into_iter()))))
     }
 }
 

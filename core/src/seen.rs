@@ -2,7 +2,7 @@
 
 use crate::event::{Event, EventName};
 use crate::pin::{Pin, PinSlot, Pins};
-use crate::verify::PeerIdentity;
+use crate::verify::{PeerIdentity, UnusedCrl};
 
 /// After how many renewals in a row with a new key it is taken to be the consumer's habit.
 const HABIT: u32 = 2;
@@ -24,6 +24,8 @@ pub(crate) struct Seen {
     rekeyed: u32,
     /// Whether it was told that a former pin is still in use.
     told: bool,
+    /// The CRLs that were not used for it last.
+    unused_crls: Vec<UnusedCrl>,
 }
 
 impl Seen {
@@ -43,6 +45,10 @@ impl Seen {
             events.extend(pins.and_then(|pins| self.fallen_behind(matched, pins)));
         }
         self.pin = Some(pin);
+        let unused = peer.unused_crls();
+        let news = unused.iter().filter(|crl| !self.unused_crls.contains(crl));
+        events.extend(news.map(UnusedCrl::event));
+        self.unused_crls = unused.to_vec();
         events
     }
 

@@ -25,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 use crate::certificate::Certificate;
 use crate::clock;
 use crate::crypto;
-use crate::error::{Blame, Error, Kind, Sent, Stage, words};
+use crate::error::{Blame, Error, Kind, Sent, Stage, presented, words};
 use crate::identity::Identity;
 use crate::pin::Pins;
 use crate::policy::{CrlPolicy, Role};
@@ -432,16 +432,19 @@ pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
     let name = alert.name();
     Error::new(
         Kind::ClientCertificateRejected,
-        format!("the consumer refused our certificate ({}) with the alert {name}", ours.subject()),
+        format!(
+            "the consumer refused our certificate ({}) with the alert {name}",
+            ours.subject_text()
+        ),
     )
     .noting("via", "alert")
     .noting("alert", name)
-    .noting("identity", ours.subject())
+    .noting("identity", ours.subject_text())
 }
 
 /// No signature of our key would be taken.
 fn unusable(terms: &Terms) -> Error {
-    let subject = terms.identity.leaf().subject();
+    let subject = terms.identity.leaf().subject_text();
     Error::new(
         Kind::ClientCertificateUnusable,
         format!("the consumer takes no signature that the key of {subject} can make"),
@@ -482,7 +485,7 @@ fn handshake_fault(error: &io::Error, state: &State, terms: &Terms) -> Error {
                     "The consumer must speak TLS 1.3; min_tls 1.2 accepts TLS 1.2 with extended master secret.",
                 ),
             ),
-            other => (format!("the handshake failed: {other}"), None),
+            other => (format!("the handshake failed: {}", presented(&other.to_string())), None),
         };
         let fault = Error::new(Kind::TlsFailed, message).blamed(Blame::Theirs);
         return match hint {
@@ -500,7 +503,12 @@ fn handshake_fault(error: &io::Error, state: &State, terms: &Terms) -> Error {
     if state.asked { lost.noting("hint", "client_certificate_may_be_refused") } else { lost }
 }
 
-/// How long the peer's certificate and ours are valid: no connection outlives them.
+/// The last instant (Unix seconds) at which a connection may be used: both paths are valid until then,
+/// and so are the CRLs that the peer was judged by.
+///
+/// Nothing of a handshake is judged again on an open connection. So it ends when a new handshake
+/// would have to be judged by other dates.
 pub(crate) fn valid_until(peer: &PeerIdentity, identity: &Identity) -> i64 {
-    peer.certificate().not_after().min(identity.leaf().not_after())
+    let ours = identity.chain().iter().map(Certificate::not_after);
+    ours.fold(peer.valid_until(), i64::min)
 }

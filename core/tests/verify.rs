@@ -4,9 +4,16 @@
 use std::io::{Write as _, stderr};
 use std::time::{Duration, SystemTime};
 
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
+};
 use serde_json::Value;
 use webhook_mtls::testing::{Authority, Issued, Leaf};
-use webhook_mtls::{Error, Kind, PeerIdentity, Pins, Role, Trust, Verifier, VerifierOptions};
+use webhook_mtls::{
+    Authorization, Error, Kind, PeerIdentity, Pins, Role, Setting, TenantRule, Trust, Verifier,
+    VerifierOptions,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -89,6 +96,68 @@ fn a_remembered_chain_is_refused_once_it_is_revoked() {
         revoked += 1;
     }
     assert!(revoked >= 3, "{revoked} cases of revocation");
+}
+
+/// A certificate may be 50 KiB of names. What is told of it is not.
+#[test]
+fn errors_about_a_huge_certificate_are_small_and_steer_no_terminal() {
+    const HOSTILE: &str = "\u{1b}[2J\u{202e}\n";
+    let huge = HOSTILE.to_owned() + &"n".repeat(15_000);
+    let [theirs, ours] = [&huge, "root"].map(|name| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().pem();
+        (Issuer::new(params, key), root)
+    });
+    let leaf = |issuer: &Issuer<'_, KeyPair>, purpose| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, &huge);
+        let uri = |at| SanType::URI(format!("spiffe://corp/{HOSTILE:?}/{at}").try_into().unwrap());
+        params.subject_alt_names = (0..300).map(uri).collect();
+        params.subject_alt_names.push(SanType::URI("u".repeat(10_000).try_into().unwrap()));
+        params.extended_key_usages = vec![purpose];
+        vec![params.signed_by(&KeyPair::generate().unwrap(), issuer).unwrap().der().to_vec()]
+    };
+    let trust = Trust::from_pem(ours.1.as_bytes(), None, &[]).unwrap();
+    let server = leaf(&ours.0, ExtendedKeyUsagePurpose::ServerAuth);
+    let client = leaf(&ours.0, ExtendedKeyUsagePurpose::ClientAuth);
+    let stranger = leaf(&theirs.0, ExtendedKeyUsagePurpose::ServerAuth);
+    let of = |role| VerifierOptions::new(role, trust.clone());
+    let template = TenantRule::san_uri("spiffe://corp/{tenant}").unwrap();
+    let domain = Authorization::trust_domain("corp").unwrap();
+    let wrong = Pins::new(["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]).unwrap();
+    let mut by_uri = of(Role::Server).pins(wrong);
+    by_uri.set("server_uri", Setting::Text(format!("spiffe://corp/{HOSTILE:?}/1"))).unwrap_err();
+    let now = SystemTime::now();
+    let late = now + 10_000 * DAY * 100;
+    for (kind, options, chain, name, at) in [
+        (Kind::NameMismatch, of(Role::Server), &server, Some("localhost"), now),
+        (Kind::PurposeNotAllowed, of(Role::Server), &client, Some("localhost"), now),
+        (Kind::CertificateExpired, of(Role::Server), &server, Some("localhost"), late),
+        (Kind::IssuerUnknown, of(Role::Server), &stranger, Some("localhost"), now),
+        (Kind::TenantRefused, of(Role::Client).tenant(template), &client, None, now),
+        (Kind::NotAuthorized, of(Role::Client).authorization(domain), &client, None, now),
+    ] {
+        let verifier = Verifier::new(options).unwrap();
+        let error = verifier.verify_chain(chain, name, at).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        let (json, debug) = (error.to_json().to_string(), format!("{error:?}"));
+        assert!(json.len() < 10_000, "{kind:?}: {} bytes of JSON", json.len());
+        assert!(debug.len() < 10_000, "{kind:?}: {} bytes of Debug", debug.len());
+        assert!(error.message().len() < 2_500, "{kind:?}: {} bytes", error.message().len());
+        for text in [json, debug, error.message().to_owned(), error.remedy().to_owned()] {
+            let steering = |letter: char| letter.is_control() || letter == '\u{202e}';
+            assert!(!text.contains(steering), "{kind:?}: {text}");
+        }
+    }
+    let members = of(Role::Client).authorization(Authorization::ca_members());
+    let peer = Verifier::new(members).unwrap().verify_chain(&client, None, now).unwrap();
+    // What the certificate says is whole; what is printed for a person is not.
+    assert!(peer.subject().len() > 15_000);
+    assert!(format!("{peer:?}").len() < 10_000, "{} bytes", format!("{peer:?}").len());
+    assert_eq!(peer.tenant(), None);
 }
 
 #[test]

@@ -24,7 +24,8 @@ impl wmtls_peer {
     }
 }
 
-/// The tenant by the rule; without a rule, the certificate's one SAN URI; NULL if it names none.
+/// The tenant by the rule; without a rule, the certificate's one SAN URI, if that is a SPIFFE ID or
+/// another URI with one spelling; NULL if it names none.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_peer_tenant(peer: Option<&wmtls_peer>) -> *const c_char {
     lend(peer, |peer| peer.tenant().map(str::to_owned))

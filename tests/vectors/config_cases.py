@@ -20,6 +20,7 @@ from forge import (
     encrypted_key_pem,
     extension,
     integer,
+    issuing_point,
     key,
     key_pem,
     mint,
@@ -225,6 +226,21 @@ def bundles():
     clean = crl(ROOT, [], 1, **fresh)
     yield of("one_anchor", ROOT.pem, {"ok": {"notes": 0}})
     yield of("intermediate_and_crl", ROOT.pem, OK, intermediates=ISSUING.pem, crls=[clean])
+    yield of("crl_clean", ROOT.pem, {"ok": {"notes": 0}}, crls=[clean])
+    later = crl(ROOT, [], 2, this=day(2110), following=UNTIL)
+    yield of("crl_not_valid_yet", ROOT.pem, {"ok": {"notes": 1}}, crls=[clean, later])
+    foreign = crl(ROOT, [], 1, signer=key("config forger"), **fresh)
+    yield of("crl_of_another_key", ROOT.pem, {"ok": {"notes": 1}}, crls=[clean, foreign])
+    unusable = refused("crl_unusable", position=1)
+    for name, scope in {
+        "some_reasons": {"reasons": True},
+        "indirect": {"indirect": True},
+        "attribute_certificates": {"attributes": True},
+    }.items():
+        limited = crl(ROOT, [], 1, extra=[issuing_point(**scope)], **fresh)
+        yield of(f"crl_of_{name}", ROOT.pem, unusable, crls=[limited])
+    both = crl(ROOT, [], 1, extra=[issuing_point(users=True, cas=True)], **fresh)
+    yield of("crl_of_users_and_cas_alone", ROOT.pem, refused("pem_invalid"), crls=[both])
     yield of("intermediate_as_anchor", ISSUING.pem, {"ok": {"notes": 1}})
     yield of("duplicate_folded", ROOT.pem + ROOT.pem, {"ok": {"notes": 1}})
     yield of("byte_order_mark_and_crlf", dos(ROOT.pem), OK)
@@ -553,6 +569,8 @@ def endpoints():
     yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})
     yield of("server_uri", OK, options={"server_uri": "spiffe://corp.example/consumer/acme"})
     yield of("server_uri_no_uri", refused("option_invalid"), options={"server_uri": "acme"})
+    climbing = {"server_uri": "spiffe://corp.example/a/../b"}
+    yield of("server_uri_no_spiffe_id", refused("option_invalid"), options=climbing)
     yield of("concurrency", OK, options={"concurrency": 1})
     yield of("concurrency_zero", refused("option_invalid"), options={"concurrency": 0})
     yield of("concurrency_fraction", refused("option_invalid"), options={"concurrency": 1.5})
@@ -786,10 +804,24 @@ def tenant_rules():
         "misspelled": "spiffe://corp.example/{tenent}",
         "other_case": "spiffe://corp.example/{Tenant}",
         "open_brace": "spiffe://corp.example/{tenant",
+        "no_spiffe_id_scheme": "SPIFFE://corp.example/{tenant}",
+        "no_spiffe_id_domain": "spiffe://Corp.example/{tenant}",
+        "no_spiffe_id_port": "spiffe://corp.example:443/{tenant}",
+        "no_spiffe_id_climbing": "spiffe://corp.example/../{tenant}",
+        "no_spiffe_id_empty_segment": "spiffe://corp.example//{tenant}",
+        "no_spiffe_id_trailing_slash": "spiffe://corp.example/{tenant}/",
+        "no_spiffe_id_percent": "spiffe://corp.example/%61/{tenant}",
+        "no_spiffe_id_query": "spiffe://corp.example/{tenant}/a?b",
+        "climbing": "https://corp.example/../{tenant}",
+        "fragment": "https://corp.example/{tenant}/a#b",
     }.items():
         yield of(name, {"san_uri": template}, refused("option_invalid"))
     yield of("dns_suffix", {"san_dns_suffix": "tenants.example.test"}, OK)
     yield of("dns_suffix_empty", {"san_dns_suffix": ""}, refused("option_invalid"))
+    for name, suffix in {"start": "-tenants.example.test", "end": "tenants-.example.test"}.items():
+        yield of(
+            f"dns_suffix_hyphen_at_{name}", {"san_dns_suffix": suffix}, refused("option_invalid")
+        )
     yield of(
         "dns_suffix_with_space",
         {"san_dns_suffix": "tenants example.test"},
@@ -805,7 +837,28 @@ def authorizations():
     yield of("list", {"san_uris": ["spiffe://corp.example/tenant/acme"]}, OK)
     yield of("list_empty", {"san_uris": []}, bad)
     yield of("list_with_empty_entry", {"san_uris": ["spiffe://corp.example/tenant/acme", ""]}, bad)
+    yield of("list_of_another_scheme", {"san_uris": ["urn:uuid:1-2", "https://corp.example/a"]}, OK)
+    for name, entry in {
+        "relative": "//corp.example/acme",
+        "spaced": "https://corp.example/a b",
+        "no_spiffe_id_scheme": "SPIFFE://corp.example/acme",
+        "no_spiffe_id_domain": "spiffe://corp_EXAMPLE/acme",
+        "no_spiffe_id_user": "spiffe://user@corp.example/acme",
+        "no_spiffe_id_climbing": "spiffe://corp.example/a/../b",
+        "no_spiffe_id_dots": "spiffe://corp.example/...",
+        "no_spiffe_id_empty_segment": "spiffe://corp.example//acme",
+        "no_spiffe_id_trailing_slash": "spiffe://corp.example/acme/",
+        "no_spiffe_id_percent": "spiffe://corp.example/%61cme",
+        "no_spiffe_id_query": "spiffe://corp.example/acme?a=b",
+        "no_spiffe_id_fragment": "spiffe://corp.example/acme#a",
+        "no_spiffe_id_long": "spiffe://corp.example/" + "a" * 2030,
+    }.items():
+        yield of(f"list_{name}", {"san_uris": [entry]}, bad)
     yield of("trust_domain", {"trust_domain": "corp.example"}, OK)
+    yield of("trust_domain_longest", {"trust_domain": "d" * 255}, OK)
+    yield of("trust_domain_too_long", {"trust_domain": "d" * 256}, bad)
+    yield of("trust_domain_in_capitals", {"trust_domain": "Corp.Example"}, bad)
+    yield of("trust_domain_with_port", {"trust_domain": "corp.example:443"}, bad)
     yield of("trust_domain_empty", {"trust_domain": ""}, bad)
     yield of("trust_domain_with_path", {"trust_domain": "corp.example/tenant"}, bad)
     yield of("trust_domain_as_uri", {"trust_domain": "spiffe://corp.example"}, bad)
@@ -825,6 +878,9 @@ def verifiers():
     yield of("reload_never", OK, role="server", options={"reload": 0})
     yield of("expiry_warning_whole", bad, role="server", options={"expiry_warning": 1})
     yield of("server_uri_no_uri", bad, role="server", options={"server_uri": "acme"})
+    for name, no_id in {"climbing": "/a/../b", "percent": "/%61", "query": "/a?b"}.items():
+        expected = {"server_uri": "spiffe://corp.example" + no_id}
+        yield of(f"server_uri_{name}", bad, role="server", options=expected)
     yield of("unknown_option", bad, role="server", options={"strict": True})
     yield of("pins_empty", refused("pin_invalid"), role="server", pins={"current": [], "next": []})
     public = {"anchors": WEB.pem, "dangerous_public": True}

@@ -344,11 +344,27 @@ def _key_usage(usage):
 # CRLs --------------------------------------------------------------------------------------------
 
 
-def crl(issuer, revoked, number, *, this, following, signer=None, delta_of=None, extra=()):
-    """A CRL as PEM. `number` or `following` (nextUpdate) None leave them out."""
+def crl(
+    issuer,
+    revoked,
+    number,
+    *,
+    this,
+    following,
+    signer=None,
+    delta_of=None,
+    extra=(),
+    name=None,
+    revoked_on=None,
+):
+    """A CRL as PEM. `number` or `following` (nextUpdate) None leave them out.
+
+    `name` is another spelling of the issuer's name, `revoked_on` another date than `this`.
+    """
     private = signer or issuer.key
     algorithm = _algorithm(private, None)
-    entries = [sequence(integer(each.serial), moment(this)) for each in revoked]
+    date = moment(revoked_on or this)
+    entries = [sequence(integer(each.serial), date) for each in revoked]
     extensions = [
         extension(
             "2.5.29.35", x509.AuthorityKeyIdentifier(key_id(private), None, None).public_bytes()
@@ -361,13 +377,64 @@ def crl(issuer, revoked, number, *, this, following, signer=None, delta_of=None,
     body = sequence(
         integer(1),
         algorithm,
-        issuer.name.public_bytes(),
+        (name or issuer.name).public_bytes(),
         moment(this),
         moment(following) if following else b"",
         sequence(*entries) if entries else b"",
         tagged(0, sequence(*extensions, *extra)),
     )
     return pem("X509 CRL", _signed(body, algorithm, private, None, corrupt=False))
+
+
+def spelled(common_name, kind):
+    """A name of one CN, as an ASN.1 string of this kind: `PrintableString`, `UTF8String` …"""
+    kind = getattr(x509.name._ASN1Type, kind)
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _type=kind)])
+
+
+def full_name(*names):
+    """The fullName of a DistributionPointName: URIs as text, directory names as `x509.Name`."""
+
+    def general(name):
+        if isinstance(name, str):
+            return value(0x86, name.encode())
+        return value(0xA4, name.public_bytes())
+
+    return tagged(0, b"".join(general(each) for each in names))
+
+
+def relative_name(common_name):
+    """The nameRelativeToCRLIssuer of a DistributionPointName: the issuer's name and one CN more."""
+    rdn = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]).public_bytes()
+    # Within the Name, a SET: [1] IMPLICIT has its content.
+    return tagged(1, rdn[4:])
+
+
+def issuing_point(
+    name=b"", *, users=False, cas=False, reasons=False, indirect=False, attributes=False
+):
+    """The extension that says what a CRL covers (RFC 5280 section 5.2.5)."""
+    flags = {1: users, 2: cas, 4: indirect, 5: attributes}
+    parts = {number: value(0x80 | number, b"\xff") for number, is_set in flags.items() if is_set}
+    if reasons:
+        parts[3] = value(0x83, b"\x06\x40")
+    ordered = b"".join(parts[number] for number in sorted(parts))
+    return extension(
+        "2.5.29.28", sequence(tagged(0, name) if name else b"", ordered), critical=True
+    )
+
+
+def distribution_points(*points):
+    """The extension that says where a certificate's CRLs are; each point is made by `point`."""
+    return extension("2.5.29.31", sequence(*points))
+
+
+def point(name, *, reasons=False, issuer=None):
+    return sequence(
+        tagged(0, name),
+        value(0x81, b"\x06\x40") if reasons else b"",
+        tagged(2, value(0xA4, issuer.public_bytes())) if issuer else b"",
+    )
 
 
 # Signatures and DER ------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ from forge import (
     pem,
     sequence,
     uri,
-    value,
 )
 
 AT = day(2026, 6, 1)
@@ -144,7 +143,6 @@ def cases():
         *pins(),
         *tenants(),
         *authorizations(),
-        *revocations(),
         *distrusted(),
         *notes(),
         *bundles(),
@@ -545,13 +543,24 @@ def purposes():
         return [make(purposes=wanted, **more), ISSUING]
 
     both = (CLIENT_AUTH, SERVER_AUTH)
-    yield server("purpose_of_a_client", of(CLIENT_AUTH), refused("purpose_not_allowed"))
+    # Of the leaf's own purpose, the context tells the one that is missing.
+    yield server(
+        "purpose_of_a_client",
+        of(CLIENT_AUTH),
+        refused("purpose_not_allowed", expected_purpose="serverAuth", subject="CN=consumer"),
+    )
     yield client(
-        "purpose_of_a_server", of(SERVER_AUTH, make=client_leaf), refused("purpose_not_allowed")
+        "purpose_of_a_server",
+        of(SERVER_AUTH, make=client_leaf),
+        refused("purpose_not_allowed", expected_purpose="clientAuth", subject="CN=acme"),
     )
     yield server("purpose_of_both", of(*both), accepted(purpose="present"))
     yield client("purpose_of_both", of(*both, make=client_leaf), accepted(purpose="present"))
-    yield server("purpose_of_neither", of(CODE_SIGNING), refused("purpose_not_allowed"))
+    yield server(
+        "purpose_of_neither",
+        of(CODE_SIGNING),
+        refused("purpose_not_allowed", expected_purpose="serverAuth"),
+    )
     yield server("purpose_absent", of(), accepted(purpose="absent"))
     yield client("purpose_absent", of(make=client_leaf), accepted(purpose="absent"))
     strict = {"strict_purpose": True}
@@ -572,6 +581,14 @@ def purposes():
     yield server(
         "any_purpose_beside_server",
         of(ANY_PURPOSE, SERVER_AUTH),
+        refused("purpose_not_allowed", expected_purpose="serverAuth"),
+    )
+    signing = authority(
+        "Signing Test CA", key("signing"), ROOT, path_length=0, purposes=(CODE_SIGNING,)
+    )
+    yield server(
+        "purpose_refused_by_an_issuer",
+        [server_leaf(signing), signing],
         refused("purpose_not_allowed"),
     )
     narrow = authority("Narrow Test CA", key("narrow"), ROOT, path_length=0, purposes=both)
@@ -591,6 +608,36 @@ def purposes():
 
 def leaves():
     leaf = server_leaf()
+    # At most 64 letters by X.520. Nobody keeps to it, and what is shown is cut.
+    long_name = mint(
+        [(NameOID.ORGANIZATION_NAME, "o" * 60)] * 20,
+        key("server leaf"),
+        ISSUING,
+        valid=LEAF_LIFE,
+        ca=False,
+        sans=dns("other.example.test"),
+        authority_key_id=None,
+        purposes=(CLIENT_AUTH,),
+        usage=("digital_signature",),
+    )
+    whole = ",".join(["O=" + "o" * 60] * 20)
+    yield server(
+        "long_subject_is_cut_in_errors",
+        [long_name, ISSUING],
+        refused("purpose_not_allowed", subject=f"{whole[:260]}… ({len(whole)} bytes in all)"),
+    )
+    escape = server_leaf(sans=dns("a\x1b[2J.example.test"))
+    yield server(
+        "presented_name_is_escaped_in_errors",
+        [escape, ISSUING],
+        refused("name_mismatch", presented=["a\\u{1b}[2J.example.test"]),
+    )
+    many = server_leaf(sans=dns(*(f"host-{at}.example.test" for at in range(30))))
+    yield server(
+        "presented_names_are_the_first_20",
+        [many, ISSUING],
+        refused("name_mismatch", presented=[f"host-{at}.example.test" for at in range(20)]),
+    )
     ca_leaf = server_leaf(ca=True, usage=("digital_signature", "key_cert_sign"))
     yield server("ca_certificate_as_leaf", [ca_leaf, ISSUING], refused("certificate_invalid"))
     ca_tenant = client_leaf(ca=True, usage=("digital_signature", "key_cert_sign"))
@@ -1009,6 +1056,8 @@ def tenants():
     yield bad("without_match", "spiffe://corp.example/service/acme")
     yield bad("without_any_uri")
     yield bad("with_two_matches", acme, "spiffe://corp.example/tenant/other")
+    yield bad("of_dots", "spiffe://corp.example/tenant/...")
+    yield bad("with_nul", "spiffe://corp.example/tenant/acme\0")
     yield bad("with_bad_characters", "spiffe://corp.example/tenant/acme~eu")
     yield bad("percent_encoded", "spiffe://corp.example/tenant/acm%65")
     yield bad("percent_encoded_slash", "spiffe://corp.example/tenant/acme%2Fother")
@@ -1050,6 +1099,8 @@ def tenants():
         "acme.tenants.example.test",
         "other.tenants.example.test",
     )
+    yield by_dns("with_hyphen_at_the_end", refused("tenant_refused"), "acme-.tenants.example.test")
+    yield by_dns("with_underscore", refused("tenant_refused"), "ac_me.tenants.example.test")
     by_cn = {"subject_cn": True}
     yield client("tenant_cn_matches", named(acme), accepted(tenant="acme"), tenant=by_cn)
     yield client(
@@ -1076,6 +1127,23 @@ def tenants():
     )
 
 
+# What makes a URI no SPIFFE ID although it begins with the trust domain.
+NO_SPIFFE_PATHS = {
+    "climbing": "/tenant/../acme",
+    "of_a_dot": "/./acme",
+    "of_dots": "/tenant/...",
+    "with_empty_segment": "//acme",
+    "with_trailing_slash": "/tenant/acme/",
+    "percent_encoded": "/tenant/%2e%2e/acme",
+    "with_query": "/tenant/acme?x=1",
+    "with_fragment": "/tenant/acme#x",
+    "with_nul": "/tenant/acme\0",
+    "with_space": "/tenant/acme eu",
+    "with_tilde": "/tenant/acme~eu",
+    "too_long": "/" + "a" * 2048,
+}
+
+
 def authorizations():
     chain = [client_leaf(), ISSUING]
     acme = "spiffe://corp.example/tenant/acme"
@@ -1090,7 +1158,13 @@ def authorizations():
     yield allowed(
         "not_by_prefix", refused("not_authorized"), san_uris=["spiffe://corp.example/tenant"]
     )
-    yield allowed("not_in_other_case", refused("not_authorized"), san_uris=[acme.upper()])
+    other_case = acme.removesuffix("acme") + "ACME"
+    yield allowed("not_in_other_case", refused("not_authorized"), san_uris=[other_case])
+    yield allowed(
+        "by_no_spiffe_id",
+        misconfigured("option_invalid"),
+        san_uris=["spiffe://corp.example/a/../b"],
+    )
     yield allowed("by_trust_domain", accepted(), trust_domain="corp.example")
     yield allowed("not_by_trust_domain", refused("not_authorized"), trust_domain="other.example")
     yield allowed("not_by_domain_suffix", refused("not_authorized"), trust_domain="example")
@@ -1104,6 +1178,44 @@ def authorizations():
         refused("not_authorized"),
         authorization={"trust_domain": "corp.example"},
     )
+    domain = {"trust_domain": "corp.example"}
+    for name, path in NO_SPIFFE_PATHS.items():
+        odd = "spiffe://corp.example" + path
+        chain_of = [client_leaf(sans=uri(odd)), ISSUING]
+        yield client(
+            f"trust_domain_{name}", chain_of, refused("not_authorized"), authorization=domain
+        )
+        yield client(f"no_tenant_{name}", chain_of, accepted(tenant=None, san_uri=[odd]))
+    for name, odd in {
+        "in_other_case": "SPIFFE://corp.example/tenant/acme",
+        "with_user": "spiffe://admin@corp.example/tenant/acme",
+        "with_port": "spiffe://corp.example:443/tenant/acme",
+        "in_capitals": "spiffe://Corp.Example/tenant/acme",
+    }.items():
+        chain_of = [client_leaf(sans=uri(odd)), ISSUING]
+        yield client(
+            f"trust_domain_{name}", chain_of, refused("not_authorized"), authorization=domain
+        )
+    bare = [client_leaf(sans=uri("spiffe://corp.example")), ISSUING]
+    yield client(
+        "trust_domain_without_path",
+        bare,
+        accepted(tenant="spiffe://corp.example"),
+        authorization=domain,
+    )
+    two = [client_leaf(sans=uri(acme, "https://corp.example/acme")), ISSUING]
+    yield client("trust_domain_of_two_uris", two, refused("not_authorized"), authorization=domain)
+    for name, other in {
+        "with_space": "https://corp.example/a b",
+        "with_escape": "https://corp.example/\x1b[2J",
+        "climbing": "https://corp.example/a/%2e%2E/b",
+        "with_fragment": "https://corp.example/a#b",
+    }.items():
+        yield client(
+            f"no_tenant_of_a_uri_{name}",
+            [client_leaf(sans=uri(other)), ISSUING],
+            accepted(tenant=None),
+        )
     nameless = [client_leaf(sans=[]), ISSUING]
     yield client("allowed_as_member_without_names", nameless, accepted(cn="acme", tenant=None))
     yield client(
@@ -1137,79 +1249,6 @@ def authorizations():
         ],
         accepted(tenant="acme"),
         tenant={"san_uri": TEMPLATE},
-    )
-
-
-def revocations():
-    leaf, tenant = server_leaf(), client_leaf()
-    chain = [leaf, ISSUING]
-    fresh = {"this": day(2026, 5, 25), "following": day(2026, 6, 10)}
-    clean = crl(ISSUING, [], 5, **fresh)
-    other = crl(ISSUING, [tenant], 5, **fresh)
-    revoking = crl(ISSUING, [leaf], 6, **fresh)
-    stale = crl(ISSUING, [], 2, this=day(2026, 5, 3), following=day(2026, 6, 20))
-    outdated = crl(ISSUING, [], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
-    root_clean = crl(ROOT, [], 5, **fresh)
-    root_revoking = crl(ROOT, [ISSUING], 6, **fresh)
-    delta = crl(ISSUING, [leaf], 7, delta_of=5, **fresh)
-    forged = crl(ISSUING, [leaf], 9, signer=key("forger"), **fresh)
-    forged_clean = crl(ISSUING, [], 9, signer=key("forger"), **fresh)
-    unnumbered = crl(ISSUING, [leaf], None, **fresh)
-    endless = crl(ISSUING, [], 5, this=day(2026, 5, 25), following=None)
-    # IssuingDistributionPoint: [4] indirectCRL TRUE; [3] onlySomeReasons keyCompromise.
-    indirect = crl(
-        ISSUING,
-        [],
-        5,
-        extra=[extension("2.5.29.28", sequence(value(0x84, b"\xff")), critical=True)],
-        **fresh,
-    )
-    partial = crl(
-        ISSUING,
-        [],
-        5,
-        extra=[extension("2.5.29.28", sequence(value(0x83, b"\x06\x40")), critical=True)],
-        **fresh,
-    )
-    stranger = authority("Unrelated CA", key("unrelated"))
-    revoked = refused("certificate_revoked")
-    # At loading or at judging: both are before anything is sent, and either serves.
-    unusable = {"error": {"kind": "crl_unusable", "sent": "nothing"}}
-
-    yield server("crl_clean", chain, accepted(), crls=[clean])
-    yield server("crl_revokes_another", chain, accepted(), crls=[other])
-    yield server("crl_revokes_leaf", chain, revoked, crls=[revoking])
-    yield client("crl_revokes_leaf", [tenant, ISSUING], revoked, crls=[other])
-    yield server("crl_revokes_intermediate", chain, revoked, crls=[clean, root_revoking])
-    yield server("crl_of_every_issuer_clean", chain, accepted(), crls=[clean, root_clean])
-    yield server("crl_of_root_alone", chain, accepted(), crls=[root_clean])
-    yield server(
-        "crl_of_another_issuer_alone", chain, accepted(), crls=[crl(stranger, [leaf], 1, **fresh)]
-    )
-    yield server("crl_stale_clean_first", chain, revoked, crls=[stale, revoking])
-    yield server("crl_stale_clean_last", chain, revoked, crls=[revoking, stale])
-    yield server("crl_two_in_one_text", chain, revoked, crls=[stale + revoking])
-    yield server("crl_expired", chain, unusable, crls=[outdated])
-    yield server("crl_expired_beside_current", chain, accepted(), crls=[outdated, clean])
-    yield server("crl_expired_beside_revoking", chain, revoked, crls=[outdated, revoking])
-    yield server("crl_forged_never_blocks", chain, accepted(), crls=[forged, clean])
-    yield server("crl_forged_clean_never_hides", chain, revoked, crls=[forged_clean, revoking])
-    yield server("crl_forged_alone_ignored", chain, accepted(), crls=[forged])
-    yield server("crl_without_number", chain, unusable, crls=[unnumbered])
-    yield server("crl_without_next_update", chain, unusable, crls=[endless])
-    yield server("crl_delta", chain, unusable, crls=[delta])
-    yield server("crl_delta_beside_complete", chain, unusable, crls=[clean, delta])
-    yield server("crl_indirect", chain, unusable, crls=[indirect])
-    yield server("crl_of_some_reasons", chain, unusable, crls=[partial])
-    rotated = authority("Webhook Test Issuing CA", key("rotated issuing"), ROOT, path_length=0)
-    victim = server_leaf(rotated)
-    old_list, new_list = crl(ISSUING, [], 9, **fresh), crl(rotated, [victim], 1, **fresh)
-    yield server("crl_of_rekeyed_issuer", [victim, rotated], revoked, crls=[old_list, new_list])
-    yield server(
-        "crl_of_rekeyed_issuer_leaves_the_old", chain, accepted(), crls=[new_list, old_list]
-    )
-    yield server(
-        "crl_expiry_is_judged_at_the_instant", chain, unusable, crls=[clean], at=day(2026, 6, 15)
     )
 
 

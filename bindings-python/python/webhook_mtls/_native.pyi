@@ -400,7 +400,15 @@ class PeerIdentity:
     @property
     def notes(
         self,
-    ) -> list[Literal["purpose_absent", "key_id_mismatch", "anchor_is_intermediate"]]: ...
+    ) -> list[
+        Literal[
+            "purpose_absent",
+            "key_id_mismatch",
+            "anchor_is_intermediate",
+            "crl_unused",
+            "revocation_unchecked",
+        ]
+    ]: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final

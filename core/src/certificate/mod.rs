@@ -14,10 +14,10 @@ use std::sync::{Arc, Weak};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, presented};
 use crate::process::Lock;
 use der::{Malformed, Reader};
 
@@ -28,6 +28,7 @@ mod oid {
     pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     pub(super) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    pub(super) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
     pub(super) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x24];
     pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
     pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
@@ -45,7 +46,9 @@ mod oid {
     pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 }
 
-pub(crate) use name::{common_name, dotted, text as name_text};
+pub(crate) use name::{
+    common_name, comparable as comparable_name, comparable_rdn, dotted, text as name_text,
+};
 
 /// A certificate of some use has about ten. Thousands of empty ones make each reading cost as much as
 /// a signature.
@@ -109,6 +112,11 @@ impl Certificate {
         name::text(self.view().subject)
     }
 
+    /// The subject as errors and events show it.
+    pub(crate) fn subject_text(&self) -> String {
+        self.view().subject_text()
+    }
+
     /// The issuer as RFC 4514 text.
     pub fn issuer(&self) -> String {
         name::text(self.view().issuer)
@@ -133,7 +141,7 @@ impl Certificate {
 
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Certificate({})", self.subject())
+        write!(f, "Certificate({})", self.subject_text())
     }
 }
 
@@ -206,6 +214,8 @@ pub(crate) struct View<'a> {
     subject_alt_name: Option<&'a [u8]>,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
+    /// The value of the extension, not yet read.
+    pub(crate) crl_distribution_points: Option<&'a [u8]>,
     pub(crate) unknown_critical: Option<&'a [u8]>,
     /// How the extensions break the profile of RFC 5280 section 4.2, if they do.
     pub(crate) profile_fault: Option<&'static str>,
@@ -218,6 +228,24 @@ pub(crate) struct Signed<'a> {
     pub(crate) message: &'a [u8],
     pub(crate) algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
+}
+
+impl Signed<'_> {
+    /// Whether the key of this SubjectPublicKeyInfo made the signature, by one of these algorithms.
+    pub(crate) fn is_made_by(
+        &self,
+        spki: &[u8],
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> bool {
+        let Some((key_algorithm, key)) = key_parts(spki) else {
+            return false;
+        };
+        algorithms
+            .iter()
+            .filter(|known| known.signature_alg_id().as_ref() == self.algorithm)
+            .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
+            .any(|known| known.verify_signature(key, self.message, self.signature).is_ok())
+    }
 }
 
 /// A subjectAltName, borrowed.
@@ -234,6 +262,9 @@ pub(crate) enum San<'a> {
 pub(crate) enum Purpose {
     Absent,
     Allowed,
+    /// Any purpose is listed, which is the opposite of issued for this one.
+    Any,
+    /// Others are listed.
     Refused,
 }
 
@@ -295,6 +326,7 @@ impl<'a> View<'a> {
             subject_alt_name: None,
             subject_key_id: None,
             authority_key_id: None,
+            crl_distribution_points: None,
             unknown_critical: None,
             profile_fault: None,
             signed: Signed { message: signed.whole, algorithm: outer_algorithm.content, signature },
@@ -309,7 +341,7 @@ impl<'a> View<'a> {
         let mut outer = Reader::new(explicit);
         let mut list = outer.nested(der::SEQUENCE)?;
         outer.end()?;
-        let mut seen: [&[u8]; 9] = [&[]; 9];
+        let mut seen: [&[u8]; 10] = [&[]; 10];
         let mut known = 0;
         let mut count = 0;
         while !list.is_empty() {
@@ -404,6 +436,12 @@ impl<'a> View<'a> {
                         Some("has an authorityKeyIdentifier without a key identifier");
                 }
             }
+            // Read where a CRL is matched with it: what is wrong in it makes no certificate unusable.
+            // Critical, it is not understood: no CRL is fetched from where it points.
+            oid::CRL_DISTRIBUTION_POINTS => {
+                self.crl_distribution_points = Some(value);
+                return Ok(!critical);
+            }
             // Its limits are judged by nobody here: critical, it is not understood.
             oid::POLICY_CONSTRAINTS if !critical => {
                 reader.element(der::SEQUENCE)?;
@@ -453,8 +491,7 @@ impl<'a> View<'a> {
         let mut found = Purpose::Refused;
         while let Ok(purpose) = reader.content(der::OID) {
             if purpose == oid::ANY_PURPOSE {
-                // Good for anything is the opposite of issued for this.
-                return Purpose::Refused;
+                return Purpose::Any;
             }
             if purpose == wanted {
                 found = Purpose::Allowed;
@@ -503,12 +540,14 @@ impl<'a> View<'a> {
         self.sans().filter_map(|san| if let San::Uri(uri) = san { Some(uri) } else { None })
     }
 
+    /// The subject as errors and events show it; whole, it is [`Certificate::subject`].
     pub(crate) fn subject_text(&self) -> String {
-        name::text(self.subject)
+        presented(&name::text(self.subject))
     }
 
+    /// The issuer as errors and events show it.
     pub(crate) fn issuer_text(&self) -> String {
-        name::text(self.issuer)
+        presented(&name::text(self.issuer))
     }
 }
 

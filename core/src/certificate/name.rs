@@ -1,4 +1,5 @@
-//! Distinguished names as text (RFC 4514), for people and messages; never for comparison.
+//! Distinguished names: as text (RFC 4514), for people and messages, and in the form in which they
+//! are compared (RFC 5280 section 7.1).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,6 +7,12 @@ use std::fmt::Write as _;
 use super::der::{self, Reader};
 
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+const UTF8_STRING: u8 = 0x0c;
+const PRINTABLE_STRING: u8 = 0x13;
+const T61_STRING: u8 = 0x14;
+const IA5_STRING: u8 = 0x16;
+const BMP_STRING: u8 = 0x1e;
 
 /// `CN=issuing,O=acme`: most specific first, as RFC 4514 orders it.
 pub(crate) fn text(name: &[u8]) -> String {
@@ -32,6 +39,66 @@ pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     found.next().is_none().then(|| first.into_owned())
 }
 
+/// The form of a Name's content in which two names are the same bytes if RFC 5280 section 7.1 calls
+/// them equal: string types, case and white space do not count.
+///
+/// Unicode normalization forms (RFC 4518 section 2.3) do count: a name that differs in them alone is
+/// another name here.
+pub(crate) fn comparable(name: &[u8]) -> Vec<u8> {
+    let mut form = Vec::with_capacity(name.len());
+    let mut sets = Reader::new(name);
+    while !sets.is_empty() {
+        let Ok(set) = sets.content(der::SET) else {
+            // Not a name. It equals the same bytes alone: no form begins with this length.
+            return [&[0xff; 4], name].concat();
+        };
+        form.extend(comparable_rdn(set));
+    }
+    form
+}
+
+/// The same of one RelativeDistinguishedName: a name is the sequence of its RDNs.
+pub(crate) fn comparable_rdn(set: &[u8]) -> Vec<u8> {
+    let mut attributes = Vec::new();
+    let mut reader = Reader::new(set);
+    while let Ok(mut attribute) = reader.nested(der::SEQUENCE) {
+        let mut form = Vec::new();
+        if let (Ok(id), Ok(value)) = (attribute.content(der::OID), attribute.any()) {
+            push_part(&mut form, id);
+            push_part(&mut form, &comparable_value(value));
+        }
+        attributes.push(form);
+    }
+    // DER orders a set by its encodings, in which string types do count.
+    attributes.sort_unstable();
+    let mut form = Vec::new();
+    push_part(&mut form, &attributes.concat());
+    form
+}
+
+/// With its length before it, so that no two sequences of parts are the same bytes.
+fn push_part(form: &mut Vec<u8>, part: &[u8]) {
+    form.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+    form.extend_from_slice(part);
+}
+
+fn comparable_value(value: der::Element<'_>) -> Vec<u8> {
+    const TEXT: u8 = 0;
+    let is_utf_8 = matches!(value.tag, UTF8_STRING | PRINTABLE_STRING | IA5_STRING)
+        && std::str::from_utf8(value.content).is_ok();
+    if !is_utf_8 && !matches!(value.tag, BMP_STRING | T61_STRING) {
+        return value.whole.to_vec();
+    }
+    let mut form = vec![TEXT];
+    for word in decoded(value).split_whitespace() {
+        if form.len() > 1 {
+            form.push(b' ');
+        }
+        form.extend_from_slice(word.to_lowercase().as_bytes());
+    }
+    form
+}
+
 fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
     let mut sets = Reader::new(name);
     let mut set = Reader::new(&[]);
@@ -47,8 +114,6 @@ fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
 }
 
 fn decoded(value: der::Element<'_>) -> Cow<'_, str> {
-    const BMP_STRING: u8 = 0x1e;
-    const T61_STRING: u8 = 0x14;
     match value.tag {
         BMP_STRING => {
             let units: Vec<u16> = value
@@ -114,4 +179,64 @@ pub(crate) fn dotted(id: &[u8]) -> String {
         }
     }
     arcs.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(rdns: &[&[(u8, &str)]]) -> Vec<u8> {
+        let element = |tag: u8, content: &[u8]| {
+            [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+        };
+        let attribute = |(tag, text): &(u8, &str)| {
+            let id = element(der::OID, COMMON_NAME);
+            element(der::SEQUENCE, &[id, element(*tag, text.as_bytes())].concat())
+        };
+        let sets = rdns
+            .iter()
+            .map(|rdn| element(der::SET, &rdn.iter().map(attribute).collect::<Vec<_>>().concat()));
+        sets.collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn string_type_case_and_white_space_do_not_count() {
+        let plain = comparable(&name(&[&[(UTF8_STRING, "Acme Root")]]));
+        for (tag, text) in [
+            (PRINTABLE_STRING, "Acme Root"),
+            (UTF8_STRING, "ACME root"),
+            (UTF8_STRING, "  Acme \t  Root "),
+            (T61_STRING, "acme root"),
+        ] {
+            assert_eq!(comparable(&name(&[&[(tag, text)]])), plain, "{text:?}");
+        }
+        let upper = comparable(&name(&[&[(UTF8_STRING, "ÄRGER")]]));
+        assert_eq!(comparable(&name(&[&[(UTF8_STRING, "ärger")]])), upper);
+        let both = [(UTF8_STRING, "a"), (PRINTABLE_STRING, "b")];
+        let reversed = [(UTF8_STRING, "B"), (UTF8_STRING, "A")];
+        assert_eq!(comparable(&name(&[&both])), comparable(&name(&[&reversed])));
+    }
+
+    #[test]
+    fn everything_else_counts() {
+        let one = (UTF8_STRING, "Acme");
+        let two = (UTF8_STRING, "Root");
+        let names = [
+            name(&[]),
+            name(&[&[one]]),
+            name(&[&[two]]),
+            name(&[&[one], &[two]]),
+            name(&[&[two], &[one]]),
+            name(&[&[one, two]]),
+            name(&[&[(UTF8_STRING, "AcmeRoot")]]),
+            name(&[&[(UTF8_STRING, "Acme Root")]]),
+            name(&[&[(0x12, "Acme")]]),
+            b"not a name".to_vec(),
+        ];
+        for (at, one) in names.iter().enumerate() {
+            for (other_at, other) in names.iter().enumerate() {
+                assert_eq!(comparable(one) == comparable(other), at == other_at, "{at} {other_at}");
+            }
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Connection {
     pub(crate) peer: Arc<PeerIdentity>,
     pub(crate) facts: Arc<TlsFacts>,
     pub(crate) address: SocketAddr,
-    /// Unix seconds after which a certificate of either side is no longer valid.
+    /// Unix seconds after which a certificate or CRL that it rests on is no longer valid.
     valid_until: i64,
     opened: Instant,
     idle_since: Instant,

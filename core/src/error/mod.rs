@@ -5,6 +5,7 @@
 
 mod exhausted;
 mod kind;
+mod presented;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
+pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
 
 macro_rules! words {
     ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal $name:literal,)* }) => {
@@ -201,7 +203,7 @@ impl Error {
                 retry: kind.retry(),
                 retry_after: None,
                 consumer: None,
-                message: message.into(),
+                message: presented::composed(message.into()),
                 remedy: None,
                 context: Context::new(),
                 response: None,
@@ -416,12 +418,12 @@ impl Error {
     }
 
     pub(crate) fn advising(self, remedy: impl Into<String>) -> Self {
-        self.with(|inner| inner.remedy = Some(remedy.into()))
+        self.with(|inner| inner.remedy = Some(presented::composed(remedy.into())))
     }
 
     pub(crate) fn noting(self, key: &'static str, value: impl Into<Value>) -> Self {
         self.with(|inner| {
-            inner.context.insert(key.to_owned(), value.into());
+            inner.context.insert(key.to_owned(), composed_value(value.into()));
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod crl;
 mod public_roots;
+mod scope;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use rustls_pki_types::TrustAnchor;
 use sha2::{Digest as _, Sha256};
 
-use crate::certificate::{Certificate, KEY_CERT_SIGN, View, pem};
+use crate::certificate::{Certificate, KEY_CERT_SIGN, View, comparable_name, name_text, pem};
 use crate::clock;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, presented};
 use crate::pin::Pin;
 use crate::source::{Origin, Snapshot, Source, absolute};
 pub(crate) use crl::Crl;
@@ -159,13 +160,14 @@ impl Trust {
                 Kind::TrustInvalid,
                 "every certificate of the trust bundle is distrusted",
             )
-            .noting("subject", self.inner.anchors[0].certificate.subject()));
+            .noting("subject", self.inner.anchors[0].certificate.subject_text()));
         }
         Ok(self)
     }
 
     /// What an operator should know of the bundle although it is sound: an anchor that has expired
-    /// and is not used, one that stands there twice, an intermediate as anchor.
+    /// and is not used, one that stands there twice, an intermediate as anchor, a CRL that is not valid
+    /// yet or that bears the name of a CA of the bundle and another key's signature.
     pub fn notes(&self) -> &[String] {
         &self.inner.notes
     }
@@ -190,6 +192,7 @@ impl Trust {
                 inner.crls.push(Crl::read(der, at)?);
             }
         }
+        inner.note_crls(loading.now);
         inner.digest = inner.fingerprint();
         Ok(Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None })
     }
@@ -245,6 +248,32 @@ impl std::fmt::Debug for Trust {
 }
 
 impl Inner {
+    /// Notes the CRLs that say nothing now. Whether one names a CA that peers present is not known yet.
+    fn note_crls(&mut self, now: i64) {
+        let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
+        let cas: Vec<View<'_>> =
+            anchors.chain(&self.intermediates).map(Certificate::view).collect();
+        let mut notes = Vec::new();
+        for (at, crl) in self.crls.iter().enumerate() {
+            let what = format!("CRL {} ({})", at + 1, presented(&name_text(&crl.issuer)));
+            if crl.this_update > now {
+                let early = crl.this_update - now;
+                notes.push(format!("{what} is not used yet: its thisUpdate is in {early} seconds"));
+            }
+            let mut named = cas
+                .iter()
+                .filter(|ca| crl.is_of(ca.subject, &comparable_name(ca.subject)))
+                .peekable();
+            if named.peek().is_some() && !named.any(|ca| crl.is_signed_by(ca)) {
+                notes.push(format!(
+                    "{what} bears the name of a CA of this bundle, and another key signed it: it is not \
+                     used for that CA"
+                ));
+            }
+        }
+        self.notes.extend(notes);
+    }
+
     fn fingerprint(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         let mut part = |label: u8, bytes: &[u8]| {
@@ -300,7 +329,7 @@ impl Loading {
                 Kind::TrustInvalid,
                 "every certificate of the trust bundle has expired",
             )
-            .noting("subject", last.certificate.subject())
+            .noting("subject", last.certificate.subject_text())
             .noting("not_after_ms", last.not_after.saturating_mul(1000))
             .advising("Supply the CA's current certificate."));
         }

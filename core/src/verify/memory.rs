@@ -3,9 +3,12 @@
 //!
 //! Only the signature is remembered, under a digest of algorithm, key, message and signature: the
 //! mathematics of it cannot change. Dates, names, purposes, CRLs and pins are judged every time.
+//!
+//! Only the signatures along the path of an accepted chain are remembered. A stranger whose chains are
+//! refused could otherwise push out those of the peers that do come back.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::process::{Lock, Once};
 
 /// How many signatures are remembered: 32 bytes each, twice, so about 1 MiB at the most.
-const CAPACITY: usize = 8192;
+pub(super) const CAPACITY: usize = 8192;
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
@@ -25,7 +28,7 @@ pub fn remember_signatures(enabled: bool) {
 
 /// How many signatures this process has checked.
 #[cfg(feature = "testing")]
-static CHECKED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+static CHECKED: AtomicU64 = AtomicU64::new(0);
 
 #[cfg(feature = "testing")]
 pub(crate) fn signatures_checked() -> u64 {
@@ -38,30 +41,74 @@ thread_local! {
     pub(super) static CHECKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many signatures one verification may still check.
+/// How many signatures one verification may check: a presented chain needs at most ten.
+pub(super) const MAX_SIGNATURES: usize = 16;
+
+/// How many signatures one verification may still check, and which it has found good so far.
+///
+/// What it found good counts for the rest of the verification, so that a mesh of issuers does not
+/// pay twice for one signature. The memory learns of it by [`Remembering::keep`] alone, once the
+/// chain was accepted.
 pub(super) struct Budget {
     left: AtomicUsize,
     exceeded: AtomicBool,
+    /// Each check has a place for the digest of a signature that it found good.
+    good: [Place; MAX_SIGNATURES],
+}
+
+/// A digest; zeros where there is none. Atomic because webpki's algorithms must be `Sync`: a
+/// verification runs on one thread.
+#[derive(Default)]
+struct Place([AtomicU64; 4]);
+
+impl Place {
+    fn set(&self, digest: &[u8; 32]) {
+        for (part, bytes) in self.0.iter().zip(digest.as_chunks::<8>().0) {
+            part.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+    }
+
+    fn holds(&self, digest: &[u8; 32]) -> bool {
+        let parts = self.0.iter().map(|part| part.load(Ordering::Relaxed).to_ne_bytes());
+        parts.eq(digest.as_chunks::<8>().0.iter().copied())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.holds(&[0; 32])
+    }
 }
 
 impl Budget {
-    pub(super) fn new(checks: usize) -> Self {
-        Self { left: AtomicUsize::new(checks), exceeded: AtomicBool::new(false) }
+    pub(super) fn new() -> Self {
+        Self {
+            left: AtomicUsize::new(MAX_SIGNATURES),
+            exceeded: AtomicBool::new(false),
+            good: Default::default(),
+        }
     }
 
     pub(super) fn is_exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> bool {
+    /// Whether a signature was found good that the memory does not know.
+    pub(super) fn has_learned(&self) -> bool {
+        self.good.iter().any(|place| !place.is_empty())
+    }
+
+    /// The place of one more check, or `None` if there may be none.
+    fn take(&self) -> Option<&Place> {
         let taken = self
             .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-            .is_ok();
-        if !taken {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if taken.is_err() {
             self.exceeded.store(true, Ordering::Relaxed);
         }
-        taken
+        self.good.get(taken.ok()? - 1)
+    }
+
+    fn knows(&self, digest: &[u8; 32]) -> bool {
+        self.good.iter().any(|place| place.holds(digest))
     }
 }
 
@@ -80,19 +127,17 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
     ) -> Result<(), InvalidSignature> {
         let enabled = ENABLED.load(Ordering::Relaxed);
         let digest = enabled.then(|| self.digest(public_key, message, signature));
-        if digest.is_some_and(|digest| memory().contains(&digest)) {
+        if digest.is_some_and(|digest| memory().contains(&digest) || self.budget.knows(&digest)) {
             return Ok(());
         }
-        if !self.budget.take() {
-            return Err(InvalidSignature);
-        }
+        let good = self.budget.take().ok_or(InvalidSignature)?;
         #[cfg(feature = "testing")]
         CHECKED.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
         CHECKS.with(|checks| checks.set(checks.get() + 1));
         self.algorithm.verify_signature(public_key, message, signature)?;
         if let Some(digest) = digest {
-            memory().insert(digest);
+            good.set(&digest);
         }
         Ok(())
     }
@@ -107,6 +152,14 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
 }
 
 impl Remembering<'_> {
+    /// Remembers a signature if this verification has found it good.
+    pub(super) fn keep(&self, public_key: &[u8], message: &[u8], signature: &[u8]) {
+        let digest = self.digest(public_key, message, signature);
+        if self.budget.knows(&digest) {
+            memory().insert(digest);
+        }
+    }
+
     fn digest(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         let key_algorithm = self.algorithm.public_key_alg_id();

@@ -14,24 +14,27 @@ mod meshes;
 mod path;
 mod peer;
 mod reason;
+mod revocation;
 mod rotation;
 mod verifier;
 
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 
-use crate::certificate::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, Purpose, San, View, pin_text};
+use crate::certificate::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, Purpose, San, View, dotted, pin_text};
 use crate::clock::system_time;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, MOST_PRESENTED, presented, presented_list};
 use crate::pin::{Pin, Pins};
-use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
+use crate::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 use crate::trust::Trust;
 #[doc(hidden)]
 pub use handshake::Handshake;
+use memory::Budget;
 pub use memory::remember_signatures;
 #[cfg(feature = "testing")]
 pub(crate) use memory::signatures_checked;
 pub use peer::{Evidence, Note, PeerIdentity};
+pub(crate) use revocation::UnusedCrl;
 pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
 
@@ -76,12 +79,15 @@ pub(crate) fn verify(
     }
 
     let own_fault = check_leaf(&leaf, expected).err();
-    let path = match path::build(leaf_der, others, expected) {
+    let budget = Budget::new();
+    let path = match path::build(leaf_der, others, expected, &budget) {
         Ok(path) => path,
-        // A stranger's certificate is first of all a stranger's; a date explains itself.
+        // A stranger's certificate is first of all a stranger's; a date explains itself. Of two
+        // reasons of one rank, the leaf's own is the certain one: webpki does not say which
+        // certificate it means.
         Err(fault) => {
             return Err(match own_fault {
-                Some(own) if reason::rank(&own) > reason::rank(&fault) => own,
+                Some(own) if reason::rank(&own) >= reason::rank(&fault) => own,
                 _ => fault,
             });
         }
@@ -96,11 +102,13 @@ pub(crate) fn verify(
     } else {
         // Without a rule, a certificate that names exactly one URI has named its tenant.
         let mut uris = leaf.san_uris();
-        uris.next().filter(|_| uris.next().is_none()).map(str::to_owned)
+        let only = uris.next().filter(|_| uris.next().is_none());
+        only.filter(|uri| check_uri(uri).is_ok()).map(str::to_owned)
     };
     if let Some(authorization) = expected.authorization {
         authorization.check(&leaf)?;
     }
+    path.remember(&leaf, &budget);
     Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
 }
 
@@ -136,7 +144,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
         return invalid("is a CA certificate; a leaf is expected");
     }
     if let Some(id) = leaf.unknown_critical {
-        let id = crate::certificate::dotted(id);
+        let id = presented(&dotted(id));
         return invalid(&format!("has the critical extension {id}, which is not understood"));
     }
     if let Some(why) = leaf.profile_fault {
@@ -162,6 +170,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
         Purpose::Allowed => return Ok(()),
         Purpose::Absent if !expected.strict_purpose => return Ok(()),
         Purpose::Absent => "has no extendedKeyUsage, and strict_purpose asks for it",
+        Purpose::Any => "lists anyExtendedKeyUsage, so it was issued for no purpose in particular",
         Purpose::Refused => "does not list it in its extendedKeyUsage",
     };
     Err(Error::new(
@@ -196,23 +205,32 @@ fn check_name(
 }
 
 fn wrong_name(leaf: &View<'_>, expected: &str) -> Error {
-    let presented: Vec<String> = leaf
-        .sans()
-        .filter_map(|san| match san {
+    /// A message names so many; the context has more of them.
+    const MOST_IN_MESSAGE: usize = 5;
+    let sans = || {
+        leaf.sans().filter_map(|san| match san {
             San::Dns(name) => Some(name.to_owned()),
             San::Ip(address) => Some(address.to_string()),
             San::Uri(uri) => Some(uri.to_owned()),
             San::Email(_) => None,
         })
-        .take(20)
-        .collect();
-    let list = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+    };
+    let (count, some) = (sans().count(), sans().take(MOST_PRESENTED).collect::<Vec<_>>());
+    let some = presented_list(some.iter().map(String::as_str));
+    let named = some[..some.len().min(MOST_IN_MESSAGE)].join(", ");
+    let list = match count {
+        0 => "no name".to_owned(),
+        count if count > MOST_IN_MESSAGE => {
+            format!("{named} and {} names more", count - MOST_IN_MESSAGE)
+        }
+        _ => named,
+    };
     Error::new(
         Kind::NameMismatch,
         format!("expected a certificate for {expected}; the peer's is for {list}"),
     )
     .noting("expected_name", expected)
-    .noting("presented", json!(presented))
+    .noting("presented", json!(some))
 }
 
 type MatchedPin = Option<(Pin, crate::pin::PinSlot)>;
@@ -245,7 +263,7 @@ fn check_pins(
     if let Some(issuer) = issuer {
         error = error.noting("configured_is", "issuer_spki").advising(format!(
             "The configured pin is that of the CA {}; pin the peer's own key.",
-            issuer.subject()
+            issuer.subject_text()
         ));
     } else {
         use sha2::Digest as _;

@@ -1,7 +1,6 @@
 //! From the leaf to an anchor: webpki finds the way, and every issuer on it is judged here.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -11,40 +10,67 @@ use webpki::{
     RequiredEkuNotFoundContext, VerifiedPath,
 };
 
-use super::memory::{Budget, Remembering};
+use super::memory::{Budget, MAX_SIGNATURES, Remembering};
+use super::revocation::{self, Revocation};
 use super::{Expectation, reason};
-use crate::certificate::{Certificate, KEY_CERT_SIGN, Signed, View, key_parts, pin_text};
+use crate::certificate::{Certificate, KEY_CERT_SIGN, View, key_parts, pin_text};
 use crate::crypto;
 use crate::error::{Error, Kind};
-use crate::policy::{CrlPolicy, Role};
-use crate::trust::{Anchor, Crl};
-
-/// How many signatures one verification may check: a presented chain needs at most ten.
-const MAX_SIGNATURES: usize = 16;
+use crate::policy::Role;
+use crate::trust::Anchor;
 
 /// How many certificates one search for a path may take into a path: six times what the longest
 /// presented chain needs, for CAs that have signed each other.
 const MAX_STEPS: usize = 64;
 
-/// keyUsage cRLSign.
-const CRL_SIGN: u8 = 6;
-
 /// The way from a leaf to its anchor, without the leaf: intermediates first, the anchor last.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     issuers: Vec<Certificate>,
+    revocation: Revocation,
 }
 
 impl Path {
     pub(crate) fn issuers(&self) -> &[Certificate] {
         &self.issuers
     }
+
+    pub(crate) fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    /// The last instant (Unix seconds) at which every issuer and every CRL that it rests on is valid.
+    pub(crate) fn valid_until(&self) -> i64 {
+        let issuers = self.issuers.iter().map(Certificate::not_after);
+        issuers.fold(self.revocation.valid_until, i64::min)
+    }
+
+    /// Remembers the signatures along it. For chains that were accepted.
+    pub(super) fn remember(&self, leaf: &View<'_>, budget: &Budget) {
+        if !budget.has_learned() {
+            return;
+        }
+        let mut signed = leaf.signed;
+        for issuer in self.issuers.iter().map(Certificate::view) {
+            let Some((key_algorithm, key)) = key_parts(issuer.spki) else { continue };
+            remembering(budget)
+                .filter(|known| known.algorithm.signature_alg_id().as_ref() == signed.algorithm)
+                .filter(|known| known.algorithm.public_key_alg_id().as_ref() == key_algorithm)
+                .for_each(|known| known.keep(key, signed.message, signed.signature));
+            signed = issuer.signed;
+        }
+    }
+}
+
+fn remembering(budget: &Budget) -> impl Iterator<Item = Remembering<'_>> {
+    crypto::SIGNATURES.all.iter().map(|algorithm| Remembering { algorithm: *algorithm, budget })
 }
 
 pub(super) fn build(
     leaf_der: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
     expected: &Expectation<'_>,
+    budget: &Budget,
 ) -> Result<Path, Error> {
     let Ok(at) = u64::try_from(expected.at) else {
         return Err(Error::new(Kind::ClockImplausible, "the instant lies before 1970"));
@@ -65,26 +91,26 @@ pub(super) fn build(
         .collect();
     let useful = leading_to_an_anchor(&intermediates, &believed);
 
-    let budget = Budget::new(MAX_SIGNATURES);
-    let remembering: Vec<Remembering<'_>> = crypto::SIGNATURES
-        .all
-        .iter()
-        .map(|algorithm| Remembering { algorithm: *algorithm, budget: &budget })
-        .collect();
+    let remembering: Vec<Remembering<'_>> = remembering(budget).collect();
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
         remembering.iter().map(|algorithm| algorithm as _).collect();
 
     let refused: RefCell<Option<Error>> = RefCell::new(None);
-    let judge = |path: &VerifiedPath<'_>| {
-        judge_path(path, leaf_der, &believed, expected, &algorithms).map_err(|error| {
+    let passed = Cell::new(Revocation::default());
+    let judge = |path: &VerifiedPath<'_>| match judge_path(path, leaf_der, &believed, expected) {
+        Ok(revocation) => {
+            passed.set(revocation);
+            Ok(())
+        }
+        Err(error) => {
             let mut refused = refused.borrow_mut();
             if refused.as_ref().is_none_or(|known| reason::rank(&error) > reason::rank(known)) {
                 *refused = Some(error);
             }
-            webpki::Error::CertDistrusted
-        })
+            Err(webpki::Error::CertDistrusted)
+        }
     };
-    let usage = Usage { role: expected.role, budget: &budget, steps_left: Cell::new(MAX_STEPS) };
+    let usage = Usage { role: expected.role, budget, steps_left: Cell::new(MAX_STEPS) };
     match leaf.verify_for_usage(
         &algorithms,
         &anchors,
@@ -100,7 +126,8 @@ pub(super) fn build(
                 .map(|certificate| Certificate::issuer_read_before(&certificate.der()))
                 .collect();
             issuers.extend(anchor_of(&path, &believed).map(|anchor| anchor.certificate.clone()));
-            Ok(Path { issuers })
+            // The path that webpki settled on is the last one that it asked about.
+            Ok(Path { issuers, revocation: passed.take() })
         }
         // A path that was refused for a reason of ours was trusted in every other way.
         Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
@@ -203,8 +230,7 @@ fn judge_path(
     leaf_der: &CertificateDer<'_>,
     believed: &[&Anchor],
     expected: &Expectation<'_>,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
-) -> Result<(), Error> {
+) -> Result<Revocation, Error> {
     let intermediates: Vec<CertificateDer<'_>> =
         path.intermediate_certificates().map(webpki::Cert::der).collect();
     let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.as_der());
@@ -236,76 +262,5 @@ fn judge_path(
             .noting("subject", issuer.subject_text()));
         }
     }
-    if expected.trust.crls().is_empty() && expected.crl_policy == CrlPolicy::IfPresent {
-        return Ok(());
-    }
-    let mut subject = super::read_known(leaf_der);
-    for issuer in issuers {
-        check_revocation(&subject, &issuer, expected, algorithms)?;
-        subject = issuer;
-    }
-    Ok(())
-}
-
-/// The latest CRL of this issuer's key decides (RFC 5280 section 6.3). One under another key says
-/// nothing: it is forged, or belongs to the CA's former or next key.
-fn check_revocation(
-    subject: &View<'_>,
-    issuer: &View<'_>,
-    expected: &Expectation<'_>,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
-) -> Result<(), Error> {
-    let mut named: Vec<&Crl> = expected
-        .trust
-        .crls()
-        .iter()
-        .filter(|crl| crl.issuer == subject.issuer && crl.this_update <= expected.at)
-        .collect();
-    // The latest first, so that a trust which keeps many costs one check all the same.
-    named.sort_by_key(|crl| Reverse(crl.recency()));
-    let latest = named.into_iter().find(|crl| is_signed(crl.signed(), issuer, algorithms));
-    let unusable = |why: String| {
-        Error::new(Kind::CrlUnusable, format!("{why} of {}", issuer.subject_text()))
-            .noting("issuer", issuer.subject_text())
-    };
-    let Some(crl) = latest else {
-        return match expected.crl_policy {
-            CrlPolicy::IfPresent => Ok(()),
-            CrlPolicy::Require => Err(unusable("there is no valid CRL".into())),
-        };
-    };
-    if issuer.key_usage(CRL_SIGN) == Some(false) {
-        return Err(unusable("keyUsage without cRLSign forbids the CRL".into()));
-    }
-    if crl.revokes(subject.serial) {
-        return Err(Error::new(
-            Kind::CertificateRevoked,
-            format!("{} was revoked by {}", subject.subject_text(), issuer.subject_text()),
-        )
-        .noting("subject", subject.subject_text())
-        .noting("issuer", issuer.subject_text())
-        .noting("serial", crate::certificate::serial_hex(subject.serial)));
-    }
-    if crl.next_update < expected.at {
-        let late = expected.at - crl.next_update;
-        return Err(unusable(format!("nextUpdate passed {late} seconds ago on the CRL"))
-            .noting("next_update_ms", super::millis(crl.next_update)));
-    }
-    Ok(())
-}
-
-/// Whether the key of this issuer made the signature.
-pub(super) fn is_signed(
-    signed: Signed<'_>,
-    issuer: &View<'_>,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
-) -> bool {
-    let Some((key_algorithm, key)) = key_parts(issuer.spki) else {
-        return false;
-    };
-    algorithms
-        .iter()
-        .filter(|known| known.signature_alg_id().as_ref() == signed.algorithm)
-        .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
-        .any(|known| known.verify_signature(key, signed.message, signed.signature).is_ok())
+    revocation::check(&super::read_known(leaf_der), &issuers, expected)
 }

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::path::Path;
+use super::revocation::{Unused, UnusedCrl};
 use super::{instant, millis};
 use crate::certificate::{
-    Certificate, Purpose, San, View, common_name, hex, pin_text, serial_hex, x5t_s256,
+    Certificate, Purpose, San, View, common_name, hex, name_text, pin_text, serial_hex, x5t_s256,
 };
 use crate::error::words;
 use crate::pin::{Pin, PinSlot};
@@ -35,6 +36,12 @@ words! {
         KeyIdMismatch = 2 "key_id_mismatch",
         /// The path ends in an intermediate. OpenSSL takes none as an anchor.
         AnchorIsIntermediate = 3 "anchor_is_intermediate",
+        /// A CRL that names an issuer of the path could not be used: another key signed it, or its
+        /// thisUpdate is in the future. The event `crl_unused` says which.
+        CrlUnused = 4 "crl_unused",
+        /// CRLs of an issuer of the path are at hand, and none that can be used covers a certificate of
+        /// it: whether that was revoked is not known.
+        RevocationUnchecked = 5 "revocation_unchecked",
     }
 }
 
@@ -76,7 +83,8 @@ impl PeerIdentity {
         self
     }
 
-    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one.
+    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one, and
+    /// that is a SPIFFE ID or another URI with one spelling.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -182,6 +190,17 @@ impl PeerIdentity {
         self.pin.map(|(pin, _)| pin.to_string())
     }
 
+    /// The CRLs that named an issuer of the path and were not used.
+    pub(crate) fn unused_crls(&self) -> &[UnusedCrl] {
+        &self.path.revocation().unused
+    }
+
+    /// The last instant (Unix seconds) at which the leaf, its issuers and the CRLs that speak of them
+    /// are all valid.
+    pub(crate) fn valid_until(&self) -> i64 {
+        self.leaf.not_after().min(self.path.valid_until())
+    }
+
     pub(crate) fn pin_slot(&self) -> Option<PinSlot> {
         self.pin.map(|(_, slot)| slot)
     }
@@ -219,6 +238,8 @@ impl PeerIdentity {
 
     fn notes_on(&self, leaf: &View<'_>, issuers: &[View<'_>]) -> Vec<Note> {
         let (mut mismatched, mut intermediate) = (false, false);
+        let revocation = self.path.revocation();
+        let is_defect = |crl: &UnusedCrl| crl.why != Unused::OtherScope;
         let mut named = leaf.authority_key_id;
         for issuer in issuers {
             mismatched |= matches!(
@@ -231,6 +252,8 @@ impl PeerIdentity {
             (self.purpose_of(leaf) == "absent", Note::PurposeAbsent),
             (mismatched, Note::KeyIdMismatch),
             (intermediate, Note::AnchorIsIntermediate),
+            (revocation.unused.iter().any(is_defect), Note::CrlUnused),
+            (revocation.unchecked, Note::RevocationUnchecked),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))
@@ -253,7 +276,7 @@ impl PeerIdentity {
             }
         }
         let path: Vec<String> =
-            std::iter::once(&view).chain(&issuers).map(View::subject_text).collect();
+            std::iter::once(&view).chain(&issuers).map(|view| name_text(view.subject)).collect();
         let notes: Vec<&str> =
             self.notes_on(&view, &issuers).iter().map(|note| note.name()).collect();
         json!({
@@ -268,7 +291,7 @@ impl PeerIdentity {
             "fingerprint": hex(&digest),
             "x5t_s256": x5t_s256(&digest),
             "serial": serial_hex(view.serial),
-            "issuer": view.issuer_text(),
+            "issuer": name_text(view.issuer),
             "not_before_ms": millis(view.not_before),
             "not_after_ms": millis(view.not_after),
             "lifetime_left": self.lifetime_left_of(&view),

@@ -3,10 +3,9 @@
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::Error as Webpki;
 
-use super::path::is_signed;
 use super::{Expectation, millis, read_known};
 use crate::certificate::View;
-use crate::error::{Blame, Error, Kind};
+use crate::error::{Blame, Error, Kind, presented};
 
 /// Which of two reasons tells more; the higher one wins.
 pub(super) fn rank(error: &Error) -> u8 {
@@ -61,7 +60,7 @@ pub(super) fn too_costly(signatures: usize) -> Error {
 
 /// A certificate that this crate can read and webpki cannot.
 pub(super) fn unreadable(error: &Webpki, certificate: &View<'_>) -> Error {
-    invalid(certificate, &format!("cannot be used ({error:?})"))
+    invalid(certificate, &format!("cannot be used ({})", presented(&format!("{error:?}"))))
 }
 
 fn invalid(certificate: &View<'_>, why: &str) -> Error {
@@ -131,7 +130,10 @@ pub(super) fn explain(
         Webpki::UnsupportedCriticalExtension => {
             invalid(&leaf, "or one of its issuers has a critical extension that is not understood")
         }
-        other => invalid(&leaf, &format!("or one of its issuers is malformed ({other:?})")),
+        other => {
+            let why = presented(&format!("{other:?}"));
+            invalid(&leaf, &format!("or one of its issuers is malformed ({why})"))
+        }
     }
 }
 
@@ -178,7 +180,8 @@ fn walk(
         // The one whose key is named most likely signed, and every check is counted.
         let likely = named().filter(|issuer| names_key_of(at, issuer));
         let others = named().filter(|issuer| !names_key_of(at, issuer));
-        let signer = likely.chain(others).find(|issuer| is_signed(at.signed, issuer, algorithms));
+        let signer =
+            likely.chain(others).find(|issuer| at.signed.is_made_by(issuer.spki, algorithms));
         let Some(next) = signer.or_else(|| named().next()) else {
             return missing(at, leaf, steps);
         };

@@ -1,11 +1,12 @@
 //! What a verifier believes now: its trust and pins, rotated with the files they were read from.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::revocation::UnusedCrl;
 use crate::clock;
 use crate::error::Error;
 use crate::event::{Event, Listeners};
@@ -35,13 +36,29 @@ pub(super) struct Rotation {
 pub(super) struct Believed {
     pub(super) trust: Trust,
     pub(super) pins: Option<Pins>,
+    /// Of each CRL of the trust, the reasons that were told why it was not used: a bit for each.
+    told: Arc<[AtomicU8]>,
+}
+
+impl Believed {
+    fn new(trust: Trust, pins: Option<Pins>) -> Self {
+        let told = trust.crls().iter().map(|_| AtomicU8::new(0)).collect();
+        Self { trust, pins, told }
+    }
+
+    /// Whether that is told for the first time since the trust is believed.
+    fn is_news(&self, unused: &UnusedCrl) -> bool {
+        let bit = 1 << unused.why as u8;
+        let told = self.told.get(unused.position);
+        told.is_some_and(|told| told.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+    }
 }
 
 impl Rotation {
     pub(super) fn new(trust: &Trust, pins: Option<&Pins>, interval: Option<Duration>) -> Self {
         let watch = Watch::new(interval);
         let watched = [watch.watch_trust(trust), pins.and_then(|pins| watch.watch_pins(pins))];
-        let believed = Believed { trust: trust.clone(), pins: pins.cloned() };
+        let believed = Believed::new(trust.clone(), pins.cloned());
         Self {
             _watched: watched.into_iter().flatten().collect(),
             catching_up: PerProcess::default(),
@@ -109,14 +126,23 @@ impl Rotation {
         events
     }
 
+    /// Tells of the CRLs that were not used for a peer, of each once.
+    pub(super) fn tell_unused(&self, believed: &Believed, crls: &[UnusedCrl]) {
+        for crl in crls.iter().filter(|crl| believed.is_news(crl)) {
+            self.listeners.emit(&crl.event());
+        }
+    }
+
     /// Believes what the files hold, whoever has read them.
     fn keep_up(&self) {
         let epoch = self.watch.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
             let watch = &self.watch;
-            self.believed.rcu(|now| Believed {
-                trust: watch.trust(&now.trust),
-                pins: now.pins.as_ref().map(|pins| watch.pins(pins)),
+            self.believed.rcu(|now| {
+                let pins = now.pins.as_ref().map(|pins| watch.pins(pins));
+                let next = Believed::new(watch.trust(&now.trust), pins);
+                let same = next.trust == now.trust;
+                if same { Believed { told: now.told.clone(), ..next } } else { next }
             });
             self.epoch.store(epoch, Ordering::Release);
         }

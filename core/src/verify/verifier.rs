@@ -14,7 +14,7 @@ use crate::event::{Event, EventQueue};
 use crate::expiry::Expiry;
 use crate::options::{self, Setting};
 use crate::pin::Pins;
-use crate::policy::{Authorization, CrlPolicy, Role, TenantRule};
+use crate::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 use crate::trust::Trust;
 use crate::watch::Because;
 
@@ -85,13 +85,13 @@ impl VerifierOptions {
     }
 }
 
-/// A SAN URI to be expected is printable ASCII with a scheme.
+/// A SAN URI to be expected is an absolute one with an authority; a SPIFFE ID, if its scheme says so.
 pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
-    if uri.contains("://") && uri.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(uri)
-    } else {
-        Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"))
+    if !uri.contains("://") {
+        return Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"));
     }
+    check_uri(&uri).map_err(|why| options::fault("server_uri", why))?;
+    Ok(uri)
 }
 
 /// Verifies the certificates of peers, wherever their connection ends. Cheap to clone, safe to share.
@@ -190,7 +190,9 @@ impl Verifier {
             crl_policy: options.crl_policy,
             at: unix_seconds(at),
         };
-        verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))
+        let peer = verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))?;
+        self.rotation.tell_unused(&believed, peer.unused_crls());
+        Ok(peer)
     }
 }
 

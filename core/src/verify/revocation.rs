@@ -1,0 +1,284 @@
+//! Revocation along a path, by the CRLs of the trust (RFC 5280 section 6.3).
+//!
+//! Several lists of one issuer may be at hand: earlier and later ones, lists for parts of its
+//! certificates, lists under its former or next key. A certificate that any usable list of its issuer
+//! names is revoked. A certificate that none names is good if a current list covers it.
+
+use super::{Expectation, millis};
+use crate::certificate::{Certificate, View, comparable_name, serial_hex};
+use crate::error::{Error, Kind};
+use crate::event::{Event, EventName};
+use crate::policy::CrlPolicy;
+use crate::trust::{Crl, Trust};
+
+/// keyUsage cRLSign.
+const CRL_SIGN: u8 = 6;
+
+/// Why a CRL that names an issuer of a path says nothing about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unused {
+    /// No CA of that name in the path or in the trust signed it.
+    AnotherKey,
+    /// Its thisUpdate is in the future.
+    NotYetValid,
+    /// It covers other certificates of the issuer, and no other list covers this one.
+    OtherScope,
+}
+
+impl Unused {
+    /// The word that events and errors have for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AnotherKey => "another_key",
+            Self::NotYetValid => "not_yet_valid",
+            Self::OtherScope => "other_scope",
+        }
+    }
+}
+
+/// What CRLs had to say of a path that passed.
+#[derive(Clone, Debug)]
+pub(crate) struct Revocation {
+    /// The last instant (Unix seconds) at which the same lists lead to the same verdict.
+    pub(crate) valid_until: i64,
+    /// Whether a certificate of an issuer that has CRLs here is covered by none of them.
+    pub(super) unchecked: bool,
+    /// The lists that named an issuer and were not used.
+    pub(crate) unused: Vec<UnusedCrl>,
+}
+
+impl Default for Revocation {
+    fn default() -> Self {
+        Self { valid_until: i64::MAX, unchecked: false, unused: Vec::new() }
+    }
+}
+
+/// A CRL that names an issuer of a path and was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnusedCrl {
+    /// Its place among the CRLs of the trust.
+    pub(crate) position: usize,
+    pub(crate) why: Unused,
+    /// The issuer as text.
+    issuer: String,
+}
+
+impl UnusedCrl {
+    pub(crate) fn event(&self) -> Event {
+        Event::new(EventName::CrlUnused)
+            .with("name", &*self.issuer)
+            .with("position", self.position + 1)
+            .with("why", self.why.name())
+    }
+}
+
+/// Judges each certificate below an issuer of the path.
+///
+/// * `issuers`: from the leaf's issuer to the anchor.
+pub(super) fn check(
+    leaf: &View<'_>,
+    issuers: &[View<'_>],
+    expected: &Expectation<'_>,
+) -> Result<Revocation, Error> {
+    let mut revocation = Revocation::default();
+    if expected.trust.crls().is_empty() && expected.crl_policy == CrlPolicy::IfPresent {
+        return Ok(revocation);
+    }
+    let mut subject = leaf;
+    for issuer in issuers {
+        Judged { subject, issuer, expected }.check(&mut revocation)?;
+        subject = issuer;
+    }
+    Ok(revocation)
+}
+
+/// One certificate and its issuer.
+struct Judged<'a> {
+    subject: &'a View<'a>,
+    issuer: &'a View<'a>,
+    expected: &'a Expectation<'a>,
+}
+
+/// The lists that name an issuer.
+#[derive(Default)]
+struct Lists<'a> {
+    /// In force and signed by the issuer, none superseded by another.
+    usable: Vec<&'a Crl>,
+    /// Signed by the issuer, with a thisUpdate in the future.
+    future: Vec<(usize, &'a Crl)>,
+    /// Not signed by the issuer.
+    foreign: Vec<(usize, &'a Crl)>,
+}
+
+impl<'a> Judged<'a> {
+    fn check(&self, revocation: &mut Revocation) -> Result<(), Error> {
+        let at = self.expected.at;
+        let named = self.named();
+        let lists = self.sorted(&named);
+        if lists.is_empty_of_the_issuer() {
+            return self.uncovered(&named, &lists, revocation);
+        }
+        if self.issuer.key_usage(CRL_SIGN) == Some(false) {
+            return Err(self.unusable("keyUsage without cRLSign forbids the CRL"));
+        }
+        let revoked = |crl: &&Crl| crl.revocation(self.subject.serial).is_some();
+        // A list of the future is not in force. What it says of the past holds all the same.
+        let revoked_before = |(_, crl): &(usize, &Crl)| {
+            crl.revocation(self.subject.serial).is_some_and(|date| date <= at)
+        };
+        if lists.usable.iter().any(revoked) || lists.future.iter().any(revoked_before) {
+            return Err(self.revoked());
+        }
+        let covering = || lists.usable.iter().filter(|crl| crl.covers(self.subject));
+        let current = || covering().filter(|crl| at <= crl.next_update);
+        // A list that comes into force is judged from then on.
+        let until = current().map(|crl| crl.next_update);
+        let until = until.chain(lists.future.iter().map(|(_, crl)| crl.this_update - 1));
+        let until = until.fold(revocation.valid_until, i64::min);
+        if current().next().is_some() {
+            revocation.valid_until = until;
+            self.note(&lists, revocation);
+            return Ok(());
+        }
+        if let Some(last) = covering().map(|crl| crl.next_update).max() {
+            let late = at - last;
+            return Err(self
+                .unusable(&format!("nextUpdate passed {late} seconds ago on the CRL"))
+                .noting("next_update_ms", millis(last)));
+        }
+        revocation.valid_until = until;
+        self.uncovered(&named, &lists, revocation)
+    }
+
+    /// The lists that bear the issuer's name, with their places in the trust.
+    fn named(&self) -> Vec<(usize, &'a Crl)> {
+        let name = self.subject.issuer;
+        let comparable = comparable_name(name);
+        let all = self.expected.trust.crls().iter().enumerate();
+        all.filter(|(_, crl)| crl.is_of(name, &comparable)).collect()
+    }
+
+    fn sorted(&self, named: &[(usize, &'a Crl)]) -> Lists<'a> {
+        let mut lists = Lists::default();
+        let mut latest_first = named.to_vec();
+        // So that a trust which keeps many costs one check all the same.
+        latest_first.sort_by(|(_, one), (_, other)| other.recency().cmp(&one.recency()));
+        for (at, crl) in latest_first {
+            if lists.usable.iter().any(|later| later.supersedes(crl)) {
+                continue;
+            }
+            if !crl.is_signed_by(self.issuer) {
+                lists.foreign.push((at, crl));
+            } else if crl.this_update > self.expected.at {
+                lists.future.push((at, crl));
+            } else {
+                lists.usable.push(crl);
+            }
+        }
+        lists
+    }
+
+    /// No current list covers the certificate.
+    fn uncovered(
+        &self,
+        named: &[(usize, &Crl)],
+        lists: &Lists<'_>,
+        revocation: &mut Revocation,
+    ) -> Result<(), Error> {
+        if self.expected.crl_policy == CrlPolicy::Require {
+            return Err(self.missing(lists));
+        }
+        let Some((first, _)) = named.first() else { return Ok(()) };
+        revocation.unchecked = true;
+        self.note(lists, revocation);
+        if !lists.usable.is_empty() {
+            self.note_one(*first, Unused::OtherScope, revocation);
+        }
+        Ok(())
+    }
+
+    /// Notes the lists that are of no use, whether another one is or not.
+    fn note(&self, lists: &Lists<'_>, revocation: &mut Revocation) {
+        for (at, _) in &lists.future {
+            self.note_one(*at, Unused::NotYetValid, revocation);
+        }
+        for (at, crl) in &lists.foreign {
+            // That of the CA's former or next key has its use elsewhere.
+            if lists.usable.is_empty() || !is_of_known_key(crl, self.expected.trust) {
+                self.note_one(*at, Unused::AnotherKey, revocation);
+            }
+        }
+    }
+
+    fn note_one(&self, position: usize, why: Unused, revocation: &mut Revocation) {
+        let issuer = self.issuer.subject_text();
+        revocation.unused.push(UnusedCrl { position, why, issuer });
+    }
+
+    /// Under `require`: what is at hand instead of a list that covers the certificate.
+    fn missing(&self, lists: &Lists<'_>) -> Error {
+        let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
+        let (why, used, remedy) = if !lists.usable.is_empty() {
+            (
+                format!(
+                    "no CRL of {issuer} covers {subject}: those at hand are for other distribution \
+                     points or holders"
+                ),
+                Some(Unused::OtherScope),
+                "Supply the CRL of the certificate's distribution point.",
+            )
+        } else if let Some((_, crl)) = lists.future.first() {
+            let early = crl.this_update - self.expected.at;
+            (
+                format!("the thisUpdate of the CRL of {issuer} is {early} seconds in the future"),
+                Some(Unused::NotYetValid),
+                "Compare the clocks of both sides, or supply the CRL that is in force.",
+            )
+        } else if !lists.foreign.is_empty() {
+            (
+                format!("the CRL in the name of {issuer} is signed by another key than its own"),
+                Some(Unused::AnotherKey),
+                "Supply the CRL that the issuer's present key signs.",
+            )
+        } else {
+            (
+                format!("there is no CRL of {issuer}"),
+                None,
+                "Supply a current, complete CRL of the issuer.",
+            )
+        };
+        let error = Error::new(Kind::CrlUnusable, why)
+            .noting("issuer", issuer)
+            .noting("subject", subject)
+            .advising(remedy);
+        used.into_iter().fold(error, |error, why| error.noting("unused", why.name()))
+    }
+
+    fn revoked(&self) -> Error {
+        let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
+        Error::new(Kind::CertificateRevoked, format!("{subject} was revoked by {issuer}"))
+            .noting("subject", subject)
+            .noting("issuer", issuer)
+            .noting("serial", serial_hex(self.subject.serial))
+    }
+
+    fn unusable(&self, why: &str) -> Error {
+        let issuer = self.issuer.subject_text();
+        Error::new(Kind::CrlUnusable, format!("{why} of {issuer}")).noting("issuer", issuer)
+    }
+}
+
+impl Lists<'_> {
+    fn is_empty_of_the_issuer(&self) -> bool {
+        self.usable.is_empty() && self.future.is_empty()
+    }
+}
+
+/// Whether a CA of the trust with the name of the CRL's issuer signed it.
+fn is_of_known_key(crl: &Crl, trust: &Trust) -> bool {
+    let anchors = trust.anchors().iter().map(|anchor| &anchor.certificate);
+    anchors
+        .chain(trust.intermediates())
+        .map(Certificate::view)
+        .any(|ca| crl.is_of(ca.subject, &comparable_name(ca.subject)) && crl.is_signed_by(&ca))
+}

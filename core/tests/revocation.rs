@@ -1,0 +1,350 @@
+//! What CRLs and dates do to connections that are kept, and what is told of CRLs that are not used. The
+//! clock is that of the whole process, so these tests take turns. Run with `--features testing`.
+#![cfg(feature = "testing")]
+
+mod raw;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber,
+};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use webhook_mtls::testing::{Lab, set_clock};
+use webhook_mtls::{
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
+    Note, Receipt, Role, Trust, Verifier, VerifierOptions, runtime,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The clock while one test has it; the true time again afterwards.
+struct Clock(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+impl Clock {
+    fn take() -> Self {
+        static CLOCK: Mutex<()> = Mutex::new(());
+        Self(CLOCK.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        set_clock(None);
+    }
+}
+
+/// A private CA.
+struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    /// From this one up to the root, which is not among them.
+    chain: Vec<CertificateDer<'static>>,
+    root_pem: String,
+}
+
+impl Ca {
+    fn params(name: &str, until: SystemTime) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = ((SystemTime::now() - HOUR).into(), until.into());
+        params
+    }
+
+    fn ca_params(name: &str, until: SystemTime) -> CertificateParams {
+        let mut params = Self::params(name, until);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+    }
+
+    fn root() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = Self::ca_params("root", SystemTime::now() + 3650 * DAY);
+        let root_pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), chain: Vec::new(), root_pem }
+    }
+
+    fn intermediate(&self, until: SystemTime) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = Self::ca_params("intermediate", until);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let chain = [&[certificate.der().clone()], &*self.chain].concat();
+        Self { issuer: Issuer::new(params, key), chain, root_pem: self.root_pem.clone() }
+    }
+
+    /// A leaf for years: its chain and key.
+    fn leaf(
+        &self,
+        name: &str,
+        serial: u64,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> (Vec<CertificateDer<'static>>, KeyPair) {
+        let mut params = Self::params(name, SystemTime::now() + 1000 * DAY);
+        params.serial_number = Some(SerialNumber::from(serial));
+        params.subject_alt_names = vec![rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        ([&[leaf.der().clone()], &*self.chain].concat(), key)
+    }
+
+    /// Who we are, certified by this CA.
+    fn identity(&self) -> Identity {
+        let (chain, key) = self.leaf("dispatcher", 8, ExtendedKeyUsagePurpose::ClientAuth);
+        Identity::from_pem(
+            &chain.iter().flat_map(|der| der.to_vec()).collect::<Vec<u8>>(),
+            &key.serialize_der(),
+            None,
+        )
+        .unwrap()
+    }
+
+    fn crl(&self, number: u64, this: SystemTime, next: SystemTime, revoked: &[u64]) -> String {
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: this.into(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: this.into(),
+            next_update: next.into(),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    fn trust(&self, crls: &[&str]) -> Trust {
+        let crls: Vec<&[u8]> = crls.iter().map(|crl| crl.as_bytes()).collect();
+        Trust::from_pem(self.root_pem.as_bytes(), None, &crls).unwrap()
+    }
+}
+
+/// The serial number of the consumer.
+const CONSUMER: u64 = 7;
+
+/// A consumer, and a dispatcher that delivers to it.
+struct Scene {
+    lab: Lab,
+    url: String,
+    requests: Arc<AtomicUsize>,
+    /// Lets the answer to a request with the body `{!` go.
+    release: mpsc::Sender<()>,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+}
+
+impl Scene {
+    /// * `ca`: certifies the consumer.
+    /// * `root`: the root of both sides.
+    fn new(ca: &Ca, root: &Ca, trust: Trust, identity: Identity) -> Self {
+        let clients = WebPkiClientVerifier::builder_with_provider(
+            raw::roots(&root.root_pem),
+            Arc::new(default_provider()),
+        );
+        let (chain, key) = ca.leaf("consumer", CONSUMER, ExtendedKeyUsagePurpose::ServerAuth);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(chain, key)
+            .unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (release, held) = mpsc::channel();
+        let (counted, held) = (requests.clone(), Mutex::new(held));
+        let url = raw::serve(config, move |mut conversation| {
+            while conversation.head().is_some() {
+                let Some(body) = conversation.bytes(2) else { return };
+                counted.fetch_add(1, Ordering::SeqCst);
+                if body == b"{!" {
+                    held.lock().unwrap().recv().unwrap();
+                }
+                conversation.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        let lab = Lab::start().unwrap();
+        let options = lab.dispatcher_options().identity(identity).trust(trust);
+        let dispatcher = Dispatcher::new(options).unwrap();
+        let endpoint = dispatcher.endpoint("acme", &url, EndpointOptions::new(None)).unwrap();
+        Self { lab, url, requests, release, dispatcher, endpoint }
+    }
+
+    fn deliver(&self) -> Result<Receipt, Error> {
+        wait(self.dispatcher.deliver(&self.endpoint, "{}", DeliverOptions::new()))
+    }
+
+    /// Delivers twice: the second time on the connection of the first.
+    fn keep_a_connection(&self) {
+        assert!(!self.deliver().unwrap().is_reused());
+        assert!(self.deliver().unwrap().is_reused());
+    }
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    runtime::drive(future, || false).expect("nothing interrupts")
+}
+
+fn ahead(by: Duration) {
+    set_clock(Some(SystemTime::now() + by));
+}
+
+#[test]
+fn a_connection_is_not_used_beyond_the_crl_that_its_peer_was_judged_by() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let now = SystemTime::now();
+    let crl = root.crl(1, now - HOUR, now + HOUR, &[]);
+    let scene = Scene::new(&root, &root, root.trust(&[&crl]), root.identity());
+    scene.keep_a_connection();
+    ahead(59 * MINUTE);
+    assert!(scene.deliver().unwrap().is_reused());
+    ahead(HOUR + MINUTE);
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CrlUnusable);
+    assert_eq!(scene.requests.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_connection_is_not_used_once_a_later_crl_is_in_force() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let now = SystemTime::now();
+    let clean = root.crl(1, now - HOUR, now + DAY, &[]);
+    let revoking = root.crl(2, now + HOUR, now + DAY, &[CONSUMER]);
+    let scene = Scene::new(&root, &root, root.trust(&[&clean, &revoking]), root.identity());
+    scene.keep_a_connection();
+    ahead(HOUR + MINUTE);
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateRevoked);
+}
+
+#[test]
+fn a_connection_is_not_used_beyond_the_intermediate_of_the_peer() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let short = root.intermediate(SystemTime::now() + HOUR);
+    let scene = Scene::new(&short, &root, root.trust(&[]), root.identity());
+    scene.keep_a_connection();
+    ahead(HOUR + MINUTE);
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateExpired);
+}
+
+#[test]
+fn a_connection_is_not_used_beyond_our_own_intermediate() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let short = root.intermediate(SystemTime::now() + HOUR);
+    let scene = Scene::new(&root, &root, root.trust(&[]), short.identity());
+    scene.keep_a_connection();
+    ahead(HOUR + MINUTE);
+    // Whether it takes us all the same is the consumer's to say: its clock shows another time here.
+    assert!(!scene.deliver().unwrap().is_reused());
+    assert!(!scene.deliver().unwrap().is_reused());
+}
+
+#[test]
+fn a_connection_is_not_used_beyond_the_anchor() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let anchor = root.intermediate(SystemTime::now() + HOUR);
+    let own = Ca { chain: Vec::new(), ..anchor };
+    let scene = {
+        let params = Ca::ca_params("intermediate", SystemTime::now() + HOUR);
+        let pem = params.signed_by(own.issuer.key(), &root.issuer).unwrap().pem();
+        let trust = Trust::from_pem([&pem, &*root.root_pem].concat().as_bytes(), None, &[]);
+        Scene::new(&own, &root, trust.unwrap(), root.identity())
+    };
+    scene.keep_a_connection();
+    ahead(HOUR + MINUTE);
+    assert!(scene.deliver().is_err());
+}
+
+#[test]
+fn an_upsert_with_a_crl_judges_the_peer_anew() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let now = SystemTime::now();
+    let [clean, revoking] = [(1, &[][..]), (2, &[CONSUMER])]
+        .map(|(number, revoked)| root.crl(number, now - HOUR, now + DAY, revoked));
+    let scene = Scene::new(&root, &root, root.trust(&[&clean]), root.identity());
+    scene.keep_a_connection();
+    // A delivery that is under way when the CRL comes gets its answer, and its connection is not kept.
+    let slow = scene.dispatcher.deliver(&scene.endpoint, "{!", DeliverOptions::new());
+    let (sender, receipt) = mpsc::channel();
+    runtime::spawn(slow, move |outcome| sender.send(outcome).unwrap()).unwrap();
+    while scene.requests.load(Ordering::SeqCst) < 3 {
+        std::thread::yield_now();
+    }
+    let options = EndpointOptions::new(None).trust(root.trust(&[&clean, &revoking]));
+    scene.dispatcher.endpoint("acme", &scene.url, options).unwrap();
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateRevoked);
+    scene.release.send(()).unwrap();
+    assert_eq!(receipt.recv().unwrap().unwrap().status(), 200);
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateRevoked);
+    assert_eq!(scene.requests.load(Ordering::SeqCst), 3);
+}
+
+/// The CRLs of a CA that has the name and not the key.
+fn foreign_crl() -> String {
+    let now = SystemTime::now();
+    Ca::root().crl(9, now - HOUR, now + DAY, &[])
+}
+
+fn told_of(events: impl Iterator<Item = Event>) -> Vec<(Option<String>, String)> {
+    events
+        .filter(|event| event.name() == EventName::CrlUnused)
+        .map(|event| {
+            assert_eq!(
+                (&event.fields()["name"], &event.fields()["position"]),
+                (&"CN=root".into(), &1.into())
+            );
+            let why = event.fields()["why"].as_str().unwrap().to_owned();
+            (event.consumer().map(str::to_owned), why)
+        })
+        .collect()
+}
+
+#[test]
+fn a_verifier_tells_once_of_a_crl_that_is_not_used() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let (chain, _) = root.leaf("consumer", CONSUMER, ExtendedKeyUsagePurpose::ServerAuth);
+    let trust = root.trust(&[&foreign_crl()]);
+    assert_eq!(trust.notes().len(), 1, "{:?}", trust.notes());
+    let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust)).unwrap();
+    let events = verifier.events();
+    for _ in 0..3 {
+        let peer = verifier.verify_chain(&chain, Some("127.0.0.1"), SystemTime::now()).unwrap();
+        assert_eq!(peer.notes(), [Note::CrlUnused, Note::RevocationUnchecked]);
+    }
+    let told = told_of(std::iter::from_fn(|| events.try_next()));
+    assert_eq!(told, [(None, "another_key".to_owned())]);
+}
+
+#[test]
+fn a_dispatcher_tells_once_for_each_consumer_of_a_crl_that_is_not_used() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let scene = Scene::new(&root, &root, root.trust(&[&foreign_crl()]), root.identity());
+    let events = scene.dispatcher.events();
+    let receipt = scene.deliver().unwrap();
+    assert_eq!(receipt.peer().notes(), [Note::CrlUnused, Note::RevocationUnchecked]);
+    assert_eq!(receipt.to_json()["peer"]["notes"][0], "crl_unused");
+    let probed = wait(scene.dispatcher.probe(&scene.endpoint, webhook_mtls::ProbeOptions::new()));
+    assert!(probed.unwrap().peer().notes().contains(&Note::RevocationUnchecked));
+    let told = told_of(std::iter::from_fn(|| events.try_next()));
+    assert_eq!(told, [(Some("acme".to_owned()), "another_key".to_owned())]);
+    drop(scene.lab);
+}

@@ -1,0 +1,311 @@
+"""The verify cases about revocation: which CRLs count, for which certificates, and what is said of
+those that do not."""
+
+from forge import (
+    authority,
+    crl,
+    day,
+    distribution_points,
+    full_name,
+    issuing_point,
+    key,
+    point,
+    relative_name,
+    spelled,
+)
+from verify_cases import ISSUING, ROOT, accepted, client, client_leaf, refused, server, server_leaf
+
+FRESH = {"this": day(2026, 5, 25), "following": day(2026, 6, 10)}
+LATER = {"this": day(2026, 6, 2), "following": day(2026, 6, 20)}
+REQUIRE = {"crl_policy": "require"}
+REVOKED = refused("certificate_revoked")
+# At loading or at judging: both are before anything is sent, and either serves.
+UNUSABLE = {"error": {"kind": "crl_unusable", "sent": "nothing"}}
+ROOT_CLEAN = crl(ROOT, [], 5, **FRESH)
+
+
+def cases():
+    return [
+        *complete_lists(),
+        *several_lists(),
+        *partitions(),
+        *unusable_lists(),
+        *names_of_issuers(),
+    ]
+
+
+def noted(*words):
+    return accepted(notes=list(words))
+
+
+def unused(why):
+    """Refused because the only list of the issuer could not be used."""
+    return refused("crl_unusable", unused=why, issuer=ISSUING.subject)
+
+
+def complete_lists():
+    leaf, tenant = server_leaf(), client_leaf()
+    chain = [leaf, ISSUING]
+    clean = crl(ISSUING, [], 5, **FRESH)
+    other = crl(ISSUING, [tenant], 5, **FRESH)
+    revoking = crl(ISSUING, [leaf], 6, **FRESH)
+    outdated = crl(ISSUING, [], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    root_revoking = crl(ROOT, [ISSUING], 6, **FRESH)
+    unnumbered = crl(ISSUING, [leaf], None, **FRESH)
+    endless = crl(ISSUING, [], 5, this=day(2026, 5, 25), following=None)
+    stranger = authority("Unrelated CA", key("unrelated"))
+
+    yield server("crl_clean", chain, noted(), crls=[clean])
+    yield server("crl_revokes_another", chain, accepted(), crls=[other])
+    yield server("crl_revokes_leaf", chain, REVOKED, crls=[revoking])
+    yield client("crl_revokes_leaf", [tenant, ISSUING], REVOKED, crls=[other])
+    yield server("crl_revokes_intermediate", chain, REVOKED, crls=[clean, root_revoking])
+    yield server("crl_of_every_issuer_clean", chain, accepted(), crls=[clean, ROOT_CLEAN])
+    yield server("crl_of_root_alone", chain, noted(), crls=[ROOT_CLEAN])
+    yield server(
+        "crl_of_another_issuer_alone", chain, accepted(), crls=[crl(stranger, [leaf], 1, **FRESH)]
+    )
+    yield server("crl_expired", chain, UNUSABLE, crls=[outdated])
+    expired = crl(ISSUING, [leaf], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    yield server("crl_expired_and_revoking", chain, REVOKED, crls=[expired])
+    yield server("crl_without_number", chain, UNUSABLE, crls=[unnumbered])
+    yield server("crl_without_next_update", chain, UNUSABLE, crls=[endless])
+    delta = crl(ISSUING, [leaf], 7, delta_of=5, **FRESH)
+    yield server("crl_delta", chain, UNUSABLE, crls=[delta])
+    yield server("crl_delta_beside_complete", chain, UNUSABLE, crls=[clean, delta])
+    yield server(
+        "crl_expiry_is_judged_at_the_instant", chain, UNUSABLE, crls=[clean], at=day(2026, 6, 15)
+    )
+    yield server(
+        "crl_required_of_every_issuer", chain, noted(), crls=[clean, ROOT_CLEAN], options=REQUIRE
+    )
+    yield server(
+        "crl_required_of_root_missing",
+        chain,
+        refused("crl_unusable", issuer=ROOT.subject),
+        crls=[clean],
+        options=REQUIRE,
+    )
+    yield server(
+        "crl_required_and_none",
+        chain,
+        refused("crl_unusable", issuer=ISSUING.subject),
+        options=REQUIRE,
+    )
+    silent = authority("Silent CA", key("silent"), ROOT, usage=("key_cert_sign",))
+    unasked = crl(silent, [], 1, **FRESH)
+    yield server("crl_without_crl_sign", [server_leaf(silent), silent], UNUSABLE, crls=[unasked])
+
+
+def several_lists():
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    clean = crl(ISSUING, [], 5, **FRESH)
+    revoking = crl(ISSUING, [leaf], 6, **FRESH)
+    stale = crl(ISSUING, [], 2, this=day(2026, 5, 3), following=day(2026, 6, 20))
+    outdated = crl(ISSUING, [], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    forged = crl(ISSUING, [leaf], 9, signer=key("forger"), **FRESH)
+    forged_clean = crl(ISSUING, [], 9, signer=key("forger"), **FRESH)
+
+    yield server("crl_stale_clean_first", chain, REVOKED, crls=[stale, revoking])
+    yield server("crl_stale_clean_last", chain, REVOKED, crls=[revoking, stale])
+    yield server("crl_two_in_one_text", chain, REVOKED, crls=[stale + revoking])
+    yield server("crl_expired_beside_current", chain, noted(), crls=[outdated, clean])
+    yield server("crl_expired_beside_revoking", chain, REVOKED, crls=[outdated, revoking])
+    held = crl(ISSUING, [leaf], 4, this=day(2026, 5, 20), following=day(2026, 6, 10))
+    yield server("crl_released_by_a_later_one", chain, noted(), crls=[held, clean])
+    # The CA's counter was set back: neither list is known to be the later one.
+    backward = crl(ISSUING, [], 9, this=day(2026, 5, 3), following=day(2026, 6, 20))
+    yield server("crl_number_against_date", chain, REVOKED, crls=[backward, revoking])
+    dead = crl(ISSUING, [], 9, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    yield server("crl_expired_with_higher_number", chain, noted(), crls=[dead, clean])
+    yield server("crl_forged_never_blocks", chain, noted("crl_unused"), crls=[forged, clean])
+    yield server("crl_forged_clean_never_hides", chain, REVOKED, crls=[forged_clean, revoking])
+
+    rotated = authority("Webhook Test Issuing CA", key("rotated issuing"), ROOT, path_length=0)
+    victim = server_leaf(rotated)
+    old_list, new_list = crl(ISSUING, [], 9, **FRESH), crl(rotated, [victim], 1, **FRESH)
+    yield server("crl_of_rekeyed_issuer", [victim, rotated], REVOKED, crls=[old_list, new_list])
+    yield server(
+        "crl_of_rekeyed_issuer_leaves_the_old", chain, accepted(), crls=[new_list, old_list]
+    )
+    new_list = crl(rotated, [victim], 10, this=day(2026, 5, 30), following=day(2026, 6, 10))
+    yield server(
+        "crl_of_rekeyed_issuer_that_is_unknown",
+        chain,
+        noted("crl_unused"),
+        crls=[new_list, old_list],
+    )
+    yield server(
+        "crl_of_rekeyed_issuer_that_is_known",
+        chain,
+        noted(),
+        crls=[new_list, old_list],
+        intermediates=[rotated],
+    )
+    yield server(
+        "crl_of_rekeyed_issuer_alone_required",
+        chain,
+        unused("another_key"),
+        crls=[new_list, ROOT_CLEAN],
+        options=REQUIRE,
+    )
+
+
+FIRST, SECOND = "http://crl.test/shard1.crl", "http://crl.test/shard2.crl"
+
+
+def partitions():
+    def in_partition(*names, **more):
+        points = distribution_points(*(point(full_name(name), **more) for name in names))
+        return server_leaf(extra=[points])
+
+    def partition(revoked, number, *names, **more):
+        return crl(
+            ISSUING, revoked, number, extra=[issuing_point(full_name(*names))], **FRESH | more
+        )
+
+    def required(name, leaf, expect, *crls):
+        return server(
+            f"crl_{name}", [leaf, ISSUING], expect, crls=[*crls, ROOT_CLEAN], options=REQUIRE
+        )
+
+    leaf = in_partition(FIRST)
+    chain = [leaf, ISSUING]
+    revoking, clean = partition([leaf], 10, FIRST), partition([], 10, FIRST)
+    newer_clean = partition([], 11, SECOND, this=day(2026, 5, 30))
+    tenant = client_leaf(extra=[distribution_points(point(full_name(FIRST)))])
+    of_tenant = partition([tenant], 10, FIRST)
+
+    yield server("crl_partition_revokes", chain, REVOKED, crls=[revoking])
+    yield client("crl_partition_revokes", [tenant, ISSUING], REVOKED, crls=[of_tenant, newer_clean])
+    for name, lists in {"first": [revoking, newer_clean], "last": [newer_clean, revoking]}.items():
+        yield server(f"crl_partition_revokes_{name}", chain, REVOKED, crls=lists)
+        yield required(f"partition_revokes_{name}_required", leaf, REVOKED, *lists)
+    yield required("partition_clean", leaf, noted(), clean)
+    yield required("partition_clean_beside_another", leaf, noted(), newer_clean, clean)
+    yield required("partition_of_others", leaf, unused("other_scope"), newer_clean)
+    yield server(
+        "crl_partition_of_others_is_noted",
+        chain,
+        noted("revocation_unchecked"),
+        crls=[newer_clean],
+    )
+    # The issuer says it of a serial number of its own, wherever it says it.
+    yield server(
+        "crl_partition_of_others_revokes", chain, REVOKED, crls=[partition([leaf], 3, SECOND)]
+    )
+    yield required(
+        "partition_beside_complete", leaf, noted(), newer_clean, crl(ISSUING, [], 1, **FRESH)
+    )
+    old = partition([], 10, FIRST, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    yield required("partition_expired", leaf, UNUSABLE, old, newer_clean)
+    unnamed = server_leaf()
+    yield required("partition_for_no_point", unnamed, unused("other_scope"), clean)
+    yield required("partition_of_two_names", leaf, noted(), partition([], 1, SECOND, FIRST))
+    yield required("partition_of_second_point", in_partition(SECOND, FIRST), noted(), clean)
+    upper = partition([], 1, "HTTP://CRL.test/shard1.crl")
+    yield required("partition_host_in_other_case", leaf, noted(), upper)
+    path = partition([], 1, "http://crl.test/SHARD1.crl")
+    yield required("partition_path_in_other_case", leaf, unused("other_scope"), path)
+    some = in_partition(FIRST, reasons=True)
+    yield required("partition_of_point_for_some_reasons", some, unused("other_scope"), clean)
+    foreign = in_partition(FIRST, issuer=ROOT.name)
+    yield required("partition_of_point_of_another_issuer", foreign, unused("other_scope"), clean)
+
+    by_directory = partition([], 1, ISSUING.name)
+    yield required("partition_named_as_the_issuer", unnamed, noted(), by_directory)
+    other_directory = partition([], 1, ROOT.name)
+    yield required("partition_named_as_another", unnamed, unused("other_scope"), other_directory)
+    relative = crl(ISSUING, [], 1, extra=[issuing_point(relative_name("shard1"))], **FRESH)
+    near = server_leaf(extra=[distribution_points(point(relative_name("SHARD1")))])
+    yield required("partition_of_relative_name", near, noted(), relative)
+    far = server_leaf(extra=[distribution_points(point(relative_name("shard2")))])
+    yield required("partition_of_other_relative_name", far, unused("other_scope"), relative)
+
+    def held(**scope):
+        return crl(ISSUING, [], 1, extra=[issuing_point(**scope)], **FRESH)
+
+    yield required("of_users", leaf, noted(), held(users=True))
+    yield required("of_cas", leaf, unused("other_scope"), held(cas=True))
+    root_of_cas = crl(ROOT, [], 1, extra=[issuing_point(cas=True)], **FRESH)
+    root_of_users = crl(ROOT, [], 1, extra=[issuing_point(users=True)], **FRESH)
+    complete = crl(ISSUING, [], 1, **FRESH)
+    for name, root_list, expect in (
+        ("cas", root_of_cas, noted()),
+        (
+            "users",
+            root_of_users,
+            refused("crl_unusable", unused="other_scope", issuer=ROOT.subject),
+        ),
+    ):
+        yield server(
+            f"crl_of_root_for_{name}", chain, expect, crls=[complete, root_list], options=REQUIRE
+        )
+    named_users = crl(ISSUING, [], 1, extra=[issuing_point(full_name(FIRST), users=True)], **FRESH)
+    yield required("partition_of_users", leaf, noted(), named_users)
+    yield required("partition_of_users_elsewhere", unnamed, unused("other_scope"), named_users)
+    for name, scope in {
+        "indirect": {"indirect": True},
+        "of_some_reasons": {"reasons": True},
+        "of_attribute_certificates": {"attributes": True},
+        "partition_of_some_reasons": {"name": full_name(FIRST), "reasons": True},
+    }.items():
+        yield server(f"crl_{name}", chain, UNUSABLE, crls=[held(**scope)])
+
+
+def unusable_lists():
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    clean = crl(ISSUING, [], 5, **FRESH)
+    forged = crl(ISSUING, [leaf], 9, signer=key("forger"), **FRESH)
+    future = crl(ISSUING, [], 6, **LATER)
+    unchecked = noted("crl_unused", "revocation_unchecked")
+
+    def required(name, expect, *crls):
+        return server(f"crl_{name}", chain, expect, crls=[*crls, ROOT_CLEAN], options=REQUIRE)
+
+    yield server("crl_forged_alone_is_noted", chain, unchecked, crls=[forged])
+    yield required("forged_alone_required", unused("another_key"), forged)
+    yield required("forged_beside_clean_required", noted("crl_unused"), forged, clean)
+    yield server("crl_of_the_future_is_noted", chain, unchecked, crls=[future])
+    yield required("of_the_future_required", unused("not_yet_valid"), future)
+    yield server(
+        "crl_of_the_future_beside_current", chain, noted("crl_unused"), crls=[future, clean]
+    )
+    yield server("crl_of_the_future_in_its_time", chain, noted(), crls=[future], at=day(2026, 6, 3))
+    # The clock may be slow, or the instant past: what was revoked before it was so then.
+    known = crl(ISSUING, [leaf], 6, revoked_on=day(2026, 5, 30), **LATER)
+    yield server("crl_of_the_future_revokes", chain, REVOKED, crls=[known])
+    yield server("crl_of_the_future_revokes_beside_current", chain, REVOKED, crls=[clean, known])
+    yet_to_be = crl(ISSUING, [leaf], 6, **LATER)
+    yield server(
+        "crl_of_the_future_revokes_later",
+        chain,
+        noted("crl_unused"),
+        crls=[clean, yet_to_be],
+    )
+
+
+def names_of_issuers():
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    name = ISSUING.subject.removeprefix("CN=")
+    for label, spelling in {
+        "printable_string": spelled(name, "PrintableString"),
+        "bmp_string": spelled(name, "BMPString"),
+        "other_case": spelled(name.upper(), "UTF8String"),
+        "other_spaces": spelled(f" {name.replace(' ', '   ')} ", "UTF8String"),
+    }.items():
+        revoking = crl(ISSUING, [leaf], 6, name=spelling, **FRESH)
+        clean = crl(ISSUING, [], 6, name=spelling, **FRESH)
+        yield server(f"crl_issuer_in_{label}_revokes", chain, REVOKED, crls=[revoking])
+        yield server(
+            f"crl_issuer_in_{label}_covers",
+            chain,
+            noted(),
+            crls=[clean, ROOT_CLEAN],
+            options=REQUIRE,
+        )
+    joined = crl(ISSUING, [leaf], 6, name=spelled(name.replace(" ", ""), "UTF8String"), **FRESH)
+    yield server("crl_issuer_with_other_letters", chain, noted(), crls=[joined])
