@@ -214,6 +214,26 @@ fn what_is_no_answer_is_refused() {
 }
 
 #[test]
+fn a_head_has_its_limit_to_the_byte() {
+    let of = |length: usize| {
+        let text = "HTTP/1.1 502 No\r\nx: \r\n\r\n";
+        let padding = "y".repeat(length - text.len());
+        text.replace("x: ", &format!("x: {padding}"))
+    };
+    let taken = answering(of(16 * 1024)).refusal();
+    assert_eq!(taken.context()["status"], 502);
+    let too_long = answering(of(16 * 1024 + 1)).refusal();
+    assert!(too_long.message().contains("16 KiB"), "{too_long}");
+    assert!(!too_long.context().contains_key("status"));
+}
+
+#[test]
+fn a_proxy_that_switches_protocols_refuses() {
+    let text = "HTTP/1.1 101 Switching\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+    assert_eq!(answering(text).refusal().context()["status"], 101);
+}
+
+#[test]
 fn an_interim_answer_is_passed_over() {
     let error = answering("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n").refusal();
     assert_eq!(error.context()["status"], 407);

@@ -172,7 +172,8 @@ impl Proxy {
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
         for _ in 0..=MOST_INTERIM {
             match self.answer(&mut stream).await? {
-                100..=199 => {}
+                // Switching protocols is final (RFC 9110 section 15.2.2).
+                100 | 102..=199 => {}
                 200..=299 => return Ok((stream, permit)),
                 status => return Err(self.turned_down(status)),
             }
@@ -189,20 +190,22 @@ impl Proxy {
             if seen == 0 {
                 return Err(self.refused("closed the connection before it answered"));
             }
+            // The end may have begun in what came before.
+            let from = head.len().saturating_sub(3);
             head.extend_from_slice(&chunk[..seen]);
-            let end = head.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+            let end = memchr::memmem::find(&head[from..], b"\r\n\r\n").map(|at| from + at + 4);
             let beyond = end.map_or(0, |end| head.len() - end);
             // What was seen is there to be read.
             stream
                 .read_exact(&mut chunk[..seen - beyond])
                 .await
                 .map_err(|_| self.refused("closed the connection before it answered"))?;
+            if end.unwrap_or(head.len() + 1) > MAX_HEAD {
+                return Err(self.refused("answered with a head of more than 16 KiB"));
+            }
             if let Some(end) = end {
                 head.truncate(end);
                 break;
-            }
-            if head.len() > MAX_HEAD {
-                return Err(self.refused("answered with a head of more than 16 KiB"));
             }
         }
         status(&head).ok_or_else(|| self.refused("answered with something that is not HTTP/1.1"))
