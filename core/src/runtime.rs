@@ -22,14 +22,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::timeout;
 
 use crate::error::{Error, Kind};
 use crate::process::{self, OfThisProcess, own};
 
 mod event_loop;
+mod time;
 
 pub use event_loop::EventLoop;
+pub(crate) use time::{before, poll_due};
 
 /// How often a waiting thread looks whether it shall stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -295,13 +296,8 @@ pub(crate) fn drive_in<F: Future>(
     };
     loop {
         let caller = Caller::enter(lane);
-        let slice = lane.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                output = &mut future => Some(output),
-                () = tokio::time::sleep(INTERRUPT_INTERVAL) => None,
-            }
-        });
+        let by = Instant::now() + INTERRUPT_INTERVAL;
+        let slice = lane.runtime.block_on(before(by, future.as_mut()));
         drop(caller);
         // Where the interrupt has forked, this is a child, and the lane its parent's.
         if slice.is_some() || interrupt() || lane.process != process::id() {
@@ -316,9 +312,9 @@ pub(crate) fn drive_in_for<F: Future>(
     future: F,
     limit: Option<Duration>,
 ) -> Option<F::Output> {
-    match limit {
+    match limit.and_then(|limit| Instant::now().checked_add(limit)) {
         None => drive_in(lane, future, None),
-        Some(limit) => drive_in(lane, async { timeout(limit, future).await.ok() }, None)?,
+        Some(by) => drive_in(lane, before(by, pin!(future)), None)?,
     }
 }
 

@@ -4,7 +4,12 @@
 //! whether our certificate was asked for, and its typed refusal survives the way through rustls.
 //! Resumption is off: a resumed session runs no verifier, and changed pins would be bypassed.
 
+mod alert;
+mod flood;
+
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
@@ -14,13 +19,16 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible,
-    ProtocolVersion, SignatureScheme, SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, PeerIncompatible, ProtocolVersion,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+pub(crate) use alert::Alert;
+pub(crate) use flood::{Flood, is_flood};
 
 use crate::certificate::Certificate;
 use crate::clock;
@@ -112,9 +120,26 @@ fn base(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
     base
 }
 
-/// Whether the peer has shown that it took our certificate: tickets follow its verdict.
-pub(crate) fn is_accepted<IO>(stream: &TlsStream<IO>) -> bool {
-    stream.get_ref().1.tls13_tickets_received() > 0
+/// How many session tickets have come. They follow the peer's verdict on our certificate.
+pub(crate) fn tickets<IO>(stream: &TlsStream<IO>) -> u32 {
+    stream.get_ref().1.tls13_tickets_received()
+}
+
+/// Whether plaintext, or the end of it, is there without another read.
+pub(crate) fn has_plaintext<IO>(stream: &TlsStream<IO>) -> bool {
+    !stream.get_ref().1.wants_read()
+}
+
+/// The plaintext that is there, or the first part of it. Reads nothing.
+pub(crate) fn plaintext<IO>(stream: &mut TlsStream<IO>) -> &[u8] {
+    stream.get_mut().1.reader().into_first_chunk().unwrap_or_default()
+}
+
+/// A stream that reads and writes only so much in a turn. Where it has had enough it is pending, and
+/// wakes its task for the next turn.
+pub(crate) trait InTurns {
+    /// A turn begins: a poll of the task that reads and writes.
+    fn begin_turn(&mut self);
 }
 
 /// The crate's clock, as rustls asks for it.
@@ -140,14 +165,18 @@ pub(crate) struct Established<IO> {
 /// Fails with a kind of the 4xx group or with `connection_lost`.
 pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Established<IO>, Error>
 where
-    IO: AsyncRead + AsyncWrite + Unpin,
+    IO: AsyncRead + AsyncWrite + InTurns + Unpin,
 {
     let session = Arc::new(Session { terms: terms.clone(), state: own::Mutex::default() });
     let mut config = terms.min_tls.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
-    let connecting = connector.connect(terms.server_name.clone(), io);
+    let mut connecting = connector.connect(terms.server_name.clone(), io);
+    let connecting = poll_fn(|context| {
+        connecting.get_mut().into_iter().for_each(IO::begin_turn);
+        Pin::new(&mut connecting).poll(context)
+    });
     // Random numbers and RSA keys have locks inside, which a fork must find free.
     let outcome = process::around_forks(connecting).await;
     let mut state = session.state();
@@ -374,59 +403,6 @@ fn told_to_peer(kind: Kind) -> CertificateError {
     }
 }
 
-/// An alert that a peer sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Alert(AlertDescription);
-
-impl Alert {
-    /// The alert inside an error that a TLS stream returned.
-    pub(crate) fn of(error: &io::Error) -> Option<Self> {
-        match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-            rustls::Error::AlertReceived(description) => Some(Self(*description)),
-            _ => None,
-        }
-    }
-
-    /// Its name by RFC 8446 section 6, or its number.
-    pub(crate) fn name(self) -> String {
-        const NAMES: &[(u8, &str)] = &[
-            (0, "close_notify"),
-            (10, "unexpected_message"),
-            (20, "bad_record_mac"),
-            (22, "record_overflow"),
-            (40, "handshake_failure"),
-            (42, "bad_certificate"),
-            (43, "unsupported_certificate"),
-            (44, "certificate_revoked"),
-            (45, "certificate_expired"),
-            (46, "certificate_unknown"),
-            (47, "illegal_parameter"),
-            (48, "unknown_ca"),
-            (49, "access_denied"),
-            (50, "decode_error"),
-            (51, "decrypt_error"),
-            (70, "protocol_version"),
-            (71, "insufficient_security"),
-            (80, "internal_error"),
-            (86, "inappropriate_fallback"),
-            (90, "user_canceled"),
-            (109, "missing_extension"),
-            (110, "unsupported_extension"),
-            (112, "unrecognized_name"),
-            (116, "certificate_required"),
-            (120, "no_application_protocol"),
-        ];
-        let number = u8::from(self.0);
-        let known = NAMES.iter().find(|(known, _)| *known == number);
-        known.map_or_else(|| format!("alert_{number}"), |(_, name)| (*name).to_owned())
-    }
-
-    /// Whether it speaks of our certificate.
-    pub(crate) fn is_about_certificate(self) -> bool {
-        matches!(u8::from(self.0), 42..=46 | 48 | 49 | 116)
-    }
-}
-
 /// The consumer said by an alert that it does not take our certificate.
 pub(crate) fn rejected(alert: Alert, ours: &Certificate) -> Error {
     let name = alert.name();
@@ -469,6 +445,11 @@ fn handshake_fault(error: &io::Error, state: &State, terms: &Terms) -> Error {
         )
         .blamed(Blame::Theirs)
         .noting("alert", name);
+    }
+    if is_flood(error) {
+        return Error::new(Kind::TlsFailed, "the consumer's handshake has no end: we ended it")
+            .blamed(Blame::Theirs)
+            .noting("how", "flooded");
     }
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         let (message, hint) = match tls {

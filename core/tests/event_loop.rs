@@ -2,15 +2,24 @@
 #![cfg(all(feature = "testing", target_os = "linux"))]
 #![expect(unsafe_code, reason = "the descriptor is a number, as an event loop of C's takes it")]
 
+mod forged;
+mod raw;
+
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::task::Poll;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use forged::forge::{HANDSHAKE, tickets};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use webhook_mtls::runtime::EventLoop;
+use webhook_mtls::runtime::{self, EventLoop};
 use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt,
@@ -18,12 +27,17 @@ use webhook_mtls::{
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// A host notices when its loop stands still for longer.
+const LONGEST_TURN: Duration = Duration::from_millis(50);
+
 type Outcome = (ThreadId, Result<Receipt, Error>);
 
 /// A loop that knows nothing but descriptors.
 struct Loop {
     driver: EventLoop,
     bell: UnixStream,
+    /// The longest turn.
+    longest: Cell<Duration>,
 }
 
 impl Loop {
@@ -32,7 +46,7 @@ impl Loop {
         bell.set_nonblocking(true).unwrap();
         let ring = move || drop((&ringing).write(b"!"));
         let driver = EventLoop::attach(ring).unwrap().expect("Linux tells the descriptor");
-        Self { driver, bell }
+        Self { driver, bell, longest: Cell::default() }
     }
 
     /// Turns until an outcome is there; between turns it sleeps, for at most `every`.
@@ -44,8 +58,14 @@ impl Loop {
             }
             assert!(started.elapsed() < SOON, "nothing came");
             self.sleep(every);
-            self.driver.turn();
+            self.turn();
         }
+    }
+
+    fn turn(&self) {
+        let started = Instant::now();
+        self.driver.turn();
+        self.longest.set(self.longest.get().max(started.elapsed()));
     }
 
     fn sleep(&self, most: Duration) {
@@ -137,4 +157,78 @@ fn what_is_under_way_ends_with_its_loop() {
     let here = Loop::attach();
     let outcomes = start(&dispatcher, &acme, DeliverOptions::new());
     assert!(here.outcome(&outcomes, SOON).1.is_ok());
+}
+
+#[test]
+fn a_task_that_wakes_itself_gives_the_loop_back() {
+    let here = Loop::attach();
+    let given_up = Arc::new(AtomicBool::new(false));
+    let (watched, (ended, end)) = (given_up.clone(), channel::<()>());
+    let watchdog = thread::spawn(move || {
+        let late = end.recv_timeout(SOON).is_err();
+        watched.store(late, Ordering::SeqCst);
+    });
+    let turns = Arc::new(AtomicUsize::new(0));
+    let (seen, stop) = (turns.clone(), given_up.clone());
+    let restless = poll_fn(move |context| {
+        if seen.load(Ordering::SeqCst) == 3 || stop.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    let (told, outcomes) = channel();
+    runtime::spawn(restless, move |()| told.send(()).unwrap()).unwrap();
+    while outcomes.try_recv().is_err() {
+        // What is left has rung: no turn is waited for.
+        here.sleep(SOON);
+        turns.fetch_add(1, Ordering::SeqCst);
+        here.turn();
+    }
+    ended.send(()).unwrap();
+    watchdog.join().unwrap();
+    assert!(!given_up.load(Ordering::SeqCst), "a turn did not end by itself");
+}
+
+/// A consumer that sends session tickets without end: in place of an answer, or on the idle
+/// connection after it.
+fn flooding(lab: &Lab, answers: bool) -> String {
+    forged::listen(lab, move |mut peer| {
+        peer.request()?;
+        if answers {
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        }
+        let (mut tcp, mut forge) = peer.forge();
+        loop {
+            tcp.write_all(&forge.seal(HANDSHAKE, &tickets(3)))?;
+        }
+    })
+}
+
+#[test]
+fn consumers_that_flood_do_not_stop_the_loop() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let acme = lab.consumer("acme").unwrap();
+    // What a loaded machine adds is no fault, what each run adds is one.
+    let longest = (0..5).map(|run| {
+        let here = Loop::attach();
+        for evil in 0..8 {
+            let name = format!("evil-{run}-{evil}");
+            let url = flooding(&lab, evil % 2 == 0);
+            let endpoint = dispatcher.endpoint(&name, &url, EndpointOptions::new(None)).unwrap();
+            let (told, outcomes) = channel();
+            let done = move |outcome| drop(told.send((thread::current().id(), outcome)));
+            dispatcher.start(&endpoint, "{}", DeliverOptions::new(), done).unwrap();
+            let (_, outcome) = here.outcome(&outcomes, Duration::from_millis(10));
+            assert_eq!(outcome.is_ok(), evil % 2 == 0);
+            // An honest one goes on beside those that are idle and talk.
+            let outcomes = start(&dispatcher, &acme, DeliverOptions::new());
+            assert!(here.outcome(&outcomes, Duration::from_millis(10)).1.is_ok());
+        }
+        here.longest.get()
+    });
+    let longest = longest.min().unwrap();
+    println!("the longest turn took {longest:?}");
+    assert!(longest < LONGEST_TURN, "{longest:?}");
 }

@@ -1,15 +1,14 @@
 //! Deadlines of an attempt, and the progress that a failure reports.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::time::Sleep;
 
 use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
+use crate::runtime;
 
 /// How long each part of an attempt may take; the total bounds them all.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +29,13 @@ impl Deadlines {
         progress: &Progress,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match tokio::time::timeout_at(by.into(), work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(progress.overdue(part, self.of(part))),
+        match runtime::before(by.min(progress.by), pin!(work)).await {
+            Some(outcome) => outcome,
+            None => Err(progress.overdue(part, by, self)),
         }
     }
 
-    pub(crate) fn of(&self, part: &str) -> Duration {
+    fn of(&self, part: &str) -> Duration {
         match part {
             "connect" => self.connect,
             "handshake" => self.handshake,
@@ -47,25 +46,10 @@ impl Deadlines {
     }
 }
 
-/// Ready when it is the time that `due` says. The timer may go off too early: it is set anew to what is
-/// due by then, so that the work need not say when it comes to its next part.
-pub(super) fn poll_due(
-    mut timer: Pin<&mut Sleep>,
-    due: impl Fn() -> Instant,
-    context: &mut Context<'_>,
-) -> Poll<()> {
-    loop {
-        ready!(timer.as_mut().poll(context));
-        let by = due();
-        if by <= Instant::now() {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(by.into());
-    }
-}
-
 /// How far a delivery has come; whoever ends it from outside reads it from here.
 pub(crate) struct Progress {
+    /// When the delivery is to be over.
+    by: Instant,
     stage: AtomicU8,
     /// What the attempt under way has sent.
     sent: AtomicU8,
@@ -79,8 +63,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
+    /// * `by`: when all of it is to be over.
+    pub(crate) fn new(by: Instant) -> Self {
         Self {
+            by,
             stage: AtomicU8::new(Stage::Admit as u8),
             sent: AtomicU8::new(Sent::Nothing as u8),
             before: AtomicU8::new(Sent::Nothing as u8),
@@ -89,6 +75,10 @@ impl Progress {
             decided: AtomicBool::new(false),
             enough: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn by(&self) -> Instant {
+        self.by
     }
 
     pub(crate) fn enter(&self, stage: Stage) {
@@ -168,9 +158,15 @@ impl Progress {
         self.enough.load(Ordering::Acquire)
     }
 
-    /// The time for a part, or for all of it, is over.
-    pub(crate) fn overdue(&self, part: &'static str, allowed: Duration) -> Error {
-        let millis = saturating_millis(allowed);
+    /// The time for all of it is over.
+    pub(crate) fn too_late(&self, deadlines: &Deadlines) -> Error {
+        self.overdue("total", self.by, deadlines)
+    }
+
+    /// The time for a part that was due at `due` is over, or for all of it if that was due before.
+    pub(super) fn overdue(&self, part: &'static str, due: Instant, deadlines: &Deadlines) -> Error {
+        let part = if self.by <= due { "total" } else { part };
+        let millis = saturating_millis(deadlines.of(part));
         Error::new(
             Kind::DeadlineExceeded,
             format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),

@@ -13,6 +13,10 @@ use crate::net::MAX_HEAD;
 /// The longest line with the size of a chunk. Nobody has use for its extensions.
 const MAX_LINE: usize = 4 * 1024;
 
+/// How much the chunks of a body may take beside its data: six bytes for each byte of the longest body
+/// that is read, and as much again. No answer costs more than this to read.
+const MAX_OVERHEAD: usize = 12 * 64 * 1024;
+
 /// How a body ends, and how much of it has come.
 #[derive(Debug)]
 pub(super) struct Framing {
@@ -124,6 +128,8 @@ struct Chunks {
     /// The line under way.
     line: Vec<u8>,
     trailers: Vec<u8>,
+    /// How much of the coding has come that is no data.
+    overhead: usize,
 }
 
 #[derive(Debug, Default)]
@@ -149,7 +155,8 @@ impl Chunks {
         let end = memchr::memchr(b'\n', bytes);
         let taken = end.map_or(bytes.len(), |at| at + 1);
         self.line.extend_from_slice(&bytes[..taken]);
-        if self.line.len() > MAX_LINE {
+        self.overhead += taken;
+        if self.line.len() > MAX_LINE || self.overhead > MAX_OVERHEAD {
             return None;
         }
         if end.is_some() {
@@ -276,6 +283,8 @@ mod tests {
     fn what_is_not_chunked_is_not_read() {
         let long_line = format!("1;{}\r\n", "x".repeat(MAX_LINE));
         let trailers = format!("0\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEAD / 6 + 1));
+        let padded = format!("1;{}\r\na\r\n", "x".repeat(MAX_LINE - 4));
+        let padded = padded.repeat(MAX_OVERHEAD / MAX_LINE + 1) + "0\r\n\r\n";
         for text in [
             "\r\n0\r\n\r\n",
             "x\r\n",
@@ -291,6 +300,7 @@ mod tests {
             "0\r\nno colon\r\n\r\n",
             &long_line,
             &trailers,
+            &padded,
         ] {
             for piece in [1, 7, text.len()] {
                 assert_eq!(unchunked(text.as_bytes(), piece), None, "{text:?} by {piece}");

@@ -15,8 +15,10 @@ pub(super) const MAX_HEADERS: usize = 100;
 pub(super) enum Fault {
     /// It is not HTTP/1.1.
     Malformed,
-    /// Its head is longer, or has more headers, than is taken.
-    TooLarge,
+    /// Its head is longer than is taken.
+    TooLong,
+    /// Its head has more headers than are taken.
+    TooManyHeaders,
     /// It is never the final one.
     Flood,
     /// The connection ended before.
@@ -92,6 +94,8 @@ fn parsed<'room, 'text>(
 pub(super) struct Heads {
     /// A head whose end has not come.
     begun: Vec<u8>,
+    /// Whether any of the head under way came before the request had left.
+    early: bool,
     interim: u32,
     continued: bool,
 }
@@ -107,7 +111,7 @@ impl Heads {
             self.begun.extend_from_slice(bytes);
             // Whoever sends it bit by bit does not have all of it parsed for each.
             let end = has_empty_line(&self.begun[before.saturating_sub(3)..]);
-            if end || self.begun.len() > MAX_HEAD { read(&self.begun)? } else { None }
+            if end || self.begun.len() >= MAX_HEAD { read(&self.begun)? } else { None }
         };
         let Some((head, length)) = read else {
             if before == 0 {
@@ -121,9 +125,20 @@ impl Heads {
         if !matches!(head.status, 100 | 102..=199) {
             return Ok((taken, Some(head)));
         }
+        self.early = false;
         self.interim += 1;
         self.continued |= head.status == 100;
         if self.interim > MOST_INTERIM { Err(Fault::Flood) } else { Ok((taken, None)) }
+    }
+
+    /// What was taken last came before the request had left.
+    pub(super) fn note_early(&mut self, is_final: bool) {
+        self.early |= is_final || !self.begun.is_empty();
+    }
+
+    /// Whether any of the final head came before the request had left.
+    pub(super) fn is_early(&self) -> bool {
+        self.early
     }
 
     /// Whether 100 (Continue) came.
@@ -144,7 +159,8 @@ fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
             Ok(Some((Head { status, framing, text }, length)))
         }
         Ok((_, Status::Partial)) if bytes.len() < MAX_HEAD => Ok(None),
-        Ok(_) | Err(Error::TooManyHeaders) => Err(Fault::TooLarge),
+        Ok(_) => Err(Fault::TooLong),
+        Err(Error::TooManyHeaders) => Err(Fault::TooManyHeaders),
         Err(_) => Err(Fault::Malformed),
     }
 }
@@ -217,13 +233,16 @@ mod tests {
             let rest = length - "HTTP/1.1 200 OK\r\na: \r\n\r\n".len();
             format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(rest))
         };
-        let endless = format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(MAX_HEAD));
+        let start = "HTTP/1.1 200 OK\r\na: ";
+        let endless = format!("{start}{}", "b".repeat(MAX_HEAD - start.len()));
         for piece in [1, 1000, 2 * MAX_HEAD] {
             let whole = Ok(Some((200, String::new())));
             assert_eq!(heads(&headers(MAX_HEADERS), piece), whole, "by {piece}");
             assert_eq!(heads(&padded(MAX_HEAD), piece), whole, "by {piece}");
-            for text in [headers(MAX_HEADERS + 1), padded(MAX_HEAD + 1), endless.clone()] {
-                assert_eq!(heads(&text, piece), Err(Fault::TooLarge), "by {piece}");
+            let many = headers(MAX_HEADERS + 1);
+            assert_eq!(heads(&many, piece), Err(Fault::TooManyHeaders), "by {piece}");
+            for text in [padded(MAX_HEAD + 1), endless.clone()] {
+                assert_eq!(heads(&text, piece), Err(Fault::TooLong), "by {piece}");
             }
         }
     }

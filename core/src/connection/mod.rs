@@ -11,6 +11,7 @@ mod head;
 mod outgoing;
 pub(crate) mod pool;
 mod probe;
+mod records;
 mod socket;
 mod starts;
 mod status;
@@ -29,7 +30,6 @@ pub use answer::HttpResponse;
 pub use answer::read_answer;
 use bell::Bell;
 use channel::{Channel, End};
-use deadline::poll_due;
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
 use head::{Fault, Head, Heads, MAX_HEADERS};
 use outgoing::{Hold, Outgoing};
@@ -40,9 +40,10 @@ pub(crate) use starts::{Starting, Starts};
 pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turn, Turns, removed};
 
-use crate::error::{Error, Kind, Sent, Stage};
+use crate::error::{Blame, Error, Kind, Sent, Stage};
 use crate::fair_limit::Permit;
 use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Sockets, Url, resolve};
+use crate::runtime::poll_due;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
 use socket::Socket;
@@ -109,16 +110,15 @@ impl Connection {
     /// * `request`: makes it. Nothing is sent if that fails.
     /// * `may_start`: asked right before the first byte. If it says no, nothing is sent, and the error
     ///   is `handle_closed`.
-    /// * `by`: when the whole delivery is to be over.
     pub(crate) async fn exchange<'a>(
         &mut self,
         request: impl FnOnce() -> Result<Request, Error>,
         may_start: MayStart<'a>,
         deadlines: &Deadlines,
-        by: Instant,
         progress: &'a Progress,
     ) -> Result<(Answer, Duration), Error> {
         (self.hold, self.status) = (None, None);
+        let by = progress.by();
         let request = request()?;
         progress.enter(Stage::Request);
         self.in_flight = true;
@@ -135,6 +135,7 @@ impl Connection {
         // All that waits does so here, and what it waits for is polled by reference: each function
         // that a future is passed through would keep room for it once more.
         let head = poll_fn(|context| {
+            channel.begin_turn();
             loop {
                 let polled = poll_head(channel, &mut outgoing, &mut heads, context);
                 if polled.is_ready() {
@@ -142,7 +143,7 @@ impl Connection {
                 }
                 let due = || outgoing.due(deadlines).min(by);
                 ready!(poll_due(timer.as_mut(), due, context));
-                if Instant::now() >= by || !outgoing.lapse() {
+                if due() == by || !outgoing.lapse() {
                     return Poll::Ready(None);
                 }
             }
@@ -155,8 +156,7 @@ impl Connection {
             Some(Ok(head)) => head,
             Some(Err(fault)) => return Err(self.fault(fault, sent)),
             None => {
-                let part = if Instant::now() >= by { "total" } else { outgoing.part() };
-                return Err(progress.overdue(part, deadlines.of(part)));
+                return Err(progress.overdue(outgoing.part(), outgoing.due(deadlines), deadlines));
             }
         };
         let status = head.status;
@@ -166,9 +166,10 @@ impl Connection {
                 .having_sent(sent)
                 .noting("status", status))
         };
-        // Whoever answers before having read the request answers something else.
-        if (200..=299).contains(&status) && sent != Sent::All {
-            return invalid("before the request was written");
+        // Whoever answers before having read the request answers something else. A refusal may come
+        // early: it is one all the same.
+        if (200..=299).contains(&status) && (sent != Sent::All || heads.is_early()) {
+            return invalid("before the request had left");
         }
         if status < 200 {
             return invalid("to a request that asked for no other protocol");
@@ -178,9 +179,12 @@ impl Connection {
         let mut due = None;
         let channel = &mut self.channel;
         poll_fn(|context| {
+            channel.begin_turn();
             // A consumer may read the rest of a request that it has turned down. Whether it does says
-            // nothing more.
-            let _ = outgoing.go_on(channel, context);
+            // nothing more. Of one that it turned down unseen, nothing is sent.
+            if sent != Sent::Nothing {
+                let _ = outgoing.go_on(channel, context);
+            }
             // Whoever has enough looks on at once.
             let read = answer.poll_body(&mut framing, channel, context);
             if read.is_ready() || progress.is_enough() {
@@ -231,13 +235,13 @@ impl Connection {
                 )
                 .having_sent(sent);
             }
-            Fault::TooLarge => {
-                return answered(
-                    Kind::ResponseTooLarge,
-                    format!(
-                        "the head of the answer exceeds {MAX_HEAD} bytes or {MAX_HEADERS} headers"
-                    ),
-                );
+            Fault::TooLong => {
+                let message = format!("the head of the answer exceeds {MAX_HEAD} bytes");
+                return answered(Kind::ResponseTooLarge, message);
+            }
+            Fault::TooManyHeaders => {
+                let message = format!("the answer has more than {MAX_HEADERS} headers");
+                return answered(Kind::ResponseTooLarge, message);
             }
             Fault::Malformed => {
                 return answered(Kind::HttpInvalid, "the answer is not HTTP/1.1".to_owned());
@@ -271,6 +275,15 @@ impl Connection {
             .noting("alert", name);
         }
         let how = channel.end().map_or("closed", End::words);
+        if channel.end() == Some(End::Flooded) {
+            let what = "the consumer sent TLS messages without data and without end";
+            let message = format!("{what}; {} of the request was sent", sent.name());
+            return Error::new(Kind::ConnectionLost, message)
+                .at(stage)
+                .blamed(Blame::Theirs)
+                .having_sent(sent)
+                .noting("how", how);
+        }
         let mut lost = Error::new(
             Kind::ConnectionLost,
             format!(
@@ -299,6 +312,7 @@ impl Connection {
     /// any more.
     fn rest(&mut self, home: impl FnOnce() -> Home) -> bool {
         self.bell.attach(home);
+        self.channel.rest();
         self.is_quiet()
     }
 
@@ -339,12 +353,18 @@ fn poll_head(
     context: &mut Context<'_>,
 ) -> Poll<Result<Head, Fault>> {
     loop {
-        outgoing.go_on(channel, context)?;
+        // What has come already is judged before more is written.
+        if !channel.has_plaintext() {
+            outgoing.go_on(channel, context)?;
+        }
         let Some(bytes) = ready!(channel.poll_read(context)) else {
             return Poll::Ready(Err(Fault::Lost));
         };
         let (taken, head) = heads.take(bytes)?;
         channel.consume(taken);
+        if channel.is_early() || !outgoing.has_left() {
+            heads.note_early(head.is_some());
+        }
         if let Some(head) = head {
             return Poll::Ready(Ok(head));
         }

@@ -18,6 +18,9 @@ use crate::error::Sent;
 /// How long a consumer that does not answer an expectation is waited for.
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
 
+/// How much TLS takes before it writes.
+const TLS_BUFFER: usize = 64 * 1024;
+
 /// A request as it is written.
 pub(crate) struct Request {
     /// Up to the empty line, and with it.
@@ -106,7 +109,7 @@ impl<'a> Outgoing<'a> {
 
     fn write(&mut self, channel: &mut Channel, context: &mut Context<'_>) -> io::Result<()> {
         while let Some(slices) = self.left() {
-            match channel.poll_write(&slices, context) {
+            match channel.poll_write(&slices, self.may_end(), context) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(length)) => self.wrote(self.written + length),
@@ -155,6 +158,16 @@ impl<'a> Outgoing<'a> {
         let rest = self.written.saturating_sub(head.len());
         let left = [&head[self.written.min(head.len())..], &body[rest.min(body.len())..]];
         left.iter().any(|left| !left.is_empty()).then(|| left.map(IoSlice::new))
+    }
+
+    /// Whether so little is left that all of it may leave with the next write.
+    fn may_end(&self) -> bool {
+        self.length() - self.written <= TLS_BUFFER
+    }
+
+    /// Whether the last byte has left.
+    pub(super) fn has_left(&self) -> bool {
+        self.flushed.is_some()
     }
 
     fn length(&self) -> usize {

@@ -1,22 +1,26 @@
 //! A handshake without a request: who is there, and does it let us in?
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::client::TlsStream;
-
-use super::socket::Socket;
+use super::channel::Channel;
 use super::{Deadlines, Progress, Secured, Timings};
 use crate::error::{Error, Sent, Stage};
 use crate::fair_limit::Permit;
 use crate::net::{Route, Sockets, Url};
+use crate::runtime;
 use crate::tls::{self, Alert, Terms, TlsFacts};
 use crate::verify::PeerIdentity;
 
 /// How long a consumer is listened to after our goodbye. Most close at once.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How much is listened to.
+const LAST_WORDS: usize = 16 * 1024;
 
 /// What a handshake has shown.
 pub(crate) struct Sighting {
@@ -36,10 +40,11 @@ pub(crate) async fn probe(
     progress: &Progress,
 ) -> Result<Sighting, Error> {
     // The permit is kept until the socket is closed.
-    let Secured { mut established, address, timings, permit: _permit } =
+    let Secured { established, address, timings, permit: _permit } =
         Secured::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
-    let farewell = tokio::time::timeout(FAREWELL, last_words(&mut established.stream));
-    match farewell.await.ok().flatten() {
+    let mut channel = Channel::new(established.stream);
+    let by = progress.by().min(Instant::now() + FAREWELL);
+    match runtime::before(by, pin!(last_words(&mut channel))).await.flatten() {
         Some(alert) if alert.is_about_certificate() => {
             Err(tls::rejected(alert, terms.identity().leaf())
                 .at(Stage::Handshake)
@@ -51,14 +56,20 @@ pub(crate) async fn probe(
 
 /// Says goodbye and listens: in TLS 1.3 the verdict on our certificate comes after the handshake,
 /// and a consumer that answers our goodbye has passed it.
-async fn last_words(stream: &mut TlsStream<Socket>) -> Option<Alert> {
-    let _ = stream.shutdown().await;
-    let mut unread = [0; 1024];
-    loop {
-        match stream.read(&mut unread).await {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) => return Alert::of(&error),
+async fn last_words(channel: &mut Channel) -> Option<Alert> {
+    let mut heard = 0;
+    channel.say_goodbye();
+    poll_fn(|context| {
+        channel.begin_turn();
+        while let Some(bytes) = ready!(channel.poll_read(context)) {
+            let length = bytes.len();
+            channel.consume(length);
+            heard += length;
+            if heard > LAST_WORDS {
+                break;
+            }
         }
-    }
+        Poll::Ready(channel.alert())
+    })
+    .await
 }

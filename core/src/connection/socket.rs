@@ -1,10 +1,14 @@
-//! Under TLS: a socket whose write errors wait until the peer's last words were read.
+//! Under TLS: a socket that a peer cannot use against us.
 //!
-//! A peer that refuses us sends an alert and closes. If we are still writing, the kernel answers
-//! EPIPE or ECONNRESET, and whoever stops there never reads the alert that explains it.
+//! * It bounds what one turn reads and writes, so that the other tasks of its thread go on.
+//! * It bounds what TLS may take without bringing data: session tickets, key updates, empty records.
+//! * It knows which records began to arrive before the request had left: those hold no answer to it.
+//! * Its write errors wait until the peer's last words were read. A peer that refuses us sends an
+//!   alert and closes. If we are still writing, the kernel answers EPIPE or ECONNRESET, and whoever
+//!   stops there never reads the alert that explains it.
 
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,15 +16,67 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Swallows what is written after the peer closed, and remembers that it did.
+use super::records::Records;
+use crate::tls::{Flood, InTurns};
+
+/// What one turn reads and writes at most.
+const TURN_READ: usize = 16 * 1024;
+const TURN_WRITTEN: usize = 256 * 1024;
+
+/// A byte of data makes up for so many bytes on the wire: alone in a record it takes 23 to 30.
+const WORTH: usize = 64;
+
+/// Several long chains and lists of CAs. rustls takes no message of more than 64 KiB.
+const HANDSHAKE_BYTES: usize = 256 * 1024;
+
+/// How much may lie unread before a request that is measured to the byte.
+const MEASURED: usize = 64 * 1024;
+
 pub(super) struct Socket {
     stream: TcpStream,
+    /// It swallowed a write: the kernel never took those bytes.
     broken: bool,
+    records: Records,
+    allowance: Allowance,
+    turn: Turn,
+    early: Option<Early>,
+    /// The last byte of a request may be in what is written next.
+    ending: bool,
+    /// Nothing was written since the last look at what has come.
+    looked: bool,
+}
+
+/// How much more may come without data.
+struct Allowance {
+    granted: usize,
+    left: usize,
+}
+
+/// What this turn has done.
+#[derive(Default)]
+struct Turn {
+    read: usize,
+    written: usize,
+}
+
+/// What arrived before the last byte of the request left, and the rest of its last record.
+struct Early {
+    /// What the kernel had of it then and has still.
+    unread: usize,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, broken: false }
+        Self {
+            stream,
+            broken: false,
+            records: Records::default(),
+            allowance: Allowance::new(HANDSHAKE_BYTES),
+            turn: Turn::default(),
+            early: None,
+            ending: false,
+            looked: false,
+        }
     }
 
     /// Whether it swallowed a write: the kernel never took those bytes.
@@ -28,14 +84,105 @@ impl Socket {
         self.broken
     }
 
-    /// Whether the peer said something, or closed, that nobody has read.
-    pub(super) fn has_unread(&self) -> bool {
-        // The socket does not block. An end of the stream is unread as well, and so is an error.
-        let peeked = SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// So many bytes may come from now on before any data does.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.allowance = Allowance::new(bytes);
     }
 
-    fn deferred(
+    /// So many bytes less may come.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.allowance.left = self.allowance.left.saturating_sub(bytes);
+    }
+
+    /// So much data has come of what was read.
+    pub(super) fn earn(&mut self, data: usize) {
+        let Allowance { granted, left } = &mut self.allowance;
+        *left = left.saturating_add(data.saturating_mul(WORTH)).min(*granted);
+    }
+
+    /// Whether this turn has read anything.
+    pub(super) fn has_read(&self) -> bool {
+        self.turn.read > 0
+    }
+
+    /// Marks what has come by now as early; whether anything has.
+    ///
+    /// * `plaintext`: TLS holds some that nobody has read.
+    pub(super) fn look(&mut self, plaintext: bool) -> bool {
+        let unread = self.unread();
+        let early = plaintext || unread > 0 || !self.records.is_between();
+        self.early = early.then_some(Early { unread });
+        self.looked = true;
+        early
+    }
+
+    /// Whether what was read last came before the request had left.
+    pub(super) fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Whether the last byte of a request may be in what is written next. What has come is looked
+    /// at then, before each write.
+    pub(super) fn expect_end(&mut self, ending: bool) {
+        self.ending = ending;
+    }
+
+    /// How much the peer said that nobody has read; `usize::MAX` if that is too much to measure. The
+    /// end of the stream counts as a byte, and so does an error.
+    fn unread(&self) -> usize {
+        let socket = SockRef::from(&self.stream);
+        // The socket does not block, and mostly holds nothing.
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
+            Ok(0) | Err(_) => return 1,
+            Ok(_) => {}
+        }
+        let mut room = Vec::with_capacity(MEASURED);
+        match socket.peek(room.spare_capacity_mut()) {
+            Ok(length) if length < MEASURED => length.max(1),
+            Ok(_) => usize::MAX,
+            Err(_) => 1,
+        }
+    }
+
+    /// How much may be read at once: what is early is not read together with what is not.
+    fn room(&mut self) -> usize {
+        match &self.early {
+            None => usize::MAX,
+            Some(Early { unread: 0 }) if self.records.is_between() => {
+                self.early = None;
+                usize::MAX
+            }
+            Some(Early { unread: 0 }) => self.records.ahead(),
+            Some(Early { unread }) => *unread,
+        }
+    }
+
+    /// These bytes have been read.
+    fn note_read(&mut self, bytes: &[u8]) {
+        self.turn.read += bytes.len();
+        self.charge(bytes.len());
+        self.records.follow(bytes);
+        if let Some(early) = &mut self.early {
+            early.unread = early.unread.saturating_sub(bytes.len());
+        }
+    }
+
+    /// Is called before bytes go to the kernel. Pending if this turn has written enough.
+    fn poll_write_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.turn.written >= TURN_WRITTEN {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !mem::take(&mut self.looked) && self.ending {
+            // TLS holds no plaintext: it is read before more is written.
+            self.look(false);
+            self.looked = false;
+        }
+        Poll::Ready(())
+    }
+
+    fn written(
         &mut self,
         written: Poll<io::Result<usize>>,
         length: usize,
@@ -45,8 +192,24 @@ impl Socket {
                 self.broken = true;
                 Poll::Ready(Ok(length))
             }
+            Poll::Ready(Ok(length)) => {
+                self.turn.written += length;
+                Poll::Ready(Ok(length))
+            }
             other => other,
         }
+    }
+}
+
+impl Allowance {
+    fn new(bytes: usize) -> Self {
+        Self { granted: bytes, left: bytes }
+    }
+}
+
+impl InTurns for Socket {
+    fn begin_turn(&mut self) {
+        self.turn = Turn::default();
     }
 }
 
@@ -83,7 +246,21 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let this = &mut *self;
+        if this.allowance.left == 0 {
+            return Poll::Ready(Err(Flood.into()));
+        }
+        if this.turn.read >= TURN_READ {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = this.room().min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+        this.note_read(part.filled());
+        let length = part.filled().len();
+        buffer.advance(length);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -96,8 +273,9 @@ impl AsyncWrite for Socket {
         if self.is_broken() {
             return Poll::Ready(Ok(bytes.len()));
         }
+        ready!(self.poll_write_turn(context));
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.deferred(written, bytes.len())
+        self.written(written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -109,8 +287,9 @@ impl AsyncWrite for Socket {
         if self.is_broken() {
             return Poll::Ready(Ok(length));
         }
+        ready!(self.poll_write_turn(context));
         let written = send_vectored(&self.stream, context, slices);
-        self.deferred(written, length)
+        self.written(written, length)
     }
 
     // Unless forwarded, the alert that ends a failed handshake is not written.

@@ -1,6 +1,6 @@
 //! One delivery from its turn to its receipt: attempts, and what ends them from outside.
 
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,6 +16,7 @@ use crate::connection::{Answer, Connection, Deadlines, Progress, Timings, Turn, 
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::receipt::{self, Receipt};
+use crate::runtime::poll_due;
 
 /// One delivery, admitted.
 pub(super) struct Call {
@@ -66,25 +67,29 @@ impl Failed {
 impl Call {
     /// * `turn`: the delivery's, if it has been given one already.
     pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
-        let progress = Progress::new();
-        self.bounded(turn, &progress).await.map_err(|error| progress.told(error))
+        let started = Instant::now();
+        let progress = Progress::new(started + self.deadlines.total);
+        self.bounded(turn, started, &progress).await.map_err(|error| progress.told(error))
     }
 
     /// The delivery, and what ends it from outside.
-    async fn bounded(&self, turn: Option<Turn>, progress: &Progress) -> Result<Receipt, Error> {
-        let started = Instant::now();
+    async fn bounded(
+        &self,
+        turn: Option<Turn>,
+        started: Instant,
+        progress: &Progress,
+    ) -> Result<Receipt, Error> {
         let canceled = |by: &str| {
             Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
                 .at(progress.stage())
                 .having_sent(progress.sent())
         };
-        let by = self.by(started);
         let mut attempts = pin!(self.admitted(turn, started, progress));
-        let mut total = pin!(tokio::time::sleep_until(by.into()));
+        let mut total = pin!(tokio::time::sleep_until(progress.by().into()));
         // An exchange has a timer of its own, which keeps to this one.
         let late = poll_fn(|context| match progress.stage() {
             Stage::Request | Stage::Response => Poll::Pending,
-            _ => total.as_mut().poll(context),
+            _ => poll_due(total.as_mut(), || progress.by(), context),
         });
         // Looked at in this order: what ended a delivery outranks what it would have become.
         let ended = tokio::select! {
@@ -99,14 +104,9 @@ impl Call {
             return attempts.await;
         }
         Err(match ended {
-            "total" => progress.overdue("total", self.deadlines.total),
+            "total" => progress.too_late(&self.deadlines),
             by => canceled(by),
         })
-    }
-
-    /// When a delivery that started then is to be over.
-    fn by(&self, started: Instant) -> Instant {
-        started + self.deadlines.total
     }
 
     /// Waits for this delivery's turn, then attempts it.
@@ -177,8 +177,7 @@ impl Call {
         // Until a consumer has answered under a new identity, it may refuse it in its answer.
         let doubtful = !tries.unheld && self.endpoint.doubts(generation);
         let hold = generation.holds_payload() || doubtful;
-        let by = self.by(started);
-        let exchanged = self.exchange(&mut connection, generation, hold, by, progress).await;
+        let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
         let (answer, responded) = match exchanged {
             Ok(answered) => answered,
             Err(error) if error.kind() == Kind::HandleClosed => return Err(Failed::Withdrawn),
@@ -252,13 +251,12 @@ impl Call {
         connection: &mut Connection,
         generation: &Generation,
         hold: bool,
-        by: Instant,
         progress: &Progress,
     ) -> Result<(Answer, Duration), Error> {
         let request = || self.payload.request(generation, hold);
         let may_start = || self.endpoint.start(generation);
         let (mut answer, responded) =
-            connection.exchange(request, &may_start, &self.deadlines, by, progress).await?;
+            connection.exchange(request, &may_start, &self.deadlines, progress).await?;
         answer.redact(self.payload.credentials());
         if answer.is_success() {
             return Ok((answer, responded));
@@ -291,7 +289,7 @@ impl Call {
             // With the payload gone, this delivery is over; the next one shall fare better.
             let late = doubtful && error.sent() > Sent::Nothing && !connection.withheld();
             self.dispatcher.doubt(&self.endpoint, generation, late, now);
-        } else if connection.status().is_some() {
+        } else if connection.status().is_some() && error.sent() > Sent::Nothing {
             self.accepted(generation, tries.denied.as_ref(), now);
         }
     }
@@ -305,7 +303,11 @@ impl Call {
             self.keep(connection, generation);
         }
         match status {
-            Some(200..=299 | 417) if withheld && !generation.holds_payload() => Failed::Unheld,
+            Some(200..=299 | 417)
+                if withheld && error.sent() > Sent::Nothing && !generation.holds_payload() =>
+            {
+                Failed::Unheld
+            }
             Some(417) if withheld => Failed::Ended { error: unexpecting(error), withheld },
             _ => Failed::Ended { error, withheld },
         }

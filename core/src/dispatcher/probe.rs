@@ -1,6 +1,7 @@
 //! Probing an endpoint: a handshake without a payload, for monitoring and before a first delivery.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
 use crate::options::{self, Setting};
 use crate::probe::{self as result, Probe};
-use crate::runtime::Task;
+use crate::runtime::{Task, before};
 
 /// What a probe may take.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,7 @@ impl Dispatcher {
                 admitted?;
                 let mut deadlines = dispatcher.options.deadlines;
                 deadlines.total = options.timeout.unwrap_or(deadlines.total);
-                let progress = Progress::new();
+                let progress = Progress::new(Instant::now() + deadlines.total);
                 let work = dispatcher.probed(&endpoint, &deadlines, &progress);
                 bounded(&options.cancel, &dispatcher.stop, &deadlines, &progress, work).await
             };
@@ -160,13 +161,13 @@ async fn bounded<T>(
         let stage = progress.stage();
         Err(Error::new(Kind::Canceled, format!("{by} at stage {}", stage.name())).at(stage))
     };
+    let work = pin!(work);
     tokio::select! {
         biased;
         () = cancel.canceled() => canceled("canceled by the caller"),
         () = stop.canceled() => canceled("canceled because the dispatcher closed"),
-        outcome = work => outcome,
-        () = tokio::time::sleep(deadlines.total) => {
-            Err(progress.overdue("total", deadlines.total))
+        outcome = before(progress.by(), work) => {
+            outcome.unwrap_or_else(|| Err(progress.too_late(deadlines)))
         }
     }
 }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, LocalSet, coop, spawn_local};
@@ -26,6 +27,9 @@ use crate::process::{self, Lock};
 /// Lanes of loops that are gone. A loop has one for itself: in another the keeper may have to drive
 /// for others, and both would be woken for every answer.
 static LEFT: Lock<Vec<Arc<Lane>>> = Lock::new(Vec::new());
+
+/// Tasks that wake each other, or themselves, have the host wait no longer than this in one turn.
+const LONGEST_TURN: Duration = Duration::from_millis(5);
 
 thread_local! {
     static ATTACHED: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
@@ -220,10 +224,19 @@ impl Inner {
         output.unwrap_or_else(|| unreachable!("the first poll has run it"))
     }
 
+    /// Runs what can go on, until nothing can or the turn is over. What is left then rings.
     fn run(&self) {
         let mut context = Context::from_waker(&self.waker);
+        let mut over = None;
         while self.bell.woken.swap(false, SeqCst) {
             let _ = Pin::new(&mut *self.tasks.borrow_mut()).poll(&mut context);
+            if !self.bell.woken.load(SeqCst) {
+                return;
+            }
+            let now = Instant::now();
+            if *over.get_or_insert(now + LONGEST_TURN) <= now {
+                return;
+            }
         }
     }
 

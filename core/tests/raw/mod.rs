@@ -22,7 +22,7 @@ pub(crate) struct Conversation(StreamOwned<ServerConnection, TcpStream>);
 
 /// Talks to each connection in a thread of its own, until the test's process ends. Returns the URL.
 pub(crate) fn listen(lab: &Lab, talk: impl Fn(Conversation) + Send + Sync + 'static) -> String {
-    serve(config(lab), talk)
+    serve(config(lab, rustls::DEFAULT_VERSIONS), talk)
 }
 
 /// The same on one version of TLS, for a receiver that asks for a certificate and refuses ours with
@@ -63,12 +63,13 @@ pub(crate) fn serve(
     url
 }
 
-fn config(lab: &Lab) -> ServerConfig {
+/// A server of the lab that demands a certificate.
+pub(crate) fn config(lab: &Lab, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
     let verifier = WebPkiClientVerifier::builder_with_provider(
         roots(&lab.trust_pem()),
         Arc::new(default_provider()),
     );
-    config_with(lab, verifier, rustls::DEFAULT_VERSIONS)
+    config_with(lab, verifier, versions)
 }
 
 fn config_with(
