@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
+use webhook_mtls::testing::{Answer, Authority, Consumer, Lab, Leaf};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
     Pins, Receipt, Sent, Setting, Trust, runtime,
@@ -496,4 +496,17 @@ fn both_identities_refused_is_the_new_ones_refusal() {
     assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::Nothing));
     assert_eq!(refused.context()["attempts"], 2);
     assert_eq!(refused.context()["identity"], "CN=second");
+}
+
+#[test]
+fn the_first_refusal_says_what_the_second_attempt_has_sent() {
+    let (scene, _) = rotated_before_it_is_distributed("sent");
+    let body = b"<center>The SSL certificate error</center>".to_vec();
+    scene.acme.respond(Answer { body, ..Answer::status(400) }, 1);
+    let refused = scene.deliver().unwrap_err();
+    assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::All));
+    assert_eq!(refused.context()["via"], "alert");
+    assert_eq!(refused.context()["payload_sent"], true);
+    assert_eq!(refused.context()["attempts"], 2);
+    assert_eq!(scene.acme.received().len(), 2);
 }

@@ -333,13 +333,14 @@ impl Call {
                 tries.unheld = true;
             }
             Failed::Ended { error, withheld } => {
+                // Whichever refusal the delivery fails with, it says what all attempts have sent.
+                progress.again(error.sent());
                 let (before, endpoint) = (tries.denied.take(), &self.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
                 let error = self.dispatcher.refusals.judge(identity, consumer, error);
                 let ended = (error, withheld);
-                let refused = self.dispatcher.refused(endpoint, generation, ended, before, now)?;
-                progress.again(refused.error.sent());
-                tries.denied = Some(refused);
+                tries.denied =
+                    Some(self.dispatcher.refused(endpoint, generation, ended, before, now)?);
                 tries.fresh = false;
             }
         }
