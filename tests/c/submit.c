@@ -139,6 +139,36 @@ static void a_failure_is_an_outcome_and_closing_cancels(void) {
     end();
 }
 
+static void what_waits_ends_with_its_endpoint(void) {
+    wmtls_error *error;
+    start();
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_pin(options, wmtls_lab_consumer_pin(acme), WMTLS_PIN_CURRENT);
+    wmtls_endpoint_options_set(options, "concurrency", "1");
+    wmtls_endpoint_free(endpoint);
+    CHECK_STATUS(wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme),
+                                           options, &endpoint, &error),
+                 WMTLS_OK, error);
+    CHECK_STATUS(wmtls_lab_consumer_misbehave(acme, "stall", 1, &error), WMTLS_OK, error);
+    submit(NULL);
+    CHECK(wmtls_lab_consumer_wait(acme, 1, LONG_MS));
+    for (int i = 0; i < 9; i++) {
+        submit(&tags[i]);
+    }
+    CHECK(wmtls_dispatcher_remove(dispatcher, "acme"));
+    for (int i = 0; i < 9; i++) {
+        wmtls_outcome *outcome = wmtls_next_outcome(dispatcher, LONG_MS);
+        CHECK(outcome != NULL && wmtls_outcome_tag(outcome) != NULL);
+        CHECK(wmtls_error_kind(wmtls_outcome_error(outcome)) == WMTLS_HANDLE_CLOSED);
+        CHECK(wmtls_error_sent(wmtls_outcome_error(outcome)) == WMTLS_SENT_NOTHING);
+        wmtls_outcome_free(outcome);
+    }
+    /* What has left is not cut. */
+    CHECK(wmtls_in_flight(dispatcher) == 1);
+    CHECK(wmtls_lab_consumer_received(acme) == 1);
+    end();
+}
+
 static void freeing_the_dispatcher_cuts_what_is_under_way(void) {
     start();
     CHECK(wmtls_lab_consumer_misbehave(acme, "stall", 0, NULL) == WMTLS_OK);
@@ -198,6 +228,7 @@ int main(void) {
     RUN(a_descriptor_that_comes_late_misses_nothing);
     RUN(whoever_only_looks_holds_up_nothing);
     RUN(a_failure_is_an_outcome_and_closing_cancels);
+    RUN(what_waits_ends_with_its_endpoint);
     RUN(freeing_the_dispatcher_cuts_what_is_under_way);
     RUN(a_forked_child_is_told_whose_the_deliveries_are);
     RUN(bad_input_is_refused);

@@ -45,18 +45,14 @@ static void give_up(const char *what, wmtls_error *error) {
 }
 
 static wmtls_dispatcher *dispatcher_make(const cJSON *given) {
-    wmtls_identity *identity;
     wmtls_trust *trust;
     wmtls_dispatcher *dispatcher;
     wmtls_error *error = NULL;
     const cJSON *timeout;
-    if (wmtls_identity_from_files(text(given, "cert"), text(given, "key"), NULL, &identity,
-                                  &error) != WMTLS_OK ||
-        wmtls_trust_from_files(text(given, "ca"), NULL, NULL, &trust, &error) != WMTLS_OK) {
+    if (wmtls_trust_from_files(text(given, "ca"), NULL, NULL, &trust, &error) != WMTLS_OK) {
         give_up("material", error);
     }
     wmtls_options *options = wmtls_options_new();
-    wmtls_options_identity(options, identity);
     wmtls_options_trust(options, trust);
     wmtls_options_egress_allow(options, "127.0.0.0/8");
     cJSON_ArrayForEach(timeout, cJSON_GetObjectItem(given, "timeouts")) {
@@ -67,21 +63,27 @@ static wmtls_dispatcher *dispatcher_make(const cJSON *given) {
     if (wmtls_dispatcher_new(options, &dispatcher, &error) != WMTLS_OK) {
         give_up("dispatcher", error);
     }
-    wmtls_identity_free(identity);
     wmtls_trust_free(trust);
     return dispatcher;
 }
 
-static wmtls_endpoint *endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *given) {
+static wmtls_endpoint *endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *given,
+                                     const char *cert, const char *key) {
+    wmtls_identity *identity;
     wmtls_endpoint *endpoint;
     wmtls_error *error = NULL;
+    if (wmtls_identity_from_files(cert, key, NULL, &identity, &error) != WMTLS_OK) {
+        give_up("identity", error);
+    }
     wmtls_endpoint_options *options = wmtls_endpoint_options_new();
     wmtls_endpoint_options_pin(options, text(given, "pin"), WMTLS_PIN_CURRENT);
     wmtls_endpoint_options_set(options, "min_tls", text(given, "min_tls"));
+    wmtls_endpoint_options_identity(options, identity);
     if (wmtls_dispatcher_endpoint(dispatcher, text(given, "case"), text(given, "url"), options,
                                   &endpoint, &error) != WMTLS_OK) {
         give_up("endpoint", error);
     }
+    wmtls_identity_free(identity);
     return endpoint;
 }
 
@@ -146,11 +148,20 @@ static void deliver(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint, cons
 
 static void deliver_all(const cJSON *given) {
     wmtls_dispatcher *dispatcher = dispatcher_make(given);
-    wmtls_endpoint *endpoint = endpoint_make(dispatcher, given);
+    const cJSON *former = cJSON_GetObjectItem(given, "former");
+    const char *cert = text(given, "cert"), *key = text(given, "key");
+    wmtls_endpoint *endpoint =
+        cJSON_IsArray(former)
+            ? endpoint_make(dispatcher, given, cJSON_GetStringValue(cJSON_GetArrayItem(former, 0)),
+                            cJSON_GetStringValue(cJSON_GetArrayItem(former, 1)))
+            : endpoint_make(dispatcher, given, cert, key);
     const cJSON *gate = cJSON_GetObjectItem(given, "gate");
     for (int which = 1; which <= (int)number(given, "deliveries"); which++) {
         if (which > 1 && cJSON_IsNumber(gate)) {
             pass((uint16_t)gate->valuedouble);
+        }
+        if (which == 2 && cJSON_IsArray(former)) {
+            wmtls_endpoint_free(endpoint_make(dispatcher, given, cert, key));
         }
         deliver(dispatcher, endpoint, given, which);
     }

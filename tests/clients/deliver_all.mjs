@@ -20,12 +20,16 @@ async function deliverAll(given) {
     egress: { preset: 'public', allow: ['127.0.0.0/8'] },
     ...Object.fromEntries(Object.entries(given.timeouts).map(spelled)),
   })
-  const endpoint = dispatcher.endpoint(given.case, given.url, {
-    pins: new Pins([given.pin]),
-    minTls: given.min_tls,
-  })
+  const endpointOf = (cert, key) =>
+    dispatcher.endpoint(given.case, given.url, {
+      pins: new Pins([given.pin]),
+      minTls: given.min_tls,
+      identity: Identity.fromFiles(cert, key),
+    })
+  const endpoint = endpointOf(...(given.former ?? [given.cert, given.key]))
   for (let number = 1; number <= given.deliveries; number++) {
     if (number > 1 && given.gate !== null) await pass(given.gate)
+    if (number === 2 && given.former !== null) endpointOf(given.cert, given.key)
     console.log(JSON.stringify(await said(dispatcher, endpoint, given, number)))
   }
   await dispatcher.close()

@@ -28,13 +28,23 @@ def deliver_all(case: dict[str, Any]) -> list[dict[str, Any]]:
         egress=wm.Egress("public", allow=["127.0.0.0/8"]),
         **timeouts,
     ) as dispatcher:
-        endpoint = dispatcher.endpoint(
-            case["case"],
-            case["url"],
-            pins=wm.Pins([case["pin"]]),
-            min_tls=case["min_tls"],
-        )
-        return [deliver(dispatcher, endpoint, case, n + 1) for n in range(case["deliveries"])]
+
+        def endpoint(cert: str, key: str) -> wm.Endpoint:
+            return dispatcher.endpoint(
+                case["case"],
+                case["url"],
+                pins=wm.Pins([case["pin"]]),
+                min_tls=case["min_tls"],
+                identity=wm.Identity.from_files(cert, key),
+            )
+
+        made = endpoint(*(case["former"] or (case["cert"], case["key"])))
+        lines = []
+        for number in range(1, case["deliveries"] + 1):
+            if number == 2 and case["former"] is not None:
+                endpoint(case["cert"], case["key"])
+            lines.append(deliver(dispatcher, made, case, number))
+        return lines
 
 
 def deliver(

@@ -55,9 +55,15 @@ fn deliver_all(case: &Value) -> Result<(), Error> {
         options.set(name, Setting::Millis(millis.as_f64().expect("milliseconds")))?;
     }
     let dispatcher = Dispatcher::new(options)?;
-    let mut chosen = EndpointOptions::new(Some(Pins::new([text("pin")])?));
-    chosen.set("min_tls", Setting::Text(text("min_tls").to_owned()))?;
-    let endpoint = dispatcher.endpoint(text("case"), text("url"), chosen)?;
+    let endpoint = |cert: &str, key: &str| {
+        let mut chosen = EndpointOptions::new(Some(Pins::new([text("pin")])?))
+            .identity(Identity::from_files(cert, key, None)?);
+        chosen.set("min_tls", Setting::Text(text("min_tls").to_owned()))?;
+        dispatcher.endpoint(text("case"), text("url"), chosen)
+    };
+    let former = case["former"][0].as_str().zip(case["former"][1].as_str());
+    let (cert, key) = former.unwrap_or((text("cert"), text("key")));
+    let made = endpoint(cert, key)?;
     let mut body = b"body-hunter2-".to_vec();
     body.resize(usize::try_from(case["body_bytes"].as_u64().expect("a size")).expect("fits"), b'x');
     for number in 1..=case["deliveries"].as_u64().expect("a number") {
@@ -66,13 +72,16 @@ fn deliver_all(case: &Value) -> Result<(), Error> {
         {
             pass(u16::try_from(gate).expect("a port"));
         }
+        if number == 2 && former.is_some() {
+            endpoint(text("cert"), text("key"))?;
+        }
         let total = Duration::from_millis(case["timeout"].as_u64().expect("milliseconds"));
         let delivery = DeliverOptions::new()
             .id(format!("{}-{number}", text("case")))
             .headers(vec![("x-token".into(), "header-hunter2".into())])
             .timeout(total)?;
         let started = Instant::now();
-        let delivery = dispatcher.deliver(&endpoint, body.clone(), delivery);
+        let delivery = dispatcher.deliver(&made, body.clone(), delivery);
         let outcome = runtime::drive(delivery, || false).expect("nothing interrupts it");
         say(text("case"), number, started.elapsed(), &outcome);
     }

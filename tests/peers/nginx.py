@@ -16,6 +16,8 @@ error_log stderr info;
 events {{ worker_connections {connections}; }}
 http {{
     access_log off;
+    # The length is that of the request as far as it was read.
+    log_format deliveries "$http_webhook_id $status $request_length";
     client_body_temp_path {work}/body;
     proxy_temp_path {work}/proxy;
     fastcgi_temp_path {work}/fastcgi;
@@ -35,6 +37,7 @@ SERVER = """\
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_verify_client {verify};
         {crl}
+        access_log {log} deliveries;
         location / {{ return 200 "ok"; }}
     }}
 """
@@ -46,8 +49,13 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     verify = {"require": "on", "optional": "optional", "never": "off"}[setting.asks]
     # It checks every certificate of a chain, so it needs a list of each issuer.
     crl = "" if setting.late else f"ssl_crl {pki.crls};"
-    http = SERVER.format(port=port, verify=verify, crl=crl)
+    http = SERVER.format(port=port, verify=verify, crl=crl, log=access_log(work))
     return run(pki, http, port, work, environment=setting.environment)
+
+
+def access_log(work: Path) -> Path:
+    """A line for each request: its id, the status, and how much of it came."""
+    return work / "access.log"
 
 
 def run(

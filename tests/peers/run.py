@@ -21,6 +21,7 @@ from typing import Any
 import apache
 import gnutls
 import haproxy
+import rotation
 import stunnel
 import ways
 
@@ -43,6 +44,7 @@ class Machine:
     work: Path
     node: str
     clients: dict[str, list[str]]
+    rotate: str
 
 
 def main() -> int:
@@ -71,6 +73,11 @@ def main() -> int:
                     for name, marked in run_ways(server, pki, machine):
                         rows.append((kind, name, ["FAIL" if fault else "ok" for fault in marked]))
                         failures += [f"{kind}, {name}: {fault}" for fault in marked if fault]
+                if setting == cases.REQUIRES and kind == "nginx":
+                    log = nginx.access_log(work_of(kind, setting, machine))
+                    fault = rotation.fault(machine.rotate, server, pki, log)
+                    rows.append((kind, "rotated, refused", ["FAIL" if fault else "ok"]))
+                    failures += [f"{kind}, rotated: {fault}{server.said()}"] if fault else []
     print_table(list(machine.clients), rows)
     for failure in failures:
         print(f"\n{failure}")
@@ -85,14 +92,21 @@ def arguments() -> Machine:
     parser.add_argument("--work", type=Path, required=True, help="an empty directory")
     parser.add_argument("--node", required=True, help="the node executable")
     parser.add_argument("--clients", required=True, help='{"c": ["path", "argument"], …}')
+    parser.add_argument("--rotate", required=True, help="the program tests/programs/rotate_at.rs")
     given = parser.parse_args()
-    return Machine(given.work.resolve(), given.node, json.loads(given.clients))
+    clients = json.loads(given.clients)
+    return Machine(given.work.resolve(), given.node, clients, given.rotate)
+
+
+def work_of(kind: str, setting: Setting, machine: Machine) -> Path:
+    """Where a server keeps its files."""
+    return machine.work / f"{kind}-{setting.name}"
 
 
 @contextmanager
 def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator[Server]:
     """A server of that kind, from the moment it accepts connections until it has ended."""
-    work = machine.work / f"{kind}-{setting.name}"
+    work = work_of(kind, setting, machine)
     work.mkdir(parents=True)
     match kind:
         case "nginx":

@@ -27,6 +27,8 @@ pub(crate) struct Case {
     pub(crate) port: Port,
     /// Whether a client has to pass the gate before each delivery but the first.
     pub(crate) gated: bool,
+    /// Whether a client shows another certificate in its first delivery than in those that follow.
+    pub(crate) rotated: bool,
     pub(crate) pin: Option<String>,
     pub(crate) min_tls: &'static str,
     pub(crate) deliveries: u32,
@@ -50,6 +52,7 @@ impl Case {
             manner: Manner::Right,
             port: Port::Open,
             gated: false,
+            rotated: false,
             pin: None,
             min_tls: "1.3",
             deliveries: 1,
@@ -111,6 +114,12 @@ impl Case {
     /// Several deliveries, each after the receiver has finished with the one before.
     pub(crate) fn gated(mut self, count: u32) -> Self {
         self.gated = true;
+        self.deliveries(count)
+    }
+
+    /// Several deliveries, and another certificate of the client's from the second on.
+    pub(crate) fn rotated(mut self, count: u32) -> Self {
+        self.rotated = true;
         self.deliveries(count)
     }
 

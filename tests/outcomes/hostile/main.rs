@@ -13,6 +13,7 @@ mod network;
 mod receiver;
 mod refusals;
 mod reuse;
+mod rotations;
 mod world;
 
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             refusals::cases(),
             answers::cases(),
             reuse::cases(),
+            rotations::cases(),
             cuts::sample(),
         ]
         .into_iter()

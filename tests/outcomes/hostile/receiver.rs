@@ -119,6 +119,11 @@ impl Receiver {
             "cert": material.join("tls.crt"),
             "key": material.join("tls.key"),
             "ca": material.join("ca.pem"),
+            "former": if case.rotated {
+                json!([material.join("former.crt"), material.join("former.key")])
+            } else {
+                Value::Null
+            },
             "pin": case.pin.as_deref().unwrap_or(&self.pin),
             "min_tls": case.min_tls,
             "deliveries": case.deliveries,

@@ -51,7 +51,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes it, and writes `tls.crt`, `tls.key` and `ca.pem` for the clients.
+    /// Makes it, and writes `tls.crt`, `tls.key`, `former.crt`, `former.key` and `ca.pem` for the clients.
     pub(crate) fn make(directory: &Path) -> Result<Self, Box<dyn Error>> {
         let authority = Authority::new("hostile")?;
         let ours = authority.issue(Leaf::client("dispatcher"))?;
@@ -59,6 +59,9 @@ impl World {
         std::fs::write(directory.join("tls.crt"), &ours.chain_pem)?;
         std::fs::write(directory.join("tls.key"), &ours.key_pem)?;
         std::fs::write(directory.join("ca.pem"), authority.root_pem())?;
+        let former = authority.issue(Leaf::client("former"))?;
+        std::fs::write(directory.join("former.crt"), &former.chain_pem)?;
+        std::fs::write(directory.join("former.key"), &former.key_pem)?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let trap = listener.local_addr()?;
         let trapped = Arc::new(AtomicU32::new(0));

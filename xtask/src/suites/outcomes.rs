@@ -261,6 +261,13 @@ fn broken_rules(case: &Value, said: &[Value], saw: &Value) -> Vec<String> {
             .as_u64()
             .or(said["error"]["context"]["attempts"].as_u64())
             .unwrap_or(1);
+        if whole > 1 {
+            broken.push(format!("{id}: the payload arrived {whole} times"));
+        }
+        let arrived = of_it.iter().any(|seen| seen["body"] != json!(0));
+        if arrived && said["error"]["context"]["payload_sent"] == false {
+            broken.push(format!("{id}: the payload was not sent, but some of it arrived"));
+        }
         if whole > attempts {
             broken.push(format!("{id}: arrived {whole} times in {attempts} attempts"));
         }
@@ -379,6 +386,12 @@ mod tests {
         found(error("nothing"), &saw(&[], 90, 1), "the receiver holds the request");
         found(error("nothing"), &saw(&[], 9, 0), "9 bytes were received");
         found(receipt(), &saw(&[200], 90, 2), "arrived 2 times in 1 attempts");
+        let mut twice = receipt();
+        twice["receipt"]["attempts"] = json!(2);
+        found(twice, &saw(&[200], 90, 2), "the payload arrived 2 times");
+        let mut kept = error("maybe");
+        kept["error"]["context"]["payload_sent"] = json!(false);
+        found(kept, &saw(&[], 90, 1), "some of it arrived");
         let mut late = error("all");
         late["elapsed_ms"] = json!(1000 + GRACE_MS + 1);
         found(late, &saw(&[], 90, 1), "the deadline is");

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::Languages;
+use crate::languages::rust;
 use crate::paths;
 
 /// Some three hundred deliveries in new processes, and a PKI. Two minutes are normal; more is a
@@ -29,6 +30,8 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         .arg(&languages.toolchain.node)
         .arg("--clients")
         .arg(Value::Object(commands).to_string())
+        .arg("--rotate")
+        .arg(rust::test_program("rotate_at")?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .limit(LIMIT)
         .run()?;

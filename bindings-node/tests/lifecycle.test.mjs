@@ -1,0 +1,49 @@
+// What was removed or replaced is so when the call returns, for the deliveries that wait as well.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Lab } from 'webhook-mtls/testing'
+
+async function scene(t, options) {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const acme = await lab.consumer('acme')
+  const dispatcher = lab.dispatcher()
+  t.after(() => dispatcher.close())
+  const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null, ...options })
+  return { lab, acme, dispatcher, endpoint }
+}
+
+const ended = (promise) => promise.then((receipt) => receipt.status, (e) => [e.kind, e.sent])
+
+test('what waits ends with its endpoint, and what has left goes on', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t, { concurrency: 1 })
+  acme.misbehave('stall')
+  const running = ended(dispatcher.deliver(endpoint, 'running', { timeoutMs: 2000 }))
+  assert.ok(await acme.waitFor(1, { withinMs: 10_000 }))
+  const waiting = Array.from({ length: 9 }, () => ended(dispatcher.deliver(endpoint, '{}')))
+  assert.equal(dispatcher.remove('acme'), true)
+  assert.deepEqual(new Set((await Promise.all(waiting)).map(String)), new Set(['handle_closed,nothing']))
+  assert.deepEqual(await running, ['deadline_exceeded', 'all'])
+  assert.equal(acme.received.length, 1)
+  assert.equal(acme.connections, 1)
+})
+
+test('what has not begun goes by new values', async (t) => {
+  const { lab, acme, dispatcher, endpoint } = await scene(t)
+  const other = await lab.consumer('other')
+  // The upsert comes before the event loop has looked at any socket.
+  const moved = Array.from({ length: 3 }, () => dispatcher.deliver(endpoint, 'moved'))
+  dispatcher.endpoint('acme', other.url, { pins: null })
+  for (const receipt of await Promise.all(moved)) assert.equal(receipt.status, 200)
+  assert.deepEqual([acme.received.length, other.received.length], [0, 3])
+})
+
+test('an error says whether the payload left', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  acme.respond(503)
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), (e) => {
+    assert.deepEqual([e.sent, e.context.payload_sent], ['all', true])
+    return true
+  })
+})
