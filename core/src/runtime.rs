@@ -12,6 +12,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError};
@@ -23,7 +24,7 @@ use arc_swap::ArcSwapOption;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, exhausted};
 use crate::process::{self, OfThisProcess, own};
 
 mod event_loop;
@@ -77,9 +78,11 @@ pub(crate) struct Lane {
 
 impl Lane {
     fn start(place: usize, process: u32) -> Result<Arc<Self>, Error> {
-        let broken = |error: &dyn std::fmt::Display| {
-            let what = "the runtime's threads could not be started";
-            Error::new(Kind::Internal, format!("{what}: {error}"))
+        let broken = |error: &io::Error| {
+            exhausted(error).unwrap_or_else(|| {
+                let what = "the runtime could not be started";
+                Error::new(Kind::Internal, format!("{what}: {error}"))
+            })
         };
         let runtime = Builder::new_current_thread()
             .thread_name("webhook-mtls")
@@ -111,7 +114,7 @@ impl Lane {
                 block_signals();
                 kept.keep();
             })
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| no_thread(&error))?;
         let _ = lane.keeper.set(keeper.thread().clone());
         Ok(lane)
     }
@@ -459,10 +462,12 @@ pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result
         block_signals();
         work();
     });
-    started.map(drop).map_err(|error| {
-        Error::new(Kind::Overloaded, format!("this process could start no further thread: {error}"))
-            .advising("Raise the limit of threads of this process (ulimit -u, or its cgroup).")
-    })
+    started.map(drop).map_err(|error| no_thread(&error))
+}
+
+fn no_thread(error: &io::Error) -> Error {
+    Error::new(Kind::Overloaded, format!("this process could start no further thread: {error}"))
+        .advising("Raise the limit of threads of this process (ulimit -u, or its cgroup).")
 }
 
 struct Unpark(Thread);

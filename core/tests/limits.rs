@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
 use webhook_mtls::{
@@ -125,6 +125,59 @@ fn whoever_waits_for_a_connection_gets_the_next_that_is_idle() {
     }
     let received: usize = consumers.iter().map(|consumer| consumer.received().len()).sum();
     assert_eq!(received, 400);
+}
+
+#[test]
+fn connections_go_to_owners_in_round_robin() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = dispatcher(&lab, &[("max_connections", 8.0)]);
+    let stalling = ["a", "b", "c", "d"].map(|name| lab.consumer(name).unwrap());
+    let endpoints = stalling.each_ref().map(|consumer| {
+        consumer.misbehave(Misbehaviour::Stall, 100);
+        let options = EndpointOptions::new(None).owner("customer 17").unwrap();
+        dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
+    });
+    let tokens: Vec<CancelToken> = (0..16).map(|_| CancelToken::new()).collect();
+    let delivery = |number: usize| {
+        let options = DeliverOptions::new().cancel(tokens[number].clone());
+        start(&dispatcher, &endpoints[number % 4], options)
+    };
+    // All that there are, since nobody else waits.
+    let held: Vec<Outcome> = (0..8).map(delivery).collect();
+    for consumer in &stalling {
+        assert!(consumer.wait(2, SOON));
+    }
+    let waiting: Vec<Outcome> = (8..16).map(delivery).collect();
+    // Another customer, who comes last, has the first connection that is closed, and the second.
+    let honest = lab.consumer("honest").unwrap();
+    let endpoint = endpoint(&dispatcher, &honest, 8.0);
+    honest.misbehave(Misbehaviour::Stall, 2);
+    let token = CancelToken::new();
+    let options = || DeliverOptions::new().cancel(token.clone());
+    let of_honest: Vec<Outcome> =
+        (0..2).map(|_| start(&dispatcher, &endpoint, options())).collect();
+    let received = || stalling.iter().map(|consumer| consumer.received().len()).sum::<usize>();
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let until = Instant::now() + SOON;
+        while !done() {
+            assert!(Instant::now() < until, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    for (number, token) in tokens[..4].iter().enumerate() {
+        token.cancel();
+        let served = || received() + honest.received().len() > 8 + number;
+        until("a permit that came back was not given out", &served);
+    }
+    // In the order of arrival, the customer that holds all would have had these, too. The share of the
+    // other is two, but it waits for no more.
+    assert_eq!(honest.received().len(), 2);
+    assert_eq!(received(), 10);
+    tokens.iter().for_each(CancelToken::cancel);
+    token.cancel();
+    for outcome in held.into_iter().chain(waiting).chain(of_honest) {
+        assert_eq!(outcome.recv_timeout(SOON).unwrap().unwrap_err().kind(), Kind::Canceled);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dns import NO_SUCH_NAME, SERVER_FAILURE, Answer
-from network import PUBLIC
+from network import PORT, PROXY, PUBLIC, SILENT
 
 Fault = Callable[[dict[str, Any]], str | None]
 Rule = Callable[[int], Answer | None]
@@ -21,6 +21,11 @@ class Case:
     settings: dict[str, str] = field(default_factory=dict)
     # How many deliveries are made one after the other; the last one is judged.
     times: int = 1
+    # How many questions the name server gets for a look-up: one for each family. A second look-up
+    # could bring another answer.
+    asked: int = 2
+    # How many connections may be under way at once to addresses that are silent.
+    most_opening: int | None = None
 
     @property
     def host(self) -> str:
@@ -116,9 +121,17 @@ def cases() -> list[Case]:
         Case("before it rebinds", rebinding(PUBLIC, "127.0.0.1"), delivered),
         Case("after it rebinds", rebinding(PUBLIC, "127.0.0.1"), loopback, times=2),
         Case("rebinds to public", rebinding("127.0.0.1", PUBLIC), delivered, times=2),
-        Case("no such name", lambda _: Answer(code=NO_SUCH_NAME), failed("host_not_found")),
+        Case(
+            "no such name",
+            lambda _: Answer(code=NO_SUCH_NAME),
+            failed("host_not_found"),
+        ),
         Case("no address", to(), failed("host_not_found")),
-        Case("broken server", lambda _: Answer(code=SERVER_FAILURE), failed("resolve_failed")),
+        Case(
+            "broken server",
+            lambda _: Answer(code=SERVER_FAILURE),
+            failed("resolve_failed"),
+        ),
         Case(
             "silence",
             lambda _: None,
@@ -140,13 +153,102 @@ def cases() -> list[Case]:
         ),
         aliased("alias of loopback", "inner.consumer.example", fault=loopback),
         aliased(
-            "chain of aliases", *(f"hop-{n}.consumer.example" for n in range(8)), fault=loopback
+            "chain of aliases",
+            *(f"hop-{n}.consumer.example" for n in range(8)),
+            fault=loopback,
         ),
         looping("aliases in a loop"),
     ]
+    found += [*absolute_names(), *silent_addresses(), *behind_nat64()]
     for number, (address, rule) in enumerate(DENIED.items()):
         found.append(Case(f"record {number}", to(address), failed("egress_denied", rule)))
     return found
+
+
+def absolute_names() -> list[Case]:
+    """No search domain is appended; what the machine knows by itself holds."""
+
+    def at(host: str) -> dict[str, str]:
+        return {"WMTLS_URL": f"https://{host}:{PORT}/in"}
+
+    return [
+        Case("trailing dot", to(PUBLIC), delivered, at("trailing-dot.consumer.example.")),
+        Case(
+            "single label",
+            to(),
+            failed("host_not_found"),
+            at("hooks"),
+            asked=0,
+        ),
+        Case("in hosts", to("127.0.0.1"), delivered, asked=0),
+        Case(
+            "in hosts, with a dot",
+            to(),
+            delivered,
+            at("in-hosts.consumer.example."),
+            asked=0,
+        ),
+        Case(
+            "single label in hosts",
+            to(),
+            failed("name_mismatch", stage="handshake"),
+            at("intranet"),
+            asked=0,
+        ),
+        Case(
+            "metadata in hosts",
+            to(PUBLIC),
+            failed("egress_denied", "link-local"),
+            asked=0,
+        ),
+        Case(
+            "localhost",
+            to(),
+            failed("egress_denied", "loopback"),
+            at("localhost"),
+            asked=0,
+        ),
+    ]
+
+
+def silent_addresses() -> list[Case]:
+    """An address that never answers hides no other one, and holds few sockets."""
+
+    def gave_up(answer: dict[str, Any]) -> str | None:
+        error = answer.get("error", {})
+        late = error.get("kind") == "deadline_exceeded" and error["stage"] == "connect"
+        return None if late else f"kind is {error.get('kind')}"
+
+    brief = {"WMTLS_TIMEOUT_MS": "2000"}
+    proxy = {"WMTLS_PROXY": f"http://{PROXY[0]}:{PROXY[1]}"}
+    return [
+        Case("silent, then not", to(*SILENT[:3], PUBLIC), delivered),
+        Case("silent behind a proxy", to(SILENT[0], PUBLIC), delivered, proxy),
+        Case("sixteen silent", to(*SILENT), gave_up, brief, most_opening=3),
+        Case("sixteen behind a proxy", to(*SILENT), gave_up, brief | proxy),
+    ]
+
+
+def behind_nat64() -> list[Case]:
+    """Prefixes of the network's own are judged by what lies behind them."""
+    own = {"WMTLS_NAT64": "fd64::/96,2a00:1450:64::/96"}
+    metadata = failed("egress_denied", "link-local")
+    return [
+        Case("nat64 of metadata", to("2a00:1450:64::a9fe:a9fe"), metadata, own),
+        Case(
+            "nat64 of private",
+            to("fd64::a00:1"),
+            failed("egress_denied", "private"),
+            own,
+        ),
+        # It may be connected to; there is no gateway.
+        Case(
+            "nat64 of public",
+            to("fd64::5db8:d822"),
+            failed("connect_failed", stage="connect"),
+            own,
+        ),
+    ]
 
 
 def reached(answer: dict[str, Any]) -> str | None:

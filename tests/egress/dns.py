@@ -28,8 +28,10 @@ Zone = dict[str, Callable[[int], Answer | None]]
 class NameServer:
     """Listens on one address and port until it is closed."""
 
-    def __init__(self, address: tuple[str, int], zone: Zone) -> None:
+    def __init__(self, address: tuple[str, int], zone: Zone, search: str, found: Answer) -> None:
+        """Names below the domain `search` all exist."""
         self._zone = zone
+        self._search, self._found = "." + search, found
         self._asked: Counter[tuple[str, int]] = Counter()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(address)
@@ -39,6 +41,10 @@ class NameServer:
     def asked(self, name: str) -> int:
         """How many questions came about a name."""
         return sum(count for (asked, _), count in self._asked.items() if asked == name)
+
+    def searched(self) -> list[str]:
+        """The names below the search domain that were asked about."""
+        return sorted({name for name, _ in self._asked if name.endswith(self._search)})
 
     def forget(self) -> None:
         """Counts from the beginning."""
@@ -54,7 +60,8 @@ class NameServer:
     def _reply(self, query: bytes) -> bytes | None:
         name, kind, end = read_question(query)
         self._asked[name, kind] += 1
-        rule = self._zone.get(name, lambda _: Answer(code=NO_SUCH_NAME))
+        unknown = self._found if name.endswith(self._search) else Answer(code=NO_SUCH_NAME)
+        rule = self._zone.get(name, lambda _: unknown)
         answer = rule(self._asked[name, kind])
         if answer is None:
             return None

@@ -1,6 +1,7 @@
 """A network of our own, in a namespace: an address that counts as public, the addresses that no
 delivery may reach, and a resolver that asks our name server."""
 
+import contextlib
 import fcntl
 import socket
 import ssl
@@ -15,21 +16,38 @@ PUBLIC = "93.184.216.34"
 TRAPS = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "192.168.0.1", "::1"]
 PORT = 8443
 
+# Public addresses where a connection is never answered.
+SILENT = [f"93.184.217.{number}" for number in range(1, 17)]
+
+# A domain that the resolver appends, if it is asked for a name that is not absolute.
+SEARCH = "evil.search"
+
+PROXY = ("127.0.0.1", 3128)
+
+HOSTS = f"""\
+127.0.0.1 localhost
+{PUBLIC} in-hosts.consumer.example other-name intranet
+169.254.169.254 metadata-in-hosts.consumer.example  # what a cloud serves there
+"""
+
 SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 
 
 def build(work: Path) -> None:
     """Gives this namespace its addresses and its resolver."""
-    for number, address in enumerate([PUBLIC, *(trap for trap in TRAPS if ":" not in trap)]):
+    traps = (trap for trap in TRAPS if ":" not in trap)
+    for number, address in enumerate([PUBLIC, *traps, *SILENT]):
         name = "lo" if address == "127.0.0.1" else f"lo:{number}"
         set_address(name, address, "255.0.0.0" if name == "lo" else "255.255.255.255")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         flags = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
         fcntl.ioctl(control, SIOCSIFFLAGS, flags)
     settings = {
-        "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        "resolv.conf": f"nameserver 127.0.0.1\nsearch {SEARCH}\n"
+        "options ndots:5 timeout:1 attempts:1\n",
         "nsswitch.conf": "hosts: files dns\n",
+        "hosts": HOSTS,
     }
     for name, text in settings.items():
         path = work / name
@@ -92,3 +110,81 @@ class Consumer:
         listening = ThreadingHTTPServer((PUBLIC, PORT), Handler)
         listening.socket = context.wrap_socket(listening.socket, server_side=True)
         threading.Thread(target=listening.serve_forever, daemon=True).start()
+
+
+class Silent:
+    """Listens at the silent addresses with a full backlog, so that the kernel answers nobody."""
+
+    def __init__(self) -> None:
+        self._held: list[socket.socket] = []
+        for address in SILENT:
+            listener = socket.create_server((address, PORT), backlog=0)
+            self._held.append(listener)
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex((address, PORT))
+                self._held.append(filler)
+
+
+class SocketCount:
+    """Counts the connections that are being opened to the silent addresses, until it is closed."""
+
+    def __init__(self) -> None:
+        self._before = self._opening()
+        self.most = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._thread.start()
+
+    def close(self) -> None:
+        """The last sample was taken."""
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        # The kernel writes the table row by row: one reading may have a socket that was closed and
+        # the one that took its place.
+        before = 0
+        while not self._stop.wait(0.005):
+            now = len(self._opening() - self._before)
+            self.most = max(self.most, min(before, now))
+            before = now
+
+    def _opening(self) -> set[str]:
+        """The local ends of connections whose SYN was not answered."""
+        syn_sent, port = "02", f":{PORT:04X}"
+        rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return {row[1] for row in rows if row[3] == syn_sent and row[2].endswith(port)}
+
+
+class Proxy:
+    """A CONNECT proxy. It connects before it answers, so it is silent where the address is."""
+
+    def __init__(self) -> None:
+        listener = socket.create_server(PROXY)
+        threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
+
+    def _tunnel(self, client: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            chunk = client.recv(4096)
+            if not chunk:
+                return
+            head += chunk
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        consumer = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        threading.Thread(target=self._copy, args=(consumer, client), daemon=True).start()
+        self._copy(client, consumer)
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import network
-from dns import NameServer
+from dns import Answer, NameServer
 
 import cases
 from cases import Case
@@ -34,20 +34,23 @@ def main() -> int:
     pki = Pki.make(work / "pki")
     network.build(work)
     found = cases.cases()
-    server = NameServer(("127.0.0.1", 53), {case.host: case.rule for case in found})
+    zone = {case.host: case.rule for case in found}
+    somewhere = Answer((network.PUBLIC,))
+    server = NameServer(("127.0.0.1", 53), zone, network.SEARCH, somewhere)
     traps, consumer = network.Traps(), network.Consumer(pki.server, pki.root)
+    _silent, _proxy = network.Silent(), network.Proxy()
     failures: list[str] = []
     for case in found:
         marks = []
         for language, command in clients.items():
             server.forget()
             before = traps.caught.copy()
+            opening = network.SocketCount()
             answers = [deliver(command, case, pki) for _ in range(case.times)]
-            fault = case.fault(answers[-1])
-            # One question for each family: a second look-up could bring another answer. A resolver
-            # that gets none may ask again.
-            if server.asked(case.host) != 2 * case.times and case.name not in cases.ASKED_AGAIN:
-                fault = fault or f"the name server was asked {server.asked(case.host)} times"
+            opening.close()
+            fault = case.fault(answers[-1]) or asked_too_much(case, server)
+            if case.most_opening is not None and not 0 < opening.most <= case.most_opening:
+                fault = fault or f"{opening.most} connections were being opened at once"
             if traps.caught != before and case.fault is not cases.reached:
                 fault = f"a denied address was reached: {dict(traps.caught - before)}"
             marks.append("FAIL" if fault else "ok")
@@ -61,6 +64,16 @@ def main() -> int:
     total = len(found) * len(clients)
     print(f"\negress: {total - len(failures)} passed, {len(failures)} failed")
     return 1 if failures else 0
+
+
+def asked_too_much(case: Case, server: NameServer) -> str | None:
+    """Whether the name server was asked more than the case needs."""
+    if server.searched():
+        return f"the search domain was asked: {server.searched()}"
+    # A resolver that gets no answer may ask again.
+    if server.asked(case.host) != case.asked * case.times and case.name not in cases.ASKED_AGAIN:
+        return f"the name server was asked {server.asked(case.host)} times"
+    return None
 
 
 def deliver(command: list[str], case: Case, pki: Pki) -> dict[str, Any]:

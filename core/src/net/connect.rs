@@ -164,23 +164,16 @@ where
                 faults.push((address, error));
                 place = Some(permit);
             }
-            None if trying.len() < MOST_RACING
-                && let Some(permit) = spare.try_acquire() =>
-            {
-                place = Some(Some(permit));
-            }
-            // With one place for two addresses, each has half of the time.
             None => {
-                let places = u32::try_from(trying.len()).unwrap_or(1);
-                let share = (whole * places / count).max(rules.delay);
-                if let Some(Attempt { opening, permit, address, began }) =
-                    silent(&mut trying, share)
-                {
-                    // In this order: the socket is closed before another one takes its permit.
-                    drop(opening);
-                    faults.push((address, (rules.silent)(began.elapsed())));
-                    place = Some(permit);
-                }
+                let further = spare_permit(&trying, &spare).map(Some);
+                place = further.or_else(|| {
+                    let places = u32::try_from(trying.len()).unwrap_or(1);
+                    // With one place for two addresses, each has half of the time.
+                    let share = (whole * places / count).max(rules.delay);
+                    let (address, after, permit) = give_up(&mut trying, share)?;
+                    faults.push((address, (rules.silent)(after)));
+                    Some(permit)
+                });
             }
         }
     }
@@ -215,13 +208,24 @@ async fn first_to_end<'a, T, E>(
     Some((trying.remove(place)?, outcome))
 }
 
-/// The attempt that has lasted longest, if it has had its share of the time.
-fn silent<'a, T, E>(
-    trying: &mut VecDeque<Attempt<'a, T, E>>,
+/// The permit of a further place in the race, if there may be one and a permit is free.
+fn spare_permit<T, E>(trying: &VecDeque<Attempt<'_, T, E>>, spare: &Spare) -> Option<Permit> {
+    if trying.len() < MOST_RACING { spare.try_acquire() } else { None }
+}
+
+/// The place of the attempt that has lasted longest, if it has had its share of the time.
+fn give_up<T, E>(
+    trying: &mut VecDeque<Attempt<'_, T, E>>,
     share: Duration,
-) -> Option<Attempt<'a, T, E>> {
-    let oldest = trying.front()?;
-    if oldest.began.elapsed() < share { None } else { trying.pop_front() }
+) -> Option<(SocketAddr, Duration, Option<Permit>)> {
+    let lasted = trying.front()?.began.elapsed();
+    if lasted < share {
+        return None;
+    }
+    let Attempt { opening, permit, address, .. } = trying.pop_front()?;
+    // The socket is closed before another one takes its permit.
+    drop(opening);
+    Some((address, lasted, permit))
 }
 
 fn connect_fault(faults: &[(SocketAddr, io::Error)]) -> Error {

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::cidr::Cidr;
 use crate::error::{Blame, Error, Kind, Stage};
 use crate::options;
 
@@ -16,9 +17,6 @@ pub struct Egress {
     /// The network's own prefixes, the longest first.
     nat64: Arc<[Cidr]>,
 }
-
-/// How long a NAT64 prefix may be (RFC 6052 section 2.2).
-const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
 impl Default for Egress {
     fn default() -> Self {
@@ -258,88 +256,6 @@ fn class_v6(address: Ipv6Addr) -> Class {
         [.., 0 | 0x200, 0x5efe, _, _] => Class::Special("ISATAP, which hides an IPv4 address"),
         [0x2000..=0x3fff, ..] => Class::Public,
         _ => Class::Special("outside the global unicast space"),
-    }
-}
-
-/// A network: an address and how many of its leading bits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cidr {
-    network: IpAddr,
-    prefix: u8,
-}
-
-impl Cidr {
-    fn parse_all<I>(networks: I) -> Result<Arc<[Self]>, Error>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        networks.into_iter().map(|text| Self::parse(text.as_ref())).collect()
-    }
-
-    fn parse(text: &str) -> Result<Self, Error> {
-        let fault = |why: &str| {
-            let shown: String = text.chars().take(60).collect();
-            options::fault("egress", format_args!("has the network {shown:?}, which {why}"))
-        };
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let network: IpAddr = address.parse().map_err(|_| fault("is not an IP address or CIDR"))?;
-        let bits = if network.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            None => bits,
-            Some(digits)
-                if !digits.is_empty()
-                    && digits.len() <= 3
-                    && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                digits
-                    .parse()
-                    .ok()
-                    .filter(|prefix| *prefix <= bits)
-                    .ok_or_else(|| fault("has too long a prefix"))?
-            }
-            Some(_) => return Err(fault("has a malformed prefix")),
-        };
-        let cidr = Self { network, prefix };
-        // 10.0.0.1/8 is a slip of somebody who meant either the host or the network.
-        if masked(network, prefix) != network {
-            return Err(fault("has bits set beyond its prefix"));
-        }
-        Ok(cidr)
-    }
-
-    /// Whether it has a form of RFC 6052 section 2.2.
-    fn may_be_nat64(&self) -> bool {
-        match self.network {
-            IpAddr::V6(network) => NAT64_LENGTHS.contains(&self.prefix) && network.octets()[8] == 0,
-            IpAddr::V4(_) => false,
-        }
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
-    }
-}
-
-impl std::fmt::Display for Cidr {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.network, self.prefix)
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-        }
     }
 }
 

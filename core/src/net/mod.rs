@@ -1,6 +1,7 @@
 //! Floor 6: the way to the consumer. Reads URLs, resolves hosts, judges addresses, opens sockets.
 //! Knows nothing of TLS or of what will be sent.
 
+mod cidr;
 mod connect;
 mod egress;
 mod getaddrinfo;
@@ -8,6 +9,7 @@ mod hosts;
 mod proxy;
 mod resolve;
 mod route;
+mod system;
 mod url;
 
 pub(crate) use connect::{Sockets, connect};

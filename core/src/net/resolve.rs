@@ -4,7 +4,6 @@
 //! threads, neither by one owner's endpoints nor by one domain's names.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,9 +11,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::getaddrinfo::{Failure, getaddrinfo};
-use super::{Egress, Host, Url, hosts};
-use crate::error::{Error, Kind, exhausted};
+use super::{Egress, Host, Url, system};
+use crate::error::{Error, Kind};
 use crate::fair_limit::{FairLimit, Permit};
 use crate::process::{self, own};
 use crate::runtime;
@@ -125,7 +123,7 @@ impl Resolver {
         if let Some(resolver) = current.as_ref().filter(|known| known.process == process::id()) {
             return resolver.clone();
         }
-        let made = Self::new(Arc::new(system));
+        let made = Self::new(Arc::new(system::addresses));
         let before = RESOLVER.compare_and_swap(&current, Some(made.clone()));
         match &*before {
             Some(theirs) if theirs.process == made.process => theirs.clone(),
@@ -314,40 +312,6 @@ fn domain(name: &str) -> Arc<str> {
     }
 }
 
-/// What this machine knows by itself, or else what its resolver says.
-fn system(name: &str) -> Result<Vec<IpAddr>, Error> {
-    let known =
-        hosts::addresses(name).map_err(|error| resolve_fault(name, &Failure::System(error)))?;
-    if !known.is_empty() {
-        return Ok(known);
-    }
-    // Absolute: no search domain is appended, whatever resolv.conf says.
-    getaddrinfo(&format!("{name}.")).map_err(|failure| resolve_fault(name, &failure))
-}
-
-fn resolve_fault(name: &str, failure: &Failure) -> Error {
-    let exhausted = match failure {
-        Failure::System(error) => exhausted(error),
-        // A resolver that gets no descriptor says the same as one that gets no answer.
-        _ => File::open("/dev/null").err().as_ref().and_then(exhausted),
-    };
-    if let Some(overloaded) = exhausted {
-        return overloaded.noting("host", name);
-    }
-    let failed = |why: &dyn std::fmt::Display| {
-        let message = format!("the host {name} could not be looked up: {why}");
-        Error::new(Kind::ResolveFailed, message).noting("host", name)
-    };
-    match failure {
-        Failure::NotFound => {
-            Error::new(Kind::HostNotFound, format!("the host {name} is unknown to the resolver"))
-                .noting("host", name)
-        }
-        Failure::System(error) => failed(error),
-        Failure::Code(code, meaning) => failed(&format_args!("{meaning} ({code})")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -526,27 +490,6 @@ mod tests {
             ("co.uk", "co.uk"),
         ] {
             assert_eq!(&*domain(name), below);
-        }
-    }
-
-    #[test]
-    fn what_a_failure_means_is_told_by_its_code() {
-        let code = Failure::Code("EAI_AGAIN", "no name server answered");
-        for (failure, kind) in [
-            (Failure::NotFound, Kind::HostNotFound),
-            (code, Kind::ResolveFailed),
-            (
-                Failure::System(std::io::Error::from_raw_os_error(nix::libc::EIO)),
-                Kind::ResolveFailed,
-            ),
-            (
-                Failure::System(std::io::Error::from_raw_os_error(nix::libc::EMFILE)),
-                Kind::Overloaded,
-            ),
-        ] {
-            let error = resolve_fault("acme.example", &failure);
-            assert_eq!(error.kind(), kind, "{error}");
-            assert_eq!(error.context()["host"], "acme.example");
         }
     }
 }
