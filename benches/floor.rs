@@ -1,9 +1,11 @@
-//! The floor: what a delivery costs with nothing around it. Blocking rustls over a plain socket,
-//! HTTP/1.1 written by hand, an address and no name, no pool, no deadline, no judge beyond the chain.
+//! The floor: the cost of a delivery without any library around it. Blocking rustls over a plain
+//! socket with hand-written HTTP/1.1, an address instead of a name, no pool and no deadline. It
+//! checks only the chain.
 //!
-//! Many in flight are up to 32 connections of one thread and one epoll instance: the next request
-//! leaves as soon as an answer is there. X25519 alone is offered, and what the library prefers of
-//! cipher suites; `cold_mlkem` and `cold_aes128` show what another choice costs.
+//! With many in flight, one thread and one epoll instance serve up to 32 connections, and the next
+//! request leaves as soon as a response is complete. The floor offers only X25519, and the
+//! library's preferred cipher suites; `cold_mlkem` and `cold_aes128` show the cost of other
+//! choices.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -44,7 +46,7 @@ fn main() {
         cold if cold.starts_with("cold") => {
             measured(&arguments, |n| (0..n).filter(|_| !open(hosts[0]).deliver(&request)).count())
         }
-        other => panic!("no such mode: {other}"),
+        other => panic!("unknown mode: {other}"),
     };
     assert_eq!(errors, 0);
 }
@@ -60,7 +62,7 @@ fn provider(mode: &str) -> CryptoProvider {
     provider
 }
 
-/// The host of a URL, with its port.
+/// Returns the host of a URL, with its port.
 fn host(url: &str) -> &str {
     url.trim_start_matches("https://").split('/').next().expect("one")
 }
@@ -85,13 +87,13 @@ fn measured(arguments: &Arguments, mut deliver: impl FnMut(usize) -> usize) -> u
     errors
 }
 
-/// One wire to each of some hosts, opened when it is needed.
+/// One connection to each of some hosts, opened on first use.
 struct Fleet<'a, Open> {
     hosts: Vec<&'a str>,
     open: Open,
     epoll: Epoll,
     wires: Vec<Option<Wire>>,
-    /// The wires on which nothing is under way, the one that has been free longest first.
+    /// The connections without a delivery in flight, longest free first.
     free: VecDeque<usize>,
 }
 
@@ -103,7 +105,7 @@ impl<'a, Open: Fn(&str) -> Wire> Fleet<'a, Open> {
         Self { hosts, open, epoll, wires, free }
     }
 
-    /// `n` deliveries, the next one as soon as one is done; how many were no 200.
+    /// Makes `n` deliveries, each as soon as one is done. Returns how many were not a 200.
     fn deliver(&mut self, n: usize, request: &[u8]) -> usize {
         let mut events = [EpollEvent::empty(); 2 * IN_FLIGHT];
         let (mut begun, mut done, mut errors) = (0, 0, 0);
@@ -146,7 +148,7 @@ impl<'a, Open: Fn(&str) -> Wire> Fleet<'a, Open> {
 struct Wire {
     tls: StreamOwned<ClientConnection, TcpStream>,
     buffer: Vec<u8>,
-    /// How much of the buffer the answer has filled.
+    /// How much of the buffer the response has filled.
     filled: usize,
 }
 
@@ -160,7 +162,7 @@ impl Wire {
         Self { tls: StreamOwned::new(tls, socket), buffer: vec![0; 1024], filled: 0 }
     }
 
-    /// With its handshake done, and from now on without blocking.
+    /// Completes the handshake, and makes the socket non-blocking.
     fn shaken(mut self) -> Self {
         self.tls.conn.complete_io(&mut self.tls.sock).expect("a handshake");
         self.tls.sock.set_nonblocking(true).expect("a socket");
@@ -176,7 +178,7 @@ impl Wire {
         self.tls.write_all(request).and_then(|()| self.tls.flush()).expect("written");
     }
 
-    /// Reads an answer; says whether it was a 200, once it is whole.
+    /// Reads a response. Once it is complete, returns whether it was a 200.
     fn receive(&mut self) -> Option<bool> {
         loop {
             match self.tls.read(&mut self.buffer[self.filled..]) {

@@ -1,9 +1,9 @@
-"""What a fresh Python process costs, as CPU and resident memory beyond those of an interpreter that
-does nothing: `import` only imports the client, `first` makes one delivery with it.
+"""The CPU and resident memory of a fresh Python process, without those of an idle interpreter.
+`import` only imports the client; `first` makes one delivery with it.
 
     fresh.py <module> <mode> <n> <url> <directory> <pin>
 
-`n` processes with and without it take turns.
+Alternates `n` processes with and without the client.
 """
 
 import json
@@ -42,14 +42,14 @@ if curl.getinfo(pycurl.RESPONSE_CODE) != 200:
 """,
 }
 
-# What the kernel tells of a child has the memory of its parent in it; the child knows better.
+# The kernel's figure for a child includes its parent's memory, so the child measures itself.
 PEAK = """
 print(next(l.split()[1] for l in open("/proc/self/status") if l.startswith("VmHWM")))
 """
 
 
 def main() -> int:
-    """Measures the module that was asked for."""
+    """Measures the requested module."""
     arguments, module = Arguments(), sys.argv[1]
     code = f"import {module}\n" if arguments.mode == "import" else FIRST[module]
     spent = {"user_s": 0.0, "sys_s": 0.0, "rss_kib": 0}
@@ -63,9 +63,9 @@ def main() -> int:
 
 
 def used(source: str, arguments: Arguments) -> dict[str, float]:
-    """The CPU and the greatest resident memory of a process that runs this and succeeds."""
+    """Runs a process with this source; returns its CPU and peak resident memory."""
     command = [sys.executable, "-c", source, arguments.url, str(arguments.material), arguments.pin]
-    # Without its directory on the path, which would let it find what lies here.
+    # The working directory is not that of the benches, so the process cannot import its files.
     child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path("/"))
     assert child.stdout is not None
     peak = int(child.stdout.read())

@@ -1,5 +1,5 @@
-//! hyper's connections over tokio-rustls, on one thread and with a pool by hand: the least that one
-//! would write in Rust otherwise.
+//! hyper's connections over tokio-rustls, on one thread with a hand-written pool: the minimal
+//! alternative in Rust.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -48,13 +48,13 @@ struct Client {
     urls: Vec<String>,
     next: AtomicUsize,
     keeps: bool,
-    /// Idle connections, by the place of their URL.
+    /// Idle connections, by the index of their URL.
     idle: Mutex<HashMap<usize, Vec<Sender>>>,
     body: Bytes,
 }
 
 impl Client {
-    /// `n` deliveries, so many at once; how many were no 200.
+    /// Makes `n` deliveries, `at_once` in flight. Returns how many were not a 200.
     async fn deliver(self: &Arc<Self>, n: usize, at_once: usize) -> usize {
         let left = Arc::new(AtomicUsize::new(n));
         let mut tasks = JoinSet::new();
@@ -71,7 +71,7 @@ impl Client {
         tasks.join_all().await.iter().sum()
     }
 
-    /// Whether the answer was a 200.
+    /// Delivers once; returns whether the response was a 200.
     async fn one(&self) -> bool {
         let at = self.next.fetch_add(1, Relaxed) % self.urls.len();
         let host = self.urls[at].trim_start_matches("https://").split('/').next().expect("one");

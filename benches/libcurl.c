@@ -1,4 +1,4 @@
-/* libcurl, which a user of C would pick otherwise; many in flight by its multi interface. */
+/* libcurl, the usual alternative in C. Its multi interface makes many deliveries in flight. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -35,7 +35,7 @@ static size_t refused(CURL *curl) {
     return status != 200;
 }
 
-/* Has the handle deliver to whoever's turn it is. */
+/* Sets the next URL of the rotation on the handle. */
 static CURL *in_turn(CURL *curl) {
     static char *urls[FLEET];
     static size_t next;

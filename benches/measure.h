@@ -1,4 +1,4 @@
-/* What the clients in C have in common: their arguments, and the line that they print. */
+/* Common parts of the C clients: the arguments, and the printed line. */
 
 #ifndef MEASURE_H
 #define MEASURE_H
@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* A fleet has so many consumers, each with a port of its own. */
+/* A fleet has this many consumers, each on its own port. */
 enum { IN_FLIGHT = 32, BODY = 1024, FLEET = 504 };
 
 static struct {
@@ -36,7 +36,7 @@ static void read_arguments(int argc, char **argv) {
     memset(body, 'x', sizeof body);
 }
 
-/* A path in the directory; never freed. */
+/* Returns a path in the directory. It is never freed. */
 static char *file(const char *name) {
     size_t length = strlen(given.material) + strlen(name) + 2;
     char *path = malloc(length);
@@ -50,7 +50,7 @@ static bool has_fleet(void) { return is_mode("fleet") || is_mode("again") || is_
 
 static size_t url_count(void) { return has_fleet() ? FLEET : 1; }
 
-/* One of the URLs to deliver to in turn; never freed. */
+/* Returns one of the URLs, which the deliveries use in rotation. It is never freed. */
 static char *url(size_t at) {
     const char *port = strrchr(given.url, ':') + 1;
     size_t length = strlen(given.url) + 8;
@@ -60,7 +60,7 @@ static char *url(size_t at) {
     return text;
 }
 
-/* How many deliveries go before those that are measured. */
+/* Returns the number of deliveries before the measured ones. */
 static size_t before(void) {
     if (is_mode("again")) {
         return FLEET;
@@ -68,7 +68,7 @@ static size_t before(void) {
     return has_fleet() || strncmp(given.mode, "cold", 4) == 0 ? 4 : 4 * IN_FLIGHT;
 }
 
-/* Resident memory of the process, in KiB. */
+/* Returns the resident memory of the process, in KiB. */
 static long resident(void) {
     long size = 0, pages = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
@@ -89,7 +89,8 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Delivers some, then n, and prints what these cost; `deliver` returns how many failed. */
+/* Makes some deliveries, then n, and prints the cost of these. `deliver` returns the number of
+ * failures. */
 static void measured(const char *client, size_t (*deliver)(size_t)) {
     struct rusage from, to;
     deliver(before());

@@ -1,9 +1,9 @@
-// What the clients in Node have in common: their arguments (<mode> <n> <url> <directory with tls.crt,
-// tls.key and ca.pem> <pin>), and the line that they print.
+// Common parts of the Node clients: the arguments (<mode> <n> <url> <directory with tls.crt,
+// tls.key and ca.pem> <pin>), and the printed line.
 
 export const IN_FLIGHT = 32
 
-// A fleet has so many consumers, each with a port of its own.
+// A fleet has this many consumers, each on its own port.
 const FLEET = 504
 
 const [mode, count, url, material, pin] = process.argv.slice(2)
@@ -12,7 +12,7 @@ export const given = { mode, n: Number(count), url, pin, file: (name) => `${mate
 
 const hasFleet = ['fleet', 'again', 'idle'].includes(mode)
 
-// Where to deliver to, in turn: one URL, or those of the fleet.
+// Returns the URLs that the deliveries use in rotation: one, or those of the fleet.
 export function urls() {
   if (!hasFleet) return [url]
   return Array.from({ length: FLEET }, (_, at) => {
@@ -22,13 +22,14 @@ export function urls() {
   })
 }
 
-// How many deliveries go before those that are measured.
+// Returns the number of deliveries before the measured ones.
 function before() {
   if (mode === 'again') return FLEET
   return hasFleet || mode.startsWith('cold') ? 4 : 4 * IN_FLIGHT
 }
 
-// Delivers some, then n, and prints what these cost; `deliver` resolves to how many failed.
+// Makes some deliveries, then n, and prints the cost of these. `deliver` resolves to the failure
+// count.
 export async function measured(client, deliver) {
   await deliver(before())
   const held = process.memoryUsage.rss()
@@ -46,14 +47,14 @@ export async function measured(client, deliver) {
   )
 }
 
-// `n` calls, one after the other; how many were false.
+// Makes `n` sequential calls; returns how many returned false.
 export async function oneByOne(n, deliver) {
   let errors = 0
   for (let i = 0; i < n; i++) errors += (await deliver()) ? 0 : 1
   return errors
 }
 
-// The same by 32 chains of promises.
+// Makes `n` calls in 32 chains of promises.
 export async function inFlight(n, deliver) {
   const chains = Array.from({ length: IN_FLIGHT }, () => oneByOne(n / IN_FLIGHT, deliver))
   return (await Promise.all(chains)).reduce((sum, errors) => sum + errors, 0)

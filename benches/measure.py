@@ -1,4 +1,4 @@
-"""What the clients in Python have in common: their arguments, and the line that they print."""
+"""Common parts of the Python clients: the arguments, and the printed line."""
 
 import json
 import resource
@@ -9,7 +9,7 @@ from pathlib import Path
 
 IN_FLIGHT = 32
 
-# A fleet has so many consumers, each with a port of its own.
+# A fleet has this many consumers, each on its own port.
 FLEET = 504
 
 
@@ -22,11 +22,11 @@ class Arguments:
         self.material = Path(material)
 
     def file(self, name: str) -> str:
-        """A path in the directory."""
+        """Returns a path in the directory."""
         return str(self.material / name)
 
     def urls(self) -> list[str]:
-        """Where to deliver to, in turn: one URL, or those of the fleet."""
+        """Returns the URLs that the deliveries use in rotation: one, or those of the fleet."""
         if self.mode not in ("fleet", "again", "idle"):
             return [self.url]
         start, rest = self.url.rsplit(":", 1)
@@ -34,14 +34,14 @@ class Arguments:
         return [f"{start}:{int(port) + at}/{path}" for at in range(FLEET)]
 
     def before(self) -> int:
-        """How many deliveries go before those that are measured."""
+        """Returns the number of deliveries before the measured ones."""
         if self.mode == "again":
             return FLEET
         return 4 if self.mode.startswith(("cold", "fleet", "idle")) else 4 * IN_FLIGHT
 
 
 def measured(client: str, arguments: Arguments, deliver: Callable[[int], int]) -> None:
-    """Delivers some, then `n`, and prints what these cost; `deliver` returns how many failed."""
+    """Makes some deliveries, then `n`; prints the cost of `n`. `deliver` returns the failures."""
     deliver(arguments.before())
     before, held = resource.getrusage(resource.RUSAGE_SELF), resident()
     started = time.perf_counter()
@@ -61,5 +61,5 @@ def measured(client: str, arguments: Arguments, deliver: Callable[[int], int]) -
 
 
 def resident() -> int:
-    """Resident memory of the process, in KiB."""
+    """Returns the resident memory of the process, in KiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4

@@ -1,4 +1,4 @@
-//! What the clients in Rust have in common: their arguments, and the line that they print.
+//! Common parts of the Rust clients: the arguments, and the printed line.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde_json::json;
 
-/// How many deliveries are under way at once where a mode has many.
+/// The number of deliveries in flight, in modes with many.
 pub(crate) const IN_FLIGHT: usize = 32;
 
-/// How many consumers a fleet has, each with a port of its own.
+/// The number of consumers of a fleet, each on its own port.
 const FLEET: usize = 504;
 
 /// `<mode> <n> <url> <directory with tls.crt, tls.key and ca.pem> <pin>`.
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     pub(crate) n: usize,
     pub(crate) url: String,
     pub(crate) material: String,
-    // The floor judges the chain alone.
+    // The floor checks only the chain.
     #[allow(dead_code)]
     pub(crate) pin: String,
 }
@@ -40,7 +40,7 @@ impl Arguments {
         format!("{}/{name}", self.material)
     }
 
-    /// Where to deliver to, in turn: one URL, or those of the fleet.
+    /// Returns the URLs that the deliveries use in rotation: one, or those of the fleet.
     pub(crate) fn urls(&self) -> Vec<String> {
         if !matches!(self.mode.as_str(), "fleet" | "again" | "idle") {
             return vec![self.url.clone()];
@@ -51,7 +51,7 @@ impl Arguments {
         (first..first + FLEET).map(|port| format!("{start}:{port}/{path}")).collect()
     }
 
-    /// How many deliveries go before those that are measured.
+    /// Returns the number of deliveries before the measured ones.
     pub(crate) fn before(&self) -> usize {
         match self.mode.as_str() {
             "again" => FLEET,
@@ -62,7 +62,7 @@ impl Arguments {
     }
 }
 
-/// CPU, wall clock and memory from here on.
+/// Measures CPU, wall-clock time and memory from its creation on.
 pub(crate) struct Measure {
     started: Instant,
     user: f64,
@@ -93,7 +93,7 @@ impl Measure {
     }
 }
 
-/// CPU of the process in user space and in the kernel, in seconds.
+/// Returns the CPU time of the process in user space and in the kernel, in seconds.
 fn used() -> (f64, f64) {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it counts");
     let seconds = |micros: i64| {
@@ -102,7 +102,7 @@ fn used() -> (f64, f64) {
     (seconds(usage.user_time().num_microseconds()), seconds(usage.system_time().num_microseconds()))
 }
 
-/// Resident memory of the process, in KiB.
+/// Returns the resident memory of the process, in KiB.
 fn resident() -> i64 {
     let pages = std::fs::read_to_string("/proc/self/statm").expect("it is Linux");
     let pages: i64 = pages.split(' ').nth(1).expect("a second number").parse().expect("a number");

@@ -1,5 +1,5 @@
-/* Ours from C: many in flight, and the fleet, by wmtls_submit. The same program exists in Rust,
-   Python and Node. */
+/* Our C client: many in flight, and the fleet, use wmtls_submit. The same program exists in
+ * Rust, Python and Node. */
 
 #define _POSIX_C_SOURCE 200809L
 

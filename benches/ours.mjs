@@ -1,5 +1,5 @@
-// Ours from Node: `flight` is 32 chains of promises, `many` and the fleet are deliverMany. The same
-// program exists in Rust, C and Python.
+// Our Node client: `flight` is 32 chains of promises; `many` and the fleet use deliverMany. The
+// same program exists in Rust, C and Python.
 
 import { Dispatcher, Identity, Pins, rememberSignatures, Trust } from 'webhook-mtls'
 import { IN_FLIGHT, given, inFlight, measured, oneByOne, urls } from './measure.mjs'

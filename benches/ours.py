@@ -1,5 +1,5 @@
-"""Ours from Python: `flight` is 32 tasks of asyncio, `threads` as many threads, `many` and the
-fleet are `deliver_many` with an iterator.
+"""Our Python client: `flight` is 32 asyncio tasks, `threads` is 32 threads; `many` and the fleet
+use `deliver_many` with an iterator.
 
 The same program exists in Rust, C and Node.
 """
@@ -16,7 +16,7 @@ BODY = b"x" * 1024
 
 
 def main() -> int:
-    """Delivers in the mode that was asked for."""
+    """Delivers in the requested mode."""
     arguments = Arguments()
     with wm.Dispatcher(
         identity=wm.Identity.from_files(arguments.file("tls.crt"), arguments.file("tls.key")),

@@ -1,5 +1,5 @@
-//! Ours from Rust: `flight` and the fleet are `deliver_many`, `verify` judges a chain. The same
-//! program exists in C, Python and Node, for what they deliver.
+//! Our Rust client: `flight` and the fleet use `deliver_many`, `verify` verifies a chain. The
+//! delivery modes also exist in C, Python and Node.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -79,7 +79,7 @@ fn main() -> Result<(), Error> {
         "threads" => &threads,
         "flight" | "fleet" | "again" | "idle" => &many,
         "verify" => &verify,
-        other => panic!("no such mode: {other}"),
+        other => panic!("unknown mode: {other}"),
     };
     deliver(arguments.before());
     let measure = Measure::start();

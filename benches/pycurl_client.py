@@ -1,4 +1,4 @@
-"""pycurl, with which a user of Python would be quickest otherwise; many in flight by its multi."""
+"""pycurl, the fastest usual alternative in Python. Its multi interface makes many deliveries."""
 
 import itertools
 import sys
@@ -11,7 +11,7 @@ BODY = b"x" * 1024
 
 
 def handle(arguments: Arguments) -> pycurl.Curl:
-    """A handle that posts the body."""
+    """Returns a handle that posts the body."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.SSLCERT, arguments.file("tls.crt"))
     curl.setopt(pycurl.SSLKEY, arguments.file("tls.key"))
@@ -24,12 +24,12 @@ def handle(arguments: Arguments) -> pycurl.Curl:
 
 
 def refused(curl: pycurl.Curl) -> bool:
-    """Whether the answer was no 200."""
+    """Returns whether the response was not a 200."""
     return bool(curl.getinfo(pycurl.RESPONSE_CODE) != 200)
 
 
 def main() -> int:
-    """Delivers in the mode that was asked for."""
+    """Delivers in the requested mode."""
     arguments = Arguments()
     one = handle(arguments)
     several = [handle(arguments) for _ in range(IN_FLIGHT)]

@@ -1,10 +1,10 @@
-"""nginx, which demands a client certificate, for `cargo xtask bench` and `cargo xtask scale`; two
-ports: one keeps connections, the other ends each after an answer. No session is resumed. Where
-consumers are asked for, so many ports in a row keep connections as well.
+"""Runs nginx, which requires a client certificate, for `cargo xtask bench` and `cargo xtask scale`.
+One port keeps connections, the other ends each connection after a response. Sessions are not
+resumed. With an argument `consumers`, this many consecutive ports also keep connections.
 
     receiver.py <an empty directory> [consumers]
 
-Prints one JSON line when it listens, and ends with its standard input.
+Prints one JSON line when it listens, and ends when its standard input closes.
 """
 
 import json
@@ -40,7 +40,7 @@ HTTP = """\
 
 
 def main() -> int:
-    """Serves until its standard input ends."""
+    """Serves until standard input closes."""
     work = Path(sys.argv[1])
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -49,7 +49,7 @@ def main() -> int:
     keeps, ends, first = free_port(), free_port(), free_row(count)
     consumers = f"listen 127.0.0.1:{first}-{first + count - 1} ssl;" if count else ""
     http = HTTP.format(keeps=keeps, ends=ends, consumers=consumers)
-    # A port takes one of the connections, and so does what comes there.
+    # Each port and each connection to it needs one of nginx's connections.
     server = nginx.run(pki, http, keeps, work, connections=512 + 2 * count)
     try:
         server.wait_until_it_accepts()
@@ -64,16 +64,15 @@ def main() -> int:
 
 
 def free_row(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on, below those that the system
-    gives to whoever connects."""
+    """Returns the first port of a free range, below the range of ephemeral ports."""
     for first in range(10_000, 32_000 - count, max(count, 1)):
         if all(is_free(first + at) for at in range(count)):
             return first
-    raise RuntimeError(f"no {count} ports in a row are free")
+    raise RuntimeError(f"no {count} consecutive ports are free")
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on it."""
+    """Returns whether the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

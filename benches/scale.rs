@@ -1,8 +1,8 @@
-//! How ours grows: one measurement at one size in a process of its own, so that the memory it tells
-//! of is its own. Run by `cargo xtask scale`.
+//! Measures growth: one quantity at one size in a separate process, so that the reported memory
+//! belongs to this measurement. `cargo xtask scale` runs it.
 //!
-//! `<what> <size> <url> <directory with tls.crt, tls.key and ca.pem> <pin>`; consumers listen on as
-//! many ports as the size says and one more, from that of the URL on. Prints one JSON line.
+//! `<what> <size> <url> <directory with tls.crt, tls.key and ca.pem> <pin>`: the consumers listen
+//! on `size` + 1 consecutive ports, starting with that of the URL. Prints one JSON line.
 
 use std::fs;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use webhook_mtls::{
     Error, Identity, Pins, Setting, Trust, runtime,
 };
 
-/// How many deliveries are under way at once to many consumers, and how many connections may be
-/// open where they are bounded.
+/// The number of deliveries in flight to many consumers, and the connection limit where there is
+/// one.
 const AT_ONCE: usize = 64;
 const BOUND: usize = 256;
 
@@ -32,19 +32,19 @@ fn main() -> Result<(), Error> {
         "consumers" => consumers(&world, size)?,
         "connections" => connections(&world, size)?,
         "flight" => flight(&world, size)?,
-        other => panic!("no such measurement: {other}"),
+        other => panic!("unknown measurement: {other}"),
     };
     println!("{told}");
     Ok(())
 }
 
-/// Memory of an endpoint that was never delivered to, and the time of a look-up among them all.
+/// Measures the memory of an endpoint without deliveries, and the time of a lookup among all.
 fn endpoints(world: &World, size: usize) -> Result<Value, Error> {
     let dispatcher = world.dispatcher(BOUND)?;
     let before = resident();
     let endpoints = world.endpoints(&dispatcher, size)?;
     let bytes = (resident() - before) / size as u64;
-    // In another order than they were made in; the stride has no factor in common with any size.
+    // Not in the order of creation; the stride has no common factor with any size.
     let started = Instant::now();
     let looked_up = 10_000;
     for place in 0..looked_up {
@@ -55,7 +55,7 @@ fn endpoints(world: &World, size: usize) -> Result<Value, Error> {
     Ok(json!({ "errors": 0, "bytes": bytes, "look_up_ns": nanos }))
 }
 
-/// A delivery to each of many consumers, then once more, with fewer connections than consumers.
+/// Delivers twice to each of many consumers, with fewer connections than consumers.
 fn consumers(world: &World, size: usize) -> Result<Value, Error> {
     let dispatcher = world.dispatcher(BOUND)?;
     let endpoints = world.endpoints(&dispatcher, size)?;
@@ -76,11 +76,11 @@ fn consumers(world: &World, size: usize) -> Result<Value, Error> {
     }))
 }
 
-/// Memory of an idle connection, and what a delivery over one costs among so many.
+/// Measures the memory of an idle connection, and the cost of a delivery over one of many.
 fn connections(world: &World, size: usize) -> Result<Value, Error> {
     let dispatcher = world.dispatcher(size + AT_ONCE)?;
     let endpoints = world.endpoints(&dispatcher, size)?;
-    // What a first delivery needs once.
+    // The first delivery includes one-time costs.
     let mut nothing = || {};
     let warm = world.endpoint(&dispatcher, size)?;
     let mut errors = deliver(&dispatcher, &[warm], 1, &mut nothing);
@@ -99,7 +99,7 @@ fn connections(world: &World, size: usize) -> Result<Value, Error> {
     }))
 }
 
-/// What a delivery costs with so many in flight to one consumer.
+/// Measures the cost of a delivery with this many in flight to one consumer.
 fn flight(world: &World, size: usize) -> Result<Value, Error> {
     let dispatcher = world.dispatcher(size)?;
     let mut options = world.options(0)?;
@@ -119,7 +119,7 @@ fn flight(world: &World, size: usize) -> Result<Value, Error> {
     }))
 }
 
-/// One delivery to each; `watch` is called when one has ended. How many failed.
+/// Delivers once to each endpoint, and calls `watch` after each. Returns the number of failures.
 fn deliver(
     dispatcher: &Dispatcher,
     to: &[Endpoint],
@@ -145,7 +145,7 @@ fn deliver(
     errors
 }
 
-/// The consumers, and who we are to them.
+/// The consumers, and our identity.
 struct World {
     port: usize,
     directory: String,
@@ -173,7 +173,7 @@ impl World {
         dispatcher.endpoint(&consumer, &self.url(number), self.options(number)?)
     }
 
-    /// Pins that no other consumer has: the key it shows, and one of its own for later.
+    /// Unique pins per consumer: the key that it shows, and one for later.
     fn options(&self, number: usize) -> Result<EndpointOptions, Error> {
         use base64::Engine as _;
         let mut next = [0; 32];
@@ -187,7 +187,7 @@ impl World {
     }
 }
 
-/// The memory of this process, in bytes.
+/// Returns the memory of this process, in bytes.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/smaps_rollup").expect("procfs");
     let rss = status.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss");
@@ -198,7 +198,7 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").expect("procfs").count()
 }
 
-/// CPU that this process has used, in microseconds.
+/// The CPU time of this process, in microseconds.
 struct Cpu(i64);
 
 fn cpu() -> Cpu {
@@ -207,7 +207,7 @@ fn cpu() -> Cpu {
 }
 
 impl Cpu {
-    /// Since then, for each of so many.
+    /// Returns the CPU time since then, per delivery.
     fn micros(&self, of: usize) -> i64 {
         (cpu().0 - self.0) / i64::try_from(of).expect("small")
     }

@@ -1,4 +1,5 @@
-//! The TLS of the floor and of hyper: plain rustls, TLS 1.3, an identity and one root.
+//! The TLS configuration of the floor and of hyper: plain rustls, TLS 1.3, an identity and one
+//! root.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-// undici, which is below Node's fetch: what a user of Node would pick otherwise.
+// undici, the client below Node's fetch and the usual alternative in Node.
 
 import { readFileSync } from 'node:fs'
 import { Pool } from 'undici'

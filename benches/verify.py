@@ -1,9 +1,9 @@
-"""What it costs from Python to verify a chain that was seen before: less than 25 µs.
+"""Measures the cost of verifying a chain seen before from Python. The limit is 25 µs.
 
     target/python/shipped/bin/python benches/verify.py
 
-`cargo xtask build python` installs the wheel there. The median of the rounds counts; exits with 1
-where the promise is broken.
+`cargo xtask build python` installs the wheel there. The result is the median of the rounds. Exits
+with 1 if it exceeds the limit.
 """
 
 import ssl

@@ -3,7 +3,7 @@
 
     python3 fuzz/seeds.py
 
-Nothing but Python 3.11 is needed. What libFuzzer finds beside them is kept under other names.
+Needs only Python 3.11. Keeps the inputs that libFuzzer found, which have other names.
 """
 
 import base64
@@ -89,7 +89,7 @@ def der(block):
 
 
 def authenticated(pfx):
-    """The octets that the MAC of a PKCS#12 file covers."""
+    """Returns the octets that the MAC of a PKCS#12 file covers."""
 
     def content(data, at):
         size, at = data[at + 1], at + 2
@@ -108,7 +108,7 @@ def authenticated(pfx):
 
 
 def seed(target, name, data):
-    # Many cases differ in what is asked, not in what is read.
+    # Many cases differ only in the request, not in the parsed input.
     folder = HERE / "corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
     if len(data) <= 4096 and all(data != file.read_bytes() for file in folder.iterdir()):

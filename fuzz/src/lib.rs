@@ -1,12 +1,12 @@
-//! What webhook-mtls reads from others, fed with anything. Each target is a plain function that
-//! panics where a promise is broken: that no input panics or hangs, and that what was read keeps its
-//! word.
+//! Feeds arbitrary bytes to the parsers of untrusted input. Each target is a function that panics
+//! if a promise is broken: no input causes a panic or a hang, and parsed values are consistent.
 
 pub mod mutation;
 mod pfx;
 pub mod targets;
 
-/// The program of a target: by libFuzzer under `cargo fuzz`, else by mutating the kept corpus.
+/// Defines the program of a target. It runs libFuzzer under `cargo fuzz`, and otherwise mutates the
+/// kept corpus.
 #[macro_export]
 macro_rules! program {
     ($target:ident) => {

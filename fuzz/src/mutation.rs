@@ -1,5 +1,5 @@
-//! The poor man's fuzzer: mutates the kept corpus on any toolchain, the same way on every machine.
-//! It sees no coverage; libFuzzer, which does, runs in `cargo xtask soak`.
+//! A simple fuzzer: mutates the kept corpus on any toolchain, and equally on every machine. It does
+//! not use coverage; libFuzzer does, and runs in `cargo xtask soak`.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// No input may take longer: it would hold up whoever reads it.
+/// The time limit of one input. A slower input would block the thread that parses it.
 const TOO_LONG: Duration = Duration::from_secs(10);
 
-/// Inputs grow to this length at the most; what is read is capped far above it.
+/// The maximum length of an input. The parsers' own limits are far above it.
 const LONGEST: usize = 8192;
 
-/// Feeds a target with its corpus and with `COUNT` mutations of it (the first argument), seeded by the
-/// second one. An input that breaks it is kept in `fuzz/artifacts`, and the run fails.
+/// Feeds a target with its corpus and with `COUNT` mutations of it (first argument), using a seed
+/// (second argument). Keeps an input that breaks the target in `fuzz/artifacts`, and fails the run.
 pub fn run(name: &str, target: fn(&[u8])) -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let mut number =
@@ -36,10 +36,13 @@ pub fn run(name: &str, target: fn(&[u8])) -> ExitCode {
         slowest = slowest.max(started.elapsed());
         if !survived || started.elapsed() > TOO_LONG {
             let kept = keep(home, name, &input);
-            return refuse(&format!("{name}: an input broke it, kept as {}", kept.display()));
+            return refuse(&format!(
+                "{name}: an input broke the target, kept as {}",
+                kept.display()
+            ));
         }
     }
-    println!("{name}: {} seeds, {count} mutations, the slowest took {slowest:?}", corpus.len());
+    println!("{name}: {} seeds, {count} mutations, slowest {slowest:?}", corpus.len());
     ExitCode::SUCCESS
 }
 
@@ -48,7 +51,7 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// In the order of their names, so that a seed means the same everywhere.
+/// Reads the corpus in the order of file names, so that a seed means the same on every machine.
 fn read(folder: &Path) -> std::io::Result<Vec<Vec<u8>>> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
@@ -63,7 +66,7 @@ fn keep(home: &Path, name: &str, input: &[u8]) -> PathBuf {
     file
 }
 
-/// A few changes to one seed: of bits, of octets, of lengths, and pieces of another seed.
+/// Returns one seed with a few changes: bits, octets, lengths, and pieces of another seed.
 fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut input = dice.one_of(corpus).clone();
     for _ in 0..=dice.below(6) {

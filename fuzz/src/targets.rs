@@ -1,4 +1,4 @@
-//! The targets.
+//! The fuzz targets.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,7 @@ use webhook_mtls::{
 
 use crate::pfx;
 
-/// A CA, a leaf of it that lives for a century, and its key; all of it is public knowledge.
+/// A CA, a leaf of it that is valid for a century, and its key. The key is public.
 const ROOT: &[u8] = include_bytes!("../fixtures/root.pem");
 const CHAIN: &[u8] = include_bytes!("../fixtures/chain.pem");
 const KEY: &[u8] = include_bytes!("../fixtures/key.pem");
@@ -19,7 +19,7 @@ const PASSPHRASE: &[u8] = b"correct horse";
 /// 2026-06-01, when the fixtures are valid.
 const AT: Duration = Duration::from_secs(1_780_272_000);
 
-/// PEM text and DER, as certificates, as keys, as bundles.
+/// Parses PEM text and DER as certificates, as keys and as bundles.
 pub fn pem(input: &[u8]) {
     let _ = Identity::from_pem(input, KEY, None);
     let _ = Identity::from_pem(input, input, Some(PASSPHRASE));
@@ -30,7 +30,7 @@ pub fn pem(input: &[u8]) {
     }
 }
 
-/// A leaf that a peer presents, alone and before its CAs.
+/// Verifies a leaf that a peer presents, alone and before its CAs.
 pub fn certificate(input: &[u8]) {
     let _ = pin_of(input);
     let at = SystemTime::UNIX_EPOCH + AT;
@@ -39,21 +39,28 @@ pub fn certificate(input: &[u8]) {
         for chain in [&presented[..1], &presented] {
             if let Ok(peer) = verifier.verify_chain(chain, None, at) {
                 peer.to_json();
-                assert_eq!(peer.subject(), "CN=dispatcher", "nobody else has a certificate");
+                assert_eq!(peer.subject(), "CN=dispatcher", "only this certificate can pass");
             }
         }
         if let Err(error) = verifier.verify(input, None, at) {
             let text = error.to_string();
-            assert!(!text.contains(char::is_control), "a name steers the terminal: {text:?}");
+            assert!(
+                !text.contains(char::is_control),
+                "a name contains control characters: {text:?}"
+            );
         }
     }
 }
 
-/// The texts by which peers and tenants are recognised.
+/// Parses the texts that identify peers and tenants.
 pub fn pin(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(pin) = Pin::parse(text) {
-        assert_eq!(Pin::parse(&pin.to_string()).ok(), Some(pin), "a pin is read as it is written");
+        assert_eq!(
+            Pin::parse(&pin.to_string()).ok(),
+            Some(pin),
+            "a formatted pin parses to the same pin"
+        );
     }
     let lines = || text.lines();
     let _ = Pins::with_next(lines(), lines());
@@ -63,7 +70,7 @@ pub fn pin(input: &[u8]) {
     let _ = Authorization::san_uris(lines());
 }
 
-/// A CRL, or several, in PEM or DER.
+/// Parses one or several CRLs, in PEM or DER.
 pub fn crl(input: &[u8]) {
     let Ok(trust) = Trust::from_pem(ROOT, None, &[input]) else { return };
     let options =
@@ -72,8 +79,8 @@ pub fn crl(input: &[u8]) {
     let _ = verifier.verify(CHAIN, None, SystemTime::UNIX_EPOCH + AT);
 }
 
-/// A PKCS#12 file as it comes, and the same bytes as the content of a file whose MAC is right: what
-/// lies behind the MAC is never reached by damaging a file.
+/// Parses a PKCS#12 file, and the same bytes as the content of a file with a valid MAC. Damage to a
+/// file never gets past its MAC.
 pub fn pkcs12(input: &[u8]) {
     for file in [input, &pfx::sealed(input, PASSPHRASE)] {
         if let Err(error) = Identity::from_pkcs12(file, PASSPHRASE) {
@@ -82,7 +89,7 @@ pub fn pkcs12(input: &[u8]) {
     }
 }
 
-/// What a consumer answers, which is the same in whatever pieces it comes.
+/// Parses a consumer's response. The result must not depend on the sizes of the received pieces.
 pub fn answer(input: &[u8]) {
     let whole = read_answer(input, usize::MAX);
     for piece in [1, 2, 5, 64, 1000] {
@@ -105,7 +112,7 @@ fn verifiers() -> &'static [Verifier] {
 /// The CAs between the leaf and the root.
 const CHAIN_CAS: &[u8] = include_bytes!("../fixtures/issuing.pem");
 
-/// An error about a key must hold nothing of it.
+/// Asserts that an error about a key quotes no part of it.
 fn quotes_nothing(error: &Error, input: &[u8]) {
     const ENOUGH: usize = 20;
     let said = error.to_json().to_string();

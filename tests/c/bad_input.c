@@ -1,4 +1,4 @@
-/* What cannot be used gets a typed error that names the culprit, and nothing is sent. */
+/* Invalid input gets a typed error that names the argument, and nothing is sent. */
 /* mkdtemp */
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,11 +13,11 @@ static wmtls_lab *lab;
 static wmtls_lab_consumer *acme;
 static wmtls_dispatcher *dispatcher;
 
-/* The files of the lab's identity and trust, read whole. */
+/* The files of the lab's identity and trust. */
 static char cert[16384], key[16384], ca[16384];
 static char other_key[16384];
 
-/* That the error is option_invalid and names this option or argument; frees it. */
+/* Checks that the error is option_invalid and names this option or argument; frees it. */
 static void check_named(wmtls_status status, wmtls_error *error, const char *option) {
     CHECK(status == WMTLS_OPTION_INVALID);
     CHECK(wmtls_error_kind(error) == WMTLS_OPTION_INVALID);
@@ -27,7 +27,7 @@ static void check_named(wmtls_status status, wmtls_error *error, const char *opt
     wmtls_error_free(error);
 }
 
-/* In two steps: a call among the arguments may be made after `error` was read. */
+/* Two steps, because a call among the arguments may run after `error` was read. */
 #define CHECK_OPTION(call, option)                   \
     do {                                             \
         wmtls_status status_of_call = (call);        \
@@ -91,7 +91,7 @@ static void a_line_break_in_a_header_is_refused(void) {
     CHECK(wmtls_lab_consumer_connections(acme) == 0);
 }
 
-static void pem_that_is_none_is_refused(void) {
+static void invalid_pem_is_refused(void) {
     wmtls_identity *identity;
     wmtls_trust *trust;
     wmtls_error *error;
@@ -141,7 +141,7 @@ static wmtls_status endpoint_status(wmtls_endpoint_options *consumed, wmtls_erro
                                      NULL, error);
 }
 
-static void pins_must_be_said_and_be_pins(void) {
+static void pins_are_required_and_checked(void) {
     wmtls_error *error;
     wmtls_status status = endpoint_status(wmtls_endpoint_options_new(), &error);
     CHECK_OPTION(status, "pins");
@@ -342,8 +342,8 @@ static void text_that_is_not_utf8_is_named(void) {
     wmtls_endpoint_free(endpoint);
 }
 
-/* Calls every function that returns no status with NULL for all it has. */
-static void null_has_nothing_to_say(void) {
+/* Calls every function without a status result with NULL for all arguments. */
+static void functions_without_status_accept_null(void) {
     size_t length = 7;
     CHECK(wmtls_error_kind(NULL) == 0 && wmtls_error_stage(NULL) == 0);
     CHECK(wmtls_error_blame(NULL) == 0 && wmtls_error_scope(NULL) == 0);
@@ -416,7 +416,7 @@ static void null_has_nothing_to_say(void) {
     wmtls_lab_free(NULL);
 }
 
-static void what_nothing_consumed_can_be_freed(void) {
+static void unconsumed_builders_can_be_freed(void) {
     wmtls_trust *trust = wmtls_lab_trust(lab);
     wmtls_options_free(wmtls_lab_options(lab));
     wmtls_endpoint_options_free(unpinned());
@@ -456,10 +456,10 @@ int main(void) {
     read_material();
     RUN(a_bad_url_is_refused);
     RUN(a_line_break_in_a_header_is_refused);
-    RUN(pem_that_is_none_is_refused);
+    RUN(invalid_pem_is_refused);
     RUN(the_key_of_another_certificate_is_refused);
     RUN(an_empty_bundle_is_refused);
-    RUN(pins_must_be_said_and_be_pins);
+    RUN(pins_are_required_and_checked);
     RUN(an_unknown_option_is_refused_by_every_noun);
     RUN(a_value_of_another_type_is_refused);
     RUN(the_first_fault_of_a_builder_is_reported);
@@ -467,8 +467,8 @@ int main(void) {
     RUN(an_endpoint_of_another_dispatcher_is_refused);
     RUN(null_is_named);
     RUN(text_that_is_not_utf8_is_named);
-    RUN(null_has_nothing_to_say);
-    RUN(what_nothing_consumed_can_be_freed);
+    RUN(functions_without_status_accept_null);
+    RUN(unconsumed_builders_can_be_freed);
     CHECK(wmtls_lab_consumer_connections(acme) == 0);
     wmtls_dispatcher_free(dispatcher);
     wmtls_lab_consumer_free(acme);

@@ -1,4 +1,4 @@
-/* A test is a function named after the behaviour it defends. */
+/* A test is a function named after the behavior that it checks. */
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -7,15 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ends the program at the first thing that is not so. */
+/* Ends the program at the first failed check. */
 #define CHECK(condition) \
     ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, __func__, #condition))
 
-/* Two texts, of which either may be NULL. */
+/* Compares two texts; either may be NULL. */
 #define CHECK_TEXT(seen, wanted) check_text(__FILE__, __LINE__, __func__, (seen), (wanted))
 
-/* A status; what the error says is shown if it is another one, and the error is freed. In two
-   steps: a call among the arguments may be made after `error` was read. */
+/* Compares a status. Prints the error if the status differs, and frees the error. Two steps,
+   because a call among the arguments may run after `error` was read. */
 #define CHECK_STATUS(call, wanted, error)                                         \
     do {                                                                          \
         wmtls_status status_of_call = (call);                                     \
@@ -32,7 +32,7 @@ static inline void check_failed(const char *file, int line, const char *test, co
 static inline void check_text(const char *file, int line, const char *test, const char *seen,
                               const char *wanted) {
     if (seen == NULL || wanted == NULL ? seen != wanted : strcmp(seen, wanted) != 0) {
-        fprintf(stderr, "saw \"%s\", wanted \"%s\"\n", seen ? seen : "NULL",
+        fprintf(stderr, "got \"%s\", expected \"%s\"\n", seen ? seen : "NULL",
                 wanted ? wanted : "NULL");
         check_failed(file, line, test, "the texts differ");
     }
@@ -41,9 +41,9 @@ static inline void check_text(const char *file, int line, const char *test, cons
 static inline void check_status(const char *file, int line, const char *test, wmtls_status status,
                                 wmtls_status wanted, wmtls_error *error) {
     if (status != wanted || wmtls_error_kind(error) != wanted) {
-        fprintf(stderr, "saw %d, wanted %d: %s\n", (int)status, (int)wanted,
+        fprintf(stderr, "got %d, expected %d: %s\n", (int)status, (int)wanted,
                 error ? wmtls_error_json(error) : "no error");
-        check_failed(file, line, test, "the status is another one");
+        check_failed(file, line, test, "the status differs");
     }
     wmtls_error_free(error);
 }

@@ -1,4 +1,4 @@
-/* Deliveries over real mutual TLS, to receivers of the lab. */
+/* Deliveries over real mutual TLS to receivers of the lab. */
 
 /* mkdtemp */
 #define _POSIX_C_SOURCE 200809L
@@ -10,7 +10,7 @@
 static const char BODY[] = "{\"event\":\"ping\"}";
 static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/* A lab with one consumer, and an endpoint for it with these pins; NULL: explicitly none. */
+/* A lab with one consumer, and an endpoint for it with these pins. NULL declines pins. */
 struct scene {
     wmtls_lab *lab;
     wmtls_lab_consumer *acme;
@@ -62,7 +62,7 @@ static wmtls_status deliver(struct scene *scene, wmtls_endpoint *endpoint, wmtls
     return status;
 }
 
-static void an_endpoint_that_signs_signs_with_each_secret(void) {
+static void an_endpoint_signs_with_each_secret(void) {
     static const char *const SECRETS[] = {
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
@@ -95,7 +95,7 @@ static void an_endpoint_that_signs_signs_with_each_secret(void) {
     scene_end(&scene);
 }
 
-static void a_payload_is_held_until_the_consumer_says_continue(void) {
+static void a_payload_is_held_until_100_continue(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
     wmtls_error *error;
@@ -168,7 +168,7 @@ static void a_bad_secret_is_refused_and_not_shown(void) {
     scene_end(&scene);
 }
 
-static void a_receipt_tells_what_happened(void) {
+static void a_receipt_describes_the_delivery(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
     wmtls_error *error;
@@ -247,7 +247,7 @@ static void a_wrong_pin_sends_nothing(void) {
     scene_end(&scene);
 }
 
-static void a_key_that_was_announced_passes_as_the_next(void) {
+static void an_announced_key_passes_as_the_next_pin(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
     wmtls_error *error;
@@ -260,7 +260,7 @@ static void a_key_that_was_announced_passes_as_the_next(void) {
     scene_end(&scene);
 }
 
-static void a_new_key_that_nobody_announced_is_refused(void) {
+static void an_unannounced_key_is_refused(void) {
     struct scene scene = scene_start();
     wmtls_error *error;
     CHECK(deliver(&scene, scene.endpoint, NULL, NULL) == WMTLS_OK);
@@ -272,7 +272,7 @@ static void a_new_key_that_nobody_announced_is_refused(void) {
     scene_end(&scene);
 }
 
-static void every_misbehaviour_has_its_kind(void) {
+static void every_misbehavior_has_its_kind(void) {
     static const struct {
         const char *how;
         wmtls_status kind;
@@ -304,8 +304,8 @@ static void every_misbehaviour_has_its_kind(void) {
     }
 }
 
-/* Delivers once to a consumer that refuses our certificate; whose fault that is said to be, and how
-   many consumers refused so far. */
+/* Delivers once to a consumer that refuses our certificate. Returns the blame, and checks the
+   number of consumers that have refused so far. */
 static int32_t blame_of_refusal_by(struct scene *scene, const char *name, const char *refused_by) {
     wmtls_lab_consumer *consumer;
     wmtls_endpoint *endpoint;
@@ -327,7 +327,7 @@ static int32_t blame_of_refusal_by(struct scene *scene, const char *name, const 
     return blame;
 }
 
-static void what_three_consumers_refuse_is_our_fault(void) {
+static void a_refusal_by_three_consumers_is_our_fault(void) {
     struct scene scene = scene_start();
     CHECK(blame_of_refusal_by(&scene, "one", "1") == WMTLS_BLAME_UNKNOWN);
     CHECK(blame_of_refusal_by(&scene, "one", "1") == WMTLS_BLAME_UNKNOWN);
@@ -349,7 +349,7 @@ static void silence_ends_at_the_timeout(void) {
     scene_end(&scene);
 }
 
-static void a_busy_consumer_says_when(void) {
+static void a_busy_consumer_sets_retry_after(void) {
     struct scene scene = scene_start();
     wmtls_error *error;
     wmtls_decision decision;
@@ -364,7 +364,7 @@ static void a_busy_consumer_says_when(void) {
     scene_end(&scene);
 }
 
-static void one_delivery_needs_no_dispatcher(void) {
+static void a_one_shot_delivery_needs_no_dispatcher(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
     wmtls_error *error;
@@ -442,7 +442,7 @@ static void material_is_read_from_files(void) {
     scene_end(&scene);
 }
 
-static void an_upsert_changes_what_the_handle_says(void) {
+static void an_upsert_changes_the_handle(void) {
     struct scene scene = scene_start();
     wmtls_endpoint *again = endpoint_of(&scene, wmtls_lab_consumer_pin(scene.acme), NULL);
     const char *before = wmtls_endpoint_url(scene.endpoint);
@@ -459,22 +459,22 @@ static void an_upsert_changes_what_the_handle_says(void) {
 }
 
 int main(void) {
-    RUN(a_receipt_tells_what_happened);
-    RUN(an_endpoint_that_signs_signs_with_each_secret);
+    RUN(a_receipt_describes_the_delivery);
+    RUN(an_endpoint_signs_with_each_secret);
     RUN(a_bad_secret_is_refused_and_not_shown);
     RUN(a_probe_shows_the_consumer_and_sends_nothing);
-    RUN(a_payload_is_held_until_the_consumer_says_continue);
+    RUN(a_payload_is_held_until_100_continue);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);
-    RUN(a_key_that_was_announced_passes_as_the_next);
-    RUN(a_new_key_that_nobody_announced_is_refused);
-    RUN(every_misbehaviour_has_its_kind);
-    RUN(what_three_consumers_refuse_is_our_fault);
+    RUN(an_announced_key_passes_as_the_next_pin);
+    RUN(an_unannounced_key_is_refused);
+    RUN(every_misbehavior_has_its_kind);
+    RUN(a_refusal_by_three_consumers_is_our_fault);
     RUN(silence_ends_at_the_timeout);
-    RUN(a_busy_consumer_says_when);
-    RUN(one_delivery_needs_no_dispatcher);
+    RUN(a_busy_consumer_sets_retry_after);
+    RUN(a_one_shot_delivery_needs_no_dispatcher);
     RUN(an_endpoint_has_its_own_identity_and_trust);
     RUN(material_is_read_from_files);
-    RUN(an_upsert_changes_what_the_handle_says);
+    RUN(an_upsert_changes_the_handle);
     return 0;
 }

@@ -1,10 +1,10 @@
-/* What an error tells: its number, its words, its JSON; and what a queue makes of it. */
+/* Error fields: number, names, JSON; and the verdict of a retry policy. */
 
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
 
-/* Every kind that a lab can make an error of; the numbers are those of the header. */
+/* Every kind for which the lab can make an error. The numbers are those of the header. */
 static const struct {
     const char *name;
     wmtls_status number;
@@ -82,8 +82,8 @@ static void no_kind_is_missing_here(void) {
     CHECK(wmtls_kind_name(WMTLS_OK) == NULL);
 }
 
-/* That the names of 1, 2 and so on are these, that the constants are 1, 2 and so on, and that no
-   other number has a name. */
+/* Checks that the numbers 1, 2 and so on have these names, that the constants are 1, 2 and so
+   on, and that no other number has a name. */
 static void check_words(const char *(*name)(int32_t), int count, const int32_t *constants,
                         const char *const *names) {
     CHECK(name(0) == NULL && name(-1) == NULL && name(count + 1) == NULL);
@@ -96,7 +96,7 @@ static void check_words(const char *(*name)(int32_t), int count, const int32_t *
 #define CHECK_WORDS(name, constants, names) \
     check_words(name, sizeof(names) / sizeof *(names), constants, names)
 
-static void every_word_has_its_constant(void) {
+static void every_name_has_its_constant(void) {
     const int32_t stages[] = {WMTLS_STAGE_CONFIG,    WMTLS_STAGE_ADMIT,   WMTLS_STAGE_RESOLVE,
                               WMTLS_STAGE_CONNECT,   WMTLS_STAGE_HANDSHAKE, WMTLS_STAGE_REQUEST,
                               WMTLS_STAGE_RESPONSE,  WMTLS_STAGE_VERIFY};
@@ -125,7 +125,7 @@ static void every_word_has_its_constant(void) {
     CHECK_WORDS(wmtls_pin_name, slots, slot_names);
 }
 
-static void the_json_tells_all(void) {
+static void the_json_has_all_fields(void) {
     wmtls_error *error = wmtls_lab_error("pin_mismatch");
     const char *json = wmtls_error_json(error);
     CHECK(strstr(json, "\"kind\":\"pin_mismatch\"") != NULL);
@@ -140,7 +140,7 @@ static void the_json_tells_all(void) {
     wmtls_error_free(error);
 }
 
-static void the_public_json_says_less(void) {
+static void the_public_json_has_fewer_fields(void) {
     wmtls_error *error = NULL;
     wmtls_options *options = wmtls_options_new();
     wmtls_options_set(options, "10.1.2.3", "x");
@@ -171,7 +171,7 @@ static wmtls_decision decide(const wmtls_retry_policy *policy, const char *kind,
     return decision;
 }
 
-static void a_queue_learns_what_to_do(void) {
+static void a_retry_policy_decides(void) {
     wmtls_decision decision = decide(NULL, "connect_failed", 2);
     CHECK(decision.action == WMTLS_ACTION_RETRY && decision.delay_ms == 10000);
     CHECK(decision.counts && strlen(decision.reason) > 0);
@@ -198,11 +198,11 @@ static void the_version_has_three_numbers(void) {
 int main(void) {
     RUN(a_constant_is_the_number_of_its_kind);
     RUN(no_kind_is_missing_here);
-    RUN(every_word_has_its_constant);
-    RUN(the_json_tells_all);
-    RUN(the_public_json_says_less);
+    RUN(every_name_has_its_constant);
+    RUN(the_json_has_all_fields);
+    RUN(the_public_json_has_fewer_fields);
     RUN(an_error_is_written_on_failure_and_cleared_on_success);
-    RUN(a_queue_learns_what_to_do);
+    RUN(a_retry_policy_decides);
     RUN(the_version_has_three_numbers);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Files that rotate while deliveries go on, what is told about it, and what expires. */
+/* File rotation during deliveries, its events, and the expiry list. */
 
 /* mkdtemp */
 #define _POSIX_C_SOURCE 200809L
@@ -51,7 +51,7 @@ static wmtls_trust *trust_of_files(void) {
     return trust;
 }
 
-/* The next event is of this name; its field, if one is asked for, says this. */
+/* Checks the name of the next event, and one field if `field` is set. */
 static void check_told(const char *name, const char *field, const char *says) {
     wmtls_event *event = wmtls_next_event(dispatcher, 0);
     CHECK(event != NULL);
@@ -96,7 +96,7 @@ static void an_old_pin_is_refused_within_a_reload(void) {
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
 }
 
-static void an_endpoint_tells_what_deliveries_have_shown(void) {
+static void the_endpoint_status_reflects_deliveries(void) {
     wmtls_error *error;
     wmtls_endpoint_status *status = wmtls_endpoint_status_new(endpoint);
     CHECK(wmtls_endpoint_status_pin_seen(status) == NULL);
@@ -134,7 +134,7 @@ static void a_revoked_consumer_is_refused_within_a_reload(void) {
     wmtls_lab_issued_free(shown);
 }
 
-static void a_consumer_that_learns_the_new_ca_late_gets_the_previous_identity(void) {
+static void a_consumer_without_the_new_ca_gets_the_previous_identity(void) {
     wmtls_error *error;
     wmtls_lab_authority *next;
     wmtls_lab_issued *issued;
@@ -210,7 +210,7 @@ static void a_verifier_rotates_with_its_files(void) {
     wmtls_trust_free(trust);
 }
 
-static void what_expires_is_listed_by_its_share_of_lifetime(void) {
+static void each_expiry_has_a_remaining_lifetime(void) {
     wmtls_error *error;
     wmtls_expiries *expiries;
     const char *what = NULL;
@@ -274,13 +274,13 @@ int main(void) {
         WMTLS_OK, error);
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
 
-    RUN(an_endpoint_tells_what_deliveries_have_shown);
+    RUN(the_endpoint_status_reflects_deliveries);
     RUN(an_identity_rotates_once_it_is_whole);
     RUN(an_old_pin_is_refused_within_a_reload);
     RUN(a_revoked_consumer_is_refused_within_a_reload);
-    RUN(a_consumer_that_learns_the_new_ca_late_gets_the_previous_identity);
+    RUN(a_consumer_without_the_new_ca_gets_the_previous_identity);
     RUN(a_verifier_rotates_with_its_files);
-    RUN(what_expires_is_listed_by_its_share_of_lifetime);
+    RUN(each_expiry_has_a_remaining_lifetime);
 
     const char *files[] = {"tls.crt", "tls.key", "ca.pem", "crl.pem", "pins", "peer-pins"};
     for (size_t at = 0; at < sizeof files / sizeof *files; at++) CHECK(unlink(path(files[at])) == 0);

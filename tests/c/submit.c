@@ -1,4 +1,4 @@
-/* Deliveries that nobody waits for: many at once, a descriptor to watch, faults, the end. */
+/* Submitted deliveries: many at once, the completion descriptor, failures, close. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -69,7 +69,7 @@ static void each_delivery_has_one_outcome_with_its_tag(void) {
     for (int i = 0; i < MANY; i++) {
         CHECK(tags[i] == 1);
     }
-    /* Nothing is under way: whoever would wait for ever does not. */
+    /* Nothing is in flight, so an unlimited wait returns at once. */
     CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
     CHECK(wmtls_in_flight(dispatcher) == 0);
     CHECK(wmtls_lab_consumer_connections(acme) <= 8);
@@ -96,7 +96,7 @@ static void the_descriptor_is_readable_while_an_outcome_waits(void) {
     end();
 }
 
-static void a_descriptor_that_comes_late_misses_nothing(void) {
+static void a_descriptor_requested_late_misses_nothing(void) {
     start();
     submit(NULL);
     CHECK(wmtls_lab_consumer_wait(acme, 1, LONG_MS));
@@ -105,7 +105,7 @@ static void a_descriptor_that_comes_late_misses_nothing(void) {
     end();
 }
 
-static void whoever_only_looks_holds_up_nothing(void) {
+static void polling_does_not_delay_deliveries(void) {
     start();
     submit(NULL);
     wmtls_outcome *outcome = NULL;
@@ -139,7 +139,7 @@ static void a_failure_is_an_outcome_and_closing_cancels(void) {
     end();
 }
 
-static void what_waits_ends_with_its_endpoint(void) {
+static void a_waiting_delivery_ends_with_its_endpoint(void) {
     wmtls_error *error;
     start();
     wmtls_endpoint_options *options = wmtls_endpoint_options_new();
@@ -163,13 +163,13 @@ static void what_waits_ends_with_its_endpoint(void) {
         CHECK(wmtls_error_sent(wmtls_outcome_error(outcome)) == WMTLS_SENT_NOTHING);
         wmtls_outcome_free(outcome);
     }
-    /* What has left is not cut. */
+    /* A request that has left continues. */
     CHECK(wmtls_in_flight(dispatcher) == 1);
     CHECK(wmtls_lab_consumer_received(acme) == 1);
     end();
 }
 
-static void freeing_the_dispatcher_cuts_what_is_under_way(void) {
+static void freeing_the_dispatcher_ends_deliveries_in_flight(void) {
     start();
     CHECK(wmtls_lab_consumer_misbehave(acme, "stall", 0, NULL) == WMTLS_OK);
     for (int i = 0; i < 20; i++) {
@@ -181,7 +181,7 @@ static void freeing_the_dispatcher_cuts_what_is_under_way(void) {
     end();
 }
 
-static void a_forked_child_is_told_whose_the_deliveries_are(void) {
+static void a_forked_child_gets_forked_process(void) {
     start();
     submit(NULL);
     pid_t child = fork();
@@ -189,7 +189,8 @@ static void a_forked_child_is_told_whose_the_deliveries_are(void) {
         wmtls_delivery *delivery = wmtls_delivery_new(endpoint, "{}", 2);
         bool told = wmtls_submit(dispatcher, delivery, NULL) == WMTLS_FORKED_PROCESS;
         bool empty = wmtls_next_outcome(dispatcher, -1) == NULL;
-        /* Not _exit: a memory checker would call lost what the parent's other threads held. */
+        /* execl instead of _exit: memcheck would report the memory of the parent's other threads
+           as lost. */
         const char *word = told && empty ? "true" : "false";
         execl(told && empty ? "/bin/true" : "/bin/false", word, (char *)NULL);
         _exit(1);
@@ -225,12 +226,12 @@ static void bad_input_is_refused(void) {
 int main(void) {
     RUN(each_delivery_has_one_outcome_with_its_tag);
     RUN(the_descriptor_is_readable_while_an_outcome_waits);
-    RUN(a_descriptor_that_comes_late_misses_nothing);
-    RUN(whoever_only_looks_holds_up_nothing);
+    RUN(a_descriptor_requested_late_misses_nothing);
+    RUN(polling_does_not_delay_deliveries);
     RUN(a_failure_is_an_outcome_and_closing_cancels);
-    RUN(what_waits_ends_with_its_endpoint);
-    RUN(freeing_the_dispatcher_cuts_what_is_under_way);
-    RUN(a_forked_child_is_told_whose_the_deliveries_are);
+    RUN(a_waiting_delivery_ends_with_its_endpoint);
+    RUN(freeing_the_dispatcher_ends_deliveries_in_flight);
+    RUN(a_forked_child_gets_forked_process);
     RUN(bad_input_is_refused);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* One dispatcher in many hands: threads, a cancel from elsewhere, a close, a fork. */
+/* One dispatcher shared by threads: cancel from another thread, close, fork. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -17,7 +17,7 @@ static wmtls_lab_consumer *acme;
 static wmtls_dispatcher *dispatcher;
 static wmtls_endpoint *endpoint;
 
-/* `single`: at most one delivery under way, and one connection open. */
+/* `single`: at most one delivery in flight, and one open connection. */
 static void start_as(bool single) {
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
@@ -80,7 +80,7 @@ static void many_threads_share_a_dispatcher(void) {
     end();
 }
 
-/* What a delivery that never ends by itself came to. */
+/* The outcome of a delivery that does not end on its own. */
 struct outcome {
     wmtls_cancel_token *token;
     wmtls_status status;
@@ -112,10 +112,10 @@ static void another_thread_cancels(void) {
     wmtls_cancel_token_cancel(outcome.token);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(outcome.status == WMTLS_CANCELED);
-    /* The consumer may have read it before our own write has returned. */
+    /* The consumer may have read the request before our own write has returned. */
     CHECK(outcome.sent == WMTLS_SENT_ALL || outcome.sent == WMTLS_SENT_MAYBE);
 
-    /* Once canceled, always canceled: nothing is sent any more. */
+    /* The token stays canceled: further deliveries send nothing. */
     deliver_into_silence(&outcome);
     CHECK(outcome.status == WMTLS_CANCELED && outcome.sent == WMTLS_SENT_NOTHING);
     CHECK(wmtls_lab_consumer_received(acme) == 1);
@@ -123,7 +123,7 @@ static void another_thread_cancels(void) {
     end();
 }
 
-static void a_close_ends_the_deliveries_under_way(void) {
+static void a_close_ends_deliveries_in_flight(void) {
     pthread_t threads[THREADS];
     struct outcome outcomes[THREADS] = {{NULL, 0, 0}};
     wmtls_error *error;
@@ -176,7 +176,8 @@ static void a_forked_child_delivers_with_what_it_inherited(void) {
         for (int i = 0; i < DELIVERIES; i++) {
             CHECK_STATUS(deliver(&error), WMTLS_OK, error);
         }
-        /* Not _exit: a memory checker would call lost what the parent's other threads held. */
+        /* execl instead of _exit: memcheck would report the memory of the parent's other threads
+           as lost. */
         execl("/bin/true", "true", (char *)NULL);
         _exit(1);
     }
@@ -192,9 +193,9 @@ static void a_forked_child_delivers_with_what_it_inherited(void) {
     end();
 }
 
-/* The parent's only turn and its only connection are taken. They are not the child's to wait for,
-   and what the child gives back is not the parent's. */
-static void a_forked_child_has_turns_and_permits_of_its_own(void) {
+/* The parent's only turn and only connection are taken. The child does not wait for them, and
+   its own do not return to the parent. */
+static void a_forked_child_has_its_own_turns_and_permits(void) {
     pthread_t thread;
     wmtls_error *error;
     int status;
@@ -226,9 +227,9 @@ static void a_forked_child_has_turns_and_permits_of_its_own(void) {
 int main(void) {
     RUN(many_threads_share_a_dispatcher);
     RUN(another_thread_cancels);
-    RUN(a_close_ends_the_deliveries_under_way);
+    RUN(a_close_ends_deliveries_in_flight);
     RUN(a_close_lets_deliveries_finish);
     RUN(a_forked_child_delivers_with_what_it_inherited);
-    RUN(a_forked_child_has_turns_and_permits_of_its_own);
+    RUN(a_forked_child_has_its_own_turns_and_permits);
     return 0;
 }

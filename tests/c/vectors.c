@@ -1,5 +1,5 @@
-/* Runs the shared vectors in C: `vectors DIRECTORY`. Their format stands in
-   tests/vectors/README.md; the other languages have a runner of the same shape. */
+/* Runs the shared vectors in C: `vectors DIRECTORY`. tests/vectors/README.md describes the
+   format. The other languages have a runner of the same structure. */
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@ static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 static const cJSON *fixtures;
 static int disagreed;
 
-/* What came of a case: an error, or the JSON of the result. */
+/* The outcome of a case: an error, or the JSON of the result. */
 struct outcome {
     wmtls_error *error;
     cJSON *ok;
@@ -37,7 +37,7 @@ static int number(const cJSON *object, const char *name, int otherwise) {
     return item != NULL ? (int)cJSON_GetNumberValue(item) : otherwise;
 }
 
-/* The texts of an array, of which there are at most 16. */
+/* The texts of an array of at most 16. */
 struct list {
     const char *texts[16];
     size_t count;
@@ -48,7 +48,7 @@ static struct list list_of(const cJSON *array) {
     const cJSON *item;
     cJSON_ArrayForEach(item, array) {
         if (list.count == 16) {
-            fputs("vectors: a list is longer than this runner expects\n", stderr);
+            fputs("vectors: a list exceeds the limit of this runner\n", stderr);
             exit(2);
         }
         list.texts[list.count++] = cJSON_GetStringValue(item);
@@ -56,7 +56,7 @@ static struct list list_of(const cJSON *array) {
     return list;
 }
 
-/* The body, repeated; to be freed. */
+/* Returns the body, repeated; the caller frees it. */
 static char *body_of(const cJSON *object, const char *name) {
     const char *once = text(object, name);
     int times = number(object, "repeat", 1);
@@ -119,7 +119,7 @@ static wmtls_status pkcs12_make(const cJSON *with, wmtls_identity **out, wmtls_e
     return status;
 }
 
-/* An option's value as the generic setters take it: a list of pairs is "name=value,name=value". */
+/* Formats an option's value for the generic setters. A list of pairs is "name=value,name=value". */
 static char *option_text(const cJSON *option) {
     const cJSON *pair;
     if (cJSON_IsString(option)) {
@@ -203,7 +203,7 @@ static void authorization_set(wmtls_verifier_options *options, const cJSON *rule
     }
 }
 
-/* A verifier as a case of config.json or verify.json wishes it. */
+/* Makes the verifier of a case in config.json or verify.json. */
 static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls_error **err) {
     const cJSON *trust_of = get(with, "trust") ? get(with, "trust") : get(fixtures, "trust");
     const char *role = text(with, "role");
@@ -358,7 +358,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         verifier_make(with, &verifier, &outcome.error);
         wmtls_verifier_free(verifier);
     } else {
-        /* C has no rules by themselves: a verifier is made with the one of the case. */
+        /* C has no separate rule objects: a verifier is made with the rule of the case. */
         wmtls_trust *trust = NULL;
         trust_make(get(fixtures, "trust"), &trust, NULL);
         wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
@@ -368,7 +368,7 @@ static struct outcome configure(const char *operation, const cJSON *with) {
         } else if (strcmp(operation, "authorization") == 0) {
             authorization_set(options, with);
         } else {
-            fprintf(stderr, "vectors: no operation %s\n", operation);
+            fprintf(stderr, "vectors: unknown operation %s\n", operation);
             exit(2);
         }
         wmtls_verifier_new(options, NULL, &outcome.error);
@@ -579,7 +579,7 @@ static int run(const char *directory, const char *file, void (*run_one)(const cJ
     content[size] = '\0';
     cJSON *vectors = cJSON_Parse(content);
     if (vectors == NULL) {
-        fprintf(stderr, "vectors: %s cannot be read\n", path);
+        fprintf(stderr, "vectors: cannot read %s\n", path);
         exit(2);
     }
     fclose(stream);

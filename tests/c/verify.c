@@ -1,4 +1,4 @@
-/* Judging the certificate of a peer, with the lab's own chain as that of a client. */
+/* Verification of a peer's certificate, with the lab's own chain as that of a client. */
 
 /* mkdtemp */
 #define _POSIX_C_SOURCE 200809L
@@ -12,14 +12,14 @@ static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 
 static wmtls_lab *lab;
 static wmtls_trust *trust;
-/* The lab's chain, and after its NUL the root. */
+/* The lab's chain, and the root after its NUL. */
 static char chain[16384];
 
 static wmtls_verifier_options *clients(void) {
     return wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
 }
 
-/* Makes a verifier and judges the chain at once. */
+/* Makes a verifier and verifies the chain. */
 static wmtls_status judge(wmtls_verifier_options *consumed, const char *server_name, int64_t at,
                           wmtls_peer **peer, wmtls_error **error) {
     wmtls_verifier *verifier;
@@ -48,7 +48,7 @@ static void a_tenant_is_read_from_the_san_uri(void) {
     wmtls_peer_free(peer);
 }
 
-/* How many signatures judging the chain checks. */
+/* Returns the number of signatures that verifying the chain checks. */
 static uint64_t checked(const wmtls_verifier *verifier) {
     uint64_t before = wmtls_lab_signatures_checked();
     CHECK(wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, NULL) ==
@@ -66,7 +66,7 @@ static void signatures_are_remembered_unless_switched_off(void) {
     CHECK(each > 0);
     CHECK(checked(verifier) == each);
     wmtls_remember_signatures(true);
-    /* A case before this one may have had the chain remembered. */
+    /* An earlier test may have put the chain into the signature cache. */
     CHECK(checked(verifier) <= each);
     CHECK(checked(verifier) == 0);
     wmtls_verifier_free(verifier);
@@ -77,7 +77,7 @@ static void clients_need_a_rule(void) {
     CHECK_STATUS(judge(clients(), NULL, WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
 }
 
-static void a_tenant_rule_that_does_not_fit_refuses(void) {
+static void a_tenant_rule_without_match_refuses(void) {
     wmtls_error *error;
     wmtls_verifier_options *options = clients();
     wmtls_verifier_options_tenant_san_dns_suffix(options, "tenants.example");
@@ -86,7 +86,7 @@ static void a_tenant_rule_that_does_not_fit_refuses(void) {
     wmtls_error_free(error);
 }
 
-static void an_authorization_lets_in_whom_it_names(void) {
+static void an_authorization_accepts_the_named_peers(void) {
     wmtls_error *error;
     const char *uris[] = {"spiffe://lab.test/tenant/other", "spiffe://lab.test/tenant/dispatcher"};
     wmtls_verifier_options *options = clients();
@@ -106,7 +106,7 @@ static void an_authorization_lets_in_whom_it_names(void) {
     CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OK, error);
 }
 
-static void pins_hold_beside_the_chain(void) {
+static void pins_are_checked_besides_the_chain(void) {
     wmtls_error *error;
     wmtls_peer *peer;
     char pin[WMTLS_PIN_SIZE];
@@ -124,7 +124,7 @@ static void pins_hold_beside_the_chain(void) {
     wmtls_peer_free(peer);
 }
 
-static void the_verdict_is_about_an_instant(void) {
+static void the_verdict_is_for_the_given_instant(void) {
     wmtls_error *error;
     wmtls_peer *peer;
     wmtls_verifier_options *options = clients();
@@ -141,7 +141,7 @@ static void the_verdict_is_about_an_instant(void) {
                  error);
 }
 
-static void a_client_certificate_is_no_server(void) {
+static void a_client_certificate_is_refused_for_a_server(void) {
     wmtls_error *error;
     wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
     CHECK_STATUS(judge(options, "127.0.0.1", WMTLS_NOW, NULL, &error), WMTLS_PURPOSE_NOT_ALLOWED,
@@ -150,7 +150,7 @@ static void a_client_certificate_is_no_server(void) {
     CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
 }
 
-static void a_stranger_is_refused(void) {
+static void a_certificate_of_another_ca_is_refused(void) {
     wmtls_error *error;
     wmtls_lab *other;
     CHECK(wmtls_lab_start(&other, NULL) == WMTLS_OK);
@@ -164,7 +164,7 @@ static void a_stranger_is_refused(void) {
     wmtls_lab_free(other);
 }
 
-static void no_certificate_is_missing_evidence(void) {
+static void a_missing_certificate_is_missing_evidence(void) {
     wmtls_error *error;
     wmtls_verifier *verifier;
     wmtls_verifier_options *options = clients();
@@ -179,13 +179,13 @@ static void no_certificate_is_missing_evidence(void) {
     wmtls_verifier_free(verifier);
 }
 
-/* The pin of the second certificate of the chain: the lab's intermediate. */
+/* Writes the pin of the second certificate of the chain: the lab's intermediate. */
 static void issuer_pin(char pin[WMTLS_PIN_SIZE]) {
     const char *second = strstr(strstr(chain, "BEGIN") + 1, "-----BEGIN");
     CHECK(second != NULL && wmtls_pin_of(second, strlen(second), pin, NULL) == WMTLS_OK);
 }
 
-static void a_distrusted_issuer_leads_nowhere(void) {
+static void no_path_uses_a_distrusted_issuer(void) {
     wmtls_error *error;
     wmtls_trust *wary, *never = NULL;
     char pin[WMTLS_PIN_SIZE];
@@ -204,7 +204,7 @@ static void a_distrusted_issuer_leads_nowhere(void) {
     wmtls_trust_free(wary);
 }
 
-static void a_public_trust_is_for_pinned_endpoints_alone(void) {
+static void a_public_trust_is_only_for_pinned_endpoints(void) {
     wmtls_error *error;
     wmtls_trust *open;
     char *root = chain + strlen(chain) + 1;
@@ -243,15 +243,15 @@ int main(void) {
     RUN(a_tenant_is_read_from_the_san_uri);
     RUN(signatures_are_remembered_unless_switched_off);
     RUN(clients_need_a_rule);
-    RUN(a_tenant_rule_that_does_not_fit_refuses);
-    RUN(an_authorization_lets_in_whom_it_names);
-    RUN(pins_hold_beside_the_chain);
-    RUN(the_verdict_is_about_an_instant);
-    RUN(a_client_certificate_is_no_server);
-    RUN(a_stranger_is_refused);
-    RUN(no_certificate_is_missing_evidence);
-    RUN(a_distrusted_issuer_leads_nowhere);
-    RUN(a_public_trust_is_for_pinned_endpoints_alone);
+    RUN(a_tenant_rule_without_match_refuses);
+    RUN(an_authorization_accepts_the_named_peers);
+    RUN(pins_are_checked_besides_the_chain);
+    RUN(the_verdict_is_for_the_given_instant);
+    RUN(a_client_certificate_is_refused_for_a_server);
+    RUN(a_certificate_of_another_ca_is_refused);
+    RUN(a_missing_certificate_is_missing_evidence);
+    RUN(no_path_uses_a_distrusted_issuer);
+    RUN(a_public_trust_is_only_for_pinned_endpoints);
     wmtls_trust_free(trust);
     wmtls_lab_free(lab);
     return 0;

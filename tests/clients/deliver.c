@@ -1,6 +1,6 @@
-/* One delivery, told by environment variables, as one JSON line: {"receipt": ...} or
-   {"error": ...}, exit code 0 in both cases and 2 when it could not be tried. The same program
-   exists in Python, Node and Rust. */
+/* Makes one delivery, described by environment variables, and prints one JSON line: {"receipt":
+   ...} or {"error": ...}. Exits with 0 in both cases, and with 2 if arguments are missing. The
+   same program exists in Python, Node and Rust. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static bool errand_read(struct errand *errand) {
     return errand->url && errand->cert && errand->key && errand->ca && errand->pin;
 }
 
-/* Passes each entry of a list with commas. */
+/* Passes each entry of a comma-separated list. */
 static void each_network(wmtls_options *options, const char *list,
                          void (*set)(wmtls_options *, const char *)) {
     while (*list != '\0') {
@@ -97,7 +97,7 @@ int main(void) {
     wmtls_receipt *receipt = NULL;
     wmtls_error *error = NULL;
     if (!errand_read(&errand)) {
-        fputs("deliver: WMTLS_URL, WMTLS_CERT, WMTLS_KEY, WMTLS_CA and WMTLS_PIN are needed\n",
+        fputs("deliver: set WMTLS_URL, WMTLS_CERT, WMTLS_KEY, WMTLS_CA and WMTLS_PIN\n",
               stderr);
         return 2;
     }

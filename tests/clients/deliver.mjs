@@ -1,6 +1,6 @@
-// One delivery, told by environment variables, as one JSON line: {"receipt": …} or {"error": …},
-// exit code 0 in both cases and 2 when it could not be tried. The same program exists in C, Python
-// and Rust.
+// Makes one delivery, described by environment variables, and prints one JSON line: {"receipt": …}
+// or {"error": …}. Exits with 0 in both cases, and with 2 if arguments are missing. The same
+// program exists in C, Python and Rust.
 
 import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
 
@@ -36,7 +36,7 @@ async function deliver() {
 }
 
 if (missing.length > 0) {
-  console.error(`deliver: WMTLS_${missing.join(', WMTLS_')} needed`)
+  console.error(`deliver: set WMTLS_${missing.join(', WMTLS_')}`)
   process.exitCode = 2
 } else {
   try {

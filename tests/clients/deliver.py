@@ -1,7 +1,7 @@
-"""One delivery, told by environment variables, as one JSON line.
+"""Makes one delivery, described by environment variables, and prints one JSON line.
 
-It prints `{"receipt": …}` or `{"error": …}` and exits with 0 in both cases; any other failure ends
-it with a traceback. The same program exists in C, Node and Rust.
+Prints `{"receipt": …}` or `{"error": …}` and exits with 0 in both cases. Any other failure ends
+with a traceback. The same program exists in C, Node and Rust.
 """
 
 import json
@@ -13,7 +13,7 @@ import webhook_mtls as wm
 
 
 def deliver() -> wm.Receipt:
-    """Delivers once, as the environment says."""
+    """Delivers once, as the environment describes."""
     env = os.environ
     pin = env["WMTLS_PIN"]
     with wm.Dispatcher(
@@ -39,19 +39,19 @@ def deliver() -> wm.Receipt:
 
 
 def networks(text: str) -> list[str]:
-    """A list with commas."""
+    """Splits a comma-separated list."""
     return [network for network in text.split(",") if network]
 
 
 def main() -> int:
-    """Tells what came of it."""
+    """Prints the outcome."""
     answer: dict[str, Any]
     try:
         answer = {"receipt": deliver().to_dict()}
     except wm.WebhookMtlsError as error:
         answer = {"error": error.to_dict()}
     except KeyError as missing:
-        print(f"deliver: {missing} is needed", file=sys.stderr)
+        print(f"deliver: set {missing}", file=sys.stderr)
         return 2
     print(json.dumps(answer))
     return 0

@@ -1,9 +1,8 @@
-//! One delivery, told by environment variables, as one JSON line: `{"receipt": …}` or
-//! `{"error": …}`.
+//! Makes one delivery, described by environment variables, and prints one JSON line: `{"receipt":
+//! …}` or `{"error": …}`.
 //!
-//! The same program exists in C, Python and Node (`tests/clients`); the demo and the real-peer
-//! tests run all four. It exits with 0 whether the delivery succeeded or not, and with 2 if it
-//! could not be tried.
+//! The same program exists in C, Python and Node (`tests/clients`). The demo and the peers suite
+//! run all four. Exits with 0 in both cases, and with 2 if arguments are missing.
 
 use std::env;
 use std::process::ExitCode;
@@ -17,7 +16,7 @@ use webhook_mtls::{
 
 fn main() -> ExitCode {
     let Some(errand) = Errand::from_environment() else {
-        eprintln!("deliver: WMTLS_URL, WMTLS_CERT, WMTLS_KEY, WMTLS_CA and WMTLS_PIN are needed");
+        eprintln!("deliver: set WMTLS_URL, WMTLS_CERT, WMTLS_KEY, WMTLS_CA and WMTLS_PIN");
         return ExitCode::from(2);
     };
     println!("{}", told(errand.run()));

@@ -1,7 +1,7 @@
-/* Delivers to every case of a `cases.json` and prints what was said of each, one JSON line a
-   delivery: the case, which delivery it was, how long it took, the receipt or the error, and the
-   error as this language shows it. The same program exists in Python, Node and Rust;
-   `tests/outcomes` compares what the four say with what the receivers saw. */
+/* Delivers to every case of a `cases.json` and prints one JSON line per delivery: the case, the
+   delivery's number, its duration, the receipt or the error, and the error as this language
+   shows it. The same program exists in Python, Node and Rust; `tests/outcomes` compares the
+   reports with the receivers' records. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -17,7 +17,7 @@
 
 #include "webhook_mtls.h"
 
-/* Most cases only wait: for a deadline, for an answer that never comes. */
+/* Most cases only wait, for a deadline or for a response that never comes. */
 #define AT_ONCE 24
 
 static const char SECRET[] = "body-hunter2-";
@@ -87,7 +87,7 @@ static wmtls_endpoint *endpoint_make(wmtls_dispatcher *dispatcher, const cJSON *
     return endpoint;
 }
 
-/* Waits at the receiver's gate until it opens. */
+/* Waits until the receiver closes the connection to its gate. */
 static void pass(uint16_t port) {
     struct sockaddr_in address = {0};
     char piece[64];

@@ -1,13 +1,13 @@
-// Delivers to every case of a `cases.json` and prints what was said of each, one JSON line a
-// delivery: the case, which delivery it was, how long it took, the receipt or the error, and the
-// error as this language shows it. The same program exists in C, Python and Rust; `tests/outcomes`
-// compares what the four say with what the receivers saw.
+// Delivers to every case of a `cases.json` and prints one JSON line per delivery: the case, the
+// delivery's number, its duration, the receipt or the error, and the error as this language shows
+// it. The same program exists in C, Python and Rust; `tests/outcomes` compares the reports with the
+// receivers' records.
 
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { Dispatcher, Identity, Pins, Trust, WebhookMtlsError } from 'webhook-mtls'
 
-// Most cases only wait: for a deadline, for an answer that never comes.
+// Most cases only wait, for a deadline or for a response that never comes.
 const AT_ONCE = 24
 
 async function deliverAll(given) {
@@ -55,7 +55,7 @@ async function said(dispatcher, endpoint, given, number) {
   return line
 }
 
-// Waits at the receiver's gate until it opens.
+// Waits until the receiver closes the connection to its gate.
 function pass(port) {
   return new Promise((resolve, reject) => {
     connect(port, '127.0.0.1').resume().once('close', resolve).once('error', reject)

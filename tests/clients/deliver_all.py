@@ -1,8 +1,8 @@
 """Delivers to every case of a `cases.json`.
 
-It prints what was said of each, one JSON line a delivery: the case, which delivery it was, how long
-it took, the receipt or the error, and the error as this language shows it. The same program exists
-in C, Node and Rust; `tests/outcomes` compares what the four say with what the receivers saw.
+Prints one JSON line per delivery: the case, the delivery's number, its duration, the receipt or the
+error, and the error as this language shows it. The same program exists in C, Node and Rust;
+`tests/outcomes` compares the reports with the receivers' records.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any
 
 import webhook_mtls as wm
 
-# Most cases only wait: for a deadline, for an answer that never comes.
+# Most cases only wait, for a deadline or for a response that never comes.
 AT_ONCE = 24
 
 
 def deliver_all(case: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every delivery of one case."""
+    """Makes all deliveries of one case."""
     timeouts = {name: millis / 1000 for name, millis in case["timeouts"].items()}
     with wm.Dispatcher(
         identity=wm.Identity.from_files(case["cert"], case["key"]),
@@ -50,7 +50,7 @@ def deliver_all(case: dict[str, Any]) -> list[dict[str, Any]]:
 def deliver(
     dispatcher: wm.Dispatcher, endpoint: wm.Endpoint, case: dict[str, Any], number: int
 ) -> dict[str, Any]:
-    """One delivery, and what was said of it."""
+    """Delivers once, and returns the report."""
     if number > 1 and case["gate"] is not None:
         pass_gate(case["gate"])
     body = b"body-hunter2-".ljust(case["body_bytes"], b"x")
@@ -73,14 +73,14 @@ def deliver(
 
 
 def pass_gate(port: int) -> None:
-    """Waits at the receiver's gate until it opens."""
+    """Waits until the receiver closes the connection to its gate."""
     with socket.create_connection(("127.0.0.1", port)) as gate:
         while gate.recv(64):
             pass
 
 
 def main() -> int:
-    """Delivers to all, many at once."""
+    """Delivers to all cases, many at once."""
     cases = json.loads(Path(sys.argv[1]).read_text())["cases"]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for lines in pool.map(deliver_all, cases):

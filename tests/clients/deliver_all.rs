@@ -1,9 +1,9 @@
-//! Delivers to every case of a `cases.json` and prints what was said of each, one JSON line a
-//! delivery: the case, which delivery it was, how long it took, the receipt or the error, and the
-//! error as this language shows it.
+//! Delivers to every case of a `cases.json` and prints one JSON line per delivery: the case, the
+//! delivery's number, its duration, the receipt or the error, and the error as this language shows
+//! it.
 //!
-//! The same program exists in C, Python and Node (`tests/clients`); `tests/outcomes` compares what
-//! the four say with what the receivers saw.
+//! The same program exists in C, Python and Node (`tests/clients`); `tests/outcomes` compares the
+//! reports with the receivers' records.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _, stdout};
@@ -19,7 +19,7 @@ use webhook_mtls::{
     Receipt, Setting, Trust, runtime,
 };
 
-/// Most cases only wait: for a deadline, for an answer that never comes.
+/// Most cases only wait, for a deadline or for a response that never comes.
 const AT_ONCE: usize = 24;
 
 fn main() -> ExitCode {
@@ -89,7 +89,7 @@ fn deliver_all(case: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits at the receiver's gate until it opens.
+/// Waits until the receiver closes the connection to its gate.
 fn pass(port: u16) {
     let mut gate = TcpStream::connect(("127.0.0.1", port)).expect("a gate");
     let _ = gate.read_to_end(&mut Vec::new());

@@ -1,7 +1,8 @@
-/* Delivers many times and tells what the process held after a fifth of them and at the end:
-   {"early": {"rss_kib": ..., "descriptors": ...}, "late": {...}}. The environment is that of
-   `deliver.c`; WMTLS_COUNT says how often, and each tenth delivery goes to WMTLS_REFUSING_URL, where
-   our certificate is refused. The same program exists in Python, Node and Rust. */
+/* Delivers many times, and prints the memory and descriptors of the process after a fifth of the
+   deliveries and at the end: {"early": {"rss_kib": ..., "descriptors": ...}, "late": {...}}. The
+   environment is that of `deliver.c`, and WMTLS_COUNT is the number of deliveries. Each tenth
+   delivery goes to WMTLS_REFUSING_URL, where our certificate is refused. The same program exists
+   in Python, Node and Rust. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -32,7 +33,7 @@ static const char *given(const char *name) {
     return value;
 }
 
-/* What the kernel counts. The directory that is read here is one of the descriptors, each time. */
+/* The kernel's figures. The directory that is read here is itself one of the descriptors. */
 static struct held held_now(void) {
     struct held held = {0, 0};
     char line[256];
@@ -107,7 +108,7 @@ static void deliver(const wmtls_dispatcher *dispatcher, const wmtls_endpoint *to
     wmtls_delivery_free(delivery);
 }
 
-/* Started, then canceled: what it holds is to be given back, however far it came. */
+/* Starts and cancels a delivery. It must free its resources at any point of its progress. */
 static void deliver_and_cancel(const wmtls_dispatcher *dispatcher, const wmtls_endpoint *to) {
     wmtls_error *error = NULL;
     wmtls_cancel_token *token = wmtls_cancel_token_new();

@@ -1,7 +1,8 @@
-// Delivers many times and tells what the process held after a fifth of them and at the end:
-// {"early": {"rss_kib": …, "descriptors": …}, "late": {…}}. The environment is that of deliver.mjs;
-// WMTLS_COUNT says how often, and each tenth delivery goes to WMTLS_REFUSING_URL, where our
-// certificate is refused. The same program exists in C, Python and Rust.
+// Delivers many times, and prints the memory and descriptors of the process after a fifth of the
+// deliveries and at the end: {"early": {"rss_kib": …, "descriptors": …}, "late": {…}}. The
+// environment is that of deliver.mjs, and WMTLS_COUNT is the number of deliveries. Each tenth
+// delivery goes to WMTLS_REFUSING_URL, where our certificate is refused. The same program exists in
+// C, Python and Rust.
 
 import { readdirSync } from 'node:fs'
 import { Dispatcher, Identity, Trust, WebhookMtlsError } from 'webhook-mtls'

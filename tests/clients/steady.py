@@ -1,8 +1,9 @@
-"""Delivers many times and tells what the process held after a fifth of them and at the end.
+"""Delivers many times, and prints the resources of the process after a fifth of them and at the
+end.
 
-It prints `{"early": {"rss_kib": …, "descriptors": …}, "late": {…}}`. The environment is that of
-`deliver.py`; `WMTLS_COUNT` says how often, and each tenth delivery goes to `WMTLS_REFUSING_URL`,
-where our certificate is refused. The same program exists in C, Node and Rust.
+Prints `{"early": {"rss_kib": …, "descriptors": …}, "late": {…}}`. The environment is that of
+`deliver.py`, and `WMTLS_COUNT` is the number of deliveries. Each tenth delivery goes to
+`WMTLS_REFUSING_URL`, where our certificate is refused. The same program exists in C, Node and Rust.
 """
 
 import asyncio
@@ -15,14 +16,14 @@ import webhook_mtls as wm
 
 
 def held() -> dict[str, int]:
-    """What the kernel counts."""
+    """Returns the kernel's figures."""
     status = Path("/proc/self/status").read_text()
     rss = next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]
     return {"rss_kib": int(rss), "descriptors": len(os.listdir("/proc/self/fd"))}
 
 
 async def deliver(dispatcher: wm.Dispatcher) -> None:
-    """Delivers on a loop, and gives some deliveries up."""
+    """Delivers on an event loop, and cancels some deliveries."""
     env = os.environ
     sender = dispatcher.as_async()
     good = dispatcher.endpoint("good", env["WMTLS_URL"], pins=None)
@@ -47,7 +48,7 @@ async def deliver(dispatcher: wm.Dispatcher) -> None:
 
 
 def main() -> int:
-    """Delivers."""
+    """Runs the deliveries."""
     with wm.Dispatcher(
         identity=wm.Identity.from_files(os.environ["WMTLS_CERT"], os.environ["WMTLS_KEY"]),
         trust=wm.Trust.from_files(os.environ["WMTLS_CA"]),

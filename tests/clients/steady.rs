@@ -1,9 +1,9 @@
-//! Delivers many times and tells what the process held after a fifth of them and at the end:
-//! `{"early": {"rss_kib": …, "descriptors": …}, "late": {…}}`.
+//! Delivers many times, and prints the memory and descriptors of the process after a fifth of the
+//! deliveries and at the end: `{"early": {"rss_kib": …, "descriptors": …}, "late": {…}}`.
 //!
-//! The environment is that of the example `deliver`; `WMTLS_COUNT` says how often, and each tenth
-//! delivery goes to `WMTLS_REFUSING_URL`, where our certificate is refused. The same program exists
-//! in C, Python and Node (`tests/clients`).
+//! The environment is that of the client `deliver`, and `WMTLS_COUNT` is the number of deliveries.
+//! Each tenth delivery goes to `WMTLS_REFUSING_URL`, where our certificate is refused. The same
+//! program exists in C, Python and Node (`tests/clients`).
 
 use std::{env, fs};
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Error> {
         let delivery = dispatcher.deliver(to, "{\"event\":\"ping\"}", DeliverOptions::new());
         let outcome = runtime::drive(delivery, || false).expect("nothing interrupts it");
         assert_eq!(outcome.is_err(), refused, "{outcome:?}");
-        // Given up before it ends: what it holds is to be given back.
+        // A delivery that is dropped early must free its resources.
         if number % 50 == 0 {
             runtime::drive(given_up(&dispatcher, &good), || false);
         }
