@@ -1,4 +1,4 @@
-"""Names, what the name server says of them, and what a delivery to them must end in."""
+"""Host names, the name server's answers for them, and the expected result of a delivery."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ Rule = Callable[[int], Answer | None]
 
 @dataclass(frozen=True)
 class Case:
-    """One delivery by the egress policy `public`, unless the settings say otherwise."""
+    """One delivery under the egress policy `public`, unless the settings say otherwise."""
 
     name: str
     rule: Rule
     fault: Fault
     settings: dict[str, str] = field(default_factory=dict)
-    # How many deliveries are made one after the other; the last one is judged.
+    # The number of sequential deliveries; the last one is checked.
     times: int = 1
     # How many questions the name server gets for a look-up: one for each family. A second look-up
     # could bring another answer.
@@ -29,32 +29,32 @@ class Case:
 
     @property
     def host(self) -> str:
-        """The name that is delivered to."""
+        """The host name of the case."""
         return f"{self.name.replace(' ', '-').replace(',', '')}.consumer.example"
 
 
 def to(*addresses: str) -> Rule:
-    """Always these addresses."""
+    """Always answers with these addresses."""
     return lambda _: Answer(addresses)
 
 
 def alias(*names: str, addresses: tuple[str, ...] = ()) -> Callable[[str], Rule]:
-    """The host is an alias of the first name, which is one of the next, and so on."""
+    """Makes the host an alias of the first name, that name an alias of the next, and so on."""
     return lambda host: lambda _: Answer(addresses, tuple(zip((host, *names), names, strict=False)))
 
 
 def delivered(answer: dict[str, Any]) -> str | None:
-    """A receipt, from the public address."""
+    """Expects a receipt from the public address."""
     receipt = answer.get("receipt")
     if receipt is None:
-        return "a receipt was expected"
+        return "expected a receipt"
     address = receipt["connection"]["address"]
     return None if address.startswith(PUBLIC) else f"delivered to {address}"
 
 
 def failed(kind: str, rule: str = "", stage: str = "resolve") -> Fault:
-    """An error of that kind with nothing sent, whose rule, if it has one, holds these words; the
-    consumer is told neither address nor rule."""
+    """Expects an error of this kind with nothing sent. Its rule contains these words, if given. The
+    consumer sees neither the address nor the rule."""
 
     def fault(answer: dict[str, Any]) -> str | None:
         error = answer.get("error")
@@ -74,7 +74,7 @@ def failed(kind: str, rule: str = "", stage: str = "resolve") -> Fault:
     return fault
 
 
-# A record that no delivery may follow, and a word of the rule that denies it.
+# A record whose address is denied, and a word of the rule that denies it.
 DENIED = {
     "127.0.0.1": "loopback",
     "127.255.255.254": "loopback",
@@ -101,17 +101,17 @@ DENIED = {
 }
 
 
-# What a resolver may ask more than once.
+# Cases in which a resolver may repeat a question.
 ASKED_AGAIN = ("silence", "broken server", "aliases in a loop")
 
 
 def rebinding(first: str, later: str) -> Rule:
-    """One address for the first look-up, another one for each that follows."""
+    """Answers the first lookup with one address, and later ones with another."""
     return lambda asked: Answer((first if asked == 1 else later,))
 
 
 def cases() -> list[Case]:
-    """All of them. Each host is asked about by one language at a time."""
+    """Returns all cases. One language at a time asks about each host."""
     loopback = failed("egress_denied", "loopback")
     found = [
         Case("public", to(PUBLIC), delivered),
@@ -252,21 +252,21 @@ def behind_nat64() -> list[Case]:
 
 
 def reached(answer: dict[str, Any]) -> str | None:
-    """It was connected to, and is no consumer: the trap closes at once."""
+    """Expects a connection attempt. The trap closes at once, because it is not a consumer."""
     error = answer.get("error")
     if error is None or error["stage"] != "handshake":
-        return "the private address was expected to be connected to"
+        return "expected a connection to the private address"
     return None
 
 
 def aliased(name: str, *names: str, fault: Fault) -> Case:
-    """A host that is an alias of loopback in so many steps."""
+    """A host that is an alias of loopback through this many steps."""
     case = Case(name, to(), fault)
     return Case(name, alias(*names, addresses=("127.0.0.1",))(case.host), fault)
 
 
 def looping(name: str) -> Case:
-    """A host whose alias is an alias of the host."""
+    """A host and its alias that refer to each other."""
     case = Case(name, to(), delivered)
 
     def rule(_: int) -> Answer:

@@ -1,4 +1,4 @@
-"""A name server of our own: answers what a case tells it, over UDP."""
+"""A name server for tests: answers over UDP as a case defines."""
 
 import ipaddress
 import socket
@@ -14,14 +14,14 @@ OK, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
 
 @dataclass(frozen=True)
 class Answer:
-    """Addresses, aliases (name and what it stands for), and how the question ended."""
+    """Addresses, aliases (name and target), and the response code."""
 
     addresses: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     code: int = OK
 
 
-# What is answered to the n-th question of a type about a name; None is silence.
+# The answer to the n-th question of a type about a name. None: no answer.
 Zone = dict[str, Callable[[int], Answer | None]]
 
 
@@ -39,7 +39,7 @@ class NameServer:
         self._thread.start()
 
     def asked(self, name: str) -> int:
-        """How many questions came about a name."""
+        """Returns the number of questions about a name."""
         return sum(count for (asked, _), count in self._asked.items() if asked == name)
 
     def searched(self) -> list[str]:
@@ -47,7 +47,7 @@ class NameServer:
         return sorted({name for name, _ in self._asked if name.endswith(self._search)})
 
     def forget(self) -> None:
-        """Counts from the beginning."""
+        """Resets the counts."""
         self._asked.clear()
 
     def _serve(self) -> None:
@@ -81,7 +81,7 @@ class NameServer:
 
 
 def read_question(query: bytes) -> tuple[str, int, int]:
-    """The name in lower case, the type, and where the question ends."""
+    """Returns the name in lower case, the type, and the end of the question."""
     labels = []
     at = 12
     while length := query[at]:
@@ -92,11 +92,11 @@ def read_question(query: bytes) -> tuple[str, int, int]:
 
 
 def encoded(name: str) -> bytes:
-    """A name as labels."""
+    """Encodes a name as labels."""
     labels = (bytes([len(label)]) + label.encode() for label in name.split("."))
     return b"".join(labels) + b"\0"
 
 
 def record(owner: str, kind: int, data: bytes) -> bytes:
-    """A record that may not be kept: each look-up asks again."""
+    """Encodes a record with TTL 0, so that each lookup asks again."""
     return encoded(owner) + struct.pack(">HHIH", kind, 1, 0, len(data)) + data

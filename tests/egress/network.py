@@ -1,5 +1,5 @@
-"""A network of our own, in a namespace: an address that counts as public, the addresses that no
-delivery may reach, and a resolver that asks our name server."""
+"""The test network, in a namespace: an address that counts as public, addresses that no delivery
+may reach, and a resolver that uses our name server."""
 
 import contextlib
 import fcntl
@@ -35,7 +35,7 @@ IFF_UP, IFF_RUNNING = 0x1, 0x40
 
 
 def build(work: Path) -> None:
-    """Gives this namespace its addresses and its resolver."""
+    """Configures the addresses and the resolver of this namespace."""
     traps = (trap for trap in TRAPS if ":" not in trap)
     for number, address in enumerate([PUBLIC, *traps, *SILENT]):
         name = "lo" if address == "127.0.0.1" else f"lo:{number}"
@@ -57,7 +57,7 @@ def build(work: Path) -> None:
 
 
 def set_address(name: str, address: str, mask: str) -> None:
-    """What ifconfig does; not every machine has it."""
+    """Sets an address as ifconfig does, which is not installed everywhere."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for request, value in ((SIOCSIFADDR, address), (SIOCSIFNETMASK, mask)):
             packed = struct.pack(
@@ -67,7 +67,7 @@ def set_address(name: str, address: str, mask: str) -> None:
 
 
 class Traps:
-    """Listens where no delivery may arrive, and counts who does."""
+    """Listens on the denied addresses, and counts connections."""
 
     def __init__(self) -> None:
         self.caught: Counter[str] = Counter()
@@ -84,7 +84,7 @@ class Traps:
 
 
 class Consumer:
-    """An HTTPS server at the public address that demands our certificate."""
+    """An HTTPS server at the public address that requires our certificate."""
 
     def __init__(self, server: Path, root: Path) -> None:
         consumer = self

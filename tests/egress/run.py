@@ -1,9 +1,9 @@
-"""What no name may do: bring a delivery to an address that the egress policy denies.
+"""Tests that no name leads a delivery to an address that the egress policy denies.
 
-Runs in a network namespace of its own, where a name server of ours answers the resolver of the
-system, some addresses are public and others traps. The delivery client of every language delivers
-by the policy `public`; prints a table and `egress: N passed, N failed`. `cargo xtask test egress`
-starts it.
+Runs in a separate network namespace. A name server of our own answers the system's resolver; some
+addresses are public and others are traps. The delivery client of every language delivers under the
+policy `public`. Prints a table and `egress: N passed, N failed`. `cargo xtask test egress` starts
+it.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> int:
             opening.close()
             fault = case.fault(answers[-1]) or asked_too_much(case, server)
             if case.most_opening is not None and not 0 < opening.most <= case.most_opening:
-                fault = fault or f"{opening.most} connections were being opened at once"
+                fault = fault or f"{opening.most} connections were opening at once"
             if traps.caught != before and case.fault is not cases.reached:
                 fault = f"a denied address was reached: {dict(traps.caught - before)}"
             marks.append("FAIL" if fault else "ok")
@@ -67,17 +67,17 @@ def main() -> int:
 
 
 def asked_too_much(case: Case, server: NameServer) -> str | None:
-    """Whether the name server was asked more than the case needs."""
+    """Returns a fault if the name server got more questions than the case needs."""
     if server.searched():
         return f"the search domain was asked: {server.searched()}"
-    # A resolver that gets no answer may ask again.
+    # A resolver without an answer may repeat the question.
     if server.asked(case.host) != case.asked * case.times and case.name not in cases.ASKED_AGAIN:
         return f"the name server was asked {server.asked(case.host)} times"
     return None
 
 
 def deliver(command: list[str], case: Case, pki: Pki) -> dict[str, Any]:
-    """One run of a client; what it printed."""
+    """Runs a client once; returns its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {
         "WMTLS_URL": f"https://{case.host}:{network.PORT}/in",

@@ -1,5 +1,5 @@
-"""Apache's httpd: with `SSLVerifyClient require` it refuses a certificate with an alert. Asked for
-one path only (a `Location`), it does not ask in the handshake at all.
+"""Apache's httpd. With `SSLVerifyClient require` it refuses a certificate with an alert. If only a
+path (`Location`) requires a certificate, it does not request one in the handshake.
 """
 
 import shutil
@@ -42,7 +42,7 @@ Redirect 204 /in
 
 
 def start(pki: Pki, setting: Setting, work: Path) -> Server:
-    """Starts it in the foreground, with everything it writes below `work`."""
+    """Starts it in the foreground, with all its files below `work`."""
     port = free_port()
     asks = {
         "require": "SSLVerifyClient require",

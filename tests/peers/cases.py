@@ -1,4 +1,4 @@
-"""What is tried at every server, and what is true of each: README.md shows the table."""
+"""The cases for every server, and the expected results of each. README.md shows the table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,8 @@ OPTIONAL = Setting("optional")
 NEVER = Setting("never")
 LATE = Setting("require", late=True)
 LOCATION = Setting("location")
-# Apache would ask by a renegotiation once it has read the path: a request that goes out on this
-# connection is lost to a fatal alert.
+# Apache would request a certificate by renegotiation after it has read the path. A request on this
+# connection fails with a fatal alert.
 OLDER_LOCATION = Setting("location", older=True)
 
 SETTINGS = [REQUIRES, OPTIONAL, NEVER, LATE, LOCATION, OLDER_LOCATION]
@@ -24,7 +24,7 @@ SETTINGS = [REQUIRES, OPTIONAL, NEVER, LATE, LOCATION, OLDER_LOCATION]
 class Case:
     """One delivery, the same for every server and language.
 
-    `shows` is the identity that the client has, by its name in `Pki`.
+    `shows` is the client's identity, by its name in `Pki`.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Case:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the client is told besides."""
+        """Returns additional environment variables of the client."""
         return {"WMTLS_MIN_TLS": "1.2"} if self.setting.older else {}
 
 
@@ -57,7 +57,7 @@ ALL = [
     Case("for a path, TLS 1.2", OLDER_LOCATION),
 ]
 
-# What comes of a case at any server, unless the server's own row says otherwise.
+# The result at any server, unless the server's own table has another.
 ANYWHERE = {
     "accepted": "receipt",
     "optional": "receipt",
@@ -66,7 +66,7 @@ ANYWHERE = {
     "for servers": "identity_unusable",
 }
 
-# What OpenSSL says of a certificate, wherever it is below: an alert for each reason.
+# OpenSSL's results, in every server that uses it: one alert per reason.
 OPENSSL = {
     "unknown CA": "unknown_ca, nothing",
     "revoked": "certificate_revoked, nothing",
@@ -75,20 +75,20 @@ OPENSSL = {
     "optional, unknown CA": "unknown_ca, nothing",
 }
 
-# Node says nothing: the connection ends, before, while or after the request is written.
+# Node sends no alert: the connection ends before, during or after the write of the request.
 ENDED = "closed with a hint"
 
-# What comes of a refusal at each server: an alert by its name or a page by its status, with what
-# was sent. `receipt` is the truth where a server takes whom it should not.
+# The result of a refusal at each server: an alert by its name or a page by its status, and `sent`.
+# `receipt` is listed where a server accepts a certificate that it should refuse.
 TRUTH: dict[str, dict[str, str]] = {
-    # The handshake succeeds whatever comes, and the request is answered with a page.
+    # The handshake succeeds with any certificate; the server answers the request with a page.
     "nginx": dict.fromkeys(OPENSSL, "page 400, all"),
     "apache": OPENSSL,
     "haproxy": OPENSSL,
     "stunnel": OPENSSL,
     "openssl": OPENSSL,
     "python": OPENSSL,
-    # What it took is answered with a page for GET alone, and to a POST with no HTTP at all.
+    # After an accepted handshake it answers only GET with a page, and a POST without HTTP.
     "gnutls": {
         "accepted": "http_invalid, all",
         "optional": "http_invalid, all",
@@ -103,27 +103,27 @@ TRUTH: dict[str, dict[str, str]] = {
         "revoked": ENDED,
         "key may not sign": ENDED,
         "expired": ENDED,
-        # `rejectUnauthorized: false` takes anybody, and leaves the verdict to the program.
+        # `rejectUnauthorized: false` accepts any certificate and leaves the verdict to the program.
         "optional, unknown CA": "receipt",
     },
 }
 
 
 def truth(server: str, case: Case) -> str | None:
-    """What must come of a case at this server; None where the server has no such setting."""
+    """Returns the expected result of a case at this server; None if the setting does not apply."""
     if case.setting.asks == "location":
         return "client_auth_not_requested" if server == "apache" else None
     return TRUTH[server].get(case.name) or ANYWHERE[case.name]
 
 
 def fault(expected: str, answer: dict[str, Any]) -> str | None:
-    """What is wrong with an answer of a client, or None."""
+    """Returns what is wrong with a client's result, or None."""
     seen = outcome(answer)
-    return None if seen == expected else f"{expected} was expected, {seen} came of it"
+    return None if seen == expected else f"expected {expected}, got {seen}"
 
 
 def outcome(answer: dict[str, Any]) -> str:
-    """What a client says, in the words of `TRUTH`, where each part of it is as it must be."""
+    """Describes a client's result in the terms of `TRUTH`, and checks its parts."""
     if receipt := answer.get("receipt"):
         sound = receipt["tls"]["client_auth_requested"] and receipt["pin"] == "current"
         return "receipt" if sound and receipt["status"] in (200, 204) else "an unsound receipt"
@@ -131,9 +131,9 @@ def outcome(answer: dict[str, Any]) -> str:
     kind, sent, context = error["kind"], error["sent"], error["context"]
     if kind == "client_certificate_rejected":
         how = context["alert"] if context.get("via") == "alert" else f"page {context['status']}"
-        # On an alert the payload went nowhere; whoever answers with a page has read it.
+        # After an alert the payload went nowhere. A server that answers with a page has read it.
         return f"{how}, {sent}"
-    # How much left before the end is a race that the recorder tells, and no verdict.
+    # How much left before the end is a race, and not part of the result.
     if kind == "connection_lost" and "alert" in context:
         return f"closed by {context['alert']}"
     if kind == "connection_lost":
@@ -142,16 +142,16 @@ def outcome(answer: dict[str, Any]) -> str:
 
 
 def receipt_fault(answer: dict[str, Any]) -> str | None:
-    """A receipt for a request that was answered with 200 by a server that asked for us."""
+    """Expects a receipt with status 200 from a server that requested our certificate."""
     receipt = answer.get("receipt")
     if receipt is None:
-        return "a receipt was expected"
+        return "expected a receipt"
     seen = (receipt["status"], receipt["pin"], receipt["tls"]["client_auth_requested"])
-    return None if seen == (200, "current", True) else f"status, pin and asked are {seen}"
+    return None if seen == (200, "current", True) else f"status, pin and requested are {seen}"
 
 
 def error_fault(answer: dict[str, Any], kind: str, sent: list[str]) -> str | None:
-    """An error of one kind, with one of these states of the payload."""
+    """Expects an error of one kind, with one of these values of `sent`."""
     error = answer.get("error")
     if error is None or error["kind"] != kind:
         return f"{kind} was expected"

@@ -1,5 +1,5 @@
-"""gnutls-serv with `--require-client-cert`: it refuses a certificate with an alert. Of HTTP it
-speaks enough for GET alone: its answer to a POST has no head.
+"""gnutls-serv with `--require-client-cert`. It refuses a certificate with an alert. Its HTTP
+supports only GET: its response to a POST has no head.
 """
 
 import subprocess

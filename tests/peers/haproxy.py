@@ -1,4 +1,4 @@
-"""HAProxy with `verify required`: it refuses a certificate with an alert."""
+"""HAProxy with `verify required`. It refuses a certificate with an alert."""
 
 import shutil
 import subprocess

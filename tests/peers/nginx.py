@@ -1,5 +1,5 @@
-"""nginx with `ssl_verify_client on`: it completes the handshake whatever certificate comes, and
-answers 400 to the request of a client that it refuses."""
+"""nginx with `ssl_verify_client on`. It completes the handshake with any certificate, and answers
+the request of a refused client with 400."""
 
 import shutil
 import subprocess
@@ -44,10 +44,10 @@ SERVER = """\
 
 
 def start(pki: Pki, setting: Setting, work: Path) -> Server:
-    """Starts it in the foreground, with everything it writes below `work`."""
+    """Starts it in the foreground, with all its files below `work`."""
     port = free_port()
     verify = {"require": "on", "optional": "optional", "never": "off"}[setting.asks]
-    # It checks every certificate of a chain, so it needs a list of each issuer.
+    # It checks every certificate of a chain, so it needs a CRL of each issuer.
     crl = "" if setting.late else f"ssl_crl {pki.crls};"
     http = SERVER.format(port=port, verify=verify, crl=crl, log=access_log(work))
     return run(pki, http, port, work, environment=setting.environment)
@@ -67,7 +67,7 @@ def run(
     connections: int = 64,
     environment: dict[str, str] | None = None,
 ) -> Server:
-    """Starts it with the servers that `http` has, of which one listens on `port`."""
+    """Starts it with the servers in `http`, one of which listens on `port`."""
     text = CONFIG.format(
         work=work, connections=connections, server=pki.server, root=pki.root, http=http
     )

@@ -1,5 +1,4 @@
-// An HTTPS server as Node makes it: node_tls.mjs <directory of the server> <root>
-// require|optional|never [CRLs]
+// A Node HTTPS server: node_tls.mjs <directory of the server> <root> require|optional|never [CRLs]
 // Prints its port when it listens.
 
 import { readFileSync } from 'node:fs'
@@ -11,7 +10,7 @@ const server = createServer(
     cert: readFileSync(`${directory}/tls.crt`),
     key: readFileSync(`${directory}/tls.key`),
     ca: readFileSync(root),
-    // Of a text with several it would read the first.
+    // Node reads only the first CRL of a text with several.
     crl: crls ? readFileSync(crls, 'utf8').split(/(?=-----BEGIN)/) : undefined,
     requestCert: asks !== 'never',
     rejectUnauthorized: asks === 'require',
@@ -20,7 +19,7 @@ const server = createServer(
     request.resume().once('end', () => response.end('ok'))
   },
 )
-// Node sends 100 Continue by itself, unless somebody else decides.
+// By default Node sends 100 Continue; this handler decides instead.
 server.on('checkContinue', (request, response) => {
   if (request.url === '/refuse') {
     response.writeHead(403).end()

@@ -1,5 +1,5 @@
-"""A Node TLS server with `requestCert` and `rejectUnauthorized`: it closes the connection of a
-client that it refuses and says nothing."""
+"""A Node TLS server with `requestCert` and `rejectUnauthorized`. It closes the connection of a
+refused client without an alert."""
 
 import subprocess
 from pathlib import Path
@@ -9,10 +9,10 @@ from server import Server, Setting, announced_port
 
 
 def start(pki: Pki, setting: Setting, work: Path, node: str) -> Server:
-    """Starts it on a port of its own choice."""
+    """Starts it on a port that it chooses."""
     log = work / "log"
     program = Path(__file__).with_name("node_tls.mjs")
-    # It asks for the list of every issuer in a chain.
+    # It needs the CRL of every issuer in a chain.
     crls = "" if setting.late else str(pki.crls)
     command = [node, str(program), str(pki.server), str(pki.root), setting.asks, crls]
     with log.open("wb") as errors:

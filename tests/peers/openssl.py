@@ -1,8 +1,8 @@
-"""OpenSSL's s_server with `-Verify`: it refuses a certificate with an alert, after the client's own
+"""OpenSSL's s_server with `-Verify`. It refuses a certificate with an alert, after the client's own
 handshake is complete (TLS 1.3).
 
-s_server speaks no HTTP for a POST: what a client sends comes out of its standard output, and what
-is written to its standard input goes to the client. So a thread stands behind it that answers.
+s_server does not answer a POST: it copies received data to its standard output, and sends its
+standard input to the client. A thread reads the requests and writes the responses.
 """
 
 import re
@@ -25,7 +25,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     command += ["-cert", str(pki.server / "leaf.crt"), "-key", str(pki.server / "tls.key")]
     command += ["-cert_chain", str(pki.server / "tls.crt"), "-CAfile", str(pki.root)]
     if setting.asks != "never":
-        # Without the second option it would report a bad certificate and go on.
+        # Without the second option it would report a bad certificate and continue.
         command += ["-Verify" if setting.asks == "require" else "-verify", "4"]
         command += ["-verify_return_error"]
         if not setting.late:
@@ -45,7 +45,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
 
 
 def answer_all(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answers each request once it is whole, until the server ends."""
+    """Answers each complete request, until the server ends."""
     seen = b""
     try:
         while part := requests.read(65536):
@@ -54,12 +54,12 @@ def answer_all(requests: IO[bytes], answers: IO[bytes]) -> None:
                 seen = seen[end:]
                 answers.write(ANSWER)
     except (OSError, ValueError):
-        # The server ended while we read from it or answered: that is how every run of it ends.
+        # The server ended while the thread read or wrote: the normal end of a run.
         return
 
 
 def end_of_request(seen: bytes) -> int | None:
-    """Where the first request ends, if all of it is there."""
+    """Returns the end of the first request, if it is complete."""
     head = seen.find(b"\r\n\r\n")
     if head < 0:
         return None

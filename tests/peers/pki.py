@@ -1,4 +1,4 @@
-"""A private CA made with the openssl command, as a user would make one: no code of ours in it."""
+"""A private CA made with the openssl command, as a user would make one, without our code."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ class Issuer:
     key: Path
 
 
-# What `openssl ca` keeps to make a CRL.
+# The database of `openssl ca`, which it needs to make a CRL.
 BOOKS = """\
 [ca]
 default_ca = books
@@ -48,12 +48,12 @@ default_crl_days = 2
 
 @dataclass(frozen=True)
 class Pki:
-    """Root -> intermediate -> server and client leaves, and a client of a CA that nobody trusts.
+    """Root -> intermediate -> server and client leaves, and a client of an untrusted CA.
 
     Each leaf is a directory with `tls.crt` (leaf, then intermediate), `tls.key` and `ca.pem` (the
-    root that the servers use). Those beside `ours` differ from it in one thing: who issued it
-    (`elsewhere`, a root), that it was revoked, that its key may not sign, or that it is for
-    servers. `crl` is the list of the intermediate, `crls` has that of the root as well.
+    root of the servers). The other client leaves differ from `ours` in one property: the issuer
+    (`elsewhere`, a root), revocation, a key that may not sign, or the purpose of a server.
+    `crl` is the CRL of the intermediate; `crls` also contains that of the root.
     """
 
     root: Path
@@ -102,7 +102,7 @@ class Pki:
 
 
 def authority(home: Path, name: str, issuer: Issuer | None) -> Issuer:
-    """A CA, self-signed or issued by another."""
+    """Makes a CA, self-signed or issued by another CA."""
     made = Issuer(home / f"{name}.crt", home / f"{name}.key")
     sign(home, name, f"/CN=peers {name}", AUTHORITY, issuer, made)
     return made
@@ -118,7 +118,7 @@ def leaf(
     *,
     usage: str = SIGNS,
 ) -> Path:
-    """A directory with a leaf, its key and the root that the other side uses."""
+    """Makes a directory with a leaf, its key, and the root that the other side uses."""
     directory = home / name
     directory.mkdir()
     made = Issuer(directory / "leaf.crt", directory / "tls.key")
@@ -131,7 +131,7 @@ def leaf(
 
 
 def crl(home: Path, name: str, issuer: Issuer, revoked: Path | None) -> Path:
-    """The issuer's list, with one certificate on it or none."""
+    """Makes the issuer's CRL, with one certificate or none."""
     books = home / f"{name}-books"
     books.mkdir()
     (books / "index.txt").write_text("")
@@ -161,19 +161,19 @@ def sign(
 
 
 def serial(name: str) -> int:
-    """A positive number of its own for each certificate."""
+    """Returns a positive, unique number for each certificate."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) | 1
 
 
 def pin_of(cert: Path) -> str:
-    """The pin as RFC 7469 has it, computed without any code of ours."""
+    """Computes the pin as RFC 7469 defines it, without our code."""
     public = run("x509", "-in", cert, "-pubkey", "-noout")
     der = run("pkey", "-pubin", "-outform", "DER", given=public)
     return "sha256/" + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def run(*arguments: str | Path, given: bytes | None = None) -> bytes:
-    """Runs openssl; what it printed."""
+    """Runs openssl; returns its output."""
     command = ["openssl", *map(str, arguments)]
     done = subprocess.run(command, check=False, input=given, capture_output=True, timeout=60)
     if done.returncode != 0:

@@ -1,5 +1,5 @@
-"""Python's ssl with `CERT_REQUIRED`: it refuses a certificate with an alert, after the client's own
-handshake is complete (TLS 1.3). Run as a program it is that server, and prints its port."""
+"""Python's ssl with `CERT_REQUIRED`. It refuses a certificate with an alert, after the client's own
+handshake is complete (TLS 1.3). Run as a program, this file is the server and prints its port."""
 
 import ssl
 import subprocess
@@ -12,7 +12,7 @@ from server import Server, Setting, announced_port
 
 
 def start(pki: Pki, setting: Setting, work: Path) -> Server:
-    """Starts it on a port of its own choice, in an interpreter like this one."""
+    """Starts it on a port that it chooses, with this Python interpreter."""
     log = work / "log"
     crl = "" if setting.late else str(pki.crl)
     command = [sys.executable, __file__, str(pki.server), str(pki.root), setting.asks, crl]
@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
     def handle(self) -> None:
-        """Shakes hands in the thread of the connection, so that one client delays no other."""
+        """Makes the handshake in the connection's thread, so that one client delays no other."""
         try:
             self.connection.do_handshake()
         except OSError as refused:

@@ -1,9 +1,9 @@
-"""Real servers, from each language.
+"""Delivers to real servers from each language.
 
-Runs the delivery client of every language at nginx, Apache, HAProxy, stunnel, GnuTLS, OpenSSL's
-s_server, a Node TLS server and Python's ssl, in every case of `cases.py`; prints a table and
-`peers: N passed, N failed`. The standard library and the openssl command are all it needs.
-`cargo xtask test peers` starts it.
+Runs the delivery client of every language against nginx, Apache, HAProxy, stunnel, GnuTLS,
+OpenSSL's s_server, a Node TLS server and Python's ssl, in every case of `cases.py`. Prints a table
+and `peers: N passed, N failed`. Needs only the standard library and the openssl command. `cargo
+xtask test peers` starts it.
 """
 
 import argparse
@@ -39,7 +39,7 @@ CLIENT_SECONDS = 60
 
 @dataclass
 class Machine:
-    """Where things are on this machine."""
+    """Paths of programs and directories on this machine."""
 
     work: Path
     node: str
@@ -105,7 +105,7 @@ def work_of(kind: str, setting: Setting, machine: Machine) -> Path:
 
 @contextmanager
 def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator[Server]:
-    """A server of that kind, from the moment it accepts connections until it has ended."""
+    """Runs a server of this kind. Yields when it accepts connections; ends it on exit."""
     work = work_of(kind, setting, machine)
     work.mkdir(parents=True)
     match kind:
@@ -135,7 +135,7 @@ def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator
 def run_case(
     case: Case, expected: str, server: Server, pki: Pki, clients: dict[str, list[str]]
 ) -> dict[str, str | None]:
-    """Delivers from each language; what was wrong with each answer, if anything."""
+    """Delivers from each language; returns the fault of each result, or None."""
 
     def found(command: list[str]) -> str | None:
         pin = cases.ANOTHER_PIN if case.wrong_pin else pki.server_pin
@@ -151,7 +151,7 @@ def run_case(
 
 
 def run_ways(server: Server, pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:
-    """Delivers from each language in each other way; what was wrong with each answer."""
+    """Delivers from each language in each additional way; returns the fault of each result."""
     with ExitStack() as held:
         for way in ways.to(server, pki, machine.work, held):
             faults: list[str | None] = []
@@ -174,7 +174,7 @@ def deliver(
     material: Path,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """One run of a client; what it printed."""
+    """Runs a client once; returns its output."""
     environment = os.environ | {
         "WMTLS_URL": url,
         "WMTLS_PIN": pin,
@@ -198,7 +198,7 @@ def deliver(
 
 
 def print_table(languages: list[str], rows: list[tuple[str, str, list[str]]]) -> None:
-    """The matrix: a row for each server and case, a column for each language."""
+    """Prints the matrix: a row for each server and case, a column for each language."""
     print("  " + "server    case".ljust(34) + "".join(word.ljust(9) for word in languages))
     print("  " + "─" * (34 + 9 * len(languages)))
     for kind, case, marks in rows:

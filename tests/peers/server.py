@@ -1,4 +1,4 @@
-"""A server in a process of its own: started, waited for by its state, and always ended."""
+"""A server in a separate process: waits until it is ready, and always ends it."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ START_SECONDS = 20
 STOP_SECONDS = 10
 
 
-# The servers' clocks run this much ahead where our certificate is to have expired for them.
+# The servers' clocks run this much ahead in the cases in which our certificate has expired.
 AHEAD = "+3d"
 
-# Where Debian has the library that shows a program another time.
+# The path of Debian's libfaketime.
 CLOCK = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketimeMT.so.1"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a server is to be set up.
+    """The setup of a server.
 
-    `asks`: `require`, `optional`, `never`, or `location`: not in the handshake, but for the path
-    that is delivered to. With `late` its clock is three days ahead, beyond what our certificate
-    lives, which our own clock knows nothing of. With `older` it speaks TLS 1.2 and nothing newer.
+    `asks`: `require`, `optional`, `never`, or `location`: not in the handshake, but for the
+    request's path. With `late`, the server's clock is three days ahead, beyond the lifetime of our
+    certificate; our own clock is not changed. With `older`, it supports only TLS 1.2.
     """
 
     asks: str
@@ -33,12 +33,12 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """A word for a directory."""
+        """The name of the setting's directory."""
         return f"{self.asks}{'-late' if self.late else ''}{'-older' if self.older else ''}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the server's process."""
+        """Returns additional environment variables of the server's process."""
         if not self.late:
             return dict(os.environ)
         if not CLOCK.exists():
@@ -50,7 +50,7 @@ class Setting:
 class Server:
     """A running server of one kind on a loopback port.
 
-    `log` is the file that its diagnostics go to, shown when a case fails.
+    `log` is the file with its diagnostics, shown when a case fails.
     """
 
     def __init__(self, kind: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -61,7 +61,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where to deliver to."""
+        """The URL for deliveries."""
         return f"https://127.0.0.1:{self.port}/in"
 
     def wait_until_it_accepts(self) -> None:
@@ -75,16 +75,16 @@ class Server:
                 return
             except OSError:
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"{self.kind} never listened{self.said()}") from None
+                    raise RuntimeError(f"{self.kind} did not listen{self.said()}") from None
                 time.sleep(0.02)
 
     def said(self) -> str:
-        """The end of its log, as lines to append to a message."""
+        """Returns the end of its log, as lines to append to a message."""
         lines = self.log.read_text(errors="replace").splitlines()[-8:]
         return "".join(f"\n  {self.kind}: {line}" for line in lines)
 
     def stop(self) -> None:
-        """Ends it and waits for that."""
+        """Stops the server and waits for its end."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -98,7 +98,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, for servers that cannot choose one themselves."""
+    """Returns a free port, for servers that cannot choose one themselves."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -106,6 +106,6 @@ def free_port() -> int:
 
 
 def announced_port(process: subprocess.Popen[bytes]) -> int:
-    """The port that a server chose, from the first line it prints; 0 when it ended instead."""
+    """Returns the server's port from its first output line; 0 if the server ended."""
     assert process.stdout is not None
     return int(process.stdout.readline() or b"0")

@@ -1,5 +1,5 @@
-"""stunnel with `verifyChain`: it refuses a certificate with an alert. Behind it stands a plain HTTP
-server in a thread of ours.
+"""stunnel with `verifyChain`. It refuses a certificate with an alert. Its backend is a plain HTTP
+server in a thread.
 """
 
 import shutil
@@ -39,17 +39,17 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing: what matters is in the log of stunnel."""
+        """Logs nothing: the log of stunnel is enough."""
 
 
 def start(pki: Pki, setting: Setting, work: Path) -> Server:
-    """Starts it in the foreground, and the server behind it."""
+    """Starts it in the foreground, and its backend."""
     port = free_port()
     backend = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
     asks = {
         "require": f"CAfile = {pki.root}\nverifyChain = yes",
-        # Its old spelling: verify what is shown, take it if nothing is.
+        # The older option: verify a presented certificate, and accept a missing one.
         "optional": f"CAfile = {pki.root}\nverify = 1",
         "never": "",
     }[setting.asks]

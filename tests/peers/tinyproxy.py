@@ -1,4 +1,4 @@
-"""tinyproxy, a CONNECT proxy as Debian ships it, with Basic authentication."""
+"""tinyproxy, a CONNECT proxy from Debian, with Basic authentication."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ ConnectPort {allowed}
 
 
 def start(allowed: int, work: Path) -> Server:
-    """Starts one that opens tunnels to one port alone, with everything it writes below `work`."""
+    """Starts a proxy that allows tunnels to one port, with all its files below `work`."""
     work.mkdir(parents=True)
     port = free_port()
     user, password = CREDENTIALS.split(":")

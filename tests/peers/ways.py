@@ -1,5 +1,5 @@
-"""Other ways to deliver to the same servers: through a proxy, and where the environment would lead
-astray a client that listened to it."""
+"""Additional deliveries to the same servers: through a proxy, and with misleading environment
+variables."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +13,8 @@ import cases
 from pki import Pki
 from server import Server, free_port
 
-# What other clients take for a proxy and for anchors: nothing listens there, and nobody trusts it.
+# Variables that other clients use for a proxy and for anchors. No proxy listens there, and the
+# anchor is untrusted.
 ASTRAY = {
     "HTTPS_PROXY": "http://127.0.0.1:1",
     "https_proxy": "http://127.0.0.1:1",
@@ -21,13 +22,13 @@ ASTRAY = {
 }
 
 
-# The servers at which they are tried.
+# The servers for these deliveries.
 TRIED_AT = ["nginx", "openssl", "node", "python"]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A delivery with more or other settings than the usual ones, and what must come of it."""
+    """A delivery with additional settings, and its expected result."""
 
     name: str
     environment: dict[str, str]
@@ -35,17 +36,17 @@ class Way:
 
 
 def to(server: Server, pki: Pki, work: Path, held: ExitStack) -> Iterator[Way]:
-    """The ways to a server; the proxies run until `held` is left."""
+    """Yields the ways for a server. The proxies run until `held` is closed."""
     yield Way("environment ignored", ASTRAY, cases.receipt_fault)
-    # The server's real root, offered by the environment to one whose trust is another.
+    # The environment offers the server's real root; the client's trust is another root.
     trusting = {"WMTLS_CA": str(pki.elsewhere), "SSL_CERT_FILE": str(pki.root)}
     yield Way(
         "anchors of environment",
         trusting,
         lambda answer: cases.error_fault(answer, "issuer_unknown", ["nothing"]),
     )
-    # A server that knows Expect answers it; those of OpenSSL and Python are not asked for more than
-    # that the payload arrives.
+    # A server that supports Expect answers it. For OpenSSL and Python, only the arrival of the
+    # payload is checked.
     knows = True if server.kind in ("nginx", "node") else None
     yield Way("payload held", HELD, held_fault(knows))
     if server.kind == "node":
@@ -66,7 +67,7 @@ HELD = {"WMTLS_HOLD_PAYLOAD": "true"}
 
 
 def held_fault(honored: bool | None) -> Callable[[dict[str, Any]], str | None]:
-    """A receipt that says whether the consumer honored the hold; None: either."""
+    """Expects a receipt that reports whether the consumer honored the hold. None: either value."""
 
     def fault(answer: dict[str, Any]) -> str | None:
         found = cases.receipt_fault(answer)
@@ -81,7 +82,7 @@ def held_fault(honored: bool | None) -> Callable[[dict[str, Any]], str | None]:
 
 
 def withheld(answer: dict[str, Any]) -> str | None:
-    """The status is told, and the payload stayed here."""
+    """Expects the response's status, and a payload that was not sent."""
     found = cases.error_fault(answer, "http_status", ["maybe"])
     if found is None and answer["error"]["context"].get("payload_sent") is not False:
         return "the context does not say that the payload was not sent"
@@ -89,7 +90,7 @@ def withheld(answer: dict[str, Any]) -> str | None:
 
 
 def started(allowed: int, work: Path, held: ExitStack) -> Server:
-    """A proxy that accepts connections."""
+    """Starts a proxy that accepts connections."""
     proxy = tinyproxy.start(allowed, work)
     held.callback(proxy.stop)
     proxy.wait_until_it_accepts()
@@ -97,13 +98,13 @@ def started(allowed: int, work: Path, held: ExitStack) -> Server:
 
 
 def via(proxy: Server, credentials: str | None) -> dict[str, str]:
-    """Settings of a delivery through that proxy."""
+    """Returns the settings of a delivery through this proxy."""
     userinfo = f"{credentials}@" if credentials else ""
     return {"WMTLS_PROXY": f"http://{userinfo}127.0.0.1:{proxy.port}"}
 
 
 def proxied(proxy: Server) -> Callable[[dict[str, Any]], str | None]:
-    """A receipt that names the proxy, without its password."""
+    """Expects a receipt with the proxy's address and without its password."""
 
     def fault(answer: dict[str, Any]) -> str | None:
         found = cases.receipt_fault(answer)
@@ -114,7 +115,7 @@ def proxied(proxy: Server) -> Callable[[dict[str, Any]], str | None]:
 
 
 def refused(status: int) -> Callable[[dict[str, Any]], str | None]:
-    """The proxy refused with that status, and nobody sees a password."""
+    """Expects a refusal by the proxy with this status, and no password in the error."""
 
     def fault(answer: dict[str, Any]) -> str | None:
         found = cases.error_fault(answer, "proxy_refused", ["nothing"])

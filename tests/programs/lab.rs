@@ -1,9 +1,9 @@
-//! The embedded receiver of the demo: a throw-away CA and consumers on loopback, until standard
+//! The embedded receiver of the demo: a temporary CA and consumers on loopback, until standard
 //! input closes.
 //!
 //! `lab <directory>` writes `tls.crt`, `tls.key` and `ca.pem` there, prints one JSON line per
-//! consumer (`name`, `url`, `pin`), then `{"ready":true}`. The four that are refused have the name
-//! of the kind that a delivery to them fails with.
+//! consumer (`name`, `url`, `pin`), then `{"ready":true}`. A delivery to one of the four
+//! misbehaving consumers fails with the kind that is the consumer's name.
 
 use std::error::Error;
 use std::io::{Read, Write, stdin, stdout};
@@ -11,7 +11,7 @@ use std::io::{Read, Write, stdin, stdout};
 use serde_json::{Value, json};
 use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
 
-/// Well-behaved, one for each language.
+/// Well-behaved, one per language.
 const BEHAVED: [&str; 4] = ["acme-c", "acme-python", "acme-node", "acme-rust"];
 
 const MISBEHAVED: [(&str, Misbehaviour); 3] = [
@@ -20,7 +20,7 @@ const MISBEHAVED: [(&str, Misbehaviour); 3] = [
     ("client_certificate_rejected", Misbehaviour::RejectCertificate),
 ];
 
-/// Says to misbehave until told otherwise.
+/// A number of times that means until further notice.
 const ALWAYS: u32 = 0;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         consumer.misbehave(how, ALWAYS);
         say(&introduction(name, &consumer, &consumer.pin()))?;
     }
-    // Behaves well, and is announced with the pin of somebody else.
+    // A well-behaved consumer that is announced with another consumer's pin.
     let stranger = lab.consumer(BEHAVED[0])?.pin();
     say(&introduction("pin_mismatch", &lab.consumer("pin_mismatch")?, &stranger))?;
     say(&json!({ "ready": true }))?;

@@ -1,8 +1,8 @@
-//! Rotates files under deliveries for a long time: `rotate SECONDS RELOADS`.
+//! Rotates files during deliveries for a long time: `rotate SECONDS RELOADS`.
 //!
-//! Each way in which files are rotated in the field for so many seconds, with eight workers, fifty
-//! deliveries a second and a swap every second; then so many reloads. Every outcome must be a
-//! receipt. The last line tells what was seen, as JSON.
+//! Runs each common rotation method for `SECONDS`, with eight workers, fifty deliveries a second
+//! and a swap every second; then `RELOADS` reloads. Every outcome must be a receipt. The last line
+//! is the result as JSON.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const WORKERS: u32 = 8;
 const PER_SECOND: u32 = 50;
 const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
-/// Puts texts into files, one way or another.
+/// A method of writing texts into files.
 type Way = fn(&Path, &[(&'static str, String)], usize);
 
 const WAYS: [(&str, Way); 6] = [
@@ -132,7 +132,7 @@ fn texts(lab: &Lab, acme: &Consumer, second: bool) -> Vec<(&'static str, String)
     ]
 }
 
-/// One way for a while: what was delivered, and how often something was rotated.
+/// Runs one rotation method for a time; returns the numbers of deliveries and rotations.
 fn rotated(name: &str, way: Way, time: Duration) -> Value {
     let scene = Arc::new(Scene::new(name, 100.0));
     let rotations = Arc::new(AtomicU64::new(0));
@@ -174,8 +174,8 @@ fn rotated(name: &str, way: Way, time: Duration) -> Value {
     json!({ "delivered": delivered, "swaps": swaps, "rotations": rotations })
 }
 
-/// So many reloads, each of other content: what the process held after a fifth of them and at the
-/// end.
+/// Makes `count` reloads, each of new content. Returns the resources of the process after a fifth
+/// of them and at the end.
 fn reloaded(count: u64) -> Value {
     let scene = Scene::new("reloads", 20.0);
     let mut early = Value::Null;
@@ -205,7 +205,7 @@ fn held() -> Value {
     json!({ "rss_kib": rss, "descriptors": descriptors })
 }
 
-/// As Kubernetes does: the files in a new directory, and the link of the old one moved to it.
+/// Like Kubernetes: writes the files into a new directory, and moves the link to it.
 fn swap(at: &Path, texts: &[(&'static str, String)], number: usize) {
     let directory = at.join(format!("..{number}"));
     fs::create_dir(&directory).expect("a directory");

@@ -1,5 +1,5 @@
 //! Prints the tables of the core as JSON: kinds, words and options. The C header is generated from
-//! it, and every language's copy is compared with it.
+//! them, and every language's copy is compared with them.
 
 fn main() {
     println!("{:#}", webhook_mtls::options::tables());

@@ -1,5 +1,5 @@
-//! Runs the shared vectors in Rust: `vectors DIRECTORY`. Their format stands in
-//! `tests/vectors/README.md`; the other languages have a runner of the same shape.
+//! Runs the shared vectors in Rust: `vectors DIRECTORY`. `tests/vectors/README.md` describes the
+//! format. The other languages have a runner of the same structure.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -173,7 +173,7 @@ fn deliver(case: &Value) -> Vec<String> {
     if let Some(body) = case.get("received_body")
         && last.is_none_or(|last| last.body != repeated(body, case))
     {
-        differences.push("another body was received".to_owned());
+        differences.push("a different body was received".to_owned());
     }
     for (name, wanted) in case["received_headers_begin"].as_object().into_iter().flatten() {
         let seen = last.and_then(|last| last.headers.iter().find(|header| header.0 == *name));
@@ -290,7 +290,7 @@ fn deliver_options(with: &Value) -> Result<DeliverOptions, Error> {
     Ok(chosen)
 }
 
-/// Passes the case's `options` by name; the table says which numbers are durations.
+/// Sets the case's `options` by name. The options table says which numbers are durations.
 fn set(
     noun: &str,
     with: &Value,

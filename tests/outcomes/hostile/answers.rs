@@ -1,4 +1,4 @@
-//! What a receiver can answer to a request that it has read, or has not.
+//! Responses to a request that the receiver has read, or has not read.
 
 use std::io;
 
@@ -21,7 +21,7 @@ fn says(name: &str, code: u16, text: &str) -> Case {
     Case::answering(name, code, text.as_bytes())
 }
 
-/// Answers, then ends the connection in order.
+/// Answers, then closes the connection in order.
 fn last(name: &str, code: u16, text: impl Into<Vec<u8>>) -> Case {
     let text = text.into();
     Case::asked(name, move |mut conn| {
@@ -59,7 +59,7 @@ fn successes() -> Vec<Case> {
             conn.wire.reset();
             Ok(())
         })
-        // A reset may overtake the answer.
+        // A reset may overtake the response.
         .ends([truncated(true), error("connection_lost", "all")]),
         Case::asked("body_never_ends", move |mut conn| {
             conn.say(Some(200), short.as_bytes())?;
@@ -90,7 +90,7 @@ fn successes() -> Vec<Case> {
             conn.bye()
         })
         .ends([error("connection_lost", "all"), error("http_invalid", "all")]),
-        // "ok", compressed: to be shown as it came.
+        // "ok", compressed. The excerpt must show the received bytes.
         Case::asked("compressed", |mut conn| {
             let gzip: &[u8] = &[
                 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xcb, 0xcf, 6, 0, 0x47, 0xdd, 0xdc, 0x79, 2, 0,
@@ -243,7 +243,7 @@ fn invalid() -> Vec<Case> {
 }
 
 fn early() -> Vec<Case> {
-    // Before the body was written: what is answered is something else.
+    // The response comes before the body was written, so it cannot be a normal one.
     let unread = |name: &str, code: u16, stays: bool| {
         Case::secure(name, move |mut conn| {
             conn.head()?;
@@ -263,8 +263,8 @@ fn early() -> Vec<Case> {
         conn.bye()
     };
     vec![
-        // What follows the answer is read and thrown away, so that all of the request may have left
-        // before the answer is seen: then nothing tells when it was given.
+        // Reads and discards the bytes after its response. The client may then have sent the whole
+        // request before it sees the response, and cannot tell when the response was sent.
         unread("success_before_the_body_was_read", 200, false)
             .ends([error("http_invalid", "maybe"), receipt(200)]),
         unread("success_before_the_body_and_silence", 204, true)
@@ -281,7 +281,7 @@ fn early() -> Vec<Case> {
         })
         .body(20 << 20)
         .ends([refused(403, "later"), error("connection_lost", "maybe")]),
-        // Whether it was said before or after the request arrived cannot be seen from here.
+        // The client cannot tell whether the response was sent before or after the request arrived.
         Case::secure("success_before_the_request", before).ends(
             [receipt(200), error("http_invalid", "maybe")]
                 .into_iter()

@@ -1,4 +1,4 @@
-//! A case: how a receiver behaves, and what a truthful client may say of it.
+//! A case: a receiver's behavior, and the reports that a truthful client may give.
 
 use std::io;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::world::Manner;
 
 type Act = Arc<dyn Fn(Raw) -> io::Result<()> + Send + Sync>;
 
-/// What a port does with who wants to connect.
+/// What a port does with incoming connections.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Port {
     Open,
-    /// Nobody listens.
+    /// No process listens.
     Closed,
-    /// Nobody accepts, and the queue is full.
+    /// The port listens without accepting, and its queue is full.
     Full,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Case {
     pub(crate) act: Act,
     pub(crate) manner: Manner,
     pub(crate) port: Port,
-    /// Whether a client has to pass the gate before each delivery but the first.
+    /// Whether a client must pass the gate before each delivery except the first.
     pub(crate) gated: bool,
     /// Whether a client shows another certificate in its first delivery than in those that follow.
     pub(crate) rotated: bool,
@@ -36,12 +36,13 @@ pub(crate) struct Case {
     /// The total deadline, in milliseconds.
     pub(crate) total: u32,
     pub(crate) timeouts: Vec<(&'static str, u32)>,
-    /// For each delivery, the last for those that follow: what may be said, as subsets of JSON.
+    /// The allowed reports per delivery, as JSON subsets. The last entry covers all later
+    /// deliveries.
     pub(crate) expect: Vec<Vec<Value>>,
 }
 
 impl Case {
-    /// A receiver that does this with each connection.
+    /// Creates a receiver that runs `act` for each connection.
     pub(crate) fn new(
         name: impl Into<String>,
         act: impl Fn(Raw) -> io::Result<()> + Send + Sync + 'static,
@@ -63,7 +64,7 @@ impl Case {
         }
     }
 
-    /// A receiver that shakes hands, then does this.
+    /// Creates a receiver that makes the handshake, then runs `act`.
     pub(crate) fn secure(
         name: impl Into<String>,
         act: impl Fn(Conn) -> io::Result<()> + Send + Sync + 'static,
@@ -71,7 +72,7 @@ impl Case {
         Self::new(name, move |raw| act(raw.secure()?))
     }
 
-    /// A receiver that reads one request, then does this.
+    /// Creates a receiver that reads one request, then runs `act`.
     pub(crate) fn asked(
         name: impl Into<String>,
         act: impl Fn(Conn) -> io::Result<()> + Send + Sync + 'static,
@@ -82,7 +83,7 @@ impl Case {
         })
     }
 
-    /// A receiver that answers its first request with these bytes and behaves afterwards.
+    /// Creates a receiver that answers its first request with these bytes, then behaves normally.
     pub(crate) fn answering(
         name: impl Into<String>,
         status: u16,
@@ -111,7 +112,7 @@ impl Case {
         self
     }
 
-    /// Several deliveries, each after the receiver has finished with the one before.
+    /// Makes several deliveries, each after the receiver has finished with the one before.
     pub(crate) fn gated(mut self, count: u32) -> Self {
         self.gated = true;
         self.deliveries(count)
@@ -143,7 +144,7 @@ impl Case {
         self
     }
 
-    /// What the next delivery may end in.
+    /// Sets the allowed reports of the next delivery.
     pub(crate) fn ends(mut self, allowed: impl IntoIterator<Item = Value>) -> Self {
         self.expect.push(allowed.into_iter().collect());
         self
@@ -155,29 +156,29 @@ pub(crate) fn receipt(status: u16) -> Value {
     json!({ "receipt": { "status": status, "attempts": 1 } })
 }
 
-/// A success on a connection that was used before, or on a fresh one.
+/// A success on a reused connection, or on a fresh one.
 pub(crate) fn over(status: u16, reused: bool) -> Value {
     json!({ "receipt": { "status": status, "connection": { "reused": reused } } })
 }
 
-/// A failure of this kind with so much sent.
+/// A failure of this kind with this `sent`.
 pub(crate) fn error(kind: &str, sent: &str) -> Value {
     json!({ "error": { "kind": kind, "sent": sent } })
 }
 
-/// The same with facts.
+/// A failure with context facts.
 pub(crate) fn noting(kind: &str, sent: &str, context: Value) -> Value {
     json!({ "error": { "kind": kind, "sent": sent, "context": context } })
 }
 
-/// An answer other than 2xx.
+/// A response other than 2xx.
 pub(crate) fn status(status: u16, retry: &str) -> Value {
     json!({ "error": {
         "kind": "http_status", "sent": "all", "retry": retry, "response": { "status": status }
     } })
 }
 
-/// The connection broke; as much as anybody can know was sent.
+/// A lost connection. The client cannot know whether `sent` is `maybe` or `all`.
 pub(crate) fn lost() -> Vec<Value> {
     vec![error("connection_lost", "maybe"), error("connection_lost", "all")]
 }

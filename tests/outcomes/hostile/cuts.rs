@@ -1,17 +1,18 @@
-//! A connection that ends after every byte: of the receiver's handshake, of the client's, of the
-//! answer.
+//! Connections that end after every byte of the receiver's handshake, of the client's handshake,
+//! and of the response.
 
 use crate::case::{Case, error, receipt};
 use crate::receiver::{Cut, How};
 
-/// Longer than either side's flights; what is beyond a flight cuts the request or the answer.
+/// More than the handshake bytes of either side. Beyond them, the cut hits the request or the
+/// response.
 const BYTES: u64 = 3000;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok";
 
-/// Some of them, the same each time.
+/// A sample of the cuts, equal in each run.
 pub(crate) fn sample() -> Vec<Case> {
-    // A linear congruential sequence: no run may differ from the one before.
+    // A linear congruential sequence, so that all runs are equal.
     let mut seed: u64 = 20_261_124;
     let mut draw = |below: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -33,10 +34,10 @@ pub(crate) fn sample() -> Vec<Case> {
     cases
 }
 
-/// So many bytes are cut at in one part: each case takes two ports and two threads.
+/// The number of cut positions in one part. Each case takes two ports and two threads.
 const IN_A_PART: u64 = 40;
 
-/// A part of all of them; none beyond the last.
+/// Returns one part of all cuts; empty beyond the last part.
 pub(crate) fn part(number: u64) -> Vec<Case> {
     let ways = [How::Close, How::Reset, How::Stall];
     let mut cases = Vec::new();
@@ -51,7 +52,7 @@ pub(crate) fn part(number: u64) -> Vec<Case> {
     cases
 }
 
-/// The connection ends after so many bytes of one side, whatever they are part of.
+/// The connection ends after this many bytes of one side.
 fn handshake(after: u64, ours: bool, how: How) -> Case {
     let side = if ours { "receiver" } else { "client" };
     let name = format!("cut_{side}_{}_{after}", word(how));
@@ -61,8 +62,8 @@ fn handshake(after: u64, ours: bool, how: How) -> Case {
         conn.request()?;
         conn.ok()
     });
-    // Where in the conversation the cut falls depends on the sizes of the messages; what must hold
-    // wherever it falls are the rules that every row is judged by.
+    // The position of the cut in the conversation depends on the message sizes. The rules for every
+    // row must hold at every position.
     let sent = ["nothing", "maybe", "all"];
     case.within("handshake_timeout", 700).within("response_timeout", 700).ends(
         sent.iter()
@@ -71,7 +72,7 @@ fn handshake(after: u64, ours: bool, how: How) -> Case {
     )
 }
 
-/// The answer ends after so many bytes.
+/// The response ends after this many bytes.
 fn answer(after: u64, how: How) -> Case {
     let kinds = match how {
         How::Stall => &["deadline_exceeded"][..],

@@ -1,4 +1,4 @@
-//! What can be wrong with a handshake that is well-formed.
+//! Well-formed handshakes with a fault.
 
 use rustls::SignatureScheme;
 use serde_json::json;

@@ -1,9 +1,10 @@
 //! The hostile receivers: one program to which all four languages deliver.
 //!
-//! `hostile <directory> [part]` starts a receiver for each case, writes `cases.json` and the material that
-//! a client needs to the directory, and prints `ready`. When its standard input closes it writes
-//! `saw.json`: what each receiver truly got and answered. With a part, from 0 on, the cases are that part of all
-//! cuts; beyond the last there are none. `README.md` has the formats.
+//! `hostile <directory> [part]` starts a receiver for each case, writes `cases.json` and the
+//! clients' material to the directory, and prints `ready`. When its standard input closes, it
+//! writes `saw.json`, the record of each receiver: what it received and answered. With a part,
+//! counted from 0, the cases are that part of all cuts; beyond the last part there are none.
+//! `README.md` describes the formats.
 
 mod answers;
 mod case;
@@ -61,6 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         receivers.iter().map(|receiver| (receiver.name().to_owned(), receiver.saw())).collect();
     let trapped = world.trapped();
     fs::write(directory.join("saw.json"), json!({ "saw": saw, "trapped": trapped }).to_string())?;
-    // Connections that still stall are cut by the end of the process.
+    // The end of the process ends connections that still stall.
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a receiver can do before it says a word of TLS.
+//! Receivers that fail or stall before the TLS handshake and during the transfer.
 
 use std::io::Write as _;
 
@@ -36,7 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
             Ok(())
         })
         .ends([broken()]),
-        // So early that the connection may not have been seen open.
+        // The reset may come before the client sees the connection open.
         Case::new("accepts_and_resets", |raw| {
             raw.wire.reset();
             Ok(())
@@ -67,7 +67,7 @@ pub(crate) fn cases() -> Vec<Case> {
         says("alert_handshake_failure", &[21, 3, 3, 0, 2, 2, 40]),
         says("alert_internal_error", &[21, 3, 3, 0, 2, 2, 80]),
         says("alert_unknown_number", &[21, 3, 3, 0, 2, 2, 199]),
-        // About a certificate, but nobody has asked for ours yet.
+        // An alert about a certificate, but the receiver has not requested ours yet.
         says("alert_bad_certificate_too_early", &[21, 3, 3, 0, 2, 2, 42]),
         says("record_too_long", &[22, 3, 3, 0xff, 0xff, 1, 2, 3]),
         Case::new("echoes_the_hello", |mut raw| {
@@ -170,14 +170,14 @@ pub(crate) fn cases() -> Vec<Case> {
         .ends([noting("deadline_exceeded", "all", json!({ "deadline": "total" }))]),
         Case::new("spoils_what_it_reads", |raw| {
             let mut conn = raw.secure()?;
-            // A record that no key of ours made: TLS answers with the alert bad_record_mac.
+            // A record under no session key; TLS answers with the alert bad_record_mac.
             let mut garbage = &[
                 23_u8, 3, 3, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
                 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             ][..];
             conn.tls.read_tls(&mut garbage)?;
             let refused = conn.tls.process_new_packets().is_err();
-            assert!(refused, "no such record passes");
+            assert!(refused, "the record is refused");
             conn.tls.write_tls(&mut conn.wire)?;
             conn.hang_up()
         })
@@ -201,7 +201,7 @@ fn cut(name: &str, after: u64, how: How) -> Case {
     })
 }
 
-/// A race between the request and the end of the connection: whatever is said must be true.
+/// A race between the request and the end of the connection: each `sent` can be true.
 fn any_sent(kind: &str) -> Vec<serde_json::Value> {
     ["nothing", "maybe", "all"].map(|sent| error(kind, sent)).into()
 }

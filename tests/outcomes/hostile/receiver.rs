@@ -1,5 +1,5 @@
-//! A receiver: a port, a thread for each connection, and an honest record of what came and what was
-//! answered, however it behaves.
+//! A receiver: a port, a thread per connection, and an accurate record of received and sent data,
+//! whatever its behavior.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::case::{Case, Port};
 use crate::world::World;
 
-/// A connection that nobody ends is not waited for longer than this.
+/// The time limit for the end of a connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Receiver {
@@ -24,13 +24,13 @@ pub(crate) struct Receiver {
     gate: SocketAddr,
     saw: Arc<Mutex<Saw>>,
     pin: String,
-    // What fills the queue of a port on which nobody accepts.
+    // Connections that fill the queue of a port without accept.
     _queued: Vec<TcpStream>,
-    // A port that is ours, though nobody accepts there.
+    // A port that is bound but does not accept.
     _kept: Option<TcpListener>,
 }
 
-/// The truth.
+/// The record.
 #[derive(Default)]
 struct Saw {
     connections: u32,
@@ -46,8 +46,8 @@ struct Seen {
     whole: bool,
 }
 
-/// Where a client comes between two deliveries: the receiver sees that it has its answer, and lets
-/// it go on.
+/// Between two deliveries the client stops at the gate. The receiver then knows that the client has
+/// its response, and lets it continue.
 #[derive(Default)]
 struct Gate {
     state: Mutex<Passage>,
@@ -65,7 +65,7 @@ impl Receiver {
         let case = Arc::new(case);
         let saw = Arc::new(Mutex::new(Saw::default()));
         let gate = Arc::new(Gate::default());
-        // Bound before it listens: a port where nobody does must not become another's.
+        // Bound before it listens, so that no other process can take a closed port.
         let bound = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
         let address = bound.local_addr()?.as_socket().expect("an IPv4 address");
@@ -81,7 +81,7 @@ impl Receiver {
             let (case, saw, gate) = (case.clone(), saw.clone(), gate.clone());
             thread::spawn(move || accept(&listener, &case, &config, &saw, &gate, &trap));
         } else if case.port == Port::Full {
-            // A queue of one that is full: the kernel drops what else wants to connect.
+            // A queue of one that is full: the kernel drops further connections.
             SockRef::from(&listener).listen(0)?;
             while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100))
             {
@@ -109,7 +109,7 @@ impl Receiver {
         &self.case.name
     }
 
-    /// What a client has to know.
+    /// Returns the client's settings.
     pub(crate) fn told(&self, material: &Path) -> Value {
         let case = &*self.case;
         json!({
@@ -183,7 +183,7 @@ fn accept(
             trap: trap.clone(),
         };
         let case = case.clone();
-        // What the client does wrong, or does to us, ends the connection and nothing else.
+        // A client's error or a test action ends only this connection.
         thread::spawn(move || (case.act)(raw));
     }
 }
@@ -196,7 +196,7 @@ impl Gate {
     }
 }
 
-/// Lets a client through once the receiver has finished as much as the client has delivered.
+/// Lets a client continue once the receiver has finished as many deliveries as the client.
 fn open(doors: &TcpListener, gate: &Gate) {
     for (visit, door) in (1..).zip(doors.incoming()) {
         lock(&gate.state).came = visit;
@@ -206,9 +206,9 @@ fn open(doors: &TcpListener, gate: &Gate) {
     }
 }
 
-/// An accepted connection, before TLS.
+/// An accepted connection before TLS.
 pub(crate) struct Raw {
-    /// Which connection to this receiver it is, from 1.
+    /// The connection's number at this receiver, from 1.
     pub(crate) number: u32,
     pub(crate) wire: Wire,
     config: Arc<ServerConfig>,
@@ -218,19 +218,20 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Writes every byte by itself.
+    /// Writes every byte separately.
     pub(crate) fn drip(&mut self) {
         self.wire.drips = true;
     }
 
-    /// Shakes hands; a client that is refused is told so, and may go on talking until it goes away.
+    /// Makes the handshake. A refused client gets an alert, and may continue to send until it
+    /// closes.
     pub(crate) fn secure(mut self) -> io::Result<Conn> {
         let mut tls = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
         tls.set_buffer_limit(None);
         while tls.is_handshaking() {
             if let Err(error) = tls.complete_io(&mut self.wire) {
                 if self.wire.cut.is_none() {
-                    // The alert may be the last of several pieces.
+                    // The alert may be the last of several records.
                     while tls.wants_write() && tls.write_tls(&mut self.wire).is_ok() {}
                     let _ = self.wire.tcp.shutdown(Shutdown::Write);
                     self.wire.drain();
@@ -246,7 +247,7 @@ impl Raw {
         Ok(Conn { number, wire, tls, buffer: Vec::new(), saw, gate, trap })
     }
 
-    /// Reads what the client says first: its hello.
+    /// Reads the client's first message: its ClientHello.
     pub(crate) fn hello(&mut self) -> io::Result<Vec<u8>> {
         let mut hello = vec![0; 4096];
         let length = self.wire.read(&mut hello)?;
@@ -293,7 +294,7 @@ impl Conn {
         Ok(field("content-length:").and_then(|value| value.parse().ok()).unwrap_or(0))
     }
 
-    /// Reads so much of a body, and takes the request for whole then.
+    /// Reads a body of this length, and marks the request as whole.
     pub(crate) fn body(&mut self, length: usize) -> io::Result<()> {
         self.part(length)?;
         if let Some(seen) = lock(&self.saw).requests.last_mut() {
@@ -302,7 +303,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Reads so much of a body and no more.
+    /// Reads exactly this many body bytes.
     pub(crate) fn part(&mut self, length: usize) -> io::Result<()> {
         while self.buffer.len() < length {
             self.more()?;
@@ -314,7 +315,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Reads until the client says something more.
+    /// Reads until more bytes arrive.
     pub(crate) fn more(&mut self) -> io::Result<()> {
         let mut piece = [0; 16 * 1024];
         loop {
@@ -332,16 +333,17 @@ impl Conn {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Err(error) = self.tls.process_new_packets() {
-                // The alert that says so.
+                // The alert for the error.
                 let _ = self.tls.write_tls(&mut self.wire);
                 return Err(io::Error::other(error));
             }
         }
     }
 
-    /// Says these bytes of HTTP; `status` is what they answer, if they answer.
+    /// Sends these bytes of HTTP. `status` is set if they form a response.
     pub(crate) fn say(&mut self, status: Option<u16>, bytes: &[u8]) -> io::Result<()> {
-        // Before the first byte leaves: whoever claims a success may have seen only that much.
+        // Recorded before the first byte leaves, because the client may claim a success after that
+        // byte.
         lock(&self.saw).answers.extend(status);
         self.tls.writer().write_all(bytes)?;
         while self.tls.wants_write() {
@@ -350,7 +352,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Answers with these header lines (each with its line end) and this body.
+    /// Responds with these header lines (each with its line end) and this body.
     pub(crate) fn answer(&mut self, status: u16, headers: &str, body: &[u8]) -> io::Result<()> {
         let mut bytes = format!("HTTP/1.1 {status} X\r\n{headers}\r\n").into_bytes();
         bytes.extend_from_slice(body);
@@ -361,7 +363,7 @@ impl Conn {
         self.answer(200, "content-length: 2\r\n", b"ok")
     }
 
-    /// Answers every further request with 200 until the client goes away.
+    /// Answers every further request with 200 until the client closes.
     pub(crate) fn behave(mut self) -> io::Result<()> {
         loop {
             self.request()?;
@@ -370,30 +372,30 @@ impl Conn {
         }
     }
 
-    /// Reads requests, and answers none, until the client goes away.
+    /// Reads requests without answering, until the client closes.
     pub(crate) fn behave_silently(mut self) -> io::Result<()> {
         loop {
             self.request()?;
         }
     }
 
-    /// Where redirects lead.
+    /// The target of redirects.
     pub(crate) fn trap(&self) -> &str {
         &self.trap
     }
 
-    /// One more delivery may begin.
+    /// Allows one more delivery.
     pub(crate) fn finished(&self) {
         lock(&self.gate.state).may_go += 1;
         self.gate.changed.notify_all();
     }
 
-    /// Waits until the client stands at the gate: it has its answer, and has not gone on yet.
+    /// Waits until the client is at the gate: it has its response, and has not continued yet.
     pub(crate) fn until_the_client_waits(&self) {
         self.gate.wait(|passage| passage.came > passage.may_go);
     }
 
-    /// Ends TLS and the connection in order, and waits for the client to do so.
+    /// Closes TLS and the connection in order, and waits until the client closes too.
     pub(crate) fn bye(mut self) -> io::Result<()> {
         self.tls.send_close_notify();
         while self.tls.wants_write() {
@@ -404,7 +406,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Ends the connection without a word of TLS.
+    /// Closes the connection without a TLS close_notify.
     pub(crate) fn hang_up(mut self) -> io::Result<()> {
         self.wire.tcp.shutdown(Shutdown::Write)?;
         self.wire.drain();
@@ -412,11 +414,11 @@ impl Conn {
     }
 }
 
-/// A socket that may be cut after so many bytes, or spoil one.
+/// A socket that can be cut after a number of bytes, or can corrupt a byte.
 pub(crate) struct Wire {
     pub(crate) tcp: TcpStream,
     pub(crate) cut: Option<Cut>,
-    /// The byte of what is written that is spoilt.
+    /// The written byte to corrupt.
     pub(crate) flip: Option<u64>,
     pub(crate) drips: bool,
     /// Reads one byte at a time.
@@ -427,7 +429,7 @@ pub(crate) struct Wire {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
-    /// After so many bytes, written by us or read from the client.
+    /// The number of bytes, written by us or read from the client.
     pub(crate) after: u64,
     pub(crate) ours: bool,
     pub(crate) how: How,
@@ -441,13 +443,13 @@ pub(crate) enum How {
 }
 
 impl Wire {
-    /// Reads and throws away until the client closes.
+    /// Reads and discards until the client closes.
     pub(crate) fn drain(&mut self) {
         let mut piece = [0; 16 * 1024];
         while matches!(self.tcp.read(&mut piece), Ok(length) if length > 0) {}
     }
 
-    /// Reads nothing more and keeps the connection, until the process ends.
+    /// Stops reading and keeps the connection open until the process ends.
     pub(crate) fn stall(self) -> ! {
         let _kept = self.tcp;
         loop {
@@ -455,7 +457,7 @@ impl Wire {
         }
     }
 
-    /// Closes the descriptor now, whatever still holds the connection.
+    /// Closes the descriptor now, even if other references to the connection exist.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let other = TcpListener::bind("127.0.0.1:0")?;
         let placeholder = TcpStream::connect(other.local_addr()?)?;
@@ -463,7 +465,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Ends with a reset when the descriptor is closed.
+    /// Sends a reset when the descriptor is closed.
     pub(crate) fn reset(&self) {
         let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
     }

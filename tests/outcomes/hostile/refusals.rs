@@ -1,4 +1,4 @@
-//! How a receiver says that it does not take our certificate, or seems to.
+//! Refusals of our certificate, and responses that resemble a refusal.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::case::{Case, noting, status};
 use crate::receiver::Conn;
 use crate::world::Manner;
 
-/// An alert that is found nine times of ten is not found.
+/// Ten deliveries, because an alert that is detected nine times of ten is a fault.
 const TEN: u32 = 10;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -37,7 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
             cases.push(refuses(older, Manner::Refuses12(how.clone())).tls12());
         }
     }
-    // Not about our certificate, though it comes at the same moment.
+    // An alert at the same moment that is not about our certificate.
     cases.push(
         Case::secure("decrypt_error_is_about_a_signature", Conn::behave)
             .manner(Manner::Refuses(CertificateError::BadSignature))

@@ -1,4 +1,4 @@
-//! What a receiver can do to a connection that is to be used again.
+//! Receivers that misuse a connection before its reuse.
 
 use std::net::Shutdown;
 
@@ -43,7 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// Answers the first request of the first connection, then does this while it lies idle.
+/// Answers the first request of the first connection, then runs `act` while the connection is idle.
 fn then(
     name: &str,
     act: impl Fn(&mut Conn) -> std::io::Result<()> + Send + Sync + 'static,
@@ -55,11 +55,11 @@ fn then(
         conn.request()?;
         conn.ok()?;
         conn.until_the_client_waits();
-        // The client may be faster to close than we are to finish.
+        // The client may close before the action is complete.
         let acted = act(&mut conn);
         conn.finished();
         acted?;
-        // Whoever still sends a request here is answered by nobody.
+        // A further request on this connection gets no response.
         conn.behave_silently()
     })
     .gated(2)
@@ -120,7 +120,7 @@ fn used_twice() -> Vec<Case> {
         .gated(2)
         .ends([receipt(200)])
     };
-    // The request was seen: it is never sent again by us.
+    // The receiver saw the request, so the client must not repeat it.
     vec![
         second("closes_on_the_second_request", |mut conn| {
             conn.body(64)?;

@@ -1,5 +1,5 @@
-//! What all receivers share: a private CA, certificates right and wrong, and the trap to which
-//! redirects lead.
+//! Shared by all receivers: a private CA, valid and invalid certificates, and the trap for
+//! redirects.
 
 use std::error::Error;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,7 @@ use rustls::{
 };
 use webhook_mtls::testing::{Authority, Issued, Leaf};
 
-/// How a receiver shakes hands.
+/// How a receiver makes the handshake.
 #[derive(Clone, Debug)]
 pub(crate) enum Manner {
     Right,
@@ -31,14 +31,14 @@ pub(crate) enum Manner {
     OtherPurpose,
     OtherCa,
     NeverAsks,
-    /// Refuses whatever certificate comes, in this way.
+    /// Refuses every certificate, with this error.
     Refuses(CertificateError),
-    /// Takes only signatures of these schemes from clients.
+    /// Accepts only these signature schemes from clients.
     Schemes(Vec<SignatureScheme>),
     SpeaksOnly12,
     /// Refuses certificates on TLS 1.2.
     Refuses12(CertificateError),
-    /// Speaks HTTP/2 alone, by its ALPN.
+    /// Offers only HTTP/2 by ALPN.
     SpeaksH2,
 }
 
@@ -51,7 +51,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes it, and writes `tls.crt`, `tls.key`, `former.crt`, `former.key` and `ca.pem` for the clients.
+    /// Creates the CA, and writes `tls.crt`, `tls.key`, `former.crt`, `former.key` and `ca.pem` for
+    /// the clients.
     pub(crate) fn make(directory: &Path) -> Result<Self, Box<dyn Error>> {
         let authority = Authority::new("hostile")?;
         let ours = authority.issue(Leaf::client("dispatcher"))?;
@@ -80,12 +81,12 @@ impl World {
         })
     }
 
-    /// The pin of every receiver that shows the right key.
+    /// The pin of every receiver with the right key.
     pub(crate) fn pin(&self) -> &str {
         &self.server.pin
     }
 
-    /// Where nobody may ever connect to.
+    /// The address of the trap, which no client may connect to.
     pub(crate) fn trap(&self) -> String {
         format!("https://{}/redirected", self.trap)
     }
@@ -146,7 +147,7 @@ impl World {
     }
 }
 
-/// Judges as the verifier inside it does, unless it was told its verdict or its schemes.
+/// Verifies as its inner verifier, unless the verdict or the schemes are overridden.
 #[derive(Debug)]
 struct Judge {
     inner: Arc<dyn ClientCertVerifier>,
