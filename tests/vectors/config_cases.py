@@ -1,7 +1,7 @@
-"""The config cases: material and options that must be taken or refused before anything is sent.
+"""The config cases: material and options that must be accepted or refused before anything is sent.
 
-Identities and bundles are judged at load by the clock of the machine, so what is to be valid here
-runs from 2020 to 2120, and what is to be expired ended in 2001.
+Identities and bundles are checked at loading with the machine's clock. Valid certificates here run
+from 2020 to 2120; expired ones ended in 2001.
 """
 
 import ipaddress
@@ -38,7 +38,7 @@ URL = "https://consumer.example.test/hook"
 OK = {"ok": {}}
 
 
-# A web root by its name alone, which is what refuses an anchor that it has issued.
+# A CA with only the name of a web root. The name is enough to refuse an anchor that it has issued.
 WEB = authority(
     [
         (NameOID.COUNTRY_NAME, "NO"),
@@ -65,7 +65,7 @@ KEY = key_pem(LEAF.key)
 
 
 def fixtures():
-    """What a case that gives no identity or trust of its own stands on."""
+    """Returns the default identity and trust of the cases."""
     return {"identity": {"cert": CHAIN, "key": KEY}, "trust": {"anchors": ROOT.pem}}
 
 
@@ -213,7 +213,7 @@ def pkcs12_files():
 
 
 def dos(written):
-    """As a Windows editor saves it: with a byte order mark and CRLF."""
+    """Converts a text to the format of a Windows editor: with a byte order mark and CRLF."""
     return "\ufeff" + written.replace("\n", "\r\n")
 
 
@@ -379,7 +379,7 @@ def pins_of():
     yield of("garbage", pem("CERTIFICATE", sequence(integer(1))), refused("pem_invalid"))
 
 
-# Of the specification; and an Ed25519 key whose seed is 32 times the byte 7.
+# The secret of the specification, and an Ed25519 key whose seed is 32 times the byte 7.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ED25519_SECRET = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="
 
@@ -620,7 +620,7 @@ def urls():
         ("idna_composed_apart", "https://bu\u0308cher.example/", "https://xn--bcher-kva.example/"),
         ("idna_ideographic_dot", "https://consumer\u3002example.test/hook", hook),
         ("idna_full_width", "https://ｃonsumer.example.test/hook", hook),
-        # UTS #46 drops it; what is looked up and verified is what the canonical spelling shows.
+        # UTS #46 drops it. The lookup and the verification use the canonical spelling.
         ("idna_zero_width", "https://consu\u200bmer.example.test/hook", hook),
         ("path_of_dots", "https://consumer.example.test/a/../b/./c", None),
         ("path_of_slashes", "https://consumer.example.test//a//", None),
@@ -740,7 +740,7 @@ def deliveries():
 
 
 def denied_addresses():
-    """No name is resolved and no packet leaves: the address stands in the URL."""
+    """No case resolves a name or sends a packet: the URL contains the address."""
     for name, host in {
         "loopback": "127.0.0.1",
         "loopback_ipv6": "[::1]",

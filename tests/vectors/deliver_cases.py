@@ -1,6 +1,6 @@
-"""The deliver cases: what a delivery to a receiver of the testing kit must end in.
+"""The deliver cases: the expected results of deliveries to receivers of the testing kit.
 
-Where a refusal must be seen, the misbehaviour lasts for more connections than any re-send may open.
+If a case expects a refusal, the misbehavior lasts for more connections than a retry may open.
 """
 
 from config_cases import ED25519_SECRET, SECRET
@@ -295,7 +295,7 @@ def refusals():
         return case(how, expect, consumer=misbehave(how), received=0, **more)
 
     yield facing("never_ask", refused("client_auth_not_requested"))
-    # Its stage is left open: TLS 1.3 has finished the handshake when the alert comes.
+    # Without a stage: on TLS 1.3 the handshake is complete when the alert arrives.
     yield facing(
         "reject_certificate",
         failed(

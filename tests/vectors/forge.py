@@ -1,13 +1,13 @@
-"""Makes the keys, certificates, CRLs and encrypted keys of the vectors, always the same bytes.
+"""Makes the keys, certificates, CRLs and encrypted keys of the vectors, always with equal bytes.
 
-Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA), so a
-second run of the generator changes no byte and a reviewer can see that a committed file is what the
-generator writes. The certificate body is encoded here rather than by `cryptography`'s builder,
-because the vectors need what that builder rightly refuses: version 1, a foreign signature, an
-issuer without CA:TRUE. Extension values and names do come from it.
+Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA). A
+second run of the generator therefore changes no byte, and a reviewer can check that a committed
+file is the generator's output. This file encodes the certificate body instead of `cryptography`'s
+builder, because the vectors need forms that the builder rightly refuses: version 1, a foreign
+signature, an issuer without CA:TRUE. Extension values and names come from `cryptography`.
 
-The keys are derivable by anybody who reads this file. They are worth nothing and must never be
-used for anything else.
+The keys can be derived by any reader of this file. They have no value, and must never be used for
+anything else.
 """
 
 import base64
@@ -31,7 +31,7 @@ CODE_SIGNING = ExtendedKeyUsageOID.CODE_SIGNING
 
 
 def day(year, month=1, date=1, hour=0, minute=0, second=0):
-    """An instant in UTC."""
+    """Returns an instant in UTC."""
     return dt.datetime(year, month, date, hour, minute, second, tzinfo=dt.UTC)
 
 
@@ -52,7 +52,7 @@ CURVES = {
 
 @cache
 def key(label, kind="p256"):
-    """The private key of a label: `p192` to `p521`, `k256`, `ed25519`, or `rsa<bits>[e3]`."""
+    """Returns a label's private key: `p192` to `p521`, `k256`, `ed25519`, or `rsa<bits>[e3]`."""
     seed = f"webhook-mtls vectors: {kind}: {label}".encode()
     if kind in CURVES:
         # One byte short of the curve's size, so that the scalar is always below the group order.
@@ -75,7 +75,7 @@ def _rsa_key(seed, bits, e):
 
 
 def _prime(seed, bits, e):
-    """The first prime at or after a number derived from `seed`, with its two highest bits set."""
+    """Returns the first prime from a number derived from `seed`, with its two highest bits set."""
     number = int.from_bytes(hashlib.shake_256(seed).digest(bits // 8), "big")
     number |= (3 << (bits - 2)) | 1
     while not (_is_prime(number) and math.gcd(number - 1, e) == 1):
@@ -106,7 +106,7 @@ def _is_prime(number):
 
 
 def key_pem(private, form="PKCS8"):
-    """The key as PEM: `PKCS8`, or `TraditionalOpenSSL` for PKCS#1 and SEC1."""
+    """Returns the key as PEM: `PKCS8`, or `TraditionalOpenSSL` for PKCS#1 and SEC1."""
     return private.private_bytes(
         serialization.Encoding.PEM,
         getattr(serialization.PrivateFormat, form),
@@ -136,10 +136,10 @@ def encrypted_key_pem(private, passphrase):
 
 
 def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048):
-    """A PKCS#12 file (RFC 7292): keys and certificates in clear, below a MAC with SHA-256.
+    """Returns a PKCS#12 file (RFC 7292): keys and certificates in clear, under a MAC with SHA-256.
 
-    `private` is a key, or several. With `mac` False it has none; `rounds` is what deriving the
-    MAC's key costs, or what the file claims it does.
+    `private` is a key, or several. With `mac` False the file has no MAC. `rounds` is the number of
+    key derivation rounds of the MAC, or the number that the file claims.
     """
     data = "1.2.840.113549.1.7.1"
     keys = private if isinstance(private, list) else [private]
@@ -177,7 +177,7 @@ def _pkcs12_mac_key(passphrase, salt, rounds):
 
 
 def pem(label, der):
-    """One PEM block, lines of 64 characters."""
+    """Returns one PEM block with lines of 64 characters."""
     text = base64.b64encode(der).decode()
     lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
@@ -188,7 +188,7 @@ def pem(label, der):
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate, with the key that belongs to it, so that it can issue others."""
+    """A certificate with its key, so that it can issue others."""
 
     der: bytes
     name: x509.Name
@@ -201,7 +201,7 @@ class Certificate:
 
     @property
     def subject(self):
-        """The subject as the vectors expect it in contexts: one CN, so no order is in question."""
+        """The subject as contexts of the vectors show it: one CN, so that no order matters."""
         (common_name,) = self.name
         return f"CN={common_name.value}"
 
@@ -228,14 +228,14 @@ def _digest(data):
 
 
 def spki(private):
-    """The DER SubjectPublicKeyInfo of a private key."""
+    """Returns the DER SubjectPublicKeyInfo of a private key."""
     return private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
 def key_id(private):
-    """The SubjectKeyIdentifier value of a key."""
+    """Returns the SubjectKeyIdentifier value of a key."""
     return x509.SubjectKeyIdentifier.from_public_key(private.public_key()).digest
 
 
@@ -259,11 +259,11 @@ def mint(
     corrupt=False,
     signer=None,
 ):
-    """A certificate for `subject` (a CN, or attributes), self-signed when no issuer is given.
+    """Returns a certificate for `subject` (a CN, or attributes), self-signed without an issuer.
 
-    `ca` None leaves basicConstraints out. `usage` and `purposes` empty leave those extensions out.
-    `authority_key_id` is "issuer", None (left out) or bytes. `signer` is another key than the
-    issuer's, `corrupt` flips a bit of the signature, `digest` replaces the usual hash.
+    `ca` None omits basicConstraints. Empty `usage` and `purposes` omit those extensions.
+    `authority_key_id` is "issuer", None (omitted) or bytes. `signer` is a key that replaces the
+    issuer's key, `corrupt` flips a bit of the signature, `digest` replaces the usual hash.
     """
     name = _name(subject)
     issuer_name = issuer.name if issuer else name
@@ -307,7 +307,7 @@ def mint(
 
 
 def authority(subject, private, issuer=None, **options):
-    """A CA certificate as a careful private CA makes it; options as in `mint`."""
+    """Returns a CA certificate in the usual form of a private CA; options as in `mint`."""
     return mint(
         subject, private, issuer, **{"ca": True, "usage": ("key_cert_sign", "crl_sign"), **options}
     )
@@ -322,7 +322,7 @@ def uri(*names):
 
 
 def extension(dotted, value, critical=False):
-    """One encoded extension, for those that `cryptography` has no class for."""
+    """Encodes one extension. For those without a class in `cryptography`."""
     return sequence(oid(dotted), b"\x01\x01\xff" if critical else b"", octets(value))
 
 
@@ -357,9 +357,9 @@ def crl(
     name=None,
     revoked_on=None,
 ):
-    """A CRL as PEM. `number` or `following` (nextUpdate) None leave them out.
+    """Returns a CRL as PEM. `number` or `following` (nextUpdate) None omit the field.
 
-    `name` is another spelling of the issuer's name, `revoked_on` another date than `this`.
+    `name` replaces the issuer's name by another spelling, `revoked_on` replaces the date `this`.
     """
     private = signer or issuer.key
     algorithm = _algorithm(private, None)
@@ -518,7 +518,7 @@ def _pss_signature(body, private, name):
 
 
 def value(tag, content):
-    """One DER element."""
+    """Encodes one DER element."""
     size = len(content)
     if size < 0x80:
         return bytes([tag, size]) + content

@@ -5,8 +5,8 @@
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
     /tmp/vectors/bin/python tests/vectors/generate.py --check    # fails if a file would change
 
-Python 3.11 or later. The output is committed and is always the same bytes: see forge.py for how
-keys and signatures are made, and README.md for the format.
+Needs Python 3.11 or later. The output is committed and always has equal bytes. forge.py describes
+how keys and signatures are made; README.md describes the format.
 """
 
 import json

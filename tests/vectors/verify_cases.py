@@ -1,7 +1,7 @@
-"""The verify cases: what a verifier must say about a chain, at a fixed instant.
+"""The verify cases: the expected verdict on a chain at a fixed instant.
 
-A case has one fault, and everything else about it is right: so the kind can only come from that
-fault. Subjects are single CNs and identifying names are unique per case where a context shows them.
+Each case has one fault and is otherwise valid, so that the kind can only come from that fault.
+Subjects are single CNs. A name that a context shows is unique to its case.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ from forge import (
 )
 
 AT = day(2026, 6, 1)
-# Sixty days around AT, which is exactly their middle.
+# Sixty days around AT, which is exactly in the middle.
 LEAF_LIFE = (day(2026, 5, 2), day(2026, 7, 1))
 HOST = "api.example.test"
 
@@ -42,7 +42,7 @@ ISSUING = authority("Webhook Test Issuing CA", key("issuing"), ROOT, path_length
 
 
 def server_leaf(issuer=ISSUING, *, label="server leaf", kind="p256", **options):
-    """The leaf of a consumer; options as in `forge.mint`."""
+    """Returns the leaf of a consumer; options as in `forge.mint`."""
     usual = {
         "valid": LEAF_LIFE,
         "ca": False,
@@ -54,7 +54,7 @@ def server_leaf(issuer=ISSUING, *, label="server leaf", kind="p256", **options):
 
 
 def client_leaf(issuer=ISSUING, *, label="client leaf", kind="p256", **options):
-    """The leaf of a tenant that connects to us."""
+    """Returns the leaf of a tenant that connects to us."""
     usual = {
         "valid": LEAF_LIFE,
         "ca": False,
@@ -66,7 +66,7 @@ def client_leaf(issuer=ISSUING, *, label="client leaf", kind="p256", **options):
 
 
 def text(certificates):
-    """Certificates (or PEM texts) as one PEM text."""
+    """Joins certificates (or PEM texts) to one PEM text."""
     return "".join(each if isinstance(each, str) else each.pem for each in certificates)
 
 
@@ -119,13 +119,13 @@ def accepted(**subset):
 
 
 def refused(kind, **context):
-    """A verdict about the peer."""
+    """Expects a verdict about the peer."""
     error = {"kind": kind, "stage": "verify", "sent": "nothing"}
     return {"error": error | ({"context": context} if context else {})}
 
 
 def misconfigured(kind):
-    """A fault of ours, found before the peer is looked at."""
+    """Expects a fault of ours, found before the peer is checked."""
     return {"error": {"kind": kind, "stage": "config", "sent": "nothing"}}
 
 
@@ -512,7 +512,8 @@ def dates():
         refused("certificate_expired"),
         anchors=[dead, ROOT],
     )
-    # Valid today, expired at the instant of the case: the runner's clock has no say in a verdict.
+    # Valid today, expired at the instant of the case: the machine's clock must not affect the
+    # verdict.
     ending = authority("Ending Test Root", key("ending root"), valid=(FROM, day(2100)))
     yield server(
         "anchor_expired_at_the_instant",
