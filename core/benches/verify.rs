@@ -1,8 +1,9 @@
-//! The cost of a verification beside bare webpki on the same chain, as ratios of one run, and that of
-//! chains that are made to cost much.
+//! Measures a verification beside bare webpki on the same chain, as ratios within one run, and the
+//! verification of chains that are built to be expensive.
 //!
-//! `cargo bench --package webhook-mtls --features testing --bench verify`. Rounds of the candidates
-//! are interleaved; each figure is the median of its rounds. Fails where a promise is broken.
+//! `cargo bench --package webhook-mtls --features testing --bench verify`. The rounds of the
+//! candidates are interleaved, and each figure is the median of its rounds. Fails if a limit is
+//! exceeded.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,9 +53,9 @@ fn main() {
     std::process::exit(i32::from(!kept));
 }
 
-/// The slowest of meshes in which nine issuers bear one name, and one of them, at each place in
-/// turn, claims to be issued by the root; signatures are not remembered. Whether it is within
-/// `limit` milliseconds.
+/// Measures the slowest of several meshes: nine issuers have one name, and one of them, at each
+/// position in turn, claims the root as its issuer. The signature cache is off. Returns whether it
+/// stays within `limit` milliseconds.
 fn hostile(what: &str, algorithm: &'static SignatureAlgorithm, padding: u16, limit: f64) -> bool {
     let key = || KeyPair::generate_for(algorithm).expect("a key");
     let issuer = |name: &str, key: &KeyPair| {
@@ -67,7 +68,7 @@ fn hostile(what: &str, algorithm: &'static SignatureAlgorithm, padding: u16, lim
     let (forger, common) = (key(), key());
     remember_signatures(false);
     let mut slowest: f64 = 0.0;
-    // At the tenth place there is none, and the mesh leads nowhere.
+    // With position ten no issuer claims the root, and the mesh has no path.
     for bridge in 0..10 {
         let mut leaf = named("leaf", padding);
         leaf.is_ca = IsCa::NoCa;
@@ -84,11 +85,11 @@ fn hostile(what: &str, algorithm: &'static SignatureAlgorithm, padding: u16, lim
             let started = Instant::now();
             let verdict = verifier.verify_chain(&chain, Some("localhost"), SystemTime::now());
             rounds.push(started.elapsed().as_secs_f64() * 1e3);
-            verdict.expect_err("nothing of it is the root's");
+            verdict.expect_err("no path leads to the root");
         }
         slowest = slowest.max(median(rounds));
     }
-    println!("{what}{slowest:7.1} ms at the worst (less than {limit})");
+    println!("{what}{slowest:7.1} ms at most (limit {limit})");
     slowest < limit
 }
 

@@ -1,5 +1,5 @@
-//! Whatever bytes come in, a typed error comes out: no panic, no hang. Starts from the certificates,
-//! CRLs and keys of the shared vectors and damages them one byte at a time.
+//! Any bytes as input give a typed error, without a panic or a hang. Damages the certificates, CRLs
+//! and keys of the shared vectors one byte at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use webhook_mtls::{
 const CONFIG: &str = include_str!("../../tests/vectors/config.json");
 const VERIFY: &str = include_str!("../../tests/vectors/verify.json");
 
-/// The DER of each PEM block of a text.
+/// Returns the DER of each PEM block of a text.
 fn blocks(pem: &str) -> Vec<Vec<u8>> {
     use base64::Engine as _;
     pem.split("-----BEGIN ")
@@ -24,7 +24,7 @@ fn blocks(pem: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Every truncation, and at every position three other bytes.
+/// Returns every truncation, and three other bytes at every position.
 fn damaged(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     let truncated = (0..whole.len()).map(|length| whole[..length].to_vec());
     let flipped = (0..whole.len()).flat_map(move |at| {
@@ -42,7 +42,7 @@ fn vectors(text: &str) -> Value {
 }
 
 #[test]
-fn damaged_certificates_are_refused_or_judged() {
+fn damaged_certificates_are_refused_or_verified() {
     let vectors = vectors(VERIFY);
     let mut judged = 0;
     for case in vectors["cases"].as_array().unwrap().iter().step_by(12) {
@@ -92,7 +92,7 @@ fn damaged_bundles_and_crls_are_refused_or_loaded() {
 }
 
 #[test]
-fn damaged_pem_never_loses_a_block_in_silence() {
+fn damaged_pem_never_loses_a_block_silently() {
     let vectors = vectors(CONFIG);
     let anchor = vectors["fixtures"]["trust"]["anchors"].as_str().unwrap();
     let identity = &vectors["fixtures"]["identity"];
@@ -109,7 +109,7 @@ fn damaged_pem_never_loses_a_block_in_silence() {
         let outcome = Identity::from_pem(cert.as_bytes(), &key.as_bytes()[..at], None);
         let Err(error) = outcome else { continue };
         refused += 1;
-        // Any run of eight characters of the key would be a leak.
+        // A sequence of eight characters of the key would be a leak.
         let body: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
         let shown = format!("{error} {error:?} {}", error.to_json());
         assert!(

@@ -1,5 +1,5 @@
-//! A new identity that the consumer refuses by a page of its HTTP server, as nginx does, or seems to.
-//! Whatever it answers, no payload leaves twice. Run with `--features testing`.
+//! A consumer that refuses a new identity with a page of its HTTP server, as nginx does, and
+//! responses that resemble one. No payload leaves twice. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -21,29 +21,29 @@ const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const PAGE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 38\r\nconnection: close\r\n\r\n\
                     <html>The SSL certificate error</html>";
 
-/// What the consumer does about a request under the new identity.
+/// The consumer's reaction to a request under the new identity.
 #[derive(Clone, Copy)]
 enum Manner {
-    /// Answers this to the head, and reads no payload that was announced.
+    /// Sends this response to the head, and does not read an announced payload.
     Early(&'static str),
-    /// Reads the payload after 100 Continue, and answers this.
+    /// Reads the payload after 100 Continue, and sends this response.
     Continues(&'static str),
-    /// Does not know `Expect`: reads the payload when it comes, and answers this.
+    /// Does not support `Expect`: reads the payload when it arrives, and sends this response.
     Ignores(&'static str),
-    /// Reads the head and says nothing, until the client leaves.
+    /// Reads the head and sends nothing until the client closes.
     Silent,
 }
 
-/// A request as the consumer got it.
+/// A request as the consumer received it.
 #[derive(Debug, PartialEq, Eq)]
 struct Request {
     new: bool,
     expects: bool,
-    /// The payload that came before the answer.
+    /// The payload that arrived before the response.
     body: Option<String>,
 }
 
-/// An endpoint that went from one identity to another, and its consumer.
+/// An endpoint with a replaced identity, and its consumer.
 struct Scene {
     dispatcher: Dispatcher,
     endpoint: Endpoint,
@@ -51,7 +51,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// * `manner`: what the consumer does under the new identity. Under the former one, it says 200.
+    /// * `manner`: the consumer's behavior under the new identity. Under the former one it answers
+    ///   200.
     fn rotated(manner: Manner) -> Self {
         let lab = Lab::start().unwrap();
         let issued = lab.authority().issue(Leaf::client("new")).unwrap();
@@ -79,8 +80,8 @@ impl Scene {
         wait(self.dispatcher.deliver(&self.endpoint, body, DeliverOptions::new()))
     }
 
-    /// These requests came since the last look, and no other: whether under the new identity, whether
-    /// with `Expect`, and with which payload.
+    /// Asserts that exactly these requests arrived since the last check: under the new identity or
+    /// not, with `Expect` or not, and the payload.
     fn saw(&self, expected: &[(bool, bool, Option<&str>)]) {
         for (new, expects, body) in expected {
             let body = body.map(str::to_owned);
@@ -91,7 +92,7 @@ impl Scene {
     }
 }
 
-/// One request and its answer; `None` once the client has left.
+/// Handles one request; `None` once the client has closed.
 fn converse(
     conversation: &mut Conversation,
     new: &[u8],
@@ -140,22 +141,23 @@ fn a_page_before_the_payload_is_followed_by_the_previous_identity() {
     let event = events.try_next().unwrap();
     assert_eq!(event.name(), EventName::RotatedButUndistributed);
     assert_eq!(event.fields()["via"], "http");
-    // For a while the previous one is shown at once.
+    // For a while the previous identity is presented at once.
     let receipt = scene.deliver(BODY).unwrap();
     assert!(receipt.is_reused() && receipt.attempts() == 1);
     scene.saw(&[(false, false, Some(BODY))]);
 }
 
 #[test]
-fn an_applications_own_page_leaves_the_payload_where_it_is() {
+fn a_page_of_the_application_causes_no_second_attempt() {
     let scene = Scene::rotated(Manner::Continues(PAGE));
     let error = scene.deliver(BODY).unwrap_err();
-    // Whoever said 100 Continue has let our certificate pass.
+    // A consumer that sends 100 Continue has accepted our certificate.
     assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::All));
     assert_eq!(error.context()["payload_sent"], true);
     assert_eq!(error.context()["attempts"], 1);
     scene.saw(&[(true, true, Some(BODY))]);
-    // It took the identity, so that nothing is held any more; and a page is a refusal again.
+    // The consumer accepted the identity, so no payload is held any more, and a page is a refusal
+    // again.
     let error = scene.deliver(BODY).unwrap_err();
     assert_eq!((error.kind(), error.sent()), (Kind::ClientCertificateRejected, Sent::All));
     assert_eq!(error.context()["payload_sent"], true);
@@ -163,7 +165,7 @@ fn an_applications_own_page_leaves_the_payload_where_it_is() {
 }
 
 #[test]
-fn a_page_after_the_payload_is_no_reason_to_send_it_again() {
+fn a_page_after_the_payload_does_not_send_it_again() {
     let scene = Scene::rotated(Manner::Ignores(PAGE));
     let events = scene.dispatcher.events();
     let error = scene.deliver(BODY).unwrap_err();
@@ -171,16 +173,16 @@ fn a_page_after_the_payload_is_no_reason_to_send_it_again() {
     assert_eq!(error.context()["payload_sent"], true);
     scene.saw(&[(true, true, Some(BODY))]);
     assert_eq!(events.try_next().unwrap().name(), EventName::RotatedButUndistributed);
-    // The next payload begins with the identity that the consumer takes.
+    // The next delivery starts with the identity that the consumer accepts.
     let receipt = scene.deliver(BODY).unwrap();
     assert_eq!(receipt.attempts(), 1);
     scene.saw(&[(false, false, Some(BODY))]);
     assert!(events.try_next().is_none());
 }
 
-/// An empty payload cannot be held: there is nothing to expect.
+/// An empty payload cannot be held.
 #[test]
-fn an_empty_payload_is_not_sent_again_either() {
+fn an_empty_payload_is_not_sent_again() {
     let scene = Scene::rotated(Manner::Early(PAGE));
     let error = scene.deliver("").unwrap_err();
     assert_eq!((error.kind(), error.sent()), (Kind::ClientCertificateRejected, Sent::All));
@@ -190,7 +192,7 @@ fn an_empty_payload_is_not_sent_again_either() {
 }
 
 #[test]
-fn a_consumer_that_takes_no_expectation_gets_the_payload_without_one() {
+fn a_consumer_that_refuses_expect_gets_the_payload_without_it() {
     let early = [OK, "HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n"];
     for answer in early {
         let scene = Scene::rotated(Manner::Early(answer));
@@ -204,7 +206,7 @@ fn a_consumer_that_takes_no_expectation_gets_the_payload_without_one() {
 }
 
 #[test]
-fn another_answer_to_the_head_is_the_answer() {
+fn any_other_response_to_the_head_is_final() {
     let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
     let scene = Scene::rotated(Manner::Early(busy));
     let error = scene.deliver(BODY).unwrap_err();
@@ -214,7 +216,7 @@ fn another_answer_to_the_head_is_the_answer() {
 }
 
 #[test]
-fn a_new_identity_is_held_for_until_it_was_answered() {
+fn payloads_are_held_until_a_response_under_the_new_identity() {
     let scene = Scene::rotated(Manner::Continues(OK));
     assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), Some(true));
     assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), None);
@@ -222,7 +224,7 @@ fn a_new_identity_is_held_for_until_it_was_answered() {
 }
 
 #[test]
-fn a_delivery_that_is_cut_while_its_payload_is_held_says_so() {
+fn a_delivery_that_ends_while_its_payload_is_held_reports_it() {
     let scene = Scene::rotated(Manner::Silent);
     let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
     let late = wait(scene.dispatcher.deliver(&scene.endpoint, BODY, options)).unwrap_err();
@@ -234,7 +236,7 @@ fn a_delivery_that_is_cut_while_its_payload_is_held_says_so() {
     let delivery = scene.dispatcher.deliver(&scene.endpoint, BODY, options);
     let (ended, outcome) = mpsc::channel();
     runtime::spawn(delivery, move |outcome| ended.send(outcome).unwrap()).unwrap();
-    // The head has come, and the payload is held for a second.
+    // The head has arrived, and the payload is held for a second.
     scene.saw(&[(true, true, None)]);
     token.cancel();
     let canceled = outcome.recv_timeout(SOON).unwrap().unwrap_err();

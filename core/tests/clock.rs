@@ -1,5 +1,5 @@
-//! What certificates do as they age, told with a clock that is set. It is the clock of the whole
-//! process, so these tests have a process of their own and take turns.
+//! Aging of certificates, with an adjustable clock. The clock belongs to the whole process, so
+//! these tests have their own process and run one at a time.
 #![cfg(feature = "testing")]
 
 use std::future::Future;
@@ -21,7 +21,7 @@ fn wait<F: Future>(future: F) -> F::Output {
     runtime::drive(future, || false).expect("nothing interrupts")
 }
 
-/// The clock while one test has it; the true time again afterwards.
+/// Reserves the clock for one test; afterwards it shows the true time again.
 struct Clock(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Clock {
@@ -80,7 +80,7 @@ impl Scene {
 }
 
 #[test]
-fn every_lifetime_is_told_at_its_own_fraction() {
+fn every_lifetime_has_events_at_its_own_fraction() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     let endpoint = scene.pinned(&[&scene.acme.pin(), OTHER], &[]);
@@ -100,7 +100,7 @@ fn every_lifetime_is_told_at_its_own_fraction() {
         told
     };
     let both = |threshold| vec![("consumer".to_owned(), threshold), ("identity".into(), threshold)];
-    // Leaves live for 24 hours that began five minutes ago, the intermediate for seven days.
+    // Leaves are valid for 24 hours that began five minutes ago, the intermediate for seven days.
     ahead(DAY * 78 / 100);
     assert_eq!(told(&scene), []);
     ahead(DAY * 81 / 100);
@@ -116,11 +116,12 @@ fn every_lifetime_is_told_at_its_own_fraction() {
 }
 
 #[test]
-fn our_certificate_that_expired_since_it_was_loaded_is_found_before_any_packet() {
+fn our_expired_certificate_is_found_before_any_packet() {
     let _clock = Clock::take();
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
-    // For the consumer, which keeps to the true time, it is good to the end of this test.
+    // The consumer uses the true time, so for it the certificate is valid until the end of this
+    // test.
     let leaf = Leaf::client("dispatcher").between(None, Some(SystemTime::now() + HOUR));
     let issued = lab.authority().issue(leaf).unwrap();
     let identity =
@@ -142,17 +143,17 @@ fn our_certificate_that_expired_since_it_was_loaded_is_found_before_any_packet()
         assert_eq!(probed.kind(), Kind::ClientCertificateUnusable);
     }
     assert_eq!(acme.connections(), 0);
-    // It was the clock and nothing else.
+    // Only the clock was the cause.
     set_clock(None);
     assert_eq!(deliver().unwrap().status(), 200);
-    // Nor does the connection that was made meanwhile carry anything once it is over.
+    // The connection opened in the meantime carries no delivery after the expiry either.
     set_clock(later(2 * HOUR));
     assert_eq!(deliver().unwrap_err().kind(), Kind::ClientCertificateUnusable);
     assert_eq!((acme.connections(), acme.received().len()), (1, 1));
 }
 
 #[test]
-fn an_expired_anchor_is_told_and_skipped() {
+fn an_expired_anchor_is_reported_and_skipped() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     ahead(DAY * 3650);
@@ -166,7 +167,7 @@ fn an_expired_anchor_is_told_and_skipped() {
 }
 
 #[test]
-fn a_clock_of_1970_is_said_to_be_that() {
+fn a_clock_of_1970_is_reported() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     set_clock(Some(SystemTime::UNIX_EPOCH + HOUR));
@@ -178,7 +179,7 @@ fn a_clock_of_1970_is_said_to_be_that() {
 }
 
 #[test]
-fn what_pins_lack_is_told_when_the_consumers_certificate_nears_its_end() {
+fn missing_pins_are_reported_near_the_expiry_of_the_consumers_certificate() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     let endpoint = scene.pinned(&[&scene.acme.pin()], &[]);
@@ -195,7 +196,7 @@ fn what_pins_lack_is_told_when_the_consumers_certificate_nears_its_end() {
 }
 
 #[test]
-fn a_consumer_that_shows_its_former_key_again_is_told_once() {
+fn a_return_to_the_former_key_is_reported_once() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     let former = scene.acme.issued();
@@ -219,7 +220,7 @@ fn a_consumer_that_shows_its_former_key_again_is_told_once() {
 }
 
 #[test]
-fn a_consumer_that_changes_its_key_at_each_renewal_is_told() {
+fn a_consumer_with_a_new_key_at_each_renewal_is_reported() {
     let _clock = Clock::take();
     let scene = Scene::new(None);
     let options = EndpointOptions::new(None);

@@ -1,5 +1,5 @@
-//! What a delivery says, compared with what the receiver of the testing kit saw.
-//! Run with `--features testing`.
+//! Results of deliveries, compared with the records of the testing kit's receiver. Run with
+//! `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -53,7 +53,7 @@ fn outcome<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) ->
 }
 
 #[test]
-fn a_receipt_tells_what_was_negotiated() {
+fn a_receipt_shows_the_negotiated_tls() {
     let scene = scene();
     let receipt = scene.deliver(b"{}", DeliverOptions::new().id("evt_1")).unwrap();
     assert_eq!((receipt.status(), receipt.attempts(), receipt.id()), (200, 1, Some("evt_1")));
@@ -69,18 +69,18 @@ fn a_receipt_tells_what_was_negotiated() {
 }
 
 #[test]
-fn tls_1_2_is_spoken_only_where_it_is_allowed() {
+fn tls_1_2_is_used_only_if_allowed() {
     let scene = scene();
     let mut options = EndpointOptions::new(None);
     options.set("min_tls", Setting::Text("1.2".into())).unwrap();
     let endpoint = scene.dispatcher.endpoint("other", &scene.acme.url(), options).unwrap();
     let receipt = wait(scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
-    // The receiver speaks both: the newer one is taken.
+    // The receiver supports both; the newer version is used.
     assert_eq!(receipt.tls().version, "TLSv1.3");
 }
 
 #[test]
-fn a_rejected_certificate_is_named_ten_times_of_ten() {
+fn a_rejected_certificate_is_detected_ten_times_of_ten() {
     let scene = scene();
     for body in [&b"{}"[..], &vec![b'x'; 20 * 1024 * 1024]] {
         for round in 0..10 {
@@ -96,7 +96,7 @@ fn a_rejected_certificate_is_named_ten_times_of_ten() {
 }
 
 #[test]
-fn a_certificate_rejected_on_tls_1_2_is_named_ten_times_of_ten() {
+fn a_certificate_rejected_on_tls_1_2_is_detected_ten_times_of_ten() {
     let scene = scene();
     let (sender, ended) = mpsc::channel();
     let url = raw::refuse(&scene.lab, &rustls::version::TLS12, move |mut conversation| {
@@ -118,7 +118,7 @@ fn a_certificate_rejected_on_tls_1_2_is_named_ten_times_of_ten() {
                 (&context["via"], &context["alert"]),
                 (&"alert".into(), &"unknown_ca".into())
             );
-            // The verdict is a part of the handshake there: nothing can have been written before.
+            // On TLS 1.2 the verdict is part of the handshake, so no request byte can precede it.
             assert_eq!((error.stage(), error.sent()), (Stage::Handshake, Sent::Nothing));
             assert_eq!((error.scope(), error.blame()), (Scope::Endpoint, Blame::Unknown));
             assert_eq!(ended.recv_timeout(SOON).unwrap(), None, "round {round}");
@@ -128,7 +128,7 @@ fn a_certificate_rejected_on_tls_1_2_is_named_ten_times_of_ten() {
 }
 
 #[test]
-fn a_cancelled_delivery_says_how_much_was_sent() {
+fn a_canceled_delivery_reports_sent() {
     let scene = scene();
     scene.acme.misbehave(Misbehaviour::Stall, 1);
     let token = CancelToken::new();
@@ -138,7 +138,7 @@ fn a_cancelled_delivery_says_how_much_was_sent() {
     token.cancel();
     let error = delivery.recv_timeout(SOON).unwrap().unwrap_err();
     assert_eq!(error.kind(), Kind::Canceled);
-    // The receiver may hold the last byte before our side has seen its flush return.
+    // The receiver may hold the last byte before our flush returns.
     assert_ne!(error.sent(), Sent::Nothing);
     assert_eq!(error.blame(), Blame::Caller);
 }
@@ -154,7 +154,7 @@ fn a_token_canceled_before_sends_nothing() {
 }
 
 #[test]
-fn closing_cancels_what_does_not_end_in_time() {
+fn closing_cancels_deliveries_after_the_drain_time() {
     let scene = scene();
     scene.acme.misbehave(Misbehaviour::Stall, 1);
     let delivery = outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new()));
@@ -166,7 +166,7 @@ fn closing_cancels_what_does_not_end_in_time() {
 }
 
 #[test]
-fn closing_waits_for_what_is_under_way() {
+fn closing_waits_for_deliveries_in_flight() {
     let scene = scene();
     let deliveries: Vec<_> = (0..16)
         .map(|_| outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new())))
@@ -178,7 +178,7 @@ fn closing_waits_for_what_is_under_way() {
 }
 
 #[test]
-fn the_total_deadline_holds_and_says_what_was_sent() {
+fn the_total_deadline_holds_and_reports_sent() {
     let scene = scene();
     scene.acme.misbehave(Misbehaviour::Stall, 1);
     let started = Instant::now();
@@ -190,7 +190,7 @@ fn the_total_deadline_holds_and_says_what_was_sent() {
 }
 
 #[test]
-fn a_connection_that_died_idle_costs_nothing() {
+fn a_connection_closed_while_idle_costs_no_delivery() {
     let scene = scene();
     for round in 0..20 {
         let receipt = scene.deliver(b"{}", DeliverOptions::new()).unwrap();
@@ -214,7 +214,7 @@ fn new_values_make_a_new_generation_of_one_endpoint() {
     let changed =
         scene.dispatcher.endpoint("acme", &url, EndpointOptions::new(Some(wrong))).unwrap();
     assert_eq!(changed, scene.endpoint);
-    // The idle connection was made under the old pins: it must not be used.
+    // The idle connection was opened under the old pins and must not be used.
     let error = scene.deliver(b"3", DeliverOptions::new()).unwrap_err();
     assert_eq!((error.kind(), error.sent()), (Kind::PinMismatch, Sent::Nothing));
     assert_eq!(error.context()["observed_pin"], scene.acme.pin().as_str());
@@ -222,7 +222,7 @@ fn new_values_make_a_new_generation_of_one_endpoint() {
 }
 
 #[test]
-fn an_endpoint_serves_its_own_dispatcher_alone() {
+fn an_endpoint_works_only_with_its_own_dispatcher() {
     let scene = scene();
     let other = scene.lab.dispatcher();
     let error = wait(other.deliver(&scene.endpoint, "{}", DeliverOptions::new())).unwrap_err();
@@ -240,7 +240,7 @@ fn a_removed_endpoint_takes_no_delivery() {
 }
 
 #[test]
-fn nothing_of_payload_or_headers_stands_in_an_error() {
+fn no_error_shows_payload_or_headers() {
     const SECRET: &str = "hunter2-payload-and-token";
     let scene = scene();
     let headers = vec![("authorization".to_owned(), format!("Bearer {SECRET}"))];
@@ -265,14 +265,14 @@ fn a_dropped_future_cuts_the_connection() {
     scene.acme.misbehave(Misbehaviour::Stall, 1);
     let delivery = scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new());
     let acme = scene.acme.clone();
-    // Interrupted once the receiver holds the request.
+    // Stops when the receiver holds the request.
     assert!(runtime::drive(delivery, move || acme.wait(1, SOON)).is_none());
     wait(scene.dispatcher.close(SOON));
     assert_eq!(scene.acme.received().len(), 1);
 }
 
 #[test]
-fn the_answer_is_read_to_the_cap_and_no_further() {
+fn the_response_is_read_only_to_the_limit() {
     let scene = scene();
     let long = Answer { body: vec![b'a'; 100_000], ..Answer::status(200) };
     scene.acme.respond(long, 1);
@@ -283,7 +283,7 @@ fn the_answer_is_read_to_the_cap_and_no_further() {
 }
 
 #[test]
-fn our_certificate_is_to_blame_once_three_consumers_refuse_it() {
+fn blame_is_ours_after_three_consumers_refuse_our_certificate() {
     let scene = scene();
     let refused = |name: &str| {
         let consumer = scene.lab.consumer(name).unwrap();
@@ -296,10 +296,10 @@ fn our_certificate_is_to_blame_once_three_consumers_refuse_it() {
         (error.blame(), error.context()["refused_by"].as_u64().unwrap())
     };
     assert_eq!(refused("one"), (Blame::Unknown, 1));
-    assert_eq!(refused("one"), (Blame::Unknown, 1), "one consumer is one, however often");
+    assert_eq!(refused("one"), (Blame::Unknown, 1), "repeated refusals by one consumer count once");
     assert_eq!(refused("two"), (Blame::Unknown, 2));
     assert_eq!(refused("three"), (Blame::Ours, 3));
-    // One that takes it again no longer counts, and neither does one that was removed.
+    // A consumer that accepts the certificate again no longer counts, nor does a removed one.
     let one = scene.dispatcher.endpoint(
         "one",
         &scene.lab.consumer("one").unwrap().url(),
@@ -328,7 +328,7 @@ fn a_page_about_our_certificate_counts_like_an_alert() {
 }
 
 #[test]
-fn the_total_deadline_takes_no_receipt_back() {
+fn the_total_deadline_does_not_revoke_a_receipt() {
     let scene = scene();
     let mut short = Answer::status(202);
     short.headers = vec![("content-length".into(), "1000".into())];
@@ -342,7 +342,7 @@ fn the_total_deadline_takes_no_receipt_back() {
 }
 
 #[test]
-fn an_endpoint_says_whether_a_status_is_worth_another_attempt() {
+fn an_endpoint_sets_the_retry_verdict_of_a_status() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     acme.respond(Answer::status(404), 0);
@@ -358,8 +358,8 @@ fn an_endpoint_says_whether_a_status_is_worth_another_attempt() {
     assert_eq!(deliver(own), (Retry::Never, Scope::Delivery));
 }
 
-/// Accepts one connection and reads what is said until it ends: what a consumer sees of a delivery
-/// that is given up while it waits for the handshake.
+/// Accepts one connection and reads until it ends: a consumer's view of a delivery that is canceled
+/// while it waits for the handshake.
 fn silent() -> (String, mpsc::Receiver<()>, mpsc::Receiver<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
@@ -384,7 +384,7 @@ fn silent() -> (String, mpsc::Receiver<()>, mpsc::Receiver<bool>) {
 }
 
 #[test]
-fn whatever_ends_a_delivery_closes_its_socket() {
+fn every_end_of_a_delivery_closes_its_socket() {
     for way in ["token", "drop", "deadline", "close"] {
         let scene = scene();
         let (url, hello, end) = silent();
@@ -420,9 +420,9 @@ fn whatever_ends_a_delivery_closes_its_socket() {
 }
 
 #[test]
-fn a_name_with_several_addresses_reaches_the_one_that_answers() {
+fn a_name_with_several_addresses_reaches_the_listening_one() {
     let scene = scene();
-    // Where the machine has ::1 as well, nobody listens there.
+    // If the machine also has ::1, no server listens there.
     let url = scene.acme.url().replace("127.0.0.1", "localhost");
     let endpoint = scene.dispatcher.endpoint("local", &url, EndpointOptions::new(None)).unwrap();
     let receipt = wait(scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();

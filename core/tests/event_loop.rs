@@ -1,4 +1,4 @@
-//! Deliveries that an event loop of the host drives, as Node's does. Run with `--features testing`.
+//! Deliveries on an event loop of the host, such as Node's. Run with `--features testing`.
 #![cfg(all(feature = "testing", target_os = "linux"))]
 #![expect(unsafe_code, reason = "the descriptor is a number, as an event loop of C's takes it")]
 
@@ -32,7 +32,7 @@ const LONGEST_TURN: Duration = Duration::from_millis(50);
 
 type Outcome = (ThreadId, Result<Receipt, Error>);
 
-/// A loop that knows nothing but descriptors.
+/// A loop that only watches descriptors.
 struct Loop {
     driver: EventLoop,
     bell: UnixStream,
@@ -49,7 +49,7 @@ impl Loop {
         Self { driver, bell, longest: Cell::default() }
     }
 
-    /// Turns until an outcome is there; between turns it sleeps, for at most `every`.
+    /// Runs the lane until an outcome is ready; between runs it sleeps for at most `every`.
     fn outcome(&self, outcomes: &Receiver<Outcome>, every: Duration) -> Outcome {
         let started = Instant::now();
         loop {
@@ -99,7 +99,7 @@ fn stalled(lab: &Lab) -> Consumer {
 }
 
 #[test]
-fn what_a_thread_with_a_loop_starts_runs_on_that_thread() {
+fn deliveries_run_on_the_thread_of_their_loop() {
     let lab = Lab::start().unwrap();
     let (dispatcher, acme) = (lab.dispatcher(), lab.consumer("acme").unwrap());
     let here = Loop::attach();
@@ -113,11 +113,11 @@ fn what_a_thread_with_a_loop_starts_runs_on_that_thread() {
     }
     here.driver.rest();
     let outcomes = start(&dispatcher, &acme, DeliverOptions::new());
-    assert!(here.outcome(&outcomes, SOON).1.is_ok(), "after a rest as well");
+    assert!(here.outcome(&outcomes, SOON).1.is_ok(), "also after an idle period");
 }
 
 #[test]
-fn deadlines_are_kept_by_turns() {
+fn deadlines_are_checked_in_each_run() {
     let lab = Lab::start().unwrap();
     let (dispatcher, slow) = (lab.dispatcher(), stalled(&lab));
     let here = Loop::attach();
@@ -128,7 +128,7 @@ fn deadlines_are_kept_by_turns() {
 }
 
 #[test]
-fn who_cancels_elsewhere_rings() {
+fn a_cancel_from_another_thread_wakes_the_loop() {
     let lab = Lab::start().unwrap();
     let (dispatcher, slow) = (lab.dispatcher(), stalled(&lab));
     let here = Loop::attach();
@@ -141,7 +141,7 @@ fn who_cancels_elsewhere_rings() {
 }
 
 #[test]
-fn what_is_under_way_ends_with_its_loop() {
+fn deliveries_in_flight_end_with_their_loop() {
     let lab = Lab::start().unwrap();
     let (dispatcher, slow) = (lab.dispatcher(), stalled(&lab));
     let acme = lab.consumer("acme").unwrap();
@@ -150,8 +150,8 @@ fn what_is_under_way_ends_with_its_loop() {
     let ended = start(&dispatcher, &slow, DeliverOptions::new());
     drop(here);
     assert!(ended.recv().is_err(), "its callback is dropped");
-    assert!(outcomes.try_recv().is_err(), "what was started before goes on");
-    // Without a loop a keeper drives, and with the next one it does.
+    assert!(outcomes.try_recv().is_err(), "earlier deliveries continue");
+    // Without a loop a keeper drives; with the next loop that loop drives.
     let outcomes = start(&dispatcher, &acme, DeliverOptions::new());
     assert!(outcomes.recv_timeout(SOON).unwrap().1.is_ok());
     let here = Loop::attach();

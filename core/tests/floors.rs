@@ -1,10 +1,10 @@
-//! The floors of the core, as `docs/architecture.md` draws them: no import runs upward.
+//! The floors of the core, as listed in `docs/architecture.md`: no import runs upward.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// They stand beside the floors, for any of them to use, and know the errors and each other alone.
+/// Modules beside the floors. Every floor may use them; they import only the errors and each other.
 const BESIDE: [&str; 2] = ["runtime", "process"];
 
 #[test]
@@ -19,7 +19,7 @@ fn no_import_runs_upward() {
         let here = floors.get(module.as_str()).copied();
         let beside = BESIDE.contains(&module.as_str());
         if here.is_none() && !beside {
-            faults.push(format!("{}: {module} stands on no floor", file.display()));
+            faults.push(format!("{}: {module} has no floor", file.display()));
             continue;
         }
         for import in imports(&fs::read_to_string(&file).expect("a source file")) {
@@ -37,22 +37,22 @@ fn no_import_runs_upward() {
 }
 
 #[test]
-fn every_module_of_the_picture_exists() {
+fn every_listed_module_exists() {
     let src = core().join("src");
     for module in floors().keys().map(String::as_str).chain(BESIDE) {
         let exists = src.join(module).is_dir() || src.join(format!("{module}.rs")).is_file();
-        assert!(exists, "docs/architecture.md draws {module}, which is not there");
+        assert!(exists, "docs/architecture.md lists {module}, which does not exist");
     }
 }
 
 #[test]
-fn imports_are_found_and_tests_and_comments_passed_over() {
+fn imports_are_found_outside_tests_and_comments() {
     let source = "//! See crate::testing.\nuse crate::error::Error;\nfn f() { crate::net::g() }\n\
                   #[cfg(test)]\nmod tests {\n    use crate::dispatcher;\n}\n";
     assert_eq!(imports(source), ["error", "net"]);
 }
 
-/// Each module's floor, from the table in the page.
+/// Returns each module's floor, from the table in the page.
 fn floors() -> BTreeMap<String, u32> {
     let page = core().join("../docs/architecture.md");
     let page = fs::read_to_string(page).expect("docs/architecture.md");
@@ -71,7 +71,7 @@ fn floors() -> BTreeMap<String, u32> {
     floors
 }
 
-/// What a source file names behind `crate::`, its comments and its tests left out.
+/// Returns the modules that a source file names after `crate::`, without comments and tests.
 fn imports(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -81,7 +81,7 @@ fn imports(source: &str) -> Vec<String> {
         for (at, _) in line.match_indices("crate::") {
             let path = &line[at + "crate::".len()..];
             let word: String = path.chars().take_while(|character| is_word(*character)).collect();
-            // What the crate's root re-exports is for its users, and for the modules of tests.
+            // Re-exports of the crate's root are for its users and for test modules.
             if word.starts_with(|first: char| first.is_ascii_lowercase()) {
                 found.push(word);
             }

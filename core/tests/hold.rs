@@ -1,4 +1,4 @@
-//! Payloads that are held back until the consumer has accepted us. Run with `--features testing`.
+//! Payloads that are held until the consumer has accepted us. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -17,7 +17,7 @@ const BODY: &str = r#"{"worth":"more than the connection"}"#;
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const SOON: Duration = Duration::from_secs(10);
 
-/// Delivers to a receiver that talks like this, with the payload held; what it saw is sent by it.
+/// Delivers a held payload to a receiver with this behavior, which sends its observations.
 fn deliver_to<T: Send + 'static>(
     talk: impl Fn(&mut Conversation) -> Option<T> + Send + Sync + 'static,
 ) -> (Result<Receipt, Error>, Receiver<T>) {
@@ -41,7 +41,7 @@ fn deliver_to<T: Send + 'static>(
 }
 
 #[test]
-fn the_payload_leaves_when_the_consumer_says_continue() {
+fn the_payload_leaves_after_100_continue() {
     let (outcome, seen) = deliver_to(|conversation| {
         let head = conversation.head()?;
         conversation.say("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
@@ -58,7 +58,7 @@ fn the_payload_leaves_when_the_consumer_says_continue() {
 }
 
 #[test]
-fn a_consumer_that_knows_no_expectation_gets_the_payload_all_the_same() {
+fn a_consumer_without_support_for_expect_gets_the_payload() {
     let (outcome, seen) = deliver_to(|conversation| {
         conversation.head()?;
         let body = conversation.bytes(BODY.len())?;
@@ -70,7 +70,7 @@ fn a_consumer_that_knows_no_expectation_gets_the_payload_all_the_same() {
 }
 
 #[test]
-fn an_answer_before_the_payload_keeps_it_here_for_good() {
+fn after_an_early_response_the_payload_is_not_sent() {
     let cases = [
         ("200 OK", Kind::HttpInvalid, Retry::Later, Scope::Endpoint),
         ("204 No Content", Kind::HttpInvalid, Retry::Later, Scope::Endpoint),
@@ -82,7 +82,7 @@ fn an_answer_before_the_payload_keeps_it_here_for_good() {
     let judge = |(answer, kind, retry, scope): (&'static str, _, _, _)| {
         let (outcome, seen) = deliver_to(move |conversation| {
             conversation.head()?;
-            // Its body never ends: we read it for longer than the payload is held at most.
+            // The body never ends; the client reads it for longer than the payload is held.
             conversation.say(&format!("HTTP/1.1 {answer}\r\ncontent-length: 3\r\n\r\nn"));
             Some(conversation.rest())
         });
@@ -101,7 +101,7 @@ fn an_answer_before_the_payload_keeps_it_here_for_good() {
 }
 
 #[test]
-fn a_consumer_that_leaves_takes_no_payload_with_it() {
+fn a_consumer_that_closes_gets_no_payload() {
     let (outcome, seen) = deliver_to(Conversation::head);
     let error = outcome.unwrap_err();
     assert_eq!((error.kind(), error.sent()), (Kind::ConnectionLost, Sent::Maybe));
@@ -110,7 +110,7 @@ fn a_consumer_that_leaves_takes_no_payload_with_it() {
 }
 
 #[test]
-fn an_empty_payload_expects_nothing_and_a_connection_is_kept() {
+fn an_empty_payload_sends_no_expect_and_keeps_the_connection() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = lab.dispatcher();

@@ -1,4 +1,4 @@
-//! What becomes of a connection that nobody uses. Run with `--features testing`.
+//! The end of idle connections. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -10,7 +10,7 @@ use raw::{Conversation, listen};
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{DeliverOptions, Dispatcher, Endpoint, EndpointOptions};
 
-/// Far less than an idle connection is kept.
+/// Much shorter than the time for which an idle connection is kept.
 const SOON: Duration = Duration::from_secs(10);
 
 struct Scene {
@@ -20,7 +20,7 @@ struct Scene {
     left: Receiver<bool>,
 }
 
-/// Delivers once to a consumer that answers and then does as `talk` says; what that returns is told.
+/// Delivers once to a consumer that answers and then runs `talk`, whose result is reported.
 fn scene(talk: impl Fn(&mut Conversation) -> bool + Send + Sync + 'static) -> Scene {
     let lab = Lab::start().unwrap();
     let (tell, left) = mpsc::channel();
@@ -40,9 +40,9 @@ fn scene(talk: impl Fn(&mut Conversation) -> bool + Send + Sync + 'static) -> Sc
 }
 
 #[test]
-fn a_connection_that_its_consumer_closes_is_closed_by_us_at_once() {
+fn an_idle_connection_closed_by_the_consumer_is_closed_at_once() {
     let scene = scene(|conversation| {
-        // Returns when we have closed as well, and we deliver nothing more.
+        // Returns when the client has closed too and delivers no more.
         conversation.drain();
         true
     });
@@ -50,7 +50,7 @@ fn a_connection_that_its_consumer_closes_is_closed_by_us_at_once() {
 }
 
 #[test]
-fn words_that_nobody_asked_for_end_an_idle_connection() {
+fn unsolicited_data_ends_an_idle_connection() {
     let scene = scene(|conversation| {
         conversation.say("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n");
         conversation.rest();
@@ -63,7 +63,7 @@ fn words_that_nobody_asked_for_end_an_idle_connection() {
 }
 
 #[test]
-fn an_idle_connection_of_ours_ends_with_a_goodbye() {
+fn an_idle_connection_ends_with_close_notify() {
     let scene = scene(Conversation::ends_with_goodbye);
     assert!(scene.dispatcher.remove("raw"));
     assert_eq!(scene.left.recv_timeout(SOON), Ok(true));

@@ -1,5 +1,5 @@
-//! What was removed, replaced, retired or throttled is so when the call returns, for the deliveries
-//! that wait as well. Run with `--features testing`.
+//! A removal, a replacement, a retirement or a new limit takes effect when the call returns, also
+//! for waiting deliveries. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -27,7 +27,7 @@ const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
 type Outcome = Receiver<Result<Receipt, Error>>;
 
-/// Holds whoever passes, while it is shut.
+/// Blocks callers of `pass` while it is shut.
 #[derive(Clone, Default)]
 struct Barrier(Arc<(Mutex<bool>, Condvar)>);
 
@@ -47,18 +47,18 @@ impl Barrier {
     }
 }
 
-/// What happened at a consumer.
+/// An event at a consumer.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     /// A connection was accepted.
     Connected,
-    /// A request came.
+    /// A request arrived.
     Requested,
-    /// The client left, without another request.
+    /// The client closed without a further request.
     Left,
 }
 
-/// A consumer that holds handshakes and answers back while its barriers are shut.
+/// A consumer that delays handshakes and responses while its barriers are shut.
 struct Consumer {
     url: String,
     handshakes: Barrier,
@@ -136,7 +136,7 @@ fn closed(outcome: &Outcome) {
 }
 
 #[test]
-fn what_waits_for_a_turn_ends_with_the_endpoint() {
+fn a_delivery_waiting_for_a_turn_ends_with_the_endpoint() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[]);
@@ -150,7 +150,7 @@ fn what_waits_for_a_turn_ends_with_the_endpoint() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(pin!(many.next()).poll(&mut context).is_pending());
     assert!(dispatcher.remove("acme"));
-    // Another consumer under the same id has nothing to do with what was meant for the former.
+    // A new consumer with the same id must not get deliveries for the former one.
     let other = Consumer::start(&lab);
     let anew = dispatcher.endpoint("acme", &other.url, options(1.0)).unwrap();
     waiting.iter().for_each(closed);
@@ -159,7 +159,7 @@ fn what_waits_for_a_turn_ends_with_the_endpoint() {
         let error = outcome.unwrap_err();
         assert_eq!((error.kind(), error.consumer()), (Kind::HandleClosed, Some("acme")));
     }
-    // What has left finishes, and its connection is of no use to anybody.
+    // A request that has left finishes, and its connection is not reused.
     consumer.answers.open();
     assert_eq!(end(&running).unwrap().status(), 200);
     consumer.saw(&[Event::Left]);
@@ -169,7 +169,7 @@ fn what_waits_for_a_turn_ends_with_the_endpoint() {
 }
 
 #[test]
-fn what_waits_for_a_handshake_or_a_connection_ends_with_the_endpoint() {
+fn a_delivery_waiting_for_a_handshake_or_a_permit_ends_with_the_endpoint() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[("max_connections", 2.0)]);
@@ -181,7 +181,7 @@ fn what_waits_for_a_handshake_or_a_connection_ends_with_the_endpoint() {
     let (sender, probed) = mpsc::channel();
     runtime::spawn(probe, move |outcome| sender.send(outcome).unwrap()).unwrap();
     assert!(dispatcher.remove("acme"));
-    // At once, and not when the handshake's time is over.
+    // At once, not when the handshake's deadline passes.
     waiting.iter().for_each(closed);
     let error = probed.recv_timeout(SOON).unwrap().unwrap_err();
     assert_eq!((error.kind(), error.sent()), (Kind::HandleClosed, Sent::Nothing));
@@ -191,7 +191,7 @@ fn what_waits_for_a_handshake_or_a_connection_ends_with_the_endpoint() {
 }
 
 #[test]
-fn what_has_not_begun_goes_by_new_values() {
+fn a_delivery_before_its_first_byte_uses_new_values() {
     let lab = Lab::start().unwrap();
     let (former, present) = (Consumer::start(&lab), Consumer::start(&lab));
     let dispatcher = dispatcher(&lab, &[]);
@@ -208,7 +208,7 @@ fn what_has_not_begun_goes_by_new_values() {
     former.saw(&[Event::Left]);
     former.saw_no_more();
 
-    // The pins that it has now.
+    // The current pins apply.
     present.handshakes.shut();
     let pins = EndpointOptions::new(Some(Pins::new([OTHER]).unwrap()));
     dispatcher.endpoint("acme", &former.url, pins).unwrap();
@@ -217,7 +217,7 @@ fn what_has_not_begun_goes_by_new_values() {
 }
 
 #[test]
-fn a_delivery_does_not_begin_anew_for_ever() {
+fn a_delivery_does_not_restart_forever() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[]);
@@ -238,7 +238,7 @@ fn a_delivery_does_not_begin_anew_for_ever() {
     consumer.handshakes.open();
 }
 
-/// Refuses the client of one name by a page, and answers others while its barrier is open.
+/// Refuses the client with one certificate by a page, and answers others while its barrier is open.
 fn refusing(
     lab: &Lab,
     refused: Vec<u8>,
@@ -261,7 +261,7 @@ fn refusing(
 }
 
 #[test]
-fn a_retired_identity_begins_nothing_though_its_connection_was_on_the_way() {
+fn a_retired_identity_sends_nothing_on_a_connection_being_opened() {
     let lab = Lab::start().unwrap();
     let issued = lab.authority().issue(Leaf::client("new")).unwrap();
     let new = Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None);
@@ -284,7 +284,7 @@ fn a_retired_identity_begins_nothing_though_its_connection_was_on_the_way() {
     let outcome = start(&dispatcher, &endpoint);
     saw(&["connected"]);
     assert_eq!(dispatcher.retire(&lab.identity(), true).unwrap(), ["acme"]);
-    // It tries the identity that is left.
+    // The delivery tries the remaining identity.
     saw(&["connected"]);
     barrier.open();
     let refused = end(&outcome).unwrap_err();
@@ -295,8 +295,8 @@ fn a_retired_identity_begins_nothing_though_its_connection_was_on_the_way() {
     assert_eq!(events.try_recv().ok(), None);
 }
 
-/// Counts the requests that it has not answered, and tells how many there are as each comes. Answers
-/// one for each word that it is given.
+/// Counts unanswered requests, and reports the count as each request arrives. Answers one request
+/// per received value.
 fn counting(lab: &Lab) -> (String, Receiver<usize>, Sender<()>) {
     let (told, counts) = mpsc::channel();
     let (allow, allowed) = mpsc::channel();
@@ -316,12 +316,12 @@ fn counting(lab: &Lab) -> (String, Receiver<usize>, Sender<()>) {
 }
 
 #[test]
-fn a_changed_limit_holds_for_those_who_wait_already() {
+fn a_changed_limit_applies_to_waiting_deliveries() {
     let lab = Lab::start().unwrap();
     let (url, counts, allow) = counting(&lab);
     let dispatcher = dispatcher(&lab, &[]);
     let limited = |limit: f64| dispatcher.endpoint("acme", &url, options(limit)).unwrap();
-    // Neither limit is above two, so no more than two are under way.
+    // Neither limit is above two, so at most two are in flight.
     let mut outcomes = Vec::new();
     for limit in [1.0, 2.0].into_iter().cycle().take(20) {
         outcomes.push(start(&dispatcher, &limited(limit)));
@@ -334,7 +334,8 @@ fn a_changed_limit_holds_for_those_who_wait_already() {
         end(outcome).unwrap();
     }
 
-    // Eight run when it is lowered to one: the next one starts when all of them have ended.
+    // Eight run when the limit is lowered to one. The next delivery starts when all eight have
+    // ended.
     let endpoint = limited(8.0);
     let outcomes: Vec<Outcome> = (0..20).map(|_| start(&dispatcher, &endpoint)).collect();
     for _ in 0..8 {
@@ -367,6 +368,6 @@ fn a_probe_takes_a_turn() {
     consumer.answers.open();
     end(&running).unwrap();
     wait(dispatcher.probe(&endpoint, ProbeOptions::new())).unwrap();
-    // It has given its turn back.
+    // The probe has released its turn.
     assert!(end(&start(&dispatcher, &endpoint)).unwrap().is_reused());
 }

@@ -1,5 +1,4 @@
-//! How many deliveries and connections there may be, and who waits for whom.
-//! Run with `--features testing`.
+//! Limits on deliveries and connections, and the order of waiting. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 use std::future::Future;
@@ -66,7 +65,7 @@ fn a_delivery_beyond_the_limit_waits_without_a_connection() {
 }
 
 #[test]
-fn too_many_that_wait_for_one_consumer_are_refused_and_others_are_not_held_up() {
+fn too_many_waiting_for_one_consumer_are_refused_without_delaying_others() {
     let lab = Lab::start().unwrap();
     let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
     let dispatcher = dispatcher(&lab, &[("max_waiting", 8.0)]);
@@ -76,7 +75,7 @@ fn too_many_that_wait_for_one_consumer_are_refused_and_others_are_not_held_up() 
     let options = || DeliverOptions::new().cancel(token.clone());
     let mut outcomes = vec![start(&dispatcher, &stalled, options())];
     assert!(slow.wait(1, SOON));
-    // A quarter of eight may wait; which two of the three do is for the runtime to decide.
+    // A quarter of eight may wait. Which two of the three wait depends on the runtime.
     outcomes.extend((0..3).map(|_| start(&dispatcher, &stalled, options())));
     let refused = loop {
         if let Some(outcome) = outcomes.iter().find_map(|outcome| outcome.try_recv().ok()) {
@@ -112,7 +111,7 @@ fn the_longest_idle_connection_makes_room() {
 }
 
 #[test]
-fn whoever_waits_for_a_connection_gets_the_next_that_is_idle() {
+fn a_waiting_delivery_gets_the_next_idle_connection() {
     let lab = Lab::start().unwrap();
     let dispatcher = dispatcher(&lab, &[("max_connections", 3.0)]);
     let consumers = ["a", "b", "c", "d"].map(|name| lab.consumer(name).unwrap());

@@ -36,7 +36,7 @@ fn delivery(endpoint: &Endpoint, body: &Bytes, id: usize) -> Delivery {
 }
 
 #[test]
-fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
+fn each_delivery_has_one_outcome_and_all_share_one_body() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let (consumers, endpoints) = several(&lab, &dispatcher, 10);
@@ -52,12 +52,12 @@ fn each_delivery_has_one_outcome_and_one_body_serves_them_all() {
     assert_eq!(ids, (0..300).collect::<Vec<_>>());
     let progress = FanoutProgress { done: 300, ..FanoutProgress::default() };
     assert_eq!(outcomes.progress(), progress);
-    assert!(wait(outcomes.next()).is_none(), "the end stays the end");
+    assert!(wait(outcomes.next()).is_none(), "a finished run stays finished");
     assert!(consumers.iter().all(|consumer| consumer.received()[0].body == body));
 }
 
 #[test]
-fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
+fn a_waiting_thread_gets_all_outcomes_and_may_stop_early() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let (_consumers, endpoints) = several(&lab, &dispatcher, 3);
@@ -77,21 +77,21 @@ fn a_thread_that_waits_gets_all_outcomes_and_may_leave() {
 }
 
 #[test]
-fn whoever_waits_for_the_next_outcome_may_wait_for_as_long_as_there_is_time() {
+fn a_wait_for_the_next_outcome_may_have_any_limit() {
     let lab = Lab::start().unwrap();
     let (dispatcher, acme) = (lab.dispatcher(), lab.consumer("acme").unwrap());
     let fanout = Fanout::unbounded(&dispatcher).waited_for();
-    assert!(fanout.next_within(Some(Duration::MAX)).unwrap().is_none(), "nothing is under way");
+    assert!(fanout.next_within(Some(Duration::MAX)).unwrap().is_none(), "nothing is in flight");
     let delivery = delivery(&endpoint(&dispatcher, &acme), &Bytes::from_static(b"{}"), 0);
     for limit in [None, Some(Duration::MAX), Some(SOON)] {
         fanout.submit(delivery.clone(), ());
-        let ((), outcome) = fanout.next_within(limit).unwrap().expect("one is under way");
+        let ((), outcome) = fanout.next_within(limit).unwrap().expect("one is in flight");
         assert_eq!(outcome.unwrap().status(), 200);
     }
 }
 
 #[test]
-fn deliveries_are_taken_as_they_are_wanted() {
+fn deliveries_are_taken_on_demand() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let (_consumers, endpoints) = several(&lab, &dispatcher, 5);
@@ -114,7 +114,7 @@ fn deliveries_are_taken_as_they_are_wanted() {
 }
 
 #[test]
-fn a_slow_consumer_holds_up_nobody_else() {
+fn a_slow_consumer_delays_no_other() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
@@ -132,13 +132,13 @@ fn a_slow_consumer_holds_up_nobody_else() {
     let progress = outcomes.progress();
     assert_eq!((progress.done, progress.in_flight, progress.waiting), (100, 8, 492));
     drop(outcomes);
-    // Nothing of what was dropped is left: closing has nothing to wait for, or to cancel.
+    // Nothing remains of the dropped run, so closing has nothing to wait for or to cancel.
     wait(dispatcher.close(SOON));
     assert!(slow.connections() <= 8);
 }
 
 #[test]
-fn a_fault_is_an_outcome_and_ends_nothing_else() {
+fn a_failure_is_an_outcome_and_ends_no_other_delivery() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let acme = lab.consumer("acme").unwrap();

@@ -1,4 +1,4 @@
-//! PKCS#12 as real tools write it. `pkcs12/make.sh` made the files, and says with which commands.
+//! PKCS#12 files of real tools. `pkcs12/make.sh` made them and shows the commands.
 
 use webhook_mtls::{Error, Identity, Kind};
 
@@ -38,14 +38,14 @@ fn every_tool_s_file_is_the_same_identity() {
 }
 
 #[test]
-fn a_passphrase_may_leave_ascii_and_the_basic_plane() {
+fn a_passphrase_may_contain_any_unicode() {
     let file = file!("unicode_passphrase");
     assert!(Identity::from_pkcs12(file, "grüße € 𝄞".as_bytes()).is_ok());
     assert_eq!(refused(file, "grusse € 𝄞".as_bytes()).kind(), Kind::KeyEncrypted);
 }
 
 #[test]
-fn a_wrong_passphrase_is_said_to_be_wrong_and_not_shown() {
+fn a_wrong_passphrase_is_reported_and_not_shown() {
     for file in [&file!("openssl3")[..], file!("openssl3_legacy"), file!("keytool_legacy")] {
         for wrong in [&b"battery staple"[..], b"", b"correct horse\0", &[0xff, 0xfe]] {
             let error = refused(file, wrong);
@@ -56,7 +56,7 @@ fn a_wrong_passphrase_is_said_to_be_wrong_and_not_shown() {
 }
 
 #[test]
-fn what_makes_no_identity_is_named() {
+fn a_file_without_an_identity_is_refused_with_the_reason() {
     for (file, kind, said) in [
         (&file!("no_certificate")[..], Kind::PemInvalid, "no certificate found"),
         (file!("no_key"), Kind::PemInvalid, "no private key found"),
@@ -72,7 +72,7 @@ fn what_makes_no_identity_is_named() {
     }
 }
 
-/// One DER element of less than 64 KiB.
+/// Returns one DER element of less than 64 KiB.
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).expect("short").to_be_bytes();
     let header = match length {
@@ -83,7 +83,7 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [&header, content].concat()
 }
 
-/// A file that holds nothing and asks for this many rounds before its MAC can be checked.
+/// Returns a file without content that asks for this many rounds before its MAC can be checked.
 fn asking_for(rounds: &[u8]) -> Vec<u8> {
     const DATA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
     const SHA1: &[u8] = &[0x30, 9, 0x06, 5, 0x2b, 0x0e, 3, 2, 26, 0x05, 0];
@@ -96,7 +96,7 @@ fn asking_for(rounds: &[u8]) -> Vec<u8> {
 
 /// The number of rounds is read before the MAC can show that the file was forged.
 #[test]
-fn a_file_cannot_ask_for_work_without_end() {
+fn a_file_cannot_ask_for_unlimited_work() {
     let wrong = refused(&asking_for(&[0x10, 0x00]), PASSPHRASE);
     assert!(wrong.to_string().contains("passphrase does not open"), "{wrong}");
     for rounds in [&[0x7f, 0xff, 0xff, 0xff][..], &[0x7f; 8], &[0x40, 0, 0, 0, 0, 0, 0, 0]] {

@@ -1,4 +1,4 @@
-//! What a probe says of a consumer. Run with `--features testing`.
+//! The results of probes. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn a_probe_fails_as_a_delivery_would_and_remembers_the_pin() {
 }
 
 #[test]
-fn a_refusal_of_our_certificate_after_the_handshake_is_heard_ten_times_of_ten() {
+fn a_refusal_after_the_handshake_is_detected_ten_times_of_ten() {
     let scene = scene();
     for round in 0..10 {
         scene.acme.misbehave(Misbehaviour::RejectCertificate, 1);
@@ -81,14 +81,14 @@ fn a_refusal_of_our_certificate_after_the_handshake_is_heard_ten_times_of_ten() 
 }
 
 #[test]
-fn a_probe_ends_with_its_token_its_time_and_its_dispatcher() {
+fn a_probe_ends_with_its_token_its_timeout_and_its_dispatcher() {
     let scene = scene();
     let token = CancelToken::new();
     token.cancel();
     let error = scene.probe(ProbeOptions::new().cancel(token)).unwrap_err();
     assert_eq!(error.kind(), Kind::Canceled);
 
-    // Listens and never shakes hands.
+    // Listens without making a handshake.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", silent.local_addr().unwrap());
     let endpoint = scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();

@@ -1,4 +1,4 @@
-//! What holds of every input, not of an example.
+//! Properties that hold for every input.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use webhook_mtls::{Identity, Pin, Pins, TenantRule, Trust, pin_of};
 
 const CONFIG: &str = include_str!("../../tests/vectors/config.json");
 
-/// The chain and the key of the vectors' identity.
+/// Returns the chain and the key of the vectors' identity.
 fn identity() -> (String, String) {
     let vectors: Value = serde_json::from_str(CONFIG).expect("JSON");
     let identity = &vectors["fixtures"]["identity"];
@@ -14,13 +14,13 @@ fn identity() -> (String, String) {
     (text("cert"), text("key"))
 }
 
-/// What people and tools put between PEM blocks. A line of dashes is no block.
+/// Text that people and tools put between PEM blocks. A line of dashes is not a block.
 fn chatter() -> impl Strategy<Value = String> {
     prop::collection::vec("(# [a-z ]{0,30}|subject=CN = [a-z]{1,9}|Bag Attributes|-----|)", 0..4)
         .prop_map(|lines| lines.into_iter().map(|line| line + "\n").collect())
 }
 
-/// As it comes out of editors of three systems.
+/// The line ends of editors on three systems.
 fn line_ends() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["\n", "\r\n"])
 }
@@ -40,9 +40,9 @@ proptest! {
         let _ = Pin::parse(&String::from_utf8_lossy(&bytes));
     }
 
-    /// A certificate is never silently dropped, whatever stands around it.
+    /// A certificate is never dropped silently, no matter what surrounds it.
     #[test]
-    fn what_stands_around_blocks_changes_nothing(
+    fn text_around_blocks_changes_nothing(
         before in chatter(),
         between in chatter(),
         after in chatter(),
@@ -62,9 +62,9 @@ proptest! {
         prop_assert_eq!(read.chain(), plain.chain());
     }
 
-    /// One character of a certificate's block goes wrong: that is said, and the block not skipped.
+    /// A damaged character in a certificate's block is reported, and the block is not skipped.
     #[test]
-    fn a_block_that_cannot_be_read_is_not_skipped(at in 0usize..4000, letter in "[!-~\n]") {
+    fn a_damaged_block_is_not_skipped(at in 0usize..4000, letter in "[!-~\n]") {
         let (cert, key) = identity();
         let mut damaged = cert.clone();
         let at = at % cert.len();
@@ -75,9 +75,9 @@ proptest! {
         }
     }
 
-    /// The offending line may be the key.
+    /// The damaged line may be part of the key.
     #[test]
-    fn a_fault_of_a_key_quotes_nothing_of_it(
+    fn an_error_about_a_key_does_not_quote_it(
         at in 0usize..400,
         letter in "[!-~\n]",
         one_line in any::<bool>(),
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pin_is_read_as_it_is_written(digest in any::<[u8; 32]>(), whole in any::<bool>()) {
+    fn a_formatted_pin_parses_to_the_same_pin(digest in any::<[u8; 32]>(), whole in any::<bool>()) {
         let pin = if whole { Pin::Certificate(digest) } else { Pin::Spki(digest) };
         prop_assert_eq!(Pin::parse(&pin.to_string()).expect("a pin"), pin);
         if let Pin::Spki(_) = pin {
@@ -109,7 +109,7 @@ proptest! {
         }
     }
 
-    /// Every pin of both sets is kept once, and one that stands in both is current.
+    /// Every pin of both sets is kept once; a pin in both sets is current.
     #[test]
     fn a_set_of_pins_keeps_each_once(
         current in prop::collection::vec(any::<[u8; 32]>(), 1..6),
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tenant_rule_takes_whole_segments_alone(template in "[ -~]{0,40}") {
+    fn a_tenant_rule_accepts_only_whole_segments(template in "[ -~]{0,40}") {
         if TenantRule::san_uri(&template).is_ok() {
             let (before, after) = template.split_once("{tenant}").expect("the placeholder");
             prop_assert!(before.ends_with('/') && before.contains("://"));

@@ -1,5 +1,5 @@
-//! Deliveries through a CONNECT proxy of our own, which records what it is told.
-//! Run with `--features testing`.
+//! Deliveries through a CONNECT proxy of the test, which records its requests. Run with `--features
+//! testing`.
 #![cfg(feature = "testing")]
 
 use std::io::{Read, Write};
@@ -14,9 +14,9 @@ use webhook_mtls::{
     ProbeOptions, Proxy, Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
 };
 
-/// What the proxy does with a request to connect.
+/// The proxy's reaction to a CONNECT request.
 #[derive(Clone)]
-enum Behaviour {
+enum Behavior {
     Tunnel,
     Answer(Vec<u8>),
     Silence,
@@ -28,16 +28,16 @@ struct TestProxy {
 }
 
 impl TestProxy {
-    /// Serves until the test's process ends; its threads end with their connections.
-    fn start(behaviour: Behaviour) -> Self {
+    /// Serves until the test process ends; its threads end with their connections.
+    fn start(behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = heads.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let (behaviour, seen) = (behaviour.clone(), seen.clone());
-                thread::spawn(move || serve(client, &behaviour, &seen));
+                let (behavior, seen) = (behavior.clone(), seen.clone());
+                thread::spawn(move || serve(client, &behavior, &seen));
             }
         });
         Self { address, heads }
@@ -48,7 +48,7 @@ impl TestProxy {
     }
 }
 
-fn serve(mut client: TcpStream, behaviour: &Behaviour, seen: &Mutex<Vec<String>>) {
+fn serve(mut client: TcpStream, behavior: &Behavior, seen: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -60,8 +60,8 @@ fn serve(mut client: TcpStream, behaviour: &Behaviour, seen: &Mutex<Vec<String>>
     let head = String::from_utf8(head).unwrap();
     let target = head.split(' ').nth(1).unwrap().to_owned();
     seen.lock().unwrap().push(head);
-    match behaviour {
-        Behaviour::Tunnel => {
+    match behavior {
+        Behavior::Tunnel => {
             let Ok(mut consumer) = TcpStream::connect(target) else {
                 let _ = client.write_all(b"HTTP/1.1 502 Unreachable\r\n\r\n");
                 return;
@@ -77,13 +77,13 @@ fn serve(mut client: TcpStream, behaviour: &Behaviour, seen: &Mutex<Vec<String>>
             let _ = client.shutdown(Shutdown::Write);
             let _ = up.join();
         }
-        Behaviour::Answer(answer) => {
+        Behavior::Answer(answer) => {
             let _ = client.write_all(answer);
             let _ = client.shutdown(Shutdown::Write);
             let _ = client.read_to_end(&mut Vec::new());
         }
-        // Until the client gives up.
-        Behaviour::Silence => drop(client.read_to_end(&mut Vec::new())),
+        // Until the client closes.
+        Behavior::Silence => drop(client.read_to_end(&mut Vec::new())),
     }
 }
 
@@ -93,14 +93,14 @@ struct Scene {
     proxy: TestProxy,
 }
 
-fn scene(behaviour: Behaviour) -> Scene {
+fn scene(behavior: Behavior) -> Scene {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
-    Scene { lab, acme, proxy: TestProxy::start(behaviour) }
+    Scene { lab, acme, proxy: TestProxy::start(behavior) }
 }
 
 fn answering(answer: impl Into<Vec<u8>>) -> Scene {
-    scene(Behaviour::Answer(answer.into()))
+    scene(Behavior::Answer(answer.into()))
 }
 
 impl Scene {
@@ -115,7 +115,7 @@ impl Scene {
         assert_eq!(error.sent(), Sent::Nothing);
         assert_eq!(error.context()["proxy"], self.proxy.address.as_str());
         assert_eq!(self.acme.connections(), 0);
-        // The consumer has no business with our proxy.
+        // The consumer must not learn about our proxy.
         assert!(!error.public().to_string().contains("127.0.0.1"), "{}", error.public());
         assert_eq!(error.public()["context"], serde_json::json!({}));
         error
@@ -133,14 +133,14 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn a_tunnel_goes_to_the_judged_address_and_tls_runs_inside() {
-    let scene = scene(Behaviour::Tunnel);
+fn a_tunnel_goes_to_the_checked_address_with_tls_inside() {
+    let scene = scene(Behavior::Tunnel);
     let port = scene.acme.url().rsplit(':').next().unwrap().split('/').next().unwrap().to_owned();
-    // A name, which the proxy shall never see.
+    // A name that the proxy must not see.
     let url = format!("https://localhost:{port}/in");
     let receipt = deliver_with(scene.options(), &url).unwrap();
     assert_eq!(receipt.tls().version, "TLSv1.3");
-    // Where localhost is ::1 first, the proxy could not reach that, and the next was tried.
+    // If localhost resolves to ::1 first, the proxy cannot reach it, and the next address is tried.
     assert_eq!(
         scene.proxy.heads().last().unwrap(),
         &format!(
@@ -155,8 +155,8 @@ fn a_tunnel_goes_to_the_judged_address_and_tls_runs_inside() {
 }
 
 #[test]
-fn connections_through_a_proxy_are_kept_and_probed_alike() {
-    let scene = scene(Behaviour::Tunnel);
+fn connections_through_a_proxy_are_kept_and_can_be_probed() {
+    let scene = scene(Behavior::Tunnel);
     let dispatcher = Dispatcher::new(scene.options()).unwrap();
     let endpoint =
         dispatcher.endpoint("acme", &scene.acme.url(), EndpointOptions::new(None)).unwrap();
@@ -167,8 +167,8 @@ fn connections_through_a_proxy_are_kept_and_probed_alike() {
 }
 
 #[test]
-fn a_denied_address_is_denied_before_the_proxy_hears_of_it() {
-    let scene = scene(Behaviour::Tunnel);
+fn a_denied_address_is_not_sent_to_the_proxy() {
+    let scene = scene(Behavior::Tunnel);
     let options = scene.options().egress(Egress::public());
     let error = deliver_with(options, &scene.acme.url()).unwrap_err();
     assert_eq!(error.kind(), Kind::EgressDenied);
@@ -176,7 +176,7 @@ fn a_denied_address_is_denied_before_the_proxy_hears_of_it() {
 }
 
 #[test]
-fn each_refusal_says_who_must_act() {
+fn each_refusal_has_its_scope_and_blame() {
     for (status, retry, scope, blame) in [
         (401, Retry::AfterRepair, Scope::Process, Blame::Ours),
         (407, Retry::AfterRepair, Scope::Process, Blame::Ours),
@@ -198,7 +198,7 @@ fn each_refusal_says_who_must_act() {
 }
 
 #[test]
-fn what_is_no_answer_is_refused() {
+fn an_invalid_response_is_refused() {
     for answer in [
         &b"hello\r\n\r\n"[..],
         b"HTTP/2 200\r\n\r\n",
@@ -214,7 +214,7 @@ fn what_is_no_answer_is_refused() {
 }
 
 #[test]
-fn a_head_has_its_limit_to_the_byte() {
+fn the_limit_of_a_head_is_exact() {
     let of = |length: usize| {
         let text = "HTTP/1.1 502 No\r\nx: \r\n\r\n";
         let padding = "y".repeat(length - text.len());
@@ -234,7 +234,7 @@ fn a_proxy_that_switches_protocols_refuses() {
 }
 
 #[test]
-fn an_interim_answer_is_passed_over() {
+fn an_interim_response_is_skipped() {
     let error = answering("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 407 Who\r\n\r\n").refusal();
     assert_eq!(error.context()["status"], 407);
     let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
@@ -242,21 +242,21 @@ fn an_interim_answer_is_passed_over() {
 }
 
 #[test]
-fn a_silent_proxy_is_bounded_by_the_connect_deadline() {
-    let scene = scene(Behaviour::Silence);
+fn a_silent_proxy_ends_at_the_connect_deadline() {
+    let scene = scene(Behavior::Silence);
     let mut options = scene.options();
     options.set("connect_timeout", Setting::Millis(200.0)).unwrap();
     let started = Instant::now();
     let error = deliver_with(options, &scene.acme.url()).unwrap_err();
     assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Connect));
     assert_eq!((&error.context()["deadline"], error.sent()), (&"connect".into(), Sent::Nothing));
-    // Far from the total of 30 seconds.
+    // Much shorter than the total of 30 seconds.
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
-fn a_proxy_that_is_not_there_stops_everything_and_says_which() {
-    let scene = scene(Behaviour::Tunnel);
+fn an_unreachable_proxy_stops_the_process_and_is_named() {
+    let scene = scene(Behavior::Tunnel);
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = Proxy::new(&format!("http://{unused}")).unwrap();
     let error = deliver_with(scene.options().proxy(proxy), &scene.acme.url()).unwrap_err();
@@ -266,8 +266,8 @@ fn a_proxy_that_is_not_there_stops_everything_and_says_which() {
 }
 
 #[test]
-fn credentials_may_be_said_apart_and_only_once() {
-    let scene = scene(Behaviour::Tunnel);
+fn credentials_may_be_set_separately_and_only_once() {
+    let scene = scene(Behavior::Tunnel);
     let url = Setting::Text(format!("http://{}", scene.proxy.address));
     let apart = Setting::Text("user:hunter2".into());
     for first_url in [true, false] {

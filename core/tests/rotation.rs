@@ -1,4 +1,4 @@
-//! Files are rotated under running deliveries, in every way that files are rotated in the field.
+//! Files rotate during deliveries, with each common rotation method.
 #![cfg(feature = "testing")]
 
 use std::fs;
@@ -15,14 +15,14 @@ use webhook_mtls::{
     Pins, Receipt, Sent, Setting, Trust, runtime,
 };
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const LONG: Duration = Duration::from_secs(20);
 
 fn wait<F: Future>(future: F) -> F::Output {
     runtime::drive(future, || false).expect("nothing interrupts")
 }
 
-/// A directory of files that a dispatcher watches, and what goes in and out of it.
+/// A directory of files that a dispatcher watches, and its deliveries and events.
 struct Scene {
     lab: Lab,
     acme: Consumer,
@@ -40,7 +40,7 @@ impl Scene {
         })
     }
 
-    /// `lay` puts the files of that name and content into the directory.
+    /// Creates a scene in which `lay` writes the files with these names and contents.
     fn with(name: &str, pinned: bool, lay: impl FnOnce(&Path, &[(&str, String)])) -> Self {
         let lab = Lab::start().unwrap();
         let acme = lab.consumer("acme").unwrap();
@@ -67,7 +67,7 @@ impl Scene {
                 Trust::from_files(files.join("ca.pem"), None, Some(&files.join("crl.pem")))
                     .unwrap(),
             );
-        // What happens here, happens when a test asks.
+        // Files are read only when a test asks.
         options.set("reload", Setting::Millis(0.0)).unwrap();
         let dispatcher = Dispatcher::new(options).unwrap();
         let pins = pinned.then(|| Pins::from_file(files.join("pins")).unwrap());
@@ -84,7 +84,7 @@ impl Scene {
         fs::write(self.file(name), text).unwrap();
     }
 
-    /// Writes beside the file and puts it in its place in one step.
+    /// Writes beside the file and renames it into place.
     fn replace(&self, name: &str, text: &str) {
         let beside = self.file("beside");
         fs::write(&beside, text).unwrap();
@@ -105,13 +105,13 @@ impl Scene {
         self.reload().iter().map(|event| event.name().name()).collect()
     }
 
-    /// Another identity of the lab.
+    /// Returns another identity of the lab.
     fn next_identity(&self) -> (String, String) {
         let issued = self.lab.authority().issue(Leaf::client("second")).unwrap();
         (issued.chain_pem, issued.key_pem)
     }
 
-    /// Whom the consumer took us for last.
+    /// Returns the name in our certificate that the consumer accepted last.
     fn seen_as(&self) -> String {
         self.acme.received().last().and_then(|received| received.tenant.clone()).unwrap()
     }
@@ -123,7 +123,7 @@ impl Drop for Scene {
     }
 }
 
-/// Deliveries that go on while files change.
+/// Deliveries that continue while files change.
 struct Traffic {
     stop: Arc<AtomicBool>,
     failures: Arc<Mutex<Vec<Error>>>,
@@ -161,7 +161,7 @@ impl Traffic {
 }
 
 #[test]
-fn an_identity_renamed_in_either_order_is_taken_once_it_is_whole() {
+fn an_identity_renamed_in_either_order_is_used_once_complete() {
     for (first, second) in [(0, 1), (1, 0)] {
         let scene = Scene::new(&format!("rename-{first}"), false);
         let traffic = Traffic::begin(&scene);
@@ -171,7 +171,7 @@ fn an_identity_renamed_in_either_order_is_taken_once_it_is_whole() {
         let events = scene.reload();
         assert_eq!(events[0].name(), EventName::RotationFailed);
         assert_eq!(events[0].error().unwrap().kind(), Kind::KeyMismatch);
-        assert_eq!(scene.names(), [""; 0], "the same fault is told once");
+        assert_eq!(scene.names(), [""; 0], "the same failure is reported once");
         assert_eq!(scene.deliver().unwrap().status(), 200);
         assert_eq!(scene.seen_as(), "dispatcher");
         scene.replace(files[second].0, &files[second].1);
@@ -187,7 +187,7 @@ fn an_identity_renamed_in_either_order_is_taken_once_it_is_whole() {
 }
 
 #[test]
-fn a_kubernetes_swap_is_seen_as_a_whole() {
+fn a_kubernetes_swap_is_read_as_one_change() {
     let scene = Scene::with("kubernetes", true, |directory, files| {
         let first = directory.join("..first");
         fs::create_dir(&first).unwrap();
@@ -226,9 +226,9 @@ fn a_kubernetes_swap_is_seen_as_a_whole() {
     assert_eq!(scene.seen_as(), "second");
 }
 
-/// What a file may hold, or be, while it is being changed.
+/// Contents and file types that may occur while a file is being changed.
 #[test]
-fn what_is_not_whole_is_left_alone() {
+fn incomplete_content_is_not_used() {
     let scene = Scene::new("in-place", true);
     let traffic = Traffic::begin(&scene);
     let (cert, key) = scene.next_identity();
@@ -261,7 +261,7 @@ fn what_is_not_whole_is_left_alone() {
 }
 
 #[test]
-fn time_stamps_decide_nothing() {
+fn time_stamps_are_ignored() {
     let scene = Scene::new("stamps", true);
     let traffic = Traffic::begin(&scene);
     let other = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -269,7 +269,7 @@ fn time_stamps_decide_nothing() {
     scene.write("pins", format!("{}\nnext {other}", scene.acme.pin()));
     assert_eq!(scene.names(), ["rotated"]);
     let before = fs::metadata(scene.file("pins")).unwrap();
-    // The same size and the same time stamp.
+    // Equal size and equal time stamp.
     scene.write("pins", format!("{}\nnext {third}", scene.acme.pin()));
     let stamp = |at: SystemTime| {
         let file = fs::File::options().write(true).open(scene.file("pins")).unwrap();
@@ -279,7 +279,7 @@ fn time_stamps_decide_nothing() {
     assert_eq!(fs::metadata(scene.file("pins")).unwrap().len(), before.len());
     assert_eq!(scene.names(), ["rotated"]);
     assert!(scene.endpoint.status().pins_never_seen.contains(&third.to_owned()));
-    // A time stamp that goes back, as of a restored backup; and one that changes alone.
+    // A time stamp that goes back, as in a restored backup; and a change of only the time stamp.
     scene.write("pins", format!("{}\nnext {other}", scene.acme.pin()));
     stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     assert_eq!(scene.names(), ["rotated"]);
@@ -326,7 +326,7 @@ fn a_revoked_consumer_is_refused_after_a_reload_on_pooled_connections_too() {
 }
 
 #[test]
-fn a_shared_identity_rotates_all_and_pins_of_one_touch_that_one() {
+fn a_shared_identity_rotates_all_endpoints_and_pins_rotate_one() {
     let scene = Scene::new("shared", true);
     let others: Vec<Endpoint> = (0..30)
         .map(|number| {
@@ -365,7 +365,7 @@ fn a_shared_identity_rotates_all_and_pins_of_one_touch_that_one() {
 }
 
 #[test]
-fn an_upsert_with_what_was_read_long_ago_does_not_bring_it_back() {
+fn an_upsert_with_old_values_does_not_restore_old_material() {
     let scene = Scene::new("upsert", false);
     let (cert, key) = (scene.file("tls.crt"), scene.file("tls.key"));
     let long_ago = Identity::from_files(&cert, &key, None).unwrap();
@@ -385,7 +385,7 @@ fn an_upsert_with_what_was_read_long_ago_does_not_bring_it_back() {
 }
 
 #[test]
-fn files_are_polled_and_listeners_hear_of_it() {
+fn files_are_polled_and_listeners_get_events() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let files = std::env::temp_dir().join(format!("rotation-{}-polled", std::process::id()));
@@ -400,7 +400,7 @@ fn files_are_polled_and_listeners_hear_of_it() {
     let (sender, heard) = std::sync::mpsc::channel();
     dispatcher.on_event(move |event| {
         let _ = sender.send(event.name());
-        panic!("asked for by a test");
+        panic!("deliberate panic of a test");
     });
     wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
     let issued = lab.authority().issue(Leaf::client("second")).unwrap();
@@ -435,7 +435,7 @@ fn state(scene: &Scene) -> &'static str {
 }
 
 #[test]
-fn a_consumer_that_learns_the_new_ca_late_is_met_with_the_previous_identity() {
+fn a_consumer_without_the_new_ca_gets_the_previous_identity() {
     let (scene, next) = rotated_before_it_is_distributed("late");
     let events = scene.dispatcher.events();
     let former = Identity::from_pem(
@@ -451,7 +451,7 @@ fn a_consumer_that_learns_the_new_ca_late_is_met_with_the_previous_identity() {
     let event = events.try_next().unwrap();
     assert_eq!(event.name(), EventName::RotatedButUndistributed);
     assert_eq!((event.consumer(), &event.fields()["via"]), (Some("acme"), &"alert".into()));
-    // For a while the new one is not tried again, and nothing is told twice.
+    // For a while the new identity is not tried again, and no event repeats.
     let receipt = scene.deliver().unwrap();
     assert!(receipt.is_reused() && receipt.attempts() == 1);
     assert!(events.try_next().is_none());
@@ -461,7 +461,7 @@ fn a_consumer_that_learns_the_new_ca_late_is_met_with_the_previous_identity() {
     assert_eq!(refused.kind(), Kind::IdentityInUse);
     assert_eq!(refused.context()["consumers"], serde_json::json!(["acme"]));
 
-    // The consumer takes the new one and the old one no more: the new one is tried at once.
+    // The consumer accepts only the new identity: the new one is tried at once.
     scene.acme.accept_only(&next);
     let receipt = scene.deliver().unwrap();
     assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
@@ -472,7 +472,7 @@ fn a_consumer_that_learns_the_new_ca_late_is_met_with_the_previous_identity() {
 }
 
 #[test]
-fn a_retired_identity_is_shown_to_nobody() {
+fn a_retired_identity_is_never_presented() {
     let (scene, next) = rotated_before_it_is_distributed("retired");
     let (cert, key) = scene.lab.identity_pem();
     let former = Identity::from_pem(cert.as_bytes(), key.as_bytes(), None).unwrap();
@@ -489,7 +489,7 @@ fn a_retired_identity_is_shown_to_nobody() {
 }
 
 #[test]
-fn both_identities_refused_is_the_new_ones_refusal() {
+fn if_both_identities_are_refused_the_error_is_that_of_the_new_one() {
     let (scene, _) = rotated_before_it_is_distributed("both");
     scene.acme.accept_only(&Authority::new("nobody").unwrap());
     let refused = scene.deliver().unwrap_err();

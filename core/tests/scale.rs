@@ -1,5 +1,5 @@
-//! A thousand consumers in one dispatcher, each with a key, a certificate and pins of its own.
-//! Run with `--features testing`.
+//! A thousand consumers in one dispatcher, each with its own key, certificate and pins. Run with
+//! `--features testing`.
 #![cfg(all(feature = "testing", target_os = "linux"))]
 
 use std::fs;
@@ -19,21 +19,21 @@ fn endpoint(dispatcher: &Dispatcher, name: &str, url: &str, pin: &str) -> Endpoi
     dispatcher.endpoint(name, url, options).unwrap()
 }
 
-/// Of which the receivers take two thousand.
+/// Returns the number of open descriptors. The receivers use two thousand of them.
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The memory of this process, in bytes.
+/// Returns the memory of this process, in bytes.
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let rss = status.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
     rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-// One test: what the other held would be in the memory of this one.
+// One test for both, because memory held by one would count in the other.
 #[test]
-fn many_endpoints_take_little_memory_and_many_consumers_few_connections() {
+fn many_endpoints_take_little_memory_and_consumers_few_connections() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
     let lab = Lab::start().unwrap();
@@ -68,7 +68,7 @@ fn a_thousand_consumers_are_reached_over_few_connections(lab: &Lab) {
     for _ in 0..2 {
         let to = endpoints.clone().into_iter();
         let deliveries = to.map(|to| Delivery::new(&to, "{}", DeliverOptions::new()));
-        // More are under way than may be connected.
+        // More in flight than connections are allowed.
         let at_once = 2 * CONNECTIONS as usize;
         let mut outcomes = dispatcher.deliver_many(deliveries, Some(at_once)).unwrap();
         let next = || runtime::drive(outcomes.next(), || false).unwrap();
@@ -78,7 +78,7 @@ fn a_thousand_consumers_are_reached_over_few_connections(lab: &Lab) {
         }
     }
     assert!(consumers.iter().all(|consumer| consumer.received().len() == 2));
-    // Both ends are in this process, and the other one may lag behind a little.
+    // Both ends are in this process, and the other end may lag behind a little.
     let bound = before + 3 * CONNECTIONS as usize;
     assert!(most <= bound, "{most} descriptors, {before} before");
 }

@@ -1,14 +1,14 @@
-//! No error shows a key, a passphrase, a payload or a header value, whatever is wrong with it.
-//! Run with `--features testing`.
+//! No error shows a key, a passphrase, a payload or a header value, whatever the input's fault. Run
+//! with `--features testing`.
 #![cfg(feature = "testing")]
 
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{DeliverOptions, EndpointOptions, Error, Identity, Trust, runtime};
 
-/// Stands in everything that must not be shown. Visible ASCII, and base64 as well.
+/// Part of every value that must not be shown. Visible ASCII, and also base64.
 const SECRET: &str = "aHVudGVyMmh1bnRlcjI";
 
-/// How many inputs are tried in each way.
+/// The number of inputs per test.
 const ROUNDS: u64 = 300;
 
 /// A sequence that is the same in every run.
@@ -20,7 +20,8 @@ impl Draw {
         usize::try_from(self.0 >> 33).unwrap_or(0) % limit.max(1)
     }
 
-    /// Damages a text in one to four places: bytes dropped, doubled, exchanged, or the secret put in.
+    /// Damages a text in one to four places: drops, doubles or exchanges bytes, or inserts the
+    /// secret.
     fn damaged(&mut self, text: &str) -> Vec<u8> {
         let mut bytes = text.as_bytes().to_vec();
         for _ in 0..=self.below(3) {
@@ -37,7 +38,7 @@ impl Draw {
     }
 }
 
-/// Everything that an error shows.
+/// Returns all forms of an error.
 fn shown(error: &Error) -> String {
     format!("{error} {error:?} {} {} {}", error.to_json(), error.public(), error.remedy())
 }
@@ -53,7 +54,7 @@ fn assert_hidden(error: &Error, secrets: &[&str], what: &str) {
 fn a_damaged_key_is_never_quoted() {
     let lab = Lab::start().unwrap();
     let (cert, key) = lab.identity_pem();
-    // Eight letters of the key in a row are a leak.
+    // Eight characters of the key in a row are a leak.
     let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
     let letters: Vec<&str> = (0..body.len() - 8).step_by(4).map(|at| &body[at..at + 8]).collect();
     let one_line = key.replace('\n', "");
@@ -69,7 +70,7 @@ fn a_damaged_key_is_never_quoted() {
                 assert_hidden(&error, &[SECRET], &format!("round {round}"));
             }
         }
-        // A key where anchors belong is a mistake that happens.
+        // A key instead of anchors is a common mistake.
         if let Err(error) = Trust::from_pem(&damaged, Some(&damaged), &[&damaged[..]]) {
             assert_hidden(&error, &letters, &format!("round {round}, as trust"));
         }
@@ -77,7 +78,7 @@ fn a_damaged_key_is_never_quoted() {
 }
 
 #[test]
-fn a_value_that_cannot_be_sent_is_never_quoted() {
+fn an_invalid_value_is_never_quoted() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = lab.dispatcher();
@@ -119,7 +120,7 @@ fn credentials_in_a_url_are_never_quoted() {
         let url = &urls[draw.below(urls.len())];
         let damaged = draw.damaged(url);
         let Ok(url) = String::from_utf8(damaged) else { continue };
-        // Behind the last @, or without one, it is no credential but a host, shown by right.
+        // After the last @, or without one, the secret is part of the host, which may be shown.
         if url.rsplit('@').next().is_none_or(|host| host.contains(SECRET)) {
             continue;
         }

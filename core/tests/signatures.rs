@@ -1,4 +1,4 @@
-//! The ClientHello advertises the signatures that are verified, and no others: a server that has
+//! The ClientHello advertises the signature schemes that are verified, and no others. A server with
 //! several certificates chooses by it. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
@@ -29,7 +29,7 @@ use webhook_mtls::{
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const SIGNATURE_ALGORITHMS_CERT: u16 = 50;
 
-/// Every way to sign that this test can produce: the scheme, the key, and what a CA signs with it.
+/// Every way to sign that this test can produce: the scheme, the key, and the CA signature.
 struct Way {
     scheme: SignatureScheme,
     key: &'static KeyKind,
@@ -70,7 +70,8 @@ fn the_client_hello_advertises_exactly_what_is_verified() {
     for (min_tls, versions) in [("1.3", &[&TLS13][..]), ("1.2", &[&TLS13, &TLS12])] {
         let hello = client_hello(&lab, min_tls);
         let advertised = schemes(&hello[&SIGNATURE_ALGORITHMS]);
-        // Without an extension of their own, the schemes for certificates are those of extension 13.
+        // Without an extension of their own, the schemes for certificates are those of extension
+        // 13.
         assert!(!hello.contains_key(&SIGNATURE_ALGORITHMS_CERT), "min_tls {min_tls}");
         for Way { scheme, key } in &ways {
             let is_advertised = advertised.contains(scheme);
@@ -81,7 +82,7 @@ fn the_client_hello_advertises_exactly_what_is_verified() {
             }
             let verified =
                 versions.iter().any(|version| shake(&lab, min_tls, version, *scheme, key).is_ok());
-            // TLS 1.3 has PKCS #1 for certificates alone (RFC 8446 section 4.2.3).
+            // TLS 1.3 allows PKCS #1 only in certificates (RFC 8446 section 4.2.3).
             let may_shake = min_tls == "1.2" || !is_pkcs1(*scheme);
             assert_eq!(is_advertised && may_shake, verified, "min_tls {min_tls}, {scheme:?}");
         }
@@ -89,7 +90,7 @@ fn the_client_hello_advertises_exactly_what_is_verified() {
             .iter()
             .filter(|scheme| ways.iter().all(|way| way.scheme != **scheme))
             .collect();
-        assert!(unknown.is_empty(), "advertised, and not tried here: {unknown:?}");
+        assert!(unknown.is_empty(), "advertised, but not tested: {unknown:?}");
     }
 }
 
@@ -117,7 +118,8 @@ fn a_server_that_also_has_an_ml_dsa_certificate_shows_the_other() {
     }
 }
 
-/// The first certificate whose key makes a signature that the client takes, as servers choose it.
+/// Chooses the first certificate whose key makes a signature that the client accepts, as servers
+/// do.
 #[derive(Debug)]
 struct Shown(Vec<Arc<CertifiedKey>>);
 
@@ -128,7 +130,7 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// Signs by one scheme, whether the client offers it or not.
+/// Signs with one scheme, even if the client does not offer it.
 #[derive(Debug)]
 struct Stubborn {
     key: Arc<dyn SigningKey>,
@@ -162,7 +164,7 @@ impl Ca {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// A server at 127.0.0.1 with a key of this kind.
+    /// Issues a certificate for a server at 127.0.0.1 with a key of this kind.
     fn certify(&self, kind: &'static KeyKind) -> Arc<CertifiedKey> {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -176,7 +178,7 @@ impl Ca {
     }
 }
 
-/// A P-256 leaf below a CA of this kind.
+/// Verifies a P-256 leaf below a CA of this kind.
 fn judge_chain(kind: &'static KeyKind) -> Result<(), Error> {
     let leaf_key = &rcgen::PKCS_ECDSA_P256_SHA256;
     let ca = Ca::new(kind);
@@ -186,7 +188,7 @@ fn judge_chain(kind: &'static KeyKind) -> Result<(), Error> {
     verifier.verify_chain(&leaf.cert, Some("127.0.0.1"), SystemTime::now()).map(drop)
 }
 
-/// A handshake in which the server signs by this scheme and no other.
+/// Makes a handshake in which the server signs only with this scheme.
 fn shake(
     lab: &Lab,
     min_tls: &str,
@@ -234,14 +236,14 @@ fn probe(
     runtime::drive(dispatcher.probe(&endpoint, ProbeOptions::new()), || false).unwrap()
 }
 
-/// The extensions of the ClientHello, as they are on the wire.
+/// Returns the extensions of the ClientHello on the wire.
 fn client_hello(lab: &Lab, min_tls: &str) -> BTreeMap<u16, Vec<u8>> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/in", listener.local_addr().unwrap());
     let reading = std::thread::spawn(move || {
         let (mut tcp, _) = listener.accept().unwrap();
         let hello = read_client_hello(&mut tcp);
-        // The alert handshake_failure, so that the client need not wait.
+        // The alert handshake_failure, so that the client does not wait.
         tcp.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
         hello
     });

@@ -1,4 +1,4 @@
-//! What an endpoint that signs sends. Run with `--features testing`.
+//! Signed deliveries. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 use aws_lc_rs::hmac;
@@ -17,7 +17,7 @@ fn header<'a>(received: &'a Received, name: &str) -> &'a str {
     &received.headers.iter().find(|header| header.0 == name).expect("the header came").1
 }
 
-/// What a consumer does with its secret.
+/// Verifies as a consumer does with its secret.
 fn is_signed(received: &Received, secret: &str) -> bool {
     let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let mut message =
@@ -48,7 +48,7 @@ fn either_secret_of_a_rotation_verifies_and_the_payload_may_be_any_bytes() {
 }
 
 #[test]
-fn a_delivery_without_id_to_an_endpoint_that_signs_is_refused_at_once() {
+fn a_signed_delivery_without_id_is_refused_at_once() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = lab.dispatcher();

@@ -1,4 +1,4 @@
-//! A remembered signature is no remembered verdict. Run with `--features testing`.
+//! The signature cache never caches a verdict. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 use std::io::{Write as _, stderr};
@@ -44,7 +44,7 @@ impl Scene {
 }
 
 #[test]
-fn a_remembered_chain_is_judged_anew_each_time() {
+fn a_cached_chain_is_verified_each_time() {
     let scene = scene();
     let now = SystemTime::now();
     let usual = || VerifierOptions::new(Role::Server, scene.trust());
@@ -65,7 +65,7 @@ fn a_remembered_chain_is_judged_anew_each_time() {
 
 /// The shared vectors hold the CRLs: a chain that passes without them is refused with them.
 #[test]
-fn a_remembered_chain_is_refused_once_it_is_revoked() {
+fn a_cached_chain_is_refused_after_revocation() {
     let text = include_str!("../../tests/vectors/verify.json");
     let vectors: Value = serde_json::from_str(text).unwrap();
     let mut revoked = 0;
@@ -161,18 +161,19 @@ fn errors_about_a_huge_certificate_are_small_and_steer_no_terminal() {
 }
 
 #[test]
-fn a_mesh_of_issuers_is_refused_before_it_costs_anything() {
+fn a_mesh_of_issuers_is_refused_before_any_work() {
     let scene = scene();
     let mut chain = scene.leaf.chain_der.clone();
     chain.extend((0..60).map(|_| vec![0x30; 1024]));
     let verifier = Verifier::new(VerifierOptions::new(Role::Server, scene.trust())).unwrap();
     let error = verifier.verify_chain(&chain, Some("localhost"), SystemTime::now()).unwrap_err();
-    // What follows the leaf is no certificate at all: that it goes unnoticed shows it was not read.
+    // The bytes after the leaf are not certificates. No error about them shows that they were not
+    // parsed.
     assert_eq!(error.kind(), Kind::ChainTooLong);
 }
 
 #[test]
-fn the_webs_public_roots_are_refused() {
+fn public_roots_of_the_web_are_refused() {
     let Ok(bundle) = std::fs::read("/etc/ssl/certs/ca-certificates.crt") else {
         let _ = writeln!(stderr(), "SKIPPED: this machine has no bundle of public roots");
         return;

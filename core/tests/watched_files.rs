@@ -1,4 +1,5 @@
-//! Watched files that cannot be read for a while, or for ever, stop nobody.
+//! Watched files that are unreadable for a while, or forever, block no verification and no
+//! delivery.
 #![cfg(feature = "testing")]
 
 use std::fs::{self, File};
@@ -16,7 +17,7 @@ use webhook_mtls::{
     Authorization, Event, EventName, Kind, Role, Setting, Trust, Verifier, VerifierOptions,
 };
 
-/// Longer than anything here takes, and shorter than a lease lasts (45 s).
+/// Longer than any step here takes, and shorter than a lease lasts (45 s).
 const LONG: Duration = Duration::from_secs(20);
 
 /// Longer than any verification takes on a busy machine.
@@ -58,7 +59,7 @@ impl Drop for Scene {
     }
 }
 
-/// Threads that verify without a pause; each returns how long its longest verification took.
+/// Threads that verify without a pause; each returns the duration of its longest verification.
 struct Verifications {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<(usize, Duration)>>,
@@ -95,7 +96,7 @@ impl Verifications {
     }
 }
 
-/// A write lease on a file, as Samba and NFS servers take them. Opening the file waits for it.
+/// A write lease on a file, as Samba and NFS servers take it. Opening the file waits for it.
 struct Lease(File);
 
 impl Lease {
@@ -121,7 +122,7 @@ fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Does it on a thread apart, and fails if it is not done in time.
+/// Runs `work` on a separate thread, and fails if it is not done in time.
 fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, outcome) = mpsc::channel();
     thread::spawn(move || done.send(work()));
@@ -129,7 +130,7 @@ fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 
 }
 
 #[test]
-fn a_leased_file_stops_no_verification_and_is_told() {
+fn a_leased_file_blocks_no_verification_and_is_reported() {
     let scene = Scene::new("leased");
     let text = fs::read_to_string(scene.ca()).unwrap();
     fs::write(scene.ca(), format!("# changed\n{text}")).unwrap();
@@ -139,14 +140,14 @@ fn a_leased_file_stops_no_verification_and_is_told() {
     let told = events.iter().find(|event| event.name() == EventName::RotationFailed).unwrap();
     assert!(told.fields()["message"].as_str().unwrap().contains("ca.pem"), "{told:?}");
     assert!(told.fields()["message"].as_str().unwrap().contains("a lease"), "{told:?}");
-    // A file that is needed now is waited for, but not for as long as a lease lasts.
+    // The loader waits for a file that is needed now, but not for as long as a lease lasts.
     let path = scene.ca();
     let refused = within(LONG, move || Trust::from_files(path, None, None)).unwrap_err();
     assert_eq!(refused.kind(), Kind::PemInvalid);
     assert!(refused.message().contains("another process holds a lease"), "{refused}");
     verifications.end();
     lease.give_back();
-    // The other authority is believed as soon as the file can be read.
+    // The other authority is trusted as soon as the file is readable.
     let other = Lab::start().unwrap();
     fs::write(scene.ca(), other.trust_pem()).unwrap();
     assert!(scene.reload().iter().any(|event| event.name() == EventName::Rotated));
@@ -155,7 +156,7 @@ fn a_leased_file_stops_no_verification_and_is_told() {
 }
 
 #[test]
-fn a_file_is_loaded_once_a_lease_on_it_is_given_back() {
+fn a_file_is_loaded_after_its_lease_ends() {
     let scene = Scene::new("given-back");
     let lease = Lease::take(&scene.ca());
     let path = scene.ca();
@@ -166,7 +167,7 @@ fn a_file_is_loaded_once_a_lease_on_it_is_given_back() {
 }
 
 #[test]
-fn a_fifo_in_the_place_of_a_file_stops_no_verification() {
+fn a_fifo_instead_of_a_file_blocks_no_verification() {
     let scene = Scene::new("fifo");
     let (spare, regular) = (scene.files.join("fifo"), scene.files.join("regular"));
     fs::copy(scene.ca(), &regular).unwrap();
@@ -181,9 +182,9 @@ fn a_fifo_in_the_place_of_a_file_stops_no_verification() {
     assert!(scene.reload().iter().all(|event| event.name() != EventName::RotationFailed));
 }
 
-/// What a path leads to may change between the look and the opening.
+/// The target of a path may change between the check and the opening.
 #[test]
-fn a_fifo_swapped_in_by_a_rename_is_not_waited_for() {
+fn a_fifo_renamed_into_place_does_not_block() {
     let scene = Scene::new("swapped");
     let (path, spare) = (scene.ca(), scene.files.join("spare"));
     let text = fs::read(&path).unwrap();

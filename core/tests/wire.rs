@@ -1,5 +1,5 @@
-//! What a request looks like on the wire, read by a parser of our own that takes nothing but what
-//! RFC 9112 has, once. Run with `--features testing`.
+//! Requests on the wire, read by a strict parser of the test, which accepts only the forms of RFC
+//! 9112. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -16,7 +16,7 @@ use webhook_mtls::{
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A request as it was on the wire, with every byte accounted for.
+/// A request on the wire, with every byte accounted for.
 #[derive(Debug)]
 struct Seen {
     target: String,
@@ -31,7 +31,7 @@ impl Seen {
     }
 }
 
-/// Reads a head and refuses whatever two parsers could take differently.
+/// Parses a head, and refuses everything that two parsers could read differently.
 fn head(bytes: &[u8]) -> Result<(String, Vec<(String, String)>), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not ASCII")?;
     if !text.is_ascii() || text.contains('\0') {
@@ -130,7 +130,7 @@ impl Scene {
         Ok(self.read.recv_timeout(SOON).unwrap().unwrap())
     }
 
-    /// Nothing more was sent than what was read.
+    /// Returns whether no byte was sent beyond the requests that were read.
     fn is_quiet(&self) -> bool {
         self.read.try_recv().is_err()
     }
@@ -151,7 +151,7 @@ impl Dice {
         of[self.roll(of.len())]
     }
 
-    /// Pieces that a splitting attack would be made of, and ordinary ones.
+    /// Pieces of splitting attacks, and ordinary ones.
     fn text(&mut self, pieces: &[&str], most: usize) -> String {
         (0..self.roll(most + 1)).map(|_| self.one_of(pieces)).collect()
     }
@@ -215,13 +215,13 @@ const VALUES: &[&str] = &[
 ];
 
 #[test]
-fn no_header_that_is_taken_changes_the_framing() {
+fn no_accepted_header_changes_the_framing() {
     let scene = scene();
     let endpoint = scene.endpoint(&scene.url, EndpointOptions::new(None)).unwrap();
     let mut dice = Dice(0x5eed_0001);
     let (mut taken, mut refused) = (0, 0);
     for round in 0..4000 {
-        // Mostly sound ones, so that what is not is found among what is taken.
+        // Mostly valid headers, so that invalid ones appear among accepted ones.
         let headers: Vec<(String, String)> = (0..=dice.roll(2))
             .map(|_| match dice.roll(4) {
                 0 => (dice.text(NAMES, 3), dice.text(VALUES, 4)),
@@ -280,7 +280,7 @@ const URLS: &[&str] = &[
 ];
 
 #[test]
-fn no_url_that_is_taken_changes_the_request_line_or_the_host() {
+fn no_accepted_url_changes_the_request_line_or_the_host() {
     let scene = scene();
     let authority =
         scene.url.strip_prefix("https://").unwrap().split('/').next().unwrap().to_owned();
@@ -298,7 +298,7 @@ fn no_url_that_is_taken_changes_the_request_line_or_the_host() {
                 continue;
             }
         };
-        // A tail that changes the port leads elsewhere, or nowhere.
+        // A tail that changes the port leads to another server, or to none.
         if !endpoint.url().starts_with(&format!("https://{authority}/")) {
             continue;
         }
@@ -319,7 +319,7 @@ fn no_url_that_is_taken_changes_the_request_line_or_the_host() {
 fn every_length_of_body_is_framed_once_and_exact() {
     let scene = scene();
     let endpoint = scene.endpoint(&scene.url, EndpointOptions::new(None)).unwrap();
-    // Around the sizes of TLS records, of buffers, and of the cap.
+    // Around the sizes of TLS records, of buffers, and of the limit.
     let edges =
         [0, 1, 2, 255, 256, 8_191, 8_192, 16_383, 16_384, 16_385, 65_536, 1 << 20, 32 << 20];
     for length in edges {
@@ -350,10 +350,10 @@ fn a_signed_request_has_each_header_of_the_signature_once() {
 }
 
 #[test]
-fn a_credential_passes_untouched_and_is_shown_nowhere() {
+fn a_credential_is_sent_unchanged_and_never_shown() {
     const TOKEN: &str = "e30.e30.c2lnbmF0dXJl";
     let lab = Lab::start().unwrap();
-    // Sends back what it got, with the status that the target names.
+    // Echoes the request, with the status in the target.
     let url = listen(&lab, move |mut conversation| {
         while let Some(bytes) = conversation.head() {
             let text = String::from_utf8(bytes).unwrap();
@@ -385,7 +385,7 @@ fn a_credential_passes_untouched_and_is_shown_nowhere() {
         };
         let body = String::from_utf8(body).unwrap();
         let line = format!("{}: [redacted]\r\n", header.to_ascii_lowercase());
-        assert!(body.contains(&line), "it arrived, and came back: {body}");
+        assert!(body.contains(&line), "the credential was echoed: {body}");
         assert!(!shown.contains(TOKEN) && !body.contains(TOKEN), "{status}: {shown}");
     }
 }

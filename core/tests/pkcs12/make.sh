@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the PKCS#12 files of this folder: with OpenSSL 3 as it writes them today and as Windows and
-# OpenSSL 1 wrote them, and with the keytool of OpenJDK 17. The certificates are valid to 2120; the
-# keys are public knowledge. Each file opens with "correct horse", unless its name says otherwise.
+# Makes the PKCS#12 files of this folder: with OpenSSL 3 in its current format and in the format of
+# Windows and OpenSSL 1, and with the keytool of OpenJDK 17. The certificates are valid to 2120, and
+# the keys are public. Each file opens with "correct horse", unless its name says otherwise.
 #
 # Needs openssl and keytool. Not part of any build: the files are committed.
 set -eu
@@ -32,7 +32,7 @@ subject acme issuing "$leaf"
 subject stranger "" "$leaf"
 
 pass='correct horse'
-# The root first: the order within a file says nothing.
+# The root first: the order within a file has no meaning.
 cat "$work/root.crt" "$work/issuing.crt" > "$work/cas.crt"
 export_p12() { # out, further arguments
     out=$1; shift
@@ -53,8 +53,8 @@ openssl pkcs12 -export -nocerts -inkey "$work/acme.key" -passout "pass:$pass" -o
 openssl pkcs12 -export -nokeys -in "$work/acme.crt" -passout "pass:$pass" -out no_key.p12
 openssl pkcs12 -export -inkey "$work/acme.key" -in "$work/acme.crt" -certfile "$work/stranger.crt" \
     -passout "pass:$pass" -out stray_certificate.p12
-# A key without its leaf: OpenSSL refuses to make one, keytool cannot. The key bag of one file and
-# the certificates of another would have another MAC; see the vectors for that.
+# A key without its leaf: OpenSSL refuses to make this file and keytool cannot. The key bag of one
+# file with the certificates of another would need another MAC; the vectors cover this case.
 
 keytool -importkeystore -noprompt -srckeystore openssl3.p12 -srcstoretype PKCS12 \
     -srcstorepass "$pass" -destkeystore keytool.p12 -deststoretype PKCS12 -deststorepass "$pass" \

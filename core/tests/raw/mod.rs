@@ -1,7 +1,7 @@
-//! A receiver of bytes: a TLS server that demands our certificate and lets a test read and write as
-//! it likes, so that a test sees what was on the wire and not what a parser made of it.
+//! A receiver of raw bytes: a TLS server that requires our certificate and lets a test read and
+//! write any bytes. The test sees the bytes on the wire, not a parser's result.
 
-// Each test binary takes what it needs.
+// Each test binary uses only some of these.
 #![allow(dead_code)]
 
 use std::io::{Read, Write};
@@ -20,13 +20,14 @@ use webhook_mtls::testing::{Authority, Lab, Leaf};
 
 pub(crate) struct Conversation(StreamOwned<ServerConnection, TcpStream>);
 
-/// Talks to each connection in a thread of its own, until the test's process ends. Returns the URL.
+/// Runs `talk` for each connection on a separate thread, until the test process ends. Returns the
+/// URL.
 pub(crate) fn listen(lab: &Lab, talk: impl Fn(Conversation) + Send + Sync + 'static) -> String {
     serve(config(lab, rustls::DEFAULT_VERSIONS), talk)
 }
 
-/// The same on one version of TLS, for a receiver that asks for a certificate and refuses ours with
-/// the alert `unknown_ca`.
+/// Like `listen`, on one version of TLS, for a receiver that requests a certificate and refuses
+/// ours with the alert `unknown_ca`.
 pub(crate) fn refuse(
     lab: &Lab,
     version: &'static SupportedProtocolVersion,
@@ -37,11 +38,11 @@ pub(crate) fn refuse(
         roots(other.root_pem()),
         Arc::new(default_provider()),
     );
-    // Without hints at whom it trusts, as many servers are: a client shows what it has.
+    // Without CA hints, as with many servers: a client then presents its certificate.
     serve(config_with(lab, builder.clear_root_hint_subjects(), &[version]), talk)
 }
 
-/// The same with a configuration of its own.
+/// Like `listen`, with another configuration.
 pub(crate) fn serve(
     config: ServerConfig,
     talk: impl Fn(Conversation) + Send + Sync + 'static,
@@ -95,7 +96,7 @@ pub(crate) fn roots(pem: &str) -> Arc<RootCertStore> {
 }
 
 impl Conversation {
-    /// The bytes to the end of a head, and none behind it; `None` if the client left before.
+    /// Reads to the end of a head and no further; `None` if the client closed before.
     pub(crate) fn head(&mut self) -> Option<Vec<u8>> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -104,31 +105,31 @@ impl Conversation {
         Some(head)
     }
 
-    /// The certificate that the client showed, once a byte was read.
+    /// The certificate that the client presented, once a byte was read.
     pub(crate) fn shown(&self) -> Vec<u8> {
         self.0.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
-    /// That many bytes; `None` if the client left before.
+    /// Reads this many bytes; `None` if the client closed before.
     pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; count];
         self.0.read_exact(&mut bytes).ok().map(|()| bytes)
     }
 
-    /// Whatever comes until the client leaves.
+    /// Reads all bytes until the client closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = self.0.read_to_end(&mut rest);
         rest
     }
 
-    /// Whether the client says a close_notify, and nothing before it.
+    /// Returns whether the client sends a close_notify and nothing before it.
     pub(crate) fn ends_with_goodbye(&mut self) -> bool {
         matches!(self.0.read_to_end(&mut Vec::new()), Ok(0))
     }
 
-    /// Leaves no byte of the client unread, TLS or not: closing would reset the connection then, and
-    /// what was said last might not arrive.
+    /// Reads all remaining bytes of the client, below TLS too. Otherwise closing would reset the
+    /// connection, and the last bytes that we sent might not arrive.
     pub(crate) fn drain(&mut self) {
         let _ = self.0.sock.shutdown(Shutdown::Write);
         let _ = std::io::copy(&mut self.0.sock, &mut std::io::sink());
