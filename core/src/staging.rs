@@ -91,9 +91,9 @@ impl Staging {
     }
 }
 
-/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: whoever
-/// revoked a certificate of ours shall not be met with another one. Not if the payload left: it leaves
-/// once.
+/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: a
+/// consumer that revoked one of our certificates must not see another one. Not if the payload left: a
+/// payload leaves once.
 ///
 /// * `withheld`: the payload was held, and is still here.
 pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {

@@ -16,8 +16,7 @@ error_log stderr info;
 events {{ worker_connections {connections}; }}
 http {{
     access_log off;
-    # The length is that of the request as far as it was read.
-    log_format deliveries "$http_webhook_id $status $request_length";
+    log_format deliveries "$http_webhook_id $status $remote_port";
     client_body_temp_path {work}/body;
     proxy_temp_path {work}/proxy;
     fastcgi_temp_path {work}/fastcgi;
@@ -54,7 +53,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
 
 
 def access_log(work: Path) -> Path:
-    """A line for each request: its id, the status, and how much of it came."""
+    """A line for each request: its id, the status, and the client's port."""
     return work / "access.log"
 
 

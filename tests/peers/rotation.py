@@ -1,13 +1,18 @@
 """An identity is replaced during deliveries by one that nginx refuses.
 
-Its page comes before the payload: nothing is lost, and by nginx's own log no payload leaves twice.
+Its page comes before the payload: nothing is lost, every payload arrives once by nginx's own log,
+and a connection that was answered by the page carried no payload, by the bytes that passed.
 """
 
 import json
 import os
+import socket
 import subprocess
+import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pki import Pki
 from server import Server
@@ -15,34 +20,81 @@ from server import Server
 SECONDS = 120
 
 
+class Way:
+    """A way to a server that counts the bytes of each connection, by its port at the server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}/in"
+        self.carried: Counter[int] = Counter()
+        self.threads = [threading.Thread(target=self.accept, daemon=True)]
+        self.threads[0].start()
+
+    def accept(self) -> None:
+        """Carries each connection on threads of its own, until the listener is closed."""
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                target = socket.create_connection(("127.0.0.1", self.server.port))
+                port = target.getsockname()[1]
+                for ends in ((client, target, port), (target, client, None)):
+                    thread = threading.Thread(target=self.carry, args=ends, daemon=True)
+                    self.threads.append(thread)
+                    thread.start()
+
+    def carry(self, source: socket.socket, target: socket.socket, port: int | None) -> None:
+        """Carries one direction, and counts what it carries under this port."""
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                if port is not None:
+                    self.carried[port] += len(piece)
+                target.sendall(piece)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def end(self) -> None:
+        """Returns when all that came has been carried."""
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for thread in self.threads:
+            thread.join(SECONDS)
+
+
 def fault(program: str, server: Server, pki: Pki, log: Path) -> str | None:
     """Delivers while the identity is replaced; what was wrong, if anything."""
-    told = rotated(program, server, pki)
+    way = Way(server)
+    told = rotated(program, way.url, pki)
+    way.end()
     if told["failed"]:
         return f"{len(told['failed'])} failed, the first: {told['failed'][0]}"
     if sum(told["attempts"].values()) != told["deliveries"]:
         return f"{told['attempts']} are not all of {told['deliveries']}"
-    if told["attempts"].get("2", 0) == 0:
-        return "no delivery met the page"
     taken: Counter[str] = Counter()
+    pages = 0
     for line in log.read_text().splitlines():
-        name, status, length = line.split(" ")
+        name, status, port = line.split(" ")
         if not name.startswith("rotated-"):
             continue
         if status == "200":
             taken[name] += 1
-        elif status != "400" or int(length) >= told["body_bytes"]:
-            return f"a payload came with what was answered {status}: {line}"
+            continue
+        pages += 1
+        if status != "400" or way.carried[int(port)] >= told["body_bytes"]:
+            return f"{way.carried[int(port)]} bytes came with what was answered {status}: {line}"
+    if pages == 0:
+        return "no delivery met the page"
     if len(taken) != told["deliveries"]:
         return f"{len(taken)} of {told['deliveries']} payloads came"
     twice = [name for name, count in taken.items() if count > 1]
     return f"payloads came twice: {twice}" if twice else None
 
 
-def rotated(program: str, server: Server, pki: Pki) -> dict[str, object]:
+def rotated(program: str, url: str, pki: Pki) -> dict[str, Any]:
     """What the program said of itself."""
     environment = os.environ | {
-        "WMTLS_URL": server.url,
+        "WMTLS_URL": url,
         "WMTLS_PIN": pki.server_pin,
         "WMTLS_CA": str(pki.root),
         "WMTLS_CERT": str(pki.ours / "tls.crt"),
@@ -55,5 +107,5 @@ def rotated(program: str, server: Server, pki: Pki) -> dict[str, object]:
     )
     if done.returncode != 0:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()}")
-    told: dict[str, object] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
     return told

@@ -20,7 +20,8 @@ const WORKERS: usize = 8;
 const DELIVERIES: usize = 800;
 /// How many are delivered before the identity is replaced.
 const BEFORE: usize = 200;
-/// More than a head, so that the server's log tells whether it came.
+/// More than a handshake and a head, so that it shows whether it left. With its head it is one TLS
+/// record, so that nginx cannot answer before it has come.
 const BODY: usize = 8192;
 
 fn main() -> Result<(), Error> {

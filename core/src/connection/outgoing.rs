@@ -95,7 +95,7 @@ impl<'a> Outgoing<'a> {
         context: &mut Context<'_>,
     ) -> Result<(), Fault> {
         let first = self.written == 0;
-        // Until the first bytes are written, whoever changes the settings waits for this.
+        // A change of the endpoint waits until the first bytes are written.
         let _starting = match first.then(self.may_start) {
             None => None,
             Some(Some(starting)) => Some(starting),

@@ -60,8 +60,8 @@ impl Pool {
 
     /// Keeps a connection for later, unless it is of no use or `most` are kept already.
     ///
-    /// * `wanted`: whether this pool still serves. Who ends that does so before [`Pool::clear`], so
-    ///   that nothing is put into a pool that was cleared for good.
+    /// * `wanted`: whether this pool still serves. A change of that precedes [`Pool::clear`], so that
+    ///   nothing is put into a pool after it was cleared for good.
     pub(crate) fn put(
         &self,
         mut connection: Box<Connection>,
@@ -81,7 +81,9 @@ impl Pool {
             return;
         }
         idle.push(connection);
-        let surplus = if idle.len() > most { Some(idle.remove(0)) } else { None };
+        // More than one where the limit was lowered meanwhile.
+        let surplus = idle.len().saturating_sub(most);
+        let surplus = (surplus > 0).then(|| idle.drain(..surplus).collect::<Vec<_>>());
         drop(idle);
         drop(surplus);
         if fresh {

@@ -1,9 +1,9 @@
-//! The instant at which a request starts, and who must wait for it to pass.
+//! Orders the start of a request against changes of its endpoint.
 //!
-//! Whether a request may start is decided right before its first byte, and settings may change at
-//! that very moment. The request counts itself here, looks at the settings and writes. Whoever
-//! changes the settings does so first, and then waits until nobody is counted: every request that
-//! saw the former settings has started by then, and none starts under them afterwards.
+//! A request checks right before its first byte whether it may start, and the endpoint may change at
+//! that very moment. The request counts itself here, checks, and writes. A change is made first, and
+//! then waits until the count is zero. By then every request that saw the former state has started,
+//! and no other request starts from that state.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 

@@ -16,7 +16,7 @@ use crate::process::{PerProcess, own};
 const SHARE: usize = 4;
 
 /// The turns of one endpoint: one line for as long as the endpoint exists. Its limit may change, and
-/// those who wait stay where they are.
+/// waiting deliveries keep their places.
 pub(crate) struct Turns {
     limit: AtomicUsize,
     line: PerProcess<Arc<Line>>,
@@ -24,7 +24,7 @@ pub(crate) struct Turns {
 
 struct Line {
     state: own::Mutex<State>,
-    /// How many of those who wait are bounded by their number.
+    /// How many deliveries wait in [`Turns::take_in`], which bounds them.
     bounded: Arc<AtomicUsize>,
 }
 
@@ -35,7 +35,7 @@ struct State {
     out: usize,
     /// The deliveries that wait, in the order of arrival; tickets ascend.
     waiting: VecDeque<(Ticket, Waker)>,
-    /// Who was given a turn and has not fetched it. Those turns are out.
+    /// Deliveries that were given a turn and have not fetched it. Those turns are out.
     granted: Vec<Ticket>,
     next: Ticket,
     closed: bool,
@@ -71,12 +71,12 @@ impl Turns {
         }
     }
 
-    /// Ends the waiting of everybody, now and from now on.
+    /// Ends all waiting, now and in the future, with `handle_closed`.
     pub(crate) fn close(&self) {
         self.line().change(|state| state.closed = true);
     }
 
-    /// A turn, if one is free and nobody waits.
+    /// A turn, if one is free and no delivery waits.
     pub(crate) fn try_take(&self) -> Option<Turn> {
         let line = self.line.get_or(|| Line::new(self.limit()));
         let free = line.value.state().take_free();
@@ -151,7 +151,7 @@ impl State {
         ticket
     }
 
-    /// Gives the free turns to those who wait longest. Returns whom to wake.
+    /// Gives the free turns to the deliveries that wait longest. Returns their wakers.
     fn give(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
         while self.closed || self.out < self.limit {
@@ -296,7 +296,7 @@ mod tests {
         let turns = Turns::new(1);
         let held = turns.try_take().unwrap();
         let mut waiting = line(&turns, 4);
-        // A delivery that leaves gives up its place, and nobody else's.
+        // A delivery that leaves gives up its own place alone.
         drop(waiting.remove(1));
         drop(held);
         for place in 0..3 {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_in_a_closed_line() {
+    fn waiting_ends_when_the_line_is_closed() {
         let turns = Turns::new(1);
         let _held = turns.try_take().unwrap();
         let mut waiting = line(&turns, 2);

@@ -262,7 +262,7 @@ impl Call {
             return Ok((answer, responded));
         }
         let others = &self.dispatcher.options.status_retry;
-        // Whoever said 100 Continue let our certificate pass.
+        // A consumer that sends 100 Continue has accepted our certificate.
         let passed = connection.hold_honored() == Some(true);
         let error = answer.into_error(generation.status_retry(), others, passed);
         Err(error.having_sent(progress.sent_now()))

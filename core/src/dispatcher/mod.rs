@@ -151,7 +151,7 @@ impl Dispatcher {
     /// those that wait for anything before that end as `handle_closed` with nothing sent, and so do
     /// new ones.
     pub fn remove(&self, consumer: &str) -> bool {
-        // Under the lock: whoever finds no endpoint may rely on it that none starts anything.
+        // Under the lock: a caller that finds no endpoint may rely on it that nothing starts.
         let mut endpoints = self.endpoints();
         let removed = endpoints.remove(consumer);
         if let Some(endpoint) = &removed {
@@ -274,7 +274,7 @@ impl Dispatcher {
         body: Bytes,
         options: DeliverOptions,
     ) -> Result<Call, Error> {
-        // Counted first: whoever closes waits for it, or it finds the dispatcher closed.
+        // Counted first: `close` waits for it, or it finds the dispatcher closed.
         let flight = self.inner.flights.start();
         self.admit(endpoint)?;
         let generation = endpoint.generation();

@@ -67,7 +67,7 @@ impl Dispatcher {
         endpoint: &Endpoint,
         options: ProbeOptions,
     ) -> impl Future<Output = Result<Probe, Error>> + Send + 'static {
-        // Counted first: whoever closes waits for it, or it finds the dispatcher closed.
+        // Counted first: `close` waits for it, or it finds the dispatcher closed.
         let flight = self.inner.flights.start();
         let admitted = self.admit(endpoint);
         let (dispatcher, endpoint) = (self.inner.clone(), endpoint.clone());

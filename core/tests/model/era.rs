@@ -177,7 +177,7 @@ impl<'a> Era<'a> {
         }
     }
 
-    /// Drops a run: its deliveries are cut, and nobody hears of them.
+    /// Drops a run: its deliveries are canceled, and their outcomes are not reported.
     fn drop_run(&mut self) {
         self.collect();
         if let Some((run, under_way)) = self.fanouts.pop() {

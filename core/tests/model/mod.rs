@@ -167,7 +167,7 @@ fn config<'a>(server: &Issued, roots: impl Iterator<Item = &'a str>) -> Arc<Serv
         store.add(root).expect("a root");
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(store.into(), provider.clone());
-    // Without hints at whom it trusts: a client shows what it has.
+    // Without the names of its CAs: a client shows the certificate that it has.
     let verifier = verifier.clear_root_hint_subjects().build().expect("a verifier");
     let chain = CertificateDer::pem_slice_iter(server.chain_pem.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(server.key_pem.as_bytes()).expect("a key");

@@ -286,8 +286,8 @@ impl World {
         true
     }
 
-    /// How many requests to an endpoint are not answered. Clients that have left are gone by now,
-    /// though nobody may have looked.
+    /// How many requests to an endpoint are not answered. Reads their connections first, because a
+    /// client may have left since the last look.
     fn at_once(&mut self, endpoint: u64) -> u64 {
         let mut count = 0;
         for connection in &mut self.connections {
