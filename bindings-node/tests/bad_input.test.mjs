@@ -26,7 +26,7 @@ test('wrong types', () => {
   }
 })
 
-test('an empty set of pins is not a decision', () => {
+test('an empty set of pins is refused', () => {
   assert.throws(() => new Pins([]), { kind: 'pin_invalid' })
 })
 

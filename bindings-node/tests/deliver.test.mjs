@@ -1,4 +1,4 @@
-// Deliveries against the testing kit, over real TLS.
+// Deliveries to the testing kit over real TLS.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -22,7 +22,7 @@ async function scene(t) {
   return { lab, acme, dispatcher, endpoint }
 }
 
-test('a receipt tells what was negotiated', async (t) => {
+test('a receipt shows the negotiated TLS', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   const receipt = await dispatcher.deliver(endpoint, '{"event":"ping"}', { id: 'evt_1' })
   assert.deepEqual(
@@ -43,14 +43,14 @@ test('a receipt tells what was negotiated', async (t) => {
   assert.equal(receipt.peer, receipt.peer)
 })
 
-test('the stack of an error says who called', async (t) => {
+test('the stack of an error shows the caller', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(500)
   const e = await dispatcher.deliver(endpoint, '{}').catch((e) => e)
   assert.match(e.stack, /at async .*deliver\.test\.mjs/)
 })
 
-test('receipts that outlive a collection tell of their own deliveries', async (t) => {
+test('receipts stay correct after a garbage collection', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(500, { times: 10 })
   const ids = Array.from({ length: 150 }, (_, n) => `evt_${n}`)
@@ -63,7 +63,7 @@ test('receipts that outlive a collection tell of their own deliveries', async (t
   outcomes.length = 0
   setFlagsFromString('--expose_gc')
   runInNewContext('gc')()
-  // Finalizers run in a turn of their own.
+  // Finalizers run in a separate turn of the event loop.
   await new Promise(setImmediate)
   assert.ok(kept.length > 10)
   for (const [id, receipt] of kept) {
@@ -72,7 +72,7 @@ test('receipts that outlive a collection tell of their own deliveries', async (t
   }
 })
 
-// Where /proc does not tell what there is to watch, a thread of the runtime drives.
+// If /proc does not show the descriptor to watch, a thread of the runtime drives.
 test('a warm delivery wakes no other thread', { skip: process.platform !== 'linux' }, async (t) => {
   const { dispatcher, endpoint } = await scene(t)
   await dispatcher.deliver(endpoint, '{}')
@@ -84,7 +84,7 @@ test('a warm delivery wakes no other thread', { skip: process.platform !== 'linu
       .reduce((sum, status) => sum + Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)[1]), 0)
   const [before, started] = [switches(), performance.now()]
   for (let n = 0; n < 500; n += 1) await dispatcher.deliver(endpoint, '{}')
-  // Keepers look every 20 ms whether they are wanted.
+  // Keepers check every 20 ms whether they are needed.
   const allowed = 50 + (keepers.length * (performance.now() - started)) / 10
   assert.ok(keepers.length > 0)
   assert.ok(switches() - before < allowed, `${switches() - before} switches, ${allowed} allowed`)
@@ -118,7 +118,7 @@ for (const [how, kind, sent] of [
   })
 }
 
-test('what three consumers refuse is our fault', async (t) => {
+test('a refusal by three consumers is our fault', async (t) => {
   const { lab, dispatcher } = await scene(t)
   const refusedBy = async (name) => {
     const consumer = await lab.consumer(name)
@@ -134,7 +134,7 @@ test('what three consumers refuse is our fault', async (t) => {
   assert.deepEqual(await refusedBy('three'), ['ours', 3])
 })
 
-test('a status other than 2xx carries the answer', async (t) => {
+test('an error for a status other than 2xx has the response', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(503, { retryAfter: 7 })
   await assert.rejects(dispatcher.deliver(endpoint, '{}'), (e) => {
@@ -170,7 +170,7 @@ test('an aborted delivery is canceled', async (t) => {
   await assert.rejects(delivery, (e) => e.kind === 'canceled' && e.blame === 'caller' && e.sent !== 'nothing')
 })
 
-test('a signal that was aborted before sends nothing', async (t) => {
+test('an already aborted signal sends nothing', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   const delivery = dispatcher.deliver(endpoint, '{}', { signal: AbortSignal.abort() })
   await assert.rejects(delivery, { kind: 'canceled', sent: 'nothing' })
@@ -251,13 +251,13 @@ test('a worker may be terminated with a delivery in flight', async (t) => {
   assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
 })
 
-test('a verifier judges what a receipt saw', async (t) => {
+test('a verifier accepts the peer of a receipt', async (t) => {
   const { lab } = await scene(t)
   const verifier = new Verifier({ role: 'server', trust: lab.trust })
   assert.throws(() => verifier.verify([], { serverName: 'localhost' }), { kind: 'evidence_missing', stage: 'verify' })
 })
 
-test('a body is held until the consumer says continue', async (t) => {
+test('a body is held until 100 Continue', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   const held = dispatcher.endpoint('held', acme.url, { pins: null, holdPayload: true })
   const receipt = await dispatcher.deliver(held, '{}')
@@ -268,7 +268,7 @@ test('a body is held until the consumer says continue', async (t) => {
   assert.deepEqual(acme.received.map(({ headers }) => headers.expect), ['100-continue', undefined])
 })
 
-test('a proxy that is not there stops every delivery, and its password is not shown', async (t) => {
+test('an unreachable proxy stops every delivery, and its password is not shown', async (t) => {
   const { lab, acme } = await scene(t)
   const dispatcher = lab.dispatcher({
     proxy: 'http://127.0.0.1:1', proxyCredentials: 'dispatcher:hunter2',

@@ -1,4 +1,4 @@
-// Errors keep what they say, wherever they go, and come the way a call promises.
+// Errors keep their fields in every context, and asynchronous calls reject with them.
 
 import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
@@ -9,7 +9,7 @@ import { error, Lab } from 'webhook-mtls/testing'
 
 const require = createRequire(import.meta.url)
 
-/** The package once more, as two versions of a dependency would bring it. */
+/** A second copy of the package, as with two versions of a dependency. */
 function secondCopy() {
   const mine = Object.keys(require.cache).filter((path) => path.includes('webhook-mtls'))
   const kept = mine.map((path) => [path, require.cache[path]])
@@ -21,7 +21,7 @@ function secondCopy() {
   }
 }
 
-test('an error of another copy is known and judged', () => {
+test('an error of another copy is recognized', () => {
   const other = secondCopy()
   const theirs = other.kit.error('http_status', { sent: 'all', retryAfterMs: 9_000 })
   assert.notEqual(other.WebhookMtlsError, WebhookMtlsError)
@@ -40,7 +40,7 @@ test('a noun of another copy is refused', async (t) => {
   })
 })
 
-test('an error that lost its prototype is known and judged', () => {
+test('an error without its prototype is recognized', () => {
   const e = error('client_certificate_rejected', { consumer: 'acme', context: { via: 'alert' } })
   const bare = structuredClone({ ...e, message: e.message })
   assert.ok(!(bare instanceof Error) && WebhookMtlsError.is(bare))
@@ -48,13 +48,13 @@ test('an error that lost its prototype is known and judged', () => {
   assert.deepEqual(WebhookMtlsError.fromJSON(bare).toJSON(), e.toJSON())
 })
 
-test('nothing else is such an error', () => {
+test('other values are not recognized as errors', () => {
   for (const value of [null, undefined, 'WMTLS_INTERNAL', {}, new Error('x'), { kind: 'x' }]) {
     assert.equal(WebhookMtlsError.is(value), false)
   }
 })
 
-test('what toJSON gave may be changed', () => {
+test('changing the result of toJSON does not change the error', () => {
   const e = error('pin_mismatch', { context: { expected_pins: ['a'] } })
   e.toJSON().context.expected_pins.push('b')
   assert.deepEqual(e.toJSON().context.expected_pins, ['a'])
@@ -67,13 +67,13 @@ test('public shows no address', () => {
   assert.equal(JSON.stringify(e.public()).includes('10.0.0.1'), false)
 })
 
-test('a made error takes only what an error has', () => {
+test('a constructed error accepts only known fields', () => {
   assert.throws(() => error('no_such_kind'), { kind: 'option_invalid' })
   assert.throws(() => error('internal', { colour: 'red' }), { kind: 'option_invalid' })
   assert.throws(() => error('internal', { sent: 'some' }), { kind: 'option_invalid' })
 })
 
-test('a name in the spelling of another language is told the right one', async (t) => {
+test('an option in the spelling of another language gets a hint', async (t) => {
   const lab = await Lab.start()
   t.after(() => lab.close())
   const said = (key) => (e) => e.kind === 'option_invalid' && e.message.includes(key)
@@ -85,7 +85,7 @@ test('a name in the spelling of another language is told the right one', async (
   await assert.rejects(delivery, said('contentType'))
 })
 
-test('what is asynchronous rejects and never throws', async () => {
+test('asynchronous calls reject and never throw', async () => {
   const dispatcher = new Dispatcher()
   for (const run of [
     () => deliver(),
@@ -100,7 +100,7 @@ test('what is asynchronous rejects and never throws', async () => {
   }
 })
 
-test('a signal is let go, and its reason is the cause', async (t) => {
+test('the signal listener is removed, and the reason is the cause', async (t) => {
   const lab = await Lab.start()
   t.after(() => lab.close())
   const acme = await lab.consumer('acme')

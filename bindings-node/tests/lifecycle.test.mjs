@@ -1,4 +1,4 @@
-// What was removed or replaced is so when the call returns, for the deliveries that wait as well.
+// A removal or a replacement takes effect when the call returns, also for waiting deliveries.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -16,7 +16,7 @@ async function scene(t, options) {
 
 const ended = (promise) => promise.then((receipt) => receipt.status, (e) => [e.kind, e.sent])
 
-test('what waits ends with its endpoint, and what has left goes on', async (t) => {
+test('a waiting delivery ends with its endpoint, and a sent one continues', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t, { concurrency: 1 })
   acme.misbehave('stall')
   const running = ended(dispatcher.deliver(endpoint, 'running', { timeoutMs: 2000 }))
@@ -29,17 +29,17 @@ test('what waits ends with its endpoint, and what has left goes on', async (t) =
   assert.equal(acme.connections, 1)
 })
 
-test('what has not begun goes by new values', async (t) => {
+test('a delivery before its first byte uses new values', async (t) => {
   const { lab, acme, dispatcher, endpoint } = await scene(t)
   const other = await lab.consumer('other')
-  // The upsert comes before the event loop has looked at any socket.
+  // The upsert comes before the event loop has polled any socket.
   const moved = Array.from({ length: 3 }, () => dispatcher.deliver(endpoint, 'moved'))
   dispatcher.endpoint('acme', other.url, { pins: null })
   for (const receipt of await Promise.all(moved)) assert.equal(receipt.status, 200)
   assert.deepEqual([acme.received.length, other.received.length], [0, 3])
 })
 
-test('an error says whether the payload left', async (t) => {
+test('an error reports whether the payload left', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(503)
   await assert.rejects(dispatcher.deliver(endpoint, '{}'), (e) => {

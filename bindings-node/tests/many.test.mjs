@@ -1,4 +1,4 @@
-// Many deliveries at once, against the testing kit.
+// Many deliveries at once, to the testing kit.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -57,7 +57,7 @@ for (const [name, given] of Object.entries(sources)) {
     assert.equal((await outcomes.next()).done, true)
   })
 
-  test(`a fault in ${name} is an outcome`, async (t) => {
+  test(`a failure in ${name} is an outcome`, async (t) => {
     const { acme, dispatcher, endpoint } = await scene(t)
     acme.respond(410)
     const bad = [
@@ -76,7 +76,7 @@ for (const [name, given] of Object.entries(sources)) {
     assert.deepEqual([outcomes.progress.done, outcomes.progress.failed], [6, 5])
   })
 
-  test(`what ${name} throws comes after the outcomes`, async (t) => {
+  test(`an error thrown by ${name} comes after the outcomes`, async (t) => {
     const { acme, dispatcher, endpoint } = await scene(t)
     function* broken() {
       yield* some(endpoint, 3)
@@ -87,7 +87,7 @@ for (const [name, given] of Object.entries(sources)) {
     await assert.rejects(all(dispatcher.deliverMany(given([null]))), { kind: 'option_invalid' })
   })
 
-  test(`leaving a loop over ${name} cancels what is under way`, async (t) => {
+  test(`leaving a loop over ${name} cancels deliveries in flight`, async (t) => {
     const { lab, dispatcher, endpoint } = await scene(t)
     const [slow, other] = await stalled(lab, dispatcher)
     let closed = false
@@ -108,7 +108,7 @@ for (const [name, given] of Object.entries(sources)) {
   })
 }
 
-test('what is no iterable, and a bad bound, reject', async (t) => {
+test('a value that is not iterable, and a bad bound, reject', async (t) => {
   const { dispatcher } = await scene(t)
   for (const given of [undefined, null, 7, 'text', {}]) {
     await assert.rejects(all(dispatcher.deliverMany(given)), { kind: 'option_invalid' })
@@ -121,7 +121,7 @@ test('what is no iterable, and a bad bound, reject', async (t) => {
   assert.deepEqual(await all(dispatcher.deliverMany([])), [])
 })
 
-test('deliveries are taken as they are wanted', async (t) => {
+test('deliveries are taken on demand', async (t) => {
   const { dispatcher, endpoint } = await scene(t)
   let taken = 0
   function* counted() {
@@ -141,7 +141,7 @@ test('deliveries are taken as they are wanted', async (t) => {
   assert.equal(given, 100)
 })
 
-test('a slow consumer holds up nobody else', async (t) => {
+test('a slow consumer delays no other', async (t) => {
   const { lab, dispatcher, endpoint } = await scene(t)
   const [slow, other] = await stalled(lab, dispatcher)
   const outcomes = dispatcher.deliverMany([...some(other, 200), ...some(endpoint, 100)])
@@ -153,7 +153,7 @@ test('a slow consumer holds up nobody else', async (t) => {
   assert.ok(slow.received.length <= 8)
 })
 
-test('a run that waits can be closed, and a signal cancels one delivery', async (t) => {
+test('a waiting run can be closed, and a signal cancels one delivery', async (t) => {
   const { lab, dispatcher } = await scene(t)
   const [, other] = await stalled(lab, dispatcher)
   const outcomes = dispatcher.deliverMany(some(other, 3))
@@ -168,7 +168,7 @@ test('a run that waits can be closed, and a signal cancels one delivery', async 
   assert.deepEqual([value.error.kind, value.error.cause.message], ['canceled', 'enough'])
 })
 
-test('outcomes that are asked for at once are given one each', async (t) => {
+test('concurrent calls of next get one outcome each', async (t) => {
   const { lab, dispatcher, endpoint } = await scene(t)
   const bad = { endpoint, body: 7, tag: 'bad' }
   const outcomes = dispatcher.deliverMany([...some(endpoint, 3), bad])
@@ -182,7 +182,7 @@ test('outcomes that are asked for at once are given one each', async (t) => {
   assert.ok((await Promise.all(asked)).every(({ done }) => done))
 })
 
-test('where deliveries come from may ask, and leave, itself', async (t) => {
+test('the source of deliveries may call next and return itself', async (t) => {
   const { dispatcher, endpoint } = await scene(t)
   const asked = []
   function* curious() {
@@ -198,7 +198,7 @@ test('where deliveries come from may ask, and leave, itself', async (t) => {
   assert.ok(results.length > 0 && results.every(({ done, value }) => done || value.receipt))
 })
 
-test('a run that is forgotten between two outcomes is collected', async (t) => {
+test('an abandoned run is collected', async (t) => {
   const { dispatcher, endpoint } = await scene(t)
   let outcomes = dispatcher.deliverMany(some(endpoint, 100), { concurrency: 4 })
   await outcomes.next()
@@ -210,7 +210,7 @@ test('a run that is forgotten between two outcomes is collected', async (t) => {
   assert.equal(forgotten.deref(), undefined)
 })
 
-test('a body that changes afterwards was copied', async (t) => {
+test('a body is copied, so later changes have no effect', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   const body = new Uint8Array(2)
   function* reused() {

@@ -1,4 +1,4 @@
-// The package among processes, threads and files: what keeps a process alive, and how it loads.
+// Processes, threads and files: what keeps a process alive, and how the package loads.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -19,7 +19,7 @@ const DELIVERY = `
   const { parentPort } = require('node:worker_threads')
   const tell = parentPort ? (word) => parentPort.postMessage(word) : console.log
   Lab.start().then(async (lab) => {
-    // Collected, it would close its receivers.
+    // Collecting the lab would close its receivers.
     globalThis.lab = lab
     const acme = await lab.consumer('acme')
     const dispatcher = lab.dispatcher()
@@ -28,12 +28,12 @@ const DELIVERY = `
     dispatcher.deliver(endpoint, '{}').then((receipt) => tell(receipt.status))
   })`
 
-test('a delivery under way keeps the process alive', () => {
+test('a delivery in flight keeps the process alive', () => {
   const child = spawnSync(process.execPath, ['-e', DELIVERY], { encoding: 'utf8', timeout: 30_000 })
   assert.deepEqual([child.status, child.stdout.trim()], [0, '200'], child.stderr)
 })
 
-test('a process may exit with a delivery under way', () => {
+test('a process may exit with a delivery in flight', () => {
   const program = `
     const { Lab } = require('webhook-mtls/testing')
     Lab.start().then(async (lab) => {
@@ -47,7 +47,7 @@ test('a process may exit with a delivery under way', () => {
   assert.deepEqual([child.status, child.signal], [7, null], child.stderr)
 })
 
-test('workers deliver beside each other and the main thread', async (t) => {
+test('workers and the main thread deliver concurrently', async (t) => {
   const workers = Array.from({ length: 3 }, () => new Worker(DELIVERY, { eval: true }))
   const answers = workers.map((worker) => once(worker, 'message'))
   const exits = workers.map((worker) => once(worker, 'exit'))
@@ -61,7 +61,7 @@ test('workers deliver beside each other and the main thread', async (t) => {
   assert.deepEqual((await Promise.all(exits)).flat(), [0, 0, 0])
 })
 
-test('a package without its native part says what it looked for', (t) => {
+test('a package without its native part names the missing file', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'webhook-mtls-'))
   t.after(() => rmSync(directory, { recursive: true }))
   cpSync(join(home, 'dist'), join(directory, 'dist'), { recursive: true })

@@ -1,4 +1,4 @@
-// Files rotate under running deliveries, and operators hear of it.
+// File rotation during deliveries, and its events.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -65,7 +65,7 @@ async function write(files, texts) {
   await chmod(join(files, 'tls.key'), 0o600)
 }
 
-/** Delivers all the while. Every outcome must be a receipt. */
+/** Delivers all the time. Every outcome must be a receipt. */
 async function delivering({ deliver }, work) {
   let going = true
   const forever = async () => {
@@ -118,7 +118,7 @@ test('files are swapped as Kubernetes does', async (t) => {
 })
 
 for (const name of ['tls.crt', 'ca.pem', 'pins']) {
-  test(`what is not whole is left alone: ${name}`, async (t) => {
+  test(`incomplete content is not used: ${name}`, async (t) => {
     const s = await scene(t)
     const texts = s.next()
     await delivering(s, async () => {
@@ -139,7 +139,7 @@ for (const name of ['tls.crt', 'ca.pem', 'pins']) {
   })
 }
 
-test('time stamps decide nothing', async (t) => {
+test('time stamps are ignored', async (t) => {
   const s = await scene(t)
   await delivering(s, async () => {
     await writeFile(s.at('pins'), `${s.acme.pin}\nnext ${OTHER_PIN}`)
@@ -157,7 +157,7 @@ test('time stamps decide nothing', async (t) => {
   })
 })
 
-test('files are polled and listeners are told', async (t) => {
+test('files are polled and listeners get events', async (t) => {
   const s = await scene(t)
   const { identity, trust } = s
   const dispatcher = s.lab.dispatcher({ identity, trust, reloadMs: 20 })
@@ -211,7 +211,7 @@ for (const [name, kind, change] of [
   })
 }
 
-test('a verifier rotates whole or not at all', async (t) => {
+test('a verifier rotates completely or not at all', async (t) => {
   const s = await scene(t)
   const strange = new Authority('strange')
   const [issued, stranger] = [s.lab.authority.issue('acme'), strange.issue('acme')]
@@ -241,7 +241,7 @@ test('a verifier rotates whole or not at all', async (t) => {
   assert.deepEqual(new Set(verifier.expiries().map((expiry) => expiry.what)), new Set(['anchor', 'crl']))
 })
 
-test('each threshold is told once, and an implausible clock is no expiry', async (t) => {
+test('each threshold has one event, and an implausible clock has no expiry events', async (t) => {
   const s = await scene(t)
   t.after(() => setClock(null))
   const start = Math.floor(Date.now() / 1000) * 1000 - 60_000
@@ -272,7 +272,7 @@ test('each threshold is told once, and an implausible clock is no expiry', async
   assert.throws(() => dispatcher.expiries(), { kind: 'clock_implausible' })
 })
 
-test('a consumer that learns the new CA late gets the previous identity', async (t) => {
+test('a consumer without the new CA gets the previous identity', async (t) => {
   const s = await scene(t)
   const previous = s.identity
   assert.equal(s.dispatcher.rotationStatus().consumers.acme.state, 'unknown')
@@ -305,7 +305,7 @@ test('a consumer that learns the new CA late gets the previous identity', async 
   assert.throws(() => s.dispatcher.retire({}), { kind: 'option_invalid' })
 })
 
-test('worker threads rotate the same files, each for itself', async (t) => {
+test('worker threads rotate the same files independently', async (t) => {
   const s = await scene(t)
   const program = `
     import { parentPort, workerData } from 'node:worker_threads'

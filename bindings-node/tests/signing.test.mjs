@@ -1,4 +1,4 @@
-// Signed deliveries, verified by the official package that consumers use, and by Node's own crypto.
+// Signed deliveries, verified with the official package for consumers and with Node's own crypto.
 
 import assert from 'node:assert/strict'
 import { createPrivateKey, createPublicKey, verify } from 'node:crypto'
@@ -44,14 +44,14 @@ test('an Ed25519 signature verifies with the public key', async (t) => {
   assert.ok(verify(null, message, key, Buffer.from(signature, 'base64')))
 })
 
-test('an endpoint that signs needs an id', async (t) => {
+test('a signed delivery needs an id', async (t) => {
   await assert.rejects(sent(t, [CURRENT]), (e) => {
     assert.deepEqual([e.kind, e.context.option, e.retry], ['option_invalid', 'id', 'never'])
     return WebhookMtlsError.is(e)
   })
 })
 
-test('a bad secret is named by its position and never shown', () => {
+test('a bad secret is reported by its position and never shown', () => {
   assert.throws(() => new StandardWebhooks([CURRENT, 'whsec_hunter2hunter2']), (e) => {
     assert.equal(e.context.position, 2)
     assert.ok(!`${e.stack} ${JSON.stringify(e)}`.includes('hunter2'))

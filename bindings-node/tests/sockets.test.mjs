@@ -1,4 +1,4 @@
-// The peer of a connection of node:tls: real handshakes with real servers.
+// The peer of a node:tls connection: real handshakes with real servers.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -25,7 +25,7 @@ async function scene(t, server = {}) {
   return { lab, listener, clients, servers, own: { cert, key } }
 }
 
-/** Both ends of one connection, when both have seen it complete. */
+/** Both ends of one connection, after both have completed the handshake. */
 async function pair(t, { listener, own }, more = {}) {
   const { port } = listener.address()
   const client = tls.connect({ port, rejectUnauthorized: false, ...own, ...more })
@@ -38,7 +38,7 @@ async function pair(t, { listener, own }, more = {}) {
 }
 
 for (const version of ['TLSv1.2', 'TLSv1.3']) {
-  test(`a client has proved that it holds the key, over ${version}`, async (t) => {
+  test(`a client has proved possession of its key, over ${version}`, async (t) => {
     const all = await scene(t)
     const { server } = await pair(t, all, { minVersion: version, maxVersion: version })
     assert.equal(server.getProtocol(), version)
@@ -49,7 +49,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
   })
 }
 
-test('before the handshake is complete nothing is proved', async (t) => {
+test('before the end of the handshake there is no evidence', async (t) => {
   const { clients, servers, own } = await scene(t)
   // A server that accepts and never answers.
   const silent = net.createServer()
@@ -62,14 +62,14 @@ test('before the handshake is complete nothing is proved', async (t) => {
   const [accepted] = await once(silent, 'connection')
   t.after(() => accepted.destroy())
   assert.throws(() => servers.verifySocket(waiting), missing)
-  // The server's end of a connection whose client has said nothing yet.
+  // The server's end of a connection whose client has sent nothing yet.
   const early = new tls.TLSSocket(accepted, { isServer: true, requestCert: true, ...own })
   t.after(() => early.destroy())
   assert.throws(() => clients.verifySocket(early), missing)
   assert.throws(() => clients.verifySocket(new tls.TLSSocket(new net.Socket())), missing)
 })
 
-test('a client without a certificate is no peer', async (t) => {
+test('a client without a certificate is refused', async (t) => {
   for (const requestCert of [true, false]) {
     const all = await scene(t, { requestCert })
     const { server } = await pair(t, { ...all, own: {} })
@@ -77,7 +77,7 @@ test('a client without a certificate is no peer', async (t) => {
   }
 })
 
-test('a destroyed socket says nothing of its peer any more', async (t) => {
+test('a destroyed socket has no peer', async (t) => {
   const all = await scene(t)
   const { server, client } = await pair(t, all)
   assert.equal(all.clients.verifySocket(server).evidence, 'socket')
@@ -86,7 +86,7 @@ test('a destroyed socket says nothing of its peer any more', async (t) => {
   assert.throws(() => all.clients.verifySocket(server), { kind: 'evidence_missing' })
 })
 
-test('what TLS lets pass is judged all the same', async (t) => {
+test('a certificate that TLS accepts is still verified', async (t) => {
   const all = await scene(t)
   const other = await Lab.start()
   t.after(() => other.close())
@@ -99,7 +99,7 @@ test('what TLS lets pass is judged all the same', async (t) => {
   assert.throws(() => refusing.verifySocket(server), { kind: 'not_authorized', stage: 'verify' })
 })
 
-test('the role is that of the other end', async (t) => {
+test('the role is that of the peer', async (t) => {
   const all = await scene(t)
   const { client, server } = await pair(t, all, { servername: 'localhost' })
   for (const [verifier, end] of [[all.servers, server], [all.clients, client]]) {
@@ -107,11 +107,11 @@ test('the role is that of the other end', async (t) => {
       kind: 'option_invalid', context: { option: 'socket' },
     })
   }
-  // The lab's own certificate is a client's: that is what is wrong with it as a server.
+  // The lab's own certificate is for a client, so it is invalid for a server.
   assert.throws(() => all.servers.verifySocket(client), { kind: 'purpose_not_allowed' })
 })
 
-test('a server is verified by the name that was asked for', async (t) => {
+test('a server is verified with the requested name', async (t) => {
   const { lab, servers, own } = await scene(t)
   const acme = await lab.consumer('acme')
   const { port } = new URL(acme.url)
@@ -132,7 +132,7 @@ test('a server is verified by the name that was asked for', async (t) => {
   assert.throws(() => servers.verifySocket(socket, { at: new Date() }), { kind: 'option_invalid' })
 })
 
-test('only a TLS socket is taken', async (t) => {
+test('only a TLS socket is accepted', async (t) => {
   const { clients } = await scene(t)
   for (const thing of [undefined, null, {}, Buffer.alloc(1), new net.Socket()]) {
     assert.throws(() => clients.verifySocket(thing), {
@@ -141,7 +141,7 @@ test('only a TLS socket is taken', async (t) => {
   }
 })
 
-test('a distrusted CA leads nowhere, and a public trust is for pinned endpoints alone', async (t) => {
+test('no path uses a distrusted CA, and a public trust is only for pinned endpoints', async (t) => {
   const { lab, clients, own } = await scene(t)
   const end = '-----END CERTIFICATE-----\n'
   const [, issuer] = own.cert.replaceAll('\r', '').split(end)

@@ -1,4 +1,4 @@
-// Every word, kind and option of this package equals the core's table.
+// Every name, kind and option of this package equals the core's table.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

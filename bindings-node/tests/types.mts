@@ -1,4 +1,4 @@
-// Compiled and never run: what users wish to write must type-check.
+// Compiled and never run: typical programs must type-check.
 
 import {
   deliver, Dispatcher, Identity, Pins, RetryPolicy, TenantRule, Trust, Verifier, WebhookMtlsError,
@@ -57,11 +57,11 @@ export async function lab(): Promise<void> {
 
 // @ts-expect-error an identity is read, not constructed
 void new Identity()
-// @ts-expect-error an error is made by the library alone
+// @ts-expect-error only the library constructs errors
 void new WebhookMtlsError('x')
-// @ts-expect-error one noun is no other
+// @ts-expect-error one noun is not another
 void new Dispatcher({ identity: Trust.fromFiles('ca.pem') })
-// @ts-expect-error pins must be said
+// @ts-expect-error pins are required
 dispatcher.endpoint('acme', 'https://acme.example/', {})
-// @ts-expect-error a misbehaviour has a name of the table
+// @ts-expect-error a misbehavior must be a name of the table
 void Lab.start().then((lab) => lab.consumer('acme')).then((acme) => acme.misbehave('dance'))

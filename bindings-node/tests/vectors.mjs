@@ -1,5 +1,5 @@
-// Runs the shared vectors in Node: `node vectors.mjs [DIRECTORY]`. Their format stands in
-// `tests/vectors/README.md`; the other languages have a runner of the same shape.
+// Runs the shared vectors in Node: `node vectors.mjs [DIRECTORY]`. `tests/vectors/README.md`
+// describes the format. The other languages have a runner of the same structure.
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -59,7 +59,7 @@ async function configure({ do: operation, with: given }, fixtures) {
     case 'tenant_rule': return void tenant(given)
     case 'authorization': return void authorization(given)
     case 'verifier': return void verifier(given, given.trust ? trust(given.trust) : ownTrust())
-    default: throw new Error(`no operation ${operation}`)
+    default: throw new Error(`unknown operation ${operation}`)
   }
 }
 
@@ -156,7 +156,7 @@ function sent({ id, content_type, headers, timeout_ms, options: others }) {
   return { ...given, ...options(others) }
 }
 
-/** Options by their names; a number is a duration and says so here. */
+/** Sets options by name; a number is a duration in milliseconds. */
 function options(given = {}) {
   const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
   const lasts = (name) => name.endsWith('timeout') || name === 'reload'

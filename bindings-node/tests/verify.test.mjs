@@ -1,4 +1,4 @@
-// Peers judged outside any connection.
+// Verification of peers without a connection.
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
@@ -16,7 +16,7 @@ async function scene(t) {
   return { chain, tenant, trust: lab.trust }
 }
 
-test('a client is known by its tenant, from PEM and from DER', async (t) => {
+test('a client is identified by its tenant, from PEM and from DER', async (t) => {
   const { chain, tenant, trust } = await scene(t)
   const verifier = new Verifier({ role: 'client', trust, tenant, pins: new Pins([pinOf(chain)]) })
   const blocks = chain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g)
@@ -36,7 +36,7 @@ test('a client is known by its tenant, from PEM and from DER', async (t) => {
   assert.equal(JSON.parse(JSON.stringify({ peer })).peer.spki_pin, peer.spkiPin)
 })
 
-test('signatures are remembered unless that is switched off', async (t) => {
+test('signatures are cached unless the cache is off', async (t) => {
   const { chain, tenant, trust } = await scene(t)
   const verifier = new Verifier({ role: 'client', trust, tenant })
   const checked = () => {
@@ -53,7 +53,7 @@ test('signatures are remembered unless that is switched off', async (t) => {
   assert.equal(checked(), 0)
 })
 
-test('the instant decides', async (t) => {
+test('the verdict is for the given instant', async (t) => {
   const { chain, tenant, trust } = await scene(t)
   const stage = 'verify'
   const judge = (at) => () => verifyPeer(chain, { role: 'client', trust, tenant, at })
@@ -64,7 +64,7 @@ test('the instant decides', async (t) => {
   assert.equal(judge(undefined)().tenant, 'dispatcher')
 })
 
-test('a client without a rule is not let in', async (t) => {
+test('a verifier for clients needs a rule', async (t) => {
   const { chain, trust } = await scene(t)
   assert.throws(() => new Verifier({ role: 'client', trust }), { kind: 'option_invalid' })
   const members = { role: 'client', trust, authorization: Authorization.caMembers() }

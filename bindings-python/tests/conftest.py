@@ -1,4 +1,4 @@
-"""What the tests share: a lab, and an endpoint of it."""
+"""Shared fixtures: a lab, and an endpoint of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def lab() -> Iterator[Lab]:
 
 @dataclass
 class Acme:
-    """A consumer with a dispatcher that pins it."""
+    """A consumer and a dispatcher with its pin."""
 
     consumer: Consumer
     dispatcher: Dispatcher

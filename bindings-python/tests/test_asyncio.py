@@ -1,4 +1,4 @@
-"""The asyncio face: many deliveries, cancellation, several loops, and leaving in the middle."""
+"""The asyncio interface: many deliveries, cancellation, several loops, and early exits."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ def descriptors() -> int:
 
 @pytest.fixture(params=["eventfd", "sockets", "threaded"])
 def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Loops that watch an eventfd or a socket, and one that can watch nothing."""
+    """Loops that watch an eventfd or a socket, and one that cannot watch descriptors."""
     if request.param == "sockets":
         monkeypatch.setattr(_asyncio, "Completions", partial(_native.Completions, eventfd=False))
 
@@ -32,7 +32,7 @@ def loop_factory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         def add_reader(self, *_: Any) -> None:  # type: ignore[override]
             raise NotImplementedError
 
-        # What the loop itself needs of it, for its own wake-up.
+        # The loop itself needs this for its own wake-up.
         def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
             return super()._add_reader(fd, callback, *args)  # type: ignore[misc]
 
@@ -91,7 +91,7 @@ def test_canceling_the_task_cancels_the_delivery(acme: Any, loop_factory: Any) -
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
-        # A drain this long would be waited for if a delivery were still under way.
+        # If a delivery were still in flight, this drain time would pass.
         await asyncio.wait_for(dispatcher.close(drain=600), LONG)
         assert not _asyncio.notifier_of(asyncio.get_running_loop()).waiting
 
@@ -176,7 +176,7 @@ def test_a_changed_bytearray_is_not_torn(acme: Any) -> None:
     async def main() -> None:
         body = bytearray(b"a" * 100_000)
         task = asyncio.create_task(acme.dispatcher.as_async().deliver(acme.endpoint, body))
-        await asyncio.sleep(0)  # one turn of the loop: the delivery has started
+        await asyncio.sleep(0)  # one iteration of the loop: the delivery has started
         body[:] = b"b" * len(body)
         await task
 

@@ -11,7 +11,7 @@ import pytest
 import webhook_mtls
 from webhook_mtls.testing import Lab, error
 
-# Untyped, because no type checker would let through what is tried here.
+# Untyped, because a type checker would refuse these calls.
 wm: Any = webhook_mtls
 
 PIN = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -66,7 +66,7 @@ def test_a_bad_header(acme: Any, headers: dict[str, str]) -> None:
     assert acme.consumer.connections == 0
 
 
-def test_a_body_that_is_too_large(acme: Any) -> None:
+def test_a_too_large_body(acme: Any) -> None:
     body = bytes(32 * 1024 * 1024 + 1)
     refused("body_too_large", lambda: acme.dispatcher.deliver(acme.endpoint, body))
     assert acme.consumer.connections == 0
@@ -91,7 +91,7 @@ def test_the_key_of_another_certificate(lab: Lab) -> None:
     refused("key_mismatch", lambda: wm.Identity.from_pem(chain, key))
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     refused("pem_invalid", lambda: wm.Identity.from_files(missing, missing))
     refused("pem_invalid", lambda: wm.Trust.from_files(tmp_path))
@@ -103,7 +103,7 @@ def test_bad_pins(pins: list[str]) -> None:
     refused("pin_invalid", lambda: wm.Pins(pins))
 
 
-def test_pins_must_be_said(lab: Lab) -> None:
+def test_pins_are_required(lab: Lab) -> None:
     dispatcher: Any = lab.dispatcher()
     url = lab.consumer("acme").url
     refused("option_invalid", lambda: dispatcher.endpoint("acme", url), "pins", "must be said")
@@ -113,7 +113,7 @@ def test_pins_must_be_said(lab: Lab) -> None:
     assert lab.consumer("acme").connections == 0
 
 
-def test_material_that_is_missing(lab: Lab) -> None:
+def test_missing_material(lab: Lab) -> None:
     bare = wm.Dispatcher()
     make = bare.endpoint
     refused("option_invalid", lambda: make("acme", "https://acme.example/", pins=None), "trust")
@@ -244,7 +244,7 @@ class NotANumber:
         ("error", lambda lab, acme: wm.RetryPolicy().decide(ValueError(), attempt=1)),
     ],
 )
-def test_a_value_of_the_wrong_sort_is_named(
+def test_an_argument_of_a_wrong_type_is_named(
     lab: Lab, acme: Any, option: str, use: Callable[..., object]
 ) -> None:
     found = refused("option_invalid", lambda: use(lab, acme))
@@ -265,7 +265,7 @@ def test_a_duration_is_finite_and_above_zero(acme: Any, timeout: Any) -> None:
         refused("option_invalid", use, "timeout")
 
 
-def test_a_panic_is_an_error_and_no_crash(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_panic_is_an_error_without_a_crash(capfd: pytest.CaptureFixture[str]) -> None:
     from webhook_mtls import _native
 
     refused("internal", _native._panic)

@@ -1,4 +1,4 @@
-"""Deliveries over real TLS: what a receipt says, and what each refusal says."""
+"""Deliveries over real TLS: fields of receipts and of refusals."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from webhook_mtls.testing import Lab
 NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
-def test_a_receipt_says_who_answered_and_how(lab: Lab, acme: Any) -> None:
+def test_a_receipt_describes_the_peer_and_the_response(lab: Lab, acme: Any) -> None:
     receipt = acme.dispatcher.deliver(
         acme.endpoint, b'{"event":"ping"}', id="evt_1", headers={"x-event": "ping"}
     )
@@ -37,7 +37,7 @@ def test_a_receipt_says_who_answered_and_how(lab: Lab, acme: Any) -> None:
     assert got.headers["content-type"] == "application/json"
 
 
-def test_a_receipt_shows_itself_as_json(acme: Any) -> None:
+def test_a_receipt_is_shown_as_json(acme: Any) -> None:
     acme.consumer.respond(202, body=b"thanks")
     shown = acme.dispatcher.deliver(acme.endpoint, b"{}").to_dict()
     assert shown["peer"]["spki_pin"] == acme.consumer.pin
@@ -64,14 +64,14 @@ def test_connections_are_kept_and_endpoints_are_upserts(lab: Lab, acme: Any) -> 
     assert hash(same) == hash(acme.endpoint)
     assert acme.dispatcher.deliver(same, b"{}").reused
     assert acme.consumer.connections == 1
-    # Other pins make a new generation, and that a new connection; the handle stays.
+    # Different pins make a new generation and a new connection; the handle stays.
     both = wm.Pins([acme.consumer.pin], next=[NOBODY])
     assert acme.dispatcher.endpoint("acme", url, pins=both) == acme.endpoint
     assert not acme.dispatcher.deliver(acme.endpoint, b"{}").reused
     assert lab.dispatcher().endpoint("acme", url, pins=pins) != acme.endpoint
 
 
-def test_an_endpoint_tells_what_it_has_seen(acme: Any) -> None:
+def test_the_endpoint_status_reflects_deliveries(acme: Any) -> None:
     before = acme.endpoint.status()
     assert (before.pin_seen, before.peer_not_after) == (None, None)
     assert before.pins_never_seen == [acme.consumer.pin]
@@ -87,7 +87,7 @@ def test_a_removed_endpoint_is_forgotten(acme: Any) -> None:
     assert not acme.dispatcher.remove("acme")
 
 
-def test_an_announced_key_may_come(acme: Any) -> None:
+def test_an_announced_key_is_accepted(acme: Any) -> None:
     old = acme.consumer.pin
     acme.consumer.renew(new_key=True)
     assert acme.consumer.previous_pin == old
@@ -96,7 +96,7 @@ def test_an_announced_key_may_come(acme: Any) -> None:
     assert acme.dispatcher.deliver(endpoint, b"{}").pin == "next"
 
 
-def test_an_unannounced_key_is_refused_with_what_was_seen(acme: Any) -> None:
+def test_an_unannounced_key_is_refused_with_its_pin(acme: Any) -> None:
     acme.consumer.renew(new_key=True)
     with pytest.raises(wm.DeliveryError) as raised:
         acme.dispatcher.deliver(acme.endpoint, b"{}", id="evt_1")
@@ -119,7 +119,7 @@ def test_an_unannounced_key_is_refused_with_what_was_seen(acme: Any) -> None:
         ("stall", "deadline_exceeded", "all", 1),
     ],
 )
-def test_a_misbehaving_consumer_is_named(
+def test_each_misbehavior_has_its_kind(
     acme: Any, how: Any, kind: str, sent: str, received: int
 ) -> None:
     acme.consumer.misbehave(how, times=0)
@@ -132,7 +132,7 @@ def test_a_misbehaving_consumer_is_named(
     assert acme.dispatcher.deliver(acme.endpoint, b"{}").status == 200
 
 
-def test_what_three_consumers_refuse_is_our_fault(lab: Lab) -> None:
+def test_a_refusal_by_three_consumers_is_our_fault(lab: Lab) -> None:
     with lab.dispatcher() as dispatcher:
 
         def refused_by(name: str) -> tuple[str, object]:
@@ -151,7 +151,7 @@ def test_what_three_consumers_refuse_is_our_fault(lab: Lab) -> None:
         assert refused_by("three") == ("ours", 3)
 
 
-def test_a_status_that_is_no_success_is_an_error_with_the_answer(acme: Any) -> None:
+def test_a_status_other_than_2xx_is_an_error_with_the_response(acme: Any) -> None:
     acme.consumer.respond(503, retry_after=7, body=b"busy", headers={"x-why": "load"})
     with pytest.raises(wm.DeliveryError) as raised:
         acme.dispatcher.deliver(acme.endpoint, b"{}")
@@ -207,7 +207,7 @@ def test_the_one_shot_form_needs_no_dispatcher(lab: Lab, tmp_path: Path) -> None
     assert receipt.consumer in consumer.url
 
 
-def test_closing_refuses_what_comes_and_may_be_said_twice(acme: Any) -> None:
+def test_closing_refuses_deliveries_and_may_be_repeated(acme: Any) -> None:
     acme.dispatcher.close(drain=timedelta(seconds=1))
     acme.dispatcher.close()
     uses: tuple[Callable[[], object], ...] = (
@@ -221,7 +221,7 @@ def test_closing_refuses_what_comes_and_may_be_said_twice(acme: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_material_from_bytes_is_as_good_as_from_files(
+def test_material_from_bytes_equals_material_from_files(
     lab: Lab, version: Literal["1.2", "1.3"]
 ) -> None:
     chain, key = lab.identity_pem
@@ -234,7 +234,7 @@ def test_material_from_bytes_is_as_good_as_from_files(
         assert dispatcher.deliver(endpoint, b"{}").status == 200
 
 
-def test_a_payload_is_held_until_the_consumer_says_continue(lab: Lab) -> None:
+def test_a_payload_is_held_until_100_continue(lab: Lab) -> None:
     acme = lab.consumer("acme")
     with lab.dispatcher() as dispatcher:
         endpoint = dispatcher.endpoint("acme", acme.url, pins=None, hold_payload=True)
@@ -246,7 +246,7 @@ def test_a_payload_is_held_until_the_consumer_says_continue(lab: Lab) -> None:
     assert [got.headers.get("expect") for got in acme.received] == ["100-continue", None, None]
 
 
-def test_a_proxy_that_is_not_there_stops_every_delivery(lab: Lab) -> None:
+def test_an_unreachable_proxy_stops_every_delivery(lab: Lab) -> None:
     acme = lab.consumer("acme")
     said: Any = {"proxy": "http://dispatcher:hunter2@127.0.0.1:1"}
     with lab.dispatcher(**said) as dispatcher:

@@ -1,4 +1,4 @@
-"""Exceptions: their families, their fields, and how they travel."""
+"""Exceptions: their classes, their fields, and serialization."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ KINDS = get_args(wm.Kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_its_family(kind: str) -> None:
+def test_every_kind_has_its_class(kind: str) -> None:
     made = error(kind)
     family = {"config": wm.ConfigError, "verify": wm.PeerRefused}
     assert type(made) is family.get(made.stage, wm.DeliveryError)
@@ -38,7 +38,7 @@ def test_every_kind_has_its_family(kind: str) -> None:
     ids=["pickle", "copy", "deepcopy", "args", "json", "to_dict"],
 )
 @pytest.mark.parametrize("kind", ["option_invalid", "http_status", "not_authorized"])
-def test_an_error_survives_a_journey(kind: str, travel: Any) -> None:
+def test_an_error_survives_serialization(kind: str, travel: Any) -> None:
     answer = {"status": 503, "headers": {"retry-after": "7"}, "excerpt_base64": "YnVzeQ=="}
     made: Any = error(
         kind,
@@ -58,13 +58,13 @@ def test_an_error_survives_a_journey(kind: str, travel: Any) -> None:
     assert policy.decide(again, attempt=1) == policy.decide(made, attempt=1)
 
 
-def test_an_error_is_made_of_its_fields_alone() -> None:
+def test_an_error_is_constructed_from_its_fields() -> None:
     for fields in ("text", {}, {"kind": "internal"}):
         with pytest.raises(TypeError):
             wm.DeliveryError(fields)  # type: ignore[arg-type]
 
 
-def test_what_is_shown_can_be_changed_without_harm() -> None:
+def test_changing_shown_values_does_not_change_the_error() -> None:
     made = error("http_status", context={"status": 503})
     made.to_dict()["context"]["status"] = 1
     made.context["status"] = 2  # type: ignore[index]
@@ -78,7 +78,7 @@ def test_the_consumer_sees_no_address() -> None:
     assert made.public()["kind"] == "connect_failed"
 
 
-def test_nothing_that_is_shown_holds_a_secret(lab: Lab) -> None:
+def test_no_shown_value_contains_a_secret(lab: Lab) -> None:
     key = lab.identity_pem[1]
     secret = key.splitlines()[1]
     passphrase = b"a passphrase that nobody sees"
@@ -91,7 +91,7 @@ def test_nothing_that_is_shown_holds_a_secret(lab: Lab) -> None:
         assert passphrase.decode() not in text
 
 
-def test_the_kit_makes_no_error_that_cannot_be() -> None:
+def test_the_kit_refuses_impossible_errors() -> None:
     attempts: tuple[Callable[[], object], ...] = (
         lambda: error("no_such_kind"),
         lambda: error("internal", colour="red"),
@@ -105,7 +105,7 @@ def test_the_kit_makes_no_error_that_cannot_be() -> None:
             wrong()
 
 
-def test_a_deep_context_is_refused_and_no_crash() -> None:
+def test_a_deep_context_is_refused_without_a_crash() -> None:
     deep: Any = None
     for _ in range(100_000):
         deep = [deep]
@@ -122,13 +122,13 @@ def test_a_deep_context_is_refused_and_no_crash() -> None:
         ("header_invalid", "drop"),
     ],
 )
-def test_a_policy_judges_without_a_network(kind: str, action: str) -> None:
+def test_a_policy_decides_without_a_network(kind: str, action: str) -> None:
     decision = wm.RetryPolicy(attempts=3, first=2, ceiling=60).decide(error(kind), attempt=1)
     assert decision.action == action
     assert decision.reason
 
 
-def test_a_policy_waits_longer_each_time_and_then_gives_up() -> None:
+def test_a_policy_increases_the_delay_and_then_drops() -> None:
     policy = wm.RetryPolicy(attempts=3, first=2, ceiling=3)
     failure = error("http_status")
     decisions = [policy.decide(failure, attempt=attempt) for attempt in (1, 2, 3)]

@@ -1,4 +1,5 @@
-"""What was removed, replaced or retired is so when the call returns, for what waits as well."""
+"""A removal, a replacement or a retirement takes effect when the call returns, also for waiting
+deliveries."""
 
 import socket
 import threading
@@ -16,7 +17,7 @@ LONG = 10
 
 
 class Relay:
-    """A way to a consumer that holds new connections while it is shut."""
+    """A forwarder to a consumer that holds new connections while it is shut."""
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
@@ -44,7 +45,7 @@ class Relay:
             back.join()
 
     def wait(self) -> None:
-        """Returns once one more connection has come."""
+        """Returns after one more connection has arrived."""
         assert self.came.acquire(timeout=LONG)
 
     def close(self) -> None:
@@ -60,7 +61,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 
 
 class Started(threading.Thread):
-    """Deliveries on threads, each with what came of it."""
+    """Deliveries on threads, each with its outcome."""
 
     def __init__(self, deliver: Callable[[], wm.Receipt]) -> None:
         super().__init__(daemon=True)
@@ -87,7 +88,7 @@ def relay(lab: Lab) -> Iterator[Relay]:
     relay.close()
 
 
-def test_what_waits_for_a_turn_ends_with_its_endpoint(lab: Lab) -> None:
+def test_a_delivery_waiting_for_a_turn_ends_with_its_endpoint(lab: Lab) -> None:
     acme = lab.consumer("acme")
     with lab.dispatcher() as dispatcher:
         endpoint = dispatcher.endpoint("acme", acme.url, pins=None, concurrency=1)
@@ -97,13 +98,13 @@ def test_what_waits_for_a_turn_ends_with_its_endpoint(lab: Lab) -> None:
         waiting = [Started(lambda: dispatcher.deliver(endpoint, b"{}")) for _ in range(9)]
         assert dispatcher.remove("acme") is True
         assert {(it.end().kind, it.end().sent) for it in waiting} == {("handle_closed", "nothing")}
-        # What had left goes on.
+        # The delivery that has left continues.
         assert running.end().kind == "deadline_exceeded"
         assert [received.body for received in acme.received] == [b"running"]
         assert acme.connections == 1
 
 
-def test_what_shakes_hands_ends_with_its_endpoint_or_goes_by_new_values(
+def test_a_delivery_in_its_handshake_ends_with_its_endpoint_or_uses_new_values(
     lab: Lab, relay: Relay
 ) -> None:
     acme, other = lab.consumer("acme"), lab.consumer("other")
@@ -124,7 +125,7 @@ def test_what_shakes_hands_ends_with_its_endpoint_or_goes_by_new_values(
     assert acme.received == []
 
 
-def test_a_retired_identity_begins_nothing(lab: Lab, relay: Relay) -> None:
+def test_a_retired_identity_starts_no_request(lab: Lab, relay: Relay) -> None:
     acme = lab.consumer("acme")
     issued = Authority("next").issue("new")
     new = wm.Identity.from_pem(issued.cert_pem, issued.key_pem)
@@ -133,7 +134,7 @@ def test_a_retired_identity_begins_nothing(lab: Lab, relay: Relay) -> None:
         dispatcher.deliver(endpoint, b"first")
         dispatcher.endpoint("acme", relay.url, pins=None, identity=new)
         assert dispatcher.deliver(endpoint, b"under the former").attempts == 2
-        # The next delivery needs a connection, and gets one under the former identity.
+        # The next delivery needs a connection, and opens one under the former identity.
         acme.renew(new_key=False)
         while relay.came.acquire(blocking=False):
             pass
@@ -148,7 +149,7 @@ def test_a_retired_identity_begins_nothing(lab: Lab, relay: Relay) -> None:
     assert bodies == [b"first", b"under the former"]
 
 
-def test_an_error_says_whether_the_payload_left(acme: Any) -> None:
+def test_an_error_reports_whether_the_payload_left(acme: Any) -> None:
     acme.consumer.respond(503)
     with pytest.raises(wm.DeliveryError) as refused:
         acme.dispatcher.deliver(acme.endpoint, b"{}")

@@ -34,7 +34,7 @@ class Sync:
 
 
 class Async:
-    """The same with asyncio, from an iterable."""
+    """Runs a check of outcomes with asyncio, from an iterable."""
 
     @staticmethod
     def outcomes(dispatcher: wm.Dispatcher, given: Any, **options: Any) -> list[wm.Outcome]:
@@ -46,7 +46,7 @@ class Async:
 
 
 class AsyncFed:
-    """The same with asyncio, from an asynchronous iterable."""
+    """Runs a check of outcomes with asyncio, from an asynchronous iterable."""
 
     @staticmethod
     def outcomes(dispatcher: wm.Dispatcher, given: Any, **options: Any) -> list[wm.Outcome]:
@@ -77,7 +77,7 @@ def test_each_delivery_has_one_outcome(acme: Any, run: Any) -> None:
     assert len(acme.consumer.received) == 300
 
 
-def test_a_fault_is_an_outcome(acme: Any, run: Any) -> None:
+def test_a_failure_is_an_outcome(acme: Any, run: Any) -> None:
     acme.consumer.respond(410)
     bad = wm.Delivery(acme.endpoint, b"{}", headers={"host": "elsewhere"})
     given = [*deliveries(acme.endpoint, 2), bad]
@@ -87,7 +87,7 @@ def test_a_fault_is_an_outcome(acme: Any, run: Any) -> None:
     assert all(error is None or error.consumer == "acme" for error in errors)
 
 
-def test_what_the_iterable_raises_comes_after_the_outcomes(acme: Any, run: Any) -> None:
+def test_an_exception_of_the_iterable_comes_after_the_outcomes(acme: Any, run: Any) -> None:
     def broken() -> Iterator[wm.Delivery]:
         yield from deliveries(acme.endpoint, 3)
         raise LookupError("the row is gone")
@@ -97,7 +97,7 @@ def test_what_the_iterable_raises_comes_after_the_outcomes(acme: Any, run: Any) 
     assert len(acme.consumer.received) == 3
 
 
-def test_what_is_no_delivery_is_refused(acme: Any, run: Any) -> None:
+def test_an_item_that_is_not_a_delivery_is_refused(acme: Any, run: Any) -> None:
     with pytest.raises(wm.ConfigError, match="a Delivery each"):
         run(acme.dispatcher, [b"{}"])
     for options in ({"concurrency": 0}, {"concurrency": "many"}, {"concurency": 3}):
@@ -107,14 +107,14 @@ def test_what_is_no_delivery_is_refused(acme: Any, run: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [None, 7, object()])
-def test_what_is_no_iterable_is_refused(acme: Any, given: Any) -> None:
+def test_a_value_that_is_not_iterable_is_refused(acme: Any, given: Any) -> None:
     with pytest.raises(wm.ConfigError, match="deliveries"):
         acme.dispatcher.deliver_many(given)
     with pytest.raises(wm.ConfigError, match="deliveries"):
         acme.dispatcher.as_async().deliver_many(given)
 
 
-def test_a_delivery_is_judged_when_it_is_made(acme: Any) -> None:
+def test_a_delivery_is_checked_at_construction(acme: Any) -> None:
     with pytest.raises(wm.ConfigError, match="body"):
         wm.Delivery(acme.endpoint, "text")  # type: ignore[arg-type]
     with pytest.raises(wm.ConfigError, match="endpoint"):
@@ -124,7 +124,7 @@ def test_a_delivery_is_judged_when_it_is_made(acme: Any) -> None:
     assert repr(wm.Delivery(acme.endpoint, b"{}", id="x")) == 'Delivery("acme", id=Some("x"))'
 
 
-def test_deliveries_are_taken_as_they_are_wanted(acme: Any) -> None:
+def test_deliveries_are_taken_on_demand(acme: Any) -> None:
     taken = 0
 
     def counted() -> Iterator[wm.Delivery]:
@@ -141,7 +141,7 @@ def test_deliveries_are_taken_as_they_are_wanted(acme: Any) -> None:
     assert (outcomes.progress.done, outcomes.progress.failed) == (100, 0)
 
 
-def test_a_slow_consumer_holds_up_nobody_else(lab: Any, acme: Any) -> None:
+def test_a_slow_consumer_delays_no_other(lab: Any, acme: Any) -> None:
     slow, endpoint = stalled(lab, acme.dispatcher)
     given = [*deliveries(endpoint, 200), *deliveries(acme.endpoint, 100)]
     outcomes = acme.dispatcher.deliver_many(given)
@@ -154,7 +154,7 @@ def test_a_slow_consumer_holds_up_nobody_else(lab: Any, acme: Any) -> None:
     assert len(slow.received) <= 8
 
 
-def test_leaving_a_loop_cancels_what_is_under_way(lab: Any, acme: Any) -> None:
+def test_leaving_a_loop_cancels_deliveries_in_flight(lab: Any, acme: Any) -> None:
     slow, endpoint = stalled(lab, acme.dispatcher)
     for outcome in acme.dispatcher.deliver_many(
         [*deliveries(endpoint, 5), *deliveries(acme.endpoint, 1)]
@@ -167,7 +167,7 @@ def test_leaving_a_loop_cancels_what_is_under_way(lab: Any, acme: Any) -> None:
     assert len(slow.received) <= 5
 
 
-def test_leaving_an_asynchronous_loop_cancels_what_is_under_way(lab: Any, acme: Any) -> None:
+def test_leaving_an_asynchronous_loop_cancels_deliveries_in_flight(lab: Any, acme: Any) -> None:
     slow, endpoint = stalled(lab, acme.dispatcher)
     closed = asyncio.Event()
 
@@ -225,7 +225,7 @@ def test_an_asynchronous_run_can_be_closed(lab: Any, acme: Any) -> None:
     asyncio.run(main())
 
 
-def test_closing_the_dispatcher_tells_each(lab: Any, acme: Any) -> None:
+def test_closing_the_dispatcher_gives_each_an_outcome(lab: Any, acme: Any) -> None:
     slow, endpoint = stalled(lab, acme.dispatcher)
     outcomes = acme.dispatcher.deliver_many(deliveries(endpoint, 20))
     closing = threading.Thread(target=lambda: slow.wait(8, within=SOON) and acme.dispatcher.close())

@@ -1,4 +1,4 @@
-"""PKCS#12 and trust as Python gives them; what they must hold is for the shared vectors."""
+"""PKCS#12 and trust in Python's types. The shared vectors test their content."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def test_arguments_of_another_type_are_named(option: str, arguments: Any) -> Non
         wm.Identity.from_pkcs12(b"", b"", colour="red")  # type: ignore[call-arg]
 
 
-def test_a_distrusted_ca_leads_nowhere(lab: Lab, tmp_path: Path) -> None:
+def test_no_path_uses_a_distrusted_ca(lab: Lab, tmp_path: Path) -> None:
     chain = lab.identity_pem[0]
     issuer = chain.replace(b"\r", b"").split(b"-----END CERTIFICATE-----\n", 1)[1]
     pin = wm.pin_of(issuer)
@@ -58,7 +58,7 @@ def test_a_distrusted_ca_leads_nowhere(lab: Lab, tmp_path: Path) -> None:
         assert refused.value.context["option"] in ("distrusted", "crls")
 
 
-def test_public_trust_is_for_pinned_endpoints_alone(lab: Lab) -> None:
+def test_public_trust_is_only_for_pinned_endpoints(lab: Lab) -> None:
     trust = wm.Trust.dangerous_public(lab.trust_pem)
     assert trust != lab.trust
     acme = lab.consumer("acme")
@@ -81,7 +81,7 @@ def test_public_trust_is_for_pinned_endpoints_alone(lab: Lab) -> None:
         wm.deliver(acme.url, b"{}", pins=None, **once)
 
 
-def test_a_bundle_says_what_is_worth_knowing(lab: Lab) -> None:
+def test_a_bundle_has_notes(lab: Lab) -> None:
     assert lab.trust.notes == []
     (note,) = wm.Trust.from_pem(lab.trust_pem + lab.trust_pem).notes
     assert "certificate 2" in note

@@ -42,7 +42,7 @@ def test_a_waiting_delivery_does_not_hold_the_interpreter(acme: Any) -> None:
     thread = threading.Thread(target=deliver)
     thread.start()
     assert acme.consumer.wait(1, within=LONG)
-    # It hangs there, and everybody else goes on.
+    # This delivery hangs; the others continue.
     assert acme.dispatcher.deliver(acme.endpoint, b"{}").status == 200
     acme.dispatcher.close()
     thread.join(LONG)
@@ -50,7 +50,7 @@ def test_a_waiting_delivery_does_not_hold_the_interpreter(acme: Any) -> None:
 
 
 def in_child(work: Any) -> int:
-    """Runs in a forked child, which leaves without the parent's clean-up. Returns its pid."""
+    """Runs `work` in a forked child that skips the parent's cleanup. Returns its pid."""
     child = os.fork()
     if child == 0:
         try:
@@ -63,7 +63,7 @@ def in_child(work: Any) -> int:
 
 
 def status_of(child: int) -> int:
-    """The exit code of a child; one that hangs is killed, which is no zero."""
+    """Returns the exit code of a child; a hanging child is killed, which is not zero."""
     watch = threading.Timer(LONG, os.kill, (child, signal.SIGKILL))
     watch.start()
     try:
@@ -72,7 +72,7 @@ def status_of(child: int) -> int:
         watch.cancel()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads: our very subject
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forks with threads on purpose
 def test_a_forked_child_delivers_with_an_inherited_dispatcher(acme: Any) -> None:
     dispatcher, endpoint = acme.dispatcher, acme.endpoint
     assert dispatcher.deliver(endpoint, b"before").status == 200
@@ -95,7 +95,7 @@ def test_a_forked_child_delivers_with_an_inherited_dispatcher(acme: Any) -> None
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_in_the_middle_of_deliveries(acme: Any) -> None:
+def test_a_fork_during_deliveries(acme: Any) -> None:
     dispatcher, endpoint = acme.dispatcher, acme.endpoint
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -167,7 +167,7 @@ def test_asyncio_in_a_child(acme: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_inside_of_a_loop_in_the_middle_of_deliveries(acme: Any) -> None:
+def test_a_fork_inside_a_loop_during_deliveries(acme: Any) -> None:
     import asyncio
 
     dispatcher = acme.dispatcher.as_async()
@@ -190,7 +190,7 @@ import signal, threading, time
 import webhook_mtls as wm
 from webhook_mtls.testing import Lab
 
-# Whoever runs the tests in the background of a shell has it ignored.
+# A shell ignores SIGINT in background processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with Lab() as lab:
     acme, dispatcher = lab.consumer("acme"), lab.dispatcher()
@@ -205,7 +205,7 @@ with Lab() as lab:
             dispatcher.deliver(endpoint, b"{}")
         except KeyboardInterrupt:
             print(time.monotonic(), flush=True)
-    # Nothing is under way any more: a drain of ten minutes ends at once.
+    # Nothing is in flight any more: a drain of ten minutes ends at once.
     assert dispatcher.deliver(endpoint, b"{}").status == 200
     dispatcher.close(drain=600)
     print("closed", flush=True)
@@ -224,12 +224,12 @@ def test_ctrl_c_ends_a_stalled_delivery_at_once() -> None:
             assert program.stdout.readline() == "stalled\n"
             pressed = time.monotonic()
             program.send_signal(signal.SIGINT)
-            # The clock is the machine's, so both processes read the same.
+            # The machine's clock, so both processes read the same.
             released = program.stdout.readline()
             assert released, program.communicate(timeout=LONG)
             delays.append(float(released) - pressed)
         output, errors = program.communicate(timeout=LONG)
         watch.cancel()
     assert (program.returncode, output) == (0, "closed\n"), errors
-    # The middle one: a busy machine may be late once.
+    # The median: a busy machine may be late once.
     assert sorted(delays)[2] < 0.1, delays

@@ -1,4 +1,4 @@
-"""Files rotate under running deliveries, and operators hear of it."""
+"""File rotation during deliveries, and its events."""
 
 import asyncio
 import os
@@ -55,7 +55,7 @@ class Scene:
         return wm.Trust.from_files(self.files / "ca.pem", crls=self.files / "crl.pem")
 
     def next(self) -> dict[str, bytes]:
-        """What each file holds after it has changed."""
+        """Returns the new content of each file."""
         issued = self.lab.authority.issue("second")
         return {
             "tls.crt": issued.cert_pem,
@@ -66,7 +66,7 @@ class Scene:
         }
 
     def replace(self, name: str, text: bytes) -> None:
-        """Writes beside the file, and puts it in its place in one step."""
+        """Writes beside the file and renames it into place."""
         (self.files / "beside").write_bytes(text)
         (self.files / "beside").chmod(0o600)
         (self.files / "beside").replace(self.files / name)
@@ -89,7 +89,7 @@ def scene(lab: Lab, tmp_path: Path) -> Iterator[Scene]:
 
 @contextmanager
 def deliveries(scene: Scene) -> Iterator[None]:
-    """Delivers all the while. Every outcome must be a receipt."""
+    """Delivers all the time. Every outcome must be a receipt."""
     stop = threading.Event()
 
     def forever() -> int:
@@ -140,7 +140,7 @@ def test_swapped_as_kubernetes_does(lab: Lab, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tls.crt", "ca.pem", "pins"])
-def test_what_is_not_whole_is_left_alone(scene: Scene, name: str) -> None:
+def test_incomplete_content_is_not_used(scene: Scene, name: str) -> None:
     path, texts = scene.files / name, scene.next()
     with deliveries(scene):
         if name == "tls.crt":
@@ -158,7 +158,7 @@ def test_what_is_not_whole_is_left_alone(scene: Scene, name: str) -> None:
         assert len(scene.rotated()) == 1
 
 
-def test_time_stamps_decide_nothing(scene: Scene) -> None:
+def test_time_stamps_are_ignored(scene: Scene) -> None:
     path = scene.files / "pins"
     with deliveries(scene):
         path.write_text(f"{scene.acme.pin}\nnext {OTHER_PIN}")
@@ -178,7 +178,7 @@ def test_time_stamps_decide_nothing(scene: Scene) -> None:
         assert scene.told() == []
 
 
-def test_files_are_polled_and_listeners_are_told(scene: Scene) -> None:
+def test_files_are_polled_and_listeners_get_events(scene: Scene) -> None:
     heard: queue.Queue[wm.Event] = queue.Queue()
 
     def listener(event: wm.Event) -> None:
@@ -200,7 +200,7 @@ def test_files_are_polled_and_listeners_are_told(scene: Scene) -> None:
         assert (event.name, event.fields["mode"]) == ("key_readable", "0644")
 
 
-def test_a_listener_that_raises_hears_the_next_event(
+def test_a_listener_that_raises_gets_the_next_event(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: queue.Queue[str] = queue.Queue()
@@ -247,7 +247,7 @@ def revoked(scene: Scene) -> None:
     ("change", "kind"),
     [(old_ca, "issuer_unknown"), (old_pin, "pin_mismatch"), (revoked, "certificate_revoked")],
 )
-def test_what_is_believed_no_more_is_refused_on_pooled_connections_too(
+def test_removed_trust_is_refused_on_pooled_connections_too(
     scene: Scene, change: Callable[[Scene], None], kind: str
 ) -> None:
     scene.dispatcher.deliver(scene.endpoint, b"{}")
@@ -260,7 +260,7 @@ def test_what_is_believed_no_more_is_refused_on_pooled_connections_too(
     assert len(scene.acme.received) == 2
 
 
-def test_a_verifier_rotates_whole_or_not_at_all(scene: Scene) -> None:
+def test_a_verifier_rotates_completely_or_not_at_all(scene: Scene) -> None:
     verifier = wm.Verifier(
         role="client",
         trust=scene.trust(),
@@ -295,7 +295,7 @@ def test_a_verifier_rotates_whole_or_not_at_all(scene: Scene) -> None:
     assert {expiry.what for expiry in verifier.expiries()} == {"anchor", "crl"}
 
 
-def test_a_verifier_looks_by_itself(scene: Scene) -> None:
+def test_a_verifier_polls_its_files(scene: Scene) -> None:
     verifier = wm.Verifier(
         role="client",
         trust=scene.trust(),
@@ -329,7 +329,7 @@ sys.stdin.read()
 
 @contextmanager
 def leased(path: Path) -> Iterator[None]:
-    """Another process holds a write lease on the file, and does not give it back when asked."""
+    """Another process holds a write lease on the file, and keeps it when asked to release it."""
     command = [sys.executable, "-c", LEASE, str(path)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as holder:
@@ -341,7 +341,7 @@ def leased(path: Path) -> Iterator[None]:
             holder.communicate()
 
 
-def test_a_file_that_cannot_be_opened_stops_no_verifier(scene: Scene) -> None:
+def test_a_leased_file_blocks_no_verifier(scene: Scene) -> None:
     verifier = wm.Verifier(
         role="client",
         trust=scene.trust(),
@@ -368,7 +368,7 @@ def test_a_file_that_cannot_be_opened_stops_no_verifier(scene: Scene) -> None:
                     scene.trust()
         finally:
             stop.set()
-        # Without a lease's time (45 s), and with room for a busy machine.
+        # Shorter than a lease (45 s), and long enough for a busy machine.
         assert max(worker.result() for worker in running) < 1
     assert failed.name == "rotation_failed"
     assert "ca.pem" in failed.fields["message"]
@@ -389,7 +389,7 @@ def clock() -> Iterator[Callable[[datetime | None], None]]:
 
 
 @pytest.mark.parametrize("life", [timedelta(days=1), timedelta(days=3650)], ids=["day", "decade"])
-def test_each_threshold_is_told_once(
+def test_each_threshold_has_one_event(
     lab: Lab, tmp_path: Path, clock: Callable[[datetime | None], None], life: timedelta
 ) -> None:
     start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
@@ -425,14 +425,14 @@ def test_each_threshold_is_told_once(
         assert [expiry.what for expiry in own] == ["identity"]
         assert own[0].not_after == start + life
         assert own[0].fraction_left == pytest.approx(0.25, abs=1e-3)
-        # What has changed while it was watched is not stale.
+        # A file that changed while it was watched is not stale.
         clock(None)
         issue()
         assert [event.name for event in dispatcher.reload()] == ["rotated"]
         assert told(0.199) == [("expiry", 0.2)]
 
 
-def test_an_implausible_clock_is_no_expiry(
+def test_an_implausible_clock_has_no_expiry_events(
     scene: Scene, clock: Callable[[datetime | None], None]
 ) -> None:
     clock(datetime(1970, 1, 1, 0, 10, tzinfo=UTC))
@@ -467,7 +467,7 @@ def test_a_certificate_of_tomorrow_waits(
     assert "rotated" in scene.told()
 
 
-def test_a_consumer_that_learns_the_new_ca_late(scene: Scene) -> None:
+def test_a_consumer_without_the_new_ca_gets_the_previous_identity(scene: Scene) -> None:
     heard: queue.Queue[wm.Event] = queue.Queue()
     scene.dispatcher.on_event(heard.put)
     previous = scene.identity()
@@ -505,7 +505,7 @@ def test_a_consumer_that_learns_the_new_ca_late(scene: Scene) -> None:
     assert scene.dispatcher.rotation_status()["consumers"]["acme"]["state"] == "current"
 
 
-def test_a_consumer_that_changes_its_key_at_each_renewal_is_told(scene: Scene) -> None:
+def test_a_consumer_with_a_new_key_at_each_renewal_is_reported(scene: Scene) -> None:
     heard: queue.Queue[str] = queue.Queue()
     scene.dispatcher.on_event(lambda event: heard.put(event.name))
     endpoint = scene.dispatcher.endpoint("rekeys", scene.acme.url, pins=None)
@@ -518,10 +518,10 @@ def test_a_consumer_that_changes_its_key_at_each_renewal_is_told(scene: Scene) -
     assert heard.empty()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads: our subject
-def test_parent_and_child_rotate_the_same_files_each_for_itself(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forks with threads on purpose
+def test_parent_and_child_rotate_the_same_files_independently(lab: Lab, tmp_path: Path) -> None:
     scene = Scene(lab, tmp_path)
-    # Made before the fork, and used in neither process until then.
+    # Created before the fork, and used in neither process until then.
     dispatcher = lab.dispatcher(identity=scene.identity(), trust=scene.trust(), reload=0.02)
     endpoint = dispatcher.endpoint("acme", scene.acme.url, pins=None)
     heard: queue.Queue[wm.Event] = queue.Queue()
@@ -565,9 +565,7 @@ def test_parent_and_child_rotate_the_same_files_each_for_itself(lab: Lab, tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_forked_long_after_the_files_were_read_looks_first(
-    lab: Lab, tmp_path: Path
-) -> None:
+def test_a_child_forked_long_after_the_last_read_reads_first(lab: Lab, tmp_path: Path) -> None:
     scene = Scene(lab, tmp_path)
     dispatcher = lab.dispatcher(identity=scene.identity(), trust=scene.trust(), reload=0.001)
     endpoint = dispatcher.endpoint("acme", scene.acme.url, pins=None)
@@ -575,7 +573,7 @@ def test_a_child_forked_long_after_the_files_were_read_looks_first(
     scene.replace("tls.key", texts["tls.key"])
     scene.replace("tls.crt", texts["tls.crt"])
     read = time.monotonic()
-    while time.monotonic() < read + 1.1:  # a second beyond two intervals is what counts as long
+    while time.monotonic() < read + 1.1:  # more than two intervals plus a second count as long
         scene.dispatcher.reload()
     child = os.fork()
     if child == 0:
@@ -616,7 +614,7 @@ print("leaving")
 """
 
 
-def test_leaving_while_events_come_is_no_fault(tmp_path: Path) -> None:
+def test_exiting_while_events_arrive_is_not_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", AT_EXIT, str(tmp_path)]
     for _ in range(3):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

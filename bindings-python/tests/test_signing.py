@@ -1,4 +1,4 @@
-"""Signed deliveries, verified by the official package that consumers use."""
+"""Signed deliveries, verified with the official package for consumers."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_a_consumer_verifies_with_the_official_package(lab: Lab, secrets: list[s
         verify("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", received)
 
 
-def test_an_endpoint_that_signs_needs_an_id(lab: Lab) -> None:
+def test_a_signed_delivery_needs_an_id(lab: Lab) -> None:
     acme = lab.consumer("acme")
     with lab.dispatcher() as dispatcher:
         signing = wm.StandardWebhooks([CURRENT])

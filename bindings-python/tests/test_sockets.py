@@ -1,4 +1,4 @@
-"""The peer of a connection of Python's own `ssl`: real handshakes, over sockets and in memory."""
+"""The peer of a connection of Python's `ssl`: real handshakes, over sockets and in memory."""
 
 import socket
 import ssl
@@ -39,7 +39,7 @@ class Pair:
 
 @pytest.fixture
 def contexts(lab: Lab, tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Of a server that asks for a certificate, and of a client that has one: the lab's, both."""
+    """The contexts of a server that requests a certificate, and of a client that has the lab's."""
     chain, key = lab.identity_pem
     (tmp_path / "own.pem").write_bytes(chain + key)
     (tmp_path / "ca.pem").write_bytes(lab.trust_pem)
@@ -49,13 +49,13 @@ def contexts(lab: Lab, tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         context.load_cert_chain(tmp_path / "own.pem")
         context.load_verify_locations(tmp_path / "ca.pem")
     server.verify_mode = ssl.CERT_REQUIRED
-    # The server shows a client's certificate here; whom to believe is the verifier's to say.
+    # Here the server presents a client's certificate; only the verifier decides about trust.
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     return server, client
 
 
 def intermediate(lab: Lab) -> bytes:
-    """All that follows the leaf, which `ssl` does not hand over before Python 3.13."""
+    """Returns the chain after the leaf, which `ssl` does not provide before Python 3.13."""
     chain, _ = lab.identity_pem
     end = b"-----END CERTIFICATE-----\n"
     return chain.replace(b"\r", b"").split(end, 1)[1]
@@ -70,7 +70,7 @@ def clients(trust: wm.Trust) -> wm.Verifier:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_client_has_proved_that_it_holds_the_key(
+def test_a_client_has_proved_possession_of_its_key(
     lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext], version: ssl.TLSVersion
 ) -> None:
     contexts[1].maximum_version = contexts[1].minimum_version = version
@@ -82,21 +82,21 @@ def test_a_client_has_proved_that_it_holds_the_key(
     assert peer.spki_pin == wm.pin_of(lab.identity_pem[0])
 
 
-def test_before_the_handshake_is_complete_nothing_is_proved(
+def test_before_the_end_of_the_handshake_there_is_no_evidence(
     lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     pair, verifier = Pair(*contexts), clients(knowing(lab))
     refuses(lambda: verifier.verify_socket(pair.server), "evidence_missing")
     assert not pair.step(pair.client)
     assert not pair.step(pair.server)
-    # The client is done, and its certificate under way: the server has not seen it yet.
+    # The client is done, and its certificate is in transit: the server has not seen it yet.
     assert pair.step(pair.client)
     refuses(lambda: verifier.verify_socket(pair.server), "evidence_missing")
     assert pair.step(pair.server)
     assert verifier.verify_socket(pair.server).evidence == "socket"
 
 
-def test_a_client_without_a_certificate_is_no_peer(
+def test_a_client_without_a_certificate_is_refused(
     lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     server, _ = contexts
@@ -109,7 +109,7 @@ def test_a_client_without_a_certificate_is_no_peer(
         refuses(partial(clients(knowing(lab)).verify_socket, pair.server), "evidence_missing")
 
 
-def test_what_ssl_lets_pass_is_judged_all_the_same(
+def test_a_certificate_that_ssl_accepts_is_still_verified(
     lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     pair = Pair(*contexts)
@@ -122,7 +122,7 @@ def test_what_ssl_lets_pass_is_judged_all_the_same(
     refuses(lambda: elsewhere.verify_socket(pair.server), "tenant_refused")
 
 
-def test_the_role_is_that_of_the_other_end(
+def test_the_role_is_that_of_the_peer(
     lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
     pair = Pair(*contexts)
@@ -132,7 +132,7 @@ def test_the_role_is_that_of_the_other_end(
         with pytest.raises(wm.ConfigError) as raised:
             verifier.verify_socket(end)
         assert raised.value.context["option"] == "socket"
-    # The lab's own certificate is a client's: that is what is wrong with it as a server.
+    # The lab's own certificate is for a client, so it is invalid for a server.
     refuses(lambda: servers.verify_socket(pair.client), "purpose_not_allowed")
 
 
@@ -150,18 +150,18 @@ def connected(lab: Lab, tmp_path: Path, **wrap: Any) -> Iterator[ssl.SSLSocket]:
         yield secure
 
 
-def test_a_server_is_verified_by_the_name_that_was_asked_for(lab: Lab, tmp_path: Path) -> None:
+def test_a_server_is_verified_with_the_requested_name(lab: Lab, tmp_path: Path) -> None:
     verifier = wm.Verifier(role="server", trust=knowing(lab))
     with connected(lab, tmp_path) as secure:
         peer = verifier.verify_socket(secure)
         assert (peer.evidence, "localhost" in peer.san_dns) == ("socket", True)
         assert verifier.verify_socket(secure, server_name="127.0.0.1").evidence == "socket"
         refuses(lambda: verifier.verify_socket(secure, server_name="other.test"), "name_mismatch")
-    # Closed: what it was connected to is gone with it.
+    # A closed socket no longer has a peer.
     refuses(lambda: verifier.verify_socket(secure), "evidence_missing")
 
 
-def test_a_socket_that_has_not_shaken_hands_proves_nothing(lab: Lab, tmp_path: Path) -> None:
+def test_a_socket_without_a_handshake_has_no_evidence(lab: Lab, tmp_path: Path) -> None:
     verifier = wm.Verifier(role="server", trust=knowing(lab))
     with connected(lab, tmp_path, do_handshake_on_connect=False) as secure:
         refuses(lambda: verifier.verify_socket(secure), "evidence_missing")
@@ -196,7 +196,7 @@ def test_a_server_of_ssl_verifies_its_clients(
 
 
 @pytest.mark.parametrize("thing", [None, b"der", socket.socket, object()])
-def test_only_a_tls_socket_is_taken(lab: Lab, thing: Any) -> None:
+def test_only_a_tls_socket_is_accepted(lab: Lab, thing: Any) -> None:
     with pytest.raises(wm.ConfigError) as raised:
         clients(knowing(lab)).verify_socket(thing)
     assert raised.value.context["option"] == "socket"

@@ -1,4 +1,4 @@
-"""What stands here twice is equal to the core's tables; what is public is described."""
+"""Copies of the core's tables are equal to them, and every public item is documented."""
 
 import doctest
 import inspect
@@ -26,16 +26,16 @@ def keywords(function: Any) -> set[str]:
     return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
-def test_the_kinds_are_the_tables() -> None:
+def test_the_kinds_equal_the_table() -> None:
     assert list(get_args(wm.Kind)) == [kind["name"] for kind in TABLES["kinds"]]
 
 
 @pytest.mark.parametrize("word", ["stage", "blame", "scope", "sent", "retry"])
-def test_the_words_are_the_tables(word: str) -> None:
+def test_the_names_equal_the_tables(word: str) -> None:
     assert list(get_args(getattr(wm, word.capitalize()))) == TABLES["words"][word]
 
 
-def test_every_kind_carries_the_tables_fields() -> None:
+def test_every_kind_has_the_fields_of_the_table() -> None:
     for kind in TABLES["kinds"]:
         made = testing.error(kind["name"])
         for field in ("number", "stage", "blame", "scope", "retry", "remedy"):
@@ -57,11 +57,11 @@ def test_every_kind_carries_the_tables_fields() -> None:
         (wm.RetryPolicy, ["retry_policy"], set()),
     ],
 )
-def test_the_options_are_the_tables(function: Any, nouns: list[str], more: set[str]) -> None:
+def test_the_options_equal_the_table(function: Any, nouns: list[str], more: set[str]) -> None:
     assert keywords(function) == options(*nouns) | more
 
 
-def test_a_default_is_written_in_the_core_alone() -> None:
+def test_a_default_is_written_only_in_the_core() -> None:
     for function in (
         wm.Dispatcher,
         wm.Dispatcher.endpoint,
@@ -85,7 +85,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 def documented() -> Iterator[tuple[str, Any]]:
-    """Everything public that can carry a docstring."""
+    """Yields every public item that can have a docstring."""
     for name, item in public():
         if inspect.isclass(item) or (callable(item) and not get_args(item)):
             yield name, item
@@ -95,7 +95,7 @@ def documented() -> Iterator[tuple[str, Any]]:
                     yield f"{name}.{member}", getattr(item, member)
 
 
-def test_everything_public_is_described() -> None:
+def test_every_public_item_is_documented() -> None:
     names = dict(documented())
     assert len(names) > 120
     assert [name for name, item in names.items() if not (item.__doc__ or "").strip()] == []
@@ -104,7 +104,7 @@ def test_everything_public_is_described() -> None:
 @pytest.mark.parametrize(
     ("name", "item"), [pair for pair in documented() if ">>>" in (pair[1].__doc__ or "")]
 )
-def test_an_example_does_what_it_shows(name: str, item: Any) -> None:
+def test_the_examples_of_docstrings_run(name: str, item: Any) -> None:
     text = inspect.getdoc(item) or ""
     example = doctest.DocTestParser().get_doctest(text, NAMES.copy(), name, None, None)
     assert doctest.DocTestRunner().run(example).failed == 0
@@ -115,7 +115,7 @@ def run(program: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_importing_loads_nothing_that_is_not_needed() -> None:
+def test_importing_loads_only_needed_modules() -> None:
     loaded = run("import sys; import webhook_mtls; print(*sys.modules)").split()
     assert "webhook_mtls._native" in loaded
     heavy = ["asyncio", "ssl", "json", "typing", "dataclasses", "inspect", "threading", "logging"]
@@ -144,9 +144,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         wm.colour  # noqa: B018
 
 
-def test_the_stubs_are_what_the_native_module_has(tmp_path: Path) -> None:
+def test_the_stubs_match_the_native_module(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
-    # stubtest takes a Literal alias for a function, and native modules list all they have.
+    # stubtest treats a Literal alias as a function, and a native module lists all its names.
     allowed.write_text("webhook_mtls\\._words\\..*\nwebhook_mtls\\._native\\.__all__\n")
     command = [sys.executable, "-m", "mypy.stubtest", "webhook_mtls", "--allowlist", str(allowed)]
     compared = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -1,4 +1,4 @@
-"""The kit, as somebody uses it who tests a dispatcher of their own."""
+"""The testing kit, used as in a user's own tests."""
 
 import stat
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_answers_are_given_in_order(acme: Any) -> None:
     assert statuses == [500, 500, 204, 200]
 
 
-def test_a_consumer_is_known_by_its_name(lab: Lab) -> None:
+def test_a_consumer_is_identified_by_its_name(lab: Lab) -> None:
     acme = lab.consumer("acme")
     assert lab.consumer("acme").url == acme.url
     assert lab.consumer("beta").url != acme.url
@@ -35,7 +35,7 @@ def test_a_consumer_is_known_by_its_name(lab: Lab) -> None:
         acme.misbehave("sing")  # type: ignore[arg-type]
 
 
-def test_a_closed_lab_serves_nobody_and_still_tells(lab: Lab) -> None:
+def test_a_closed_lab_serves_no_client_and_keeps_its_records(lab: Lab) -> None:
     with Lab() as closed:
         acme, dispatcher = closed.consumer("acme"), closed.dispatcher()
         endpoint = dispatcher.endpoint("acme", acme.url, pins=None)
@@ -47,7 +47,7 @@ def test_a_closed_lab_serves_nobody_and_still_tells(lab: Lab) -> None:
         dispatcher.deliver(endpoint, b"{}")
 
 
-def test_the_files_are_those_of_a_secret(lab: Lab, tmp_path: Path) -> None:
+def test_the_files_are_named_as_in_a_kubernetes_secret(lab: Lab, tmp_path: Path) -> None:
     directory = tmp_path / "tls"
     lab.write_files(directory)
     assert sorted(file.name for file in directory.iterdir()) == ["ca.pem", "tls.crt", "tls.key"]
@@ -57,7 +57,7 @@ def test_the_files_are_those_of_a_secret(lab: Lab, tmp_path: Path) -> None:
     assert repr(identity) == repr(lab.identity)
 
 
-def test_options_of_the_caller_replace_the_labs(lab: Lab) -> None:
+def test_the_callers_options_replace_the_labs(lab: Lab) -> None:
     with Lab() as other:
         endpoint_of = lab.dispatcher(trust=other.trust).endpoint
         endpoint = endpoint_of("acme", other.consumer("acme").url, pins=None)

@@ -1,4 +1,4 @@
-"""The verifier: who passes, who does not, and what is learned."""
+"""The verifier: accepted and refused peers, and the identity of a peer."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def test_a_client_is_verified_with_its_tenant(lab: Lab) -> None:
     assert verifier.verify(chain).tenant == "dispatcher"
 
 
-def test_signatures_are_remembered_unless_switched_off(lab: Lab) -> None:
+def test_signatures_are_cached_unless_the_cache_is_off(lab: Lab) -> None:
     chain = lab.identity_pem[0]
     verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
 
@@ -50,7 +50,7 @@ def test_signatures_are_remembered_unless_switched_off(lab: Lab) -> None:
     assert checked() == 0
 
 
-def test_the_instant_decides_and_its_zone_does_not(lab: Lab) -> None:
+def test_the_verdict_is_for_the_instant_in_any_time_zone(lab: Lab) -> None:
     chain = lab.identity_pem[0]
     verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
     end = verifier.verify(chain).not_after
@@ -76,7 +76,7 @@ def authorized() -> wm.Authorization:
     return wm.Authorization.ca_members()
 
 
-def test_rules_refuse_who_does_not_match(lab: Lab) -> None:
+def test_rules_refuse_peers_without_a_match(lab: Lab) -> None:
     chain = lab.identity_pem[0]
     uri = "spiffe://lab.test/tenant/dispatcher"
     passing: list[dict[str, Any]] = [
@@ -102,7 +102,7 @@ def test_rules_refuse_who_does_not_match(lab: Lab) -> None:
         assert raised.value.kind == kind
 
 
-def test_a_client_is_no_server_and_a_stranger_is_unknown(lab: Lab) -> None:
+def test_a_wrong_role_and_an_unknown_ca_are_refused(lab: Lab) -> None:
     chain = lab.identity_pem[0]
     server = wm.Verifier(role="server", trust=lab.trust)
     with pytest.raises(wm.PeerRefused, match="purpose_not_allowed"):
@@ -117,7 +117,7 @@ def test_a_client_is_no_server_and_a_stranger_is_unknown(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("chain", [b"", []])
-def test_no_certificate_is_no_evidence(lab: Lab, chain: Any) -> None:
+def test_a_missing_certificate_is_missing_evidence(lab: Lab, chain: Any) -> None:
     verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
     with pytest.raises(wm.PeerRefused, match="evidence_missing"):
         verifier.verify(chain)

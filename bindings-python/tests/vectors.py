@@ -1,6 +1,7 @@
 """Runs the shared vectors in Python: `vectors.py [DIRECTORY]`.
 
-Their format stands in `tests/vectors/README.md`; the other languages have a runner of this shape.
+`tests/vectors/README.md` describes the format. The other languages have a runner of the same
+structure.
 """
 
 import json
@@ -175,7 +176,7 @@ def delivery(with_: Any) -> dict[str, Any]:
 
 
 def options(with_: Any) -> dict[str, Any]:
-    """The case's options by name; the table says which numbers are durations."""
+    """Sets the case's options by name; the options table says which numbers are durations."""
 
     def value(name: str, said: Any) -> Any:
         is_duration = name in DURATIONS and isinstance(said, int | float)
