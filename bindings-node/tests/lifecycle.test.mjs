@@ -43,7 +43,7 @@ test('an error reports whether the payload left', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.respond(503)
   await assert.rejects(dispatcher.deliver(endpoint, '{}'), (e) => {
-    assert.deepEqual([e.sent, e.context.payload_sent], ['all', true])
+    assert.deepEqual([e.sent, e.context.payloadSent], ['all', true])
     return true
   })
 })
