@@ -10,7 +10,7 @@ import {
 import { Lab } from 'webhook-mtls/testing'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
-const NOBODY = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
+const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
 let disagreed = 0
 
 async function count(file, run) {
@@ -80,7 +80,7 @@ async function deliver(given) {
     }
     const right = acme.pin
     const chosen = {
-      right: [[right]], wrong: [[NOBODY]], next: [[NOBODY], [right]], both: [[right], [NOBODY]],
+      right: [[right]], wrong: [[UNUSED_PIN]], next: [[UNUSED_PIN], [right]], both: [[right], [UNUSED_PIN]],
     }[given.pins]
     const differences = await compare(given, 'receipt', async () => {
       const dispatcher = lab.dispatcher()

@@ -11,7 +11,7 @@ import pytest
 import webhook_mtls as wm
 from webhook_mtls.testing import Lab
 
-NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 def test_a_receipt_describes_the_peer_and_the_response(lab: Lab, acme: Any) -> None:
@@ -65,7 +65,7 @@ def test_connections_are_kept_and_endpoints_are_upserts(lab: Lab, acme: Any) -> 
     assert acme.dispatcher.deliver(same, b"{}").reused
     assert acme.consumer.connections == 1
     # Different pins make a new generation and a new connection; the handle stays.
-    both = wm.Pins([acme.consumer.pin], next=[NOBODY])
+    both = wm.Pins([acme.consumer.pin], next=[UNUSED_PIN])
     assert acme.dispatcher.endpoint("acme", url, pins=both) == acme.endpoint
     assert not acme.dispatcher.deliver(acme.endpoint, b"{}").reused
     assert lab.dispatcher().endpoint("acme", url, pins=pins) != acme.endpoint
@@ -192,7 +192,7 @@ def test_an_endpoint_may_have_its_own_material(lab: Lab) -> None:
 def test_the_one_shot_form_needs_no_dispatcher(lab: Lab, tmp_path: Path) -> None:
     lab.write_files(tmp_path)
     consumer = lab.consumer("acme")
-    (tmp_path / "pins").write_text(f"# acme\n{NOBODY}\nnext {consumer.pin}\n")
+    (tmp_path / "pins").write_text(f"# acme\n{UNUSED_PIN}\nnext {consumer.pin}\n")
     receipt = wm.deliver(
         consumer.url,
         b"{}",

@@ -81,7 +81,7 @@ def test_the_consumer_sees_no_address() -> None:
 def test_no_shown_value_contains_a_secret(lab: Lab) -> None:
     key = lab.identity_pem[1]
     secret = key.splitlines()[1]
-    passphrase = b"a passphrase that nobody sees"
+    passphrase = b"a passphrase never shown"
     one_line = b"-----BEGIN " + secret
     with pytest.raises(wm.ConfigError) as raised:
         wm.Identity.from_pem(lab.identity_pem[0], one_line, passphrase=passphrase)

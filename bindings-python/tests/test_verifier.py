@@ -10,7 +10,7 @@ import webhook_mtls as wm
 from webhook_mtls.testing import Lab, signatures_checked
 
 TENANT = "spiffe://lab.test/tenant/{tenant}"
-NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 def ders(pem: bytes) -> list[bytes]:
@@ -93,7 +93,7 @@ def test_rules_refuse_peers_without_a_match(lab: Lab) -> None:
         ("tenant_refused", {"tenant": wm.TenantRule.san_dns_suffix("corp")}),
         ("not_authorized", {"authorization": wm.Authorization.san_uris([uri + "x"])}),
         ("not_authorized", {"authorization": wm.Authorization.trust_domain("other")}),
-        ("pin_mismatch", {"authorization": authorized(), "pins": wm.Pins([NOBODY])}),
+        ("pin_mismatch", {"authorization": authorized(), "pins": wm.Pins([UNUSED_PIN])}),
         ("crl_unusable", {"authorization": authorized(), "crl_policy": "require"}),
     ]
     for kind, rules in refusing:

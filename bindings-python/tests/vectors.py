@@ -15,7 +15,7 @@ import webhook_mtls as wm
 from webhook_mtls import _native
 from webhook_mtls.testing import Lab
 
-NOBODY = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 DURATIONS = {row["name"] for row in _native._tables()["options"] if row["kind"] == "duration"}
 
 
@@ -87,9 +87,9 @@ def deliver(case: Any) -> list[str]:
             acme.respond(**answer)
         pins = {
             "right": wm.Pins([acme.pin]),
-            "wrong": wm.Pins([NOBODY]),
-            "next": wm.Pins([NOBODY], next=[acme.pin]),
-            "both": wm.Pins([acme.pin], next=[NOBODY]),
+            "wrong": wm.Pins([UNUSED_PIN]),
+            "next": wm.Pins([UNUSED_PIN], next=[acme.pin]),
+            "both": wm.Pins([acme.pin], next=[UNUSED_PIN]),
             "none": None,
         }[case["pins"]]
         elsewhere: Any = {"trust": other.trust} if case.get("trust") == "other" else {}

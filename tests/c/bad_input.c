@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 static const char NOT_UTF8[] = "acme\xff";
 
 static wmtls_lab *lab;
@@ -151,7 +151,7 @@ static void pins_are_required_and_checked(void) {
     CHECK_STATUS(endpoint_status(empty, &error), WMTLS_PIN_INVALID, error);
 
     wmtls_endpoint_options *only_next = wmtls_endpoint_options_new();
-    wmtls_endpoint_options_pin(only_next, NOBODYS_PIN, WMTLS_PIN_NEXT);
+    wmtls_endpoint_options_pin(only_next, UNUSED_PIN, WMTLS_PIN_NEXT);
     CHECK_STATUS(endpoint_status(only_next, &error), WMTLS_PIN_INVALID, error);
 
     wmtls_endpoint_options *no_pin = wmtls_endpoint_options_new();
@@ -159,7 +159,7 @@ static void pins_are_required_and_checked(void) {
     CHECK_STATUS(endpoint_status(no_pin, &error), WMTLS_PIN_INVALID, error);
 
     wmtls_endpoint_options *no_slot = wmtls_endpoint_options_new();
-    wmtls_endpoint_options_pin(no_slot, NOBODYS_PIN, 3);
+    wmtls_endpoint_options_pin(no_slot, UNUSED_PIN, 3);
     status = endpoint_status(no_slot, &error);
     CHECK_OPTION(status, "slot");
 }
@@ -327,7 +327,7 @@ static void null_is_named(void) {
 
 static void text_that_is_not_utf8_is_named(void) {
     wmtls_error *error;
-    const char *list[] = {NOBODYS_PIN, NOT_UTF8};
+    const char *list[] = {UNUSED_PIN, NOT_UTF8};
     CHECK_OPTION(wmtls_identity_from_files(NOT_UTF8, "k", NULL, NULL, &error), "cert");
     CHECK_OPTION(wmtls_dispatcher_endpoint(dispatcher, NOT_UTF8, "https://a.example/", unpinned(),
                                            NULL, &error), "consumer");

@@ -8,7 +8,7 @@
 #include "check.h"
 
 static const char BODY[] = "{\"event\":\"ping\"}";
-static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /* A lab with one consumer, and an endpoint for it with these pins. NULL declines pins. */
 struct scene {
@@ -231,7 +231,7 @@ static void a_wrong_pin_sends_nothing(void) {
     struct scene scene = scene_start();
     wmtls_receipt *receipt;
     wmtls_error *error;
-    wmtls_endpoint *wrong = endpoint_of(&scene, NOBODYS_PIN, NULL);
+    wmtls_endpoint *wrong = endpoint_of(&scene, UNUSED_PIN, NULL);
     CHECK(deliver(&scene, wrong, &receipt, &error) == WMTLS_PIN_MISMATCH);
     CHECK(receipt == NULL);
     CHECK(wmtls_error_stage(error) == WMTLS_STAGE_HANDSHAKE);
@@ -252,7 +252,7 @@ static void an_announced_key_passes_as_the_next_pin(void) {
     wmtls_receipt *receipt;
     wmtls_error *error;
     wmtls_endpoint *endpoint =
-        endpoint_of(&scene, NOBODYS_PIN, wmtls_lab_consumer_pin(scene.acme));
+        endpoint_of(&scene, UNUSED_PIN, wmtls_lab_consumer_pin(scene.acme));
     CHECK_STATUS(deliver(&scene, endpoint, &receipt, &error), WMTLS_OK, error);
     CHECK(wmtls_receipt_pin(receipt) == WMTLS_PIN_NEXT);
     wmtls_receipt_free(receipt);

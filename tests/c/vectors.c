@@ -8,7 +8,7 @@
 
 #include "webhook_mtls_testing.h"
 
-static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 static const cJSON *fixtures;
 static int disagreed;
 
@@ -399,9 +399,9 @@ static wmtls_endpoint_options *pinned(const char *which, const char *right) {
         return options;
     }
     int is_right = strcmp(which, "right") == 0 || strcmp(which, "both") == 0;
-    wmtls_endpoint_options_pin(options, is_right ? right : NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    wmtls_endpoint_options_pin(options, is_right ? right : UNUSED_PIN, WMTLS_PIN_CURRENT);
     if (strcmp(which, "next") == 0 || strcmp(which, "both") == 0) {
-        wmtls_endpoint_options_pin(options, is_right ? NOBODYS_PIN : right, WMTLS_PIN_NEXT);
+        wmtls_endpoint_options_pin(options, is_right ? UNUSED_PIN : right, WMTLS_PIN_NEXT);
     }
     return options;
 }

@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-static const char NOBODYS_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 static wmtls_lab *lab;
 static wmtls_trust *trust;
@@ -113,11 +113,11 @@ static void pins_are_checked_besides_the_chain(void) {
     CHECK(wmtls_pin_of(chain, strlen(chain), pin, NULL) == WMTLS_OK);
     wmtls_verifier_options *options = clients();
     wmtls_verifier_options_authorize_ca_members(options);
-    wmtls_verifier_options_pin(options, NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    wmtls_verifier_options_pin(options, UNUSED_PIN, WMTLS_PIN_CURRENT);
     CHECK_STATUS(judge(options, NULL, WMTLS_NOW, NULL, &error), WMTLS_PIN_MISMATCH, error);
     options = clients();
     wmtls_verifier_options_authorize_ca_members(options);
-    wmtls_verifier_options_pin(options, NOBODYS_PIN, WMTLS_PIN_CURRENT);
+    wmtls_verifier_options_pin(options, UNUSED_PIN, WMTLS_PIN_CURRENT);
     wmtls_verifier_options_pin(options, pin, WMTLS_PIN_NEXT);
     CHECK_STATUS(judge(options, NULL, WMTLS_NOW, &peer, &error), WMTLS_OK, error);
     CHECK_TEXT(wmtls_peer_matched_pin(peer), pin);
@@ -190,7 +190,7 @@ static void no_path_uses_a_distrusted_issuer(void) {
     wmtls_trust *wary, *never = NULL;
     char pin[WMTLS_PIN_SIZE];
     issuer_pin(pin);
-    const char *pins[] = {pin, NOBODYS_PIN};
+    const char *pins[] = {pin, UNUSED_PIN};
     CHECK_STATUS(wmtls_trust_distrusting(trust, pins, 2, &wary, &error), WMTLS_OK, error);
     wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, wary);
     wmtls_verifier_options_authorize_ca_members(options);
