@@ -1,5 +1,6 @@
-//! A process without a free file descriptor says so, and blames neither the consumer nor the network.
-//! Run with `--features testing`. The only test of its process: it takes all descriptors.
+//! A process without free file descriptors reports it, and blames neither the consumer nor the
+//! network. Run with `--features testing`. This is the only test of its process, because it uses
+//! all descriptors.
 #![cfg(feature = "testing")]
 
 use std::fs::File;
@@ -24,7 +25,7 @@ fn a_lack_of_descriptors_is_overloaded_and_ours() {
     let files = std::env::temp_dir().join(format!("descriptors-{}", std::process::id()));
     lab.write_files(&files).unwrap();
     let dispatcher = lab.dispatcher();
-    // The runtime has its own descriptors from here on.
+    // From here on the runtime has its own descriptors.
     deliver(&dispatcher, "acme", &acme.url()).unwrap();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, 256.min(hard), hard).unwrap();
@@ -45,7 +46,7 @@ fn a_lack_of_descriptors_is_overloaded_and_ours() {
         assert_eq!(error.context()["exhausted"], "EMFILE");
         assert!(error.remedy().contains("ulimit -n"), "{}", error.remedy());
     }
-    // Nothing is left behind that a delivery would still need.
+    // Nothing remains that a delivery would still need.
     assert!(deliver(&dispatcher, "other", &other.url()).is_ok());
     Trust::from_files(files.join("ca.pem"), None, None).unwrap();
     std::fs::remove_dir_all(files).unwrap();

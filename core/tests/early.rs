@@ -1,4 +1,4 @@
-//! Answers that were given before the request had left. Run with `--features testing`.
+//! Responses that were sent before the request had left. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod forged;
@@ -47,28 +47,28 @@ impl Scene {
     }
 }
 
-/// Reads all that comes, until the client leaves.
+/// Reads all bytes until the client closes.
 fn drain(tcp: &mut std::net::TcpStream) -> io::Result<()> {
     io::copy(tcp, &mut io::sink()).map(drop)
 }
 
 #[test]
-fn a_success_that_comes_with_the_handshake_is_no_receipt() {
+fn a_success_during_the_handshake_is_not_a_receipt() {
     let scene = scene(|mut peer| {
         peer.speak_early(OK)?;
         drain(&mut peer.tcp)
     });
     let error = scene.deliver("{}").unwrap_err();
-    // It was there before a byte was written, and none was.
+    // It arrived before any byte was written, and none was written.
     assert_eq!((error.kind(), error.sent()), (Kind::HttpInvalid, Sent::Nothing), "{error}");
     assert_eq!(error.context().get("status"), Some(&200.into()));
 }
 
 #[test]
-fn part_of_a_success_that_comes_with_the_handshake_spoils_the_rest() {
+fn part_of_a_success_during_the_handshake_invalidates_the_rest() {
     let scene = scene(|mut peer| {
         peer.speak_early("HTTP/1.1 2")?;
-        // By the next record the client has sent its request.
+        // At the next record the client has sent its request.
         let mut request = [0; 4096];
         let mut forge = peer.early_forge();
         while peer.tcp.read(&mut request)? < 100 {}
@@ -81,7 +81,7 @@ fn part_of_a_success_that_comes_with_the_handshake_spoils_the_rest() {
 }
 
 #[test]
-fn a_refusal_that_comes_with_the_handshake_is_one_and_nothing_was_sent() {
+fn a_refusal_during_the_handshake_counts_and_nothing_was_sent() {
     let scene = scene(|mut peer| {
         peer.speak_early(BUSY)?;
         drain(&mut peer.tcp)
@@ -90,8 +90,8 @@ fn a_refusal_that_comes_with_the_handshake_is_one_and_nothing_was_sent() {
     assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::Nothing), "{error}");
 }
 
-/// A consumer that answers, then sends all of a record but its last bytes while the connection is
-/// idle, and the rest once the next request has come, if it does.
+/// A consumer that answers, then sends all of a record except its last bytes while the connection
+/// is idle. It sends the rest when the next request arrives, if one does.
 fn kept(tail: usize) -> Scene {
     let (tell, idle) = mpsc::channel();
     let scene = scene(move |mut peer| {
@@ -115,7 +115,7 @@ fn kept(tail: usize) -> Scene {
 #[test]
 fn part_of_a_record_on_an_idle_connection_ends_it() {
     for tail in [1, 5, 40] {
-        // Whether it still lies in the kernel or was read already.
+        // The bytes may still be in the kernel or already be read.
         for pause in [0, 100] {
             let scene = kept(tail);
             thread::sleep(Duration::from_millis(pause));
@@ -125,12 +125,12 @@ fn part_of_a_record_on_an_idle_connection_ends_it() {
     }
 }
 
-/// A body that does not fit in what lies between us and a consumer that reads nothing.
+/// A body that exceeds the buffers between us and a consumer that does not read.
 const LARGE: usize = 24 << 20;
 
 #[test]
-fn a_success_before_the_last_byte_left_is_no_receipt() {
-    // In one record, and in two of which the second comes when all has been read.
+fn a_success_before_the_last_byte_left_is_not_a_receipt() {
+    // In one record, and in two, of which the second arrives after all bytes were read.
     for split in [OK.len(), 5] {
         let scene = scene(move |mut peer| {
             let length = peer.head()?;
@@ -148,7 +148,7 @@ fn a_success_before_the_last_byte_left_is_no_receipt() {
 }
 
 #[test]
-fn a_record_that_began_before_the_last_byte_left_is_no_receipt() {
+fn a_record_that_began_before_the_last_byte_left_is_not_a_receipt() {
     let scene = scene(|mut peer| {
         let length = peer.head()?;
         let stray = peer.sealed(OK)?;
@@ -164,7 +164,7 @@ fn a_record_that_began_before_the_last_byte_left_is_no_receipt() {
 }
 
 #[test]
-fn a_refusal_before_the_last_byte_left_is_one() {
+fn a_refusal_before_the_last_byte_left_counts() {
     for status in [401, 413] {
         let scene = scene(move |mut peer| {
             peer.head()?;
@@ -196,7 +196,7 @@ fn interim_answers_and_tickets_may_come_before_the_last_byte_left() {
 }
 
 #[test]
-fn a_held_payload_is_released_by_what_comes_early() {
+fn an_early_100_continue_releases_a_held_payload() {
     let mut options = EndpointOptions::new(None);
     options.set("hold_payload", webhook_mtls::Setting::Flag(true)).unwrap();
     let scene = scene_with(options, |mut peer| {

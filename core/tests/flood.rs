@@ -1,5 +1,5 @@
-//! Consumers that send without end: no deadline waits for them, and no other delivery.
-//! Run with `--features testing`.
+//! Consumers that send endless data delay no deadline and no other delivery. Run with `--features
+//! testing`.
 #![cfg(feature = "testing")]
 
 mod forged;
@@ -21,10 +21,11 @@ use webhook_mtls::{
     Setting,
 };
 
-/// Far less than any deadline of a delivery here, and far more than a flood takes to be ended.
+/// Much shorter than any deadline of a delivery here, and much longer than the end of a flood
+/// takes.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What a consumer sends without end.
+/// The endless data of a consumer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flood {
     Tickets,
@@ -32,9 +33,9 @@ enum Flood {
     KeyUpdates,
     EmptyRecords,
     Warnings,
-    /// A byte of an answer for every record of tickets.
+    /// One byte of a response for every record of tickets.
     Diluted,
-    /// A byte of an answer in each record.
+    /// One byte of a response in each record.
     Drips,
 }
 
@@ -49,7 +50,7 @@ const ALL: [Flood; 7] = [
 ];
 
 impl Flood {
-    /// Some of it.
+    /// Returns a part of it.
     fn piece(self, forge: &mut Forge) -> Vec<u8> {
         match self {
             Self::Tickets => forge.seal(HANDSHAKE, &tickets(3)),
@@ -63,7 +64,7 @@ impl Flood {
         }
     }
 
-    /// Sends it until the client ends the connection.
+    /// Sends it until the client closes the connection.
     fn pour(self, mut tcp: TcpStream, mut forge: Forge) {
         while tcp.write_all(&self.piece(&mut forge)).is_ok() {}
     }
@@ -99,7 +100,7 @@ fn assert_flooded(error: &Error, sent: Sent, of: Flood) {
 }
 
 #[test]
-fn a_flood_instead_of_an_answer_ends_the_connection() {
+fn a_flood_instead_of_a_response_ends_the_connection() {
     for flood in ALL {
         let scene = scene(move |mut peer| {
             peer.request()?;
@@ -127,7 +128,7 @@ fn a_flood_while_the_request_is_written_ends_the_connection() {
         let scene = scene(move |mut peer| {
             peer.head()?;
             let (tcp, forge) = peer.forge();
-            // The rest of the request is never read.
+            // The consumer never reads the rest of the request.
             flood.pour(tcp, forge);
             Ok(())
         });
@@ -139,7 +140,7 @@ fn a_flood_while_the_request_is_written_ends_the_connection() {
 }
 
 #[test]
-fn a_flood_within_the_body_does_not_undo_the_answer() {
+fn a_flood_within_the_body_does_not_revoke_the_response() {
     for flood in ALL {
         let scene = scene(move |mut peer| {
             peer.request()?;
@@ -155,7 +156,8 @@ fn a_flood_within_the_body_does_not_undo_the_answer() {
     }
 }
 
-/// A consumer that answers, and floods while the connection is idle: how long until it was ended.
+/// A consumer that answers, and floods while the connection is idle. Returns the time until it
+/// ended.
 fn idle_flood(flood: Flood, ended: Sender<Duration>) -> impl Fn(Peer) -> io::Result<()> {
     move |mut peer| {
         peer.request()?;
@@ -182,13 +184,13 @@ fn an_idle_connection_that_floods_is_closed_at_once() {
 }
 
 #[test]
-fn an_idle_connection_may_bring_a_few_tickets_and_no_more() {
+fn an_idle_connection_may_receive_only_a_few_tickets() {
     let (tell, ended) = mpsc::channel();
     let scene = scene(move |mut peer| {
         peer.request()?;
         peer.say(OK)?;
         let (mut tcp, mut forge) = peer.forge();
-        // One by one, each at a time of its own: what little comes is counted as well.
+        // One by one, with pauses, to check that small amounts are counted too.
         let mut count = 0;
         while tcp.write_all(&forge.seal(HANDSHAKE, &ticket(3))).is_ok() && count < 1000 {
             count += 1;
@@ -203,7 +205,7 @@ fn an_idle_connection_may_bring_a_few_tickets_and_no_more() {
 
 #[test]
 fn a_flood_in_the_handshake_ends_it() {
-    // A message of the handshake that says it is long, a byte in each record; and what a middlebox
+    // A handshake message with a large length, one byte per record; and records that a middlebox
     // would send.
     let fragments = [22, 3, 3, 0, 1, 0];
     let change_cipher_spec = [20, 3, 3, 0, 1, 1];
@@ -248,7 +250,7 @@ fn tls_1_2_is_no_way_around() {
 }
 
 #[test]
-fn several_tickets_and_padded_records_are_no_flood() {
+fn several_tickets_and_padded_records_are_not_a_flood() {
     let scene = scene(|mut peer| {
         peer.request()?;
         let (mut tcp, mut forge) = peer.forge();
@@ -263,7 +265,7 @@ fn several_tickets_and_padded_records_are_no_flood() {
     assert!(!scene.deliver("{}").unwrap().response().truncated);
 }
 
-/// The least of what several runs take: what a loaded machine adds is no fault, what each adds is one.
+/// The shortest of several runs: load on the machine delays some runs, a fault delays all.
 fn best(mut run: impl FnMut() -> Duration, enough: Duration) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..5 {
@@ -275,14 +277,14 @@ fn best(mut run: impl FnMut() -> Duration, enough: Duration) -> Duration {
     best
 }
 
-/// How late a deadline may be noticed.
+/// The allowed delay of a deadline.
 const LATE: Duration = Duration::from_millis(100);
 
 #[test]
-fn no_deadline_waits_for_a_consumer_that_goes_on_talking() {
+fn no_deadline_waits_for_a_consumer_that_keeps_sending() {
     let allowed = Duration::from_millis(300);
-    // Drips of an answer, and empty records of which rustls takes ten in a row. Slow enough that no
-    // limit is reached before the deadline.
+    // Single bytes of a response, and empty records, of which rustls accepts ten in a row. Slow
+    // enough that no limit is reached before the deadline.
     for empty in [0, 8] {
         let lab = Lab::start().unwrap();
         let url = listen(&lab, move |mut peer| {
@@ -323,7 +325,7 @@ fn impatient(lab: &Lab, url: &str, total: Duration, response: Duration) -> (Disp
 }
 
 #[test]
-fn the_deadline_that_is_told_is_the_one_that_was_due() {
+fn the_reported_deadline_is_the_one_that_was_due() {
     let lab = Lab::start().unwrap();
     let url = listen(&lab, |mut peer| {
         peer.request()?;
@@ -340,7 +342,7 @@ fn the_deadline_that_is_told_is_the_one_that_was_due() {
     }
 }
 
-/// Deliveries to evil consumers, in several threads and one after the other, until it is dropped.
+/// Sequential deliveries to flooding consumers in several threads, until it is dropped.
 struct Siege {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -358,7 +360,7 @@ impl Siege {
                     while !stop.load(Ordering::SeqCst) {
                         let options = DeliverOptions::new();
                         let _ = dispatcher.deliver_blocking(&endpoint, "{}", options, None);
-                        // A queue waits before it tries again.
+                        // A queue waits before it retries.
                         thread::sleep(Duration::from_millis(100));
                     }
                 })
@@ -378,7 +380,7 @@ impl Drop for Siege {
 }
 
 #[test]
-fn honest_consumers_are_delivered_to_beside_those_that_flood() {
+fn floods_do_not_delay_deliveries_to_honest_consumers() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let evil: Vec<Endpoint> = (0..8)
@@ -387,7 +389,7 @@ fn honest_consumers_are_delivered_to_beside_those_that_flood() {
             let flood = flood[number % flood.len()];
             let url = listen(&lab, move |mut peer| {
                 peer.request()?;
-                // Half of them flood in place of an answer, half after it.
+                // Half of them flood instead of a response, half after it.
                 if number % 2 == 0 {
                     peer.say(OK)?;
                 }

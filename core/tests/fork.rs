@@ -1,5 +1,5 @@
-//! A process with busy threads that forks, again and again: no child hangs, and none uses what is its
-//! parent's. Run with `--features testing`; `FORKS` says how many children, 600 unless said.
+//! A process with busy threads that forks many times: no child hangs, and none uses a resource of
+//! its parent. Run with `--features testing`. `FORKS` is the number of children, 600 by default.
 #![cfg(feature = "testing")]
 
 use std::collections::VecDeque;
@@ -20,16 +20,16 @@ use webhook_mtls::{
     VerifierOptions, pin_of, runtime,
 };
 
-/// Far above what a child takes on a machine that is busy with eight threads more.
+/// Much longer than a child takes on a machine with eight other busy threads.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How many children there are at once.
+/// The number of concurrent children.
 const AT_ONCE: usize = 4;
 
-/// How long a thread rests that would else fill the receiver's record.
+/// The pause of a thread that would otherwise fill the receiver's record.
 const PACE: Duration = Duration::from_millis(3);
 
-/// Every fourth child delivers: a handshake takes longer than all else together.
+/// Every fourth child delivers: a handshake takes longer than all other steps together.
 const DELIVERS: u64 = 4;
 
 #[test]
@@ -46,7 +46,7 @@ fn no_child_hangs_however_busy_the_parents_threads_are() {
             let oldest = children.pop_front().expect("there are some");
             oldest.end();
         }
-        // The parent's session goes on: no child has written to it, or closed it.
+        // The parent's session continues: no child has written to it or closed it.
         if number % 32 == 0 {
             let receipt = scene.deliver_quietly().expect("a delivery of the parent");
             assert!(receipt.is_reused(), "the parent's connection was lost at fork {number}");
@@ -61,15 +61,15 @@ fn no_child_hangs_however_busy_the_parents_threads_are() {
     assert_eq!(scene.quiet_consumer.handshakes(), 1 + forks.div_ceil(DELIVERS));
 }
 
-/// What parent and children share, and what the parent's threads keep busy.
+/// State that parent and children share, and that the parent's threads keep busy.
 #[derive(Clone)]
 struct Scene {
     _lab: Arc<Lab>,
     quiet_consumer: Arc<Consumer>,
-    /// Whose connection must outlive all children.
+    /// Its connection must outlive all children.
     quiet: Dispatcher,
     quiet_endpoint: Endpoint,
-    /// Whose files change all the time.
+    /// Its files change all the time.
     busy: Dispatcher,
     busy_endpoint: Endpoint,
     events: EventQueue,
@@ -118,7 +118,7 @@ impl Scene {
         self.quiet.deliver_blocking(&self.quiet_endpoint, "{}", options, None).expect("an outcome")
     }
 
-    /// Eight threads, each with a part of the library.
+    /// Starts eight threads, each of which uses one part of the library.
     fn start_busy_threads(&self) -> Vec<JoinHandle<()>> {
         let rounds = Arc::new(AtomicU64::new(0));
         let work: [fn(&Self, u64); 8] = [
@@ -186,7 +186,7 @@ impl Scene {
         thread::sleep(PACE);
     }
 
-    /// Touches all that a child inherits.
+    /// Uses everything that a child inherits.
     fn work_of_child(&self, number: u64) {
         self.verify();
         drop(self.verifier.reload());
@@ -213,7 +213,7 @@ struct Files {
     folder: PathBuf,
     root: String,
     more: String,
-    /// An identity that is in nobody's use.
+    /// An identity that no endpoint uses.
     others: Box<Identity>,
 }
 
@@ -242,7 +242,7 @@ impl Files {
         Trust::from_files(self.folder.join("ca.pem"), None, None).unwrap()
     }
 
-    /// Both bundles hold the lab's CA, so that deliveries go on.
+    /// Both bundles contain the lab's CA, so that deliveries continue.
     fn change(&self, round: u64) {
         let text = if round.is_multiple_of(2) { &self.root } else { &self.more };
         let new = self.folder.join("ca.pem.new");
@@ -266,8 +266,8 @@ struct Child {
 impl Child {
     fn fork(work: impl FnOnce()) -> Self {
         #[expect(unsafe_code, reason = "forking beside threads is the subject of this test")]
-        // SAFETY: the child has this thread alone. What it uses is made for that, and it leaves
-        // without the clean-up of its parent.
+        // SAFETY: the child has only this thread. The code that it runs is made for that, and it
+        // exits without the parent's cleanup.
         match unsafe { fork() }.expect("a child") {
             ForkResult::Parent { child } => Self { process: child, forked: Instant::now() },
             ForkResult::Child => {
@@ -281,7 +281,7 @@ impl Child {
         }
     }
 
-    /// Waits for its end, which must come in time and be a good one.
+    /// Waits for its end, which must be in time and successful.
     fn end(self) {
         loop {
             match waitpid(self.process, Some(WaitPidFlag::WNOHANG)).expect("a child of ours") {

@@ -1,5 +1,5 @@
-//! What CRLs and dates do to connections that are kept, and what is told of CRLs that are not used. The
-//! clock is that of the whole process, so these tests take turns. Run with `--features testing`.
+//! The effect of CRLs and dates on kept connections, and the reports of unused CRLs. The clock
+//! belongs to the whole process, so these tests run one at a time. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 mod raw;
@@ -27,7 +27,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The clock while one test has it; the true time again afterwards.
+/// Reserves the clock for one test; afterwards it shows the true time again.
 struct Clock(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
 impl Clock {
@@ -46,7 +46,7 @@ impl Drop for Clock {
 /// A private CA.
 struct Ca {
     issuer: Issuer<'static, KeyPair>,
-    /// From this one up to the root, which is not among them.
+    /// The certificates from this CA up to the root, without the root.
     chain: Vec<CertificateDer<'static>>,
     root_pem: String,
 }
@@ -81,7 +81,7 @@ impl Ca {
         Self { issuer: Issuer::new(params, key), chain, root_pem: self.root_pem.clone() }
     }
 
-    /// A leaf for years: its chain and key.
+    /// Issues a leaf that is valid for years; returns its chain and key.
     fn leaf(
         &self,
         name: &str,
@@ -98,7 +98,7 @@ impl Ca {
         ([&[leaf.der().clone()], &*self.chain].concat(), key)
     }
 
-    /// Who we are, certified by this CA.
+    /// Our identity, certified by this CA.
     fn identity(&self) -> Identity {
         let (chain, key) = self.leaf("dispatcher", 8, ExtendedKeyUsagePurpose::ClientAuth);
         Identity::from_pem(
@@ -141,7 +141,7 @@ struct Scene {
     lab: Lab,
     url: String,
     requests: Arc<AtomicUsize>,
-    /// Lets the answer to a request with the body `{!` go.
+    /// Releases the response to a request with the body `{!`.
     release: mpsc::Sender<()>,
     dispatcher: Dispatcher,
     endpoint: Endpoint,
@@ -187,7 +187,7 @@ impl Scene {
         wait(self.dispatcher.deliver(&self.endpoint, "{}", DeliverOptions::new()))
     }
 
-    /// Delivers twice: the second time on the connection of the first.
+    /// Delivers twice, the second time on the same connection.
     fn keep_a_connection(&self) {
         assert!(!self.deliver().unwrap().is_reused());
         assert!(self.deliver().unwrap().is_reused());
@@ -203,7 +203,7 @@ fn ahead(by: Duration) {
 }
 
 #[test]
-fn a_connection_is_not_used_beyond_the_crl_that_its_peer_was_judged_by() {
+fn a_connection_is_not_used_beyond_the_crl_used_for_its_peer() {
     let _clock = Clock::take();
     let root = Ca::root();
     let now = SystemTime::now();
@@ -249,7 +249,7 @@ fn a_connection_is_not_used_beyond_our_own_intermediate() {
     let scene = Scene::new(&root, &root, root.trust(&[]), short.identity());
     scene.keep_a_connection();
     ahead(HOUR + MINUTE);
-    // Whether it takes us all the same is the consumer's to say: its clock shows another time here.
+    // The consumer decides whether it accepts us: its clock shows another time here.
     assert!(!scene.deliver().unwrap().is_reused());
     assert!(!scene.deliver().unwrap().is_reused());
 }
@@ -272,7 +272,7 @@ fn a_connection_is_not_used_beyond_the_anchor() {
 }
 
 #[test]
-fn an_upsert_with_a_crl_judges_the_peer_anew() {
+fn an_upsert_with_a_crl_verifies_the_peer_again() {
     let _clock = Clock::take();
     let root = Ca::root();
     let now = SystemTime::now();
@@ -280,7 +280,7 @@ fn an_upsert_with_a_crl_judges_the_peer_anew() {
         .map(|(number, revoked)| root.crl(number, now - HOUR, now + DAY, revoked));
     let scene = Scene::new(&root, &root, root.trust(&[&clean]), root.identity());
     scene.keep_a_connection();
-    // A delivery that is under way when the CRL comes gets its answer, and its connection is not kept.
+    // A delivery in flight when the CRL arrives gets its response, and its connection is not kept.
     let slow = scene.dispatcher.deliver(&scene.endpoint, "{!", DeliverOptions::new());
     let (sender, receipt) = mpsc::channel();
     runtime::spawn(slow, move |outcome| sender.send(outcome).unwrap()).unwrap();
@@ -296,7 +296,7 @@ fn an_upsert_with_a_crl_judges_the_peer_anew() {
     assert_eq!(scene.requests.load(Ordering::SeqCst), 3);
 }
 
-/// The CRLs of a CA that has the name and not the key.
+/// CRLs of a CA that has the same name and another key.
 fn foreign_crl() -> String {
     let now = SystemTime::now();
     Ca::root().crl(9, now - HOUR, now + DAY, &[])
@@ -317,7 +317,7 @@ fn told_of(events: impl Iterator<Item = Event>) -> Vec<(Option<String>, String)>
 }
 
 #[test]
-fn a_verifier_tells_once_of_a_crl_that_is_not_used() {
+fn a_verifier_reports_an_unused_crl_once() {
     let _clock = Clock::take();
     let root = Ca::root();
     let (chain, _) = root.leaf("consumer", CONSUMER, ExtendedKeyUsagePurpose::ServerAuth);
@@ -334,7 +334,7 @@ fn a_verifier_tells_once_of_a_crl_that_is_not_used() {
 }
 
 #[test]
-fn a_dispatcher_tells_once_for_each_consumer_of_a_crl_that_is_not_used() {
+fn a_dispatcher_reports_an_unused_crl_once_per_consumer() {
     let _clock = Clock::take();
     let root = Ca::root();
     let scene = Scene::new(&root, &root, root.trust(&[&foreign_crl()]), root.identity());

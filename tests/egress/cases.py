@@ -21,10 +21,10 @@ class Case:
     settings: dict[str, str] = field(default_factory=dict)
     # The number of sequential deliveries; the last one is checked.
     times: int = 1
-    # How many questions the name server gets for a look-up: one for each family. A second look-up
-    # could bring another answer.
+    # The number of questions per lookup: one for each address family. A second lookup could return
+    # another answer.
     asked: int = 2
-    # How many connections may be under way at once to addresses that are silent.
+    # The maximum number of connections in progress to silent addresses.
     most_opening: int | None = None
 
     @property
@@ -166,7 +166,7 @@ def cases() -> list[Case]:
 
 
 def absolute_names() -> list[Case]:
-    """No search domain is appended; what the machine knows by itself holds."""
+    """No search domain is appended; the entries of the local machine apply."""
 
     def at(host: str) -> dict[str, str]:
         return {"WMTLS_URL": f"https://{host}:{PORT}/in"}
@@ -212,7 +212,7 @@ def absolute_names() -> list[Case]:
 
 
 def silent_addresses() -> list[Case]:
-    """An address that never answers hides no other one, and holds few sockets."""
+    """A silent address hides no other address, and uses few sockets."""
 
     def gave_up(answer: dict[str, Any]) -> str | None:
         error = answer.get("error", {})
@@ -230,7 +230,7 @@ def silent_addresses() -> list[Case]:
 
 
 def behind_nat64() -> list[Case]:
-    """Prefixes of the network's own are judged by what lies behind them."""
+    """Addresses with the network's own prefixes are checked by their embedded addresses."""
     own = {"WMTLS_NAT64": "fd64::/96,2a00:1450:64::/96"}
     metadata = failed("egress_denied", "link-local")
     return [
@@ -241,7 +241,7 @@ def behind_nat64() -> list[Case]:
             failed("egress_denied", "private"),
             own,
         ),
-        # It may be connected to; there is no gateway.
+        # The connection is allowed; there is no gateway.
         Case(
             "nat64 of public",
             to("fd64::5db8:d822"),

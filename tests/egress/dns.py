@@ -29,7 +29,7 @@ class NameServer:
     """Listens on one address and port until it is closed."""
 
     def __init__(self, address: tuple[str, int], zone: Zone, search: str, found: Answer) -> None:
-        """Names below the domain `search` all exist."""
+        """Creates a server. All names below the domain `search` exist."""
         self._zone = zone
         self._search, self._found = "." + search, found
         self._asked: Counter[tuple[str, int]] = Counter()
@@ -43,7 +43,7 @@ class NameServer:
         return sum(count for (asked, _), count in self._asked.items() if asked == name)
 
     def searched(self) -> list[str]:
-        """The names below the search domain that were asked about."""
+        """Returns the names below the search domain in questions."""
         return sorted({name for name, _ in self._asked if name.endswith(self._search)})
 
     def forget(self) -> None:

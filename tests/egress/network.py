@@ -16,10 +16,10 @@ PUBLIC = "93.184.216.34"
 TRAPS = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "192.168.0.1", "::1"]
 PORT = 8443
 
-# Public addresses where a connection is never answered.
+# Public addresses that never answer a connection attempt.
 SILENT = [f"93.184.217.{number}" for number in range(1, 17)]
 
-# A domain that the resolver appends, if it is asked for a name that is not absolute.
+# A domain that the resolver appends to names that are not absolute.
 SEARCH = "evil.search"
 
 PROXY = ("127.0.0.1", 3128)
@@ -113,7 +113,7 @@ class Consumer:
 
 
 class Silent:
-    """Listens at the silent addresses with a full backlog, so that the kernel answers nobody."""
+    """Listens at the silent addresses with a full backlog, so that the kernel answers no one."""
 
     def __init__(self) -> None:
         self._held: list[socket.socket] = []
@@ -128,7 +128,7 @@ class Silent:
 
 
 class SocketCount:
-    """Counts the connections that are being opened to the silent addresses, until it is closed."""
+    """Counts the connection attempts to the silent addresses, until it is closed."""
 
     def __init__(self) -> None:
         self._before = self._opening()
@@ -138,13 +138,13 @@ class SocketCount:
         self._thread.start()
 
     def close(self) -> None:
-        """The last sample was taken."""
+        """Stops after the last sample."""
         self._stop.set()
         self._thread.join()
 
     def _sample(self) -> None:
-        # The kernel writes the table row by row: one reading may have a socket that was closed and
-        # the one that took its place.
+        # The kernel writes the table row by row: one read may contain a closed socket and its
+        # successor.
         before = 0
         while not self._stop.wait(0.005):
             now = len(self._opening() - self._before)
@@ -152,14 +152,14 @@ class SocketCount:
             before = now
 
     def _opening(self) -> set[str]:
-        """The local ends of connections whose SYN was not answered."""
+        """Returns the local ends of connections whose SYN was not answered."""
         syn_sent, port = "02", f":{PORT:04X}"
         rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
         return {row[1] for row in rows if row[3] == syn_sent and row[2].endswith(port)}
 
 
 class Proxy:
-    """A CONNECT proxy. It connects before it answers, so it is silent where the address is."""
+    """A CONNECT proxy. It connects before it answers, so a silent address makes it silent."""
 
     def __init__(self) -> None:
         listener = socket.create_server(PROXY)

@@ -53,7 +53,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
 
 
 def access_log(work: Path) -> Path:
-    """A line for each request: its id, the status, and the client's port."""
+    """Returns a line for each request: its id, the status, and the client's port."""
     return work / "access.log"
 
 

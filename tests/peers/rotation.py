@@ -1,7 +1,7 @@
-"""An identity is replaced during deliveries by one that nginx refuses.
+"""Replaces an identity during deliveries by one that nginx refuses.
 
-Its page comes before the payload: nothing is lost, every payload arrives once by nginx's own log,
-and a connection that was answered by the page carried no payload, by the bytes that passed.
+nginx's page comes before the payload: nothing is lost, and every payload arrives once by nginx's own
+log. By the forwarded bytes, a connection that nginx answered with the page carried no payload.
 """
 
 import json
@@ -21,7 +21,7 @@ SECONDS = 120
 
 
 class Way:
-    """A way to a server that counts the bytes of each connection, by its port at the server."""
+    """A forwarder that counts the bytes of each connection, by its port at the server."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -32,7 +32,7 @@ class Way:
         self.threads[0].start()
 
     def accept(self) -> None:
-        """Carries each connection on threads of its own, until the listener is closed."""
+        """Forwards each connection on two threads, until the listener is closed."""
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
@@ -44,7 +44,7 @@ class Way:
                     thread.start()
 
     def carry(self, source: socket.socket, target: socket.socket, port: int | None) -> None:
-        """Carries one direction, and counts what it carries under this port."""
+        """Forwards one direction, and counts its bytes under this port."""
         with suppress(OSError):
             while piece := source.recv(65536):
                 if port is not None:
@@ -54,7 +54,7 @@ class Way:
             target.shutdown(socket.SHUT_WR)
 
     def end(self) -> None:
-        """Returns when all that came has been carried."""
+        """Returns after all received data has been forwarded."""
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -63,7 +63,7 @@ class Way:
 
 
 def fault(program: str, server: Server, pki: Pki, log: Path) -> str | None:
-    """Delivers while the identity is replaced; what was wrong, if anything."""
+    """Delivers while the identity is replaced; returns what was wrong, or None."""
     way = Way(server)
     told = rotated(program, way.url, pki)
     way.end()
@@ -92,7 +92,7 @@ def fault(program: str, server: Server, pki: Pki, log: Path) -> str | None:
 
 
 def rotated(program: str, url: str, pki: Pki) -> dict[str, Any]:
-    """What the program said of itself."""
+    """Returns the statistics that the program printed."""
     environment = os.environ | {
         "WMTLS_URL": url,
         "WMTLS_PIN": pki.server_pin,

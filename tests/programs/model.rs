@@ -1,5 +1,5 @@
-//! Makes random calls to a dispatcher while deliveries run, and checks after each that nothing starts
-//! on what it replaced: `model STEPS SEED`. Prints what it has done.
+//! Makes random calls to a dispatcher during deliveries, and checks after each call that nothing
+//! starts on values that it replaced: `model STEPS SEED`. Prints statistics.
 
 #[path = "../../core/tests/model/mod.rs"]
 mod model;

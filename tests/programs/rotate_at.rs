@@ -1,5 +1,5 @@
-//! Delivers to a real server while the identity is replaced by one that the server refuses, as one
-//! JSON line: how many were delivered, in how many attempts, and what failed.
+//! Delivers to a real server while the identity is replaced by one that the server refuses. Prints
+//! one JSON line: the numbers of deliveries and attempts, and the failures.
 //!
 //! The environment is that of `tests/clients/deliver.rs`, with `WMTLS_NEXT_CERT` and `WMTLS_NEXT_KEY`.
 
@@ -18,10 +18,10 @@ use webhook_mtls::{
 
 const WORKERS: usize = 8;
 const DELIVERIES: usize = 800;
-/// How many are delivered before the identity is replaced.
+/// The number of deliveries before the identity is replaced.
 const BEFORE: usize = 200;
-/// More than a handshake and a head, so that it shows whether it left. With its head it is one TLS
-/// record, so that nginx cannot answer before it has come.
+/// More than a handshake and a head, so that a count of bytes shows whether it left. With its head
+/// it is one TLS record, so that nginx cannot answer before it has arrived.
 const BODY: usize = 8192;
 
 fn main() -> Result<(), Error> {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Error> {
     let mut options = DispatcherOptions::new()
         .trust(Trust::from_files(text("WMTLS_CA"), None, None)?)
         .egress(Egress::public().allow(["127.0.0.0/8"])?);
-    // The new identity is tried again often.
+    // Tries the new identity often.
     options.set("reload", Setting::Millis(50.0))?;
     let dispatcher = Dispatcher::new(options)?;
     let upsert = |identity: Identity| {

@@ -1,5 +1,5 @@
-"""The verify cases about revocation: which CRLs count, for which certificates, and what is said of
-those that do not."""
+"""The verify cases about revocation: the CRLs that count, the certificates they apply to, and the
+reports of CRLs that do not count."""
 
 from forge import (
     authority,
@@ -19,7 +19,7 @@ FRESH = {"this": day(2026, 5, 25), "following": day(2026, 6, 10)}
 LATER = {"this": day(2026, 6, 2), "following": day(2026, 6, 20)}
 REQUIRE = {"crl_policy": "require"}
 REVOKED = refused("certificate_revoked")
-# At loading or at judging: both are before anything is sent, and either serves.
+# The error may occur at loading or at verification; both are before anything is sent.
 UNUSABLE = {"error": {"kind": "crl_unusable", "sent": "nothing"}}
 ROOT_CLEAN = crl(ROOT, [], 5, **FRESH)
 
@@ -39,7 +39,7 @@ def noted(*words):
 
 
 def unused(why):
-    """Refused because the only list of the issuer could not be used."""
+    """Refused because the issuer's only CRL is unusable."""
     return refused("crl_unusable", unused=why, issuer=ISSUING.subject)
 
 
@@ -114,7 +114,7 @@ def several_lists():
     yield server("crl_expired_beside_revoking", chain, REVOKED, crls=[outdated, revoking])
     held = crl(ISSUING, [leaf], 4, this=day(2026, 5, 20), following=day(2026, 6, 10))
     yield server("crl_released_by_a_later_one", chain, noted(), crls=[held, clean])
-    # The CA's counter was set back: neither list is known to be the later one.
+    # The CA's CRL number was set back, so neither CRL is known to be the later one.
     backward = crl(ISSUING, [], 9, this=day(2026, 5, 3), following=day(2026, 6, 20))
     yield server("crl_number_against_date", chain, REVOKED, crls=[backward, revoking])
     dead = crl(ISSUING, [], 9, this=day(2026, 5, 3), following=day(2026, 5, 20))
@@ -191,7 +191,7 @@ def partitions():
         noted("revocation_unchecked"),
         crls=[newer_clean],
     )
-    # The issuer says it of a serial number of its own, wherever it says it.
+    # The issuer revokes its own serial number, in whichever list it appears.
     yield server(
         "crl_partition_of_others_revokes", chain, REVOKED, crls=[partition([leaf], 3, SECOND)]
     )
@@ -274,7 +274,7 @@ def unusable_lists():
         "crl_of_the_future_beside_current", chain, noted("crl_unused"), crls=[future, clean]
     )
     yield server("crl_of_the_future_in_its_time", chain, noted(), crls=[future], at=day(2026, 6, 3))
-    # The clock may be slow, or the instant past: what was revoked before it was so then.
+    # The clock may be slow, or the instant in the past: the certificate was already revoked then.
     known = crl(ISSUING, [leaf], 6, revoked_on=day(2026, 5, 30), **LATER)
     yield server("crl_of_the_future_revokes", chain, REVOKED, crls=[known])
     yield server("crl_of_the_future_revokes_beside_current", chain, REVOKED, crls=[clean, known])

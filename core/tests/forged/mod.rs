@@ -1,6 +1,6 @@
-//! A server whose keys a test holds: it can send records that no TLS library would.
+//! A server whose keys a test holds: it can send records that no TLS library would send.
 
-// Each test binary takes what it needs.
+// Each test binary uses only some of these.
 #![allow(dead_code)]
 
 #[path = "../../../tests/outcomes/hostile/forge.rs"]
@@ -24,12 +24,12 @@ pub(crate) struct Peer {
     tls: ServerConnection,
     secret: Arc<Secret>,
     buffer: Vec<u8>,
-    /// How many records of data were sent.
+    /// The number of sent data records.
     said: u64,
     forge: Option<Forge>,
 }
 
-/// Gives each connection, before its handshake, to `talk` on a thread of its own, until the test's
+/// Passes each connection, before its handshake, to `talk` on a separate thread, until the test
 /// process ends. Returns the URL.
 pub(crate) fn listen(
     lab: &Lab,
@@ -38,7 +38,7 @@ pub(crate) fn listen(
     listen_on(lab, rustls::DEFAULT_VERSIONS, talk)
 }
 
-/// The same on these versions of TLS.
+/// Like `listen`, with these versions of TLS.
 pub(crate) fn listen_on(
     lab: &Lab,
     versions: &[&'static SupportedProtocolVersion],
@@ -53,7 +53,7 @@ pub(crate) fn listen_on(
     thread::spawn(move || {
         for tcp in listener.incoming().map_while(Result::ok) {
             let (config, talk) = (config.clone(), talk.clone());
-            // What the client does wrong, or does to us, ends the connection and nothing else.
+            // A client's error or a test action ends only this connection.
             thread::spawn(move || talk(Peer::new(config, tcp)));
         }
     });
@@ -71,8 +71,8 @@ impl Peer {
         Self { tcp, tls, secret, buffer: Vec::new(), said: 0, forge: None }
     }
 
-    /// Reads the client's hello and sends all that a server sends before the client has proved who it
-    /// is; `text` follows in the same write.
+    /// Reads the ClientHello and sends everything that a server sends before the client has proved
+    /// its identity. `text` follows in the same write.
     pub(crate) fn speak_early(&mut self, text: &str) -> io::Result<()> {
         self.tls.read_tls(&mut self.tcp)?;
         self.tls.process_new_packets().map_err(io::Error::other)?;
@@ -85,7 +85,7 @@ impl Peer {
         self.tcp.write_all(&flight)
     }
 
-    /// What goes on after [`speak_early`](Self::speak_early).
+    /// Continues after [`speak_early`](Self::speak_early).
     pub(crate) fn early_forge(&mut self) -> Forge {
         let mut forge = Forge::early(self.suite(), &self.secret).unwrap();
         // One record was sent.
@@ -97,13 +97,13 @@ impl Peer {
         self.tls.negotiated_cipher_suite().unwrap().suite()
     }
 
-    /// A record of data for an open connection, which rustls is not told of: until it is sent, and
-    /// after it, only other such records may be.
+    /// Makes a data record for an open connection without rustls. Until it is sent, and after it,
+    /// only other such records may be sent.
     pub(crate) fn sealed(&mut self, text: &str) -> io::Result<Vec<u8>> {
         self.sealed_as(DATA, text.as_bytes())
     }
 
-    /// The same of another type. The server must have said nothing by [`say`](Self::say) since.
+    /// Like `record`, with another type. The server must not have used [`say`](Self::say) since.
     pub(crate) fn sealed_as(&mut self, kind: u8, content: &[u8]) -> io::Result<Vec<u8>> {
         if self.forge.is_none() {
             let mut forge =
@@ -122,7 +122,7 @@ impl Peer {
         self.body(length)
     }
 
-    /// Reads so much of a body.
+    /// Reads this many bytes of a body.
     pub(crate) fn body(&mut self, length: usize) -> io::Result<()> {
         let mut left = length;
         loop {
@@ -174,7 +174,7 @@ impl Peer {
         Ok(())
     }
 
-    /// From now on records are made by hand.
+    /// From now on this code makes the records.
     pub(crate) fn forge(self) -> (TcpStream, Forge) {
         let secrets = self.tls.dangerous_extract_secrets().unwrap();
         (self.tcp, Forge::after(secrets, &self.secret))

@@ -1,4 +1,4 @@
-//! The time of one dispatcher: random calls, and what must hold at its end.
+//! The lifetime of one dispatcher: random calls, and the checks at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver as Channel, Sender};
@@ -26,18 +26,18 @@ type Ends<T> = (Sender<T>, Channel<T>);
 pub(super) struct Era<'a> {
     world: &'a World,
     random: &'a mut Random,
-    /// Where it is in the run, for messages.
+    /// The position in the run, for messages.
     pub(super) place: String,
-    /// How many calls have returned that changed something.
+    /// The number of returned calls that changed something.
     epoch: u64,
     dispatcher: Dispatcher,
     pub(super) models: Vec<Model>,
     /// The model of each consumer that has an endpoint.
     present: [Option<usize>; CONSUMERS],
-    /// Whether the files of pins hold the right pin.
+    /// Whether the pin files hold the right pin.
     files: [bool; CONSUMERS],
     retired: BTreeSet<usize>,
-    /// The numbers that were given to generations and deliveries.
+    /// The numbers of generations and deliveries.
     numbers: u64,
     under_way: u64,
     tokens: Vec<CancelToken>,
@@ -48,7 +48,7 @@ pub(super) struct Era<'a> {
     pub(super) outcomes: BTreeMap<String, Outcome>,
 }
 
-/// What a probe was made of: the model, and when.
+/// The model from which a probe was created, and when.
 type Seen = (usize, u64);
 
 impl<'a> Era<'a> {
@@ -114,7 +114,7 @@ impl<'a> Era<'a> {
         self.numbers
     }
 
-    /// A call has returned that changed these models so.
+    /// A call that changed these models has returned.
     fn returned(&mut self, change: impl Fn(&Model, &mut Settings)) {
         self.epoch += 1;
         self.world.receiver.returned(self.epoch);
@@ -127,7 +127,7 @@ impl<'a> Era<'a> {
         }
     }
 
-    /// An endpoint, mostly one that was not removed.
+    /// Returns an endpoint, mostly one that was not removed.
     fn some_model(&mut self) -> Option<usize> {
         if !self.models.is_empty() && self.random.below(12) == 0 {
             return Some(self.random.index(self.models.len()));
@@ -250,7 +250,7 @@ impl<'a> Era<'a> {
         });
     }
 
-    /// Changes the limit of an endpoint and nothing else.
+    /// Changes only the limit of an endpoint.
     fn throttle(&mut self) {
         let Some(at) = self.present[self.random.index(CONSUMERS)] else { return };
         let limit = 1 + self.random.below(MOST_AT_ONCE);
@@ -274,7 +274,7 @@ impl<'a> Era<'a> {
     }
 
     fn retire(&mut self) {
-        // Mostly one that is nowhere in use.
+        // Mostly one that is not in use.
         let mut identity = self.random.index(IDENTITIES);
         let used =
             |it| self.present.iter().flatten().any(|at| self.models[*at].now().identity == it);
@@ -313,10 +313,10 @@ impl<'a> Era<'a> {
         self.probing += 1;
     }
 
-    /// The sites behave in another way.
+    /// Changes the behavior of the sites.
     fn behave(&mut self) {
         let slowness = [0, 0, 5, 20][self.random.index(4)];
-        // Mostly one that somebody has to fall back from.
+        // Mostly one that causes a fallback.
         let present = self.present[self.random.index(CONSUMERS)];
         let identity = match present.filter(|_| self.random.below(3) > 0) {
             Some(at) => self.models[at].now().identity,
@@ -331,7 +331,7 @@ impl<'a> Era<'a> {
         };
     }
 
-    /// Takes the outcomes that are there.
+    /// Takes the available outcomes.
     fn collect(&mut self) {
         while let Ok((id, outcome)) = self.ends.1.try_recv() {
             self.ended(id, outcome);
@@ -369,7 +369,7 @@ impl<'a> Era<'a> {
         }
     }
 
-    /// A probe shows what the endpoint was at some time since it was asked for.
+    /// Asserts that a probe shows settings that the endpoint had at some time since the call.
     fn judge_probe(&self, (at, since): Seen, outcome: &Outcome<Probe>) {
         let model = &self.models[at];
         let probe = match outcome {
@@ -396,15 +396,15 @@ fn wait<F: Future>(future: F) -> F::Output {
     runtime::drive(future, || false).expect("nothing interrupts")
 }
 
-// What must hold at the end.
+// Checks at the end.
 impl Era<'_> {
-    /// Waits for all that is under way, closes, and judges all that was seen.
+    /// Waits for all deliveries in flight, closes, and checks all observations.
     pub(super) fn end(mut self, tally: &mut Tally) {
         self.settle();
         for at in self.present.into_iter().flatten() {
             self.gather(at);
         }
-        // Some that the closing cuts.
+        // Some deliveries that the close ends.
         for _ in 0..self.random.below(6) {
             self.deliver();
         }
@@ -450,7 +450,7 @@ impl Era<'_> {
         }
     }
 
-    /// As many deliveries as an endpoint allows are under way at once: no turn and no permit is lost.
+    /// Runs as many concurrent deliveries as an endpoint allows: no turn and no permit is lost.
     fn gather(&mut self, at: usize) {
         let (limit, number) = (self.models[at].now().limit, self.models[at].number);
         if !self.models[at].now().good {

@@ -1,4 +1,4 @@
-//! What must hold of all that was seen while a dispatcher lived.
+//! The checks of all observations during the lifetime of a dispatcher.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use super::receiver::Request;
 use super::{Model, Settings};
 
 impl Era<'_> {
-    /// Nothing starts on what a call has replaced.
+    /// Nothing starts on values that a call has replaced.
     pub(super) fn judge_starts(&self, requests: &[Request]) {
         let models: HashMap<u64, &Model> =
             self.models.iter().map(|model| (model.number, model)).collect();
@@ -21,10 +21,10 @@ impl Era<'_> {
         }
     }
 
-    /// No more run than the limit allows, but for those that ran when it was lowered.
+    /// No more deliveries run than the limit allows, except those that ran when it was lowered.
     pub(super) fn judge_limits(&self, requests: &[Request]) {
         for model in &self.models {
-            // By the time since when the limit holds: those that began above it.
+            // By the time of the limit: the deliveries that began above it.
             let mut above: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
             for request in requests.iter().filter(|request| request.endpoint == model.number) {
                 let until = |(since, _): &&(u64, Settings)| *since <= request.epoch + 1;
@@ -46,7 +46,7 @@ impl Era<'_> {
         }
     }
 
-    /// What each delivery says is true of what the receiver has seen of it.
+    /// Each delivery's report agrees with the receiver's record of it.
     pub(super) fn judge_outcomes(&self, requests: &[Request]) {
         let mut seen: HashMap<&str, Vec<&Request>> = HashMap::new();
         for request in requests {
@@ -81,7 +81,7 @@ impl Era<'_> {
 }
 
 impl Model {
-    /// Since when the limit of that time holds.
+    /// Returns the time since which the limit of that time holds.
     fn limited_since(&self, epoch: u64) -> u64 {
         let until = self.history.iter().take_while(|(since, _)| *since <= epoch);
         let mut since = (0, u64::MAX);

@@ -1,10 +1,10 @@
-//! A model of what a dispatcher promises: after any call has returned, nothing starts on what the
-//! call replaced; no limit is exceeded; every delivery ends once, and what it says of itself is true.
+//! A model of a dispatcher's promises. After any call has returned, nothing starts on values that
+//! the call replaced. No limit is exceeded. Every delivery ends once, with a true report.
 //!
-//! Calls are made at random, one after the other, while deliveries run. After each call the receiver
-//! takes in all that has left before, and counts the call. So it is exact, without any clock, under
-//! which settings a request may have begun: those that held when the last counted call had returned,
-//! or those that the next call brought.
+//! Calls are made at random, one after the other, while deliveries run. After each call the
+//! receiver reads all data that left before, and counts the call. The model therefore knows
+//! exactly, without a clock, under which settings a request may have begun: those when the last
+//! counted call had returned, or those of the next call.
 
 mod era;
 mod judge;
@@ -28,13 +28,14 @@ use webhook_mtls::{Endpoint, EndpointOptions, Identity, Trust};
 const SITES: usize = 3;
 const IDENTITIES: usize = 4;
 const CONSUMERS: usize = 3;
-/// Steps of one dispatcher before it is closed.
+/// The steps of one dispatcher before it is closed.
 const ERA: u32 = 400;
-/// Eras after which the process has made all that it keeps: a runtime, and a lane for each consumer.
+/// The number of eras after which the process has created all state that it keeps: a runtime, and a
+/// lane for each consumer.
 const WARM: u32 = 3;
 const BAD_PIN: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
-/// What a run has done.
+/// The statistics of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) steps: u32,
@@ -47,7 +48,7 @@ pub(crate) struct Tally {
     pub(crate) again: u64,
 }
 
-/// Makes so many random calls, and panics with the seed in the message if a promise is broken.
+/// Makes this many random calls, and panics with the seed in the message if a promise is broken.
 pub(crate) fn run(steps: u32, seed: u64) -> Tally {
     let mut random = Random(seed);
     let world = World::new(&mut random);
@@ -70,7 +71,7 @@ pub(crate) fn run(steps: u32, seed: u64) -> Tally {
     tally
 }
 
-/// Numbers that follow from a seed (SplitMix64).
+/// Random numbers from a seed (SplitMix64).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -98,7 +99,7 @@ impl Random {
     }
 }
 
-/// What outlives the dispatchers.
+/// State that outlives the dispatchers.
 struct World {
     receiver: Receiver,
     identities: Vec<Identity>,
@@ -111,7 +112,7 @@ impl World {
     fn new(random: &mut Random) -> Self {
         let authority = Authority::new("model").expect("an authority");
         let server = authority.issue(Leaf::server("site")).expect("a certificate");
-        // Each identity is of a CA of its own, so that a site can refuse one and take the others.
+        // Each identity has its own CA, so that a site can refuse one and accept the others.
         let authorities: Vec<Authority> =
             (0..IDENTITIES).map(|_| Authority::new("ours").expect("an authority")).collect();
         let issued: Vec<Issued> = authorities
@@ -167,7 +168,7 @@ fn config<'a>(server: &Issued, roots: impl Iterator<Item = &'a str>) -> Arc<Serv
         store.add(root).expect("a root");
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(store.into(), provider.clone());
-    // Without the names of its CAs: a client shows the certificate that it has.
+    // Without CA hints: a client then presents its certificate.
     let verifier = verifier.clear_root_hint_subjects().build().expect("a verifier");
     let chain = CertificateDer::pem_slice_iter(server.chain_pem.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(server.key_pem.as_bytes()).expect("a key");
@@ -187,7 +188,7 @@ struct Settings {
     generation: u64,
     site: usize,
     identity: usize,
-    /// Those that may be shown where the present one is refused.
+    /// The identities that may be presented if the current one is refused.
     previous: BTreeSet<usize>,
     pins: PinsOf,
     good: bool,
@@ -195,7 +196,7 @@ struct Settings {
     removed: bool,
 }
 
-/// Where an endpoint has its pins from.
+/// The source of an endpoint's pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PinsOf {
     Nowhere,
@@ -203,7 +204,7 @@ enum PinsOf {
     File,
 }
 
-/// An endpoint from its first upsert to its removal; what its settings were after which call.
+/// An endpoint from its first upsert to its removal, with its settings after each call.
 struct Model {
     number: u64,
     consumer: usize,
@@ -218,7 +219,7 @@ impl Model {
         &self.history.last().expect("it was made").1
     }
 
-    /// The settings when so many calls had returned.
+    /// Returns the settings after this many returned calls.
     fn after(&self, epoch: u64) -> Option<&Settings> {
         let later = self.history.partition_point(|(since, _)| *since <= epoch);
         Some(&self.history[later.checked_sub(1)?].1)

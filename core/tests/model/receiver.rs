@@ -1,5 +1,5 @@
-//! The receiver of the model: one thread that serves every site, so that what it says of the order of
-//! things is exact. It knows after which call of the model the first byte of a request came.
+//! The receiver of the model: one thread serves every site, so that its record of the order is
+//! exact. It knows after which call of the model the first byte of a request arrived.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,46 +12,46 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::Random;
 
-/// How long the thread waits for a command before it looks at its sockets again.
+/// How long the thread waits for a command before it polls its sockets again.
 const PAUSE: Duration = Duration::from_micros(200);
 
 const PAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 38\r\nconnection: close\r\n\r\n\
                       <html>The SSL certificate error</html>";
 
-/// A request of which a head came.
+/// A request whose head has arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// The number of calls that had returned when its first byte came.
+    /// The number of returned calls when its first byte arrived.
     pub(crate) epoch: u64,
     pub(crate) site: usize,
-    /// From its path: the endpoint, and its generation.
+    /// The endpoint and its generation, from the path.
     pub(crate) endpoint: u64,
     pub(crate) generation: u64,
-    /// Which of our identities was shown.
+    /// The identity that we presented.
     pub(crate) identity: usize,
     pub(crate) id: String,
-    /// How many requests to the same endpoint were not answered when this one came, itself included.
+    /// The number of unanswered requests to the same endpoint when this one arrived, including it.
     pub(crate) at_once: u64,
-    /// How many bytes of the payload came, and whether they were all.
+    /// The number of payload bytes that arrived, and whether the payload is complete.
     pub(crate) payload: usize,
     pub(crate) whole: bool,
     pub(crate) answered: Option<u16>,
 }
 
-/// How the sites behave.
+/// The behavior of the sites.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manner {
-    /// The identity that is refused, and whether by an alert instead of a page.
+    /// The refused identity, and whether by an alert instead of a page.
     pub(crate) refused: Option<(usize, bool)>,
-    /// How long handshakes are held back at most.
+    /// The maximum delay of handshakes.
     pub(crate) slowness: Duration,
-    /// Every request is answered 200, and none before this is unset.
+    /// Every request is answered with 200, and none before this is unset.
     pub(crate) gathers: bool,
 }
 
-/// What the sites show and take.
+/// The certificates that the sites present and accept.
 pub(crate) struct Material {
-    /// The configuration that takes every identity, and the ones that each take all but one.
+    /// The configuration that accepts every identity, and those that each accept all except one.
     pub(crate) all: Arc<ServerConfig>,
     pub(crate) but: Vec<Arc<ServerConfig>>,
     /// The leaves of our identities.
@@ -68,8 +68,8 @@ pub(crate) struct Receiver {
 }
 
 enum Command {
-    /// A call has returned: all that left before it is taken in first. The answer says how many
-    /// connections are open.
+    /// A call has returned: first reads all data that left before. The reply is the number of open
+    /// connections.
     Returned(u64, Sender<usize>),
 }
 
@@ -97,7 +97,7 @@ impl Receiver {
         Self { commands: Some(sender), ports, manner, requests, thread }
     }
 
-    /// A call has returned, and was the one of this number. Returns how many connections are open.
+    /// Reports that the call with this number has returned. Returns the number of open connections.
     pub(crate) fn returned(&self, epoch: u64) -> usize {
         let (sender, answer) = mpsc::channel();
         let commands = self.commands.as_ref().expect("it runs");
@@ -109,7 +109,7 @@ impl Receiver {
         lock(&self.manner)
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub(crate) fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
         lock(&self.requests)
     }
@@ -141,20 +141,20 @@ struct Connection {
     /// Nothing is read before: the handshake is slow.
     held: Instant,
     unread: Vec<u8>,
-    /// The epoch of the first byte of what is unread.
+    /// The epoch of the first unread byte.
     since: Option<u64>,
-    /// The request that is not answered.
+    /// The unanswered request.
     request: Option<Pending>,
-    /// An answer, when it is to be written, and whether it is the last one.
+    /// A response, the time when it is due, and whether it is the last one.
     answer: Option<(Instant, Vec<u8>, bool)>,
     gone: bool,
 }
 
 struct Pending {
-    /// Its place among the requests.
+    /// Its index among the requests.
     at: usize,
     endpoint: u64,
-    /// What is left of its payload.
+    /// The rest of its payload.
     left: usize,
 }
 
@@ -163,7 +163,8 @@ impl World {
         loop {
             match commands.recv_timeout(PAUSE) {
                 Ok(Command::Returned(epoch, answer)) => {
-                    // What left before the call returned is here; reading some may take a while.
+                    // Data that left before the call returned has arrived; reading it may take a
+                    // while.
                     while self.look() {}
                     self.epoch = epoch;
                     let _ = answer.send(self.connections.len());
@@ -175,7 +176,7 @@ impl World {
         }
     }
 
-    /// Takes in what has come; whether there was anything.
+    /// Reads arrived data; returns whether there was any.
     fn look(&mut self) -> bool {
         let mut busy = self.accept();
         for at in 0..self.connections.len() {
@@ -215,7 +216,7 @@ impl World {
         busy
     }
 
-    /// Takes a request, or some of its payload, from what was read. Whether there was anything.
+    /// Parses a request, or part of its payload, from the read data. Returns whether there was any.
     fn parse(&mut self, at: usize) -> bool {
         let connection = &mut self.connections[at];
         if connection.unread.is_empty() || connection.answer.is_some() {
@@ -242,7 +243,7 @@ impl World {
         true
     }
 
-    /// Takes the head of a request, if it is there.
+    /// Parses the head of a request, if it is complete.
     fn begin(&mut self, at: usize) -> bool {
         let connection = &mut self.connections[at];
         let Some(end) = connection.unread.windows(4).position(|four| four == b"\r\n\r\n") else {
@@ -286,8 +287,8 @@ impl World {
         true
     }
 
-    /// How many requests to an endpoint are not answered. Reads their connections first, because a
-    /// client may have left since the last look.
+    /// Returns the number of unanswered requests to an endpoint. Reads their connections first,
+    /// because a client may have closed since the last poll.
     fn at_once(&mut self, endpoint: u64) -> u64 {
         let mut count = 0;
         for connection in &mut self.connections {
@@ -300,7 +301,7 @@ impl World {
         count
     }
 
-    /// What comes before the payload.
+    /// The bytes before the payload.
     fn expected(&mut self, at: usize, identity: usize, expects: bool) {
         let manner = lock(&self.manner).clone();
         let connection = &mut self.connections[at];
@@ -323,7 +324,7 @@ impl World {
         }
     }
 
-    /// What becomes of a request that has come as a whole.
+    /// Handles a complete request.
     fn decide(&mut self, at: usize) {
         let manner = lock(&self.manner).clone();
         let connection = &mut self.connections[at];
@@ -345,7 +346,7 @@ impl World {
         connection.answer = Some((soon, answer, last));
     }
 
-    /// Writes the answers that are due.
+    /// Writes the due responses.
     fn answer(&mut self) {
         let gathers = lock(&self.manner).gathers;
         for connection in &mut self.connections {
@@ -370,7 +371,7 @@ impl World {
 }
 
 impl Connection {
-    /// Reads all that has come; whether that was anything.
+    /// Reads all arrived data; returns whether there was any.
     fn read(&mut self, epoch: u64) -> bool {
         let mut busy = false;
         while !self.gone && self.held <= Instant::now() {
@@ -387,7 +388,7 @@ impl Connection {
 
     fn process(&mut self, epoch: u64) {
         let processed = self.tls.process_new_packets();
-        // The alert, if it failed.
+        // The alert, if the handshake failed.
         self.flush();
         match processed {
             Ok(state) if state.plaintext_bytes_to_read() > 0 => {

@@ -1,4 +1,4 @@
-//! Records that rustls never sends: the keys of a connection in the hands of a hostile peer.
+//! Records that rustls never sends: a hostile peer holds the keys of a connection.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ pub(crate) const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;
 pub(crate) const DATA: u8 = 23;
 
-/// Keeps the secret of what a server sends after its handshake.
+/// Keeps the secret of the records that a server sends after its handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Secret(Mutex<Vec<u8>>);
 
@@ -36,12 +36,12 @@ pub(crate) struct Forge {
     key: LessSafeKey,
     iv: [u8; 12],
     sequence: u64,
-    /// Of TLS 1.3; in TLS 1.2 there is none.
+    /// For TLS 1.3; TLS 1.2 has none.
     secret: Option<Vec<u8>>,
 }
 
 impl Forge {
-    /// Goes on where a server stopped, on either version.
+    /// Continues after a server's last record, on either version.
     pub(crate) fn after(secrets: ExtractedSecrets, secret: &Secret) -> Self {
         let (sequence, keys) = secrets.tx;
         let (algorithm, key, iv) = match &keys {
@@ -55,8 +55,8 @@ impl Forge {
         Self { algorithm, key: opened(algorithm, key.as_ref()), iv, sequence, secret }
     }
 
-    /// Sends the first records after a server's Finished on TLS 1.3, whose handshake is not complete;
-    /// `None` before that.
+    /// Seals the first records after a server's Finished on TLS 1.3, before the end of the
+    /// handshake; `None` before Finished.
     ///
     pub(crate) fn early(suite: CipherSuite, secret: &Secret) -> Option<Self> {
         let algorithm = match suite {
@@ -69,7 +69,7 @@ impl Forge {
         Some(Self { algorithm, key, iv, sequence: 0, secret: Some(secret) })
     }
 
-    /// One record.
+    /// Returns one record.
     pub(crate) fn seal(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
         if self.secret.is_some() {
             self.sealed(kind, [content, &[kind]].concat())
@@ -78,7 +78,7 @@ impl Forge {
         }
     }
 
-    /// One record of TLS 1.3, padded to the longest that there may be.
+    /// Returns one record of TLS 1.3, padded to the maximum length.
     pub(crate) fn seal_padded(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
         let padding = vec![0; 16 * 1024 - content.len()];
         self.sealed(kind, [content, &[kind], &padding].concat())
@@ -106,7 +106,7 @@ impl Forge {
         [header, content].concat()
     }
 
-    /// A record that asks for new keys, after which they are used (RFC 8446 section 4.6.3).
+    /// Returns a KeyUpdate record, after which the new keys are used (RFC 8446 section 4.6.3).
     pub(crate) fn key_update(&mut self) -> Vec<u8> {
         let record = self.seal(HANDSHAKE, &[24, 0, 0, 1, 1]);
         let secret = self.secret.as_mut().expect("TLS 1.3");
@@ -117,13 +117,13 @@ impl Forge {
     }
 }
 
-/// As many session tickets as fit in a record, each of that many bytes.
+/// Returns as many session tickets of this size as fit in a record.
 pub(crate) fn tickets(length: u16) -> Vec<u8> {
     let ticket = ticket(length);
     ticket.repeat((16 * 1024 / ticket.len()).max(1))
 }
 
-/// A session ticket of that many bytes (RFC 8446 section 4.6.1).
+/// Returns a session ticket of this size (RFC 8446 section 4.6.1).
 pub(crate) fn ticket(length: u16) -> Vec<u8> {
     let body = [
         &7200_u32.to_be_bytes()[..],

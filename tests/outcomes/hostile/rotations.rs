@@ -1,5 +1,5 @@
-//! A client that has changed its certificate, and a receiver that does not take the new one, or seems
-//! not to. The second connection is the first under the new certificate.
+//! A client that has changed its certificate, and a receiver that refuses the new one or seems to.
+//! The second connection is the first with the new certificate.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
             page(conn)
         })
         .ends([again()]),
-        // What follows 100 Continue is about the payload.
+        // The page after 100 Continue is about the payload.
         rotated("an_applications_own_page", |mut conn| {
             let length = conn.head()?;
             conn.say(None, b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -25,7 +25,8 @@ pub(crate) fn cases() -> Vec<Case> {
             page(conn)
         })
         .ends([noting("http_status", "all", json!({ "payload_sent": true }))]),
-        // It knows nothing of `Expect`; the next delivery begins with the former certificate.
+        // The receiver does not support `Expect`; the next delivery starts with the former
+        // certificate.
         rotated("page_after_the_payload", |mut conn| {
             conn.request()?;
             page(conn)
@@ -56,7 +57,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Behaves on every connection but the second.
+/// Behaves normally on every connection except the second.
 fn rotated(name: &str, act: impl Fn(Conn) -> std::io::Result<()> + Send + Sync + 'static) -> Case {
     let act = move |conn: Conn| if conn.number == 2 { act(conn) } else { conn.behave() };
     let count = if name == "page_after_the_payload" { 3 } else { 2 };

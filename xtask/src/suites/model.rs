@@ -1,4 +1,5 @@
-//! Random calls to a dispatcher while deliveries run: after each, nothing starts on what it replaced.
+//! Makes random calls to a dispatcher during deliveries: after each call, nothing starts on values
+//! that it replaced.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,7 +8,7 @@ use crate::languages::rust;
 
 const STEPS: u32 = 100_000;
 
-/// Runs the program, each time with another seed; returns the closing line.
+/// Runs the program with a new seed each time; returns the closing line.
 pub(crate) fn test() -> Result<String> {
     let seed = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     let output =
