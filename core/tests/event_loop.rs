@@ -27,7 +27,7 @@ use webhook_mtls::{
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A host notices when its loop stands still for longer.
+/// A longer turn blocks the host's loop noticeably.
 const LONGEST_TURN: Duration = Duration::from_millis(50);
 
 type Outcome = (ThreadId, Result<Receipt, Error>);
@@ -180,7 +180,7 @@ fn a_task_that_wakes_itself_gives_the_loop_back() {
     let (told, outcomes) = channel();
     runtime::spawn(restless, move |()| told.send(()).unwrap()).unwrap();
     while outcomes.try_recv().is_err() {
-        // What is left has rung: no turn is waited for.
+        // Remaining work has already woken the loop, so the loop does not wait.
         here.sleep(SOON);
         turns.fetch_add(1, Ordering::SeqCst);
         here.turn();
@@ -190,8 +190,8 @@ fn a_task_that_wakes_itself_gives_the_loop_back() {
     assert!(!given_up.load(Ordering::SeqCst), "a turn did not end by itself");
 }
 
-/// A consumer that sends session tickets without end: in place of an answer, or on the idle
-/// connection after it.
+/// A consumer that sends endless session tickets: instead of a response, or on the idle connection
+/// after it.
 fn flooding(lab: &Lab, answers: bool) -> String {
     forged::listen(lab, move |mut peer| {
         peer.request()?;
@@ -210,7 +210,7 @@ fn consumers_that_flood_do_not_stop_the_loop() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let acme = lab.consumer("acme").unwrap();
-    // What a loaded machine adds is no fault, what each run adds is one.
+    // Load on the machine delays some runs; a fault delays every run.
     let longest = (0..5).map(|run| {
         let here = Loop::attach();
         for evil in 0..8 {

@@ -141,13 +141,13 @@ fn connections_go_to_owners_in_round_robin() {
         let options = DeliverOptions::new().cancel(tokens[number].clone());
         start(&dispatcher, &endpoints[number % 4], options)
     };
-    // All that there are, since nobody else waits.
+    // They hold all connections, because no other owner waits.
     let held: Vec<Outcome> = (0..8).map(delivery).collect();
     for consumer in &stalling {
         assert!(consumer.wait(2, SOON));
     }
     let waiting: Vec<Outcome> = (8..16).map(delivery).collect();
-    // Another customer, who comes last, has the first connection that is closed, and the second.
+    // Another owner arrives last, and gets the first two closed connections.
     let honest = lab.consumer("honest").unwrap();
     let endpoint = endpoint(&dispatcher, &honest, 8.0);
     honest.misbehave(Misbehaviour::Stall, 2);
@@ -168,8 +168,8 @@ fn connections_go_to_owners_in_round_robin() {
         let served = || received() + honest.received().len() > 8 + number;
         until("a permit that came back was not given out", &served);
     }
-    // In the order of arrival, the customer that holds all would have had these, too. The share of the
-    // other is two, but it waits for no more.
+    // In the order of arrival, the first owner would have got these too. The other owner's share is
+    // two, and it waits for no more.
     assert_eq!(honest.received().len(), 2);
     assert_eq!(received(), 10);
     tokens.iter().for_each(CancelToken::cancel);

@@ -544,7 +544,7 @@ def purposes():
         return [make(purposes=wanted, **more), ISSUING]
 
     both = (CLIENT_AUTH, SERVER_AUTH)
-    # Of the leaf's own purpose, the context tells the one that is missing.
+    # The context names the missing purpose of the leaf.
     yield server(
         "purpose_of_a_client",
         of(CLIENT_AUTH),
@@ -609,7 +609,7 @@ def purposes():
 
 def leaves():
     leaf = server_leaf()
-    # At most 64 letters by X.520. Nobody keeps to it, and what is shown is cut.
+    # X.520 allows at most 64 letters. CAs exceed this limit, and the shown name is cut.
     long_name = mint(
         [(NameOID.ORGANIZATION_NAME, "o" * 60)] * 20,
         key("server leaf"),
@@ -1128,7 +1128,7 @@ def tenants():
     )
 
 
-# What makes a URI no SPIFFE ID although it begins with the trust domain.
+# URIs that begin with the trust domain and are not SPIFFE IDs.
 NO_SPIFFE_PATHS = {
     "climbing": "/tenant/../acme",
     "of_a_dot": "/./acme",

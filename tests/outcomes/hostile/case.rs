@@ -27,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) port: Port,
     /// Whether a client must pass the gate before each delivery except the first.
     pub(crate) gated: bool,
-    /// Whether a client shows another certificate in its first delivery than in those that follow.
+    /// Whether the client presents another certificate in its first delivery than in later ones.
     pub(crate) rotated: bool,
     pub(crate) pin: Option<String>,
     pub(crate) min_tls: &'static str,
@@ -118,7 +118,7 @@ impl Case {
         self.deliveries(count)
     }
 
-    /// Several deliveries, and another certificate of the client's from the second on.
+    /// Makes several deliveries, with another client certificate from the second on.
     pub(crate) fn rotated(mut self, count: u32) -> Self {
         self.rotated = true;
         self.deliveries(count)

@@ -9,7 +9,7 @@ use crate::profile::Profile;
 /// These crates are shared objects for an interpreter, which runs their tests.
 const FOR_INTERPRETERS: [&str; 2] = ["webhook-mtls-python", "webhook-mtls-node"];
 
-/// How a test begins the line that says why it did not run.
+/// The prefix of the line with the reason why a test did not run.
 const SKIPPED: &str = "SKIPPED: ";
 
 pub(crate) fn format() -> Result<String> {
@@ -51,7 +51,8 @@ pub(crate) fn test() -> Result<String> {
     }
     let closing =
         format!("{} passed, {} failed, {} ignored", count.passed, count.failed, count.ignored);
-    // A test that cannot run here says so past the harness, which hides what passing tests print.
+    // A test that cannot run here prints this past the harness, which hides the output of passing
+    // tests.
     let skipped: Vec<&str> =
         output.all.lines().filter_map(|line| line.strip_prefix(SKIPPED)).collect();
     if skipped.is_empty() {

@@ -1,8 +1,9 @@
 //! `cargo xtask soak`: runs the long tests in rounds, and adds a dated entry to `docs/soak.md`. A
 //! round runs every vector in every language, the C runner under valgrind, every cut of a
 //! connection, ten thousand deliveries with a memory check, file rotation during deliveries, a
-//! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare failures. Before the first round, each fuzz target runs
-//! for ten minutes, or for a sixth of a shorter soak.
+//! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare
+//! failures. Before the first round, each fuzz target runs for ten minutes, or for a sixth of a
+//! shorter soak.
 
 use std::time::{Duration, Instant};
 

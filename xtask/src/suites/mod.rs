@@ -142,7 +142,7 @@ fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {
         .collect()
 }
 
-/// Prints the table and, as the last line, the counts. Under CI a suite that skipped fails the run.
+/// Prints the table and, as the last line, the counts. Under CI a skipped suite fails the run.
 fn close(results: &[Finished], is_ci: bool) -> Result {
     let count = |word: &str| results.iter().filter(|result| result.word() == word).count();
     let (passed, failed, skipped) = (count(PASSED), count(FAILED), count(SKIPPED));
