@@ -858,6 +858,11 @@ wmtls_status wmtls_deliver_once(const char *url,
 /*
  Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
  none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+
+ No function of this library is async-signal-safe: let a thread wait for signals (sigwait, signalfd)
+ and call this. Called in a handler that a signal runs inside wmtls_deliver, it does not wait for
+ that delivery: it returns at once, and closing goes on by itself. Deliveries and reloads fail there
+ with WMTLS_OVERLOADED instead of waiting for themselves.
  */
 void wmtls_dispatcher_close(const wmtls_dispatcher *dispatcher, uint64_t drain_ms);
 

@@ -324,6 +324,10 @@ impl Dispatcher {
     ///
     /// Closing twice is the same as once. Leaving a `with` block closes without waiting.
     ///
+    /// A signal handler may call it in the middle of a delivery of its own thread. It then waits for
+    /// all other deliveries. That one goes on when the handler returns, for what is left of `drain`,
+    /// and then raises `canceled`.
+    ///
     /// Args:
     ///     drain: how long they may take, in seconds or as a timedelta.
     ///

@@ -349,9 +349,6 @@ pub fn undriven() -> Error {
 /// `None` as well, for the reason that [`undriven`] tells, where waiting would never end: on a thread
 /// that runs a lane at this moment, and in a child that `interrupt` has forked.
 pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Option<F::Output> {
-    if is_in_lane() {
-        return None;
-    }
     let process = process::id();
     let mut future = pin!(OfThisProcess::new(future));
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -360,6 +357,9 @@ pub fn drive<F: Future>(future: F, mut interrupt: impl FnMut() -> bool) -> Optio
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
+        }
+        if is_in_lane() {
+            return None;
         }
         thread::park_timeout(INTERRUPT_INTERVAL);
         // Most wake-ups bring the output; asking may cost a language its lock.

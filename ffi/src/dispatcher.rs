@@ -321,6 +321,11 @@ pub unsafe extern "C" fn wmtls_deliver_once(
 
 /// Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
 /// none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+///
+/// No function of this library is async-signal-safe: let a thread wait for signals (sigwait, signalfd)
+/// and call this. Called in a handler that a signal runs inside wmtls_deliver, it does not wait for
+/// that delivery: it returns at once, and closing goes on by itself. Deliveries and reloads fail there
+/// with WMTLS_OVERLOADED instead of waiting for themselves.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, drain_ms: u64) {
     panic::value((), || {

@@ -1,0 +1,212 @@
+//! What may be called in the middle of a delivery, on its own thread: in the interrupt of
+//! `deliver_blocking`, and in the callback of `start`. Nothing there waits for itself. Run with
+//! `--features testing`.
+#![cfg(feature = "testing")]
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::{
+    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt, Sent,
+    Setting, runtime,
+};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Far above what a call may take that waits for nothing.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+struct Scene {
+    lab: Lab,
+    consumer: Consumer,
+    dispatcher: Dispatcher,
+    endpoint: Endpoint,
+}
+
+impl Scene {
+    /// A consumer that holds the next delivery.
+    fn new(max_connections: f64, concurrency: f64) -> Self {
+        let lab = Lab::start().unwrap();
+        let consumer = lab.consumer("acme").unwrap();
+        consumer.misbehave(Misbehaviour::Stall, 1);
+        let mut options = lab.dispatcher_options();
+        options.set("max_connections", Setting::Number(max_connections)).unwrap();
+        let dispatcher = Dispatcher::new(options).unwrap();
+        let mut options = EndpointOptions::new(None);
+        options.set("concurrency", Setting::Number(concurrency)).unwrap();
+        let endpoint = dispatcher.endpoint("acme", &consumer.url(), options).unwrap();
+        Self { lab, consumer, dispatcher, endpoint }
+    }
+
+    fn deliver(
+        &self,
+        timeout: Duration,
+        interrupt: Option<&mut dyn FnMut() -> bool>,
+    ) -> Option<Result<Receipt, Error>> {
+        let options = DeliverOptions::new().timeout(timeout).unwrap();
+        self.dispatcher.deliver_blocking(&self.endpoint, "{}", options, interrupt)
+    }
+
+    /// Delivers, and calls `amid` once while the consumer holds the delivery. A call that waits for
+    /// itself fails the test by the watchdog.
+    fn amid(&self, timeout: Duration, mut amid: impl FnMut()) -> Result<Receipt, Error> {
+        let watchdog = Watchdog::new();
+        let mut called = false;
+        let mut interrupt = || {
+            if !called && !self.consumer.received().is_empty() {
+                called = true;
+                amid();
+            }
+            false
+        };
+        let outcome = self.deliver(timeout, Some(&mut interrupt)).expect("nothing interrupts it");
+        assert!(called);
+        watchdog.call_off();
+        outcome
+    }
+
+    fn close(&self, drain: Duration) {
+        runtime::drive(self.dispatcher.close(drain), || false).expect("closing comes to an end");
+    }
+}
+
+/// Ends the process if it is not called off in time: a thread that waits for itself cannot.
+struct Watchdog {
+    off: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Watchdog {
+    fn new() -> Self {
+        let (off, called_off) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            if called_off.recv_timeout(2 * LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("a call waits for itself");
+                std::process::abort();
+            }
+        });
+        Self { off, thread }
+    }
+
+    fn call_off(self) {
+        drop(self.off);
+        self.thread.join().unwrap();
+    }
+}
+
+#[test]
+fn close_in_an_interrupt_cancels_the_delivery_and_does_not_wait_for_it() {
+    for drain in [Duration::ZERO, Duration::from_millis(200)] {
+        let scene = Scene::new(8.0, 8.0);
+        let error = scene.amid(LONG, || scene.close(drain)).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (Kind::Canceled, Sent::All));
+        assert_eq!(scene.deliver(LONG, None).unwrap().unwrap_err().kind(), Kind::HandleClosed);
+    }
+}
+
+#[test]
+fn the_interrupted_delivery_keeps_its_drain() {
+    let scene = Scene::new(8.0, 8.0);
+    let error = scene.amid(Duration::from_millis(800), || scene.close(LONG)).unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+}
+
+#[test]
+fn close_in_an_interrupt_waits_for_the_other_deliveries() {
+    let scene = Scene::new(8.0, 8.0);
+    let (tell, told) = mpsc::channel();
+    let error = scene.amid(LONG, || {
+        scene.consumer.misbehave(Misbehaviour::Stall, 1);
+        let tell = tell.clone();
+        let done = move |outcome: Result<Receipt, Error>| tell.send(outcome).unwrap();
+        let options = DeliverOptions::new();
+        scene.dispatcher.start(&scene.endpoint, "{}", options, done).unwrap();
+        assert!(scene.consumer.wait(2, LONG));
+        scene.close(Duration::ZERO);
+        // It has ended; its callback may be about to be called.
+        let other = told.recv_timeout(AT_ONCE).expect("it has ended");
+        assert_eq!(other.unwrap_err().kind(), Kind::Canceled);
+    });
+    assert_eq!(error.unwrap_err().kind(), Kind::Canceled);
+}
+
+#[test]
+fn reload_retire_upserts_and_other_deliveries_go_on_in_an_interrupt() {
+    let scene = Scene::new(8.0, 8.0);
+    let error = scene.amid(Duration::from_secs(2), || {
+        let reloaded = runtime::drive(scene.dispatcher.reload(), || false).unwrap();
+        assert!(reloaded.unwrap().is_empty());
+        let identity = scene.lab.identity();
+        let refused = scene.dispatcher.retire(&identity, false).unwrap_err();
+        assert_eq!(refused.kind(), Kind::IdentityInUse);
+        // Another turn and another connection are free.
+        assert_eq!(scene.deliver(LONG, None).unwrap().unwrap().status(), 200);
+        let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
+        let many = scene.dispatcher.deliver_many(vec![delivery; 3], None).unwrap();
+        assert!(many.blocking().all(|(_, outcome)| outcome.is_ok()));
+        let other = EndpointOptions::new(None);
+        scene.dispatcher.endpoint("other", &scene.consumer.url(), other).unwrap();
+        assert!(scene.dispatcher.remove("other"));
+        assert!(scene.dispatcher.remove("acme"));
+    });
+    assert!(error.is_err());
+}
+
+#[test]
+fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
+    for (max_connections, concurrency) in [(8.0, 1.0), (1.0, 8.0)] {
+        let scene = Scene::new(max_connections, concurrency);
+        let error = scene.amid(Duration::from_secs(2), || {
+            let nested = scene.deliver(LONG, None).unwrap().unwrap_err();
+            assert_eq!((nested.kind(), nested.sent()), (Kind::Overloaded, Sent::Nothing));
+            assert!(nested.message().contains("signal handler"), "{}", nested.message());
+            let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
+            let many = scene.dispatcher.deliver_many([delivery], None).unwrap();
+            let (_, outcome) = many.blocking().next().unwrap();
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Overloaded);
+        });
+        assert_eq!(error.unwrap_err().kind(), Kind::DeadlineExceeded);
+    }
+}
+
+/// Has `work` called where a delivery tells of its end, on the thread that runs deliveries.
+fn in_a_callback<T: Send + 'static>(
+    work: impl FnOnce(&Dispatcher, &Endpoint) -> T + Send + 'static,
+) -> T {
+    let scene = Scene::new(8.0, 8.0);
+    scene.consumer.behave();
+    let (tell, told) = mpsc::channel();
+    let (dispatcher, endpoint) = (scene.dispatcher.clone(), scene.endpoint.clone());
+    let done = move |outcome: Result<Receipt, Error>| {
+        outcome.unwrap();
+        tell.send(work(&dispatcher, &endpoint)).unwrap();
+    };
+    scene.dispatcher.start(&scene.endpoint, "{}", DeliverOptions::new(), done).unwrap();
+    told.recv_timeout(AT_ONCE).expect("the callback has returned")
+}
+
+#[test]
+fn close_in_a_callback_returns_and_goes_on_by_itself() {
+    let dispatcher = in_a_callback(|dispatcher, _| {
+        runtime::drive(dispatcher.close(LONG), || false).expect("it returns");
+        dispatcher.clone()
+    });
+    let late = dispatcher.endpoint("late", "https://127.0.0.1/", EndpointOptions::new(None));
+    assert_eq!(late.unwrap_err().kind(), Kind::HandleClosed);
+    // Outside of the callback it waits until all is closed.
+    runtime::drive(dispatcher.close(LONG), || false).expect("it closes");
+}
+
+#[test]
+fn what_would_wait_in_a_callback_fails_at_once() {
+    let kinds = in_a_callback(|dispatcher, endpoint| {
+        let options = DeliverOptions::new();
+        let delivered = dispatcher.deliver_blocking(endpoint, "{}", options, None).unwrap();
+        let reloaded = runtime::drive(dispatcher.reload(), || false);
+        let reloaded = reloaded.ok_or_else(runtime::undriven).map(drop);
+        [delivered.map(drop), reloaded].map(|outcome| outcome.map_err(|error| error.kind()))
+    });
+    assert_eq!(kinds, [Err(Kind::Overloaded), Err(Kind::Overloaded)]);
+}
