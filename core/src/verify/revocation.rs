@@ -72,6 +72,11 @@ impl UnusedCrl {
     }
 }
 
+/// Whether there is anything to judge: without it, a path is not read for it.
+pub(super) fn is_asked(expected: &Expectation<'_>) -> bool {
+    !expected.trust.crls().is_empty() || expected.crl_policy == CrlPolicy::Require
+}
+
 /// Judges each certificate below an issuer of the path.
 ///
 /// * `issuers`: from the leaf's issuer to the anchor.
@@ -81,9 +86,6 @@ pub(super) fn check(
     expected: &Expectation<'_>,
 ) -> Result<Revocation, Error> {
     let mut revocation = Revocation::default();
-    if expected.trust.crls().is_empty() && expected.crl_policy == CrlPolicy::IfPresent {
-        return Ok(revocation);
-    }
     let mut subject = leaf;
     for issuer in issuers {
         Judged { subject, issuer, expected }.check(&mut revocation)?;
