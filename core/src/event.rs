@@ -85,9 +85,9 @@ events! {
         "A consumer has changed its key at two renewals in a row. Pins of its key will break at the \
          next one; let it keep its key, or pin by server_uri and its CA.";
     CrlUnused "crl_unused" "name position why"
-        "A CRL names an issuer of a peer that passed, and says nothing about it: another key signed it \
+        "A CRL names an issuer of a peer that passed, and was not used: another key signed it \
          (another_key), its thisUpdate is in the future (not_yet_valid), or no CRL of the issuer covers \
-         the peer (other_scope). Supply the CRL of the issuer that is in force.";
+         the peer's certificate (other_scope). Supply the issuer's CRL that is in force.";
     EventsLost "events_lost" "count"
         "A listener was too slow, and events before this one were dropped for it.";
 }

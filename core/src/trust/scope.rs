@@ -1,7 +1,7 @@
-//! Which certificates of its issuer a CRL speaks of: its issuingDistributionPoint, matched with the
-//! certificate's cRLDistributionPoints (RFC 5280 sections 5.2.5 and 6.3.3).
+//! The scope of a CRL: its issuingDistributionPoint, matched with the cRLDistributionPoints of a
+//! certificate (RFC 5280 sections 5.2.5 and 6.3.3).
 //!
-//! A certificate that is missing from a list outside its scope may well be revoked by another one.
+//! A CRL says nothing about certificates outside its scope. Another CRL of the issuer may revoke them.
 
 use super::crl::Fault;
 use crate::certificate::der::{self, Element, Malformed, Reader};
@@ -18,7 +18,7 @@ pub(super) struct Scope {
     holders: Holders,
 }
 
-/// Whose certificates a list is about.
+/// The kind of certificates that a CRL covers.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Holders {
     #[default]

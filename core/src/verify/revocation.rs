@@ -1,8 +1,8 @@
-//! Revocation along a path, by the CRLs of the trust (RFC 5280 section 6.3).
+//! Checks revocation along a path with the CRLs of the trust (RFC 5280 section 6.3).
 //!
-//! Several lists of one issuer may be at hand: earlier and later ones, lists for parts of its
-//! certificates, lists under its former or next key. A certificate that any usable list of its issuer
-//! names is revoked. A certificate that none names is good if a current list covers it.
+//! A trust may hold several CRLs of one issuer: earlier and later ones, CRLs for a part of the
+//! certificates, CRLs under the former or next key. A certificate is revoked if any usable CRL of its
+//! issuer lists it. A certificate that none lists is good if a current CRL covers it.
 
 use super::{Expectation, millis};
 use crate::certificate::{Certificate, View, comparable_name, serial_hex};
@@ -14,7 +14,7 @@ use crate::trust::{Crl, Trust};
 /// keyUsage cRLSign.
 const CRL_SIGN: u8 = 6;
 
-/// Why a CRL that names an issuer of a path says nothing about it.
+/// The reason why a CRL that names an issuer of the path was not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unused {
     /// No CA of that name in the path or in the trust signed it.
@@ -26,7 +26,7 @@ pub(crate) enum Unused {
 }
 
 impl Unused {
-    /// The word that events and errors have for it.
+    /// The word for it in events and errors.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AnotherKey => "another_key",
@@ -36,14 +36,14 @@ impl Unused {
     }
 }
 
-/// What CRLs had to say of a path that passed.
+/// The result of the CRL checks of a path that passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Revocation {
     /// The last instant (Unix seconds) at which the same lists lead to the same verdict.
     pub(crate) valid_until: i64,
-    /// Whether a certificate of an issuer that has CRLs here is covered by none of them.
+    /// Whether the trust has CRLs of an issuer, and none of them covers its certificate.
     pub(super) unchecked: bool,
-    /// The lists that named an issuer and were not used.
+    /// The CRLs that name an issuer and were not used.
     pub(crate) unused: Vec<UnusedCrl>,
 }
 
@@ -72,14 +72,16 @@ impl UnusedCrl {
     }
 }
 
-/// Whether there is anything to judge: without it, a path is not read for it.
+/// Returns whether a path needs CRL checks at all.
 pub(super) fn is_asked(expected: &Expectation<'_>) -> bool {
     !expected.trust.crls().is_empty() || expected.crl_policy == CrlPolicy::Require
 }
 
-/// Judges each certificate below an issuer of the path.
+/// Checks the leaf and each intermediate with the CRLs of its issuer.
 ///
 /// * `issuers`: from the leaf's issuer to the anchor.
+///
+/// Fails with `certificate_revoked` or `crl_unusable`.
 pub(super) fn check(
     leaf: &View<'_>,
     issuers: &[View<'_>],
@@ -124,7 +126,7 @@ impl<'a> Judged<'a> {
             return Err(self.unusable("keyUsage without cRLSign forbids the CRL"));
         }
         let revoked = |crl: &&Crl| crl.revocation(self.subject.serial).is_some();
-        // A list of the future is not in force. What it says of the past holds all the same.
+        // A CRL with a thisUpdate in the future is not in force, but its entries may be in the past.
         let revoked_before = |(_, crl): &(usize, &Crl)| {
             crl.revocation(self.subject.serial).is_some_and(|date| date <= at)
         };
@@ -133,7 +135,7 @@ impl<'a> Judged<'a> {
         }
         let covering = || lists.usable.iter().filter(|crl| crl.covers(self.subject));
         let current = || covering().filter(|crl| at <= crl.next_update);
-        // A list that comes into force is judged from then on.
+        // The verdict may change when the next CRL comes into force.
         let until = current().map(|crl| crl.next_update);
         let until = until.chain(lists.future.iter().map(|(_, crl)| crl.this_update - 1));
         let until = until.fold(revocation.valid_until, i64::min);
