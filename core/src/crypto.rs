@@ -1,6 +1,8 @@
 //! Floor 2: the algorithms. aws-lc through rustls and webpki, named here once.
 
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::sign::SigningKey;
@@ -36,6 +38,21 @@ pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>
     // What the library makes once, and its random numbers, have locks that a fork must find free.
     let _section = Section::enter();
     aws_lc_rs::sign::any_supported_type(key).ok()
+}
+
+/// How many signatures of certificates and CRLs this process has checked.
+#[cfg(feature = "testing")]
+static CHECKED: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(feature = "testing")]
+pub(crate) fn signatures_checked() -> u64 {
+    CHECKED.load(Ordering::Relaxed)
+}
+
+/// Counts one check of a signature, for tests.
+pub(crate) fn count_check() {
+    #[cfg(feature = "testing")]
+    CHECKED.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Builds rustls' and webpki's views of one list: which algorithms verify, and which TLS signature

@@ -225,7 +225,7 @@ pub fn set_clock(at: Option<SystemTime>) {
 ///
 /// A signature that is [remembered](crate::remember_signatures) is not checked again.
 pub fn signatures_checked() -> u64 {
-    crate::verify::signatures_checked()
+    crate::crypto::signatures_checked()
 }
 
 /// The mode is set before the first byte is written: a key is never readable by others, not even

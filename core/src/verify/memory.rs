@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest as _, Sha256};
 
+use crate::crypto;
 use crate::process::{Lock, Once};
 
 /// How many signatures are remembered: 32 bytes each, twice, so about 1 MiB at the most.
@@ -24,15 +25,6 @@ static ENABLED: AtomicBool = AtomicBool::new(true);
 /// It is on at the start; what was remembered before it went off counts again when it is back.
 pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
-}
-
-/// How many signatures this process has checked.
-#[cfg(feature = "testing")]
-static CHECKED: AtomicU64 = AtomicU64::new(0);
-
-#[cfg(feature = "testing")]
-pub(crate) fn signatures_checked() -> u64 {
-    CHECKED.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -131,8 +123,7 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
             return Ok(());
         }
         let good = self.budget.take().ok_or(InvalidSignature)?;
-        #[cfg(feature = "testing")]
-        CHECKED.fetch_add(1, Ordering::Relaxed);
+        crypto::count_check();
         #[cfg(test)]
         CHECKS.with(|checks| checks.set(checks.get() + 1));
         self.algorithm.verify_signature(public_key, message, signature)?;

@@ -31,8 +31,6 @@ use crate::trust::Trust;
 pub use handshake::Handshake;
 use memory::Budget;
 pub use memory::remember_signatures;
-#[cfg(feature = "testing")]
-pub(crate) use memory::signatures_checked;
 pub use peer::{Evidence, Note, PeerIdentity};
 pub(crate) use revocation::UnusedCrl;
 pub(crate) use verifier::checked_uri;
