@@ -82,7 +82,7 @@ def fault(program: str, server: Server, pki: Pki, log: Path) -> str | None:
             continue
         pages += 1
         if status != "400" or way.carried[int(port)] >= told["body_bytes"]:
-            return f"{way.carried[int(port)]} bytes came with what was answered {status}: {line}"
+            return f"{way.carried[int(port)]} bytes came with a request answered {status}: {line}"
     if pages == 0:
         return "no delivery met the page"
     if len(taken) != told["deliveries"]:
