@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::command::{Failure, Result};
 use crate::languages::lab::Lab;
-use crate::languages::{Client, Errand, Languages};
+use crate::languages::{Client, DeliveryTarget, Languages};
 use crate::profile::Profile;
 use crate::table::Table;
 use crate::terminal;
@@ -85,8 +85,9 @@ fn refusals(lab: &Lab, clients: &[Client]) -> Result<Table> {
 /// Delivers to one consumer and returns the expected half of the result: `receipt` or `error`.
 fn answer(lab: &Lab, client: &Client, consumer: &str, half: &str) -> Result<Value> {
     let consumer = lab.consumer(consumer)?;
-    let errand = Errand { url: &consumer.url, pin: &consumer.pin, material: lab.material() };
-    let mut answer = client.deliver(&errand)?;
+    let target =
+        DeliveryTarget { url: &consumer.url, pin: &consumer.pin, material: lab.material() };
+    let mut answer = client.deliver(&target)?;
     match answer.get_mut(half) {
         Some(half) => Ok(half.take()),
         None => Err(Failure::with_output(

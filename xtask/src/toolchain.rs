@@ -72,11 +72,11 @@ impl Version {
 }
 
 fn cargo() -> std::result::Result<Tool, String> {
-    let said = said(Path::new("cargo"), &["--version"])
+    let version_text = first_line(Path::new("cargo"), &["--version"])
         .ok_or_else(|| "cargo >= 1.88: not found (https://rustup.rs)".to_owned())?;
-    match Version::seen_in(&said) {
-        Some(version) if version >= CARGO => Ok(Tool { path: "cargo".into(), shown: said }),
-        _ => Err(format!("cargo >= 1.88: found only {said}")),
+    match Version::seen_in(&version_text) {
+        Some(version) if version >= CARGO => Ok(Tool { path: "cargo".into(), shown: version_text }),
+        _ => Err(format!("cargo >= 1.88: found only {version_text}")),
     }
 }
 
@@ -84,7 +84,7 @@ fn compiler() -> std::result::Result<Tool, String> {
     let chosen = env::var("CC").ok();
     let names = chosen.as_deref().into_iter().chain(["cc", "gcc", "clang"]);
     for path in names.filter_map(located) {
-        if let Some(shown) = said(&path, &["--version"]) {
+        if let Some(shown) = first_line(&path, &["--version"]) {
             return Ok(Tool { path, shown });
         }
     }
@@ -96,7 +96,7 @@ fn python() -> std::result::Result<Tool, String> {
     let mut seen = Vec::new();
     for name in ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"] {
         let Some(path) = located(name) else { continue };
-        match said(&path, &["-c", ask]) {
+        match first_line(&path, &["-c", ask]) {
             Some(shown) if Version::seen_in(&shown) >= Some(PYTHON) => {
                 return Ok(Tool { path, shown });
             }
@@ -111,17 +111,20 @@ fn python() -> std::result::Result<Tool, String> {
 fn node() -> std::result::Result<Tool, String> {
     let path = located("node")
         .ok_or_else(|| "Node >= 20: node was not found (https://nodejs.org)".to_owned())?;
-    let said = said(&path, &["--version"]).unwrap_or_default();
-    match Version::seen_in(&said) {
-        Some(version) if version >= NODE => Ok(Tool { path, shown: format!("Node {said}") }),
-        _ => Err(format!("Node >= 20: found only {said}")),
+    let version_text = first_line(&path, &["--version"]).unwrap_or_default();
+    match Version::seen_in(&version_text) {
+        Some(version) if version >= NODE => {
+            Ok(Tool { path, shown: format!("Node {version_text}") })
+        }
+        _ => Err(format!("Node >= 20: found only {version_text}")),
     }
 }
 
 fn npm() -> std::result::Result<Tool, String> {
     let path = located("npm").ok_or_else(|| "npm: not found; it comes with Node".to_owned())?;
-    let said = said(&path, &["--version"]).ok_or_else(|| "npm: it does not start".to_owned())?;
-    Ok(Tool { path, shown: format!("npm {said}") })
+    let version_text =
+        first_line(&path, &["--version"]).ok_or_else(|| "npm: it does not start".to_owned())?;
+    Ok(Tool { path, shown: format!("npm {version_text}") })
 }
 
 fn located(name: &str) -> Option<PathBuf> {
@@ -129,7 +132,7 @@ fn located(name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the first line that a program prints, if it starts and succeeds.
-fn said(program: &Path, arguments: &[&str]) -> Option<String> {
+fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
     let output = Step::new("version", program).args(arguments).ask().ok()?;
     Some(output.stdout.lines().next()?.trim().to_owned())
 }
@@ -140,12 +143,12 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_each_program_s_format() {
-        for (said, version) in [
+        for (version_text, version) in [
             ("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", Version(1, 95)),
             ("v20.20.2", Version(20, 20)),
             ("Python 3.11.7", Version(3, 11)),
         ] {
-            assert!(Version::seen_in(said) == Some(version), "{said}");
+            assert!(Version::seen_in(version_text) == Some(version), "{version_text}");
         }
         assert!(Version::seen_in("no number here").is_none());
     }

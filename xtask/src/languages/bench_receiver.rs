@@ -14,7 +14,7 @@ use crate::toolchain::Toolchain;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The arguments of one run of a client.
-pub(crate) struct Errand<'a> {
+pub(crate) struct ClientRun<'a> {
     pub(crate) mode: &'a str,
     pub(crate) n: u32,
     /// The receiver's port, by its name in `benches/receiver.py`.
@@ -24,7 +24,7 @@ pub(crate) struct Errand<'a> {
 /// A running nginx, started by `benches/receiver.py`. Dropping the value stops it.
 pub(crate) struct Receiver {
     process: Child,
-    said: Value,
+    settings: Value,
 }
 
 impl Receiver {
@@ -51,9 +51,9 @@ impl Receiver {
             .map_err(|error| failed(&error))?;
         let mut line = String::new();
         let output = process.stdout.take().expect("piped");
-        let mut receiver = Receiver { process, said: Value::Null };
+        let mut receiver = Receiver { process, settings: Value::Null };
         BufReader::new(output).read_line(&mut line).map_err(|error| failed(&error))?;
-        receiver.said = serde_json::from_str(&line).map_err(|error| failed(&error))?;
+        receiver.settings = serde_json::from_str(&line).map_err(|error| failed(&error))?;
         Ok(receiver)
     }
 
@@ -63,26 +63,26 @@ impl Receiver {
         &self,
         title: impl Into<String>,
         command: &[String],
-        errand: &Errand,
+        run: &ClientRun,
     ) -> Result<Output> {
         let words = on_core("0");
-        let said = |key: &str| self.said[key].as_str().unwrap_or_default();
-        let (url, material, pin) = (said(errand.port), said("material"), said("pin"));
+        let setting = |key: &str| self.settings[key].as_str().unwrap_or_default();
+        let (url, material, pin) = (setting(run.port), setting("material"), setting("pin"));
         let output = Step::new(title, &words[0])
             .args(&words[1..])
             .args(command)
-            .args([errand.mode, &errand.n.to_string(), url, material, pin])
+            .args([run.mode, &run.n.to_string(), url, material, pin])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             // A fixed hash seed makes each start equal, so that the difference of two runs is only
             // the work.
             .env("PYTHONHASHSEED", "0")
             .limit(LIMIT)
             .run()?;
-        if told(&output)["errors"] == 0 {
+        if report(&output)["errors"] == 0 {
             return Ok(output);
         }
         Err(Failure::with_output(
-            format!("in mode {} a client did not make all deliveries", errand.mode),
+            format!("in mode {} a client did not make all deliveries", run.mode),
             output.all,
         ))
     }
@@ -96,7 +96,7 @@ impl Drop for Receiver {
 }
 
 /// Returns the JSON that a client printed.
-pub(crate) fn told(output: &Output) -> Value {
+pub(crate) fn report(output: &Output) -> Value {
     let line = output.stdout.lines().last().unwrap_or_default();
     serde_json::from_str(line).unwrap_or_default()
 }

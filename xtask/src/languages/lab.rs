@@ -41,11 +41,11 @@ impl Lab {
         let mut lab = Lab { process, material, consumers: Vec::new() };
         for line in BufReader::new(output).lines() {
             let line = line.map_err(|error| failed(&error))?;
-            let said: Value = serde_json::from_str(&line).map_err(|error| failed(&error))?;
-            if said["ready"] == true {
+            let line: Value = serde_json::from_str(&line).map_err(|error| failed(&error))?;
+            if line["ready"] == true {
                 return Ok(lab);
             }
-            lab.consumers.push(Consumer::read(&said)?);
+            lab.consumers.push(Consumer::read(&line)?);
         }
         Err(failed(&"the process ended before it was ready"))
     }
@@ -70,12 +70,12 @@ impl Drop for Lab {
 }
 
 impl Consumer {
-    fn read(said: &Value) -> Result<Consumer> {
+    fn read(line: &Value) -> Result<Consumer> {
         let text = |key: &str| {
-            said[key]
+            line[key]
                 .as_str()
                 .map(str::to_owned)
-                .ok_or_else(|| Failure::new(format!("the lab printed {said}, which has no {key}")))
+                .ok_or_else(|| Failure::new(format!("the lab printed {line}, which has no {key}")))
         };
         Ok(Consumer { name: text("name")?, url: text("url")?, pin: text("pin")? })
     }

@@ -37,7 +37,7 @@ pub(crate) struct Client {
 }
 
 /// The arguments of one delivery.
-pub(crate) struct Errand<'a> {
+pub(crate) struct DeliveryTarget<'a> {
     pub(crate) url: &'a str,
     pub(crate) pin: &'a str,
     /// The directory with `tls.crt`, `tls.key` and `ca.pem`.
@@ -128,12 +128,12 @@ impl<T> Once<T> {
 
 impl Client {
     /// Delivers once; the result is `{"receipt": …}` or `{"error": …}`.
-    pub(crate) fn deliver(&self, errand: &Errand) -> Result<Value> {
-        let material = |name: &str| errand.material.join(name);
+    pub(crate) fn deliver(&self, target: &DeliveryTarget) -> Result<Value> {
+        let material = |name: &str| target.material.join(name);
         let output = Step::new(format!("deliver from {}", self.title), &self.command[0])
             .args(&self.command[1..])
-            .env("WMTLS_URL", errand.url)
-            .env("WMTLS_PIN", errand.pin)
+            .env("WMTLS_URL", target.url)
+            .env("WMTLS_PIN", target.pin)
             .env("WMTLS_CERT", material("tls.crt"))
             .env("WMTLS_KEY", material("tls.key"))
             .env("WMTLS_CA", material("ca.pem"))

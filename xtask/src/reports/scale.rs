@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::command::{Failure, Result};
 use crate::debian;
-use crate::languages::bench_receiver::{Errand, Receiver, told};
+use crate::languages::bench_receiver::{ClientRun, Receiver, report};
 use crate::languages::rust;
 use crate::paths;
 use crate::reports::bench::median;
@@ -110,10 +110,10 @@ fn measure(
     size: u32,
     seen: &mut Samples,
 ) -> Result {
-    let errand = Errand { mode: growth.word, n: size, port: "consumers" };
-    let output = receiver.run(format!("{size} {}", growth.size), program, &errand)?;
+    let run = ClientRun { mode: growth.word, n: size, port: "consumers" };
+    let output = receiver.run(format!("{size} {}", growth.size), program, &run)?;
     for (key, title) in growth.columns {
-        let Some(value) = told(&output)[key].as_f64() else {
+        let Some(value) = report(&output)[key].as_f64() else {
             return Err(Failure::with_output(
                 format!("the program did not report {title}"),
                 output.all,

@@ -87,10 +87,10 @@ fn mutate(target: &str, count: u32, seed: u32) -> Result {
 
 /// Returns the platform of the nightly toolchain, if one is installed.
 fn nightly_host() -> Option<String> {
-    let said = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
-    if !said.status.success() {
+    let version = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
+    if !version.status.success() {
         return None;
     }
-    let said = String::from_utf8(said.stdout).ok()?;
-    said.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
+    let version = String::from_utf8(version.stdout).ok()?;
+    version.lines().find_map(|line| line.strip_prefix("host: ").map(str::to_owned))
 }

@@ -11,7 +11,7 @@ use crate::command::{Failure, Result};
 use crate::debian;
 use crate::languages::Languages;
 use crate::languages::bench_programs;
-use crate::languages::bench_receiver::{Errand, Receiver};
+use crate::languages::bench_receiver::{ClientRun, Receiver};
 use crate::paths;
 use crate::profile::Profile;
 use crate::table::Table;
@@ -97,9 +97,9 @@ impl HotPath {
         let is_cold = self.mode.starts_with("cold");
         let (less, more) = if is_cold { (4, 24) } else { (64, 384) };
         let count = |n| {
-            let errand =
-                Errand { mode: self.mode, n, port: if is_cold { "ends" } else { "keeps" } };
-            let output = receiver.run(format!("{}: {n}", self.title), command, &errand)?;
+            let run =
+                ClientRun { mode: self.mode, n, port: if is_cold { "ends" } else { "keeps" } };
+            let output = receiver.run(format!("{}: {n}", self.title), command, &run)?;
             collected(&output.all)
                 .ok_or_else(|| Failure::with_output("callgrind did not report a count", output.all))
         };

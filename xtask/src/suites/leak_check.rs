@@ -13,7 +13,7 @@ const MORE_DESCRIPTORS: u64 = 8;
 
 /// Returns the last JSON line of a program: `early` and `late`, each with `rss_kib` and
 /// `descriptors`.
-pub(crate) fn told(program: &str, output: &Output) -> Result<Value> {
+pub(crate) fn report(program: &str, output: &Output) -> Result<Value> {
     serde_json::from_str(output.last_line()).map_err(|error| {
         Failure::with_output(format!("{program} did not print JSON: {error}"), output.all.clone())
     })
@@ -28,14 +28,14 @@ pub(crate) fn judge(program: &str, held: &Value) -> Result<String> {
     };
     let memory = (number("early", "rss_kib")?, number("late", "rss_kib")?);
     let descriptors = (number("early", "descriptors")?, number("late", "descriptors")?);
-    let told = format!(
+    let report = format!(
         "{program}: {} to {} KiB, {} to {} descriptors",
         memory.0, memory.1, descriptors.0, descriptors.1
     );
     if memory.1 > memory.0 + GROWTH_KIB || descriptors.1 > descriptors.0 + MORE_DESCRIPTORS {
-        return Err(Failure::new(format!("{told}: the growth exceeds the limit")));
+        return Err(Failure::new(format!("{report}: the growth exceeds the limit")));
     }
-    Ok(told)
+    Ok(report)
 }
 
 #[cfg(test)]

@@ -18,6 +18,6 @@ pub(crate) fn test() -> Result<String> {
     )
     .args([SECONDS.to_string(), RELOADS.to_string()])
     .run()?;
-    let told = leak_check::told("rotate", &output)?;
-    leak_check::judge(&format!("{RELOADS} reloads"), &told["reloads"])
+    let report = leak_check::report("rotate", &output)?;
+    leak_check::judge(&format!("{RELOADS} reloads"), &report["reloads"])
 }

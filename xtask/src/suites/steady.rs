@@ -27,7 +27,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         ("python", vec![shown(&python), shown(&sources.join("steady.py"))]),
         ("node", languages.node()?.command("tests/clients/steady.mjs")),
     ];
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     for (language, command) in programs {
         let material = |name: &str| lab.material().join(name);
         let url = &lab.consumer(&format!("acme-{language}"))?.url;
@@ -41,7 +41,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
             .env("WMTLS_COUNT", DELIVERIES.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .run()?;
-        told.push(leak_check::judge(language, &leak_check::told(language, &output)?)?);
+        reports.push(leak_check::judge(language, &leak_check::report(language, &output)?)?);
     }
-    Ok(told.join("; "))
+    Ok(reports.join("; "))
 }

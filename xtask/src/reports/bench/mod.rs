@@ -9,7 +9,7 @@ use crate::command::{Failure, Result};
 use crate::debian;
 use crate::languages::Languages;
 use crate::languages::bench_programs;
-use crate::languages::bench_receiver::{Errand, Receiver, told};
+use crate::languages::bench_receiver::{ClientRun, Receiver, report};
 use crate::paths;
 use crate::profile::Profile;
 use crate::table::Table;
@@ -159,10 +159,10 @@ pub(crate) fn run(rounds: Option<&str>) -> Result {
 
 /// Measures the cost of a delivery for a client, in the mode's unit.
 fn measure(receiver: &Receiver, command: &[String], client: &str, mode: &Mode) -> Result<f64> {
-    let errand = Errand { mode: mode.word, n: mode.n, port: mode.port };
-    let output = receiver.run(format!("{}: {}", mode.title, shown(client)), command, &errand)?;
-    let told = told(&output);
-    let number = |key: &str| told[key].as_f64();
+    let run = ClientRun { mode: mode.word, n: mode.n, port: mode.port };
+    let output = receiver.run(format!("{}: {}", mode.title, shown(client)), command, &run)?;
+    let report = report(&output);
+    let number = |key: &str| report[key].as_f64();
     let whole = match mode.unit {
         Unit::Cpu => number("user_s").zip(number("sys_s")).map(|(user, sys)| (user + sys) * 1e6),
         Unit::Memory => number("rss_kib"),
