@@ -16,6 +16,12 @@ pub fn wrong_type(option: String, expected: String, seen: String) -> String {
     Error::wrong_type(&option, &expected, &seen).to_json().to_string()
 }
 
+/// The error's JSON for a name that there is not, as the caller wrote it.
+#[napi]
+pub fn unknown_name(name: String, expected: String) -> String {
+    Error::unknown_name(&name, &expected).to_json().to_string()
+}
+
 /// The same JSON as it was read, if it describes an error.
 #[napi]
 pub fn error_from_json(text: String) -> Outcome<String> {

@@ -165,6 +165,11 @@ export function wrongType(option: string, expected: string, value: unknown): Web
   return errorOf(native.wrongType(option, expected, typeName(value)))
 }
 
+/** @internal The error for a name that there is not. It shows the name if it may be shown. */
+export function unknownName(name: string, expected: string): WebhookMtlsError {
+  return errorOf(native.unknownName(name.slice(0, 1000), expected))
+}
+
 /** @internal The error for a word that is not the one to be used. */
 export function wrongWord(option: string, expected: string, seen: string): WebhookMtlsError {
   return errorOf(native.wrongType(option, expected, seen))

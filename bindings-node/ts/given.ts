@@ -3,7 +3,7 @@
 
 import { types } from 'node:util'
 
-import { wrongType, wrongWord } from './error'
+import { unknownName, wrongType, wrongWord } from './error'
 import { native, type Settings } from './native'
 import { camelCase, snakeCase } from './spelling'
 
@@ -100,7 +100,7 @@ export class Options {
     const meant = candidates.find((candidate) => candidate.name === snakeCase(name))
     if (meant) throw wrongWord(meant.name, `spelled ${key(meant)}`, name)
     const [noun] = nouns
-    if (noun === undefined) throw wrongWord(name, 'absent', typeof value)
+    if (noun === undefined) throw unknownName(name, 'an option of this call')
     // The core knows no such option either, and says which there are.
     this.#pass(noun, snakeCase(name), '')
   }

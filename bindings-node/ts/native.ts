@@ -64,6 +64,7 @@ export interface ReceivedRequest {
 interface Native {
   tables(): string
   wrongType(option: string, expected: string, seen: string): string
+  unknownName(name: string, expected: string): string
   errorFromJson(text: string): Outcome<string>
   errorPublic(text: string): Outcome<string>
   retryPolicy(settings: Optional<Settings>): Outcome<Handle>

@@ -2,7 +2,14 @@
 // certificates, record what they got, answer what they are told and misbehave on demand.
 
 import { Dispatcher, type DispatcherOptions } from './dispatcher'
-import { settled, textOf, WebhookMtlsError, wrongType, wrongWord } from './error'
+import {
+  settled,
+  textOf,
+  unknownName,
+  WebhookMtlsError,
+  wrongType,
+  wrongWord,
+} from './error'
 import { number, Options, text } from './given'
 import { Identity } from './identity'
 import { native, type Handle, type ReceivedRequest } from './native'
@@ -209,7 +216,7 @@ export class Authority {
   ): Issued {
     const given = new Options(options, [], ['role', 'notBefore', 'notAfter'])
     const role = given.optional('role', text) ?? 'client'
-    if (role !== 'client' && role !== 'server') throw wrongWord('role', 'client or server', role)
+    if (role !== 'client' && role !== 'server') throw wrongWord('role', 'client or server', 'another word')
     const [from, until] = [given.optional('notBefore', date), given.optional('notAfter', date)]
     return Issued.of(
       settled(native.authorityIssue(this.#handle, text('tenant', tenant), role === 'server', from, until)),
@@ -337,7 +344,7 @@ export function error(
   for (const [name, value] of Object.entries(fields)) {
     const key = snakeCase(name)
     if (!(key in json) || key === 'kind' || key === 'number') {
-      throw wrongWord(name, 'a field of the error', 'another name')
+      throw unknownName(name, 'a field of the error')
     }
     json[key] = value
   }

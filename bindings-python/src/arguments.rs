@@ -31,7 +31,7 @@ pub fn refuse_unknown(unknown: Option<&Bound<'_, PyDict>>, known: &str) -> Resul
         None => Ok(()),
         Some(name) => {
             let name = text("keyword", &name)?;
-            Err(Error::wrong_type(&name, &format!("one of {known}"), "an unknown name").into())
+            Err(Error::unknown_name(&name, &format!("one of {known}")).into())
         }
     }
 }

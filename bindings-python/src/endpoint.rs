@@ -41,7 +41,7 @@ impl Endpoint {
     }
 
     fn __repr__(&self) -> String {
-        format!("Endpoint({:?}, {:?})", self.0.consumer(), self.0.url())
+        format!("{:?}", self.0)
     }
 }
 

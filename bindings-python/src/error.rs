@@ -89,7 +89,7 @@ pub fn make_error<'py>(
             let value = json::from_python(&value);
             match (known, value) {
                 (Some(known), Some(value)) => *known = value,
-                _ => return Err(Error::wrong_type(&name, "a field of an error", "this").into()),
+                _ => return Err(Error::unknown_name(&name, "a field of an error").into()),
             }
         }
         let made = Error::from_json(&described)

@@ -33,7 +33,7 @@ use crate::receipt::Receipt;
 ///     tag: anything of yours, to know the delivery again.
 ///
 /// Raises:
-///     ConfigError: `option_invalid`.
+///     ConfigError: `option_invalid` or `body_too_large`.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Delivery {
     endpoint: Py<Endpoint>,
@@ -94,7 +94,7 @@ impl Delivery {
     }
 
     fn __repr__(&self) -> String {
-        format!("Delivery({:?}, id={:?})", self.endpoint.get().0.consumer(), self.id)
+        format!("Delivery({:?}, {} bytes)", self.endpoint.get().0.consumer(), self.body.len())
     }
 
     #[allow(clippy::missing_errors_doc, reason = "the garbage collector calls it")]

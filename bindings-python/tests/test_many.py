@@ -121,7 +121,7 @@ def test_a_delivery_is_checked_at_construction(acme: Any) -> None:
         wm.Delivery("acme", b"{}")  # type: ignore[arg-type]
     with pytest.raises(wm.ConfigError, match="option_invalid"):
         wm.Delivery(acme.endpoint, b"{}", colour="red")  # type: ignore[call-arg]
-    assert repr(wm.Delivery(acme.endpoint, b"{}", id="x")) == 'Delivery("acme", id=Some("x"))'
+    assert repr(wm.Delivery(acme.endpoint, b"{}", id="x")) == 'Delivery("acme", 2 bytes)'
 
 
 def test_deliveries_are_taken_on_demand(acme: Any) -> None:

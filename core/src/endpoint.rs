@@ -15,7 +15,7 @@ pub(crate) use generation::Generation;
 use crate::clock::{system_time, unix_seconds};
 use crate::connection::pool::Budget;
 use crate::connection::{Connection, Starting, Starts, StatusRetry, Turns};
-use crate::error::{Error, Retry};
+use crate::error::{Error, Retry, certain_secret};
 use crate::event::Event;
 use crate::expiry::Lifetime;
 use crate::identity::Identity;
@@ -153,16 +153,23 @@ impl EndpointOptions {
 }
 
 fn checked_owner(owner: String) -> Result<String, Error> {
-    if is_id(&owner) {
-        Ok(owner)
-    } else {
-        Err(options::fault("owner", "must be 1 to 256 bytes without control characters"))
-    }
+    check_id("owner", &owner)?;
+    Ok(owner)
 }
 
-/// Whether a text may be a consumer id, or the id of an owner.
-pub(crate) fn is_id(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
+/// Checks a consumer id, or the id of an owner. Errors and events carry them, so nothing that can only be
+/// a secret may become one.
+///
+/// Fails with `option_invalid`.
+pub(crate) fn check_id(name: &str, id: &str) -> Result<(), Error> {
+    if !(1..=256).contains(&id.len()) || id.chars().any(char::is_control) {
+        return Err(options::fault(name, "must be 1 to 256 bytes without control characters"));
+    }
+    match certain_secret(id) {
+        Some(what) => Err(options::fault(name, format_args!("looks like {what}"))
+            .advising("Give a name that may stand in logs.")),
+        None => Ok(()),
+    }
 }
 
 /// A consumer that can be delivered to. A cheap handle; two are equal if they are the same endpoint.
@@ -471,6 +478,6 @@ impl PartialEq for Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Endpoint({} at {})", self.consumer(), self.url())
+        write!(f, "Endpoint({:?}, {:?})", self.consumer(), self.generation().url.shown())
     }
 }

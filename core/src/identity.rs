@@ -11,7 +11,7 @@ use crate::certificate::{Certificate, Purpose, View, pem, pkcs12};
 use crate::clock;
 use crate::crypto;
 use crate::error::{Error, Kind};
-use crate::source::{Origin, Snapshot, Source, absolute};
+use crate::source::{Origin, Snapshot, Source, named};
 
 /// Our certificate chain and private key, checked: the key belongs to the leaf, and the leaf is
 /// within its dates, allows clientAuth and is no CA. Cheap to clone.
@@ -45,8 +45,8 @@ impl Identity {
         passphrase: Option<&[u8]>,
     ) -> Result<Self, Error> {
         let source = Arc::new(Source::Identity {
-            cert: absolute(cert),
-            key: absolute(key),
+            cert: named(cert.as_ref(), "certificate")?,
+            key: named(key.as_ref(), "private key")?,
             passphrase: passphrase.map(<[u8]>::to_vec),
         });
         let snapshot = source.read()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::error::{Blame, Error, Family, Kind, Retry, Scope, Sent, Stage};
+use crate::error::{Blame, Error, Family, Form, Kind, Retry, Scope, Sent, Stage, named, shown};
 use crate::event::EventName;
 
 /// An option as a caller wrote it, before it was judged.
@@ -32,13 +32,10 @@ impl std::fmt::Debug for Setting {
             Self::Number(number) => write!(f, "Number({number})"),
             // A proxy's password may stand in one.
             Self::Text(_) => f.write_str("Text(_)"),
-            Self::Texts(texts) => write!(f, "Texts({texts:?})"),
+            Self::Texts(texts) => write!(f, "Texts({} texts)", texts.len()),
             Self::Flag(flag) => write!(f, "Flag({flag})"),
             // Headers travel so, and one may be a credential.
-            Self::Pairs(pairs) => {
-                let names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-                write!(f, "Pairs({names:?})")
-            }
+            Self::Pairs(pairs) => write!(f, "Pairs({} pairs)", pairs.len()),
         }
     }
 }
@@ -212,13 +209,12 @@ pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
 
 /// A name that the noun does not have, with those it has.
 pub(crate) fn unknown(of: &str, name: &str) -> Error {
-    let shown: String = name.chars().take(60).collect();
     let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
     Error::new(
         Kind::OptionInvalid,
-        format!("{of} has no option {shown:?}; it has {}", known.join(", ")),
+        format!("{of} has no option {}; it has {}", shown(name, Form::Word), known.join(", ")),
     )
-    .noting("option", shown)
+    .noting("option", named(name))
 }
 
 /// An option that this noun has, but not of the type that was given.

@@ -1,5 +1,6 @@
 //! Floor 3: pins, the keys a peer may have (RFC 7469 section 2.4 gives their form).
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{View, pin_text};
-use crate::error::{Error, Kind};
-use crate::source::{Origin, Snapshot, Source, absolute};
+use crate::error::{Error, Kind, certain_secret, described};
+use crate::source::{Origin, Snapshot, Source, named};
 
 /// What one peer may be recognised by: the SHA-256 of its public key, or of its whole certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,12 +28,17 @@ impl Pin {
     /// Reads `sha256/<base64>`, curl's `sha256//<base64>`, the bare base64 of 32 bytes, or
     /// `cert-sha256/<base64>`.
     ///
-    /// Fails with `pin_invalid`; the message says what the text looks like instead.
+    /// Fails with `pin_invalid`; the message says what the text looks like instead, and never quotes it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let fault = |why: &str| {
-            let shown: String = text.chars().take(100).collect();
-            Error::new(Kind::PinInvalid, format!("pin {shown:?} {why}"))
-        };
+        Self::read(text).map_err(|why| Error::new(Kind::PinInvalid, format!("the pin {why}")))
+    }
+
+    /// The pin, or what the text looks like instead. Pins look like keys: none is ever quoted.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let fault = |why: &str| Err(why.to_owned());
+        if let Some(what) = certain_secret(text) {
+            return Err(format!("looks like {what}; a pin is the base64 of a SHA-256"));
+        }
         let (make, encoded): (fn([u8; 32]) -> Self, &str) =
             if let Some(rest) = text.strip_prefix("cert-sha256/") {
                 (Self::Certificate, rest)
@@ -44,28 +50,28 @@ impl Pin {
                 (Self::Spki, text)
             };
         if encoded.is_empty() {
-            return Err(fault("is empty"));
+            return fault("is empty");
         }
         if encoded.trim() != encoded {
-            return Err(fault("has white space around it"));
+            return fault("has white space around it");
         }
         let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if encoded.contains(':') {
-            return Err(fault("looks like a colon-separated fingerprint; a pin is base64"));
+            return fault("looks like a colon-separated fingerprint; a pin is base64");
         }
         if matches!(encoded.len(), 40 | 64) && hex(encoded) {
-            return Err(fault("looks like hex; a pin is base64"));
+            return fault("looks like hex; a pin is base64");
         }
         if encoded.contains(['-', '_']) {
-            return Err(fault("looks like base64url; a pin is standard base64, with + and /"));
+            return fault("looks like base64url; a pin is standard base64, with + and /");
         }
-        let bytes = BASE64_STANDARD
-            .decode(encoded)
-            .map_err(|_| fault("is not the padded base64 of 32 bytes"))?;
+        let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| {
+            format!("is {}, and not the padded base64 of 32 bytes", described(encoded))
+        })?;
         let length = bytes.len();
-        let digest = <[u8; 32]>::try_from(bytes)
-            .map_err(|_| fault(&format!("holds {length} bytes; a SHA-256 has 32")))?;
-        Ok(make(digest))
+        <[u8; 32]>::try_from(bytes)
+            .map(make)
+            .map_err(|_| format!("holds {length} bytes; a SHA-256 has 32"))
     }
 
     fn matches(self, leaf: &View<'_>, der: &[u8]) -> bool {
@@ -123,19 +129,23 @@ impl Pins {
         J::Item: AsRef<str>,
     {
         let mut pins: Vec<(Pin, PinSlot)> = Vec::new();
-        let mut add = |text: &str, slot| {
-            let pin = Pin::parse(text)?;
+        let mut known = HashSet::new();
+        let mut add = |text: &str, slot: PinSlot, at: usize| {
+            let pin = Pin::read(text).map_err(|why| {
+                let which = format!("pin {} of those that are {}", at + 1, slot.name());
+                Error::new(Kind::PinInvalid, format!("{which} {why}")).noting("position", at + 1)
+            })?;
             // A pin that stands in both sets is in use: it must not be reported as the next one.
-            if !pins.iter().any(|(known, _)| *known == pin) {
+            if known.insert(pin) {
                 pins.push((pin, slot));
             }
             Ok::<(), Error>(())
         };
-        for text in current {
-            add(text.as_ref(), PinSlot::Current)?;
+        for (at, text) in current.into_iter().enumerate() {
+            add(text.as_ref(), PinSlot::Current, at)?;
         }
-        for text in next {
-            add(text.as_ref(), PinSlot::Next)?;
+        for (at, text) in next.into_iter().enumerate() {
+            add(text.as_ref(), PinSlot::Next, at)?;
         }
         if !pins.iter().any(|(_, slot)| *slot == PinSlot::Current) {
             return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty")
@@ -150,7 +160,7 @@ impl Pins {
     /// Fails with `pem_invalid` if the file cannot be read within five seconds, `pin_invalid` if a line
     /// cannot, and `overloaded` if this process has no descriptor or thread left.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let source = Arc::new(Source::Pins { file: absolute(path) });
+        let source = Arc::new(Source::Pins { file: named(path.as_ref(), "pin")? });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }

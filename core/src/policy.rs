@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::certificate::{San, View, common_name};
-use crate::error::{Error, Kind, presented_list, words};
+use crate::error::{Error, Form, Kind, certain_secret, presented_list, shown, words};
 use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
 
@@ -55,9 +55,14 @@ impl TenantRule {
     /// SPIFFE ID although its scheme is `spiffe`.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
-            Error::new(Kind::OptionInvalid, format!("tenant template {template:?} {why}"))
+            let template = shown(template, Form::Uri);
+            Error::new(Kind::OptionInvalid, format!("tenant template {template} {why}"))
                 .noting("option", "tenant")
         };
+        // Refusals of peers name the rule.
+        if certain_secret(template).is_some() {
+            return Err(fault("is no template"));
+        }
         let mut parts = template.split(PLACEHOLDER);
         let (Some(before), Some(after), None) = (parts.next(), parts.next(), parts.next()) else {
             return Err(fault("must hold {tenant} exactly once"));
@@ -92,11 +97,12 @@ impl TenantRule {
     ///
     /// Fails with `option_invalid` if the suffix is no DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
-        let suffix = suffix.strip_prefix('.').unwrap_or(suffix).to_ascii_lowercase();
+        let given = suffix;
+        let suffix = given.strip_prefix('.').unwrap_or(given).to_ascii_lowercase();
         if suffix.len() > 253 || !suffix.split('.').all(is_label) {
             return Err(Error::new(
                 Kind::OptionInvalid,
-                format!("tenant suffix {suffix:?} is not a DNS name"),
+                format!("tenant suffix {} is not a DNS name", shown(given, Form::Host)),
             )
             .noting("option", "tenant"));
         }
@@ -222,7 +228,8 @@ impl Authorization {
             return Err(Error::new(
                 Kind::OptionInvalid,
                 format!(
-                    "{domain:?} is not a SPIFFE trust domain: lower-case letters, digits, - . _"
+                    "{} is not a SPIFFE trust domain: lower-case letters, digits, - . _",
+                    shown(domain, Form::Host)
                 ),
             )
             .noting("option", "authorization"));

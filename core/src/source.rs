@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Form, Kind, described, shown};
 pub(crate) use reader::{Patience, read_each};
 
 /// How often a reading is begun anew because the files moved under it.
@@ -170,10 +170,25 @@ impl Origin {
     }
 }
 
-/// Paths are kept absolute: the working directory may change before they are read again.
-pub(crate) fn absolute(path: impl AsRef<Path>) -> PathBuf {
-    let path = path.as_ref();
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+/// The absolute path of a file, because the working directory may change before it is read again.
+///
+/// Errors and events name the file from now on. So a text that neither looks like a path nor names a file
+/// is refused here, and not quoted: people give a key or a passphrase where its path belongs.
+///
+/// * `what`: what the file holds.
+///
+/// Fails with `pem_invalid`.
+pub(crate) fn named(path: &Path, what: &str) -> Result<PathBuf, Error> {
+    let text = path.to_string_lossy();
+    let looks_like_a_path = shown(&text, Form::Path).starts_with('"');
+    if !looks_like_a_path && let Err(error) = fs::symlink_metadata(path) {
+        let seen = described(&text);
+        let message = format!("{what} file: {seen} in the place of a path: {}", error.kind());
+        return Err(Error::new(Kind::PemInvalid, message).advising(
+            "Give the path of a file; PEM text itself is taken by from_pem (fromPem in Node).",
+        ));
+    }
+    Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 /// Where the files really lie; `None` where that cannot be told.

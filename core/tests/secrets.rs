@@ -129,3 +129,227 @@ fn credentials_in_a_url_are_never_quoted() {
         }
     }
 }
+
+/// A secret that somebody gives in the wrong place, and the parts by which it is known again.
+struct Misplaced {
+    what: &'static str,
+    text: String,
+    parts: Vec<String>,
+}
+
+fn misplaced(lab: &Lab) -> Vec<Misplaced> {
+    let (_, key) = lab.identity_pem();
+    let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+    let letters: Vec<String> =
+        (0..body.len() - 8).step_by(4).map(|at| body[at..at + 8].to_owned()).collect();
+    let whole = |what, text: &str, part: &str| Misplaced {
+        what,
+        text: text.to_owned(),
+        parts: vec![part.to_owned()],
+    };
+    let userinfo = format!("https://user:{}@acme.example/in", "hunter2/".repeat(40));
+    vec![
+        Misplaced { what: "PEM", text: key, parts: letters.clone() },
+        Misplaced { what: "one line", text: body, parts: letters },
+        whole("a passphrase", "correct horse battery staple", "battery"),
+        whole("a signing secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8G"),
+        whole("a token", "Bearer mF_9.B5f-4.1JqMmF_9.B5f-4.1JqM", "mF_9.B5f"),
+        whole("hex", &"5eC2e70f".to_lowercase().repeat(8), "5ec2e70f"),
+        whole("user information", &userinfo, "hunter2"),
+    ]
+}
+
+/// What a call shows: its error, or what it made.
+fn told<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    match outcome {
+        Ok(made) => format!("{made:?}"),
+        Err(error) => shown(&error),
+    }
+}
+
+type Use = (&'static str, Box<dyn Fn(&str) -> String>);
+
+fn each(name: &'static str, call: impl Fn(&str) -> String + 'static) -> Use {
+    (name, Box::new(call))
+}
+
+/// Everything that takes a text and makes a value of it.
+fn makers() -> Vec<Use> {
+    use std::path::Path;
+    use webhook_mtls::{Authorization, Egress, Pin, Pins, Proxy, StandardWebhooks, TenantRule};
+    vec![
+        each("Identity::from_files, cert", |text| {
+            told(Identity::from_files(text, "tls.key", None))
+        }),
+        each("Identity::from_files, key", |text| told(Identity::from_files("/dev", text, None))),
+        each("Identity::from_files, passphrase", |text| {
+            told(Identity::from_files("tls.crt", "tls.key", Some(text.as_bytes())))
+        }),
+        each("Identity::from_pem, cert", |text| {
+            told(Identity::from_pem(text.as_bytes(), b"", None))
+        }),
+        each("Identity::from_pkcs12", |text| {
+            told(Identity::from_pkcs12(text.as_bytes(), text.as_bytes()))
+        }),
+        each("Trust::from_files, anchors", |text| told(Trust::from_files(text, None, None))),
+        each("Trust::from_files, intermediates", |text| {
+            told(Trust::from_files("/dev", Some(Path::new(text)), None))
+        }),
+        each("Trust::from_files, crls", |text| {
+            told(Trust::from_files("/dev", None, Some(Path::new(text))))
+        }),
+        each("Trust::from_pem", |text| {
+            let bytes = text.as_bytes();
+            told(Trust::from_pem(bytes, Some(bytes), &[bytes]))
+        }),
+        each("Trust::dangerous_public", |text| {
+            told(Trust::dangerous_public(text.as_bytes(), None, &[]))
+        }),
+        each("Pin::parse", |text| told(Pin::parse(text))),
+        each("Pin::parse, prefixed", |text| told(Pin::parse(&format!("sha256/{text}")))),
+        each("Pins::with_next", |text| {
+            told(Pins::new([text])) + &told(Pins::with_next([NOBODYS_PIN], [text]))
+        }),
+        each("Pins::from_file", |text| told(Pins::from_file(text))),
+        each("pin_of", |text| told(webhook_mtls::pin_of(text.as_bytes()))),
+        each("Egress::preset", |text| told(Egress::preset(text))),
+        each("Egress::allow", |text| {
+            told(Egress::public().allow([text])) + &told(Egress::public().deny([text]))
+        }),
+        each("Proxy::new", |text| told(Proxy::new(text))),
+        each("Proxy::credentials", |text| {
+            let proxy = Proxy::new("http://proxy.example:3128").unwrap();
+            told(proxy.clone().credentials(text, "x")) + &told(proxy.credentials("x", text))
+        }),
+        each("TenantRule::san_uri", |text| told(TenantRule::san_uri(text))),
+        each("TenantRule::san_uri, with a tenant", |text| {
+            told(TenantRule::san_uri(&format!("{text}/{{tenant}}/{{tenant}}")))
+        }),
+        each("TenantRule::san_dns_suffix", |text| told(TenantRule::san_dns_suffix(text))),
+        each("Authorization::trust_domain", |text| told(Authorization::trust_domain(text))),
+        each("StandardWebhooks::new", |text| told(StandardWebhooks::new([text]))),
+        each("Error::from_json", |text| {
+            format!("{:?}", Error::from_json(&serde_json::json!({ "kind": text })))
+        }),
+        each("Error::unknown_name", |text| shown(&Error::unknown_name(text, "a field"))),
+    ]
+}
+
+/// Every option that is a text or made of texts, and the name of the option itself.
+fn setters(lab: &Lab) -> Vec<Use> {
+    use webhook_mtls::{Role, Setting, VerifierOptions, options::ALL};
+    let mut uses = Vec::new();
+    for row in ALL {
+        let settings = |text: &str| {
+            [
+                Setting::Text(text.to_owned()),
+                Setting::Texts(vec![text.to_owned()]),
+                Setting::Pairs(vec![(text.to_owned(), "later".to_owned())]),
+                Setting::Pairs(vec![("404".to_owned(), text.to_owned())]),
+            ]
+        };
+        let trust = lab.trust();
+        uses.push(each(row.name, move |text| {
+            let mut told_all = Vec::new();
+            for setting in settings(text) {
+                told_all.push(format!("{setting:?}"));
+                for name in [row.name, text] {
+                    let setting = setting.clone();
+                    told_all.push(match row.of {
+                        "dispatcher" => {
+                            let mut options = webhook_mtls::DispatcherOptions::new();
+                            told(options.set(name, setting)) + &format!("{options:?}")
+                        }
+                        "endpoint" => {
+                            let mut options = EndpointOptions::new(None);
+                            told(options.set(name, setting)) + &format!("{options:?}")
+                        }
+                        "deliver" => {
+                            let mut options = DeliverOptions::new();
+                            told(options.set(name, setting)) + &format!("{options:?}")
+                        }
+                        "probe" => told(webhook_mtls::ProbeOptions::new().set(name, setting)),
+                        "verifier" => {
+                            let mut options = VerifierOptions::new(Role::Server, trust.clone());
+                            told(options.set(name, setting)) + &format!("{options:?}")
+                        }
+                        "retry_policy" => {
+                            told(webhook_mtls::RetryPolicy::default().set(name, setting))
+                        }
+                        other => panic!("{other} has options and no line here"),
+                    });
+                }
+            }
+            told_all.concat()
+        }));
+    }
+    uses
+}
+
+const NOBODYS_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+#[test]
+fn a_secret_in_the_wrong_place_is_never_quoted() {
+    let lab = Lab::start().unwrap();
+    let trust = lab.trust();
+    let distrusting =
+        each("Trust::distrusting", move |text| told(trust.clone().distrusting([text])));
+    let uses: Vec<Use> = makers().into_iter().chain(setters(&lab)).chain([distrusting]).collect();
+    for Misplaced { what, text, parts } in misplaced(&lab) {
+        for (call, using) in &uses {
+            // It is one: lower-case letters and digits.
+            if (*call, what) == ("Authorization::trust_domain", "hex") {
+                continue;
+            }
+            let shown = using(&text);
+            for part in &parts {
+                assert!(!shown.contains(part), "{call} shows {what}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_given_to_a_noun_is_never_quoted() {
+    use std::time::SystemTime;
+    use webhook_mtls::{Delivery, Role, Verifier, VerifierOptions};
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let verifier = Verifier::new(VerifierOptions::new(Role::Server, lab.trust())).unwrap();
+    let nowhere = dispatcher.endpoint("acme", "https://127.0.0.1:1/", EndpointOptions::new(None));
+    let nowhere = nowhere.unwrap();
+    for Misplaced { what, text, parts } in misplaced(&lab) {
+        let unpinned = || EndpointOptions::new(None);
+        let url = format!("https://acme.example/in/{text}?token={text}");
+        let mut told_all = vec![
+            told(dispatcher.endpoint("acme", &text, unpinned())),
+            told(dispatcher.endpoint("acme", &url, unpinned())),
+            told(verifier.verify(text.as_bytes(), Some("acme.example"), SystemTime::now())),
+            told(verifier.verify(b"", Some(&text), SystemTime::now())),
+            format!("{:?}", dispatcher.remove(&text)),
+            told(lab.consumer(&text).map(drop)),
+        ];
+        // Words can be somebody's name; nothing else of these can.
+        if what != "a passphrase" && what != "hex" {
+            let url = "https://acme.example/";
+            told_all.push(told(dispatcher.endpoint(&text, url, unpinned())));
+        }
+        for options in [
+            DeliverOptions::new().id(&text),
+            DeliverOptions::new().content_type(&text),
+            DeliverOptions::new().headers(vec![("x-token".into(), text.clone())]),
+            DeliverOptions::new().headers(vec![(text.clone(), "\n".into())]),
+        ] {
+            let delivery = Delivery::new(&nowhere, text.clone(), options.clone());
+            told_all.push(format!("{delivery:?}"));
+            let delivered =
+                dispatcher.deliver_blocking(&nowhere, text.clone(), options, None).unwrap();
+            told_all.push(told(delivered));
+        }
+        for shown in told_all {
+            for part in &parts {
+                assert!(!shown.contains(part), "{what} is shown: {shown}");
+            }
+        }
+    }
+}

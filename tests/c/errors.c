@@ -143,7 +143,7 @@ static void the_json_has_all_fields(void) {
 static void the_public_json_has_fewer_fields(void) {
     wmtls_error *error = NULL;
     wmtls_options *options = wmtls_options_new();
-    wmtls_options_set(options, "10.1.2.3", "x");
+    wmtls_options_egress_allow(options, "10.1.2.3/8");
     CHECK(wmtls_dispatcher_new(options, NULL, &error) == WMTLS_OPTION_INVALID);
     CHECK(strstr(wmtls_error_json(error), "10.1.2.3") != NULL);
     CHECK(strstr(wmtls_error_public_json(error), "10.1.2.3") == NULL);

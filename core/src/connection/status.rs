@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Retry, Scope};
+use crate::error::{Error, Form, Retry, Scope, shown};
 use crate::options::{self, Setting};
 
 /// Whether trying again helps after this status, and what it stops.
@@ -37,10 +37,10 @@ impl StatusRetry {
         let mut read = Self::default();
         for (status, word) in pairs {
             let retry = Retry::from_name(word).ok_or_else(|| {
-                let shown: String = word.chars().take(60).collect();
+                let word = shown(word, Form::Word);
                 options::fault(
                     name,
-                    format_args!("has {shown:?} where later, after_repair or never belongs"),
+                    format_args!("has {word} where later, after_repair or never belongs"),
                 )
             })?;
             let known = match status.as_bytes() {
@@ -51,11 +51,11 @@ impl StatusRetry {
                     read.statuses.insert(status.parse().unwrap_or_default(), retry)
                 }
                 _ => {
-                    let shown: String = status.chars().take(60).collect();
+                    let status = shown(status, Form::Status);
                     return Err(options::fault(
                         name,
                         format_args!(
-                            "has {shown:?} where a status from 300 to 599 or 3xx, 4xx, 5xx belongs"
+                            "has {status} where a status from 300 to 599 or 3xx, 4xx, 5xx belongs"
                         ),
                     ));
                 }

@@ -35,7 +35,7 @@ const ASIDE: usize = 1024;
 /// One payload for one endpoint, to be delivered with others.
 ///
 /// Cheap to clone; clones share the payload.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Delivery {
     /// Where it goes.
     pub endpoint: Endpoint,
@@ -49,6 +49,17 @@ impl Delivery {
     /// A delivery to be made.
     pub fn new(endpoint: &Endpoint, body: impl Into<Bytes>, options: DeliverOptions) -> Self {
         Self { endpoint: endpoint.clone(), body: body.into(), options }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The payload stays out of logs.
+        f.debug_struct("Delivery")
+            .field("endpoint", &self.endpoint)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("options", &self.options)
+            .finish()
     }
 }
 

@@ -33,7 +33,7 @@ use request::Payload;
 
 use crate::connection::Room;
 use crate::connection::pool::Budget;
-use crate::endpoint::{Endpoint, EndpointOptions, Generation, is_id};
+use crate::endpoint::{Endpoint, EndpointOptions, Generation, check_id};
 use crate::error::{Error, Kind};
 use crate::options::fault;
 use crate::process::{Lock, Locked};
@@ -107,14 +107,13 @@ impl Dispatcher {
         url: &str,
         options: EndpointOptions,
     ) -> Result<Endpoint, Error> {
+        // From here on, errors carry it.
+        check_id("consumer", consumer)?;
         self.make(consumer, url, options).map_err(|error| error.for_consumer(consumer))
     }
 
     fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
         self.check_open()?;
-        if !is_id(consumer) {
-            return Err(fault("consumer", "must be 1 to 256 bytes without control characters"));
-        }
         let defaults = &self.inner.options;
         let concurrency = options.chosen_concurrency();
         let watch = &self.inner.rotation.watch;

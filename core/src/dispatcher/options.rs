@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::CancelToken;
 use crate::connection::{Deadlines, StatusRetry};
-use crate::error::{Error, Retry};
+use crate::error::{Error, Form, Retry, shown};
 use crate::identity::Identity;
 use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
@@ -250,12 +250,11 @@ impl DeliverOptions {
 
 impl std::fmt::Debug for DeliverOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Headers may hold credentials: their names are shown, never their values.
-        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        // Headers may be credentials: their names are shown, never their values. And nothing of this was
+        // judged yet.
+        let names = self.headers.iter().map(|(name, _)| shown(name, Form::Header));
         f.debug_struct("DeliverOptions")
-            .field("id", &self.id)
-            .field("content_type", &self.content_type)
-            .field("headers", &headers)
+            .field("headers", &format_args!("[{}]", names.collect::<Vec<_>>().join(", ")))
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use crate::clock;
 use crate::connection::Request;
 use crate::endpoint::Generation;
-use crate::error::{Error, Kind, Retry, Scope};
+use crate::error::{Error, Form, Kind, Retry, Scope, shown};
 use crate::options;
 use crate::signing::StandardWebhooks;
 
@@ -241,9 +241,9 @@ fn check_amount<'a>(
 
 fn checked_name(name: &str) -> Result<HeaderName, Error> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        let shown: String = name.chars().take(60).collect();
-        Error::new(Kind::HeaderInvalid, format!("header name {shown:?} is not a token"))
-            .noting("header", shown)
+        let name = shown(name, Form::Header);
+        Error::new(Kind::HeaderInvalid, format!("the name of a header, {name}, is not a token"))
+            .noting("header", name)
     })
 }
 
@@ -251,6 +251,8 @@ fn checked_name(name: &str) -> Result<HeaderName, Error> {
 fn checked_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
     let sound = value.is_ascii() && !value.is_empty() && value == value.trim_matches([' ', '\t']);
     HeaderValue::from_str(value).ok().filter(|_| sound).ok_or_else(|| {
+        let name = shown(name, Form::Header);
+        let name = name.trim_matches('"');
         Error::new(
             Kind::HeaderInvalid,
             format!("the value of header {name} is empty, has white space around it, or holds characters other than visible ASCII"),

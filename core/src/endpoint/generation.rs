@@ -76,7 +76,7 @@ impl Generation {
         }
         let url = Url::parse(url)?;
         let server_name = url.host.server_name().ok_or_else(|| {
-            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.text))
+            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.shown()))
         })?;
         let terms = Terms {
             identity: watch.identity(identity),

@@ -6,6 +6,7 @@
 mod exhausted;
 mod kind;
 mod presented;
+mod shown;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
 pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
+pub(crate) use shown::{Form, certain_secret, described, shown};
 
 macro_rules! words {
     ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal $name:literal,)* }) => {
@@ -371,11 +373,20 @@ impl Error {
 
     /// The error of a binding that was given what its language cannot turn into the option's type.
     ///
-    /// * `option`: the option's snake_case name, or the argument's.
+    /// * `option`: the option's snake_case name, or the argument's; never what a caller wrote.
     /// * `seen`: what was given, by its type; never by its value.
     pub fn wrong_type(option: &str, expected: &str, seen: &str) -> Self {
         Self::new(Kind::OptionInvalid, format!("option {option} must be {expected}, not {seen}"))
             .noting("option", option)
+    }
+
+    /// The error of a binding that was given a keyword, a key or a field that there is not.
+    ///
+    /// * `name`: as the caller wrote it.
+    /// * `expected`: what there is.
+    pub fn unknown_name(name: &str, expected: &str) -> Self {
+        Self::new(Kind::OptionInvalid, format!("{} is not {expected}", shown(name, Form::Word)))
+            .noting("option", named(name))
     }
 
     /// The error of a binding that caught a panic at its border.
@@ -460,6 +471,12 @@ impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
         self.to_json() == other.to_json()
     }
+}
+
+/// A name as the context of an error has it: itself, if it may be shown.
+pub(crate) fn named(name: &str) -> String {
+    let quoted = shown(name, Form::Word);
+    if quoted.starts_with('"') { name.to_owned() } else { quoted }
 }
 
 /// Whole milliseconds; a duration beyond `u64` is as good as for ever.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, Form, shown};
 use crate::options;
 
 /// How long a NAT64 prefix may be (RFC 6052 section 2.2).
@@ -27,8 +27,8 @@ impl Cidr {
 
     fn parse(text: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
-            let shown: String = text.chars().take(60).collect();
-            options::fault("egress", format_args!("has the network {shown:?}, which {why}"))
+            let network = shown(text, Form::Network);
+            options::fault("egress", format_args!("has the network {network}, which {why}"))
         };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),

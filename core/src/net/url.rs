@@ -8,7 +8,7 @@ use http::HeaderValue;
 use http::uri::{PathAndQuery, Uri};
 use rustls_pki_types::ServerName;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Form, Kind, certain_secret, described, shown};
 
 /// An `https` URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +44,7 @@ const LONGEST: usize = 8 * 1024;
 impl Url {
     /// Fails with `url_invalid`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let fault = |why: &str| {
-            // The user information is a credential: what is shown must not hold it.
-            let shown: String = text.chars().take(200).collect();
-            let shown = match shown.rsplit_once('@') {
-                Some((_, rest)) => format!("…@{rest}"),
-                None => shown,
-            };
-            Error::new(Kind::UrlInvalid, format!("URL {shown:?} {why}"))
-        };
+        let fault = |why: &str| Error::new(Kind::UrlInvalid, format!("URL {} {why}", origin(text)));
         if text.len() > LONGEST {
             return Err(Error::new(
                 Kind::UrlInvalid,
@@ -110,10 +102,36 @@ impl Url {
         Ok(Self { host, port, target, text, host_header })
     }
 
+    /// For people: the URL without its path and query, in which some consumers have a token.
+    pub(crate) fn shown(&self) -> String {
+        format!("https://{}", self.authority())
+    }
+
     /// Host, and port unless it is 443.
     pub(crate) fn authority(&self) -> &str {
         self.host_header.to_str().unwrap_or_default()
     }
+}
+
+/// What may be shown of a text that is no URL of ours: scheme, host and port at most. A password may
+/// hold any character, so where there may be one, nothing is shown.
+fn origin(text: &str) -> String {
+    if certain_secret(text).is_some() || text.contains('@') {
+        return described(text);
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, behind) = rest.split_at(end);
+    let is_scheme = scheme.len() <= 16
+        && scheme.trim_end_matches("://").bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_scheme || !shown(host, Form::Host).starts_with('"') {
+        return described(text);
+    }
+    let more = if behind.len() > 1 { "/…" } else { behind };
+    format!("\"{scheme}{host}{more}\"")
 }
 
 /// What RFC 3986 has in paths and queries, and brackets, which many write there. The HTTP library
@@ -199,8 +217,27 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_not_repeated() {
-        let error = Url::parse("https://user:hunter2@acme.example/").unwrap_err();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
+    fn an_error_shows_scheme_and_host_at_most() {
+        let long = "hunter2".repeat(60);
+        for (text, shown) in [
+            ("http://acme.example:80/in/T0/hunter2?token=hunter2", r#""http://acme.example:80/…""#),
+            ("acme.example/hunter2", r#""acme.example/…""#),
+            ("https://10.0.0.1:0", r#""https://10.0.0.1:0""#),
+            ("https://user:hunter2@acme.example/", "a URL with a user name or password (34 bytes)"),
+            (
+                "https://user:hunt/er2@acme.example/",
+                "a URL with a user name or password (35 bytes)",
+            ),
+            (
+                &format!("https://user:{long}@acme.example/"),
+                "a URL with a user name or password (447 bytes)",
+            ),
+            ("hunter2", "a text of 7 bytes"),
+            ("hunter2://acme.example/", "a text of 23 bytes"),
+        ] {
+            let error = Url::parse(text).unwrap_err();
+            assert!(error.message().starts_with(&format!("URL {shown} ")), "{error}");
+            assert!(!error.to_json().to_string().contains("hunter2"), "{error}");
+        }
     }
 }

@@ -33,6 +33,7 @@ use nix::sys::signal::SigSet;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
+use crate::error::{Form, shown};
 use crate::{Dispatcher, DispatcherOptions, Egress, Error, Identity, Kind, Trust};
 
 pub use authority::{Authority, Issued, Leaf};
@@ -183,7 +184,9 @@ impl Lab {
             write_private(&dir.join("tls.key"), &self.issued.key_pem)?;
             fs::write(dir.join("ca.pem"), self.authority.root_pem())
         };
-        write().map_err(|cause| refused(&format!("cannot write to {}: {cause}", dir.display())))
+        let written = write();
+        let dir = shown(&dir.to_string_lossy(), Form::Path);
+        written.map_err(|cause| refused(&format!("cannot write to {dir}: {cause}")))
     }
 }
 

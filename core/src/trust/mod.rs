@@ -15,7 +15,7 @@ use crate::certificate::{Certificate, KEY_CERT_SIGN, View, comparable_name, name
 use crate::clock;
 use crate::error::{Error, Kind, presented};
 use crate::pin::Pin;
-use crate::source::{Origin, Snapshot, Source, absolute};
+use crate::source::{Origin, Snapshot, Source, named};
 pub(crate) use crl::Crl;
 
 /// The private CA anchors, known intermediates and CRLs that judge a peer. Never the web's public
@@ -58,9 +58,9 @@ impl Trust {
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
         let source = Arc::new(Source::Trust {
-            anchors: absolute(anchors),
-            intermediates: intermediates.map(absolute),
-            crls: crls.map(absolute),
+            anchors: named(anchors.as_ref(), "trust")?,
+            intermediates: intermediates.map(|path| named(path, "intermediates")).transpose()?,
+            crls: crls.map(|path| named(path, "CRL")).transpose()?,
             distrusted: Arc::default(),
         });
         let snapshot = source.read()?;
@@ -136,15 +136,19 @@ impl Trust {
         I::Item: AsRef<str>,
     {
         let mut distrusted = self.distrusted.to_vec();
-        for issuer in issuers {
-            let Pin::Spki(digest) = Pin::parse(issuer.as_ref())? else {
-                return Err(Error::new(
-                    Kind::PinInvalid,
-                    format!("{} is no key: an issuer is distrusted by its key", issuer.as_ref()),
-                )
-                .advising("Give the pin of the issuer's key, sha256/…"));
+        for (at, issuer) in issuers.into_iter().enumerate() {
+            let fault = |why: &str| {
+                let message = format!("pin {} of those that are distrusted {why}", at + 1);
+                Error::new(Kind::PinInvalid, message)
+                    .noting("position", at + 1)
+                    .advising("Give the pin of the issuer's key, sha256/…")
             };
-            distrusted.push(digest);
+            match Pin::read(issuer.as_ref()).map_err(|why| fault(&why))? {
+                Pin::Spki(digest) => distrusted.push(digest),
+                Pin::Certificate(_) => {
+                    return Err(fault("is of a certificate; an issuer is distrusted by its key"));
+                }
+            }
         }
         distrusted.sort_unstable();
         distrusted.dedup();

@@ -9,7 +9,7 @@ use super::rotation::Rotation;
 use super::{Expectation, PeerIdentity, verify};
 use crate::certificate::pem;
 use crate::clock::unix_seconds;
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, Form, Kind, Stage, certain_secret, shown};
 use crate::event::{Event, EventQueue};
 use crate::expiry::Expiry;
 use crate::options::{self, Setting};
@@ -87,7 +87,8 @@ impl VerifierOptions {
 
 /// A SAN URI to be expected is an absolute one with an authority; a SPIFFE ID, if its scheme says so.
 pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
-    if !uri.contains("://") {
+    // Refusals of peers name it, and no certificate has a password in a URI.
+    if !uri.contains("://") || certain_secret(&uri).is_some() {
         return Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"));
     }
     check_uri(&uri).map_err(|why| options::fault("server_uri", why))?;
@@ -225,12 +226,9 @@ impl Verifier {
 fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
     let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     ServerName::try_from(bare.to_owned()).map_err(|_| {
-        let shown: String = name.chars().take(100).collect();
-        Error::new(
-            Kind::OptionInvalid,
-            format!("option server_name {shown:?} is neither a DNS name nor an IP address"),
-        )
-        .noting("option", "server_name")
+        let name = shown(name, Form::Host);
+        let why = format!("option server_name {name} is neither a DNS name nor an IP address");
+        Error::new(Kind::OptionInvalid, why).noting("option", "server_name")
     })
 }
 
