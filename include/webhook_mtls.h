@@ -10,7 +10,9 @@
    In         Text is NUL-terminated UTF-8. Bytes are a pointer and a length; NULL is allowed with
               the length 0. A list is an array of texts and its count. All of it is copied before
               the function returns. NULL where something is required, and text that is not UTF-8,
-              fail with WMTLS_OPTION_INVALID, and the error names the argument.
+              fail with WMTLS_OPTION_INVALID, and the error names the argument. What is too long
+              is refused by its length, before it is copied: a body beyond 32 MiB, PEM and PKCS#12
+              beyond 1 MiB, any other text beyond 64 KiB, a list beyond 100000 texts.
    Out        A handle returned through T **out is yours: give it to its _free function, which
               takes NULL as well. *out is NULL after a failure and *err is NULL after a success, so
               neither needs to be initialised, and neither may hold anything that you still need.

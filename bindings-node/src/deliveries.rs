@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{CancelToken, Dispatcher, DispatcherOptions, Endpoint, Error, ProbeOptions};
 
 use crate::border::{Handle, Lent, Outcome, fault, guarded, promised};
@@ -95,7 +96,7 @@ pub fn dispatcher_deliver(
         // Before all else, so that the number is used up in any case.
         let slot = Slot::new(number)?;
         let options = deliver_options(settings, cancel)?;
-        let body = body.bytes().to_vec();
+        let body = Limit::body().copied(body.bytes())?;
         dispatcher.0.start(&endpoint.0, body, options, move |outcome| slot.fill(outcome))?;
         completions::started();
         Ok(())
@@ -117,7 +118,7 @@ pub fn deliver_once<'env>(
         let dispatcher = dispatcher.onto(DispatcherOptions::new())?;
         let endpoint = endpoint.options()?;
         let options = deliver_options(settings, cancel)?;
-        let body = body.to_vec();
+        let body = Limit::body().copied(body)?;
         Ok(async move {
             webhook_mtls::deliver(&url, body, dispatcher, endpoint, options).await.map(Alone)
         })

@@ -2,12 +2,13 @@
 
 use napi_derive::napi;
 use serde_json::{Value, json};
+use webhook_mtls::limits::{self, Limit};
 use webhook_mtls::testing::Misbehaviour;
 use webhook_mtls::{
     Action, CrlPolicy, Error, Evidence, MinTls, Note, PinSlot, RetryPolicy, Role, options,
 };
 
-use crate::border::{Handle, Outcome, guarded};
+use crate::border::{Handle, Outcome, fault, guarded};
 use crate::settings::{Settings, set_all};
 
 /// The error's JSON for a value that is not of the option's type.
@@ -20,6 +21,32 @@ pub fn wrong_type(option: String, expected: String, seen: String) -> String {
 #[napi]
 pub fn unknown_name(name: String, expected: String) -> String {
     Error::unknown_name(&name, &expected).to_json().to_string()
+}
+
+/// The error's JSON for an argument of so many bytes, if they are too many.
+///
+/// * `sort`: `body`, `material`, `chain`, `error` or `text`, which have limits of their own.
+#[napi]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length")]
+pub fn too_long(sort: String, argument: String, length: f64) -> Option<String> {
+    fault(|| limit(&sort, &argument).check(length as usize))
+}
+
+/// The error's JSON for a list of so many entries and bytes, if they are too many.
+#[napi]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths")]
+pub fn too_many(sort: String, argument: String, entries: f64, bytes: f64) -> Option<String> {
+    fault(|| limit(&sort, &argument).check_list(entries as usize, bytes as usize))
+}
+
+fn limit<'a>(sort: &str, argument: &'a str) -> Limit<'a> {
+    match sort {
+        "body" => Limit::body(),
+        "material" => Limit::material(argument),
+        "chain" => Limit::chain(),
+        "error" => Limit::error(),
+        _ => Limit::text(argument),
+    }
 }
 
 /// The same JSON as it was read, if it describes an error.
@@ -71,6 +98,15 @@ pub fn tables() -> String {
         "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls, "note" Note,
         "misbehaviour" Misbehaviour, "pin" PinSlot, "role" Role
     );
+    tables["limits"] = json!({
+        "body": limits::BODY,
+        "material": limits::MATERIAL,
+        "chain": limits::MATERIAL,
+        "error": limits::ERROR,
+        "text": limits::TEXT,
+        "entries": limits::ENTRIES,
+        "list": limits::LIST,
+    });
     tables.to_string()
 }
 

@@ -7,6 +7,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
+use webhook_mtls::limits::Limit;
 use webhook_mtls::process::Lock;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
@@ -70,7 +71,7 @@ pub fn run_submit(
         let options = deliver_options(settings, cancel)?;
         let (mut shared, body) = (run.0.body.lock().clone(), body.bytes());
         if shared != body {
-            shared = Bytes::copy_from_slice(body);
+            shared = Bytes::from(Limit::body().copied(body)?);
             *run.0.body.lock() = shared.clone();
         }
         let delivery = Delivery::new(&endpoint.0, shared, options);

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{
     Authorization, Error, Handshake, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
@@ -119,7 +120,11 @@ pub fn verify_handshake(verifier: Handle<Verifier>, given: HandshakeGiven) -> Ou
         let seen = Handshake {
             complete: given.complete,
             peer: if given.we_are_the_server { Role::Client } else { Role::Server },
-            chain: given.chain.iter().map(|certificate| certificate.to_vec()).collect(),
+            chain: given
+                .chain
+                .iter()
+                .map(|certificate| Limit::chain().copied(certificate))
+                .collect::<Result<_, _>>()?,
             server_name: given.server_name,
         };
         Ok(verifier.0.verify_handshake(&seen)?.to_json().to_string())

@@ -186,7 +186,7 @@ async function tryAll() {
   const keys = [
     ...new Set(options.map(({ name, kind }) => camel(name) + (kind === 'duration' ? 'Ms' : ''))),
     'passphrase', 'intermediates', 'crls', 'distrusted', 'serverName', 'at', 'signal', 'force',
-    'preset', 'allow', 'deny', 'attempt', 'noSuch',
+    'preset', 'allow', 'deny', 'nat64', 'attempt', 'noSuch',
   ]
   const lab = await testing.Lab.start()
   const acme = await lab.consumer('acme')

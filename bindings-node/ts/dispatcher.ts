@@ -3,14 +3,14 @@ import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
 import { errorOf, settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { bytes, flag, Options, text, type Body } from './given'
+import { body as bodyOf, flag, Options, text, type Body } from './given'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
 import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
 import { rotationStatus, type RotationStatus } from './rotation'
-import { watch } from './signal'
+import { watch, type Watched } from './signal'
 import { Trust } from './trust'
 import type { StatusRetry } from './words'
 
@@ -150,9 +150,9 @@ export class Dispatcher implements AsyncDisposable {
   async deliver(endpoint: Endpoint, body: Body, options?: DeliverOptions): Promise<Receipt> {
     const given = new Options(options, ['deliver'], ['signal'])
     const target = Endpoint.handle('endpoint', endpoint)
-    const payload = bytes('body', body)
     const watched = watch(given)
     const settings = given.settings('deliver')
+    const payload = payloadOf(body, watched)
     const completion = await new Promise<Receipt | string>((resolve) => {
       const from = this.#handle
       const number = expect(resolve)
@@ -308,10 +308,10 @@ export async function deliver(
   options: OneShotOptions & { identity: Identity; trust: Trust },
 ): Promise<Receipt> {
   const given = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
-  const [target, payload] = [text('url', url), bytes('body', body)]
+  const target = text('url', url)
   const nouns = [dispatcherGiven(given), endpointGiven(given), given.settings('deliver')] as const
   const send = (cancel: Handle | undefined) =>
-    native.deliverOnce(target, payload, ...nouns, cancel)
+    native.deliverOnce(target, bodyOf('body', body), ...nouns, cancel)
   return new Receipt(await cancelable(given, send))
 }
 
@@ -321,6 +321,16 @@ function dispatcherGiven(given: Options): DispatcherGiven {
     trust: given.optional('trust', Trust.handle),
     egress: given.optional('egress', egressHandle),
     settings: given.settings('dispatcher'),
+  }
+}
+
+/** The bytes of a body; lets go of the signal if there are none. */
+function payloadOf(body: unknown, watched: Watched | undefined): Uint8Array {
+  try {
+    return bodyOf('body', body)
+  } catch (error) {
+    watched?.leave()
+    throw error
   }
 }
 

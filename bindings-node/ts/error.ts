@@ -1,5 +1,6 @@
 // The one error class, and how an error of the core becomes one.
 
+import { LIMITS } from './limits'
 import { native, type Outcome } from './native'
 import { camelCase, respelled, snakeCase } from './spelling'
 import type { Blame, Kind, Retry, Scope, Sent, Stage } from './words'
@@ -177,11 +178,20 @@ export function wrongWord(option: string, expected: string, seen: string): Webho
 
 /** @internal The JSON text of an error, or of what describes one. */
 export function textOf(value: unknown): string {
+  let length = 0
+  // Asked for each value before it is written: what is too long is never written.
+  const counted = (key: string, item: unknown): unknown => {
+    length += key.length + (typeof item === 'string' ? item.length : 1)
+    if (length > LIMITS.error) throw new RangeError('longer than an error')
+    return item
+  }
   try {
     const lostItsMethods =
       WebhookMtlsError.is(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
-    return JSON.stringify(lostItsMethods ? jsonOfFields(value) : value) ?? 'null'
+    return JSON.stringify(lostItsMethods ? jsonOfFields(value) : value, counted) ?? 'null'
   } catch {
+    const fault = length > LIMITS.error ? native.tooLong('error', 'error', length) : null
+    if (fault !== null) throw errorOf(fault)
     // A cycle or a BigInt: whatever it is, it describes no error.
     return 'null'
   }

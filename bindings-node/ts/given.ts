@@ -3,7 +3,8 @@
 
 import { types } from 'node:util'
 
-import { unknownName, wrongType, wrongWord } from './error'
+import { errorOf, unknownName, wrongType, wrongWord } from './error'
+import { LIMITS, type Sort } from './limits'
 import { native, type Settings } from './native'
 import { camelCase, snakeCase } from './spelling'
 
@@ -102,7 +103,7 @@ export class Options {
     const [noun] = nouns
     if (noun === undefined) throw unknownName(name, 'an option of this call')
     // The core knows no such option either, and says which there are.
-    this.#pass(noun, snakeCase(name), '')
+    this.#pass(noun, snakeCase(text('options', name)), '')
   }
 
   #pass(noun: string, place: number | string, setting: Settings[number]): void {
@@ -146,8 +147,9 @@ export function flag(option: string, value: unknown): boolean {
 }
 
 /** @internal */
-export function text(option: string, value: unknown): string {
+export function text(option: string, value: unknown, sort: Sort = 'text'): string {
   if (typeof value !== 'string') throw wrongType(option, 'a string', value)
+  checkLength(sort, option, value)
   // It would become U+FFFD on the way to UTF-8, and nobody would notice.
   if (!value.isWellFormed()) {
     throw wrongWord(option, 'well-formed Unicode', 'a string with a lone surrogate')
@@ -160,20 +162,116 @@ export function texts(option: string, value: unknown): string[] {
   if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) {
     throw wrongType(option, 'an iterable of strings', value)
   }
-  return Array.from(value as Iterable<unknown>, (item) => text(option, item))
+  const tally = new Tally('text', option)
+  const found: string[] = []
+  for (const item of value as Iterable<unknown>) found.push(tally.add(text(option, item)))
+  return found
 }
 
 function pairs(option: string, value: unknown): [string, string][] {
   if (typeof value !== 'object' || value === null || Symbol.iterator in value) {
     throw wrongType(option, 'an object of strings', value)
   }
-  return Object.entries(value).map(([name, item]) => [text(option, name), text(option, item)])
+  const tally = new Tally('text', option)
+  const pair = (name: string, item: unknown): [string, string] => [
+    tally.add(text(option, name)),
+    text(option, item),
+  ]
+  return Object.entries(value).map(([name, item]) => pair(name, item))
 }
 
-/** @internal */
-export function bytes(option: string, value: unknown): Uint8Array {
-  if (typeof value === 'string') return Buffer.from(text(option, value), 'utf8')
+/** @internal Bytes to be sent. */
+export function body(option: string, value: unknown): Uint8Array {
+  return bytes(option, value, 'body')
+}
+
+/** @internal PEM, DER or PKCS#12. */
+export function material(option: string, value: unknown): Uint8Array {
+  return bytes(option, value, 'material')
+}
+
+/** @internal The certificates of a peer. */
+export function chain(option: string, value: unknown): Uint8Array {
+  return bytes(option, value, 'chain')
+}
+
+/**
+ * The bytes of a value. Call it last before the core takes them: what other code runs in between
+ * could change or detach them.
+ */
+function bytes(option: string, value: unknown, sort: Sort): Uint8Array {
+  if (typeof value === 'string') return Buffer.from(text(option, value, sort), 'utf8')
   if (!types.isUint8Array(value)) throw wrongType(option, 'a string or a Uint8Array', value)
+  const length = lengthOf.call(value) as number
+  if (length === 0 && !isWithinItsBuffer(value)) {
+    throw wrongWord(option, 'bytes that are there', 'a view that is detached or out of bounds')
+  }
+  if (length > LIMITS[sort]) throw tooLong(sort, option, length)
   // Another thread could change shared memory while the core reads it.
-  return types.isSharedArrayBuffer(value.buffer) ? Uint8Array.from(value) : value
+  return types.isSharedArrayBuffer(value.buffer) ? new Uint8Array(value) : value
+}
+
+// Its own, which no subclass hides.
+const lengthOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as object,
+  'length',
+)?.get as () => unknown
+
+/** A view whose buffer was transferred, or shrank, has the length 0 and nothing else to know it by. */
+function isWithinItsBuffer(view: Uint8Array): boolean {
+  try {
+    // Each method of the prototype looks first.
+    Uint8Array.prototype.keys.call(view)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Refuses a string that is too long as UTF-8, before anything is made of it. */
+function checkLength(sort: Sort, option: string, value: string): void {
+  // A unit of UTF-16 takes from one to three bytes.
+  const [units, most] = [value.length, LIMITS[sort]]
+  if (3 * units <= most) return
+  const length = units > most ? units : Buffer.byteLength(value, 'utf8')
+  if (length > most) throw tooLong(sort, option, length)
+}
+
+function tooLong(sort: Sort, option: string, length: number): Error {
+  return errorOf(native.tooLong(sort, option, length) as string)
+}
+
+/** What an iterable has given so far: it may have no end. */
+class Tally {
+  readonly #sort: Sort
+  readonly #option: string
+  #entries = 0
+  #length = 0
+
+  constructor(sort: Sort, option: string) {
+    this.#sort = sort
+    this.#option = option
+  }
+
+  /** Counts an entry and returns it. */
+  add<T extends string | Uint8Array>(entry: T): T {
+    this.#entries += 1
+    this.#length += entry.length
+    if (this.#entries > LIMITS.entries || this.#length > LIMITS.list) {
+      const given = [this.#entries, this.#length] as const
+      throw errorOf(native.tooMany(this.#sort, this.#option, ...given) as string)
+    }
+    return entry
+  }
+}
+
+/** @internal Several of an array, each as `read` takes it. */
+export function several(
+  sort: Sort,
+  option: string,
+  value: readonly unknown[],
+  read: (option: string, value: unknown) => Uint8Array,
+): Uint8Array[] {
+  const tally = new Tally(sort, option)
+  return value.map((item) => tally.add(read(option, item)))
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
-import { bytes, Options, text, type Body } from './given'
+import { material, Options, text, type Body } from './given'
 import { native, type Handle } from './native'
 
 /** How a private key is opened. */
@@ -52,8 +52,9 @@ export class Identity {
    * `clock_implausible` or `option_invalid`
    */
   static fromPem(cert: Body, key: Body, options?: IdentityOptions): Identity {
-    const texts = [bytes('cert', cert), bytes('key', key)] as const
-    return Identity.of(settled(native.identityFromPem(...texts, passphrase(options))))
+    const opened = passphrase(options)
+    const texts = [material('cert', cert), material('key', key)] as const
+    return Identity.of(settled(native.identityFromPem(...texts, opened)))
   }
 
   /**
@@ -67,7 +68,7 @@ export class Identity {
    */
   static fromPkcs12(data: Uint8Array, passphrase: string): Identity {
     if (!types.isUint8Array(data)) throw wrongType('data', 'a Uint8Array', data)
-    const given = [bytes('data', data), text('passphrase', passphrase)] as const
+    const given = [material('data', data), text('passphrase', passphrase)] as const
     return Identity.of(settled(native.identityFromPkcs12(...given)))
   }
 

@@ -2,7 +2,7 @@ import * as completions from './completions'
 import type { DeliverOptions } from './dispatcher'
 import { Endpoint } from './endpoint'
 import { errorOf, settled, WebhookMtlsError, wrongType } from './error'
-import { bytes, number, Options, type Body } from './given'
+import { body as bodyOf, number, Options, type Body } from './given'
 import { native, type Handle } from './native'
 import { Slab } from './slab'
 import type { Receipt } from './receipt'
@@ -230,10 +230,10 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     try {
       const given = new Options(delivery, NOUNS, OTHERS, READ_HERE)
       const endpoint = Endpoint.handle('endpoint', delivery.endpoint)
-      const body = bytes('body', delivery.body)
       watched = watch(given)
-      const ticket = this.#under.insert({ delivery, watched })
       const settings = given.settings('deliver')
+      const body = bodyOf('body', delivery.body)
+      const ticket = this.#under.insert({ delivery, watched })
       const wanted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
       if (typeof wanted !== 'string') return wanted
       this.#under.remove(ticket)

@@ -65,6 +65,8 @@ interface Native {
   tables(): string
   wrongType(option: string, expected: string, seen: string): string
   unknownName(name: string, expected: string): string
+  tooLong(sort: string, argument: string, length: number): string | null
+  tooMany(sort: string, argument: string, entries: number, bytes: number): string | null
   errorFromJson(text: string): Outcome<string>
   errorPublic(text: string): Outcome<string>
   retryPolicy(settings: Optional<Settings>): Outcome<Handle>

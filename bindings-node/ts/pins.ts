@@ -1,5 +1,5 @@
 import { settled, wrongType } from './error'
-import { bytes, text, texts, type Body } from './given'
+import { material, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 
 /**
@@ -47,5 +47,5 @@ export class Pins {
  * @throws {WebhookMtlsError} `pem_invalid` or `option_invalid`
  */
 export function pinOf(certificate: Body): string {
-  return settled(native.pinOf(bytes('certificate', certificate)))
+  return settled(native.pinOf(material('certificate', certificate)))
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
-import { bytes, Options, text, texts, type Body } from './given'
+import { material, Options, several, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 
 /** What a trust has beside its anchors. */
@@ -118,8 +118,8 @@ function bundle(
 ): [Uint8Array, Uint8Array | undefined, Uint8Array[], string[]] {
   const given = new Options(options, [], TRUST_KEYS)
   return [
-    bytes('anchors', anchors),
-    given.optional('intermediates', bytes),
+    material('anchors', anchors),
+    given.optional('intermediates', material),
     given.optional('crls', lists) ?? [],
     given.optional('distrusted', texts) ?? [],
   ]
@@ -127,5 +127,5 @@ function bundle(
 
 function lists(option: string, value: unknown): Uint8Array[] {
   if (!Array.isArray(value)) throw wrongType(option, 'an array', value)
-  return value.map((item) => bytes(option, item))
+  return several('material', option, value, material)
 }

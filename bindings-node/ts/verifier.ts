@@ -3,7 +3,7 @@ import { types } from 'node:util'
 
 import { settled, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { bytes, flag, Options, text, texts, type Body } from './given'
+import { chain as chainOf, flag, Options, several, text, texts, type Body } from './given'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
@@ -261,14 +261,14 @@ function judged(verifier: Handle, chain: unknown, given: Options): PeerIdentity 
   const name = given.optional('serverName', text)
   const at = given.optional('at', instant)
   const outcome = Array.isArray(chain)
-    ? native.verifyChain(verifier, chain.map(certificate), name, at)
-    : native.verify(verifier, bytes('chain', chain), name, at)
+    ? native.verifyChain(verifier, several('chain', 'chain', chain, certificate), name, at)
+    : native.verify(verifier, chainOf('chain', chain), name, at)
   return new PeerIdentity(JSON.parse(settled(outcome)))
 }
 
-function certificate(value: unknown): Uint8Array {
-  if (!types.isUint8Array(value)) throw wrongType('chain', 'an array of Uint8Array', value)
-  return bytes('chain', value)
+function certificate(option: string, value: unknown): Uint8Array {
+  if (!types.isUint8Array(value)) throw wrongType(option, 'an array of Uint8Array', value)
+  return chainOf(option, value)
 }
 
 function instant(option: string, value: unknown): number {

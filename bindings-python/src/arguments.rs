@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use pyo3::PyClass;
 use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt};
 use pyo3::types::{PyMapping, PyString, PyTuple};
 use webhook_mtls::Error;
+use webhook_mtls::limits::{Limit, Tally};
 
 use crate::error::Fault;
 
@@ -47,8 +49,14 @@ where
 /// A text.
 pub fn text(name: &str, value: &Bound<'_, PyAny>) -> Result<String, Fault> {
     let text = value.cast::<PyString>().map_err(|_| wrong_type(name, "a str", value))?;
+    let limit = Limit::text(name);
+    // Its letters are counted at once, and are no more than its bytes.
+    limit.check(text.len()?)?;
     // The one str that is no text: lone surrogates, as in file names that were not UTF-8.
-    text.extract().map_err(|_| Error::wrong_type(name, "valid Unicode", "lone surrogates").into())
+    let text =
+        text.to_str().map_err(|_| Error::wrong_type(name, "valid Unicode", "lone surrogates"))?;
+    limit.check(text.len())?;
+    Ok(text.to_owned())
 }
 
 /// Several texts. One text alone is refused: it would be taken for its letters.
@@ -57,8 +65,14 @@ pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, Fault>
     if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
         return Err(wrong_type(name, expected, value));
     }
-    let values = value.try_iter().map_err(|_| wrong_type(name, expected, value))?;
-    values.map(|value| text(name, &value?)).collect()
+    let mut tally = Tally::new(Limit::text(name));
+    let mut texts = Vec::new();
+    for value in value.try_iter().map_err(|_| wrong_type(name, expected, value))? {
+        let text = text(name, &value?)?;
+        tally.add(text.len())?;
+        texts.push(text);
+    }
+    Ok(texts)
 }
 
 /// Names with texts.
@@ -66,32 +80,90 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
     let mapping = value
         .cast::<PyMapping>()
         .map_err(|_| wrong_type(name, "a mapping of str to str", value))?;
-    let items = mapping.items()?;
-    let pair = |item: Bound<'_, PyAny>| {
-        let item = item.cast_into::<PyTuple>().map_err(PyErr::from)?;
-        Ok((text(name, &item.get_item(0)?)?, text(name, &item.get_item(1)?)?))
-    };
-    items.iter().map(pair).collect()
+    let limit = Limit::text(name);
+    limit.check_list(mapping.len()?, 0)?;
+    let mut tally = Tally::new(limit);
+    let mut pairs = Vec::new();
+    // One after the other: a list of all would be made whole, however long it is.
+    for item in mapping.call_method0("items")?.try_iter()? {
+        let item = item?.cast_into::<PyTuple>().map_err(PyErr::from)?;
+        let pair = (text(name, &item.get_item(0)?)?, text(name, &item.get_item(1)?)?);
+        tally.add(pair.0.len() + pair.1.len())?;
+        pairs.push(pair);
+    }
+    Ok(pairs)
 }
 
 /// Bytes, copied: the caller may change its buffer as soon as the call returns.
-pub fn bytes(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, Fault> {
-    let fault = |_| wrong_type(name, "bytes, bytearray or memoryview", value);
-    let buffer = PyBuffer::<u8>::get(value).map_err(fault)?;
-    Ok(buffer.to_vec(value.py())?)
+///
+/// * `limit`: how many there may be, which is judged before they are copied.
+pub fn bytes(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Vec<u8>, Fault> {
+    let buffer = buffer(name, value)?;
+    let mut bytes = limit.room(buffer.item_count())?;
+    bytes.resize(buffer.item_count(), 0);
+    buffer.copy_to_slice(value.py(), &mut bytes)?;
+    Ok(bytes)
+}
+
+/// PEM, DER or PKCS#12, copied.
+pub fn material(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, Fault> {
+    bytes(name, value, Limit::material(name))
+}
+
+/// Whether a value is bytes-like, whatever its length.
+pub fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
+    PyBuffer::<u8>::get(value).is_ok()
+}
+
+/// Several bytes-like objects. One alone is refused: it would be taken for its numbers.
+pub fn many(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Vec<Vec<u8>>, Fault> {
+    let expected = "a sequence of bytes";
+    if is_bytes(value) {
+        return Err(Error::wrong_type(name, expected, "bytes").into());
+    }
+    let mut tally = Tally::new(limit);
+    let mut several = Vec::new();
+    for value in value.try_iter().map_err(|_| wrong_type(name, expected, value))? {
+        let value = value?;
+        tally.add(buffer(name, &value)?.item_count())?;
+        several.push(bytes(name, &value, limit)?);
+    }
+    Ok(several)
 }
 
 /// A payload. What cannot change is kept alive instead of copied, so a fan-out shares it.
 pub fn body(value: &Bound<'_, PyAny>) -> Result<Bytes, Fault> {
     match value.cast::<PyBytes>() {
-        Ok(fixed) => Ok(Bytes::from_owner(PyBackedBytes::from(fixed.clone()))),
-        Err(_) => bytes("body", value).map(Bytes::from),
+        Ok(fixed) => {
+            Limit::body().check(fixed.as_bytes().len())?;
+            Ok(Bytes::from_owner(PyBackedBytes::from(fixed.clone())))
+        }
+        Err(_) => bytes("body", value, Limit::body()).map(Bytes::from),
     }
+}
+
+fn buffer(name: &str, value: &Bound<'_, PyAny>) -> Result<PyBuffer<u8>, Fault> {
+    PyBuffer::<u8>::get(value).map_err(|error| {
+        let expected = "bytes, bytearray or memoryview";
+        // The one bytes-like object that says so by this class: a memoryview that was released.
+        if error.is_instance_of::<PyValueError>(value.py()) {
+            Error::wrong_type(name, expected, "a released memoryview").into()
+        } else {
+            wrong_type(name, expected, value)
+        }
+    })
 }
 
 /// A path of a file.
 pub fn path(name: &str, value: &Bound<'_, PyAny>) -> Result<PathBuf, Fault> {
-    value.extract().map_err(|_| wrong_type(name, "a str or os.PathLike", value))
+    let fault = || wrong_type(name, "a str or os.PathLike", value);
+    let text = if value.is_instance_of::<PyString>() {
+        value.clone()
+    } else {
+        value.call_method0("__fspath__").map_err(|_| fault())?
+    };
+    Limit::text(name).check(text.cast::<PyString>().map_err(|_| fault())?.len()?)?;
+    text.extract().map_err(|_| fault())
 }
 
 /// A duration in milliseconds, from seconds or a timedelta. The core judges its size.

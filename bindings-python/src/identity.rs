@@ -2,8 +2,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use webhook_mtls::limits::Limit;
 
-use crate::arguments::{bytes, path, refuse_unknown};
+use crate::arguments::{bytes, material, path, refuse_unknown};
+
 use crate::border::guard;
 use crate::error::Fault;
 
@@ -69,7 +71,7 @@ impl Identity {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, Fault> {
         guard(|| {
-            let (cert, key, passphrase) = pair(bytes, cert, key, passphrase, unknown)?;
+            let (cert, key, passphrase) = pair(material, cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
             Ok(Self(cls.py().detach(read)?))
         })
@@ -98,7 +100,7 @@ impl Identity {
     ) -> Result<Self, Fault> {
         guard(|| {
             refuse_unknown(unknown, "data, passphrase")?;
-            let (data, passphrase) = (bytes("data", data)?, bytes("passphrase", passphrase)?);
+            let (data, passphrase) = (material("data", data)?, secret(passphrase)?);
             let read = || webhook_mtls::Identity::from_pkcs12(&data, &passphrase);
             Ok(Self(cls.py().detach(read)?))
         })
@@ -119,5 +121,9 @@ fn pair<T>(
 ) -> Result<(T, T, Option<Vec<u8>>), Fault> {
     refuse_unknown(unknown, "cert, key, passphrase")?;
     let (cert, key) = (read("cert", cert)?, read("key", key)?);
-    Ok((cert, key, passphrase.map(|value| bytes("passphrase", value)).transpose()?))
+    Ok((cert, key, passphrase.map(secret).transpose()?))
+}
+
+fn secret(passphrase: &Bound<'_, PyAny>) -> Result<Vec<u8>, Fault> {
+    bytes("passphrase", passphrase, Limit::text("passphrase"))
 }

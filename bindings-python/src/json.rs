@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Value};
+use webhook_mtls::limits;
 
 /// Deeper than any error; a bound, because what is read was made by others.
 const DEEPEST: usize = 32;
@@ -35,34 +36,58 @@ pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
     })
 }
 
-/// The JSON value that says the same; `None` if there is none.
+/// The JSON value that says the same; `None` if there is none, or it is longer than an error may be.
 pub fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
-    read(value, DEEPEST)
+    Reading { room: limits::ERROR }.value(value, DEEPEST)
 }
 
-fn read(value: &Bound<'_, PyAny>, depth: usize) -> Option<Value> {
-    let depth = depth.checked_sub(1)?;
-    if value.is_none() {
-        Some(Value::Null)
-    } else if let Ok(flag) = value.cast::<PyBool>() {
-        Some(Value::Bool(flag.is_true()))
-    } else if value.is_instance_of::<PyInt>() {
-        let whole = value.extract::<i64>().map(Value::from);
-        whole.or_else(|_| value.extract::<u64>().map(Value::from)).ok()
-    } else if let Ok(number) = value.cast::<PyFloat>() {
-        serde_json::Number::from_f64(number.value()).map(Value::Number)
-    } else if value.is_instance_of::<PyString>() {
-        value.extract::<String>().ok().map(Value::String)
-    } else if let Ok(dict) = value.cast::<PyDict>() {
-        let mut fields = Map::new();
-        for (name, value) in dict {
-            fields.insert(name.extract().ok()?, read(&value, depth)?);
+/// A value as it is read, by others than who made it.
+struct Reading {
+    /// How many more bytes may be read.
+    room: usize,
+}
+
+impl Reading {
+    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Option<Value> {
+        let depth = depth.checked_sub(1)?;
+        self.take(1)?;
+        if value.is_none() {
+            Some(Value::Null)
+        } else if let Ok(flag) = value.cast::<PyBool>() {
+            Some(Value::Bool(flag.is_true()))
+        } else if value.is_instance_of::<PyInt>() {
+            let whole = value.extract::<i64>().map(Value::from);
+            whole.or_else(|_| value.extract::<u64>().map(Value::from)).ok()
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            serde_json::Number::from_f64(number.value()).map(Value::Number)
+        } else if value.is_instance_of::<PyString>() {
+            self.text(value).map(Value::String)
+        } else if let Ok(dict) = value.cast::<PyDict>() {
+            let mut fields = Map::new();
+            for (name, value) in dict {
+                fields.insert(self.text(&name)?, self.value(&value, depth)?);
+            }
+            Some(Value::Object(fields))
+        } else if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+            let values = value.try_iter().ok()?;
+            let read = values.map(|value| self.value(&value.ok()?, depth));
+            read.collect::<Option<_>>().map(Value::Array)
+        } else {
+            None
         }
-        Some(Value::Object(fields))
-    } else if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let values = value.try_iter().ok()?;
-        values.map(|value| read(&value.ok()?, depth)).collect::<Option<_>>().map(Value::Array)
-    } else {
-        None
+    }
+
+    fn text(&mut self, value: &Bound<'_, PyAny>) -> Option<String> {
+        let text = value.cast::<PyString>().ok()?;
+        // Its letters first, which are counted already: its bytes are made when they are asked for.
+        self.room.checked_sub(text.len().ok()?)?;
+        let text = text.to_str().ok()?;
+        self.take(text.len())?;
+        Some(text.to_owned())
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.room = self.room.checked_sub(bytes)?;
+        Some(())
     }
 }

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::arguments::{bytes, path, refuse_unknown, texts};
+use crate::arguments::{material, path, refuse_unknown, texts};
 use crate::border::guard;
 use crate::error::Fault;
 
@@ -76,5 +76,5 @@ impl Pins {
 ///     ConfigError: `pem_invalid` or `option_invalid`.
 #[pyfunction]
 pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, Fault> {
-    guard(|| Ok(webhook_mtls::pin_of(&bytes("cert", cert)?)?))
+    guard(|| Ok(webhook_mtls::pin_of(&material("cert", cert)?)?))
 }

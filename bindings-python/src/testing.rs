@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
+use webhook_mtls::limits::Limit;
 use webhook_mtls::testing::{self, Answer, Leaf, Misbehaviour};
 use webhook_mtls::{Error, Kind};
 
@@ -248,7 +249,8 @@ impl Consumer {
             let answer = Answer {
                 retry_after,
                 headers: headers.map_or_else(|| Ok(Vec::new()), |value| pairs("headers", value))?,
-                body: body.map_or_else(|| Ok(Vec::new()), |value| bytes("body", value))?,
+                body: body
+                    .map_or_else(|| Ok(Vec::new()), |value| bytes("body", value, Limit::body()))?,
                 ..Answer::status(status)
             };
             self.0.respond(answer, times.map_or(Ok(1), |value| count("times", value))?);

@@ -3,8 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use webhook_mtls::Error;
+use webhook_mtls::limits::Limit;
 
-use crate::arguments::{bytes, path, refuse_unknown, texts, wrong_type};
+use crate::arguments::{many, material, path, refuse_unknown, texts};
 use crate::border::guard;
 use crate::error::Fault;
 
@@ -156,9 +157,14 @@ impl Bundle {
         distrusted: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, Fault> {
         Ok(Self {
-            anchors: bytes("anchors", anchors)?,
-            intermediates: intermediates.map(|value| bytes("intermediates", value)).transpose()?,
-            crls: crls.map(|value| many("crls", value)).transpose()?.unwrap_or_default(),
+            anchors: material("anchors", anchors)?,
+            intermediates: intermediates
+                .map(|value| material("intermediates", value))
+                .transpose()?,
+            crls: crls
+                .map(|value| many("crls", value, Limit::material("crls")))
+                .transpose()?
+                .unwrap_or_default(),
             distrusted: pins(distrusted)?,
         })
     }
@@ -171,14 +177,4 @@ impl Bundle {
 
 fn pins(distrusted: Option<&Bound<'_, PyAny>>) -> Result<Vec<String>, Fault> {
     Ok(distrusted.map(|value| texts("distrusted", value)).transpose()?.unwrap_or_default())
-}
-
-/// Several bytes-like objects. One alone is refused: it would be taken for its numbers.
-pub fn many(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<Vec<u8>>, Fault> {
-    let expected = "a sequence of bytes";
-    if bytes(name, value).is_ok() {
-        return Err(Error::wrong_type(name, expected, "bytes").into());
-    }
-    let values = value.try_iter().map_err(|_| wrong_type(name, expected, value))?;
-    values.map(|value| bytes(name, &value?)).collect()
 }

@@ -3,10 +3,13 @@
 use std::time::SystemTime;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{Error, Role, VerifierOptions};
 
-use crate::arguments::{bytes, flag, instant, noun, refuse_unknown, text, wrong_type};
+use crate::arguments::{
+    bytes, flag, instant, is_bytes, many, noun, refuse_unknown, text, wrong_type,
+};
 use crate::border::guard;
 use crate::error::Fault;
 use crate::event::{Event, Expiry, events, expiries, listener};
@@ -15,7 +18,7 @@ use crate::peer::PeerIdentity;
 use crate::pins::Pins;
 use crate::policy::{Authorization, TenantRule};
 use crate::socket;
-use crate::trust::{Trust, many};
+use crate::trust::Trust;
 
 /// Verifies the certificates of peers, wherever their connection ends.
 ///
@@ -248,11 +251,14 @@ fn judge(
     let server_name = server_name.as_deref();
     let at = at.map_or_else(|| Ok(SystemTime::now()), |value| instant("at", value))?;
     let py = chain.py();
-    let judged = if let Ok(whole) = bytes("chain", chain) {
+    let judged = if is_bytes(chain) {
+        let whole = bytes("chain", chain, Limit::chain())?;
         py.detach(|| verifier.verify(&whole, server_name, at))
     } else {
-        let certificates = many("chain", chain)
-            .map_err(|_| wrong_type("chain", "bytes or a sequence of bytes", chain))?;
+        if chain.is_instance_of::<PyString>() || chain.try_iter().is_err() {
+            return Err(wrong_type("chain", "bytes or a sequence of bytes", chain));
+        }
+        let certificates = many("chain", chain, Limit::chain())?;
         py.detach(|| verifier.verify_chain(&certificates, server_name, at))
     };
     Ok(PeerIdentity(judged?))

@@ -32,7 +32,7 @@
 //! ```
 //!
 //! The floors, the ground first; a module uses those above it in this list, never those below:
-//! `error`, `event`, `options`, `clock`, `process` · `certificate`, `crypto` · `source`, `pin`,
+//! `error`, `event`, `options`, `limits`, `clock`, `process` · `certificate`, `crypto` · `source`, `pin`,
 //! `identity`, `trust`, `expiry`, `watch`, `signing` · `policy`, `verify` · `tls` · `net` · `connection` ·
 //! `endpoint`, `seen`, `staging`, `dispatcher`, `receipt`, `probe`, `retry` · `testing`.
 //! `runtime` stands beside them.
@@ -51,6 +51,7 @@ mod event;
 mod expiry;
 mod fair_limit;
 mod identity;
+pub mod limits;
 mod net;
 pub mod options;
 mod pin;

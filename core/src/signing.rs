@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::limits::Limit;
 use crate::options;
 
 /// How many secrets may sign at once. A rotation needs two; each costs a signature a delivery.
@@ -40,27 +41,32 @@ impl StandardWebhooks {
     {
         let keys = secrets
             .into_iter()
+            .take(MOST_SECRETS + 1)
             .enumerate()
             .map(|(at, secret)| Key::read(secret.as_ref()).map_err(|why| bad_secret(at + 1, why)))
             .collect::<Result<Arc<[Key]>, Error>>()?;
         match keys.len() {
             0 => Err(options::fault("signing", "needs at least one secret")),
             1..=MOST_SECRETS => Ok(Self { keys }),
-            more => Err(options::fault(
-                "signing",
-                format_args!("has {more} secrets; {MOST_SECRETS} are the limit"),
-            )),
+            _ => {
+                Err(options::fault("signing", format_args!("has more than {MOST_SECRETS} secrets")))
+            }
         }
     }
 
     /// The value of `webhook-signature`.
     ///
     /// * `timestamp`: Unix seconds, of this attempt.
-    pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+    ///
+    /// Fails with `body_too_large` if there is no memory for what has to be copied.
+    pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Result<String, Error> {
         let prefix = format!("{id}.{timestamp}.");
-        let signatures: Vec<String> =
-            self.keys.iter().map(|key| key.sign(prefix.as_bytes(), body)).collect();
-        signatures.join(" ")
+        let signatures: Vec<String> = self
+            .keys
+            .iter()
+            .map(|key| key.sign(prefix.as_bytes(), body))
+            .collect::<Result<_, _>>()?;
+        Ok(signatures.join(" "))
     }
 }
 
@@ -122,7 +128,7 @@ impl Key {
         Ok(Self { algorithm, digest: digest.finalize().into() })
     }
 
-    fn sign(&self, prefix: &[u8], body: &[u8]) -> String {
+    fn sign(&self, prefix: &[u8], body: &[u8]) -> Result<String, Error> {
         let scheme = self.algorithm.scheme();
         let signature = match &self.algorithm {
             Algorithm::Hmac(key) => {
@@ -132,9 +138,14 @@ impl Key {
                 BASE64_STANDARD.encode(context.sign())
             }
             // Ed25519 reads its message twice, so it has to lie in one piece.
-            Algorithm::Ed25519(pair) => BASE64_STANDARD.encode(pair.sign(&[prefix, body].concat())),
+            Algorithm::Ed25519(pair) => {
+                let mut message = Limit::body().reserved(prefix.len() + body.len())?;
+                message.extend_from_slice(prefix);
+                message.extend_from_slice(body);
+                BASE64_STANDARD.encode(pair.sign(&message))
+            }
         };
-        format!("{scheme},{signature}")
+        Ok(format!("{scheme},{signature}"))
     }
 }
 
@@ -183,7 +194,7 @@ mod tests {
     fn the_specifications_own_example_is_signed_alike() {
         let signing = StandardWebhooks::new([SECRET]).unwrap();
         assert_eq!(
-            signing.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, PAYLOAD),
+            signing.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, PAYLOAD).unwrap(),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
         );
     }
@@ -192,7 +203,7 @@ mod tests {
     fn each_secret_signs_in_its_order() {
         let (pair, secret) = ed25519();
         let signing = StandardWebhooks::new([secret.as_str(), SECRET]).unwrap();
-        let header = signing.sign("evt_1", 17, b"\0\xff");
+        let header = signing.sign("evt_1", 17, b"\0\xff").unwrap();
         let (asymmetric, symmetric) = header.split_once(' ').unwrap();
         let signature = BASE64_STANDARD.decode(asymmetric.strip_prefix("v1a,").unwrap()).unwrap();
         UnparsedPublicKey::new(&ED25519, pair.public_key())

@@ -5,6 +5,7 @@ use std::ptr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{DeliverOptions, Delivery, Endpoint, Error};
 
 use crate::builder::{Builder, setting};
@@ -60,7 +61,8 @@ pub unsafe extern "C" fn wmtls_delivery_new(
         let draft = || {
             let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
             // SAFETY: the header's conventions.
-            let body = Bytes::copy_from_slice(unsafe { text::bytes(body, body_len, "body") }?);
+            let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
+            let body = Bytes::from(Limit::body().copied(body)?);
             let (options, headers) = (DeliverOptions::new(), Vec::new());
             Ok(Draft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
         };
@@ -106,6 +108,7 @@ pub unsafe extern "C" fn wmtls_delivery_header(
         // SAFETY: the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        Limit::text("headers").check_list(draft.headers.len() + 1, 0)?;
         draft.headers.push((name.to_owned(), value.to_owned()));
         Ok(draft)
     });

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use webhook_mtls::limits::Limit;
 use webhook_mtls::process::Once;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, Setting, deliver, runtime,
@@ -105,6 +106,7 @@ pub unsafe extern "C" fn wmtls_options_egress_allow(
     network: *const c_char,
 ) {
     edit(options, |mut draft| {
+        Limit::text("egress").check_list(draft.allow.len() + 1, 0)?;
         // SAFETY: the header's conventions.
         draft.allow.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
@@ -118,6 +120,7 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
     network: *const c_char,
 ) {
     edit(options, |mut draft| {
+        Limit::text("egress").check_list(draft.deny.len() + 1, 0)?;
         // SAFETY: the header's conventions.
         draft.deny.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
@@ -132,6 +135,7 @@ pub unsafe extern "C" fn wmtls_options_egress_nat64(
     prefix: *const c_char,
 ) {
     edit(options, |mut draft| {
+        Limit::text("egress").check_list(draft.nat64.len() + 1, 0)?;
         // SAFETY: the header's conventions.
         draft.nat64.push(unsafe { text::required(prefix, "prefix") }?.to_owned());
         Ok(draft)
@@ -311,11 +315,11 @@ pub unsafe extern "C" fn wmtls_deliver_once(
     panic::make(out, err, || {
         // SAFETY: the header's conventions.
         let (url, body) =
-            unsafe { (text::required(url, "url")?, text::bytes(body, body_len, "body")?) };
+            unsafe { (text::required(url, "url")?, text::bytes(body, body_len, Limit::body())?) };
+        let body = Limit::body().copied(body)?;
         let options = required(consumed, "options")?.finish()?;
         let endpoint = required(consumed_endpoint, "endpoint options")?.finish()?;
-        wait(deliver(url, body.to_vec(), options, endpoint, DeliverOptions::new()))?
-            .map(wmtls_receipt::new)
+        wait(deliver(url, body, options, endpoint, DeliverOptions::new()))?.map(wmtls_receipt::new)
     })
 }
 

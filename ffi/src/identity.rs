@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 
 use webhook_mtls::Identity;
+use webhook_mtls::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::Handle;
@@ -64,8 +65,8 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
         // SAFETY: the header's conventions.
         let (cert, key, passphrase) = unsafe {
             (
-                text::bytes(cert, cert_len, "cert")?,
-                text::bytes(key, key_len, "key")?,
+                text::bytes(cert, cert_len, Limit::material("cert"))?,
+                text::bytes(key, key_len, Limit::material("key"))?,
                 text::optional(passphrase, "passphrase")?,
             )
         };
@@ -93,7 +94,10 @@ pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
     panic::make(out, err, || {
         // SAFETY: the header's conventions.
         let (data, passphrase) = unsafe {
-            (text::bytes(data, data_len, "data")?, text::required(passphrase, "passphrase")?)
+            (
+                text::bytes(data, data_len, Limit::material("data"))?,
+                text::required(passphrase, "passphrase")?,
+            )
         };
         Identity::from_pkcs12(data, passphrase.as_bytes()).map(wmtls_identity)
     })

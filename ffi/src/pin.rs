@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{Error, PinSlot, Pins, pin_of};
 
 use crate::error::{wmtls_error, wmtls_status};
@@ -31,7 +32,7 @@ pub unsafe extern "C" fn wmtls_pin_of(
         // SAFETY: the header's conventions, and room for the NUL at least.
         let made = unsafe {
             pin.write(0);
-            pin_of(text::bytes(cert, cert_len, "cert")?)?
+            pin_of(text::bytes(cert, cert_len, Limit::material("cert"))?)?
         };
         assert!(made.len() < WMTLS_PIN_SIZE, "every pin is as long as the other");
         // SAFETY: there is room for WMTLS_PIN_SIZE bytes.
@@ -65,7 +66,9 @@ impl Said {
     pub(crate) unsafe fn add(&mut self, pin: *const c_char, slot: i32) -> Result<(), Error> {
         // SAFETY: the caller's promise.
         let pin = unsafe { text::required(pin, "pin") }?.to_owned();
-        self.list(slot)?.push(pin);
+        let list = self.list(slot)?;
+        Limit::text("pins").check_list(list.len() + 1, 0)?;
+        list.push(pin);
         Ok(())
     }
 

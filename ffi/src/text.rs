@@ -7,11 +7,12 @@ use std::ptr;
 use std::slice;
 
 use webhook_mtls::Error;
+use webhook_mtls::limits::{Limit, Tally};
 use webhook_mtls::process::Lock;
 
 use crate::handle::absent;
 
-/// The text, or an error that names the argument if it is NULL or not UTF-8.
+/// The text, or an error that names the argument if it is NULL, too long or not UTF-8.
 ///
 /// # Safety
 ///
@@ -21,7 +22,7 @@ pub unsafe fn required<'a>(text: *const c_char, argument: &str) -> Result<&'a st
     unsafe { optional(text, argument) }?.ok_or_else(|| absent(argument))
 }
 
-/// The text, or `None` if it is NULL, or an error that names the argument if it is not UTF-8.
+/// The text, or `None` if it is NULL, or an error that names the argument if it is too long or not UTF-8.
 ///
 /// # Safety
 ///
@@ -32,13 +33,14 @@ pub unsafe fn optional<'a>(text: *const c_char, argument: &str) -> Result<Option
     }
     // SAFETY: not NULL, hence NUL-terminated.
     let text = unsafe { CStr::from_ptr(text) };
+    Limit::text(argument).check(text.count_bytes())?;
     match text.to_str() {
         Ok(text) => Ok(Some(text)),
         Err(_) => Err(Error::wrong_type(argument, "UTF-8", "other bytes")),
     }
 }
 
-/// The bytes, or an error that names the argument if they are NULL but for the length 0.
+/// The bytes, or an error if they are NULL but for the length 0, or more than there may be.
 ///
 /// # Safety
 ///
@@ -46,17 +48,17 @@ pub unsafe fn optional<'a>(text: *const c_char, argument: &str) -> Result<Option
 pub unsafe fn bytes<'a>(
     bytes: *const c_void,
     length: usize,
-    argument: &str,
+    limit: Limit<'_>,
 ) -> Result<&'a [u8], Error> {
     // SAFETY: as of this function.
-    match unsafe { optional_bytes(bytes, length, argument) }? {
+    match unsafe { optional_bytes(bytes, length, limit) }? {
         Some(bytes) => Ok(bytes),
-        None if length == 0 => Ok(&[]),
-        None => Err(absent(argument)),
+        None => Ok(&[]),
     }
 }
 
-/// The bytes, or `None` if they are NULL.
+/// The bytes, or `None` if they are NULL with the length 0, or an error if they are more than there may
+/// be.
 ///
 /// # Safety
 ///
@@ -64,15 +66,14 @@ pub unsafe fn bytes<'a>(
 pub unsafe fn optional_bytes<'a>(
     bytes: *const c_void,
     length: usize,
-    argument: &str,
+    limit: Limit<'_>,
 ) -> Result<Option<&'a [u8]>, Error> {
     if bytes.is_null() {
-        return if length == 0 { Ok(None) } else { Err(absent(argument)) };
+        return if length == 0 { Ok(None) } else { Err(absent(limit.argument())) };
     }
-    if isize::try_from(length).is_err() {
-        return Err(Error::wrong_type(argument, "a possible length", "a length beyond memory"));
-    }
-    // SAFETY: not NULL, as long as it is said to be, and not longer than a slice may be.
+    // No limit is beyond what a slice may be.
+    limit.check(length)?;
+    // SAFETY: not NULL, and as long as it is said to be.
     Ok(Some(unsafe { slice::from_raw_parts(bytes.cast(), length) }))
 }
 
@@ -92,13 +93,18 @@ pub unsafe fn list(
     if texts.is_null() {
         return Err(absent(argument));
     }
-    if isize::try_from(count.saturating_mul(size_of::<*const c_char>())).is_err() {
-        return Err(Error::wrong_type(argument, "a possible count", "a count beyond memory"));
-    }
-    // SAFETY: not NULL, as long as it is said to be, and not longer than a slice may be.
+    let limit = Limit::text(argument);
+    limit.check_list(count, 0)?;
+    let mut tally = Tally::new(limit);
+    // SAFETY: not NULL, and as long as it is said to be.
     let texts = unsafe { slice::from_raw_parts(texts, count) };
-    // SAFETY: as of this function.
-    texts.iter().map(|text| unsafe { required(*text, argument) }.map(str::to_owned)).collect()
+    let owned = |text: &*const c_char| {
+        // SAFETY: as of this function.
+        let text = unsafe { required(*text, argument) }?;
+        tally.add(text.len())?;
+        Ok(text.to_owned())
+    };
+    texts.iter().map(owned).collect()
 }
 
 /// Texts that C has borrowed. Each lives as long as this, that is, as long as its handle.

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use webhook_mtls::Trust;
+use webhook_mtls::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, required};
@@ -71,9 +72,13 @@ pub unsafe extern "C" fn wmtls_trust_from_pem(
         // SAFETY: the header's conventions.
         let (anchors, intermediates, crls) = unsafe {
             (
-                text::bytes(anchors, anchors_len, "anchors")?,
-                text::optional_bytes(intermediates, intermediates_len, "intermediates")?,
-                text::optional_bytes(crls, crls_len, "crls")?,
+                text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
+                text::optional_bytes(
+                    intermediates,
+                    intermediates_len,
+                    Limit::material("intermediates"),
+                )?,
+                text::optional_bytes(crls, crls_len, Limit::material("crls"))?,
             )
         };
         Trust::from_pem(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
@@ -101,9 +106,13 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
         // SAFETY: the header's conventions.
         let (anchors, intermediates, crls) = unsafe {
             (
-                text::bytes(anchors, anchors_len, "anchors")?,
-                text::optional_bytes(intermediates, intermediates_len, "intermediates")?,
-                text::optional_bytes(crls, crls_len, "crls")?,
+                text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
+                text::optional_bytes(
+                    intermediates,
+                    intermediates_len,
+                    Limit::material("intermediates"),
+                )?,
+                text::optional_bytes(crls, crls_len, Limit::material("crls"))?,
             )
         };
         Trust::dangerous_public(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use webhook_mtls::limits::Limit;
 use webhook_mtls::{
     Authorization, Error, TenantRule, Verifier, VerifierOptions, remember_signatures,
 };
@@ -264,7 +265,10 @@ pub unsafe extern "C" fn wmtls_verify_peer(
         let verifier = required(verifier, "verifier")?;
         // SAFETY: the header's conventions.
         let (chain, server_name) = unsafe {
-            (text::bytes(chain, chain_len, "chain")?, text::optional(server_name, "server_name")?)
+            (
+                text::bytes(chain, chain_len, Limit::chain())?,
+                text::optional(server_name, "server_name")?,
+            )
         };
         verifier.verifier.verify(chain, server_name, instant(at)?).map(wmtls_peer::new)
     })

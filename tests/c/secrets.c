@@ -172,6 +172,7 @@ TRY(wmtls_trust_distrusting, {
 TRY_SETTER(wmtls_options_egress, wmtls_options, wmtls_options_new(), consume_options, text)
 TRY_SETTER(wmtls_options_egress_allow, wmtls_options, wmtls_options_new(), consume_options, text)
 TRY_SETTER(wmtls_options_egress_deny, wmtls_options, wmtls_options_new(), consume_options, text)
+TRY_SETTER(wmtls_options_egress_nat64, wmtls_options, wmtls_options_new(), consume_options, text)
 TRY(wmtls_options_set, {
     static const char *const NAMES[] = {"proxy", "proxy_credentials", "timeout", "status_retry"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
@@ -291,6 +292,7 @@ static const struct {
     ENTRY(wmtls_options_egress),
     ENTRY(wmtls_options_egress_allow),
     ENTRY(wmtls_options_egress_deny),
+    ENTRY(wmtls_options_egress_nat64),
     ENTRY(wmtls_options_set),
     ENTRY(wmtls_dispatcher_endpoint),
     ENTRY(wmtls_dispatcher_remove),

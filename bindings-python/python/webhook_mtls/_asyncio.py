@@ -66,7 +66,6 @@ class AsyncDispatcher:
             ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
                 nothing was sent.
         """
-
         options: dict[str, Any] = dict(unknown)
         if id is not None:
             options["id"] = id

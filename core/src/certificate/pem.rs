@@ -12,9 +12,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, Pr
 use super::der::{self, Reader};
 use super::{Certificate, pbe};
 use crate::error::{Error, Kind};
-
-/// The largest file or PEM text that is read: 1 MiB.
-pub(crate) const MAX_INPUT: usize = 1024 * 1024;
+use crate::limits::MATERIAL;
 
 /// The DER of the certificates of PEM text or of concatenated DER, in their order and not yet read.
 /// Never an empty list.
@@ -104,10 +102,10 @@ fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, 
 }
 
 pub(super) fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
-    if input.len() > MAX_INPUT {
+    if input.len() > MATERIAL {
         return Err(Error::new(
             Kind::PemInvalid,
-            format!("{what}: {} bytes exceed the limit of {MAX_INPUT}", input.len()),
+            format!("{what}: {} bytes exceed the limit of {MATERIAL}", input.len()),
         ));
     }
     Ok(())

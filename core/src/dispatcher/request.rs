@@ -7,11 +7,10 @@ use crate::clock;
 use crate::connection::Request;
 use crate::endpoint::Generation;
 use crate::error::{Error, Form, Kind, Retry, Scope, shown};
+use crate::limits::Limit;
 use crate::options;
 use crate::signing::StandardWebhooks;
 
-/// The largest payload: 32 MiB.
-const MAX_BODY: usize = 32 * 1024 * 1024;
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
@@ -53,14 +52,7 @@ impl Payload {
         content_type: Option<&str>,
         given: &[(String, String)],
     ) -> Result<Self, Error> {
-        if body.len() > MAX_BODY {
-            return Err(Error::new(
-                Kind::BodyTooLarge,
-                format!("the payload has {} bytes; {MAX_BODY} are the limit", body.len()),
-            )
-            .noting("length", body.len())
-            .noting("limit", MAX_BODY));
-        }
+        Limit::body().check(body.len())?;
         let own = [("webhook-id", id), ("content-type", content_type)];
         check_amount(
             given,
@@ -145,7 +137,7 @@ impl Payload {
         self.check_signable()?;
         let now = clock::now()?;
         let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let signature = HeaderValue::from_str(&signing.sign(id, now, &self.body))
+        let signature = HeaderValue::from_str(&signing.sign(id, now, &self.body)?)
             .map_err(|_| Error::new(Kind::Internal, "a signature is no header value"))?;
         Ok([(WEBHOOK_TIMESTAMP, now.into()), (WEBHOOK_SIGNATURE, signature)])
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use crate::certificate::pem::MAX_INPUT;
 use crate::error::{Error, Kind, Stage, exhausted};
+use crate::limits::MATERIAL;
 
 /// How often to look whether a lease on a file has been given back.
 const LEASE_PAUSE: Duration = Duration::from_millis(20);
@@ -50,10 +50,10 @@ pub(super) fn read(
     })?;
     let found = opened.metadata().map_err(failed)?;
     check_regular(&found).map_err(fault)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).min(MAX_INPUT));
-    opened.take(MAX_INPUT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > MAX_INPUT {
-        return Err(fault(&format!("is larger than the limit of {MAX_INPUT} bytes")));
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).min(MATERIAL));
+    opened.take(MATERIAL as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > MATERIAL {
+        return Err(fault(&format!("is larger than the limit of {MATERIAL} bytes")));
     }
     Ok(Contents { bytes, mode: found.permissions().mode() & 0o777 })
 }
