@@ -3,7 +3,7 @@
 //! connection, ten thousand deliveries with a memory check, file rotation during deliveries, a
 //! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare
 //! failures. Before the first round, each fuzz target runs for ten minutes, or for a sixth of a
-//! shorter soak.
+//! shorter soak, and processes with busy threads fork 20 000 times in each language that can.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::languages::Languages;
 use crate::languages::c_programs::{self, Linkage};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::forks;
 use crate::suites::fuzz;
 use crate::suites::model;
 use crate::suites::outcomes;
@@ -34,7 +35,9 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
     let started = Instant::now();
-    if let Err(failure) = fuzz::soak(seconds_of_fuzzing(minutes)) {
+    let fuzzed = fuzz::soak(seconds_of_fuzzing(minutes));
+    let forked = fuzzed.and_then(|_| forks::test(&languages));
+    if let Err(failure) = forked.map(|line| println!("  {line}")) {
         let why = failure.what().lines().next().unwrap_or_default();
         record(&entry(&today()?, 0, started.elapsed(), Some(why)))?;
         return Err(failure);

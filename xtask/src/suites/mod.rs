@@ -6,6 +6,7 @@
 mod deny;
 mod egress;
 mod examples;
+pub(crate) mod forks;
 pub(crate) mod fuzz;
 mod instructions;
 mod leak_check;
