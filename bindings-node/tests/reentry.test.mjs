@@ -1,7 +1,7 @@
-// What may be called back: closing inside of callbacks, listeners and iterables. Nothing waits for
-// itself. And processes that are made while the library's threads are busy.
+// Close in callbacks, listeners and iterables: no call waits for itself. Also processes that are
+// started while the library's threads are busy.
 //
-// Node cannot fork without exec, so no JavaScript ever runs in a child with inherited locks. But
+// Node cannot fork without exec, so JavaScript never runs in a child with inherited locks. But
 // libuv forks in order to exec, and the library's fork handlers run there.
 
 import assert from 'node:assert/strict'
@@ -37,7 +37,7 @@ test('close in the callback of one delivery ends the others', LONG, async (t) =>
   await assert.rejects(dispatcher.deliver(endpoint, '{}'), { kind: 'handle_closed' })
 })
 
-test('an iterable of deliverMany closes the dispatcher that asks it', LONG, async (t) => {
+test('an iterable of deliverMany closes its dispatcher', LONG, async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t)
   acme.misbehave('stall', 1)
   async function* deliveries() {
@@ -51,7 +51,7 @@ test('an iterable of deliverMany closes the dispatcher that asks it', LONG, asyn
   assert.deepEqual(kinds, ['canceled', 'handle_closed'])
 })
 
-test('a listener reloads and closes what it listens to', LONG, async (t) => {
+test('a listener reloads and closes its dispatcher', LONG, async (t) => {
   const { lab } = await scene(t)
   const folder = mkdtempSync(join(tmpdir(), 'reentry-'))
   t.after(() => rmSync(folder, { recursive: true }))
@@ -71,14 +71,14 @@ test('a listener reloads and closes what it listens to', LONG, async (t) => {
       }
     })
   })
-  // What listens keeps no process alive.
+  // A listener does not keep the process alive.
   const alive = setInterval(() => {}, 1000)
   await dispatcher.reload()
   assert.equal(await closed, 'closed')
   clearInterval(alive)
 })
 
-test('processes are made while deliveries and verifications go on', LONG, async (t) => {
+test('processes start during deliveries and verifications', LONG, async (t) => {
   const { lab, dispatcher, endpoint } = await scene(t)
   const folder = mkdtempSync(join(tmpdir(), 'reentry-'))
   t.after(() => rmSync(folder, { recursive: true }))

@@ -23,12 +23,12 @@ DEADLINE = 30.0
 AT_ONCE = 4
 # A handshake takes longer than everything else in a child, so only each eighth child delivers.
 DELIVERS = 8
-# The receiver records what it gets.
+# The receiver records each request.
 PACE = 0.003
 
 
 class Child:
-    """A forked child, which leaves without the parent's clean-up."""
+    """A forked child, which exits without the parent's cleanup."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.forked = time.monotonic()
@@ -65,7 +65,7 @@ def test_no_child_hangs_however_busy_the_threads_are(lab: Any, tmp_path: Path) -
     bundles = [lab.trust_pem, lab.trust_pem + Authority("another").root_pem]
     chain = (tmp_path / "tls.crt").read_bytes()
     quiet_consumer, busy_consumer = lab.consumer("quiet"), lab.consumer("busy")
-    # The connection of this one must outlive all children.
+    # The connection of this endpoint must outlive all children.
     quiet = lab.dispatcher()
     session = quiet.endpoint("quiet", quiet_consumer.url, pins=None)
     trust = wm.Trust.from_files(bundle)
@@ -166,8 +166,8 @@ def test_no_child_hangs_however_busy_the_threads_are(lab: Any, tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("how", ["deliver", "deliver_many"])
-def test_a_signal_handler_forks_in_the_middle_of_a_delivery(acme: Any, how: str) -> None:
-    """In the child the delivery ends as `forked_process`; in the parent it goes on."""
+def test_a_signal_handler_forks_during_a_delivery(acme: Any, how: str) -> None:
+    """In the child the delivery ends as `forked_process`; in the parent it continues."""
     dispatcher, endpoint = acme.dispatcher, acme.endpoint
     assert dispatcher.deliver(endpoint, b"before").status == 200
     acme.consumer.misbehave("stall", times=1)
@@ -179,7 +179,7 @@ def test_a_signal_handler_forks_in_the_middle_of_a_delivery(acme: Any, how: str)
         if child:
             forked.append(child)
         else:
-            # In the middle of the parent's delivery the child has connections of its own.
+            # During the parent's delivery the child has its own connections.
             assert not dispatcher.deliver(endpoint, b"child").reused
 
     def tell() -> None:
@@ -206,7 +206,7 @@ def test_a_signal_handler_forks_in_the_middle_of_a_delivery(acme: Any, how: str)
     except BaseException:
         kind = traceback.format_exc()
     if os.getpid() != parent:
-        # It leaves by its exit code, for pytest is the parent's.
+        # The child reports with its exit code, because pytest belongs to the parent.
         os._exit(0 if kind == "forked_process" else 1)
     signal.signal(signal.SIGUSR1, former)
     teller.join(DEADLINE)

@@ -1,4 +1,4 @@
-"""What a signal handler may call while a delivery of its own thread waits below it."""
+"""Calls of a signal handler while its own thread waits for a delivery."""
 
 import os
 import signal
@@ -18,23 +18,23 @@ LONG = 20.0
 
 @contextmanager
 def held(acme: Any, handle: Callable[[], Any], *, after: int = 1) -> Iterator[list[Any]]:
-    """Has `handle` called by a signal once the consumer holds `after` deliveries.
+    """Calls `handle` from a signal handler while the consumer holds `after` deliveries.
 
-    Yields what it returned or raised.
+    Yields its results and exceptions.
     """
-    came_of_it: list[Any] = []
+    results: list[Any] = []
 
     def handler(*_: object) -> None:
         try:
-            came_of_it.append(handle())
+            results.append(handle())
         except wm.WebhookMtlsError as error:
-            came_of_it.append(error)
+            results.append(error)
 
     def tell() -> None:
         assert acme.consumer.wait(after, within=LONG)
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    # One that waits for itself must fail the test, not hang it.
+    # A handler that waits for itself must fail the test instead of hanging it.
     watch = threading.Timer(LONG, os._exit, (9,))
     watch.daemon = True
     watch.start()
@@ -42,7 +42,7 @@ def held(acme: Any, handle: Callable[[], Any], *, after: int = 1) -> Iterator[li
     teller = threading.Thread(target=tell)
     teller.start()
     try:
-        yield came_of_it
+        yield results
     finally:
         teller.join(LONG)
         signal.signal(signal.SIGUSR1, former)
@@ -50,7 +50,7 @@ def held(acme: Any, handle: Callable[[], Any], *, after: int = 1) -> Iterator[li
 
 
 def deliver(acme: Any, how: str) -> wm.WebhookMtlsError | None:
-    """Delivers and returns the error, if there is one."""
+    """Delivers and returns the error, or None."""
     try:
         if how == "deliver":
             acme.dispatcher.deliver(acme.endpoint, b"held", timeout=LONG)
@@ -76,9 +76,9 @@ def test_close_returns_in_a_handler_and_the_delivery_is_canceled(
     acme: Any, how: str, drain: float
 ) -> None:
     acme.consumer.misbehave("stall", times=1)
-    with held(acme, lambda: acme.dispatcher.close(drain)) as came_of_it:
+    with held(acme, lambda: acme.dispatcher.close(drain)) as results:
         error = deliver(acme, how)
-    assert came_of_it == [None]
+    assert results == [None]
     assert error is not None and error.kind == "canceled"
     with pytest.raises(wm.ConfigError) as refused:
         acme.dispatcher.deliver(acme.endpoint, b"{}")
@@ -86,11 +86,11 @@ def test_close_returns_in_a_handler_and_the_delivery_is_canceled(
 
 
 def test_a_delivery_has_its_drain_after_the_handler(acme: Any) -> None:
-    """The handler does not wait for the delivery below it, which is not canceled either."""
+    """The handler does not wait for the delivery of its own thread, which is not canceled."""
     acme.consumer.misbehave("stall", times=1)
-    with held(acme, lambda: acme.dispatcher.close(LONG)) as came_of_it:
+    with held(acme, lambda: acme.dispatcher.close(LONG)) as results:
         error = deliver_for(acme, 1.0)
-    assert came_of_it == [None]
+    assert results == [None]
     assert error.kind == "deadline_exceeded"
 
 
@@ -129,15 +129,15 @@ def test_reload_retire_and_upserts_in_a_handler_return(acme: Any, lab: Any) -> N
         acme.dispatcher.remove("acme")
         return events
 
-    with held(acme, all_of_them) as came_of_it:
+    with held(acme, all_of_them) as results:
         error = deliver_for(acme, 2.0)
-    assert came_of_it == [[]]
+    assert results == [[]]
     assert error.kind in ("deadline_exceeded", "handle_closed")
 
 
 @pytest.mark.parametrize("limit", ["turn", "connection"])
 @pytest.mark.parametrize("how", ["deliver", "deliver_many"])
-def test_a_delivery_that_would_wait_for_the_one_below_fails_at_once(
+def test_a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once(
     lab: Any, limit: str, how: str
 ) -> None:
     consumer = lab.consumer("acme")
@@ -156,17 +156,17 @@ def test_a_delivery_that_would_wait_for_the_one_below_fails_at_once(
 
     scene: Any = Scene()
     scene.consumer, scene.dispatcher, scene.endpoint = consumer, dispatcher, endpoint
-    with held(scene, lambda: deliver(scene, how)) as came_of_it:
+    with held(scene, lambda: deliver(scene, how)) as results:
         error = deliver_for(scene, 2.0)
     dispatcher.close()
-    (nested,) = came_of_it
+    (nested,) = results
     assert nested is not None and nested.kind == "overloaded"
     assert nested.blame == "ours" and nested.sent == "nothing"
     assert "signal handler" in str(nested)
     assert error.kind == "deadline_exceeded"
 
 
-def test_a_listener_closes_what_it_listens_to(lab: Any, tmp_path: Any) -> None:
+def test_a_listener_closes_its_dispatcher(lab: Any, tmp_path: Any) -> None:
     lab.write_files(tmp_path)
     (tmp_path / "tls.key").chmod(0o644)
     dispatcher = wm.Dispatcher(
@@ -208,6 +208,6 @@ with Lab() as lab:
 """
 
 
-def test_a_handler_closes_and_leaves_the_program() -> None:
+def test_a_handler_closes_and_exits_the_program() -> None:
     finished = subprocess.run([sys.executable, "-c", ALARMED], timeout=60, check=False)
     assert finished.returncode == 3

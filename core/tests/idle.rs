@@ -64,7 +64,7 @@ fn unsolicited_data_ends_an_idle_connection() {
 
 #[test]
 fn an_idle_connection_ends_with_close_notify() {
-    let scene = scene(Conversation::ends_with_goodbye);
+    let scene = scene(Conversation::ends_with_close_notify);
     assert!(scene.dispatcher.remove("raw"));
     assert_eq!(scene.left.recv_timeout(SOON), Ok(true));
 }

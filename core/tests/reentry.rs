@@ -1,6 +1,5 @@
-//! What may be called in the middle of a delivery, on its own thread: in the interrupt of
-//! `deliver_blocking`, and in the callback of `start`. Nothing there waits for itself. Run with
-//! `--features testing`.
+//! Calls during a delivery on its own thread: in the interrupt of `deliver_blocking`, and in the
+//! callback of `start`. No call waits for its own thread. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
 use std::sync::mpsc;
@@ -15,7 +14,7 @@ use webhook_mtls::{
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Far above what a call may take that waits for nothing.
+/// Much longer than a call takes that does not wait.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 struct Scene {
@@ -49,8 +48,8 @@ impl Scene {
         self.dispatcher.deliver_blocking(&self.endpoint, "{}", options, interrupt)
     }
 
-    /// Delivers, and calls `amid` once while the consumer holds the delivery. A call that waits for
-    /// itself fails the test by the watchdog.
+    /// Delivers, and calls `amid` once while the consumer holds the delivery. The watchdog fails
+    /// the test if a call waits for its own thread.
     fn amid(&self, timeout: Duration, mut amid: impl FnMut()) -> Result<Receipt, Error> {
         let watchdog = Watchdog::new();
         let mut called = false;
@@ -72,7 +71,7 @@ impl Scene {
     }
 }
 
-/// Ends the process if it is not called off in time: a thread that waits for itself cannot.
+/// Ends the process unless it is canceled in time: a thread that waits for itself cannot end it.
 struct Watchdog {
     off: mpsc::Sender<()>,
     thread: thread::JoinHandle<()>,
@@ -125,7 +124,7 @@ fn close_in_an_interrupt_waits_for_the_other_deliveries() {
         scene.dispatcher.start(&scene.endpoint, "{}", options, done).unwrap();
         assert!(scene.consumer.wait(2, LONG));
         scene.close(Duration::ZERO);
-        // It has ended; its callback may be about to be called.
+        // The delivery has ended; its callback may be about to run.
         let other = told.recv_timeout(AT_ONCE).expect("it has ended");
         assert_eq!(other.unwrap_err().kind(), Kind::Canceled);
     });
@@ -141,7 +140,7 @@ fn reload_retire_upserts_and_other_deliveries_go_on_in_an_interrupt() {
         let identity = scene.lab.identity();
         let refused = scene.dispatcher.retire(&identity, false).unwrap_err();
         assert_eq!(refused.kind(), Kind::IdentityInUse);
-        // Another turn and another connection are free.
+        // Another turn and another permit are free.
         assert_eq!(scene.deliver(LONG, None).unwrap().unwrap().status(), 200);
         let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
         let many = scene.dispatcher.deliver_many(vec![delivery; 3], None).unwrap();
@@ -171,7 +170,7 @@ fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
     }
 }
 
-/// Has `work` called where a delivery tells of its end, on the thread that runs deliveries.
+/// Calls `work` in the callback of a delivery, on the thread that runs deliveries.
 fn in_a_callback<T: Send + 'static>(
     work: impl FnOnce(&Dispatcher, &Endpoint) -> T + Send + 'static,
 ) -> T {
@@ -195,12 +194,12 @@ fn close_in_a_callback_returns_and_goes_on_by_itself() {
     });
     let late = dispatcher.endpoint("late", "https://127.0.0.1/", EndpointOptions::new(None));
     assert_eq!(late.unwrap_err().kind(), Kind::HandleClosed);
-    // Outside of the callback it waits until all is closed.
+    // Outside the callback, close waits until everything is closed.
     runtime::drive(dispatcher.close(LONG), || false).expect("it closes");
 }
 
 #[test]
-fn what_would_wait_in_a_callback_fails_at_once() {
+fn blocking_calls_in_a_callback_fail_at_once() {
     let kinds = in_a_callback(|dispatcher, endpoint| {
         let options = DeliverOptions::new();
         let delivered = dispatcher.deliver_blocking(endpoint, "{}", options, None).unwrap();

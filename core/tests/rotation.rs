@@ -499,7 +499,7 @@ fn if_both_identities_are_refused_the_error_is_that_of_the_new_one() {
 }
 
 #[test]
-fn the_first_refusal_says_what_the_second_attempt_has_sent() {
+fn the_error_of_the_first_refusal_reports_sent_of_the_second_attempt() {
     let (scene, _) = rotated_before_it_is_distributed("sent");
     let body = b"<center>The SSL certificate error</center>".to_vec();
     scene.acme.respond(Answer { body, ..Answer::status(400) }, 1);

@@ -1,5 +1,5 @@
-/* A process with busy threads forks again and again: no child hangs. And signals: what a thread that
-   a signal wakes may call while another one delivers.
+/* A process with busy threads forks again and again: no child hangs. Also signals: the calls of a
+   thread that a signal wakes while another thread delivers.
 
    The environment variable FORKS sets the number of children; the soak sets it to 20 000. */
 
@@ -23,7 +23,7 @@ enum { DELIVERS = 8 };
 
 static wmtls_lab *lab;
 static wmtls_lab_consumer *consumer;
-/* The connection of this one must outlive all children. */
+/* The connection of this endpoint must outlive all children. */
 static wmtls_dispatcher *quiet;
 static wmtls_endpoint *session;
 static wmtls_dispatcher *busy;
@@ -172,7 +172,8 @@ static pid_t fork_child(int number) {
     CHECK(child >= 0);
     if (child == 0) {
         work_of_child(number);
-        /* Not _exit: a memory checker would call lost what the parent's other threads held. */
+        /* execl instead of _exit: memcheck would report the memory of the parent's other threads
+           as lost. */
         execl("/bin/true", "true", (char *)NULL);
         _exit(1);
     }
@@ -238,7 +239,7 @@ static void no_child_hangs_however_busy_the_threads_are(void) {
     end();
 }
 
-/* A delivery that is held by its consumer, on a thread of its own. */
+/* A delivery that its consumer holds, on a separate thread. */
 static void *deliver_into_silence(void *argument) {
     wmtls_error *error;
     wmtls_delivery *delivery = wmtls_delivery_new(endpoint, "{}", 2);
@@ -255,7 +256,7 @@ static void hold(pthread_t *thread, wmtls_status *status) {
     CHECK(wmtls_lab_consumer_wait(consumer, 1, LONG_MS));
 }
 
-/* The way that works in every program: a thread that waits for signals. */
+/* The method for every program: a thread that waits for signals. */
 static void *close_upon_signal(void *argument) {
     int signal;
     CHECK(sigwait(argument, &signal) == 0 && signal == SIGUSR1);
@@ -285,8 +286,8 @@ static void a_thread_that_waits_for_signals_closes(void) {
 
 static atomic_int handled;
 
-/* Not to be imitated: the library is not async-signal-safe. But a thread that a signal finds waiting
-   in it must not wait for itself. */
+/* Do not copy this: the library is not async-signal-safe. But a thread that receives a signal
+   while it waits in the library must not wait for itself. */
 static void close_in_the_handler(int signal) {
     wmtls_error *error;
     (void)signal;
@@ -300,7 +301,7 @@ static void wait_instead_in_the_handler(int signal) {
     wmtls_error *error;
     wmtls_delivery *delivery;
     (void)signal;
-    /* On the very thread that the delivery needs. */
+    /* On the thread that the delivery needs. */
     delivery = wmtls_delivery_new(endpoint, "{}", 2);
     CHECK_STATUS(wmtls_deliver(busy, delivery, NULL, &error), WMTLS_OVERLOADED, error);
     wmtls_delivery_free(delivery);
@@ -325,25 +326,25 @@ static void in_a_handler(void (*handler)(int), wmtls_status ends_as) {
         CHECK(waited < DEADLINE_S * 1000000L);
         rest(500);
     }
-    /* The drain of the first one is long; this one ends it. */
+    /* The drain of the first close is long; this close ends it. */
     wmtls_dispatcher_close(busy, 0);
     CHECK(pthread_join(held, NULL) == 0);
     CHECK(status == ends_as);
     end();
 }
 
-static void a_handler_amid_a_delivery_closes(void) {
+static void a_handler_during_a_delivery_closes(void) {
     in_a_handler(close_in_the_handler, WMTLS_CANCELED);
 }
 
-static void a_handler_amid_a_delivery_may_not_wait(void) {
+static void a_handler_during_a_delivery_must_not_wait(void) {
     in_a_handler(wait_instead_in_the_handler, WMTLS_CANCELED);
 }
 
 int main(void) {
     RUN(no_child_hangs_however_busy_the_threads_are);
     RUN(a_thread_that_waits_for_signals_closes);
-    RUN(a_handler_amid_a_delivery_closes);
-    RUN(a_handler_amid_a_delivery_may_not_wait);
+    RUN(a_handler_during_a_delivery_closes);
+    RUN(a_handler_during_a_delivery_must_not_wait);
     return 0;
 }

@@ -52,7 +52,7 @@ static wmtls_trust *trust_of_files(void) {
 }
 
 /* Checks the name of the next event, and one field if `field` is set. */
-static void check_told(const char *name, const char *field, const char *says) {
+static void check_event(const char *name, const char *field, const char *says) {
     wmtls_event *event = wmtls_next_event(dispatcher, 0);
     CHECK(event != NULL);
     CHECK_TEXT(wmtls_event_name(event), name);
@@ -67,11 +67,11 @@ static void an_identity_rotates_once_it_is_whole(void) {
     CHECK_STATUS(wmtls_lab_authority_issue(ca, "second", WMTLS_ROLE_CLIENT, -1, -1, &issued, &error), WMTLS_OK, error);
     put("tls.crt", wmtls_lab_issued_cert_pem(issued));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_KEY_MISMATCH, error);
-    check_told("rotation_failed", "kind", "key_mismatch");
+    check_event("rotation_failed", "kind", "key_mismatch");
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
     put("tls.key", wmtls_lab_issued_key_pem(issued));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("rotated", "what", "identity");
+    check_event("rotated", "what", "identity");
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
     wmtls_lab_request *request =
@@ -92,7 +92,7 @@ static void an_old_pin_is_refused_within_a_reload(void) {
     CHECK_STATUS(deliver(&error), WMTLS_PIN_MISMATCH, error);
     put("pins", wmtls_lab_consumer_pin(acme));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("rotated", "what", "pins");
+    check_event("rotated", "what", "pins");
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
 }
 
@@ -125,11 +125,11 @@ static void a_revoked_consumer_is_refused_within_a_reload(void) {
     wmtls_lab_issued *shown = wmtls_lab_consumer_issued(acme);
     put("crl.pem", wmtls_lab_authority_crl(ca, shown));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("rotated", "what", "trust");
+    check_event("rotated", "what", "trust");
     CHECK_STATUS(deliver(&error), WMTLS_CERTIFICATE_REVOKED, error);
     put("crl.pem", wmtls_lab_authority_crl(ca, NULL));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("rotated", "what", "trust");
+    check_event("rotated", "what", "trust");
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
     wmtls_lab_issued_free(shown);
 }
@@ -149,9 +149,9 @@ static void a_consumer_without_the_new_ca_gets_the_previous_identity(void) {
     put("tls.crt", wmtls_lab_issued_cert_pem(issued));
     put("tls.key", wmtls_lab_issued_key_pem(issued));
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("rotated", "what", "identity");
+    check_event("rotated", "what", "identity");
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
-    check_told("rotated_but_undistributed", "via", "alert");
+    check_event("rotated_but_undistributed", "via", "alert");
     wmtls_rotation_status *status = wmtls_dispatcher_rotation_status(dispatcher);
     CHECK_TEXT(wmtls_rotation_status_of(status, "acme"), "previous");
     CHECK_TEXT(wmtls_rotation_status_of(status, "nobody"), NULL);
@@ -229,7 +229,7 @@ static void each_expiry_has_a_remaining_lifetime(void) {
     CHECK(wmtls_least_lifetime_left(dispatcher, &what) < 0.05);
     CHECK(what != NULL && strchr(what, ' ') != NULL);
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("expiry", "threshold", "0.05");
+    check_event("expiry", "threshold", "0.05");
     while (1) {
         wmtls_event *event = wmtls_next_event(dispatcher, 0);
         if (event == NULL) break;
@@ -241,7 +241,7 @@ static void each_expiry_has_a_remaining_lifetime(void) {
     CHECK_STATUS(
         wmtls_dispatcher_expiries(dispatcher, NULL, &error), WMTLS_CLOCK_IMPLAUSIBLE, error);
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
-    check_told("clock_implausible", NULL, NULL);
+    check_event("clock_implausible", NULL, NULL);
     wmtls_lab_set_clock(WMTLS_NOW);
     CHECK(wmtls_least_lifetime_left(dispatcher, NULL) > 0.9);
     CHECK(isnan(wmtls_least_lifetime_left(NULL, NULL)));

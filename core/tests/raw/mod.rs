@@ -124,7 +124,7 @@ impl Conversation {
     }
 
     /// Returns whether the client sends a close_notify and nothing before it.
-    pub(crate) fn ends_with_goodbye(&mut self) -> bool {
+    pub(crate) fn ends_with_close_notify(&mut self) -> bool {
         matches!(self.0.read_to_end(&mut Vec::new()), Ok(0))
     }
 
