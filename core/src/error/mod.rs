@@ -265,8 +265,8 @@ impl Error {
 
     /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
     /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
-    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `via`, `alert`, `status`, `hint`,
-    /// `refused_by` (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
+    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `unused` (why a CRL was not used);
+    /// `via`, `alert`, `status`, `hint`, `refused_by` (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
     /// `option`, `header`, `position` (bad input).
     pub fn context(&self) -> &Context {
         &self.inner.context
