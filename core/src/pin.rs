@@ -132,8 +132,8 @@ impl Pins {
         let mut known = HashSet::new();
         let mut add = |text: &str, slot: PinSlot, at: usize| {
             let pin = Pin::read(text).map_err(|why| {
-                let which = format!("pin {} of those that are {}", at + 1, slot.name());
-                Error::new(Kind::PinInvalid, format!("{which} {why}")).noting("position", at + 1)
+                let message = format!("{} pin {} {why}", slot.name(), at + 1);
+                Error::new(Kind::PinInvalid, message).noting("position", at + 1)
             })?;
             // A pin that stands in both sets is in use: it must not be reported as the next one.
             if known.insert(pin) {

@@ -183,7 +183,7 @@ pub(crate) fn named(path: &Path, what: &str) -> Result<PathBuf, Error> {
     let looks_like_a_path = shown(&text, Form::Path).starts_with('"');
     if !looks_like_a_path && let Err(error) = fs::symlink_metadata(path) {
         let seen = described(&text);
-        let message = format!("{what} file: {seen} in the place of a path: {}", error.kind());
+        let message = format!("{what} file: expected a path, got {seen}: {}", error.kind());
         return Err(Error::new(Kind::PemInvalid, message).advising(
             "Give the path of a file; PEM text itself is taken by from_pem (fromPem in Node).",
         ));

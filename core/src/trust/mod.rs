@@ -138,7 +138,7 @@ impl Trust {
         let mut distrusted = self.distrusted.to_vec();
         for (at, issuer) in issuers.into_iter().enumerate() {
             let fault = |why: &str| {
-                let message = format!("pin {} of those that are distrusted {why}", at + 1);
+                let message = format!("distrusted pin {} {why}", at + 1);
                 Error::new(Kind::PinInvalid, message)
                     .noting("position", at + 1)
                     .advising("Give the pin of the issuer's key, sha256/…")
