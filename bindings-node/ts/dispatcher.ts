@@ -46,8 +46,8 @@ export interface DispatcherOptions {
   /** How many connections may be open at once, idle ones included; by default 256. */
   maxConnections?: number
   /**
-   * How many deliveries may wait for their turn, by default 4096; those to one consumer, a quarter
-   * of them. Further ones reject with `overloaded`.
+   * How many deliveries may wait for a turn or a connection, by default 4096. Those of one owner are
+   * at most a quarter. Further ones reject with `overloaded`.
    */
   maxWaiting?: number
   /** Whether trying again helps after a status other than 2xx; by default 410, 413, 414, 431 never. */

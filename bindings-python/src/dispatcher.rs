@@ -37,8 +37,8 @@ use crate::receipt::Receipt;
 ///     reload: how often watched files are looked at; 0 for only by `reload()`.
 ///     expiry_warning: the fraction of a lifetime left at which an expiry event comes first.
 ///     max_connections: how many connections may be open at once, idle ones included.
-///     max_waiting: how many deliveries may wait for their turn; those to one consumer, a quarter
-///         of them.
+///     max_waiting: how many deliveries may wait for a turn or a connection. Those of one owner are
+///         at most a quarter.
 ///     status_retry: whether trying again helps after a status, `{"404": "never", "5xx": "later"}`.
 ///
 /// Raises:

@@ -87,7 +87,7 @@ options! {
     "dispatcher" "max_connections" "integer" "256"
         "How many connections may be open at once, idle ones included.";
     "dispatcher" "max_waiting" "integer" "4096"
-        "How many deliveries may wait for their turn; those to one consumer, a quarter of them.";
+        "How many deliveries may wait for a turn or a connection. Those of one owner are at most a quarter.";
     "dispatcher" "status_retry" "pairs" "none"
         "Whether trying again helps after a status or class other than 2xx: later, after_repair, never.";
     "dispatcher" "reload" "duration" "10000"

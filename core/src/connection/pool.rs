@@ -174,7 +174,7 @@ impl Budget {
         if let Some(permit) = state.permits.try_acquire(owner) {
             return Ok(permit);
         }
-        let _room = room.map(Room::enter).transpose()?;
+        let _room = room.map(|room| room.enter(owner)).transpose()?;
         // In this order: whoever becomes idle after the eviction sees that somebody waits.
         let _waiting = Counted::new(&state.waiting);
         let waiting = state.permits.line_up(owner);

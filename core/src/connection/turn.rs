@@ -3,16 +3,16 @@
 //! Turns are given in the order of arrival. They bound what a slow consumer takes from the others:
 //! its deliveries wait here, each without a connection, until one of their own has ended.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Kind, Scope};
-use crate::process::{PerProcess, own};
+use crate::process::{self, PerProcess, own};
 
-/// Of all that may wait in a dispatcher, one consumer's deliveries take at most a quarter.
+/// Of all that may wait in a dispatcher, the deliveries of one owner take at most a quarter.
 const SHARE: usize = 4;
 
 /// The turns of one endpoint: one line for as long as the endpoint exists. Its limit may change, and
@@ -92,7 +92,13 @@ impl Turns {
 
     /// Waits for a turn. Fails with `overloaded` if too many wait already, here or anywhere in the
     /// dispatcher, and with `handle_closed` once the endpoint was removed.
-    pub(crate) async fn take_in(&self, room: &Room) -> Result<Turn, Error> {
+    ///
+    /// * `owner`: gives the owner of the endpoint, if the delivery has to wait.
+    pub(crate) async fn take_in(
+        &self,
+        room: &Room,
+        owner: impl FnOnce() -> Arc<str>,
+    ) -> Result<Turn, Error> {
         if let Some(turn) = self.try_take() {
             return Ok(turn);
         }
@@ -101,7 +107,7 @@ impl Turns {
             overloaded(format!("{share} deliveries to this consumer wait for their turn already"))
                 .scoped(Scope::Endpoint)
         })?;
-        let _anywhere = room.enter()?;
+        let _anywhere = room.enter(&owner())?;
         self.take().await
     }
 
@@ -227,25 +233,70 @@ pub(crate) fn removed() -> Error {
 /// How many deliveries of one dispatcher may wait.
 pub(crate) struct Room {
     most: usize,
-    waiting: PerProcess<Arc<AtomicUsize>>,
+    inside: PerProcess<Arc<Inside>>,
+}
+
+/// The deliveries that wait, by the owner of their endpoints.
+#[derive(Default)]
+struct Inside {
+    owners: own::Mutex<HashMap<Arc<str>, usize>>,
+    count: Arc<AtomicUsize>,
 }
 
 impl Room {
     /// * `most`: how many.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, waiting: PerProcess::default() }
+        Self { most, inside: PerProcess::default() }
     }
 
-    /// Waits as long as what is returned is kept. Fails with `overloaded` if too many do.
-    pub(crate) fn enter(&self) -> Result<Waiting, Error> {
-        Waiting::below(&self.waiting.get().value, self.most).ok_or_else(|| {
+    /// Waits as long as the returned value is kept. Fails with `overloaded` if too many deliveries
+    /// wait, of this owner or in all.
+    pub(crate) fn enter(&self, owner: &Arc<str>) -> Result<Entered, Error> {
+        let inside = self.inside.get().value.clone();
+        let waiting = Waiting::below(&inside.count, self.most).ok_or_else(|| {
             overloaded(format!("{} deliveries of this dispatcher wait already", self.most))
-        })
+        })?;
+        let share = self.most.div_ceil(SHARE);
+        {
+            let mut owners = inside.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = owners.entry(owner.clone()).or_default();
+            if *own >= share {
+                let message = format!("{share} deliveries of this endpoint's owner wait already");
+                return Err(overloaded(message).scoped(Scope::Endpoint));
+            }
+            *own += 1;
+        }
+        let process = process::id();
+        Ok(Entered { process, inside, owner: owner.clone(), _waiting: waiting })
+    }
+}
+
+/// One delivery that waits on behalf of an owner, until this is dropped.
+pub(crate) struct Entered {
+    process: u32,
+    inside: Arc<Inside>,
+    owner: Arc<str>,
+    _waiting: Waiting,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // A forked child may have inherited it locked.
+        if self.process != process::id() {
+            return;
+        }
+        let mut owners = self.inside.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = owners.get_mut(&self.owner) {
+            *own -= 1;
+            if *own == 0 {
+                owners.remove(&self.owner);
+            }
+        }
     }
 }
 
 /// One delivery that waits, until this is dropped.
-pub(crate) struct Waiting(Arc<AtomicUsize>);
+struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
     fn below(count: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
@@ -365,12 +416,22 @@ mod tests {
     }
 
     #[test]
-    fn room_is_for_as_many_as_it_says() {
-        let room = Room::new(2);
-        let _first = room.enter().unwrap();
-        let second = room.enter().unwrap();
-        assert_eq!(room.enter().err().map(|error| error.kind()), Some(Kind::Overloaded));
-        drop(second);
-        assert!(room.enter().is_ok());
+    fn room_is_for_as_many_as_it_says_and_a_quarter_for_one_owner() {
+        let room = Room::new(8);
+        let owners: Vec<Arc<str>> = ["a", "b", "c", "d", "e"].map(Arc::from).to_vec();
+        let refused = |owner: &Arc<str>| room.enter(owner).err().map(|it| (it.kind(), it.scope()));
+        let mut inside = Vec::new();
+        for owner in &owners[..4] {
+            inside.extend((0..2).map(|_| room.enter(owner).unwrap()));
+            let of_owner = Some((Kind::Overloaded, Scope::Endpoint));
+            assert!(inside.len() == 8 || refused(owner) == of_owner);
+        }
+        assert_eq!(refused(&owners[4]), Some((Kind::Overloaded, Scope::Process)));
+        inside.pop();
+        assert_eq!(refused(&owners[0]), Some((Kind::Overloaded, Scope::Endpoint)));
+        assert!(room.enter(&owners[4]).is_ok());
+        drop(inside);
+        assert!(room.inside.get().value.owners.lock().unwrap().is_empty());
+        assert_eq!(room.inside.get().value.count.load(Ordering::Relaxed), 0);
     }
 }

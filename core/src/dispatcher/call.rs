@@ -116,9 +116,11 @@ impl Call {
         started: Instant,
         progress: &Progress,
     ) -> Result<Receipt, Error> {
-        let _turn = match turn {
-            Some(turn) => turn,
-            None => self.endpoint.turns().take_in(&self.dispatcher.room).await?,
+        let _turn = if let Some(turn) = turn {
+            turn
+        } else {
+            let owner = || self.endpoint.generation().owner().clone();
+            self.endpoint.turns().take_in(&self.dispatcher.room, owner).await?
         };
         self.dispatcher.catch_up().await;
         let mut tries = Tries::default();

@@ -102,7 +102,8 @@ impl Inner {
     ) -> Result<Probe, Error> {
         let started = Instant::now();
         self.watch_files();
-        let _turn = endpoint.turns().take_in(&self.room).await?;
+        let owner = || endpoint.generation().owner().clone();
+        let _turn = endpoint.turns().take_in(&self.room, owner).await?;
         self.catch_up().await;
         let mut restarts = Restarts::default();
         loop {
