@@ -193,7 +193,12 @@ fn an_empty_payload_is_not_sent_again() {
 
 #[test]
 fn a_consumer_that_refuses_expect_gets_the_payload_without_it() {
-    let early = [OK, "HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n"];
+    let early = [
+        OK,
+        "HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n",
+        // It answers the head, though it says that it wants the payload.
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    ];
     for answer in early {
         let scene = Scene::rotated(Manner::Early(answer));
         let receipt = scene.deliver(BODY).unwrap();

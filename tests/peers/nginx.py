@@ -37,6 +37,11 @@ SERVER = """\
         ssl_verify_client {verify};
         {crl}
         access_log {log} deliveries;
+        # It reads a request whole before it asks the application.
+        location / {{ proxy_pass http://unix:{work}/app:; }}
+    }}
+    server {{
+        listen unix:{work}/app;
         location / {{ return 200 "ok"; }}
     }}
 """
@@ -48,12 +53,12 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     verify = {"require": "on", "optional": "optional", "never": "off"}[setting.asks]
     # It checks every certificate of a chain, so it needs a CRL of each issuer.
     crl = "" if setting.late else f"ssl_crl {pki.crls};"
-    http = SERVER.format(port=port, verify=verify, crl=crl, log=access_log(work))
+    http = SERVER.format(port=port, verify=verify, crl=crl, log=access_log(work), work=work)
     return run(pki, http, port, work, environment=setting.environment)
 
 
 def access_log(work: Path) -> Path:
-    """Returns a line for each request: its id, the status, and the client's port."""
+    """Returns the log that has a line for each request: id, status, and the client's port."""
     return work / "access.log"
 
 

@@ -1,7 +1,7 @@
 """Replaces an identity during deliveries by one that nginx refuses.
 
-nginx's page comes before the payload: nothing is lost, and every payload arrives once by nginx's own
-log. By the forwarded bytes, a connection that nginx answered with the page carried no payload.
+nginx's page comes before the payload: nothing is lost, and every payload arrives once by nginx's
+own log. By the forwarded bytes, a connection that nginx answered with the page carried no payload.
 """
 
 import json

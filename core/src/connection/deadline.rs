@@ -99,6 +99,11 @@ impl Progress {
         self.payload.store(true, Ordering::Relaxed);
     }
 
+    /// Whether a byte of the payload has left in the current attempt.
+    pub(crate) fn has_sent_payload(&self) -> bool {
+        self.payload.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn stage(&self) -> Stage {
         let stage = self.stage.load(Ordering::Relaxed);
         let entered =

@@ -211,6 +211,11 @@ impl Connection {
         }
     }
 
+    /// Whether the last request announced that its payload is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// Whether the last request's payload was held and is still here.
     pub(crate) fn withheld(&self) -> bool {
         self.hold.is_some() && self.hold_honored().is_none()

@@ -187,7 +187,7 @@ impl Call {
             Err(error) => {
                 let error = error.noting("attempts", tries.attempts);
                 self.learn(&connection, generation, tries, (now, doubtful), &error);
-                return Err(self.ended(connection, generation, error));
+                return Err(self.ended(connection, generation, progress, error));
             }
         };
         self.accepted(generation, tries.denied.as_ref(), now);
@@ -297,8 +297,16 @@ impl Call {
     }
 
     /// What comes of a request that brought no receipt. The connection is kept if it is none the worse.
-    fn ended(&self, connection: Box<Connection>, generation: &Generation, error: Error) -> Failed {
+    fn ended(
+        &self,
+        connection: Box<Connection>,
+        generation: &Generation,
+        progress: &Progress,
+        error: Error,
+    ) -> Failed {
         let withheld = connection.withheld();
+        // After 100 Continue too, if the response came together with it.
+        let kept = connection.is_held() && !progress.has_sent_payload();
         let status = connection.status();
         let answered = error.response().is_some();
         if answered {
@@ -306,7 +314,7 @@ impl Call {
         }
         match status {
             Some(200..=299 | 417)
-                if withheld && error.sent() > Sent::Nothing && !generation.holds_payload() =>
+                if kept && error.sent() > Sent::Nothing && !generation.holds_payload() =>
             {
                 Failed::Unheld
             }
