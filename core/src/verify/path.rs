@@ -17,7 +17,7 @@ use crate::certificate::{Certificate, KEY_CERT_SIGN, View, key_parts, pin_text};
 use crate::crypto;
 use crate::error::{Error, Kind};
 use crate::policy::Role;
-use crate::trust::Anchor;
+use crate::trust::{Anchor, Trust};
 
 /// How many certificates one search for a path may take into a path: six times what the longest
 /// presented chain needs, for CAs that have signed each other.
@@ -83,12 +83,7 @@ pub(super) fn build(
     let believed: Vec<&Anchor> =
         expected.trust.anchors().iter().filter(|anchor| anchor.is_valid_at(expected.at)).collect();
     let anchors: Vec<_> = believed.iter().map(|anchor| anchor.webpki.clone()).collect();
-    let known = expected.trust.intermediates().iter().map(Certificate::as_der);
-    let intermediates: Vec<CertificateDer<'_>> = presented
-        .iter()
-        .map(|certificate| CertificateDer::from(certificate.as_ref()))
-        .chain(known)
-        .collect();
+    let intermediates = all_intermediates(presented, expected.trust);
     let useful = leading_to_an_anchor(&intermediates, &believed);
 
     let remembering: Vec<Remembering<'_>> = remembering(budget).collect();
@@ -121,13 +116,8 @@ pub(super) fn build(
         Some(&judge),
     ) {
         Ok(path) => {
-            let mut issuers: Vec<Certificate> = path
-                .intermediate_certificates()
-                .map(|certificate| Certificate::issuer_read_before(&certificate.der()))
-                .collect();
-            issuers.extend(anchor_of(&path, &believed).map(|anchor| anchor.certificate.clone()));
-            // The path that webpki settled on is the last one that it asked about.
-            Ok(Path { issuers, revocation: passed.take() })
+            // webpki returns the path that it asked about last.
+            Ok(Path { issuers: issuers_of(&path, &believed), revocation: passed.take() })
         }
         // A path that was refused for a reason of ours was trusted in every other way.
         Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
@@ -138,6 +128,16 @@ pub(super) fn build(
             if budget.is_exceeded() { reason::too_costly(MAX_SIGNATURES) } else { why }
         })),
     }
+}
+
+/// The presented certificates, then the intermediates of the trust.
+fn all_intermediates<'a>(
+    presented: &'a [CertificateDer<'_>],
+    trust: &'a Trust,
+) -> Vec<CertificateDer<'a>> {
+    let known = trust.intermediates().iter().map(Certificate::as_der);
+    let presented = presented.iter();
+    presented.map(|certificate| CertificateDer::from(certificate.as_ref())).chain(known).collect()
 }
 
 /// Up to this many issuers, every order of them is tried in no time.
@@ -212,6 +212,16 @@ impl ExtendedKeyUsageValidator for Usage<'_> {
         let context = RequiredEkuNotFoundContext { required, present: Vec::new() };
         Err(webpki::Error::RequiredEkuNotFoundContext(context))
     }
+}
+
+/// The issuers of a path: the intermediates, then the anchor.
+fn issuers_of(path: &VerifiedPath<'_>, believed: &[&Anchor]) -> Vec<Certificate> {
+    let intermediates = path.intermediate_certificates();
+    let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.clone());
+    intermediates
+        .map(|certificate| Certificate::issuer_read_before(&certificate.der()))
+        .chain(anchor)
+        .collect()
 }
 
 fn anchor_of<'a>(path: &VerifiedPath<'_>, believed: &[&'a Anchor]) -> Option<&'a Anchor> {
