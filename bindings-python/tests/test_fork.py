@@ -104,13 +104,24 @@ def test_no_child_hangs_however_busy_the_threads_are(lab: Any, tmp_path: Path) -
     def reload(_: int) -> None:
         verifier.reload()
 
+    def deliver_one() -> None:
+        try:
+            assert busy.deliver(endpoint, b"{}").status == 200
+        except wm.DeliveryError as error:
+            # On a busy machine the files may change too often for a delivery to begin.
+            if error.kind != "overloaded":
+                raise
+
     def deliver(_: int) -> None:
-        assert busy.deliver(endpoint, b"{}").status == 200
+        deliver_one()
         time.sleep(PACE)
 
     def deliver_many(_: int) -> None:
         outcomes = list(busy.deliver_many([wm.Delivery(endpoint, b"{}")] * 4))
-        assert [outcome.error for outcome in outcomes] == [None] * 4
+        assert len(outcomes) == 4
+        for outcome in outcomes:
+            if outcome.error is not None:
+                assert outcome.error.kind == "overloaded", outcome.error
         time.sleep(PACE)
 
     def work_of_child(number: int) -> None:

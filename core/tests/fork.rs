@@ -173,7 +173,7 @@ impl Scene {
     fn deliver_busily(&self) {
         let options = DeliverOptions::new();
         let outcome = self.busy.deliver_blocking(&self.busy_endpoint, "{}", options, None);
-        outcome.expect("an outcome").expect("the consumer answers");
+        answered(outcome.expect("an outcome"));
         thread::sleep(PACE);
     }
 
@@ -181,7 +181,7 @@ impl Scene {
         let delivery = Delivery::new(&self.busy_endpoint, "{}", DeliverOptions::new());
         let outcomes = self.busy.deliver_many(vec![delivery; 4], None).expect("a run").blocking();
         for (_, outcome) in outcomes {
-            outcome.expect("the consumer answers");
+            answered(outcome);
         }
         thread::sleep(PACE);
     }
@@ -205,6 +205,14 @@ impl Scene {
                 self.busy.endpoint("late", "https://127.0.0.1/", EndpointOptions::new(None));
             assert_eq!(closed.map_err(|error| error.kind()).err(), Some(Kind::HandleClosed));
         }
+    }
+}
+
+/// On a busy machine the files may change too often for a delivery to begin.
+fn answered(outcome: Result<Receipt, Error>) {
+    match outcome {
+        Err(error) if error.kind() == Kind::Overloaded => {}
+        outcome => drop(outcome.expect("the consumer answers")),
     }
 }
 
