@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -25,12 +25,15 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::{Error, Kind, exhausted};
-use crate::process::{self, OfThisProcess, own};
+use crate::process::{self, OfThisProcess, Section, own};
 
 mod event_loop;
+mod threads;
 mod time;
 
 pub use event_loop::EventLoop;
+pub(crate) use threads::apart;
+use threads::no_thread;
 pub(crate) use time::{before, poll_due};
 
 /// How often a waiting thread looks whether it shall stop.
@@ -108,13 +111,18 @@ impl Lane {
         let door = lane.door.clone();
         lane.runtime.spawn(async move { door.keep().await });
         let kept = lane.clone();
+        let (started, starts) = mpsc::channel();
+        // A thread that starts takes locks that a fork must find free.
+        let _section = Section::enter();
         let keeper = thread::Builder::new()
             .name("webhook-mtls".into())
             .spawn(move || {
+                let _ = started.send(());
                 block_signals();
                 kept.keep();
             })
             .map_err(|error| no_thread(&error))?;
+        let _ = starts.recv();
         let _ = lane.keeper.set(keeper.thread().clone());
         Ok(lane)
     }
@@ -452,22 +460,6 @@ pub(crate) fn start(
 pub(crate) fn blocking(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     handle()?.spawn_blocking(work);
     Ok(())
-}
-
-/// Runs work on a thread of its own, whatever it waits for. The thread takes no signals.
-///
-/// Fails with `overloaded` if the system gives this process no further thread.
-pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let started = thread::Builder::new().name(name.into()).spawn(move || {
-        block_signals();
-        work();
-    });
-    started.map(drop).map_err(|error| no_thread(&error))
-}
-
-fn no_thread(error: &io::Error) -> Error {
-    Error::new(Kind::Overloaded, format!("this process could start no further thread: {error}"))
-        .advising("Raise the limit of threads of this process (ulimit -u, or its cgroup).")
 }
 
 struct Unpark(Thread);

@@ -150,7 +150,7 @@ impl Reader {
     ) -> Result<own::Receiver<Result<Snapshot, Error>>, Error> {
         let (sender, readings) = channel();
         let (reader, sources) = (self.clone(), sources.to_vec());
-        runtime::thread("webhook-mtls-file", move || reader.run(&sources, lease, &sender))
+        runtime::apart(move || reader.run(&sources, lease, &sender))
             .map_err(|error| error.at(Stage::Config))?;
         Ok(readings)
     }

@@ -104,7 +104,7 @@ impl Rotation {
     ) -> Result<own::Receiver<()>, Error> {
         let (done, looked) = mpsc::channel();
         let rotation = self.clone();
-        runtime::thread("webhook-mtls-look", move || {
+        runtime::apart(move || {
             rotation.look(because, first);
             // Nobody may be waiting.
             let _ = done.send(());

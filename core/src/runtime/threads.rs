@@ -1,0 +1,88 @@
+//! Threads for work that may hang, each kept for further work.
+//!
+//! A thread that starts or ends takes locks of the standard library and of the C library, which a
+//! forked child inherits as they are. So threads are reused, and a new one starts inside a critical
+//! section of the fork gate.
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+
+use super::block_signals;
+use crate::error::{Error, Kind};
+use crate::process::{self, Lock, Section, own};
+
+/// How many idle threads are kept.
+const MOST_IDLE: usize = 8;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+static IDLE: Lock<Vec<Idle>> = Lock::new(Vec::new());
+
+/// A thread that waits for work.
+struct Idle {
+    process: u32,
+    work: own::Sender<Work>,
+}
+
+/// Runs work on a thread of its own, whatever it waits for. The thread takes no signals.
+///
+/// Fails with `overloaded` if the system gives this process no further thread.
+pub(crate) fn apart(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let mut work: Work = Box::new(work);
+    while let Some(idle) = take_idle() {
+        match idle.work.send(work) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::SendError(refused)) => work = refused,
+        }
+    }
+    let (started, starts) = mpsc::channel();
+    let run = move || {
+        let _ = started.send(());
+        block_signals();
+        keep(work);
+    };
+    let _section = Section::enter();
+    let spawned = thread::Builder::new().name("webhook-mtls-io".into()).spawn(run);
+    spawned.map_err(|error| no_thread(&error))?;
+    // Its start takes microseconds, and waits for nobody.
+    let _ = starts.recv();
+    Ok(())
+}
+
+pub(super) fn no_thread(error: &io::Error) -> Error {
+    Error::new(Kind::Overloaded, format!("this process could start no further thread: {error}"))
+        .advising("Raise the limit of threads of this process (ulimit -u, or its cgroup).")
+}
+
+/// A waiting thread of this process. Those of a parent do not exist in a child.
+fn take_idle() -> Option<Idle> {
+    let process = process::id();
+    let mut all = IDLE.lock();
+    while let Some(idle) = all.pop() {
+        if idle.process == process {
+            return Some(idle);
+        }
+        // Its channel may be half changed.
+        std::mem::forget(idle);
+    }
+    None
+}
+
+fn keep(mut work: Work) {
+    loop {
+        work();
+        let (sender, more) = mpsc::channel();
+        {
+            let mut all = IDLE.lock();
+            if all.len() >= MOST_IDLE {
+                return;
+            }
+            all.push(Idle { process: process::id(), work: sender });
+        }
+        match more.recv() {
+            Ok(next) => work = next,
+            Err(_) => return,
+        }
+    }
+}
