@@ -40,7 +40,7 @@ pub(crate) use starts::{Starting, Starts};
 pub(crate) use status::StatusRetry;
 pub(crate) use turn::{Room, Turn, Turns, removed};
 
-use crate::error::{Blame, Error, Kind, Sent, Stage};
+use crate::error::{Blame, Error, Kind, Scope, Sent, Stage};
 use crate::fair_limit::Permit;
 use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Sockets, Url, resolve};
 use crate::runtime::poll_due;
@@ -169,7 +169,9 @@ impl Connection {
         // Whoever answers before having read the request answers something else. A refusal may come
         // early: it is one all the same.
         if (200..=299).contains(&status) && (sent != Sent::All || heads.is_early()) {
-            return invalid("before the request had left");
+            return invalid("before the request had left").map_err(|error: Error| {
+                error.advising("The consumer must read the whole request before it answers 2xx.")
+            });
         }
         if status < 200 {
             return invalid("to a request that asked for no other protocol");
@@ -286,6 +288,8 @@ impl Connection {
             return Error::new(Kind::ConnectionLost, message)
                 .at(stage)
                 .blamed(Blame::Theirs)
+                .scoped(Scope::Endpoint)
+                .advising("The consumer must stop sending TLS messages (tickets, key updates) without data.")
                 .having_sent(sent)
                 .noting("how", how);
         }

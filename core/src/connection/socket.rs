@@ -21,7 +21,7 @@ use crate::tls::{Flood, InTurns};
 
 /// What one turn reads and writes at most.
 const TURN_READ: usize = 16 * 1024;
-const TURN_WRITTEN: usize = 256 * 1024;
+const TURN_WRITTEN: usize = 64 * 1024;
 
 /// A byte of data makes up for so many bytes on the wire: alone in a record it takes 23 to 30.
 const WORTH: usize = 64;

@@ -28,7 +28,7 @@ use crate::process::{self, Lock};
 /// for others, and both would be woken for every answer.
 static LEFT: Lock<Vec<Arc<Lane>>> = Lock::new(Vec::new());
 
-/// Tasks that wake each other, or themselves, have the host wait no longer than this in one turn.
+/// No task is polled in a turn that has lasted as long: what is left runs in the next turn.
 const LONGEST_TURN: Duration = Duration::from_millis(5);
 
 thread_local! {
@@ -36,6 +36,10 @@ thread_local! {
     static TURNING: Cell<bool> = const { Cell::new(false) };
     /// Whether something waits for the lane's own queue, or for its look at the sockets.
     static MORE: Cell<bool> = const { Cell::new(false) };
+    /// When the turn is over; unknown before it has polled a task.
+    static ENDS: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Tasks that were to be polled after that, in order.
+    static LEFT_OVER: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The loop of this thread, while it drives what is started here. It is for its thread alone; when
@@ -173,8 +177,20 @@ where
     Ok(spawn_local(poll_fn(move |context| polled(future.as_mut(), context))))
 }
 
+/// Polls a task, or leaves it to the next turn. A task that wakes itself would else be polled again and
+/// again: the set of tasks polls up to 61 before it can be stopped.
+///
 /// tokio wakes a task that has used up its share when it looks at the sockets.
 fn polled<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    let now = Instant::now();
+    match ENDS.get() {
+        None => ENDS.set(Some(now + LONGEST_TURN)),
+        Some(ends) if ends > now => {}
+        Some(_) => {
+            LEFT_OVER.with_borrow_mut(|left| left.push(context.waker().clone()));
+            return Poll::Pending;
+        }
+    }
     let polled = future.poll(context);
     if !coop::has_budget_remaining() {
         MORE.set(true);
@@ -197,6 +213,8 @@ impl Inner {
     fn turn<T>(&self, mut look: bool, first: impl FnOnce() -> T) -> T {
         self.bell.turning.store(true, SeqCst);
         TURNING.set(true);
+        ENDS.set(None);
+        LEFT_OVER.take().into_iter().for_each(Waker::wake);
         let mut first = Some(first);
         let mut output = None;
         self.lane.runtime.block_on(poll_fn(|context| {
@@ -218,25 +236,16 @@ impl Inner {
         TURNING.set(false);
         // In this order: who wakes a task now rings, or is seen.
         self.bell.turning.store(false, SeqCst);
-        if self.bell.woken.load(SeqCst) {
+        if self.bell.woken.load(SeqCst) || LEFT_OVER.with_borrow(|left| !left.is_empty()) {
             (self.bell.ring)();
         }
         output.unwrap_or_else(|| unreachable!("the first poll has run it"))
     }
 
-    /// Runs what can go on, until nothing can or the turn is over. What is left then rings.
     fn run(&self) {
         let mut context = Context::from_waker(&self.waker);
-        let mut over = None;
         while self.bell.woken.swap(false, SeqCst) {
             let _ = Pin::new(&mut *self.tasks.borrow_mut()).poll(&mut context);
-            if !self.bell.woken.load(SeqCst) {
-                return;
-            }
-            let now = Instant::now();
-            if *over.get_or_insert(now + LONGEST_TURN) <= now {
-                return;
-            }
         }
     }
 
