@@ -17,6 +17,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
 fn says(name: &str, code: u16, text: &str) -> Case {
     Case::answering(name, code, text.as_bytes())
 }
@@ -187,9 +189,15 @@ fn limits() -> Vec<Case> {
         let headers = "x: y\r\n".repeat(count);
         format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n")
     };
+    let padded = |length: usize| {
+        let rest = length - "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: \r\n\r\n".len();
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx: {}\r\n\r\n", "y".repeat(rest))
+    };
     vec![
         says("headers_ninety_nine_more", 200, &many(99)).ends([receipt(200)]),
         last("headers_a_hundred_more", 200, many(100)).ends([too_large()]),
+        says("head_of_16384_bytes", 200, &padded(16 * 1024)).ends([receipt(200)]),
+        last("head_of_16385_bytes", 200, padded(16 * 1024 + 1)).ends([too_large()]),
         last("head_too_long", 200, format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(20_000)))
             .ends([too_large()]),
         Case::asked("head_for_ever", |mut conn| {
@@ -281,12 +289,22 @@ fn early() -> Vec<Case> {
         })
         .body(20 << 20)
         .ends([refused(403, "later"), error("connection_lost", "maybe")]),
+        // No request had arrived.
+        Case::new("success_with_the_handshake", |raw| raw.speak_early(OK)).ends([noting(
+            "http_invalid",
+            "nothing",
+            json!({ "status": 200 }),
+        )]),
+        Case::new("success_with_the_handshake_and_a_large_body", |raw| raw.speak_early(OK))
+            .body(20 << 20)
+            .ends([noting("http_invalid", "nothing", json!({ "status": 200 }))]),
         // The client cannot tell whether the response was sent before or after the request arrived.
         Case::secure("success_before_the_request", before).ends(
-            [receipt(200), error("http_invalid", "maybe")]
+            [receipt(200)]
                 .into_iter()
                 .chain(lost())
-                .chain([error("connection_lost", "nothing")]),
+                .chain([error("connection_lost", "nothing")])
+                .chain(["nothing", "maybe", "all"].map(|sent| error("http_invalid", sent))),
         ),
     ]
 }

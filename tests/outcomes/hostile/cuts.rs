@@ -2,7 +2,7 @@
 //! and of the response.
 
 use crate::case::{Case, error, receipt};
-use crate::receiver::{Cut, How};
+use crate::wire::{Cut, How};
 
 /// More than the handshake bytes of either side. Beyond them, the cut hits the request or the
 /// response.

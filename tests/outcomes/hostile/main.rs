@@ -4,17 +4,22 @@
 //! clients' material to the directory, and prints `ready`. When its standard input closes, it
 //! writes `saw.json`, the record of each receiver: what it received and answered. With a part,
 //! counted from 0, the cases are that part of all cuts; beyond the last part there are none.
+//! The part `siege` is an honest receiver beside some that flood, and `calm` is the same without them.
 //! `README.md` describes the formats.
 
 mod answers;
 mod case;
 mod cuts;
+mod floods;
+mod forge;
+mod gate;
 mod handshakes;
 mod network;
 mod receiver;
 mod refusals;
 mod reuse;
 mod rotations;
+mod wire;
 mod world;
 
 use std::collections::BTreeSet;
@@ -42,11 +47,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             answers::cases(),
             reuse::cases(),
             rotations::cases(),
+            floods::cases(),
             cuts::sample(),
         ]
         .into_iter()
         .flatten()
         .collect(),
+        Some("calm") => floods::calm(),
+        Some("siege") => floods::siege(),
         Some(part) => cuts::part(part.parse()?),
     };
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use serde_json::json;
 
 use crate::case::{Case, Port, error, noting};
-use crate::receiver::How;
+use crate::wire::{Cut, How};
 
 pub(crate) fn cases() -> Vec<Case> {
     let broken = || error("connection_lost", "nothing");
@@ -195,7 +195,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn cut(name: &str, after: u64, how: How) -> Case {
     Case::new(name, move |mut raw| {
-        raw.wire.cut = Some(super::receiver::Cut { after, ours: true, how });
+        raw.wire.cut = Some(Cut { after, ours: true, how });
         drop(raw.secure());
         Ok(())
     })

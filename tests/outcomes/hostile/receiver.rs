@@ -4,19 +4,22 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::case::{Case, Port};
+use crate::forge::{DATA, Forge, Secret};
+use crate::gate::{Gate, Passer, open};
+use crate::wire::Wire;
 use crate::world::World;
 
 /// The time limit for the end of a connection.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Receiver {
     case: Arc<Case>,
@@ -38,26 +41,24 @@ struct Saw {
     bytes: u64,
     requests: Vec<Seen>,
     answers: Vec<u16>,
+    /// The start of each flood, and the time that the client took to end it.
+    floods: Vec<(Instant, Option<Duration>)>,
+}
+
+impl Saw {
+    /// Returns the duration of the longest flood.
+    fn flooded(&self) -> Duration {
+        let lasted = |(began, lasted): &(Instant, Option<Duration>)| {
+            lasted.unwrap_or_else(|| began.elapsed())
+        };
+        self.floods.iter().map(lasted).max().unwrap_or_default()
+    }
 }
 
 struct Seen {
     id: String,
     body: usize,
     whole: bool,
-}
-
-/// Between two deliveries the client stops at the gate. The receiver then knows that the client has
-/// its response, and lets it continue.
-#[derive(Default)]
-struct Gate {
-    state: Mutex<Passage>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Passage {
-    came: u32,
-    may_go: u32,
 }
 
 impl Receiver {
@@ -145,6 +146,7 @@ impl Receiver {
                 json!({ "id": seen.id, "body": seen.body, "whole": seen.whole })
             }).collect::<Vec<_>>(),
             "answers": saw.answers,
+            "flooded_ms": u64::try_from(saw.flooded().as_millis()).unwrap_or(u64::MAX),
         })
     }
 }
@@ -188,24 +190,6 @@ fn accept(
     }
 }
 
-impl Gate {
-    fn wait(&self, until: impl Fn(&Passage) -> bool) {
-        let state = lock(&self.state);
-        let waited = self.changed.wait_timeout_while(state, PATIENCE, |passage| !until(passage));
-        drop(waited);
-    }
-}
-
-/// Lets a client continue once the receiver has finished as many deliveries as the client.
-fn open(doors: &TcpListener, gate: &Gate) {
-    for (visit, door) in (1..).zip(doors.incoming()) {
-        lock(&gate.state).came = visit;
-        gate.changed.notify_all();
-        gate.wait(|passage| passage.may_go >= visit);
-        drop(door);
-    }
-}
-
 /// An accepted connection before TLS.
 pub(crate) struct Raw {
     /// The connection's number at this receiver, from 1.
@@ -226,8 +210,7 @@ impl Raw {
     /// Makes the handshake. A refused client gets an alert, and may continue to send until it
     /// closes.
     pub(crate) fn secure(mut self) -> io::Result<Conn> {
-        let mut tls = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
-        tls.set_buffer_limit(None);
+        let (mut tls, secret) = self.server()?;
         while tls.is_handshaking() {
             if let Err(error) = tls.complete_io(&mut self.wire) {
                 if self.wire.cut.is_none() {
@@ -244,7 +227,42 @@ impl Raw {
             tls.write_tls(&mut self.wire)?;
         }
         let Raw { number, wire, saw, gate, trap, .. } = self;
-        Ok(Conn { number, wire, tls, buffer: Vec::new(), saw, gate, trap })
+        let gate = Passer::of(gate);
+        Ok(Conn { number, wire, tls, secret, buffer: Vec::new(), saw, gate, trap })
+    }
+
+    /// Sends the server's part of a TLS 1.3 handshake up to its Finished, and these bytes of HTTP with
+    /// it, before the client has authenticated. Then reads until the client closes.
+    pub(crate) fn speak_early(mut self, bytes: &[u8]) -> io::Result<()> {
+        let (mut tls, secret) = self.server()?;
+        tls.read_tls(&mut self.wire)?;
+        tls.process_new_packets().map_err(io::Error::other)?;
+        let mut flight = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut flight)?;
+        }
+        let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
+        let early = suite.and_then(|suite| Forge::early(suite, &secret));
+        flight.extend(early.ok_or(io::ErrorKind::NotConnected)?.seal(DATA, bytes));
+        self.wire.write_all(&flight)?;
+        self.wire.drain();
+        Ok(())
+    }
+
+    /// Returns the TLS server of this connection, and a place for its secret.
+    fn server(&self) -> io::Result<(ServerConnection, Arc<Secret>)> {
+        let mut config = ServerConfig::clone(&self.config);
+        let secret = Arc::new(Secret::default());
+        config.key_log = secret.clone();
+        config.enable_secret_extraction = true;
+        let mut tls = ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
+        tls.set_buffer_limit(None);
+        Ok((tls, secret))
+    }
+
+    /// Sends pieces until the client closes the connection.
+    pub(crate) fn flood(self, piece: impl FnMut() -> Vec<u8>) -> io::Result<()> {
+        flood(self.wire, &self.saw, piece)
     }
 
     /// Reads the client's first message: its ClientHello.
@@ -261,9 +279,10 @@ pub(crate) struct Conn {
     pub(crate) number: u32,
     pub(crate) wire: Wire,
     pub(crate) tls: ServerConnection,
+    secret: Arc<Secret>,
     buffer: Vec<u8>,
     saw: Arc<Mutex<Saw>>,
-    gate: Arc<Gate>,
+    gate: Passer,
     trap: Arc<str>,
 }
 
@@ -340,6 +359,11 @@ impl Conn {
         }
     }
 
+    /// Records a response with this status that is made by hand.
+    pub(crate) fn answers(&self, status: u16) {
+        lock(&self.saw).answers.push(status);
+    }
+
     /// Sends these bytes of HTTP. `status` is set if they form a response.
     pub(crate) fn say(&mut self, status: Option<u16>, bytes: &[u8]) -> io::Result<()> {
         // Recorded before the first byte leaves, because the client may claim a success after that
@@ -386,13 +410,39 @@ impl Conn {
 
     /// Allows one more delivery.
     pub(crate) fn finished(&self) {
-        lock(&self.gate.state).may_go += 1;
-        self.gate.changed.notify_all();
+        self.gate.finished();
+    }
+
+    /// Returns the gate, for a receiver that gives its connection away.
+    pub(crate) fn gate(&self) -> Passer {
+        self.gate.clone()
     }
 
     /// Waits until the client is at the gate: it has its response, and has not continued yet.
     pub(crate) fn until_the_client_waits(&self) {
-        self.gate.wait(|passage| passage.came > passage.may_go);
+        self.gate.until_the_client_waits();
+    }
+
+    /// Sends pieces until the client closes the connection.
+    pub(crate) fn flood(self, mut piece: impl FnMut(&mut Forge) -> Vec<u8>) -> io::Result<()> {
+        let saw = self.saw.clone();
+        let (wire, mut forge) = self.forge()?;
+        flood(wire, &saw, || piece(&mut forge))
+    }
+
+    /// Sends a piece every few milliseconds until the client closes the connection.
+    pub(crate) fn trickle(self, piece: impl Fn(&mut Forge) -> Vec<u8>) -> io::Result<()> {
+        let (mut wire, mut forge) = self.forge()?;
+        loop {
+            wire.write_all(&piece(&mut forge))?;
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Gives the keys away, to make records by hand.
+    pub(crate) fn forge(self) -> io::Result<(Wire, Forge)> {
+        let secrets = self.tls.dangerous_extract_secrets().map_err(io::Error::other)?;
+        Ok((self.wire, Forge::after(secrets, &self.secret)))
     }
 
     /// Closes TLS and the connection in order, and waits until the client closes too.
@@ -414,121 +464,21 @@ impl Conn {
     }
 }
 
-/// A socket that can be cut after a number of bytes, or can corrupt a byte.
-pub(crate) struct Wire {
-    pub(crate) tcp: TcpStream,
-    pub(crate) cut: Option<Cut>,
-    /// The written byte to corrupt.
-    pub(crate) flip: Option<u64>,
-    pub(crate) drips: bool,
-    /// Reads one byte at a time.
-    pub(crate) sips: bool,
-    pub(crate) written: u64,
-    pub(crate) read: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    /// The number of bytes, written by us or read from the client.
-    pub(crate) after: u64,
-    pub(crate) ours: bool,
-    pub(crate) how: How,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum How {
-    Close,
-    Reset,
-    Stall,
-}
-
-impl Wire {
-    /// Reads and discards until the client closes.
-    pub(crate) fn drain(&mut self) {
-        let mut piece = [0; 16 * 1024];
-        while matches!(self.tcp.read(&mut piece), Ok(length) if length > 0) {}
-    }
-
-    /// Stops reading and keeps the connection open until the process ends.
-    pub(crate) fn stall(self) -> ! {
-        let _kept = self.tcp;
-        loop {
-            thread::park();
+fn flood(mut wire: Wire, saw: &Mutex<Saw>, mut piece: impl FnMut() -> Vec<u8>) -> io::Result<()> {
+    let began = Instant::now();
+    let place = {
+        let mut saw = lock(saw);
+        saw.floods.push((began, None));
+        saw.floods.len() - 1
+    };
+    loop {
+        if let Err(ended) = wire.write_all(&piece()) {
+            lock(saw).floods[place].1 = Some(began.elapsed());
+            return Err(ended);
         }
-    }
-
-    /// Closes the descriptor now, even if other references to the connection exist.
-    pub(crate) fn close(&mut self) -> io::Result<()> {
-        let other = TcpListener::bind("127.0.0.1:0")?;
-        let placeholder = TcpStream::connect(other.local_addr()?)?;
-        drop(std::mem::replace(&mut self.tcp, placeholder));
-        Ok(())
-    }
-
-    /// Sends a reset when the descriptor is closed.
-    pub(crate) fn reset(&self) {
-        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
-    }
-
-    fn end(&mut self, how: How) -> io::Error {
-        match how {
-            How::Close => {
-                let _ = self.tcp.shutdown(Shutdown::Write);
-                self.drain();
-            }
-            How::Reset => self.reset(),
-            How::Stall => self.drain(),
-        }
-        io::ErrorKind::ConnectionAborted.into()
     }
 }
 
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut room = if self.sips { 1 } else { buffer.len() };
-        if let Some(cut) = self.cut.filter(|cut| !cut.ours) {
-            let left = usize::try_from(cut.after.saturating_sub(self.read)).unwrap_or(usize::MAX);
-            if left == 0 {
-                return Err(self.end(cut.how));
-            }
-            room = room.min(left);
-        }
-        let length = self.tcp.read(&mut buffer[..room])?;
-        self.read += length as u64;
-        Ok(length)
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut bytes = bytes;
-        if let Some(cut) = self.cut.filter(|cut| cut.ours) {
-            let left =
-                usize::try_from(cut.after.saturating_sub(self.written)).unwrap_or(usize::MAX);
-            if left == 0 {
-                return Err(self.end(cut.how));
-            }
-            bytes = &bytes[..bytes.len().min(left)];
-        }
-        if self.drips {
-            bytes = &bytes[..bytes.len().min(1)];
-        }
-        let mut spoilt = bytes.to_vec();
-        if let Some(at) = self.flip.and_then(|at| at.checked_sub(self.written))
-            && let Some(byte) = usize::try_from(at).ok().and_then(|at| spoilt.get_mut(at))
-        {
-            *byte ^= 1;
-        }
-        let length = self.tcp.write(&spoilt)?;
-        self.written += length as u64;
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.tcp.flush()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no receiver panics while it holds its record")
 }

@@ -1,10 +1,12 @@
 //! Receivers that misuse a connection before its reuse.
 
+use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
 use serde_json::json;
 
 use crate::case::{Case, error, lost, noting, over, receipt};
+use crate::forge::DATA;
 use crate::receiver::Conn;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -66,9 +68,39 @@ fn then(
     .ends([receipt(200)])
 }
 
+/// Sends all of a record with a success but its last bytes on an idle connection, and those once
+/// the next request has come.
+fn idle_gets_most_of_a_success(tail: usize) -> Case {
+    Case::secure(format!("idle_gets_a_success_but_for_{tail}_bytes"), move |mut conn| {
+        if conn.number > 1 {
+            return conn.behave();
+        }
+        conn.request()?;
+        conn.ok()?;
+        conn.until_the_client_waits();
+        let gate = conn.gate();
+        let (mut wire, mut forge) = conn.forge()?;
+        let record = forge.seal(DATA, OK);
+        let (begin, end) = record.split_at(record.len() - tail);
+        wire.write_all(begin)?;
+        gate.finished();
+        if wire.read(&mut [0; 1024])? > 0 {
+            wire.write_all(end)?;
+        }
+        wire.drain();
+        Ok(())
+    })
+    .gated(2)
+    .ends([receipt(200)])
+    .ends([over(200, false)])
+}
+
 fn idle() -> Vec<Case> {
     let fresh = || vec![over(200, false)];
     vec![
+        idle_gets_most_of_a_success(1),
+        idle_gets_most_of_a_success(5),
+        idle_gets_most_of_a_success(OK.len()),
         then("idle_gets_a_success_unasked", |conn| conn.say(None, OK)).ends(fresh()),
         then("idle_gets_a_408_and_a_goodbye", |conn| {
             conn.say(None, b"HTTP/1.1 408 Timeout\r\ncontent-length: 0\r\n\r\n")?;
