@@ -1,5 +1,5 @@
-// Input of any size gets a typed error: what is too large is refused by its length, before anything is
-// copied. And a body that is not there any more is no empty body.
+// Input of any size gets a typed error: too large input is refused by its length, before it is
+// copied. A detached body is not an empty body.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -97,7 +97,7 @@ const EXPECTED = {
   header_name: 'header_invalid', option: 'option_invalid', error: 'option_invalid',
 }
 
-// Beyond what the child holds when it has made the large inputs, in KiB.
+// The limit beyond the child's memory after it has made the large inputs, in KiB.
 const SPARE = 256 * 1024
 
 test('large input is refused before it is copied', { skip: process.platform !== 'linux' }, () => {
@@ -130,7 +130,7 @@ function lost() {
   return { transferred, within, tracking, lying }
 }
 
-test('bytes that are not there any more are no empty body', async (t) => {
+test('detached bytes are not an empty body', async (t) => {
   const lab = await Lab.start()
   t.after(() => lab.close())
   const acme = await lab.consumer('acme')
@@ -151,7 +151,7 @@ test('bytes that are not there any more are no empty body', async (t) => {
   assert.deepEqual(acme.received.map(({ body }) => body.length), [0, 0, 3])
 })
 
-test('a body that is transferred while its delivery is prepared is no empty body', async (t) => {
+test('a body transferred during preparation is not an empty body', async (t) => {
   const lab = await Lab.start()
   t.after(() => lab.close())
   const acme = await lab.consumer('acme')
@@ -174,7 +174,7 @@ test('a body that is transferred while its delivery is prepared is no empty body
   assert.equal(acme.connections, 0)
 })
 
-test('a body that is transferred before deliverMany takes it is an outcome', async (t) => {
+test('a body transferred before deliverMany takes it is an outcome', async (t) => {
   const lab = await Lab.start()
   t.after(() => lab.close())
   const acme = await lab.consumer('acme')

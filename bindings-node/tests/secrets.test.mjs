@@ -1,5 +1,5 @@
-// A secret that is given in the wrong place is shown nowhere: not in an error, not in what is made of
-// it, not on the terminal. Functions are found by introspection: a new one must be entered below.
+// A secret in a wrong argument is never shown: not in an error, not in a created object, not on the
+// terminal. The test finds functions by introspection, and a new function must be added below.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -19,7 +19,7 @@ const NOWHERE = 'https://127.0.0.1:1/'
 const secretsOf = (lab) => {
   const key = lab.identityPem.key
   const body = key.split('\n').slice(1, -2).join('')
-  // All keys of a kind begin alike.
+  // All keys of a kind begin with the same bytes.
   const another = lab.authority.issue('another').keyPem.replaceAll('\n', '')
   const letters = Array.from({ length: Math.floor(body.length / 4) - 2 }, (_, at) => body.slice(4 * at, 4 * at + 8))
     .filter((part) => !another.includes(part))
@@ -57,7 +57,7 @@ const callsOf = (lab, acme) => {
     'Dispatcher.retire': [dispatcher, lab.identity, {}],
     'Dispatcher.on': [dispatcher, 'event', () => {}],
     'Dispatcher.deliverMany': [dispatcher, [{ endpoint, body: '' }], {}],
-    // Sound arguments would close it.
+    // Valid arguments would close it.
     'Dispatcher.close': [dispatcher, { drainMs: -1 }],
     'new WebhookMtlsError': [undefined, {}],
     'static WebhookMtlsError.is': [undefined, {}],
@@ -89,7 +89,7 @@ const callsOf = (lab, acme) => {
     'Verifier.reload': [verifier],
     'Verifier.expiries': [verifier],
     'Verifier.on': [verifier, 'event', () => {}],
-    // The kit; whom it plays comes back as it was given.
+    // The testing kit returns the consumer's name unchanged.
     error: [undefined, 'internal', {}],
     setClock: [undefined, 0],
     signaturesChecked: [undefined],
@@ -218,8 +218,8 @@ async function tryAll() {
 }
 
 if (process.env.WEBHOOK_MTLS_TRY_SECRETS === undefined) {
-  test('a secret in the wrong place is shown nowhere', (t) => {
-    // What is written to files is written there.
+  test('a secret in a wrong argument is never shown', (t) => {
+    // This function writes its argument to files.
     const cwd = mkdtempSync(join(tmpdir(), 'webhook-mtls-'))
     t.after(() => rmSync(cwd, { recursive: true }))
     const env = { ...process.env, WEBHOOK_MTLS_TRY_SECRETS: '1' }

@@ -1,5 +1,5 @@
-"""Input of any size gets a typed error. What is too large is refused by its length, before anything
-is copied; what may be copied and finds no memory is refused as well. Nothing ends the process."""
+"""Input of any size gets a typed error. Too large input is refused by its length, before it is
+copied. A failed allocation of a copy is an error too. No input ends the process."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# What the child may use beyond what it holds already, in MiB.
+# The limit beyond the child's current memory, in MiB.
 SPARE = 128
 
 PRELUDE = """
@@ -144,7 +144,7 @@ EXPECTED = {
     "error": "option_invalid",
 }
 
-# As large as may be, and no memory for a copy.
+# The largest allowed size, and no memory for a copy.
 TIGHT = """
 body, pem = bytearray(30 << 20), bytearray(1 << 20)
 bound(int(sys.argv[2]))
@@ -167,11 +167,11 @@ def test_large_input_is_refused_before_it_is_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the child bounds itself by /proc")
-def test_a_copy_that_finds_no_memory_is_an_error(tmp_path: Path) -> None:
+def test_a_copy_without_memory_is_an_error(tmp_path: Path) -> None:
     assert child(tmp_path, TIGHT, 8) == {"body": "body_too_large", "delivery": "body_too_large"}
 
 
-def test_a_released_buffer_is_no_empty_body(tmp_path: Path) -> None:
+def test_a_released_buffer_is_not_an_empty_body(tmp_path: Path) -> None:
     program = """
 view = memoryview(b"{}")
 view.release()

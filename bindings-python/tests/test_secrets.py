@@ -1,8 +1,8 @@
-"""A secret that is given in the wrong place is shown nowhere: not in what is raised, not in what
-is made of it, not on the terminal.
+"""A secret in a wrong argument is never shown: not in an exception, not in a created object, not on
+the terminal.
 
-The public functions and their arguments are found by introspection, so that a new one is tried as
-soon as it exists.
+Introspection finds the public functions and their arguments, so that a new one is tested as soon as
+it exists.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ PASSED_OVER = {"Blame", "Kind", "Retry", "Scope", "Sent", "Stage", "AsyncOutcome
 # words and digits can be a name.
 NAMES = {("Dispatcher.endpoint", "consumer"), ("Authorization.trust_domain", "domain")}
 
-# What comes back as it was given: whom the testing kit plays, and what a caller ties to a delivery.
+# Returned unchanged: the consumer's name in the testing kit, and the caller's tag of a delivery.
 OWN = {
     ("Authority", "name"),
     ("Authority.issue", "tenant"),
@@ -126,7 +126,7 @@ def outcome(call: Call, given: dict[str, Any]) -> list[str]:
         return shown
 
 
-def test_a_secret_in_the_wrong_place_is_shown_nowhere(
+def test_a_secret_in_a_wrong_argument_is_never_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -140,7 +140,7 @@ def test_a_secret_in_the_wrong_place_is_shown_nowhere(
     with Lab() as lab:
         dispatcher = lab.dispatcher()
         dispatcher.on_event(lambda event: events.append(repr(event)))
-        # Nobody listens there: what is refused only when it is sent is not sent.
+        # No server listens there, so a value that is refused only at sending is not sent.
         endpoint = dispatcher.endpoint("acme", "https://127.0.0.1:1/", pins=None)
         verifier = wm.Verifier(role="server", trust=lab.trust)
         nouns = {

@@ -130,7 +130,7 @@ fn credentials_in_a_url_are_never_quoted() {
     }
 }
 
-/// A secret that somebody gives in the wrong place, and the parts by which it is known again.
+/// A secret in a wrong argument, and the parts that would reveal it.
 struct Misplaced {
     what: &'static str,
     text: String,
@@ -208,7 +208,7 @@ fn makers() -> Vec<Use> {
         each("Pin::parse", |text| told(Pin::parse(text))),
         each("Pin::parse, prefixed", |text| told(Pin::parse(&format!("sha256/{text}")))),
         each("Pins::with_next", |text| {
-            told(Pins::new([text])) + &told(Pins::with_next([NOBODYS_PIN], [text]))
+            told(Pins::new([text])) + &told(Pins::with_next([UNUSED_PIN], [text]))
         }),
         each("Pins::from_file", |text| told(Pins::from_file(text))),
         each("pin_of", |text| told(webhook_mtls::pin_of(text.as_bytes()))),
@@ -286,7 +286,7 @@ fn setters(lab: &Lab) -> Vec<Use> {
     uses
 }
 
-const NOBODYS_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const UNUSED_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 #[test]
 fn a_secret_in_the_wrong_place_is_never_quoted() {
@@ -330,7 +330,7 @@ fn a_secret_given_to_a_noun_is_never_quoted() {
             format!("{:?}", dispatcher.remove(&text)),
             told(lab.consumer(&text).map(drop)),
         ];
-        // Words can be somebody's name; nothing else of these can.
+        // Words can be a consumer's name; the other values cannot.
         if what != "a passphrase" && what != "hex" {
             let url = "https://acme.example/";
             told_all.push(told(dispatcher.endpoint(&text, url, unpinned())));

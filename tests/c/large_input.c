@@ -1,5 +1,5 @@
-/* Input of any size gets a typed error: what is too large is refused by its length, before anything is
-   copied. Run with little memory beyond what the inputs themselves take. */
+/* Input of any size gets a typed error: too large input is refused by its length, before it is
+   copied. Runs with little memory beyond that of the inputs. */
 /* MAP_ANONYMOUS, MAP_NORESERVE */
 #define _DEFAULT_SOURCE
 
@@ -14,10 +14,10 @@
 
 static const char NOWHERE[] = "https://127.0.0.1:1/";
 
-/* What there may be beyond what the program holds when its inputs are made. */
+/* The limit beyond the program's memory after its inputs are made. */
 #define SPARE (48UL * 1024 * 1024)
 
-/* As large as no body may be, as no memory is, as no object can be. */
+/* Larger than any body, than the memory, and than any object may be. */
 static const size_t LENGTHS[] = {3UL << 30, PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX};
 #define EACH(length) \
     for (size_t at = 0, length; at < 4 && ((length = LENGTHS[at]), 1); at++)
@@ -28,7 +28,7 @@ static wmtls_endpoint *endpoint;
 static wmtls_identity *identity;
 static wmtls_trust *trust;
 
-/* Pages that nobody has written to, and a text that is longer than any may be. */
+/* Untouched pages, and a text longer than allowed. */
 static const void *data;
 static char *text;
 
@@ -192,7 +192,7 @@ static void a_text_is_refused_by_its_length(void) {
     check_delivery(delivery, WMTLS_OPTION_INVALID);
 }
 
-/* The memory checker has memory of its own to take. */
+/* The memory checker needs memory of its own. */
 static int is_checked(void) {
     const char *preloaded = getenv("LD_PRELOAD");
     return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;

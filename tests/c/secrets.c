@@ -1,5 +1,5 @@
-/* A secret that is given in the wrong place is shown nowhere: in no field of an error, not on the
-   terminal. ffi/tests/secrets.rs holds the list to the header. */
+/* A secret in a wrong argument is never shown: in no field of an error, and not on the terminal.
+   ffi/tests/secrets.rs compares the list with the header. */
 /* mkdtemp, dup2, fileno */
 #define _POSIX_C_SOURCE 200809L
 
@@ -20,17 +20,17 @@ static wmtls_trust *trust;
 typedef struct {
     const char *what;
     const char *text;
-    /* By which it is known again: any eight letters in a row from here to the end. */
+    /* A leak is any eight consecutive letters from here to the end. */
     const char *part;
 } secret;
 
 static const secret *tried;
 static const char *with;
 static int errors;
-/* The terminal, while what is written to it is caught. */
+/* Captures the output to the terminal. */
 static int caught = -1;
 
-/* Whether a text shows eight letters in a row of the secret. */
+/* Returns whether a text shows eight consecutive letters of the secret. */
 static void check_hidden(const char *shown) {
     if (shown == NULL) return;
     for (const char *part = tried->part; strlen(part) >= 8; part++) {
@@ -44,7 +44,7 @@ static void check_hidden(const char *shown) {
     }
 }
 
-/* Looks at all that an error shows, and frees it. */
+/* Checks all fields of an error, and frees it. */
 static void look(wmtls_error *error) {
     if (error == NULL) return;
     errors += 1;
@@ -63,7 +63,7 @@ static wmtls_endpoint_options *unpinned(void) {
     return options;
 }
 
-/* Builders keep their fault for the call that consumes them. */
+/* Builders keep their error for the call that consumes them. */
 static void consume_options(wmtls_options *options) {
     wmtls_dispatcher *made;
     wmtls_error *error;
@@ -110,7 +110,7 @@ static wmtls_verifier_options *server(void) {
         look(error);                                   \
     }
 
-/* A setter of a builder, which `consume` uses up. */
+/* A setter of a builder that `consume` consumes. */
 #define TRY_SETTER(function, type, make, consume, ...) \
     TRY(function, {                                    \
         type *built = (make);                          \
@@ -187,7 +187,7 @@ TRY(wmtls_options_set, {
 TRY(wmtls_dispatcher_endpoint, {
     wmtls_endpoint *made;
     wmtls_dispatcher_endpoint(dispatcher, "other", text, unpinned(), &made, &error);
-    /* Words and digits can be a name; what can be nothing but a secret is refused. */
+    /* Letters and digits can be a name; a text that can only be a secret is refused. */
     if (strcmp(tried->what, "a passphrase") != 0 && strcmp(tried->what, "hex") != 0) {
         CHECK(made == NULL);
         look(error);
@@ -346,11 +346,11 @@ static void read_key(void) {
     for (const char *at = strchr(pem, '\n'); *at != '\0' && *at != '-'; at++) {
         if (*at != '\n') line[length++] = *at;
     }
-    /* Within one line of the PEM, so that it stands there as it does here. */
+    /* Within one line of the PEM, so that the file contains it unchanged. */
     memcpy(hidden, strchr(pem, '\n') + 1 + 44, 20);
 }
 
-static void a_secret_in_the_wrong_place_is_shown_nowhere(void) {
+static void a_secret_in_a_wrong_argument_is_never_shown(void) {
     read_key();
     strcpy(url, "https://user:");
     for (int i = 0; i < 40; i++) strcat(url, "hunter2hunter2/");
@@ -373,7 +373,7 @@ static void a_secret_in_the_wrong_place_is_shown_nowhere(void) {
         CHECK(dup2(fileno(terminal), STDERR_FILENO) >= 0);
         for (size_t j = 0; j < sizeof USES / sizeof *USES; j++) {
             with = USES[j].name;
-            /* A trust domain is lower-case letters and digits: this is one. */
+            /* A trust domain is lower-case letters and digits, as this text is. */
             if (strcmp(tried->what, "hex") == 0 && strstr(with, "trust_domain") != NULL) continue;
             USES[j].use(tried->text);
         }
@@ -401,7 +401,7 @@ int main(void) {
         wmtls_dispatcher_endpoint(dispatcher, "acme", NOWHERE, unpinned(), &endpoint, &error);
     CHECK_STATUS(status, WMTLS_OK, error);
 
-    RUN(a_secret_in_the_wrong_place_is_shown_nowhere);
+    RUN(a_secret_in_a_wrong_argument_is_never_shown);
 
     wmtls_endpoint_free(endpoint);
     wmtls_dispatcher_free(dispatcher);
