@@ -1,4 +1,4 @@
-//! Receivers that send without end: what brings no data, and what brings a byte at a time.
+//! Receivers that send endless bytes: TLS messages without data, or single bytes of data.
 
 use std::io::{self, Write as _};
 
@@ -11,18 +11,18 @@ use crate::world::Manner;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// What is sent.
+/// The content of a flood.
 #[derive(Clone, Copy)]
 enum Flood {
     Tickets,
     LargeTickets,
     KeyUpdates,
     EmptyRecords,
-    /// A byte of data for every record of tickets.
+    /// One byte of data for every record of tickets.
     Diluted,
-    /// A byte of data in each record.
+    /// One byte of data in each record.
     Drips,
-    /// What TLS 1.2 passes over.
+    /// Messages that TLS 1.2 ignores.
     Warnings,
 }
 
@@ -43,7 +43,7 @@ impl Flood {
         }
     }
 
-    /// Some of it.
+    /// Returns a part of it.
     fn piece(self, forge: &mut Forge) -> Vec<u8> {
         match self {
             Tickets => forge.seal(HANDSHAKE, &tickets(3)),
@@ -74,7 +74,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// An honest receiver, and some that never end their answer: what a siege is compared with.
+/// An honest receiver, and some that never end their response: the baseline of a siege.
 pub(crate) fn calm() -> Vec<Case> {
     let honest = Case::secure("honest", Conn::behave).deliveries(150);
     let mut cases = vec![honest.ends([over(200, false)]).ends([over(200, true)])];
@@ -82,7 +82,7 @@ pub(crate) fn calm() -> Vec<Case> {
     cases
 }
 
-/// The same receivers beside some that flood.
+/// The same receivers beside flooding ones.
 pub(crate) fn siege() -> Vec<Case> {
     let floods = [Tickets, LargeTickets, KeyUpdates, Diluted].into_iter().zip([1, 0, 1, 3]);
     let mut cases = calm();
@@ -138,7 +138,8 @@ fn everywhere(flood: Flood) -> Vec<Case> {
         }
         flood.pour(conn)
     });
-    // What is no answer is one of the two, by what is seen first.
+    // Bytes that are not a response fail with one of the two kinds, whichever the client detects
+    // first.
     let (writing, answering) = match flood {
         Drips => (
             writing.ends([error("http_invalid", "maybe")]),
@@ -171,15 +172,15 @@ fn everywhere(flood: Flood) -> Vec<Case> {
     .ends([receipt(200)])
     .ends([over(200, false)]);
     let mut cases = vec![writing, answering, idle];
-    // Of single bytes, a body is read to its limit: that is long, and no flood.
+    // A body of single bytes is read to its limit. That is slow, but not a flood.
     if !matches!(flood, Drips) {
         cases.push(body);
     }
-    // Far more than the client takes to end a flood.
+    // Much longer than the client takes to end a flood.
     cases.into_iter().map(|case| case.total(30_000)).collect()
 }
 
-/// So slow that no limit is reached: a deadline ends them.
+/// So slow that no limit is reached; a deadline ends them.
 fn slow() -> Vec<Case> {
     let slowly = |name: &str, piece: fn(&mut Forge) -> Vec<u8>| {
         Case::asked(name, move |mut conn| {
@@ -190,7 +191,7 @@ fn slow() -> Vec<Case> {
     let drips: fn(&mut Forge) -> Vec<u8> = |forge| forge.seal(DATA, b"x");
     let response = || noting("deadline_exceeded", "all", json!({ "deadline": "response" }));
     let total = || noting("deadline_exceeded", "all", json!({ "deadline": "total" }));
-    // Not slow, and no flood: what servers may do.
+    // Normal behavior of servers, neither slow nor a flood.
     let padded = Case::asked("padded_records_and_tickets", |conn| {
         conn.answers(200);
         let (mut wire, mut forge) = conn.forge()?;

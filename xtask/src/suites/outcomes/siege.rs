@@ -9,8 +9,9 @@ use super::{Run, run};
 use crate::command::{Failure, Result};
 use crate::paths;
 
-/// What is bearable beside floods. The slowest honest delivery and the latest deadline may also take ten
-/// times as long as without floods, and a turn of the event loop may take this much longer.
+/// The allowed delay beside floods. The slowest honest delivery and the latest deadline may also
+/// take ten times as long as without floods, and a turn of the event loop may take this much
+/// longer.
 const BEARABLE: Siege = Siege { slowest: 100, late: 100, loop_busy: 50.0 };
 const SLOWER: u64 = 10;
 
