@@ -35,6 +35,7 @@ cargo xtask <verb>
   vectors             run the shared cases in all four languages
   header [--check]    write include/*.h, docs/errors.md and docs/options.md from the crates, or
                       fail if they differ
+  structure           print the rooms of the core and what each imports
   readme              copy the programs of examples/ into README.md
   public-roots        write the list of refused web roots
   install             install the Debian packages for the tests
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
         ["header"] => header::write(),
         ["header", "--check"] => header::check().map(|closing| println!("{closing}")),
+        ["structure"] => suites::structure::show(),
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),

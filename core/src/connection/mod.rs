@@ -1,21 +1,16 @@
 //! Floor 7: one HTTP/1.1 connection over mutual TLS, and what can truly be said when it fails.
 
-mod answer;
-mod bell;
-#[cfg(test)]
-mod beside_hyper;
-mod channel;
 mod deadline;
-mod framing;
-mod head;
-mod outgoing;
+mod handshake_only;
+#[cfg(test)]
+mod hyper_differential_tests;
+mod idle_waker;
 pub(crate) mod pool;
-mod probe;
 mod records;
+mod request_writer;
+mod response;
 mod socket;
-mod starts;
-mod status;
-mod turn;
+mod tls_stream;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -24,25 +19,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-pub(crate) use answer::Answer;
-pub use answer::HttpResponse;
-#[cfg(any(test, feature = "testing"))]
-pub use answer::read_answer;
-use bell::Bell;
-use channel::{Channel, End};
 pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
-use head::{Fault, Head, Heads, MAX_HEADERS};
-use outgoing::{Hold, Outgoing};
-pub(crate) use outgoing::{MayStart, Request};
-use pool::Home;
-pub(crate) use probe::{Sighting, probe};
-pub(crate) use starts::{Starting, Starts};
-pub(crate) use status::StatusRetry;
-pub(crate) use turn::{Room, Turn, Turns, removed};
+pub(crate) use handshake_only::{Sighting, probe};
+use idle_waker::IdleWaker;
+use pool::PoolRef;
+use request_writer::{Hold, RequestWriter};
+pub(crate) use request_writer::{MayStart, Request};
+pub(crate) use response::Answer;
+pub use response::HttpResponse;
+#[cfg(any(test, feature = "testing"))]
+pub use response::read_answer;
+use tls_stream::{End, TlsStream};
 
+use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Scope, Sent, Stage};
-use crate::fair_limit::Permit;
-use crate::net::{MAX_HEAD, MOST_INTERIM, Route, Sockets, Url, resolve};
+use crate::http::{Fault, Head, Heads, MAX_HEAD, MAX_HEADERS, MOST_INTERIM};
+use crate::net::{Route, Sockets, Url, resolve};
 use crate::runtime::poll_due;
 use crate::tls::{self, Established, Terms, TlsFacts, handshake, valid_until};
 use crate::verify::PeerIdentity;
@@ -51,9 +43,9 @@ use socket::Socket;
 /// An open connection whose peer was verified. Dropped while it is idle it says goodbye; in use, it is
 /// cut.
 pub(crate) struct Connection {
-    channel: Channel,
+    stream: TlsStream,
     /// Rings while it lies in its pool.
-    bell: Arc<Bell>,
+    idle_waker: Arc<IdleWaker>,
     terms: Arc<Terms>,
     pub(crate) peer: Arc<PeerIdentity>,
     pub(crate) facts: Arc<TlsFacts>,
@@ -87,8 +79,8 @@ impl Connection {
             Secured::open(sockets, url, terms, route, deadlines, progress).await?;
         let shaken = Instant::now();
         let connection = Box::new(Self {
-            channel: Channel::new(established.stream),
-            bell: Arc::default(),
+            stream: TlsStream::new(established.stream),
+            idle_waker: Arc::default(),
             valid_until: valid_until(&established.peer, terms.identity()),
             terms: terms.clone(),
             peer: established.peer.into(),
@@ -122,41 +114,41 @@ impl Connection {
         let request = request()?;
         progress.enter(Stage::Request);
         self.in_flight = true;
-        if !self.channel.begin() {
+        if !self.stream.begin() {
             return Err(self.fault(Fault::Lost, Sent::Nothing));
         }
         let started = Instant::now();
-        let mut outgoing = Outgoing::new(request, may_start, started, progress);
+        let mut writer = RequestWriter::new(request, may_start, started, progress);
         let mut heads = Heads::default();
         // One timer for all of it. It may go off before something is due, and is set again then.
-        let first = outgoing.first_due(deadlines).min(by);
+        let first = writer.first_due(deadlines).min(by);
         let mut timer = pin!(tokio::time::sleep_until(first.into()));
-        let channel = &mut self.channel;
+        let stream = &mut self.stream;
         // All that waits does so here, and what it waits for is polled by reference: each function
         // that a future is passed through would keep room for it once more.
         let head = poll_fn(|context| {
-            channel.begin_turn();
+            stream.begin_turn();
             loop {
-                let polled = poll_head(channel, &mut outgoing, &mut heads, context);
+                let polled = poll_head(stream, &mut writer, &mut heads, context);
                 if polled.is_ready() {
                     return polled.map(Some);
                 }
-                let due = || outgoing.due(deadlines).min(by);
+                let due = || writer.due(deadlines).min(by);
                 ready!(poll_due(timer.as_mut(), due, context));
-                if due() == by || !outgoing.lapse() {
+                if due() == by || !writer.lapse() {
                     return Poll::Ready(None);
                 }
             }
         })
         .await;
-        outgoing.shut();
-        self.hold = outgoing.hold();
+        writer.shut();
+        self.hold = writer.hold();
         let sent = progress.sent_now();
         let head = match head {
             Some(Ok(head)) => head,
             Some(Err(fault)) => return Err(self.fault(fault, sent)),
             None => {
-                return Err(progress.overdue(outgoing.part(), outgoing.due(deadlines), deadlines));
+                return Err(progress.overdue(writer.part(), writer.due(deadlines), deadlines));
             }
         };
         let status = head.status;
@@ -179,16 +171,16 @@ impl Connection {
         progress.decide();
         let (mut answer, mut framing) = Answer::new(head);
         let mut due = None;
-        let channel = &mut self.channel;
+        let stream = &mut self.stream;
         poll_fn(|context| {
-            channel.begin_turn();
+            stream.begin_turn();
             // A consumer may read the rest of a request that it has turned down. Whether it does says
             // nothing more. Of one that it turned down unseen, nothing is sent.
             if sent != Sent::Nothing {
-                let _ = outgoing.go_on(channel, context);
+                let _ = writer.go_on(stream, context);
             }
             // Whoever has enough looks on at once.
-            let read = answer.poll_body(&mut framing, channel, context);
+            let read = answer.poll_body(&mut framing, stream, context);
             if read.is_ready() || progress.is_enough() {
                 return Poll::Ready(());
             }
@@ -230,7 +222,7 @@ impl Connection {
 
     /// What it means that no answer came; so much of the request was sent.
     fn fault(&self, fault: Fault, sent: Sent) -> Error {
-        let channel = &self.channel;
+        let stream = &self.stream;
         let stage = if sent == Sent::All { Stage::Response } else { Stage::Request };
         let answered =
             |kind, message: String| Error::new(kind, message).at(Stage::Response).having_sent(sent);
@@ -259,13 +251,13 @@ impl Connection {
             }
             Fault::Lost => {}
         }
-        if let Some(alert) = channel.alert() {
+        if let Some(alert) = stream.alert() {
             if alert.is_about_certificate() {
                 // In TLS 1.3 it is the verdict on our certificate, which comes before the request is
                 // looked at; later ones may be anything.
                 let unread = self.facts.version == "TLSv1.3"
-                    && channel.is_first_and_unanswered()
-                    && !channel.is_accepted();
+                    && stream.is_first_and_unanswered()
+                    && !stream.is_accepted();
                 let sent = if unread { Sent::Nothing } else { sent };
                 let stage = if unread { Stage::Handshake } else { stage };
                 return tls::rejected(alert, self.terms.identity().leaf())
@@ -281,8 +273,8 @@ impl Connection {
             .having_sent(sent)
             .noting("alert", name);
         }
-        let how = channel.end().map_or("closed", End::words);
-        if channel.end() == Some(End::Flooded) {
+        let how = stream.end().map_or("closed", End::words);
+        if stream.end() == Some(End::Flooded) {
             let what = "the consumer sent TLS messages without data and without end";
             let message = format!("{what}; {} of the request was sent", sent.name());
             return Error::new(Kind::ConnectionLost, message)
@@ -303,9 +295,9 @@ impl Connection {
         .at(stage)
         .having_sent(sent)
         .noting("how", how);
-        if channel.is_answered() {
+        if stream.is_answered() {
             lost = lost.noting("answer_began", true);
-        } else if channel.is_first_and_unanswered() && sent != Sent::Nothing {
+        } else if stream.is_first_and_unanswered() && sent != Sent::Nothing {
             // Servers that only reset when they do not take a certificate look just like this.
             lost = lost.noting("hint", "client_certificate_may_be_refused");
         }
@@ -314,30 +306,30 @@ impl Connection {
 
     /// Whether a request may be tried on it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.in_flight && self.channel.end().is_none()
+        !self.in_flight && self.stream.end().is_none()
     }
 
     /// It is left to itself: what happens from now on, its home looks at. `false` if it is of no use
     /// any more.
-    fn rest(&mut self, home: impl FnOnce() -> Home) -> bool {
-        self.bell.attach(home);
-        self.channel.rest();
+    fn rest(&mut self, pool: impl FnOnce() -> PoolRef) -> bool {
+        self.idle_waker.attach(pool);
+        self.stream.rest();
         self.is_quiet()
     }
 
     /// It is taken back into use. `false` if it is of no use any more.
     fn resume(&mut self) -> bool {
-        !self.bell.detach() || self.channel.is_quiet(Waker::noop())
+        !self.idle_waker.detach() || self.stream.is_quiet(Waker::noop())
     }
 
     /// Looks at what happened while it lay idle. `false` if it is of no use any more.
     fn is_quiet(&mut self) -> bool {
-        self.bell.listen();
-        self.channel.is_quiet(&self.bell.clone().into())
+        self.idle_waker.listen();
+        self.stream.is_quiet(&self.idle_waker.clone().into())
     }
 
-    fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    fn idle_waker(&self) -> &Arc<IdleWaker> {
+        &self.idle_waker
     }
 
     pub(crate) fn is_valid_at(&self, at: i64) -> bool {
@@ -356,29 +348,29 @@ impl Connection {
 /// Writes what can be written of a request, and reads up to the head of the final answer, which may
 /// come before the whole request is written; and so may a refusal.
 fn poll_head(
-    channel: &mut Channel,
-    outgoing: &mut Outgoing<'_>,
+    stream: &mut TlsStream,
+    writer: &mut RequestWriter<'_>,
     heads: &mut Heads,
     context: &mut Context<'_>,
 ) -> Poll<Result<Head, Fault>> {
     loop {
         // What has come already is judged before more is written.
-        if !channel.has_plaintext() {
-            outgoing.go_on(channel, context)?;
+        if !stream.has_plaintext() {
+            writer.go_on(stream, context)?;
         }
-        let Some(bytes) = ready!(channel.poll_read(context)) else {
+        let Some(bytes) = ready!(stream.poll_read(context)) else {
             return Poll::Ready(Err(Fault::Lost));
         };
         let (taken, head) = heads.take(bytes)?;
-        channel.consume(taken);
-        if channel.is_early() || !outgoing.has_left() {
+        stream.consume(taken);
+        if stream.is_early() || !writer.has_left() {
             heads.note_early(head.is_some());
         }
         if let Some(head) = head {
             return Poll::Ready(Ok(head));
         }
         if heads.is_continued() {
-            outgoing.release();
+            writer.release();
         }
     }
 }
@@ -433,7 +425,7 @@ impl Secured {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.is_open() {
-            self.channel.say_goodbye();
+            self.stream.say_goodbye();
         }
     }
 }

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
-use super::{Connection, Room};
+use super::Connection;
+use super::idle_waker::IdleWaker;
+use crate::admission::Room;
+use crate::admission::fair_limit::{FairLimit, Permit};
 use crate::error::Error;
-use crate::fair_limit::{FairLimit, Permit};
 use crate::process::{PerProcess, own};
 use crate::runtime::{self, Task};
 
@@ -73,11 +74,11 @@ impl Pool {
             return;
         }
         let rack = self.idle.get();
-        let fresh = connection.bell().home().is_none();
-        let bell = Arc::downgrade(connection.bell());
+        let fresh = connection.idle_waker().pool().is_none();
+        let idle_waker = Arc::downgrade(connection.idle_waker());
         let mut idle = lock(&rack.value);
-        let home = || Home { rack: Arc::downgrade(&rack.value) };
-        if !wanted() || !connection.rest(home) {
+        let pool = || PoolRef { rack: Arc::downgrade(&rack.value) };
+        if !wanted() || !connection.rest(pool) {
             return;
         }
         idle.push(connection);
@@ -87,7 +88,7 @@ impl Pool {
         drop(idle);
         drop(surplus);
         if fresh {
-            self.budget.enlist(Listed { since, bell, owner: self.owner.clone() });
+            self.budget.enlist(Listed { since, idle_waker, owner: self.owner.clone() });
         }
         self.budget.yield_to_waiting(&self.owner);
     }
@@ -106,20 +107,20 @@ fn is_fit(connection: &Connection, now: Instant) -> bool {
 }
 
 /// Where a connection lies while it is idle.
-pub(super) struct Home {
+pub(super) struct PoolRef {
     rack: Weak<Rack>,
 }
 
-impl Home {
+impl PoolRef {
     /// Looks at an idle connection on which something happened, and drops it if it has ended.
-    pub(super) fn look(&self, bell: &Arc<Bell>) {
-        let (rack, bell) = (self.rack.clone(), bell.clone());
+    pub(super) fn look(&self, idle_waker: &Arc<IdleWaker>) {
+        let (rack, idle_waker) = (self.rack.clone(), idle_waker.clone());
         // Not here: whoever rings the bell may be in the midst of anything.
         runtime::afterwards(move || {
             let Some(rack) = rack.upgrade() else { return };
             let mut idle = lock(&rack);
             // If it is not there, it was taken, and its delivery looks.
-            let Some(place) = place_of(&idle, &bell) else { return };
+            let Some(place) = place_of(&idle, &idle_waker) else { return };
             let open = idle[place].is_quiet();
             let ended = (!open).then(|| idle.remove(place));
             drop(idle);
@@ -128,8 +129,8 @@ impl Home {
     }
 }
 
-fn place_of(idle: &[Box<Connection>], bell: &Arc<Bell>) -> Option<usize> {
-    idle.iter().position(|connection| Arc::ptr_eq(connection.bell(), bell))
+fn place_of(idle: &[Box<Connection>], idle_waker: &Arc<IdleWaker>) -> Option<usize> {
+    idle.iter().position(|connection| Arc::ptr_eq(connection.idle_waker(), idle_waker))
 }
 
 /// The connections of all endpoints of one dispatcher.
@@ -150,7 +151,7 @@ struct State {
 /// A connection that has not been idle for longer than since an instant.
 struct Listed {
     since: Instant,
-    bell: Weak<Bell>,
+    idle_waker: Weak<IdleWaker>,
     owner: Arc<str>,
 }
 
@@ -191,7 +192,7 @@ impl Budget {
         let mut listed = lock(&state.listed);
         // Those that are gone would else lie here until their time is over.
         if listed.len() > 2 * self.most {
-            listed.retain(|listed| listed.bell.strong_count() > 0);
+            listed.retain(|listed| listed.idle_waker.strong_count() > 0);
         }
         listed.push(connection);
         drop(listed);
@@ -275,12 +276,12 @@ enum Seen {
 
 impl Listed {
     fn look(&self) -> Seen {
-        let Some(bell) = self.bell.upgrade() else { return Seen::Gone };
-        let Some(rack) = bell.home().and_then(|home| home.rack.upgrade()) else {
+        let Some(idle_waker) = self.idle_waker.upgrade() else { return Seen::Gone };
+        let Some(rack) = idle_waker.pool().and_then(|pool| pool.rack.upgrade()) else {
             return Seen::Gone;
         };
         let mut idle = lock(&rack);
-        let Some(place) = place_of(&idle, &bell) else { return Seen::Used(Instant::now()) };
+        let Some(place) = place_of(&idle, &idle_waker) else { return Seen::Used(Instant::now()) };
         let since = idle[place].idle_since();
         if since > self.since { Seen::Used(since) } else { Seen::Idle(idle.remove(place)) }
     }

@@ -17,12 +17,12 @@ use futures_core::Stream;
 use slab::Slab;
 use tokio::task::AbortHandle;
 
+use super::receipt::Receipt;
 use super::{Call, DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::options;
 use crate::process::{self, Lock, Locked, Once, own};
-use crate::receipt::Receipt;
 use crate::runtime::{self, Driven, Lane};
 
 /// How many deliveries are under way at once unless a run says otherwise.

@@ -1,17 +1,19 @@
 //! Floor 8: the producer's side. Keeps endpoints by consumer id and delivers to them.
 
-mod call;
 mod cancel;
-mod flight;
+mod certificate_refusals;
+mod delivery;
+mod fallback;
+mod in_flight;
 mod many;
 mod options;
 mod probe;
+mod probe_result;
+mod receipt;
 mod reentry;
-mod refusals;
 mod reload;
 mod request;
 mod restarts;
-mod staging;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,25 +23,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use call::{Call, check_identity};
 pub use cancel::CancelToken;
-use flight::Flights;
+use certificate_refusals::Refusals;
+use delivery::{Call, check_identity};
+use in_flight::Flights;
 pub use many::{BlockingOutcomes, Delivery, Fanout, Outcome, Outcomes, Progress as FanoutProgress};
 pub use options::{DeliverOptions, DispatcherOptions};
 pub use probe::ProbeOptions;
-use refusals::Refusals;
+pub use probe_result::Probe;
+pub use receipt::Receipt;
 use reload::Rotation;
 use request::Payload;
 
-use crate::connection::Room;
+use crate::admission::Room;
 use crate::connection::pool::Budget;
 use crate::endpoint::{Endpoint, EndpointOptions, Generation, check_id};
 use crate::error::{Error, Kind};
+use crate::material::trust::Trust;
 use crate::options::fault;
 use crate::process::{Lock, Locked};
-use crate::receipt::Receipt;
 use crate::runtime::{self, Task};
-use crate::trust::Trust;
 
 /// Delivers webhooks. Cheap to clone; every clone is the same dispatcher.
 #[derive(Clone)]

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::CancelToken;
-use crate::connection::{Deadlines, StatusRetry};
+use crate::connection::Deadlines;
 use crate::error::{Error, Form, Retry, shown};
-use crate::identity::Identity;
+use crate::material::identity::Identity;
+use crate::material::trust::Trust;
 use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
-use crate::trust::Trust;
+use crate::retry::StatusRetry;
 
 /// What a [`Dispatcher`](crate::Dispatcher) shall do unless an endpoint or a delivery says otherwise.
 #[derive(Clone)]

@@ -5,14 +5,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::probe_result::{self as result, Probe};
 use super::restarts::Restarts;
 use super::{CancelToken, Dispatcher, Inner, check_identity};
+use crate::admission::removed;
 use crate::clock;
-use crate::connection::{Deadlines, Progress, Sighting, probe, removed};
+use crate::connection::{Deadlines, Progress, Sighting, probe};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
 use crate::options::{self, Setting};
-use crate::probe::{self as result, Probe};
 use crate::runtime::{Task, before};
 
 /// What a probe may take.

@@ -8,19 +8,19 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::staging::Retired;
+use super::fallback::Retired;
 use super::{Dispatcher, DispatcherOptions, Endpoint, Inner};
 use crate::clock;
 use crate::endpoint::Generation;
 use crate::error::Error;
 use crate::event::{Event, EventName, EventQueue, Listeners};
-use crate::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
-use crate::identity::Identity;
+use crate::material::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
+use crate::material::identity::Identity;
+use crate::material::source::Source;
+use crate::material::trust::Trust;
+use crate::material::watch::{Because, Watch, Watched};
 use crate::process::{Lock, PerProcess, own};
 use crate::runtime::Task;
-use crate::source::Source;
-use crate::trust::Trust;
-use crate::watch::{Because, Watch, Watched};
 
 /// Over how long the idle connections of replaced generations are closed, so that many endpoints do
 /// not all shake hands at once.
@@ -266,8 +266,8 @@ mod tests {
     use std::fs;
 
     use crate::endpoint::EndpointOptions;
+    use crate::material::trust::Trust;
     use crate::testing::Lab;
-    use crate::trust::Trust;
 
     const URL: &str = "https://127.0.0.1:9/";
 

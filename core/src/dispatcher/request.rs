@@ -8,8 +8,8 @@ use crate::connection::Request;
 use crate::endpoint::Generation;
 use crate::error::{Error, Form, Kind, Retry, Scope, shown};
 use crate::limits::Limit;
+use crate::material::signing::StandardWebhooks;
 use crate::options;
-use crate::signing::StandardWebhooks;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::{EndpointOptions, Pinning};
-use crate::connection::StatusRetry;
 use crate::connection::pool::{Budget, Pool};
 use crate::error::{Error, Kind};
-use crate::identity::Identity;
+use crate::material::identity::Identity;
+use crate::material::pin::Pins;
+use crate::material::signing::StandardWebhooks;
+use crate::material::source::Source;
+use crate::material::trust::Trust;
+use crate::material::watch::{Watch, Watched};
 use crate::net::Url;
 use crate::options;
-use crate::pin::Pins;
-use crate::signing::StandardWebhooks;
-use crate::source::Source;
+use crate::retry::StatusRetry;
 use crate::tls::{MinTls, Terms};
-use crate::trust::Trust;
-use crate::watch::{Watch, Watched};
 
 /// The material of an endpoint at one time, whole.
 pub(crate) struct Generation {

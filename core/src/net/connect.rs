@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 use super::Egress;
+use crate::admission::fair_limit::{Permit, Spare};
 use crate::error::{Blame, Error, Kind, exhausted};
-use crate::fair_limit::{Permit, Spare};
 
 /// How long an address has before the next one is tried beside it (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -248,7 +248,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::fair_limit::FairLimit;
+    use crate::admission::fair_limit::FairLimit;
     use crate::runtime;
 
     fn address(text: &str) -> SocketAddr {

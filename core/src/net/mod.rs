@@ -15,7 +15,6 @@ mod url;
 pub(crate) use connect::{Sockets, connect};
 pub use egress::Egress;
 pub use proxy::Proxy;
-pub(crate) use proxy::{MAX_HEAD, MOST_INTERIM};
 pub(crate) use resolve::resolve;
 pub(crate) use route::Route;
 pub(crate) use url::{Host, Url};

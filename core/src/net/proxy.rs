@@ -11,15 +11,10 @@ use tokio::net::TcpStream;
 
 use super::connect::{Rules, race};
 use super::{Egress, Sockets, Url, connect, resolve};
+use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Retry, Scope};
-use crate::fair_limit::Permit;
+use crate::http::{MAX_HEAD, MOST_INTERIM};
 use crate::options;
-
-/// The longest head of an answer, a proxy's or a consumer's.
-pub(crate) const MAX_HEAD: usize = 16 * 1024;
-
-/// How many interim answers (1xx) may come before the final one.
-pub(crate) const MOST_INTERIM: u32 = 16;
 
 /// How long a proxy has for a tunnel to one address before it is asked for the next one, too: longer
 /// than for a connection, because it connects twice.

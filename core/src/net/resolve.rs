@@ -12,8 +12,8 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use super::{Egress, Host, Url, system};
+use crate::admission::fair_limit::{FairLimit, Permit};
 use crate::error::{Error, Kind};
-use crate::fair_limit::{FairLimit, Permit};
 use crate::process::{self, own};
 use crate::runtime;
 

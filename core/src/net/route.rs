@@ -6,8 +6,8 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::{Egress, Proxy, Sockets, connect};
+use crate::admission::fair_limit::Permit;
 use crate::error::Error;
-use crate::fair_limit::Permit;
 
 /// An egress policy, and a proxy where there is one.
 #[derive(Clone, Debug, Default)]

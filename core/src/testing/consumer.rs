@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::misbehaviour::Misbehaviour;
+use super::misbehavior::Misbehaviour;
 use super::receiver::Receiver;
 use super::{Authority, Error, Issued};
 

@@ -14,7 +14,7 @@ mod authority;
 mod consumer;
 mod http;
 mod idle;
-mod misbehaviour;
+mod misbehavior;
 mod receiver;
 #[cfg(test)]
 mod tests;
@@ -33,12 +33,18 @@ use nix::sys::signal::SigSet;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
+use crate::Dispatcher;
+use crate::DispatcherOptions;
+use crate::Egress;
+use crate::Error;
+use crate::Identity;
+use crate::Kind;
+use crate::Trust;
 use crate::error::{Form, shown};
-use crate::{Dispatcher, DispatcherOptions, Egress, Error, Identity, Kind, Trust};
 
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::{Answer, Consumer, Received};
-pub use misbehaviour::Misbehaviour;
+pub use misbehavior::Misbehaviour;
 
 /// The tenant that the lab's own identity names.
 const DISPATCHER: &str = "dispatcher";
@@ -228,7 +234,7 @@ pub fn set_clock(at: Option<SystemTime>) {
 ///
 /// A signature that is [remembered](crate::remember_signatures) is not checked again.
 pub fn signatures_checked() -> u64 {
-    crate::crypto::signatures_checked()
+    crate::x509::algorithms::signatures_checked()
 }
 
 /// The mode is set before the first byte is written: a key is never readable by others, not even

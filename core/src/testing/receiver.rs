@@ -34,7 +34,7 @@ use super::authority::TENANT_URI;
 use super::consumer::{Answer, Received, Script};
 use super::http::{Fault, Request, Wire};
 use super::idle::IdleConnections;
-use super::misbehaviour::{Misbehaviour, Moment};
+use super::misbehavior::{Misbehaviour, Moment};
 use super::{Authority, Error, Issued, Leaf, broken, lock};
 use crate::process;
 

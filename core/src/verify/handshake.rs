@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::{PeerIdentity, Verifier};
 use crate::error::{Error, Kind, Stage};
 use crate::options;
-use crate::policy::Role;
+use crate::verify::policy::Role;
 
 /// What a TLS socket of another library says about its handshake.
 ///

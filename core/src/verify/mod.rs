@@ -5,34 +5,37 @@
 //! (tenant, allow list). Path building and signatures are webpki's; what webpki leaves open is
 //! judged here, and its refusals are turned into reasons that a person can act on.
 
+mod failure;
 mod handshake;
 #[cfg(test)]
-mod limbo;
-mod memory;
-#[cfg(all(test, feature = "testing"))]
-mod meshes;
+mod limbo_tests;
 mod path;
+#[cfg(all(test, feature = "testing"))]
+mod path_cost_tests;
 mod peer;
-mod reason;
+pub(crate) mod policy;
+mod reload;
 mod revocation;
-mod rotation;
+mod signature_cache;
 mod verifier;
 
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
 
-use crate::certificate::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, Purpose, San, View, dotted, pin_text};
 use crate::clock::system_time;
 use crate::error::{Error, Kind, MOST_PRESENTED, presented, presented_list};
-use crate::pin::{Pin, Pins};
-use crate::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
-use crate::trust::Trust;
+use crate::material::pin::{Pin, Pins};
+use crate::material::trust::Trust;
+use crate::x509::{
+    DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San, dotted, pin_text,
+};
 #[doc(hidden)]
 pub use handshake::Handshake;
-use memory::Budget;
-pub use memory::remember_signatures;
 pub use peer::{Evidence, Note, PeerIdentity};
+use policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 pub(crate) use revocation::UnusedCrl;
+use signature_cache::Budget;
+pub use signature_cache::remember_signatures;
 pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
 
@@ -85,7 +88,7 @@ pub(crate) fn verify(
         // certificate it means.
         Err(fault) => {
             return Err(match own_fault {
-                Some(own) if reason::rank(&own) >= reason::rank(&fault) => own,
+                Some(own) if failure::rank(&own) >= failure::rank(&fault) => own,
                 _ => fault,
             });
         }
@@ -110,8 +113,11 @@ pub(crate) fn verify(
     Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
 }
 
-fn read<'a>(certificate: &'a CertificateDer<'_>, at: usize) -> Result<View<'a>, Error> {
-    View::read(certificate).map_err(|fault| {
+fn read<'a>(
+    certificate: &'a CertificateDer<'_>,
+    at: usize,
+) -> Result<ParsedCertificate<'a>, Error> {
+    ParsedCertificate::read(certificate).map_err(|fault| {
         Error::new(
             Kind::CertificateInvalid,
             format!("certificate {} of the presented chain {}", at + 1, fault.0),
@@ -121,13 +127,14 @@ fn read<'a>(certificate: &'a CertificateDer<'_>, at: usize) -> Result<View<'a>, 
 }
 
 /// A certificate that was read before.
-fn read_known<'a>(certificate: &'a CertificateDer<'_>) -> View<'a> {
-    View::read(certificate).unwrap_or_else(|_| unreachable!("every certificate is read first"))
+fn read_known<'a>(certificate: &'a CertificateDer<'_>) -> ParsedCertificate<'a> {
+    ParsedCertificate::read(certificate)
+        .unwrap_or_else(|_| unreachable!("every certificate is read first"))
 }
 
 /// What can be said of the leaf alone.
-fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
-    reason::check_dates(leaf, expected.at, "the peer's certificate")?;
+fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+    failure::check_dates(leaf, expected.at, "the peer's certificate")?;
     let invalid = |why: &str| {
         Err(Error::new(
             Kind::CertificateInvalid,
@@ -158,7 +165,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
         return invalid("may not sign handshakes (keyUsage without digitalSignature)");
     }
     if let Some(weakness) = leaf.key.weakness() {
-        return Err(reason::key_weak(leaf, &weakness));
+        return Err(failure::key_weak(leaf, &weakness));
     }
     let (purpose, wanted) = match expected.role {
         Role::Client => (leaf.client_purpose(), "clientAuth"),
@@ -181,7 +188,7 @@ fn check_leaf(leaf: &View<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
 
 /// The subjectAltName must carry what was asked for (RFC 6125, RFC 9525); the common name never counts.
 fn check_name(
-    leaf: &View<'_>,
+    leaf: &ParsedCertificate<'_>,
     der: &CertificateDer<'_>,
     expected: &Expectation<'_>,
 ) -> Result<(), Error> {
@@ -192,7 +199,7 @@ fn check_name(
     }
     if let Some(name) = expected.server_name {
         let certificate = webpki::EndEntityCert::try_from(der)
-            .map_err(|error| reason::unreadable(&error, leaf))?;
+            .map_err(|error| failure::unreadable(&error, leaf))?;
         // An underscore makes no host name (RFC 5280 section 4.2.1.6), whatever a certificate carries.
         let is_host = !matches!(name, ServerName::DnsName(name) if name.as_ref().contains('_'));
         if !is_host || certificate.verify_is_valid_for_subject_name(name).is_err() {
@@ -202,7 +209,7 @@ fn check_name(
     Ok(())
 }
 
-fn wrong_name(leaf: &View<'_>, expected: &str) -> Error {
+fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
     /// A message names so many; the context has more of them.
     const MOST_IN_MESSAGE: usize = 5;
     let sans = || {
@@ -231,10 +238,10 @@ fn wrong_name(leaf: &View<'_>, expected: &str) -> Error {
     .noting("presented", json!(some))
 }
 
-type MatchedPin = Option<(Pin, crate::pin::PinSlot)>;
+type MatchedPin = Option<(Pin, crate::material::pin::PinSlot)>;
 
 fn check_pins(
-    leaf: &View<'_>,
+    leaf: &ParsedCertificate<'_>,
     der: &CertificateDer<'_>,
     path: &path::Path,
     expected: &Expectation<'_>,

@@ -10,14 +10,14 @@ use webpki::{
     RequiredEkuNotFoundContext, VerifiedPath,
 };
 
-use super::memory::{Budget, MAX_SIGNATURES, Remembering};
 use super::revocation::{self, Revocation};
-use super::{Expectation, reason};
-use crate::certificate::{Certificate, KEY_CERT_SIGN, View, key_parts, pin_text};
-use crate::crypto;
+use super::signature_cache::{Budget, MAX_SIGNATURES, Remembering};
+use super::{Expectation, failure};
 use crate::error::{Error, Kind};
-use crate::policy::Role;
-use crate::trust::{Anchor, Trust};
+use crate::material::trust::{Anchor, Trust};
+use crate::verify::policy::Role;
+use crate::x509::algorithms;
+use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, key_parts, pin_text};
 
 /// How many certificates one search for a path may take into a path: six times what the longest
 /// presented chain needs, for CAs that have signed each other.
@@ -46,7 +46,7 @@ impl Path {
     }
 
     /// Remembers the signatures along it. For chains that were accepted.
-    pub(super) fn remember(&self, leaf: &View<'_>, budget: &Budget) {
+    pub(super) fn remember(&self, leaf: &ParsedCertificate<'_>, budget: &Budget) {
         if !budget.has_learned() {
             return;
         }
@@ -63,7 +63,7 @@ impl Path {
 }
 
 fn remembering(budget: &Budget) -> impl Iterator<Item = Remembering<'_>> {
-    crypto::SIGNATURES.all.iter().map(|algorithm| Remembering { algorithm: *algorithm, budget })
+    algorithms::SIGNATURES.all.iter().map(|algorithm| Remembering { algorithm: *algorithm, budget })
 }
 
 pub(super) fn build(
@@ -77,7 +77,7 @@ pub(super) fn build(
     };
     let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
     let leaf = EndEntityCert::try_from(leaf_der)
-        .map_err(|error| reason::unreadable(&error, &super::read_known(leaf_der)))?;
+        .map_err(|error| failure::unreadable(&error, &super::read_known(leaf_der)))?;
 
     // An anchor outside its dates is as good as absent; webpki would not look.
     let believed: Vec<&Anchor> =
@@ -99,7 +99,7 @@ pub(super) fn build(
         }
         Err(error) => {
             let mut refused = refused.borrow_mut();
-            if refused.as_ref().is_none_or(|known| reason::rank(&error) > reason::rank(known)) {
+            if refused.as_ref().is_none_or(|known| failure::rank(&error) > failure::rank(known)) {
                 *refused = Some(error);
             }
             Err(webpki::Error::CertDistrusted)
@@ -122,10 +122,10 @@ pub(super) fn build(
         // A path that was refused for a reason of ours was trusted in every other way.
         Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
             if budget.is_exceeded() {
-                return reason::too_costly(MAX_SIGNATURES);
+                return failure::too_costly(MAX_SIGNATURES);
             }
-            let why = reason::explain(&error, leaf_der, &intermediates, expected, &algorithms);
-            if budget.is_exceeded() { reason::too_costly(MAX_SIGNATURES) } else { why }
+            let why = failure::explain(&error, leaf_der, &intermediates, expected, &algorithms);
+            if budget.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
         })),
     }
 }
@@ -154,7 +154,7 @@ fn leading_to_an_anchor<'a>(
     if issuers.len() <= FEW {
         return None;
     }
-    let views: Vec<View<'_>> = issuers.iter().map(super::read_known).collect();
+    let views: Vec<ParsedCertificate<'_>> = issuers.iter().map(super::read_known).collect();
     let mut reached: HashSet<&[u8]> =
         believed.iter().map(|anchor| anchor.webpki.subject.as_ref()).collect();
     let mut leads = vec![false; views.len()];
@@ -244,7 +244,7 @@ fn judge_path(
     let intermediates: Vec<CertificateDer<'_>> =
         path.intermediate_certificates().map(webpki::Cert::der).collect();
     let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.as_der());
-    let issuers: Vec<View<'_>> =
+    let issuers: Vec<ParsedCertificate<'_>> =
         intermediates.iter().chain(&anchor).map(super::read_known).collect();
     for issuer in &issuers {
         if expected.trust.distrusts(issuer) {
@@ -257,7 +257,7 @@ fn judge_path(
             .noting("distrusted", pin_text(&issuer.spki_digest())));
         }
         if let Some(weakness) = issuer.key.weakness() {
-            return Err(reason::key_weak(issuer, &weakness));
+            return Err(failure::key_weak(issuer, &weakness));
         }
         if let Some(why) = issuer.profile_fault.or_else(|| issuer.constraints_fault()) {
             let subject = issuer.subject_text();

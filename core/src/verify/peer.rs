@@ -9,12 +9,13 @@ use sha2::{Digest as _, Sha256};
 use super::path::Path;
 use super::revocation::{Unused, UnusedCrl};
 use super::{instant, millis};
-use crate::certificate::{
-    Certificate, Purpose, San, View, common_name, hex, name_text, pin_text, serial_hex, x5t_s256,
-};
 use crate::error::words;
-use crate::pin::{Pin, PinSlot};
-use crate::policy::Role;
+use crate::material::pin::{Pin, PinSlot};
+use crate::verify::policy::Role;
+use crate::x509::{
+    Certificate, ParsedCertificate, Purpose, San, common_name, hex, name_text, pin_text,
+    serial_hex, x5t_s256,
+};
 
 words! {
     /// How a certificate reached us.
@@ -169,7 +170,7 @@ impl PeerIdentity {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
-    fn lifetime_left_of(&self, view: &View<'_>) -> f64 {
+    fn lifetime_left_of(&self, view: &ParsedCertificate<'_>) -> f64 {
         let whole = view.not_after.saturating_sub(view.not_before).max(1);
         let left = view.not_after.saturating_sub(self.at).clamp(0, whole);
         left as f64 / whole as f64
@@ -219,7 +220,7 @@ impl PeerIdentity {
         self.purpose_of(&self.leaf.view())
     }
 
-    fn purpose_of(&self, view: &View<'_>) -> &'static str {
+    fn purpose_of(&self, view: &ParsedCertificate<'_>) -> &'static str {
         let purpose = match self.role {
             Role::Client => view.client_purpose(),
             Role::Server => view.server_purpose(),
@@ -232,11 +233,15 @@ impl PeerIdentity {
         self.notes_on(&self.leaf.view(), &self.issuers())
     }
 
-    fn issuers(&self) -> Vec<View<'_>> {
+    fn issuers(&self) -> Vec<ParsedCertificate<'_>> {
         self.path.issuers().iter().map(Certificate::view).collect()
     }
 
-    fn notes_on(&self, leaf: &View<'_>, issuers: &[View<'_>]) -> Vec<Note> {
+    fn notes_on(
+        &self,
+        leaf: &ParsedCertificate<'_>,
+        issuers: &[ParsedCertificate<'_>],
+    ) -> Vec<Note> {
         let (mut mismatched, mut intermediate) = (false, false);
         let revocation = self.path.revocation();
         let is_defect = |crl: &UnusedCrl| crl.why != Unused::OtherScope;

@@ -5,11 +5,12 @@
 //! issuer lists it. A certificate that none lists is good if a current CRL covers it.
 
 use super::{Expectation, millis};
-use crate::certificate::{Certificate, View, comparable_name, serial_hex};
 use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
-use crate::policy::CrlPolicy;
-use crate::trust::{Crl, Trust};
+use crate::material::trust::Trust;
+use crate::verify::policy::CrlPolicy;
+use crate::x509::Crl;
+use crate::x509::{Certificate, ParsedCertificate, comparable_name, serial_hex};
 
 /// keyUsage cRLSign.
 const CRL_SIGN: u8 = 6;
@@ -83,8 +84,8 @@ pub(super) fn is_asked(expected: &Expectation<'_>) -> bool {
 ///
 /// Fails with `certificate_revoked` or `crl_unusable`.
 pub(super) fn check(
-    leaf: &View<'_>,
-    issuers: &[View<'_>],
+    leaf: &ParsedCertificate<'_>,
+    issuers: &[ParsedCertificate<'_>],
     expected: &Expectation<'_>,
 ) -> Result<Revocation, Error> {
     let mut revocation = Revocation::default();
@@ -98,8 +99,8 @@ pub(super) fn check(
 
 /// One certificate and its issuer.
 struct Judged<'a> {
-    subject: &'a View<'a>,
-    issuer: &'a View<'a>,
+    subject: &'a ParsedCertificate<'a>,
+    issuer: &'a ParsedCertificate<'a>,
     expected: &'a Expectation<'a>,
 }
 

@@ -5,18 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{CertificateDer, ServerName};
 
-use super::rotation::Rotation;
+use super::reload::Rotation;
 use super::{Expectation, PeerIdentity, verify};
-use crate::certificate::pem;
 use crate::clock::unix_seconds;
 use crate::error::{Error, Form, Kind, Stage, certain_secret, shown};
 use crate::event::{Event, EventQueue};
-use crate::expiry::Expiry;
+use crate::keystore::pem;
+use crate::material::expiry::Expiry;
+use crate::material::pin::Pins;
+use crate::material::trust::Trust;
+use crate::material::watch::Because;
 use crate::options::{self, Setting};
-use crate::pin::Pins;
-use crate::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
-use crate::trust::Trust;
-use crate::watch::Because;
+use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 
 /// What a [`Verifier`] shall expect.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Generates `core/src/trust/public_roots.txt`, Mozilla's list of web roots. Core uses it only to
+//! Generates `core/src/material/public_roots.txt`, Mozilla's list of web roots. Core uses it only to
 //! refuse them.
 //!
 //! The list comes from the crate webpki-root-certs, which holds complete certificates. That crate
@@ -26,7 +26,7 @@ pub(crate) fn write() -> Result {
         roots.iter().map(|root| line(root.as_ref())).collect::<Result<Vec<String>>>()?;
     lines.sort();
     lines.dedup();
-    let file = crate::paths::root().join("core/src/trust/public_roots.txt");
+    let file = crate::paths::root().join("core/src/material/public_roots.txt");
     crate::paths::write(&file, &format!("{MARK}{}\n", lines.join("\n")))?;
     println!("  wrote {}, {} roots", crate::paths::shown(&file), lines.len());
     Ok(())

@@ -15,6 +15,7 @@ pub(crate) mod outcomes;
 pub(crate) mod peers;
 pub(crate) mod rotation;
 pub(crate) mod steady;
+pub(crate) mod structure;
 pub(crate) mod vectors;
 
 use std::time::{Duration, Instant};
@@ -37,10 +38,15 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 15] = [
+const SUITES: [Suite; 16] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
+    Suite {
+        name: "structure",
+        about: "rooms of the core: no import runs upward",
+        run: |_| structure::test(),
+    },
     Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
     Suite { name: "fuzz", about: "mutated input of every parser", run: |_| fuzz::test() },
     Suite {

@@ -1,0 +1,301 @@
+//! Reads an answer: the head decides, the body is read to a cap and never inflated.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::tls_stream::{End, TlsStream};
+use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
+use crate::http::BodyFraming;
+use crate::http::{Head, HeadText};
+use crate::process::Once;
+use crate::retry::StatusRetry;
+
+/// How much of a body is read.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The longest wait that a consumer may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A final answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: u16,
+    head: HeadText,
+    body: Vec<u8>,
+    /// Whether the body was read to its end.
+    complete: bool,
+    /// Made when somebody asks: most who deliver look at the status alone.
+    response: Once<HttpResponse>,
+}
+
+/// The answer as a receipt shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// Header names in lower case, with their values.
+    pub headers: Vec<(String, String)>,
+    /// The first bytes of the body, at most 64 KiB.
+    pub excerpt: Vec<u8>,
+    /// Whether the body was longer than the excerpt, or broke off.
+    pub truncated: bool,
+}
+
+impl HttpResponse {
+    pub(crate) fn to_json(&self) -> Value {
+        let headers: Map<String, Value> =
+            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        json!({
+            "headers": headers,
+            "excerpt_base64": BASE64_STANDARD.encode(&self.excerpt),
+            "truncated": self.truncated,
+        })
+    }
+}
+
+impl Answer {
+    /// An answer of which only the head was read, and where it ends.
+    pub(super) fn new(head: Head) -> (Self, BodyFraming) {
+        let Head { status, framing, text } = head;
+        let (body, response) = (Vec::new(), Once::new());
+        (Self { status, head: text, body, complete: false, response }, framing)
+    }
+
+    /// Reads the body, until its end or the cap. Nothing of it can undo the head.
+    pub(super) fn poll_body(
+        &mut self,
+        framing: &mut BodyFraming,
+        stream: &mut TlsStream,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        while !framing.is_complete() {
+            let Some(bytes) = ready!(stream.poll_read(context)) else {
+                // Without a goodbye, somebody may have cut it off.
+                self.complete = stream.end() == Some(End::Closed) && framing.is_until_close();
+                return Poll::Ready(());
+            };
+            let Some(taken) = self.take(framing, bytes) else { return Poll::Ready(()) };
+            stream.consume(taken);
+        }
+        self.complete = true;
+        Poll::Ready(())
+    }
+
+    /// Takes from what has come of the body: how many bytes, or `None` if it goes beyond the cap or is
+    /// malformed, and is read no further.
+    fn take(&mut self, framing: &mut BodyFraming, bytes: &[u8]) -> Option<usize> {
+        let (taken, data) = framing.take(bytes)?;
+        let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
+        self.body.extend_from_slice(&data[..data.len().min(room)]);
+        (data.len() <= room).then_some(taken)
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// How many bytes of it are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Whether its body was read to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Blots out what the caller sent in confidence, wherever the consumer sent it back: answers are
+    /// logged.
+    pub(crate) fn redact(&mut self, secrets: &[String]) {
+        for secret in secrets {
+            let secret = secret.as_bytes();
+            self.body =
+                redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
+            let headers = self.head.headers();
+            if headers.iter().any(|(_, value)| redacted(value, secret).is_some()) {
+                let blotted = |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
+                let headers = headers.into_iter().map(|(name, value)| (name, blotted(value)));
+                self.head = HeadText::of(headers);
+            }
+        }
+    }
+
+    /// The answer as a receipt shows it.
+    pub(crate) fn response(&self) -> &HttpResponse {
+        self.response.get_or_init(|| HttpResponse {
+            headers: shown(&self.head),
+            excerpt: self.body.clone(),
+            truncated: !self.complete,
+        })
+    }
+
+    /// What an answer other than 2xx means: whether trying again helps as `said` or, where it says
+    /// nothing, as `others`.
+    ///
+    /// * `passed`: the consumer has let our certificate pass, so that this is no page about it.
+    pub(crate) fn into_error(
+        self,
+        said: &StatusRetry,
+        others: &StatusRetry,
+        passed: bool,
+    ) -> Error {
+        let status = self.status;
+        let retry_after = self.head.value("retry-after").and_then(retry_after);
+        let error = if let Some(page) = self.certificate_page().filter(|_| !passed) {
+            Error::new(
+                Kind::ClientCertificateRejected,
+                format!("the consumer refused our certificate with an HTTP {status} page: {page}"),
+            )
+            .noting("via", "http")
+        } else {
+            let (retry, scope) = said.judge(others, status);
+            let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
+            let error =
+                error.retried(retry, if retry == Retry::Later { retry_after } else { None });
+            match status {
+                300..=399 => error.scoped(scope).advising(
+                    "Redirects are never followed: change the endpoint's URL to the new address.",
+                ),
+                _ => error.scoped(scope),
+            }
+        };
+        error
+            .at(Stage::Response)
+            .having_sent(Sent::All)
+            .noting("status", status)
+            .answered(ErrorResponse { status, headers: shown(&self.head), excerpt: self.body })
+    }
+
+    /// The pages by which servers say that they do not take our certificate, after the handshake.
+    fn certificate_page(&self) -> Option<&'static str> {
+        const NGINX: &[(&str, &str)] = &[
+            ("No required SSL certificate was sent", "no certificate arrived"),
+            ("The SSL certificate error", "the certificate was not accepted"),
+        ];
+        match self.status {
+            495 => Some("the certificate was not accepted"),
+            496 => Some("no certificate arrived"),
+            400 => {
+                let body = String::from_utf8_lossy(&self.body);
+                NGINX.iter().find(|(page, _)| body.contains(page)).map(|(_, meaning)| *meaning)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is made of an answer that comes in pieces of so many bytes, before the consumer closes the
+/// connection in due form: its status, the first bytes of its body, and whether they are all of it.
+/// `None` if it is no answer.
+#[cfg(any(test, feature = "testing"))]
+pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
+    let mut heads = crate::http::Heads::default();
+    let mut begun: Option<(Answer, BodyFraming)> = None;
+    let mut cut = false;
+    for mut piece in text.chunks(piece) {
+        while !piece.is_empty() && !cut {
+            let taken = match &mut begun {
+                None => {
+                    let (taken, head) = heads.take(piece).ok()?;
+                    begun = head.map(Answer::new);
+                    taken
+                }
+                Some((_, framing)) if framing.is_complete() => break,
+                Some((answer, framing)) => answer.take(framing, piece).unwrap_or_else(|| {
+                    cut = true;
+                    0
+                }),
+            };
+            piece = &piece[taken..];
+        }
+    }
+    let (Answer { status, body, .. }, framing) = begun?;
+    let complete = framing.is_complete() || framing.is_until_close();
+    Some((status, body, complete && !cut))
+}
+
+/// The text without the secret, or `None` if it is not in there.
+fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = text;
+    let mut kept = Vec::new();
+    while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
+        kept.extend_from_slice(&rest[..at]);
+        kept.extend_from_slice(b"[redacted]");
+        rest = &rest[at + secret.len()..];
+    }
+    let found = rest.len() < text.len();
+    kept.extend_from_slice(rest);
+    found.then_some(kept)
+}
+
+fn shown(head: &HeadText) -> Vec<(String, String)> {
+    let shown = |(name, value): (&str, &[u8])| {
+        (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
+    };
+    head.headers().into_iter().map(shown).collect()
+}
+
+/// Seconds or a date (RFC 9110 section 10.2.3), at most a day; anything else was not said.
+fn retry_after(value: &[u8]) -> Option<Duration> {
+    let value = std::str::from_utf8(value).ok()?.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(value: &str) -> Option<Duration> {
+        retry_after(value.as_bytes())
+    }
+
+    fn answer(text: &str) -> Answer {
+        let head = crate::http::Heads::default().take(text.as_bytes()).unwrap().1.unwrap();
+        Answer::new(head).0
+    }
+
+    #[test]
+    fn headers_are_shown_as_they_came_with_names_in_lower_case() {
+        let text = "HTTP/1.1 200 OK\r\nX-A:  b: c, d \r\nx-b:\r\nDate: now\r\nx-a: e\r\n\r\n";
+        let shown = [("x-a", "b: c, d"), ("x-b", ""), ("date", "now"), ("x-a", "e")];
+        let shown = shown.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(answer(text).response().headers, shown);
+    }
+
+    #[test]
+    fn a_secret_is_blotted_out_wherever_it_is_sent_back() {
+        let mut answer = answer("HTTP/1.1 400 no\r\nx-token: a token\r\nvia: b\r\n\r\n");
+        answer.body = b"your token: token".to_vec();
+        answer.redact(&["token".to_owned()]);
+        let response = answer.response();
+        let headers = [("x-token", "a [redacted]"), ("via", "b")];
+        assert_eq!(
+            response.headers,
+            headers.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(response.excerpt, b"your [redacted]: [redacted]");
+    }
+
+    #[test]
+    fn retry_after_is_clamped_and_garbage_ignored() {
+        assert_eq!(waits("7"), Some(Duration::from_secs(7)));
+        assert_eq!(waits("99999999999999999999999"), Some(LONGEST_WAIT));
+        assert_eq!(waits("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_WAIT));
+        assert_eq!(waits("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        for garbage in ["", "-1", "1.5", "soon", "7s"] {
+            assert_eq!(waits(garbage), None, "{garbage}");
+        }
+    }
+}

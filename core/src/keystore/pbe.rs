@@ -1,0 +1,335 @@
+//! What a passphrase opens: PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292 appendix C) that
+//! Windows and older Java and OpenSSL still write.
+//!
+//! A file says itself how much work it takes to open it. One that asks for too much is refused
+//! before any is done: else a few bytes could hold a thread for hours, or ask for all memory.
+
+use aws_lc_rs::digest;
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt as _, InnerIvInit as _, KeyInit as _};
+use des::{TdesEde2, TdesEde3};
+use pkcs8::pkcs5::{EncryptionScheme, pbes2::Kdf};
+use rc2::Rc2;
+
+use crate::error::{Error, Kind};
+use crate::x509::der::{self, Malformed, Reader};
+use crate::x509::dotted;
+
+/// How many rounds of key derivation one input may cost in all: five times what is recommended for
+/// PBKDF2 with SHA-256, and a second or two of work.
+const MAX_ROUNDS: u64 = 3_000_000;
+
+/// How much memory scrypt may take (128 N r): four times what OpenSSL uses.
+const MAX_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
+
+/// PBES2, and pkcs-12PbeIds (RFC 7292 appendix C).
+mod oid {
+    pub(crate) const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
+    pub(crate) const TRIPLE_DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 3];
+    pub(crate) const TWO_KEY_TRIPLE_DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 4];
+    pub(crate) const RC2_128: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 5];
+    pub(crate) const RC2_40: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 6];
+}
+
+/// Why something encrypted stays closed.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    Malformed(&'static str),
+    /// The algorithm, in dotted form.
+    Unsupported(String),
+    TooCostly,
+    WrongPassphrase,
+}
+
+impl From<Malformed> for Closed {
+    fn from(fault: Malformed) -> Self {
+        Self::Malformed(fault.0)
+    }
+}
+
+impl Closed {
+    pub(crate) fn explain(self, what: &str) -> Error {
+        let (kind, why) = match self {
+            Self::Malformed(why) => (Kind::PemInvalid, why.to_owned()),
+            Self::Unsupported(algorithm) => {
+                let why = format!("encrypted with the algorithm {algorithm}, which is not read");
+                let advice = "Encrypt it anew with AES, as OpenSSL 3 does by default.";
+                return Error::new(Kind::KeyEncrypted, format!("{what}: {why}")).advising(advice);
+            }
+            Self::TooCostly => (
+                Kind::KeyEncrypted,
+                "deriving its key takes more work than is done for any file".to_owned(),
+            ),
+            Self::WrongPassphrase => {
+                (Kind::KeyEncrypted, "the passphrase does not open it".to_owned())
+            }
+        };
+        Error::new(kind, format!("{what}: {why}"))
+    }
+}
+
+/// The work that may still be done for one input.
+pub(crate) struct Effort {
+    rounds_left: u64,
+}
+
+impl Effort {
+    pub(crate) fn new() -> Self {
+        Self { rounds_left: MAX_ROUNDS }
+    }
+
+    pub(crate) fn spend(&mut self, rounds: u64) -> Result<(), Closed> {
+        self.rounds_left = self.rounds_left.checked_sub(rounds).ok_or(Closed::TooCostly)?;
+        Ok(())
+    }
+}
+
+/// Decrypts what an AlgorithmIdentifier (`algorithm`, with its tag and length) says the passphrase
+/// opens.
+pub(crate) fn decrypt(
+    algorithm: &[u8],
+    ciphertext: &[u8],
+    passphrase: &[u8],
+    effort: &mut Effort,
+) -> Result<Vec<u8>, Closed> {
+    let mut outer = Reader::new(algorithm);
+    let mut reader = outer.nested(der::SEQUENCE)?;
+    let id = reader.content(der::OID)?;
+    let legacy = match id {
+        oid::PBES2 => return decrypt_pbes2(algorithm, ciphertext, passphrase, effort),
+        oid::TRIPLE_DES => Legacy::TripleDes,
+        oid::TWO_KEY_TRIPLE_DES => Legacy::TwoKeyTripleDes,
+        oid::RC2_128 => Legacy::Rc2 { octets: 16 },
+        oid::RC2_40 => Legacy::Rc2 { octets: 5 },
+        other => return Err(Closed::Unsupported(dotted(other))),
+    };
+    let mut parameters = reader.nested(der::SEQUENCE)?;
+    let salt = parameters.content(der::OCTET_STRING)?;
+    let rounds = der::unsigned(parameters.content(der::INTEGER)?)?;
+    parameters.end()?;
+    let derivation = Derivation { digest: &digest::SHA1_FOR_LEGACY_USE_ONLY, salt, rounds };
+    let password = bmp_string(passphrase);
+    let key = derivation.derive(&password, Use::Key, legacy.key_octets(), effort)?;
+    let iv = derivation.derive(&password, Use::Iv, 8, effort)?;
+    let padded = |_| Closed::Malformed("its encryption parameters do not fit each other");
+    match legacy {
+        Legacy::TripleDes => {
+            decrypt_cbc(TdesEde3::new_from_slice(&key).map_err(padded)?, &iv, ciphertext)
+        }
+        Legacy::TwoKeyTripleDes => {
+            decrypt_cbc(TdesEde2::new_from_slice(&key).map_err(padded)?, &iv, ciphertext)
+        }
+        Legacy::Rc2 { octets } => {
+            decrypt_cbc(Rc2::new_with_eff_key_len(&key, octets * 8), &iv, ciphertext)
+        }
+    }
+}
+
+enum Legacy {
+    TripleDes,
+    TwoKeyTripleDes,
+    Rc2 { octets: usize },
+}
+
+impl Legacy {
+    fn key_octets(&self) -> usize {
+        match self {
+            Self::TripleDes => 24,
+            Self::TwoKeyTripleDes => 16,
+            Self::Rc2 { octets } => *octets,
+        }
+    }
+}
+
+fn decrypt_cbc<C>(cipher: C, iv: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, Closed>
+where
+    C: BlockCipherDecrypt,
+{
+    let iv = iv.try_into().map_err(|_| Closed::Malformed("its encryption has no usable IV"))?;
+    // Padding that is wrong says what a wrong MAC says: another key made it.
+    cbc::Decryptor::<C>::inner_iv_init(cipher, iv)
+        .decrypt_padded_vec::<Pkcs7>(ciphertext)
+        .map_err(|_| Closed::WrongPassphrase)
+}
+
+fn decrypt_pbes2(
+    algorithm: &[u8],
+    ciphertext: &[u8],
+    passphrase: &[u8],
+    effort: &mut Effort,
+) -> Result<Vec<u8>, Closed> {
+    let unsupported = |_| Closed::Unsupported(format!("PBES2 ({})", dotted(oid::PBES2)));
+    let scheme = EncryptionScheme::try_from(algorithm).map_err(unsupported)?;
+    let parameters = scheme.pbes2().ok_or(Closed::Malformed("is no PBES2"))?;
+    match &parameters.kdf {
+        Kdf::Pbkdf2(pbkdf2) => effort.spend(u64::from(pbkdf2.iteration_count))?,
+        Kdf::Scrypt(scrypt) => {
+            let memory = u64::from(scrypt.block_size)
+                .checked_mul(128)
+                .and_then(|block| block.checked_mul(scrypt.cost_parameter));
+            if memory.is_none_or(|memory| memory > MAX_SCRYPT_MEMORY) {
+                return Err(Closed::TooCostly);
+            }
+            // A kilobyte of mixing takes about as long as four rounds of PBKDF2.
+            let blocks = scrypt.cost_parameter.saturating_mul(u64::from(scrypt.block_size));
+            effort.spend(blocks.saturating_mul(u64::from(scrypt.parallelization)))?;
+        }
+        _ => return Err(Closed::Unsupported("of an unknown key derivation".into())),
+    }
+    scheme.decrypt(passphrase, ciphertext).map_err(|error| match error {
+        pkcs8::pkcs5::Error::UnsupportedAlgorithm { oid } => Closed::Unsupported(oid.to_string()),
+        _ => Closed::WrongPassphrase,
+    })
+}
+
+/// What a derived key is for; the number is the diversifier of RFC 7292 appendix B.3.
+#[derive(Clone, Copy)]
+pub(crate) enum Use {
+    Key = 1,
+    Iv = 2,
+    Mac = 3,
+}
+
+/// How PKCS#12 derives keys (RFC 7292 appendix B.2).
+pub(crate) struct Derivation<'a> {
+    pub(crate) digest: &'static digest::Algorithm,
+    pub(crate) salt: &'a [u8],
+    pub(crate) rounds: u64,
+}
+
+impl Derivation<'_> {
+    /// * `password`: as [`bmp_string`] writes it.
+    /// * `octets`: how long the key shall be.
+    pub(crate) fn derive(
+        &self,
+        password: &[u8],
+        r#use: Use,
+        octets: usize,
+        effort: &mut Effort,
+    ) -> Result<Vec<u8>, Closed> {
+        if self.rounds == 0 {
+            return Err(Closed::Malformed("its key derivation has no rounds"));
+        }
+        let (block, output) = (self.digest.block_len(), self.digest.output_len());
+        effort.spend(self.rounds.saturating_mul(octets.div_ceil(output) as u64))?;
+        let filled = |text: &[u8]| {
+            let length = text.len().div_ceil(block) * block;
+            text.iter().copied().cycle().take(length).collect::<Vec<u8>>()
+        };
+        let mut input = filled(self.salt);
+        input.extend(filled(password));
+        let diversifier = vec![r#use as u8; block];
+        let mut key = Vec::with_capacity(octets + output);
+        while key.len() < octets {
+            let mut context = digest::Context::new(self.digest);
+            context.update(&diversifier);
+            context.update(&input);
+            let mut hash = context.finish();
+            for _ in 1..self.rounds {
+                hash = digest::digest(self.digest, hash.as_ref());
+            }
+            key.extend_from_slice(hash.as_ref());
+            let addend: Vec<u8> = hash.as_ref().iter().copied().cycle().take(block).collect();
+            input.chunks_mut(block).for_each(|chunk| add_one_and(&addend, chunk));
+        }
+        key.truncate(octets);
+        Ok(key)
+    }
+}
+
+/// Adds `addend + 1` to a big-endian number, modulo its length.
+fn add_one_and(addend: &[u8], number: &mut [u8]) {
+    let mut carry = 1u16;
+    for (digit, more) in number.iter_mut().zip(addend).rev() {
+        carry += u16::from(*digit) + u16::from(*more);
+        [_, *digit] = carry.to_be_bytes();
+        carry >>= 8;
+    }
+}
+
+/// A passphrase as PKCS#12 wants it: UTF-16, big-endian, ended by a zero (RFC 7292 appendix B.1).
+/// Bytes that are not UTF-8 are taken for Latin-1, as OpenSSL takes them.
+pub(crate) fn bmp_string(passphrase: &[u8]) -> Vec<u8> {
+    let units: Vec<u16> = match std::str::from_utf8(passphrase) {
+        Ok(text) => text.encode_utf16().collect(),
+        Err(_) => passphrase.iter().map(|byte| u16::from(*byte)).collect(),
+    };
+    units.into_iter().chain([0]).flat_map(u16::to_be_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_carries_over_every_digit() {
+        let mut number = [0x00, 0xff, 0xff];
+        add_one_and(&[0x00, 0x00, 0x00], &mut number);
+        assert_eq!(number, [0x01, 0x00, 0x00]);
+        let mut number = [0xff, 0xff];
+        add_one_and(&[0xff, 0xff], &mut number);
+        assert_eq!(number, [0xff, 0xff]);
+    }
+
+    #[test]
+    fn work_is_refused_before_it_is_done() {
+        let derivation = Derivation {
+            digest: &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            salt: b"salt",
+            rounds: u64::MAX,
+        };
+        let outcome = derivation.derive(&bmp_string(b"x"), Use::Key, 24, &mut Effort::new());
+        assert!(matches!(outcome, Err(Closed::TooCostly)));
+    }
+
+    fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let mut whole = vec![tag, u8::try_from(content.len()).unwrap()];
+        whole.extend(content);
+        whole
+    }
+
+    /// PBES2 with AES-256-CBC and this key derivation.
+    fn pbes2(derivation: &[u8], parameters: &[&[u8]]) -> Vec<u8> {
+        const AES_256_CBC: &[u8] = &[0x60, 0x86, 0x48, 1, 101, 3, 4, 1, 42];
+        let parameters = tlv(der::SEQUENCE, parameters);
+        let kdf = tlv(der::SEQUENCE, &[&tlv(der::OID, &[derivation]), &parameters]);
+        let iv = tlv(der::OCTET_STRING, &[&[0; 16]]);
+        let cipher = tlv(der::SEQUENCE, &[&tlv(der::OID, &[AES_256_CBC]), &iv]);
+        let both = tlv(der::SEQUENCE, &[&kdf, &cipher]);
+        tlv(der::SEQUENCE, &[&tlv(der::OID, &[oid::PBES2]), &both])
+    }
+
+    /// Read as it asks, the first would take hours, and the others terabytes.
+    #[test]
+    fn a_key_cannot_ask_for_all_time_or_all_memory() {
+        const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
+        const SCRYPT: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 11];
+        let salt = tlv(der::OCTET_STRING, &[b"saltsalt"]);
+        let number = |digits: &[u8]| tlv(der::INTEGER, &[digits]);
+        let scrypt = |cost: &[u8], block: &[u8], parallel: &[u8]| {
+            pbes2(SCRYPT, &[&salt, &number(cost), &number(block), &number(parallel)])
+        };
+        let open = |algorithm: &[u8]| decrypt(algorithm, &[0; 48], b"x", &mut Effort::new());
+        for costly in [
+            pbes2(PBKDF2, &[&salt, &number(&[5, 0xf5, 0xe1, 0])]),
+            scrypt(&[0x10, 0, 0, 0, 0], &[8], &[1]),
+            scrypt(&[0x40, 0], &[0x40, 0], &[1]),
+            scrypt(&[0x40, 0], &[8], &[0x7f, 0xff]),
+        ] {
+            let outcome = open(&costly);
+            assert!(matches!(outcome, Err(Closed::TooCostly)), "{outcome:?}");
+        }
+        // What OpenSSL writes is within bounds: the key is derived, and fits nothing here.
+        let usual = open(&scrypt(&[0x40, 0], &[8], &[1]));
+        assert!(matches!(usual, Err(Closed::WrongPassphrase)), "{usual:?}");
+    }
+
+    #[test]
+    fn a_passphrase_is_utf_16_with_its_end() {
+        assert_eq!(bmp_string(b"Be"), [0, 0x42, 0, 0x65, 0, 0]);
+        assert_eq!(bmp_string("€".as_bytes()), [0x20, 0xac, 0, 0]);
+        assert_eq!(bmp_string(&[0xe9]), [0, 0xe9, 0, 0]);
+        assert_eq!(bmp_string(b""), [0, 0]);
+    }
+}

@@ -1,0 +1,224 @@
+//! Chains that are made to cost much. What they cost is counted, not timed: a count does not depend
+//! on the machine. `core/benches/verify.rs` has the times.
+
+use std::time::SystemTime;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SerialNumber,
+};
+
+use super::signature_cache::{CAPACITY, CHECKS};
+use crate::PeerIdentity;
+use crate::Role;
+use crate::Trust;
+use crate::Verifier;
+use crate::VerifierOptions;
+use crate::error::{Error, Kind};
+use crate::x509::Crl;
+
+/// What one verification may check at the most.
+const MAX_SIGNATURES: usize = 16;
+
+/// Anything that can issue: a name, and a key that fits it or not.
+struct Ca<'a> {
+    name: &'a str,
+    key: &'a KeyPair,
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
+fn certificate(subject: &str, subject_key: &KeyPair, issuer: &Ca<'_>, serial: u64) -> Vec<u8> {
+    let signer = Issuer::new(params(issuer.name, 1), issuer.key);
+    params(subject, serial).signed_by(subject_key, &signer).expect("a certificate").der().to_vec()
+}
+
+fn params(name: &str, serial: u64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(SerialNumber::from(serial));
+    if name == "leaf" {
+        params.subject_alt_names =
+            vec![rcgen::SanType::DnsName("localhost".try_into().expect("a name"))];
+    } else {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    }
+    params
+}
+
+/// A root that is trusted, and its name.
+fn trusted(key: &KeyPair) -> Trust {
+    let root = params("root", 1).self_signed(key).expect("a root").pem();
+    Trust::from_pem(root.as_bytes(), None, &[]).expect("trust")
+}
+
+/// The verdict, and how many signatures were checked for it.
+fn judged(trust: &Trust, chain: &[Vec<u8>]) -> (Result<PeerIdentity, Error>, usize) {
+    let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust.clone())).expect("sound");
+    let before = CHECKS.get();
+    let verdict = verifier.verify_chain(chain, Some("localhost"), SystemTime::now());
+    (verdict, CHECKS.get() - before)
+}
+
+/// Every certificate may be the issuer of every other, and none leads anywhere.
+#[test]
+fn a_mesh_that_leads_nowhere_is_not_searched() {
+    let trust = trusted(&key());
+    let keys: Vec<KeyPair> = (0..9).map(|_| key()).collect();
+    let mut chain = vec![certificate("leaf", &key(), &Ca { name: "mesh", key: &keys[0] }, 99)];
+    for (at, own) in keys.iter().enumerate() {
+        let issuer = Ca { name: "mesh", key: &keys[(at + 1) % keys.len()] };
+        chain.push(certificate("mesh", own, &issuer, at as u64));
+    }
+    let (verdict, checks) = judged(&trust, &chain);
+    // Not chain_too_long, which would mean that the search ran until it was stopped.
+    assert_eq!(verdict.expect_err("a stranger").kind(), Kind::IssuerUnknown);
+    assert!(checks <= MAX_SIGNATURES, "{checks} signatures");
+}
+
+/// All shapes of issuers that claim each other's and the root's name, signed rightly or wrongly.
+#[test]
+fn no_mesh_costs_more_than_its_budget() {
+    let (root, forger, common) = (key(), key(), key());
+    let trust = trusted(&root);
+    let names = ["a", "b", "c"];
+    let mut stopped = 0;
+    for shape in 0u64..200 {
+        // A walk through the shapes that is the same on every run.
+        let mut state = shape.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut pick = |count: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from((state >> 11) % count).expect("small")
+        };
+        let issuer_key = if pick(2) == 0 { &common } else { &forger };
+        let width = 1 + pick(3) as u64;
+        let mut chain =
+            vec![certificate("leaf", &key(), &Ca { name: names[0], key: issuer_key }, 99)];
+        for serial in 0..9 {
+            let issuer = if pick(5) == 0 {
+                Ca { name: "root", key: &forger }
+            } else {
+                Ca { name: names[pick(width)], key: issuer_key }
+            };
+            let subject = names[pick(width)];
+            let own = if pick(2) == 0 {
+                key()
+            } else {
+                KeyPair::from_pem(&common.serialize_pem()).expect("PEM")
+            };
+            chain.push(certificate(subject, &own, &issuer, serial));
+        }
+        for _ in 0..2 {
+            let (verdict, checks) = judged(&trust, &chain);
+            let kind = verdict.expect_err("nothing of it is the root's").kind();
+            assert!(
+                matches!(
+                    kind,
+                    Kind::ChainTooLong
+                        | Kind::IssuerUnknown
+                        | Kind::IssuerRekeyed
+                        | Kind::CertificateInvalid
+                ),
+                "shape {shape}: {kind:?}"
+            );
+            assert!(checks <= MAX_SIGNATURES, "shape {shape}: {checks} signatures");
+            stopped += usize::from(kind == Kind::ChainTooLong);
+        }
+    }
+    assert!(stopped > 20, "{stopped} shapes ran into the budget: the others test nothing");
+}
+
+/// CAs that have signed each other are no attack: the way through is found.
+#[test]
+fn a_way_through_crossed_cas_is_found() {
+    let (root, old, new) = (key(), key(), key());
+    let trust = trusted(&root);
+    let issuing = key();
+    let chain = [
+        certificate("leaf", &key(), &Ca { name: "issuing", key: &issuing }, 99),
+        certificate("issuing", &issuing, &Ca { name: "old", key: &old }, 1),
+        certificate("issuing", &issuing, &Ca { name: "new", key: &new }, 2),
+        certificate("old", &old, &Ca { name: "new", key: &new }, 3),
+        certificate("new", &new, &Ca { name: "old", key: &old }, 4),
+        certificate("old", &old, &Ca { name: "gone", key: &key() }, 5),
+        certificate("new", &new, &Ca { name: "root", key: &root }, 6),
+    ];
+    let (verdict, checks) = judged(&trust, &chain);
+    assert_eq!(verdict.expect("trusted").anchor(), "CN=root");
+    assert!(checks <= 8, "{checks} signatures");
+    let (verdict, checks) = judged(&trust, &chain);
+    assert_eq!((verdict.is_ok(), checks), (true, 0), "remembered");
+}
+
+#[test]
+fn a_certificate_of_nothing_but_extensions_is_not_read() {
+    let root = key();
+    let trust = trusted(&root);
+    let mut leaf = params("leaf", 7);
+    leaf.custom_extensions = (1..=80)
+        .map(|arc| CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 32473, arc], vec![5, 0]))
+        .collect();
+    let root = Issuer::new(params("root", 1), &root);
+    let chain = [leaf.signed_by(&key(), &root).expect("a certificate").der().to_vec()];
+    let (verdict, checks) = judged(&trust, &chain);
+    let error = verdict.expect_err("refused");
+    assert_eq!((error.kind(), checks), (Kind::CertificateInvalid, 0));
+    assert!(error.to_string().contains("more extensions"), "{error}");
+}
+
+/// Chains of a stranger, each with a signature that is good and was never seen before.
+#[test]
+fn refused_chains_push_nothing_out_of_the_memory() {
+    let (root, issuing) = (key(), key());
+    let trust = trusted(&root);
+    let ca = certificate("issuing", &issuing, &Ca { name: "root", key: &root }, 1);
+    let leaf = certificate("leaf", &key(), &Ca { name: "issuing", key: &issuing }, 99);
+    let honest = [leaf, ca];
+    assert!(judged(&trust, &honest).0.is_ok());
+    assert_eq!(judged(&trust, &honest).1, 0, "remembered");
+
+    let (theirs, own) = (key(), key());
+    let other = certificate("other", &theirs, &Ca { name: "unknown", key: &key() }, 1);
+    for serial in 0..u64::try_from(CAPACITY).expect("small") + 100 {
+        let leaf = certificate("leaf", &own, &Ca { name: "other", key: &theirs }, serial + 1);
+        let (verdict, checks) = judged(&trust, &[leaf, other.clone()]);
+        assert_eq!(verdict.expect_err("a stranger").kind(), Kind::IssuerUnknown);
+        assert!(checks > 0, "no signature was found good: this tests nothing");
+    }
+    assert_eq!(judged(&trust, &honest).1, 0, "still remembered");
+}
+
+/// Twenty lists of one CA, of which the latest decides: the others are not even looked at.
+#[test]
+fn many_crls_of_one_ca_cost_one_check() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/vectors/verify.json")).expect("JSON");
+    let case = vectors["cases"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|case| case["name"] == "server_crl_revokes_leaf")
+        .expect("the case");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let anchors = text(&case["trust"]["anchors"]);
+    let crl = text(&case["trust"]["crls"][0]);
+    let many = crl.repeat(20);
+    let at = SystemTime::UNIX_EPOCH
+        + std::time::Duration::from_secs(case["at"].as_u64().expect("an instant"));
+    let trust = Trust::from_pem(anchors.as_bytes(), None, &[many.as_bytes()]).expect("trust");
+    let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust.clone())).expect("sound");
+    for _ in 0..3 {
+        let verdict =
+            verifier.verify(text(&case["chain"]).as_bytes(), case["server_name"].as_str(), at);
+        assert_eq!(verdict.expect_err("revoked").kind(), Kind::CertificateRevoked);
+    }
+    let tried: usize = trust.crls().iter().map(Crl::keys_tried).sum();
+    assert_eq!((trust.crls().len(), tried), (20, 1), "signatures of CRLs");
+}

@@ -1,0 +1,302 @@
+//! Floor 4: who may pass, once it is proven who they are.
+
+mod uri;
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::error::{Error, Form, Kind, certain_secret, presented_list, shown, words};
+use crate::x509::{ParsedCertificate, San, common_name};
+use uri::SpiffeId;
+pub(crate) use uri::check as check_uri;
+
+words! {
+    /// What the peer is in the connection.
+    Role {
+        /// The peer connects to us and presents a client certificate.
+        Client = 1 "client",
+        /// We connect to the peer, a TLS server.
+        Server = 2 "server",
+    }
+}
+
+words! {
+    /// What happens when no CRL of a certificate's issuer is at hand.
+    CrlPolicy {
+        /// The certificate passes: CRLs are checked where there are some.
+        IfPresent = 1 "if_present",
+        /// The certificate is refused with `crl_unusable`.
+        Require = 2 "require",
+    }
+}
+
+/// How a verified certificate names its tenant. A tenant is 1 to 64 of `A-Z a-z 0-9 . _ -`, and not dots
+/// alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantRule {
+    rule: Rule,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rule {
+    SanUri { before: Arc<str>, after: Arc<str> },
+    SanDnsSuffix(Arc<str>),
+    SubjectCn,
+}
+
+const PLACEHOLDER: &str = "{tenant}";
+
+impl TenantRule {
+    /// A SAN URI equal to the template, in which `{tenant}` stands for one whole path segment:
+    /// `spiffe://corp/tenant/{tenant}`. Compared byte by byte, with no percent-decoding.
+    ///
+    /// Fails with `option_invalid` if the template has not exactly one such segment, or could match no
+    /// SPIFFE ID although its scheme is `spiffe`.
+    pub fn san_uri(template: &str) -> Result<Self, Error> {
+        let fault = |why: &str| {
+            let template = shown(template, Form::Uri);
+            Error::new(Kind::OptionInvalid, format!("tenant template {template} {why}"))
+                .noting("option", "tenant")
+        };
+        // Refusals of peers name the rule.
+        if certain_secret(template).is_some() {
+            return Err(fault("is no template"));
+        }
+        let mut parts = template.split(PLACEHOLDER);
+        let (Some(before), Some(after), None) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(fault("must hold {tenant} exactly once"));
+        };
+        if before.contains(['{', '}']) || after.contains(['{', '}']) {
+            return Err(fault("holds a brace outside {tenant}"));
+        }
+        let Some((scheme, rest)) = before.split_once("://") else {
+            return Err(fault("must start with a scheme and ://, before {tenant}"));
+        };
+        let scheme_is_sound = scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        if !scheme_is_sound {
+            return Err(fault("must start with a scheme"));
+        }
+        if !template.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(fault("must be printable ASCII without spaces"));
+        }
+        // In the authority, a tenant could choose the trust domain.
+        if !rest.contains('/') || !before.ends_with('/') {
+            return Err(fault("must have {tenant} as a whole path segment"));
+        }
+        if !(after.is_empty() || after.starts_with('/')) {
+            return Err(fault("must have {tenant} as a whole path segment"));
+        }
+        // The shortest URI that it could match.
+        check_uri(&format!("{before}t{after}")).map_err(fault)?;
+        Ok(Self { rule: Rule::SanUri { before: before.into(), after: after.into() } })
+    }
+
+    /// A SAN DNS name of one label before the suffix: `tenants.corp` takes `acme.tenants.corp`.
+    ///
+    /// Fails with `option_invalid` if the suffix is no DNS name.
+    pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
+        let given = suffix;
+        let suffix = given.strip_prefix('.').unwrap_or(given).to_ascii_lowercase();
+        if suffix.len() > 253 || !suffix.split('.').all(is_label) {
+            return Err(Error::new(
+                Kind::OptionInvalid,
+                format!("tenant suffix {} is not a DNS name", shown(given, Form::Host)),
+            )
+            .noting("option", "tenant"));
+        }
+        Ok(Self { rule: Rule::SanDnsSuffix(suffix.into()) })
+    }
+
+    /// The subject's one common name. Only for CAs that name tenants there and nowhere else.
+    pub fn subject_cn() -> Self {
+        Self { rule: Rule::SubjectCn }
+    }
+
+    /// The tenant, or `tenant_refused`.
+    pub(crate) fn tenant(&self, leaf: &ParsedCertificate<'_>) -> Result<String, Error> {
+        let candidates: Vec<String> = match &self.rule {
+            Rule::SanUri { before, after } => leaf
+                .san_uris()
+                .filter(|uri| check_uri(uri).is_ok())
+                .filter_map(|uri| uri.strip_prefix(&**before)?.strip_suffix(&**after))
+                .filter(|tenant| is_tenant(tenant))
+                .map(str::to_owned)
+                .collect(),
+            Rule::SanDnsSuffix(suffix) => leaf
+                .sans()
+                .filter_map(|san| match san {
+                    San::Dns(name) => Some(name.to_ascii_lowercase()),
+                    _ => None,
+                })
+                .filter_map(|name| {
+                    Some(name.strip_suffix(&**suffix)?.strip_suffix('.')?.to_owned())
+                })
+                .filter(|tenant| is_label(tenant))
+                .collect(),
+            Rule::SubjectCn => {
+                common_name(leaf.subject).filter(|name| is_tenant(name)).into_iter().collect()
+            }
+        };
+        match <[String; 1]>::try_from(candidates) {
+            Ok([tenant]) => Ok(tenant),
+            Err(others) => {
+                let uris = presented_list(leaf.san_uris());
+                Err(Error::new(
+                    Kind::TenantRefused,
+                    format!(
+                        "the certificate of {} names {} tenants by the rule {}, one is expected",
+                        leaf.subject_text(),
+                        others.len(),
+                        self.described(),
+                    ),
+                )
+                .noting("rule", self.described())
+                .noting("subject", leaf.subject_text())
+                .noting("presented", json!(uris)))
+            }
+        }
+    }
+
+    fn described(&self) -> String {
+        match &self.rule {
+            Rule::SanUri { before, after } => format!("SAN URI {before}{PLACEHOLDER}{after}"),
+            Rule::SanDnsSuffix(suffix) => format!("SAN DNS {PLACEHOLDER}.{suffix}"),
+            Rule::SubjectCn => "subject CN".to_owned(),
+        }
+    }
+}
+
+fn is_tenant(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && !uri::is_dots(text)
+}
+
+/// A label of a host name (RFC 5890 section 2.3.1). Every label is a tenant.
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Who is allowed. There is no "anybody": where every member of the CA may pass, say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    rule: Allowed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allowed {
+    SanUris(Arc<[String]>),
+    TrustDomain(Arc<str>),
+    CaMembers,
+}
+
+impl Authorization {
+    /// Peers with one of these SAN URIs, compared byte by byte.
+    ///
+    /// Fails with `option_invalid` if the list is empty, an entry is no absolute URI, or one with the
+    /// scheme `spiffe` is no SPIFFE ID.
+    pub fn san_uris<I>(uris: I) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let uris: Vec<String> = uris.into_iter().map(Into::into).collect();
+        let fault =
+            |why: String| Error::new(Kind::OptionInvalid, why).noting("option", "authorization");
+        if uris.is_empty() {
+            return Err(fault("the allow list must hold at least one SAN URI".to_owned()));
+        }
+        for (at, uri) in uris.iter().enumerate() {
+            check_uri(uri).map_err(|why| {
+                fault(format!("SAN URI {} of the allow list {why}", at + 1))
+                    .noting("position", at + 1)
+            })?;
+        }
+        Ok(Self { rule: Allowed::SanUris(uris.into()) })
+    }
+
+    /// Peers with exactly one SAN URI, which is a SPIFFE ID of this trust domain.
+    ///
+    /// Fails with `option_invalid` if the text is no trust domain (SPIFFE ID section 2.1).
+    pub fn trust_domain(domain: &str) -> Result<Self, Error> {
+        if uri::check_trust_domain(domain).is_err() {
+            return Err(Error::new(
+                Kind::OptionInvalid,
+                format!(
+                    "{} is not a SPIFFE trust domain: lower-case letters, digits, - . _",
+                    shown(domain, Form::Host)
+                ),
+            )
+            .noting("option", "authorization"));
+        }
+        Ok(Self { rule: Allowed::TrustDomain(domain.into()) })
+    }
+
+    /// Every peer with a valid certificate of the trusted CA. Right only where that CA issues to
+    /// nobody else.
+    pub fn ca_members() -> Self {
+        Self { rule: Allowed::CaMembers }
+    }
+
+    pub(crate) fn check(&self, leaf: &ParsedCertificate<'_>) -> Result<(), Error> {
+        let uris: Vec<&str> = leaf.san_uris().collect();
+        let allowed = match &self.rule {
+            Allowed::SanUris(list) => uris.iter().any(|uri| list.iter().any(|known| known == uri)),
+            Allowed::TrustDomain(domain) => match uris[..] {
+                // An SVID has exactly one URI SAN (X509-SVID section 2).
+                [uri] => SpiffeId::parse(uri).is_ok_and(|id| id.trust_domain == &**domain),
+                _ => false,
+            },
+            Allowed::CaMembers => true,
+        };
+        if allowed {
+            return Ok(());
+        }
+        let rule = match &self.rule {
+            Allowed::SanUris(list) => format!("the allow list of {} SAN URIs", list.len()),
+            Allowed::TrustDomain(domain) => format!("the trust domain {domain}"),
+            Allowed::CaMembers => unreachable!("allows everybody"),
+        };
+        Err(Error::new(
+            Kind::NotAuthorized,
+            format!("{} is not within {rule}", leaf.subject_text()),
+        )
+        .noting("subject", leaf.subject_text())
+        .noting("presented", json!(presented_list(uris.into_iter()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_names_one_whole_path_segment() {
+        for sound in ["spiffe://corp/tenant/{tenant}", "https://corp/{tenant}/hooks"] {
+            assert!(TenantRule::san_uri(sound).is_ok(), "{sound}");
+        }
+        for faulty in [
+            "",
+            "spiffe://corp/tenant",
+            "{tenant}",
+            "spiffe://{tenant}/x",
+            "spiffe://corp/t-{tenant}",
+            "spiffe://corp/{tenant}-x",
+            "spiffe://corp/{tenant}/{tenant}",
+            "spiffe://corp/{other}/{tenant}",
+            "spiffe://corp /{tenant}",
+            "://corp/{tenant}",
+        ] {
+            assert_eq!(
+                TenantRule::san_uri(faulty).unwrap_err().kind(),
+                Kind::OptionInvalid,
+                "{faulty}"
+            );
+        }
+    }
+}
