@@ -1,9 +1,10 @@
-//! An event loop of a host language, such as Node's, that drives what is started on its thread.
+//! An event loop of a host language, such as Node's, that drives the deliveries started on its thread.
 //!
-//! Such a thread may not block, but its loop says when a descriptor can be read. What it starts
-//! runs on it, in turns: no other thread takes part, and none is woken. The tasks are kept beside the
-//! lane, in a set of their own. A turn has to end when none of them can go on, and tokio ends
-//! `block_on` with a look at the sockets: what that woke would stay in the lane's queue, unseen.
+//! Such a thread may not block, but its loop reports when a descriptor is readable. The deliveries run
+//! on this thread, in turns: no other thread takes part, and none is woken. Their tasks are in a set
+//! of their own beside the lane. A turn must end when none of them can make progress, and tokio ends
+//! `block_on` with a poll of the sockets: a task of the lane's queue that this poll woke would stay
+//! there, unnoticed.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -20,30 +21,31 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, LocalSet, coop, spawn_local};
 
-use super::Lane;
+use super::drive::is_inside;
+use super::lane::Lane;
 use crate::error::Error;
 use crate::process::{self, Lock};
 
-/// Lanes of loops that are gone. A loop has one for itself: in another the keeper may have to drive
-/// for others, and both would be woken for every answer.
-static LEFT: Lock<Vec<Arc<Lane>>> = Lock::new(Vec::new());
+/// Lanes of event loops that have ended. Each loop has a lane of its own: in a shared lane the keeper
+/// may have to drive for others, and each response would wake both threads.
+static FREE_LANES: Lock<Vec<Arc<Lane>>> = Lock::new(Vec::new());
 
-/// No task is polled in a turn that has lasted as long: what is left runs in the next turn.
+/// The longest turn. After it no further task is polled; the remaining ones run in the next turn.
 const LONGEST_TURN: Duration = Duration::from_millis(5);
 
 thread_local! {
     static ATTACHED: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
-    static TURNING: Cell<bool> = const { Cell::new(false) };
-    /// Whether something waits for the lane's own queue, or for its look at the sockets.
-    static MORE: Cell<bool> = const { Cell::new(false) };
-    /// When the turn is over; unknown before it has polled a task.
-    static ENDS: Cell<Option<Instant>> = const { Cell::new(None) };
-    /// Tasks that were to be polled after that, in order.
-    static LEFT_OVER: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+    /// Whether a task needs the lane's own queue, or another poll of the sockets.
+    static LOOK_AGAIN: Cell<bool> = const { Cell::new(false) };
+    /// The end of this turn. `None` before the turn has polled a task.
+    static TURN_ENDS: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Tasks that were woken after that end, in order.
+    static DEFERRED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The loop of this thread, while it drives what is started here. It is for its thread alone; when
-/// it is dropped, what is under way ends.
+/// The event loop of this thread, while it drives the deliveries that are started here. Only its own
+/// thread may use it. Dropping it ends the deliveries in flight.
 pub struct EventLoop {
     inner: Rc<Inner>,
 }
@@ -51,39 +53,42 @@ pub struct EventLoop {
 struct Inner {
     lane: Arc<Lane>,
     tasks: RefCell<LocalSet>,
-    bell: Arc<Bell>,
+    loop_waker: Arc<LoopWaker>,
     waker: Waker,
     descriptor: RawFd,
-    /// How many deliveries are under way.
+    /// The number of deliveries in flight.
     busy: Rc<Cell<usize>>,
-    /// Whether the lane counts this thread among those that drive it.
+    /// Whether the lane counts this thread among its callers.
     calling: Cell<bool>,
 }
 
 impl EventLoop {
-    /// Attaches the loop of the calling thread. `ring` is called on any thread when there is
-    /// something to do that the descriptor does not show; it has [`EventLoop::turn`] called soon.
+    /// Attaches the loop of the calling thread.
     ///
-    /// `None` where the system does not say which descriptor to watch: then keepers drive. So they
-    /// do in a process that is forked later, whose copy of this is to be forgotten, not dropped.
+    /// * `wake_loop`: called on any thread when there is work that the descriptor does not show. It
+    ///   must cause a call of [`EventLoop::turn`] soon.
+    ///
+    /// Returns `None` if the system does not reveal the descriptor to watch; keepers drive then. They
+    /// also drive in a process that is forked later, which must forget its copy of this and not drop
+    /// it.
     ///
     /// Fails with `internal` if the runtime cannot be started.
-    pub fn attach(ring: impl Fn() + Send + Sync + 'static) -> Result<Option<Self>, Error> {
-        let lane = lane_of_its_own()?;
+    pub fn attach(wake_loop: impl Fn() + Send + Sync + 'static) -> Result<Option<Self>, Error> {
+        let lane = own_lane()?;
         let Some(descriptor) = descriptor_of(&lane.runtime) else {
-            LEFT.lock().push(lane);
+            FREE_LANES.lock().push(lane);
             return Ok(None);
         };
-        let bell = Arc::new(Bell {
-            ring: Box::new(ring),
+        let loop_waker = Arc::new(LoopWaker {
+            wake_loop: Box::new(wake_loop),
             woken: AtomicBool::new(false),
-            turning: AtomicBool::new(false),
+            in_turn: AtomicBool::new(false),
         });
         let inner = Rc::new(Inner {
             lane,
             tasks: RefCell::new(LocalSet::new()),
-            waker: Waker::from(bell.clone()),
-            bell,
+            waker: Waker::from(loop_waker.clone()),
+            loop_waker,
             descriptor,
             busy: Rc::default(),
             calling: Cell::new(false),
@@ -92,23 +97,23 @@ impl EventLoop {
         Ok(Some(Self { inner }))
     }
 
-    /// The descriptor to watch: when it can be read, [`EventLoop::turn`] is to be called.
+    /// Returns the descriptor to watch. Call [`EventLoop::turn`] when it is readable.
     pub fn descriptor(&self) -> RawFd {
         self.inner.descriptor
     }
 
-    /// Does what can be done without waiting. To be called every few milliseconds as well while
-    /// something is under way, for deadlines.
+    /// Runs the tasks that can make progress, without blocking. For deadlines, call it every few
+    /// milliseconds as well while deliveries are in flight.
     pub fn turn(&self) {
         self.inner.turn(true, || ());
     }
 
-    /// Whether deliveries are under way.
+    /// Returns whether deliveries are in flight.
     pub fn is_busy(&self) -> bool {
         self.inner.busy.get() > 0
     }
 
-    /// Leaves the lane to its keeper until the next delivery is started.
+    /// Leaves the lane to its keeper until the next delivery starts.
     pub fn rest(&self) {
         self.inner.rest();
     }
@@ -120,101 +125,100 @@ impl Drop for EventLoop {
             attached.take_if(|attached| Rc::ptr_eq(attached, &self.inner));
         });
         self.inner.rest();
-        // Outside of a turn there is nobody to borrow it.
+        // Outside of a turn nothing borrows it.
         drop(self.inner.tasks.take());
-        LEFT.lock().push(self.inner.lane.clone());
+        FREE_LANES.lock().push(self.inner.lane.clone());
     }
 }
 
-/// One of this process that was left, or a new one.
-fn lane_of_its_own() -> Result<Arc<Lane>, Error> {
+/// Returns a free lane of this process, or a new one.
+fn own_lane() -> Result<Arc<Lane>, Error> {
     let left = {
-        let mut left = LEFT.lock();
+        let mut left = FREE_LANES.lock();
         let mine = left.iter().rposition(|lane| lane.process == process::id());
         mine.map(|at| left.swap_remove(at))
     };
     match left {
         Some(lane) => Ok(lane),
-        // No number leads to it.
+        // `lane(number)` never returns a lane with this index.
         None => Lane::start(usize::MAX, process::id()),
     }
 }
 
-/// Starts a delivery on this thread, if its loop drives, and takes it as far as it goes; gives the
-/// future back if it does not.
+/// Starts a delivery on this thread, and runs it until it must wait. Returns the future as the error
+/// if no loop of this thread can drive it.
 pub(super) fn start<F>(mut future: Pin<Box<F>>) -> Result<AbortHandle, Pin<Box<F>>>
 where
     F: Future<Output = ()> + 'static,
 {
     let attached = ATTACHED.with_borrow(Clone::clone);
-    // Inside of somebody else's runtime it cannot take a turn, and in a fork it is the parent's.
-    let can = |inner: &Rc<Inner>| {
-        TURNING.get() || (!super::is_inside() && inner.lane.process == process::id())
-    };
+    // Inside another runtime the loop cannot take a turn, and in a forked child it is the parent's.
+    let can =
+        |inner: &Rc<Inner>| IN_TURN.get() || (!is_inside() && inner.lane.process == process::id());
     let Some(inner) = attached.filter(can) else {
         return Err(future);
     };
-    let under_way = UnderWay::new(&inner.busy);
+    let count = DeliveryCount::new(&inner.busy);
     let task = poll_fn(move |context| {
-        let _ = &under_way;
+        let _ = &count;
         polled(future.as_mut(), context)
     });
-    if TURNING.get() {
+    if IN_TURN.get() {
         return Ok(spawn_local(task).abort_handle());
     }
     inner.call();
     Ok(inner.turn(false, || spawn_local(task).abort_handle()))
 }
 
-/// Starts a task beside those of this turn; gives the future back outside of a turn.
+/// Starts a task beside those of this turn. Returns the future as the error outside of a turn.
 pub(super) fn spawn_here<F>(mut future: Pin<Box<F>>) -> Result<JoinHandle<F::Output>, Pin<Box<F>>>
 where
     F: Future<Output: 'static> + 'static,
 {
-    if !TURNING.get() {
+    if !IN_TURN.get() {
         return Err(future);
     }
     Ok(spawn_local(poll_fn(move |context| polled(future.as_mut(), context))))
 }
 
-/// Polls a task, or leaves it to the next turn. A task that wakes itself would else be polled again and
-/// again: the set of tasks polls up to 61 before it can be stopped.
+/// Polls a task, or defers it to the next turn. Otherwise a task that wakes itself would be polled
+/// again and again: the set polls up to 61 tasks before it can be stopped.
 ///
-/// tokio wakes a task that has used up its share when it looks at the sockets.
+/// tokio wakes a task that has used up its cooperative budget when it polls the sockets.
 fn polled<F: Future>(future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
     let now = Instant::now();
-    match ENDS.get() {
-        None => ENDS.set(Some(now + LONGEST_TURN)),
+    match TURN_ENDS.get() {
+        None => TURN_ENDS.set(Some(now + LONGEST_TURN)),
         Some(ends) if ends > now => {}
         Some(_) => {
-            LEFT_OVER.with_borrow_mut(|left| left.push(context.waker().clone()));
+            DEFERRED.with_borrow_mut(|left| left.push(context.waker().clone()));
             return Poll::Pending;
         }
     }
     let polled = future.poll(context);
     if !coop::has_budget_remaining() {
-        MORE.set(true);
+        LOOK_AGAIN.set(true);
     }
     polled
 }
 
-/// In a turn, the runtime of its lane, whose own queue is then looked at as well.
+/// Returns the runtime of the lane if this is in a turn, which then runs the lane's own queue as well.
 pub(super) fn handle() -> Option<Handle> {
-    TURNING.get().then(|| {
-        MORE.set(true);
+    IN_TURN.get().then(|| {
+        LOOK_AGAIN.set(true);
         Handle::current()
     })
 }
 
 impl Inner {
-    /// Runs `first` and then whatever task can go on.
+    /// Runs `first` and then the tasks that can make progress.
     ///
-    /// * `look`: looks at the sockets and the timers in between.
+    /// * `look`: whether to poll the sockets and the timers as well.
     fn turn<T>(&self, mut look: bool, first: impl FnOnce() -> T) -> T {
-        self.bell.turning.store(true, SeqCst);
-        TURNING.set(true);
-        ENDS.set(None);
-        LEFT_OVER.take().into_iter().for_each(Waker::wake);
+        self.loop_waker.in_turn.store(true, SeqCst);
+        IN_TURN.set(true);
+        TURN_ENDS.set(None);
+        DEFERRED.take().into_iter().for_each(Waker::wake);
         let mut first = Some(first);
         let mut output = None;
         self.lane.runtime.block_on(poll_fn(|context| {
@@ -222,29 +226,30 @@ impl Inner {
                 let tasks = self.tasks.borrow();
                 let _inside = tasks.enter();
                 output = Some(first());
-                // The set takes for granted that it is being run.
-                self.bell.woken.store(true, SeqCst);
+                // The set assumes that it is being polled, and does not wake its waker.
+                self.loop_waker.woken.store(true, SeqCst);
             }
             self.run();
-            if look || MORE.take() {
+            if look || LOOK_AGAIN.take() {
                 look = false;
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
             Poll::Ready(())
         }));
-        TURNING.set(false);
-        // In this order: who wakes a task now rings, or is seen.
-        self.bell.turning.store(false, SeqCst);
-        if self.bell.woken.load(SeqCst) || LEFT_OVER.with_borrow(|left| !left.is_empty()) {
-            (self.bell.ring)();
+        IN_TURN.set(false);
+        // `in_turn` is cleared before `woken` is read: a thread that wakes a task now either wakes the
+        // loop, or its wake-up is seen here.
+        self.loop_waker.in_turn.store(false, SeqCst);
+        if self.loop_waker.woken.load(SeqCst) || DEFERRED.with_borrow(|left| !left.is_empty()) {
+            (self.loop_waker.wake_loop)();
         }
         output.unwrap_or_else(|| unreachable!("the first poll has run it"))
     }
 
     fn run(&self) {
         let mut context = Context::from_waker(&self.waker);
-        while self.bell.woken.swap(false, SeqCst) {
+        while self.loop_waker.woken.swap(false, SeqCst) {
             let _ = Pin::new(&mut *self.tasks.borrow_mut()).poll(&mut context);
         }
     }
@@ -252,55 +257,56 @@ impl Inner {
     fn call(&self) {
         if !self.calling.replace(true) {
             self.lane.callers.fetch_add(1, SeqCst);
-            self.lane.send_keeper_off();
+            self.lane.release_keeper();
         }
-        self.lane.tick();
+        self.lane.start_ticker();
     }
 
     fn rest(&self) {
         if self.calling.replace(false) {
-            self.lane.left();
+            self.lane.caller_left();
         }
     }
 }
 
-/// Wakes the tasks of a loop, from any thread.
-struct Bell {
-    ring: Box<dyn Fn() + Send + Sync>,
+/// Wakes a loop for its tasks, from any thread.
+struct LoopWaker {
+    wake_loop: Box<dyn Fn() + Send + Sync>,
     woken: AtomicBool,
-    turning: AtomicBool,
+    in_turn: AtomicBool,
 }
 
-impl Wake for Bell {
+impl Wake for LoopWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         let before = self.woken.swap(true, SeqCst);
-        if !before && !self.turning.load(SeqCst) {
-            (self.ring)();
+        if !before && !self.in_turn.load(SeqCst) {
+            (self.wake_loop)();
         }
     }
 }
 
-struct UnderWay(Rc<Cell<usize>>);
+/// Counts a delivery in flight until it is dropped.
+struct DeliveryCount(Rc<Cell<usize>>);
 
-impl UnderWay {
+impl DeliveryCount {
     fn new(count: &Rc<Cell<usize>>) -> Self {
         count.set(count.get() + 1);
         Self(count.clone())
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for DeliveryCount {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
 }
 
-/// The descriptor of the lane's epoll instance. tokio does not tell it: so a socket is registered
-/// with tokio, and whoever watches that socket is found in what Linux says of our descriptors.
+/// Returns the descriptor of the lane's epoll instance. tokio does not expose it. So this registers a
+/// socket with tokio, and searches `/proc/self/fdinfo` for the descriptor that watches it.
 fn descriptor_of(runtime: &Runtime) -> Option<RawFd> {
     let (socket, _other) = UnixStream::pair().ok()?;
     socket.set_nonblocking(true).ok()?;
@@ -317,8 +323,8 @@ fn descriptor_of(runtime: &Runtime) -> Option<RawFd> {
     })
 }
 
-/// Whether a line of `/proc/self/fdinfo` (proc(5)) says that a descriptor is watched. The number
-/// alone may be an older file's, which was closed and lives on elsewhere.
+/// Returns whether a line of `/proc/self/fdinfo` (proc(5)) names this watched descriptor. The number
+/// alone may belong to an older file that was closed here and is still open elsewhere.
 fn watches(line: &str, number: RawFd, inode: u64) -> bool {
     let mut words = line.split_ascii_whitespace();
     let is_number = |word: &str| word.parse() == Ok(number);
@@ -333,11 +339,11 @@ mod tests {
     use super::watches;
 
     #[test]
-    fn a_socket_is_known_by_its_number_and_its_inode() {
+    fn a_socket_is_identified_by_its_number_and_its_inode() {
         let line = "tfd:       20 events: 8000201d data:     7f00  pos:0 ino:1a2b sdev:9";
         assert!(watches(line, 20, 0x1a2b));
         assert!(!watches(line, 2, 0x1a2b), "another number");
-        assert!(!watches(line, 20, 0x1a2c), "another file, since closed");
+        assert!(!watches(line, 20, 0x1a2c), "another file, closed since");
         assert!(!watches("pos:\t20", 20, 0));
     }
 }

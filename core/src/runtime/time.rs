@@ -1,8 +1,8 @@
 //! Deadlines by the clock.
 //!
-//! A task has a budget of tokio's, and reading a socket uses it up. Without budget every timer of
-//! the task is pending, due or not: a peer that sends without end could hold off a deadline. Here
-//! the clock decides, and the timer only wakes the task.
+//! tokio gives each task a cooperative budget, and reading a socket uses it up. Once it is used up,
+//! every timer of the task stays pending, even a due one, so a peer that sends without end could delay
+//! a deadline. Here the clock decides, and the timer only wakes the task.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use tokio::time::{Sleep, sleep_until};
 
-/// Awaits `work` until an instant. Returns `None` if it was not done by then.
+/// Awaits `work` until the instant `by`. Returns `None` if it did not complete in time.
 ///
-/// `work` is a reference as a rule: each function that a future is passed through keeps room for it.
+/// Pass `work` by reference if it is large: each async function that takes a future by value reserves
+/// space for it.
 pub(crate) async fn before<F: Future + Unpin>(by: Instant, mut work: F) -> Option<F::Output> {
     let mut timer = pin!(sleep_until(by.into()));
     poll_fn(|context| {
@@ -25,8 +26,9 @@ pub(crate) async fn before<F: Future + Unpin>(by: Instant, mut work: F) -> Optio
     .await
 }
 
-/// Ready when it is the time that `due` says. The timer may go off too early: it is set anew to what
-/// is due by then, so that the work need not say when it comes to its next part.
+/// Returns `Ready` at the instant that `due` returns. If the timer fires before that instant, because
+/// the work has moved its deadline meanwhile, the timer is reset; so the work need not report each new
+/// deadline.
 pub(crate) fn poll_due(
     mut timer: Pin<&mut Sleep>,
     due: impl Fn() -> Instant,
@@ -51,9 +53,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_that_uses_up_its_budget_cannot_hold_off_the_clock() {
+    fn work_that_uses_up_its_budget_cannot_delay_a_deadline() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        // Never done, never waits, and leaves nothing of the budget.
+        // Never completes, never waits, and uses up the whole budget.
         let greedy = poll_fn(|context| {
             while let Poll::Ready(progress) = coop::poll_proceed(context) {
                 progress.made_progress();
@@ -66,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_in_time_is_returned() {
+    fn output_in_time_is_returned() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let by = Instant::now() + Duration::from_secs(20);
         assert_eq!(runtime.block_on(before(by, pin!(async { 7 }))), Some(7));
