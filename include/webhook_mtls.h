@@ -56,7 +56,7 @@
 /* PEM or DER input could not be read. */
 #define WMTLS_PEM_INVALID 105
 
-/* The private key is encrypted and could not be opened. */
+/* The private key is encrypted and could not be decrypted. */
 #define WMTLS_KEY_ENCRYPTED 106
 
 /* The private key does not belong to the certificate. */
@@ -68,7 +68,7 @@
 /* The trust bundle cannot be used. */
 #define WMTLS_TRUST_INVALID 109
 
-/* The trust bundle holds a public web root. */
+/* The trust bundle contains a public web root. */
 #define WMTLS_PUBLIC_ROOT_IN_TRUST 110
 
 /* A pin, or the set of pins, cannot be used. */
@@ -77,7 +77,7 @@
 /* The dispatcher was closed, or the endpoint removed. */
 #define WMTLS_HANDLE_CLOSED 112
 
-/* The process forked while the delivery was under way. */
+/* The process forked during the delivery. */
 #define WMTLS_FORKED_PROCESS 113
 
 /* The system clock shows an impossible date. */
@@ -86,7 +86,7 @@
 /* Consumers still depend on the identity. */
 #define WMTLS_IDENTITY_IN_USE 115
 
-/* The consumer failed repeatedly and is being left alone for a while. */
+/* The consumer failed repeatedly, so deliveries to it are paused. */
 #define WMTLS_CIRCUIT_OPEN 201
 
 /* Too many deliveries are waiting. */
@@ -101,7 +101,7 @@
 /* The host name could not be looked up. */
 #define WMTLS_RESOLVE_FAILED 302
 
-/* The endpoint's address may not be reached from here. */
+/* The egress policy denies the endpoint's address. */
 #define WMTLS_EGRESS_DENIED 303
 
 /* No connection to the consumer could be opened. */
@@ -122,43 +122,43 @@
 /* The peer's certificate is for another name. */
 #define WMTLS_NAME_MISMATCH 404
 
-/* The peer's certificate does not lead to a trusted CA. */
+/* The peer's certificate does not chain to a trusted CA. */
 #define WMTLS_ISSUER_UNKNOWN 405
 
-/* A trusted CA's name signed the peer's certificate with another key. */
+/* The issuer of the peer's certificate has a trusted CA's name but another key. */
 #define WMTLS_ISSUER_REKEYED 406
 
-/* The peer's certificate is not for this purpose. */
+/* The peer's certificate does not allow this purpose. */
 #define WMTLS_PURPOSE_NOT_ALLOWED 407
 
-/* The peer's certificate is malformed, or not fit to identify a peer. */
+/* The peer's certificate is malformed, or cannot identify a peer. */
 #define WMTLS_CERTIFICATE_INVALID 408
 
 /* A key in the peer's chain is too weak. */
 #define WMTLS_KEY_WEAK 409
 
-/* The peer's chain is too long or too costly to judge. */
+/* The peer's chain is too long or too expensive to verify. */
 #define WMTLS_CHAIN_TOO_LONG 410
 
-/* The peer's revocation cannot be judged with the CRLs at hand. */
+/* The available CRLs cannot show whether the peer's certificate is revoked. */
 #define WMTLS_CRL_UNUSABLE 411
 
-/* The peer's chain breaks a constraint that one of its CAs sets. */
+/* The peer's chain violates a constraint of one of its CAs. */
 #define WMTLS_CONSTRAINT_VIOLATED 412
 
-/* The peer's key is none of those pinned. */
+/* The peer's key matches none of the pins. */
 #define WMTLS_PIN_MISMATCH 413
 
-/* The peer's certificate names no tenant by the rule. */
+/* The peer's certificate names no tenant under the tenant rule. */
 #define WMTLS_TENANT_REFUSED 414
 
-/* The peer is known but not allowed. */
+/* The peer is verified but not allowed. */
 #define WMTLS_NOT_AUTHORIZED 415
 
 /* The consumer never asked for our certificate. */
 #define WMTLS_CLIENT_AUTH_NOT_REQUESTED 416
 
-/* Our certificate cannot answer the consumer's request. */
+/* Our certificate does not satisfy the consumer's certificate request. */
 #define WMTLS_CLIENT_CERTIFICATE_UNUSABLE 417
 
 /* The consumer refused our certificate. */
@@ -170,28 +170,28 @@
 /* No certificate was presented. */
 #define WMTLS_EVIDENCE_MISSING 420
 
-/* The certificate was forwarded by something that is not trusted to do so. */
+/* The certificate was forwarded by a hop that is not trusted. */
 #define WMTLS_HOP_UNTRUSTED 421
 
-/* The peer's certificate leads over a CA that was distrusted explicitly. */
+/* The peer's certificate chains through a CA that was distrusted explicitly. */
 #define WMTLS_ISSUER_DISTRUSTED 422
 
 /* The consumer answered with a status other than 2xx. */
 #define WMTLS_HTTP_STATUS 601
 
-/* The consumer's answer is not valid HTTP/1.1. */
+/* The consumer's response is not valid HTTP/1.1. */
 #define WMTLS_HTTP_INVALID 602
 
-/* The head of the consumer's answer exceeds the limit. */
+/* The head of the consumer's response exceeds the limit. */
 #define WMTLS_RESPONSE_TOO_LARGE 603
 
-/* The time allowed ran out. */
+/* The deadline passed. */
 #define WMTLS_DEADLINE_EXCEEDED 701
 
-/* The connection broke before an answer came. */
+/* The connection was lost before a response arrived. */
 #define WMTLS_CONNECTION_LOST 702
 
-/* The library broke a promise of its own. */
+/* The library failed in a way that it should rule out. */
 #define WMTLS_INTERNAL 901
 
 

@@ -1,9 +1,9 @@
-//! Ground floor: what an operator should hear about, and how it reaches them. Every floor may emit;
-//! this one knows none of them.
+//! Events for operators, and their delivery to listeners. Every room may raise an event; this room
+//! knows none of the others.
 //!
-//! Whoever emits never waits: each listener has a bounded queue, and what does not fit is counted and
-//! told later. A callback runs on a thread that does nothing else, so a slow or panicking one stops
-//! nobody.
+//! Raising an event never waits: each listener has a bounded queue, and dropped events are counted and
+//! reported later. A callback runs on a separate thread, so a slow or panicking callback delays no
+//! other code.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +18,12 @@ use crate::error::{Context, Error, composed_value};
 use crate::process::{self, Lock, Locked};
 use crate::runtime;
 
-/// How many events wait for one listener; older ones make room.
+/// The most events in the queue of one listener. Beyond it, the oldest are dropped.
 const MOST_WAITING: usize = 1024;
 
 macro_rules! events {
     ($($variant:ident $name:literal $fields:literal $doc:literal;)*) => {
-        /// What happened. Later versions add to it.
+        /// The name of an event. Later versions add names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum EventName { $(#[doc = $doc] $variant,)* }
@@ -32,17 +32,17 @@ macro_rules! events {
             /// Every name, in the order of the reference page.
             pub const ALL: &'static [EventName] = &[$(EventName::$variant,)*];
 
-            /// The word, equal in every language.
+            /// Returns the word, equal in every language.
             pub const fn name(self) -> &'static str {
                 match self { $(EventName::$variant => $name,)* }
             }
 
-            /// What it says and what to do.
+            /// Returns what the event means and what to do.
             pub const fn doc(self) -> &'static str {
                 match self { $(EventName::$variant => $doc,)* }
             }
 
-            /// The fields it carries, separated by spaces.
+            /// Returns the names of its fields, separated by spaces.
             pub const fn fields(self) -> &'static str {
                 match self { $(EventName::$variant => $fields,)* }
             }
@@ -52,47 +52,48 @@ macro_rules! events {
 
 events! {
     Rotated "rotated" "what files endpoints name not_after_ms"
-        "Watched files changed, and what they hold is in use from now on.";
+        "Watched files changed, and their new content is in use.";
     RotationFailed "rotation_failed" "what files kind message remedy"
-        "Watched files hold what cannot be used. The former material stays in use; mend the files.";
+        "The content of watched files is not usable. The former material stays in use. Repair the files.";
     RotationWaiting "rotation_waiting" "what files name not_before_ms"
         "A new certificate is not valid yet. The former one stays in use until it is.";
     FileStale "file_stale" "what files name not_after_ms fraction_left"
-        "The certificate nears its end, and its file has never changed while it was watched. Look at \
-         what renews it, and at how it is mounted: a Kubernetes subPath mount never changes.";
+        "The certificate will expire soon, and its file has never changed while it was watched. Check \
+         how it is renewed, and how it is mounted: a Kubernetes subPath mount never changes.";
     Expiry "expiry" "what name not_after_ms fraction_left threshold"
-        "A certificate or CRL has less of its lifetime left than the threshold; at threshold 0 it has \
+        "The remaining lifetime of a certificate or CRL is below the threshold. At threshold 0 it has \
          expired.";
     AnchorExpired "anchor_expired" "name not_after_ms"
-        "A trust anchor has expired and is not used any more. Take it out of the bundle.";
+        "A trust anchor has expired and is no longer used. Remove it from the bundle.";
     ClockImplausible "clock_implausible" "clock_ms"
-        "The clock shows a time before this library existed, so no certificate can be judged. Set it.";
+        "The clock shows a time before this library existed, so no certificate can be verified. Set the \
+         clock.";
     KeyReadable "key_readable" "file mode"
-        "The file of our private key can be read by every user of this machine. Take that away.";
+        "Every user of this machine can read the file of our private key. Restrict its mode.";
     RotatedButUndistributed "rotated_but_undistributed" "identity previous not_after_ms via"
-        "A consumer refuses our new certificate and still takes the previous one, which is used for \
-         it. Give the consumer our new certificate or its CA before the previous one expires.";
+        "A consumer refuses our new certificate and accepts the previous one, which is used for this \
+         consumer. Give it our new certificate or its CA before the previous one expires.";
     PinSingle "pin_single" "pin not_after_ms"
-        "An endpoint has one pin alone, and the consumer's certificate nears its end: a new key would \
+        "An endpoint has only one pin, and the consumer's certificate will expire soon. A new key would \
          stop deliveries. Ask the consumer for its next pin.";
     PinNextUnseen "pin_next_unseen" "pin not_after_ms"
-        "A pin was announced as the next one, the consumer's certificate nears its end, and no \
-         connection has shown that key.";
+        "The consumer's certificate will expire soon, and no connection has shown the key that was \
+         pinned as the next one.";
     PinPreviousUsed "pin_previous_used" "pin next"
-        "A consumer that has shown its next key shows the former one again: not all of its servers \
-         have changed.";
+        "A consumer that has shown its next key shows the former key again: some of its servers have not \
+         changed.";
     ConsumerRekeys "consumer_rekeys" "pin previous"
-        "A consumer has changed its key at two renewals in a row. Pins of its key will break at the \
-         next one; let it keep its key, or pin by server_uri and its CA.";
+        "A consumer has changed its key at two consecutive renewals. A pin of its key will fail at the \
+         next renewal. Ask it to keep its key, or identify it by server_uri and its CA.";
     CrlUnused "crl_unused" "name position why"
-        "A CRL names an issuer of a peer that passed, and was not used: another key signed it \
-         (another_key), its thisUpdate is in the future (not_yet_valid), or no CRL of the issuer covers \
-         the peer's certificate (other_scope). Supply the issuer's CRL that is in force.";
+        "A CRL of an issuer of a verified peer was not used: another key signed it (another_key), its \
+         thisUpdate is in the future (not_yet_valid), or no CRL of the issuer covers the peer's \
+         certificate (other_scope). Supply the issuer's current CRL.";
     EventsLost "events_lost" "count"
-        "A listener was too slow, and events before this one were dropped for it.";
+        "This listener was too slow, and events before this one were dropped.";
 }
 
-/// Something that an operator should hear about.
+/// An event for operators.
 #[derive(Clone, Debug)]
 pub struct Event {
     name: EventName,
@@ -125,34 +126,34 @@ impl Event {
         self
     }
 
-    /// What happened.
+    /// Returns the name of the event.
     pub fn name(&self) -> EventName {
         self.name
     }
 
-    /// The consumer it concerns, where it concerns one.
+    /// Returns the consumer id that the event is about, if it is about one consumer.
     pub fn consumer(&self) -> Option<&str> {
         self.consumer.as_deref()
     }
 
-    /// The facts: those that the table names, as far as they are known. Instants are milliseconds
+    /// Returns the fields that the table names, as far as they are known. Instants are milliseconds
     /// since 1970.
     pub fn fields(&self) -> &Context {
         &self.fields
     }
 
-    /// The failure behind it, where there is one.
+    /// Returns the failure that caused the event, if there is one.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
-    /// The event in the form that every language shows.
+    /// Returns the event in the JSON form that every language shows.
     pub fn to_json(&self) -> Value {
         json!({ "name": self.name.name(), "consumer": self.consumer, "fields": self.fields })
     }
 }
 
-/// Who listens. Cheap while nobody does.
+/// The listeners. Raising an event is cheap while there are none.
 #[derive(Default)]
 pub(crate) struct Listeners {
     any: AtomicBool,
@@ -160,14 +161,14 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Events to be taken one by one.
+    /// Adds a queue from which the caller takes events.
     pub(crate) fn queue(&self) -> EventQueue {
         let queue = Arc::new(Queue::default());
         self.add(queue.clone());
         EventQueue { queue }
     }
 
-    /// Events to be handed to a callback, one after the other.
+    /// Adds a callback, which gets one event at a time.
     pub(crate) fn callback(&self, callback: Box<Callback>) {
         self.add(Arc::new(Queue { callback: Some(callback), ..Queue::default() }));
     }
@@ -181,12 +182,12 @@ impl Listeners {
             return;
         }
         let mut queues = self.queues.lock();
-        // A queue that nobody holds any more is heard by nobody.
+        // Removes the queues whose handles were dropped.
         queues.retain(|queue| queue.callback.is_some() || Arc::strong_count(queue) > 1);
         let idle: Vec<Arc<Queue>> =
             queues.iter().filter(|queue| queue.push(event.clone())).cloned().collect();
         drop(queues);
-        idle.iter().for_each(Queue::start_handing_over);
+        idle.iter().for_each(Queue::start_calling_back);
     }
 
     fn add(&self, queue: Arc<Queue>) {
@@ -195,24 +196,24 @@ impl Listeners {
     }
 }
 
-/// What a listener gives to have events handed to it.
+/// The callback of a listener.
 pub(crate) type Callback = dyn Fn(&Event) + Send + Sync;
 
-/// Events that wait to be taken. Those of a parent process never arrive in a child.
+/// A queue of events for one listener. A forked child never gets the events of its parent.
 #[derive(Clone)]
 pub struct EventQueue {
     queue: Arc<Queue>,
 }
 
 impl EventQueue {
-    /// The oldest event that waits, if there is one.
+    /// Returns the oldest event of the queue, if there is one.
     pub fn try_next(&self) -> Option<Event> {
         self.queue.state().pop()
     }
 
-    /// The oldest event, waiting for one for at most `timeout`. Blocks the calling thread.
+    /// Returns the oldest event, after waiting for at most `timeout`. Blocks the calling thread.
     pub fn next(&self, timeout: Duration) -> Option<Event> {
-        // What lies beyond the clock is never.
+        // An instant that the clock cannot represent sets no limit.
         let until = Instant::now().checked_add(timeout);
         let this = thread::current();
         loop {
@@ -250,9 +251,9 @@ struct State {
     process: u32,
     waiting: VecDeque<Event>,
     lost: u64,
-    /// Whether a thread of this process is handing events to the callback.
-    handing: bool,
-    /// Threads of this process that wait for an event, parked.
+    /// Whether a thread of this process is calling the callback.
+    is_calling_back: bool,
+    /// Parked threads of this process that wait for an event.
     waiters: VecDeque<Thread>,
 }
 
@@ -266,7 +267,7 @@ impl State {
         self.waiting.pop_front()
     }
 
-    /// Wakes a thread if there is an event for it.
+    /// Wakes a waiting thread if the queue has an event.
     fn wake_one(&mut self) {
         if (self.lost > 0 || !self.waiting.is_empty())
             && let Some(waiter) = self.waiters.pop_front()
@@ -286,7 +287,7 @@ impl Queue {
         state
     }
 
-    /// True if nobody hands events to the callback yet.
+    /// Adds an event. Returns true if the caller must start the thread for the callback.
     fn push(&self, event: Event) -> bool {
         let mut state = self.state();
         state.waiting.push_back(event);
@@ -295,29 +296,29 @@ impl Queue {
             state.lost += 1;
         }
         state.wake_one();
-        self.callback.is_some() && !std::mem::replace(&mut state.handing, true)
+        self.callback.is_some() && !std::mem::replace(&mut state.is_calling_back, true)
     }
 
-    fn start_handing_over(self: &Arc<Self>) {
+    fn start_calling_back(self: &Arc<Self>) {
         let queue = self.clone();
-        if runtime::blocking(move || queue.hand_over()).is_err() {
-            // Without a thread to spare the events wait for the next one.
-            self.state().handing = false;
+        if runtime::blocking(move || queue.call_back()).is_err() {
+            // Without a free thread the events wait until the next one is raised.
+            self.state().is_calling_back = false;
         }
     }
 
-    fn hand_over(&self) {
+    fn call_back(&self) {
         loop {
             let event = {
                 let mut state = self.state();
                 let Some(event) = state.pop() else {
-                    state.handing = false;
+                    state.is_calling_back = false;
                     return;
                 };
                 event
             };
             if let Some(callback) = &self.callback {
-                // The listener's fault is not to end the listening.
+                // A panicking callback must not end the delivery of events.
                 let _ = catch_unwind(AssertUnwindSafe(|| callback(&event)));
             }
         }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_listener_loses_the_oldest_and_is_told_how_many() {
+    fn a_slow_listener_loses_the_oldest_events_and_gets_their_count() {
         let listeners = Listeners::default();
         let queue = listeners.queue();
         let excess = 7;
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_that_panics_hears_the_next_event() {
+    fn a_callback_that_panics_gets_the_next_event() {
         let listeners = Listeners::default();
         let (sender, heard) = std::sync::mpsc::channel();
         listeners.callback(Box::new(move |event| {
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_was_dropped_is_forgotten() {
+    fn a_dropped_queue_is_removed() {
         let listeners = Listeners::default();
         drop(listeners.queue());
         listeners.emit(&numbered(0));

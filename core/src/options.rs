@@ -1,5 +1,5 @@
-//! Ground floor: every option of every noun, once: its name, type, default and meaning. A binding
-//! passes what it was given as a [`Setting`]; the noun that owns the option judges it.
+//! The table of options: name, type, default and meaning of every option of every noun. A binding
+//! passes a value as a [`Setting`]; the noun that owns the option checks it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::error::{Blame, Error, Family, Form, Kind, Retry, Scope, Sent, Stage, named, shown};
 use crate::event::EventName;
 
-/// An option as a caller wrote it, before it was judged.
+/// The value of an option as the caller gave it, not yet checked.
 #[derive(Clone, PartialEq)]
 pub enum Setting {
     /// A duration in milliseconds.
@@ -30,11 +30,11 @@ impl std::fmt::Debug for Setting {
         match self {
             Self::Millis(millis) => write!(f, "Millis({millis})"),
             Self::Number(number) => write!(f, "Number({number})"),
-            // A proxy's password may stand in one.
+            // It may contain a proxy's password.
             Self::Text(_) => f.write_str("Text(_)"),
             Self::Texts(texts) => write!(f, "Texts({} texts)", texts.len()),
             Self::Flag(flag) => write!(f, "Flag({flag})"),
-            // Headers travel so, and one may be a credential.
+            // Headers are pairs, and one may be a credential.
             Self::Pairs(pairs) => write!(f, "Pairs({} pairs)", pairs.len()),
         }
     }
@@ -49,7 +49,7 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// Its type: duration, text, texts, pairs, integer, number, flag, or the noun it takes.
     pub kind: &'static str,
-    /// What holds when it is not given.
+    /// The value that is used if it is not given.
     pub default: &'static str,
     /// What it does.
     pub doc: &'static str,
@@ -65,94 +65,94 @@ macro_rules! options {
 
 options! {
     "dispatcher" "identity" "identity" "none"
-        "Who we are, for endpoints that bring no identity of their own.";
+        "The identity to present to consumers, unless the endpoint sets its own.";
     "dispatcher" "trust" "trust" "none"
-        "Whom we believe, for endpoints that bring no trust of their own.";
+        "The default trust, used if the endpoint sets none.";
     "dispatcher" "egress" "egress" "public"
-        "Which addresses may be connected to: a preset, or a policy.";
+        "The addresses that the dispatcher may connect to: a preset, or a policy.";
     "dispatcher" "proxy" "text" "none"
-        "The CONNECT proxy to go through: http://host:port, or http://user:password@host:port.";
+        "The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port.";
     "dispatcher" "proxy_credentials" "text" "none"
-        "user:password for the proxy, where its URL shall not hold them.";
+        "user:password for the proxy, if its URL must not contain them.";
     "dispatcher" "timeout" "duration" "30000"
-        "The time one delivery may take in all; it bounds the other four.";
+        "The time limit of a whole delivery. It bounds the other four timeouts.";
     "dispatcher" "connect_timeout" "duration" "5000"
-        "The time to resolve the host and open a TCP connection.";
+        "The time limit to resolve the host and open a TCP connection.";
     "dispatcher" "handshake_timeout" "duration" "5000"
-        "The time of the TLS handshake.";
+        "The time limit of the TLS handshake.";
     "dispatcher" "write_timeout" "duration" "10000"
-        "The time to hand the request to the kernel.";
+        "The time limit to write the request to the kernel.";
     "dispatcher" "response_timeout" "duration" "15000"
-        "The time from the last request byte to the head of the answer.";
+        "The time limit from the last byte of the request to the response head.";
     "dispatcher" "max_connections" "integer" "256"
-        "How many connections may be open at once, idle ones included.";
+        "The most open connections, including idle ones.";
     "dispatcher" "max_waiting" "integer" "4096"
-        "How many deliveries may wait for a turn or a connection. Those of one owner are at most a quarter.";
+        "The most deliveries that may wait for a turn or a connection. One owner has at most a quarter of them.";
     "dispatcher" "status_retry" "pairs" "none"
-        "Whether trying again helps after a status or class other than 2xx: later, after_repair, never.";
+        "The retry verdict for a status or status class other than 2xx: later, after_repair or never.";
     "dispatcher" "reload" "duration" "10000"
-        "How often the files that material was read from are looked at; 0: only by reload().";
+        "The interval at which the files of the material are checked for changes. 0 checks only in reload().";
     "dispatcher" "expiry_warning" "number" "0.2"
-        "The fraction of a lifetime left at which an expiry event comes first; then 0.1, 0.05 and 0.";
-    "endpoint" "pins" "pins" "must be said"
-        "The keys the consumer may have; none is a decision to be spelled out.";
+        "The remaining fraction of a lifetime at which the first expiry event is raised. More follow at 0.1, 0.05 and 0.";
+    "endpoint" "pins" "pins" "required"
+        "The keys that the consumer may have. To use no pins, say so explicitly.";
     "endpoint" "identity" "identity" "the dispatcher's"
-        "Who we are to this consumer.";
+        "The identity to present to this consumer.";
     "endpoint" "trust" "trust" "the dispatcher's"
-        "Whom we believe about this consumer.";
+        "The trust for this consumer's certificate.";
     "endpoint" "min_tls" "text" "1.3"
-        "The oldest TLS version accepted: 1.3 or 1.2.";
+        "The oldest TLS version to accept: 1.3 or 1.2.";
     "endpoint" "server_uri" "text" "none"
-        "The SAN URI that the consumer's certificate must carry, instead of the URL's host name.";
+        "The SAN URI that the consumer's certificate must contain, instead of the URL's host name.";
     "endpoint" "hold_payload" "flag" "false"
-        "Whether a payload waits until the consumer has answered its head with 100 Continue, for a second at most.";
+        "Whether to hold the payload until the consumer answers the request head with 100 Continue, for at most one second.";
     "endpoint" "signing" "standard_webhooks" "none"
-        "The secrets that sign each delivery by Standard Webhooks; its id must then be said.";
+        "The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.";
     "endpoint" "concurrency" "integer" "8"
-        "How many deliveries to this consumer may be under way at once.";
+        "The most deliveries to this consumer at once.";
     "endpoint" "owner" "text" "the consumer id"
-        "Whose endpoint this is. While others wait, the endpoints of one owner hold at most a quarter of max_connections and of the look-ups.";
+        "The customer that owns this endpoint. While others wait, the endpoints of one owner use at most a quarter of max_connections and of the DNS lookups.";
     "endpoint" "status_retry" "pairs" "the dispatcher's"
-        "The same for this consumer; what it does not name is as the dispatcher says.";
+        "The same for this consumer. A status that it does not name uses the dispatcher's verdict.";
     "deliver" "id" "text" "none"
-        "The event's id, sent as webhook-id; the same for every attempt.";
+        "The event's id, sent as webhook-id. Use the same id for every attempt.";
     "deliver" "content_type" "text" "application/json"
-        "The type of the payload.";
+        "The content type of the payload.";
     "deliver" "headers" "pairs" "none"
-        "Further request headers.";
+        "Additional request headers.";
     "deliver" "timeout" "duration" "the dispatcher's"
-        "The time this delivery may take in all.";
+        "The time limit of this whole delivery.";
     "probe" "timeout" "duration" "the dispatcher's"
-        "The time the probe may take in all.";
-    "verifier" "role" "role" "must be said"
-        "What the peers are: client or server.";
-    "verifier" "trust" "trust" "must be said"
-        "Whom we believe.";
+        "The time limit of the whole probe.";
+    "verifier" "role" "role" "required"
+        "The role of the peers: client or server.";
+    "verifier" "trust" "trust" "required"
+        "The trust for the peers' certificates.";
     "verifier" "pins" "pins" "none"
-        "The keys a peer may have.";
+        "The keys that a peer may have.";
     "verifier" "tenant" "tenant_rule" "none"
-        "How a certificate names its tenant; a client needs this or an authorization.";
+        "The rule by which a certificate names its tenant. The role client requires this or an authorization.";
     "verifier" "authorization" "authorization" "none"
-        "Which peers may pass; a client needs this or a tenant rule.";
+        "The peers that are allowed. The role client requires this or a tenant rule.";
     "verifier" "server_uri" "text" "none"
-        "The SAN URI that a server's certificate must carry.";
+        "The SAN URI that a server's certificate must contain.";
     "verifier" "strict_purpose" "flag" "false"
-        "Whether a certificate without extendedKeyUsage is refused.";
+        "Whether to refuse a certificate without extendedKeyUsage.";
     "verifier" "crl_policy" "text" "if_present"
         "Whether a CRL of every issuer is required: if_present or require.";
     "verifier" "reload" "duration" "10000"
-        "How often the files of trust and pins are looked at; 0: only by reload().";
+        "The interval at which the files of trust and pins are checked for changes. 0 checks only in reload().";
     "verifier" "expiry_warning" "number" "0.2"
-        "The fraction of a lifetime left at which an expiry event comes first; then 0.1, 0.05 and 0.";
+        "The remaining fraction of a lifetime at which the first expiry event is raised. More follow at 0.1, 0.05 and 0.";
     "retry_policy" "attempts" "integer" "8"
-        "How many attempts are made in all.";
+        "The most attempts, including the first.";
     "retry_policy" "first" "duration" "5000"
-        "The wait after the first attempt; it doubles with each further one.";
+        "The wait after the first attempt. It doubles after each further attempt.";
     "retry_policy" "ceiling" "duration" "3600000"
         "The longest wait, unless the consumer asks for a longer one.";
 }
 
-/// Every kind, word, option and event as JSON, for those who keep or check a copy.
+/// Returns every kind, word, option and event as JSON, for code that generates or checks a copy.
 pub fn tables() -> Value {
     let kinds: Vec<Value> = Kind::ALL
         .iter()
@@ -199,15 +199,15 @@ pub fn tables() -> Value {
     json!({ "kinds": kinds, "words": words, "options": options, "events": events })
 }
 
-/// The longest duration an option takes: a day.
+/// The longest duration that an option accepts.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// A fault of the named option.
+/// The error for an invalid value of the named option.
 pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::OptionInvalid, format!("option {name} {why}")).noting("option", name)
 }
 
-/// A name that the noun does not have, with those it has.
+/// The error for an option that the noun does not have. It lists the options of the noun.
 pub(crate) fn unknown(of: &str, name: &str) -> Error {
     let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
     Error::new(
@@ -217,7 +217,7 @@ pub(crate) fn unknown(of: &str, name: &str) -> Error {
     .noting("option", named(name))
 }
 
-/// An option that this noun has, but not of the type that was given.
+/// The error for a value of the wrong type.
 pub(crate) fn mistyped(of: &str, name: &str) -> Error {
     match ALL.iter().find(|row| row.of == of && row.name == name) {
         Some(row) => fault(name, format_args!("must be of type {}", row.kind)),
@@ -225,7 +225,7 @@ pub(crate) fn mistyped(of: &str, name: &str) -> Error {
     }
 }
 
-/// A number of things must be whole, at least one, and not beyond a million.
+/// Checks a count: a whole number from one to a million.
 pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
     if number.fract() == 0.0 && (1.0..=1_000_000.0).contains(&number) {
         #[allow(
@@ -238,7 +238,7 @@ pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
     Err(fault(name, "must be a whole number from 1 to 1000000"))
 }
 
-/// How often to look at files: a duration, or 0 for never.
+/// Checks the interval of a file watch: a duration, or 0 for never.
 pub(crate) fn interval(name: &str, setting: Setting) -> Result<Option<Duration>, Error> {
     match setting {
         Setting::Millis(0.0) => Ok(None),
@@ -247,7 +247,7 @@ pub(crate) fn interval(name: &str, setting: Setting) -> Result<Option<Duration>,
     }
 }
 
-/// A part of a whole, neither none nor all of it.
+/// Checks a fraction: above 0 and below 1.
 pub(crate) fn fraction(name: &str, setting: Setting) -> Result<f64, Error> {
     match setting {
         Setting::Number(part) if part > 0.0 && part < 1.0 => Ok(part),
@@ -256,7 +256,7 @@ pub(crate) fn fraction(name: &str, setting: Setting) -> Result<f64, Error> {
     }
 }
 
-/// A duration must be finite, more than nothing, and at most a day.
+/// Checks a duration: finite, above zero, and at most a day.
 pub(crate) fn duration(name: &str, millis: f64) -> Result<Duration, Error> {
     if !(millis.is_finite() && millis > 0.0) {
         return Err(fault(name, "must be a duration that is finite and greater than zero"));

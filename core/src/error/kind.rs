@@ -1,4 +1,4 @@
-//! The table of error kinds: the only place where a kind's name, number, meaning and defaults stand.
+//! The table of error kinds: the only place that has a kind's name, number, meaning and defaults.
 //!
 //! Numbers are the C status codes. A number is never reused; a retired kind keeps its row.
 
@@ -7,7 +7,7 @@ use super::{Blame, Retry, Scope, Stage};
 macro_rules! kinds {
     ($($variant:ident = $number:literal $name:literal $stage:ident $blame:ident $scope:ident $retry:ident
        $title:literal, $remedy:literal;)*) => {
-        /// What went wrong. The name and the number of a kind are stable across versions and languages.
+        /// The kind of a failure. Its name and number are stable across versions and languages.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         #[repr(u16)]
@@ -16,40 +16,40 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind, in the order of their numbers.
+            /// Every kind, in the order of the numbers.
             pub const ALL: &'static [Kind] = &[$(Kind::$variant,)*];
 
-            /// The stable snake_case name, equal in every language.
+            /// Returns the stable snake_case name, equal in every language.
             pub const fn name(self) -> &'static str {
                 match self { $(Kind::$variant => $name,)* }
             }
 
-            /// What the kind means, in one line that may be shown to anybody.
+            /// Returns what the kind means, in one line without secrets.
             pub const fn title(self) -> &'static str {
                 match self { $(Kind::$variant => $title,)* }
             }
 
-            /// What to do about it, unless an error knows better.
+            /// Returns what to do about it, unless an error has its own remedy.
             pub const fn remedy(self) -> &'static str {
                 match self { $(Kind::$variant => $remedy,)* }
             }
 
-            /// The stage in which the kind usually arises.
+            /// Returns the stage in which the kind usually occurs.
             pub const fn stage(self) -> Stage {
                 match self { $(Kind::$variant => Stage::$stage,)* }
             }
 
-            /// Whose fault it usually is.
+            /// Returns whose fault it usually is.
             pub const fn blame(self) -> Blame {
                 match self { $(Kind::$variant => Blame::$blame,)* }
             }
 
-            /// What it usually stops.
+            /// Returns what it usually stops.
             pub const fn scope(self) -> Scope {
                 match self { $(Kind::$variant => Scope::$scope,)* }
             }
 
-            /// Whether trying again usually helps.
+            /// Returns whether a retry usually helps.
             pub const fn retry(self) -> Retry {
                 match self { $(Kind::$variant => Retry::$retry,)* }
             }
@@ -67,7 +67,7 @@ kinds! {
         "Give an absolute https:// URL without user name, password or fragment.";
     HeaderInvalid = 103 "header_invalid" Config Ours Delivery Never
         "A request header cannot be sent.",
-        "Correct or remove the header; the headers that frame the request are set by the library.";
+        "Correct or remove the header. The library sets the headers that frame the request.";
     BodyTooLarge = 104 "body_too_large" Config Ours Delivery Never
         "The payload exceeds the limit.",
         "Send a smaller payload, or a reference to it.";
@@ -75,20 +75,20 @@ kinds! {
         "PEM or DER input could not be read.",
         "Supply complete PEM blocks of the expected kind.";
     KeyEncrypted = 106 "key_encrypted" Config Ours Identity AfterRepair
-        "The private key is encrypted and could not be opened.",
-        "Supply the passphrase that belongs to the private key.";
+        "The private key is encrypted and could not be decrypted.",
+        "Supply the passphrase of the private key.";
     KeyMismatch = 107 "key_mismatch" Config Ours Identity AfterRepair
         "The private key does not belong to the certificate.",
-        "Supply the key and the certificate of the same issuance.";
+        "Supply a key and a certificate that belong together.";
     IdentityUnusable = 108 "identity_unusable" Config Ours Identity AfterRepair
         "The identity's certificate cannot be used for client authentication.",
-        "Issue a client certificate that is within its dates, allows clientAuth and is no CA.";
+        "Issue a client certificate that is within its validity period, allows clientAuth and is not a CA.";
     TrustInvalid = 109 "trust_invalid" Config Ours Endpoint AfterRepair
         "The trust bundle cannot be used.",
-        "Supply the private CA's certificates, and nothing else.";
+        "Supply only the certificates of the private CA.";
     PublicRootInTrust = 110 "public_root_in_trust" Config Ours Endpoint AfterRepair
-        "The trust bundle holds a public web root.",
-        "Remove it: trust is for the consumer's private CA alone.";
+        "The trust bundle contains a public web root.",
+        "Remove the public root. A trust bundle must contain only the consumer's private CA.";
     PinInvalid = 111 "pin_invalid" Config Ours Endpoint AfterRepair
         "A pin, or the set of pins, cannot be used.",
         "Write pins as sha256/ followed by the base64 of the SHA-256 of the SubjectPublicKeyInfo.";
@@ -96,25 +96,25 @@ kinds! {
         "The dispatcher was closed, or the endpoint removed.",
         "Use a dispatcher only until it is closed, and an endpoint only until it is removed.";
     ForkedProcess = 113 "forked_process" Config Ours Process Later
-        "The process forked while the delivery was under way.",
+        "The process forked during the delivery.",
         "Deliver again from the process that should own the delivery.";
     ClockImplausible = 114 "clock_implausible" Config Ours Process AfterRepair
         "The system clock shows an impossible date.",
-        "Set the clock; certificates cannot be judged without the time.";
-
+        "Set the clock. Certificates cannot be verified without the time.";
     IdentityInUse = 115 "identity_in_use" Config Ours Identity AfterRepair
         "Consumers still depend on the identity.",
-        "Give the consumers that are listed the new certificate or its CA, or retire by force.";
+        "Give the listed consumers the new certificate or its CA, or retire the identity by force.";
+
     // 2xx: admission. Nothing was sent.
     CircuitOpen = 201 "circuit_open" Admit Theirs Endpoint Later
-        "The consumer failed repeatedly and is being left alone for a while.",
-        "Wait for retry_after.";
+        "The consumer failed repeatedly, so deliveries to it are paused.",
+        "Wait for the duration in retry_after.";
     Overloaded = 202 "overloaded" Admit Ours Process Later
         "Too many deliveries are waiting.",
         "Deliver more slowly, or raise the limits.";
     Canceled = 203 "canceled" Admit Caller Delivery Later
         "The delivery was canceled.",
-        "Deliver again if the payload is still wanted; sent says how much of it left.";
+        "Deliver again if the payload is still wanted. The field sent says how much of the request left.";
 
     // 3xx: the way to the consumer.
     HostNotFound = 301 "host_not_found" Resolve Theirs Endpoint Later
@@ -122,13 +122,13 @@ kinds! {
         "Check the host name in the endpoint's URL.";
     ResolveFailed = 302 "resolve_failed" Resolve Path Delivery Later
         "The host name could not be looked up.",
-        "Check that the resolver can be reached.";
+        "Check that the DNS resolver is reachable.";
     EgressDenied = 303 "egress_denied" Resolve Theirs Endpoint AfterRepair
-        "The endpoint's address may not be reached from here.",
-        "If the address is meant to be reached, allow its network in the dispatcher's egress policy.";
+        "The egress policy denies the endpoint's address.",
+        "If deliveries to this address are intended, allow its network in the dispatcher's egress policy.";
     ConnectFailed = 304 "connect_failed" Connect Path Endpoint Later
         "No connection to the consumer could be opened.",
-        "Check that the consumer listens there and that no firewall stands between.";
+        "Check that the consumer listens on this address and that no firewall blocks the connection.";
     ProxyRefused = 305 "proxy_refused" Connect Path Process Later
         "The proxy refused the connection.",
         "Check the proxy's address, credentials and rules.";
@@ -139,52 +139,52 @@ kinds! {
         "The peer must renew its certificate.";
     CertificateNotYetValid = 402 "certificate_not_yet_valid" Handshake Theirs Endpoint AfterRepair
         "The peer's certificate is not valid yet.",
-        "Compare the clocks of both sides; else wait for notBefore.";
+        "Compare the clocks of both sides. If they agree, wait until notBefore.";
     CertificateRevoked = 403 "certificate_revoked" Handshake Theirs Endpoint AfterRepair
         "The peer's certificate was revoked.",
-        "The peer must be issued a new certificate.";
+        "Issue a new certificate to the peer.";
     NameMismatch = 404 "name_mismatch" Handshake Theirs Endpoint AfterRepair
         "The peer's certificate is for another name.",
-        "The certificate must carry the expected name as subjectAltName; the common name does not count.";
+        "The certificate must contain the expected name as subjectAltName. The common name is ignored.";
     IssuerUnknown = 405 "issuer_unknown" Handshake Theirs Endpoint AfterRepair
-        "The peer's certificate does not lead to a trusted CA.",
-        "The peer must send its intermediates, or the trust bundle must hold its CA.";
+        "The peer's certificate does not chain to a trusted CA.",
+        "The peer must send its intermediates, or the trust bundle must contain its CA.";
     IssuerRekeyed = 406 "issuer_rekeyed" Handshake Theirs Endpoint AfterRepair
-        "A trusted CA's name signed the peer's certificate with another key.",
+        "The issuer of the peer's certificate has a trusted CA's name but another key.",
         "If the CA was re-keyed, add its new certificate to the trust bundle.";
     PurposeNotAllowed = 407 "purpose_not_allowed" Handshake Theirs Endpoint AfterRepair
-        "The peer's certificate is not for this purpose.",
+        "The peer's certificate does not allow this purpose.",
         "Servers need serverAuth and clients need clientAuth in extendedKeyUsage.";
     CertificateInvalid = 408 "certificate_invalid" Handshake Theirs Endpoint AfterRepair
-        "The peer's certificate is malformed, or not fit to identify a peer.",
-        "The peer must be issued a proper leaf certificate.";
+        "The peer's certificate is malformed, or cannot identify a peer.",
+        "Issue a valid leaf certificate to the peer.";
     KeyWeak = 409 "key_weak" Handshake Theirs Endpoint AfterRepair
         "A key in the peer's chain is too weak.",
         "Use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519.";
     ChainTooLong = 410 "chain_too_long" Handshake Theirs Endpoint AfterRepair
-        "The peer's chain is too long or too costly to judge.",
-        "The peer must send its leaf and the intermediates that lead to the CA, no more.";
+        "The peer's chain is too long or too expensive to verify.",
+        "The peer must send only its leaf and the intermediates up to the CA.";
     CrlUnusable = 411 "crl_unusable" Handshake Ours Endpoint AfterRepair
-        "The peer's revocation cannot be judged with the CRLs at hand.",
+        "The available CRLs cannot show whether the peer's certificate is revoked.",
         "Supply a current, complete CRL of the issuer.";
     ConstraintViolated = 412 "constraint_violated" Handshake Theirs Endpoint AfterRepair
-        "The peer's chain breaks a constraint that one of its CAs sets.",
-        "Issue the certificate within its CA's path length and name constraints.";
+        "The peer's chain violates a constraint of one of its CAs.",
+        "Issue the certificate within the path length and name constraints of its CA.";
     PinMismatch = 413 "pin_mismatch" Handshake Theirs Endpoint AfterRepair
-        "The peer's key is none of those pinned.",
+        "The peer's key matches none of the pins.",
         "If the change was announced, pin the observed key; else treat it as an attack.";
     TenantRefused = 414 "tenant_refused" Verify Theirs Endpoint AfterRepair
-        "The peer's certificate names no tenant by the rule.",
+        "The peer's certificate names no tenant under the tenant rule.",
         "The certificate must match the tenant rule exactly once.";
     NotAuthorized = 415 "not_authorized" Verify Theirs Endpoint AfterRepair
-        "The peer is known but not allowed.",
-        "Add the peer to the allow list, if it should be there.";
+        "The peer is verified but not allowed.",
+        "Add the peer to the allow list if it should be allowed.";
     ClientAuthNotRequested = 416 "client_auth_not_requested" Handshake Theirs Endpoint AfterRepair
         "The consumer never asked for our certificate.",
-        "The consumer must request client certificates in the handshake, wherever its TLS ends.";
+        "The consumer must request client certificates where it terminates TLS.";
     ClientCertificateUnusable = 417 "client_certificate_unusable" Handshake Ours Identity AfterRepair
-        "Our certificate cannot answer the consumer's request.",
-        "Use an identity whose key and dates fit what the consumer asks for.";
+        "Our certificate does not satisfy the consumer's certificate request.",
+        "Use an identity whose key type and dates satisfy the consumer's request.";
     ClientCertificateRejected = 418 "client_certificate_rejected" Handshake Unknown Endpoint AfterRepair
         "The consumer refused our certificate.",
         "Compare the CA that the consumer trusts for clients with the issuer of our certificate.";
@@ -195,49 +195,49 @@ kinds! {
         "No certificate was presented.",
         "The peer must present its certificate.";
     HopUntrusted = 421 "hop_untrusted" Verify Theirs Delivery Never
-        "The certificate was forwarded by something that is not trusted to do so.",
-        "Name the proxy as a hop, and let it prove itself.";
+        "The certificate was forwarded by a hop that is not trusted.",
+        "Configure the proxy as a hop, and let it authenticate itself.";
     IssuerDistrusted = 422 "issuer_distrusted" Handshake Theirs Endpoint AfterRepair
-        "The peer's certificate leads over a CA that was distrusted explicitly.",
-        "The peer must be issued a certificate by a CA that is not distrusted.";
+        "The peer's certificate chains through a CA that was distrusted explicitly.",
+        "Issue the peer's certificate from a CA that is not distrusted.";
 
-    // 6xx: the answer.
+    // 6xx: the response.
     HttpStatus = 601 "http_status" Response Theirs Delivery Later
         "The consumer answered with a status other than 2xx.",
-        "See the response that comes with the error.";
+        "See the response in the error.";
     HttpInvalid = 602 "http_invalid" Response Theirs Endpoint Later
-        "The consumer's answer is not valid HTTP/1.1.",
+        "The consumer's response is not valid HTTP/1.1.",
         "The consumer must answer POST requests with HTTP/1.1.";
     ResponseTooLarge = 603 "response_too_large" Response Theirs Endpoint AfterRepair
-        "The head of the consumer's answer exceeds the limit.",
-        "The consumer must answer with at most 100 headers and 16 KiB of them.";
+        "The head of the consumer's response exceeds the limit.",
+        "The consumer must send at most 100 response headers, and at most 16 KiB of them.";
 
     // 7xx: any stage.
     DeadlineExceeded = 701 "deadline_exceeded" Response Unknown Delivery Later
-        "The time allowed ran out.",
-        "Try again later; if it recurs, the consumer is too slow or the timeout too short.";
+        "The deadline passed.",
+        "Try again later. If it recurs, the consumer is too slow or the timeout is too short.";
     ConnectionLost = 702 "connection_lost" Response Unknown Delivery Later
-        "The connection broke before an answer came.",
-        "Try again later; the consumer may hold the payload already unless sent is nothing.";
+        "The connection was lost before a response arrived.",
+        "Try again later. The consumer may already have the payload, unless sent is nothing.";
 
-    // 9xx: us.
+    // 9xx: faults of this library.
     Internal = 901 "internal" Config Ours Process Later
-        "The library broke a promise of its own.",
-        "Report it with the message; deliveries that follow are not affected.";
+        "The library failed in a way that it should rule out.",
+        "Report it with the message. Later deliveries are not affected.";
 }
 
 impl Kind {
-    /// The stable number, equal to the C status code.
+    /// Returns the stable number, equal to the C status code.
     pub const fn number(self) -> u16 {
         self as u16
     }
 
-    /// The kind with this stable name.
+    /// Returns the kind with this stable name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// The kind with this number.
+    /// Returns the kind with this number.
     pub fn from_number(number: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.number() == number)
     }
