@@ -2,34 +2,40 @@
 
    Generated from the crate webhook-mtls-ffi by `cargo xtask header`; do not edit.
 
-   Conventions, which hold for every function and are not repeated:
+   These conventions hold for every function. The functions do not repeat them.
 
    Status     A function that can fail returns a wmtls_status: WMTLS_OK, or the number of the
-              error's kind (WMTLS_PIN_MISMATCH and so on). Its last argument, wmtls_error **err,
+              error's kind (such as WMTLS_PIN_MISMATCH). Its last argument, wmtls_error **err,
               receives the error; pass NULL if the number is enough. There is no "last error".
-   In         Text is NUL-terminated UTF-8. Bytes are a pointer and a length; NULL is allowed with
-              the length 0. A list is an array of texts and its count. All of it is copied before
-              the function returns. NULL where something is required, and text that is not UTF-8,
-              fail with WMTLS_OPTION_INVALID, and the error names the argument. What is too long
-              is refused by its length, before it is copied: a body beyond 32 MiB, PEM and PKCS#12
-              beyond 1 MiB, any other text beyond 64 KiB, a list beyond 100000 texts.
-   Out        A handle returned through T **out is yours: give it to its _free function, which
-              takes NULL as well. *out is NULL after a failure and *err is NULL after a success, so
-              neither needs to be initialised, and neither may hold anything that you still need.
-              Pass NULL for an out that you do not want. A const char * that a function returns
-              belongs to the handle it was asked of and lives as long as that handle; NULL says
-              that there is no such thing, and is also what a getter says about a NULL handle.
-   Handles    Opaque and reference counted: whatever is made from a handle keeps what it needs, so
-              a handle may be freed as soon as you have no more use for it, in any order.
-   Builders   Setters return nothing. The first fault is remembered, and the function that uses the
-              builder reports it. An argument whose name begins with `consumed` is freed by the
-              function, on failure too.
-   Threads    Every function may be called from any thread at any time, but for the setters of one
-              builder, and for freeing a handle that another thread still uses.
-   Fork       A forked child may use what it inherited. A delivery under way stays with the parent.
-   Units      Durations are milliseconds, instants are Unix seconds, as each name or text says.
-   Panics     None crosses into C: a fault of the library's own is WMTLS_INTERNAL. */
-
+              Each function lists the kinds that it fails with. Every function can also fail with
+              WMTLS_OPTION_INVALID for an unusable argument, and with WMTLS_INTERNAL.
+   Input      A text is NUL-terminated UTF-8. Bytes are a pointer and a length; NULL is allowed with
+              the length 0. A list is an array of texts and its count. The function copies its input
+              before it returns. A required argument that is NULL, and a text that is not UTF-8,
+              fail with WMTLS_OPTION_INVALID, and the error names the argument. The length is
+              checked before the copy: a body may have 32 MiB, PEM and PKCS#12 1 MiB, any other
+              text 64 KiB, a list 100000 texts.
+   Output     The caller owns a handle that a function returns or writes to T **out, unless the
+              function says otherwise. Free it with its _free function, which accepts NULL. A
+              failure writes NULL to *out, and a success writes NULL to *err. Neither needs to be
+              initialized, and the previous content is not freed. Pass NULL for an out argument that
+              you do not need. A const char * that a function returns belongs to the handle of its
+              first argument and lives as long as that handle; do not free it. A getter returns NULL
+              if it has no value, and if its handle is NULL.
+   Handles    Handles are opaque and reference counted. A handle argument remains the caller's,
+              unless the function says that it takes the handle. Each handle keeps what it needs, so
+              you may free handles in any order.
+   Builders   Setters return nothing. A builder keeps the first fault of its setters, and the
+              function that uses the builder returns it. A function that takes a builder says so and
+              frees it, on failure too: do not use or free the builder afterwards.
+   Threads    Any thread may call any function at any time, with two exceptions: two setters of the
+              same builder must not run at once, and no thread may free a handle that another thread
+              still uses.
+   Fork       A child process may use the handles that it inherits. A running delivery belongs to
+              the parent.
+   Units      Durations are milliseconds (_ms), times are Unix seconds, unless a name or text says
+              otherwise. "We" and "our" mean the program that uses this library.
+   Panics     No panic unwinds into C. A defect of the library is WMTLS_INTERNAL. */
 
 #ifndef WEBHOOK_MTLS_H
 #define WEBHOOK_MTLS_H
@@ -196,117 +202,117 @@
 
 
 /*
- Options, material and arguments.
+ Options, identities, trusts and arguments are checked.
  */
 #define WMTLS_STAGE_CONFIG 1
 
 /*
- May the delivery start: open, not canceled, not overloaded.
+ The delivery is admitted: not closed, not canceled, not overloaded.
  */
 #define WMTLS_STAGE_ADMIT 2
 
 /*
- Host name to addresses, and whether they may be reached.
+ The host name is resolved, and its addresses are checked against the egress policy.
  */
 #define WMTLS_STAGE_RESOLVE 3
 
 /*
- TCP, and the proxy if there is one.
+ TCP connects, through the proxy if there is one.
  */
 #define WMTLS_STAGE_CONNECT 4
 
 /*
- TLS.
+ The TLS handshake.
  */
 #define WMTLS_STAGE_HANDSHAKE 5
 
 /*
- The request is being written.
+ The request is written.
  */
 #define WMTLS_STAGE_REQUEST 6
 
 /*
- The answer is awaited or read.
+ The response is awaited or read.
  */
 #define WMTLS_STAGE_RESPONSE 7
 
 /*
- A verifier judges a chain outside any connection.
+ A verifier checks a chain without a connection.
  */
 #define WMTLS_STAGE_VERIFY 8
 
 /*
- Ours: a fault found locally.
+ Our own side: the fault was found locally.
  */
 #define WMTLS_BLAME_OURS 1
 
 /*
- The peer's.
+ The peer.
  */
 #define WMTLS_BLAME_THEIRS 2
 
 /*
- Something between us and the peer.
+ The network between us and the peer.
  */
 #define WMTLS_BLAME_PATH 3
 
 /*
- The caller's, who canceled.
+ The caller, who canceled.
  */
 #define WMTLS_BLAME_CALLER 4
 
 /*
- It cannot be known from here.
+ This side cannot tell.
  */
 #define WMTLS_BLAME_UNKNOWN 5
 
 /*
- This payload alone.
+ Only this payload.
  */
 #define WMTLS_SCOPE_DELIVERY 1
 
 /*
- Everything for this endpoint.
+ All deliveries to this endpoint.
  */
 #define WMTLS_SCOPE_ENDPOINT 2
 
 /*
- Everything that uses the same identity.
+ All deliveries with the same identity.
  */
 #define WMTLS_SCOPE_IDENTITY 3
 
 /*
- Everything in this process.
+ All deliveries of this process.
  */
 #define WMTLS_SCOPE_PROCESS 4
 
 /*
- Nothing of the request: delivering again cannot make a duplicate.
+ No part of the request was sent: a new attempt cannot make a duplicate.
  */
 #define WMTLS_SENT_NOTHING 1
 
 /*
- Some bytes may have reached the peer.
+ Part of the request may have reached the peer.
  */
 #define WMTLS_SENT_MAYBE 2
 
 /*
- All of it: the peer may hold the payload.
+ The whole request was sent: the peer may have the payload.
  */
 #define WMTLS_SENT_ALL 3
 
 /*
- Later.
+ A later attempt can succeed.
  */
 #define WMTLS_RETRY_LATER 1
 
 /*
- After a person or a rotation has acted.
+ An attempt can succeed after a repair or a rotation.
  */
 #define WMTLS_RETRY_AFTER_REPAIR 2
 
 /*
- Never.
+ No attempt can succeed.
  */
 #define WMTLS_RETRY_NEVER 3
 
@@ -316,22 +322,22 @@
 #define WMTLS_ACTION_RETRY 1
 
 /*
- Hold it until somebody has acted; look again after the delay at the latest.
+ Hold the delivery until a repair. Try again after the delay at the latest.
  */
 #define WMTLS_ACTION_PARK 2
 
 /*
- Give it up.
+ Give the delivery up.
  */
 #define WMTLS_ACTION_DROP 3
 
 /*
- A pin in use now.
+ A pin of a key in use.
  */
 #define WMTLS_PIN_CURRENT 1
 
 /*
- A pin announced for the next key.
+ A pin of an announced key.
  */
 #define WMTLS_PIN_NEXT 2
 
@@ -341,79 +347,82 @@
 #define WMTLS_ROLE_CLIENT 1
 
 /*
- We connect to the peer, a TLS server.
+ We connect to the peer, which is a TLS server.
  */
 #define WMTLS_ROLE_SERVER 2
 
 /*
- The size that wmtls_pin_of needs: "sha256/", 44 characters of base64 and the NUL.
+ The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
+ NUL.
  */
 #define WMTLS_PIN_SIZE 52
 
 /*
- The instant of the call, for wmtls_verify_peer.
+ The current time, as the argument `at` of wmtls_verify_peer.
  */
 #define WMTLS_NOW -1
 
 /*
- Cancels the deliveries that were given it. Once canceled, always canceled.
+ Cancels every delivery that it is attached to. A canceled token stays canceled.
  */
 typedef struct wmtls_cancel_token wmtls_cancel_token;
 
 /*
- A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume
- and wmtls_submit does.
+ A payload, the endpoint it goes to, and its options. A builder. wmtls_deliver borrows it;
+ wmtls_submit takes and frees it.
  */
 typedef struct wmtls_delivery wmtls_delivery;
 
 /*
- Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
+ Delivers webhooks. It keeps one endpoint for each consumer id, and connections for each
+ endpoint.
  */
 typedef struct wmtls_dispatcher wmtls_dispatcher;
 
 /*
- A consumer that can be delivered to, of one dispatcher.
+ A consumer to deliver to, as one dispatcher knows it.
  */
 typedef struct wmtls_endpoint wmtls_endpoint;
 
 /*
- How an endpoint differs from its dispatcher. A builder.
+ The settings of an endpoint that differ from those of its dispatcher. A builder.
  */
 typedef struct wmtls_endpoint_options wmtls_endpoint_options;
 
 /*
- What is known of an endpoint at the moment it was asked.
+ What this process has observed of a consumer, at one instant.
  */
 typedef struct wmtls_endpoint_status wmtls_endpoint_status;
 
 /*
- Why a call failed: what, how far it had come, whose fault it is, how much was sent, and what to
- do about it.
+ The reason for a failure: the kind, the stage reached, whose fault it is, how much of the
+ request was sent, and what to do.
  */
 typedef struct wmtls_error wmtls_error;
 
 /*
- Something that an operator should hear about. docs/events.md lists what there is.
+ A change or warning for the operator. docs/events.md lists all events.
  */
 typedef struct wmtls_event wmtls_event;
 
 /*
- What expires, the least of its lifetime left first.
+ A list of certificates and CRLs with their expiry, the smallest fraction of lifetime left
+ first.
  */
 typedef struct wmtls_expiries wmtls_expiries;
 
 /*
- Our certificate chain and the key that belongs to its leaf, checked.
+ Our certificate chain with the private key of its leaf. Both were checked.
  */
 typedef struct wmtls_identity wmtls_identity;
 
 /*
- What a dispatcher shall do unless an endpoint or a delivery says otherwise. A builder.
+ The defaults for every endpoint and delivery of a dispatcher. A builder.
  */
 typedef struct wmtls_options wmtls_options;
 
 /*
- What became of a delivery that was submitted: a receipt or an error.
+ The result of a submitted delivery: a receipt or an error.
  */
 typedef struct wmtls_outcome wmtls_outcome;
 
@@ -423,8 +432,8 @@ typedef struct wmtls_outcome wmtls_outcome;
 typedef struct wmtls_peer wmtls_peer;
 
 /*
- A handshake that was completed without a payload: the consumer passed every check that a delivery
- makes, asked for our certificate, and did not refuse it there.
+ A completed handshake without a payload. The consumer passed every check of a delivery,
+ requested our certificate, and did not reject it during the handshake.
  */
 typedef struct wmtls_probe wmtls_probe;
 
@@ -434,54 +443,54 @@ typedef struct wmtls_probe wmtls_probe;
 typedef struct wmtls_receipt wmtls_receipt;
 
 /*
- How often and how fast to try again. A builder that wmtls_retry_decide does not consume.
+ The number of attempts and the delays between them. A builder. wmtls_retry_decide borrows it.
  */
 typedef struct wmtls_retry_policy wmtls_retry_policy;
 
 /*
- Which of our identities each consumer took last, as this process has seen it.
+ Which of our identities each consumer accepted last, as this process has observed it.
  */
 typedef struct wmtls_rotation_status wmtls_rotation_status;
 
 /*
- The private CA that judges a peer: anchors, known intermediates and CRLs. Never the web's public
- roots.
+ The private CA that verifies a peer: anchors, known intermediates and CRLs. It contains no
+ public web roots, unless wmtls_trust_dangerous_public made it.
  */
 typedef struct wmtls_trust wmtls_trust;
 
 /*
- Judges the certificates of peers, wherever their connection ends.
+ Verifies the certificates of peers. The connection may end in another program.
  */
 typedef struct wmtls_verifier wmtls_verifier;
 
 /*
- What a verifier shall expect. A builder.
+ The settings of a verifier. A builder.
  */
 typedef struct wmtls_verifier_options wmtls_verifier_options;
 
 /*
- 0 (WMTLS_OK), or the number of a kind.
+ WMTLS_OK (0), or the number of an error kind.
  */
 typedef int32_t wmtls_status;
 
 /*
- A verdict on one failure.
+ What to do after one failure.
  */
 typedef struct {
   /*
-   WMTLS_ACTION_...
+   What to do, WMTLS_ACTION_....
    */
   int32_t action;
   /*
-   Whether this attempt counts. One that was never admitted, or waits for a repair, does not.
+   Whether the attempt counts. One that was not admitted, or waits for a repair, does not.
    */
   bool counts;
   /*
-   How long to wait first.
+   The delay before the next attempt, in milliseconds.
    */
   uint64_t delay_ms;
   /*
-   Why, in a few words; never freed.
+   The reason in a few words. The text lives as long as the process; do not free it.
    */
   const char *reason;
 } wmtls_decision;
@@ -491,130 +500,137 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- The kind's number, equal to the status; 0 for NULL.
+ Returns the number of the kind, which equals the status; 0 for NULL.
  */
 int32_t wmtls_error_kind(const wmtls_error *error);
 
 /*
- How far it had come: WMTLS_STAGE_...; 0 for NULL.
+ Returns the stage that failed, WMTLS_STAGE_...; 0 for NULL.
  */
 int32_t wmtls_error_stage(const wmtls_error *error);
 
 /*
- Whose fault it is, as far as it can be known from here: WMTLS_BLAME_...; 0 for NULL.
+ Returns whose fault it is, WMTLS_BLAME_..., as far as this side can tell; 0 for NULL.
  */
 int32_t wmtls_error_blame(const wmtls_error *error);
 
 /*
- What it stops: WMTLS_SCOPE_...; 0 for NULL.
+ Returns what the failure affects, WMTLS_SCOPE_...; 0 for NULL.
  */
 int32_t wmtls_error_scope(const wmtls_error *error);
 
 /*
- How much of the request left: WMTLS_SENT_...; 0 for NULL.
+ Returns how much of the request was sent, WMTLS_SENT_...; 0 for NULL.
  */
 int32_t wmtls_error_sent(const wmtls_error *error);
 
 /*
- Whether trying again helps: WMTLS_RETRY_...; 0 for NULL. See wmtls_retry_decide.
+ Returns whether a new attempt can help, WMTLS_RETRY_...; 0 for NULL. See wmtls_retry_decide.
  */
 int32_t wmtls_error_retry(const wmtls_error *error);
 
 /*
- How long to wait before trying again, in milliseconds; -1 if the consumer did not say.
+ Returns the delay that the consumer asked for, in milliseconds; -1 if it named none, and for
+ NULL.
  */
 int64_t wmtls_error_retry_after_ms(const wmtls_error *error);
 
 /*
- The consumer id of the endpoint; NULL if the error is about none.
+ Returns the consumer id of the endpoint; NULL if the error concerns no endpoint.
  */
 const char *wmtls_error_consumer(const wmtls_error *error);
 
 /*
- What was seen and what was expected, in a sentence. For logs: it may name our own addresses.
+ Returns a sentence that compares the observed with the expected. Use it only in your own logs: it
+ may name internal addresses.
  */
 const char *wmtls_error_message(const wmtls_error *error);
 
 /*
- What to do, in a sentence.
+ Returns a sentence with what to do.
  */
 const char *wmtls_error_remedy(const wmtls_error *error);
 
 /*
- A named fact of the error's context, such as "observed_pin"; NULL if it has none of that name.
- Text stands as it is, anything else as JSON.
+ Returns a fact of the error's context; NULL if the error does not have it. A text is returned
+ as it is, any other value as JSON.
+
+ `name`: the name of the fact, such as "observed_pin".
  */
 const char *wmtls_error_context(const wmtls_error *error, const char *name);
 
 /*
- The whole error as JSON, in the form that every language shows.
+ Returns the whole error as JSON, in the same form in every language.
  */
 const char *wmtls_error_json(const wmtls_error *error);
 
 /*
- What may be shown to the consumer, as JSON: no addresses, no internals.
+ Returns the part that may be shown to the consumer as JSON: no addresses, no internals.
  */
 const char *wmtls_error_public_json(const wmtls_error *error);
 
 /*
- Frees an error.
+ Frees an error. Do not free the error of wmtls_outcome_error.
  */
 void wmtls_error_free(wmtls_error *error);
 
 /*
- The name of a kind, such as "pin_mismatch", equal in every language; NULL if no kind has this
- number. It is never freed, like the names below.
+ Returns the name of an error kind, such as "pin_mismatch", the same in every language; NULL if
+ no kind has this number. The text lives as long as the process, as does that of every
+ wmtls_..._name function below.
  */
 const char *wmtls_kind_name(int32_t kind);
 
 /*
- The name of a WMTLS_STAGE_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_STAGE_...; NULL if no stage has this number.
  */
 const char *wmtls_stage_name(int32_t stage);
 
 /*
- The name of a WMTLS_BLAME_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_BLAME_...; NULL if none has this number.
  */
 const char *wmtls_blame_name(int32_t blame);
 
 /*
- The name of a WMTLS_SCOPE_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_SCOPE_...; NULL if no scope has this number.
  */
 const char *wmtls_scope_name(int32_t scope);
 
 /*
- The name of a WMTLS_SENT_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_SENT_...; NULL if none has this number.
  */
 const char *wmtls_sent_name(int32_t sent);
 
 /*
- The name of a WMTLS_RETRY_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_RETRY_...; NULL if none has this number.
  */
 const char *wmtls_retry_name(int32_t retry);
 
 /*
- The name of a WMTLS_ACTION_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_ACTION_...; NULL if no action has this number.
  */
 const char *wmtls_action_name(int32_t action);
 
 /*
- The name of a WMTLS_PIN_...; NULL if there is none of this number.
+ Returns the name of a WMTLS_PIN_...; NULL if no slot has this number.
  */
 const char *wmtls_pin_name(int32_t slot);
 
 /*
- The version of the library, such as "0.1.0".
+ Returns the version of the library, such as "0.1.0". The text lives as long as the process.
  */
 const char *wmtls_version(void);
 
 /*
- Reads our certificate chain (leaf first) and private key from PEM files.
+ Reads our certificate chain (leaf first) and private key from PEM files. Free the result with
+ wmtls_identity_free. A dispatcher that uses the identity watches the files for changes.
 
- `cert`, `key`: paths; they may be the same file.
- `passphrase`: opens an encrypted PKCS#8 key; NULL if there is none.
+ `cert`, `key`: paths; both may name the same file.
+ `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
+ `out`: receives the identity.
 
- Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH,
- WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+ Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE
+ or WMTLS_CLOCK_IMPLAUSIBLE.
  */
 wmtls_status wmtls_identity_from_files(const char *cert,
                                        const char *key,
@@ -623,7 +639,14 @@ wmtls_status wmtls_identity_from_files(const char *cert,
                                        wmtls_error **err);
 
 /*
- Like wmtls_identity_from_files, from bytes: PEM, or DER.
+ Reads our certificate chain (leaf first) and private key from bytes, PEM or DER. Free the
+ result with wmtls_identity_free.
+
+ `cert`, `cert_len`, `key`, `key_len`: the bytes; both ranges may be the same.
+ `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
+ `out`: receives the identity.
+
+ Fails as wmtls_identity_from_files does.
  */
 wmtls_status wmtls_identity_from_pem(const void *cert,
                                      size_t cert_len,
@@ -634,14 +657,15 @@ wmtls_status wmtls_identity_from_pem(const void *cert,
                                      wmtls_error **err);
 
 /*
- Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it, in any
- order.
+ Reads a PKCS#12 file (.p12, .pfx) with one private key, its certificate and the CAs above it,
+ in any order. Free the result with wmtls_identity_free.
 
- `data`: the bytes of the file, DER, at most 1 MiB.
- `passphrase`: opens it; "" where it has none.
+ `data`, `data_len`: the content of the file, DER, at most 1 MiB.
+ `passphrase`: decrypts the file; "" if it has no passphrase. NULL is a fault.
+ `out`: receives the identity.
 
- Fails with WMTLS_KEY_ENCRYPTED (the passphrase does not open it, or opening it would cost too
- much), WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
+ Fails with WMTLS_KEY_ENCRYPTED (the passphrase is wrong, or decryption would cost too much),
+ WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
  WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
  */
 wmtls_status wmtls_identity_from_pkcs12(const void *data,
@@ -656,21 +680,25 @@ wmtls_status wmtls_identity_from_pkcs12(const void *data,
 void wmtls_identity_free(wmtls_identity *identity);
 
 /*
- Computes the pin ("sha256/...") of a certificate in PEM or DER; of several, of the first, which
- is the leaf.
+ Computes the pin ("sha256/...") of a certificate, or of the first of several, which is the
+ leaf.
 
- `pin`: room for WMTLS_PIN_SIZE bytes; receives the text and its NUL, empty after a failure.
+ `cert`, `cert_len`: PEM or DER, at most 1 MiB.
+ `pin`: a buffer of at least WMTLS_PIN_SIZE bytes; receives the text with its NUL, or an empty
+ text after a failure.
 
  Fails with WMTLS_PEM_INVALID.
  */
 wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_error **err);
 
 /*
- Reads a trust from PEM files.
+ Reads a trust from PEM files. Free the result with wmtls_trust_free. A dispatcher or verifier
+ that uses the trust watches the files for changes.
 
- `anchors`: the CA certificates that are believed.
- `intermediates`: CA certificates that peers fail to send; NULL if there are none.
- `crls`: certificate revocation lists; NULL if there are none.
+ `anchors`: path of the trusted CA certificates.
+ `intermediates`: path of CA certificates that peers fail to send; NULL if there are none.
+ `crls`: path of certificate revocation lists; NULL if there are none.
+ `out`: receives the trust.
 
  Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
  WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
@@ -682,8 +710,16 @@ wmtls_status wmtls_trust_from_files(const char *anchors,
                                     wmtls_error **err);
 
 /*
- Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or
- the DER of one.
+ Reads a trust from bytes: PEM with any number of certificates or CRLs, or the DER of one. Free
+ the result with wmtls_trust_free.
+
+ `anchors`, `anchors_len`: the trusted CA certificates.
+ `intermediates`, `intermediates_len`: CA certificates that peers fail to send; NULL and 0 if
+ there are none.
+ `crls`, `crls_len`: certificate revocation lists; NULL and 0 if there are none.
+ `out`: receives the trust.
+
+ Fails as wmtls_trust_from_files does.
  */
 wmtls_status wmtls_trust_from_pem(const void *anchors,
                                   size_t anchors_len,
@@ -695,9 +731,9 @@ wmtls_status wmtls_trust_from_pem(const void *anchors,
                                   wmtls_error **err);
 
 /*
- Like wmtls_trust_from_pem, and takes public web roots, too: for a consumer whose server
- certificate comes from a public CA. An endpoint takes this trust only together with pins;
- wmtls_dispatcher_new and wmtls_verifier_new refuse it with WMTLS_OPTION_INVALID.
+ Reads a trust as wmtls_trust_from_pem does, but also accepts public web roots: for a consumer
+ whose server certificate comes from a public CA. An endpoint accepts this trust only together
+ with pins; wmtls_dispatcher_new and wmtls_verifier_new reject it with WMTLS_OPTION_INVALID.
 
  Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_CRL_UNUSABLE or
  WMTLS_CLOCK_IMPLAUSIBLE.
@@ -712,12 +748,15 @@ wmtls_status wmtls_trust_dangerous_public(const void *anchors,
                                           wmtls_error **err);
 
 /*
- Makes a trust that is the same, but for CAs whose key is one of these: no path leads over them
- any more, as anchor or below one. For a compromised intermediate that no CRL covers.
+ Makes a copy of a trust that excludes some CA keys: no path may contain such a CA, as anchor
+ or below one. Use it for a compromised intermediate that no CRL covers.
 
- `issuers`: the pins of their keys, "sha256/..."; added to those that `trust` distrusts already.
+ `trust`: remains the caller's.
+ `issuers`, `count`: the pins of the CA keys, "sha256/..."; added to the keys that `trust`
+ already excludes.
+ `out`: receives the new trust; free it with wmtls_trust_free.
 
- Fails with WMTLS_PIN_INVALID, or WMTLS_TRUST_INVALID if no anchor is left.
+ Fails with WMTLS_PIN_INVALID, or with WMTLS_TRUST_INVALID if no anchor is left.
  */
 wmtls_status wmtls_trust_distrusting(const wmtls_trust *trust,
                                      const char *const *issuers,
@@ -726,8 +765,10 @@ wmtls_status wmtls_trust_distrusting(const wmtls_trust *trust,
                                      wmtls_error **err);
 
 /*
- What an operator should know of the bundle although it is sound, one sentence an index, such as
- an anchor that has expired and is not used; NULL beyond the last.
+ Returns a remark for the operator about a usable trust, such as an expired anchor that is not
+ used; NULL after the last.
+
+ `index`: the position in the list of remarks, from 0.
  */
 const char *wmtls_trust_note(const wmtls_trust *trust, size_t index);
 
@@ -737,106 +778,130 @@ const char *wmtls_trust_note(const wmtls_trust *trust, size_t index);
 void wmtls_trust_free(wmtls_trust *trust);
 
 /*
- A builder with the defaults: no identity, no trust, egress "public", 30 seconds in all.
+ Makes a builder with the defaults: no identity, no trust, egress "public", a time limit of 30
+ seconds for each delivery. Free it with wmtls_options_free unless a function takes it.
  */
 wmtls_options *wmtls_options_new(void);
 
 /*
- Who we are, for endpoints that bring no identity of their own.
+ Sets the default identity, used if the endpoint sets none. The identity may be freed once the
+ function has returned.
  */
 void wmtls_options_identity(wmtls_options *options, const wmtls_identity *identity);
 
 /*
- Whom we believe, for endpoints that bring no trust of their own.
+ Sets the default trust, used if the endpoint sets none. The trust may be freed once the
+ function has returned.
  */
 void wmtls_options_trust(wmtls_options *options, const wmtls_trust *trust);
 
 /*
- Which addresses may be connected to: "public", or "private", which adds private networks.
- Loopback and link-local are denied by both.
+ Sets which addresses the dispatcher may connect to.
+
+ `preset`: "public", or "private", which adds private networks. Both deny loopback and
+ link-local addresses.
  */
 void wmtls_options_egress(wmtls_options *options, const char *preset);
 
 /*
- Allows one more network beyond the preset: CIDR ("10.1.0.0/16", "::1/128") or an address.
+ Allows one more network in addition to the preset.
+
+ `network`: a CIDR block ("10.1.0.0/16", "::1/128") or an address.
  */
 void wmtls_options_egress_allow(wmtls_options *options, const char *network);
 
 /*
- Denies one more network, whatever else allows it.
+ Denies one more network. A denial takes precedence over every allowance.
+
+ `network`: a CIDR block or an address.
  */
 void wmtls_options_egress_deny(wmtls_options *options, const char *network);
 
 /*
- Names one more prefix of this network's own NAT64 gateways: IPv6, of 32, 40, 48, 56, 64 or 96 bits
- ("2001:db8:64::/96"). An address in one is judged by the IPv4 address that it holds (RFC 6052).
+ Adds a prefix of the NAT64 gateways of the local network. An address below it is checked as
+ the IPv4 address that it embeds (RFC 6052).
+
+ `prefix`: an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, such as "2001:db8:64::/96".
  */
 void wmtls_options_egress_nat64(wmtls_options *options, const char *prefix);
 
 /*
- The time one delivery may take in all; above 0, at most a day.
+ Sets the time limit of each whole delivery.
+
+ `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
  */
 void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);
 
 /*
- How many connections may be open at once, idle ones included.
+ Sets how many connections may be open at once, including idle connections.
  */
 void wmtls_options_max_connections(wmtls_options *options, uint32_t max_connections);
 
 /*
  Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
 
- `value`: as text: a duration in milliseconds, a flag as "true" or "false", pairs as
- "404=never, 5xx=later".
+ `value`: the value as text: a duration in milliseconds ("2500"), a number ("3"), a flag as
+ "true" or "false", pairs as "404=never, 5xx=later".
  */
 void wmtls_options_set(wmtls_options *options, const char *name, const char *value);
 
 /*
- Frees a builder that nothing consumed.
+ Frees a builder that no function has taken.
  */
 void wmtls_options_free(wmtls_options *options);
 
 /*
- Makes a dispatcher. Threads start with the first delivery.
+ Makes a dispatcher. Its threads start with the first delivery. Free it with
+ wmtls_dispatcher_free.
 
- Fails with WMTLS_OPTION_INVALID.
+ `options`: the builder; the function takes it and frees it, on failure too.
+
+ Fails with WMTLS_OPTION_INVALID, or with the first fault of a setter.
  */
-wmtls_status wmtls_dispatcher_new(wmtls_options *consumed,
+wmtls_status wmtls_dispatcher_new(wmtls_options *options,
                                   wmtls_dispatcher **out,
                                   wmtls_error **err);
 
 /*
- Makes or changes the endpoint of a consumer. Equal values give the same endpoint and keep its
- connections; changed values change this endpoint alone.
+ Makes or changes the endpoint of a consumer. Equal values return the same endpoint and keep
+ its connections. Changed values affect only this endpoint.
 
- `consumer`: the consumer id, which errors and receipts name.
- `url`: where it listens, https only.
- `consumed`: its options; they must say the pins, or that there are none.
+ `consumer`: the consumer id, which errors and receipts show.
+ `url`: the consumer's URL; the scheme must be https.
+ `options`: the builder; the function takes it and frees it, on failure too. It must set the
+ pins, or state that there are none (wmtls_endpoint_options_no_pins).
 
- Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED.
+ Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED,
+ or with the first fault of a setter.
  */
 wmtls_status wmtls_dispatcher_endpoint(const wmtls_dispatcher *dispatcher,
                                        const char *consumer,
                                        const char *url,
-                                       wmtls_endpoint_options *consumed,
+                                       wmtls_endpoint_options *options,
                                        wmtls_endpoint **out,
                                        wmtls_error **err);
 
 /*
- Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+ Removes the endpoint of a consumer and closes its idle connections. Returns false if the
+ consumer has no endpoint.
 
- No request to it starts once this has returned: deliveries whose bytes already leave finish, and
- those that have not begun end as WMTLS_HANDLE_CLOSED, with nothing sent.
+ No request to the endpoint starts after the function has returned. Deliveries that have
+ started to write a request finish. All others end with WMTLS_HANDLE_CLOSED and have sent
+ nothing.
  */
 bool wmtls_dispatcher_remove(const wmtls_dispatcher *dispatcher, const char *consumer);
 
 /*
- Delivers, and blocks until the consumer has answered or it is certain that it will not.
+ Delivers, and blocks until the consumer has answered or the delivery has failed. The calling
+ thread waits at most for the time limit of the delivery.
 
- The delivery stays yours, and may be delivered again.
+ `delivery`: remains the caller's, and may be delivered again.
+ `out`: receives the receipt.
 
- Succeeds only when the consumer answered with a 2xx status. Otherwise wmtls_error_sent says how
- much the consumer may hold, and wmtls_retry_decide what to do.
+ Succeeds only if the consumer answers with a 2xx status. Otherwise wmtls_error_sent returns
+ how much of the request may have reached the consumer, and wmtls_retry_decide returns what to
+ do. Fails with any kind of docs/errors.md, or with the first fault of a setter of the
+ delivery.
  */
 wmtls_status wmtls_deliver(const wmtls_dispatcher *dispatcher,
                            const wmtls_delivery *delivery,
@@ -844,52 +909,68 @@ wmtls_status wmtls_deliver(const wmtls_dispatcher *dispatcher,
                            wmtls_error **err);
 
 /*
- Delivers once, without a dispatcher of your own: the form for small programs. One connection is
- made and closed; the consumer id is the URL's host and port.
+ Delivers once without a dispatcher of the caller's. Use it in small programs: it opens one
+ connection and closes it. The consumer id is the host and port of the URL.
+
+ `url`: the consumer's URL; the scheme must be https.
+ `body`, `body_len`: the payload and its length in bytes, at most 32 MiB.
+ `options`, `endpoint_options`: the builders; the function takes both and frees them, on
+ failure too.
+ `out`: receives the receipt.
 
  Fails as wmtls_dispatcher_new, wmtls_dispatcher_endpoint and wmtls_deliver do.
  */
 wmtls_status wmtls_deliver_once(const char *url,
                                 const void *body,
                                 size_t body_len,
-                                wmtls_options *consumed,
-                                wmtls_endpoint_options *consumed_endpoint,
+                                wmtls_options *options,
+                                wmtls_endpoint_options *endpoint_options,
                                 wmtls_receipt **out,
                                 wmtls_error **err);
 
 /*
- Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
- none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+ Closes a dispatcher: new deliveries fail with WMTLS_HANDLE_CLOSED. The function blocks until
+ the running deliveries have finished, at most for `drain_ms`. It then cancels the rest, and
+ returns once none is running.
 
- No function of this library is async-signal-safe: let a thread wait for signals (sigwait, signalfd)
- and call this. Called in a handler that a signal runs inside wmtls_deliver, it does not wait for
- that delivery: it returns at once, and closing goes on by itself. Deliveries and reloads fail there
- with WMTLS_OVERLOADED instead of waiting for themselves.
+ `drain_ms`: milliseconds; 0 cancels the running deliveries at once.
+
+ No function of this library is async-signal-safe. To close on a signal, wait for the signal in
+ a thread (sigwait, signalfd) and call this function there. In a signal handler that interrupts
+ wmtls_deliver, the function does not wait for that delivery: it returns at once, and the close
+ continues in the background. Deliveries and reloads that start in such a handler fail with
+ WMTLS_OVERLOADED, because they would wait for the interrupted thread.
  */
 void wmtls_dispatcher_close(const wmtls_dispatcher *dispatcher, uint64_t drain_ms);
 
 /*
- Frees a dispatcher. What wmtls_submit has started is cut, and has no outcome; deliveries that other
- threads wait for go on. Close it first to end them all in order.
+ Frees a dispatcher. Deliveries of wmtls_submit are canceled and have no outcome. A
+ wmtls_deliver that blocks in another thread continues. Call wmtls_dispatcher_close first to
+ end all deliveries in order.
  */
 void wmtls_dispatcher_free(wmtls_dispatcher *dispatcher);
 
 /*
- A builder that says nothing yet. The pins must be said, if only that there are none.
+ Makes an empty builder. Set the pins before you use it, or call
+ wmtls_endpoint_options_no_pins: an endpoint has no default for them. Free it with
+ wmtls_endpoint_options_free unless a function takes it.
  */
 wmtls_endpoint_options *wmtls_endpoint_options_new(void);
 
 /*
  Adds a key that the consumer may have.
 
- `pin`: "sha256/..." of its public key, or "cert-sha256/..." of its whole certificate.
- `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for a key that was announced.
+ `pin`: "sha256/..." of the public key, or "cert-sha256/..." of the whole certificate.
+ `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for an announced key.
  */
 void wmtls_endpoint_options_pin(wmtls_endpoint_options *options, const char *pin, int32_t slot);
 
 /*
- Says all pins of a slot at once, instead of those said before. Without a current pin, the
- endpoint is refused with WMTLS_PIN_INVALID: an empty list is a mistake, not a decision.
+ Replaces all pins of one slot. An endpoint without a current pin fails with WMTLS_PIN_INVALID:
+ an empty list does not mean "no pins".
+
+ `pins`, `count`: the list, in the form of wmtls_endpoint_options_pin.
+ `slot`: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT.
  */
 void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
                                  const char *const *pins,
@@ -897,97 +978,105 @@ void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
                                  int32_t slot);
 
 /*
- Reads the pins from a file, instead of those said before: one pin a line, "next" before one that
- was announced, "#" before a comment. The file is watched.
+ Reads the pins from a file, and replaces all pins set before. The dispatcher watches the file
+ for changes.
+
+ `path`: a file with one pin on each line; "next" precedes an announced pin, "#" precedes a
+ comment.
  */
 void wmtls_endpoint_options_pins_file(wmtls_endpoint_options *options, const char *path);
 
 /*
- Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said
- before.
+ Accepts any key that the consumer's CA certifies, and removes all pins set before.
  */
 void wmtls_endpoint_options_no_pins(wmtls_endpoint_options *options);
 
 /*
- Whom to believe about this consumer, instead of the dispatcher's trust.
+ Sets the trust for this consumer, instead of the dispatcher's. The trust may be freed once the
+ function has returned.
  */
 void wmtls_endpoint_options_trust(wmtls_endpoint_options *options, const wmtls_trust *trust);
 
 /*
- Who to be to this consumer, instead of the dispatcher's identity.
+ Sets the identity to present to this consumer, instead of the dispatcher's. The identity may
+ be freed once the function has returned.
  */
 void wmtls_endpoint_options_identity(wmtls_endpoint_options *options,
                                      const wmtls_identity *identity);
 
 /*
- The secrets that sign each delivery by Standard Webhooks, instead of those said before. Each
- signs, so a new and an old one serve while a secret is being changed. Deliveries must then have
- an id, which wmtls_deliver_once does not take.
+ Sets the secrets that sign each delivery with Standard Webhooks, and replaces all secrets set
+ before. Every secret makes a signature, so the consumer can change from an old secret to a new
+ one. A signed delivery requires an id; wmtls_deliver_once cannot set one.
 
- `secrets`: one to eight, each "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256), or "whsk_"
- and the base64 of an Ed25519 private key.
+ `secrets`, `count`: one to eight secrets, each "whsec_" and the base64 of 24 to 64 bytes
+ (HMAC-SHA256), or "whsk_" and the base64 of an Ed25519 private key.
  */
 void wmtls_endpoint_options_signing(wmtls_endpoint_options *options,
                                     const char *const *secrets,
                                     size_t count);
 
 /*
- Sets an option of the endpoint by its name in docs/options.md, such as "min_tls"; the value as
- for wmtls_options_set.
+ Sets an option of the endpoint by its name in docs/options.md, such as "min_tls". The value
+ has the form that wmtls_options_set describes.
  */
 void wmtls_endpoint_options_set(wmtls_endpoint_options *options,
                                 const char *name,
                                 const char *value);
 
 /*
- Frees a builder that nothing consumed.
+ Frees a builder that no function has taken.
  */
 void wmtls_endpoint_options_free(wmtls_endpoint_options *options);
 
 /*
- The consumer id.
+ Returns the consumer id.
  */
 const char *wmtls_endpoint_consumer(const wmtls_endpoint *endpoint);
 
 /*
- The URL in its canonical spelling, as it is now.
+ Returns the current URL in its canonical form.
  */
 const char *wmtls_endpoint_url(const wmtls_endpoint *endpoint);
 
 /*
- Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
+ Frees a handle of an endpoint. The dispatcher keeps the endpoint until
+ wmtls_dispatcher_remove.
  */
 void wmtls_endpoint_free(wmtls_endpoint *endpoint);
 
 /*
- Asks what deliveries and probes of this process have shown; NULL for NULL.
+ Returns a snapshot of what the deliveries and probes of this process have observed, or NULL
+ for NULL. Free it with wmtls_endpoint_status_free.
  */
 wmtls_endpoint_status *wmtls_endpoint_status_new(const wmtls_endpoint *endpoint);
 
 /*
- The pin of the key that the consumer showed last; NULL before the first handshake.
+ Returns the pin of the key that the consumer presented last; NULL before the first handshake.
  */
 const char *wmtls_endpoint_status_pin_seen(const wmtls_endpoint_status *status);
 
 /*
- The configured pins that no delivery has matched so far, one an index; NULL beyond the last.
+ Returns a configured pin that no connection has matched yet; NULL after the last.
+
+ `index`: the position in the list, from 0.
  */
 const char *wmtls_endpoint_status_pin_never_seen(const wmtls_endpoint_status *status, size_t index);
 
 /*
- When the consumer's certificate, as last seen, expires, in Unix seconds; 0 before the first
- handshake and for NULL.
+ Returns when the certificate that the consumer presented last expires, in Unix seconds; 0
+ before the first handshake and for NULL.
  */
 int64_t wmtls_endpoint_status_peer_not_after(const wmtls_endpoint_status *status);
 
 /*
- Which of our identities the consumer took last: the pin of its certificate, "cert-sha256/...";
- NULL before the first answer.
+ Returns the certificate pin, "cert-sha256/...", of our identity that the consumer accepted
+ last; NULL before its first answer.
  */
 const char *wmtls_endpoint_status_identity_accepted(const wmtls_endpoint_status *status);
 
 /*
- The whole status as JSON, in the form that every language shows.
+ Returns the whole status as JSON, in the same form in every language.
  */
 const char *wmtls_endpoint_status_json(const wmtls_endpoint_status *status);
 
@@ -997,23 +1086,25 @@ const char *wmtls_endpoint_status_json(const wmtls_endpoint_status *status);
 void wmtls_endpoint_status_free(wmtls_endpoint_status *status);
 
 /*
- What happened, such as "rotated".
+ Returns the name of the event, such as "rotated".
  */
 const char *wmtls_event_name(const wmtls_event *event);
 
 /*
- The consumer it concerns; NULL if it concerns no single one.
+ Returns the consumer id; NULL if the event does not concern a single consumer.
  */
 const char *wmtls_event_consumer(const wmtls_event *event);
 
 /*
- A fact by its name in docs/events.md; NULL if it has none of that name. Text stands as it is,
- anything else as JSON.
+ Returns a fact of the event; NULL if the event does not have it. A text is returned as it is,
+ any other value as JSON.
+
+ `name`: the name of the fact in docs/events.md.
  */
 const char *wmtls_event_field(const wmtls_event *event, const char *name);
 
 /*
- The whole event as JSON, in the form that every language shows.
+ Returns the whole event as JSON, in the same form in every language.
  */
 const char *wmtls_event_json(const wmtls_event *event);
 
@@ -1023,28 +1114,38 @@ const char *wmtls_event_json(const wmtls_event *event);
 void wmtls_event_free(wmtls_event *event);
 
 /*
- How many there are.
+ Returns the number of entries.
  */
 size_t wmtls_expiries_count(const wmtls_expiries *expiries);
 
 /*
- What the one at an index is: "identity", "anchor", "intermediate", "crl" or "consumer"; NULL if
- there are not so many.
+ Returns the type of an entry: "identity", "anchor", "intermediate", "crl" or "consumer"; NULL
+ after the last.
+
+ `index`: the position in the list, from 0.
  */
 const char *wmtls_expiries_what(const wmtls_expiries *expiries, size_t index);
 
 /*
- Its subject, the issuer of a CRL, or the consumer id.
+ Returns the subject of a certificate, the issuer of a CRL, or the consumer id; NULL after the
+ last entry.
+
+ `index`: the position in the list, from 0.
  */
 const char *wmtls_expiries_name(const wmtls_expiries *expiries, size_t index);
 
 /*
- The last second of its validity, since 1970; 0 if there are not so many.
+ Returns the last second of validity in Unix seconds; 0 after the last entry.
+
+ `index`: the position in the list, from 0.
  */
 int64_t wmtls_expiries_not_after(const wmtls_expiries *expiries, size_t index);
 
 /*
- How much of its lifetime is left: 1 at its first instant, 0 once it has expired.
+ Returns the fraction of the lifetime that is left: 1 at its first instant, 0 once it has
+ expired, and 0 after the last entry.
+
+ `index`: the position in the list, from 0.
  */
 double wmtls_expiries_fraction_left(const wmtls_expiries *expiries, size_t index);
 
@@ -1054,53 +1155,58 @@ double wmtls_expiries_fraction_left(const wmtls_expiries *expiries, size_t index
 void wmtls_expiries_free(wmtls_expiries *expiries);
 
 /*
- Looks at all watched files now, and puts into use what they hold anew. wmtls_next_event tells
- what there is to tell.
+ Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 
- Fails with WMTLS_HANDLE_CLOSED, and with the fault of the first file that cannot be used; what
- was in use before stays, and other files are taken all the same.
+ Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file that cannot be used. The
+ previous content of that file remains in use, and all other files are still reloaded.
  */
 wmtls_status wmtls_reload(const wmtls_dispatcher *dispatcher, wmtls_error **err);
 
 /*
- The oldest event that was not taken yet, waiting for one for at most `timeout_ms`; NULL if there
- is none. The first call for a handle begins to listen, so call it once before you rely on it.
+ Returns the oldest event, or NULL if none arrives in time. Free it with wmtls_event_free. The
+ first call for a dispatcher starts the recording: events before it are lost.
+
+ `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
  */
 wmtls_event *wmtls_next_event(const wmtls_dispatcher *dispatcher, uint64_t timeout_ms);
 
 /*
- Lists what expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as
- last seen.
+ Lists when our chains, anchors, intermediates, CRLs and the last certificate of each consumer
+ expire.
 
- Fails with WMTLS_CLOCK_IMPLAUSIBLE: without the time nothing can be said.
+ `out`: receives the list; free it with wmtls_expiries_free.
+
+ Fails with WMTLS_CLOCK_IMPLAUSIBLE, because no lifetime can be computed without the date.
  */
 wmtls_status wmtls_dispatcher_expiries(const wmtls_dispatcher *dispatcher,
                                        wmtls_expiries **out,
                                        wmtls_error **err);
 
 /*
- The least fraction of a lifetime that is left of anything that expires: 1 if there is nothing, 0
- if something has expired, NaN if the clock cannot be right.
+ Returns the smallest fraction of a lifetime that is left: 1 if nothing expires, 0 if something
+ has expired, NaN if the clock is implausible and for NULL.
 
- `what`: receives what it is of, such as "identity CN=acme", which belongs to the dispatcher; NULL
- if there is nothing. It may be NULL.
+ `what`: receives the name of the entry, such as "identity CN=acme", or NULL if nothing
+ expires. The text belongs to the dispatcher. Pass NULL if you do not need it.
  */
 double wmtls_least_lifetime_left(const wmtls_dispatcher *dispatcher, const char **what);
 
 /*
- Asks how far a rotation has come; NULL for NULL.
+ Returns the progress of an identity rotation, or NULL for NULL. Free it with
+ wmtls_rotation_status_free.
  */
 wmtls_rotation_status *wmtls_dispatcher_rotation_status(const wmtls_dispatcher *dispatcher);
 
 /*
- "current" if the consumer took the identity in use now last, "previous" if one before it,
- "unknown" if nothing was seen; NULL if there is no such consumer.
+ Returns "current" if the consumer accepted the identity in use last, "previous" if it accepted
+ an earlier one last, "unknown" if nothing was observed; NULL if there is no such consumer. The
+ text lives as long as the process.
  */
 const char *wmtls_rotation_status_of(const wmtls_rotation_status *status, const char *consumer);
 
 /*
- The whole status as JSON, in the form that every language shows. To merge those of several
- processes, take each consumer from the one with the greatest accepted_at_ms.
+ Returns the whole status as JSON, in the same form in every language. To merge the status of
+ several processes, take each consumer from the one with the greatest accepted_at_ms.
  */
 const char *wmtls_rotation_status_json(const wmtls_rotation_status *status);
 
@@ -1110,12 +1216,14 @@ const char *wmtls_rotation_status_json(const wmtls_rotation_status *status);
 void wmtls_rotation_status_free(wmtls_rotation_status *status);
 
 /*
- Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+ Stops presenting a previous identity, for instance before its certificate is revoked. No
+ request starts under it after the function has returned.
 
- `identity`: one that was in use before; the one in use now cannot be retired.
- `force`: also if consumers depend on it, those that took it last.
+ `identity`: a previous identity. The current identity cannot be retired.
+ `force`: retires it even if it is the one that some consumers accepted last.
 
- Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or WMTLS_HANDLE_CLOSED.
+ Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or with
+ WMTLS_HANDLE_CLOSED.
  */
 wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
                           const wmtls_identity *identity,
@@ -1123,19 +1231,25 @@ wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
                           wmtls_error **err);
 
 /*
- Looks at the watched files of trust and pins now, and believes what they hold.
+ Checks the watched files of the trust and the pins now, and uses their new content.
 
- Fails with the fault of the first file that cannot be used; what was believed before stays.
+ Fails with the error of the first file that cannot be used. The previous content of that file
+ remains in use.
  */
 wmtls_status wmtls_verifier_reload(const wmtls_verifier *verifier, wmtls_error **err);
 
 /*
- As wmtls_next_event, for a verifier.
+ Returns the oldest event of a verifier, as wmtls_next_event does for a dispatcher. Free it
+ with wmtls_event_free.
+
+ `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
  */
 wmtls_event *wmtls_verifier_next_event(const wmtls_verifier *verifier, uint64_t timeout_ms);
 
 /*
- Lists what expires: anchors, intermediates and CRLs.
+ Lists when the anchors, intermediates and CRLs of a verifier expire.
+
+ `out`: receives the list; free it with wmtls_expiries_free.
 
  Fails with WMTLS_CLOCK_IMPLAUSIBLE.
  */
@@ -1144,12 +1258,14 @@ wmtls_status wmtls_verifier_expiries(const wmtls_verifier *verifier,
                                      wmtls_error **err);
 
 /*
- A token that nobody has canceled.
+ Makes a token that is not canceled. Attach it with wmtls_delivery_cancel_token, and free it
+ with wmtls_cancel_token_free.
  */
 wmtls_cancel_token *wmtls_cancel_token_new(void);
 
 /*
- Cancels. Deliveries that wait in other threads return WMTLS_CANCELED at once.
+ Cancels the deliveries that the token is attached to. A wmtls_deliver that blocks in another
+ thread returns WMTLS_CANCELED at once.
  */
 void wmtls_cancel_token_cancel(const wmtls_cancel_token *token);
 
@@ -1159,45 +1275,55 @@ void wmtls_cancel_token_cancel(const wmtls_cancel_token *token);
 void wmtls_cancel_token_free(wmtls_cancel_token *token);
 
 /*
- A delivery of a payload, which is copied.
+ Makes a delivery. The payload is copied. Free it with wmtls_delivery_free unless wmtls_submit
+ takes it.
+
+ `endpoint`: the destination; it may be freed once the function has returned.
+ `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes
+ wmtls_deliver or wmtls_submit fail with WMTLS_BODY_TOO_LARGE.
  */
 wmtls_delivery *wmtls_delivery_new(const wmtls_endpoint *endpoint,
                                    const void *body,
                                    size_t body_len);
 
 /*
- The event's id, sent as webhook-id. Give every attempt at the same event the same one.
+ Sets the event's id, which is sent as the header webhook-id. Use the same id for every attempt
+ at the same event.
  */
 void wmtls_delivery_id(wmtls_delivery *delivery, const char *id);
 
 /*
- The type of the payload; "application/json" unless said.
+ Sets the content type of the payload. The default is "application/json".
  */
 void wmtls_delivery_content_type(wmtls_delivery *delivery, const char *content_type);
 
 /*
- Adds a request header.
+ Adds a request header. An earlier one of the same name stays.
  */
 void wmtls_delivery_header(wmtls_delivery *delivery, const char *name, const char *value);
 
 /*
- The time this delivery may take in all, instead of the dispatcher's; above 0, at most a day.
+ Sets the time limit of the whole delivery, instead of the dispatcher's.
+
+ `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
  */
 void wmtls_delivery_timeout_ms(wmtls_delivery *delivery, uint64_t timeout_ms);
 
 /*
- A pointer of yours that comes back with the outcome of wmtls_submit; NULL unless said.
+ Attaches a pointer that wmtls_outcome_tag returns with the outcome of wmtls_submit. The
+ library does not read through it, and does not free it. The default is NULL.
  */
 void wmtls_delivery_tag(wmtls_delivery *delivery, void *tag);
 
 /*
- Lets a token cancel the delivery.
+ Attaches a token that can cancel the delivery. The token may be freed once the function has
+ returned.
  */
 void wmtls_delivery_cancel_token(wmtls_delivery *delivery, const wmtls_cancel_token *token);
 
 /*
- Sets an option of the delivery by its name in docs/options.md; the value as for
- wmtls_options_set.
+ Sets an option of the delivery by its name in docs/options.md. The value has the form that
+ wmtls_options_set describes.
  */
 void wmtls_delivery_set(wmtls_delivery *delivery, const char *name, const char *value);
 
@@ -1207,57 +1333,63 @@ void wmtls_delivery_set(wmtls_delivery *delivery, const char *name, const char *
 void wmtls_delivery_free(wmtls_delivery *delivery);
 
 /*
- Starts a delivery and returns at once. Its outcome is taken by wmtls_next_outcome, whatever
- becomes of it.
+ Starts a delivery and returns at once. Every delivery that it accepts has exactly one outcome,
+ which wmtls_next_outcome returns.
 
- `consumed`: the delivery, with its tag. It is freed on failure too, and then has no outcome.
+ `delivery`: with its tag; the function takes it and frees it, on failure too. A failure has no
+ outcome.
 
- Fails with WMTLS_OPTION_INVALID, and with WMTLS_FORKED_PROCESS in a process that has forked since
- the first delivery was submitted: make a new dispatcher there.
+ Fails with the first fault of a setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the
+ process has forked since the dispatcher's first submission: make a new dispatcher in the
+ child.
  */
 wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
-                          wmtls_delivery *consumed,
+                          wmtls_delivery *delivery,
                           wmtls_error **err);
 
 /*
- A descriptor that is readable while an outcome waits, for poll, epoll or a loop of your own. It
- belongs to the dispatcher: do not read from it or close it. -1 if there is none to be had.
+ Returns a file descriptor that is readable while an outcome waits, for poll, epoll or an event
+ loop; -1 if it cannot be made. The descriptor belongs to the dispatcher: do not read from it,
+ and do not close it.
  */
 int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
 
 /*
- The next outcome, which is yours to free. NULL if none came in time, and at once if nothing is
- under way.
+ Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if no
+ delivery is running. Free the outcome with wmtls_outcome_free.
 
- A thread that waits here drives the deliveries meanwhile, which costs less than to have them driven
- by another; once there is a wmtls_completion_fd, that other does.
+ `timeout_ms`: how long to wait, in milliseconds; 0 does not wait, a negative number has no
+ limit.
 
- `timeout_ms`: how long to wait for one; 0 does not wait, a negative number waits for ever.
+ The waiting thread drives the deliveries, which saves a switch to another thread. After the
+ first call of wmtls_completion_fd, a thread of the library drives them instead.
  */
 wmtls_outcome *wmtls_next_outcome(const wmtls_dispatcher *dispatcher, int timeout_ms);
 
 /*
- How many deliveries are submitted and have no outcome yet.
+ Returns how many submitted deliveries have no outcome yet.
  */
 size_t wmtls_in_flight(const wmtls_dispatcher *dispatcher);
 
 /*
- The tag of the delivery.
+ Returns the tag of the delivery, as wmtls_delivery_tag set it.
  */
 void *wmtls_outcome_tag(const wmtls_outcome *outcome);
 
 /*
- The endpoint of the delivery. Belongs to the outcome; do not free it.
+ Returns the endpoint of the delivery. It belongs to the outcome; do not free it.
  */
 const wmtls_endpoint *wmtls_outcome_endpoint(const wmtls_outcome *outcome);
 
 /*
- The receipt, or NULL if the delivery failed. Belongs to the outcome; do not free it.
+ Returns the receipt, or NULL if the delivery failed. It belongs to the outcome; do not free
+ it.
  */
 const wmtls_receipt *wmtls_outcome_receipt(const wmtls_outcome *outcome);
 
 /*
- The error, or NULL if the delivery succeeded. Belongs to the outcome; do not free it.
+ Returns the error, or NULL if the delivery succeeded. It belongs to the outcome; do not free
+ it.
  */
 const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
 
@@ -1267,13 +1399,15 @@ const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
 void wmtls_outcome_free(wmtls_outcome *outcome);
 
 /*
- Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
- closes. No byte of a request is sent. A consumer that refuses our certificate only in its answer
- to a request, as nginx does, is not found out.
+ Opens a new connection to a consumer, runs the handshake with the checks of a delivery, and
+ closes it. It sends no byte of a request. A probe cannot detect a consumer that rejects our
+ certificate only in its HTTP response, as nginx does.
 
- `timeout_ms`: the time it may take in all, at most a day; 0 for the dispatcher's.
+ `timeout_ms`: the time limit in milliseconds, at most 86400000 (one day); 0 uses the
+ dispatcher's.
+ `out`: receives the probe; free it with wmtls_probe_free.
 
- Fails with what a delivery fails with before its request.
+ Fails with the kinds of a delivery that fails before its request.
  */
 wmtls_status wmtls_dispatcher_probe(const wmtls_dispatcher *dispatcher,
                                     const wmtls_endpoint *endpoint,
@@ -1282,27 +1416,28 @@ wmtls_status wmtls_dispatcher_probe(const wmtls_dispatcher *dispatcher,
                                     wmtls_error **err);
 
 /*
- The peer as its certificate shows it, with its dates. Belongs to the probe; do not free it.
+ Returns the peer, as its certificate describes it. It belongs to the probe; do not free it.
  */
 const wmtls_peer *wmtls_probe_peer(const wmtls_probe *probe);
 
 /*
- Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+ Returns which pin matched, WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has no pins,
+ and for NULL.
  */
 int32_t wmtls_probe_pin(const wmtls_probe *probe);
 
 /*
- The TLS version, "TLSv1.3" or "TLSv1.2".
+ Returns the TLS version, "TLSv1.3" or "TLSv1.2".
  */
 const char *wmtls_probe_tls_version(const wmtls_probe *probe);
 
 /*
- The address and port that were connected to.
+ Returns the IP address and port of the connection.
  */
 const char *wmtls_probe_address(const wmtls_probe *probe);
 
 /*
- The whole result as JSON, in the form that every language shows.
+ Returns the whole result as JSON, in the same form in every language.
  */
 const char *wmtls_probe_json(const wmtls_probe *probe);
 
@@ -1312,71 +1447,74 @@ const char *wmtls_probe_json(const wmtls_probe *probe);
 void wmtls_probe_free(wmtls_probe *probe);
 
 /*
- The HTTP status, 200 to 299; 0 for NULL.
+ Returns the HTTP status, 200 to 299; 0 for NULL.
  */
 uint16_t wmtls_receipt_status(const wmtls_receipt *receipt);
 
 /*
- The consumer id of the endpoint.
+ Returns the consumer id of the endpoint.
  */
 const char *wmtls_receipt_consumer(const wmtls_receipt *receipt);
 
 /*
- The event's id; NULL if the delivery has none.
+ Returns the event's id; NULL if the delivery has none.
  */
 const char *wmtls_receipt_id(const wmtls_receipt *receipt);
 
 /*
- Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+ Returns which pin matched, WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has no pins,
+ and for NULL.
  */
 int32_t wmtls_receipt_pin(const wmtls_receipt *receipt);
 
 /*
- How many attempts it took. Only one of which nothing was sent is followed by another.
+ Returns the number of attempts, including the successful one; 0 for NULL. The library repeats
+ an attempt only if it sent nothing.
  */
 uint32_t wmtls_receipt_attempts(const wmtls_receipt *receipt);
 
 /*
- How long the delivery took in all, in milliseconds.
+ Returns the duration of the whole delivery, in milliseconds; 0 for NULL.
  */
 double wmtls_receipt_elapsed_ms(const wmtls_receipt *receipt);
 
 /*
- The TLS version, "TLSv1.3" or "TLSv1.2".
+ Returns the TLS version, "TLSv1.3" or "TLSv1.2".
  */
 const char *wmtls_receipt_tls_version(const wmtls_receipt *receipt);
 
 /*
- Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
- if it let the payload come by itself, -1 unless the payload was held: by "hold_payload", or for an
- identity that the consumer has not answered to yet.
+ Returns 1 if the consumer answered the head with 100 Continue before the payload was sent, 0
+ if it did not, and -1 if the payload was not held. A payload is held by the option
+ "hold_payload", or for an identity that the consumer has not answered yet.
  */
 int32_t wmtls_receipt_hold_honored(const wmtls_receipt *receipt);
 
 /*
- The peer as its certificate shows it. Belongs to the receipt; do not free it.
+ Returns the peer, as its certificate describes it. It belongs to the receipt; do not free it.
  */
 const wmtls_peer *wmtls_receipt_peer(const wmtls_receipt *receipt);
 
 /*
- The whole receipt as JSON, in the form that every language shows: the answer, TLS facts and
- timings.
+ Returns the whole receipt as JSON, in the same form in every language: the response, TLS facts
+ and timings.
  */
 const char *wmtls_receipt_json(const wmtls_receipt *receipt);
 
 /*
- Frees a receipt.
+ Frees a receipt. Do not free the receipt of wmtls_outcome_receipt.
  */
 void wmtls_receipt_free(wmtls_receipt *receipt);
 
 /*
- A builder with the defaults: 8 attempts, 5 seconds after the first, at most an hour.
+ Makes a builder with the defaults: 8 attempts, a delay of 5 seconds after the first, at most
+ one hour. Free it with wmtls_retry_policy_free.
  */
 wmtls_retry_policy *wmtls_retry_policy_new(void);
 
 /*
- Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling";
- the value as for wmtls_options_set.
+ Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling".
+ The value has the form that wmtls_options_set describes.
  */
 void wmtls_retry_policy_set(wmtls_retry_policy *policy, const char *name, const char *value);
 
@@ -1386,12 +1524,14 @@ void wmtls_retry_policy_set(wmtls_retry_policy *policy, const char *name, const 
 void wmtls_retry_policy_free(wmtls_retry_policy *policy);
 
 /*
- Judges a failure. Pure: nothing is remembered, nothing waits.
+ Returns what to do after a failure. The function keeps no state and does not wait.
 
- `policy`: NULL for the defaults.
- `attempt`: which attempt failed, from 1.
+ `policy`: NULL uses the defaults. It remains the caller's.
+ `error`: the failure. It remains the caller's.
+ `attempt`: the number of the failed attempt, from 1.
+ `out`: receives the decision; unchanged after a failure.
 
- Fails with WMTLS_OPTION_INVALID; `out` is left as it is then.
+ Fails with WMTLS_OPTION_INVALID.
  */
 wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
                                 const wmtls_error *error,
@@ -1400,61 +1540,64 @@ wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
                                 wmtls_error **err);
 
 /*
- The tenant by the rule; without a rule, the certificate's one SAN URI, if that is a SPIFFE ID or
- another URI with one spelling; NULL if it names none.
+ Returns the tenant that the tenant rule finds in the certificate. Without a rule, returns the
+ only SAN URI if it is a SPIFFE ID or another URI in canonical form; NULL if there is none.
  */
 const char *wmtls_peer_tenant(const wmtls_peer *peer);
 
 /*
- The certificate's subject as RFC 4514 text.
+ Returns the subject of the certificate as RFC 4514 text.
  */
 const char *wmtls_peer_subject(const wmtls_peer *peer);
 
 /*
- The pin of the public key, "sha256/...".
+ Returns the pin of the public key, "sha256/...".
  */
 const char *wmtls_peer_spki_pin(const wmtls_peer *peer);
 
 /*
- The configured pin that matched; NULL if none was configured.
+ Returns the configured pin that matched; NULL if no pin is configured.
  */
 const char *wmtls_peer_matched_pin(const wmtls_peer *peer);
 
 /*
- The first instant of the certificate's validity, in Unix seconds; 0 for NULL.
+ Returns the first instant of the certificate's validity, in Unix seconds; 0 for NULL.
  */
 int64_t wmtls_peer_not_before(const wmtls_peer *peer);
 
 /*
- The last instant of the certificate's validity, in Unix seconds; 0 for NULL.
+ Returns the last instant of the certificate's validity, in Unix seconds; 0 for NULL.
  */
 int64_t wmtls_peer_not_after(const wmtls_peer *peer);
 
 /*
- The whole identity as JSON, in the form that every language shows.
+ Returns the whole identity of the peer as JSON, in the same form in every language.
  */
 const char *wmtls_peer_json(const wmtls_peer *peer);
 
 /*
- Frees a peer that wmtls_verify_peer made.
+ Frees a peer of wmtls_verify_peer. Do not free the peer of a receipt or a probe.
  */
 void wmtls_peer_free(wmtls_peer *peer);
 
 /*
- A builder for peers of a role, below a trust's anchors.
+ Makes a builder for peers of one role that chain to the anchors of a trust. Free it with
+ wmtls_verifier_options_free unless a function takes it.
 
- `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule
- or an authorization must be said as well: to be issued by the CA is not yet a permission.
+ `role`: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, set a tenant rule or an
+ authorization as well: a certificate of the CA alone does not give permission.
+ `trust`: may be freed once the function has returned.
  */
 wmtls_verifier_options *wmtls_verifier_options_new(int32_t role, const wmtls_trust *trust);
 
 /*
- Adds a key that a peer may have, beside a valid chain; as wmtls_endpoint_options_pin.
+ Adds a key that a peer may have. The peer needs a valid chain as well. The arguments are those
+ of wmtls_endpoint_options_pin.
  */
 void wmtls_verifier_options_pin(wmtls_verifier_options *options, const char *pin, int32_t slot);
 
 /*
- Says all pins of a slot at once; as wmtls_endpoint_options_pins.
+ Replaces all pins of one slot. The arguments are those of wmtls_endpoint_options_pins.
  */
 void wmtls_verifier_options_pins(wmtls_verifier_options *options,
                                  const char *const *pins,
@@ -1462,77 +1605,92 @@ void wmtls_verifier_options_pins(wmtls_verifier_options *options,
                                  int32_t slot);
 
 /*
- Reads the pins from a file, as wmtls_endpoint_options_pins_file.
+ Reads the pins from a file, as wmtls_endpoint_options_pins_file does.
  */
 void wmtls_verifier_options_pins_file(wmtls_verifier_options *options, const char *path);
 
 /*
- The tenant is a segment of a SAN URI: "spiffe://corp/tenant/{tenant}". The last rule said holds.
+ Takes the tenant from a segment of a SAN URI. It replaces any tenant rule set before.
+
+ `template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
  */
 void wmtls_verifier_options_tenant_san_uri(wmtls_verifier_options *options, const char *template_);
 
 /*
- The tenant is the label before a suffix in a SAN DNS name: "tenants.corp" takes "acme" from
- "acme.tenants.corp".
+ Takes the tenant from the label before a suffix in a SAN DNS name. It replaces any tenant rule
+ set before.
+
+ `suffix`: "tenants.corp" finds "acme" in "acme.tenants.corp".
  */
 void wmtls_verifier_options_tenant_san_dns_suffix(wmtls_verifier_options *options,
                                                   const char *suffix);
 
 /*
- The tenant is the subject's common name. Only for CAs that name tenants there and nowhere else.
+ Takes the tenant from the common name of the subject. Use it only for a CA that names tenants
+ only there. It replaces any tenant rule set before.
  */
 void wmtls_verifier_options_tenant_subject_cn(wmtls_verifier_options *options);
 
 /*
- Peers with one of these SAN URIs may pass. The last authorization said holds.
+ Authorizes the peers that have one of these SAN URIs. It replaces any authorization set
+ before.
+
+ `uris`, `count`: the list of URIs.
  */
 void wmtls_verifier_options_authorize_san_uris(wmtls_verifier_options *options,
                                                const char *const *uris,
                                                size_t count);
 
 /*
- Peers with a SPIFFE id of this trust domain may pass.
+ Authorizes the peers that have a SPIFFE ID of a trust domain. It replaces any authorization
+ set before.
+
+ `domain`: the trust domain, such as "corp.example".
  */
 void wmtls_verifier_options_authorize_trust_domain(wmtls_verifier_options *options,
                                                    const char *domain);
 
 /*
- Every peer that the CA certifies may pass.
+ Authorizes every peer that the CA certifies. It replaces any authorization set before.
  */
 void wmtls_verifier_options_authorize_ca_members(wmtls_verifier_options *options);
 
 /*
- Sets an option of the verifier by its name in docs/options.md, such as "strict_purpose"; the
- value as for wmtls_options_set.
+ Sets an option of the verifier by its name in docs/options.md, such as "strict_purpose". The
+ value has the form that wmtls_options_set describes.
  */
 void wmtls_verifier_options_set(wmtls_verifier_options *options,
                                 const char *name,
                                 const char *value);
 
 /*
- Frees a builder that nothing consumed.
+ Frees a builder that no function has taken.
  */
 void wmtls_verifier_options_free(wmtls_verifier_options *options);
 
 /*
- Makes a verifier.
+ Makes a verifier. Free it with wmtls_verifier_free.
 
- Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID.
+ `options`: the builder; the function takes it and frees it, on failure too.
+ `out`: receives the verifier.
+
+ Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID, or with the first fault of a setter.
  */
-wmtls_status wmtls_verifier_new(wmtls_verifier_options *consumed,
+wmtls_status wmtls_verifier_new(wmtls_verifier_options *options,
                                 wmtls_verifier **out,
                                 wmtls_error **err);
 
 /*
- Judges the chain that a peer presented.
+ Verifies the chain that a peer presented.
 
- `chain`: PEM, or concatenated DER, leaf first.
- `server_name`: the DNS name or IP address that was asked for, where servers are verified; NULL
- for clients.
- `at`: the instant to judge at, in Unix seconds, or WMTLS_NOW.
+ `chain`, `chain_len`: PEM, or concatenated DER, leaf first, at most 1 MiB.
+ `server_name`: the DNS name or IP address that the client connected to, if the role is server;
+ NULL for clients.
+ `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
+ `out`: receives the peer; free it with wmtls_peer_free.
 
- Fails with the kind of what is wrong with the peer and WMTLS_STAGE_VERIFY; with
- WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if the arguments cannot be used.
+ Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY. Fails with
+ WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used.
  */
 wmtls_status wmtls_verify_peer(const wmtls_verifier *verifier,
                                const void *chain,
@@ -1543,10 +1701,11 @@ wmtls_status wmtls_verify_peer(const wmtls_verifier *verifier,
                                wmtls_error **err);
 
 /*
- Turns the memory of signatures off or on again, in the whole process: a switch for measurements.
- It is on at the start; what was remembered before it went off counts again when it is back.
+ Turns the signature cache of the whole process on or off, for measurements. It is on by
+ default. Entries from before it was turned off count again when it is turned on.
 
- `enabled`: whether a signature once found good stays good. Verdicts are made anew each time.
+ `enabled`: whether a signature that was found valid is not checked again. Each verification
+ still makes a new decision.
  */
 void wmtls_remember_signatures(bool enabled);
 

@@ -1,11 +1,10 @@
-/* webhook_mtls_testing.h: a private CA and receivers that demand client certificates, for tests of
+/* webhook_mtls_testing.h: a private CA and consumers that require client certificates, for tests of
    programs that use webhook_mtls.h.
 
    Generated from the crate webhook-mtls-ffi-testing by `cargo xtask header`; do not edit.
 
-   Link libwebhook_mtls_testing instead of libwebhook_mtls, which it contains. The conventions are
-   those of webhook_mtls.h. Nothing here is a mock: certificates, sockets, handshakes are real. */
-
+   Link libwebhook_mtls_testing instead of libwebhook_mtls, which it contains. The conventions of
+   webhook_mtls.h apply. Nothing is mocked: certificates, sockets and handshakes are real. */
 
 #ifndef WEBHOOK_MTLS_TESTING_H
 #define WEBHOOK_MTLS_TESTING_H
@@ -13,17 +12,17 @@
 #include "webhook_mtls.h"
 
 /*
- A private CA, an identity of it, and the receivers that were asked for.
+ A private CA, an identity that it issued, and the consumers made so far.
  */
 typedef struct wmtls_lab wmtls_lab;
 
 /*
- A throw-away private CA: a root, and an intermediate that signs.
+ A temporary private CA for tests: a root, and an intermediate that issues certificates.
  */
 typedef struct wmtls_lab_authority wmtls_lab_authority;
 
 /*
- A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA.
+ A consumer of webhooks on 127.0.0.1 that requires a client certificate of its lab's CA.
  */
 typedef struct wmtls_lab_consumer wmtls_lab_consumer;
 
@@ -33,7 +32,7 @@ typedef struct wmtls_lab_consumer wmtls_lab_consumer;
 typedef struct wmtls_lab_issued wmtls_lab_issued;
 
 /*
- A request that a consumer of the lab received, whole.
+ A complete request that a consumer of the lab received.
  */
 typedef struct wmtls_lab_request wmtls_lab_request;
 
@@ -42,7 +41,10 @@ extern "C" {
 #endif // __cplusplus
 
 /*
- Makes a CA of its own. `name` is a part of its subjects; no two share a name.
+ Makes a CA. Free it with wmtls_lab_authority_free.
+
+ `name`: part of the subjects of its certificates; use a different name for each CA.
+ `out`: receives the CA.
 
  Fails with WMTLS_INTERNAL.
  */
@@ -51,16 +53,17 @@ wmtls_status wmtls_lab_authority_new(const char *name,
                                      wmtls_error **err);
 
 /*
- The root as PEM.
+ Returns the root certificate as PEM.
  */
 const char *wmtls_lab_authority_root_pem(const wmtls_lab_authority *authority);
 
 /*
  Issues a certificate with a new key.
 
- `tenant`: what its SAN URI names.
- `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for one that a consumer can show.
- `not_before`, `not_after`: Unix seconds, or -1: from five minutes ago on, and for a day.
+ `tenant`: the tenant in its SAN URI.
+ `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for a certificate that a consumer presents.
+ `not_before`, `not_after`: Unix seconds; -1 uses five minutes ago and one day from now.
+ `out`: receives the certificate; free it with wmtls_lab_issued_free.
 
  Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
  */
@@ -73,10 +76,10 @@ wmtls_status wmtls_lab_authority_issue(const wmtls_lab_authority *authority,
                                        wmtls_error **err);
 
 /*
- A CRL of its intermediate, valid for a day, as PEM, which belongs to the CA. A later one replaces
- it.
+ Returns a new CRL of the intermediate as PEM, valid for one day. The text belongs to the CA. A
+ later CRL replaces it.
 
- `revoked`: the certificate that is revoked, or NULL for none.
+ `revoked`: the revoked certificate; NULL makes an empty CRL.
  */
 const char *wmtls_lab_authority_crl(const wmtls_lab_authority *authority,
                                     const wmtls_lab_issued *revoked);
@@ -87,17 +90,17 @@ const char *wmtls_lab_authority_crl(const wmtls_lab_authority *authority,
 void wmtls_lab_authority_free(wmtls_lab_authority *authority);
 
 /*
- The chain, leaf first, as PEM.
+ Returns the chain as PEM, leaf first.
  */
 const char *wmtls_lab_issued_cert_pem(const wmtls_lab_issued *issued);
 
 /*
- The private key: unencrypted PKCS#8, as PEM.
+ Returns the private key as PEM, unencrypted PKCS#8.
  */
 const char *wmtls_lab_issued_key_pem(const wmtls_lab_issued *issued);
 
 /*
- The pin of its key.
+ Returns the pin of the certificate's key.
  */
 const char *wmtls_lab_issued_pin(const wmtls_lab_issued *issued);
 
@@ -107,20 +110,24 @@ const char *wmtls_lab_issued_pin(const wmtls_lab_issued *issued);
 void wmtls_lab_issued_free(wmtls_lab_issued *issued);
 
 /*
- Where it listens: "https://127.0.0.1:<port>/webhooks/<name>".
+ Returns the consumer's URL: "https://127.0.0.1:<port>/webhooks/<name>".
  */
 const char *wmtls_lab_consumer_url(const wmtls_lab_consumer *consumer);
 
 /*
- The pin of the certificate that the next connection will be shown.
+ Returns the pin of the certificate that the consumer presents on the next connection.
  */
 const char *wmtls_lab_consumer_pin(const wmtls_lab_consumer *consumer);
 
 /*
- Misbehaves the next `times` times; 0: until told otherwise.
+ Makes the consumer misbehave the next `times` times. The misbehaviors of earlier calls come
+ first.
 
  `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall"
- or "other_ca". The first four and the last happen in handshakes, and close idle connections.
+ or "other_ca". "reset_after_body" and "stall" affect requests; the others affect handshakes,
+ and close idle connections.
+ `times`: the number of connections or requests; 0 lasts until the next call for the same one
+ of the two.
 
  Fails with WMTLS_OPTION_INVALID.
  */
@@ -130,9 +137,11 @@ wmtls_status wmtls_lab_consumer_misbehave(const wmtls_lab_consumer *consumer,
                                           wmtls_error **err);
 
 /*
- Answers the next `times` requests with a status; 0: until told otherwise.
+ Answers the next `times` requests with a status. The answers of earlier calls come first.
 
- `retry_after_seconds`: sent as retry-after; -1 for none.
+ `status`: the HTTP status.
+ `retry_after_seconds`: the value of the header retry-after, in seconds; -1 sends none.
+ `times`: the number of requests; 0 lasts until the next call.
 
  Fails with WMTLS_OPTION_INVALID.
  */
@@ -143,77 +152,88 @@ wmtls_status wmtls_lab_consumer_respond(const wmtls_lab_consumer *consumer,
                                         wmtls_error **err);
 
 /*
- Shows a renewed certificate from the next connection on, with a new key (and so a new pin) or
- the same one.
+ Presents a renewed certificate from the next connection on.
 
- Fails with WMTLS_INTERNAL when no certificate could be made.
+ `new_key`: true makes a new key, and so a new pin; false keeps the key.
+
+ Fails with WMTLS_INTERNAL if no certificate can be made.
  */
 wmtls_status wmtls_lab_consumer_renew(const wmtls_lab_consumer *consumer,
                                       bool new_key,
                                       wmtls_error **err);
 
 /*
- The certificate that the next connection will be shown: to revoke it, say. NULL for NULL.
+ Returns the certificate that the consumer presents on the next connection, for instance to
+ revoke it; NULL for NULL. Free it with wmtls_lab_issued_free.
  */
 wmtls_lab_issued *wmtls_lab_consumer_issued(const wmtls_lab_consumer *consumer);
 
 /*
- Shows this certificate from the next connection on, and closes idle connections.
+ Presents a given certificate from the next connection on, and closes idle connections.
+
+ `issued`: remains the caller's.
  */
 void wmtls_lab_consumer_show(const wmtls_lab_consumer *consumer, const wmtls_lab_issued *issued);
 
 /*
- Shows a certificate of a CA from the next connection on, with the key it had, and closes idle
- connections.
+ Presents a certificate of another CA for the same key from the next connection on, and closes
+ idle connections.
 
- Fails with WMTLS_INTERNAL when no certificate could be made.
+ Fails with WMTLS_INTERNAL if no certificate can be made.
  */
 wmtls_status wmtls_lab_consumer_certify(const wmtls_lab_consumer *consumer,
                                         const wmtls_lab_authority *authority,
                                         wmtls_error **err);
 
 /*
- Accepts client certificates of a CA as well, from the next connection on.
+ Accepts client certificates of one more CA from the next connection on.
  */
 void wmtls_lab_consumer_accept(const wmtls_lab_consumer *consumer,
                                const wmtls_lab_authority *authority);
 
 /*
- Accepts client certificates of a CA and of no other, from the next connection on, and closes idle
+ Accepts only client certificates of one CA from the next connection on, and closes idle
  connections.
  */
 void wmtls_lab_consumer_accept_only(const wmtls_lab_consumer *consumer,
                                     const wmtls_lab_authority *authority);
 
 /*
- How many requests it has received, whole.
+ Returns how many complete requests the consumer has received.
  */
 size_t wmtls_lab_consumer_received(const wmtls_lab_consumer *consumer);
 
 /*
- Waits until it has received that many requests. False if the time passes before.
+ Waits until the consumer has received a number of requests. Returns false if the time limit
+ passes first.
+
+ `count`: the number of requests.
+ `within_ms`: the time limit in milliseconds; 0 does not wait.
  */
 bool wmtls_lab_consumer_wait(const wmtls_lab_consumer *consumer, size_t count, uint64_t within_ms);
 
 /*
- How many TCP connections it has accepted.
+ Returns how many TCP connections the consumer has accepted.
  */
 uint64_t wmtls_lab_consumer_connections(const wmtls_lab_consumer *consumer);
 
 /*
- A request that it received, from 0; NULL if there are not so many.
+ Returns a received request; NULL after the last. Free it with wmtls_lab_request_free.
+
+ `index`: the position in the order of arrival, from 0.
  */
 wmtls_lab_request *wmtls_lab_consumer_request(const wmtls_lab_consumer *consumer, size_t index);
 
 /*
- Frees a handle of a consumer. The consumer itself serves until its lab is freed.
+ Frees a handle of a consumer. The consumer itself runs until its lab is freed.
  */
 void wmtls_lab_consumer_free(wmtls_lab_consumer *consumer);
 
 /*
- Makes a CA that no other lab trusts, and starts the thread of its receivers.
+ Makes a new CA, which no other lab trusts, and starts the thread of the consumers. Free the
+ lab with wmtls_lab_free.
 
- Fails with WMTLS_INTERNAL when the machine has no thread, file descriptor or randomness to give.
+ Fails with WMTLS_INTERNAL if the machine has no thread, file descriptor or randomness left.
  */
 wmtls_status wmtls_lab_start(wmtls_lab **out, wmtls_error **err);
 
@@ -223,56 +243,67 @@ wmtls_status wmtls_lab_start(wmtls_lab **out, wmtls_error **err);
 void wmtls_lab_free(wmtls_lab *lab);
 
 /*
- A new dispatcher with wmtls_lab_options; NULL for NULL.
+ Returns a new dispatcher with the options of wmtls_lab_options; NULL for NULL. Free it with
+ wmtls_dispatcher_free.
  */
 wmtls_dispatcher *wmtls_lab_dispatcher(const wmtls_lab *lab);
 
 /*
- Options with the lab's identity and trust, and an egress policy that also allows loopback; NULL
- for NULL. To say the egress policy anew, say all of it.
+ Returns a builder with the lab's identity and trust, and an egress policy that also allows
+ loopback; NULL for NULL. The first egress setter replaces the whole policy: allow loopback
+ again. Free it with wmtls_options_free unless a function takes it.
  */
 wmtls_options *wmtls_lab_options(const wmtls_lab *lab);
 
 /*
- A client identity of the lab's CA, for the tenant "dispatcher"; NULL for NULL.
+ Returns a client identity of the lab's CA for the tenant "dispatcher"; NULL for NULL. Free it
+ with wmtls_identity_free.
  */
 wmtls_identity *wmtls_lab_identity(const wmtls_lab *lab);
 
 /*
- Trust in the lab's root and in nothing else; NULL for NULL.
+ Returns a trust that contains only the lab's root; NULL for NULL. Free it with
+ wmtls_trust_free.
  */
 wmtls_trust *wmtls_lab_trust(const wmtls_lab *lab);
 
 /*
- The CA behind the lab; NULL for NULL.
+ Returns the lab's CA; NULL for NULL. Free it with wmtls_lab_authority_free.
  */
 wmtls_lab_authority *wmtls_lab_authority_of(const wmtls_lab *lab);
 
 /*
- Lets the library believe, in this whole process, that it is `at` (Unix seconds), and that time
- runs on from there; WMTLS_NOW is the true time again. The lab's receivers keep to the true time.
+ Sets the clock of the library for the whole process. The clock then runs on. The lab's
+ consumers and certificates use the system clock.
+
+ `at`: Unix seconds, or WMTLS_NOW to use the system clock again.
  */
 void wmtls_lab_set_clock(int64_t at);
 
 /*
- How many signatures of certificates and CRLs this process has checked so far. A signature that
- is remembered is not checked again; see wmtls_remember_signatures.
+ Returns how many signatures of certificates and CRLs this process has checked. A cached
+ signature is not checked again; see wmtls_remember_signatures.
  */
 uint64_t wmtls_lab_signatures_checked(void);
 
 /*
- Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.
+ Writes tls.crt, tls.key and ca.pem into a directory. It creates the directory if it does not
+ exist.
 
- Fails with WMTLS_OPTION_INVALID when one cannot be written.
+ `directory`: its path.
+
+ Fails with WMTLS_OPTION_INVALID if a file cannot be written.
  */
 wmtls_status wmtls_lab_write_files(const wmtls_lab *lab, const char *directory, wmtls_error **err);
 
 /*
- The receiver of a name, started when it is first asked for.
+ Returns the consumer of a name. It starts with the first call for that name. Free the handle
+ with wmtls_lab_consumer_free.
 
- `name`: its tenant: 1 to 64 of A-Z a-z 0-9 . _ -
+ `name`: the consumer's tenant, 1 to 64 characters of A-Z a-z 0-9 . _ -
+ `out`: receives the consumer.
 
- Fails with WMTLS_OPTION_INVALID, or WMTLS_INTERNAL when there is no port to listen on.
+ Fails with WMTLS_OPTION_INVALID, or with WMTLS_INTERNAL if no port is free.
  */
 wmtls_status wmtls_lab_consumer_new(const wmtls_lab *lab,
                                     const char *name,
@@ -280,30 +311,34 @@ wmtls_status wmtls_lab_consumer_new(const wmtls_lab *lab,
                                     wmtls_error **err);
 
 /*
- A well-formed error of a kind, such as "pin_mismatch", with the defaults of the kind, to test
- one's own handling without a network; NULL if there is no such kind.
+ Returns an error of a kind with the kind's defaults, to test error handling without a network;
+ NULL if there is no such kind. Free it with wmtls_error_free.
+
+ `kind`: the name of the kind, such as "pin_mismatch".
  */
 wmtls_error *wmtls_lab_error(const char *kind);
 
 /*
- The body, which belongs to the request.
+ Returns the body. It belongs to the request.
 
- `len`: receives its length.
+ `len`: receives the length in bytes.
  */
 const void *wmtls_lab_request_body(const wmtls_lab_request *request, size_t *len);
 
 /*
- The first header of a name, in whatever case; NULL if there is none.
+ Returns the first header of a name; NULL if there is none.
+
+ `name`: the name of the header, in any case.
  */
 const char *wmtls_lab_request_header(const wmtls_lab_request *request, const char *name);
 
 /*
- The tenant in the client certificate; NULL if there was none.
+ Returns the tenant in the client certificate; NULL if the client presented none.
  */
 const char *wmtls_lab_request_tenant(const wmtls_lab_request *request);
 
 /*
- The request target, such as "/webhooks/acme".
+ Returns the request target, such as "/webhooks/acme".
  */
 const char *wmtls_lab_request_path(const wmtls_lab_request *request);
 

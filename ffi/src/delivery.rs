@@ -1,4 +1,4 @@
-//! A payload and where it goes.
+//! A delivery: the payload, the endpoint and the options.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -14,13 +14,13 @@ use crate::endpoint::wmtls_endpoint;
 use crate::handle::{Handle, give, required};
 use crate::{panic, text};
 
-/// A payload, where it goes, and what goes with it. A builder that wmtls_deliver does not consume
-/// and wmtls_submit does.
-pub struct wmtls_delivery(Builder<Draft>);
+/// A payload, the endpoint it goes to, and its options. A builder. wmtls_deliver borrows it;
+/// wmtls_submit takes and frees it.
+pub struct wmtls_delivery(Builder<DeliveryDraft>);
 
 impl Handle for wmtls_delivery {}
 
-struct Draft {
+struct DeliveryDraft {
     endpoint: Endpoint,
     body: Bytes,
     options: DeliverOptions,
@@ -28,13 +28,14 @@ struct Draft {
     tag: Tag,
 }
 
-/// A pointer of C's that comes back with the outcome. It is never looked into.
+/// A pointer of the C program that is returned with the outcome. It is never dereferenced.
 #[derive(Clone, Copy)]
 pub struct Tag(pub *mut c_void);
 
-// SAFETY: it is carried, not used; whether what it points to may change threads is C's to know.
+// SAFETY: the pointer is never dereferenced here. The C program decides whether its target may be
+// used on another thread.
 unsafe impl Send for Tag {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Tag {}
 
 impl wmtls_delivery {
@@ -45,12 +46,17 @@ impl wmtls_delivery {
     }
 
     pub(crate) fn finish(self) -> Result<(Delivery, Tag), Error> {
-        let Draft { endpoint, body, options, headers, tag } = self.0.finish()?;
+        let DeliveryDraft { endpoint, body, options, headers, tag } = self.0.finish()?;
         Ok((Delivery::new(&endpoint, body, options.headers(headers)), tag))
     }
 }
 
-/// A delivery of a payload, which is copied.
+/// Makes a delivery. The payload is copied. Free it with wmtls_delivery_free unless wmtls_submit
+/// takes it.
+///
+/// `endpoint`: the destination; it may be freed once the function has returned.
+/// `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes
+/// wmtls_deliver or wmtls_submit fail with WMTLS_BODY_TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_new(
     endpoint: Option<&wmtls_endpoint>,
@@ -60,44 +66,45 @@ pub unsafe extern "C" fn wmtls_delivery_new(
     panic::value(None, || {
         let draft = || {
             let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
-            // SAFETY: the header's conventions.
+            // SAFETY: the caller follows the header's conventions.
             let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
             let body = Bytes::from(Limit::body().copied(body)?);
             let (options, headers) = (DeliverOptions::new(), Vec::new());
-            Ok(Draft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
+            Ok(DeliveryDraft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
         };
         give(wmtls_delivery(Builder::new(draft())))
     })
 }
 
-/// The event's id, sent as webhook-id. Give every attempt at the same event the same one.
+/// Sets the event's id, which is sent as the header webhook-id. Use the same id for every attempt
+/// at the same event.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_id(
     delivery: Option<&mut wmtls_delivery>,
     id: *const c_char,
 ) {
     edit(delivery, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         draft.options = draft.options.id(unsafe { text::required(id, "id") }?);
         Ok(draft)
     });
 }
 
-/// The type of the payload; "application/json" unless said.
+/// Sets the content type of the payload. The default is "application/json".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_content_type(
     delivery: Option<&mut wmtls_delivery>,
     content_type: *const c_char,
 ) {
     edit(delivery, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let content_type = unsafe { text::required(content_type, "content_type") }?;
         draft.options = draft.options.content_type(content_type);
         Ok(draft)
     });
 }
 
-/// Adds a request header.
+/// Adds a request header. An earlier one of the same name stays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_header(
     delivery: Option<&mut wmtls_delivery>,
@@ -105,7 +112,7 @@ pub unsafe extern "C" fn wmtls_delivery_header(
     value: *const c_char,
 ) {
     edit(delivery, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
         Limit::text("headers").check_list(draft.headers.len() + 1, 0)?;
@@ -114,7 +121,9 @@ pub unsafe extern "C" fn wmtls_delivery_header(
     });
 }
 
-/// The time this delivery may take in all, instead of the dispatcher's; above 0, at most a day.
+/// Sets the time limit of the whole delivery, instead of the dispatcher's.
+///
+/// `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_delivery_timeout_ms(
     delivery: Option<&mut wmtls_delivery>,
@@ -126,7 +135,8 @@ pub extern "C" fn wmtls_delivery_timeout_ms(
     });
 }
 
-/// A pointer of yours that comes back with the outcome of wmtls_submit; NULL unless said.
+/// Attaches a pointer that wmtls_outcome_tag returns with the outcome of wmtls_submit. The
+/// library does not read through it, and does not free it. The default is NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_delivery_tag(delivery: Option<&mut wmtls_delivery>, tag: *mut c_void) {
     let tag = Tag(tag);
@@ -136,7 +146,8 @@ pub extern "C" fn wmtls_delivery_tag(delivery: Option<&mut wmtls_delivery>, tag:
     });
 }
 
-/// Lets a token cancel the delivery.
+/// Attaches a token that can cancel the delivery. The token may be freed once the function has
+/// returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_delivery_cancel_token(
     delivery: Option<&mut wmtls_delivery>,
@@ -148,8 +159,8 @@ pub extern "C" fn wmtls_delivery_cancel_token(
     });
 }
 
-/// Sets an option of the delivery by its name in docs/options.md; the value as for
-/// wmtls_options_set.
+/// Sets an option of the delivery by its name in docs/options.md. The value has the form that
+/// wmtls_options_set describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_set(
     delivery: Option<&mut wmtls_delivery>,
@@ -157,7 +168,7 @@ pub unsafe extern "C" fn wmtls_delivery_set(
     value: *const c_char,
 ) {
     edit(delivery, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
         draft.options.set(name, setting("deliver", name, value))?;
@@ -171,7 +182,10 @@ pub extern "C" fn wmtls_delivery_free(delivery: Option<Box<wmtls_delivery>>) {
     panic::value((), || drop(delivery));
 }
 
-fn edit(delivery: Option<&mut wmtls_delivery>, change: impl FnOnce(Draft) -> Result<Draft, Error>) {
+fn edit(
+    delivery: Option<&mut wmtls_delivery>,
+    change: impl FnOnce(DeliveryDraft) -> Result<DeliveryDraft, Error>,
+) {
     panic::value((), || {
         if let Some(delivery) = delivery {
             delivery.0.change(change);

@@ -1,4 +1,4 @@
-//! The producer's side.
+//! The dispatcher and its options.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -18,18 +18,18 @@ use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::outcome::Completions;
 use crate::receipt::wmtls_receipt;
-use crate::rotation::Heard;
-use crate::text::Lent;
+use crate::rotation::EventSubscription;
+use crate::text::StringPool;
 use crate::trust::wmtls_trust;
 use crate::{panic, text};
 
-/// What a dispatcher shall do unless an endpoint or a delivery says otherwise. A builder.
-pub struct wmtls_options(Builder<Draft>);
+/// The defaults for every endpoint and delivery of a dispatcher. A builder.
+pub struct wmtls_options(Builder<OptionsDraft>);
 
 impl Handle for wmtls_options {}
 
-/// Options whose egress policy is still being said, piece by piece.
-struct Draft {
+/// Options with the parts of an egress policy, which `finish` assembles.
+struct OptionsDraft {
     options: DispatcherOptions,
     egress: Option<Egress>,
     allow: Vec<String>,
@@ -38,15 +38,15 @@ struct Draft {
 }
 
 impl wmtls_options {
-    /// A builder that starts from these options.
+    /// Makes a builder that starts from these options.
     pub fn new(options: DispatcherOptions) -> Self {
         let (allow, deny, nat64) = Default::default();
-        let draft = Draft { options, egress: None, allow, deny, nat64 };
+        let draft = OptionsDraft { options, egress: None, allow, deny, nat64 };
         Self(Builder::new(Ok(draft)))
     }
 
     fn finish(self) -> Result<DispatcherOptions, Error> {
-        let Draft { options, egress, allow, deny, nat64 } = self.0.finish()?;
+        let OptionsDraft { options, egress, allow, deny, nat64 } = self.0.finish()?;
         if egress.is_none() && allow.is_empty() && deny.is_empty() && nat64.is_empty() {
             return Ok(options);
         }
@@ -55,13 +55,15 @@ impl wmtls_options {
     }
 }
 
-/// A builder with the defaults: no identity, no trust, egress "public", 30 seconds in all.
+/// Makes a builder with the defaults: no identity, no trust, egress "public", a time limit of 30
+/// seconds for each delivery. Free it with wmtls_options_free unless a function takes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_new() -> Option<Box<wmtls_options>> {
     panic::value(None, || give(wmtls_options::new(DispatcherOptions::new())))
 }
 
-/// Who we are, for endpoints that bring no identity of their own.
+/// Sets the default identity, used if the endpoint sets none. The identity may be freed once the
+/// function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_identity(
     options: Option<&mut wmtls_options>,
@@ -73,7 +75,8 @@ pub extern "C" fn wmtls_options_identity(
     });
 }
 
-/// Whom we believe, for endpoints that bring no trust of their own.
+/// Sets the default trust, used if the endpoint sets none. The trust may be freed once the
+/// function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_trust(
     options: Option<&mut wmtls_options>,
@@ -85,21 +88,25 @@ pub extern "C" fn wmtls_options_trust(
     });
 }
 
-/// Which addresses may be connected to: "public", or "private", which adds private networks.
-/// Loopback and link-local are denied by both.
+/// Sets which addresses the dispatcher may connect to.
+///
+/// `preset`: "public", or "private", which adds private networks. Both deny loopback and
+/// link-local addresses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_egress(
     options: Option<&mut wmtls_options>,
     preset: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         draft.egress = Some(Egress::preset(unsafe { text::required(preset, "egress") }?)?);
         Ok(draft)
     });
 }
 
-/// Allows one more network beyond the preset: CIDR ("10.1.0.0/16", "::1/128") or an address.
+/// Allows one more network in addition to the preset.
+///
+/// `network`: a CIDR block ("10.1.0.0/16", "::1/128") or an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_egress_allow(
     options: Option<&mut wmtls_options>,
@@ -107,13 +114,15 @@ pub unsafe extern "C" fn wmtls_options_egress_allow(
 ) {
     edit(options, |mut draft| {
         Limit::text("egress").check_list(draft.allow.len() + 1, 0)?;
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         draft.allow.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
     });
 }
 
-/// Denies one more network, whatever else allows it.
+/// Denies one more network. A denial takes precedence over every allowance.
+///
+/// `network`: a CIDR block or an address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_egress_deny(
     options: Option<&mut wmtls_options>,
@@ -121,14 +130,16 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
 ) {
     edit(options, |mut draft| {
         Limit::text("egress").check_list(draft.deny.len() + 1, 0)?;
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         draft.deny.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
     });
 }
 
-/// Names one more prefix of this network's own NAT64 gateways: IPv6, of 32, 40, 48, 56, 64 or 96 bits
-/// ("2001:db8:64::/96"). An address in one is judged by the IPv4 address that it holds (RFC 6052).
+/// Adds a prefix of the NAT64 gateways of the local network. An address below it is checked as
+/// the IPv4 address that it embeds (RFC 6052).
+///
+/// `prefix`: an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits, such as "2001:db8:64::/96".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_egress_nat64(
     options: Option<&mut wmtls_options>,
@@ -136,13 +147,15 @@ pub unsafe extern "C" fn wmtls_options_egress_nat64(
 ) {
     edit(options, |mut draft| {
         Limit::text("egress").check_list(draft.nat64.len() + 1, 0)?;
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         draft.nat64.push(unsafe { text::required(prefix, "prefix") }?.to_owned());
         Ok(draft)
     });
 }
 
-/// The time one delivery may take in all; above 0, at most a day.
+/// Sets the time limit of each whole delivery.
+///
+/// `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, timeout_ms: u64) {
     edit(options, |mut draft| {
@@ -151,23 +164,23 @@ pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, 
     });
 }
 
-/// How many connections may be open at once, idle ones included.
+/// Sets how many connections may be open at once, including idle connections.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_max_connections(
     options: Option<&mut wmtls_options>,
     max_connections: u32,
 ) {
     edit(options, |mut draft| {
-        let most = Setting::Number(f64::from(max_connections));
-        draft.options.set("max_connections", most)?;
+        let limit = Setting::Number(f64::from(max_connections));
+        draft.options.set("max_connections", limit)?;
         Ok(draft)
     });
 }
 
 /// Sets an option of the dispatcher by its name in docs/options.md, such as "connect_timeout".
 ///
-/// `value`: as text: a duration in milliseconds, a flag as "true" or "false", pairs as
-/// "404=never, 5xx=later".
+/// `value`: the value as text: a duration in milliseconds ("2500"), a number ("3"), a flag as
+/// "true" or "false", pairs as "404=never, 5xx=later".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_options_set(
     options: Option<&mut wmtls_options>,
@@ -175,7 +188,7 @@ pub unsafe extern "C" fn wmtls_options_set(
     value: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
         draft.options.set(name, setting("dispatcher", name, value))?;
@@ -183,13 +196,16 @@ pub unsafe extern "C" fn wmtls_options_set(
     });
 }
 
-/// Frees a builder that nothing consumed.
+/// Frees a builder that no function has taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_free(options: Option<Box<wmtls_options>>) {
     panic::value((), || drop(options));
 }
 
-fn edit(options: Option<&mut wmtls_options>, change: impl FnOnce(Draft) -> Result<Draft, Error>) {
+fn edit(
+    options: Option<&mut wmtls_options>,
+    change: impl FnOnce(OptionsDraft) -> Result<OptionsDraft, Error>,
+) {
     panic::value((), || {
         if let Some(options) = options {
             options.0.change(change);
@@ -197,78 +213,90 @@ fn edit(options: Option<&mut wmtls_options>, change: impl FnOnce(Draft) -> Resul
     });
 }
 
-/// Delivers webhooks. It keeps endpoints by consumer id, and connections by endpoint.
+/// Delivers webhooks. It keeps one endpoint for each consumer id, and connections for each
+/// endpoint.
 pub struct wmtls_dispatcher {
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) heard: Heard,
-    pub(crate) lent: Lent,
+    pub(crate) events: EventSubscription,
+    pub(crate) strings: StringPool,
     pub(crate) completions: Once<Completions>,
 }
 
 impl Handle for wmtls_dispatcher {}
 
 impl wmtls_dispatcher {
-    /// The handle of a dispatcher.
+    /// Makes a handle of a dispatcher.
     pub fn new(dispatcher: Dispatcher) -> Self {
         let completions = Once::new();
-        Self { dispatcher, heard: Heard::default(), lent: Lent::new(), completions }
+        Self {
+            dispatcher,
+            events: EventSubscription::default(),
+            strings: StringPool::new(),
+            completions,
+        }
     }
 }
 
-/// Makes a dispatcher. Threads start with the first delivery.
+/// Makes a dispatcher. Its threads start with the first delivery. Free it with
+/// wmtls_dispatcher_free.
 ///
-/// Fails with WMTLS_OPTION_INVALID.
+/// `options`: the builder; the function takes it and frees it, on failure too.
+///
+/// Fails with WMTLS_OPTION_INVALID, or with the first fault of a setter.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_new(
-    consumed: Option<Box<wmtls_options>>,
+    options: Option<Box<wmtls_options>>,
     out: Option<&mut MaybeUninit<Option<Box<wmtls_dispatcher>>>>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        let options = required(consumed, "options")?.finish()?;
+        let options = required(options, "options")?.finish()?;
         Dispatcher::new(options).map(wmtls_dispatcher::new)
     })
 }
 
-/// Makes or changes the endpoint of a consumer. Equal values give the same endpoint and keep its
-/// connections; changed values change this endpoint alone.
+/// Makes or changes the endpoint of a consumer. Equal values return the same endpoint and keep
+/// its connections. Changed values affect only this endpoint.
 ///
-/// `consumer`: the consumer id, which errors and receipts name.
-/// `url`: where it listens, https only.
-/// `consumed`: its options; they must say the pins, or that there are none.
+/// `consumer`: the consumer id, which errors and receipts show.
+/// `url`: the consumer's URL; the scheme must be https.
+/// `options`: the builder; the function takes it and frees it, on failure too. It must set the
+/// pins, or state that there are none (wmtls_endpoint_options_no_pins).
 ///
-/// Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED.
-#[allow(clippy::similar_names, reason = "consumed and consumer are the header's words")]
+/// Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED,
+/// or with the first fault of a setter.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
     dispatcher: Option<&wmtls_dispatcher>,
     consumer: *const c_char,
     url: *const c_char,
-    consumed: Option<Box<wmtls_endpoint_options>>,
+    options: Option<Box<wmtls_endpoint_options>>,
     out: Option<&mut MaybeUninit<Option<Box<wmtls_endpoint>>>>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (consumer, url) =
             unsafe { (text::required(consumer, "consumer")?, text::required(url, "url")?) };
-        let options = required(consumed, "options")?.finish()?;
+        let options = required(options, "options")?.finish()?;
         dispatcher.dispatcher.endpoint(consumer, url, options).map(wmtls_endpoint::new)
     })
 }
 
-/// Forgets the endpoint of a consumer and closes its idle connections. False if there is none.
+/// Removes the endpoint of a consumer and closes its idle connections. Returns false if the
+/// consumer has no endpoint.
 ///
-/// No request to it starts once this has returned: deliveries whose bytes already leave finish, and
-/// those that have not begun end as WMTLS_HANDLE_CLOSED, with nothing sent.
+/// No request to the endpoint starts after the function has returned. Deliveries that have
+/// started to write a request finish. All others end with WMTLS_HANDLE_CLOSED and have sent
+/// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_dispatcher_remove(
     dispatcher: Option<&wmtls_dispatcher>,
     consumer: *const c_char,
 ) -> bool {
     panic::value(false, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         match (dispatcher, unsafe { text::required(consumer, "consumer") }) {
             (Some(dispatcher), Ok(consumer)) => dispatcher.dispatcher.remove(consumer),
             _ => false,
@@ -276,12 +304,16 @@ pub unsafe extern "C" fn wmtls_dispatcher_remove(
     })
 }
 
-/// Delivers, and blocks until the consumer has answered or it is certain that it will not.
+/// Delivers, and blocks until the consumer has answered or the delivery has failed. The calling
+/// thread waits at most for the time limit of the delivery.
 ///
-/// The delivery stays yours, and may be delivered again.
+/// `delivery`: remains the caller's, and may be delivered again.
+/// `out`: receives the receipt.
 ///
-/// Succeeds only when the consumer answered with a 2xx status. Otherwise wmtls_error_sent says how
-/// much the consumer may hold, and wmtls_retry_decide what to do.
+/// Succeeds only if the consumer answers with a 2xx status. Otherwise wmtls_error_sent returns
+/// how much of the request may have reached the consumer, and wmtls_retry_decide returns what to
+/// do. Fails with any kind of docs/errors.md, or with the first fault of a setter of the
+/// delivery.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_deliver(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -292,14 +324,20 @@ pub extern "C" fn wmtls_deliver(
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         let (endpoint, body, options) = required(delivery, "delivery")?.parts()?;
-        // Nothing interrupts it: C has no pending exception to look for, and cancels by token.
+        // No interrupt check: C has no pending exceptions, and cancels by token.
         let delivered = dispatcher.dispatcher.deliver_blocking(endpoint, body, options, None);
         delivered.unwrap_or_else(|| Err(Error::caught_panic())).map(wmtls_receipt::new)
     })
 }
 
-/// Delivers once, without a dispatcher of your own: the form for small programs. One connection is
-/// made and closed; the consumer id is the URL's host and port.
+/// Delivers once without a dispatcher of the caller's. Use it in small programs: it opens one
+/// connection and closes it. The consumer id is the host and port of the URL.
+///
+/// `url`: the consumer's URL; the scheme must be https.
+/// `body`, `body_len`: the payload and its length in bytes, at most 32 MiB.
+/// `options`, `endpoint_options`: the builders; the function takes both and frees them, on
+/// failure too.
+/// `out`: receives the receipt.
 ///
 /// Fails as wmtls_dispatcher_new, wmtls_dispatcher_endpoint and wmtls_deliver do.
 #[unsafe(no_mangle)]
@@ -307,29 +345,33 @@ pub unsafe extern "C" fn wmtls_deliver_once(
     url: *const c_char,
     body: *const c_void,
     body_len: usize,
-    consumed: Option<Box<wmtls_options>>,
-    consumed_endpoint: Option<Box<wmtls_endpoint_options>>,
+    options: Option<Box<wmtls_options>>,
+    endpoint_options: Option<Box<wmtls_endpoint_options>>,
     out: Option<&mut MaybeUninit<Option<Box<wmtls_receipt>>>>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (url, body) =
             unsafe { (text::required(url, "url")?, text::bytes(body, body_len, Limit::body())?) };
         let body = Limit::body().copied(body)?;
-        let options = required(consumed, "options")?.finish()?;
-        let endpoint = required(consumed_endpoint, "endpoint options")?.finish()?;
+        let options = required(options, "options")?.finish()?;
+        let endpoint = required(endpoint_options, "endpoint options")?.finish()?;
         wait(deliver(url, body, options, endpoint, DeliverOptions::new()))?.map(wmtls_receipt::new)
     })
 }
 
-/// Lets the deliveries under way finish for at most `drain_ms`, then cancels them, and returns when
-/// none is left. From now on deliveries fail with WMTLS_HANDLE_CLOSED.
+/// Closes a dispatcher: new deliveries fail with WMTLS_HANDLE_CLOSED. The function blocks until
+/// the running deliveries have finished, at most for `drain_ms`. It then cancels the rest, and
+/// returns once none is running.
 ///
-/// No function of this library is async-signal-safe: let a thread wait for signals (sigwait, signalfd)
-/// and call this. Called in a handler that a signal runs inside wmtls_deliver, it does not wait for
-/// that delivery: it returns at once, and closing goes on by itself. Deliveries and reloads fail there
-/// with WMTLS_OVERLOADED instead of waiting for themselves.
+/// `drain_ms`: milliseconds; 0 cancels the running deliveries at once.
+///
+/// No function of this library is async-signal-safe. To close on a signal, wait for the signal in
+/// a thread (sigwait, signalfd) and call this function there. In a signal handler that interrupts
+/// wmtls_deliver, the function does not wait for that delivery: it returns at once, and the close
+/// continues in the background. Deliveries and reloads that start in such a handler fail with
+/// WMTLS_OVERLOADED, because they would wait for the interrupted thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, drain_ms: u64) {
     panic::value((), || {
@@ -339,15 +381,16 @@ pub extern "C" fn wmtls_dispatcher_close(dispatcher: Option<&wmtls_dispatcher>, 
     });
 }
 
-/// Frees a dispatcher. What wmtls_submit has started is cut, and has no outcome; deliveries that other
-/// threads wait for go on. Close it first to end them all in order.
+/// Frees a dispatcher. Deliveries of wmtls_submit are canceled and have no outcome. A
+/// wmtls_deliver that blocks in another thread continues. Call wmtls_dispatcher_close first to
+/// end all deliveries in order.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_free(dispatcher: Option<Box<wmtls_dispatcher>>) {
     panic::value((), || drop(dispatcher));
 }
 
-/// Blocks until the future is done. Nothing interrupts it: C has no pending exception to look for,
-/// and cancels by token.
+/// Blocks until the future is done. It needs no interrupt check: C has no pending exceptions, and
+/// cancels by token.
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Error> {
     runtime::drive(future, || false).ok_or_else(runtime::undriven)
 }

@@ -1,4 +1,4 @@
-//! A consumer that can be delivered to.
+//! An endpoint and its options.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -9,28 +9,28 @@ use crate::builder::{Builder, setting};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
-use crate::pin::Said;
-use crate::text::{self, Lent};
+use crate::pin::PinSetting;
+use crate::text::{self, StringPool};
 use crate::trust::wmtls_trust;
 
-/// How an endpoint differs from its dispatcher. A builder.
-pub struct wmtls_endpoint_options(Builder<Draft>);
+/// The settings of an endpoint that differ from those of its dispatcher. A builder.
+pub struct wmtls_endpoint_options(Builder<EndpointDraft>);
 
 impl Handle for wmtls_endpoint_options {}
 
-/// Options whose pins are still being said, one by one.
+/// Options with the pins set so far, which `finish` adds.
 #[derive(Default)]
-struct Draft {
+struct EndpointDraft {
     options: EndpointOptions,
-    pins: Said,
+    pins: PinSetting,
 }
 
 impl wmtls_endpoint_options {
     pub(crate) fn finish(self) -> Result<EndpointOptions, Error> {
-        let Draft { options, pins } = self.0.finish()?;
+        let EndpointDraft { options, pins } = self.0.finish()?;
         Ok(match pins {
-            Said::None => options.no_pins(),
-            said => match said.pins()? {
+            PinSetting::NoPins => options.no_pins(),
+            set => match set.pins()? {
                 Some(pins) => options.pins(pins),
                 None => options,
             },
@@ -38,16 +38,18 @@ impl wmtls_endpoint_options {
     }
 }
 
-/// A builder that says nothing yet. The pins must be said, if only that there are none.
+/// Makes an empty builder. Set the pins before you use it, or call
+/// wmtls_endpoint_options_no_pins: an endpoint has no default for them. Free it with
+/// wmtls_endpoint_options_free unless a function takes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_new() -> Option<Box<wmtls_endpoint_options>> {
-    panic::value(None, || give(wmtls_endpoint_options(Builder::new(Ok(Draft::default())))))
+    panic::value(None, || give(wmtls_endpoint_options(Builder::new(Ok(EndpointDraft::default())))))
 }
 
 /// Adds a key that the consumer may have.
 ///
-/// `pin`: "sha256/..." of its public key, or "cert-sha256/..." of its whole certificate.
-/// `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for a key that was announced.
+/// `pin`: "sha256/..." of the public key, or "cert-sha256/..." of the whole certificate.
+/// `slot`: WMTLS_PIN_CURRENT, or WMTLS_PIN_NEXT for an announced key.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_endpoint_options_pin(
     options: Option<&mut wmtls_endpoint_options>,
@@ -55,14 +57,17 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pin(
     slot: i32,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         unsafe { draft.pins.add(pin, slot) }?;
         Ok(draft)
     });
 }
 
-/// Says all pins of a slot at once, instead of those said before. Without a current pin, the
-/// endpoint is refused with WMTLS_PIN_INVALID: an empty list is a mistake, not a decision.
+/// Replaces all pins of one slot. An endpoint without a current pin fails with WMTLS_PIN_INVALID:
+/// an empty list does not mean "no pins".
+///
+/// `pins`, `count`: the list, in the form of wmtls_endpoint_options_pin.
+/// `slot`: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_endpoint_options_pins(
     options: Option<&mut wmtls_endpoint_options>,
@@ -71,37 +76,40 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins(
     slot: i32,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         unsafe { draft.pins.set(pins, count, slot) }?;
         Ok(draft)
     });
 }
 
-/// Reads the pins from a file, instead of those said before: one pin a line, "next" before one that
-/// was announced, "#" before a comment. The file is watched.
+/// Reads the pins from a file, and replaces all pins set before. The dispatcher watches the file
+/// for changes.
+///
+/// `path`: a file with one pin on each line; "next" precedes an announced pin, "#" precedes a
+/// comment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_endpoint_options_pins_file(
     options: Option<&mut wmtls_endpoint_options>,
     path: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
-        draft.pins = unsafe { Said::read(path) }?;
+        // SAFETY: the caller follows the header's conventions.
+        draft.pins = unsafe { PinSetting::read(path) }?;
         Ok(draft)
     });
 }
 
-/// Any key that the consumer's CA certifies: the decision to have no pins. Forgets those said
-/// before.
+/// Accepts any key that the consumer's CA certifies, and removes all pins set before.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_no_pins(options: Option<&mut wmtls_endpoint_options>) {
     edit(options, |mut draft| {
-        draft.pins = Said::None;
+        draft.pins = PinSetting::NoPins;
         Ok(draft)
     });
 }
 
-/// Whom to believe about this consumer, instead of the dispatcher's trust.
+/// Sets the trust for this consumer, instead of the dispatcher's. The trust may be freed once the
+/// function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_trust(
     options: Option<&mut wmtls_endpoint_options>,
@@ -113,7 +121,8 @@ pub extern "C" fn wmtls_endpoint_options_trust(
     });
 }
 
-/// Who to be to this consumer, instead of the dispatcher's identity.
+/// Sets the identity to present to this consumer, instead of the dispatcher's. The identity may
+/// be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_identity(
     options: Option<&mut wmtls_endpoint_options>,
@@ -125,12 +134,12 @@ pub extern "C" fn wmtls_endpoint_options_identity(
     });
 }
 
-/// The secrets that sign each delivery by Standard Webhooks, instead of those said before. Each
-/// signs, so a new and an old one serve while a secret is being changed. Deliveries must then have
-/// an id, which wmtls_deliver_once does not take.
+/// Sets the secrets that sign each delivery with Standard Webhooks, and replaces all secrets set
+/// before. Every secret makes a signature, so the consumer can change from an old secret to a new
+/// one. A signed delivery requires an id; wmtls_deliver_once cannot set one.
 ///
-/// `secrets`: one to eight, each "whsec_" and the base64 of 24 to 64 bytes (HMAC-SHA256), or "whsk_"
-/// and the base64 of an Ed25519 private key.
+/// `secrets`, `count`: one to eight secrets, each "whsec_" and the base64 of 24 to 64 bytes
+/// (HMAC-SHA256), or "whsk_" and the base64 of an Ed25519 private key.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_endpoint_options_signing(
     options: Option<&mut wmtls_endpoint_options>,
@@ -138,15 +147,15 @@ pub unsafe extern "C" fn wmtls_endpoint_options_signing(
     count: usize,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let secrets = unsafe { text::list(secrets, count, "secrets") }?;
         draft.options = draft.options.signing(StandardWebhooks::new(secrets)?);
         Ok(draft)
     });
 }
 
-/// Sets an option of the endpoint by its name in docs/options.md, such as "min_tls"; the value as
-/// for wmtls_options_set.
+/// Sets an option of the endpoint by its name in docs/options.md, such as "min_tls". The value
+/// has the form that wmtls_options_set describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_endpoint_options_set(
     options: Option<&mut wmtls_endpoint_options>,
@@ -154,7 +163,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_set(
     value: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
         draft.options.set(name, setting("endpoint", name, value))?;
@@ -162,7 +171,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_set(
     });
 }
 
-/// Frees a builder that nothing consumed.
+/// Frees a builder that no function has taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_free(options: Option<Box<wmtls_endpoint_options>>) {
     panic::value((), || drop(options));
@@ -170,7 +179,7 @@ pub extern "C" fn wmtls_endpoint_options_free(options: Option<Box<wmtls_endpoint
 
 fn edit(
     options: Option<&mut wmtls_endpoint_options>,
-    change: impl FnOnce(Draft) -> Result<Draft, Error>,
+    change: impl FnOnce(EndpointDraft) -> Result<EndpointDraft, Error>,
 ) {
     panic::value((), || {
         if let Some(options) = options {
@@ -179,37 +188,38 @@ fn edit(
     });
 }
 
-/// A consumer that can be delivered to, of one dispatcher.
+/// A consumer to deliver to, as one dispatcher knows it.
 pub struct wmtls_endpoint {
     pub(crate) endpoint: Endpoint,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_endpoint {}
 
 impl wmtls_endpoint {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, lent: Lent::new() }
+        Self { endpoint, strings: StringPool::new() }
     }
 }
 
-/// The consumer id.
+/// Returns the consumer id.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_consumer(endpoint: Option<&wmtls_endpoint>) -> *const c_char {
     panic::value(ptr::null(), || {
-        endpoint.map_or(ptr::null(), |handle| handle.lent.lend(handle.endpoint.consumer()))
+        endpoint.map_or(ptr::null(), |handle| handle.strings.add(handle.endpoint.consumer()))
     })
 }
 
-/// The URL in its canonical spelling, as it is now.
+/// Returns the current URL in its canonical form.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_url(endpoint: Option<&wmtls_endpoint>) -> *const c_char {
     panic::value(ptr::null(), || {
-        endpoint.map_or(ptr::null(), |handle| handle.lent.lend(&handle.endpoint.url()))
+        endpoint.map_or(ptr::null(), |handle| handle.strings.add(&handle.endpoint.url()))
     })
 }
 
-/// Frees a handle of an endpoint. The dispatcher keeps the endpoint until it is removed.
+/// Frees a handle of an endpoint. The dispatcher keeps the endpoint until
+/// wmtls_dispatcher_remove.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_free(endpoint: Option<Box<wmtls_endpoint>>) {
     panic::value((), || drop(endpoint));

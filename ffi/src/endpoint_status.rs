@@ -1,4 +1,4 @@
-//! What deliveries have shown of a consumer.
+//! The status of an endpoint: what deliveries and probes observed of its consumer.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -9,45 +9,51 @@ use crate::endpoint::wmtls_endpoint;
 use crate::handle::{Handle, give};
 use crate::panic;
 use crate::peer::unix_seconds;
-use crate::text::Lent;
+use crate::text::StringPool;
 
-/// What is known of an endpoint at the moment it was asked.
+/// What this process has observed of a consumer, at one instant.
 pub struct wmtls_endpoint_status {
     status: EndpointStatus,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_endpoint_status {}
 
-/// Asks what deliveries and probes of this process have shown; NULL for NULL.
+/// Returns a snapshot of what the deliveries and probes of this process have observed, or NULL
+/// for NULL. Free it with wmtls_endpoint_status_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_new(
     endpoint: Option<&wmtls_endpoint>,
 ) -> Option<Box<wmtls_endpoint_status>> {
     panic::value(None, || {
-        give(wmtls_endpoint_status { status: endpoint?.endpoint.status(), lent: Lent::new() })
+        give(wmtls_endpoint_status {
+            status: endpoint?.endpoint.status(),
+            strings: StringPool::new(),
+        })
     })
 }
 
-/// The pin of the key that the consumer showed last; NULL before the first handshake.
+/// Returns the pin of the key that the consumer presented last; NULL before the first handshake.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_pin_seen(
     status: Option<&wmtls_endpoint_status>,
 ) -> *const c_char {
-    lend(status, |status| status.pin_seen.as_deref())
+    string(status, |status| status.pin_seen.as_deref())
 }
 
-/// The configured pins that no delivery has matched so far, one an index; NULL beyond the last.
+/// Returns a configured pin that no connection has matched yet; NULL after the last.
+///
+/// `index`: the position in the list, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_pin_never_seen(
     status: Option<&wmtls_endpoint_status>,
     index: usize,
 ) -> *const c_char {
-    lend(status, |status| status.pins_never_seen.get(index).map(String::as_str))
+    string(status, |status| status.pins_never_seen.get(index).map(String::as_str))
 }
 
-/// When the consumer's certificate, as last seen, expires, in Unix seconds; 0 before the first
-/// handshake and for NULL.
+/// Returns when the certificate that the consumer presented last expires, in Unix seconds; 0
+/// before the first handshake and for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_peer_not_after(
     status: Option<&wmtls_endpoint_status>,
@@ -57,22 +63,23 @@ pub extern "C" fn wmtls_endpoint_status_peer_not_after(
     })
 }
 
-/// Which of our identities the consumer took last: the pin of its certificate, "cert-sha256/...";
-/// NULL before the first answer.
+/// Returns the certificate pin, "cert-sha256/...", of our identity that the consumer accepted
+/// last; NULL before its first answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_identity_accepted(
     status: Option<&wmtls_endpoint_status>,
 ) -> *const c_char {
-    lend(status, |status| status.identity_accepted.as_deref())
+    string(status, |status| status.identity_accepted.as_deref())
 }
 
-/// The whole status as JSON, in the form that every language shows.
+/// Returns the whole status as JSON, in the same form in every language.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_status_json(
     status: Option<&wmtls_endpoint_status>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        status.map_or(ptr::null(), |handle| handle.lent.lend(&handle.status.to_json().to_string()))
+        status
+            .map_or(ptr::null(), |handle| handle.strings.add(&handle.status.to_json().to_string()))
     })
 }
 
@@ -82,11 +89,11 @@ pub extern "C" fn wmtls_endpoint_status_free(status: Option<Box<wmtls_endpoint_s
     panic::value((), || drop(status));
 }
 
-fn lend(
+fn string(
     status: Option<&wmtls_endpoint_status>,
     get: impl FnOnce(&EndpointStatus) -> Option<&str>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        status.map_or(ptr::null(), |handle| handle.lent.lend_some(get(&handle.status)))
+        status.map_or(ptr::null(), |handle| handle.strings.add_optional(get(&handle.status)))
     })
 }

@@ -1,4 +1,4 @@
-//! Why something failed.
+//! Errors.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -7,70 +7,71 @@ use serde_json::Value;
 use webhook_mtls::Error;
 
 use crate::handle::Handle;
-use crate::text::{self, Lent};
-use crate::{panic, words};
+use crate::text::{self, StringPool};
+use crate::{enums, panic};
 
-/// 0 (WMTLS_OK), or the number of a kind.
+/// WMTLS_OK (0), or the number of an error kind.
 pub type wmtls_status = i32;
 
-/// Why a call failed: what, how far it had come, whose fault it is, how much was sent, and what to
-/// do about it.
+/// The reason for a failure: the kind, the stage reached, whose fault it is, how much of the
+/// request was sent, and what to do.
 pub struct wmtls_error {
     error: Error,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_error {}
 
 impl wmtls_error {
-    /// The handle of an error.
+    /// Makes a handle of an error.
     pub fn new(error: Error) -> Self {
-        Self { error, lent: Lent::new() }
+        Self { error, strings: StringPool::new() }
     }
 
-    /// The core's error.
+    /// Returns the core's error.
     pub fn error(&self) -> &Error {
         &self.error
     }
 }
 
-/// The kind's number, equal to the status; 0 for NULL.
+/// Returns the number of the kind, which equals the status; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_kind(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| i32::from(error.kind().number()))
 }
 
-/// How far it had come: WMTLS_STAGE_...; 0 for NULL.
+/// Returns the stage that failed, WMTLS_STAGE_...; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_stage(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| error.stage() as i32)
 }
 
-/// Whose fault it is, as far as it can be known from here: WMTLS_BLAME_...; 0 for NULL.
+/// Returns whose fault it is, WMTLS_BLAME_..., as far as this side can tell; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_blame(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| error.blame() as i32)
 }
 
-/// What it stops: WMTLS_SCOPE_...; 0 for NULL.
+/// Returns what the failure affects, WMTLS_SCOPE_...; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_scope(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| error.scope() as i32)
 }
 
-/// How much of the request left: WMTLS_SENT_...; 0 for NULL.
+/// Returns how much of the request was sent, WMTLS_SENT_...; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_sent(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| error.sent() as i32)
 }
 
-/// Whether trying again helps: WMTLS_RETRY_...; 0 for NULL. See wmtls_retry_decide.
+/// Returns whether a new attempt can help, WMTLS_RETRY_...; 0 for NULL. See wmtls_retry_decide.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_retry(error: Option<&wmtls_error>) -> i32 {
     number(error, |error| error.retry() as i32)
 }
 
-/// How long to wait before trying again, in milliseconds; -1 if the consumer did not say.
+/// Returns the delay that the consumer asked for, in milliseconds; -1 if it named none, and for
+/// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_retry_after_ms(error: Option<&wmtls_error>) -> i64 {
     panic::value(-1, || {
@@ -79,33 +80,36 @@ pub extern "C" fn wmtls_error_retry_after_ms(error: Option<&wmtls_error>) -> i64
     })
 }
 
-/// The consumer id of the endpoint; NULL if the error is about none.
+/// Returns the consumer id of the endpoint; NULL if the error concerns no endpoint.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_consumer(error: Option<&wmtls_error>) -> *const c_char {
-    lend(error, |error| error.consumer().map(str::to_owned))
+    string(error, |error| error.consumer().map(str::to_owned))
 }
 
-/// What was seen and what was expected, in a sentence. For logs: it may name our own addresses.
+/// Returns a sentence that compares the observed with the expected. Use it only in your own logs: it
+/// may name internal addresses.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_message(error: Option<&wmtls_error>) -> *const c_char {
-    lend(error, |error| Some(error.message().to_owned()))
+    string(error, |error| Some(error.message().to_owned()))
 }
 
-/// What to do, in a sentence.
+/// Returns a sentence with what to do.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_remedy(error: Option<&wmtls_error>) -> *const c_char {
-    lend(error, |error| Some(error.remedy().to_owned()))
+    string(error, |error| Some(error.remedy().to_owned()))
 }
 
-/// A named fact of the error's context, such as "observed_pin"; NULL if it has none of that name.
-/// Text stands as it is, anything else as JSON.
+/// Returns a fact of the error's context; NULL if the error does not have it. A text is returned
+/// as it is, any other value as JSON.
+///
+/// `name`: the name of the fact, such as "observed_pin".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_error_context(
     error: Option<&wmtls_error>,
     name: *const c_char,
 ) -> *const c_char {
-    lend(error, |error| {
-        // SAFETY: the header's conventions.
+    string(error, |error| {
+        // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::optional(name, "name") }.ok()??;
         error.context().get(name).map(|fact| match fact {
             Value::String(text) => text.clone(),
@@ -114,30 +118,33 @@ pub unsafe extern "C" fn wmtls_error_context(
     })
 }
 
-/// The whole error as JSON, in the form that every language shows.
+/// Returns the whole error as JSON, in the same form in every language.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_json(error: Option<&wmtls_error>) -> *const c_char {
-    lend(error, |error| Some(error.to_json().to_string()))
+    string(error, |error| Some(error.to_json().to_string()))
 }
 
-/// What may be shown to the consumer, as JSON: no addresses, no internals.
+/// Returns the part that may be shown to the consumer as JSON: no addresses, no internals.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_public_json(error: Option<&wmtls_error>) -> *const c_char {
-    lend(error, |error| Some(error.public().to_string()))
+    string(error, |error| Some(error.public().to_string()))
 }
 
-/// Frees an error.
+/// Frees an error. Do not free the error of wmtls_outcome_error.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_free(error: Option<Box<wmtls_error>>) {
     panic::value((), || drop(error));
 }
 
 fn number(error: Option<&wmtls_error>, get: impl FnOnce(&Error) -> i32) -> i32 {
-    panic::value(words::NONE, || error.map_or(words::NONE, |error| get(&error.error)))
+    panic::value(enums::NONE, || error.map_or(enums::NONE, |error| get(&error.error)))
 }
 
-fn lend(error: Option<&wmtls_error>, get: impl FnOnce(&Error) -> Option<String>) -> *const c_char {
+fn string(
+    error: Option<&wmtls_error>,
+    get: impl FnOnce(&Error) -> Option<String>,
+) -> *const c_char {
     panic::value(ptr::null(), || {
-        error.map_or(ptr::null(), |error| error.lent.lend_some(get(&error.error).as_deref()))
+        error.map_or(ptr::null(), |error| error.strings.add_optional(get(&error.error).as_deref()))
     })
 }

@@ -1,4 +1,4 @@
-//! What an operator should hear about.
+//! Events for the operator.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -7,44 +7,46 @@ use serde_json::Value;
 use webhook_mtls::Event;
 
 use crate::handle::Handle;
-use crate::text::Lent;
+use crate::text::StringPool;
 use crate::{panic, text};
 
-/// Something that an operator should hear about. docs/events.md lists what there is.
+/// A change or warning for the operator. docs/events.md lists all events.
 pub struct wmtls_event {
     event: Event,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_event {}
 
 impl wmtls_event {
     pub(crate) fn new(event: Event) -> Self {
-        Self { event, lent: Lent::new() }
+        Self { event, strings: StringPool::new() }
     }
 }
 
-/// What happened, such as "rotated".
+/// Returns the name of the event, such as "rotated".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_event_name(event: Option<&wmtls_event>) -> *const c_char {
-    lend(event, |event| Some(event.name().name().to_owned()))
+    string(event, |event| Some(event.name().name().to_owned()))
 }
 
-/// The consumer it concerns; NULL if it concerns no single one.
+/// Returns the consumer id; NULL if the event does not concern a single consumer.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_event_consumer(event: Option<&wmtls_event>) -> *const c_char {
-    lend(event, |event| event.consumer().map(str::to_owned))
+    string(event, |event| event.consumer().map(str::to_owned))
 }
 
-/// A fact by its name in docs/events.md; NULL if it has none of that name. Text stands as it is,
-/// anything else as JSON.
+/// Returns a fact of the event; NULL if the event does not have it. A text is returned as it is,
+/// any other value as JSON.
+///
+/// `name`: the name of the fact in docs/events.md.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_event_field(
     event: Option<&wmtls_event>,
     name: *const c_char,
 ) -> *const c_char {
-    lend(event, |event| {
-        // SAFETY: the header's conventions.
+    string(event, |event| {
+        // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::optional(name, "name") }.ok()??;
         event.fields().get(name).map(|fact| match fact {
             Value::String(text) => text.clone(),
@@ -53,10 +55,10 @@ pub unsafe extern "C" fn wmtls_event_field(
     })
 }
 
-/// The whole event as JSON, in the form that every language shows.
+/// Returns the whole event as JSON, in the same form in every language.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_event_json(event: Option<&wmtls_event>) -> *const c_char {
-    lend(event, |event| Some(event.to_json().to_string()))
+    string(event, |event| Some(event.to_json().to_string()))
 }
 
 /// Frees an event.
@@ -65,8 +67,13 @@ pub extern "C" fn wmtls_event_free(event: Option<Box<wmtls_event>>) {
     panic::value((), || drop(event));
 }
 
-fn lend(event: Option<&wmtls_event>, get: impl FnOnce(&Event) -> Option<String>) -> *const c_char {
+fn string(
+    event: Option<&wmtls_event>,
+    get: impl FnOnce(&Event) -> Option<String>,
+) -> *const c_char {
     panic::value(ptr::null(), || {
-        event.map_or(ptr::null(), |handle| handle.lent.lend_some(get(&handle.event).as_deref()))
+        event.map_or(ptr::null(), |handle| {
+            handle.strings.add_optional(get(&handle.event).as_deref())
+        })
     })
 }

@@ -1,4 +1,4 @@
-//! What expires.
+//! Lists of expiry dates.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -8,48 +8,56 @@ use webhook_mtls::Expiry;
 
 use crate::handle::Handle;
 use crate::panic;
-use crate::text::Lent;
+use crate::text::StringPool;
 
-/// What expires, the least of its lifetime left first.
+/// A list of certificates and CRLs with their expiry, the smallest fraction of lifetime left
+/// first.
 pub struct wmtls_expiries {
     list: Vec<Expiry>,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_expiries {}
 
 impl wmtls_expiries {
     pub(crate) fn new(list: Vec<Expiry>) -> Self {
-        Self { list, lent: Lent::new() }
+        Self { list, strings: StringPool::new() }
     }
 }
 
-/// How many there are.
+/// Returns the number of entries.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_expiries_count(expiries: Option<&wmtls_expiries>) -> usize {
     panic::value(0, || expiries.map_or(0, |handle| handle.list.len()))
 }
 
-/// What the one at an index is: "identity", "anchor", "intermediate", "crl" or "consumer"; NULL if
-/// there are not so many.
+/// Returns the type of an entry: "identity", "anchor", "intermediate", "crl" or "consumer"; NULL
+/// after the last.
+///
+/// `index`: the position in the list, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_expiries_what(
     expiries: Option<&wmtls_expiries>,
     index: usize,
 ) -> *const c_char {
-    lend(expiries, index, |expiry| expiry.what.name().to_owned())
+    string(expiries, index, |expiry| expiry.what.name().to_owned())
 }
 
-/// Its subject, the issuer of a CRL, or the consumer id.
+/// Returns the subject of a certificate, the issuer of a CRL, or the consumer id; NULL after the
+/// last entry.
+///
+/// `index`: the position in the list, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_expiries_name(
     expiries: Option<&wmtls_expiries>,
     index: usize,
 ) -> *const c_char {
-    lend(expiries, index, |expiry| expiry.name.clone())
+    string(expiries, index, |expiry| expiry.name.clone())
 }
 
-/// The last second of its validity, since 1970; 0 if there are not so many.
+/// Returns the last second of validity in Unix seconds; 0 after the last entry.
+///
+/// `index`: the position in the list, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_expiries_not_after(expiries: Option<&wmtls_expiries>, index: usize) -> i64 {
     let seconds = || {
@@ -59,7 +67,10 @@ pub extern "C" fn wmtls_expiries_not_after(expiries: Option<&wmtls_expiries>, in
     panic::value(0, || seconds().unwrap_or(0))
 }
 
-/// How much of its lifetime is left: 1 at its first instant, 0 once it has expired.
+/// Returns the fraction of the lifetime that is left: 1 at its first instant, 0 once it has
+/// expired, and 0 after the last entry.
+///
+/// `index`: the position in the list, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_expiries_fraction_left(
     expiries: Option<&wmtls_expiries>,
@@ -78,7 +89,7 @@ fn get(expiries: Option<&wmtls_expiries>, index: usize) -> Option<&Expiry> {
     expiries?.list.get(index)
 }
 
-fn lend(
+fn string(
     expiries: Option<&wmtls_expiries>,
     index: usize,
     text: impl FnOnce(&Expiry) -> String,
@@ -87,6 +98,6 @@ fn lend(
         let (Some(handle), Some(expiry)) = (expiries, get(expiries, index)) else {
             return ptr::null();
         };
-        handle.lent.lend(&text(expiry))
+        handle.strings.add(&text(expiry))
     })
 }

@@ -1,4 +1,4 @@
-//! Who we are.
+//! Identities: our certificate chains and keys.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -10,25 +10,27 @@ use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::Handle;
 use crate::{panic, text};
 
-/// Our certificate chain and the key that belongs to its leaf, checked.
+/// Our certificate chain with the private key of its leaf. Both were checked.
 pub struct wmtls_identity(pub(crate) Identity);
 
 impl Handle for wmtls_identity {}
 
 impl wmtls_identity {
-    /// The handle of an identity.
+    /// Makes a handle of an identity.
     pub fn new(identity: Identity) -> Self {
         Self(identity)
     }
 }
 
-/// Reads our certificate chain (leaf first) and private key from PEM files.
+/// Reads our certificate chain (leaf first) and private key from PEM files. Free the result with
+/// wmtls_identity_free. A dispatcher that uses the identity watches the files for changes.
 ///
-/// `cert`, `key`: paths; they may be the same file.
-/// `passphrase`: opens an encrypted PKCS#8 key; NULL if there is none.
+/// `cert`, `key`: paths; both may name the same file.
+/// `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
+/// `out`: receives the identity.
 ///
-/// Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH,
-/// WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+/// Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE
+/// or WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_files(
     cert: *const c_char,
@@ -38,7 +40,7 @@ pub unsafe extern "C" fn wmtls_identity_from_files(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (cert, key, passphrase) = unsafe {
             (
                 text::required(cert, "cert")?,
@@ -50,7 +52,14 @@ pub unsafe extern "C" fn wmtls_identity_from_files(
     })
 }
 
-/// Like wmtls_identity_from_files, from bytes: PEM, or DER.
+/// Reads our certificate chain (leaf first) and private key from bytes, PEM or DER. Free the
+/// result with wmtls_identity_free.
+///
+/// `cert`, `cert_len`, `key`, `key_len`: the bytes; both ranges may be the same.
+/// `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
+/// `out`: receives the identity.
+///
+/// Fails as wmtls_identity_from_files does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_pem(
     cert: *const c_void,
@@ -62,7 +71,7 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (cert, key, passphrase) = unsafe {
             (
                 text::bytes(cert, cert_len, Limit::material("cert"))?,
@@ -74,14 +83,15 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
     })
 }
 
-/// Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it, in any
-/// order.
+/// Reads a PKCS#12 file (.p12, .pfx) with one private key, its certificate and the CAs above it,
+/// in any order. Free the result with wmtls_identity_free.
 ///
-/// `data`: the bytes of the file, DER, at most 1 MiB.
-/// `passphrase`: opens it; "" where it has none.
+/// `data`, `data_len`: the content of the file, DER, at most 1 MiB.
+/// `passphrase`: decrypts the file; "" if it has no passphrase. NULL is a fault.
+/// `out`: receives the identity.
 ///
-/// Fails with WMTLS_KEY_ENCRYPTED (the passphrase does not open it, or opening it would cost too
-/// much), WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
+/// Fails with WMTLS_KEY_ENCRYPTED (the passphrase is wrong, or decryption would cost too much),
+/// WMTLS_PEM_INVALID (malformed, no key, several keys, no certificate), WMTLS_KEY_MISMATCH,
 /// WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
@@ -92,7 +102,7 @@ pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (data, passphrase) = unsafe {
             (
                 text::bytes(data, data_len, Limit::material("data"))?,

@@ -1,24 +1,24 @@
-//! The C face of webhook-mtls: entry points that translate, and nothing else. Policy, defaults and
-//! messages are the core's.
+//! The C binding of webhook-mtls. Its entry points only translate: policy, defaults and messages
+//! belong to the core.
 //!
-//! The conventions that C sees stand at the top of the header (`cbindgen.toml`). They rest on:
+//! The top of the header (`cbindgen.toml`) states the conventions for C. They rest on:
 //!
 //! - **Ownership is in the types.** `Option<&T>` is a handle that C lends for the call,
-//!   `Option<Box<T>>` one that C gives up, and [`handle::Out`] a place for one that C receives.
-//!   Rust guarantees that these are nullable pointers, so most entry points need no unsafe code.
-//!   [`handle::Handle`] proves for each opaque type that it may cross threads as the header says.
-//! - **Text and bytes** enter through [`text`] alone, which is where the unsafe code is, and leave
-//!   through [`text::Lent`], which keeps them alive as long as their handle.
-//! - **Builders** are [`builder::Builder`]s: they remember their first fault.
-//! - **Every entry point runs behind [`panic`]**, so nothing unwinds into C.
-//! - **Enums are ints.** They are checked on their way in; no Rust enum is ever made by C.
+//!   `Option<Box<T>>` a handle that the function takes, and [`handle::Out`] an out parameter. Rust
+//!   guarantees that all are nullable pointers, so most entry points need no unsafe code. The
+//!   bounds of [`handle::Handle`] prove that each opaque type may cross threads.
+//! - **Text and bytes** enter only through [`text`], which holds the unsafe code. They leave
+//!   through [`text::StringPool`], which keeps them alive as long as their handle.
+//! - **Builders** are [`builder::Builder`]s: they keep their first fault.
+//! - **Every entry point runs inside [`panic`]**, so no panic unwinds into C.
+//! - **Enums are ints.** Entry points check them; C never makes a Rust enum.
 //!
-//! A file is one C noun. Documentation of what is exported is written for readers of C: it becomes
-//! the header.
+//! Each file is one C noun. The doc comments of exported items become the header, so they address C
+//! programmers.
 
-// The names are C's.
+// The names follow the C convention.
 #![allow(non_camel_case_types)]
-// What a caller must keep to stands once, in the header's conventions.
+// The header states the safety conventions once.
 #![allow(clippy::missing_safety_doc)]
 
 pub mod builder;
@@ -26,8 +26,10 @@ pub mod handle;
 pub mod panic;
 pub mod text;
 
+// A separate group keeps the order of the header: rustfmt sorts each group.
 pub mod error;
-pub mod words;
+
+pub mod enums;
 
 pub mod identity;
 pub mod pin;

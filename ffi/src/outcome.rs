@@ -1,4 +1,4 @@
-//! Deliveries that nobody waits for: they are submitted, and their outcomes are taken later.
+//! Submitted deliveries and their outcomes.
 
 use std::ffi::{c_int, c_void};
 use std::io::{Read as _, Write as _};
@@ -21,7 +21,7 @@ use crate::handle::{Handle, give, required};
 use crate::panic;
 use crate::receipt::wmtls_receipt;
 
-/// What became of a delivery that was submitted: a receipt or an error.
+/// The result of a submitted delivery: a receipt or an error.
 pub struct wmtls_outcome {
     tag: Tag,
     endpoint: wmtls_endpoint,
@@ -31,19 +31,20 @@ pub struct wmtls_outcome {
 
 impl Handle for wmtls_outcome {}
 
-/// The outcomes of one dispatcher on their way to C.
+/// The submitted deliveries of one dispatcher, and the signal that an outcome waits.
 pub struct Completions {
     fanout: Fanout<(Tag, Endpoint)>,
-    bell: Arc<Bell>,
+    signal: Arc<CompletionSignal>,
 }
 
-/// Makes a descriptor readable, if one was ever asked for.
+/// A descriptor that is readable while an outcome waits. It exists from the first call of
+/// `wmtls_completion_fd`.
 #[derive(Default)]
-struct Bell {
+struct CompletionSignal {
     pair: Once<Option<(UnixStream, UnixStream)>>,
 }
 
-impl Bell {
+impl CompletionSignal {
     fn descriptor(&self) -> c_int {
         let make = || {
             let (read, write) = UnixStream::pair().ok()?;
@@ -54,15 +55,15 @@ impl Bell {
         self.pair.get_or_init(make).as_ref().map_or(-1, |(read, _)| read.as_raw_fd())
     }
 
-    fn ring(&self) {
+    fn set(&self) {
         if let Some((_, write)) = self.pair.get().and_then(Option::as_ref) {
             let mut write = write;
-            // It fails only where it would block, and then it is readable already.
+            // A write fails only if it would block, and then the descriptor is readable already.
             let _ = write.write(&[1]);
         }
     }
 
-    fn silence(&self) {
+    fn clear(&self) {
         if let Some((read, _)) = self.pair.get().and_then(Option::as_ref) {
             let mut read = read;
             while matches!(read.read(&mut [0; 64]), Ok(64)) {}
@@ -70,13 +71,13 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for CompletionSignal {
     fn wake(self: Arc<Self>) {
-        self.ring();
+        self.set();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
+        self.set();
     }
 }
 
@@ -84,72 +85,76 @@ impl wmtls_dispatcher {
     fn completions(&self) -> &Completions {
         self.completions.get_or_init(|| {
             let fanout = Fanout::unbounded(&self.dispatcher).waited_for();
-            Completions { fanout, bell: Arc::default() }
+            Completions { fanout, signal: Arc::default() }
         })
     }
 }
 
-/// Starts a delivery and returns at once. Its outcome is taken by wmtls_next_outcome, whatever
-/// becomes of it.
+/// Starts a delivery and returns at once. Every delivery that it accepts has exactly one outcome,
+/// which wmtls_next_outcome returns.
 ///
-/// `consumed`: the delivery, with its tag. It is freed on failure too, and then has no outcome.
+/// `delivery`: with its tag; the function takes it and frees it, on failure too. A failure has no
+/// outcome.
 ///
-/// Fails with WMTLS_OPTION_INVALID, and with WMTLS_FORKED_PROCESS in a process that has forked since
-/// the first delivery was submitted: make a new dispatcher there.
+/// Fails with the first fault of a setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the
+/// process has forked since the dispatcher's first submission: make a new dispatcher in the
+/// child.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_submit(
     dispatcher: Option<&wmtls_dispatcher>,
-    consumed: Option<Box<wmtls_delivery>>,
+    delivery: Option<Box<wmtls_delivery>>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::run(err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
-        let (delivery, tag) = required(consumed, "delivery")?.finish()?;
+        let (delivery, tag) = required(delivery, "delivery")?.finish()?;
         let endpoint = delivery.endpoint.clone();
         dispatcher.completions().fanout.try_submit(delivery, (tag, endpoint))
     })
 }
 
-/// A descriptor that is readable while an outcome waits, for poll, epoll or a loop of your own. It
-/// belongs to the dispatcher: do not read from it or close it. -1 if there is none to be had.
+/// Returns a file descriptor that is readable while an outcome waits, for poll, epoll or an event
+/// loop; -1 if it cannot be made. The descriptor belongs to the dispatcher: do not read from it,
+/// and do not close it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> c_int {
     panic::value(-1, || {
         dispatcher.map_or(-1, |dispatcher| {
             let completions = dispatcher.completions();
-            let descriptor = completions.bell.descriptor();
-            // From now on nobody need wait in here for a delivery to go on.
-            completions.fanout.watch(Waker::from(completions.bell.clone()));
-            // What finished before there was a descriptor has rung for nobody.
+            let descriptor = completions.signal.descriptor();
+            // A thread of the library drives the deliveries from now on.
+            completions.fanout.watch(Waker::from(completions.signal.clone()));
+            // An outcome from before the descriptor existed has not been signaled.
             if completions.fanout.check_process().is_ok() && completions.fanout.has_outcome() {
-                completions.bell.ring();
+                completions.signal.set();
             }
             descriptor
         })
     })
 }
 
-/// The next outcome, which is yours to free. NULL if none came in time, and at once if nothing is
-/// under way.
+/// Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if no
+/// delivery is running. Free the outcome with wmtls_outcome_free.
 ///
-/// A thread that waits here drives the deliveries meanwhile, which costs less than to have them driven
-/// by another; once there is a wmtls_completion_fd, that other does.
+/// `timeout_ms`: how long to wait, in milliseconds; 0 does not wait, a negative number has no
+/// limit.
 ///
-/// `timeout_ms`: how long to wait for one; 0 does not wait, a negative number waits for ever.
+/// The waiting thread drives the deliveries, which saves a switch to another thread. After the
+/// first call of wmtls_completion_fd, a thread of the library drives them instead.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_next_outcome(
     dispatcher: Option<&wmtls_dispatcher>,
     timeout_ms: c_int,
 ) -> Option<Box<wmtls_outcome>> {
     panic::value(None, || {
-        let Completions { fanout, bell } = dispatcher?.completions();
+        let Completions { fanout, signal } = dispatcher?.completions();
         let limit = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
         let ((tag, endpoint), outcome) = fanout.next_within(limit).ok()??;
         if !fanout.has_outcome() {
-            bell.silence();
-            // One may have arrived in between.
+            signal.clear();
+            // An outcome may have arrived in between.
             if fanout.has_outcome() {
-                bell.ring();
+                signal.set();
             }
         }
         let (receipt, error) = match outcome {
@@ -160,7 +165,7 @@ pub extern "C" fn wmtls_next_outcome(
     })
 }
 
-/// How many deliveries are submitted and have no outcome yet.
+/// Returns how many submitted deliveries have no outcome yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_in_flight(dispatcher: Option<&wmtls_dispatcher>) -> usize {
     panic::value(0, || {
@@ -173,13 +178,13 @@ pub extern "C" fn wmtls_in_flight(dispatcher: Option<&wmtls_dispatcher>) -> usiz
     })
 }
 
-/// The tag of the delivery.
+/// Returns the tag of the delivery, as wmtls_delivery_tag set it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_tag(outcome: Option<&wmtls_outcome>) -> *mut c_void {
     panic::value(ptr::null_mut(), || outcome.map_or(ptr::null_mut(), |outcome| outcome.tag.0))
 }
 
-/// The endpoint of the delivery. Belongs to the outcome; do not free it.
+/// Returns the endpoint of the delivery. It belongs to the outcome; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_endpoint(
     outcome: Option<&wmtls_outcome>,
@@ -187,13 +192,15 @@ pub extern "C" fn wmtls_outcome_endpoint(
     panic::value(None, || outcome.map(|outcome| &outcome.endpoint))
 }
 
-/// The receipt, or NULL if the delivery failed. Belongs to the outcome; do not free it.
+/// Returns the receipt, or NULL if the delivery failed. It belongs to the outcome; do not free
+/// it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_receipt(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_receipt> {
     panic::value(None, || outcome.and_then(|outcome| outcome.receipt.as_ref()))
 }
 
-/// The error, or NULL if the delivery succeeded. Belongs to the outcome; do not free it.
+/// Returns the error, or NULL if the delivery succeeded. It belongs to the outcome; do not free
+/// it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_error(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_error> {
     panic::value(None, || outcome.and_then(|outcome| outcome.error.as_ref()))

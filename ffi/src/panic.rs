@@ -1,4 +1,4 @@
-//! Plumbing: the guard that every entry point runs behind. No panic crosses into C.
+//! The panic guard of every entry point. No panic unwinds into C.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,8 @@ use webhook_mtls::Error;
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, Out, put};
 
-/// Runs an entry point that can fail and makes a handle: fills `out` and `err`, returns the status.
+/// Runs an entry point that can fail and returns a handle. Writes `out` and `err`, and returns the
+/// status.
 pub fn make<T: Handle>(
     out: Out<'_, T>,
     err: Out<'_, wmtls_error>,
@@ -22,14 +23,15 @@ pub fn make<T: Handle>(
     report(err, outcome)
 }
 
-/// Runs an entry point that can fail and makes nothing.
+/// Runs an entry point that can fail and returns no handle. Writes `err`, and returns the status.
 pub fn run(err: Out<'_, wmtls_error>, entry: impl FnOnce() -> Result<(), Error>) -> wmtls_status {
     report(err, guarded(entry))
 }
 
-/// Runs an entry point that cannot fail; after a panic it says `fallback`.
+/// Runs an entry point that cannot fail. Returns `fallback` after a panic.
 pub fn value<T>(fallback: T, entry: impl FnOnce() -> T) -> T {
-    // Whatever a panic interrupted is either dropped or behind a lock that heals.
+    // Unwind safe: a panic drops its own state, and shared state is behind a lock that recovers
+    // from it.
     catch_unwind(AssertUnwindSafe(entry)).unwrap_or(fallback)
 }
 
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_getter_that_panics_says_its_fallback() {
+    fn a_getter_that_panics_returns_its_fallback() {
         assert_eq!(value(7, || panic!("as a bug would")), 7);
     }
 }

@@ -1,4 +1,4 @@
-//! The keys a peer may have.
+//! Pins: the keys that a peer may have.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -9,15 +9,18 @@ use webhook_mtls::{Error, PinSlot, Pins, pin_of};
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle;
-use crate::{panic, text, words};
+use crate::{enums, panic, text};
 
-/// The size that wmtls_pin_of needs: "sha256/", 44 characters of base64 and the NUL.
+/// The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
+/// NUL.
 pub const WMTLS_PIN_SIZE: usize = 52;
 
-/// Computes the pin ("sha256/...") of a certificate in PEM or DER; of several, of the first, which
-/// is the leaf.
+/// Computes the pin ("sha256/...") of a certificate, or of the first of several, which is the
+/// leaf.
 ///
-/// `pin`: room for WMTLS_PIN_SIZE bytes; receives the text and its NUL, empty after a failure.
+/// `cert`, `cert_len`: PEM or DER, at most 1 MiB.
+/// `pin`: a buffer of at least WMTLS_PIN_SIZE bytes; receives the text with its NUL, or an empty
+/// text after a failure.
 ///
 /// Fails with WMTLS_PEM_INVALID.
 #[unsafe(no_mangle)]
@@ -29,13 +32,13 @@ pub unsafe extern "C" fn wmtls_pin_of(
 ) -> wmtls_status {
     panic::run(err, || {
         let pin = handle::required(NonNull::new(pin), "pin")?;
-        // SAFETY: the header's conventions, and room for the NUL at least.
+        // SAFETY: the caller follows the header's conventions, and the buffer has room for a NUL.
         let made = unsafe {
             pin.write(0);
             pin_of(text::bytes(cert, cert_len, Limit::material("cert"))?)?
         };
-        assert!(made.len() < WMTLS_PIN_SIZE, "every pin is as long as the other");
-        // SAFETY: there is room for WMTLS_PIN_SIZE bytes.
+        assert!(made.len() < WMTLS_PIN_SIZE, "all pins have the same length");
+        // SAFETY: the buffer has room for WMTLS_PIN_SIZE bytes.
         unsafe {
             pin.copy_from_nonoverlapping(NonNull::from(made.as_bytes()).cast(), made.len());
             pin.add(made.len()).write(0);
@@ -44,27 +47,27 @@ pub unsafe extern "C" fn wmtls_pin_of(
     })
 }
 
-/// The pins of a builder: unsaid, explicitly none, two lists, or those of a file.
+/// The pins of a builder: not set, explicitly none, two lists, or the content of a file.
 #[derive(Default)]
-pub(crate) enum Said {
+pub(crate) enum PinSetting {
     #[default]
-    Nothing,
-    None,
+    Unset,
+    NoPins,
     Lists {
         current: Vec<String>,
         next: Vec<String>,
     },
-    Read(Pins),
+    FromFile(Pins),
 }
 
-impl Said {
-    /// Adds a pin to those of a slot.
+impl PinSetting {
+    /// Adds a pin to a slot.
     ///
     /// # Safety
     ///
     /// The header's conventions hold for `pin`.
     pub(crate) unsafe fn add(&mut self, pin: *const c_char, slot: i32) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         let pin = unsafe { text::required(pin, "pin") }?.to_owned();
         let list = self.list(slot)?;
         Limit::text("pins").check_list(list.len() + 1, 0)?;
@@ -72,7 +75,7 @@ impl Said {
         Ok(())
     }
 
-    /// Says all pins of a slot.
+    /// Replaces the pins of a slot.
     ///
     /// # Safety
     ///
@@ -83,33 +86,33 @@ impl Said {
         count: usize,
         slot: i32,
     ) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees it.
         let pins = unsafe { text::list(pins, count, "pins") }?;
         *self.list(slot)? = pins;
         Ok(())
     }
 
-    /// Those of a file.
+    /// Reads the pins from a file.
     ///
     /// # Safety
     ///
     /// The header's conventions hold for `path`.
     pub(crate) unsafe fn read(path: *const c_char) -> Result<Self, Error> {
-        // SAFETY: the caller's promise.
-        Pins::from_file(unsafe { text::required(path, "path") }?).map(Self::Read)
+        // SAFETY: the caller guarantees it.
+        Pins::from_file(unsafe { text::required(path, "path") }?).map(Self::FromFile)
     }
 
-    /// The pins, if any were said.
+    /// Returns the pins; `None` if they were not set or there are explicitly none.
     pub(crate) fn pins(self) -> Result<Option<Pins>, Error> {
         match self {
-            Self::Nothing | Self::None => Ok(None),
+            Self::Unset | Self::NoPins => Ok(None),
             Self::Lists { current, next } => Pins::with_next(&current, &next).map(Some),
-            Self::Read(pins) => Ok(Some(pins)),
+            Self::FromFile(pins) => Ok(Some(pins)),
         }
     }
 
     fn list(&mut self, slot: i32) -> Result<&mut Vec<String>, Error> {
-        let slot = words::pin_slot(slot).ok_or_else(|| {
+        let slot = enums::pin_slot(slot).ok_or_else(|| {
             Error::wrong_type("slot", "WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT", "another number")
         })?;
         if !matches!(self, Self::Lists { .. }) {
@@ -118,7 +121,7 @@ impl Said {
         match (self, slot) {
             (Self::Lists { current, .. }, PinSlot::Current) => Ok(current),
             (Self::Lists { next, .. }, PinSlot::Next) => Ok(next),
-            _ => unreachable!("they are lists by now"),
+            _ => unreachable!("the pins are lists here"),
         }
     }
 }

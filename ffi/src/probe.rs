@@ -1,4 +1,4 @@
-//! What a handshake without a payload has shown.
+//! Probes: handshakes without a payload.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -12,26 +12,28 @@ use crate::endpoint::wmtls_endpoint;
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, required};
 use crate::peer::wmtls_peer;
-use crate::text::Lent;
-use crate::{panic, words};
+use crate::text::StringPool;
+use crate::{enums, panic};
 
-/// A handshake that was completed without a payload: the consumer passed every check that a delivery
-/// makes, asked for our certificate, and did not refuse it there.
+/// A completed handshake without a payload. The consumer passed every check of a delivery,
+/// requested our certificate, and did not reject it during the handshake.
 pub struct wmtls_probe {
     probe: Probe,
     peer: wmtls_peer,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_probe {}
 
-/// Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
-/// closes. No byte of a request is sent. A consumer that refuses our certificate only in its answer
-/// to a request, as nginx does, is not found out.
+/// Opens a new connection to a consumer, runs the handshake with the checks of a delivery, and
+/// closes it. It sends no byte of a request. A probe cannot detect a consumer that rejects our
+/// certificate only in its HTTP response, as nginx does.
 ///
-/// `timeout_ms`: the time it may take in all, at most a day; 0 for the dispatcher's.
+/// `timeout_ms`: the time limit in milliseconds, at most 86400000 (one day); 0 uses the
+/// dispatcher's.
+/// `out`: receives the probe; free it with wmtls_probe_free.
 ///
-/// Fails with what a delivery fails with before its request.
+/// Fails with the kinds of a delivery that fails before its request.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_probe(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -49,40 +51,41 @@ pub extern "C" fn wmtls_dispatcher_probe(
         };
         let probe = wait(dispatcher.dispatcher.probe(endpoint, options))??;
         let peer = wmtls_peer::new(probe.peer().clone());
-        Ok(wmtls_probe { probe, peer, lent: Lent::new() })
+        Ok(wmtls_probe { probe, peer, strings: StringPool::new() })
     })
 }
 
-/// The peer as its certificate shows it, with its dates. Belongs to the probe; do not free it.
+/// Returns the peer, as its certificate describes it. It belongs to the probe; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_peer(probe: Option<&wmtls_probe>) -> Option<&wmtls_peer> {
     panic::value(None, || probe.map(|handle| &handle.peer))
 }
 
-/// Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+/// Returns which pin matched, WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has no pins,
+/// and for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_pin(probe: Option<&wmtls_probe>) -> i32 {
-    panic::value(words::NONE, || {
-        probe.and_then(|handle| handle.probe.pin()).map_or(words::NONE, |slot| slot as i32)
+    panic::value(enums::NONE, || {
+        probe.and_then(|handle| handle.probe.pin()).map_or(enums::NONE, |slot| slot as i32)
     })
 }
 
-/// The TLS version, "TLSv1.3" or "TLSv1.2".
+/// Returns the TLS version, "TLSv1.3" or "TLSv1.2".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_tls_version(probe: Option<&wmtls_probe>) -> *const c_char {
-    lend(probe, |probe| probe.tls().version.to_owned())
+    string(probe, |probe| probe.tls().version.to_owned())
 }
 
-/// The address and port that were connected to.
+/// Returns the IP address and port of the connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_address(probe: Option<&wmtls_probe>) -> *const c_char {
-    lend(probe, |probe| probe.address().to_string())
+    string(probe, |probe| probe.address().to_string())
 }
 
-/// The whole result as JSON, in the form that every language shows.
+/// Returns the whole result as JSON, in the same form in every language.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_probe_json(probe: Option<&wmtls_probe>) -> *const c_char {
-    lend(probe, |probe| probe.to_json().to_string())
+    string(probe, |probe| probe.to_json().to_string())
 }
 
 /// Frees a probe.
@@ -91,8 +94,8 @@ pub extern "C" fn wmtls_probe_free(probe: Option<Box<wmtls_probe>>) {
     panic::value((), || drop(probe));
 }
 
-fn lend(probe: Option<&wmtls_probe>, get: impl FnOnce(&Probe) -> String) -> *const c_char {
+fn string(probe: Option<&wmtls_probe>, get: impl FnOnce(&Probe) -> String) -> *const c_char {
     panic::value(ptr::null(), || {
-        probe.map_or(ptr::null(), |handle| handle.lent.lend(&get(&handle.probe)))
+        probe.map_or(ptr::null(), |handle| handle.strings.add(&get(&handle.probe)))
     })
 }

@@ -1,4 +1,4 @@
-//! What a success returns.
+//! Receipts of successful deliveries.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -8,58 +8,60 @@ use webhook_mtls::process::Once;
 
 use crate::handle::Handle;
 use crate::peer::wmtls_peer;
-use crate::text::Lent;
-use crate::{panic, words};
+use crate::text::StringPool;
+use crate::{enums, panic};
 
 /// A delivery that the consumer answered with a 2xx status.
 pub struct wmtls_receipt {
     receipt: Receipt,
-    /// Made when somebody asks.
+    /// Made by the first call of `wmtls_receipt_peer`.
     peer: Once<wmtls_peer>,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_receipt {}
 
 impl wmtls_receipt {
     pub(crate) fn new(receipt: Receipt) -> Self {
-        Self { receipt, peer: Once::new(), lent: Lent::new() }
+        Self { receipt, peer: Once::new(), strings: StringPool::new() }
     }
 }
 
-/// The HTTP status, 200 to 299; 0 for NULL.
+/// Returns the HTTP status, 200 to 299; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_status(receipt: Option<&wmtls_receipt>) -> u16 {
     panic::value(0, || receipt.map_or(0, |handle| handle.receipt.status()))
 }
 
-/// The consumer id of the endpoint.
+/// Returns the consumer id of the endpoint.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_consumer(receipt: Option<&wmtls_receipt>) -> *const c_char {
-    lend(receipt, |receipt| Some(receipt.consumer().to_owned()))
+    string(receipt, |receipt| Some(receipt.consumer().to_owned()))
 }
 
-/// The event's id; NULL if the delivery has none.
+/// Returns the event's id; NULL if the delivery has none.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_id(receipt: Option<&wmtls_receipt>) -> *const c_char {
-    lend(receipt, |receipt| receipt.id().map(str::to_owned))
+    string(receipt, |receipt| receipt.id().map(str::to_owned))
 }
 
-/// Which pin matched: WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has none.
+/// Returns which pin matched, WMTLS_PIN_CURRENT or WMTLS_PIN_NEXT; 0 if the endpoint has no pins,
+/// and for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_pin(receipt: Option<&wmtls_receipt>) -> i32 {
-    panic::value(words::NONE, || {
-        receipt.and_then(|handle| handle.receipt.pin()).map_or(words::NONE, |slot| slot as i32)
+    panic::value(enums::NONE, || {
+        receipt.and_then(|handle| handle.receipt.pin()).map_or(enums::NONE, |slot| slot as i32)
     })
 }
 
-/// How many attempts it took. Only one of which nothing was sent is followed by another.
+/// Returns the number of attempts, including the successful one; 0 for NULL. The library repeats
+/// an attempt only if it sent nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_attempts(receipt: Option<&wmtls_receipt>) -> u32 {
     panic::value(0, || receipt.map_or(0, |handle| handle.receipt.attempts()))
 }
 
-/// How long the delivery took in all, in milliseconds.
+/// Returns the duration of the whole delivery, in milliseconds; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_elapsed_ms(receipt: Option<&wmtls_receipt>) -> f64 {
     panic::value(0.0, || {
@@ -67,15 +69,15 @@ pub extern "C" fn wmtls_receipt_elapsed_ms(receipt: Option<&wmtls_receipt>) -> f
     })
 }
 
-/// The TLS version, "TLSv1.3" or "TLSv1.2".
+/// Returns the TLS version, "TLSv1.3" or "TLSv1.2".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_tls_version(receipt: Option<&wmtls_receipt>) -> *const c_char {
-    lend(receipt, |receipt| Some(receipt.tls().version.to_owned()))
+    string(receipt, |receipt| Some(receipt.tls().version.to_owned()))
 }
 
-/// Whether the consumer answered the head with 100 Continue before the payload left: 1 if it did, 0
-/// if it let the payload come by itself, -1 unless the payload was held: by "hold_payload", or for an
-/// identity that the consumer has not answered to yet.
+/// Returns 1 if the consumer answered the head with 100 Continue before the payload was sent, 0
+/// if it did not, and -1 if the payload was not held. A payload is held by the option
+/// "hold_payload", or for an identity that the consumer has not answered yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_hold_honored(receipt: Option<&wmtls_receipt>) -> i32 {
     panic::value(-1, || {
@@ -83,7 +85,7 @@ pub extern "C" fn wmtls_receipt_hold_honored(receipt: Option<&wmtls_receipt>) ->
     })
 }
 
-/// The peer as its certificate shows it. Belongs to the receipt; do not free it.
+/// Returns the peer, as its certificate describes it. It belongs to the receipt; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<&wmtls_peer> {
     panic::value(None, || {
@@ -92,24 +94,26 @@ pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<
     })
 }
 
-/// The whole receipt as JSON, in the form that every language shows: the answer, TLS facts and
-/// timings.
+/// Returns the whole receipt as JSON, in the same form in every language: the response, TLS facts
+/// and timings.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_json(receipt: Option<&wmtls_receipt>) -> *const c_char {
-    lend(receipt, |receipt| Some(receipt.to_json().to_string()))
+    string(receipt, |receipt| Some(receipt.to_json().to_string()))
 }
 
-/// Frees a receipt.
+/// Frees a receipt. Do not free the receipt of wmtls_outcome_receipt.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_receipt_free(receipt: Option<Box<wmtls_receipt>>) {
     panic::value((), || drop(receipt));
 }
 
-fn lend(
+fn string(
     receipt: Option<&wmtls_receipt>,
     get: impl FnOnce(&Receipt) -> Option<String>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        receipt.map_or(ptr::null(), |handle| handle.lent.lend_some(get(&handle.receipt).as_deref()))
+        receipt.map_or(ptr::null(), |handle| {
+            handle.strings.add_optional(get(&handle.receipt).as_deref())
+        })
     })
 }

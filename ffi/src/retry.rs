@@ -1,4 +1,4 @@
-//! What a queue should do with a failure.
+//! The decision for a queue after a failed delivery.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -10,32 +10,33 @@ use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::{panic, text};
 
-/// How often and how fast to try again. A builder that wmtls_retry_decide does not consume.
+/// The number of attempts and the delays between them. A builder. wmtls_retry_decide borrows it.
 pub struct wmtls_retry_policy(Builder<RetryPolicy>);
 
 impl Handle for wmtls_retry_policy {}
 
-/// A verdict on one failure.
+/// What to do after one failure.
 #[repr(C)]
 pub struct wmtls_decision {
-    /// WMTLS_ACTION_...
+    /// What to do, WMTLS_ACTION_....
     pub action: i32,
-    /// Whether this attempt counts. One that was never admitted, or waits for a repair, does not.
+    /// Whether the attempt counts. One that was not admitted, or waits for a repair, does not.
     pub counts: bool,
-    /// How long to wait first.
+    /// The delay before the next attempt, in milliseconds.
     pub delay_ms: u64,
-    /// Why, in a few words; never freed.
+    /// The reason in a few words. The text lives as long as the process; do not free it.
     pub reason: *const c_char,
 }
 
-/// A builder with the defaults: 8 attempts, 5 seconds after the first, at most an hour.
+/// Makes a builder with the defaults: 8 attempts, a delay of 5 seconds after the first, at most
+/// one hour. Free it with wmtls_retry_policy_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_retry_policy_new() -> Option<Box<wmtls_retry_policy>> {
     panic::value(None, || give(wmtls_retry_policy(Builder::new(Ok(RetryPolicy::default())))))
 }
 
-/// Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling";
-/// the value as for wmtls_options_set.
+/// Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling".
+/// The value has the form that wmtls_options_set describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_retry_policy_set(
     policy: Option<&mut wmtls_retry_policy>,
@@ -45,7 +46,7 @@ pub unsafe extern "C" fn wmtls_retry_policy_set(
     panic::value((), || {
         let Some(policy) = policy else { return };
         policy.0.change(|mut policy| {
-            // SAFETY: the header's conventions.
+            // SAFETY: the caller follows the header's conventions.
             let (name, value) =
                 unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
             policy.set(name, setting("retry_policy", name, value))?;
@@ -60,12 +61,14 @@ pub extern "C" fn wmtls_retry_policy_free(policy: Option<Box<wmtls_retry_policy>
     panic::value((), || drop(policy));
 }
 
-/// Judges a failure. Pure: nothing is remembered, nothing waits.
+/// Returns what to do after a failure. The function keeps no state and does not wait.
 ///
-/// `policy`: NULL for the defaults.
-/// `attempt`: which attempt failed, from 1.
+/// `policy`: NULL uses the defaults. It remains the caller's.
+/// `error`: the failure. It remains the caller's.
+/// `attempt`: the number of the failed attempt, from 1.
+/// `out`: receives the decision; unchanged after a failure.
 ///
-/// Fails with WMTLS_OPTION_INVALID; `out` is left as it is then.
+/// Fails with WMTLS_OPTION_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_retry_decide(
     policy: Option<&wmtls_retry_policy>,
@@ -81,7 +84,7 @@ pub extern "C" fn wmtls_retry_decide(
             action: decision.action as i32,
             counts: decision.counts,
             delay_ms: u64::try_from(decision.delay.as_millis()).unwrap_or(u64::MAX),
-            reason: text::lend_word(decision.reason),
+            reason: text::static_text(decision.reason),
         });
         Ok(())
     })

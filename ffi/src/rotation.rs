@@ -1,4 +1,4 @@
-//! What changes while a dispatcher or verifier is in use: its files, and what they say.
+//! Rotation while a dispatcher or verifier is in use: reload, events, expiry and retirement.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -15,29 +15,28 @@ use crate::expiry::wmtls_expiries;
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
-use crate::text::{self, Lent};
+use crate::text::{self, StringPool};
 use crate::verifier::wmtls_verifier;
 
-/// The events of a handle, from the first time that C asks for one.
+/// The event queue of a handle. The first call of `next` subscribes it.
 #[derive(Default)]
-pub(crate) struct Heard(Once<EventQueue>);
+pub(crate) struct EventSubscription(Once<EventQueue>);
 
-impl Heard {
+impl EventSubscription {
     fn next(
         &self,
-        listen: impl FnOnce() -> EventQueue,
+        subscribe: impl FnOnce() -> EventQueue,
         timeout_ms: u64,
     ) -> Option<Box<wmtls_event>> {
-        let event = self.0.get_or_init(listen).next(Duration::from_millis(timeout_ms))?;
+        let event = self.0.get_or_init(subscribe).next(Duration::from_millis(timeout_ms))?;
         give(wmtls_event::new(event))
     }
 }
 
-/// Looks at all watched files now, and puts into use what they hold anew. wmtls_next_event tells
-/// what there is to tell.
+/// Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 ///
-/// Fails with WMTLS_HANDLE_CLOSED, and with the fault of the first file that cannot be used; what
-/// was in use before stays, and other files are taken all the same.
+/// Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file that cannot be used. The
+/// previous content of that file remains in use, and all other files are still reloaded.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_reload(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -46,12 +45,14 @@ pub extern "C" fn wmtls_reload(
     panic::run(err, || {
         let reloading = required(dispatcher, "dispatcher")?.dispatcher.reload();
         let events = runtime::drive(reloading, || false).ok_or_else(runtime::undriven)??;
-        first_fault(&events)
+        first_error(&events)
     })
 }
 
-/// The oldest event that was not taken yet, waiting for one for at most `timeout_ms`; NULL if there
-/// is none. The first call for a handle begins to listen, so call it once before you rely on it.
+/// Returns the oldest event, or NULL if none arrives in time. Free it with wmtls_event_free. The
+/// first call for a dispatcher starts the recording: events before it are lost.
+///
+/// `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_next_event(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -59,14 +60,16 @@ pub extern "C" fn wmtls_next_event(
 ) -> Option<Box<wmtls_event>> {
     panic::value(None, || {
         let handle = dispatcher?;
-        handle.heard.next(|| handle.dispatcher.events(), timeout_ms)
+        handle.events.next(|| handle.dispatcher.events(), timeout_ms)
     })
 }
 
-/// Lists what expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as
-/// last seen.
+/// Lists when our chains, anchors, intermediates, CRLs and the last certificate of each consumer
+/// expire.
 ///
-/// Fails with WMTLS_CLOCK_IMPLAUSIBLE: without the time nothing can be said.
+/// `out`: receives the list; free it with wmtls_expiries_free.
+///
+/// Fails with WMTLS_CLOCK_IMPLAUSIBLE, because no lifetime can be computed without the date.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_expiries(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -78,11 +81,11 @@ pub extern "C" fn wmtls_dispatcher_expiries(
     })
 }
 
-/// The least fraction of a lifetime that is left of anything that expires: 1 if there is nothing, 0
-/// if something has expired, NaN if the clock cannot be right.
+/// Returns the smallest fraction of a lifetime that is left: 1 if nothing expires, 0 if something
+/// has expired, NaN if the clock is implausible and for NULL.
 ///
-/// `what`: receives what it is of, such as "identity CN=acme", which belongs to the dispatcher; NULL
-/// if there is nothing. It may be NULL.
+/// `what`: receives the name of the entry, such as "identity CN=acme", or NULL if nothing
+/// expires. The text belongs to the dispatcher. Pass NULL if you do not need it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_least_lifetime_left(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -90,7 +93,7 @@ pub extern "C" fn wmtls_least_lifetime_left(
 ) -> f64 {
     panic::value(f64::NAN, || {
         let expiries = dispatcher.map(|handle| handle.dispatcher.expiries());
-        let (left, of) = match expiries {
+        let (left, entry) = match expiries {
             None => (f64::NAN, None),
             Some(Err(error)) => (f64::NAN, Some(error.kind().name().to_owned())),
             Some(Ok(expiries)) => expiries.first().map_or((1.0, None), |least| {
@@ -98,57 +101,60 @@ pub extern "C" fn wmtls_least_lifetime_left(
             }),
         };
         if let Some(what) = what {
-            let said = dispatcher.map(|handle| handle.lent.lend_some(of.as_deref()));
-            what.write(said.unwrap_or(ptr::null()));
+            let text = dispatcher.map(|handle| handle.strings.add_optional(entry.as_deref()));
+            what.write(text.unwrap_or(ptr::null()));
         }
         left
     })
 }
 
-/// Which of our identities each consumer took last, as this process has seen it.
+/// Which of our identities each consumer accepted last, as this process has observed it.
 pub struct wmtls_rotation_status {
     status: RotationStatus,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_rotation_status {}
 
-/// Asks how far a rotation has come; NULL for NULL.
+/// Returns the progress of an identity rotation, or NULL for NULL. Free it with
+/// wmtls_rotation_status_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_rotation_status(
     dispatcher: Option<&wmtls_dispatcher>,
 ) -> Option<Box<wmtls_rotation_status>> {
     panic::value(None, || {
         let status = dispatcher?.dispatcher.rotation_status();
-        give(wmtls_rotation_status { status, lent: Lent::new() })
+        give(wmtls_rotation_status { status, strings: StringPool::new() })
     })
 }
 
-/// "current" if the consumer took the identity in use now last, "previous" if one before it,
-/// "unknown" if nothing was seen; NULL if there is no such consumer.
+/// Returns "current" if the consumer accepted the identity in use last, "previous" if it accepted
+/// an earlier one last, "unknown" if nothing was observed; NULL if there is no such consumer. The
+/// text lives as long as the process.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_rotation_status_of(
     status: Option<&wmtls_rotation_status>,
     consumer: *const c_char,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let Ok(Some(consumer)) = (unsafe { text::optional(consumer, "consumer") }) else {
             return ptr::null();
         };
         let found = status.and_then(|handle| handle.status.consumers.get(consumer));
-        found.map_or(ptr::null(), |rotation| text::lend_word(rotation.state))
+        found.map_or(ptr::null(), |rotation| text::static_text(rotation.state))
     })
 }
 
-/// The whole status as JSON, in the form that every language shows. To merge those of several
-/// processes, take each consumer from the one with the greatest accepted_at_ms.
+/// Returns the whole status as JSON, in the same form in every language. To merge the status of
+/// several processes, take each consumer from the one with the greatest accepted_at_ms.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_rotation_status_json(
     status: Option<&wmtls_rotation_status>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        status.map_or(ptr::null(), |handle| handle.lent.lend(&handle.status.to_json().to_string()))
+        status
+            .map_or(ptr::null(), |handle| handle.strings.add(&handle.status.to_json().to_string()))
     })
 }
 
@@ -158,12 +164,14 @@ pub extern "C" fn wmtls_rotation_status_free(status: Option<Box<wmtls_rotation_s
     panic::value((), || drop(status));
 }
 
-/// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+/// Stops presenting a previous identity, for instance before its certificate is revoked. No
+/// request starts under it after the function has returned.
 ///
-/// `identity`: one that was in use before; the one in use now cannot be retired.
-/// `force`: also if consumers depend on it, those that took it last.
+/// `identity`: a previous identity. The current identity cannot be retired.
+/// `force`: retires it even if it is the one that some consumers accepted last.
 ///
-/// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or WMTLS_HANDLE_CLOSED.
+/// Fails with WMTLS_IDENTITY_IN_USE, whose context lists the "consumers", or with
+/// WMTLS_HANDLE_CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_retire(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -177,18 +185,22 @@ pub extern "C" fn wmtls_retire(
     })
 }
 
-/// Looks at the watched files of trust and pins now, and believes what they hold.
+/// Checks the watched files of the trust and the pins now, and uses their new content.
 ///
-/// Fails with the fault of the first file that cannot be used; what was believed before stays.
+/// Fails with the error of the first file that cannot be used. The previous content of that file
+/// remains in use.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_reload(
     verifier: Option<&wmtls_verifier>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
-    panic::run(err, || first_fault(&required(verifier, "verifier")?.verifier.reload()))
+    panic::run(err, || first_error(&required(verifier, "verifier")?.verifier.reload()))
 }
 
-/// As wmtls_next_event, for a verifier.
+/// Returns the oldest event of a verifier, as wmtls_next_event does for a dispatcher. Free it
+/// with wmtls_event_free.
+///
+/// `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_next_event(
     verifier: Option<&wmtls_verifier>,
@@ -196,11 +208,13 @@ pub extern "C" fn wmtls_verifier_next_event(
 ) -> Option<Box<wmtls_event>> {
     panic::value(None, || {
         let handle = verifier?;
-        handle.heard.next(|| handle.verifier.events(), timeout_ms)
+        handle.events.next(|| handle.verifier.events(), timeout_ms)
     })
 }
 
-/// Lists what expires: anchors, intermediates and CRLs.
+/// Lists when the anchors, intermediates and CRLs of a verifier expire.
+///
+/// `out`: receives the list; free it with wmtls_expiries_free.
 ///
 /// Fails with WMTLS_CLOCK_IMPLAUSIBLE.
 #[unsafe(no_mangle)]
@@ -214,6 +228,6 @@ pub extern "C" fn wmtls_verifier_expiries(
     })
 }
 
-fn first_fault(events: &[Event]) -> Result<(), Error> {
+fn first_error(events: &[Event]) -> Result<(), Error> {
     events.iter().find_map(Event::error).cloned().map_or(Ok(()), Err)
 }

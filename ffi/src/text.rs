@@ -1,5 +1,5 @@
-//! Plumbing: text and bytes on their way in, which are copied or read before the call returns, and
-//! text on its way out, which its handle keeps alive.
+//! Text and bytes. Input is copied or read before the call returns. Returned text stays alive as
+//! long as its handle.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char, c_void};
@@ -10,28 +10,30 @@ use webhook_mtls::Error;
 use webhook_mtls::limits::{Limit, Tally};
 use webhook_mtls::process::Lock;
 
-use crate::handle::absent;
+use crate::handle::null_argument;
 
-/// The text, or an error that names the argument if it is NULL, too long or not UTF-8.
+/// Returns the text. Fails with an error that names `argument` if the text is NULL, too long or not
+/// UTF-8.
 ///
 /// # Safety
 ///
-/// `text` is NULL or NUL-terminated, and stays so while the result is used.
+/// `text` is NULL or NUL-terminated, and does not change while the result is used.
 pub unsafe fn required<'a>(text: *const c_char, argument: &str) -> Result<&'a str, Error> {
-    // SAFETY: as of this function.
-    unsafe { optional(text, argument) }?.ok_or_else(|| absent(argument))
+    // SAFETY: the caller guarantees it.
+    unsafe { optional(text, argument) }?.ok_or_else(|| null_argument(argument))
 }
 
-/// The text, or `None` if it is NULL, or an error that names the argument if it is too long or not UTF-8.
+/// Returns the text, or `None` if it is NULL. Fails with an error that names `argument` if the text
+/// is too long or not UTF-8.
 ///
 /// # Safety
 ///
-/// As of [`required`].
+/// As for [`required`].
 pub unsafe fn optional<'a>(text: *const c_char, argument: &str) -> Result<Option<&'a str>, Error> {
     if text.is_null() {
         return Ok(None);
     }
-    // SAFETY: not NULL, hence NUL-terminated.
+    // SAFETY: the text is not NULL, so it is NUL-terminated.
     let text = unsafe { CStr::from_ptr(text) };
     Limit::text(argument).check(text.count_bytes())?;
     match text.to_str() {
@@ -40,48 +42,50 @@ pub unsafe fn optional<'a>(text: *const c_char, argument: &str) -> Result<Option
     }
 }
 
-/// The bytes, or an error if they are NULL but for the length 0, or more than there may be.
+/// Returns the bytes. Fails if they exceed `limit`, or if the pointer is NULL and the length is not
+/// 0.
 ///
 /// # Safety
 ///
-/// `bytes` is NULL or points to `length` bytes that nobody changes while the result is used.
+/// `bytes` is NULL or points to `length` bytes that do not change while the result is used.
 pub unsafe fn bytes<'a>(
     bytes: *const c_void,
     length: usize,
     limit: Limit<'_>,
 ) -> Result<&'a [u8], Error> {
-    // SAFETY: as of this function.
+    // SAFETY: the caller guarantees it.
     match unsafe { optional_bytes(bytes, length, limit) }? {
         Some(bytes) => Ok(bytes),
         None => Ok(&[]),
     }
 }
 
-/// The bytes, or `None` if they are NULL with the length 0, or an error if they are more than there may
-/// be.
+/// Returns the bytes, or `None` if the pointer is NULL and the length is 0. Fails as [`bytes`]
+/// does.
 ///
 /// # Safety
 ///
-/// As of [`bytes`].
+/// As for [`bytes`].
 pub unsafe fn optional_bytes<'a>(
     bytes: *const c_void,
     length: usize,
     limit: Limit<'_>,
 ) -> Result<Option<&'a [u8]>, Error> {
     if bytes.is_null() {
-        return if length == 0 { Ok(None) } else { Err(absent(limit.argument())) };
+        return if length == 0 { Ok(None) } else { Err(null_argument(limit.argument())) };
     }
-    // No limit is beyond what a slice may be.
+    // Every limit is below `isize::MAX`, the greatest length of a slice.
     limit.check(length)?;
-    // SAFETY: not NULL, and as long as it is said to be.
+    // SAFETY: the pointer is not NULL, and the caller guarantees the length.
     Ok(Some(unsafe { slice::from_raw_parts(bytes.cast(), length) }))
 }
 
-/// The texts of an array.
+/// Copies the texts of an array. Fails if the array is NULL and `count` is not 0, or if a text is
+/// unusable, or if the list exceeds its limit.
 ///
 /// # Safety
 ///
-/// `texts` is NULL or points to `count` pointers, each as of [`required`].
+/// `texts` is NULL or points to `count` pointers, each as for [`required`].
 pub unsafe fn list(
     texts: *const *const c_char,
     count: usize,
@@ -91,15 +95,15 @@ pub unsafe fn list(
         return Ok(Vec::new());
     }
     if texts.is_null() {
-        return Err(absent(argument));
+        return Err(null_argument(argument));
     }
     let limit = Limit::text(argument);
     limit.check_list(count, 0)?;
     let mut tally = Tally::new(limit);
-    // SAFETY: not NULL, and as long as it is said to be.
+    // SAFETY: the pointer is not NULL, and the caller guarantees the length.
     let texts = unsafe { slice::from_raw_parts(texts, count) };
     let owned = |text: &*const c_char| {
-        // SAFETY: as of this function.
+        // SAFETY: the caller guarantees it.
         let text = unsafe { required(*text, argument) }?;
         tally.add(text.len())?;
         Ok(text.to_owned())
@@ -107,39 +111,40 @@ pub unsafe fn list(
     texts.iter().map(owned).collect()
 }
 
-/// Texts that C has borrowed. Each lives as long as this, that is, as long as its handle.
+/// The texts that a handle has returned to C. Each lives as long as the pool, and so as long as the
+/// handle.
 #[derive(Default)]
-pub struct Lent(Lock<BTreeSet<Vec<u8>>>);
+pub struct StringPool(Lock<BTreeSet<Vec<u8>>>);
 
-impl Lent {
-    /// Nothing lent yet.
+impl StringPool {
+    /// Makes an empty pool.
     pub const fn new() -> Self {
         Self(Lock::new(BTreeSet::new()))
     }
 
-    /// Lends a text; the same one for the same words.
-    pub fn lend(&self, text: &str) -> *const c_char {
-        // C would see less of a text with a NUL, and could take one name for another.
-        let mut words = text.replace('\0', "\u{fffd}").into_bytes();
-        words.push(0);
-        let mut lent = self.0.lock();
-        if !lent.contains(&words) {
-            lent.insert(words.clone());
+    /// Returns a text for C. Equal texts share one pointer.
+    pub fn add(&self, text: &str) -> *const c_char {
+        // A NUL would truncate the text for C, which could then mistake one name for another.
+        let mut bytes = text.replace('\0', "\u{fffd}").into_bytes();
+        bytes.push(0);
+        let mut pool = self.0.lock();
+        if !pool.contains(&bytes) {
+            pool.insert(bytes.clone());
         }
-        // The heap block of a vector stays where it is when the set moves the vector.
-        lent.get(&words).map_or(ptr::null(), |words| words.as_ptr().cast())
+        // When the set moves the vector, its heap block stays at the same address.
+        pool.get(&bytes).map_or(ptr::null(), |text| text.as_ptr().cast())
     }
 
-    /// Lends a text, or NULL if there is none.
-    pub fn lend_some(&self, text: Option<&str>) -> *const c_char {
-        text.map_or(ptr::null(), |text| self.lend(text))
+    /// Returns a text for C, or NULL for `None`.
+    pub fn add_optional(&self, text: Option<&str>) -> *const c_char {
+        text.map_or(ptr::null(), |text| self.add(text))
     }
 }
 
-/// Lends a text for ever; only for words of a fixed list.
-pub fn lend_word(word: &'static str) -> *const c_char {
-    static WORDS: Lent = Lent::new();
-    WORDS.lend(word)
+/// Returns a text that lives as long as the process. Use it only for a fixed set of texts.
+pub fn static_text(name: &'static str) -> *const c_char {
+    static NAMES: StringPool = StringPool::new();
+    NAMES.add(name)
 }
 
 #[cfg(test)]
@@ -147,22 +152,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_lent_twice_is_the_same_and_outlives_later_ones() {
-        let lent = Lent::new();
-        let first = lent.lend("first");
+    fn equal_texts_share_a_pointer_and_outlive_later_texts() {
+        let strings = StringPool::new();
+        let first = strings.add("first");
         for number in 0..1000 {
-            lent.lend(&number.to_string());
+            strings.add(&number.to_string());
         }
-        assert_eq!(lent.lend("first"), first);
-        // SAFETY: `lent` is alive.
+        assert_eq!(strings.add("first"), first);
+        // SAFETY: `strings` is alive.
         assert_eq!(unsafe { CStr::from_ptr(first) }.to_bytes(), b"first");
     }
 
     #[test]
-    fn a_nul_cannot_shorten_what_c_sees() {
-        let lent = Lent::new();
-        // SAFETY: `lent` is alive.
-        let seen = unsafe { CStr::from_ptr(lent.lend("acme\0evil")) };
-        assert_eq!(seen.to_str(), Ok("acme\u{fffd}evil"));
+    fn a_nul_cannot_truncate_a_text() {
+        let strings = StringPool::new();
+        // SAFETY: `strings` is alive.
+        let text = unsafe { CStr::from_ptr(strings.add("acme\0evil")) };
+        assert_eq!(text.to_str(), Ok("acme\u{fffd}evil"));
     }
 }

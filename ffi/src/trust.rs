@@ -1,4 +1,4 @@
-//! Whom we believe.
+//! Trusts: the CAs that verify peers.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -9,27 +9,29 @@ use webhook_mtls::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, required};
-use crate::text::Lent;
+use crate::text::StringPool;
 use crate::{panic, text};
 
-/// The private CA that judges a peer: anchors, known intermediates and CRLs. Never the web's public
-/// roots.
-pub struct wmtls_trust(pub(crate) Trust, Lent);
+/// The private CA that verifies a peer: anchors, known intermediates and CRLs. It contains no
+/// public web roots, unless wmtls_trust_dangerous_public made it.
+pub struct wmtls_trust(pub(crate) Trust, StringPool);
 
 impl Handle for wmtls_trust {}
 
 impl wmtls_trust {
-    /// The handle of a trust.
+    /// Makes a handle of a trust.
     pub fn new(trust: Trust) -> Self {
-        Self(trust, Lent::new())
+        Self(trust, StringPool::new())
     }
 }
 
-/// Reads a trust from PEM files.
+/// Reads a trust from PEM files. Free the result with wmtls_trust_free. A dispatcher or verifier
+/// that uses the trust watches the files for changes.
 ///
-/// `anchors`: the CA certificates that are believed.
-/// `intermediates`: CA certificates that peers fail to send; NULL if there are none.
-/// `crls`: certificate revocation lists; NULL if there are none.
+/// `anchors`: path of the trusted CA certificates.
+/// `intermediates`: path of CA certificates that peers fail to send; NULL if there are none.
+/// `crls`: path of certificate revocation lists; NULL if there are none.
+/// `out`: receives the trust.
 ///
 /// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
 /// WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
@@ -42,7 +44,7 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (anchors, intermediates, crls) = unsafe {
             (
                 text::required(anchors, "anchors")?,
@@ -55,8 +57,16 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
     })
 }
 
-/// Like wmtls_trust_from_files, from bytes: PEM with as many certificates or CRLs as need be, or
-/// the DER of one.
+/// Reads a trust from bytes: PEM with any number of certificates or CRLs, or the DER of one. Free
+/// the result with wmtls_trust_free.
+///
+/// `anchors`, `anchors_len`: the trusted CA certificates.
+/// `intermediates`, `intermediates_len`: CA certificates that peers fail to send; NULL and 0 if
+/// there are none.
+/// `crls`, `crls_len`: certificate revocation lists; NULL and 0 if there are none.
+/// `out`: receives the trust.
+///
+/// Fails as wmtls_trust_from_files does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_from_pem(
     anchors: *const c_void,
@@ -69,7 +79,7 @@ pub unsafe extern "C" fn wmtls_trust_from_pem(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (anchors, intermediates, crls) = unsafe {
             (
                 text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
@@ -85,9 +95,9 @@ pub unsafe extern "C" fn wmtls_trust_from_pem(
     })
 }
 
-/// Like wmtls_trust_from_pem, and takes public web roots, too: for a consumer whose server
-/// certificate comes from a public CA. An endpoint takes this trust only together with pins;
-/// wmtls_dispatcher_new and wmtls_verifier_new refuse it with WMTLS_OPTION_INVALID.
+/// Reads a trust as wmtls_trust_from_pem does, but also accepts public web roots: for a consumer
+/// whose server certificate comes from a public CA. An endpoint accepts this trust only together
+/// with pins; wmtls_dispatcher_new and wmtls_verifier_new reject it with WMTLS_OPTION_INVALID.
 ///
 /// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_CRL_UNUSABLE or
 /// WMTLS_CLOCK_IMPLAUSIBLE.
@@ -103,7 +113,7 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (anchors, intermediates, crls) = unsafe {
             (
                 text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
@@ -119,12 +129,15 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
     })
 }
 
-/// Makes a trust that is the same, but for CAs whose key is one of these: no path leads over them
-/// any more, as anchor or below one. For a compromised intermediate that no CRL covers.
+/// Makes a copy of a trust that excludes some CA keys: no path may contain such a CA, as anchor
+/// or below one. Use it for a compromised intermediate that no CRL covers.
 ///
-/// `issuers`: the pins of their keys, "sha256/..."; added to those that `trust` distrusts already.
+/// `trust`: remains the caller's.
+/// `issuers`, `count`: the pins of the CA keys, "sha256/..."; added to the keys that `trust`
+/// already excludes.
+/// `out`: receives the new trust; free it with wmtls_trust_free.
 ///
-/// Fails with WMTLS_PIN_INVALID, or WMTLS_TRUST_INVALID if no anchor is left.
+/// Fails with WMTLS_PIN_INVALID, or with WMTLS_TRUST_INVALID if no anchor is left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_distrusting(
     trust: Option<&wmtls_trust>,
@@ -135,19 +148,21 @@ pub unsafe extern "C" fn wmtls_trust_distrusting(
 ) -> wmtls_status {
     panic::make(out, err, || {
         let trust = required(trust, "trust")?.0.clone();
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let issuers = unsafe { text::list(issuers, count, "distrusted") }?;
         trust.distrusting(issuers).map(wmtls_trust::new)
     })
 }
 
-/// What an operator should know of the bundle although it is sound, one sentence an index, such as
-/// an anchor that has expired and is not used; NULL beyond the last.
+/// Returns a remark for the operator about a usable trust, such as an expired anchor that is not
+/// used; NULL after the last.
+///
+/// `index`: the position in the list of remarks, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_trust_note(trust: Option<&wmtls_trust>, index: usize) -> *const c_char {
     panic::value(std::ptr::null(), || {
         trust.map_or(std::ptr::null(), |trust| {
-            trust.1.lend_some(trust.0.notes().get(index).map(String::as_str))
+            trust.1.add_optional(trust.0.notes().get(index).map(String::as_str))
         })
     })
 }

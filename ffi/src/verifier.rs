@@ -1,4 +1,4 @@
-//! The consumer's side: who is at the other end of a connection.
+//! The verifier and its options.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -13,29 +13,31 @@ use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::peer::wmtls_peer;
-use crate::pin::Said;
-use crate::rotation::Heard;
+use crate::pin::PinSetting;
+use crate::rotation::EventSubscription;
 use crate::trust::wmtls_trust;
-use crate::{panic, text, words};
+use crate::{enums, panic, text};
 
-/// The instant of the call, for wmtls_verify_peer.
+/// The current time, as the argument `at` of wmtls_verify_peer.
 pub const WMTLS_NOW: i64 = -1;
 
-/// What a verifier shall expect. A builder.
-pub struct wmtls_verifier_options(Builder<Draft>);
+/// The settings of a verifier. A builder.
+pub struct wmtls_verifier_options(Builder<VerifierDraft>);
 
 impl Handle for wmtls_verifier_options {}
 
-/// Options whose pins are still being said, one by one.
-struct Draft {
+/// Options with the pins set so far, which `wmtls_verifier_new` adds.
+struct VerifierDraft {
     options: VerifierOptions,
-    pins: Said,
+    pins: PinSetting,
 }
 
-/// A builder for peers of a role, below a trust's anchors.
+/// Makes a builder for peers of one role that chain to the anchors of a trust. Free it with
+/// wmtls_verifier_options_free unless a function takes it.
 ///
-/// `role`: what the peers are: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, a tenant rule
-/// or an authorization must be said as well: to be issued by the CA is not yet a permission.
+/// `role`: WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER. For clients, set a tenant rule or an
+/// authorization as well: a certificate of the CA alone does not give permission.
+/// `trust`: may be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_new(
     role: i32,
@@ -43,7 +45,7 @@ pub extern "C" fn wmtls_verifier_options_new(
 ) -> Option<Box<wmtls_verifier_options>> {
     panic::value(None, || {
         let draft = || {
-            let role = words::role(role).ok_or_else(|| {
+            let role = enums::role(role).ok_or_else(|| {
                 Error::wrong_type(
                     "role",
                     "WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER",
@@ -51,13 +53,17 @@ pub extern "C" fn wmtls_verifier_options_new(
                 )
             })?;
             let trust = required(trust, "trust")?.0.clone();
-            Ok(Draft { options: VerifierOptions::new(role, trust), pins: Said::Nothing })
+            Ok(VerifierDraft {
+                options: VerifierOptions::new(role, trust),
+                pins: PinSetting::Unset,
+            })
         };
         give(wmtls_verifier_options(Builder::new(draft())))
     })
 }
 
-/// Adds a key that a peer may have, beside a valid chain; as wmtls_endpoint_options_pin.
+/// Adds a key that a peer may have. The peer needs a valid chain as well. The arguments are those
+/// of wmtls_endpoint_options_pin.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_pin(
     options: Option<&mut wmtls_verifier_options>,
@@ -65,13 +71,13 @@ pub unsafe extern "C" fn wmtls_verifier_options_pin(
     slot: i32,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         unsafe { draft.pins.add(pin, slot) }?;
         Ok(draft)
     });
 }
 
-/// Says all pins of a slot at once; as wmtls_endpoint_options_pins.
+/// Replaces all pins of one slot. The arguments are those of wmtls_endpoint_options_pins.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_pins(
     options: Option<&mut wmtls_verifier_options>,
@@ -80,55 +86,60 @@ pub unsafe extern "C" fn wmtls_verifier_options_pins(
     slot: i32,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         unsafe { draft.pins.set(pins, count, slot) }?;
         Ok(draft)
     });
 }
 
-/// Reads the pins from a file, as wmtls_endpoint_options_pins_file.
+/// Reads the pins from a file, as wmtls_endpoint_options_pins_file does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_pins_file(
     options: Option<&mut wmtls_verifier_options>,
     path: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
-        draft.pins = unsafe { Said::read(path) }?;
+        // SAFETY: the caller follows the header's conventions.
+        draft.pins = unsafe { PinSetting::read(path) }?;
         Ok(draft)
     });
 }
 
-/// The tenant is a segment of a SAN URI: "spiffe://corp/tenant/{tenant}". The last rule said holds.
+/// Takes the tenant from a segment of a SAN URI. It replaces any tenant rule set before.
+///
+/// `template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_tenant_san_uri(
     options: Option<&mut wmtls_verifier_options>,
     template: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let rule = TenantRule::san_uri(unsafe { text::required(template, "tenant") }?)?;
         draft.options = draft.options.tenant(rule);
         Ok(draft)
     });
 }
 
-/// The tenant is the label before a suffix in a SAN DNS name: "tenants.corp" takes "acme" from
-/// "acme.tenants.corp".
+/// Takes the tenant from the label before a suffix in a SAN DNS name. It replaces any tenant rule
+/// set before.
+///
+/// `suffix`: "tenants.corp" finds "acme" in "acme.tenants.corp".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_tenant_san_dns_suffix(
     options: Option<&mut wmtls_verifier_options>,
     suffix: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let rule = TenantRule::san_dns_suffix(unsafe { text::required(suffix, "tenant") }?)?;
         draft.options = draft.options.tenant(rule);
         Ok(draft)
     });
 }
 
-/// The tenant is the subject's common name. Only for CAs that name tenants there and nowhere else.
+/// Takes the tenant from the common name of the subject. Use it only for a CA that names tenants
+/// only there. It replaces any tenant rule set before.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_tenant_subject_cn(
     options: Option<&mut wmtls_verifier_options>,
@@ -139,7 +150,10 @@ pub extern "C" fn wmtls_verifier_options_tenant_subject_cn(
     });
 }
 
-/// Peers with one of these SAN URIs may pass. The last authorization said holds.
+/// Authorizes the peers that have one of these SAN URIs. It replaces any authorization set
+/// before.
+///
+/// `uris`, `count`: the list of URIs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_authorize_san_uris(
     options: Option<&mut wmtls_verifier_options>,
@@ -147,7 +161,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_authorize_san_uris(
     count: usize,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let allowed =
             Authorization::san_uris(unsafe { text::list(uris, count, "authorization") }?)?;
         draft.options = draft.options.authorization(allowed);
@@ -155,21 +169,24 @@ pub unsafe extern "C" fn wmtls_verifier_options_authorize_san_uris(
     });
 }
 
-/// Peers with a SPIFFE id of this trust domain may pass.
+/// Authorizes the peers that have a SPIFFE ID of a trust domain. It replaces any authorization
+/// set before.
+///
+/// `domain`: the trust domain, such as "corp.example".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_authorize_trust_domain(
     options: Option<&mut wmtls_verifier_options>,
     domain: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let domain = unsafe { text::required(domain, "authorization") }?;
         draft.options = draft.options.authorization(Authorization::trust_domain(domain)?);
         Ok(draft)
     });
 }
 
-/// Every peer that the CA certifies may pass.
+/// Authorizes every peer that the CA certifies. It replaces any authorization set before.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_authorize_ca_members(
     options: Option<&mut wmtls_verifier_options>,
@@ -180,8 +197,8 @@ pub extern "C" fn wmtls_verifier_options_authorize_ca_members(
     });
 }
 
-/// Sets an option of the verifier by its name in docs/options.md, such as "strict_purpose"; the
-/// value as for wmtls_options_set.
+/// Sets an option of the verifier by its name in docs/options.md, such as "strict_purpose". The
+/// value has the form that wmtls_options_set describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_set(
     options: Option<&mut wmtls_verifier_options>,
@@ -189,7 +206,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_set(
     value: *const c_char,
 ) {
     edit(options, |mut draft| {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
         draft.options.set(name, setting("verifier", name, value))?;
@@ -197,7 +214,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_set(
     });
 }
 
-/// Frees a builder that nothing consumed.
+/// Frees a builder that no function has taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_free(options: Option<Box<wmtls_verifier_options>>) {
     panic::value((), || drop(options));
@@ -205,7 +222,7 @@ pub extern "C" fn wmtls_verifier_options_free(options: Option<Box<wmtls_verifier
 
 fn edit(
     options: Option<&mut wmtls_verifier_options>,
-    change: impl FnOnce(Draft) -> Result<Draft, Error>,
+    change: impl FnOnce(VerifierDraft) -> Result<VerifierDraft, Error>,
 ) {
     panic::value((), || {
         if let Some(options) = options {
@@ -214,43 +231,47 @@ fn edit(
     });
 }
 
-/// Judges the certificates of peers, wherever their connection ends.
+/// Verifies the certificates of peers. The connection may end in another program.
 pub struct wmtls_verifier {
     pub(crate) verifier: Verifier,
-    pub(crate) heard: Heard,
+    pub(crate) events: EventSubscription,
 }
 
 impl Handle for wmtls_verifier {}
 
-/// Makes a verifier.
+/// Makes a verifier. Free it with wmtls_verifier_free.
 ///
-/// Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID.
+/// `options`: the builder; the function takes it and frees it, on failure too.
+/// `out`: receives the verifier.
+///
+/// Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID, or with the first fault of a setter.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_new(
-    consumed: Option<Box<wmtls_verifier_options>>,
+    options: Option<Box<wmtls_verifier_options>>,
     out: Option<&mut MaybeUninit<Option<Box<wmtls_verifier>>>>,
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        let Draft { options, pins } = required(consumed, "options")?.0.finish()?;
+        let VerifierDraft { options, pins } = required(options, "options")?.0.finish()?;
         let options = match pins.pins()? {
             Some(pins) => options.pins(pins),
             None => options,
         };
         let verifier = Verifier::new(options)?;
-        Ok(wmtls_verifier { verifier, heard: Heard::default() })
+        Ok(wmtls_verifier { verifier, events: EventSubscription::default() })
     })
 }
 
-/// Judges the chain that a peer presented.
+/// Verifies the chain that a peer presented.
 ///
-/// `chain`: PEM, or concatenated DER, leaf first.
-/// `server_name`: the DNS name or IP address that was asked for, where servers are verified; NULL
-/// for clients.
-/// `at`: the instant to judge at, in Unix seconds, or WMTLS_NOW.
+/// `chain`, `chain_len`: PEM, or concatenated DER, leaf first, at most 1 MiB.
+/// `server_name`: the DNS name or IP address that the client connected to, if the role is server;
+/// NULL for clients.
+/// `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
+/// `out`: receives the peer; free it with wmtls_peer_free.
 ///
-/// Fails with the kind of what is wrong with the peer and WMTLS_STAGE_VERIFY; with
-/// WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if the arguments cannot be used.
+/// Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY. Fails with
+/// WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verify_peer(
     verifier: Option<&wmtls_verifier>,
@@ -263,7 +284,7 @@ pub unsafe extern "C" fn wmtls_verify_peer(
 ) -> wmtls_status {
     panic::make(out, err, || {
         let verifier = required(verifier, "verifier")?;
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let (chain, server_name) = unsafe {
             (
                 text::bytes(chain, chain_len, Limit::chain())?,
@@ -274,10 +295,11 @@ pub unsafe extern "C" fn wmtls_verify_peer(
     })
 }
 
-/// Turns the memory of signatures off or on again, in the whole process: a switch for measurements.
-/// It is on at the start; what was remembered before it went off counts again when it is back.
+/// Turns the signature cache of the whole process on or off, for measurements. It is on by
+/// default. Entries from before it was turned off count again when it is turned on.
 ///
-/// `enabled`: whether a signature once found good stays good. Verdicts are made anew each time.
+/// `enabled`: whether a signature that was found valid is not checked again. Each verification
+/// still makes a new decision.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_remember_signatures(enabled: bool) {
     panic::value((), || remember_signatures(enabled));

@@ -1,4 +1,4 @@
-//! `tests/c/secrets.c` tries every function of the header that takes text or bytes.
+//! Checks that `tests/c/secrets.c` calls every function of the header that takes text or bytes.
 
 use std::fs;
 use std::path::Path;
@@ -17,15 +17,15 @@ fn every_function_that_takes_text_is_tried_with_secrets() {
     }
 }
 
-/// The functions of a header with an argument of text or bytes.
+/// Returns the functions of a header that have an argument of text or bytes.
 fn takers(header: &str) -> Vec<&str> {
     let declarations = header.split(';').filter_map(|text| {
-        // What stands before it is comments and other declarations.
+        // Comments and other declarations precede the name.
         let (before, arguments) = text.rsplit_once('(')?;
         let name =
             before.rsplit(|letter: char| !(letter.is_alphanumeric() || letter == '_')).next()?;
         let takes = arguments.contains("const char *") || arguments.contains("const void *");
-        // A place for text on its way out is none.
+        // `const char **` is an out parameter.
         let gives = arguments.contains("const char **");
         (name.starts_with("wmtls_") && takes && !gives).then_some(name)
     });

@@ -136,8 +136,8 @@ static void an_empty_bundle_is_refused(void) {
                  WMTLS_TRUST_INVALID, error);
 }
 
-static wmtls_status endpoint_status(wmtls_endpoint_options *consumed, wmtls_error **error) {
-    return wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), consumed,
+static wmtls_status endpoint_status(wmtls_endpoint_options *options, wmtls_error **error) {
+    return wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options,
                                      NULL, error);
 }
 

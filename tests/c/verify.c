@@ -20,10 +20,10 @@ static wmtls_verifier_options *clients(void) {
 }
 
 /* Makes a verifier and verifies the chain. */
-static wmtls_status judge(wmtls_verifier_options *consumed, const char *server_name, int64_t at,
+static wmtls_status judge(wmtls_verifier_options *options, const char *server_name, int64_t at,
                           wmtls_peer **peer, wmtls_error **error) {
     wmtls_verifier *verifier;
-    wmtls_status status = wmtls_verifier_new(consumed, &verifier, error);
+    wmtls_status status = wmtls_verifier_new(options, &verifier, error);
     if (status == WMTLS_OK) {
         status = wmtls_verify_peer(verifier, chain, strlen(chain), server_name, at, peer, error);
     }

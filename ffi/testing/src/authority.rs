@@ -1,4 +1,4 @@
-//! A CA of the lab, and what it issues.
+//! A CA of the lab, and its certificates.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -7,27 +7,30 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use webhook_mtls::Error;
 use webhook_mtls::testing::{Authority, Issued, Leaf};
+use webhook_mtls_c::enums::{WMTLS_ROLE_CLIENT, WMTLS_ROLE_SERVER};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, required};
 use webhook_mtls_c::panic;
-use webhook_mtls_c::text::{self, Lent};
-use webhook_mtls_c::words::{WMTLS_ROLE_CLIENT, WMTLS_ROLE_SERVER};
+use webhook_mtls_c::text::{self, StringPool};
 
-/// A throw-away private CA: a root, and an intermediate that signs.
+/// A temporary private CA for tests: a root, and an intermediate that issues certificates.
 pub struct wmtls_lab_authority {
     pub(crate) authority: Authority,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_lab_authority {}
 
 impl wmtls_lab_authority {
     pub(crate) fn new(authority: Authority) -> Self {
-        Self { authority, lent: Lent::new() }
+        Self { authority, strings: StringPool::new() }
     }
 }
 
-/// Makes a CA of its own. `name` is a part of its subjects; no two share a name.
+/// Makes a CA. Free it with wmtls_lab_authority_free.
+///
+/// `name`: part of the subjects of its certificates; use a different name for each CA.
+/// `out`: receives the CA.
 ///
 /// Fails with WMTLS_INTERNAL.
 #[unsafe(no_mangle)]
@@ -37,27 +40,28 @@ pub unsafe extern "C" fn wmtls_lab_authority_new(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::required(name, "name") }?;
         Authority::new(name).map(wmtls_lab_authority::new)
     })
 }
 
-/// The root as PEM.
+/// Returns the root certificate as PEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_authority_root_pem(
     authority: Option<&wmtls_lab_authority>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        authority.map_or(ptr::null(), |handle| handle.lent.lend(handle.authority.root_pem()))
+        authority.map_or(ptr::null(), |handle| handle.strings.add(handle.authority.root_pem()))
     })
 }
 
 /// Issues a certificate with a new key.
 ///
-/// `tenant`: what its SAN URI names.
-/// `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for one that a consumer can show.
-/// `not_before`, `not_after`: Unix seconds, or -1: from five minutes ago on, and for a day.
+/// `tenant`: the tenant in its SAN URI.
+/// `role`: WMTLS_ROLE_CLIENT, or WMTLS_ROLE_SERVER for a certificate that a consumer presents.
+/// `not_before`, `not_after`: Unix seconds; -1 uses five minutes ago and one day from now.
+/// `out`: receives the certificate; free it with wmtls_lab_issued_free.
 ///
 /// Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
 #[unsafe(no_mangle)]
@@ -71,7 +75,7 @@ pub unsafe extern "C" fn wmtls_lab_authority_issue(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let tenant = unsafe { text::required(tenant, "tenant") }?;
         let leaf = match role {
             WMTLS_ROLE_CLIENT => Leaf::client(tenant),
@@ -86,10 +90,10 @@ pub unsafe extern "C" fn wmtls_lab_authority_issue(
     })
 }
 
-/// A CRL of its intermediate, valid for a day, as PEM, which belongs to the CA. A later one replaces
-/// it.
+/// Returns a new CRL of the intermediate as PEM, valid for one day. The text belongs to the CA. A
+/// later CRL replaces it.
 ///
-/// `revoked`: the certificate that is revoked, or NULL for none.
+/// `revoked`: the revoked certificate; NULL makes an empty CRL.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_authority_crl(
     authority: Option<&wmtls_lab_authority>,
@@ -98,7 +102,7 @@ pub extern "C" fn wmtls_lab_authority_crl(
     panic::value(ptr::null(), || {
         let revoked: Vec<&Issued> = revoked.iter().map(|handle| &handle.issued).collect();
         let crl = authority.and_then(|handle| handle.authority.crl(&revoked).ok());
-        authority.map_or(ptr::null(), |handle| handle.lent.lend_some(crl.as_deref()))
+        authority.map_or(ptr::null(), |handle| handle.strings.add_optional(crl.as_deref()))
     })
 }
 
@@ -111,33 +115,33 @@ pub extern "C" fn wmtls_lab_authority_free(authority: Option<Box<wmtls_lab_autho
 /// A certificate with its chain and private key.
 pub struct wmtls_lab_issued {
     pub(crate) issued: Issued,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_lab_issued {}
 
 impl wmtls_lab_issued {
     pub(crate) fn new(issued: Issued) -> Self {
-        Self { issued, lent: Lent::new() }
+        Self { issued, strings: StringPool::new() }
     }
 }
 
-/// The chain, leaf first, as PEM.
+/// Returns the chain as PEM, leaf first.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_issued_cert_pem(issued: Option<&wmtls_lab_issued>) -> *const c_char {
-    lend(issued, |issued| &issued.chain_pem)
+    string(issued, |issued| &issued.chain_pem)
 }
 
-/// The private key: unencrypted PKCS#8, as PEM.
+/// Returns the private key as PEM, unencrypted PKCS#8.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_issued_key_pem(issued: Option<&wmtls_lab_issued>) -> *const c_char {
-    lend(issued, |issued| &issued.key_pem)
+    string(issued, |issued| &issued.key_pem)
 }
 
-/// The pin of its key.
+/// Returns the pin of the certificate's key.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_issued_pin(issued: Option<&wmtls_lab_issued>) -> *const c_char {
-    lend(issued, |issued| &issued.pin)
+    string(issued, |issued| &issued.pin)
 }
 
 /// Frees a certificate.
@@ -146,9 +150,12 @@ pub extern "C" fn wmtls_lab_issued_free(issued: Option<Box<wmtls_lab_issued>>) {
     panic::value((), || drop(issued));
 }
 
-fn lend(issued: Option<&wmtls_lab_issued>, get: impl FnOnce(&Issued) -> &String) -> *const c_char {
+fn string(
+    issued: Option<&wmtls_lab_issued>,
+    get: impl FnOnce(&Issued) -> &String,
+) -> *const c_char {
     panic::value(ptr::null(), || {
-        issued.map_or(ptr::null(), |handle| handle.lent.lend(get(&handle.issued)))
+        issued.map_or(ptr::null(), |handle| handle.strings.add(get(&handle.issued)))
     })
 }
 

@@ -1,4 +1,4 @@
-//! A receiver of the lab: what it got, and what it is to do next.
+//! A consumer of the lab: its requests, and its next responses.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -10,41 +10,45 @@ use webhook_mtls::testing::{Answer, Consumer, Misbehaviour};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::panic;
-use webhook_mtls_c::text::{self, Lent};
+use webhook_mtls_c::text::{self, StringPool};
 
 use crate::authority::{wmtls_lab_authority, wmtls_lab_issued};
 use crate::request::wmtls_lab_request;
 
-/// A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA.
+/// A consumer of webhooks on 127.0.0.1 that requires a client certificate of its lab's CA.
 pub struct wmtls_lab_consumer {
     consumer: Consumer,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_lab_consumer {}
 
 impl wmtls_lab_consumer {
     pub(crate) fn new(consumer: Consumer) -> Self {
-        Self { consumer, lent: Lent::new() }
+        Self { consumer, strings: StringPool::new() }
     }
 }
 
-/// Where it listens: "https://127.0.0.1:<port>/webhooks/<name>".
+/// Returns the consumer's URL: "https://127.0.0.1:<port>/webhooks/<name>".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_url(consumer: Option<&wmtls_lab_consumer>) -> *const c_char {
-    lend(consumer, Consumer::url)
+    string(consumer, Consumer::url)
 }
 
-/// The pin of the certificate that the next connection will be shown.
+/// Returns the pin of the certificate that the consumer presents on the next connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_pin(consumer: Option<&wmtls_lab_consumer>) -> *const c_char {
-    lend(consumer, Consumer::pin)
+    string(consumer, Consumer::pin)
 }
 
-/// Misbehaves the next `times` times; 0: until told otherwise.
+/// Makes the consumer misbehave the next `times` times. The misbehaviors of earlier calls come
+/// first.
 ///
 /// `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall"
-/// or "other_ca". The first four and the last happen in handshakes, and close idle connections.
+/// or "other_ca". "reset_after_body" and "stall" affect requests; the others affect handshakes,
+/// and close idle connections.
+/// `times`: the number of connections or requests; 0 lasts until the next call for the same one
+/// of the two.
 ///
 /// Fails with WMTLS_OPTION_INVALID.
 #[unsafe(no_mangle)]
@@ -55,7 +59,7 @@ pub unsafe extern "C" fn wmtls_lab_consumer_misbehave(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::run(err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let how = Misbehaviour::from_name(unsafe { text::required(how, "how") }?)
             .ok_or_else(|| Error::wrong_type("how", "a misbehaviour", "another text"))?;
         required(consumer, "consumer")?.consumer.misbehave(how, times);
@@ -63,9 +67,11 @@ pub unsafe extern "C" fn wmtls_lab_consumer_misbehave(
     })
 }
 
-/// Answers the next `times` requests with a status; 0: until told otherwise.
+/// Answers the next `times` requests with a status. The answers of earlier calls come first.
 ///
-/// `retry_after_seconds`: sent as retry-after; -1 for none.
+/// `status`: the HTTP status.
+/// `retry_after_seconds`: the value of the header retry-after, in seconds; -1 sends none.
+/// `times`: the number of requests; 0 lasts until the next call.
 ///
 /// Fails with WMTLS_OPTION_INVALID.
 #[unsafe(no_mangle)]
@@ -89,10 +95,11 @@ pub extern "C" fn wmtls_lab_consumer_respond(
     })
 }
 
-/// Shows a renewed certificate from the next connection on, with a new key (and so a new pin) or
-/// the same one.
+/// Presents a renewed certificate from the next connection on.
 ///
-/// Fails with WMTLS_INTERNAL when no certificate could be made.
+/// `new_key`: true makes a new key, and so a new pin; false keeps the key.
+///
+/// Fails with WMTLS_INTERNAL if no certificate can be made.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_renew(
     consumer: Option<&wmtls_lab_consumer>,
@@ -102,7 +109,8 @@ pub extern "C" fn wmtls_lab_consumer_renew(
     panic::run(err, || required(consumer, "consumer")?.consumer.renew(new_key))
 }
 
-/// The certificate that the next connection will be shown: to revoke it, say. NULL for NULL.
+/// Returns the certificate that the consumer presents on the next connection, for instance to
+/// revoke it; NULL for NULL. Free it with wmtls_lab_issued_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_issued(
     consumer: Option<&wmtls_lab_consumer>,
@@ -110,7 +118,9 @@ pub extern "C" fn wmtls_lab_consumer_issued(
     panic::value(None, || give(wmtls_lab_issued::new(consumer?.consumer.issued())))
 }
 
-/// Shows this certificate from the next connection on, and closes idle connections.
+/// Presents a given certificate from the next connection on, and closes idle connections.
+///
+/// `issued`: remains the caller's.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_show(
     consumer: Option<&wmtls_lab_consumer>,
@@ -123,10 +133,10 @@ pub extern "C" fn wmtls_lab_consumer_show(
     });
 }
 
-/// Shows a certificate of a CA from the next connection on, with the key it had, and closes idle
-/// connections.
+/// Presents a certificate of another CA for the same key from the next connection on, and closes
+/// idle connections.
 ///
-/// Fails with WMTLS_INTERNAL when no certificate could be made.
+/// Fails with WMTLS_INTERNAL if no certificate can be made.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_certify(
     consumer: Option<&wmtls_lab_consumer>,
@@ -139,7 +149,7 @@ pub extern "C" fn wmtls_lab_consumer_certify(
     })
 }
 
-/// Accepts client certificates of a CA as well, from the next connection on.
+/// Accepts client certificates of one more CA from the next connection on.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_accept(
     consumer: Option<&wmtls_lab_consumer>,
@@ -152,7 +162,7 @@ pub extern "C" fn wmtls_lab_consumer_accept(
     });
 }
 
-/// Accepts client certificates of a CA and of no other, from the next connection on, and closes idle
+/// Accepts only client certificates of one CA from the next connection on, and closes idle
 /// connections.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_accept_only(
@@ -166,13 +176,17 @@ pub extern "C" fn wmtls_lab_consumer_accept_only(
     });
 }
 
-/// How many requests it has received, whole.
+/// Returns how many complete requests the consumer has received.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_received(consumer: Option<&wmtls_lab_consumer>) -> usize {
     panic::value(0, || consumer.map_or(0, |handle| handle.consumer.received().len()))
 }
 
-/// Waits until it has received that many requests. False if the time passes before.
+/// Waits until the consumer has received a number of requests. Returns false if the time limit
+/// passes first.
+///
+/// `count`: the number of requests.
+/// `within_ms`: the time limit in milliseconds; 0 does not wait.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_wait(
     consumer: Option<&wmtls_lab_consumer>,
@@ -184,13 +198,15 @@ pub extern "C" fn wmtls_lab_consumer_wait(
     })
 }
 
-/// How many TCP connections it has accepted.
+/// Returns how many TCP connections the consumer has accepted.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_connections(consumer: Option<&wmtls_lab_consumer>) -> u64 {
     panic::value(0, || consumer.map_or(0, |handle| handle.consumer.connections()))
 }
 
-/// A request that it received, from 0; NULL if there are not so many.
+/// Returns a received request; NULL after the last. Free it with wmtls_lab_request_free.
+///
+/// `index`: the position in the order of arrival, from 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_request(
     consumer: Option<&wmtls_lab_consumer>,
@@ -202,17 +218,17 @@ pub extern "C" fn wmtls_lab_consumer_request(
     })
 }
 
-/// Frees a handle of a consumer. The consumer itself serves until its lab is freed.
+/// Frees a handle of a consumer. The consumer itself runs until its lab is freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_consumer_free(consumer: Option<Box<wmtls_lab_consumer>>) {
     panic::value((), || drop(consumer));
 }
 
-fn lend(
+fn string(
     consumer: Option<&wmtls_lab_consumer>,
     get: impl FnOnce(&Consumer) -> String,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        consumer.map_or(ptr::null(), |handle| handle.lent.lend(&get(&handle.consumer)))
+        consumer.map_or(ptr::null(), |handle| handle.strings.add(&get(&handle.consumer)))
     })
 }

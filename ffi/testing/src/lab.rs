@@ -1,4 +1,4 @@
-//! The lab: everything a test of a dispatcher needs.
+//! The lab: a CA, an identity and consumers for tests of a dispatcher.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -16,14 +16,15 @@ use webhook_mtls_c::{panic, text};
 use crate::authority::wmtls_lab_authority;
 use crate::consumer::wmtls_lab_consumer;
 
-/// A private CA, an identity of it, and the receivers that were asked for.
+/// A private CA, an identity that it issued, and the consumers made so far.
 pub struct wmtls_lab(Lab);
 
 impl Handle for wmtls_lab {}
 
-/// Makes a CA that no other lab trusts, and starts the thread of its receivers.
+/// Makes a new CA, which no other lab trusts, and starts the thread of the consumers. Free the
+/// lab with wmtls_lab_free.
 ///
-/// Fails with WMTLS_INTERNAL when the machine has no thread, file descriptor or randomness to give.
+/// Fails with WMTLS_INTERNAL if the machine has no thread, file descriptor or randomness left.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_start(
     out: Option<&mut MaybeUninit<Option<Box<wmtls_lab>>>>,
@@ -38,32 +39,36 @@ pub extern "C" fn wmtls_lab_free(lab: Option<Box<wmtls_lab>>) {
     panic::value((), || drop(lab));
 }
 
-/// A new dispatcher with wmtls_lab_options; NULL for NULL.
+/// Returns a new dispatcher with the options of wmtls_lab_options; NULL for NULL. Free it with
+/// wmtls_dispatcher_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_dispatcher(lab: Option<&wmtls_lab>) -> Option<Box<wmtls_dispatcher>> {
     panic::value(None, || give(wmtls_dispatcher::new(lab?.0.dispatcher())))
 }
 
-/// Options with the lab's identity and trust, and an egress policy that also allows loopback; NULL
-/// for NULL. To say the egress policy anew, say all of it.
+/// Returns a builder with the lab's identity and trust, and an egress policy that also allows
+/// loopback; NULL for NULL. The first egress setter replaces the whole policy: allow loopback
+/// again. Free it with wmtls_options_free unless a function takes it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_options(lab: Option<&wmtls_lab>) -> Option<Box<wmtls_options>> {
     panic::value(None, || give(wmtls_options::new(lab?.0.dispatcher_options())))
 }
 
-/// A client identity of the lab's CA, for the tenant "dispatcher"; NULL for NULL.
+/// Returns a client identity of the lab's CA for the tenant "dispatcher"; NULL for NULL. Free it
+/// with wmtls_identity_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_identity(lab: Option<&wmtls_lab>) -> Option<Box<wmtls_identity>> {
     panic::value(None, || give(wmtls_identity::new(lab?.0.identity())))
 }
 
-/// Trust in the lab's root and in nothing else; NULL for NULL.
+/// Returns a trust that contains only the lab's root; NULL for NULL. Free it with
+/// wmtls_trust_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_trust(lab: Option<&wmtls_lab>) -> Option<Box<wmtls_trust>> {
     panic::value(None, || give(wmtls_trust::new(lab?.0.trust())))
 }
 
-/// The CA behind the lab; NULL for NULL.
+/// Returns the lab's CA; NULL for NULL. Free it with wmtls_lab_authority_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_authority_of(
     lab: Option<&wmtls_lab>,
@@ -71,8 +76,10 @@ pub extern "C" fn wmtls_lab_authority_of(
     panic::value(None, || give(wmtls_lab_authority::new(lab?.0.authority().clone())))
 }
 
-/// Lets the library believe, in this whole process, that it is `at` (Unix seconds), and that time
-/// runs on from there; WMTLS_NOW is the true time again. The lab's receivers keep to the true time.
+/// Sets the clock of the library for the whole process. The clock then runs on. The lab's
+/// consumers and certificates use the system clock.
+///
+/// `at`: Unix seconds, or WMTLS_NOW to use the system clock again.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_set_clock(at: i64) {
     panic::value((), || {
@@ -81,16 +88,19 @@ pub extern "C" fn wmtls_lab_set_clock(at: i64) {
     });
 }
 
-/// How many signatures of certificates and CRLs this process has checked so far. A signature that
-/// is remembered is not checked again; see wmtls_remember_signatures.
+/// Returns how many signatures of certificates and CRLs this process has checked. A cached
+/// signature is not checked again; see wmtls_remember_signatures.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_signatures_checked() -> u64 {
     panic::value(0, signatures_checked)
 }
 
-/// Writes tls.crt, tls.key and ca.pem into a directory, which is made if it is missing.
+/// Writes tls.crt, tls.key and ca.pem into a directory. It creates the directory if it does not
+/// exist.
 ///
-/// Fails with WMTLS_OPTION_INVALID when one cannot be written.
+/// `directory`: its path.
+///
+/// Fails with WMTLS_OPTION_INVALID if a file cannot be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_lab_write_files(
     lab: Option<&wmtls_lab>,
@@ -98,17 +108,19 @@ pub unsafe extern "C" fn wmtls_lab_write_files(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::run(err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let directory = unsafe { text::required(directory, "directory") }?;
         required(lab, "lab")?.0.write_files(directory)
     })
 }
 
-/// The receiver of a name, started when it is first asked for.
+/// Returns the consumer of a name. It starts with the first call for that name. Free the handle
+/// with wmtls_lab_consumer_free.
 ///
-/// `name`: its tenant: 1 to 64 of A-Z a-z 0-9 . _ -
+/// `name`: the consumer's tenant, 1 to 64 characters of A-Z a-z 0-9 . _ -
+/// `out`: receives the consumer.
 ///
-/// Fails with WMTLS_OPTION_INVALID, or WMTLS_INTERNAL when there is no port to listen on.
+/// Fails with WMTLS_OPTION_INVALID, or with WMTLS_INTERNAL if no port is free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_lab_consumer_new(
     lab: Option<&wmtls_lab>,
@@ -117,18 +129,20 @@ pub unsafe extern "C" fn wmtls_lab_consumer_new(
     err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
 ) -> wmtls_status {
     panic::make(out, err, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::required(name, "name") }?;
         required(lab, "lab")?.0.consumer(name).map(wmtls_lab_consumer::new)
     })
 }
 
-/// A well-formed error of a kind, such as "pin_mismatch", with the defaults of the kind, to test
-/// one's own handling without a network; NULL if there is no such kind.
+/// Returns an error of a kind with the kind's defaults, to test error handling without a network;
+/// NULL if there is no such kind. Free it with wmtls_error_free.
+///
+/// `kind`: the name of the kind, such as "pin_mismatch".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_lab_error(kind: *const c_char) -> Option<Box<wmtls_error>> {
     panic::value(None, || {
-        // SAFETY: the header's conventions.
+        // SAFETY: the caller follows the header's conventions.
         let kind = unsafe { text::optional(kind, "kind") }.ok()??;
         give(wmtls_error::new(error(Kind::from_name(kind)?)))
     })

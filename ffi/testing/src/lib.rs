@@ -1,12 +1,12 @@
-//! The testing kit for C: the core's `Lab` behind the same plumbing as the production face, which
-//! this crate links and re-exports whole.
+//! The testing kit for C: the core's `Lab` with the conventions of the production binding, which
+//! this crate links and re-exports completely.
 //!
-//! A C program links this library instead of the production one, never both: each has a core of
-//! its own, and handles of one mean nothing to the other.
+//! A C program links this library instead of the production library, never both: each contains its
+//! own core, and the handles of one are invalid in the other.
 
-// The names are C's.
+// The names follow the C convention.
 #![allow(non_camel_case_types)]
-// What a caller must keep to stands once, in the header's conventions.
+// The header states the safety conventions once.
 #![allow(clippy::missing_safety_doc)]
 
 mod authority;

@@ -1,4 +1,4 @@
-//! A request as a receiver of the lab got it.
+//! A request that a consumer of the lab received.
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -7,25 +7,25 @@ use std::ptr;
 use webhook_mtls::testing::Received;
 use webhook_mtls_c::handle::Handle;
 use webhook_mtls_c::panic;
-use webhook_mtls_c::text::{self, Lent};
+use webhook_mtls_c::text::{self, StringPool};
 
-/// A request that a consumer of the lab received, whole.
+/// A complete request that a consumer of the lab received.
 pub struct wmtls_lab_request {
     received: Received,
-    lent: Lent,
+    strings: StringPool,
 }
 
 impl Handle for wmtls_lab_request {}
 
 impl wmtls_lab_request {
     pub(crate) fn new(received: Received) -> Self {
-        Self { received, lent: Lent::new() }
+        Self { received, strings: StringPool::new() }
     }
 }
 
-/// The body, which belongs to the request.
+/// Returns the body. It belongs to the request.
 ///
-/// `len`: receives its length.
+/// `len`: receives the length in bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_request_body(
     request: Option<&wmtls_lab_request>,
@@ -40,30 +40,32 @@ pub extern "C" fn wmtls_lab_request_body(
     })
 }
 
-/// The first header of a name, in whatever case; NULL if there is none.
+/// Returns the first header of a name; NULL if there is none.
+///
+/// `name`: the name of the header, in any case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_lab_request_header(
     request: Option<&wmtls_lab_request>,
     name: *const c_char,
 ) -> *const c_char {
-    lend(request, |received| {
-        // SAFETY: the header's conventions.
+    string(request, |received| {
+        // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::optional(name, "name") }.ok()??;
         let found = received.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(&found.1)
     })
 }
 
-/// The tenant in the client certificate; NULL if there was none.
+/// Returns the tenant in the client certificate; NULL if the client presented none.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_request_tenant(request: Option<&wmtls_lab_request>) -> *const c_char {
-    lend(request, |received| received.tenant.as_deref())
+    string(request, |received| received.tenant.as_deref())
 }
 
-/// The request target, such as "/webhooks/acme".
+/// Returns the request target, such as "/webhooks/acme".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_request_path(request: Option<&wmtls_lab_request>) -> *const c_char {
-    lend(request, |received| Some(&received.path))
+    string(request, |received| Some(&received.path))
 }
 
 /// Frees a request.
@@ -72,11 +74,11 @@ pub extern "C" fn wmtls_lab_request_free(request: Option<Box<wmtls_lab_request>>
     panic::value((), || drop(request));
 }
 
-fn lend(
+fn string(
     request: Option<&wmtls_lab_request>,
     get: impl FnOnce(&Received) -> Option<&str>,
 ) -> *const c_char {
     panic::value(ptr::null(), || {
-        request.map_or(ptr::null(), |handle| handle.lent.lend_some(get(&handle.received)))
+        request.map_or(ptr::null(), |handle| handle.strings.add_optional(get(&handle.received)))
     })
 }
