@@ -1,14 +1,16 @@
-//! Ground floor: what time it is, and whether that can be true.
+//! The clock, and a check that its time is plausible.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind};
 
-/// 2025-01-01: before this library was written no clock was right.
+/// 2025-01-01. This library did not exist earlier, so an earlier time is wrong.
 const EARLIEST: i64 = 1_735_689_600;
 
-/// Now, in Unix seconds. Fails with `clock_implausible` where certificates could not be judged: a
-/// machine that woke up in 1970 must not take every certificate for one from the future.
+/// Returns the current time in Unix seconds.
+///
+/// Fails with `clock_implausible` if the time is before 2025. On a machine whose clock starts in 1970,
+/// every certificate would seem not yet valid.
 pub(crate) fn now() -> Result<i64, Error> {
     let now = unix_seconds(read());
     if now < EARLIEST {
@@ -21,7 +23,7 @@ pub(crate) fn now() -> Result<i64, Error> {
     Ok(now)
 }
 
-/// What the clock shows, plausible or not.
+/// Returns the time of the clock, plausible or not.
 #[cfg(not(feature = "testing"))]
 pub(crate) fn read() -> SystemTime {
     SystemTime::now()
@@ -30,13 +32,13 @@ pub(crate) fn read() -> SystemTime {
 #[cfg(feature = "testing")]
 pub(crate) use shifted::{read, set};
 
-/// The seam of the testing kit: a clock that runs on from where a test has put it.
+/// The clock of the testing kit: a test may set it, and it runs on from there.
 #[cfg(feature = "testing")]
 mod shifted {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::{Duration, SystemTime};
 
-    /// Milliseconds from the true time to what this process believes.
+    /// Milliseconds from the true time to the time of this process.
     static SHIFT: AtomicI64 = AtomicI64::new(0);
 
     pub(crate) fn read() -> SystemTime {
@@ -58,7 +60,7 @@ mod shifted {
     }
 }
 
-/// An instant in whole Unix seconds, rounded down.
+/// Converts an instant to whole Unix seconds, rounded down.
 pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
     match at.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
@@ -70,7 +72,7 @@ pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
     }
 }
 
-/// The instant of Unix seconds.
+/// Converts Unix seconds to an instant.
 pub(crate) fn system_time(seconds: i64) -> SystemTime {
     let distance = std::time::Duration::from_secs(seconds.unsigned_abs());
     if seconds >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }

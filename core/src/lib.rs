@@ -1,14 +1,13 @@
-//! Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the other
-//! end of a connection.
+//! Delivers webhooks over mutual TLS to consumers of a private CA, and verifies peers.
 //!
 //! A [`Dispatcher`] presents our [`Identity`] and delivers to [`Endpoint`]s, each with its own
-//! [`Pins`] and, where it differs, its own [`Trust`] and identity. Before a byte of payload leaves,
-//! the consumer's chain, dates, purpose, name, revocation and pins are judged inside the handshake,
-//! and the consumer must have asked for our certificate. A [`Receipt`] is a success; an [`Error`]
-//! says what failed, whose fault it is, what it stops and how much was sent.
+//! [`Pins`] and, if it differs, its own [`Trust`] and identity. Before a byte of payload leaves, the
+//! handshake verifies the consumer's chain, dates, purpose, name, revocation and pins, and the
+//! consumer must have requested our certificate. A [`Receipt`] is a success. An [`Error`] says what
+//! failed, whose fault it is, what it stops and how much was sent.
 //!
-//! A [`Verifier`] judges the certificates of peers whose connection ends elsewhere, with the very
-//! function that the handshake runs.
+//! A [`Verifier`] verifies peers whose TLS connection ends elsewhere, with the same function as the
+//! handshake.
 //!
 //! ```no_run
 //! use webhook_mtls::*;
@@ -31,9 +30,9 @@
 //! # }
 //! ```
 //!
-//! `docs/architecture.md` lists the modules from top to bottom; each imports only those below it.
+//! `docs/architecture.md` lists the rooms from top to bottom. Each imports only rooms below it.
 
-// `clippy.toml`: what a forked child inherits must not be locked.
+// A lock that a forked child inherits might be held. `clippy.toml` lists the refused types.
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
 
 mod admission;

@@ -1,5 +1,5 @@
-//! Ground floor: how much a caller may give. A binding asks here, by the length alone, before it copies
-//! anything; and what is as large as the caller says is allocated in a way that can fail.
+//! Limits on the size of arguments. A binding checks the length before it copies an argument, and an
+//! allocation of a size that the caller chose may fail with an error.
 
 use crate::error::{Error, Kind, Stage};
 
@@ -9,20 +9,20 @@ pub const BODY: usize = 32 * 1024 * 1024;
 /// The largest PEM text, DER, PKCS#12 or file: 1 MiB.
 pub const MATERIAL: usize = 1024 * 1024;
 
-/// The longest of all other texts, such as a URL, an id or a passphrase: 64 KiB. Most have a shorter
-/// limit of their own.
+/// The longest other text, such as a URL, an id or a passphrase: 64 KiB. Most have a shorter limit of
+/// their own.
 pub const TEXT: usize = 64 * 1024;
 
-/// The longest JSON form of an error that is read: 1 MiB.
+/// The longest JSON form of an error that is parsed: 1 MiB.
 pub const ERROR: usize = 1024 * 1024;
 
 /// The most entries of a list.
 pub const ENTRIES: usize = 100_000;
 
-/// The most bytes that the entries of a list may have together: 64 MiB.
+/// The most bytes of all entries of a list together: 64 MiB.
 pub const LIST: usize = 64 * 1024 * 1024;
 
-/// How long one argument may be, and which error it is if it is longer.
+/// The limit of one argument, and the kind of error beyond it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit<'a> {
     argument: &'a str,
@@ -32,41 +32,42 @@ pub struct Limit<'a> {
 }
 
 impl<'a> Limit<'a> {
-    /// Of a payload: `body_too_large`.
+    /// The limit of a payload. Beyond it: `body_too_large`.
     pub const fn body() -> Self {
         Self { argument: "body", kind: Kind::BodyTooLarge, stage: Stage::Config, most: BODY }
     }
 
-    /// Of PEM, DER or PKCS#12: `pem_invalid`.
+    /// The limit of PEM, DER or PKCS#12. Beyond it: `pem_invalid`.
     ///
-    /// * `argument`: the name by which the caller knows it.
+    /// * `argument`: the public name of the argument.
     pub const fn material(argument: &'a str) -> Self {
         Self { argument, kind: Kind::PemInvalid, stage: Stage::Config, most: MATERIAL }
     }
 
-    /// Of the chain that a peer presented: `pem_invalid`, stage `verify`.
+    /// The limit of the chain that a peer presented. Beyond it: `pem_invalid`, stage `verify`.
     pub const fn chain() -> Self {
         Self { argument: "chain", kind: Kind::PemInvalid, stage: Stage::Verify, most: MATERIAL }
     }
 
-    /// Of any other text or passphrase: `option_invalid`, or the kind that faults of this argument have.
+    /// The limit of any other text or passphrase. Beyond it: `option_invalid`, or the argument's own
+    /// kind, such as `url_invalid`.
     ///
-    /// * `argument`: the name by which the caller knows it.
+    /// * `argument`: the public name of the argument.
     pub fn text(argument: &'a str) -> Self {
         Self { argument, kind: kind_of(argument), stage: Stage::Config, most: TEXT }
     }
 
-    /// Of the JSON form of an error: `option_invalid`.
+    /// The limit of the JSON form of an error. Beyond it: `option_invalid`.
     pub const fn error() -> Self {
         Self { argument: "error", kind: Kind::OptionInvalid, stage: Stage::Config, most: ERROR }
     }
 
-    /// The name by which the caller knows the argument.
+    /// Returns the public name of the argument.
     pub fn argument(&self) -> &'a str {
         self.argument
     }
 
-    /// Fails if there are more bytes than may be.
+    /// Fails if the length exceeds the limit.
     pub fn check(&self, length: usize) -> Result<(), Error> {
         if length <= self.most {
             return Ok(());
@@ -74,7 +75,7 @@ impl<'a> Limit<'a> {
         Err(self.fault(length, format!("{} are the limit", self.most)).noting("limit", self.most))
     }
 
-    /// Fails if a list of such arguments has more entries, or more bytes in all, than may be.
+    /// Fails if a list of such arguments has too many entries, or too many bytes in total.
     pub fn check_list(&self, entries: usize, bytes: usize) -> Result<(), Error> {
         if entries <= ENTRIES && bytes <= LIST {
             return Ok(());
@@ -84,22 +85,22 @@ impl<'a> Limit<'a> {
         Err(Error::new(self.kind, why).at(self.stage).noting("option", argument))
     }
 
-    /// An empty vector with room for so many bytes.
+    /// Returns an empty vector with a capacity of `length` bytes.
     ///
-    /// Fails if there are more than may be, and if there is no memory for them.
+    /// Fails if the length exceeds the limit, or if memory is missing.
     pub fn room(&self, length: usize) -> Result<Vec<u8>, Error> {
         self.check(length)?;
         self.reserved(length)
     }
 
-    /// A copy. Fails as [`room`](Self::room) does.
+    /// Returns a copy of the bytes. Fails as [`room`](Self::room) does.
     pub fn copied(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mut copy = self.room(bytes.len())?;
         copy.extend_from_slice(bytes);
         Ok(copy)
     }
 
-    /// The same as [`room`](Self::room) for what we make of the argument: only memory may be missing.
+    /// Like [`room`](Self::room) for data derived from the argument: fails only if memory is missing.
     pub(crate) fn reserved(&self, length: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         match bytes.try_reserve_exact(length) {
@@ -120,7 +121,7 @@ impl<'a> Limit<'a> {
     }
 }
 
-/// What a list holds so far: a caller's iterable may have no end.
+/// The size of a list so far. It bounds a caller's iterable, which may be endless.
 #[derive(Debug)]
 pub struct Tally<'a> {
     each: Limit<'a>,
@@ -129,14 +130,14 @@ pub struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing yet.
+    /// Returns an empty tally.
     ///
     /// * `each`: the limit of one entry.
     pub fn new(each: Limit<'a>) -> Self {
         Self { each, entries: 0, bytes: 0 }
     }
 
-    /// Counts one more entry. Fails if it is too long, or the list with it.
+    /// Counts one more entry. Fails if the entry or the list is too large.
     pub fn add(&mut self, length: usize) -> Result<(), Error> {
         self.each.check(length)?;
         self.entries += 1;
@@ -145,7 +146,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// The kind that all faults of an argument have.
+/// Returns the kind of all errors about an argument.
 fn kind_of(argument: &str) -> Kind {
     match argument {
         "url" => Kind::UrlInvalid,
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_judged_by_the_length_alone() {
+    fn a_limit_depends_only_on_the_length() {
         for (limit, kind) in [
             (Limit::body(), Kind::BodyTooLarge),
             (Limit::material("anchors"), Kind::PemInvalid),

@@ -1,5 +1,5 @@
-//! A process that has run out of descriptors or of the kernel's memory: our own limit, whatever the
-//! work was that needed them.
+//! System calls that fail because descriptors or kernel memory have run out. That is a limit of this
+//! process or machine, not a fault of the peer.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
 use super::{Error, Kind};
 
-/// The error of kind `overloaded`, if the system call failed for want of descriptors or memory.
+/// Returns an error of kind `overloaded` if a system call failed for lack of descriptors or memory.
 pub(crate) fn exhausted(error: &io::Error) -> Option<Error> {
     let (name, message, remedy) = match error.raw_os_error()? {
         EMFILE => ("EMFILE", "this process has no file descriptor left", DESCRIPTORS),

@@ -1,175 +1,31 @@
-//! Ground floor: what can go wrong, and what a dispatcher must know about it.
+//! Failures, and the facts about them that a caller needs.
 //!
-//! An [`Error`] is cheap to clone, never holds key material or payload, and has one JSON form that
-//! every language shows. This floor knows nothing of TLS, HTTP or any other part of the crate.
+//! An [`Error`] is cheap to clone, never contains key material or payload, and has one JSON form that
+//! every language shows. This room knows nothing of TLS, HTTP or any other part of the crate.
 
+mod class;
 mod exhausted;
 mod kind;
 mod presented;
+mod response;
 mod shown;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
+pub(crate) use class::words;
+pub use class::{Blame, Family, Retry, Scope, Sent, Stage};
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
 pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
+pub use response::ErrorResponse;
 pub(crate) use shown::{Form, certain_secret, described, shown};
 
-macro_rules! words {
-    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal $name:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $type { $($(#[$variant_meta])* $variant = $number,)* }
-
-        impl $type {
-            /// Every value.
-            pub const ALL: &'static [$type] = &[$($type::$variant,)*];
-
-            /// The word, equal in every language.
-            pub const fn name(self) -> &'static str {
-                match self { $($type::$variant => $name,)* }
-            }
-
-            /// The value with this name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.name() == name)
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-words! {
-    /// How far a delivery or a verification had come. Exhaustive: a new stage is a new major version.
-    Stage {
-        /// Options, material and arguments.
-        Config = 1 "config",
-        /// May the delivery start: open, not canceled, not overloaded.
-        Admit = 2 "admit",
-        /// Host name to addresses, and whether they may be reached.
-        Resolve = 3 "resolve",
-        /// TCP, and the proxy if there is one.
-        Connect = 4 "connect",
-        /// TLS.
-        Handshake = 5 "handshake",
-        /// The request is being written.
-        Request = 6 "request",
-        /// The answer is awaited or read.
-        Response = 7 "response",
-        /// A verifier judges a chain outside any connection.
-        Verify = 8 "verify",
-    }
-}
-
-words! {
-    /// Whose fault it is, as far as it can be known from here.
-    Blame {
-        /// Ours: found locally, or reported by three consumers or more.
-        Ours = 1 "ours",
-        /// The peer's.
-        Theirs = 2 "theirs",
-        /// Something between us and the peer.
-        Path = 3 "path",
-        /// The caller's, who canceled.
-        Caller = 4 "caller",
-        /// It cannot be known from here.
-        Unknown = 5 "unknown",
-    }
-}
-
-words! {
-    /// What the failure stops.
-    Scope {
-        /// This payload alone.
-        Delivery = 1 "delivery",
-        /// Everything for this endpoint.
-        Endpoint = 2 "endpoint",
-        /// Everything that uses the same identity.
-        Identity = 3 "identity",
-        /// Everything in this process.
-        Process = 4 "process",
-    }
-}
-
-words! {
-    /// How much of the request left.
-    Sent {
-        /// No byte of the request entered TLS, or the peer provably refused us before reading any.
-        Nothing = 1 "nothing",
-        /// Some bytes may have reached the peer.
-        Maybe = 2 "maybe",
-        /// The last byte was handed to the kernel: the peer may hold the payload.
-        All = 3 "all",
-    }
-}
-
-words! {
-    /// Whether trying again helps.
-    Retry {
-        /// Later, after `retry_after` where it is known.
-        Later = 1 "later",
-        /// After a person or a rotation has acted: park the delivery.
-        AfterRepair = 2 "after_repair",
-        /// Never.
-        Never = 3 "never",
-    }
-}
-
-words! {
-    /// The class of exception that a binding raises.
-    Family {
-        /// A fault in options, material or arguments.
-        Config = 1 "config",
-        /// A delivery failed.
-        Delivery = 2 "delivery",
-        /// A verifier refused a peer.
-        Peer = 3 "peer",
-    }
-}
-
-/// Named facts about a failure: observed pin, alert, dates, addresses. Keys are snake_case.
+/// Named facts about a failure, such as the observed pin, dates or addresses. Keys are snake_case.
 pub type Context = Map<String, Value>;
-
-/// What the consumer answered, where it answered at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// Header names in lower case, with their values.
-    pub headers: Vec<(String, String)>,
-    /// The first bytes of the body, at most 64 KiB.
-    pub excerpt: Vec<u8>,
-}
-
-impl ErrorResponse {
-    pub(crate) fn to_json(&self) -> Value {
-        let headers: Map<String, Value> =
-            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        json!({
-            "status": self.status,
-            "headers": headers,
-            "excerpt_base64": BASE64_STANDARD.encode(&self.excerpt),
-        })
-    }
-
-    fn from_json(value: &Value) -> Option<Self> {
-        let headers = value.get("headers")?.as_object()?;
-        Some(Self {
-            status: u16::try_from(value.get("status")?.as_u64()?).ok()?,
-            headers: headers
-                .iter()
-                .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-                .collect::<Option<_>>()?,
-            excerpt: BASE64_STANDARD.decode(value.get("excerpt_base64")?.as_str()?).ok()?,
-        })
-    }
-}
 
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
 #[derive(Clone)]
@@ -213,57 +69,57 @@ impl Error {
         }
     }
 
-    /// What went wrong.
+    /// Returns the kind of the failure.
     pub fn kind(&self) -> Kind {
         self.inner.kind
     }
 
-    /// How far it had come.
+    /// Returns the step that failed.
     pub fn stage(&self) -> Stage {
         self.inner.stage
     }
 
-    /// Whose fault it is.
+    /// Returns whose fault it is.
     pub fn blame(&self) -> Blame {
         self.inner.blame
     }
 
-    /// What it stops.
+    /// Returns what the failure stops.
     pub fn scope(&self) -> Scope {
         self.inner.scope
     }
 
-    /// How much of the request left.
+    /// Returns how much of the request left.
     pub fn sent(&self) -> Sent {
         self.inner.sent
     }
 
-    /// Whether trying again helps.
+    /// Returns whether a retry helps.
     pub fn retry(&self) -> Retry {
         self.inner.retry
     }
 
-    /// How long to wait before trying again, where the consumer said so.
+    /// Returns how long to wait before a retry, if the consumer said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// The consumer id of the endpoint, where there is one.
+    /// Returns the consumer id of the endpoint, if there is one.
     pub fn consumer(&self) -> Option<&str> {
         self.inner.consumer.as_deref()
     }
 
-    /// What was seen and what was expected, in a sentence.
+    /// Returns what was seen and what was expected, in one sentence.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// What to do, in a sentence.
+    /// Returns what to do, in one sentence.
     pub fn remedy(&self) -> &str {
         self.inner.remedy.as_deref().unwrap_or(self.kind().remedy())
     }
 
-    /// Named facts about the failure. Stable keys, where they apply: `observed_pin`, `expected_pins`,
+    /// Returns named facts about the failure. Stable keys, if they apply: `observed_pin`, `expected_pins`,
     /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
     /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `unused` (why a CRL was not used);
     /// `via`, `alert`, `status`, `hint`, `refused_by` (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
@@ -272,12 +128,12 @@ impl Error {
         &self.inner.context
     }
 
-    /// What the consumer answered.
+    /// Returns the consumer's response, if there was one.
     pub fn response(&self) -> Option<&ErrorResponse> {
         self.inner.response.as_ref()
     }
 
-    /// Which class of exception a binding raises for it.
+    /// Returns the class of exception that a binding raises for it.
     pub fn family(&self) -> Family {
         match self.stage() {
             Stage::Config => Family::Config,
@@ -286,7 +142,7 @@ impl Error {
         }
     }
 
-    /// The whole error in the form that every language shows. Durations are milliseconds.
+    /// Returns the whole error in the JSON form that every language shows. Durations are milliseconds.
     pub fn to_json(&self) -> Value {
         let inner = &*self.inner;
         json!({
@@ -306,9 +162,9 @@ impl Error {
         })
     }
 
-    /// The error that [`to_json`](Self::to_json) described, or `None` if the value is no such thing.
+    /// Returns the error of a value that [`to_json`](Self::to_json) made, or `None` for any other value.
     ///
-    /// Lets an error that travelled through a queue be judged by `RetryPolicy::decide`.
+    /// So `RetryPolicy::decide` can handle an error that passed through a queue.
     pub fn from_json(value: &Value) -> Option<Self> {
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         let kind = Kind::from_name(text("kind")?)?;
@@ -333,9 +189,9 @@ impl Error {
         })
     }
 
-    /// The part that may be shown to the consumer: no addresses, no internals.
+    /// Returns the part that may be shown to the consumer, without addresses and internals.
     pub fn public(&self) -> Value {
-        // Named one by one: a fact added to the context later stays private until somebody decides.
+        // An allow list: a new key of the context stays private unless it is added here.
         const SHOWN: &[&str] = &[
             "alert",
             "chain_valid",
@@ -356,7 +212,7 @@ impl Error {
             .filter(|(key, _)| SHOWN.contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        // The way to a consumer is ours: its addresses, its rules, its proxy.
+        // Addresses, egress rules and the proxy are ours and stay private.
         let is_internal = matches!(inner.kind, Kind::EgressDenied | Kind::ProxyRefused);
         let remedy = (inner.blame == Blame::Theirs && !is_internal).then(|| inner.kind.remedy());
         json!({
@@ -371,30 +227,30 @@ impl Error {
         })
     }
 
-    /// The error of a binding that was given what its language cannot turn into the option's type.
+    /// The error for a value that a binding cannot convert to the option's type.
     ///
-    /// * `option`: the option's snake_case name, or the argument's; never what a caller wrote.
-    /// * `seen`: what was given, by its type; never by its value.
+    /// * `option`: the snake_case name of the option or argument; never text of the caller.
+    /// * `seen`: the type of the value; never the value.
     pub fn wrong_type(option: &str, expected: &str, seen: &str) -> Self {
         Self::new(Kind::OptionInvalid, format!("option {option} must be {expected}, not {seen}"))
             .noting("option", option)
     }
 
-    /// The error of a binding that was given a keyword, a key or a field that there is not.
+    /// The error for an unknown keyword, key or field that a binding was given.
     ///
-    /// * `name`: as the caller wrote it.
-    /// * `expected`: what there is.
+    /// * `name`: the name as the caller wrote it.
+    /// * `expected`: the names that exist.
     pub fn unknown_name(name: &str, expected: &str) -> Self {
         Self::new(Kind::OptionInvalid, format!("{} is not {expected}", shown(name, Form::Word)))
             .noting("option", named(name))
     }
 
-    /// The error of a binding that caught a panic at its border.
+    /// The error for a panic that a binding caught.
     pub fn caught_panic() -> Self {
         Self::new(Kind::Internal, "a panic was caught at the language border")
     }
 
-    // -- how the floors above build one ------------------------------------------------------------
+    // -- for the other rooms, which build errors ---------------------------------------------------
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.inner));
@@ -473,13 +329,14 @@ impl PartialEq for Error {
     }
 }
 
-/// A name as the context of an error has it: itself, if it may be shown.
+/// Returns a name for the context of an error: the name itself if it may be shown, or else its
+/// description.
 pub(crate) fn named(name: &str) -> String {
     let quoted = shown(name, Form::Word);
     if quoted.starts_with('"') { name.to_owned() } else { quoted }
 }
 
-/// Whole milliseconds; a duration beyond `u64` is as good as for ever.
+/// Returns whole milliseconds, at most `u64::MAX`.
 pub(crate) fn saturating_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
-//! How a text that a peer presented appears in errors, events, notes and `Debug`: bounded and escaped.
+//! Text of a peer in errors, events, notes and `Debug`: bounded and escaped.
 //!
-//! A certificate of 64 KiB may be one name. It must not become a log line of that length, and what is
-//! in it must not steer a terminal, forge a line or turn the text around.
+//! A certificate of 64 KiB may consist of one name. That name must not become a log line of this
+//! length, control a terminal, forge a log line or reverse the direction of text.
 
 use std::fmt::Write as _;
 
@@ -10,31 +10,32 @@ use serde_json::Value;
 /// The most bytes of one name or value. A DNS name has at most 253.
 const LONGEST: usize = 300;
 
-/// The most bytes of a whole message, and of one text of a context: what is longer quotes too much.
+/// The most bytes of a whole message, and of one text of a context.
 const LONGEST_MESSAGE: usize = 4096;
 
 /// The most entries of a list of presented names.
 pub(crate) const MOST_PRESENTED: usize = 20;
 
-/// The text, escaped and cut to 300 bytes; where it was cut, that is said with its length.
+/// Returns the text, escaped and cut to 300 bytes. A cut text ends with its original length.
 pub(crate) fn presented(text: &str) -> String {
     bounded(text, LONGEST)
 }
 
-/// The first names of a list, each [`presented`].
+/// Returns the first names of a list, each [`presented`].
 pub(crate) fn presented_list<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.take(MOST_PRESENTED).map(presented).collect()
 }
 
-/// A message or a text of a context that somebody composed, whatever went into it.
+/// Returns a composed message or text of a context, bounded and escaped, no matter what was put into
+/// it.
 pub(super) fn composed(text: String) -> String {
-    if text.len() <= LONGEST_MESSAGE && !text.contains(is_steering) {
+    if text.len() <= LONGEST_MESSAGE && !text.contains(needs_escape) {
         return text;
     }
     bounded(&text, LONGEST_MESSAGE)
 }
 
-/// The same of every text in a value of a context or of an event.
+/// Applies [`composed`] to every text in a value of a context or of an event.
 pub(crate) fn composed_value(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(composed(text)),
@@ -43,17 +44,17 @@ pub(crate) fn composed_value(value: Value) -> Value {
     }
 }
 
-/// At most so many bytes, with what is said of a cut.
+/// Returns the escaped text, cut to `most` bytes including the note about the cut.
 fn bounded(text: &str, most: usize) -> String {
-    /// Room for what is said of a cut.
-    const REST: usize = 40;
+    /// Bytes that are reserved for the note about the cut.
+    const NOTE: usize = 40;
     let mut shown = String::with_capacity(text.len().min(most));
     let mut cut = 0;
     for letter in text.chars() {
-        if shown.len() + REST <= most {
+        if shown.len() + NOTE <= most {
             cut = shown.len();
         }
-        if is_steering(letter) {
+        if needs_escape(letter) {
             let _ = write!(shown, "\\u{{{:x}}}", u32::from(letter));
         } else {
             shown.push(letter);
@@ -67,8 +68,9 @@ fn bounded(text: &str, most: usize) -> String {
     shown
 }
 
-/// Control characters, and those that show nothing themselves but change how others are shown.
-fn is_steering(letter: char) -> bool {
+/// Returns whether a character is a control character, or is invisible and changes how other
+/// characters are shown.
+fn needs_escape(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -81,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_usual_name_is_shown_as_it_is() {
+    fn an_ordinary_name_is_not_changed() {
         for text in ["", "CN=Müller & Söhne,O=acme", "spiffe://corp/tenant/acme", "名前"] {
             assert_eq!(presented(text), text);
         }
     }
 
     #[test]
-    fn a_long_name_is_cut_and_its_length_told() {
+    fn a_long_name_is_cut_and_its_length_shown() {
         for letter in ["a", "ä", "\u{1f600}", "\u{202e}", "\0"] {
             let long = letter.repeat(70_000);
             let shown = presented(&long);
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_escaped() {
+    fn control_characters_are_escaped() {
         assert_eq!(presented("a\u{1b}[2Jb\nc\u{202e}d\0"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{0}");
         assert_eq!(presented_list(["x"; 99].into_iter()).len(), MOST_PRESENTED);
     }

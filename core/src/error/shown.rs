@@ -1,20 +1,20 @@
-//! How a text that a caller gave may appear in an error: quoted, or only described.
+//! Text of a caller in errors: quoted, or only described.
 //!
-//! People give a key where a path belongs and a secret where a name belongs, and errors end in logs.
-//! So a text is quoted only if it has the form of what was expected in its place and looks like no
-//! secret. Of any other text, the error tells the kind and the length.
+//! Callers pass a key in place of a path or a secret in place of a name by mistake, and errors are
+//! logged. So a text is quoted only if it has the expected form and does not look like a secret. For
+//! any other text, the error gives only the kind and the length.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// The form of what was expected: only a text of that form is quoted.
+/// The expected form of a text. Only a text of this form is quoted.
 #[derive(Clone, Copy)]
 pub(crate) enum Form {
     /// A word, such as the name of an option: letters and underscores.
     Word,
-    /// A status of HTTP or a class of them.
+    /// An HTTP status or a class of statuses.
     Status,
-    /// A host name with a dot or an IP address, and perhaps a port.
+    /// A host name with a dot or an IP address, with an optional port.
     Host,
     /// An IP address or a network.
     Network,
@@ -29,26 +29,26 @@ pub(crate) enum Form {
 /// The longest text that is quoted.
 const LONGEST: usize = 512;
 
-/// The text in quotation marks and with escapes, or its [description](described).
+/// Returns the text quoted and escaped, or its [description](described).
 pub(crate) fn shown(text: &str, form: Form) -> String {
     if form.fits(text) && secret(text).is_none() { format!("{text:?}") } else { described(text) }
 }
 
-/// What the text looks like, and how long it is.
+/// Returns a description of the text: its apparent kind and its length.
 pub(crate) fn described(text: &str) -> String {
     match (secret(text), text.len()) {
         (_, 0) => "an empty text".to_owned(),
-        (Some(what), length) => format!("{what} ({length} bytes)"),
+        (Some(kind), length) => format!("{kind} ({length} bytes)"),
         (None, length) => format!("a text of {length} bytes"),
     }
 }
 
-/// What a text that must not be shown looks like; `None` if it looks like no secret.
+/// Returns the apparent kind of a secret text, or `None` if the text does not look like a secret.
 fn secret(text: &str) -> Option<&'static str> {
     certain_secret(text).or_else(|| is_opaque(text).then_some("base64 or hex, like a key"))
 }
 
-/// The same, but only for what cannot be the name of anything.
+/// The same, but only for texts that cannot be a name.
 pub(crate) fn certain_secret(text: &str) -> Option<&'static str> {
     const SCHEMES: [&str; 4] = ["bearer ", "basic ", "digest ", "negotiate "];
     let bare = text.trim();
@@ -105,7 +105,7 @@ impl Form {
     }
 }
 
-/// A name of letters or with a dot, and perhaps a port.
+/// Returns whether the text is a host name with a dot or a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = text.split_once(':').unwrap_or((text, ""));
     let of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*".contains(&byte);
@@ -127,9 +127,10 @@ fn has_extension(text: &str) -> bool {
     })
 }
 
-/// A SEQUENCE that is as long as it says. Every form of a private key is one.
+/// Returns whether the text is base64 of a DER SEQUENCE with a matching length. Every form of a
+/// private key is one.
 fn is_base64_of_der(text: &str) -> bool {
-    // 0x30 in front gives this letter; almost every other text is done with here.
+    // The tag 0x30 encodes to this letter. Almost all other texts end here.
     if !text.starts_with('M') || text.len() < 24 {
         return false;
     }
@@ -138,7 +139,7 @@ fn is_base64_of_der(text: &str) -> bool {
     let Ok(start) = BASE64_STANDARD.decode(start) else { return false };
     let taken = |length: usize| (length * 4).div_ceil(3);
     match start[..] {
-        // A word in capitals may begin like one; it is not as long by chance.
+        // A word in capitals may begin alike, but its length does not match by chance.
         [0x30, length @ 0..=0x7f, ..] => letters.count() == taken(2 + usize::from(length)),
         [0x30, 0x81, length, ..] => letters.count() >= taken(3 + usize::from(length)),
         [0x30, 0x82, high, low, ..] => {
@@ -148,10 +149,10 @@ fn is_base64_of_der(text: &str) -> bool {
     }
 }
 
-/// How long a run of letters and digits is that may be a key.
+/// The shortest run of letters and digits that may be a key.
 const KEY_SIZED: usize = 20;
 
-/// Whether a part of the text reads as random base64 or hex.
+/// Returns whether a part of the text looks like random base64 or hex.
 fn is_opaque(text: &str) -> bool {
     let of_base64 = |letter: char| letter.is_ascii_alphanumeric() || "+/=".contains(letter);
     let whole = text.len() >= 2 * KEY_SIZED && text.chars().all(of_base64) && is_random(text);
@@ -162,14 +163,14 @@ fn is_opaque(text: &str) -> bool {
                 let is_hex = run.len() >= 32
                     && run.bytes().all(|byte| byte.is_ascii_hexdigit())
                     && run.contains(|letter: char| letter.is_ascii_digit());
-                // A path through directories that are named by a digest is no key.
+                // A path with a directory named by a digest is not a key.
                 (is_hex && run.len() == text.trim().len())
                     || (run.len() >= KEY_SIZED && is_random(run))
             })
 }
 
-/// Whether upper case, lower case and digits take turns as often as in random base64. Words, however
-/// they are strung together, keep to one of them for longer.
+/// Returns whether upper case, lower case and digits alternate as often as in random base64. In joined
+/// words, the runs of one class are longer.
 fn is_random(text: &str) -> bool {
     let class = |byte: u8| match byte {
         b'A'..=b'Z' => Some(0),
@@ -178,9 +179,9 @@ fn is_random(text: &str) -> bool {
         _ => None,
     };
     let classes: Vec<u8> = text.bytes().filter_map(class).collect();
-    let turns = classes.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let changes = classes.windows(2).filter(|pair| pair[0] != pair[1]).count();
     let all_three = (0..3).all(|class| classes.contains(&class));
-    all_three && turns * 5 >= classes.len() * 2
+    all_three && changes * 5 >= classes.len() * 2
 }
 
 #[cfg(test)]
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_has_no_form() {
+    fn a_passphrase_matches_no_form() {
         for passphrase in
             ["correct horse battery staple", "hunter2", "Tr0ub4dor&3", "pa\u{df}wort 7"]
         {
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_expected_is_quoted_and_escaped() {
+    fn a_text_of_the_expected_form_is_quoted_and_escaped() {
         for (text, form) in [
             ("colour", Form::Word),
             ("2xx", Form::Status),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_expected_is_described() {
+    fn a_text_of_another_form_is_described() {
         for (text, form) in [
             ("key", Form::Path),
             ("a/b\n", Form::Path),
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_no_certain_secrets() {
+    fn names_are_not_certain_secrets() {
         for name in [
             "acme",
             "8f14e45fceea167a5a36dedd4bea2543",

@@ -1,9 +1,8 @@
 //! The fork gate: `fork` waits until no thread is in a critical section, and no thread enters one
-//! until the fork is over. So a child never inherits a lock that is held, or data that is half
-//! changed.
+//! until the fork is over. So a child never inherits a held lock or a partly changed value.
 //!
-//! A critical section calls nobody: no callback, no interpreter, nothing that waits for a peer or a
-//! file. So the wait is short, and the forking thread may hold any lock of its own meanwhile.
+//! A critical section runs no callback and no interpreter, and waits for no peer and no file. So the
+//! wait is short, and the forking thread may hold any lock of its own meanwhile.
 //!
 //! The handlers of `pthread_atfork` run for `fork`, not for a bare `_Fork` or `clone`.
 
@@ -16,15 +15,15 @@ use std::sync::atomic::{
 use std::thread;
 use std::time::Duration;
 
-/// How deep this process lies below the one that loaded the library, from 1; 0 before the handlers
-/// are registered.
+/// The number of forks between the process that loaded the library and this one, plus 1. It is 0
+/// before the handlers are registered.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
-/// How many forks are under way.
+/// The number of forks in progress.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many threads are in a critical section, spread over cache lines so that threads that lock
-/// different things share none.
+/// The number of threads in a critical section. It is spread over cache lines, so that threads which
+/// take different locks do not share one.
 static INSIDE: [Shard; SHARDS] = [const { Shard(AtomicUsize::new(0)) }; SHARDS];
 const SHARDS: usize = 16;
 
@@ -38,15 +37,15 @@ thread_local! {
 /// The critical sections of one thread.
 #[derive(Clone, Copy)]
 struct Here {
-    /// How many it is in, one in another.
+    /// The number of nested sections.
     depth: u32,
     shard: usize,
 }
 
 const UNASSIGNED: usize = usize::MAX;
 
-/// Tells this process from those it was forked from. Unlike the process id, it is never reused along
-/// a line of descent, and it costs no system call.
+/// Returns a number that differs between this process and all its ancestors. Unlike the process id, it
+/// is never reused along a line of descent, and it costs no system call.
 pub(crate) fn generation() -> u32 {
     match GENERATION.load(Acquire) {
         0 => register(),
@@ -56,12 +55,13 @@ pub(crate) fn generation() -> u32 {
 
 /// A critical section of this thread: until it is dropped, `fork` waits.
 pub(crate) struct Section {
-    /// It belongs to its thread.
+    /// Not `Send`: a section belongs to its thread.
     _thread: PhantomData<*const ()>,
 }
 
 impl Section {
-    /// Enters a critical section. Waits while another thread forks, unless this thread is in one.
+    /// Enters a critical section. Waits while another thread forks, unless this thread is already in a
+    /// section.
     pub(crate) fn enter() -> Self {
         let mut here = HERE.get();
         if here.depth == 0 {
@@ -87,7 +87,8 @@ fn enter_first(shard: usize) -> usize {
     let shard = if shard == UNASSIGNED { assigned() } else { shard };
     let count = inside(shard);
     loop {
-        // In this order, and the other way round in `prepare`: one of the two sees the other.
+        // This increments before it reads, and `prepare` does so too, with the roles exchanged. So at
+        // least one of the two sees the other.
         count.fetch_add(1, SeqCst);
         if FORKS.load(SeqCst) == 0 {
             return shard;
@@ -106,15 +107,15 @@ fn inside(shard: usize) -> &'static AtomicUsize {
     &INSIDE[shard % SHARDS].0
 }
 
-/// Has the handlers called by every `fork` from now on. Two threads may register them twice: the
-/// handlers can be called twice, and nobody waits for a thread that a fork may take away.
+/// Registers the handlers for every later `fork`. Two threads may register them twice, which is
+/// harmless; a lock against it would wait for a thread that a fork may remove.
 #[cold]
 fn register() -> u32 {
-    #[expect(unsafe_code, reason = "nobody offers it as a safe function")]
+    #[expect(unsafe_code, reason = "no crate offers it as a safe function")]
     // SAFETY: the handlers are functions without captured state, and live as long as the library.
     // They do not unwind.
     let status = unsafe { nix::libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
-    // It fails for want of memory alone; then it is tried again at the next use.
+    // It fails only for lack of memory. The next use tries again.
     if status == 0 {
         let _ = GENERATION.compare_exchange(0, 1, Release, Relaxed);
     }
@@ -125,8 +126,8 @@ extern "C" fn prepare() {
     FORKS.fetch_add(1, SeqCst);
     let here = HERE.get();
     for (shard, count) in INSIDE.iter().enumerate() {
-        // A signal handler that forks amid a critical section of its own thread does not wait for
-        // itself: that thread goes on in the child.
+        // A signal handler may fork inside a critical section of its own thread. It must not wait for
+        // itself: that thread continues in the child.
         let own = usize::from(here.depth > 0 && here.shard == shard);
         wait_until(|| count.0.load(SeqCst) <= own);
     }
@@ -136,11 +137,11 @@ extern "C" fn parent() {
     FORKS.fetch_sub(1, SeqCst);
 }
 
-/// Runs in the child, whose only thread this is.
+/// Runs in the child, on its only thread.
 extern "C" fn child() {
     let here = HERE.get();
     for (shard, count) in INSIDE.iter().enumerate() {
-        // A thread of the parent may just have looked whether it may enter.
+        // A thread of the parent may have incremented this while it checked for a fork.
         let own = usize::from(here.depth > 0 && here.shard == shard);
         count.0.store(own, SeqCst);
     }
@@ -148,13 +149,14 @@ extern "C" fn child() {
     FORKS.store(0, SeqCst);
 }
 
-/// Waits for what takes microseconds, or as long as the kernel copies a page table.
+/// Waits until `reached` returns true. That takes microseconds, or as long as the kernel copies a page
+/// table.
 fn wait_until(reached: impl Fn() -> bool) {
-    const LOOKS: u32 = 64;
-    let mut looks = 0;
+    const YIELDS: u32 = 64;
+    let mut yields = 0;
     while !reached() {
-        if looks < LOOKS {
-            looks += 1;
+        if yields < YIELDS {
+            yields += 1;
             thread::yield_now();
         } else {
             thread::sleep(Duration::from_micros(50));

@@ -6,27 +6,28 @@ use std::sync::PoisonError;
 use super::gate::Section;
 use super::own;
 
-/// A mutex that no thread holds while the process forks: a child finds it free, and its value whole.
+/// A mutex that no thread holds while the process forks. A child inherits it free, with a complete
+/// value.
 ///
-/// Holding it is a critical section of the fork gate: nothing that may block, and no code of the
-/// application, runs meanwhile.
+/// Holding it is a critical section of the fork gate: code that may block and application code must
+/// not run meanwhile.
 #[derive(Debug, Default)]
 pub struct Lock<T>(own::Mutex<T>);
 
-/// The value of a [`Lock`], until this is dropped.
+/// Access to the value of a [`Lock`], until this is dropped.
 pub struct Locked<'a, T> {
-    // Given back in this order: outside of the section nothing may be held.
+    // Dropped in this order: the lock must be free before the section ends.
     value: own::MutexGuard<'a, T>,
     _section: Section,
 }
 
 impl<T> Lock<T> {
-    /// A lock that is free.
+    /// Returns a free lock.
     pub const fn new(value: T) -> Self {
         Self(own::Mutex::new(value))
     }
 
-    /// Waits for the value. What a thread that panicked has left is taken as it is.
+    /// Waits for the lock. A value that a panicking thread left is used as it is.
     pub fn lock(&self) -> Locked<'_, T> {
         let section = Section::enter();
         let value = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,23 +51,23 @@ impl<T> DerefMut for Locked<'_, T> {
 
 /// A value that is made once, on first use.
 ///
-/// Threads that need it at the same time each make one, and the first to be done is kept: nobody
-/// waits for a thread that a fork may take away.
+/// Threads that need it at the same time each make one, and the first is kept. So no thread waits for
+/// a thread that a fork may remove.
 #[derive(Debug)]
 pub struct Once<T>(own::OnceLock<T>);
 
 impl<T> Once<T> {
-    /// A value that is yet to be made.
+    /// Returns an empty cell.
     pub const fn new() -> Self {
         Self(own::OnceLock::new())
     }
 
-    /// The value, if it was made.
+    /// Returns the value, if it was made.
     pub fn get(&self) -> Option<&T> {
         self.0.get()
     }
 
-    /// The value; made by `make`, if it was not yet.
+    /// Returns the value, and makes it with `make` if there is none.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         match self.get() {
             Some(value) => value,
@@ -74,7 +75,7 @@ impl<T> Once<T> {
         }
     }
 
-    /// The value; made by `make`, if it was not yet. Fails with what `make` fails with.
+    /// Returns the value, and makes it with `make` if there is none. Fails if `make` fails.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         match self.get() {
             Some(value) => Ok(value),
@@ -82,7 +83,7 @@ impl<T> Once<T> {
         }
     }
 
-    /// Keeps the value, unless there is one. Returns the one that is kept.
+    /// Keeps the value, unless there is one already. Returns the kept value.
     fn first(&self, value: T) -> &T {
         let surplus = {
             let _section = Section::enter();
@@ -92,7 +93,7 @@ impl<T> Once<T> {
         self.get().unwrap_or_else(|| unreachable!("one was kept"))
     }
 
-    /// Keeps the value, unless there is one.
+    /// Keeps the value, unless there is one already.
     pub fn set(&self, value: T) {
         self.first(value);
     }

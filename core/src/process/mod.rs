@@ -1,13 +1,12 @@
-//! What becomes of state when the process forks. A child has the memory of its parent, but of its
-//! threads only the one that forked.
+//! State across forks. A child has the memory of its parent, but only the thread that forked.
 //!
-//! There are three ways for state that may be locked or half changed at that moment:
+//! State that may be locked or partly changed at the fork is handled in one of three ways:
 //!
-//! - A [`Lock`] or a [`Once`] is taken around fork: no thread is in it at that moment.
-//! - A [`PerProcess`] value is made anew in the child, which leaks the inherited one: an inherited
-//!   socket or permit is the parent's. Nothing of the former value is looked at, and its destructor
-//!   never runs.
-//! - What is reached through a value of one process alone uses the plain locks of [`own`].
+//! - No thread holds a [`Lock`] or a [`Once`] while the process forks.
+//! - A child makes its own [`PerProcess`] value and leaks the inherited one, because an inherited
+//!   socket or permit belongs to the parent. The child never reads the inherited value, and its
+//!   destructor never runs.
+//! - State that is reached only through a value of one process uses the plain locks of [`own`].
 //!
 //! Clippy refuses any other lock (`clippy.toml`).
 
@@ -26,9 +25,9 @@ use arc_swap::{ArcSwapOption, Guard};
 pub(crate) use gate::Section;
 pub use lock::{Lock, Locked, Once};
 
-/// Plain locks, for what no child uses: each process makes its own of what holds them.
+/// Plain locks, for state that no child uses: each process makes its own.
 pub(crate) mod own {
-    #![expect(clippy::disallowed_types, reason = "the one place that names them")]
+    #![expect(clippy::disallowed_types, reason = "the only place that names them")]
 
     pub(crate) type Mutex<T> = std::sync::Mutex<T>;
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
@@ -40,13 +39,13 @@ pub(crate) mod own {
     pub(crate) type Semaphore = tokio::sync::Semaphore;
 }
 
-/// Tells this process from those it was forked from; never 0.
+/// Returns a number that differs between this process and its ancestors; never 0.
 pub(crate) fn id() -> u32 {
     gate::generation()
 }
 
-/// Polls a future in critical sections of the fork gate: for what takes locks of libraries that do
-/// not look after themselves in a fork. The future must not block.
+/// Polls a future in critical sections of the fork gate. Use it for libraries whose locks do not
+/// survive a fork. The future must not block.
 pub(crate) async fn around_forks<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|context| {
@@ -56,8 +55,8 @@ pub(crate) async fn around_forks<F: Future>(future: F) -> F::Output {
     .await
 }
 
-/// A future of the process that made it. Where a child drops its copy, nothing is torn down: the
-/// sockets, and what would still be written to them, are the parent's.
+/// A future of the process that made it. A child that drops its copy runs no destructor: the sockets,
+/// and the bytes still to be written to them, belong to the parent.
 pub(crate) struct OfThisProcess<F> {
     process: u32,
     future: ManuallyDrop<F>,
@@ -74,7 +73,7 @@ impl<F: Future> Future for OfThisProcess<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         #[expect(unsafe_code, reason = "the standard library projects no pin into ManuallyDrop")]
-        // SAFETY: the future is never moved out, and it is dropped where it lies, or not at all.
+        // SAFETY: the future is never moved out, and it is dropped in place, or not at all.
         let future = unsafe { self.map_unchecked_mut(|this| &mut *this.future) };
         future.poll(context)
     }
@@ -84,7 +83,7 @@ impl<F> Drop for OfThisProcess<F> {
     fn drop(&mut self) {
         if self.process == id() {
             #[expect(unsafe_code, reason = "as above")]
-            // SAFETY: it is dropped nowhere else, and not used afterwards.
+            // SAFETY: no other code drops it, and it is not used afterwards.
             unsafe {
                 ManuallyDrop::drop(&mut self.future);
             }
@@ -92,11 +91,11 @@ impl<F> Drop for OfThisProcess<F> {
     }
 }
 
-/// A value of which each process has its own.
+/// A value that each process makes for itself.
 pub(crate) struct PerProcess<T> {
-    /// Of the process that made this; found without a lock or a count.
+    /// The value of the process that made this. Reading it takes no lock and no reference count.
     first: Arc<Tagged<T>>,
-    /// Of a process that was forked since.
+    /// The value of a process that was forked since.
     forked: ArcSwapOption<Tagged<T>>,
 }
 
@@ -105,14 +104,14 @@ pub(crate) struct Tagged<T> {
     pub(crate) value: T,
 }
 
-/// The value of this process, while it is looked at.
+/// Access to the value of this process.
 pub(crate) enum Own<'a, T> {
     First(&'a Tagged<T>),
     Forked(Arc<Tagged<T>>),
 }
 
 impl<T: Default> PerProcess<T> {
-    /// The value of this process. Never blocks.
+    /// Returns the value of this process. Never blocks.
     pub(crate) fn get(&self) -> Own<'_, T> {
         self.get_or(T::default)
     }
@@ -124,7 +123,7 @@ impl<T> PerProcess<T> {
         Self { first, forked: ArcSwapOption::empty() }
     }
 
-    /// The value of this process, made by `make` where the process has just forked.
+    /// Returns the value of this process, and makes it with `make` if the process was forked since.
     pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> Own<'_, T> {
         let process = id();
         if self.first.process == process {
@@ -137,10 +136,10 @@ impl<T> PerProcess<T> {
         let fresh = Arc::new(Tagged { process, value: make() });
         let before = Guard::into_inner(self.forked.compare_and_swap(&current, Some(fresh.clone())));
         match before {
-            // Another thread was faster, in this very process.
+            // Another thread of this process was faster.
             Some(before) if before.process == process => Own::Forked(before),
             inherited => {
-                // This count is never given back, so it is never dropped.
+                // The leaked reference count keeps the inherited value from being dropped.
                 std::mem::forget(inherited);
                 Own::Forked(fresh)
             }
