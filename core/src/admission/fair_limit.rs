@@ -1,6 +1,6 @@
-//! A limit on something that several owners want at once, such as open sockets: each owner has a
-//! line of its own, the lines are served in turn, and while others wait, one owner holds at most a
-//! share of the whole. An owner is a customer, however many endpoints it has.
+//! A fair limit on a shared resource such as open sockets. Each owner has its own line, and the lines are
+//! served in round robin. While others wait, one owner holds at most a share of all permits. An owner is a
+//! customer with any number of endpoints.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -9,27 +9,27 @@ use tokio::sync::oneshot;
 
 use crate::process::{self, own};
 
-/// Of the whole, one owner holds at most a quarter while others wait.
+/// While others wait, one owner holds at most a quarter of all permits.
 const SHARE: usize = 4;
 
-/// Gives out a bounded number of [`Permit`]s.
+/// Issues a limited number of [`Permit`]s.
 pub(crate) struct FairLimit {
-    /// A permit that a forked child inherited is its parent's.
+    /// A forked child must not return permits that its parent holds.
     process: u32,
-    most: usize,
+    max: usize,
     share: usize,
-    /// Whether the share holds although nobody else waits.
-    always: bool,
-    state: own::Mutex<State>,
+    /// Whether the share applies even if no other owner waits.
+    strict: bool,
+    state: own::Mutex<LimitState>,
 }
 
 #[derive(Default)]
-struct State {
-    given: usize,
-    /// Those that hold a permit or wait for one.
+struct LimitState {
+    issued: usize,
+    /// The owners that hold a permit or wait for one.
     owners: HashMap<Arc<str>, Owner>,
-    /// The owners that wait, the next one first.
-    turns: VecDeque<Arc<str>>,
+    /// The waiting owners, the next one first.
+    queue: VecDeque<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -38,100 +38,101 @@ struct Owner {
     waiting: VecDeque<oneshot::Sender<Permit>>,
 }
 
-/// One of a bounded number, given back when this is dropped.
+/// One permit of a [`FairLimit`]. Dropping it returns it.
 pub(crate) struct Permit {
     limit: Arc<FairLimit>,
     owner: Arc<str>,
 }
 
 impl FairLimit {
-    /// * `most`: how many permits there are.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Self::made(most, most.div_ceil(SHARE), false)
+    /// * `max`: the number of permits.
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Self::build(max, max.div_ceil(SHARE), false)
     }
 
-    /// The same for what cannot be taken back, as a system call that hangs: one owner holds at most
-    /// its share, although nobody else waits yet.
-    pub(crate) fn with_strict_shares(most: usize) -> Arc<Self> {
-        Self::made(most, most.div_ceil(SHARE), true)
+    /// Like [`new`](Self::new), for resources that cannot be taken back, such as a system call that hangs:
+    /// one owner holds at most its share even if no other owner waits.
+    pub(crate) fn with_strict_shares(max: usize) -> Arc<Self> {
+        Self::build(max, max.div_ceil(SHARE), true)
     }
 
-    /// No limit in all, but so many permits for each owner.
+    /// Limits each owner to `share` permits, without a limit on all.
     pub(crate) fn for_each_owner(share: usize) -> Arc<Self> {
-        Self::made(usize::MAX, share, true)
+        Self::build(usize::MAX, share, true)
     }
 
-    fn made(most: usize, share: usize, always: bool) -> Arc<Self> {
-        Arc::new(Self { process: process::id(), most, share, always, state: own::Mutex::default() })
+    fn build(max: usize, share: usize, strict: bool) -> Arc<Self> {
+        Arc::new(Self { process: process::id(), max, share, strict, state: own::Mutex::default() })
     }
 
-    /// A permit, if one may be had at once.
+    /// Returns a permit if one is available to this owner at once.
     pub(crate) fn try_acquire(self: &Arc<Self>, owner: &Arc<str>) -> Option<Permit> {
         let mut state = self.state();
-        if !self.may_have(&state, owner) {
+        if !self.is_available(&state, owner) {
             return None;
         }
         state.take(owner);
         Some(self.permit(owner))
     }
 
-    /// Waits for a permit, behind those of the same owner that wait already.
+    /// Waits for a permit, behind earlier waiters of the same owner.
     pub(crate) async fn acquire(self: &Arc<Self>, owner: &Arc<str>) -> Permit {
         self.line_up(owner).served().await
     }
 
-    /// Joins the line of an owner at once; what is returned waits in it.
-    pub(crate) fn line_up<'a>(self: &'a Arc<Self>, owner: &'a Arc<str>) -> Waiting<'a> {
+    /// Joins the line of an owner at once. The returned value waits in it.
+    pub(crate) fn line_up<'a>(self: &'a Arc<Self>, owner: &'a Arc<str>) -> Waiter<'a> {
         let (grant, granted) = oneshot::channel();
         let grants = {
             let mut state = self.state();
             if state.waiting_of(owner) == 0 {
-                state.turns.push_back(owner.clone());
+                state.queue.push_back(owner.clone());
             }
             state.owners.entry(owner.clone()).or_default().waiting.push_back(grant);
             self.serve(&mut state)
         };
         hand_over(grants);
-        Waiting { limit: self, owner, granted }
+        Waiter { limit: self, owner, granted }
     }
 
-    /// How many permits are out.
+    /// The number of issued permits.
     #[cfg(test)]
-    pub(crate) fn given(&self) -> usize {
-        self.state().given
+    pub(crate) fn issued(&self) -> usize {
+        self.state().issued
     }
 
-    /// Whether all permits are out.
+    /// Whether all permits are issued.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.state().given >= self.most
+        self.state().issued >= self.max
     }
 
-    /// Whether the owner waits for no other reason than that it holds its share.
+    /// Whether the owner waits only because it holds its share.
     pub(crate) fn is_capped(&self, owner: &Arc<str>) -> bool {
         let state = self.state();
-        state.given < self.most && state.waiting_of(owner) > 0
+        state.issued < self.max && state.waiting_of(owner) > 0
     }
 
-    /// Whether somebody who comes now need not wait.
-    fn may_have(&self, state: &State, owner: &Arc<str>) -> bool {
-        state.given < self.most && state.waiting_of(owner) == 0 && self.is_below(state, owner)
+    /// Whether a permit is available to this owner without waiting.
+    fn is_available(&self, state: &LimitState, owner: &Arc<str>) -> bool {
+        state.issued < self.max && state.waiting_of(owner) == 0 && self.is_below_share(state, owner)
     }
 
-    fn is_below(&self, state: &State, owner: &Arc<str>) -> bool {
+    /// Whether the owner may hold one more permit.
+    fn is_below_share(&self, state: &LimitState, owner: &Arc<str>) -> bool {
         let held = state.owners.get(owner).map_or(0, |it| it.held);
-        let others_wait = state.turns.iter().any(|waiting| waiting != owner);
-        held < self.share || !(self.always || others_wait)
+        let others_wait = state.queue.iter().any(|waiting| waiting != owner);
+        held < self.share || !(self.strict || others_wait)
     }
 
-    /// Serves the lines in turn, as far as permits go. What is returned is to be handed over without
-    /// the lock: who is waked may give a permit back at once.
-    fn serve(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+    /// Serves the lines in round robin while permits are left. The caller must send the grants without the
+    /// lock: a woken waiter may return its permit at once.
+    fn serve(self: &Arc<Self>, state: &mut LimitState) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut grants = Vec::new();
         let mut passed_over = 0;
-        while state.given < self.most && passed_over < state.turns.len() {
-            let Some(owner) = state.turns.pop_front() else { break };
-            if !self.is_below(state, &owner) {
-                state.turns.push_back(owner);
+        while state.issued < self.max && passed_over < state.queue.len() {
+            let Some(owner) = state.queue.pop_front() else { break };
+            if !self.is_below_share(state, &owner) {
+                state.queue.push_back(owner);
                 passed_over += 1;
                 continue;
             }
@@ -142,7 +143,7 @@ impl FairLimit {
                 grants.push((grant, self.permit(&owner)));
             }
             if state.waiting_of(&owner) > 0 {
-                state.turns.push_back(owner);
+                state.queue.push_back(owner);
             }
         }
         grants
@@ -152,23 +153,23 @@ impl FairLimit {
         Permit { limit: self.clone(), owner: owner.clone() }
     }
 
-    fn state(&self) -> own::MutexGuard<'_, State> {
+    fn state(&self) -> own::MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LimitState {
     fn waiting_of(&self, owner: &Arc<str>) -> usize {
         self.owners.get(owner).map_or(0, |it| it.waiting.len())
     }
 
     fn take(&mut self, owner: &Arc<str>) {
-        self.given += 1;
+        self.issued += 1;
         self.owners.entry(owner.clone()).or_default().held += 1;
     }
 
     fn give_back(&mut self, owner: &Arc<str>) {
-        self.given -= 1;
+        self.issued -= 1;
         if let Some(it) = self.owners.get_mut(owner) {
             it.held -= 1;
             if it.held == 0 && it.waiting.is_empty() {
@@ -177,12 +178,12 @@ impl State {
         }
     }
 
-    /// Takes those of an owner that do not wait any more out of its line.
-    fn forget_who_left(&mut self, owner: &Arc<str>) {
+    /// Removes the canceled waiters of an owner from its line.
+    fn remove_canceled(&mut self, owner: &Arc<str>) {
         let Some(it) = self.owners.get_mut(owner) else { return };
         it.waiting.retain(|grant| !grant.is_closed());
         if it.waiting.is_empty() {
-            self.turns.retain(|waiting| waiting != owner);
+            self.queue.retain(|waiting| waiting != owner);
             if it.held == 0 {
                 self.owners.remove(owner);
             }
@@ -190,34 +191,34 @@ impl State {
     }
 }
 
-/// One that waits in line, until this is dropped.
-pub(crate) struct Waiting<'a> {
+/// A waiter in line. Dropping it leaves the line.
+pub(crate) struct Waiter<'a> {
     limit: &'a Arc<FairLimit>,
     owner: &'a Arc<str>,
     granted: oneshot::Receiver<Permit>,
 }
 
-impl Waiting<'_> {
+impl Waiter<'_> {
     pub(crate) async fn served(mut self) -> Permit {
         match (&mut self.granted).await {
             Ok(permit) => permit,
-            Err(_) => unreachable!("who is in line is served"),
+            Err(_) => unreachable!("a waiter in line is served"),
         }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         if self.granted.is_terminated() || self.limit.process != process::id() {
             return;
         }
         self.granted.close();
-        // One that was granted in between is given back.
+        // A permit that was granted in between is returned.
         drop(self.granted.try_recv());
         let grants = {
             let mut state = self.limit.state();
-            state.forget_who_left(self.owner);
-            // Whoever does not wait any more keeps nobody to a share.
+            state.remove_canceled(self.owner);
+            // If this was the last waiter of its owner, the share of the others is no longer enforced.
             self.limit.serve(&mut state)
         };
         hand_over(grants);
@@ -225,13 +226,13 @@ impl Drop for Waiting<'_> {
 }
 
 impl Permit {
-    /// Where its owner gets more, if they are free at once.
+    /// A source of further permits for the same owner.
     pub(crate) fn spare(&self) -> Spare {
         Spare { limit: self.limit.clone(), owner: self.owner.clone() }
     }
 }
 
-/// Further permits for an owner that waits for none.
+/// A source of further permits for an owner that does not wait for them.
 #[derive(Clone)]
 pub(crate) struct Spare {
     limit: Arc<FairLimit>,
@@ -262,7 +263,7 @@ impl Drop for Permit {
     }
 }
 
-/// What nobody takes any more is dropped, and so given back.
+/// Sends the grants. A permit whose waiter is gone is dropped, and so returned.
 fn hand_over(grants: Vec<(oneshot::Sender<Permit>, Permit)>) {
     for (grant, permit) in grants {
         drop(grant.send(permit));
@@ -282,7 +283,7 @@ mod tests {
         name.into()
     }
 
-    /// Joins the line, and is not served at once.
+    /// Joins the line, and asserts that no permit is available at once.
     fn wait<'a>(limit: &'a Arc<FairLimit>, owner: &'a Arc<str>) -> Acquiring<'a> {
         let mut acquiring: Acquiring<'a> = Box::pin(limit.acquire(owner));
         assert!(poll(&mut acquiring).is_none());
@@ -297,12 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn one_owner_alone_may_have_all() {
+    fn one_owner_alone_may_hold_all_permits() {
         let (limit, a) = (FairLimit::new(8), owner("a"));
         let held: Vec<Permit> = (0..8).map(|_| limit.try_acquire(&a).unwrap()).collect();
         assert!(limit.try_acquire(&a).is_none() && limit.is_exhausted());
         drop(held);
-        assert!(limit.state().owners.is_empty() && limit.state().given == 0);
+        assert!(limit.state().owners.is_empty() && limit.state().issued == 0);
     }
 
     #[test]
@@ -311,7 +312,7 @@ mod tests {
         let mut of_a: Vec<Permit> = (0..8).map(|_| limit.try_acquire(&a).unwrap()).collect();
         let mut more_of_a = wait(&limit, &a);
         let mut of_b: Vec<Acquiring<'_>> = (0..3).map(|_| wait(&limit, &b)).collect();
-        // What comes back goes to the one that has less than its share.
+        // A returned permit goes to the owner that holds less than its share.
         let mut got = Vec::new();
         for _ in 0..2 {
             of_a.pop();
@@ -319,18 +320,18 @@ mod tests {
             assert!(poll(&mut more_of_a).is_none());
             drop(of_b.remove(0));
         }
-        // Both hold their share or more, and each waits: a reserve for a third is left.
+        // Both owners hold their share or more, and wait. A reserve for a third owner is left.
         of_a.truncate(3);
         assert!(poll(&mut more_of_a).is_none() && poll(&mut of_b[0]).is_none());
         assert!(limit.is_capped(&b) && limit.try_acquire(&b).is_none());
         assert!(limit.try_acquire(&owner("c")).is_some());
-        // Nobody else waits any more.
+        // No other owner waits any more.
         drop(of_b);
         assert!(poll(&mut more_of_a).is_some());
     }
 
     #[test]
-    fn lines_are_served_in_turn_and_each_in_order() {
+    fn lines_are_served_in_round_robin_and_each_in_order() {
         let limit = FairLimit::new(1);
         let [a, b, c] = ["a", "b", "c"].map(owner);
         let mut held = Some(limit.try_acquire(&a).unwrap());
@@ -350,24 +351,24 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_the_line_keeps_nobody_else_waiting() {
+    fn a_waiter_that_leaves_the_line_delays_no_other() {
         let (limit, a, b) = (FairLimit::new(1), owner("a"), owner("b"));
         let held = limit.try_acquire(&a).unwrap();
         let (first, mut second) = (wait(&limit, &a), wait(&limit, &b));
         drop(first);
         drop(held);
         let got = poll(&mut second).unwrap();
-        // Granted, and given up before it was taken.
+        // Granted, and dropped before it was taken.
         let third = wait(&limit, &a);
         drop(got);
         drop(third);
         assert!(limit.try_acquire(&b).is_some());
         drop(second);
-        assert!(limit.state().owners.is_empty() && limit.state().turns.is_empty());
+        assert!(limit.state().owners.is_empty() && limit.state().queue.is_empty());
     }
 
     #[test]
-    fn a_strict_share_holds_before_anybody_waits() {
+    fn a_strict_share_applies_without_waiting_owners() {
         let (limit, a) = (FairLimit::with_strict_shares(8), owner("a"));
         let held: Vec<Permit> = (0..2).map(|_| limit.try_acquire(&a).unwrap()).collect();
         let mut third = wait(&limit, &a);

@@ -1,9 +1,11 @@
-//! Whether a delivery may start now: its endpoint's turns, the fair share of its owner, and the
-//! check before the first byte.
+//! Decides whether a delivery may start now: turns of its endpoint, fair shares of its owner, limits on
+//! waiting, and the check before the first byte.
 
 pub(crate) mod fair_limit;
-mod permits;
 mod starts;
+mod turns;
+mod wait_limit;
 
-pub(crate) use permits::{Room, Turn, Turns, removed};
 pub(crate) use starts::{Starting, Starts};
+pub(crate) use turns::{Turn, Turns, removed};
+pub(crate) use wait_limit::WaitLimit;

@@ -13,7 +13,8 @@ use crate::process;
 /// socket that does not block.
 #[derive(Default)]
 pub(crate) struct Starts {
-    /// The process in the upper half: a forked child never sees its parent's starts end.
+    /// The count in the lower half, the process id in the upper. A forked child never sees its parent's
+    /// starts end, so it ignores a count with another id.
     count: AtomicU64,
 }
 
@@ -23,11 +24,11 @@ pub(crate) struct Starting<'a> {
     process: u32,
 }
 
-/// How often a waiter spins before it gives its processor away.
+/// How often a waiter spins before it yields its processor.
 const SPINS: u32 = 64;
 
 impl Starts {
-    /// Counts a request in. The caller looks at the settings after this call, not before.
+    /// Counts a request. The caller reads the settings after this call, not before.
     pub(crate) fn begin(&self) -> Starting<'_> {
         let process = process::id();
         let more = |count| Some(tagged(process, starting(count, process) + 1));
@@ -55,7 +56,7 @@ impl Starts {
 
 impl Drop for Starting<'_> {
     fn drop(&mut self) {
-        // Where a child counts its own by now, there is none less.
+        // If the count now belongs to a forked child, this start is not part of it.
         let less = |count| {
             let before = starting(count, self.process);
             (before > 0).then(|| tagged(self.process, before - 1))
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_starts_under_what_was_changed_before() {
+    fn no_request_starts_under_settings_that_were_changed_before() {
         let (starts, open) = (Starts::default(), AtomicBool::new(true));
         let (begun, stop) = (AtomicU32::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_starts_of_a_parent_are_not_waited_for() {
+    fn a_child_does_not_wait_for_starts_of_its_parent() {
         let starts = Starts::default();
         starts.count.store(tagged(process::id() + 1, 3), Ordering::SeqCst);
         starts.settle();

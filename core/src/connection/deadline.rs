@@ -1,4 +1,4 @@
-//! Deadlines of an attempt, and the progress that a failure reports.
+//! The deadlines of an attempt, and the progress that an error reports.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
 use crate::runtime;
 
-/// How long each part of an attempt may take; the total bounds them all.
+/// How long each part of an attempt may take. The total limits the sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadlines {
     pub(crate) connect: Duration,
@@ -21,7 +21,7 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Awaits one part. `by` is when it must be over.
+    /// Awaits one part of an attempt. Fails with `deadline_exceeded` at `by`.
     pub(super) async fn within<T>(
         &self,
         part: &'static str,
@@ -31,7 +31,7 @@ impl Deadlines {
     ) -> Result<T, Error> {
         match runtime::before(by.min(progress.by), pin!(work)).await {
             Some(outcome) => outcome,
-            None => Err(progress.overdue(part, by, self)),
+            None => Err(progress.deadline_exceeded(part, by, self)),
         }
     }
 
@@ -46,24 +46,27 @@ impl Deadlines {
     }
 }
 
-/// How far a delivery has come; whoever ends it from outside reads it from here.
+/// The progress of a delivery. A cancellation from outside reads it too.
 pub(crate) struct Progress {
-    /// When the delivery is to be over.
+    /// The total deadline.
     by: Instant,
     stage: AtomicU8,
-    /// What the attempt under way has sent.
+    /// How much of the request the current attempt has sent.
     sent: AtomicU8,
-    /// What an earlier attempt has sent.
+    /// How much earlier attempts have sent.
     before: AtomicU8,
-    /// Whether a byte of the payload has left: in the attempt under way, in an earlier one.
+    /// Whether the current attempt has sent a byte of the payload.
     payload: AtomicBool,
+    /// Whether an earlier attempt has.
     payload_before: AtomicBool,
+    /// The head of a final response has arrived.
     decided: AtomicBool,
+    /// The rest of the response is not needed.
     enough: AtomicBool,
 }
 
 impl Progress {
-    /// * `by`: when all of it is to be over.
+    /// * `by`: the total deadline.
     pub(crate) fn new(by: Instant) -> Self {
         Self {
             by,
@@ -89,12 +92,12 @@ impl Progress {
         }
     }
 
-    /// So much of the request has left by now.
+    /// Records how much of the request has left.
     pub(super) fn wrote(&self, sent: Sent) {
         self.sent.store(sent as u8, Ordering::Relaxed);
     }
 
-    /// A byte of the payload has left.
+    /// Records that a byte of the payload has left.
     pub(super) fn wrote_payload(&self) {
         self.payload.store(true, Ordering::Relaxed);
     }
@@ -112,19 +115,21 @@ impl Progress {
         if entered == Stage::Request && written { Stage::Response } else { entered }
     }
 
-    /// How much was sent. Only the delivery itself sends anything: whoever ends it from outside has it
-    /// dropped, and so this stays true.
+    /// How much all attempts have sent. Only the delivery itself writes. A cancellation drops the delivery,
+    /// so the value does not change afterwards.
     pub(crate) fn sent(&self) -> Sent {
         self.sent_now().max(read(&self.before))
     }
 
-    /// How much the attempt under way has sent.
+    /// How much the current attempt has sent.
     pub(crate) fn sent_now(&self) -> Sent {
         read(&self.sent)
     }
 
-    /// Another attempt begins; the consumer may have read so much of the last one.
-    pub(crate) fn again(&self, sent: Sent) {
+    /// Begins another attempt.
+    ///
+    /// * `sent`: how much of the last attempt the consumer may have read.
+    pub(crate) fn next_attempt(&self, sent: Sent) {
         self.before.fetch_max(sent as u8, Ordering::Relaxed);
         let payload = sent > Sent::Nothing && self.payload.load(Ordering::Relaxed);
         self.payload_before.fetch_or(payload, Ordering::Relaxed);
@@ -132,8 +137,8 @@ impl Progress {
         self.enter(Stage::Admit);
     }
 
-    /// Says of the error that ends the delivery what all attempts together have sent.
-    pub(crate) fn told(&self, error: Error) -> Error {
+    /// Adds to the error that ends the delivery what all attempts together have sent.
+    pub(crate) fn add_sent(&self, error: Error) -> Error {
         let last = error.sent();
         let sent = last.max(read(&self.before));
         if sent == Sent::Nothing {
@@ -144,12 +149,12 @@ impl Progress {
         error.having_sent(sent).noting("payload_sent", payload)
     }
 
-    /// The head of a final answer has come: nothing that happens later changes what it says.
+    /// Records that the head of a final response has arrived. Later events do not change the outcome.
     pub(super) fn decide(&self) {
         self.decided.store(true, Ordering::Release);
     }
 
-    /// Ends the reading of an answer whose head has come. `false` if none has.
+    /// Stops reading a response whose head has arrived. Returns `false` if no head has arrived.
     pub(crate) fn stop_reading(&self) -> bool {
         let decided = self.decided.load(Ordering::Acquire);
         if decided {
@@ -158,18 +163,24 @@ impl Progress {
         decided
     }
 
-    /// Whether nothing more of the answer is wanted.
+    /// Whether the rest of the response is not needed.
     pub(super) fn is_enough(&self) -> bool {
         self.enough.load(Ordering::Acquire)
     }
 
-    /// The time for all of it is over.
-    pub(crate) fn too_late(&self, deadlines: &Deadlines) -> Error {
-        self.overdue("total", self.by, deadlines)
+    /// The error for a passed total deadline.
+    pub(crate) fn total_deadline_exceeded(&self, deadlines: &Deadlines) -> Error {
+        self.deadline_exceeded("total", self.by, deadlines)
     }
 
-    /// The time for a part that was due at `due` is over, or for all of it if that was due before.
-    pub(super) fn overdue(&self, part: &'static str, due: Instant, deadlines: &Deadlines) -> Error {
+    /// The error for a part whose deadline `due` has passed, or for the total deadline if that was
+    /// earlier.
+    pub(super) fn deadline_exceeded(
+        &self,
+        part: &'static str,
+        due: Instant,
+        deadlines: &Deadlines,
+    ) -> Error {
         let part = if self.by <= due { "total" } else { part };
         let millis = saturating_millis(deadlines.of(part));
         Error::new(
@@ -188,7 +199,7 @@ fn read(sent: &AtomicU8) -> Sent {
     Sent::ALL.iter().copied().find(|sent| *sent as u8 == number).unwrap_or(Sent::Maybe)
 }
 
-/// How long the parts of a delivery took. A connection that was open already took none.
+/// How long the parts of a delivery took. The first three are zero on a reused connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timings {
     pub(crate) resolve: Duration,
@@ -208,7 +219,7 @@ impl Timings {
     }
 }
 
-/// Milliseconds with microseconds behind the point.
+/// Converts to milliseconds with microseconds as the fraction.
 #[allow(clippy::cast_precision_loss, reason = "microseconds of a delivery fit")]
 pub(crate) fn fraction(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0

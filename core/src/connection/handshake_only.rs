@@ -1,4 +1,4 @@
-//! A handshake without a request: who is there, and does it let us in?
+//! A handshake without a request: verifies the peer, and learns whether it accepts our certificate.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::tls_stream::TlsStream;
-use super::{Deadlines, Progress, Secured, Timings};
+use super::{Deadlines, FreshConnection, Progress, Timings};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Error, Sent, Stage};
 use crate::net::{Route, Sockets, Url};
@@ -16,21 +16,22 @@ use crate::runtime;
 use crate::tls::{self, Alert, Terms, TlsFacts};
 use crate::verify::PeerIdentity;
 
-/// How long a consumer is listened to after our goodbye. Most close at once.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to read after our `close_notify`. Most consumers close at once.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
-/// How much is listened to.
-const LAST_WORDS: usize = 16 * 1024;
+/// The most bytes of data to read after our `close_notify`.
+const MAX_CLOSE_BYTES: usize = 16 * 1024;
 
-/// What a handshake has shown.
-pub(crate) struct Sighting {
+/// The result of a handshake without a request.
+pub(crate) struct HandshakeResult {
     pub(crate) peer: PeerIdentity,
     pub(crate) facts: TlsFacts,
     pub(crate) address: SocketAddr,
     pub(crate) timings: Timings,
 }
 
-/// Resolves, connects, shakes hands, and closes. No byte of a request is written.
+/// Resolves, connects, completes the handshake, and closes. Writes no byte of a request. Fails with
+/// `client_certificate_rejected` if the consumer answers with an alert about our certificate.
 pub(crate) async fn probe(
     permit: Permit,
     url: &Url,
@@ -38,34 +39,39 @@ pub(crate) async fn probe(
     route: &Route,
     deadlines: &Deadlines,
     progress: &Progress,
-) -> Result<Sighting, Error> {
+) -> Result<HandshakeResult, Error> {
     // The permit is kept until the socket is closed.
-    let Secured { established, address, timings, permit: _permit } =
-        Secured::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
+    let FreshConnection { established, address, timings, permit: _permit } =
+        FreshConnection::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
     let mut stream = TlsStream::new(established.stream);
-    let by = progress.by().min(Instant::now() + FAREWELL);
-    match runtime::before(by, pin!(last_words(&mut stream))).await.flatten() {
+    let by = progress.by().min(Instant::now() + CLOSE_WAIT);
+    match runtime::before(by, pin!(read_verdict(&mut stream))).await.flatten() {
         Some(alert) if alert.is_about_certificate() => {
-            Err(tls::rejected(alert, terms.identity().leaf())
+            Err(tls::certificate_rejected(alert, terms.identity().leaf())
                 .at(Stage::Handshake)
                 .having_sent(Sent::Nothing))
         }
-        _ => Ok(Sighting { peer: established.peer, facts: established.facts, address, timings }),
+        _ => Ok(HandshakeResult {
+            peer: established.peer,
+            facts: established.facts,
+            address,
+            timings,
+        }),
     }
 }
 
-/// Says goodbye and listens: in TLS 1.3 the verdict on our certificate comes after the handshake,
-/// and a consumer that answers our goodbye has passed it.
-async fn last_words(stream: &mut TlsStream) -> Option<Alert> {
-    let mut heard = 0;
-    stream.say_goodbye();
+/// Sends `close_notify` and reads until the consumer closes. In TLS 1.3 the consumer judges our
+/// certificate after the handshake. A consumer that answers our `close_notify` has accepted it.
+async fn read_verdict(stream: &mut TlsStream) -> Option<Alert> {
+    let mut received = 0;
+    stream.close_notify();
     poll_fn(|context| {
-        stream.begin_turn();
+        stream.begin_poll();
         while let Some(bytes) = ready!(stream.poll_read(context)) {
             let length = bytes.len();
             stream.consume(length);
-            heard += length;
-            if heard > LAST_WORDS {
+            received += length;
+            if received > MAX_CLOSE_BYTES {
                 break;
             }
         }

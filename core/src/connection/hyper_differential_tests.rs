@@ -1,5 +1,5 @@
-//! Answers made of all that RFC 9112 has and of much that it has not are read as hyper reads them,
-//! whose authors have met more servers than we have.
+//! Differential tests against hyper: both read the same generated responses, valid and invalid by
+//! RFC 9112. hyper has been used with far more servers.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::response::read_answer;
 use crate::http::MAX_HEAD;
 
-/// What hyper makes of an answer, as [`read_answer`] tells it.
+/// Reads a response with hyper. Returns the same form as [`read_answer`].
 fn by_hyper(text: &[u8]) -> Option<(u16, Vec<u8>, bool)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let text = text.to_vec();
@@ -125,8 +125,8 @@ prop_compose! {
     }
 }
 
-/// What we refuse and hyper takes: line feeds alone as line breaks of trailers, and more than 16 digits
-/// for the size of a chunk.
+/// Whether this text contains a construct that hyper accepts and we refuse: a bare line feed as line
+/// break of a trailer, or a chunk size with more than 16 digits.
 fn is_refused_by_us_alone(text: &str) -> bool {
     let mut words = text.split(|letter: char| !letter.is_ascii_hexdigit());
     text.replace("\r\n", "").contains('\n') || words.any(|word| word.len() > 16)
@@ -136,7 +136,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn an_answer_is_read_as_hyper_reads_it(
+    fn a_response_is_read_as_hyper_reads_it(
         heads in prop::collection::vec(head(), 1..3),
         body in body(),
         piece in 1_usize..40,

@@ -1,4 +1,4 @@
-//! Tells the pool that something happened on an idle connection: mostly that its consumer closes it.
+//! Reports an event on an idle connection to its pool. Mostly the consumer has closed it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
@@ -7,12 +7,12 @@ use std::task::Wake;
 use super::pool::PoolRef;
 use crate::process::own;
 
-/// Something happened that nobody has looked at.
-const RUNG: u8 = 1;
-/// The connection lies in its pool.
+/// An event has occurred that no reader has processed.
+const WOKEN: u8 = 1;
+/// The connection is in its pool.
 const IDLE: u8 = 2;
 
-/// The waker of an idle connection. A delivery that uses it has its own.
+/// The waker of an idle connection. A delivery that uses the connection has its own waker.
 #[derive(Default)]
 pub(super) struct IdleWaker {
     state: AtomicU8,
@@ -20,19 +20,19 @@ pub(super) struct IdleWaker {
 }
 
 impl IdleWaker {
-    /// Who has the connection looked at. The first one stays.
+    /// Sets the pool to report to. Only the first call has an effect.
     pub(super) fn attach(&self, pool: impl FnOnce() -> PoolRef) {
         self.pool.get_or_init(pool);
     }
 
-    /// What happens from now on, its home has looked at; what happened before, whoever calls this sees.
+    /// Arms the waker. The caller must poll for earlier events.
     pub(super) fn listen(&self) {
         self.state.store(IDLE, SeqCst);
     }
 
-    /// It is taken into use. Whether something happened that nobody has looked at.
+    /// Disarms the waker. Returns whether an event has occurred that no reader has processed.
     pub(super) fn detach(&self) -> bool {
-        self.state.swap(0, SeqCst) & RUNG != 0
+        self.state.swap(0, SeqCst) & WOKEN != 0
     }
 
     pub(super) fn pool(&self) -> Option<&PoolRef> {
@@ -46,9 +46,9 @@ impl Wake for IdleWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Once is enough, until somebody has looked.
-        if self.state.fetch_or(RUNG, SeqCst) == IDLE {
-            self.pool().into_iter().for_each(|pool| pool.look(self));
+        // Report one event only. `listen` arms the waker again.
+        if self.state.fetch_or(WOKEN, SeqCst) == IDLE {
+            self.pool().into_iter().for_each(|pool| pool.check(self));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Connections that are kept: those of one generation of one endpoint in a [`Pool`], and what all
-//! pools of a dispatcher may hold together in a [`Budget`].
+//! Idle connections: a [`Pool`] holds those of one generation of one endpoint, and a [`ConnectionLimit`]
+//! limits all sockets of a dispatcher.
 //!
-//! A pool dies with its generation. The budget gives out a permit for each socket, idle, in use or
-//! being opened, and gets it back when the descriptor is closed. Where none is left, the connection
-//! that has been idle longest is closed, whoever's it is, and owners are served in turn.
+//! A pool is dropped with its generation. The limit issues a permit for each socket: idle, in use or being
+//! opened. The permit returns when the descriptor is closed. If no permit is left, the limit closes the
+//! connection that has been idle longest, of any endpoint, and serves the waiting owners in round robin.
 
 use std::cmp::Ordering as Order;
 use std::collections::BinaryHeap;
@@ -14,39 +14,43 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use super::idle_waker::IdleWaker;
-use crate::admission::Room;
+use crate::admission::WaitLimit;
 use crate::admission::fair_limit::{FairLimit, Permit};
 use crate::error::Error;
 use crate::process::{PerProcess, own};
 use crate::runtime::{self, Task};
 
-/// Servers close idle connections after 60 seconds and more: to be earlier avoids the race.
+/// Servers close idle connections after 60 seconds or more. Closing earlier avoids a race with them.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
 
-/// A connection stays at the address that its host once had. An hour bounds for how long a change of
-/// DNS, or a machine that shall be drained, is not seen.
+/// A connection keeps the address that its host had when it was opened. This limits how long it ignores a
+/// change of DNS or the draining of a server.
 const LONGEST_AGE: Duration = Duration::from_secs(3600);
 
-/// The idle connections of one generation, the one used last on top.
+/// The idle connections of one generation. The one used last is taken first.
 pub(crate) struct Pool {
-    budget: Arc<Budget>,
+    connection_limit: Arc<ConnectionLimit>,
     owner: Arc<str>,
-    idle: PerProcess<Arc<Rack>>,
+    idle: PerProcess<Arc<IdleList>>,
 }
 
-type Rack = own::Mutex<Vec<Box<Connection>>>;
+type IdleList = own::Mutex<Vec<Box<Connection>>>;
 
 impl Pool {
-    pub(crate) fn new(budget: &Arc<Budget>, owner: &Arc<str>) -> Self {
-        Self { budget: budget.clone(), owner: owner.clone(), idle: PerProcess::default() }
+    pub(crate) fn new(connection_limit: &Arc<ConnectionLimit>, owner: &Arc<str>) -> Self {
+        Self {
+            connection_limit: connection_limit.clone(),
+            owner: owner.clone(),
+            idle: PerProcess::default(),
+        }
     }
 
-    /// A connection that is open, fresh enough, and valid at this instant (Unix seconds).
+    /// Takes a connection that is open, within its idle time and age, and valid at `now` (Unix seconds).
     pub(crate) fn take(&self, now: i64) -> Option<Box<Connection>> {
-        let rack = self.idle.get();
-        // Dropped after the lock.
+        let list = self.idle.get();
+        // Declared before the lock, so that the connections are closed after its release.
         let mut spent = Vec::new();
-        let mut idle = lock(&rack.value);
+        let mut idle = lock(&list.value);
         while let Some(mut connection) = idle.pop() {
             if is_fit(&connection, Instant::now())
                 && connection.is_valid_at(now)
@@ -59,41 +63,46 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for later, unless it is of no use or `most` are kept already.
+    /// Keeps a connection for reuse if it is open. Closes the oldest connections above `max`.
     ///
-    /// * `wanted`: whether this pool still serves. A change of that precedes [`Pool::clear`], so that
-    ///   nothing is put into a pool after it was cleared for good.
+    /// * `serves`: whether the pool's generation still serves, checked under the lock. The generation
+    ///   changes this before it calls [`Pool::clear`], so no connection enters the pool after the last
+    ///   clear.
     pub(crate) fn put(
         &self,
         mut connection: Box<Connection>,
-        most: usize,
-        wanted: impl FnOnce() -> bool,
+        max: usize,
+        serves: impl FnOnce() -> bool,
     ) {
         let since = connection.idle_since();
         if !is_fit(&connection, since) {
             return;
         }
-        let rack = self.idle.get();
+        let list = self.idle.get();
         let fresh = connection.idle_waker().pool().is_none();
         let idle_waker = Arc::downgrade(connection.idle_waker());
-        let mut idle = lock(&rack.value);
-        let pool = || PoolRef { rack: Arc::downgrade(&rack.value) };
-        if !wanted() || !connection.rest(pool) {
+        let mut idle = lock(&list.value);
+        let pool = || PoolRef { list: Arc::downgrade(&list.value) };
+        if !serves() || !connection.rest(pool) {
             return;
         }
         idle.push(connection);
-        // More than one where the limit was lowered meanwhile.
-        let surplus = idle.len().saturating_sub(most);
+        // More than one if the limit was lowered meanwhile.
+        let surplus = idle.len().saturating_sub(max);
         let surplus = (surplus > 0).then(|| idle.drain(..surplus).collect::<Vec<_>>());
         drop(idle);
         drop(surplus);
         if fresh {
-            self.budget.enlist(Listed { since, idle_waker, owner: self.owner.clone() });
+            self.connection_limit.add_entry(IdleEntry {
+                since,
+                idle_waker,
+                owner: self.owner.clone(),
+            });
         }
-        self.budget.yield_to_waiting(&self.owner);
+        self.connection_limit.yield_to_waiting(&self.owner);
     }
 
-    /// Closes what is idle.
+    /// Closes the idle connections.
     pub(crate) fn clear(&self) {
         let closed = std::mem::take(&mut *lock(&self.idle.get().value));
         drop(closed);
@@ -106,20 +115,20 @@ fn is_fit(connection: &Connection, now: Instant) -> bool {
         && now.saturating_duration_since(connection.opened()) < LONGEST_AGE
 }
 
-/// Where a connection lies while it is idle.
+/// A weak reference to the list that holds a connection while it is idle.
 pub(super) struct PoolRef {
-    rack: Weak<Rack>,
+    list: Weak<IdleList>,
 }
 
 impl PoolRef {
-    /// Looks at an idle connection on which something happened, and drops it if it has ended.
-    pub(super) fn look(&self, idle_waker: &Arc<IdleWaker>) {
-        let (rack, idle_waker) = (self.rack.clone(), idle_waker.clone());
-        // Not here: whoever rings the bell may be in the midst of anything.
+    /// Reads from an idle connection that has an event, and drops it if it has ended.
+    pub(super) fn check(&self, idle_waker: &Arc<IdleWaker>) {
+        let (list, idle_waker) = (self.list.clone(), idle_waker.clone());
+        // Not in this call: the caller of a waker may hold any lock.
         runtime::afterwards(move || {
-            let Some(rack) = rack.upgrade() else { return };
-            let mut idle = lock(&rack);
-            // If it is not there, it was taken, and its delivery looks.
+            let Some(list) = list.upgrade() else { return };
+            let mut idle = lock(&list);
+            // If it is not in the list, a delivery has taken it and reads the event itself.
             let Some(place) = place_of(&idle, &idle_waker) else { return };
             let open = idle[place].is_quiet();
             let ended = (!open).then(|| idle.remove(place));
@@ -133,65 +142,66 @@ fn place_of(idle: &[Box<Connection>], idle_waker: &Arc<IdleWaker>) -> Option<usi
     idle.iter().position(|connection| Arc::ptr_eq(connection.idle_waker(), idle_waker))
 }
 
-/// The connections of all endpoints of one dispatcher.
-pub(crate) struct Budget {
-    most: usize,
-    state: PerProcess<Arc<State>>,
+/// The limit on the connections of all endpoints of one dispatcher.
+pub(crate) struct ConnectionLimit {
+    max: usize,
+    state: PerProcess<Arc<LimitState>>,
 }
 
-struct State {
+struct LimitState {
     permits: Arc<FairLimit>,
     waiting: AtomicUsize,
-    /// The connections that have been idle, by when each of them was when it was last looked at here:
-    /// no delivery moves them.
-    listed: own::Mutex<BinaryHeap<Listed>>,
+    /// The connections that have been idle, by the start of that idle time. Deliveries do not update it:
+    /// the entry is corrected when it is checked.
+    listed: own::Mutex<BinaryHeap<IdleEntry>>,
     sweeping: AtomicBool,
 }
 
-/// A connection that has not been idle for longer than since an instant.
-struct Listed {
+/// An entry for a connection that has been idle since `since` at the earliest.
+struct IdleEntry {
     since: Instant,
     idle_waker: Weak<IdleWaker>,
     owner: Arc<str>,
 }
 
-impl Budget {
-    /// * `most`: how many sockets may be open at once.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, state: PerProcess::new(State::new(most)) })
+impl ConnectionLimit {
+    /// * `max`: how many sockets may be open at once.
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, state: PerProcess::new(LimitState::new(max)) })
     }
 
-    /// A permit for one more socket. Owners are served in turn, each in the order of arrival. Closes
-    /// the connection that has been idle longest if all permits are out. Fails with `overloaded` if
-    /// there is no room to wait.
+    /// Waits for a permit for one more socket. Owners are served in round robin, each in the order of
+    /// arrival. Closes the connection that has been idle longest if all permits are issued. Fails with
+    /// `overloaded` if too many deliveries wait.
     ///
-    /// * `room`: where to wait; `None` for who is bounded elsewhere.
+    /// * `wait_limit`: the limit on waiting deliveries; `None` if the caller enforces its own limit.
     pub(crate) async fn permit(
         &self,
         owner: &Arc<str>,
-        room: Option<&Room>,
+        wait_limit: Option<&WaitLimit>,
     ) -> Result<Permit, Error> {
         let state = self.state();
         if let Some(permit) = state.permits.try_acquire(owner) {
             return Ok(permit);
         }
-        let _room = room.map(|room| room.enter(owner)).transpose()?;
-        // In this order: whoever becomes idle after the eviction sees that somebody waits.
-        let _waiting = Counted::new(&state.waiting);
+        let _waiter = wait_limit.map(|wait_limit| wait_limit.enter(owner)).transpose()?;
+        // Count before evicting: a connection that becomes idle after the eviction then sees the waiter
+        // and yields.
+        let _waiting = CountGuard::new(&state.waiting);
         let waiting = state.permits.line_up(owner);
         drop(state.surplus(owner));
         Ok(waiting.served().await)
     }
 
-    fn state(&self) -> Arc<State> {
-        self.state.get_or(|| State::new(self.most)).value.clone()
+    fn state(&self) -> Arc<LimitState> {
+        self.state.get_or(|| LimitState::new(self.max)).value.clone()
     }
 
-    fn enlist(&self, connection: Listed) {
+    fn add_entry(&self, connection: IdleEntry) {
         let state = self.state();
         let mut listed = lock(&state.listed);
-        // Those that are gone would else lie here until their time is over.
-        if listed.len() > 2 * self.most {
+        // Otherwise the entries of closed connections would stay until their idle time ends.
+        if listed.len() > 2 * self.max {
             listed.retain(|listed| listed.idle_waker.strong_count() > 0);
         }
         listed.push(connection);
@@ -202,25 +212,25 @@ impl Budget {
     }
 
     fn yield_to_waiting(&self, owner: &Arc<str>) {
-        let state = self.state.get_or(|| State::new(self.most));
+        let state = self.state.get_or(|| LimitState::new(self.max));
         if state.value.waiting.load(Ordering::SeqCst) > 0 {
             drop(state.value.surplus(owner));
         }
     }
 }
 
-impl State {
-    fn new(most: usize) -> Arc<Self> {
+impl LimitState {
+    fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: FairLimit::new(most),
+            permits: FairLimit::new(max),
             waiting: AtomicUsize::new(0),
             listed: own::Mutex::default(),
             sweeping: AtomicBool::new(false),
         })
     }
 
-    /// The connection that makes room: where all permits are out, the one that has been idle longest;
-    /// where others keep this owner to its share, the longest idle of its own.
+    /// Takes the connection to close for a waiting owner: the one that has been idle longest if all permits
+    /// are issued, or the longest idle of the owner's own if the owner waits only because of its share.
     fn surplus(&self, owner: &Arc<str>) -> Option<Box<Connection>> {
         if self.permits.is_exhausted() {
             return self.longest_idle(Instant::now());
@@ -229,25 +239,25 @@ impl State {
             return None;
         }
         let listed = lock(&self.listed);
-        let mut own: Vec<&Listed> = listed.iter().filter(|it| it.owner == *owner).collect();
+        let mut own: Vec<&IdleEntry> = listed.iter().filter(|it| it.owner == *owner).collect();
         own.sort_by_key(|listed| listed.since);
-        own.into_iter().find_map(|listed| match listed.look() {
-            Seen::Idle(connection) => Some(connection),
-            Seen::Used(_) | Seen::Gone => None,
+        own.into_iter().find_map(|listed| match listed.check() {
+            EntryState::Idle(connection) => Some(connection),
+            EntryState::Used(_) | EntryState::Gone => None,
         })
     }
 
-    /// Takes the connection that has been idle longest out of its pool, if it has been so since `by`.
+    /// Takes the connection that has been idle longest out of its pool, if it has been idle since `by`.
     fn longest_idle(&self, by: Instant) -> Option<Box<Connection>> {
         let mut listed = lock(&self.listed);
         while let Some(mut longest) = listed.peek_mut() {
             if longest.since > by {
                 break;
             }
-            match longest.look() {
-                Seen::Used(since) => longest.since = since,
-                Seen::Gone => drop(PeekMut::pop(longest)),
-                Seen::Idle(connection) => {
+            match longest.check() {
+                EntryState::Used(since) => longest.since = since,
+                EntryState::Gone => drop(PeekMut::pop(longest)),
+                EntryState::Idle(connection) => {
                     PeekMut::pop(longest);
                     return Some(connection);
                 }
@@ -256,7 +266,8 @@ impl State {
         None
     }
 
-    /// Closes what has been idle too long; when to look again, if there is anything left.
+    /// Closes the connections that have been idle too long. Returns when to check again, or `None` if no
+    /// entry is left.
     fn expire(&self) -> Option<Instant> {
         if let Some(by) = Instant::now().checked_sub(LONGEST_IDLE) {
             while self.longest_idle(by).is_some() {}
@@ -265,57 +276,64 @@ impl State {
     }
 }
 
-/// What became of a connection that was listed.
-enum Seen {
-    /// It has lain idle, and is taken out of its pool.
+/// The state of the connection behind an entry.
+enum EntryState {
+    /// It stayed idle, and is now taken out of its pool.
     Idle(Box<Connection>),
-    /// It was in use since, until this instant.
+    /// It was used since, at least until this instant.
     Used(Instant),
+    /// It is closed, or its pool was dropped.
     Gone,
 }
 
-impl Listed {
-    fn look(&self) -> Seen {
-        let Some(idle_waker) = self.idle_waker.upgrade() else { return Seen::Gone };
-        let Some(rack) = idle_waker.pool().and_then(|pool| pool.rack.upgrade()) else {
-            return Seen::Gone;
+impl IdleEntry {
+    fn check(&self) -> EntryState {
+        let Some(idle_waker) = self.idle_waker.upgrade() else { return EntryState::Gone };
+        let Some(list) = idle_waker.pool().and_then(|pool| pool.list.upgrade()) else {
+            return EntryState::Gone;
         };
-        let mut idle = lock(&rack);
-        let Some(place) = place_of(&idle, &idle_waker) else { return Seen::Used(Instant::now()) };
+        let mut idle = lock(&list);
+        let Some(place) = place_of(&idle, &idle_waker) else {
+            return EntryState::Used(Instant::now());
+        };
         let since = idle[place].idle_since();
-        if since > self.since { Seen::Used(since) } else { Seen::Idle(idle.remove(place)) }
+        if since > self.since {
+            EntryState::Used(since)
+        } else {
+            EntryState::Idle(idle.remove(place))
+        }
     }
 }
 
-impl Ord for Listed {
-    /// The longest idle is the greatest.
+impl Ord for IdleEntry {
+    /// The entry that has been idle longest is the greatest.
     fn cmp(&self, other: &Self) -> Order {
         other.since.cmp(&self.since)
     }
 }
 
-impl PartialOrd for Listed {
+impl PartialOrd for IdleEntry {
     fn partial_cmp(&self, other: &Self) -> Option<Order> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Listed {
+impl PartialEq for IdleEntry {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Order::Equal
     }
 }
 
-impl Eq for Listed {}
+impl Eq for IdleEntry {}
 
-/// Closes idle connections in time, as long as there are any.
-fn sweep(state: &Arc<State>) {
+/// Starts the task that closes idle connections in time. It ends when no entry is left.
+fn sweep(state: &Arc<LimitState>) {
     let weak = Arc::downgrade(state);
     let sweeping = Task::start(async move {
         while let Some(state) = weak.upgrade() {
             let due = state.expire().or_else(|| {
                 state.sweeping.store(false, Ordering::Release);
-                // One that was listed in between has found the sweeper at work.
+                // An entry that was added in between has seen the flag still set, and started no task.
                 let left = state.expire()?;
                 if state.sweeping.swap(true, Ordering::AcqRel) { None } else { Some(left) }
             });
@@ -328,22 +346,22 @@ fn sweep(state: &Arc<State>) {
     });
     match sweeping {
         Ok(task) => task.detach(),
-        // Without a sweeper they are closed when they are looked at.
+        // Without this task they are closed when a delivery takes them.
         Err(_) => state.sweeping.store(false, Ordering::Release),
     }
 }
 
-/// One more, until it is dropped.
-struct Counted<'a>(&'a AtomicUsize);
+/// Adds one to a counter until it is dropped.
+struct CountGuard<'a>(&'a AtomicUsize);
 
-impl<'a> Counted<'a> {
+impl<'a> CountGuard<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CountGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -1,23 +1,23 @@
-//! Where the records of TLS begin and end on the wire (RFC 8446 section 5.1).
+//! Where TLS records begin and end on the wire (RFC 8446 section 5.1).
 
 /// Type, version and length.
 const HEADER: usize = 5;
 
-/// Follows the records in what has come.
+/// Tracks the boundaries of the records in the received bytes.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(super) struct RecordBoundaries {
     header: [u8; HEADER],
-    /// How much of the header has come.
+    /// How many bytes of the header have arrived.
     begun: usize,
-    /// How much of the record behind its header has not come.
+    /// How many bytes of the record's body have not arrived.
     left: usize,
 }
 
-impl Records {
-    /// These bytes have come.
+impl RecordBoundaries {
+    /// Records that these bytes have arrived.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let length = self.ahead().min(bytes.len());
+            let length = self.bytes_to_boundary().min(bytes.len());
             let (these, rest) = bytes.split_at(length);
             bytes = rest;
             if self.left > 0 {
@@ -33,14 +33,13 @@ impl Records {
         }
     }
 
-    /// Whether all records that have begun have ended.
+    /// Whether the received bytes end at a record boundary.
     pub(super) fn is_between(&self) -> bool {
         self.begun == 0 && self.left == 0
     }
 
-    /// How many bytes belong to what is under way, or to the next header: to read more could read of
-    /// another record.
-    pub(super) fn ahead(&self) -> usize {
+    /// How many bytes may be read without reaching into the body of another record.
+    pub(super) fn bytes_to_boundary(&self) -> usize {
         if self.left > 0 { self.left } else { HEADER - self.begun }
     }
 }
@@ -50,12 +49,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_the_same_in_any_pieces() {
+    fn tracking_does_not_depend_on_the_pieces() {
         let empty = [23, 3, 3, 0, 0];
         let text = [&[22, 3, 3, 1, 0][..], &[7; 256], &empty, &[23, 3, 3, 0, 2, 7, 7]].concat();
         let ends = [261, 266, 273];
         for piece in 1..=text.len() {
-            let (mut records, mut at) = (Records::default(), 0);
+            let (mut records, mut at) = (RecordBoundaries::default(), 0);
             for bytes in text.chunks(piece) {
                 records.follow(bytes);
                 at += bytes.len();
@@ -65,11 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ahead_never_goes_beyond_a_record() {
+    fn bytes_to_boundary_never_reach_beyond_a_record() {
         let text = [&[22, 3, 3, 0, 3][..], &[7; 3], &[23, 3, 3, 0, 1, 7]].concat();
-        let (mut records, mut at, mut steps) = (Records::default(), 0, Vec::new());
+        let (mut records, mut at, mut steps) = (RecordBoundaries::default(), 0, Vec::new());
         while at < text.len() {
-            let length = records.ahead();
+            let length = records.bytes_to_boundary();
             records.follow(&text[at..at + length]);
             at += length;
             steps.push(at);

@@ -1,8 +1,8 @@
-//! A request on its way out; its body may be held back until the consumer has accepted us.
+//! Writes a request. Its body may be held until the consumer has accepted our certificate.
 //!
-//! A consumer that answers `Expect: 100-continue` has read the head, and so has let our certificate
-//! pass (RFC 9110 section 10.1.1). One that knows nothing of it would wait for the body just as we
-//! wait for its word; so that wait has an end.
+//! A consumer that answers `Expect: 100-continue` has read the head, and so has accepted our certificate
+//! (RFC 9110 section 10.1.1). A consumer that does not support the expectation waits for the body while
+//! we wait for its response, so the hold is limited in time.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
@@ -10,40 +10,41 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::fault::ExchangeFault;
 use super::tls_stream::TlsStream;
 use super::{Deadlines, Progress};
 use crate::admission::Starting;
 use crate::error::Sent;
-use crate::http::Fault;
 
-/// How long a consumer that does not answer an expectation is waited for.
-const LONGEST_HOLD: Duration = Duration::from_secs(1);
+/// How long to wait for a consumer that does not answer the expectation.
+const MAX_HOLD: Duration = Duration::from_secs(1);
 
-/// How much TLS takes before it writes.
+/// How many bytes TLS buffers before it writes.
 const TLS_BUFFER: usize = 64 * 1024;
 
-/// A request as it is written.
+/// A request in its wire form.
 pub(crate) struct Request {
-    /// Up to the empty line, and with it.
+    /// The head, up to and including the empty line.
     pub(crate) head: Vec<u8>,
     pub(crate) body: Bytes,
-    /// The head says that the body is held back until the consumer has spoken.
+    /// The head contains `Expect: 100-continue`: the body is held until the consumer responds.
     pub(crate) held: bool,
 }
 
-/// Asks for the first byte of a request whether it may leave; see [`Starts`](super::Starts).
+/// Decides right before the first byte of a request whether the request may start. See
+/// [`Starts`](crate::admission::Starts).
 pub(crate) type MayStart<'a> = &'a (dyn Fn() -> Option<Starting<'a>> + Sync);
 
-/// What became of a body that was held.
+/// The state of a held body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
-    /// It is here, and waits for the consumer's word.
+    /// The body waits for the consumer's response.
     Awaited,
-    /// 100 (Continue) came.
+    /// 100 (Continue) arrived.
     Continue,
-    /// No word came in time.
+    /// No response arrived in time.
     Ignored,
-    /// A final answer came first: the body is not wanted any more, and stays here.
+    /// A final response arrived first. The body is not sent.
     Final,
 }
 
@@ -53,14 +54,15 @@ impl Hold {
     }
 }
 
-/// Writes one request, and tells the delivery's progress how much of it was sent.
+/// Writes one request, and records in the delivery's progress how much of it was sent.
 pub(super) struct RequestWriter<'a> {
     request: Request,
     may_start: MayStart<'a>,
     progress: &'a Progress,
     started: Instant,
-    /// Bytes of head and body that were taken, and whether they have to be flushed.
+    /// How many bytes of head and body TLS has taken.
     written: usize,
+    /// Whether TLS may still buffer some of them.
     unflushed: bool,
     hold: Option<Hold>,
     /// When the head of a held body was flushed.
@@ -88,34 +90,34 @@ impl<'a> RequestWriter<'a> {
         }
     }
 
-    /// Writes as much as can be written now. Fails with [`Fault::Withdrawn`] before the first byte if
-    /// that must not leave any more; what fails otherwise, the channel remembers.
+    /// Writes as much as can be written now. Fails with [`ExchangeFault::Withdrawn`] before the first
+    /// byte if the request may not start. The stream stores any other failure.
     pub(super) fn go_on(
         &mut self,
         stream: &mut TlsStream,
         context: &mut Context<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ExchangeFault> {
         let first = self.written == 0;
-        // A change of the endpoint waits until the first bytes are written.
+        // A change of the endpoint waits until this guard is dropped, after the first write.
         let _starting = match first.then(self.may_start) {
             None => None,
             Some(Some(starting)) => Some(starting),
-            Some(None) => return Err(Fault::Withdrawn),
+            Some(None) => return Err(ExchangeFault::Withdrawn),
         };
         if let Err(error) = self.write(stream, context) {
-            stream.break_off(&error);
+            stream.note_write_error(&error);
         }
         Ok(())
     }
 
     fn write(&mut self, stream: &mut TlsStream, context: &mut Context<'_>) -> io::Result<()> {
-        while let Some(slices) = self.left() {
+        while let Some(slices) = self.next_slices() {
             match stream.poll_write(&slices, self.may_end(), context) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(length)) => self.wrote(self.written + length),
                 Poll::Ready(Err(error)) => {
-                    // Some of all that was offered may have entered TLS.
+                    // Any of the offered bytes may have entered TLS.
                     self.progress.wrote(Sent::Maybe);
                     if !slices[1].is_empty() {
                         self.progress.wrote_payload();
@@ -129,7 +131,7 @@ impl<'a> RequestWriter<'a> {
             return Ok(());
         }
         let Poll::Ready(taken) = stream.poll_flush(context) else { return Ok(()) };
-        // What the kernel never took was not sent. What the peer says of it is still read.
+        // If the kernel did not take all bytes, the request was not sent. The peer's alert is still read.
         if taken? {
             let now = Instant::now();
             if self.written == self.length() {
@@ -143,7 +145,7 @@ impl<'a> RequestWriter<'a> {
         Ok(())
     }
 
-    /// So many bytes of head and body entered TLS.
+    /// Records how many bytes of head and body have entered TLS.
     fn wrote(&mut self, written: usize) {
         self.written = written;
         self.progress.wrote(Sent::Maybe);
@@ -152,8 +154,8 @@ impl<'a> RequestWriter<'a> {
         }
     }
 
-    /// What is to be written next, if anything.
-    fn left(&self) -> Option<[IoSlice<'_>; 2]> {
+    /// The bytes to write next, if any.
+    fn next_slices(&self) -> Option<[IoSlice<'_>; 2]> {
         let Request { head, body, .. } = &self.request;
         let body = if self.hold.is_some_and(Hold::is_closed) { &[][..] } else { body };
         let rest = self.written.saturating_sub(head.len());
@@ -161,12 +163,12 @@ impl<'a> RequestWriter<'a> {
         left.iter().any(|left| !left.is_empty()).then(|| left.map(IoSlice::new))
     }
 
-    /// Whether so little is left that all of it may leave with the next write.
+    /// Whether the next write may send the rest of the request.
     fn may_end(&self) -> bool {
         self.length() - self.written <= TLS_BUFFER
     }
 
-    /// Whether the last byte has left.
+    /// Whether the kernel has taken the last byte.
     pub(super) fn has_left(&self) -> bool {
         self.flushed.is_some()
     }
@@ -175,27 +177,27 @@ impl<'a> RequestWriter<'a> {
         self.request.head.len() + self.request.body.len()
     }
 
-    /// The consumer said 100 (Continue).
+    /// Releases a held body after 100 (Continue).
     pub(super) fn release(&mut self) {
         self.settle(Hold::Continue);
     }
 
-    /// The consumer gave its final answer: a body that is held stays here.
+    /// Stops a held body after a final response.
     pub(super) fn shut(&mut self) {
         self.settle(Hold::Final);
     }
 
-    /// Time is up. Whether that only meant that the consumer's word is waited for no longer.
+    /// Releases a held body if its hold has timed out. Returns `false` if another deadline has passed.
     pub(super) fn lapse(&mut self) -> bool {
         let due = self.held_until().is_some_and(|until| until <= Instant::now());
         due && self.settle(Hold::Ignored)
     }
 
-    /// The first word counts; whether this was it.
-    fn settle(&mut self, word: Hold) -> bool {
+    /// Ends the wait of a held body. Returns `false` if it has ended before: only the first end counts.
+    fn settle(&mut self, end: Hold) -> bool {
         let first = self.hold == Some(Hold::Awaited);
         if first {
-            self.hold = Some(word);
+            self.hold = Some(end);
         }
         first
     }
@@ -206,26 +208,27 @@ impl<'a> RequestWriter<'a> {
 
     fn held_until(&self) -> Option<Instant> {
         let awaited = self.hold == Some(Hold::Awaited);
-        self.held_since.filter(|_| awaited).map(|since| since + LONGEST_HOLD)
+        self.held_since.filter(|_| awaited).map(|since| since + MAX_HOLD)
     }
 
-    /// When something is due: the answer, once all was sent; the rest of the request before that.
+    /// The next deadline: for the response if the whole request was sent, else for the rest of the
+    /// request or for the hold.
     pub(super) fn due(&self, deadlines: &Deadlines) -> Instant {
         if let Some(at) = self.flushed {
             return at + deadlines.response;
         }
-        let hold = if self.hold.is_some() { LONGEST_HOLD } else { Duration::ZERO };
+        let hold = if self.hold.is_some() { MAX_HOLD } else { Duration::ZERO };
         let by = self.started + hold + deadlines.write;
         self.held_until().map_or(by, |until| until.min(by))
     }
 
-    /// Nothing is due before.
+    /// A lower bound of the first deadline.
     pub(super) fn first_due(&self, deadlines: &Deadlines) -> Instant {
         let part = deadlines.response.min(deadlines.write);
-        self.started + if self.hold.is_some() { part.min(LONGEST_HOLD) } else { part }
+        self.started + if self.hold.is_some() { part.min(MAX_HOLD) } else { part }
     }
 
-    /// The part of an attempt that it is in.
+    /// The part of the attempt that is in progress.
     pub(super) fn part(&self) -> &'static str {
         if self.flushed.is_some() { "response" } else { "write" }
     }

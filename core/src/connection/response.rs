@@ -1,4 +1,4 @@
-//! Reads an answer: the head decides, the body is read to a cap and never inflated.
+//! Reads a response: the head decides the outcome; the body is read up to a limit and never inflated.
 
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -7,32 +7,32 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::tls_stream::{End, TlsStream};
+use super::tls_stream::{StreamEnd, TlsStream};
 use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
 use crate::http::BodyFraming;
-use crate::http::{Head, HeadText};
+use crate::http::{HeadText, ResponseHead};
 use crate::process::Once;
 use crate::retry::StatusRetry;
 
-/// How much of a body is read.
+/// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The longest wait that a consumer may ask for.
+/// The longest `Retry-After` that is honored.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// A final answer.
+/// A final response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     status: u16,
     head: HeadText,
     body: Vec<u8>,
     /// Whether the body was read to its end.
     complete: bool,
-    /// Made when somebody asks: most who deliver look at the status alone.
-    response: Once<HttpResponse>,
+    /// Built on first use: most callers need only the status.
+    shown: Once<HttpResponse>,
 }
 
-/// The answer as a receipt shows it.
+/// The response in a receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
     /// Header names in lower case, with their values.
@@ -55,15 +55,16 @@ impl HttpResponse {
     }
 }
 
-impl Answer {
-    /// An answer of which only the head was read, and where it ends.
-    pub(super) fn new(head: Head) -> (Self, BodyFraming) {
-        let Head { status, framing, text } = head;
-        let (body, response) = (Vec::new(), Once::new());
-        (Self { status, head: text, body, complete: false, response }, framing)
+impl Response {
+    /// A response of which only the head was read, with the framing of its body.
+    pub(super) fn new(head: ResponseHead) -> (Self, BodyFraming) {
+        let ResponseHead { status, framing, text } = head;
+        let (body, shown) = (Vec::new(), Once::new());
+        (Self { status, head: text, body, complete: false, shown }, framing)
     }
 
-    /// Reads the body, until its end or the cap. Nothing of it can undo the head.
+    /// Reads the body up to its end or the limit. A broken body does not change the outcome, which the
+    /// head has decided.
     pub(super) fn poll_body(
         &mut self,
         framing: &mut BodyFraming,
@@ -72,8 +73,8 @@ impl Answer {
     ) -> Poll<()> {
         while !framing.is_complete() {
             let Some(bytes) = ready!(stream.poll_read(context)) else {
-                // Without a goodbye, somebody may have cut it off.
-                self.complete = stream.end() == Some(End::Closed) && framing.is_until_close();
+                // Without a close_notify, an attacker may have truncated the body.
+                self.complete = stream.end() == Some(StreamEnd::Closed) && framing.is_until_close();
                 return Poll::Ready(());
             };
             let Some(taken) = self.take(framing, bytes) else { return Poll::Ready(()) };
@@ -100,18 +101,17 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// How many bytes of it are kept.
+    /// How many bytes of the response are kept.
     pub(crate) fn len(&self) -> usize {
         self.head.len() + self.body.len()
     }
 
-    /// Whether its body was read to its end.
+    /// Whether the body was read to its end.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Blots out what the caller sent in confidence, wherever the consumer sent it back: answers are
-    /// logged.
+    /// Replaces secrets of the caller that the consumer sent back. Callers log responses.
     pub(crate) fn redact(&mut self, secrets: &[String]) {
         for secret in secrets {
             let secret = secret.as_bytes();
@@ -119,26 +119,29 @@ impl Answer {
                 redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
             let headers = self.head.headers();
             if headers.iter().any(|(_, value)| redacted(value, secret).is_some()) {
-                let blotted = |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
-                let headers = headers.into_iter().map(|(name, value)| (name, blotted(value)));
+                let without_secret =
+                    |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
+                let headers =
+                    headers.into_iter().map(|(name, value)| (name, without_secret(value)));
                 self.head = HeadText::of(headers);
             }
         }
     }
 
-    /// The answer as a receipt shows it.
+    /// The response in the form of a receipt.
     pub(crate) fn response(&self) -> &HttpResponse {
-        self.response.get_or_init(|| HttpResponse {
+        self.shown.get_or_init(|| HttpResponse {
             headers: shown(&self.head),
             excerpt: self.body.clone(),
             truncated: !self.complete,
         })
     }
 
-    /// What an answer other than 2xx means: whether trying again helps as `said` or, where it says
-    /// nothing, as `others`.
+    /// The error for a response other than 2xx.
     ///
-    /// * `passed`: the consumer has let our certificate pass, so that this is no page about it.
+    /// * `said`: the endpoint's rules for statuses.
+    /// * `others`: the dispatcher's rules, used for statuses that `said` does not name.
+    /// * `passed`: the consumer has accepted our certificate, so this cannot be a page that refuses it.
     pub(crate) fn into_error(
         self,
         said: &StatusRetry,
@@ -172,7 +175,7 @@ impl Answer {
             .answered(ErrorResponse { status, headers: shown(&self.head), excerpt: self.body })
     }
 
-    /// The pages by which servers say that they do not take our certificate, after the handshake.
+    /// Recognizes the pages by which servers refuse our certificate after the handshake.
     fn certificate_page(&self) -> Option<&'static str> {
         const NGINX: &[(&str, &str)] = &[
             ("No required SSL certificate was sent", "no certificate arrived"),
@@ -190,20 +193,19 @@ impl Answer {
     }
 }
 
-/// What is made of an answer that comes in pieces of so many bytes, before the consumer closes the
-/// connection in due form: its status, the first bytes of its body, and whether they are all of it.
-/// `None` if it is no answer.
+/// Reads a response that arrives in pieces of `piece` bytes before a `close_notify`. Returns its status,
+/// the first bytes of its body, and whether the body is complete. Returns `None` if it is malformed.
 #[cfg(any(test, feature = "testing"))]
 pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
-    let mut heads = crate::http::Heads::default();
-    let mut begun: Option<(Answer, BodyFraming)> = None;
+    let mut heads = crate::http::HeadReader::default();
+    let mut begun: Option<(Response, BodyFraming)> = None;
     let mut cut = false;
     for mut piece in text.chunks(piece) {
         while !piece.is_empty() && !cut {
             let taken = match &mut begun {
                 None => {
                     let (taken, head) = heads.take(piece).ok()?;
-                    begun = head.map(Answer::new);
+                    begun = head.map(Response::new);
                     taken
                 }
                 Some((_, framing)) if framing.is_complete() => break,
@@ -215,12 +217,12 @@ pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
             piece = &piece[taken..];
         }
     }
-    let (Answer { status, body, .. }, framing) = begun?;
+    let (Response { status, body, .. }, framing) = begun?;
     let complete = framing.is_complete() || framing.is_until_close();
     Some((status, body, complete && !cut))
 }
 
-/// The text without the secret, or `None` if it is not in there.
+/// The text with the secret replaced, or `None` if the text does not contain it.
 fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let mut rest = text;
     let mut kept = Vec::new();
@@ -241,7 +243,8 @@ fn shown(head: &HeadText) -> Vec<(String, String)> {
     head.headers().into_iter().map(shown).collect()
 }
 
-/// Seconds or a date (RFC 9110 section 10.2.3), at most a day; anything else was not said.
+/// Parses seconds or a date (RFC 9110 section 10.2.3), limited to one day. Returns `None` for any other
+/// value.
 fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = std::str::from_utf8(value).ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -261,13 +264,13 @@ mod tests {
         retry_after(value.as_bytes())
     }
 
-    fn answer(text: &str) -> Answer {
-        let head = crate::http::Heads::default().take(text.as_bytes()).unwrap().1.unwrap();
-        Answer::new(head).0
+    fn answer(text: &str) -> Response {
+        let head = crate::http::HeadReader::default().take(text.as_bytes()).unwrap().1.unwrap();
+        Response::new(head).0
     }
 
     #[test]
-    fn headers_are_shown_as_they_came_with_names_in_lower_case() {
+    fn headers_keep_their_order_and_get_lower_case_names() {
         let text = "HTTP/1.1 200 OK\r\nX-A:  b: c, d \r\nx-b:\r\nDate: now\r\nx-a: e\r\n\r\n";
         let shown = [("x-a", "b: c, d"), ("x-b", ""), ("date", "now"), ("x-a", "e")];
         let shown = shown.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_blotted_out_wherever_it_is_sent_back() {
+    fn a_secret_that_is_sent_back_is_redacted() {
         let mut answer = answer("HTTP/1.1 400 no\r\nx-token: a token\r\nvia: b\r\n\r\n");
         answer.body = b"your token: token".to_vec();
         answer.redact(&["token".to_owned()]);

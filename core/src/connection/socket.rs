@@ -1,11 +1,12 @@
-//! Under TLS: a socket that a peer cannot use against us.
+//! The socket under TLS, with limits against a hostile peer.
 //!
-//! * It bounds what one turn reads and writes, so that the other tasks of its thread go on.
-//! * It bounds what TLS may take without bringing data: session tickets, key updates, empty records.
-//! * It knows which records began to arrive before the request had left: those hold no answer to it.
-//! * Its write errors wait until the peer's last words were read. A peer that refuses us sends an
-//!   alert and closes. If we are still writing, the kernel answers EPIPE or ECONNRESET, and whoever
-//!   stops there never reads the alert that explains it.
+//! * It limits what one poll reads and writes, so that other tasks of the thread make progress.
+//! * It limits the TLS bytes that carry no data: session tickets, key updates, empty records.
+//! * It marks the records that began to arrive before the request had left. They cannot contain a response
+//!   to that request.
+//! * It reports a write error only after the peer's last bytes were read. A peer that refuses our
+//!   certificate sends an alert and closes. If we are still writing, the kernel returns EPIPE or
+//!   ECONNRESET. A client that stops there never reads the alert that explains the refusal.
 
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
@@ -16,52 +17,53 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::records::Records;
-use crate::tls::{Flood, InTurns};
+use super::records::RecordBoundaries;
+use crate::tls::{Flood, PollLimited};
 
-/// What one turn reads and writes at most.
-const TURN_READ: usize = 16 * 1024;
-const TURN_WRITTEN: usize = 64 * 1024;
+/// The most bytes that one poll reads, and writes.
+const MAX_READ_PER_POLL: usize = 16 * 1024;
+const MAX_WRITE_PER_POLL: usize = 64 * 1024;
 
-/// A byte of data makes up for so many bytes on the wire: alone in a record it takes 23 to 30.
-const WORTH: usize = 64;
+/// How many bytes on the wire one byte of data permits. A byte alone in a record takes 23 to 30 bytes.
+const CREDIT_PER_BYTE: usize = 64;
 
-/// Several long chains and lists of CAs. rustls takes no message of more than 64 KiB.
+/// The bytes permitted in a handshake: several long chains and lists of CAs. rustls accepts no message of
+/// more than 64 KiB.
 const HANDSHAKE_BYTES: usize = 256 * 1024;
 
-/// How much may lie unread before a request that is measured to the byte.
-const MEASURED: usize = 64 * 1024;
+/// Up to this size, the unread bytes before a request are counted exactly.
+const MAX_MEASURED: usize = 64 * 1024;
 
 pub(super) struct Socket {
     stream: TcpStream,
-    /// It swallowed a write: the kernel never took those bytes.
+    /// The peer has closed, and a write was discarded: the kernel did not take those bytes.
     broken: bool,
-    records: Records,
+    records: RecordBoundaries,
     allowance: Allowance,
-    turn: Turn,
-    early: Option<Early>,
-    /// The last byte of a request may be in what is written next.
+    usage: PollUsage,
+    early: Option<EarlyBytes>,
+    /// The next write may contain the last byte of a request.
     ending: bool,
-    /// Nothing was written since the last look at what has come.
-    looked: bool,
+    /// Nothing was written since the last check for early bytes.
+    checked: bool,
 }
 
-/// How much more may come without data.
+/// How many more bytes may arrive without data.
 struct Allowance {
     granted: usize,
     left: usize,
 }
 
-/// What this turn has done.
+/// What the current poll has read and written.
 #[derive(Default)]
-struct Turn {
+struct PollUsage {
     read: usize,
     written: usize,
 }
 
-/// What arrived before the last byte of the request left, and the rest of its last record.
-struct Early {
-    /// What the kernel had of it then and has still.
+/// The bytes that arrived before the last byte of the request left, and the rest of their last record.
+struct EarlyBytes {
+    /// How many of them are still in the kernel's buffer.
     unread: usize,
 }
 
@@ -70,97 +72,97 @@ impl Socket {
         Self {
             stream,
             broken: false,
-            records: Records::default(),
+            records: RecordBoundaries::default(),
             allowance: Allowance::new(HANDSHAKE_BYTES),
-            turn: Turn::default(),
+            usage: PollUsage::default(),
             early: None,
             ending: false,
-            looked: false,
+            checked: false,
         }
     }
 
-    /// Whether it swallowed a write: the kernel never took those bytes.
+    /// Whether a write was discarded because the peer has closed.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// So many bytes may come from now on before any data does.
+    /// Permits this many bytes without data from now on.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.allowance = Allowance::new(bytes);
     }
 
-    /// So many bytes less may come.
+    /// Reduces the permitted bytes.
     pub(super) fn charge(&mut self, bytes: usize) {
         self.allowance.left = self.allowance.left.saturating_sub(bytes);
     }
 
-    /// So much data has come of what was read.
+    /// Restores permitted bytes for data that TLS delivered.
     pub(super) fn earn(&mut self, data: usize) {
         let Allowance { granted, left } = &mut self.allowance;
-        *left = left.saturating_add(data.saturating_mul(WORTH)).min(*granted);
+        *left = left.saturating_add(data.saturating_mul(CREDIT_PER_BYTE)).min(*granted);
     }
 
-    /// Whether this turn has read anything.
+    /// Whether the current poll has read anything.
     pub(super) fn has_read(&self) -> bool {
-        self.turn.read > 0
+        self.usage.read > 0
     }
 
-    /// Marks what has come by now as early; whether anything has.
+    /// Marks the bytes that have arrived by now as early. Returns whether there are any.
     ///
-    /// * `plaintext`: TLS holds some that nobody has read.
-    pub(super) fn look(&mut self, plaintext: bool) -> bool {
+    /// * `plaintext`: TLS holds unread plaintext.
+    pub(super) fn check_early(&mut self, plaintext: bool) -> bool {
         let unread = self.unread();
         let early = plaintext || unread > 0 || !self.records.is_between();
-        self.early = early.then_some(Early { unread });
-        self.looked = true;
+        self.early = early.then_some(EarlyBytes { unread });
+        self.checked = true;
         early
     }
 
-    /// Whether what was read last came before the request had left.
+    /// Whether the bytes read last arrived before the request had left.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
     }
 
-    /// Whether the last byte of a request may be in what is written next. What has come is looked
-    /// at then, before each write.
+    /// Sets whether the next write may contain the last byte of a request. If so, each write is preceded
+    /// by a check for early bytes.
     pub(super) fn expect_end(&mut self, ending: bool) {
         self.ending = ending;
     }
 
-    /// How much the peer said that nobody has read; `usize::MAX` if that is too much to measure. The
-    /// end of the stream counts as a byte, and so does an error.
+    /// The number of unread bytes in the kernel's buffer, or `usize::MAX` above [`MAX_MEASURED`]. The end of
+    /// the stream counts as a byte, and so does an error.
     fn unread(&self) -> usize {
         let socket = SockRef::from(&self.stream);
-        // The socket does not block, and mostly holds nothing.
+        // The socket is non-blocking, and its buffer is mostly empty.
         match socket.peek(&mut [MaybeUninit::uninit()]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
             Ok(0) | Err(_) => return 1,
             Ok(_) => {}
         }
-        let mut room = Vec::with_capacity(MEASURED);
+        let mut room = Vec::with_capacity(MAX_MEASURED);
         match socket.peek(room.spare_capacity_mut()) {
-            Ok(length) if length < MEASURED => length.max(1),
+            Ok(length) if length < MAX_MEASURED => length.max(1),
             Ok(_) => usize::MAX,
             Err(_) => 1,
         }
     }
 
-    /// How much may be read at once: what is early is not read together with what is not.
-    fn room(&mut self) -> usize {
+    /// How much one read may take: early bytes are not read together with later ones.
+    fn read_limit(&mut self) -> usize {
         match &self.early {
             None => usize::MAX,
-            Some(Early { unread: 0 }) if self.records.is_between() => {
+            Some(EarlyBytes { unread: 0 }) if self.records.is_between() => {
                 self.early = None;
                 usize::MAX
             }
-            Some(Early { unread: 0 }) => self.records.ahead(),
-            Some(Early { unread }) => *unread,
+            Some(EarlyBytes { unread: 0 }) => self.records.bytes_to_boundary(),
+            Some(EarlyBytes { unread }) => *unread,
         }
     }
 
-    /// These bytes have been read.
+    /// Records that these bytes were read.
     fn note_read(&mut self, bytes: &[u8]) {
-        self.turn.read += bytes.len();
+        self.usage.read += bytes.len();
         self.charge(bytes.len());
         self.records.follow(bytes);
         if let Some(early) = &mut self.early {
@@ -168,16 +170,16 @@ impl Socket {
         }
     }
 
-    /// Is called before bytes go to the kernel. Pending if this turn has written enough.
-    fn poll_write_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.turn.written >= TURN_WRITTEN {
+    /// Checks the write limit before bytes go to the kernel. Pending if the current poll has reached it.
+    fn poll_write_limit(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.usage.written >= MAX_WRITE_PER_POLL {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if !mem::take(&mut self.looked) && self.ending {
-            // TLS holds no plaintext: it is read before more is written.
-            self.look(false);
-            self.looked = false;
+        if !mem::take(&mut self.checked) && self.ending {
+            // TLS holds no plaintext here: plaintext is read before more is written.
+            self.check_early(false);
+            self.checked = false;
         }
         Poll::Ready(())
     }
@@ -193,7 +195,7 @@ impl Socket {
                 Poll::Ready(Ok(length))
             }
             Poll::Ready(Ok(length)) => {
-                self.turn.written += length;
+                self.usage.written += length;
                 Poll::Ready(Ok(length))
             }
             other => other,
@@ -207,15 +209,15 @@ impl Allowance {
     }
 }
 
-impl InTurns for Socket {
-    fn begin_turn(&mut self) {
-        self.turn = Turn::default();
+impl PollLimited for Socket {
+    fn begin_poll(&mut self) {
+        self.usage = PollUsage::default();
     }
 }
 
-/// Writes without ever raising SIGPIPE. The thread that drives may be the caller's own, and a C
-/// program that does not ignore that signal would end with it. What the standard library writes in
-/// one piece never raises it; what it writes in several does.
+/// Writes without raising SIGPIPE. The driving thread may be the caller's own, and a C
+/// program that does not ignore the signal would be terminated by it. The standard library suppresses the
+/// signal for a plain write, but not for a vectored one.
 fn send_vectored(
     stream: &TcpStream,
     context: &mut Context<'_>,
@@ -250,12 +252,12 @@ impl AsyncRead for Socket {
         if this.allowance.left == 0 {
             return Poll::Ready(Err(Flood.into()));
         }
-        if this.turn.read >= TURN_READ {
+        if this.usage.read >= MAX_READ_PER_POLL {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let room = this.room().min(buffer.remaining());
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let limit = this.read_limit().min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(limit));
         ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
         this.note_read(part.filled());
         let length = part.filled().len();
@@ -273,7 +275,7 @@ impl AsyncWrite for Socket {
         if self.is_broken() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        ready!(self.poll_write_turn(context));
+        ready!(self.poll_write_limit(context));
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(written, bytes.len())
     }
@@ -287,12 +289,12 @@ impl AsyncWrite for Socket {
         if self.is_broken() {
             return Poll::Ready(Ok(length));
         }
-        ready!(self.poll_write_turn(context));
+        ready!(self.poll_write_limit(context));
         let written = send_vectored(&self.stream, context, slices);
         self.written(written, length)
     }
 
-    // Unless forwarded, the alert that ends a failed handshake is not written.
+    // rustls writes the alert that ends a failed handshake only if this is forwarded.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }

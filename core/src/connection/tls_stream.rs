@@ -1,4 +1,4 @@
-//! The TLS stream of one connection, and what the peer said last on it.
+//! The TLS stream of one connection, the last alert of its peer, and how it ended.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,46 +8,48 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_rustls::client::TlsStream as RustlsStream;
 
 use super::socket::Socket;
-use crate::tls::{self, Alert, InTurns as _};
+use crate::tls::{self, Alert, PollLimited as _};
 
-/// How much TLS may come with one answer beyond what its data is worth. Some servers pad each record
-/// to 16 KiB, and put a client's chain into each ticket.
+/// The bytes without data that may arrive during one exchange. Some servers pad each record to 16 KiB, and
+/// put the client's chain into each ticket.
 const EXCHANGE_BYTES: usize = 128 * 1024;
 
-/// How much may come on an idle connection: a few tickets.
+/// The bytes without data that may arrive on an idle connection: a few tickets.
 const IDLE_BYTES: usize = 16 * 1024;
 
-/// What a look at an idle connection costs at least, however little it reads.
-const LOOK_BYTES: usize = 512;
+/// The minimum charge for a read on an idle connection. It limits the number of wake-ups by small
+/// messages.
+const CHECK_BYTES: usize = 512;
 
-/// How many session tickets a connection may bring, of which we use none. Servers send one to four.
-const MOST_TICKETS: u32 = 32;
+/// The most session tickets on a connection. Servers send one to four. Resumption is off, so none is used.
+const MAX_TICKETS: u32 = 32;
 
-/// Carries one request after the other, each with its answer.
+/// The TLS stream of one connection. It carries one request after the other.
 pub(super) struct TlsStream {
     stream: RustlsStream<Socket>,
     requests: u32,
-    /// Whether a byte of the current answer has come.
+    /// Whether a byte of the current response has arrived.
     answered: bool,
     alert: Option<Alert>,
-    end: Option<End>,
+    end: Option<StreamEnd>,
 }
 
-/// Why nothing more is read.
+/// How the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// By a `close_notify`.
+pub(super) enum StreamEnd {
+    /// With a `close_notify`.
     Closed,
+    /// Without a `close_notify`.
     Unannounced,
     Reset,
     Broken,
-    /// Bytes that nobody asked for lay on it while it was idle.
+    /// Unsolicited bytes arrived while the connection was idle.
     Stale,
-    /// The peer sent more TLS than brings any data.
+    /// The peer exceeded the limit of TLS bytes without data.
     Flooded,
 }
 
-impl End {
+impl StreamEnd {
     fn of(error: &io::Error) -> Self {
         match error.kind() {
             _ if tls::is_flood(error) => Self::Flooded,
@@ -57,13 +59,13 @@ impl End {
         }
     }
 
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Unannounced => "closed without a TLS close_notify",
             Self::Reset => "reset",
             Self::Broken => "broken",
-            Self::Stale => "found to hold words that nobody asked for",
+            Self::Stale => "closed after unsolicited data",
             Self::Flooded => "flooded",
         }
     }
@@ -74,24 +76,24 @@ impl TlsStream {
         Self { stream, requests: 0, answered: false, alert: None, end: None }
     }
 
-    /// One more request is about to be written. `false` if it must not be: HTTP/1.1 has no name for
-    /// requests, and what lies unread on a connection that was used before would answer the next one.
+    /// Prepares the stream for a request. Returns `false` if no request may be written. HTTP/1.1 does not
+    /// number requests, so unread bytes on a reused connection would count as the next response.
     pub(super) fn begin(&mut self) -> bool {
         self.requests += 1;
         self.answered = false;
         let plaintext = self.has_plaintext();
         let socket = self.socket();
         socket.allow(EXCHANGE_BYTES);
-        let unasked = socket.look(plaintext);
-        if unasked && self.requests > 1 && self.end.is_none() {
-            self.end = Some(End::Stale);
+        let unsolicited = socket.check_early(plaintext);
+        if unsolicited && self.requests > 1 && self.end.is_none() {
+            self.end = Some(StreamEnd::Stale);
         }
         self.end.is_none()
     }
 
-    /// A poll begins of the task that uses this.
-    pub(super) fn begin_turn(&mut self) {
-        self.socket().begin_turn();
+    /// Begins a poll of the task that uses this stream, which resets the limits of one poll.
+    pub(super) fn begin_poll(&mut self) {
+        self.socket().begin_poll();
     }
 
     /// Whether the next read needs nothing from the socket.
@@ -99,8 +101,8 @@ impl TlsStream {
         tls::has_plaintext(&self.stream)
     }
 
-    /// Whether what was read last had come, at least in part, before the last byte of the request
-    /// left. No answer to that request can have.
+    /// Whether a part of the bytes read last arrived before the last byte of the request left. No response
+    /// to that request can.
     pub(super) fn is_early(&self) -> bool {
         self.stream.get_ref().0.is_early()
     }
@@ -109,9 +111,10 @@ impl TlsStream {
         self.stream.get_mut().0
     }
 
-    /// Writes some of these bytes. Pending: none of them entered TLS. Failed: some may have.
+    /// Writes some of these bytes. If this is pending, none has entered TLS. If it fails, some may have.
     ///
-    /// * `ends`: the last byte of a request is among them. [`poll_flush`](Self::poll_flush) follows.
+    /// * `ends`: they include the last byte of a request. The caller then calls
+    ///   [`poll_flush`](Self::poll_flush).
     pub(super) fn poll_write(
         &mut self,
         slices: &[IoSlice<'_>],
@@ -122,30 +125,30 @@ impl TlsStream {
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
-    /// Hands to the kernel what was written; whether it took all of it.
+    /// Writes the buffered bytes to the kernel. Returns whether the kernel took all bytes.
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
         self.socket().expect_end(false);
         Poll::Ready(Ok(!self.stream.get_ref().0.is_broken()))
     }
 
-    /// What has come and was not [consumed](Self::consume), at least one byte; `None` at the
+    /// Returns the plaintext that was not [consumed](Self::consume) yet, at least one byte, or `None` at the
     /// [end](Self::end).
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Option<&[u8]>> {
-        if tls::tickets(&self.stream) > MOST_TICKETS {
-            self.end = self.end.or(Some(End::Flooded));
+        if tls::tickets(&self.stream) > MAX_TICKETS {
+            self.end = self.end.or(Some(StreamEnd::Flooded));
         }
-        // What came whole before the connection broke counts.
+        // Plaintext that arrived before the connection broke is still valid.
         if self.end.is_some() && !self.has_plaintext() {
             return Poll::Ready(None);
         }
         if let Err(error) = ready!(Pin::new(&mut self.stream).poll_fill_buf(context)) {
             self.alert = Alert::of(&error);
-            self.end = self.end.or(Some(End::of(&error)));
+            self.end = self.end.or(Some(StreamEnd::of(&error)));
         }
         let bytes = tls::plaintext(&mut self.stream);
         if bytes.is_empty() {
-            self.end = self.end.or(Some(End::Closed));
+            self.end = self.end.or(Some(StreamEnd::Closed));
             return Poll::Ready(None);
         }
         self.answered = true;
@@ -157,35 +160,35 @@ impl TlsStream {
         self.socket().earn(bytes);
     }
 
-    /// Nobody uses it from now on.
+    /// Marks the stream as idle, which lowers the limit of bytes without data.
     pub(super) fn rest(&mut self) {
         self.socket().allow(IDLE_BYTES);
     }
 
-    /// Reads once what lies on an idle connection: nothing, but for a few of TLS's own messages.
-    /// `false` if it is of no use any more. Registers `waker` for what comes later.
+    /// Reads once from an idle connection, where only a few messages of TLS itself may arrive. Returns
+    /// `false` if the connection has ended or holds data. Registers `waker` for later events.
     pub(super) fn is_quiet(&mut self, waker: &Waker) -> bool {
-        self.begin_turn();
+        self.begin_poll();
         let quiet = self.poll_read(&mut Context::from_waker(waker)).is_pending();
         let socket = self.socket();
         if socket.has_read() {
-            socket.charge(LOOK_BYTES);
+            socket.charge(CHECK_BYTES);
         }
         quiet
     }
 
-    /// Says `close_notify`, unless that cannot be written at once.
-    pub(super) fn say_goodbye(&mut self) {
-        self.begin_turn();
+    /// Sends `close_notify` if the socket takes it at once.
+    pub(super) fn close_notify(&mut self) {
+        self.begin_poll();
         let _ = Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// The writing side failed.
-    pub(super) fn break_off(&mut self, error: &io::Error) {
-        self.end = self.end.or(Some(End::of(error)));
+    /// Records that writing failed.
+    pub(super) fn note_write_error(&mut self, error: &io::Error) {
+        self.end = self.end.or(Some(StreamEnd::of(error)));
     }
 
-    pub(super) fn end(&self) -> Option<End> {
+    pub(super) fn end(&self) -> Option<StreamEnd> {
         self.end
     }
 
@@ -197,12 +200,13 @@ impl TlsStream {
         self.answered
     }
 
-    /// Whether this is its first request and no byte of an answer has come.
+    /// Whether the current request is the first and no byte of a response has arrived.
     pub(super) fn is_first_and_unanswered(&self) -> bool {
         self.requests <= 1 && !self.answered
     }
 
-    /// Whether the peer has shown that it took our certificate.
+    /// Whether the peer has shown that it accepted our certificate: in TLS 1.3, session tickets follow its
+    /// verdict.
     pub(super) fn is_accepted(&self) -> bool {
         tls::tickets(&self.stream) > 0
     }

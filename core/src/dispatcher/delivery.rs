@@ -14,7 +14,7 @@ use super::restarts::Restarts;
 use super::{CancelToken, Inner};
 use crate::admission::{Turn, removed};
 use crate::clock;
-use crate::connection::{Answer, Connection, Deadlines, Progress, Timings};
+use crate::connection::{Connection, Deadlines, Progress, Response, Timings};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::runtime::poll_due;
@@ -70,7 +70,7 @@ impl Call {
     pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
         let started = Instant::now();
         let progress = Progress::new(started + self.deadlines.total);
-        self.bounded(turn, started, &progress).await.map_err(|error| progress.told(error))
+        self.bounded(turn, started, &progress).await.map_err(|error| progress.add_sent(error))
     }
 
     /// The delivery, and what ends it from outside.
@@ -105,7 +105,7 @@ impl Call {
             return attempts.await;
         }
         Err(match ended {
-            "total" => progress.too_late(&self.deadlines),
+            "total" => progress.total_deadline_exceeded(&self.deadlines),
             by => canceled(by),
         })
     }
@@ -121,7 +121,7 @@ impl Call {
             turn
         } else {
             let owner = || self.endpoint.generation().owner().clone();
-            self.endpoint.turns().take_in(&self.dispatcher.room, owner).await?
+            self.endpoint.turns().take_in(&self.dispatcher.wait_limit, owner).await?
         };
         self.dispatcher.catch_up().await;
         let mut tries = Tries::default();
@@ -174,7 +174,7 @@ impl Call {
         let reused = idle.is_some();
         let (mut connection, timings) = match idle {
             Some(connection) => (connection, Timings::default()),
-            // Boxed: most deliveries open none, and would carry its room about.
+            // Boxed: most deliveries open none, and would reserve space for its future.
             None => Box::pin(self.open(generation, now, progress)).await?,
         };
         // Until a consumer has answered under a new identity, it may refuse it in its answer.
@@ -194,7 +194,7 @@ impl Call {
         self.accepted(generation, tries.denied.as_ref(), now);
         let timings = Timings { response: responded, ..timings };
         let receipt = receipt::Inner {
-            consumer: self.endpoint.shared_consumer(),
+            consumer: self.endpoint.consumer_arc(),
             id: self.id.clone(),
             status: answer.status(),
             peer: connection.peer.clone(),
@@ -240,8 +240,9 @@ impl Call {
         progress: &Progress,
     ) -> Result<(Box<Connection>, Timings), Error> {
         let route = &self.dispatcher.options.route;
-        let room = (!self.patient).then_some(&self.dispatcher.room);
-        let permit = self.dispatcher.budget.permit(generation.owner(), room).await?;
+        let wait_limit = (!self.patient).then_some(&self.dispatcher.wait_limit);
+        let permit =
+            self.dispatcher.connection_limit.permit(generation.owner(), wait_limit).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         Connection::open(permit, url, terms, route, &self.deadlines, progress).await
     }
@@ -255,7 +256,7 @@ impl Call {
         generation: &Generation,
         hold: bool,
         progress: &Progress,
-    ) -> Result<(Answer, Duration), Error> {
+    ) -> Result<(Response, Duration), Error> {
         let request = || self.payload.request(generation, hold);
         let may_start = || self.endpoint.start(generation);
         let (mut answer, responded) =
@@ -340,12 +341,12 @@ impl Call {
             }
             Failed::Dead => tries.fresh = true,
             Failed::Unheld => {
-                progress.again(Sent::Maybe);
+                progress.next_attempt(Sent::Maybe);
                 tries.unheld = true;
             }
             Failed::Ended { error, withheld } => {
                 // Whichever refusal the delivery fails with, it says what all attempts have sent.
-                progress.again(error.sent());
+                progress.next_attempt(error.sent());
                 let (before, endpoint) = (tries.denied.take(), &self.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
                 let error = self.dispatcher.refusals.judge(identity, consumer, error);

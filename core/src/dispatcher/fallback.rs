@@ -37,7 +37,7 @@ impl Dispatcher {
             let generation = endpoint.generation();
             let rotation = ConsumerRotation::new(
                 generation.identity(),
-                endpoint.staging().last(),
+                endpoint.rollout().last(),
                 endpoint.last_pin(),
             );
             (endpoint.consumer().to_owned(), rotation)
@@ -64,7 +64,7 @@ impl Dispatcher {
             return Err(still_used(why, &users));
         }
         let depends = |endpoint: &&Endpoint| {
-            endpoint.staging().last().is_some_and(|(accepted, _)| accepted == *identity)
+            endpoint.rollout().last().is_some_and(|(accepted, _)| accepted == *identity)
         };
         let mut dependents: Vec<String> =
             endpoints.iter().filter(depends).map(|it| it.consumer().to_owned()).collect();
@@ -104,7 +104,7 @@ impl Inner {
             Some(refused) if refused.by.is_fallback() => Some(generation),
             Some(_) => self.previous(&generation, now),
             None => {
-                let behind = generation.has_previous() && endpoint.staging().is_behind();
+                let behind = generation.has_previous() && endpoint.rollout().is_behind();
                 let previous = if behind { self.previous(&generation, now) } else { None };
                 Some(previous.unwrap_or(generation))
             }
@@ -134,7 +134,7 @@ impl Inner {
         }
         if by.is_fallback() {
             // It takes the previous one no more, so perhaps the new one.
-            endpoint.staging().caught_up();
+            endpoint.rollout().caught_up();
         } else if self.previous(by, now).is_none() {
             return Err(error);
         }
@@ -143,7 +143,7 @@ impl Inner {
 
     /// The same generation with the previous identity, if that may still be shown.
     pub(super) fn previous(&self, generation: &Generation, now: i64) -> Option<Arc<Generation>> {
-        let previous = generation.previous(&self.budget)?;
+        let previous = generation.previous(&self.connection_limit)?;
         let identity = previous.identity();
         let valid = identity.check(now).is_ok();
         let retired = self.rotation.retired.digests.lock().contains(&identity.digest());
@@ -155,10 +155,10 @@ impl Inner {
     /// * `late`: after the payload had left under an identity in doubt. The payload stays where it
     ///   is; the next delivery begins with the other identity.
     pub(super) fn doubt(&self, endpoint: &Endpoint, generation: &Generation, late: bool, now: i64) {
-        let staging = endpoint.staging();
-        staging.refused(generation.identity());
+        let rollout = endpoint.rollout();
+        rollout.refused(generation.identity());
         if late && generation.is_fallback() {
-            staging.caught_up();
+            rollout.caught_up();
         } else if late && let Some(previous) = self.previous(generation, now) {
             self.fell_behind(endpoint, generation.identity(), previous.identity(), "http".into());
         }
@@ -172,11 +172,11 @@ impl Inner {
         refused: Option<&Refused>,
         now: i64,
     ) {
-        let staging = endpoint.staging();
-        let changed = staging.accepted(generation.identity(), generation.mark(), now);
+        let rollout = endpoint.rollout();
+        let changed = rollout.accepted(generation.identity(), generation.mark(), now);
         let Some(refused) = refused.filter(|_| generation.is_fallback()) else {
             if changed && !generation.is_fallback() {
-                staging.caught_up();
+                rollout.caught_up();
             }
             return;
         };
@@ -187,7 +187,7 @@ impl Inner {
     /// The consumer does not take the new identity yet: for a while the previous one is shown at once.
     fn fell_behind(&self, endpoint: &Endpoint, new: &Identity, previous: &Identity, via: Value) {
         let pause = self.options.reload.unwrap_or(PAUSE);
-        if !endpoint.staging().fell_behind(new, pause) {
+        if !endpoint.rollout().fell_behind(new, pause) {
             return;
         }
         let previous = previous.leaf();

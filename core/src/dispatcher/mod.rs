@@ -35,8 +35,8 @@ pub use receipt::Receipt;
 use reload::Rotation;
 use request::Payload;
 
-use crate::admission::Room;
-use crate::connection::pool::Budget;
+use crate::admission::WaitLimit;
+use crate::connection::pool::ConnectionLimit;
 use crate::endpoint::{Endpoint, EndpointOptions, Generation, check_id};
 use crate::error::{Error, Kind};
 use crate::material::trust::Trust;
@@ -58,8 +58,8 @@ struct Inner {
     closed: AtomicBool,
     stop: CancelToken,
     flights: Flights,
-    budget: Arc<Budget>,
-    room: Room,
+    connection_limit: Arc<ConnectionLimit>,
+    wait_limit: WaitLimit,
     refusals: Refusals,
     rotation: Rotation,
 }
@@ -81,8 +81,8 @@ impl Dispatcher {
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
-                budget: Budget::new(options.max_connections),
-                room: Room::new(options.max_waiting),
+                connection_limit: ConnectionLimit::new(options.max_connections),
+                wait_limit: WaitLimit::new(options.max_waiting),
                 options,
                 endpoints: Lock::default(),
                 generations: AtomicU64::new(1),
@@ -128,7 +128,7 @@ impl Dispatcher {
                 url,
                 options.clone(),
                 (defaults.identity.as_ref(), defaults.trust.as_ref()),
-                &self.inner.budget,
+                &self.inner.connection_limit,
                 watch,
             )?;
             let endpoints = self.endpoints();
@@ -143,7 +143,7 @@ impl Dispatcher {
             return Ok(known.clone());
         }
         let made = Endpoint::new(self.inner.number, consumer, generation, concurrency);
-        endpoints.insert(made.shared_consumer(), made.clone());
+        endpoints.insert(made.consumer_arc(), made.clone());
         Ok(made)
     }
 

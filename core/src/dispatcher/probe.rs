@@ -10,7 +10,7 @@ use super::restarts::Restarts;
 use super::{CancelToken, Dispatcher, Inner, check_identity};
 use crate::admission::removed;
 use crate::clock;
-use crate::connection::{Deadlines, Progress, Sighting, probe};
+use crate::connection::{Deadlines, HandshakeResult, Progress, probe};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
 use crate::options::{self, Setting};
@@ -104,7 +104,7 @@ impl Inner {
         let started = Instant::now();
         self.watch_files();
         let owner = || endpoint.generation().owner().clone();
-        let _turn = endpoint.turns().take_in(&self.room, owner).await?;
+        let _turn = endpoint.turns().take_in(&self.wait_limit, owner).await?;
         self.catch_up().await;
         let mut restarts = Restarts::default();
         loop {
@@ -142,10 +142,11 @@ impl Inner {
         generation: &Generation,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<Sighting, Error> {
+    ) -> Result<HandshakeResult, Error> {
         let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
         check_identity(generation, now)?;
-        let permit = self.budget.permit(generation.owner(), Some(&self.room)).await?;
+        let permit =
+            self.connection_limit.permit(generation.owner(), Some(&self.wait_limit)).await?;
         let route = &self.options.route;
         probe(permit, &generation.url, &generation.terms, route, deadlines, progress).await
     }
@@ -169,7 +170,7 @@ async fn bounded<T>(
         () = cancel.canceled() => canceled("canceled by the caller"),
         () = stop.canceled() => canceled("canceled because the dispatcher closed"),
         outcome = before(progress.by(), work) => {
-            outcome.unwrap_or_else(|| Err(progress.too_late(deadlines)))
+            outcome.unwrap_or_else(|| Err(progress.total_deadline_exceeded(deadlines)))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::connection::{Answer, HttpResponse, Timings, fraction};
+use crate::connection::{HttpResponse, Response, Timings, fraction};
 use crate::material::pin::PinSlot;
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
@@ -31,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) proxy: Option<String>,
     pub(crate) timings: Timings,
     pub(crate) hold_honored: Option<bool>,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Response,
 }
 
 impl Receipt {

@@ -186,7 +186,9 @@ impl Inner {
         let number = || self.next_generation();
         let mut consumers: HashMap<Arc<Source>, Vec<String>> = HashMap::new();
         for endpoint in self.all_endpoints() {
-            if let Some(former) = endpoint.renew(&number, &self.budget, &self.rotation.watch) {
+            if let Some(former) =
+                endpoint.renew(&number, &self.connection_limit, &self.rotation.watch)
+            {
                 for source in former.sources() {
                     let concerned = consumers.entry(source.clone()).or_default();
                     concerned.push(endpoint.consumer().to_owned());

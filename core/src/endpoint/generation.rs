@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use super::{EndpointOptions, Pinning};
-use crate::connection::pool::{Budget, Pool};
+use super::{EndpointOptions, PinChoice};
+use crate::connection::pool::{ConnectionLimit, Pool};
 use crate::error::{Error, Kind};
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
@@ -25,7 +25,7 @@ pub(crate) struct Generation {
     pub(crate) url: Url,
     pub(crate) terms: Arc<Terms>,
     pub(crate) pool: Pool,
-    manner: Manner,
+    settings: RequestSettings,
     /// The files of its material, while it is the generation of an endpoint.
     watched: ArcSwapOption<Vec<Watched>>,
     /// Who we were before, for a consumer that does not take who we are now.
@@ -39,7 +39,7 @@ pub(crate) struct Generation {
 
 /// How requests are made and answers read, and on whose behalf, beside the terms of the connection.
 #[derive(Clone, PartialEq)]
-struct Manner {
+struct RequestSettings {
     owner: Arc<str>,
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
@@ -54,13 +54,13 @@ impl Generation {
         url: &str,
         options: EndpointOptions,
         defaults: (Option<&Identity>, Option<&Trust>),
-        budget: &Arc<Budget>,
+        connection_limit: &Arc<ConnectionLimit>,
         watch: &Watch,
     ) -> Result<Self, Error> {
         let pins = match options.pins {
-            Pinning::Pinned(pins) => Some(pins),
-            Pinning::Declined => None,
-            Pinning::Unsaid => {
+            PinChoice::Pinned(pins) => Some(pins),
+            PinChoice::Declined => None,
+            PinChoice::Missing => {
                 let advice = "Give the consumer's pins, or say explicitly that there are none.";
                 return Err(options::fault("pins", "must be said").advising(advice));
             }
@@ -88,13 +88,19 @@ impl Generation {
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
         let owner = options.owner.as_deref().unwrap_or(consumer).into();
-        let manner = Manner { owner, signing, hold_payload: options.hold_payload, status_retry };
-        let made = Self::of(number, url, terms, manner, budget);
+        let settings =
+            RequestSettings { owner, signing, hold_payload: options.hold_payload, status_retry };
+        let made = Self::of(number, url, terms, settings, connection_limit);
         Ok(made.watched_by(watch))
     }
 
     /// The same with the material that its files hold now, or `None` if they hold what it has.
-    pub(crate) fn renewed(&self, number: u64, budget: &Arc<Budget>, watch: &Watch) -> Option<Self> {
+    pub(crate) fn renewed(
+        &self,
+        number: u64,
+        connection_limit: &Arc<ConnectionLimit>,
+        watch: &Watch,
+    ) -> Option<Self> {
         let former = &*self.terms;
         let terms = Terms {
             pins: former.pins.as_ref().map(|pins| watch.pins(pins)),
@@ -102,19 +108,36 @@ impl Generation {
             identity: watch.identity(&former.identity),
             ..former.clone()
         };
-        (terms != *former).then(|| self.under(number, terms, budget).watched_by(watch))
+        (terms != *former).then(|| self.under(number, terms, connection_limit).watched_by(watch))
     }
 
     /// The same under other terms.
-    fn under(&self, number: u64, terms: Terms, budget: &Arc<Budget>) -> Self {
-        Self::of(number, self.url.clone(), terms, self.manner.clone(), budget)
+    fn under(&self, number: u64, terms: Terms, connection_limit: &Arc<ConnectionLimit>) -> Self {
+        Self::of(number, self.url.clone(), terms, self.settings.clone(), connection_limit)
     }
 
-    fn of(number: u64, url: Url, terms: Terms, manner: Manner, budget: &Arc<Budget>) -> Self {
-        let (terms, pool) = (Arc::new(terms), Pool::new(budget, &manner.owner));
+    fn of(
+        number: u64,
+        url: Url,
+        terms: Terms,
+        settings: RequestSettings,
+        connection_limit: &Arc<ConnectionLimit>,
+    ) -> Self {
+        let (terms, pool) = (Arc::new(terms), Pool::new(connection_limit, &settings.owner));
         let (previous, fallback, is_fallback) = (None, ArcSwapOption::empty(), false);
         let (watched, retired) = (ArcSwapOption::empty(), AtomicBool::new(false));
-        Self { number, url, terms, pool, manner, watched, previous, fallback, is_fallback, retired }
+        Self {
+            number,
+            url,
+            terms,
+            pool,
+            settings,
+            watched,
+            previous,
+            fallback,
+            is_fallback,
+            retired,
+        }
     }
 
     /// The same, whose files are watched until it is dropped or released.
@@ -142,7 +165,7 @@ impl Generation {
     pub(super) fn equals(&self, other: &Self) -> bool {
         self.url == other.url
             && *self.terms == *other.terms
-            && self.manner == other.manner
+            && self.settings == other.settings
             && self.sources().eq(other.sources())
     }
 
@@ -169,13 +192,13 @@ impl Generation {
 
     /// The same with the previous identity, if there is one, and with its own pool. It is current as
     /// long as this one is.
-    pub(crate) fn previous(&self, budget: &Arc<Budget>) -> Option<Arc<Self>> {
+    pub(crate) fn previous(&self, connection_limit: &Arc<ConnectionLimit>) -> Option<Arc<Self>> {
         let previous = self.previous.as_ref()?;
         if let Some(made) = self.fallback.load_full() {
             return Some(made);
         }
         let terms = Terms { identity: previous.clone(), ..(*self.terms).clone() };
-        let made = self.under(self.number, terms, budget);
+        let made = self.under(self.number, terms, connection_limit);
         let made = Arc::new(Self { is_fallback: true, ..made });
         // Another delivery may have made it meanwhile, and opened connections.
         let former = self.fallback.compare_and_swap(&None::<Arc<Self>>, Some(made.clone()));
@@ -209,16 +232,16 @@ impl Generation {
 
     /// Whether payloads wait for the consumer's word.
     pub(crate) fn holds_payload(&self) -> bool {
-        self.manner.hold_payload
+        self.settings.hold_payload
     }
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
-        self.manner.signing.as_ref()
+        self.settings.signing.as_ref()
     }
 
     /// What was said of this consumer's answers.
     pub(crate) fn status_retry(&self) -> &StatusRetry {
-        &self.manner.status_retry
+        &self.settings.status_retry
     }
 
     /// The files that its material was read from.
@@ -230,7 +253,7 @@ impl Generation {
 
     /// The customer whose endpoints share a part of what the dispatcher has to give.
     pub(crate) fn owner(&self) -> &Arc<str> {
-        &self.manner.owner
+        &self.settings.owner
     }
 
     pub(crate) fn identity(&self) -> &Identity {

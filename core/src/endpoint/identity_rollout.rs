@@ -15,8 +15,8 @@ use crate::process::Lock;
 
 /// Which of our identities one consumer took last.
 #[derive(Default)]
-pub(crate) struct Staging {
-    state: Lock<State>,
+pub(crate) struct IdentityRollout {
+    state: Lock<RolloutState>,
     /// The mark of the generation whose identity was taken last, so that as a rule nothing is locked.
     mark: AtomicU64,
     /// When it was taken, in Unix seconds.
@@ -24,17 +24,17 @@ pub(crate) struct Staging {
 }
 
 #[derive(Default)]
-struct State {
+struct RolloutState {
     accepted: Option<Identity>,
     /// It was refused since.
     doubted: bool,
     /// Until when the previous identity is shown at once, because the new one was refused.
     previous_until: Option<Instant>,
-    /// The identity that was told to be refused.
-    told: Option<[u8; 32]>,
+    /// The identity that was reported to be refused.
+    reported: Option<[u8; 32]>,
 }
 
-impl Staging {
+impl IdentityRollout {
     /// The consumer gave a final answer under this identity.
     ///
     /// * `mark`: says whose identity it is; never 0.
@@ -61,22 +61,23 @@ impl Staging {
 
     /// Whether the consumer took this identity last, and has not refused it since.
     pub(crate) fn takes(&self, identity: &Identity, mark: u64) -> bool {
-        let taken = |state: &State| !state.doubted && state.accepted.as_ref() == Some(identity);
+        let taken =
+            |state: &RolloutState| !state.doubted && state.accepted.as_ref() == Some(identity);
         self.mark.load(Ordering::Relaxed) == mark || taken(&self.state.lock())
     }
 
     /// The new identity was taken: the previous one is not needed any more.
     pub(crate) fn caught_up(&self) {
         let mut state = self.state.lock();
-        (state.previous_until, state.told) = (None, None);
+        (state.previous_until, state.reported) = (None, None);
     }
 
     /// The new identity was refused and the previous one taken: for a while it is shown at once.
-    /// True if that was not told of this identity yet.
+    /// True if that was not reported of this identity yet.
     pub(crate) fn fell_behind(&self, refused: &Identity, pause: Duration) -> bool {
         let mut state = self.state.lock();
         state.previous_until = Some(Instant::now() + pause);
-        state.told.replace(refused.digest()) != Some(refused.digest())
+        state.reported.replace(refused.digest()) != Some(refused.digest())
     }
 
     /// Whether to show the previous identity without trying the new one.

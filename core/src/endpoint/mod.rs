@@ -18,7 +18,7 @@ pub use identity_rollout::{ConsumerRotation, RotationStatus};
 use crate::admission::{Starting, Starts, Turns};
 use crate::clock::{system_time, unix_seconds};
 use crate::connection::Connection;
-use crate::connection::pool::Budget;
+use crate::connection::pool::ConnectionLimit;
 use crate::error::{Error, Retry, certain_secret};
 use crate::event::Event;
 use crate::material::expiry::Lifetime;
@@ -32,13 +32,13 @@ use crate::process::{Lock, Locked, PerProcess, own};
 use crate::retry::StatusRetry;
 use crate::tls::MinTls;
 use crate::verify::{PeerIdentity, checked_uri};
-use identity_rollout::{Staging, identity_pin};
-use peer_history::Seen;
+use identity_rollout::{IdentityRollout, identity_pin};
+use peer_history::PeerHistory;
 
 /// How an endpoint differs from its dispatcher. Pins must be said, if only that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointOptions {
-    pins: Pinning,
+    pins: PinChoice,
     trust: Option<Trust>,
     identity: Option<Identity>,
     min_tls: Option<MinTls>,
@@ -55,9 +55,9 @@ const CONCURRENCY: usize = 8;
 
 /// Whether there are pins must be said: none by oversight looks just like none by decision.
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Pinning {
+enum PinChoice {
     #[default]
-    Unsaid,
+    Missing,
     Declined,
     Pinned(Pins),
 }
@@ -65,19 +65,19 @@ enum Pinning {
 impl EndpointOptions {
     /// The keys the consumer may have; `None` is the decision to trust its CA alone.
     pub fn new(pins: Option<Pins>) -> Self {
-        let pins = pins.map_or(Pinning::Declined, Pinning::Pinned);
+        let pins = pins.map_or(PinChoice::Declined, PinChoice::Pinned);
         Self { pins, ..Self::default() }
     }
 
     /// The keys the consumer may have.
     pub fn pins(mut self, pins: Pins) -> Self {
-        self.pins = Pinning::Pinned(pins);
+        self.pins = PinChoice::Pinned(pins);
         self
     }
 
     /// Any key that the consumer's CA certifies.
     pub fn no_pins(mut self) -> Self {
-        self.pins = Pinning::Declined;
+        self.pins = PinChoice::Declined;
         self
     }
 
@@ -192,8 +192,8 @@ struct Inner {
     starts: Starts,
     /// Wakes the deliveries that have not started, to look at what may start now.
     changed: PerProcess<Arc<own::Notify>>,
-    seen: Lock<Seen>,
-    staging: Staging,
+    history: Lock<PeerHistory>,
+    rollout: IdentityRollout,
 }
 
 /// What is known of an endpoint from its deliveries.
@@ -238,8 +238,8 @@ impl Endpoint {
                 removed: AtomicBool::new(false),
                 starts: Starts::default(),
                 changed: PerProcess::default(),
-                seen: Lock::default(),
-                staging: Staging::default(),
+                history: Lock::default(),
+                rollout: IdentityRollout::default(),
             }),
         }
     }
@@ -249,7 +249,7 @@ impl Endpoint {
         &self.inner.consumer
     }
 
-    pub(crate) fn shared_consumer(&self) -> Arc<str> {
+    pub(crate) fn consumer_arc(&self) -> Arc<str> {
         self.inner.consumer.clone()
     }
 
@@ -261,18 +261,18 @@ impl Endpoint {
     /// What deliveries have shown.
     pub fn status(&self) -> EndpointStatus {
         let generation = self.generation();
-        let seen = self.seen();
+        let history = self.history();
         let pins = generation.terms.pins.as_ref();
         EndpointStatus {
-            pin_seen: seen.pin.map(|pin| pin.to_string()),
+            pin_seen: history.pin.map(|pin| pin.to_string()),
             pins_never_seen: pins
                 .into_iter()
                 .flat_map(Pins::iter)
-                .filter(|(pin, _)| !seen.matched.contains(pin))
+                .filter(|(pin, _)| !history.matched.contains(pin))
                 .map(|(pin, _)| pin.to_string())
                 .collect(),
-            peer_not_after: seen.not_after.map(system_time),
-            identity_accepted: self.staging().last().map(|(identity, _)| identity_pin(&identity)),
+            peer_not_after: history.not_after.map(system_time),
+            identity_accepted: self.rollout().last().map(|(identity, _)| identity_pin(&identity)),
         }
     }
 
@@ -296,13 +296,13 @@ impl Endpoint {
 
     /// Takes new values; equal ones change nothing. No request starts under the former values after
     /// this call.
-    pub(crate) fn update(&self, made: Generation, concurrency: usize) {
+    pub(crate) fn update(&self, next: Generation, concurrency: usize) {
         // It is no part of a generation: connections are as good as before.
         self.inner.turns.set_limit(concurrency);
         let current = self.generation();
-        if !current.equals(&made) {
-            let made = made.succeeding(&current, self.accepted_identity());
-            let former = self.inner.generation.swap(Arc::new(made));
+        if !current.equals(&next) {
+            let next = next.succeeding(&current, self.accepted_identity());
+            let former = self.inner.generation.swap(Arc::new(next));
             former.release();
             self.settle();
             former.close_idle();
@@ -315,14 +315,14 @@ impl Endpoint {
     pub(crate) fn renew(
         &self,
         number: &dyn Fn() -> u64,
-        budget: &Arc<Budget>,
+        connection_limit: &Arc<ConnectionLimit>,
         watch: &Watch,
     ) -> Option<Arc<Generation>> {
         loop {
             let current = self.generation();
-            let made = current.renewed(number(), budget, watch)?;
-            let made = made.succeeding(&current, self.accepted_identity());
-            let former = self.inner.generation.compare_and_swap(&current, Arc::new(made));
+            let next = current.renewed(number(), connection_limit, watch)?;
+            let next = next.succeeding(&current, self.accepted_identity());
+            let former = self.inner.generation.compare_and_swap(&current, Arc::new(next));
             // Somebody may have given the endpoint other settings meanwhile, which stay.
             if Arc::ptr_eq(&former, &current) {
                 current.release();
@@ -416,39 +416,39 @@ impl Endpoint {
     /// it has given no answer under it yet, or has refused it since.
     pub(crate) fn doubts(&self, generation: &Generation) -> bool {
         (generation.has_previous() || generation.is_fallback())
-            && !self.staging().takes(generation.identity(), generation.mark())
+            && !self.rollout().takes(generation.identity(), generation.mark())
     }
 
     /// Which of our identities the consumer takes.
-    pub(crate) fn staging(&self) -> &Staging {
-        &self.inner.staging
+    pub(crate) fn rollout(&self) -> &IdentityRollout {
+        &self.inner.rollout
     }
 
     fn accepted_identity(&self) -> Option<Identity> {
-        self.inner.staging.last().map(|(identity, _)| identity)
+        self.inner.rollout.last().map(|(identity, _)| identity)
     }
 
     /// The pin that matched last.
     pub(crate) fn last_pin(&self) -> Option<(String, PinSlot)> {
-        self.seen().last.map(|(pin, slot)| (pin.to_string(), slot))
+        self.history().last.map(|(pin, slot)| (pin.to_string(), slot))
     }
 
     /// What the pins lack while the consumer's certificate nears its end.
     pub(crate) fn lacking_pins(&self) -> Vec<Event> {
         let generation = self.generation();
         let pins = generation.terms.pins.as_ref();
-        let lacking = pins.map(|pins| self.seen().lacking(pins)).unwrap_or_default();
+        let lacking = pins.map(|pins| self.history().lacking(pins)).unwrap_or_default();
         lacking.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
     }
 
-    fn seen(&self) -> Locked<'_, Seen> {
-        self.inner.seen.lock()
+    fn history(&self) -> Locked<'_, PeerHistory> {
+        self.inner.history.lock()
     }
 
     /// The lifetime of the consumer's certificate as last seen.
     pub(crate) fn peer_lifetime(&self) -> Option<Lifetime> {
-        let seen = self.seen();
-        let (not_before, not_after) = (seen.not_before?, seen.not_after?);
+        let history = self.history();
+        let (not_before, not_after) = (history.not_before?, history.not_after?);
         Some(Lifetime::of_consumer(self.consumer(), not_before, not_after))
     }
 
@@ -461,13 +461,13 @@ impl Endpoint {
     ) -> Vec<Event> {
         match shaken {
             Ok(peer) => {
-                let events = self.seen().peer(peer, generation.terms.pins.as_ref());
+                let events = self.history().peer(peer, generation.terms.pins.as_ref());
                 events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
             }
             Err(error) => {
                 let pin = error.context().get("observed_pin").and_then(|pin| pin.as_str());
                 if let Some(pin) = pin.and_then(|pin| Pin::parse(pin).ok()) {
-                    self.seen().pin = Some(pin);
+                    self.history().pin = Some(pin);
                 }
                 Vec::new()
             }

@@ -9,7 +9,7 @@ const HABIT: u32 = 2;
 
 /// What handshakes have shown of one consumer.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct PeerHistory {
     /// The key that was shown last.
     pub(crate) pin: Option<Pin>,
     /// The pins that matched at any time; few.
@@ -22,13 +22,13 @@ pub(crate) struct Seen {
     newest: Option<(i64, Pin)>,
     /// How many renewals in a row have changed the key.
     rekeyed: u32,
-    /// Whether it was told that a former pin is still in use.
-    told: bool,
+    /// Whether it was reported that a former pin is still in use.
+    reported: bool,
     /// The CRLs that were not used for it last.
     unused_crls: Vec<UnusedCrl>,
 }
 
-impl Seen {
+impl PeerHistory {
     /// Takes in a verified peer; says what an operator should hear about it.
     pub(crate) fn peer(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
         let certificate = peer.certificate();
@@ -74,8 +74,8 @@ impl Seen {
             .map(|(pin, _)| pin);
         let behind = next.filter(|next| *next != matched);
         // Told once, until the next key is all that is shown.
-        let told = std::mem::replace(&mut self.told, behind.is_some());
-        behind.filter(|_| !told).map(|next| {
+        let reported = std::mem::replace(&mut self.reported, behind.is_some());
+        behind.filter(|_| !reported).map(|next| {
             Event::new(EventName::PinPreviousUsed)
                 .with("pin", matched.to_string())
                 .with("next", next.to_string())

@@ -1,10 +1,10 @@
-//! What the answer of a consumer or of a proxy may cost.
+//! Limits of a response from a consumer or a proxy.
 
 /// The longest head, in bytes.
 pub(crate) const MAX_HEAD: usize = 16 * 1024;
 
-/// The most headers of a head.
+/// The most headers in a head.
 pub(crate) const MAX_HEADERS: usize = 100;
 
-/// The most interim answers before the final one.
-pub(crate) const MOST_INTERIM: u32 = 16;
+/// The most interim responses before the final one.
+pub(crate) const MAX_INTERIM: u32 = 16;

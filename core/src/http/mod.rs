@@ -1,10 +1,10 @@
-//! HTTP/1.1 on the wire: the head of an answer, where its body ends, and what both may cost. Knows
-//! no TLS and no sockets.
+//! HTTP/1.1 on the wire: response heads, body framing, and the limits of both. Imports no TLS and no
+//! sockets.
 
 mod body;
 mod limits;
 mod response_head;
 
 pub(crate) use body::BodyFraming;
-pub(crate) use limits::{MAX_HEAD, MAX_HEADERS, MOST_INTERIM};
-pub(crate) use response_head::{Fault, Head, HeadText, Heads};
+pub(crate) use limits::{MAX_HEAD, MAX_HEADERS, MAX_INTERIM};
+pub(crate) use response_head::{HeadReader, HeadText, ResponseFault, ResponseHead};

@@ -1,46 +1,42 @@
-//! Heads of answers: interim ones, and the final one (RFC 9112).
+//! Response heads: the interim ones, and the final one (RFC 9112).
 
 use std::mem::MaybeUninit;
 
 use httparse::{Error, ParserConfig, Response, Status};
 
 use super::body::BodyFraming;
-use super::limits::{MAX_HEAD, MAX_HEADERS, MOST_INTERIM};
+use super::limits::{MAX_HEAD, MAX_HEADERS, MAX_INTERIM};
 
-/// Why an answer is none.
+/// Why the bytes are not a valid response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not HTTP/1.1.
+pub(crate) enum ResponseFault {
+    /// They are not HTTP/1.1.
     Malformed,
-    /// Its head is longer than is taken.
-    TooLong,
-    /// Its head has more headers than are taken.
+    /// A head exceeds [`MAX_HEAD`].
+    HeadTooLong,
+    /// A head has more than [`MAX_HEADERS`] headers.
     TooManyHeaders,
-    /// It is never the final one.
-    Flood,
-    /// The connection ended before.
-    Lost,
-    /// The request was not begun: what it was made for is in use no more.
-    Withdrawn,
+    /// More than [`MAX_INTERIM`] interim responses precede the final one.
+    TooManyInterim,
 }
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) framing: BodyFraming,
     pub(crate) text: HeadText,
 }
 
-/// A head that was parsed once without a fault.
+/// The text of a head that has been parsed successfully.
 #[derive(Debug)]
 pub(crate) struct HeadText(Box<[u8]>);
 
 impl HeadText {
-    /// Names as the consumer wrote them, and values.
+    /// The headers, with names as the consumer wrote them.
     pub(crate) fn headers(&self) -> Vec<(&str, &[u8])> {
-        let mut room = room();
-        parsed(&self.0, &mut room).map_or_else(
+        let mut slots = header_slots();
+        parsed(&self.0, &mut slots).map_or_else(
             |_| Vec::new(),
             |(response, _)| {
                 response.headers.iter().map(|header| (header.name, header.value)).collect()
@@ -48,13 +44,13 @@ impl HeadText {
         )
     }
 
-    /// The first value of a header.
+    /// The value of the first header with this name.
     pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
         let named = |(other, _): &(&str, &[u8])| other.eq_ignore_ascii_case(name);
         self.headers().into_iter().find(named).map(|(_, value)| value)
     }
 
-    /// A head with these headers.
+    /// Builds the text of a head with these headers.
     pub(crate) fn of<'a>(headers: impl Iterator<Item = (&'a str, Vec<u8>)>) -> Self {
         let mut text = b"HTTP/1.1 200\r\n".to_vec();
         for (name, value) in headers {
@@ -69,54 +65,57 @@ impl HeadText {
     }
 }
 
-type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
+type HeaderSlots<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_HEADERS];
 
-fn room<'a>() -> Room<'a> {
+fn header_slots<'a>() -> HeaderSlots<'a> {
     [const { MaybeUninit::uninit() }; MAX_HEADERS]
 }
 
-/// Parses a head, as far as it has come.
-fn parsed<'room, 'text>(
+/// Parses a head that may be incomplete.
+fn parsed<'slots, 'text>(
     bytes: &'text [u8],
-    room: &'room mut Room<'text>,
-) -> Result<(Response<'room, 'text>, Status<usize>), Error> {
+    slots: &'slots mut HeaderSlots<'text>,
+) -> Result<(Response<'slots, 'text>, Status<usize>), Error> {
     let mut response = Response::new(&mut []);
     let status =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, room)?;
+        ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, slots)?;
     Ok((response, status))
 }
 
-/// Reads heads, up to that of the final answer.
+/// Reads the heads of interim responses and of the final one.
 #[derive(Default)]
-pub(crate) struct Heads {
-    /// A head whose end has not come.
-    begun: Vec<u8>,
-    /// Whether any of the head under way came before the request had left.
+pub(crate) struct HeadReader {
+    /// The bytes of an incomplete head.
+    partial: Vec<u8>,
+    /// Whether a byte of the current head arrived before the request had left.
     early: bool,
     interim: u32,
     continued: bool,
 }
 
-impl Heads {
-    /// Takes from what has come: how many bytes, and the final head if that was its end.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Option<Head>), Fault> {
-        let before = self.begun.len();
+impl HeadReader {
+    /// Takes bytes that have arrived. Returns how many it took, and the final head once it is complete.
+    pub(crate) fn take(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<(usize, Option<ResponseHead>), ResponseFault> {
+        let before = self.partial.len();
         let read = if before == 0 {
-            // Mostly it comes as a whole.
+            // A head mostly arrives in one piece.
             read(bytes)?
         } else {
-            self.begun.extend_from_slice(bytes);
-            // Whoever sends it bit by bit does not have all of it parsed for each.
-            let end = has_empty_line(&self.begun[before.saturating_sub(3)..]);
-            if end || self.begun.len() >= MAX_HEAD { read(&self.begun)? } else { None }
+            self.partial.extend_from_slice(bytes);
+            // A consumer that sends single bytes must not cause a parse of the whole head for each.
+            let end = has_empty_line(&self.partial[before.saturating_sub(3)..]);
+            if end || self.partial.len() >= MAX_HEAD { read(&self.partial)? } else { None }
         };
         let Some((head, length)) = read else {
             if before == 0 {
-                self.begun.extend_from_slice(bytes);
+                self.partial.extend_from_slice(bytes);
             }
             return Ok((bytes.len(), None));
         };
-        self.begun.clear();
+        self.partial.clear();
         let taken = length.saturating_sub(before);
         // Switching protocols is final (RFC 9110 section 15.2.2).
         if !matches!(head.status, 100 | 102..=199) {
@@ -125,40 +124,47 @@ impl Heads {
         self.early = false;
         self.interim += 1;
         self.continued |= head.status == 100;
-        if self.interim > MOST_INTERIM { Err(Fault::Flood) } else { Ok((taken, None)) }
+        if self.interim > MAX_INTERIM {
+            Err(ResponseFault::TooManyInterim)
+        } else {
+            Ok((taken, None))
+        }
     }
 
-    /// What was taken last came before the request had left.
+    /// Records that the bytes taken last arrived before the request had left.
+    ///
+    /// * `is_final`: they completed the final head.
     pub(crate) fn note_early(&mut self, is_final: bool) {
-        self.early |= is_final || !self.begun.is_empty();
+        self.early |= is_final || !self.partial.is_empty();
     }
 
-    /// Whether any of the final head came before the request had left.
+    /// Whether a byte of the final head arrived before the request had left.
     pub(crate) fn is_early(&self) -> bool {
         self.early
     }
 
-    /// Whether 100 (Continue) came.
+    /// Whether 100 (Continue) has arrived.
     pub(crate) fn is_continued(&self) -> bool {
         self.continued
     }
 }
 
-/// A head and its length; `None` if its end is not there.
-fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, Fault> {
-    let mut room = room();
-    match parsed(bytes, &mut room) {
+/// Parses a head. Returns it with its length, or `None` if it is incomplete.
+fn read(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, ResponseFault> {
+    let mut slots = header_slots();
+    match parsed(bytes, &mut slots) {
         Ok((response, Status::Complete(length))) if length <= MAX_HEAD => {
-            let status = response.code.filter(|code| *code >= 100).ok_or(Fault::Malformed)?;
+            let status =
+                response.code.filter(|code| *code >= 100).ok_or(ResponseFault::Malformed)?;
             let framing = BodyFraming::of(status, response.version == Some(1), response.headers)
-                .ok_or(Fault::Malformed)?;
+                .ok_or(ResponseFault::Malformed)?;
             let text = HeadText(bytes[..length].into());
-            Ok(Some((Head { status, framing, text }, length)))
+            Ok(Some((ResponseHead { status, framing, text }, length)))
         }
         Ok((_, Status::Partial)) if bytes.len() < MAX_HEAD => Ok(None),
-        Ok(_) => Err(Fault::TooLong),
-        Err(Error::TooManyHeaders) => Err(Fault::TooManyHeaders),
-        Err(_) => Err(Fault::Malformed),
+        Ok(_) => Err(ResponseFault::HeadTooLong),
+        Err(Error::TooManyHeaders) => Err(ResponseFault::TooManyHeaders),
+        Err(_) => Err(ResponseFault::Malformed),
     }
 }
 
@@ -171,12 +177,12 @@ fn has_empty_line(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// The final head of this text, fed in pieces, and what lies after it.
-    fn heads(text: &str, piece: usize) -> Result<Option<(u16, String)>, Fault> {
-        let mut heads = Heads::default();
+    /// The status of the final head, if the text is fed in pieces, and the bytes behind it.
+    fn heads(text: &str, piece: usize) -> Result<Option<(u16, String)>, ResponseFault> {
+        let mut heads = HeadReader::default();
         let (mut left, mut end) = (text.as_bytes(), 0);
         while !left.is_empty() {
-            // What has come beyond the head is offered, and must be left.
+            // The piece may reach beyond the head. The reader must leave those bytes.
             end = end.max(piece).min(left.len());
             let (taken, head) = heads.take(&left[..end])?;
             left = &left[taken..];
@@ -189,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_the_same_in_any_pieces() {
+    fn parsing_a_head_does_not_depend_on_the_pieces() {
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
                     HTTP/1.1 201 Created\r\na: b\r\nc: d\r\n\r\nbody\r\n\r\n";
         for piece in 1..=text.len() {
@@ -199,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_ends_in_line_feeds_alone_is_read() {
+    fn a_head_with_bare_line_feeds_is_read() {
         for piece in [1, 2, 100] {
             let read = heads("HTTP/1.0 200\na: b\n\nbody", piece);
             assert_eq!(read, Ok(Some((200, "body".to_owned()))), "by {piece}");
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_head_is_refused() {
+    fn an_invalid_head_is_refused() {
         for text in [
             "SSH-2.0-x\r\n",
             "HTTP/2 200\r\n\r\n",
@@ -218,13 +224,17 @@ mod tests {
             "HTTP/1.1 200 OK\r\na: \u{0}\r\n\r\n",
         ] {
             for piece in [1, text.len()] {
-                assert_eq!(heads(text, piece), Err(Fault::Malformed), "{text:?} by {piece}");
+                assert_eq!(
+                    heads(text, piece),
+                    Err(ResponseFault::Malformed),
+                    "{text:?} by {piece}"
+                );
             }
         }
     }
 
     #[test]
-    fn a_head_has_limits() {
+    fn the_size_of_a_head_is_limited() {
         let headers = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(count));
         let padded = |length: usize| {
             let rest = length - "HTTP/1.1 200 OK\r\na: \r\n\r\n".len();
@@ -237,21 +247,21 @@ mod tests {
             assert_eq!(heads(&headers(MAX_HEADERS), piece), whole, "by {piece}");
             assert_eq!(heads(&padded(MAX_HEAD), piece), whole, "by {piece}");
             let many = headers(MAX_HEADERS + 1);
-            assert_eq!(heads(&many, piece), Err(Fault::TooManyHeaders), "by {piece}");
+            assert_eq!(heads(&many, piece), Err(ResponseFault::TooManyHeaders), "by {piece}");
             for text in [padded(MAX_HEAD + 1), endless.clone()] {
-                assert_eq!(heads(&text, piece), Err(Fault::TooLong), "by {piece}");
+                assert_eq!(heads(&text, piece), Err(ResponseFault::HeadTooLong), "by {piece}");
             }
         }
     }
 
     #[test]
-    fn interim_answers_come_to_an_end() {
+    fn the_number_of_interim_responses_is_limited() {
         let after = |interim| {
             format!("{}HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 102 x\r\n\r\n".repeat(interim))
         };
-        let most = MOST_INTERIM as usize;
+        let most = MAX_INTERIM as usize;
         assert_eq!(heads(&after(most), 10), Ok(Some((200, String::new()))));
-        assert_eq!(heads(&after(most + 1), 10), Err(Fault::Flood));
+        assert_eq!(heads(&after(most + 1), 10), Err(ResponseFault::TooManyInterim));
         let switching = "HTTP/1.1 101 Switching Protocols\r\n\r\nhello";
         assert_eq!(heads(switching, 10), Ok(Some((101, "hello".to_owned()))));
     }

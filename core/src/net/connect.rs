@@ -268,11 +268,11 @@ mod tests {
     ) -> (Option<SocketAddr>, Vec<SocketAddr>, usize) {
         let tried = Arc::new(Mutex::new(Vec::new()));
         let (seen, at_once) = (tried.clone(), Arc::new(AtomicUsize::new(0)));
-        let (most, before) = (at_once.clone(), limit.given());
+        let (most, before) = (at_once.clone(), limit.issued());
         let counted = limit.clone();
         let open = move |address: SocketAddr| {
             seen.lock().unwrap().push(address);
-            most.fetch_max(counted.given() - before, Ordering::Relaxed);
+            most.fetch_max(counted.issued() - before, Ordering::Relaxed);
             async move {
                 match address.ip().to_string().chars().last() {
                     Some('1') => Ok(()),
@@ -295,7 +295,7 @@ mod tests {
         };
         let outcome = runtime::Task::start(racing).unwrap().output();
         let outcome = runtime::drive(outcome, || false).unwrap().unwrap();
-        assert_eq!(limit.given() - before, usize::from(outcome.is_ok()), "permits of the others");
+        assert_eq!(limit.issued() - before, usize::from(outcome.is_ok()), "permits of the others");
         let tried = tried.lock().unwrap().clone();
         (outcome.ok().map(|((), address, _)| address), tried, at_once.load(Ordering::Relaxed))
     }

@@ -13,7 +13,7 @@ use super::connect::{Rules, race};
 use super::{Egress, Sockets, Url, connect, resolve};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Retry, Scope};
-use crate::http::{MAX_HEAD, MOST_INTERIM};
+use crate::http::{MAX_HEAD, MAX_INTERIM};
 use crate::options;
 
 /// How long a proxy has for a tunnel to one address before it is asked for the next one, too: longer
@@ -165,7 +165,7 @@ impl Proxy {
         request.push_str("\r\n");
         let broken = || self.refused("closed the connection before it answered");
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
-        for _ in 0..=MOST_INTERIM {
+        for _ in 0..=MAX_INTERIM {
             match self.answer(&mut stream).await? {
                 // Switching protocols is final (RFC 9110 section 15.2.2).
                 100 | 102..=199 => {}

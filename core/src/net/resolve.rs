@@ -400,8 +400,8 @@ mod tests {
             wait(task.output()).unwrap().unwrap();
         }
         assert!(resolver.hosts().is_empty());
-        assert_eq!(resolver.threads.given() + resolver.reserve.given(), 0);
-        assert_eq!(resolver.domains.given(), 0);
+        assert_eq!(resolver.threads.issued() + resolver.reserve.issued(), 0);
+        assert_eq!(resolver.domains.issued(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Alerts: what a peer says before it ends a connection.
+//! TLS alerts that a peer sends before it ends a connection.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use rustls::AlertDescription;
 pub(crate) struct Alert(AlertDescription);
 
 impl Alert {
-    /// The alert inside an error that a TLS stream returned.
+    /// The alert in an error of a TLS stream, if any.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match error.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::AlertReceived(description) => Some(Self(*description)),
@@ -17,7 +17,7 @@ impl Alert {
         }
     }
 
-    /// Its name by RFC 8446 section 6, or its number.
+    /// The name in RFC 8446 section 6, or `alert_` with the number.
     pub(crate) fn name(self) -> String {
         const NAMES: &[(u8, &str)] = &[
             (0, "close_notify"),
@@ -51,7 +51,7 @@ impl Alert {
         known.map_or_else(|| format!("alert_{number}"), |(_, name)| (*name).to_owned())
     }
 
-    /// Whether it speaks of our certificate.
+    /// Whether the alert concerns our certificate.
     pub(crate) fn is_about_certificate(self) -> bool {
         matches!(u8::from(self.0), 42..=46 | 48 | 49 | 116)
     }

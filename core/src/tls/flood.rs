@@ -1,4 +1,4 @@
-//! A peer that sends TLS without end, and no data.
+//! Floods: endless TLS messages without data.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use rustls::PeerMisbehaved::{
     TooManyWarningAlertsReceived,
 };
 
-/// The peer has sent more TLS than brings any data.
+/// The peer exceeded the limit of TLS bytes without data.
 #[derive(Debug)]
 pub(crate) struct Flood;
 
@@ -27,8 +27,8 @@ impl From<Flood> for io::Error {
     }
 }
 
-/// Whether a TLS stream failed because its peer sent too much without data, by our limits or by
-/// those of rustls.
+/// Whether a TLS stream failed because its peer sent too many bytes without data, by our limits or by those
+/// of rustls.
 pub(crate) fn is_flood(error: &io::Error) -> bool {
     let Some(inner) = error.get_ref() else { return false };
     let by_rustls = matches!(
@@ -40,7 +40,7 @@ pub(crate) fn is_flood(error: &io::Error) -> bool {
                 | TooManyWarningAlertsReceived
         ))
     );
-    // Of fragments that never become a message, rustls says only that its buffer is full.
+    // For fragments that never complete a message, rustls reports only that its buffer is full.
     let full = error.kind() == io::ErrorKind::InvalidData && !inner.is::<rustls::Error>();
     by_rustls || full || inner.is::<Flood>()
 }

@@ -1,0 +1,111 @@
+//! The errors of a failed handshake, and the alert that a refused peer receives.
+
+use std::io;
+
+use rustls::{CertificateError, PeerIncompatible};
+
+use super::alert::Alert;
+use super::flood::is_flood;
+use super::terms::Terms;
+use crate::error::{Blame, Error, Kind, Sent, Stage, presented};
+use crate::x509::Certificate;
+
+/// The rustls error that sends the closest alert. The consumer's operator sees it in their log.
+pub(super) fn alert_for(kind: Kind) -> CertificateError {
+    match kind {
+        Kind::CertificateExpired => CertificateError::Expired,
+        Kind::CertificateNotYetValid => CertificateError::NotValidYet,
+        Kind::CertificateRevoked => CertificateError::Revoked,
+        Kind::IssuerUnknown | Kind::IssuerRekeyed | Kind::IssuerDistrusted => {
+            CertificateError::UnknownIssuer
+        }
+        Kind::NameMismatch => CertificateError::NotValidForName,
+        Kind::PurposeNotAllowed => CertificateError::InvalidPurpose,
+        Kind::CertificateInvalid => CertificateError::BadEncoding,
+        _ => CertificateError::ApplicationVerificationFailure,
+    }
+}
+
+/// The error for an alert that refuses our certificate.
+pub(crate) fn certificate_rejected(alert: Alert, ours: &Certificate) -> Error {
+    let name = alert.name();
+    Error::new(
+        Kind::ClientCertificateRejected,
+        format!(
+            "the consumer refused our certificate ({}) with the alert {name}",
+            ours.subject_text()
+        ),
+    )
+    .noting("via", "alert")
+    .noting("alert", name)
+    .noting("identity", ours.subject_text())
+}
+
+/// The error if the consumer accepts no signature scheme of our key.
+pub(super) fn key_unusable(terms: &Terms) -> Error {
+    let subject = terms.identity.leaf().subject_text();
+    Error::new(
+        Kind::ClientCertificateUnusable,
+        format!("the consumer takes no signature that the key of {subject} can make"),
+    )
+    .noting("subject", subject)
+}
+
+/// The error of a handshake that failed in TLS or in the connection.
+///
+/// * `requested`: the consumer has requested our certificate.
+pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms) -> Error {
+    if let Some(alert) = Alert::of(error) {
+        let name = alert.name();
+        if requested && alert.is_about_certificate() {
+            return Error::new(
+                Kind::ClientCertificateRejected,
+                format!("the consumer refused our certificate with the alert {name}"),
+            )
+            .noting("via", "alert")
+            .noting("alert", name);
+        }
+        return Error::new(
+            Kind::TlsFailed,
+            format!("the consumer ended the handshake with the alert {name}"),
+        )
+        .blamed(Blame::Theirs)
+        .noting("alert", name);
+    }
+    if is_flood(error) {
+        return Error::new(Kind::TlsFailed, "the consumer's handshake has no end: we ended it")
+            .blamed(Blame::Theirs)
+            .noting("how", "flooded");
+    }
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        let (message, hint) = match tls {
+            rustls::Error::InvalidMessage(_) => {
+                ("the peer's answer is not TLS".to_owned(), Some("Check that the port speaks TLS."))
+            }
+            // rustls knows no scheme of the request and does not call the resolver. So no scheme fits.
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon,
+            ) => return key_unusable(terms),
+            rustls::Error::PeerIncompatible(why) => (
+                format!("the consumer's TLS is incompatible: {why:?}"),
+                Some(
+                    "The consumer must speak TLS 1.3; min_tls 1.2 accepts TLS 1.2 with extended master secret.",
+                ),
+            ),
+            other => (format!("the handshake failed: {}", presented(&other.to_string())), None),
+        };
+        let fault = Error::new(Kind::TlsFailed, message).blamed(Blame::Theirs);
+        return match hint {
+            Some(hint) => fault.advising(hint),
+            None => fault,
+        };
+    }
+    let lost = Error::new(
+        Kind::ConnectionLost,
+        format!("the connection broke during the handshake: {}", error.kind()),
+    )
+    .at(Stage::Handshake)
+    .having_sent(Sent::Nothing);
+    // In TLS 1.2 the consumer judges our certificate before the handshake ends.
+    if requested { lost.noting("hint", "client_certificate_may_be_refused") } else { lost }
+}

@@ -1,0 +1,251 @@
+//! One handshake, with a resolver and a verifier of its own.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+
+use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, ProtocolVersion, SignatureScheme};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::failure::{alert_for, handshake_error, key_unusable};
+use super::stream::PollLimited;
+use super::terms::Terms;
+use crate::error::{Error, Kind};
+use crate::process::{self, own};
+use crate::verify::policy::{CrlPolicy, Role};
+use crate::verify::{Expectation, PeerIdentity, verify};
+use crate::x509::algorithms;
+
+/// The parameters that a handshake negotiated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: &'static str,
+    /// The cipher suite by its IANA name.
+    pub cipher_suite: &'static str,
+    /// The key exchange group by its IANA name.
+    pub key_exchange: &'static str,
+    /// Whether the consumer requested our certificate. Always true on a receipt.
+    pub client_auth_requested: bool,
+}
+
+impl TlsFacts {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "version": self.version,
+            "cipher_suite": self.cipher_suite,
+            "key_exchange": self.key_exchange,
+            "client_auth_requested": self.client_auth_requested,
+        })
+    }
+}
+
+/// A finished handshake.
+pub(crate) struct Established<IO> {
+    pub(crate) stream: TlsStream<IO>,
+    pub(crate) peer: PeerIdentity,
+    pub(crate) facts: TlsFacts,
+}
+
+/// Completes the handshake. Writes nothing of the request.
+///
+/// Fails with a kind of the 4xx group or with `connection_lost`.
+pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Established<IO>, Error>
+where
+    IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
+{
+    let session = Arc::new(Session { terms: terms.clone(), state: own::Mutex::default() });
+    let mut config = terms.min_tls.base().clone();
+    config.client_auth_cert_resolver = session.clone();
+    config.dangerous().set_certificate_verifier(session.clone());
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut connecting = connector.connect(terms.server_name.clone(), io);
+    let connecting = poll_fn(|context| {
+        connecting.get_mut().into_iter().for_each(IO::begin_poll);
+        Pin::new(&mut connecting).poll(context)
+    });
+    // The random number generator and RSA keys contain locks. They must be free at a fork.
+    let outcome = process::around_forks(connecting).await;
+    let mut state = session.state();
+    // The refusal of our verifier explains more than the error of rustls.
+    if let Some(refusal) = state.refusal.take() {
+        return Err(refusal);
+    }
+    let stream = outcome.map_err(|error| handshake_error(&error, state.requested, terms))?;
+    let connection = stream.get_ref().1;
+    let facts = TlsFacts {
+        version: match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "",
+        },
+        cipher_suite: connection
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or_default(),
+        key_exchange: connection
+            .negotiated_key_exchange_group()
+            .and_then(|group| group.name().as_str())
+            .unwrap_or_default(),
+        client_auth_requested: state.requested,
+    };
+    // Only now has the peer proved possession of the key (CertificateVerify, or the key exchange).
+    let peer =
+        state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
+            Error::new(Kind::Internal, "a handshake ended without a verified peer")
+        })?;
+    drop(state);
+    Ok(Established { stream, peer, facts })
+}
+
+/// The state that resolver and verifier share.
+#[derive(Default)]
+struct SessionState {
+    /// The consumer requested our certificate.
+    requested: bool,
+    /// Our key supports a signature scheme that the consumer offers.
+    key_fits: bool,
+    peer: Option<PeerIdentity>,
+    refusal: Option<Error>,
+}
+
+/// The resolver and verifier of one connection.
+struct Session {
+    terms: Arc<Terms>,
+    state: own::Mutex<SessionState>,
+}
+
+impl Session {
+    fn state(&self) -> own::MutexGuard<'_, SessionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verify_peer(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<PeerIdentity, Error> {
+        let mut chain = Vec::with_capacity(1 + intermediates.len());
+        chain.push(CertificateDer::from(leaf.as_ref()));
+        chain.extend(
+            intermediates.iter().map(|certificate| CertificateDer::from(certificate.as_ref())),
+        );
+        let terms = &*self.terms;
+        let peer = verify(
+            &chain,
+            &Expectation {
+                role: Role::Server,
+                trust: &terms.trust,
+                server_name: terms.server_uri.is_none().then_some(&terms.server_name),
+                server_uri: terms.server_uri.as_deref(),
+                pins: terms.pins.as_ref(),
+                tenant: None,
+                authorization: None,
+                strict_purpose: false,
+                crl_policy: CrlPolicy::IfPresent,
+                at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            },
+        )?;
+        // rustls calls the verifier after it has processed CertificateRequest, in TLS 1.2 and 1.3.
+        let state = self.state();
+        if !state.requested {
+            return Err(Error::new(
+                Kind::ClientAuthNotRequested,
+                "the consumer's certificate is right, but it did not ask for ours in the handshake",
+            )
+            .noting("observed_pin", peer.spki_pin())
+            .advising(
+                "Require client certificates in the handshake, also at a load balancer in front; \
+                 asking later, on a path or by renegotiation, is not supported.",
+            ));
+        }
+        if !state.key_fits {
+            return Err(key_unusable(terms));
+        }
+        Ok(peer)
+    }
+}
+
+impl ResolvesClientCert for Session {
+    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // The CA hints are ignored: the consumer decides which certificates it accepts.
+        let mut state = self.state();
+        state.requested = true;
+        let certified = self.terms.identity.certified();
+        state.key_fits = certified.key.choose_scheme(schemes).is_some();
+        Some(certified.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl ServerCertVerifier for Session {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.verify_peer(leaf, intermediates, now) {
+            Ok(peer) => {
+                self.state().peer = Some(peer);
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(refusal) => {
+                let alert = alert_for(refusal.kind());
+                self.state().refusal = Some(refusal);
+                Err(rustls::Error::InvalidCertificate(alert))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &algorithms::SIGNATURES,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &algorithms::SIGNATURES,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms::SIGNATURES.supported_schemes()
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session")
+    }
+}

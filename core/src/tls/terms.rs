@@ -1,0 +1,127 @@
+//! The terms that a connection must satisfy, and the rustls configuration that they share.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
+
+use crate::clock;
+use crate::error::words;
+use crate::material::identity::Identity;
+use crate::material::pin::Pins;
+use crate::material::trust::Trust;
+use crate::process::Once;
+use crate::x509::algorithms;
+
+words! {
+    /// The oldest accepted TLS version.
+    MinTls {
+        /// TLS 1.2, with extended master secret (RFC 7627).
+        V1_2 = 2 "1.2",
+        /// TLS 1.3.
+        V1_3 = 3 "1.3",
+    }
+}
+
+/// The terms that every connection of one generation must satisfy. Each endpoint has its own, so they are
+/// small: the rustls objects belong to the identity and to the TLS version.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Terms {
+    pub(crate) identity: Identity,
+    pub(crate) trust: Trust,
+    pub(crate) pins: Option<Pins>,
+    pub(crate) server_name: ServerName<'static>,
+    pub(crate) server_uri: Option<Box<str>>,
+    pub(crate) min_tls: MinTls,
+}
+
+impl Terms {
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl MinTls {
+    /// The configuration of all connections with this minimum, without resolver and verifier.
+    pub(super) fn base(self) -> &'static ClientConfig {
+        static TLS_1_3: Once<ClientConfig> = Once::new();
+        static TLS_1_2: Once<ClientConfig> = Once::new();
+        let both = [&rustls::version::TLS13, &rustls::version::TLS12];
+        match self {
+            Self::V1_2 => TLS_1_2.get_or_init(|| base(&both)),
+            Self::V1_3 => TLS_1_3.get_or_init(|| base(&both[..1])),
+        }
+    }
+}
+
+fn base(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let (provider, clock) = (algorithms::provider().clone(), Arc::new(HandshakeClock));
+    let mut base = ClientConfig::builder_with_details(provider, clock)
+        .with_protocol_versions(versions)
+        .unwrap_or_else(|_| unreachable!("the provider has suites and groups for both versions"))
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(RefuseAll))
+        .with_no_client_auth();
+    base.resumption = Resumption::disabled();
+    base.require_ems = true;
+    base.alpn_protocols = vec![b"http/1.1".to_vec()];
+    base
+}
+
+/// The clock of the crate, as a rustls time provider.
+#[derive(Debug)]
+struct HandshakeClock;
+
+impl TimeProvider for HandshakeClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = clock::read().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixTime::since_unix_epoch(since))
+    }
+}
+
+/// Refuses every peer. It is the placeholder in the base configuration.
+#[derive(Debug)]
+struct RefuseAll;
+
+impl ServerCertVerifier for RefuseAll {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        refuse()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        refuse()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        refuse()
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Vec::new()
+    }
+}
+
+fn refuse<T>() -> Result<T, rustls::Error> {
+    Err(rustls::Error::General("no verifier was set".into()))
+}
