@@ -38,7 +38,8 @@ class Relay:
     def carry(self, client: socket.socket) -> None:
         self.came.release()
         self.gate.wait(LONG)
-        with client, socket.create_connection(self.target) as server:
+        # The lab may have ended while this connection was held.
+        with suppress(OSError), client, socket.create_connection(self.target) as server:
             back = threading.Thread(target=pump, args=(server, client), daemon=True)
             back.start()
             pump(client, server)

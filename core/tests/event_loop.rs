@@ -74,7 +74,7 @@ impl Loop {
     fn turn(&self) {
         let started = processor_time();
         self.driver.turn();
-        self.longest.set(self.longest.get().max(processor_time() - started));
+        self.longest.set(self.longest.get().max(processor_time().saturating_sub(started)));
     }
 
     fn sleep(&self, most: Duration) {
