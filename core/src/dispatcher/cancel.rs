@@ -1,11 +1,11 @@
-//! Ends a delivery from outside.
+//! Cancels deliveries and probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::{PerProcess, own};
 
-/// Cancels the deliveries that were given a clone of it. Once canceled, always canceled.
+/// Cancels the deliveries that hold a clone of it. Canceling cannot be undone.
 #[derive(Clone, Default)]
 pub struct CancelToken {
     inner: Arc<Inner>,
@@ -18,23 +18,23 @@ struct Inner {
 }
 
 impl CancelToken {
-    /// A token that nobody has canceled.
+    /// Makes a token that is not canceled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels.
+    /// Cancels all deliveries that hold this token.
     pub fn cancel(&self) {
         self.inner.canceled.store(true, Ordering::Release);
         self.inner.notify.get().value.notify_waiters();
     }
 
-    /// Whether it was canceled.
+    /// Returns whether the token was canceled.
     pub fn is_canceled(&self) -> bool {
         self.inner.canceled.load(Ordering::Acquire)
     }
 
-    /// Returns once the token is canceled, if there is one.
+    /// Returns once `token` is canceled. Never returns if there is none.
     pub(crate) async fn canceled_if_any(token: Option<&Self>) {
         match token {
             Some(token) => token.canceled().await,

@@ -1,5 +1,5 @@
-//! Who does not take our certificate. One consumer's word is about that consumer; what several say
-//! of the same identity is about us.
+//! Counts the consumers that refuse our certificate. If one refuses it, the fault is that consumer's.
+//! If several refuse the same identity, the fault is ours.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,20 +8,20 @@ use crate::error::{Blame, Error, Kind};
 use crate::material::identity::Identity;
 use crate::process::Lock;
 
-/// How many consumers must refuse an identity before the fault is taken to be ours.
-const ENOUGH: usize = 3;
+/// How many consumers must refuse an identity before the error blames us.
+const BLAME_US_FROM: usize = 3;
 
-/// The consumers that refused, by the digest of the identity.
+/// The consumers that refused an identity, by its digest.
 #[derive(Default)]
-pub(super) struct Refusals {
+pub(super) struct CertificateRefusals {
     refused: Lock<HashMap<[u8; 32], HashSet<String>>>,
-    /// Whether there ever was a refusal: as a rule none, and deliveries pass without the lock.
+    /// Whether there ever was a refusal. Without one, deliveries do not take the lock.
     any: AtomicBool,
 }
 
-impl Refusals {
-    /// Blames a refusal of our certificate on us once enough consumers refused the same one. Other
-    /// errors pass unchanged.
+impl CertificateRefusals {
+    /// Records a refusal of our certificate, and blames us once enough consumers have refused the same
+    /// identity. Returns other errors unchanged.
     pub(super) fn judge(&self, identity: &Identity, consumer: &str, error: Error) -> Error {
         if error.kind() != Kind::ClientCertificateRejected {
             return error;
@@ -32,10 +32,10 @@ impl Refusals {
         consumers.insert(consumer.to_owned());
         let count = consumers.len();
         let error = error.noting("refused_by", count);
-        if count < ENOUGH { error } else { error.blamed(Blame::Ours) }
+        if count < BLAME_US_FROM { error } else { error.blamed(Blame::Ours) }
     }
 
-    /// This consumer takes it now.
+    /// Records that this consumer accepts the identity now.
     pub(super) fn accepted(&self, identity: &Identity, consumer: &str) {
         if !self.any.load(Ordering::Relaxed) {
             return;
@@ -49,7 +49,7 @@ impl Refusals {
         }
     }
 
-    /// There is no such consumer any more.
+    /// Removes a consumer whose endpoint was removed.
     pub(super) fn forget(&self, consumer: &str) {
         self.refused.lock().retain(|_, consumers| {
             consumers.remove(consumer);

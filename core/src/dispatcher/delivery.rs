@@ -1,4 +1,4 @@
-//! One delivery from its turn to its receipt: attempts, and what ends them from outside.
+//! One delivery from its turn to its receipt: its attempts, its total deadline and its cancellation.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::fallback::Refused;
-use super::in_flight::Flight;
+use super::fallback::RefusedAttempt;
+use super::in_flight::InFlightGuard;
 use super::receipt::{self, Receipt};
-use super::request::Payload;
+use super::request::PreparedRequest;
 use super::restarts::Restarts;
 use super::{CancelToken, Inner};
 use crate::admission::{Turn, removed};
@@ -19,61 +19,64 @@ use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::runtime::poll_due;
 
-/// One delivery, admitted.
-pub(super) struct Call {
-    pub(super) _flight: Flight,
+/// One admitted delivery, which makes one or several attempts.
+pub(super) struct DeliveryAttempts {
+    pub(super) _in_flight: InFlightGuard,
     pub(super) dispatcher: Arc<Inner>,
     pub(super) endpoint: Endpoint,
-    pub(super) payload: Payload,
+    pub(super) request: PreparedRequest,
     pub(super) id: Option<String>,
     pub(super) deadlines: Deadlines,
     pub(super) cancel: Option<CancelToken>,
-    /// It waits for a connection however many wait already: its run bounds them.
-    pub(super) patient: bool,
+    /// The run limits the number of deliveries, so this one waits for a connection even if
+    /// `max_waiting` is reached.
+    pub(super) bounded_by_run: bool,
 }
 
-/// What a delivery has tried so far.
+/// The state that one attempt leaves for the next.
 #[derive(Default)]
-struct Tries {
+struct AttemptState {
     attempts: u32,
     restarts: Restarts,
-    /// No idle connection is taken any more: one was dead.
+    /// Open a new connection, because an idle one was dead.
     fresh: bool,
-    /// The payload is not held any more for the sake of a doubtful identity.
+    /// Do not hold the payload for an identity in doubt any more.
     unheld: bool,
-    /// The refusal of our certificate after which another one is shown.
-    denied: Option<Refused>,
+    /// The refusal of our certificate, after which the next attempt presents another one.
+    refused: Option<RefusedAttempt>,
 }
 
-/// An attempt that brought no receipt.
-enum Failed {
+/// The reason why an attempt has no receipt.
+enum FailedAttempt {
     /// The endpoint's settings changed before the first byte. Nothing was sent.
     Withdrawn,
-    /// An idle connection turned out to be dead. Nothing was sent.
+    /// The idle connection was dead. Nothing was sent.
     Dead,
-    /// The consumer took our certificate, and answered a head that asked for 100 Continue as if it
+    /// The consumer accepted our certificate, but answered a head with `Expect: 100-continue` as if it
     /// were the whole request. The payload was not sent.
     Unheld,
-    /// * `withheld`: the payload was held, and not sent.
+    /// The attempt failed. `withheld`: the payload was held and not sent.
     Ended { error: Error, withheld: bool },
 }
 
-impl Failed {
-    /// Before a request.
+impl FailedAttempt {
+    /// A failure before the request.
     fn early(error: Error) -> Self {
         Self::Ended { error, withheld: false }
     }
 }
 
-impl Call {
-    /// * `turn`: the delivery's, if it has been given one already.
+impl DeliveryAttempts {
+    /// Runs the delivery to its end.
+    ///
+    /// * `turn`: the turn of this delivery, if the caller has taken it.
     pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
         let started = Instant::now();
         let progress = Progress::new(started + self.deadlines.total);
         self.bounded(turn, started, &progress).await.map_err(|error| progress.add_sent(error))
     }
 
-    /// The delivery, and what ends it from outside.
+    /// Runs the delivery until it ends, is canceled, or reaches the total deadline.
     async fn bounded(
         &self,
         turn: Option<Turn>,
@@ -85,14 +88,14 @@ impl Call {
                 .at(progress.stage())
                 .having_sent(progress.sent())
         };
-        let mut attempts = pin!(self.admitted(turn, started, progress));
+        let mut attempts = pin!(self.attempts_in_turn(turn, started, progress));
         let mut total = pin!(tokio::time::sleep_until(progress.by().into()));
-        // An exchange has a timer of its own, which keeps to this one.
+        // During an exchange, the timer of the exchange also enforces the total deadline.
         let late = poll_fn(|context| match progress.stage() {
             Stage::Request | Stage::Response => Poll::Pending,
             _ => poll_due(total.as_mut(), || progress.by(), context),
         });
-        // Looked at in this order: what ended a delivery outranks what it would have become.
+        // In this order: cancellation takes precedence over the outcome.
         let ended = tokio::select! {
             biased;
             () = CancelToken::canceled_if_any(self.cancel.as_ref()) => "canceled by the caller",
@@ -100,7 +103,8 @@ impl Call {
             outcome = &mut attempts => return outcome,
             () = late => "total",
         };
-        // But for the head of a final answer: the consumer has decided, and the rest is not waited for.
+        // Once the head of the final response is here, the consumer has decided: return its outcome
+        // without waiting for the rest of the body.
         if progress.stop_reading() {
             return attempts.await;
         }
@@ -110,8 +114,8 @@ impl Call {
         })
     }
 
-    /// Waits for this delivery's turn, then attempts it.
-    async fn admitted(
+    /// Waits for the turn of this delivery, then makes attempts.
+    async fn attempts_in_turn(
         &self,
         turn: Option<Turn>,
         started: Instant,
@@ -124,9 +128,9 @@ impl Call {
             self.endpoint.turns().take_in(&self.dispatcher.wait_limit, owner).await?
         };
         self.dispatcher.catch_up().await;
-        let mut tries = Tries::default();
-        let outcome = self.attempts(&mut tries, started, progress).await;
-        outcome.map_err(|error| match tries.attempts {
+        let mut state = AttemptState::default();
+        let outcome = self.attempts(&mut state, started, progress).await;
+        outcome.map_err(|error| match state.attempts {
             0 | 1 => error,
             attempts => error.noting("attempts", attempts),
         })
@@ -134,71 +138,79 @@ impl Call {
 
     async fn attempts(
         &self,
-        tries: &mut Tries,
+        state: &mut AttemptState,
         started: Instant,
         progress: &Progress,
     ) -> Result<Receipt, Error> {
         loop {
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
-            let generation = self.next(tries, now)?;
-            tries.attempts += 1;
-            match self.attempt(&generation, tries, (now, started), progress).await {
+            let generation = self.next_generation(state, now)?;
+            state.attempts += 1;
+            match self.attempt(&generation, state, (now, started), progress).await {
                 Ok(receipt) => return Ok(receipt),
-                Err(failed) => self.again(failed, &generation, tries, now, progress).await?,
+                Err(failed) => self.prepare_next(failed, &generation, state, now, progress).await?,
             }
         }
     }
 
-    /// What the next attempt travels on. Fails if there shall be none.
-    fn next(&self, tries: &mut Tries, now: i64) -> Result<Arc<Generation>, Error> {
+    /// Returns the generation of the next attempt. Fails if no attempt may follow.
+    fn next_generation(
+        &self,
+        state: &mut AttemptState,
+        now: i64,
+    ) -> Result<Arc<Generation>, Error> {
         if self.endpoint.is_removed() {
             return Err(removed());
         }
         let current = self.endpoint.generation();
-        // A refusal says nothing about what the endpoint was given since.
-        tries.denied = tries.denied.take().filter(|denied| denied.by.number == current.number);
-        let denied = tries.denied.as_ref();
-        let shown = self.dispatcher.shown(&self.endpoint, current, denied, now);
-        shown.ok_or_else(|| tries.denied.take().map_or_else(removed, |denied| denied.error))
+        // A refusal does not apply to settings that the endpoint was given since.
+        state.refused = state.refused.take().filter(|refused| refused.by.number == current.number);
+        let refused = state.refused.as_ref();
+        let chosen = self.dispatcher.choose_generation(&self.endpoint, current, refused, now);
+        chosen.ok_or_else(|| state.refused.take().map_or_else(removed, |refused| refused.error))
     }
 
-    /// Opens a connection or takes an idle one, and makes the request on it.
+    /// Takes an idle connection or opens one, and makes the request on it.
     async fn attempt(
         &self,
         generation: &Arc<Generation>,
-        tries: &Tries,
+        state: &AttemptState,
         (now, started): (i64, Instant),
         progress: &Progress,
-    ) -> Result<Receipt, Failed> {
-        let idle = if tries.fresh { None } else { generation.pool.take(now) };
+    ) -> Result<Receipt, FailedAttempt> {
+        let idle = if state.fresh { None } else { generation.pool.take(now) };
         let reused = idle.is_some();
         let (mut connection, timings) = match idle {
             Some(connection) => (connection, Timings::default()),
-            // Boxed: most deliveries open none, and would reserve space for its future.
+            // Boxed, so that the future of a delivery on an idle connection stays small.
             None => Box::pin(self.open(generation, now, progress)).await?,
         };
-        // Until a consumer has answered under a new identity, it may refuse it in its answer.
-        let doubtful = !tries.unheld && self.endpoint.doubts(generation);
-        let hold = generation.holds_payload() || doubtful;
+        // A consumer that has not answered under a new identity yet may refuse it in its response.
+        let in_doubt = !state.unheld && self.endpoint.doubts(generation);
+        let hold = generation.holds_payload() || in_doubt;
         let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
         let (answer, responded) = match exchanged {
             Ok(answered) => answered,
-            Err(error) if error.kind() == Kind::HandleClosed => return Err(Failed::Withdrawn),
-            Err(error) if reused && error.sent() == Sent::Nothing => return Err(Failed::Dead),
+            Err(error) if error.kind() == Kind::HandleClosed => {
+                return Err(FailedAttempt::Withdrawn);
+            }
+            Err(error) if reused && error.sent() == Sent::Nothing => {
+                return Err(FailedAttempt::Dead);
+            }
             Err(error) => {
-                let error = error.noting("attempts", tries.attempts);
-                self.learn(&connection, generation, tries, (now, doubtful), &error);
-                return Err(self.ended(connection, generation, progress, error));
+                let error = error.noting("attempts", state.attempts);
+                self.learn_acceptance(&connection, generation, state, (now, in_doubt), &error);
+                return Err(self.failed_attempt(connection, generation, progress, error));
             }
         };
-        self.accepted(generation, tries.denied.as_ref(), now);
+        self.record_accepted(generation, state.refused.as_ref(), now);
         let timings = Timings { response: responded, ..timings };
         let receipt = receipt::Inner {
             consumer: self.endpoint.consumer_arc(),
             id: self.id.clone(),
             status: answer.status(),
             peer: connection.peer.clone(),
-            attempts: tries.attempts,
+            attempts: state.attempts,
             elapsed: connection.idle_since() - started,
             tls: connection.facts.clone(),
             reused,
@@ -217,21 +229,21 @@ impl Call {
         generation: &Generation,
         now: i64,
         progress: &Progress,
-    ) -> Result<(Box<Connection>, Timings), Failed> {
-        // After an exchange, the total deadline is kept by `bounded` again.
+    ) -> Result<(Box<Connection>, Timings), FailedAttempt> {
+        // After an exchange, `bounded` enforces the total deadline again.
         progress.enter(Stage::Admit);
-        check_identity(generation, now).map_err(Failed::early)?;
+        check_identity(generation, now).map_err(FailedAttempt::early)?;
         let opened = tokio::select! {
             biased;
-            () = self.endpoint.withdrawn(generation) => return Err(Failed::Withdrawn),
+            () = self.endpoint.withdrawn(generation) => return Err(FailedAttempt::Withdrawn),
             opened = self.connect(generation, progress) => opened,
         };
         if !self.endpoint.serves(generation) {
-            return Err(Failed::Withdrawn);
+            return Err(FailedAttempt::Withdrawn);
         }
-        let shaken = opened.as_ref().map(|(connection, _)| &*connection.peer);
-        self.dispatcher.tell(&self.endpoint.noted(generation, shaken));
-        opened.map_err(Failed::early)
+        let peer = opened.as_ref().map(|(connection, _)| &*connection.peer);
+        self.dispatcher.emit(&self.endpoint.noted(generation, peer));
+        opened.map_err(FailedAttempt::early)
     }
 
     async fn connect(
@@ -240,16 +252,16 @@ impl Call {
         progress: &Progress,
     ) -> Result<(Box<Connection>, Timings), Error> {
         let route = &self.dispatcher.options.route;
-        let wait_limit = (!self.patient).then_some(&self.dispatcher.wait_limit);
+        let wait_limit = (!self.bounded_by_run).then_some(&self.dispatcher.wait_limit);
         let permit =
             self.dispatcher.connection_limit.permit(generation.owner(), wait_limit).await?;
         let (url, terms) = (&generation.url, &generation.terms);
         Connection::open(permit, url, terms, route, &self.deadlines, progress).await
     }
 
-    /// Makes the request. An answer other than 2xx is an error.
+    /// Makes the request. A response other than 2xx is an error.
     ///
-    /// * `hold`: whether the payload waits for the consumer's word.
+    /// * `hold`: whether to hold the payload until the consumer answers the head.
     async fn exchange(
         &self,
         connection: &mut Connection,
@@ -257,58 +269,59 @@ impl Call {
         hold: bool,
         progress: &Progress,
     ) -> Result<(Response, Duration), Error> {
-        let request = || self.payload.request(generation, hold);
+        let request = || self.request.request(generation, hold);
         let may_start = || self.endpoint.start(generation);
         let (mut answer, responded) =
             connection.exchange(request, &may_start, &self.deadlines, progress).await?;
-        answer.redact(self.payload.credentials());
+        answer.redact(self.request.credentials());
         if answer.is_success() {
             return Ok((answer, responded));
         }
-        let others = &self.dispatcher.options.status_retry;
+        let dispatcher_rules = &self.dispatcher.options.status_retry;
         // A consumer that sends 100 Continue has accepted our certificate.
-        let passed = connection.hold_honored() == Some(true);
-        let error = answer.into_error(generation.status_retry(), others, passed);
+        let accepted = connection.hold_honored() == Some(true);
+        let error = answer.into_error(generation.status_retry(), dispatcher_rules, accepted);
         Err(error.having_sent(progress.sent_now()))
     }
 
-    /// The consumer took our certificate.
-    fn accepted(&self, generation: &Generation, refused: Option<&Refused>, now: i64) {
+    /// Records that the consumer accepted our certificate.
+    fn record_accepted(&self, generation: &Generation, refused: Option<&RefusedAttempt>, now: i64) {
         let consumer = self.endpoint.consumer();
         self.dispatcher.refusals.accepted(generation.identity(), consumer);
-        self.dispatcher.accepted(&self.endpoint, generation, refused, now);
+        self.dispatcher.record_accepted(&self.endpoint, generation, refused, now);
     }
 
-    /// What a failure says about whether the consumer takes our certificate.
-    fn learn(
+    /// Records whether a failed exchange means that the consumer accepts our certificate.
+    fn learn_acceptance(
         &self,
         connection: &Connection,
         generation: &Generation,
-        tries: &Tries,
-        (now, doubtful): (i64, bool),
+        state: &AttemptState,
+        (now, in_doubt): (i64, bool),
         error: &Error,
     ) {
         let rejected = error.kind() == Kind::ClientCertificateRejected;
         if rejected {
-            // With the payload gone, this delivery is over; the next one shall fare better.
-            let late = doubtful && error.sent() > Sent::Nothing && !connection.withheld();
-            self.dispatcher.doubt(&self.endpoint, generation, late, now);
+            // The payload was sent, so this delivery has failed. The next one starts with the other
+            // identity.
+            let late = in_doubt && error.sent() > Sent::Nothing && !connection.withheld();
+            self.dispatcher.record_refused(&self.endpoint, generation, late, now);
         } else if connection.status().is_some() && error.sent() > Sent::Nothing {
-            self.accepted(generation, tries.denied.as_ref(), now);
+            self.record_accepted(generation, state.refused.as_ref(), now);
         }
     }
 
-    /// What comes of a request that brought no receipt. The connection is kept if it is none the worse.
-    fn ended(
+    /// Classifies a failed request. Keeps the connection if the exchange was complete.
+    fn failed_attempt(
         &self,
         connection: Box<Connection>,
         generation: &Generation,
         progress: &Progress,
         error: Error,
-    ) -> Failed {
+    ) -> FailedAttempt {
         let withheld = connection.withheld();
-        // After 100 Continue too, if the response came together with it.
-        let kept = connection.is_held() && !progress.has_sent_payload();
+        // This also covers a final response that arrives together with 100 Continue.
+        let unsent = connection.is_held() && !progress.has_sent_payload();
         let status = connection.status();
         let answered = error.response().is_some();
         if answered {
@@ -316,44 +329,46 @@ impl Call {
         }
         match status {
             Some(200..=299 | 417)
-                if kept && error.sent() > Sent::Nothing && !generation.holds_payload() =>
+                if unsent && error.sent() > Sent::Nothing && !generation.holds_payload() =>
             {
-                Failed::Unheld
+                FailedAttempt::Unheld
             }
-            Some(417) if withheld => Failed::Ended { error: unexpecting(error), withheld },
-            _ => Failed::Ended { error, withheld },
+            Some(417) if withheld => {
+                FailedAttempt::Ended { error: expectation_refused(error), withheld }
+            }
+            _ => FailedAttempt::Ended { error, withheld },
         }
     }
 
-    /// Prepares another attempt, or fails with what the delivery fails with.
-    async fn again(
+    /// Prepares the next attempt. Fails with the error of the delivery if there is none.
+    async fn prepare_next(
         &self,
-        failed: Failed,
+        failed: FailedAttempt,
         generation: &Arc<Generation>,
-        tries: &mut Tries,
+        state: &mut AttemptState,
         now: i64,
         progress: &Progress,
     ) -> Result<(), Error> {
         match failed {
-            Failed::Withdrawn => {
+            FailedAttempt::Withdrawn => {
                 progress.enter(Stage::Admit);
-                return tries.restarts.again(&self.endpoint).await;
+                return state.restarts.again(&self.endpoint).await;
             }
-            Failed::Dead => tries.fresh = true,
-            Failed::Unheld => {
+            FailedAttempt::Dead => state.fresh = true,
+            FailedAttempt::Unheld => {
                 progress.next_attempt(Sent::Maybe);
-                tries.unheld = true;
+                state.unheld = true;
             }
-            Failed::Ended { error, withheld } => {
-                // Whichever refusal the delivery fails with, it says what all attempts have sent.
+            FailedAttempt::Ended { error, withheld } => {
+                // The error of the delivery covers the bytes of all attempts.
                 progress.next_attempt(error.sent());
-                let (before, endpoint) = (tries.denied.take(), &self.endpoint);
+                let (before, endpoint) = (state.refused.take(), &self.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
                 let error = self.dispatcher.refusals.judge(identity, consumer, error);
-                let ended = (error, withheld);
-                tries.denied =
-                    Some(self.dispatcher.refused(endpoint, generation, ended, before, now)?);
-                tries.fresh = false;
+                let failed = (error, withheld);
+                state.refused =
+                    Some(self.dispatcher.after_refusal(endpoint, generation, failed, before, now)?);
+                state.fresh = false;
             }
         }
         Ok(())
@@ -366,7 +381,7 @@ impl Call {
     }
 }
 
-/// Our certificate was good when it was loaded; whether it still is decides every connection.
+/// Checks that our certificate is still valid, before each new connection.
 pub(super) fn check_identity(generation: &Generation, now: i64) -> Result<(), Error> {
     generation.terms.identity().check(now).map_err(|error| {
         Error::new(Kind::ClientCertificateUnusable, error.message())
@@ -375,10 +390,10 @@ pub(super) fn check_identity(generation: &Generation, now: i64) -> Result<(), Er
     })
 }
 
-/// The consumer takes no `Expect: 100-continue`, which the caller asked for.
-fn unexpecting(error: Error) -> Error {
-    error
-        .scoped(Scope::Endpoint)
-        .retried(Retry::AfterRepair, None)
-        .advising("The consumer takes no Expect: 100-continue: turn hold_payload off for it.")
+/// Adds the advice for a consumer that does not support `Expect: 100-continue`, which the caller asked
+/// for.
+fn expectation_refused(error: Error) -> Error {
+    error.scoped(Scope::Endpoint).retried(Retry::AfterRepair, None).advising(
+        "The consumer does not support Expect: 100-continue: turn hold_payload off for it.",
+    )
 }

@@ -1,5 +1,5 @@
-//! Staged rotation: a consumer that does not take our new certificate yet is met with the previous
-//! one, while that is valid and nobody has retired it.
+//! Falls back to the previous identity for a consumer that does not accept our new certificate yet,
+//! while the previous one is valid and not retired.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::process::Lock;
 
-/// For how long the previous identity is shown at once where files are not polled.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How long deliveries start with the previous identity, if files are not polled.
+const FALLBACK_PERIOD: Duration = Duration::from_secs(10);
 
-/// The identities that are shown to nobody any more.
+/// The identities that must not be presented any more.
 #[derive(Default)]
-pub(super) struct Retired {
+pub(super) struct RetiredIdentities {
     digests: Lock<HashSet<[u8; 32]>>,
 }
 
-/// A refusal of our certificate after which another one is shown.
-pub(super) struct Refused {
+/// An attempt whose certificate was refused; the next attempt presents another one.
+pub(super) struct RefusedAttempt {
     pub(super) by: Arc<Generation>,
     pub(super) error: Error,
 }
 
 impl Dispatcher {
-    /// Which of our identities each consumer took last, as this process has seen it.
+    /// Returns which of our identities each consumer accepted last, as seen by this process.
     pub fn rotation_status(&self) -> RotationStatus {
         let consumers = self.inner.all_endpoints().into_iter().map(|endpoint| {
             let generation = endpoint.generation();
@@ -45,12 +45,12 @@ impl Dispatcher {
         RotationStatus { consumers: consumers.collect() }
     }
 
-    /// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
-    /// Returns the consumers that depended on it, which there are only if it was forced. No request
-    /// starts under it once this has returned.
+    /// Retires a previous identity, for instance before its certificate is revoked: it is presented to
+    /// no consumer any more. After this returns, no request starts under it. Returns the consumers that
+    /// depended on it; the list is empty unless `force` was set.
     ///
-    /// * `identity`: one that was in use before; the one in use now cannot be retired.
-    /// * `force`: also if consumers depend on it: those that took it last.
+    /// * `identity`: a previous identity. The identity in use cannot be retired.
+    /// * `force`: retire it even if consumers depend on it, that is, accepted it last.
     ///
     /// Fails with `identity_in_use`, whose context lists the `consumers`, or with `handle_closed`.
     pub fn retire(&self, identity: &Identity, force: bool) -> Result<Vec<String>, Error> {
@@ -60,8 +60,8 @@ impl Dispatcher {
         let users: Vec<String> =
             endpoints.iter().filter(current).map(|it| it.consumer().to_owned()).collect();
         if !users.is_empty() {
-            let why = "the identity is in use now; it can be retired once another one is";
-            return Err(still_used(why, &users));
+            let why = "the identity is in use; replace it before you retire it";
+            return Err(identity_in_use(why, &users));
         }
         let depends = |endpoint: &&Endpoint| {
             endpoint.rollout().last().is_some_and(|(accepted, _)| accepted == *identity)
@@ -70,11 +70,11 @@ impl Dispatcher {
             endpoints.iter().filter(depends).map(|it| it.consumer().to_owned()).collect();
         dependents.sort();
         if !dependents.is_empty() && !force {
-            let why = format!("{} consumers took the identity last", dependents.len());
-            return Err(still_used(why, &dependents));
+            let why = format!("{} consumers accepted this identity last", dependents.len());
+            return Err(identity_in_use(why, &dependents));
         }
-        // In this order: a generation that is made from now on sees that the identity was retired.
-        self.inner.rotation.retired.digests.lock().insert(identity.digest());
+        // In this order, so that a generation made from now on sees the retirement.
+        self.inner.reload.retired.digests.lock().insert(identity.digest());
         for endpoint in &endpoints {
             endpoint.retire(identity);
         }
@@ -82,22 +82,22 @@ impl Dispatcher {
     }
 }
 
-fn still_used(why: impl Into<String>, consumers: &[String]) -> Error {
+fn identity_in_use(why: impl Into<String>, consumers: &[String]) -> Error {
     Error::new(Kind::IdentityInUse, why).noting("consumers", consumers)
 }
 
 impl Inner {
-    /// What a delivery travels on: the endpoint's generation, or the one with the previous identity
-    /// where the consumer has just refused the new one. `None` if the identity that was to be tried
-    /// after a refusal may not be shown any more.
+    /// Returns the generation for the next attempt: the endpoint's own, or the same one with the
+    /// previous identity if the consumer has refused the new one recently. Returns `None` if the
+    /// identity to try after a refusal may not be presented any more.
     ///
-    /// * `generation`: the endpoint's.
-    /// * `refused`: what this very delivery was refused before.
-    pub(super) fn shown(
+    /// * `generation`: the endpoint's own generation.
+    /// * `refused`: the refused attempt of this delivery, if there is one.
+    pub(super) fn choose_generation(
         &self,
         endpoint: &Endpoint,
         generation: Arc<Generation>,
-        refused: Option<&Refused>,
+        refused: Option<&RefusedAttempt>,
         now: i64,
     ) -> Option<Arc<Generation>> {
         match refused {
@@ -111,20 +111,20 @@ impl Inner {
         }
     }
 
-    /// Whether a delivery that failed is to be tried once more with another identity of ours, or what
-    /// to fail with.
+    /// Decides whether a failed delivery is attempted again with another identity. Fails with the error
+    /// of the delivery if not.
     ///
-    /// * `withheld`: the payload is still here.
-    pub(super) fn refused(
+    /// * `withheld`: the payload was not sent.
+    pub(super) fn after_refusal(
         &self,
         endpoint: &Endpoint,
         by: &Arc<Generation>,
         (error, withheld): (Error, bool),
-        before: Option<Refused>,
+        before: Option<RefusedAttempt>,
         now: i64,
-    ) -> Result<Refused, Error> {
+    ) -> Result<RefusedAttempt, Error> {
         if let Some(before) = before {
-            // The first refusal is about who we are now, and may say that the payload was sent.
+            // The first refusal concerns our current identity, and may record that the payload was sent.
             let first = error.kind() == Kind::ClientCertificateRejected
                 || before.error.sent() > error.sent();
             return Err(if first { before.error } else { error });
@@ -133,28 +133,34 @@ impl Inner {
             return Err(error);
         }
         if by.is_fallback() {
-            // It takes the previous one no more, so perhaps the new one.
+            // The consumer does not accept the previous identity any more; it may accept the new one.
             endpoint.rollout().caught_up();
         } else if self.previous(by, now).is_none() {
             return Err(error);
         }
-        Ok(Refused { by: by.clone(), error })
+        Ok(RefusedAttempt { by: by.clone(), error })
     }
 
-    /// The same generation with the previous identity, if that may still be shown.
-    pub(super) fn previous(&self, generation: &Generation, now: i64) -> Option<Arc<Generation>> {
+    /// Returns the same generation with the previous identity, if that is valid and not retired.
+    fn previous(&self, generation: &Generation, now: i64) -> Option<Arc<Generation>> {
         let previous = generation.previous(&self.connection_limit)?;
         let identity = previous.identity();
         let valid = identity.check(now).is_ok();
-        let retired = self.rotation.retired.digests.lock().contains(&identity.digest());
+        let retired = self.reload.retired.digests.lock().contains(&identity.digest());
         (valid && !retired).then_some(previous)
     }
 
-    /// The consumer refused the identity of this generation.
+    /// Records that the consumer refused the identity of this generation.
     ///
-    /// * `late`: after the payload had left under an identity in doubt. The payload stays where it
-    ///   is; the next delivery begins with the other identity.
-    pub(super) fn doubt(&self, endpoint: &Endpoint, generation: &Generation, late: bool, now: i64) {
+    /// * `late`: the refusal came after the payload was sent under an identity in doubt. The payload is
+    ///   not sent again; the next delivery starts with the other identity.
+    pub(super) fn record_refused(
+        &self,
+        endpoint: &Endpoint,
+        generation: &Generation,
+        late: bool,
+        now: i64,
+    ) {
         let rollout = endpoint.rollout();
         rollout.refused(generation.identity());
         if late && generation.is_fallback() {
@@ -164,12 +170,12 @@ impl Inner {
         }
     }
 
-    /// A consumer gave a final answer that was no certificate page.
-    pub(super) fn accepted(
+    /// Records a final response that does not refuse our certificate.
+    pub(super) fn record_accepted(
         &self,
         endpoint: &Endpoint,
         generation: &Generation,
-        refused: Option<&Refused>,
+        refused: Option<&RefusedAttempt>,
         now: i64,
     ) {
         let rollout = endpoint.rollout();
@@ -184,14 +190,15 @@ impl Inner {
         self.fell_behind(endpoint, refused.by.identity(), generation.identity(), via);
     }
 
-    /// The consumer does not take the new identity yet: for a while the previous one is shown at once.
+    /// Records that the consumer does not accept the new identity yet. For a while, deliveries start
+    /// with the previous one.
     fn fell_behind(&self, endpoint: &Endpoint, new: &Identity, previous: &Identity, via: Value) {
-        let pause = self.options.reload.unwrap_or(PAUSE);
-        if !endpoint.rollout().fell_behind(new, pause) {
+        let period = self.options.reload.unwrap_or(FALLBACK_PERIOD);
+        if !endpoint.rollout().fell_behind(new, period) {
             return;
         }
         let previous = previous.leaf();
-        self.tell(&[Event::new(EventName::RotatedButUndistributed)
+        self.emit(&[Event::new(EventName::RotatedButUndistributed)
             .of_consumer(endpoint.consumer())
             .with("identity", new.leaf().subject())
             .with("previous", previous.subject())

@@ -1,75 +1,80 @@
-//! Counts the deliveries under way, so that closing can wait for them.
+//! Counts the deliveries in flight, so that `close` can wait for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::process::{self, PerProcess, own};
 
-/// The deliveries of one dispatcher that have not ended.
+/// The number of deliveries of one dispatcher that have not ended.
 #[derive(Clone, Default)]
-pub(super) struct Flights {
+pub(super) struct InFlight {
     inner: Arc<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// The count, tagged with its process.
     count: AtomicU64,
-    /// Whether anybody ever waited for them to end: as a rule nobody, and nobody is told.
+    /// Whether `close` has ever waited. Until then, the end of a delivery notifies no task.
     awaited: AtomicBool,
-    landed: PerProcess<own::Notify>,
+    ended: PerProcess<own::Notify>,
 }
 
-/// One delivery; it ends when this is dropped.
-pub(super) struct Flight {
-    flights: Flights,
+/// Counts one delivery as in flight until it is dropped.
+pub(super) struct InFlightGuard {
+    in_flight: InFlight,
     process: u32,
 }
 
-impl Flights {
-    pub(super) fn start(&self) -> Flight {
+impl InFlight {
+    /// Counts one more delivery.
+    pub(super) fn start(&self) -> InFlightGuard {
         let process = process::id();
-        let more = |count| Some(tagged(process, flying(count, process) + 1));
+        let more = |count| Some(tagged(process, count_in(count, process) + 1));
         let _ = self.inner.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more);
-        Flight { flights: self.clone(), process }
+        InFlightGuard { in_flight: self.clone(), process }
     }
 
-    /// Returns once no more than `most` are under way.
-    pub(super) async fn down_to(&self, most: u64) {
-        let Inner { count, awaited, landed } = &*self.inner;
-        // In this order: one that ends sees that somebody waits, or is seen to have ended.
+    /// Returns once at most `most` deliveries are in flight.
+    pub(super) async fn wait_until_at_most(&self, most: u64) {
+        let Inner { count, awaited, ended } = &*self.inner;
+        // In this order: a delivery that ends either sees `awaited`, or the count below excludes it.
         awaited.store(true, Ordering::SeqCst);
-        let landed = landed.get();
+        let ended = ended.get();
         loop {
-            let mut landed = std::pin::pin!(landed.value.notified());
-            landed.as_mut().enable();
-            if flying(count.load(Ordering::SeqCst), process::id()) <= most {
+            let mut ended = std::pin::pin!(ended.value.notified());
+            ended.as_mut().enable();
+            if count_in(count.load(Ordering::SeqCst), process::id()) <= most {
                 return;
             }
-            landed.await;
+            ended.await;
         }
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        let Inner { count, awaited, landed } = &*self.flights.inner;
-        // Where a child counts its own by now, there is none less.
+        let Inner { count, awaited, ended } = &*self.in_flight.inner;
+        // In a forked child, the count is tagged with the child: a delivery of the parent does not
+        // decrement it.
         let less = |count| {
-            let before = flying(count, self.process);
+            let before = count_in(count, self.process);
             (before > 0).then(|| tagged(self.process, before - 1))
         };
         let before = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
         if before.is_ok() && awaited.load(Ordering::SeqCst) {
-            landed.get().value.notify_waiters();
+            ended.get().value.notify_waiters();
         }
     }
 }
 
-/// How many fly, and in which process: those of a parent never land in a child, which counts its own.
-fn tagged(process: u32, flying: u64) -> u64 {
-    u64::from(process) << 32 | flying
+/// Tags a count with its process. A child counts its own deliveries: those of its parent never end in
+/// the child.
+fn tagged(process: u32, count: u64) -> u64 {
+    u64::from(process) << 32 | count
 }
 
-fn flying(count: u64, process: u32) -> u64 {
-    if count >> 32 == u64::from(process) { count & u64::from(u32::MAX) } else { 0 }
+/// Returns the count if it belongs to this process, otherwise 0.
+fn count_in(tagged: u64, process: u32) -> u64 {
+    if tagged >> 32 == u64::from(process) { tagged & u64::from(u32::MAX) } else { 0 }
 }

@@ -1,14 +1,14 @@
-//! Floor 8: the producer's side. Keeps endpoints by consumer id and delivers to them.
+//! Floor 8: the dispatcher, which keeps endpoints by consumer id and delivers to them.
 
 mod cancel;
 mod certificate_refusals;
 mod delivery;
 mod fallback;
+mod fanout;
 mod in_flight;
 mod many;
 mod options;
 mod probe;
-mod probe_result;
 mod receipt;
 mod reentry;
 mod reload;
@@ -24,16 +24,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use cancel::CancelToken;
-use certificate_refusals::Refusals;
-use delivery::{Call, check_identity};
-use in_flight::Flights;
-pub use many::{BlockingOutcomes, Delivery, Fanout, Outcome, Outcomes, Progress as FanoutProgress};
+use certificate_refusals::CertificateRefusals;
+use delivery::DeliveryAttempts;
+pub use fanout::{Delivery, Fanout, FanoutProgress, Outcome};
+use in_flight::InFlight;
+pub use many::{BlockingOutcomes, Outcomes};
 pub use options::{DeliverOptions, DispatcherOptions};
-pub use probe::ProbeOptions;
-pub use probe_result::Probe;
+pub use probe::{Probe, ProbeOptions};
 pub use receipt::Receipt;
-use reload::Rotation;
-use request::Payload;
+use reload::MaterialReload;
+use request::PreparedRequest;
 
 use crate::admission::WaitLimit;
 use crate::connection::pool::ConnectionLimit;
@@ -44,7 +44,7 @@ use crate::options::fault;
 use crate::process::{Lock, Locked};
 use crate::runtime::{self, Task};
 
-/// Delivers webhooks. Cheap to clone; every clone is the same dispatcher.
+/// Delivers webhooks. Cheap to clone; all clones share one dispatcher.
 #[derive(Clone)]
 pub struct Dispatcher {
     inner: Arc<Inner>,
@@ -57,15 +57,15 @@ struct Inner {
     generations: AtomicU64,
     closed: AtomicBool,
     stop: CancelToken,
-    flights: Flights,
+    in_flight: InFlight,
     connection_limit: Arc<ConnectionLimit>,
     wait_limit: WaitLimit,
-    refusals: Refusals,
-    rotation: Rotation,
+    refusals: CertificateRefusals,
+    reload: MaterialReload,
 }
 
 impl Dispatcher {
-    /// Makes a dispatcher. Starts nothing: threads come with the first delivery.
+    /// Makes a dispatcher. Starts no thread: the first delivery starts the runtime.
     ///
     /// Fails with `option_invalid` if the options contradict each other.
     pub fn new(options: DispatcherOptions) -> Result<Self, Error> {
@@ -77,7 +77,7 @@ impl Dispatcher {
                 ));
         }
         let options = options.finish()?;
-        let rotation = Rotation::new(&options);
+        let reload = MaterialReload::new(&options);
         Ok(Self {
             inner: Arc::new(Inner {
                 number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
@@ -88,20 +88,20 @@ impl Dispatcher {
                 generations: AtomicU64::new(1),
                 closed: AtomicBool::new(false),
                 stop: CancelToken::new(),
-                flights: Flights::default(),
-                refusals: Refusals::default(),
-                rotation,
+                in_flight: InFlight::default(),
+                refusals: CertificateRefusals::default(),
+                reload,
             }),
         })
     }
 
-    /// Makes or changes the endpoint of a consumer. Equal values give the same handle and keep its
-    /// connections; changed values make a new generation of this endpoint alone. No request starts
-    /// under the former values once this has returned: deliveries that have not begun go by the new
+    /// Makes or changes the endpoint of a consumer. Equal values return the same handle and keep its
+    /// connections. Changed values make a new generation of this endpoint only. After this returns, no
+    /// request starts under the former values: a delivery whose request has not started uses the new
     /// ones.
     ///
     /// * `consumer`: the consumer id, not empty.
-    /// * `url`: where it listens, `https` only.
+    /// * `url`: the `https` URL of the consumer's receiver.
     ///
     /// Fails with `url_invalid`, `option_invalid` or `handle_closed`.
     pub fn endpoint(
@@ -110,16 +110,21 @@ impl Dispatcher {
         url: &str,
         options: EndpointOptions,
     ) -> Result<Endpoint, Error> {
-        // From here on, errors carry it.
+        // Only a valid consumer id is attached to errors.
         check_id("consumer", consumer)?;
-        self.make(consumer, url, options).map_err(|error| error.for_consumer(consumer))
+        self.make_endpoint(consumer, url, options).map_err(|error| error.for_consumer(consumer))
     }
 
-    fn make(&self, consumer: &str, url: &str, options: EndpointOptions) -> Result<Endpoint, Error> {
+    fn make_endpoint(
+        &self,
+        consumer: &str,
+        url: &str,
+        options: EndpointOptions,
+    ) -> Result<Endpoint, Error> {
         self.check_open()?;
         let defaults = &self.inner.options;
         let concurrency = options.chosen_concurrency();
-        let watch = &self.inner.rotation.watch;
+        let watch = &self.inner.reload.watch;
         let (generation, mut endpoints) = loop {
             let epoch = watch.epoch();
             let generation = Generation::new(
@@ -132,8 +137,8 @@ impl Dispatcher {
                 watch,
             )?;
             let endpoints = self.endpoints();
-            // Files may have changed since they were asked for; what was swapped in meanwhile must
-            // not be swapped out again.
+            // A reload may have replaced material since the generation was made. An older generation
+            // must not replace a newer one.
             if watch.epoch() == epoch {
                 break (generation, endpoints);
             }
@@ -147,13 +152,13 @@ impl Dispatcher {
         Ok(made)
     }
 
-    /// Forgets the endpoint of a consumer and closes its idle connections. `false` if there is none.
+    /// Removes the endpoint of a consumer and closes its idle connections. Returns `false` if there is
+    /// none.
     ///
-    /// No request to it starts once this has returned: deliveries whose bytes already leave finish,
-    /// those that wait for anything before that end as `handle_closed` with nothing sent, and so do
-    /// new ones.
+    /// After this returns, no request to the endpoint starts. A delivery whose request has started
+    /// finishes. Every other delivery, waiting or new, fails with `handle_closed` and sends nothing.
     pub fn remove(&self, consumer: &str) -> bool {
-        // Under the lock: a caller that finds no endpoint may rely on it that nothing starts.
+        // Under the lock, so that no request starts once another caller finds no endpoint.
         let mut endpoints = self.endpoints();
         let removed = endpoints.remove(consumer);
         if let Some(endpoint) = &removed {
@@ -163,10 +168,11 @@ impl Dispatcher {
         removed.is_some()
     }
 
-    /// Delivers one payload. The future may be awaited on any executor; dropping it cuts the delivery.
+    /// Delivers one payload. The future may be awaited on any executor; dropping it cancels the
+    /// delivery.
     ///
-    /// Succeeds only when the consumer answered with a final 2xx head. Fails with any kind of the
-    /// table; `sent` says how much may have reached the consumer.
+    /// Succeeds only if the consumer answers with a final 2xx head. Can fail with every kind of the
+    /// table; `sent` of the error says how much of the request may have reached the consumer.
     pub fn deliver(
         &self,
         endpoint: &Endpoint,
@@ -177,8 +183,9 @@ impl Dispatcher {
         let endpoint = endpoint.clone();
         async move {
             let outcome = match prepared {
-                Ok(call) => {
-                    match Task::start_in(endpoint.lane(), async move { call.run(None).await }) {
+                Ok(attempts) => {
+                    let run = async move { attempts.run(None).await };
+                    match Task::start_in(endpoint.lane(), run) {
                         Ok(task) => task.output().await.and_then(|outcome| outcome),
                         Err(error) => Err(error),
                     }
@@ -189,11 +196,12 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers one payload on the calling thread, which blocks; it needs no other thread.
+    /// Delivers one payload and blocks the calling thread, which drives the delivery itself.
     ///
-    /// * `interrupt`: asked every 50 ms whether to stop; `None` runs to the end.
+    /// * `interrupt`: called every 50 ms; returns whether to stop. `None` never stops.
     ///
-    /// Fails as [`Dispatcher::deliver`] does. `None` if it was interrupted, which cuts the delivery.
+    /// Returns `None` if it was interrupted; the delivery is then canceled. Fails as
+    /// [`Dispatcher::deliver`] does.
     pub fn deliver_blocking(
         &self,
         endpoint: &Endpoint,
@@ -209,7 +217,7 @@ impl Dispatcher {
             }
         });
         let noted = noted.as_mut().map(|noted| noted as &mut dyn FnMut() -> bool);
-        let outcome = self.driven(endpoint, body.into(), options, noted);
+        let outcome = self.drive_delivery(endpoint, body.into(), options, noted);
         if stopped && outcome.is_none() {
             return None;
         }
@@ -217,8 +225,8 @@ impl Dispatcher {
         Some(outcome.map_err(|error| error.for_consumer(endpoint.consumer())))
     }
 
-    /// `None` if it was interrupted, or waiting would never end.
-    fn driven(
+    /// Returns `None` if it was interrupted, or if the wait could never end.
+    fn drive_delivery(
         &self,
         endpoint: &Endpoint,
         body: Bytes,
@@ -226,32 +234,33 @@ impl Dispatcher {
         interrupt: Option<&mut dyn FnMut() -> bool>,
     ) -> Option<Result<Receipt, Error>> {
         let prepared = self.prepare(endpoint, body, options);
-        let call = prepared.and_then(|call| self.check_reentry(endpoint).map(|()| call));
-        let call = match call {
-            Ok(call) => call,
+        let prepared = prepared.and_then(|it| self.check_reentry(endpoint).map(|()| it));
+        let attempts = match prepared {
+            Ok(attempts) => attempts,
             Err(error) => return Some(Err(error)),
         };
         if !runtime::is_inside() {
-            let mut amid =
-                interrupt.map(|interrupt| || reentry::amid(self, endpoint, &mut *interrupt));
-            let amid = amid.as_mut().map(|amid| amid as &mut dyn FnMut() -> bool);
+            let mut guarded = interrupt
+                .map(|interrupt| || reentry::while_held_up(self, endpoint, &mut *interrupt));
+            let guarded = guarded.as_mut().map(|guarded| guarded as &mut dyn FnMut() -> bool);
             return match runtime::lane(endpoint.lane()) {
-                Ok(lane) => runtime::drive_in(&lane, call.run(None), amid),
+                Ok(lane) => runtime::drive_in(&lane, attempts.run(None), guarded),
                 Err(error) => Some(Err(error)),
             };
         }
         let mut never = || false;
         let interrupt = interrupt.unwrap_or(&mut never);
-        match Task::start_in(endpoint.lane(), async move { call.run(None).await }) {
+        match Task::start_in(endpoint.lane(), async move { attempts.run(None).await }) {
             Ok(task) => runtime::drive(task.output(), interrupt).map(|outcome| outcome?),
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// Starts a delivery for those who may not block; `done` gets its outcome on a thread of the
+    /// Starts a delivery without blocking, and calls `done` with its outcome on a thread of the
     /// runtime.
     ///
-    /// Fails as [`Dispatcher::deliver`] does before anything is sent; `done` is not called then.
+    /// Fails if the delivery cannot start, with a kind that [`Dispatcher::deliver`] fails with before
+    /// it sends anything. `done` is then not called.
     pub fn start(
         &self,
         endpoint: &Endpoint,
@@ -261,10 +270,10 @@ impl Dispatcher {
     ) -> Result<(), Error> {
         let consumer = endpoint.clone();
         let named = |error: Error| error.for_consumer(endpoint.consumer());
-        let call = self.prepare(endpoint, body.into(), options).map_err(named)?;
+        let attempts = self.prepare(endpoint, body.into(), options).map_err(named)?;
         let task = async move {
-            let outcome = call.run(None).await;
-            drop(call);
+            let outcome = attempts.run(None).await;
+            drop(attempts);
             done(outcome.map_err(|error| error.for_consumer(consumer.consumer())));
         };
         runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task, drop).map_err(named)
@@ -275,57 +284,58 @@ impl Dispatcher {
         endpoint: &Endpoint,
         body: Bytes,
         options: DeliverOptions,
-    ) -> Result<Call, Error> {
-        // Counted first: `close` waits for it, or it finds the dispatcher closed.
-        let flight = self.inner.flights.start();
+    ) -> Result<DeliveryAttempts, Error> {
+        // Count first: either `close` waits for this delivery, or `admit` fails with `handle_closed`.
+        let in_flight = self.inner.in_flight.start();
         self.admit(endpoint)?;
         let generation = endpoint.generation();
-        let payload = Payload::new(
+        let request = PreparedRequest::new(
             body,
             options.id.as_deref(),
             options.content_type.as_deref(),
             &options.headers,
         )?;
         if generation.signing().is_some() {
-            payload.check_signable()?;
+            request.check_signable()?;
         }
         self.inner.watch_files();
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = options.timeout.unwrap_or(deadlines.total);
-        Ok(Call {
-            _flight: flight,
+        Ok(DeliveryAttempts {
+            _in_flight: in_flight,
             dispatcher: self.inner.clone(),
             endpoint: endpoint.clone(),
-            payload,
+            request,
             id: options.id,
             deadlines,
             cancel: options.cancel,
-            patient: false,
+            bounded_by_run: false,
         })
     }
 
-    /// Lets the deliveries under way finish for at most `drain`, then cancels them (`canceled`), and
-    /// returns when none is left. New ones fail with `handle_closed` from now on. Closing twice is the
-    /// same as once.
+    /// Lets the deliveries in flight finish for at most `drain`, then cancels them (`canceled`), and
+    /// returns when all have ended. New deliveries fail with `handle_closed` from now on. A second call
+    /// changes nothing.
     ///
-    /// It never waits for the delivery that it is called from: in the interrupt of a
-    /// [`Dispatcher::deliver_blocking`] it waits for all others, and the one that is interrupted has
-    /// what is left of `drain` once that returns. On a thread that runs deliveries at this moment, as
-    /// in the callback of [`Dispatcher::start`], it waits for none: closing goes on by itself.
+    /// `close` never waits for the delivery that it is called from. In the interrupt of a
+    /// [`Dispatcher::deliver_blocking`], it waits for all other deliveries; the interrupted one
+    /// continues for the rest of `drain` after the interrupt returns. On a thread that runs deliveries
+    /// at that moment, as in the callback of [`Dispatcher::start`], it waits for no delivery and
+    /// closing continues in the background.
     pub fn close(&self, drain: Duration) -> impl Future<Output = ()> + Send + 'static {
         self.inner.closed.store(true, Ordering::SeqCst);
-        let (inner, flights) = (self.inner.clone(), self.inner.flights.clone());
+        let (inner, in_flight) = (self.inner.clone(), self.inner.in_flight.clone());
         let closing = Task::start(async move {
-            let _ = tokio::time::timeout(drain, inner.flights.down_to(0)).await;
+            let _ = tokio::time::timeout(drain, inner.in_flight.wait_until_at_most(0)).await;
             inner.stop.cancel();
-            inner.flights.down_to(0).await;
+            inner.in_flight.wait_until_at_most(0).await;
             let endpoints: Vec<Endpoint> =
                 inner.endpoints.lock().drain().map(|(_, endpoint)| endpoint).collect();
             endpoints.iter().for_each(Endpoint::remove);
         });
-        let (held_up, runs_them) = (self.held_up() as u64, runtime::is_in_lane());
+        let (held_up, runs_lane) = (self.held_up() as u64, runtime::is_in_lane());
         let awaited = closing.ok().and_then(|task| {
-            if held_up == 0 && !runs_them {
+            if held_up == 0 && !runs_lane {
                 return Some(task);
             }
             task.detach();
@@ -334,8 +344,8 @@ impl Dispatcher {
         async move {
             match awaited {
                 Some(task) => drop(task.output().await),
-                None if runs_them => {}
-                None => flights.down_to(held_up).await,
+                None if runs_lane => {}
+                None => in_flight.wait_until_at_most(held_up).await,
             }
         }
     }
@@ -377,8 +387,8 @@ impl std::fmt::Debug for Dispatcher {
     }
 }
 
-/// Delivers one payload over one connection and closes it: the form for scripts. A dispatcher is for
-/// whoever delivers more than once.
+/// Delivers one payload over one connection and closes it. For scripts; a program that delivers more
+/// than once uses a [`Dispatcher`].
 ///
 /// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host,
 /// with the port unless it is 443.
@@ -390,7 +400,7 @@ pub async fn deliver(
     options: DeliverOptions,
 ) -> Result<Receipt, Error> {
     let body = body.into();
-    // There is one endpoint, and a trust that is for endpoints alone is for this one.
+    // The dispatcher has this endpoint only, so a trust that only endpoints may have moves there.
     let endpoint = endpoint.or_trust(dispatcher.trust.take());
     let consumer = crate::net::Url::parse(url)?.authority().to_owned();
     let dispatcher = Dispatcher::new(dispatcher)?;

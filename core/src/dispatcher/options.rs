@@ -1,4 +1,4 @@
-//! What a dispatcher and a delivery may be told: the setters over the table of options.
+//! The options of a dispatcher and of a delivery: setters for the table of options.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, Setting};
 use crate::retry::StatusRetry;
 
-/// What a [`Dispatcher`](crate::Dispatcher) shall do unless an endpoint or a delivery says otherwise.
+/// The options of a [`Dispatcher`](crate::Dispatcher). An endpoint or a delivery can override some.
 #[derive(Clone)]
 pub struct DispatcherOptions {
     pub(super) identity: Option<Identity>,
@@ -50,54 +50,54 @@ impl Default for DispatcherOptions {
 }
 
 impl DispatcherOptions {
-    /// The defaults: no identity, no trust, egress `public`, 30 s in all.
+    /// Makes the default options: no identity, no trust, egress `public`, a total deadline of 30 s.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Who we are, for endpoints that bring no identity of their own.
+    /// Sets the identity for endpoints without their own.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Whom we believe, for endpoints that bring no trust of their own.
+    /// Sets the trust for endpoints without their own.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
         self
     }
 
-    /// The proxy that opens the way to every consumer. Names are resolved and addresses judged here
-    /// all the same.
+    /// Sets the proxy for all connections. The dispatcher still resolves names and applies the egress
+    /// policy itself.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.route.proxy = Some(proxy);
         self
     }
 
-    /// Which addresses may be connected to.
+    /// Sets the egress policy: the addresses that the dispatcher may connect to.
     pub fn egress(mut self, egress: Egress) -> Self {
         self.route.egress = egress;
         self
     }
 
-    /// The time one delivery may take in all. Fails with `option_invalid` unless it is finite and
+    /// Sets the total deadline of one delivery. Fails with `option_invalid` unless it is finite and
     /// above zero.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
         Ok(self)
     }
 
-    /// Whether trying again helps after a status other than 2xx, where it is not as in the table of
-    /// the README: 410, 413, 414 and 431 are `never`, all others `later`.
+    /// Overrides whether a retry can help after a status other than 2xx. Without an override, 410, 413,
+    /// 414 and 431 are `never` and all others `later`, as in the table of the README.
     ///
-    /// * `said`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with the word for it.
+    /// * `rules`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with its [`Retry`].
     ///
     /// Fails with `option_invalid`.
     pub fn status_retry<S: Into<String>>(
         mut self,
-        said: impl IntoIterator<Item = (S, Retry)>,
+        rules: impl IntoIterator<Item = (S, Retry)>,
     ) -> Result<Self, Error> {
-        self.set("status_retry", StatusRetry::setting(said))?;
+        self.set("status_retry", StatusRetry::setting(rules))?;
         Ok(self)
     }
 
@@ -160,13 +160,13 @@ impl DispatcherOptions {
 }
 
 impl DispatcherOptions {
-    /// Puts together what was said apart. Fails with `option_invalid`.
+    /// Combines options that were set separately. Fails with `option_invalid`.
     pub(super) fn finish(mut self) -> Result<Self, Error> {
-        if let Some(said) = self.proxy_credentials.take() {
+        if let Some(credentials) = self.proxy_credentials.take() {
             let fault = |why: &str| options::fault("proxy_credentials", why);
             let proxy = self.route.proxy.take().ok_or_else(|| fault("need a proxy"))?;
             let (user, password) =
-                said.split_once(':').ok_or_else(|| fault("must be user:password"))?;
+                credentials.split_once(':').ok_or_else(|| fault("must be user:password"))?;
             if proxy.has_credentials() {
                 return Err(fault("are in the proxy's URL already"));
             }
@@ -187,7 +187,7 @@ impl std::fmt::Debug for DispatcherOptions {
     }
 }
 
-/// What one delivery sends beside its payload.
+/// The options of one delivery: its id, its headers and its limits.
 #[derive(Clone, Default)]
 pub struct DeliverOptions {
     pub(super) id: Option<String>,
@@ -198,37 +198,37 @@ pub struct DeliverOptions {
 }
 
 impl DeliverOptions {
-    /// No id, `application/json`, no further headers, the dispatcher's timeout.
+    /// Makes options with no id, `application/json`, no further headers and the dispatcher's timeout.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The event's id, sent as `webhook-id`. Give every attempt at the same event the same one.
+    /// Sets the event's id, sent as `webhook-id`. Use the same id for every delivery of the same event.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The type of the payload.
+    /// Sets the content type of the payload.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// Further request headers.
+    /// Sets further request headers.
     pub fn headers(mut self, headers: Vec<(String, String)>) -> Self {
         self.headers = headers;
         self
     }
 
-    /// The time this delivery may take in all. Fails with `option_invalid` unless it is finite and
+    /// Sets the total deadline of this delivery. Fails with `option_invalid` unless it is finite and
     /// above zero.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
         Ok(self)
     }
 
-    /// Cancels the delivery when the token is.
+    /// Cancels the delivery when `token` is canceled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = Some(token);
         self
@@ -251,8 +251,8 @@ impl DeliverOptions {
 
 impl std::fmt::Debug for DeliverOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Headers may be credentials: their names are shown, never their values. And nothing of this was
-        // judged yet.
+        // Header values may be credentials, so only names are shown. They are escaped, because they were
+        // not checked yet.
         let names = self.headers.iter().map(|(name, _)| shown(name, Form::Header));
         f.debug_struct("DeliverOptions")
             .field("headers", &format_args!("[{}]", names.collect::<Vec<_>>().join(", ")))

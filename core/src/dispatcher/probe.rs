@@ -1,22 +1,28 @@
-//! Probing an endpoint: a handshake without a payload, for monitoring and before a first delivery.
+//! Probes an endpoint: a handshake without a request, for monitoring and before a first delivery.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::probe_result::{self as result, Probe};
+use serde_json::{Value, json};
+
+use super::delivery::check_identity;
 use super::restarts::Restarts;
-use super::{CancelToken, Dispatcher, Inner, check_identity};
+use super::{CancelToken, Dispatcher, Inner};
 use crate::admission::removed;
 use crate::clock;
-use crate::connection::{Deadlines, HandshakeResult, Progress, probe};
+use crate::connection::{Deadlines, HandshakeResult, Progress, Timings, fraction, probe};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
+use crate::material::pin::PinSlot;
 use crate::options::{self, Setting};
 use crate::runtime::{Task, before};
+use crate::tls::TlsFacts;
+use crate::verify::PeerIdentity;
 
-/// What a probe may take.
+/// The limits of one probe.
 #[derive(Clone, Debug, Default)]
 pub struct ProbeOptions {
     timeout: Option<Duration>,
@@ -24,18 +30,18 @@ pub struct ProbeOptions {
 }
 
 impl ProbeOptions {
-    /// The dispatcher's timeout.
+    /// Makes options with the dispatcher's timeout.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The time it may take in all. Fails with `option_invalid` unless it is finite and above zero.
+    /// Sets the total deadline. Fails with `option_invalid` unless it is finite and above zero.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
         Ok(self)
     }
 
-    /// Cancels the probe when the token is.
+    /// Cancels the probe when `token` is canceled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = token;
         self
@@ -53,34 +59,103 @@ impl ProbeOptions {
     }
 }
 
+/// The result of a probe: a completed handshake. The consumer passed every check of a delivery, asked
+/// for our certificate, and did not refuse it in the handshake. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    parts: Arc<ProbeParts>,
+}
+
+#[derive(Debug)]
+struct ProbeParts {
+    consumer: String,
+    url: String,
+    peer: PeerIdentity,
+    tls: TlsFacts,
+    address: SocketAddr,
+    timings: Timings,
+    elapsed: Duration,
+}
+
+impl Probe {
+    /// Returns the consumer id of the endpoint.
+    pub fn consumer(&self) -> &str {
+        &self.parts.consumer
+    }
+
+    /// Returns the identity in the consumer's certificate, with the certificate's dates.
+    pub fn peer(&self) -> &PeerIdentity {
+        &self.parts.peer
+    }
+
+    /// Returns which of the endpoint's pins matched, or `None` if it has no pins.
+    pub fn pin(&self) -> Option<PinSlot> {
+        self.parts.peer.pin_slot()
+    }
+
+    /// Returns the TLS version, the cipher suite and the other results of the handshake.
+    pub fn tls(&self) -> &TlsFacts {
+        &self.parts.tls
+    }
+
+    /// Returns the address of the connection.
+    pub fn address(&self) -> SocketAddr {
+        self.parts.address
+    }
+
+    /// Returns the total duration, including the wait for a turn.
+    pub fn elapsed(&self) -> Duration {
+        self.parts.elapsed
+    }
+
+    /// Returns the whole result as the JSON that all languages share. Durations are in milliseconds.
+    pub fn to_json(&self) -> Value {
+        let parts = &*self.parts;
+        json!({
+            "consumer": parts.consumer,
+            "url": parts.url,
+            "address": parts.address.to_string(),
+            "pin": self.pin().map(PinSlot::name),
+            "peer": parts.peer.to_json(),
+            "tls": parts.tls.to_json(),
+            "elapsed_ms": fraction(parts.elapsed),
+            "timings": {
+                "resolve_ms": fraction(parts.timings.resolve),
+                "connect_ms": fraction(parts.timings.connect),
+                "handshake_ms": fraction(parts.timings.handshake),
+            },
+        })
+    }
+}
+
 impl Dispatcher {
-    /// Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
-    /// closes. What was seen is recorded in the endpoint's status. No byte of a request is sent. It
-    /// takes one of the endpoint's turns (`concurrency`) and waits for it as a delivery does.
+    /// Opens a connection to a consumer, completes the handshake with the checks of a delivery, and
+    /// closes. Sends no byte of a request. The endpoint's status records the result. Takes one of the
+    /// endpoint's turns (`concurrency`) and waits for it as a delivery does.
     ///
-    /// A consumer that refuses our certificate in the handshake is found out; one that does so only
-    /// in its answer to a request, as nginx does, is not.
+    /// A probe detects a consumer that refuses our certificate in the handshake. It does not detect one
+    /// that refuses it only in the response to a request, as nginx does.
     ///
-    /// Fails with what a delivery fails with before its request: kinds of the stages `config`,
-    /// `admit`, `resolve`, `connect` and `handshake`.
+    /// Fails as a delivery does before its request: with kinds of the stages `config`, `admit`,
+    /// `resolve`, `connect` and `handshake`.
     pub fn probe(
         &self,
         endpoint: &Endpoint,
         options: ProbeOptions,
     ) -> impl Future<Output = Result<Probe, Error>> + Send + 'static {
-        // Counted first: `close` waits for it, or it finds the dispatcher closed.
-        let flight = self.inner.flights.start();
+        // Count first: either `close` waits for this probe, or `admit` fails with `handle_closed`.
+        let in_flight = self.inner.in_flight.start();
         let admitted = self.admit(endpoint);
         let (dispatcher, endpoint) = (self.inner.clone(), endpoint.clone());
         async move {
             let consumer = endpoint.consumer().to_owned();
             let probing = async move {
-                let _flight = flight;
+                let _in_flight = in_flight;
                 admitted?;
                 let mut deadlines = dispatcher.options.deadlines;
                 deadlines.total = options.timeout.unwrap_or(deadlines.total);
                 let progress = Progress::new(Instant::now() + deadlines.total);
-                let work = dispatcher.probed(&endpoint, &deadlines, &progress);
+                let work = dispatcher.probe_in_turn(&endpoint, &deadlines, &progress);
                 bounded(&options.cancel, &dispatcher.stop, &deadlines, &progress, work).await
             };
             let outcome = match Task::start(probing) {
@@ -93,9 +168,9 @@ impl Dispatcher {
 }
 
 impl Inner {
-    /// Waits for a turn, then probes what the endpoint is; again if it was given other settings
-    /// meanwhile.
-    async fn probed(
+    /// Waits for a turn, then probes the endpoint's current generation; probes again if the settings
+    /// changed meanwhile.
+    async fn probe_in_turn(
         self: &Arc<Self>,
         endpoint: &Endpoint,
         deadlines: &Deadlines,
@@ -116,16 +191,16 @@ impl Inner {
             let seen = tokio::select! {
                 biased;
                 () = endpoint.withdrawn(&generation) => None,
-                seen = self.sighted(&generation, deadlines, progress) => Some(seen),
+                seen = self.probe_once(&generation, deadlines, progress) => Some(seen),
             };
-            // What was seen under former settings says nothing about the present ones.
+            // The result of former settings does not apply to the current ones.
             let Some(seen) = seen.filter(|_| endpoint.serves(&generation)) else {
                 restarts.again(endpoint).await?;
                 continue;
             };
-            self.tell(&endpoint.noted(&generation, seen.as_ref().map(|seen| &seen.peer)));
+            self.emit(&endpoint.noted(&generation, seen.as_ref().map(|seen| &seen.peer)));
             let seen = seen?;
-            return Ok(Probe::new(result::Inner {
+            let parts = ProbeParts {
                 consumer: endpoint.consumer().to_owned(),
                 url: generation.url.text.clone(),
                 peer: seen.peer,
@@ -133,11 +208,12 @@ impl Inner {
                 address: seen.address,
                 timings: seen.timings,
                 elapsed: started.elapsed(),
-            }));
+            };
+            return Ok(Probe { parts: Arc::new(parts) });
         }
     }
 
-    async fn sighted(
+    async fn probe_once(
         &self,
         generation: &Generation,
         deadlines: &Deadlines,
@@ -152,7 +228,7 @@ impl Inner {
     }
 }
 
-/// Ends the work when it is no longer wanted, or takes too long. Nothing was sent in any case.
+/// Ends `work` when it is canceled or exceeds the total deadline. No request was sent in any case.
 async fn bounded<T>(
     cancel: &CancelToken,
     stop: &CancelToken,

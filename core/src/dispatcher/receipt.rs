@@ -1,4 +1,4 @@
-//! What a success returns.
+//! The result of a successful delivery.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,70 +39,70 @@ impl Receipt {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The consumer id of the endpoint.
+    /// Returns the consumer id of the endpoint.
     pub fn consumer(&self) -> &str {
         &self.inner.consumer
     }
 
-    /// The event's id, where one was given.
+    /// Returns the event's id, if one was set.
     pub fn id(&self) -> Option<&str> {
         self.inner.id.as_deref()
     }
 
-    /// The HTTP status, 200 to 299.
+    /// Returns the HTTP status, 200 to 299.
     pub fn status(&self) -> u16 {
         self.inner.status
     }
 
-    /// The consumer as its certificate shows it.
+    /// Returns the identity in the consumer's certificate.
     pub fn peer(&self) -> &PeerIdentity {
         &self.inner.peer
     }
 
-    /// Which of the endpoint's pins matched; `None` where it has none.
+    /// Returns which of the endpoint's pins matched, or `None` if it has no pins.
     pub fn pin(&self) -> Option<PinSlot> {
         self.inner.peer.pin_slot()
     }
 
-    /// How many attempts it took. Only one of which nothing was sent is followed by another.
+    /// Returns the number of attempts. Another attempt follows only one that sent nothing.
     pub fn attempts(&self) -> u32 {
         self.inner.attempts
     }
 
-    /// How long the delivery took in all.
+    /// Returns the total duration of the delivery.
     pub fn elapsed(&self) -> Duration {
         self.inner.elapsed
     }
 
-    /// What the handshake negotiated.
+    /// Returns the TLS version, the cipher suite and the other results of the handshake.
     pub fn tls(&self) -> &TlsFacts {
         &self.inner.tls
     }
 
-    /// Whether an idle connection was used.
+    /// Returns whether the delivery used an idle connection.
     pub fn is_reused(&self) -> bool {
         self.inner.reused
     }
 
-    /// Whether the consumer answered the head with 100 Continue before the payload left; `None`
-    /// unless the payload was held: by `hold_payload`, or for an identity that the consumer has not
-    /// answered to yet.
+    /// Returns whether the consumer answered the head with 100 Continue before the payload was sent.
+    /// `None` if the payload was not held. A payload is held by `hold_payload`, or for an identity
+    /// under which the consumer has not answered yet.
     pub fn hold_honored(&self) -> Option<bool> {
         self.inner.hold_honored
     }
 
-    /// The answer's headers and the first bytes of its body.
+    /// Returns the response's headers and the first bytes of its body.
     pub fn response(&self) -> &HttpResponse {
         self.inner.answer.response()
     }
 
-    /// How many bytes of the answer it holds.
+    /// Returns the number of response bytes that the receipt holds.
     #[doc(hidden)]
     pub fn answer_len(&self) -> usize {
         self.inner.answer.len()
     }
 
-    /// The whole receipt in the form that every language shows. Durations are milliseconds.
+    /// Returns the whole receipt as the JSON that all languages share. Durations are in milliseconds.
     pub fn to_json(&self) -> Value {
         let inner = &*self.inner;
         json!({

@@ -1,6 +1,6 @@
-//! What runs in the middle of a delivery, on its very thread: a signal handler of the host that
-//! `deliver_blocking` has asked whether to stop. Until it returns, that delivery does not go on, so
-//! nothing in there may wait for it.
+//! Prevents deadlocks when application code runs in the middle of a delivery, on the thread of that
+//! delivery: `deliver_blocking` calls its interrupt, in which the host may run signal handlers. The
+//! delivery cannot continue until the interrupt returns, so the interrupt must not wait for it.
 
 use std::cell::RefCell;
 
@@ -10,40 +10,45 @@ use crate::error::{Error, Kind, Scope};
 use crate::process;
 
 thread_local! {
-    /// The deliveries that are held up on this thread.
-    static HELD_UP: RefCell<Vec<Amid>> = const { RefCell::new(Vec::new()) };
+    /// The deliveries that this thread holds up.
+    static HELD_UP: RefCell<Vec<HeldUpDelivery>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Amid {
+struct HeldUpDelivery {
     process: u32,
     dispatcher: u64,
     endpoint: Endpoint,
 }
 
-/// Runs what may call back into the library while a delivery to this endpoint is held up.
-pub(super) fn amid<T>(dispatcher: &Dispatcher, endpoint: &Endpoint, work: impl FnOnce() -> T) -> T {
-    struct Until;
-    impl Drop for Until {
+/// Runs `work`, which may call this library, and records meanwhile that the calling thread holds up a
+/// delivery to this endpoint.
+pub(super) fn while_held_up<T>(
+    dispatcher: &Dispatcher,
+    endpoint: &Endpoint,
+    work: impl FnOnce() -> T,
+) -> T {
+    struct PopOnDrop;
+    impl Drop for PopOnDrop {
         fn drop(&mut self) {
             let done = HELD_UP.with_borrow_mut(Vec::pop);
             drop(done);
         }
     }
     let (process, endpoint) = (process::id(), endpoint.clone());
-    let held_up = Amid { process, dispatcher: dispatcher.inner.number, endpoint };
+    let held_up = HeldUpDelivery { process, dispatcher: dispatcher.inner.number, endpoint };
     HELD_UP.with_borrow_mut(|all| all.push(held_up));
-    let _until = Until;
+    let _pop = PopOnDrop;
     work()
 }
 
 impl Dispatcher {
-    /// How many of its deliveries the calling thread holds up.
+    /// Returns how many deliveries of this dispatcher the calling thread holds up.
     pub(super) fn held_up(&self) -> usize {
         self.count_held_up(|_| true)
     }
 
-    /// Fails with `overloaded` if a delivery to this endpoint would wait for a turn or a connection
-    /// that the calling thread itself keeps from coming free.
+    /// Fails with `overloaded` if a delivery to this endpoint would wait for a turn or a connection that
+    /// only a delivery held up by the calling thread can release.
     pub(super) fn check_reentry(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let there = self.count_held_up(|other| other == endpoint);
         if there > 0 && there >= endpoint.turns().limit() {
@@ -60,8 +65,10 @@ impl Dispatcher {
 
     fn count_held_up(&self, is_meant: impl Fn(&Endpoint) -> bool) -> usize {
         let (process, number) = (process::id(), self.inner.number);
-        let counts = |amid: &&Amid| {
-            amid.process == process && amid.dispatcher == number && is_meant(&amid.endpoint)
+        let counts = |held_up: &&HeldUpDelivery| {
+            held_up.process == process
+                && held_up.dispatcher == number
+                && is_meant(&held_up.endpoint)
         };
         HELD_UP.with_borrow(|all| all.iter().filter(counts).count())
     }
@@ -70,7 +77,7 @@ impl Dispatcher {
 fn waits_for_itself(what: &str, held_up: usize) -> Error {
     let noun = if held_up == 1 { "delivery" } else { "deliveries" };
     let why = format!(
-        "{what} are taken by {held_up} {noun} that cannot go on before the calling signal handler \
+        "{what} are held by {held_up} {noun} that cannot continue until the calling signal handler \
          returns"
     );
     Error::new(Kind::Overloaded, why)

@@ -1,5 +1,5 @@
-//! Rotation of a dispatcher's material: its files are watched, what they hold anew is swapped in, and
-//! what an operator should hear about is told.
+//! Reloads a dispatcher's material: watches its files, puts changed files into use, and emits events
+//! about rotation and expiry.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::fallback::Retired;
+use super::fallback::RetiredIdentities;
 use super::{Dispatcher, DispatcherOptions, Endpoint, Inner};
 use crate::clock;
 use crate::endpoint::Generation;
@@ -22,25 +22,26 @@ use crate::material::watch::{Because, Watch, Watched};
 use crate::process::{Lock, PerProcess, own};
 use crate::runtime::Task;
 
-/// Over how long the idle connections of replaced generations are closed, so that many endpoints do
-/// not all shake hands at once.
-const JITTER: Duration = Duration::from_secs(2);
+/// The idle connections of replaced generations are closed over this time, so that many endpoints do
+/// not all make handshakes at once.
+const CLOSE_IDLE_OVER: Duration = Duration::from_secs(2);
 
-/// How long a delivery waits for files that nobody has looked at for too long.
-const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
+/// How long a delivery waits for an overdue check of the files.
+const MAX_OVERDUE_WAIT: Duration = Duration::from_secs(1);
 
-/// What a dispatcher keeps for rotating its material.
-pub(super) struct Rotation {
+/// The watched files of a dispatcher, its event listeners, and the state of its warnings.
+pub(super) struct MaterialReload {
     pub(super) watch: Watch,
-    /// The files of the dispatcher's own material.
+    /// Keeps the files of the dispatcher's own identity and trust watched.
     _watched: [Option<Watched>; 2],
     pub(super) listeners: Listeners,
-    pub(super) retired: Retired,
+    pub(super) retired: RetiredIdentities,
     warnings: Lock<Warnings>,
-    catching_up: PerProcess<own::AsyncMutex<()>>,
+    /// Held during an overdue check, so that one delivery makes it and the others wait.
+    overdue_check: PerProcess<own::AsyncMutex<()>>,
 }
 
-impl Rotation {
+impl MaterialReload {
     pub(super) fn new(options: &DispatcherOptions) -> Self {
         let watch = Watch::new(options.reload);
         let identity = options.identity.as_ref().and_then(|it| watch.watch_identity(it));
@@ -49,17 +50,17 @@ impl Rotation {
             watch,
             _watched: [identity, trust],
             listeners: Listeners::default(),
-            retired: Retired::default(),
+            retired: RetiredIdentities::default(),
             warnings: Lock::default(),
-            catching_up: PerProcess::default(),
+            overdue_check: PerProcess::default(),
         }
     }
 }
 
 impl Dispatcher {
-    /// Looks at all watched files now, and puts into use what they hold anew. Returns what there is
-    /// to tell, which listeners hear as well; an unusable file is an event `rotation_failed`, and the
-    /// former material stays in use.
+    /// Checks all watched files now and puts changed ones into use. Returns the events of this check,
+    /// which listeners receive as well. An unusable file is an event `rotation_failed`, and the former
+    /// material stays in use.
     ///
     /// Fails with `handle_closed`.
     pub fn reload(&self) -> impl Future<Output = Result<Vec<Event>, Error>> + Send + 'static {
@@ -68,30 +69,30 @@ impl Dispatcher {
         async move {
             open?;
             let task = Task::start(async move {
-                tokio::task::spawn_blocking(move || inner.check(Because::Asked)).await
+                tokio::task::spawn_blocking(move || inner.check_files(Because::Asked)).await
             })?;
             task.output().await?.map_err(|_| Error::caught_panic())
         }
     }
 
-    /// What expires, soonest by its share of lifetime first: our chains, anchors, intermediates, CRLs,
-    /// and each consumer's certificate as last seen.
+    /// Returns when our chains, anchors, intermediates and CRLs expire, and each consumer's certificate
+    /// as last seen. The one with the smallest remaining share of its lifetime comes first.
     ///
-    /// Fails with `clock_implausible`: without the time nothing can be said.
+    /// Fails with `clock_implausible`.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
         let now = clock::now()?;
         Ok(expiries(self.inner.lifetimes(), now))
     }
 
-    /// Has every event from now on handed to a callback, one after the other, on a thread of the
-    /// runtime. It may block; a panic in it is caught.
+    /// Registers a callback for every event from now on. It is called for one event at a time, on a
+    /// thread of the runtime. It may block; a panic in it is caught.
     pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
-        self.inner.rotation.listeners.callback(Box::new(callback));
+        self.inner.reload.listeners.callback(Box::new(callback));
     }
 
-    /// Every event from now on, to be taken one by one.
+    /// Returns a queue that receives every event from now on.
     pub fn events(&self) -> EventQueue {
-        self.inner.rotation.listeners.queue()
+        self.inner.reload.listeners.queue()
     }
 }
 
@@ -100,43 +101,44 @@ impl Inner {
         self.generations.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Begins to look at files from time to time, once in each process, if there is a reason to.
+    /// Starts to poll the files, once in each process, if there are files or listeners.
     pub(super) fn watch_files(self: &Arc<Self>) {
-        let Rotation { watch, listeners, .. } = &self.rotation;
-        let nobody = watch.is_empty() && listeners.is_empty();
-        if nobody || watch.pause().is_none() || !watch.begins() {
+        let MaterialReload { watch, listeners, .. } = &self.reload;
+        let unneeded = watch.is_empty() && listeners.is_empty();
+        if unneeded || watch.pause().is_none() || !watch.begins() {
             return;
         }
-        if let Ok(task) = Task::start_beside(poll(Arc::downgrade(self))) {
+        if let Ok(task) = Task::start_beside(poll_files(Arc::downgrade(self))) {
             task.detach();
         }
     }
 
-    /// Looks at the files before a delivery if nobody did for long: the first delivery of a child
-    /// must not show the certificate that its parent read days ago.
+    /// Checks the files before a delivery if the last check is long ago: the first delivery of a forked
+    /// child must not present a certificate that its parent read days ago.
     pub(super) async fn catch_up(self: &Arc<Self>) {
-        if !self.rotation.watch.is_overdue() {
+        if !self.reload.watch.is_overdue() {
             return;
         }
-        let one_at_a_time = async {
-            let catching_up = self.rotation.catching_up.get();
-            let _one = catching_up.value.lock().await;
-            if !self.rotation.watch.is_overdue() {
+        let check = async {
+            let overdue_check = self.reload.overdue_check.get();
+            let _guard = overdue_check.value.lock().await;
+            if !self.reload.watch.is_overdue() {
                 return;
             }
             let inner = self.clone();
-            let _ = tokio::task::spawn_blocking(move || inner.check(Because::Overdue)).await;
+            let _ = tokio::task::spawn_blocking(move || inner.check_files(Because::Overdue)).await;
         };
-        // A file system that hangs must not hold up every delivery, nor may one that is not polled,
-        // because a signal handler runs amid it.
-        if tokio::time::timeout(LONGEST_CATCHING_UP, one_at_a_time).await.is_err() {
-            self.rotation.watch.excuse();
+        // The limit covers a file system that hangs, and a delivery that holds the lock but is held up
+        // by a signal handler. Neither may delay every other delivery.
+        if tokio::time::timeout(MAX_OVERDUE_WAIT, check).await.is_err() {
+            self.reload.watch.excuse();
         }
     }
 
-    /// Blocks. Nothing, if it was polled and somebody else is looking.
-    fn check(&self, because: Because) -> Vec<Event> {
-        let Some(noticed) = self.rotation.watch.check(because) else { return Vec::new() };
+    /// Checks the files and puts changed ones into use; blocks. Returns no events if another check runs
+    /// and this one was only polled.
+    fn check_files(&self, because: Because) -> Vec<Event> {
+        let Some(noticed) = self.reload.watch.check(because) else { return Vec::new() };
         let rotated = self.renew_endpoints();
         let mut events: Vec<Event> = noticed
             .into_iter()
@@ -152,25 +154,26 @@ impl Inner {
                 None => event.with("endpoints", 0),
             })
             .collect();
-        let Rotation { warnings, watch, .. } = &self.rotation;
+        let MaterialReload { warnings, watch, .. } = &self.reload;
         let (lifetimes, first) = (self.lifetimes(), self.options.expiry_warning);
         let due = warnings.lock().due(&lifetimes, first, |source| watch.rotations(source));
         events.extend(due);
-        events.extend(self.pins_in_need(&events));
-        self.tell(&events);
+        events.extend(self.lacking_pins(&events));
+        self.emit(&events);
         events
     }
 
-    /// Hands events to whoever listens.
-    pub(super) fn tell(&self, events: &[Event]) {
+    /// Emits events to the listeners.
+    pub(super) fn emit(&self, events: &[Event]) {
         for event in events {
-            self.rotation.listeners.emit(event);
+            self.reload.listeners.emit(event);
         }
     }
 
-    /// What the pins lack of consumers whose certificate was just told to near its end.
-    fn pins_in_need(&self, told: &[Event]) -> Vec<Event> {
-        let consumers = told
+    /// Returns an event for each consumer whose pins lack the next key, among the consumers in the
+    /// `expiry` events of `emitted`.
+    fn lacking_pins(&self, emitted: &[Event]) -> Vec<Event> {
+        let consumers = emitted
             .iter()
             .filter(|event| event.name() == EventName::Expiry)
             .filter_map(Event::consumer);
@@ -181,13 +184,14 @@ impl Inner {
         endpoints.iter().flat_map(Endpoint::lacking_pins).collect()
     }
 
-    /// Gives each endpoint what its files hold now; says which consumers the files concern.
+    /// Gives each endpoint a new generation if its files have changed. Returns the consumers that each
+    /// file concerns.
     fn renew_endpoints(&self) -> HashMap<Arc<Source>, Vec<String>> {
         let number = || self.next_generation();
         let mut consumers: HashMap<Arc<Source>, Vec<String>> = HashMap::new();
         for endpoint in self.all_endpoints() {
             if let Some(former) =
-                endpoint.renew(&number, &self.connection_limit, &self.rotation.watch)
+                endpoint.renew(&number, &self.connection_limit, &self.reload.watch)
             {
                 for source in former.sources() {
                     let concerned = consumers.entry(source.clone()).or_default();
@@ -200,7 +204,7 @@ impl Inner {
     }
 
     fn lifetimes(&self) -> Lifetimes {
-        let Rotation { watch, .. } = &self.rotation;
+        let MaterialReload { watch, .. } = &self.reload;
         let mut lifetimes = Lifetimes::new();
         let mut seen = HashSet::new();
         let mut identity = |identity: &Identity| {
@@ -234,25 +238,26 @@ impl Inner {
     }
 }
 
-/// Looks at the files until the dispatcher is gone or closed.
-async fn poll(dispatcher: Weak<Inner>) {
+/// Checks the files periodically, until the dispatcher is dropped or closed.
+async fn poll_files(dispatcher: Weak<Inner>) {
     loop {
-        let pause = dispatcher.upgrade().and_then(|inner| inner.rotation.watch.pause());
+        let pause = dispatcher.upgrade().and_then(|inner| inner.reload.watch.pause());
         let Some(pause) = pause else { return };
         tokio::time::sleep(pause).await;
         let Some(inner) = dispatcher.upgrade() else { return };
         if inner.is_closed() {
             return;
         }
-        // One at a time: where a file system hangs, checks do not pile up.
-        let _ = tokio::task::spawn_blocking(move || inner.check(Because::Polled)).await;
+        // Wait for the check to end: checks must not accumulate while a file system hangs.
+        let _ = tokio::task::spawn_blocking(move || inner.check_files(Because::Polled)).await;
     }
 }
 
-/// Closes the idle connections of a generation that takes no new request, within a moment.
+/// Closes the idle connections of a replaced generation, after a delay that differs between
+/// generations.
 fn close_idle(former: Arc<Generation>) {
     let share = RandomState::new().hash_one(former.number) % 1000;
-    let delay = JITTER * u32::try_from(share).unwrap_or(0) / 1000;
+    let delay = CLOSE_IDLE_OVER * u32::try_from(share).unwrap_or(0) / 1000;
     let closing = Task::start(async move {
         tokio::time::sleep(delay).await;
         former.close_idle();
@@ -274,12 +279,12 @@ mod tests {
     const URL: &str = "https://127.0.0.1:9/";
 
     #[test]
-    fn the_files_of_a_removed_endpoint_are_forgotten() {
+    fn the_files_of_a_removed_endpoint_are_no_longer_watched() {
         let lab = Lab::start().unwrap();
         let files = std::env::temp_dir().join(format!("forgotten-{}", std::process::id()));
         lab.write_files(&files).unwrap();
         let dispatcher = lab.dispatcher();
-        let watch = &dispatcher.inner.rotation.watch;
+        let watch = &dispatcher.inner.reload.watch;
         let trust = |number: usize| {
             let path = files.join(format!("ca-{number}.pem"));
             fs::copy(files.join("ca.pem"), &path).unwrap();
@@ -295,19 +300,19 @@ mod tests {
             dispatcher.remove("removed");
             assert!(watch.is_empty());
         }
-        // Whoever still holds the handle of a removed endpoint does not use its files.
+        // The handle of a removed endpoint does not keep its files watched.
         let held = make("held", trust(0));
         let others = [make("one", trust(1)), make("two", trust(1))];
         assert_eq!(watch.len(), 2);
         dispatcher.remove("held");
         assert_eq!((watch.len(), held.consumer()), (1, "held"));
-        // Nor does one that was given others.
+        // An endpoint with new files does not keep its former files watched.
         make("one", trust(2));
         assert_eq!(watch.len(), 2);
         make("two", trust(2));
         assert_eq!(watch.len(), 1);
         drop(others);
-        assert_eq!(watch.len(), 1, "the dispatcher has them");
+        assert_eq!(watch.len(), 1, "the dispatcher keeps the endpoints");
         dispatcher.remove("one");
         dispatcher.remove("two");
         assert!(watch.is_empty());

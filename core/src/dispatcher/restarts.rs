@@ -1,31 +1,35 @@
-//! How often a delivery or a probe begins anew because its endpoint was given other settings first.
+//! Limits how often a delivery or a probe restarts because the settings of its endpoint changed before
+//! its first byte.
 
 use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Scope};
 
-/// Beyond it, the settings change faster than anything can start under them.
-const MOST: u32 = 8;
+/// At more restarts, the settings change faster than a request can start.
+const MAX_RESTARTS: u32 = 8;
 
-/// The pause before the second restart; it doubles with each further one. The first has none.
+/// The pause before the second restart. It doubles with each further one; the first restart is
+/// immediate.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How often the settings changed before the first byte.
+/// The number of restarts of one delivery or probe.
 #[derive(Default)]
 pub(super) struct Restarts {
     count: u32,
 }
 
 impl Restarts {
-    /// Counts one more restart and pauses before it, or until the endpoint is removed.
+    /// Counts one more restart and pauses before it. The pause ends early if the endpoint is removed.
     ///
-    /// Fails with `overloaded` if there were too many.
+    /// Fails with `overloaded` after too many restarts.
     pub(super) async fn again(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         self.count += 1;
-        if self.count > MOST {
-            let why =
-                format!("the endpoint's settings changed {} times before it began", self.count);
+        if self.count > MAX_RESTARTS {
+            let why = format!(
+                "the endpoint's settings changed {} times before a request started",
+                self.count
+            );
             return Err(Error::new(Kind::Overloaded, why)
                 .scoped(Scope::Endpoint)
                 .advising("Change an endpoint's settings less often than it takes to connect."));

@@ -1,0 +1,311 @@
+//! The engine of many deliveries: takes deliveries with a tag, limits how many are in flight, and
+//! returns tags with outcomes.
+//!
+//! A delivery whose endpoint has no free turn waits and does not count towards the limit until it
+//! gets its turn. A slow consumer thus delays no other.
+
+mod state;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::delivery::DeliveryAttempts;
+use super::receipt::Receipt;
+use super::{DeliverOptions, Dispatcher};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind};
+use crate::options;
+use crate::process::{self, Once, own};
+use crate::runtime::{self, Driven, Lane};
+
+use state::FanoutState;
+pub use state::{FanoutProgress, Outcome};
+
+/// How many deliveries of a run are in flight at once, unless the caller sets a limit.
+const CONCURRENCY: usize = 64;
+
+/// One payload for one endpoint, to be delivered with others.
+///
+/// Cheap to clone; clones share the payload.
+#[derive(Clone)]
+pub struct Delivery {
+    /// The endpoint that receives it.
+    pub endpoint: Endpoint,
+    /// The payload. Clones of one `Bytes` share it, so a fan-out holds it once.
+    pub body: Bytes,
+    /// The id, the headers and the limits of this delivery.
+    pub options: DeliverOptions,
+}
+
+impl Delivery {
+    /// Describes a delivery. It starts when a run takes it.
+    pub fn new(endpoint: &Endpoint, body: impl Into<Bytes>, options: DeliverOptions) -> Self {
+        Self { endpoint: endpoint.clone(), body: body.into(), options }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The payload stays out of logs.
+        f.debug_struct("Delivery")
+            .field("endpoint", &self.endpoint)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+/// The engine of a run, for callers with their own loop: each delivery is submitted with a tag, and
+/// its outcome is returned with that tag. Dropping it cancels the deliveries in flight.
+pub struct Fanout<T> {
+    dispatcher: Dispatcher,
+    process: u32,
+    /// The lane that the thread which waits for outcomes drives. `None` if no thread waits.
+    waiter_lane: Option<Once<usize>>,
+    state: Arc<FanoutState<T>>,
+}
+
+impl<T: Send + 'static> Fanout<T> {
+    /// Makes a run with at most `concurrency` deliveries at once (`None`: 64).
+    ///
+    /// Fails with `option_invalid` unless it is 1 to 1 000 000.
+    pub fn new(dispatcher: &Dispatcher, concurrency: Option<usize>) -> Result<Self, Error> {
+        let concurrency = concurrency.unwrap_or(CONCURRENCY);
+        if !(1..=1_000_000).contains(&concurrency) {
+            let why = "must be a whole number from 1 to 1000000";
+            return Err(options::fault("concurrency", why));
+        }
+        Ok(Self::with_slots(dispatcher, Some(Arc::new(own::Semaphore::new(concurrency)))))
+    }
+
+    /// Makes a run without a limit of its own: each delivery waits for its turn like a single one, and
+    /// fails with `overloaded` if too many wait.
+    pub fn unbounded(dispatcher: &Dispatcher) -> Self {
+        Self::with_slots(dispatcher, None)
+    }
+
+    fn with_slots(dispatcher: &Dispatcher, slots: Option<Arc<own::Semaphore>>) -> Self {
+        let (dispatcher, process) = (dispatcher.clone(), process::id());
+        Self { dispatcher, process, waiter_lane: None, state: Arc::new(FanoutState::new(slots)) }
+    }
+
+    /// Declares that a thread will wait for the outcomes, by [`Fanout::wait`] or
+    /// [`Fanout::next_within`], unless the run is [watched](Fanout::watch).
+    pub fn waited_for(mut self) -> Self {
+        self.waiter_lane = Some(Once::new());
+        self
+    }
+
+    /// Blocks the calling thread until [`Fanout::poll_changed`] is ready; the thread drives deliveries
+    /// meanwhile. Returns `false` if it was interrupted.
+    ///
+    /// * `wants_room`: also return when the run can take one more delivery.
+    /// * `interrupt`: called every 50 ms; returns whether to stop.
+    ///
+    /// Fails with `internal` if the runtime cannot be started.
+    pub fn wait(
+        &self,
+        wants_room: bool,
+        interrupt: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, Error> {
+        let changed = poll_fn(|context| self.poll_changed(wants_room, context));
+        Ok(match self.lane_to_drive()? {
+            Some(lane) => runtime::drive_in(&lane, changed, Some(interrupt)).is_some(),
+            None => runtime::drive(changed, interrupt).is_some(),
+        })
+    }
+
+    /// Blocks the calling thread until the next outcome and returns it; the thread drives deliveries
+    /// meanwhile. Returns `None` if `limit` passes first (`None`: no limit), or at once if every
+    /// delivery has ended.
+    ///
+    /// Fails with `forked_process`, and with `internal` if the runtime cannot be started.
+    pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
+        self.check_process()?;
+        // A limit beyond the range of `Instant` is no limit.
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        loop {
+            if let Some(outcome) = self.try_next() {
+                return Ok(Some(outcome));
+            }
+            // A caller with no time left does not drive, and so must not take the lane from its keeper.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if self.is_idle() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+            // Another thread may take the outcome that woke this one.
+            let changed = poll_fn(|context| self.poll_changed(false, context));
+            let _ = match self.lane_to_drive()? {
+                Some(lane) => runtime::drive_in_for(&lane, changed, left),
+                None => runtime::drive_for(changed, left),
+            };
+        }
+    }
+
+    /// Returns the lane that the calling thread drives while it waits, if any.
+    fn lane_to_drive(&self) -> Result<Option<Arc<Lane>>, Error> {
+        let lane = self.waiter_lane.as_ref().and_then(Once::get);
+        lane.filter(|_| !runtime::is_inside()).map(|lane| runtime::lane(*lane)).transpose()
+    }
+
+    /// Fails with `forked_process` in a child forked after the run was made: the deliveries belong to
+    /// the parent.
+    pub fn check_process(&self) -> Result<(), Error> {
+        if self.process == process::id() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::ForkedProcess, "these deliveries belong to the process that forked"))
+    }
+
+    /// Returns whether the run can take one more delivery.
+    pub fn has_room(&self) -> bool {
+        self.state.has_room()
+    }
+
+    /// Starts a delivery. Every failure becomes an outcome, also before the start.
+    pub fn submit(&self, delivery: Delivery, tag: T) {
+        let Delivery { endpoint, body, options } = delivery;
+        let completion = self.state.reserve(tag);
+        let prepared = self.check_process().and_then(|()| {
+            // A caller that waits for outcomes of this run must not wait for a delivery that its own
+            // thread holds up.
+            if self.waiter_lane.is_some() {
+                self.dispatcher.check_reentry(&endpoint)?;
+            }
+            self.dispatcher.prepare(&endpoint, body, options)
+        });
+        let attempts = match prepared {
+            Ok(attempts) => {
+                DeliveryAttempts { bounded_by_run: self.state.slots.is_some(), ..attempts }
+            }
+            Err(error) => {
+                return completion.complete(Err(error.for_consumer(endpoint.consumer())));
+            }
+        };
+        let key = completion.key();
+        let slots = self.state.slots.clone();
+        let lane = endpoint.lane();
+        // A free turn is taken here, so that deliveries start in the order of their submission.
+        let turn = slots.as_ref().and_then(|_| attempts.endpoint.turns().try_take());
+        let slot = turn.as_ref().and(slots.as_ref());
+        let slot = slot.and_then(|slots| slots.clone().try_acquire_owned().ok());
+        let waiting = slots.as_ref().filter(|_| turn.is_none()).map(|_| self.state.wait_for_turn());
+        let task = async move {
+            let (mut turn, mut slot) = (turn, slot);
+            if let Some(slots) = slots {
+                if turn.is_none() {
+                    turn = match attempts.endpoint.turns().take().await {
+                        Ok(turn) => Some(turn),
+                        Err(error) => {
+                            let error = error.for_consumer(endpoint.consumer());
+                            drop(attempts);
+                            return completion.complete(Err(error));
+                        }
+                    };
+                }
+                drop(waiting);
+                if slot.is_none() {
+                    slot = slots.acquire_owned().await.ok();
+                }
+                // A canceled task releases its slot to the next task, which must stop too.
+                if completion.is_canceled() {
+                    return;
+                }
+            }
+            let outcome = attempts.run(turn).await;
+            drop(attempts);
+            drop(slot);
+            completion.complete(outcome.map_err(|error| error.for_consumer(endpoint.consumer())));
+        };
+        let (driven, state) = (self.driver_of(lane), self.state.clone());
+        // If the task cannot start, its completion slot is dropped and records an outcome.
+        let _ = runtime::start(lane, driven, task, move |running| state.started(key, running));
+    }
+
+    /// Returns who drives a delivery in this lane: the thread that waits for outcomes if that is the
+    /// lane of the first delivery, otherwise the keeper.
+    fn driver_of(&self, lane: usize) -> Driven {
+        match &self.waiter_lane {
+            Some(waiter_lane)
+                if *waiter_lane.get_or_init(|| lane) == lane
+                    && self.state.watcher.get().is_none() =>
+            {
+                Driven::ByOwner
+            }
+            _ => Driven::ByKeeper,
+        }
+    }
+
+    /// Starts a delivery as [`Fanout::submit`] does, but fails instead of recording an outcome in a
+    /// child forked after the run was made.
+    ///
+    /// Fails with `forked_process`.
+    pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {
+        self.check_process()?;
+        self.submit(delivery, tag);
+        Ok(())
+    }
+
+    /// Returns the next outcome if one is ready.
+    pub fn try_next(&self) -> Option<Outcome<T>> {
+        self.state.next_outcome()
+    }
+
+    /// Returns all outcomes that are ready.
+    pub fn take_finished(&self) -> Vec<Outcome<T>> {
+        self.state.all_outcomes()
+    }
+
+    /// Returns whether an outcome is ready.
+    pub fn has_outcome(&self) -> bool {
+        self.state.has_outcome()
+    }
+
+    /// Returns whether no delivery has yet to end and no outcome is left.
+    pub fn is_idle(&self) -> bool {
+        self.state.is_idle()
+    }
+
+    /// Is ready if an outcome is ready or every delivery has ended, and with `wants_room` also if the
+    /// run can take one more delivery.
+    pub fn poll_changed(&self, wants_room: bool, context: &mut Context<'_>) -> Poll<()> {
+        self.state.poll_changed(wants_room, context)
+    }
+
+    /// Wakes `watcher` from now on when the first unread outcome arrives, or when the run can take a
+    /// delivery again. Only the first watcher is used; later calls have no effect.
+    pub fn watch(&self, watcher: Waker) {
+        self.state.watcher.set(watcher);
+    }
+
+    /// Returns the progress of the run.
+    pub fn progress(&self) -> FanoutProgress {
+        self.state.progress()
+    }
+
+    /// Cancels the deliveries in flight. Outcomes that are ready stay; no further ones are recorded.
+    pub fn cancel(&self) {
+        // In a forked child, a thread that does not exist may hold the lock, and no task runs.
+        if self.process == process::id() {
+            self.state.cancel();
+        }
+    }
+}
+
+impl<T> Drop for Fanout<T> {
+    fn drop(&mut self) {
+        if self.process == process::id() {
+            self.state.cancel();
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Fanout<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fanout").field("dispatcher", &self.dispatcher).finish_non_exhaustive()
+    }
+}
