@@ -1,8 +1,7 @@
-//! A private certificate authority as one would run it: an offline root, a short-lived intermediate
-//! that does the signing, leaves that live for a day and name their tenant.
+//! A private certificate authority as in production: an offline root, a short-lived intermediate that
+//! signs, and leaves that are valid for a day and name their tenant.
 //!
-//! Everything that a test may want to be wrong with a certificate is said on the [`Leaf`]; whatever
-//! is not said is right.
+//! A test sets each fault of a certificate on its [`Leaf`]. Everything else is correct by default.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +18,18 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, broken};
+use super::{Error, lab_failed};
 
-/// What the SAN URI of every leaf starts with; the tenant follows.
+/// The prefix of the SAN URI of every leaf, before the tenant.
 pub(super) const TENANT_URI: &str = "spiffe://lab.test/tenant/";
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Two clocks of one network differ by less than this, so a fresh certificate is valid on both.
+/// A new certificate is valid from this long ago, because two clocks of one network can differ.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// A throw-away private CA. Its root key signs one intermediate and is gone. Clones are the same CA.
+/// A throw-away private CA. Its root key signs one intermediate and is then discarded. Clones share one
+/// CA.
 #[derive(Clone)]
 pub struct Authority {
     inner: Arc<Inner>,
@@ -46,43 +46,46 @@ struct Inner {
 impl Authority {
     /// Makes a root (10 years) and an intermediate (7 days), both ECDSA P-256.
     ///
-    /// Their subjects carry `name` and a random tag: no two authorities share a name, so a chain of
-    /// one is of an unknown issuer to the other, never of a re-keyed one.
+    /// Their subjects contain `name` and a random tag. Two authorities thus never share a name, so each
+    /// is an unknown issuer to the other, and never the same issuer with another key.
     pub fn new(name: &str) -> Result<Self, Error> {
-        Self::build(name).map_err(|cause| broken("make its CA", cause))
+        Self::build(name).map_err(|cause| lab_failed("make its CA", cause))
     }
 
-    /// The root certificate, which is what a peer has to trust, as PEM.
+    /// Returns the root certificate as PEM. A peer must trust it.
     pub fn root_pem(&self) -> &str {
         &self.inner.root_pem
     }
 
-    /// The intermediate certificate as PEM, for peers that are shown leaves without it.
+    /// Returns the intermediate certificate as PEM, for peers that receive leaves without it.
     pub fn intermediate_pem(&self) -> String {
         self.inner.intermediate.pem()
     }
 
-    /// Issues a leaf, valid for 24 hours unless `leaf` says otherwise.
+    /// Issues a leaf, valid for 24 hours unless `leaf` sets other dates.
     ///
-    /// Fails with `internal` when a name of the leaf cannot stand in a certificate.
+    /// Fails with `internal` if a name of the leaf is not allowed in a certificate.
     pub fn issue(&self, leaf: Leaf) -> Result<Issued, Error> {
-        self.sign(leaf).map_err(|cause| broken("issue a certificate", cause))
+        self.sign(leaf).map_err(|cause| lab_failed("issue a certificate", cause))
     }
 
-    /// Issues what `issued` was again, with new dates and a new serial number, and with a new key
-    /// or the one it had.
+    /// Issues a leaf again with new dates and a new serial number.
     ///
-    /// `issued` may be of another authority; the renewed leaf is of this one.
+    /// * `issued`: the leaf to renew. Another authority may have issued it; this one issues the new leaf.
+    /// * `new_key`: whether to make a new key instead of keeping the former one.
+    ///
+    /// Fails as [`Authority::issue`] does.
     pub fn renew(&self, issued: &Issued, new_key: bool) -> Result<Issued, Error> {
         let leaf = issued.leaf.clone();
         self.issue(if new_key { leaf } else { leaf.key_of(issued) })
     }
 
-    /// A CRL that revokes these leaves, valid for a day, as PEM. A later one replaces it.
+    /// Returns a CRL as PEM that revokes these leaves and is valid for a day. Each CRL replaces the
+    /// former ones.
     ///
-    /// Fails with `internal` when it cannot be signed.
+    /// Fails with `internal` if it cannot be signed.
     pub fn crl(&self, revoked: &[&Issued]) -> Result<String, Error> {
-        self.revocation_list(revoked).map_err(|cause| broken("issue a CRL", cause))
+        self.revocation_list(revoked).map_err(|cause| lab_failed("issue a CRL", cause))
     }
 
     fn revocation_list(&self, revoked: &[&Issued]) -> Result<String, rcgen::Error> {
@@ -140,7 +143,7 @@ impl Authority {
             chain_der: vec![certificate.der().to_vec(), self.inner.intermediate.der().to_vec()],
             key_der: key.serialize_der(),
             serial,
-            // What is issued again gets a new key unless its old one is asked for.
+            // A renewed leaf gets a new key unless the caller asks for the former one.
             leaf: Leaf { key_pem: None, ..leaf },
         })
     }
@@ -152,8 +155,8 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// What a leaf is to say: its tenant (SAN URI `spiffe://lab.test/tenant/<tenant>` and subject CN),
-/// its names, its purpose and its dates.
+/// The contents of a leaf to issue: its tenant (SAN URI `spiffe://lab.test/tenant/<tenant>` and subject
+/// CN), its names, its purpose and its dates.
 ///
 /// ```
 /// # use webhook_mtls::testing::{Authority, Leaf};
@@ -175,7 +178,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// A client of that tenant: purpose clientAuth, no host name.
+    /// Describes a client of a tenant: purpose clientAuth, no host name.
     pub fn client(tenant: &str) -> Self {
         Self {
             tenant: tenant.to_owned(),
@@ -186,51 +189,53 @@ impl Leaf {
         }
     }
 
-    /// A server of that tenant: purpose serverAuth, `localhost`, 127.0.0.1 and `::1`.
+    /// Describes a server of a tenant: purpose serverAuth, `localhost`, 127.0.0.1 and `::1`.
     pub fn server(tenant: &str) -> Self {
         Self { purposes: vec![ExtendedKeyUsagePurpose::ServerAuth], ..Self::client(tenant) }
             .names(["localhost", "127.0.0.1", "::1"])
     }
 
-    /// These host names and addresses instead of the ones it had.
+    /// Replaces the host names and addresses.
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Its 24 hours ended an hour ago.
+    /// Makes its 24 hours end an hour ago.
     pub fn expired(mut self) -> Self {
-        self.validity = Validity::Over;
+        self.validity = Validity::Expired;
         self
     }
 
-    /// Its 24 hours begin in an hour.
+    /// Makes its 24 hours begin in an hour.
     pub fn not_yet_valid(mut self) -> Self {
-        self.validity = Validity::ToCome;
+        self.validity = Validity::NotYetValid;
         self
     }
 
-    /// Valid between these instants, to the second: by default from five minutes ago on, and for a
-    /// day.
+    /// Sets its dates, to the second.
+    ///
+    /// * `from`: the start; `None` is five minutes ago.
+    /// * `until`: the end; `None` is a day after the start.
     pub fn between(mut self, from: Option<SystemTime>, until: Option<SystemTime>) -> Self {
         let from = from.unwrap_or_else(|| SystemTime::now() - SKEW);
         self.validity = Validity::Between(from, until.unwrap_or(from + DAY));
         self
     }
 
-    /// No extended key usage at all, which RFC 5280 takes for any purpose.
+    /// Leaves out the extended key usage, which allows any purpose (RFC 5280).
     pub fn no_purpose(mut self) -> Self {
         self.purposes.clear();
         self
     }
 
-    /// Allowed for codeSigning alone, so neither for clientAuth nor for serverAuth.
+    /// Allows only codeSigning, and thus neither clientAuth nor serverAuth.
     pub fn other_purpose(mut self) -> Self {
         self.purposes = vec![ExtendedKeyUsagePurpose::CodeSigning];
         self
     }
 
-    /// The key of `issued` instead of a new one.
+    /// Uses the key of `issued` instead of a new one.
     pub fn key_of(mut self, issued: &Issued) -> Self {
         self.key_pem = Some(issued.key_pem.clone());
         self
@@ -252,7 +257,7 @@ impl Leaf {
 }
 
 impl fmt::Debug for Leaf {
-    /// Without the key that it may carry.
+    /// Omits the private key that the leaf may contain.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leaf")
             .field("tenant", &self.tenant)
@@ -263,15 +268,15 @@ impl fmt::Debug for Leaf {
     }
 }
 
-/// A leaf with its private key and the chain to show with it.
+/// An issued leaf with its private key and its chain.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Issued {
-    /// The leaf, then the intermediate, as PEM. The root is not among them.
+    /// The leaf, then the intermediate, as PEM. It does not contain the root.
     pub chain_pem: String,
     /// The private key: unencrypted PKCS#8, as PEM.
     pub key_pem: String,
-    /// `sha256/…` of the leaf's SubjectPublicKeyInfo.
+    /// The pin: `sha256/…` of the leaf's SubjectPublicKeyInfo.
     pub pin: String,
     /// The certificates of `chain_pem`, each as DER.
     pub chain_der: Vec<Vec<u8>>,
@@ -282,7 +287,7 @@ pub struct Issued {
 }
 
 impl fmt::Debug for Issued {
-    /// Without the key.
+    /// Omits the private key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issued")
             .field("leaf", &self.leaf)
@@ -294,8 +299,8 @@ impl fmt::Debug for Issued {
 #[derive(Clone, Copy, Debug)]
 enum Validity {
     Current,
-    Over,
-    ToCome,
+    Expired,
+    NotYetValid,
     Between(SystemTime, SystemTime),
 }
 
@@ -303,16 +308,16 @@ impl Validity {
     fn dates(self, now: SystemTime) -> (SystemTime, SystemTime) {
         let from = match self {
             Self::Current => now - SKEW,
-            Self::Over => now - DAY - HOUR,
-            Self::ToCome => now + HOUR,
+            Self::Expired => now - DAY - HOUR,
+            Self::NotYetValid => now + HOUR,
             Self::Between(from, until) => return (from, until),
         };
         (from, from + DAY)
     }
 }
 
-/// What root and intermediate have in common. No extended key usage: webpki would hold a leaf to
-/// it.
+/// Returns the parameters that root and intermediate share. They have no extended key usage, because
+/// webpki would require it of the leaf too.
 fn ca_params(
     name: &str,
     intermediates_below: u8,
@@ -334,11 +339,11 @@ fn subject(common_name: &str) -> DistinguishedName {
     subject
 }
 
-/// 127 random bits. rcgen's own default is a hash of the key, so that two leaves with one key would
-/// share a serial number, which no CA may do (RFC 5280 section 4.1.2.2).
+/// Returns a random serial number. rcgen's default is a hash of the key, so two leaves with one key would
+/// share a serial number, which RFC 5280 section 4.1.2.2 forbids.
 fn serial() -> Result<SerialNumber, rcgen::Error> {
     let mut bytes: [u8; 16] = random()?;
-    // Positive, and never shortened by a leading zero.
+    // A positive number without a leading zero byte.
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a receiver of webhooks needs (RFC 9112): whole requests in, answers out.
+//! The part of HTTP/1.1 (RFC 9112) that a receiver of webhooks needs: reads requests, writes answers.
 
 use std::io;
 
@@ -6,54 +6,54 @@ use bytes::{Buf as _, BytesMut};
 use httparse::{EMPTY_HEADER, Status};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::consumer::Answer;
+use super::script::Answer;
 
 const HEAD_LIMIT: usize = 64 << 10;
 const HEADER_LIMIT: usize = 128;
 const BODY_LIMIT: usize = 64 << 20;
 
-/// A connection and what was read from it beyond the last request.
-pub(super) struct Wire<S> {
+/// A connection, and the bytes that were read after the last request.
+pub(super) struct HttpConnection<S> {
     stream: S,
     buffer: BytesMut,
 }
 
-/// A request whose last byte has been read. Header names are in lower case.
+/// A completely read request. Header names are in lower case.
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// Whether the client will take another answer on this connection.
+    /// Whether the client will send another request on this connection.
     pub(super) keep_alive: bool,
 }
 
-/// Why there is no request.
-pub(super) enum Fault {
-    /// The client went away, with or without a goodbye.
-    Gone,
-    /// What it sent is no request that we take; the status says why.
+/// The reason why no request could be read.
+pub(super) enum RequestError {
+    /// The client closed the connection, with or without a `close_notify`.
+    Closed,
+    /// The receiver refuses the request with this status.
     Refused(u16),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     pub(super) fn new(stream: S) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// Waits for the first byte of a request. Whoever gives up waiting loses nothing.
-    pub(super) async fn begin(&mut self) -> Result<(), Fault> {
+    /// Waits for the first byte of a request. Safe to cancel: no byte is lost.
+    pub(super) async fn wait_for_request(&mut self) -> Result<(), RequestError> {
         if self.buffer.is_empty() { self.fill().await } else { Ok(()) }
     }
 
-    /// Reads one whole request.
-    pub(super) async fn request(&mut self) -> Result<Request, Fault> {
+    /// Reads one request.
+    pub(super) async fn read_request(&mut self) -> Result<Request, RequestError> {
         let (mut request, framing) = loop {
             if let Some(head) = self.head()? {
                 break head;
             }
             if self.buffer.len() > HEAD_LIMIT {
-                return Err(Fault::Refused(431));
+                return Err(RequestError::Refused(431));
             }
             self.fill().await?;
         };
@@ -61,20 +61,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         request.body = match framing {
-            Framing::Length(length) if length > BODY_LIMIT => return Err(Fault::Refused(413)),
+            Framing::Length(length) if length > BODY_LIMIT => {
+                return Err(RequestError::Refused(413));
+            }
             Framing::Length(length) => self.take(length).await?,
             Framing::Chunked => self.chunks().await?,
         };
         Ok(request)
     }
 
-    /// Writes one answer; without its body to a HEAD request.
-    pub(super) async fn answer(
+    /// Writes one answer. Omits the body if the method is HEAD.
+    ///
+    /// * `last`: whether to announce that the connection closes.
+    pub(super) async fn write_answer(
         &mut self,
         answer: &Answer,
         method: &str,
         last: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RequestError> {
         let mut bytes = format!("HTTP/1.1 {:03} \r\n", answer.status).into_bytes();
         let mut header = |name: &str, value: &str| {
             bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -85,10 +89,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if let Some(seconds) = answer.retry_after {
             header("retry-after", &seconds.to_string());
         }
-        // RFC 9110 sections 15.3.5 and 15.4.5: these two have no body, and a length would promise
-        // one.
+        // 204 and 304 have no body, and a length would announce one (RFC 9110 sections 15.3.5 and
+        // 15.4.5).
         let bodiless = matches!(answer.status, 204 | 304);
-        // A length that the test chose itself stands, even a wrong one.
+        // A length that the test set replaces the true one, even if it is wrong.
         if !bodiless
             && answer.header("content-length").is_none()
             && answer.header("transfer-encoding").is_none()
@@ -105,15 +109,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.write(&bytes).await
     }
 
-    /// Waits until the client closes, whatever it sends before.
+    /// Discards all input until the client closes.
     pub(super) async fn drain(&mut self) {
         while self.fill().await.is_ok() {
             self.buffer.clear();
         }
     }
 
-    /// Says goodbye, then waits for the client's. To close with unread bytes would reset the
-    /// connection and could take what we said last from the client.
+    /// Shuts down the connection, then waits until the client closes. A close with unread bytes would
+    /// reset the connection, and the client could lose the last bytes sent to it.
     pub(super) async fn close(&mut self) {
         if self.stream.shutdown().await.is_ok() {
             self.drain().await;
@@ -124,21 +128,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &self.stream
     }
 
-    fn head(&mut self) -> Result<Option<(Request, Framing)>, Fault> {
+    fn head(&mut self) -> Result<Option<(Request, Framing)>, RequestError> {
         let mut headers = [EMPTY_HEADER; HEADER_LIMIT];
         let mut head = httparse::Request::new(&mut headers);
         let length = match head.parse(&self.buffer) {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(Fault::Refused(431)),
-            Err(_) => return Err(Fault::Refused(400)),
+            Err(httparse::Error::TooManyHeaders) => return Err(RequestError::Refused(431)),
+            Err(_) => return Err(RequestError::Refused(400)),
         };
         let headers: Vec<_> = head.headers.iter().map(owned).collect();
         let framing = Framing::of(&headers)?;
         let request = Request {
             method: head.method.unwrap_or_default().to_owned(),
             path: head.path.unwrap_or_default().to_owned(),
-            keep_alive: head.version == Some(1) && !has_word(&headers, "connection", "close"),
+            keep_alive: head.version == Some(1) && !has_token(&headers, "connection", "close"),
             headers,
             body: Vec::new(),
         };
@@ -146,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(Some((request, framing)))
     }
 
-    async fn chunks(&mut self) -> Result<Vec<u8>, Fault> {
+    async fn chunks(&mut self) -> Result<Vec<u8>, RequestError> {
         let mut body = Vec::new();
         loop {
             let length = self.chunk_length().await?;
@@ -155,29 +159,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Ok(body);
             }
             if length > BODY_LIMIT - body.len() {
-                return Err(Fault::Refused(413));
+                return Err(RequestError::Refused(413));
             }
             body.append(&mut self.take(length).await?);
             if self.take(2).await? != b"\r\n" {
-                return Err(Fault::Refused(400));
+                return Err(RequestError::Refused(400));
             }
         }
     }
 
-    async fn chunk_length(&mut self) -> Result<usize, Fault> {
+    async fn chunk_length(&mut self) -> Result<usize, RequestError> {
         loop {
             match httparse::parse_chunk_size(&self.buffer) {
                 Ok(Status::Complete((line, length))) => {
                     self.buffer.advance(line);
-                    return usize::try_from(length).map_err(|_| Fault::Refused(413));
+                    return usize::try_from(length).map_err(|_| RequestError::Refused(413));
                 }
                 Ok(Status::Partial) if self.buffer.len() <= HEAD_LIMIT => self.fill().await?,
-                _ => return Err(Fault::Refused(400)),
+                _ => return Err(RequestError::Refused(400)),
             }
         }
     }
 
-    async fn trailers(&mut self) -> Result<(), Fault> {
+    async fn trailers(&mut self) -> Result<(), RequestError> {
         loop {
             let mut trailers = [EMPTY_HEADER; HEADER_LIMIT];
             match httparse::parse_headers(&self.buffer, &mut trailers) {
@@ -186,30 +190,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     return Ok(());
                 }
                 Ok(Status::Partial) if self.buffer.len() <= HEAD_LIMIT => self.fill().await?,
-                _ => return Err(Fault::Refused(400)),
+                _ => return Err(RequestError::Refused(400)),
             }
         }
     }
 
-    async fn take(&mut self, length: usize) -> Result<Vec<u8>, Fault> {
+    async fn take(&mut self, length: usize) -> Result<Vec<u8>, RequestError> {
         while self.buffer.len() < length {
             self.fill().await?;
         }
         Ok(self.buffer.split_to(length).to_vec())
     }
 
-    async fn fill(&mut self) -> Result<(), Fault> {
+    async fn fill(&mut self) -> Result<(), RequestError> {
         self.buffer.reserve(16 << 10);
         match self.stream.read_buf(&mut self.buffer).await {
-            Ok(0) | Err(_) => Err(Fault::Gone),
+            Ok(0) | Err(_) => Err(RequestError::Closed),
             Ok(_) => Ok(()),
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let gone = |_: io::Error| Fault::Gone;
-        self.stream.write_all(bytes).await.map_err(gone)?;
-        self.stream.flush().await.map_err(gone)
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
+        let closed = |_: io::Error| RequestError::Closed;
+        self.stream.write_all(bytes).await.map_err(closed)?;
+        self.stream.flush().await.map_err(closed)
     }
 }
 
@@ -220,39 +224,39 @@ enum Framing {
 }
 
 impl Framing {
-    /// RFC 9112 section 6.3. Anything that two readers could frame differently is refused: a
-    /// recorded body has to be the one that was meant.
-    fn of(headers: &[(String, String)]) -> Result<Self, Fault> {
+    /// Returns the framing of a request by RFC 9112 section 6.3. Refuses a request that two parsers could
+    /// frame differently, so that a recorded body is the one that the client sent.
+    fn of(headers: &[(String, String)]) -> Result<Self, RequestError> {
         let mut encodings = values(headers, "transfer-encoding");
         let mut lengths = values(headers, "content-length");
         match (encodings.next(), lengths.next()) {
             (None, None) => Ok(Self::Length(0)),
             (None, Some(length)) if lengths.next().is_none() && is_digits(length) => {
-                length.parse().map(Self::Length).map_err(|_| Fault::Refused(413))
+                length.parse().map(Self::Length).map_err(|_| RequestError::Refused(413))
             }
             (Some(encoding), None)
                 if encodings.next().is_none() && encoding.eq_ignore_ascii_case("chunked") =>
             {
                 Ok(Self::Chunked)
             }
-            _ => Err(Fault::Refused(400)),
+            _ => Err(RequestError::Refused(400)),
         }
     }
 }
 
-/// `str::parse` would also take a sign.
+/// `str::parse` would also accept a sign.
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 fn expects_continue(headers: &[(String, String)]) -> bool {
-    has_word(headers, "expect", "100-continue")
+    has_token(headers, "expect", "100-continue")
 }
 
-fn has_word(headers: &[(String, String)], name: &str, word: &str) -> bool {
+fn has_token(headers: &[(String, String)], name: &str, token: &str) -> bool {
     values(headers, name)
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(word))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
 fn values<'a>(headers: &'a [(String, String)], name: &'a str) -> impl Iterator<Item = &'a str> {

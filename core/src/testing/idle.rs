@@ -1,8 +1,8 @@
-//! The connections that wait for a request, and how to make them leave.
+//! Tracks the idle connections of a receiver, and closes them.
 //!
-//! A change of certificate shows only in a handshake, so a receiver that changes closes the
-//! connections it kept alive. The change returns when they are closed *on both sides*: a client
-//! that had not noticed yet would write its next request into a connection that is gone.
+//! A change of certificate takes effect only in a handshake, so a receiver that changes closes its idle
+//! connections. The change returns when they are closed on both sides: otherwise a client could write
+//! its next request to a closed connection.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -12,52 +12,54 @@ use tokio::sync::watch;
 
 use super::lock;
 
-/// How long a change waits for clients to close their side. Only one that is stuck takes this long.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a change waits for clients to close their side. Only a stuck client takes this long.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct IdleConnections {
-    waiting: Mutex<BTreeSet<u64>>,
-    left: Condvar,
-    /// Counts the times that the idle had to leave.
+    connections: Mutex<BTreeSet<u64>>,
+    closed: Condvar,
+    /// The number of times that all idle connections were closed.
     round: watch::Sender<u64>,
 }
 
 impl IdleConnections {
     pub(super) fn new() -> Self {
-        Self { waiting: Mutex::default(), left: Condvar::new(), round: watch::Sender::new(0) }
+        Self { connections: Mutex::default(), closed: Condvar::new(), round: watch::Sender::new(0) }
     }
 
-    /// Makes every idle connection leave and waits until it has. Never called on the lab's thread.
-    pub(super) fn dismiss(&self) {
+    /// Closes every idle connection and waits until it is closed. Must not be called on the lab's
+    /// thread, which closes them.
+    pub(super) fn close_all(&self) {
         self.round.send_modify(|round| *round += 1);
-        let waiting = lock(&self.waiting);
-        let dismissed = waiting.clone();
+        let idle = lock(&self.connections);
+        let closing = idle.clone();
         let _ = self
-            .left
-            .wait_timeout_while(waiting, PATIENCE, |now| !now.is_disjoint(&dismissed))
+            .closed
+            .wait_timeout_while(idle, CLOSE_TIMEOUT, |now| !now.is_disjoint(&closing))
             .unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// Tells the current round, and completes `changed` when the next one begins.
+    /// Returns a receiver of the current round, which changes when idle connections must close.
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.round.subscribe()
     }
 
     /// Counts a connection as idle until the guard is dropped.
-    pub(super) fn enter(&self, connection: u64) -> Idle<'_> {
-        lock(&self.waiting).insert(connection);
-        Idle { all: self, connection }
+    pub(super) fn enter(&self, connection: u64) -> IdleGuard<'_> {
+        lock(&self.connections).insert(connection);
+        IdleGuard { all: self, connection }
     }
 }
 
-pub(super) struct Idle<'a> {
+/// Counts one connection as idle until it is dropped.
+pub(super) struct IdleGuard<'a> {
     all: &'a IdleConnections,
     connection: u64,
 }
 
-impl Drop for Idle<'_> {
+impl Drop for IdleGuard<'_> {
     fn drop(&mut self) {
-        lock(&self.all.waiting).remove(&self.connection);
-        self.all.left.notify_all();
+        lock(&self.all.connections).remove(&self.connection);
+        self.all.closed.notify_all();
     }
 }

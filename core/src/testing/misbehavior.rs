@@ -1,32 +1,32 @@
-//! The ways in which a receiver can be wrong, each named once.
+//! The ways in which a receiver can misbehave, each named once.
 //!
-//! To add one: a variant with its name here, and what it does in `receiver`, either where the TLS
-//! configuration of a connection is chosen or where a request has been read.
+//! To add one, add a variant and its name here, and its behavior to `receiver`: where the TLS
+//! configuration of a connection is chosen, or where a request has been read.
 
-/// What a receiver does instead of behaving.
+/// A fault that a receiver commits on demand.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misbehaviour {
-    /// Completes the handshake without ever asking for a client certificate, like a load balancer
-    /// that ends TLS in front of the real consumer.
+    /// Completes the handshake without asking for a client certificate, like a load balancer that
+    /// terminates TLS in front of the real consumer.
     NeverAsk,
-    /// Asks for a client certificate and refuses whichever comes, with the alert `unknown_ca`. On
-    /// TLS 1.3 the client's own handshake is complete by then.
+    /// Asks for a client certificate and refuses every one, with the alert `unknown_ca`. With TLS 1.3,
+    /// the client has completed its own handshake by then.
     RejectCertificate,
-    /// Shows a certificate with the right key that expired an hour ago.
+    /// Presents a certificate with the right key that expired an hour ago.
     Expired,
-    /// Shows a certificate with the right key for `wrong.lab.test`.
+    /// Presents a certificate with the right key for `wrong.lab.test`.
     WrongName,
     /// Reads and records the whole request, then resets the connection.
     ResetAfterBody,
-    /// Reads and records the whole request, then never answers; it waits until the client is gone.
+    /// Reads and records the whole request, then never answers; waits until the client closes.
     Stall,
-    /// Shows a certificate with the right names from a CA of the same shape that nobody trusts.
+    /// Presents a certificate with the right names from a similar CA that no peer trusts.
     OtherCa,
 }
 
 impl Misbehaviour {
-    /// Every misbehaviour.
+    /// All misbehaviors.
     pub const ALL: &[Self] = &[
         Self::NeverAsk,
         Self::RejectCertificate,
@@ -37,7 +37,7 @@ impl Misbehaviour {
         Self::OtherCa,
     ];
 
-    /// Its name in every language, such as `never_ask`.
+    /// Returns its name, which is the same in all languages, such as `never_ask`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NeverAsk => "never_ask",
@@ -50,7 +50,7 @@ impl Misbehaviour {
         }
     }
 
-    /// The misbehaviour of that name.
+    /// Returns the misbehavior with this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|how| how.name() == name)
     }
@@ -67,11 +67,11 @@ impl Misbehaviour {
     }
 }
 
-/// When a misbehaviour happens, which is also what its `times` counts.
+/// When a misbehavior happens. Its `times` counts these moments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// Connections that said hello.
+    /// After a ClientHello.
     Handshake,
-    /// Requests that were read.
+    /// After a request was read.
     Request,
 }

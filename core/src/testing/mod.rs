@@ -1,9 +1,9 @@
-//! The testing kit: a throw-away private CA, and receivers on loopback that demand client
-//! certificates, record what they got, answer what they are told and misbehave on demand.
+//! The testing kit: a throw-away private CA, and receivers on loopback that require client certificates,
+//! record requests, send the answers that a test sets, and misbehave on demand.
 //!
-//! Nothing here is a mock: the certificates, the sockets and the handshakes are real, so what a
-//! test sees is what production would see. Production code never comes here; the kit sits behind
-//! the feature `testing` and only this file knows the rest of the crate.
+//! Nothing is mocked: certificates, sockets and handshakes are real, so a test sees the behavior of
+//! production. Production code never uses the kit, which is behind the feature `testing`. Only this file
+//! uses the public types of the crate.
 
 #![cfg_attr(
     not(test),
@@ -16,6 +16,7 @@ mod http;
 mod idle;
 mod misbehavior;
 mod receiver;
+mod script;
 #[cfg(test)]
 mod tests;
 
@@ -43,17 +44,18 @@ use crate::Trust;
 use crate::error::{Form, shown};
 
 pub use authority::{Authority, Issued, Leaf};
-pub use consumer::{Answer, Consumer, Received};
+pub use consumer::Consumer;
 pub use misbehavior::Misbehaviour;
+pub use script::{Answer, Received};
 
-/// The tenant that the lab's own identity names.
+/// The tenant in the lab's own identity.
 const DISPATCHER: &str = "dispatcher";
 
-/// Everything a test of a dispatcher needs, alive until it is dropped.
+/// A CA, an identity and receivers: everything that a test of a dispatcher needs.
 ///
-/// A lab is its own world: its CA is made when it starts and no other lab trusts it. The receivers
-/// run on one thread of the lab; every method is synchronous and may be called from any thread.
-/// Dropping the lab closes every socket and ends that thread before it returns.
+/// Each lab makes its own CA when it starts, and no other lab trusts it. The receivers run on one thread
+/// of the lab. Every method is synchronous and may be called from any thread. Dropping the lab closes
+/// all its sockets and ends its thread before it returns.
 ///
 /// ```
 /// # fn main() -> Result<(), webhook_mtls::Error> {
@@ -77,9 +79,9 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Makes the CA and an identity, and starts the thread that the receivers will run on.
+    /// Makes the CA and an identity, and starts the thread of the receivers.
     ///
-    /// Fails with `internal` when the machine has no thread, file descriptor or randomness to give.
+    /// Fails with `internal` if the system provides no thread, file descriptor or randomness.
     pub fn start() -> Result<Self, Error> {
         let authority = Authority::new("lab")?;
         let issued = authority.issue(Leaf::client(DISPATCHER))?;
@@ -91,18 +93,18 @@ impl Lab {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|cause| broken("start its runtime", cause))?;
+            .map_err(|cause| lab_failed("start its runtime", cause))?;
         let receivers = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new()
             .name("webhook-mtls-lab".into())
             .spawn(move || {
-                // The program's own threads must get its signals, never this one.
+                // Signals must go to the program's own threads.
                 let _ = SigSet::all().thread_block();
-                // Leaving drops the runtime, and with it every task and socket.
+                // When this returns, the runtime is dropped with all its tasks and sockets.
                 let _ = runtime.block_on(stopped);
             })
-            .map_err(|cause| broken("start its thread", cause))?;
+            .map_err(|cause| lab_failed("start its thread", cause))?;
 
         Ok(Self {
             authority,
@@ -117,42 +119,42 @@ impl Lab {
         })
     }
 
-    /// A client identity of the lab's CA, for the tenant `dispatcher`.
+    /// Returns a client identity of the lab's CA, for the tenant `dispatcher`.
     pub fn identity(&self) -> Identity {
         self.identity.clone()
     }
 
-    /// Trust in the lab's root and in nothing else.
+    /// Returns a trust with the lab's root as its only anchor.
     pub fn trust(&self) -> Trust {
         self.trust.clone()
     }
 
-    /// The same identity as [`Lab::identity`]: certificate chain (leaf first) and PKCS#8 key, as
-    /// PEM.
+    /// Returns the identity of [`Lab::identity`] as PEM: certificate chain (leaf first) and PKCS#8 key.
     pub fn identity_pem(&self) -> (String, String) {
         (self.issued.chain_pem.clone(), self.issued.key_pem.clone())
     }
 
-    /// The same root as in [`Lab::trust`], as PEM.
+    /// Returns the root of [`Lab::trust`] as PEM.
     pub fn trust_pem(&self) -> String {
         self.authority.root_pem().to_owned()
     }
 
-    /// The CA behind the lab, to issue certificates that no dispatcher or receiver of it would
-    /// show.
+    /// Returns the CA of the lab, to issue further certificates, for example faulty ones.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The receiver of that name, started when it is first asked for.
+    /// Returns the receiver with this name; starts it on the first call.
     ///
-    /// `name` is its tenant: 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise `option_invalid`.
-    /// Fails with `internal` when there is no port to listen on.
+    /// * `name`: its tenant, 1 to 64 characters of `[A-Za-z0-9._-]`.
+    ///
+    /// Fails with `option_invalid` if the name is not valid, and with `internal` if the receiver cannot
+    /// listen.
     pub fn consumer(&self, name: &str) -> Result<Consumer, Error> {
-        let word = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(word) {
-            return Err(refused(
-                "the name of a lab consumer is 1 to 64 characters of [A-Za-z0-9._-]",
+        let is_allowed = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_allowed) {
+            return Err(invalid(
+                "the name of a lab consumer must be 1 to 64 characters of [A-Za-z0-9._-]",
             ));
         }
         let mut consumers = lock(&self.consumers);
@@ -164,12 +166,12 @@ impl Lab {
         Ok(consumer)
     }
 
-    /// A new dispatcher with [`Lab::dispatcher_options`].
+    /// Makes a dispatcher with [`Lab::dispatcher_options`].
     pub fn dispatcher(&self) -> Dispatcher {
         Dispatcher::new(self.dispatcher_options()).expect("the lab's own options are complete")
     }
 
-    /// Options with the lab's identity and trust and an egress policy that also allows loopback.
+    /// Returns options with the lab's identity and trust, and an egress policy that also allows loopback.
     pub fn dispatcher_options(&self) -> DispatcherOptions {
         DispatcherOptions::new()
             .identity(self.identity())
@@ -177,11 +179,12 @@ impl Lab {
             .egress(self.egress.clone())
     }
 
-    /// Writes `tls.crt`, `tls.key` (mode 0600) and `ca.pem` into `dir`, for programs that take
-    /// paths.
+    /// Writes `tls.crt`, `tls.key` (mode 0600) and `ca.pem` into `dir`, for programs that take paths. The
+    /// names are those of a Kubernetes TLS secret.
     ///
-    /// The names are those of a Kubernetes TLS secret. `dir` is made if it is missing; files of
-    /// those names are replaced. Fails with `option_invalid` when one cannot be written.
+    /// * `dir`: the directory, made if it is missing. Existing files with these names are replaced.
+    ///
+    /// Fails with `option_invalid` if a file cannot be written.
     pub fn write_files(&self, dir: impl AsRef<Path>) -> Result<(), Error> {
         let dir = dir.as_ref();
         let write = || {
@@ -192,7 +195,7 @@ impl Lab {
         };
         let written = write();
         let dir = shown(&dir.to_string_lossy(), Form::Path);
-        written.map_err(|cause| refused(&format!("cannot write to {dir}: {cause}")))
+        written.map_err(|cause| invalid(&format!("cannot write to {dir}: {cause}")))
     }
 }
 
@@ -200,7 +203,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in there was already reported by the panic hook, and drop cannot return it.
+            // The panic hook has reported a panic of the thread, and drop cannot return it.
             let _ = thread.join();
         }
     }
@@ -215,30 +218,30 @@ impl fmt::Debug for Lab {
     }
 }
 
-/// A well-formed error of that kind, with the defaults of the table, to test one's own handling
-/// without a network.
+/// Makes an error of this kind with the defaults of the table, to test error handling without a network.
 pub fn error(kind: Kind) -> Error {
     Error::new(kind, kind.title())
 }
 
-/// Lets the library believe, in this whole process, that it is `at`, and that time runs on from there;
-/// `None` is the true time again.
+/// Sets the clock of the library for this whole process. Time continues from there.
 ///
-/// For tests of what certificates do as they age: files, verdicts, expiry and events follow. The lab's
-/// own certificates and receivers keep to the true time.
+/// For tests of aging certificates: the checks of files, verdicts, expiry and events use this clock. The
+/// lab's own certificates and receivers use the true time.
+///
+/// * `at`: the new time; `None` is the true time again.
 pub fn set_clock(at: Option<SystemTime>) {
     crate::clock::set(at);
 }
 
-/// Returns how many signatures of certificates and CRLs this process has checked so far.
+/// Returns the number of certificate and CRL signatures that this process has checked so far.
 ///
 /// A signature that is [remembered](crate::remember_signatures) is not checked again.
 pub fn signatures_checked() -> u64 {
     crate::x509::algorithms::signatures_checked()
 }
 
-/// The mode is set before the first byte is written: a key is never readable by others, not even
-/// for a moment, and not even when the file was there with a wider mode.
+/// Writes a file with mode 0600. Sets the mode before the first byte, so that the key is never readable
+/// by other users, even if the file existed with a wider mode.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -246,17 +249,17 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What the machine could not do for the lab.
-fn broken(what: &str, cause: impl fmt::Display) -> Error {
+/// Makes the error for an action of the lab that failed.
+fn lab_failed(what: &str, cause: impl fmt::Display) -> Error {
     Error::new(Kind::Internal, format!("the lab could not {what}: {cause}"))
 }
 
-/// What the lab was asked for and cannot be.
-fn refused(why: &str) -> Error {
+/// Makes the error for an invalid argument.
+fn invalid(why: &str) -> Error {
     Error::new(Kind::OptionInvalid, why)
 }
 
-/// A test that panicked while it held a lock must not fail the next one as well.
+/// Locks a mutex even if a test panicked while it held the lock, so that the next test does not fail too.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

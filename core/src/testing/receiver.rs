@@ -1,7 +1,7 @@
-//! The receiver behind a consumer: its socket, its handshakes, its conversations.
+//! The receiver behind a consumer: its socket, its handshakes and its connections.
 //!
-//! Everything here runs as tasks on the lab's one thread, except the methods that a test calls
-//! through `Consumer`; those touch only what is behind a lock.
+//! Its tasks run on the lab's thread. Only the methods that a test calls through `Consumer` run on other
+//! threads; they access only state behind a lock.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -31,11 +31,11 @@ use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
 
 use super::authority::TENANT_URI;
-use super::consumer::{Answer, Received, Script};
-use super::http::{Fault, Request, Wire};
+use super::http::{HttpConnection, Request, RequestError};
 use super::idle::IdleConnections;
 use super::misbehavior::{Misbehaviour, Moment};
-use super::{Authority, Error, Issued, Leaf, broken, lock};
+use super::script::{Answer, Received, Script};
+use super::{Authority, Error, Issued, Leaf, lab_failed, lock};
 use crate::process;
 
 pub(super) struct Receiver {
@@ -52,7 +52,7 @@ pub(super) struct Receiver {
     handshakes: AtomicU64,
 }
 
-/// The certificate that new connections get to see.
+/// The certificate that the receiver presents to new connections.
 pub(super) struct Shown {
     pub(super) issued: Issued,
     pub(super) previous_pin: Option<String>,
@@ -65,7 +65,7 @@ impl Receiver {
         lab: &Handle,
     ) -> Result<Arc<Self>, Error> {
         let issued = authority.issue(Leaf::server(name))?;
-        let (listener, address) = listen(lab).map_err(|cause| broken("listen", cause))?;
+        let (listener, address) = listen(lab).map_err(|cause| lab_failed("listen", cause))?;
         let receiver = Arc::new(Self {
             name: name.to_owned(),
             address,
@@ -115,7 +115,7 @@ impl Receiver {
         match how.moment() {
             Moment::Handshake => {
                 self.script().handshakes.push(how, times);
-                self.idle.dismiss();
+                self.idle.close_all();
             }
             Moment::Request => self.script().requests.push(how, times),
         }
@@ -130,13 +130,13 @@ impl Receiver {
             }
             shown.issued = issued;
         }
-        self.idle.dismiss();
+        self.idle.close_all();
         Ok(())
     }
 
     pub(super) fn show(&self, issued: Issued) {
         self.shown().issued = issued;
-        self.idle.dismiss();
+        self.idle.close_all();
     }
 
     pub(super) fn certify(&self, authority: &Authority) -> Result<(), Error> {
@@ -150,7 +150,7 @@ impl Receiver {
 
     pub(super) fn accept_only(&self, authority: &Authority) {
         *lock(&self.accepted) = vec![authority.clone()];
-        self.idle.dismiss();
+        self.idle.close_all();
     }
 
     fn authority(&self) -> Authority {
@@ -173,40 +173,38 @@ impl Receiver {
                     let receiver = Arc::clone(&self);
                     tokio::spawn(async move { receiver.connection(number, tcp).await });
                 }
-                // Most often the process is out of file descriptors, and asking again at once would
-                // spin until some other code gives one back.
+                // The process is most likely out of file descriptors. An immediate retry would spin until
+                // other code closes one.
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }
     }
 
-    /// One connection, from its hello to its end. What the peer does wrong ends it, and nothing
-    /// else.
+    /// Serves one connection. A fault of the peer ends this connection only.
     async fn connection(&self, number: u64, tcp: TcpStream) {
-        // An answer is one write; without this it could wait for the acknowledgement of another.
+        // Without it, an answer could wait for the acknowledgment of a former one.
         let _ = tcp.set_nodelay(true);
-        // The configuration is chosen only now that somebody has said hello: a probe or a
-        // pre-opened connection uses up no misbehaviour, and gets the certificate that is shown
-        // then.
-        let Ok(hello) = LazyConfigAcceptor::new(Acceptor::default(), tcp).await else {
+        // Choose the configuration only after the ClientHello: a connection without one uses up no
+        // misbehavior, and one that was opened early gets the current certificate.
+        let Ok(client_hello) = LazyConfigAcceptor::new(Acceptor::default(), tcp).await else {
             return;
         };
-        let born = *self.idle.watch().borrow();
+        let first_round = *self.idle.watch().borrow();
         let how = self.script().handshakes.next();
         let config = self.config(how).expect("the lab's certificates fit their keys");
-        let shaking = hello.into_stream(Arc::new(config)).into_fallible();
-        // The process may be one that forks, and delivers from its children.
-        match process::around_forks(shaking).await {
+        let handshake = client_hello.into_stream(Arc::new(config)).into_fallible();
+        // The process may fork and deliver from its children.
+        match process::around_forks(handshake).await {
             Ok(stream) => {
                 self.handshakes.fetch_add(1, Ordering::Relaxed);
-                self.conversation(number, born, stream).await;
+                self.serve_requests(number, first_round, stream).await;
             }
-            // The alert is on its way; the client has to be able to read it.
-            Err((_, tcp)) => Wire::new(tcp).close().await,
+            // An alert was sent. Close gracefully, so that the client can read it.
+            Err((_, tcp)) => HttpConnection::new(tcp).close().await,
         }
     }
 
-    /// What a connection shows and asks for, `how` it may be wrong.
+    /// Makes the TLS configuration of one connection, with the misbehavior `how`.
     fn config(&self, how: Option<Misbehaviour>) -> Result<ServerConfig, Error> {
         let current = self.shown().issued.clone();
         let look_alike = |leaf: Leaf| self.authority().issue(leaf.key_of(&current));
@@ -217,68 +215,70 @@ impl Receiver {
             Some(Misbehaviour::OtherCa) => Authority::new("other")?.issue(leaf)?,
             _ => current,
         };
-        let asks: Option<Arc<dyn ClientCertVerifier>> = match how {
+        let verifier: Option<Arc<dyn ClientCertVerifier>> = match how {
             Some(Misbehaviour::NeverAsk) => None,
             Some(Misbehaviour::RejectCertificate) => Some(Arc::new(RejectAll(self.verifier()?))),
             _ => Some(self.verifier()?),
         };
-        server_config(&issued, asks).map_err(|cause| broken("configure a receiver", cause))
+        server_config(&issued, verifier).map_err(|cause| lab_failed("configure a receiver", cause))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let mut roots = RootCertStore::empty();
         for authority in &*lock(&self.accepted) {
             let root = CertificateDer::from_pem_slice(authority.root_pem().as_bytes())
-                .map_err(|_| broken("read its root", "not PEM"))?;
-            roots.add(root).map_err(|cause| broken("read its root", cause))?;
+                .map_err(|_| lab_failed("read its root", "not PEM"))?;
+            roots.add(root).map_err(|cause| lab_failed("read its root", cause))?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
-            .map_err(|cause| broken("trust its root", cause))
+            .map_err(|cause| lab_failed("trust its root", cause))
     }
 
-    /// Requests and answers until one side closes. `born` is the round of the certificate in use.
-    async fn conversation(&self, number: u64, born: u64, stream: TlsStream<TcpStream>) {
+    /// Reads requests and answers them until one side closes.
+    ///
+    /// * `first_round`: the round of [`IdleConnections`] in which the certificate was chosen.
+    async fn serve_requests(&self, number: u64, first_round: u64, stream: TlsStream<TcpStream>) {
         let tenant = tenant(&stream);
         let mut round = self.idle.watch();
-        let mut wire = Wire::new(stream);
+        let mut http = HttpConnection::new(stream);
         let mut idle = self.idle.enter(number);
         loop {
-            match unless(round.changed(), wire.begin()).await {
+            match run_unless(round.changed(), http.wait_for_request()).await {
                 Some(Ok(())) => drop(idle),
                 Some(Err(_)) => return,
-                None => return wire.close().await,
+                None => return http.close().await,
             }
-            let request = match wire.request().await {
+            let request = match http.read_request().await {
                 Ok(request) => request,
-                Err(Fault::Gone) => return,
-                Err(Fault::Refused(status)) => {
-                    let _ = wire.answer(&Answer::status(status), "", true).await;
-                    return wire.close().await;
+                Err(RequestError::Closed) => return,
+                Err(RequestError::Refused(status)) => {
+                    let _ = http.write_answer(&Answer::status(status), "", true).await;
+                    return http.close().await;
                 }
             };
             let (method, keep_alive) = (request.method.clone(), request.keep_alive);
             self.record(request, tenant.clone());
-            match self.next_of_request() {
-                Next::Answer(answer) => {
-                    let told = answer.header("connection");
-                    let told = told.is_some_and(|value| value.eq_ignore_ascii_case("close"));
-                    let last = told || !keep_alive || *round.borrow() != born;
-                    // From its first byte on, the client may think that it is idle, and whoever
-                    // dismisses the idle has to find it among them.
+            match self.next_reaction() {
+                Reaction::Answer(answer) => {
+                    let close = answer.header("connection");
+                    let close = close.is_some_and(|value| value.eq_ignore_ascii_case("close"));
+                    let last = close || !keep_alive || *round.borrow() != first_round;
+                    // The client may treat the connection as idle from the first byte of the answer,
+                    // so `close_all` must find it among the idle ones from here on.
                     idle = self.idle.enter(number);
-                    match wire.answer(&answer, &method, last).await {
-                        Ok(()) if last => return wire.close().await,
+                    match http.write_answer(&answer, &method, last).await {
+                        Ok(()) if last => return http.close().await,
                         Ok(()) => {}
                         Err(_) => return,
                     }
                 }
-                Next::Reset => {
-                    let _ = wire.stream().get_ref().0.set_zero_linger();
+                Reaction::Reset => {
+                    let _ = http.stream().get_ref().0.set_zero_linger();
                     return;
                 }
-                Next::Silence => return wire.drain().await,
+                Reaction::Silence => return http.drain().await,
             }
         }
     }
@@ -296,18 +296,18 @@ impl Receiver {
         self.recorded.notify_all();
     }
 
-    fn next_of_request(&self) -> Next {
+    fn next_reaction(&self) -> Reaction {
         let mut script = self.script();
         match script.requests.next() {
-            Some(Misbehaviour::ResetAfterBody) => Next::Reset,
-            Some(Misbehaviour::Stall) => Next::Silence,
-            _ => Next::Answer(script.answers.next().unwrap_or_default()),
+            Some(Misbehaviour::ResetAfterBody) => Reaction::Reset,
+            Some(Misbehaviour::Stall) => Reaction::Silence,
+            _ => Reaction::Answer(script.answers.next().unwrap_or_default()),
         }
     }
 }
 
-/// What follows a request.
-enum Next {
+/// The reaction of the receiver to a request.
+enum Reaction {
     Answer(Answer),
     Reset,
     Silence,
@@ -323,12 +323,12 @@ fn listen(lab: &Handle) -> io::Result<(TcpListener, SocketAddr)> {
 
 fn server_config(
     issued: &Issued,
-    asks: Option<Arc<dyn ClientCertVerifier>>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
-    let builder = match asks {
+    let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
@@ -336,12 +336,12 @@ fn server_config(
     let key = PrivatePkcs8KeyDer::from(issued.key_der.clone());
     let mut config = builder.with_single_cert(chain, key.into())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A resumed session shows no certificate, so a renewed one would go unseen.
+    // A resumed session presents no certificate, so the client would not see a renewed one.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(config)
 }
 
-/// Asks as the verifier inside it does, then refuses whatever comes.
+/// Asks for a certificate as the wrapped verifier does, then refuses every certificate.
 #[derive(Debug)]
 struct RejectAll(Arc<dyn ClientCertVerifier>);
 
@@ -389,8 +389,8 @@ fn tenant(stream: &TlsStream<TcpStream>) -> Option<String> {
     tenant.map(str::to_owned)
 }
 
-/// What `work` comes to, or `None` if `stop` happens before. Work that is done wins.
-async fn unless<T>(stop: impl Future, work: impl Future<Output = T>) -> Option<T> {
+/// Returns the output of `work`, or `None` if `stop` completes first. If both are ready, `work` wins.
+async fn run_unless<T>(stop: impl Future, work: impl Future<Output = T>) -> Option<T> {
     let (mut stop, mut work) = (pin!(stop), pin!(work));
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
