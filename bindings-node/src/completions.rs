@@ -1,8 +1,8 @@
-//! How what has ended comes back to JavaScript: in batches, on the loop of its environment.
+//! Passes finished deliveries to JavaScript: in batches, on the event loop of its environment.
 //!
-//! Where it can be, that loop drives the deliveries itself (`webhook_mtls::runtime::EventLoop`),
-//! and no other thread takes part. Outcomes go into a queue; one call hands over all that lie there,
-//! in the ledger (`ledger.rs`).
+//! On platforms with a pollable descriptor, the loop of Node drives the deliveries itself
+//! (`webhook_mtls::runtime::EventLoop`), without another thread. Outcomes go into a queue. One call
+//! into JavaScript passes all queued outcomes through the outcome buffer (`outcome_buffer.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
@@ -20,259 +20,268 @@ use webhook_mtls::process::Lock;
 use webhook_mtls::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
-use crate::border::Handle;
-use crate::ledger::{Brought, Entry, Ledger, Page};
+use crate::convert::Handle;
+use crate::outcome_buffer::{Attachment, OutcomeBuffer, ReceiptPage, Report};
 use crate::uv::{RawHandle, Uv};
 
-/// How often timers are looked at while something is under way.
+/// The interval at which timers are checked while deliveries are in flight.
 const TICK: Duration = Duration::from_millis(10);
 
 thread_local! {
-    static HERE: RefCell<Option<Rc<Loop>>> = const { RefCell::new(None) };
-    /// Whether the queue will be looked at in any case before the loop goes on.
-    static LOOKING: Cell<bool> = const { Cell::new(false) };
-    /// While the environment goes: its hook, and how many handles are not closed yet.
-    static LEAVING: Cell<Option<(sys::napi_async_cleanup_hook_handle, usize)>> =
+    static CURRENT: RefCell<Option<Rc<NodeLoop>>> = const { RefCell::new(None) };
+    /// Whether this thread will drain the queue before its loop continues.
+    static WILL_DRAIN: Cell<bool> = const { Cell::new(false) };
+    /// While the environment is torn down: its cleanup hook and the number of open handles.
+    static TEARDOWN: Cell<Option<(sys::napi_async_cleanup_hook_handle, usize)>> =
         const { Cell::new(None) };
 }
 
-/// Has outcomes of this environment entered into `ledger`, and `settle` called with their count.
+/// Attaches the addon to this environment. Outcomes are written into `buffer`, and then `settle` is
+/// called with their count.
 #[napi]
-pub fn attach(env: &Env, ledger: Float64Array, settle: Function<f64, ()>) -> napi::Result<()> {
-    Loop::attach(env, ledger, settle.raw())
+pub fn attach(env: &Env, buffer: Float64Array, settle: Function<f64, ()>) -> napi::Result<()> {
+    NodeLoop::attach(env, buffer, settle.raw())
 }
 
-/// What an entry of the ledger speaks of: a page of receipts or an error's JSON, in their order.
+/// Returns the next attachment of the buffer's rows, in their order: a page of receipts or an
+/// error's JSON.
 #[napi]
-pub fn brought() -> Option<Either<Handle<Rc<Page>>, String>> {
-    let brought = here(|it| it.ledger.borrow_mut().brought()).ok().flatten()?;
-    Some(match brought {
-        Brought::Page(page) => Either::A(Handle(page)),
-        Brought::Fault(error) => Either::B(error.to_json().to_string()),
+pub fn next_attachment() -> Option<Either<Handle<Rc<ReceiptPage>>, String>> {
+    let next = |current: &NodeLoop| current.buffer.borrow_mut().next_attachment();
+    Some(match with_current(next).ok().flatten()? {
+        Attachment::Page(page) => Either::A(Handle(page)),
+        Attachment::Error(error) => Either::B(error.to_json().to_string()),
     })
 }
 
-/// Enters outcomes into the ledger of this environment, as many as it has room for; says how many.
-pub(crate) fn enter(
+/// Writes outcomes into the buffer of this environment until it is full; returns their number.
+pub(crate) fn write(
     outcomes: impl Iterator<Item = (f64, Result<Receipt, Error>)>,
 ) -> Result<u32, Error> {
-    let entries = outcomes.map(|(number, outcome)| (number, Entry::Ended(outcome)));
-    here(|it| it.ledger.borrow_mut().enter(entries))
+    let reports = outcomes.map(|(ticket, outcome)| (ticket, Report::Finished(outcome)));
+    with_current(|current| current.buffer.borrow_mut().write(reports))
 }
 
-/// The place of one outcome. Dropped without one, because a panic took the task that was to fill
-/// it, it is filled with `internal`: whoever awaits it must not wait for ever.
-pub(crate) struct Slot {
-    arrivals: Arc<Arrivals>,
-    number: f64,
-    filled: bool,
+/// The place for one delivery's outcome.
+///
+/// If the slot is dropped unfilled, because the task panicked, it is filled with `internal`.
+/// Otherwise the promise would stay pending forever.
+pub(crate) struct CompletionSlot {
+    queue: Arc<CompletionQueue>,
+    ticket: f64,
+    is_filled: bool,
 }
 
-impl Slot {
-    /// A place in the queue of this environment, whose loop stays alive until it is handed over.
-    pub(crate) fn new(number: f64) -> Result<Self, Error> {
-        here(|it| {
-            it.wait();
-            Self { arrivals: it.arrivals.clone(), number, filled: false }
+impl CompletionSlot {
+    /// Reserves a place in the queue of this environment. Its loop stays alive until the outcome is
+    /// passed to JavaScript.
+    pub(crate) fn new(ticket: f64) -> Result<Self, Error> {
+        with_current(|current| {
+            current.add_pending();
+            Self { queue: current.queue.clone(), ticket, is_filled: false }
         })
     }
 
     pub(crate) fn fill(mut self, outcome: Result<Receipt, Error>) {
-        self.filled = true;
-        self.arrivals.push(Arrival::Ended(self.number, outcome));
+        self.is_filled = true;
+        self.queue.push(Completion::Finished(self.ticket, outcome));
     }
 }
 
-impl Drop for Slot {
+impl Drop for CompletionSlot {
     fn drop(&mut self) {
-        if !self.filled {
-            self.arrivals.push(Arrival::Ended(self.number, Err(Error::caught_panic())));
+        if !self.is_filled {
+            self.queue.push(Completion::Finished(self.ticket, Err(Error::caught_panic())));
         }
     }
 }
 
-/// Tells JavaScript that a run has something new, once for each time that it waits.
-pub(crate) struct Stir {
-    arrivals: Arc<Arrivals>,
-    number: f64,
-    awaited: AtomicBool,
+/// Tells JavaScript that a run of `deliverMany` has progressed, once per wait.
+pub(crate) struct RunWaker {
+    queue: Arc<CompletionQueue>,
+    ticket: f64,
+    is_awaited: AtomicBool,
 }
 
-impl Stir {
-    pub(crate) fn new(number: f64) -> Result<Arc<Self>, Error> {
-        here(|it| {
-            let arrivals = it.arrivals.clone();
-            Arc::new(Self { arrivals, number, awaited: AtomicBool::new(false) })
+impl RunWaker {
+    pub(crate) fn new(ticket: f64) -> Result<Arc<Self>, Error> {
+        with_current(|current| {
+            let queue = current.queue.clone();
+            Arc::new(Self { queue, ticket, is_awaited: AtomicBool::new(false) })
         })
     }
 
-    /// Keeps the loop alive until something stirs.
+    /// Keeps the loop alive until the next wake-up.
     pub(crate) fn wait(&self) {
-        if !self.awaited.swap(true, SeqCst) {
-            let _ = here(Loop::wait);
+        if !self.is_awaited.swap(true, SeqCst) {
+            let _ = with_current(NodeLoop::add_pending);
         }
     }
 }
 
-impl Wake for Stir {
+impl Wake for RunWaker {
     fn wake(self: Arc<Self>) {
-        self.arrivals.clone().push(Arrival::Stirred(self));
+        self.queue.clone().push(Completion::RunReady(self));
     }
 }
 
-/// To be called after something was started: it may have to be looked at from now on.
+/// Starts the timer checks. Call it after a delivery was started.
 pub(crate) fn started() {
-    let _ = here(Loop::started);
+    let _ = with_current(NodeLoop::start_ticking);
 }
 
-fn here<T>(then: impl FnOnce(&Loop) -> T) -> Result<T, Error> {
-    let attached = HERE.with_borrow(Clone::clone);
-    attached.map(|it| then(&it)).ok_or_else(Error::caught_panic)
+fn with_current<T>(work: impl FnOnce(&NodeLoop) -> T) -> Result<T, Error> {
+    let current = CURRENT.with_borrow(Clone::clone);
+    current.map(|current| work(&current)).ok_or_else(Error::caught_panic)
 }
 
-enum Arrival {
-    Ended(f64, Result<Receipt, Error>),
-    Stirred(Arc<Stir>),
+enum Completion {
+    Finished(f64, Result<Receipt, Error>),
+    RunReady(Arc<RunWaker>),
 }
 
-/// What has arrived and was not handed over yet. Any thread may add to it.
-struct Arrivals {
-    queue: Lock<Vec<Arrival>>,
-    /// `None` once the environment is going.
-    bell: Lock<Option<Bell>>,
+/// Completions that JavaScript has not received yet. Any thread may add one.
+struct CompletionQueue {
+    completions: Lock<Vec<Completion>>,
+    /// `None` once the environment is torn down.
+    signal: Lock<Option<Signal>>,
 }
 
-/// A signal, which may be sent from any thread while it is not closed.
-struct Bell(Uv);
+/// An async handle of libuv. Any thread may send it until it is closed.
+struct Signal(Uv);
 
-// SAFETY: `uv_async_send` is all that other threads do with it.
-unsafe impl Send for Bell {}
+// SAFETY: other threads call only `uv_async_send` with the handle, which is thread-safe.
+unsafe impl Send for Signal {}
 
-impl Arrivals {
-    fn push(&self, arrival: Arrival) {
-        let mut queue = self.queue.lock();
-        queue.push(arrival);
-        // The first one rings; whoever comes takes the others along.
-        if queue.len() == 1 && !LOOKING.get() {
-            drop(queue);
-            self.ring();
+impl CompletionQueue {
+    fn push(&self, completion: Completion) {
+        let mut completions = self.completions.lock();
+        completions.push(completion);
+        // Only the first completion sends the signal: one drain takes all.
+        if completions.len() == 1 && !WILL_DRAIN.get() {
+            drop(completions);
+            self.send_signal();
         }
     }
 
-    fn ring(&self) {
-        if let Some(bell) = &*self.bell.lock() {
-            bell.0.send();
+    fn send_signal(&self) {
+        if let Some(signal) = &*self.signal.lock() {
+            signal.0.send();
         }
     }
 }
 
-/// The loop of one environment.
-struct Loop {
+/// The event loop of one environment.
+struct NodeLoop {
     env: sys::napi_env,
     settle: sys::napi_ref,
-    ledger: RefCell<Ledger>,
+    buffer: RefCell<OutcomeBuffer>,
     driver: RefCell<Option<EventLoop>>,
-    arrivals: Arc<Arrivals>,
+    queue: Arc<CompletionQueue>,
     signal: Uv,
     readable: Option<Uv>,
     timer: Uv,
-    ticking: Cell<bool>,
-    /// What JavaScript waits for.
-    waits: Cell<usize>,
+    is_ticking: Cell<bool>,
+    /// The number of completions for which the loop stays alive.
+    pending: Cell<usize>,
 }
 
-impl Loop {
-    fn attach(env: &Env, ledger: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
-        let failed = |what: &str| napi::Error::from_reason(format!("libuv gave no {what}"));
+impl NodeLoop {
+    fn attach(env: &Env, buffer: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
+        let failed =
+            |what: &str| napi::Error::from_reason(format!("libuv could not create a {what}"));
         let uv = env.get_uv_event_loop()?.cast::<c_void>();
-        let arrivals = Arc::new(Arrivals { queue: Lock::default(), bell: Lock::default() });
-        let ringing = arrivals.clone();
-        // Without one, keepers drive, and ring when something has arrived.
-        let driver = EventLoop::attach(move || ringing.ring()).ok().flatten();
+        let queue =
+            Arc::new(CompletionQueue { completions: Lock::default(), signal: Lock::default() });
+        let of_driver = queue.clone();
+        // Without a driver, core's own threads drive the deliveries and send the signal.
+        let driver = EventLoop::attach(move || of_driver.send_signal()).ok().flatten();
         let descriptor = driver.as_ref().map(EventLoop::descriptor);
-        let mut kept = ptr::null_mut();
-        // SAFETY: the environment is the one of this very call, on its thread. The descriptor is
+        let mut settle_reference = ptr::null_mut();
+        // SAFETY: the environment is that of the current call, on its thread. The descriptor is
         // never closed.
         let (signal, readable, timer) = unsafe {
-            sys::napi_create_reference(env.raw(), settle, 1, &raw mut kept);
+            sys::napi_create_reference(env.raw(), settle, 1, &raw mut settle_reference);
             (
-                Uv::signal(uv, rung).ok_or_else(|| failed("signal"))?,
-                descriptor.and_then(|descriptor| Uv::readable(uv, descriptor, ready)),
+                Uv::signal(uv, on_signal).ok_or_else(|| failed("signal"))?,
+                descriptor.and_then(|descriptor| Uv::readable(uv, descriptor, on_readable)),
                 Uv::timer(uv).ok_or_else(|| failed("timer"))?,
             )
         };
-        // A driver that nobody calls would do nothing.
+        // A driver that libuv does not poll would never run.
         let driver = driver.filter(|_| readable.is_some());
-        *arrivals.bell.lock() = Some(Bell(signal));
-        let it = Rc::new(Loop {
+        *queue.signal.lock() = Some(Signal(signal));
+        CURRENT.set(Some(Rc::new(NodeLoop {
             env: env.raw(),
-            settle: kept,
-            ledger: RefCell::new(Ledger::new(ledger)),
+            settle: settle_reference,
+            buffer: RefCell::new(OutcomeBuffer::new(buffer)),
             driver: RefCell::new(driver),
-            arrivals,
+            queue,
             signal,
             readable,
             timer,
-            ticking: Cell::new(false),
-            waits: Cell::new(0),
-        });
-        HERE.set(Some(it));
-        // SAFETY: the hook takes no argument, and finds the loop by its thread.
+            is_ticking: Cell::new(false),
+            pending: Cell::new(0),
+        })));
+        // SAFETY: the hook takes no argument, and finds the loop in a thread-local.
         unsafe {
             let none = ptr::null_mut();
-            sys::napi_add_async_cleanup_hook(env.raw(), Some(leave), none, ptr::null_mut());
+            sys::napi_add_async_cleanup_hook(env.raw(), Some(tear_down), none, ptr::null_mut());
         }
         Ok(())
     }
 
-    fn turn(&self) {
-        LOOKING.set(true);
+    /// Drives the deliveries that can progress, then passes outcomes to JavaScript.
+    fn poll(&self) {
+        WILL_DRAIN.set(true);
         if let Some(driver) = &*self.driver.borrow() {
             driver.turn();
         }
-        LOOKING.set(false);
-        self.hand_over();
+        WILL_DRAIN.set(false);
+        self.drain();
     }
 
     fn tick(&self) {
-        let busy = self.driver.borrow().as_ref().is_some_and(EventLoop::is_busy);
-        if busy {
-            return self.turn();
+        let is_busy = self.driver.borrow().as_ref().is_some_and(EventLoop::is_busy);
+        if is_busy {
+            return self.poll();
         }
-        self.ticking.set(false);
+        self.is_ticking.set(false);
         self.timer.stop();
         if let Some(driver) = &*self.driver.borrow() {
             driver.rest();
         }
     }
 
-    fn started(&self) {
-        if self.readable.is_some() && !self.ticking.replace(true) {
-            self.timer.start(TICK, ticked);
+    fn start_ticking(&self) {
+        if self.readable.is_some() && !self.is_ticking.replace(true) {
+            self.timer.start(TICK, on_tick);
         }
     }
 
-    fn wait(&self) {
-        let waits = self.waits.get();
-        self.waits.set(waits + 1);
-        if waits == 0 {
-            self.signal.hold(true);
+    /// Counts a completion to come. The first keeps the loop alive.
+    fn add_pending(&self) {
+        let pending = self.pending.get();
+        self.pending.set(pending + 1);
+        if pending == 0 {
+            self.signal.keep_alive(true);
         }
     }
 
-    fn waited(&self) {
-        let waits = self.waits.get() - 1;
-        self.waits.set(waits);
-        if waits == 0 {
-            self.signal.hold(false);
+    fn remove_pending(&self) {
+        let pending = self.pending.get() - 1;
+        self.pending.set(pending);
+        if pending == 0 {
+            self.signal.keep_alive(false);
         }
     }
 
-    fn hand_over(&self) {
-        let arrived = std::mem::take(&mut *self.arrivals.queue.lock());
-        let mut arrived = arrived.into_iter().map(|arrival| self.entry(arrival));
+    /// Passes all queued completions to JavaScript.
+    fn drain(&self) {
+        let completions = std::mem::take(&mut *self.queue.completions.lock());
+        let mut reports = completions.into_iter().map(|completion| self.report(completion));
         loop {
-            let count = self.ledger.borrow_mut().enter(&mut arrived);
+            let count = self.buffer.borrow_mut().write(&mut reports);
             if count == 0 {
                 return;
             }
@@ -280,36 +289,36 @@ impl Loop {
             unsafe {
                 let mut scope = ptr::null_mut();
                 sys::napi_open_handle_scope(self.env, &raw mut scope);
-                self.call(count);
+                self.call_settle(count);
                 sys::napi_close_handle_scope(self.env, scope);
             }
         }
     }
 
-    fn entry(&self, arrival: Arrival) -> (f64, Entry) {
-        match arrival {
-            Arrival::Ended(number, outcome) => {
-                self.waited();
-                (number, Entry::Ended(outcome))
+    fn report(&self, completion: Completion) -> (f64, Report) {
+        match completion {
+            Completion::Finished(ticket, outcome) => {
+                self.remove_pending();
+                (ticket, Report::Finished(outcome))
             }
-            Arrival::Stirred(stir) => {
-                if stir.awaited.swap(false, SeqCst) {
-                    self.waited();
+            Completion::RunReady(waker) => {
+                if waker.is_awaited.swap(false, SeqCst) {
+                    self.remove_pending();
                 }
-                (stir.number, Entry::Stirred)
+                (waker.ticket, Report::RunReady)
             }
         }
     }
 
-    /// Calls `settle`, and has what waits for it run.
+    /// Calls `settle`, and runs the microtasks that it queues.
     ///
     /// # Safety
     ///
     /// As for any call into JavaScript, within a handle scope.
-    unsafe fn call(&self, count: u32) {
+    unsafe fn call_settle(&self, count: u32) {
         let env = self.env;
-        // SAFETY: as the caller says. Where JavaScript cannot be called any more, as in a worker
-        // that is being terminated, these fail and nobody waits.
+        // SAFETY: the caller guarantees it. If JavaScript can no longer be called, as in a worker
+        // that is being terminated, these calls fail, and no promise is awaited there.
         unsafe {
             let Ok(count) = u32::to_napi_value(env, count) else { return };
             let (mut global, mut settle) = (ptr::null_mut(), ptr::null_mut());
@@ -317,47 +326,48 @@ impl Loop {
             sys::napi_get_reference_value(env, self.settle, &raw mut settle);
             let none = ptr::null_mut();
             sys::napi_make_callback(env, none, global, settle, 1, &raw const count, none.cast());
-            // One that is left behind, by a worker that was terminated amid the call, would meet a
-            // hook of napi's that has no handle scope to take it in.
-            let (mut pending, mut exception) = (false, ptr::null_mut());
-            sys::napi_is_exception_pending(env, &raw mut pending);
-            if pending {
+            // A worker that is terminated during the call leaves an exception. A cleanup hook of
+            // napi would later hit it without a handle scope.
+            let (mut is_pending, mut exception) = (false, ptr::null_mut());
+            sys::napi_is_exception_pending(env, &raw mut is_pending);
+            if is_pending {
                 sys::napi_get_and_clear_last_exception(env, &raw mut exception);
             }
         }
     }
 }
 
-extern "C" fn rung(_: RawHandle) {
-    let _ = here(Loop::turn);
+extern "C" fn on_signal(_: RawHandle) {
+    let _ = with_current(NodeLoop::poll);
 }
 
-extern "C" fn ready(_: RawHandle, _: c_int, _: c_int) {
-    let _ = here(Loop::turn);
+extern "C" fn on_readable(_: RawHandle, _: c_int, _: c_int) {
+    let _ = with_current(NodeLoop::poll);
 }
 
-extern "C" fn ticked(_: RawHandle) {
-    let _ = here(Loop::tick);
+extern "C" fn on_tick(_: RawHandle) {
+    let _ = with_current(NodeLoop::tick);
 }
 
-/// The environment goes: what is under way ends, and its loop is let go once handles are closed.
-unsafe extern "C" fn leave(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
-    let Some(it) = HERE.take() else { return };
-    it.arrivals.bell.lock().take();
-    drop(it.driver.take());
-    it.arrivals.queue.lock().clear();
-    let handles = [Some(it.signal), it.readable, Some(it.timer)];
-    LEAVING.set(Some((hook, handles.iter().flatten().count())));
-    handles.into_iter().flatten().for_each(|handle| handle.close(closed));
+/// Ends the deliveries of an environment that is torn down. Its hook is removed once all handles
+/// are closed.
+unsafe extern "C" fn tear_down(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
+    let Some(current) = CURRENT.take() else { return };
+    current.queue.signal.lock().take();
+    drop(current.driver.take());
+    current.queue.completions.lock().clear();
+    let handles = [Some(current.signal), current.readable, Some(current.timer)];
+    TEARDOWN.set(Some((hook, handles.iter().flatten().count())));
+    handles.into_iter().flatten().for_each(|handle| handle.close(on_closed));
 }
 
-extern "C" fn closed(handle: RawHandle) {
-    // SAFETY: it is closed.
+extern "C" fn on_closed(handle: RawHandle) {
+    // SAFETY: libuv has closed the handle.
     unsafe { Uv::free(handle) };
-    let Some((hook, open)) = LEAVING.get() else { return };
-    LEAVING.set((open > 1).then_some((hook, open - 1)));
+    let Some((hook, open)) = TEARDOWN.get() else { return };
+    TEARDOWN.set((open > 1).then_some((hook, open - 1)));
     if open == 1 {
-        // SAFETY: it was given to `leave`, and is removed once.
+        // SAFETY: napi passed this hook to `tear_down`, and it is removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     }
 }

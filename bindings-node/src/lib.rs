@@ -1,22 +1,35 @@
-//! The Node face of webhook-mtls, as the TypeScript layer in `ts/` sees it.
+//! The native addon of the Node binding. Only the TypeScript layer in `ts/` calls it.
 //!
-//! This addon translates and decides nothing. Every function takes values that `ts/` has checked to
-//! be of the right JavaScript type, and returns an [`Outcome`](border::Outcome): an object with
-//! either the value or the error's JSON, which `ts/` throws. Nouns and pages of receipts cross as
-//! externals, other results as JSON text, once. Nobody but `ts/` calls this.
+//! This addon translates and contains no policy. Every function takes values whose JavaScript type
+//! `ts/` has checked. A function that can fail returns a [`CallResult`](convert::CallResult): an
+//! object with either the value or the error's JSON, which `ts/` throws. Core's types and pages of
+//! receipts cross as externals; other results cross as JSON text.
 
-// In a test build napi registers nothing, and so nothing is used.
+// In a test build, napi registers no function, so every function counts as unused.
 #![cfg_attr(test, allow(dead_code))]
 
-mod border;
 mod completions;
-mod deliveries;
-mod errors;
-mod events;
-mod ledger;
+mod convert;
+mod dispatcher;
+mod egress;
+mod endpoint;
+mod enums;
+mod error;
+mod event;
+mod identity;
+mod limits;
 mod many;
-mod material;
-mod settings;
+mod options;
+mod outcome_buffer;
+mod pins;
+mod probe;
+mod receipt;
+mod retry;
+mod rotation;
+mod signal;
+mod signing;
+mod socket;
 mod testing;
+mod trust;
 mod uv;
-mod verification;
+mod verifier;

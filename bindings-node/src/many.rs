@@ -1,4 +1,4 @@
-//! Many deliveries at once: what the iterator of `ts/` is made of.
+//! `deliverMany`: the native side of its iterator.
 
 use std::iter;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use webhook_mtls::limits::Limit;
 use webhook_mtls::process::Lock;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
-use crate::border::{Handle, Lent, Outcome, fault, guarded};
-use crate::completions::{self, Stir};
-use crate::settings::{Settings, deliver_options};
+use crate::completions::{self, RunWaker};
+use crate::convert::{BorrowedBytes, CallResult, Handle, error_json, guarded};
+use crate::options::{Settings, deliver_options};
 
-/// A run, cheap to clone. It ends when the last clone is dropped.
+/// One run of `deliverMany`. Clones are cheap; the run ends when the last one is dropped.
 #[derive(Clone)]
 pub(crate) struct Run {
     fanout: Arc<Fanout<f64>>,
-    /// The payload before: a fan-out that repeats it holds it once.
+    /// The previous body. A run that repeats a body holds it once.
     body: Arc<Lock<Bytes>>,
-    stir: Arc<Stir>,
+    waker: Arc<RunWaker>,
 }
 
 #[napi(object, object_from_js = false)]
@@ -32,42 +32,45 @@ pub struct Progress {
     pub waiting: u32,
 }
 
-/// A run. It calls under `number` when it has stirred.
+/// Starts a run. Its progress is reported under `ticket`.
 #[napi]
 pub fn run(
     dispatcher: Handle<Dispatcher>,
     concurrency: Option<f64>,
-    number: f64,
-) -> Outcome<Handle<Run>> {
+    ticket: f64,
+) -> CallResult<Handle<Run>> {
     guarded(|| {
-        // What is no whole number is no bound that core takes.
+        // A fraction becomes 0, which core refuses.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
         let whole = |number: f64| if number.fract() == 0.0 { number as usize } else { 0 };
         let fanout = Fanout::new(&dispatcher.0, concurrency.map(whole))?;
-        let stir = Stir::new(number)?;
-        fanout.watch(Waker::from(stir.clone()));
-        Ok(Handle(Run { fanout: Arc::new(fanout), body: Arc::default(), stir }))
+        let waker = RunWaker::new(ticket)?;
+        fanout.watch(Waker::from(waker.clone()));
+        Ok(Handle(Run { fanout: Arc::new(fanout), body: Arc::default(), waker }))
     })
 }
 
-/// Whether one more delivery is wanted.
+/// Returns whether the run can take another delivery.
 #[napi]
 pub fn run_has_room(run: Handle<Run>) -> bool {
     run.0.fanout.has_room()
 }
 
-/// Starts a delivery; returns whether one more is wanted, or the error's JSON if it cannot be read.
-/// The body is copied, unless it is the one before: JavaScript may change it while it is being sent.
+/// Starts a delivery. Returns whether the run can take another, or the error's JSON if the delivery
+/// is invalid.
+///
+/// The body is copied unless it equals the previous one: JavaScript may change its array during the
+/// delivery.
 #[napi]
 pub fn run_submit(
     run: Handle<Run>,
     endpoint: Handle<Endpoint>,
-    body: Lent,
+    body: BorrowedBytes,
     settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
 ) -> Either<bool, String> {
-    let submitted = fault(|| {
+    let error = error_json(|| {
         let options = deliver_options(settings, cancel)?;
         let (mut shared, body) = (run.0.body.lock().clone(), body.bytes());
         if shared != body {
@@ -79,25 +82,25 @@ pub fn run_submit(
         completions::started();
         Ok(())
     });
-    match submitted {
+    match error {
         None => Either::A(run.0.fanout.has_room()),
-        Some(fault) => Either::B(fault),
+        Some(error) => Either::B(error),
     }
 }
 
-/// Enters outcomes that are there into the ledger, each under its ticket; says how many.
+/// Writes available outcomes into the outcome buffer, each under its ticket; returns their number.
 #[napi]
 pub fn run_take(run: Handle<Run>) -> u32 {
     let fanout = &run.0.fanout;
-    completions::enter(iter::from_fn(|| fanout.try_next())).unwrap_or(0)
+    completions::write(iter::from_fn(|| fanout.try_next())).unwrap_or(0)
 }
 
-/// Keeps the loop alive until the run has stirred; `false` if nothing is left that could.
+/// Keeps the loop alive until the run progresses. Returns `false` if no delivery is left.
 #[napi]
 pub fn run_wait(run: Handle<Run>) -> bool {
     let waits = !run.0.fanout.is_idle();
     if waits {
-        run.0.stir.wait();
+        run.0.waker.wait();
     }
     waits
 }
@@ -108,7 +111,7 @@ pub fn run_cancel(run: Handle<Run>) {
 }
 
 #[napi]
-#[allow(clippy::cast_precision_loss, reason = "nobody delivers as many as a double cannot count")]
+#[allow(clippy::cast_precision_loss, reason = "a run has fewer than 2^53 deliveries")]
 pub fn run_progress(run: Handle<Run>) -> Progress {
     let progress = run.0.fanout.progress();
     Progress {

@@ -1,4 +1,4 @@
-//! The testing kit. Only `webhook-mtls/testing` calls it.
+//! The native side of the testing kit, `webhook-mtls/testing`.
 
 #![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
 
@@ -10,47 +10,47 @@ use napi_derive::napi;
 use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, Lab, Leaf, Misbehaviour};
 use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
 
-use crate::border::{Handle, Outcome, guarded, promised_by_thread};
-use crate::settings::DispatcherGiven;
+use crate::convert::{CallResult, Handle, guarded, promise_on_thread};
+use crate::dispatcher::DispatcherArguments;
 
-/// A lab until it is closed.
-type Held = Arc<Mutex<Option<Lab>>>;
+/// A lab; `None` once it is closed.
+type SharedLab = Arc<Mutex<Option<Lab>>>;
 
-fn with<T>(lab: &Held, use_it: impl FnOnce(&Lab) -> Result<T, Error>) -> Result<T, Error> {
+fn with_lab<T>(lab: &SharedLab, work: impl FnOnce(&Lab) -> Result<T, Error>) -> Result<T, Error> {
     match &*lab.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(lab) => use_it(lab),
+        Some(lab) => work(lab),
         None => Err(Error::wrong_type("lab", "open", "closed")),
     }
 }
 
 #[napi]
 pub fn lab_start(env: &Env) -> napi::Result<Object<'_>> {
-    promised_by_thread(env, || Ok(Handle(Arc::new(Mutex::new(Some(Lab::start()?))))))
+    promise_on_thread(env, || Ok(Handle(Arc::new(Mutex::new(Some(Lab::start()?))))))
 }
 
 #[napi]
-pub fn lab_close(env: &Env, lab: Handle<Held>) -> napi::Result<Object<'_>> {
-    promised_by_thread(env, move || {
+pub fn lab_close(env: &Env, lab: Handle<SharedLab>) -> napi::Result<Object<'_>> {
+    promise_on_thread(env, move || {
         drop(lab.0.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(())
     })
 }
 
 #[napi]
-pub fn lab_identity(lab: Handle<Held>) -> Outcome<Handle<Identity>> {
-    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.identity()))))
+pub fn lab_identity(lab: Handle<SharedLab>) -> CallResult<Handle<Identity>> {
+    guarded(|| with_lab(&lab.0, |lab| Ok(Handle(lab.identity()))))
 }
 
 #[napi]
-pub fn lab_trust(lab: Handle<Held>) -> Outcome<Handle<Trust>> {
-    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.trust()))))
+pub fn lab_trust(lab: Handle<SharedLab>) -> CallResult<Handle<Trust>> {
+    guarded(|| with_lab(&lab.0, |lab| Ok(Handle(lab.trust()))))
 }
 
-/// Certificate chain, key and root, as PEM.
+/// Returns the certificate chain, the key and the root as PEM.
 #[napi]
-pub fn lab_pem(lab: Handle<Held>) -> Outcome<Vec<String>> {
+pub fn lab_pem(lab: Handle<SharedLab>) -> CallResult<Vec<String>> {
     guarded(|| {
-        with(&lab.0, |lab| {
+        with_lab(&lab.0, |lab| {
             let (chain, key) = lab.identity_pem();
             Ok(vec![chain, key, lab.trust_pem()])
         })
@@ -58,20 +58,25 @@ pub fn lab_pem(lab: Handle<Held>) -> Outcome<Vec<String>> {
 }
 
 #[napi]
-pub fn lab_write_files(lab: Handle<Held>, directory: String) -> Outcome<()> {
-    guarded(|| with(&lab.0, |lab| lab.write_files(directory)))
+pub fn lab_write_files(lab: Handle<SharedLab>, directory: String) -> CallResult<()> {
+    guarded(|| with_lab(&lab.0, |lab| lab.write_files(directory)))
 }
 
 #[napi]
-pub fn lab_dispatcher(lab: Handle<Held>, given: DispatcherGiven) -> Outcome<Handle<Dispatcher>> {
+pub fn lab_dispatcher(
+    lab: Handle<SharedLab>,
+    arguments: DispatcherArguments,
+) -> CallResult<Handle<Dispatcher>> {
     guarded(|| {
-        with(&lab.0, |lab| Dispatcher::new(given.onto(lab.dispatcher_options())?).map(Handle))
+        with_lab(&lab.0, |lab| {
+            Dispatcher::new(arguments.apply_to(lab.dispatcher_options())?).map(Handle)
+        })
     })
 }
 
 #[napi]
-pub fn lab_consumer(env: &Env, lab: Handle<Held>, name: String) -> napi::Result<Object<'_>> {
-    promised_by_thread(env, move || with(&lab.0, |lab| lab.consumer(&name).map(Handle)))
+pub fn lab_consumer(env: &Env, lab: Handle<SharedLab>, name: String) -> napi::Result<Object<'_>> {
+    promise_on_thread(env, move || with_lab(&lab.0, |lab| lab.consumer(&name).map(Handle)))
 }
 
 #[napi]
@@ -86,12 +91,12 @@ pub fn consumer_pin(consumer: Handle<Consumer>) -> String {
 
 #[napi]
 pub fn consumer_connections(consumer: Handle<Consumer>) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "nobody opens 2^53 connections")]
+    #[allow(clippy::cast_precision_loss, reason = "a test opens fewer than 2^53 connections")]
     let connections = consumer.0.connections() as f64;
     connections
 }
 
-/// A request as the receiver got it.
+/// A request as the receiver recorded it.
 #[napi(object, object_from_js = false)]
 pub struct ReceivedRequest {
     pub id: Option<String>,
@@ -104,7 +109,7 @@ pub struct ReceivedRequest {
 
 #[napi]
 pub fn consumer_received(consumer: Handle<Consumer>) -> Vec<ReceivedRequest> {
-    let shown = |request: testing::Received| ReceivedRequest {
+    let converted = |request: testing::Received| ReceivedRequest {
         id: request.id,
         method: request.method,
         path: request.path,
@@ -112,10 +117,10 @@ pub fn consumer_received(consumer: Handle<Consumer>) -> Vec<ReceivedRequest> {
         body: request.body.into(),
         tenant: request.tenant,
     };
-    consumer.0.received().into_iter().map(shown).collect()
+    consumer.0.received().into_iter().map(converted).collect()
 }
 
-/// A promise of whether that many requests are recorded within that time.
+/// Returns a promise of whether `count` requests are recorded within `within_ms` milliseconds.
 #[napi]
 pub fn consumer_wait(
     env: &Env,
@@ -123,7 +128,7 @@ pub fn consumer_wait(
     count: u32,
     within_ms: f64,
 ) -> napi::Result<Object<'_>> {
-    promised_by_thread(env, move || {
+    promise_on_thread(env, move || {
         let within = Duration::try_from_secs_f64(within_ms / 1000.0)
             .map_err(|_| Error::wrong_type("within", "a duration", "another number"))?;
         Ok(consumer.0.wait(count as usize, within))
@@ -141,7 +146,7 @@ pub fn consumer_respond(
 }
 
 #[napi]
-pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -> Outcome<()> {
+pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -> CallResult<()> {
     guarded(|| {
         let known = || Misbehaviour::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
         let how = Misbehaviour::from_name(&how)
@@ -152,7 +157,7 @@ pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -
 }
 
 #[napi]
-pub fn consumer_renew(consumer: Handle<Consumer>, new_key: bool) -> Outcome<()> {
+pub fn consumer_renew(consumer: Handle<Consumer>, new_key: bool) -> CallResult<()> {
     guarded(|| consumer.0.renew(new_key))
 }
 
@@ -167,7 +172,10 @@ pub fn consumer_show(consumer: Handle<Consumer>, issued: Handle<Issued>) {
 }
 
 #[napi]
-pub fn consumer_certify(consumer: Handle<Consumer>, authority: Handle<Authority>) -> Outcome<()> {
+pub fn consumer_certify(
+    consumer: Handle<Consumer>,
+    authority: Handle<Authority>,
+) -> CallResult<()> {
     guarded(|| consumer.0.certify(&authority.0))
 }
 
@@ -182,16 +190,16 @@ pub fn consumer_accept_only(consumer: Handle<Consumer>, authority: Handle<Author
 }
 
 #[napi]
-pub fn lab_authority(lab: Handle<Held>) -> Outcome<Handle<Authority>> {
-    guarded(|| with(&lab.0, |lab| Ok(Handle(lab.authority().clone()))))
+pub fn lab_authority(lab: Handle<SharedLab>) -> CallResult<Handle<Authority>> {
+    guarded(|| with_lab(&lab.0, |lab| Ok(Handle(lab.authority().clone()))))
 }
 
 #[napi]
-pub fn authority(name: String) -> Outcome<Handle<Authority>> {
+pub fn authority(name: String) -> CallResult<Handle<Authority>> {
     guarded(|| Authority::new(&name).map(Handle))
 }
 
-/// Root and intermediate.
+/// Returns the root and the intermediate as PEM.
 #[napi]
 pub fn authority_pem(authority: Handle<Authority>) -> Vec<String> {
     vec![authority.0.root_pem().to_owned(), authority.0.intermediate_pem()]
@@ -204,7 +212,7 @@ pub fn authority_issue(
     server: bool,
     not_before_ms: Option<f64>,
     not_after_ms: Option<f64>,
-) -> Outcome<Handle<Issued>> {
+) -> CallResult<Handle<Issued>> {
     guarded(|| {
         let from = not_before_ms.map(|millis| instant("not_before", millis)).transpose()?;
         let until = not_after_ms.map(|millis| instant("not_after", millis)).transpose()?;
@@ -217,14 +225,14 @@ pub fn authority_issue(
 pub fn authority_crl(
     authority: Handle<Authority>,
     revoked: Vec<Handle<Issued>>,
-) -> Outcome<String> {
+) -> CallResult<String> {
     guarded(|| {
         let revoked: Vec<&Issued> = revoked.iter().map(|issued| &issued.0).collect();
         authority.0.crl(&revoked)
     })
 }
 
-/// Chain, key and pin.
+/// Returns the chain and the key as PEM, and the pin.
 #[napi]
 pub fn issued_pem(issued: Handle<Issued>) -> Vec<String> {
     let Issued { chain_pem, key_pem, pin, .. } = issued.0;
@@ -232,7 +240,7 @@ pub fn issued_pem(issued: Handle<Issued>) -> Vec<String> {
 }
 
 #[napi]
-pub fn set_clock(at_ms: Option<f64>) -> Outcome<()> {
+pub fn set_clock(at_ms: Option<f64>) -> CallResult<()> {
     guarded(|| {
         testing::set_clock(at_ms.map(|millis| instant("at", millis)).transpose()?);
         Ok(())
@@ -246,9 +254,9 @@ fn instant(name: &str, millis: f64) -> Result<SystemTime, Error> {
         .ok_or_else(|| Error::wrong_type(name, "an instant after 1970", "another"))
 }
 
-/// The JSON of a well-formed error of that kind.
+/// Returns the JSON of a well-formed error of a kind.
 #[napi]
-pub fn testing_error(kind: String) -> Outcome<String> {
+pub fn testing_error(kind: String) -> CallResult<String> {
     guarded(|| {
         let kind = Kind::from_name(&kind)
             .ok_or_else(|| Error::wrong_type("kind", "the name of a kind", "another text"))?;
@@ -256,15 +264,15 @@ pub fn testing_error(kind: String) -> Outcome<String> {
     })
 }
 
-/// How many signatures this process has checked; below 2^53.
+/// Returns how many signatures this process has checked; below 2^53.
 #[napi]
 #[allow(clippy::cast_precision_loss)]
 pub fn signatures_checked() -> f64 {
     testing::signatures_checked() as f64
 }
 
-/// Panics, for the test that no panic crosses the border.
+/// Panics, for the test that a panic becomes an error.
 #[napi]
-pub fn testing_panic() -> Outcome<()> {
+pub fn testing_panic() -> CallResult<()> {
     guarded(|| panic!("asked for by a test"))
 }

@@ -1,7 +1,7 @@
-//! The little of libuv that is used here. Node exports it, and keeps its binary interface stable.
+//! The subset of libuv that the addon uses. Node exports it and keeps its binary interface stable.
 //!
-//! A handle belongs to the loop of one thread. Whoever makes one closes it, and its memory is kept
-//! until libuv has said that it is closed.
+//! A handle belongs to the loop of one thread. The owner must close it, and its memory stays
+//! allocated until libuv reports that it is closed.
 
 use std::ffi::{c_int, c_void};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) type RawLoop = *mut c_void;
 pub(crate) type RawHandle = *mut c_void;
 
-/// The numbers of `uv_handle_type`, which libuv keeps.
+/// Values of `uv_handle_type`, which libuv keeps stable.
 const ASYNC: c_int = 1;
 const POLL: c_int = 8;
 const TIMER: c_int = 13;
@@ -22,33 +22,32 @@ unsafe extern "C" {
     fn uv_ref(handle: RawHandle);
     fn uv_unref(handle: RawHandle);
     fn uv_close(handle: RawHandle, closed: extern "C" fn(RawHandle));
-    fn uv_async_init(on: RawLoop, handle: RawHandle, called: extern "C" fn(RawHandle)) -> c_int;
+    fn uv_async_init(on: RawLoop, handle: RawHandle, callback: extern "C" fn(RawHandle)) -> c_int;
     fn uv_async_send(handle: RawHandle) -> c_int;
     fn uv_poll_init(on: RawLoop, handle: RawHandle, descriptor: c_int) -> c_int;
     fn uv_poll_start(
         handle: RawHandle,
         events: c_int,
-        called: extern "C" fn(RawHandle, c_int, c_int),
+        callback: extern "C" fn(RawHandle, c_int, c_int),
     ) -> c_int;
     fn uv_timer_init(on: RawLoop, handle: RawHandle) -> c_int;
     fn uv_timer_start(
         handle: RawHandle,
-        called: extern "C" fn(RawHandle),
+        callback: extern "C" fn(RawHandle),
         after: u64,
         every: u64,
     ) -> c_int;
     fn uv_timer_stop(handle: RawHandle) -> c_int;
 }
 
-/// A handle in memory that lives until libuv has closed it. It does not keep the loop alive unless
-/// it is told to.
+/// A handle of libuv. It does not keep the loop alive unless [`Uv::keep_alive`] says so.
 #[derive(Clone, Copy)]
 pub(crate) struct Uv(RawHandle);
 
 impl Uv {
     fn new(kind: c_int, init: impl FnOnce(RawHandle) -> c_int) -> Option<Self> {
-        // SAFETY: takes a number; the memory is as large as libuv wants it, aligned for any type of
-        // C. It is freed by `closed`, or below where libuv has not taken it.
+        // SAFETY: the memory has the size that libuv asks for, and is aligned for any C type. The
+        // close callback frees it, or this function if `init` fails.
         unsafe {
             let words = uv_handle_size(kind).div_ceil(size_of::<u128>());
             let memory = Box::into_raw(vec![0_u128; words].into_boxed_slice());
@@ -62,48 +61,49 @@ impl Uv {
         }
     }
 
-    /// Has `called` called on the loop's thread after [`Uv::send`].
+    /// Creates a signal: `callback` runs on the loop's thread after [`Uv::send`].
     ///
     /// # Safety
     ///
-    /// This is the thread of `on`, here and for all that follows but [`Uv::send`].
-    pub(crate) unsafe fn signal(on: RawLoop, called: extern "C" fn(RawHandle)) -> Option<Self> {
-        // SAFETY: the loop is alive, as the caller says.
-        Self::new(ASYNC, |handle| unsafe { uv_async_init(on, handle, called) })
+    /// The current thread runs the loop `on`. All other methods but [`Uv::send`] are called on
+    /// the same thread.
+    pub(crate) unsafe fn signal(on: RawLoop, callback: extern "C" fn(RawHandle)) -> Option<Self> {
+        // SAFETY: the caller guarantees that the loop is alive.
+        Self::new(ASYNC, |handle| unsafe { uv_async_init(on, handle, callback) })
     }
 
-    /// Has `called` called while a descriptor can be read.
+    /// Creates a poll handle: `callback` runs while a descriptor is readable.
     ///
     /// # Safety
     ///
-    /// As for [`Uv::signal`]; the descriptor stays open as long as the handle.
+    /// As for [`Uv::signal`]. The descriptor stays open until the handle is closed.
     pub(crate) unsafe fn readable(
         on: RawLoop,
         descriptor: c_int,
-        called: extern "C" fn(RawHandle, c_int, c_int),
+        callback: extern "C" fn(RawHandle, c_int, c_int),
     ) -> Option<Self> {
-        // SAFETY: the loop is alive, as the caller says.
-        let made = Self::new(POLL, |handle| unsafe { uv_poll_init(on, handle, descriptor) })?;
-        // SAFETY: it was made just now. It fails only for a handle that is being closed.
-        unsafe { uv_poll_start(made.0, READABLE, called) };
-        Some(made)
+        // SAFETY: the caller guarantees that the loop is alive.
+        let handle = Self::new(POLL, |handle| unsafe { uv_poll_init(on, handle, descriptor) })?;
+        // SAFETY: the handle is new. The call fails only for a handle that is being closed.
+        unsafe { uv_poll_start(handle.0, READABLE, callback) };
+        Some(handle)
     }
 
-    /// A timer, which stands still.
+    /// Creates a stopped timer.
     ///
     /// # Safety
     ///
     /// As for [`Uv::signal`].
     pub(crate) unsafe fn timer(on: RawLoop) -> Option<Self> {
-        // SAFETY: the loop is alive, as the caller says.
+        // SAFETY: the caller guarantees that the loop is alive.
         Self::new(TIMER, |handle| unsafe { uv_timer_init(on, handle) })
     }
 
-    /// Starts a timer, again and again after `every`.
-    pub(crate) fn start(self, every: Duration, called: extern "C" fn(RawHandle)) {
+    /// Starts a timer that fires every `every`.
+    pub(crate) fn start(self, every: Duration, callback: extern "C" fn(RawHandle)) {
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        // SAFETY: it is alive until it is closed, which is the last thing done with it.
-        unsafe { uv_timer_start(self.0, called, every, every) };
+        // SAFETY: the handle is alive until it is closed, and closing is its last use.
+        unsafe { uv_timer_start(self.0, callback, every, every) };
     }
 
     pub(crate) fn stop(self) {
@@ -111,19 +111,19 @@ impl Uv {
         unsafe { uv_timer_stop(self.0) };
     }
 
-    /// Calls a signal, from any thread; several calls may become one.
+    /// Sends a signal, from any thread. libuv may merge several sends into one callback.
     pub(crate) fn send(self) {
         // SAFETY: as above.
         unsafe { uv_async_send(self.0) };
     }
 
-    /// Whether it keeps the loop alive.
-    pub(crate) fn hold(self, whether: bool) {
+    /// Sets whether the handle keeps the loop alive.
+    pub(crate) fn keep_alive(self, keep: bool) {
         // SAFETY: as above.
-        unsafe { if whether { uv_ref(self.0) } else { uv_unref(self.0) } }
+        unsafe { if keep { uv_ref(self.0) } else { uv_unref(self.0) } }
     }
 
-    /// Ends it: `closed` is called on the loop's thread, and has to call [`Uv::free`].
+    /// Closes the handle. `closed` runs on the loop's thread and must call [`Uv::free`].
     pub(crate) fn close(self, closed: extern "C" fn(RawHandle)) {
         // SAFETY: as above.
         unsafe { uv_close(self.0, closed) };
@@ -133,9 +133,9 @@ impl Uv {
     ///
     /// # Safety
     ///
-    /// `handle` is what the callback of [`Uv::close`] was given.
+    /// `handle` is the argument of the callback of [`Uv::close`].
     pub(crate) unsafe fn free(handle: RawHandle) {
-        // SAFETY: as the caller says. libuv knows the type.
+        // SAFETY: the caller guarantees it. libuv stores the type of the handle in its memory.
         unsafe {
             let words = uv_handle_size(uv_handle_get_type(handle)).div_ceil(size_of::<u128>());
             let memory = std::ptr::slice_from_raw_parts_mut(handle.cast::<u128>(), words);

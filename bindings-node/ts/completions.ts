@@ -1,94 +1,95 @@
-// What waits for what the core brings, by number. One call of the addon brings all that has ended.
+// Dispatches completions to their callers by ticket. The addon reports all finished deliveries in
+// one call.
 
 import { native, type Handle } from './native'
-import { Slab } from './slab'
 import { Receipt } from './receipt'
+import { TicketTable } from './tickets'
 
-/** @internal A receipt, or the JSON text of an error; null where there is only something to see. */
+/** @internal A receipt, or the JSON text of an error; null if a run has progressed. */
 export type Completion = Receipt | string | null
 
-/** @internal A completion and the number under which it was expected. */
+/** @internal A completion and its ticket. */
 export interface Entry {
-  readonly number: number
+  readonly ticket: number
   readonly completion: Completion
 }
 
 /**
- * What the addon has entered: for each a number, then a receipt's status or one of the words below,
- * then the receipt's place in its page.
+ * The rows that the addon writes: the ticket; a receipt's status or one of the codes below; the
+ * receipt's index in its page.
  */
-const ledger = new Float64Array(3 * 64)
-const FAULT = 0
-const STIRRED = -1
+const buffer = new Float64Array(3 * 64)
+const ERROR = 0
+const RUN_READY = -1
 
-/** The page of the receipts that are entered. One at place 0 begins another. */
+/** The page of the receipts in the buffer. A receipt with index 0 begins a new page. */
 let page: Handle
 
-type Taker = (completion: Receipt | string) => void
+type Receiver = (completion: Receipt | string) => void
 
-const takers = new Slab<Taker>()
+const receivers = new TicketTable<Receiver>()
 const watchers = new Map<number, () => void>()
 let isAttached = false
-let numbers = 0
+let lastWatchTicket = 0
 
-/** @internal The number under which a receipt or an error is brought, once, to be handed to a taker. */
-export function expect(taker: Taker): number {
+/** @internal Registers a receiver for one receipt or error, and returns its ticket. */
+export function expect(receiver: Receiver): number {
   attach()
-  return takers.insert(taker)
+  return receivers.insert(receiver)
 }
 
-/** @internal A number under which it is told that there is something to see. */
-export function watched(): number {
+/** @internal Returns the ticket under which a run reports progress. */
+export function watchTicket(): number {
   attach()
-  return ++numbers
+  return ++lastWatchTicket
 }
 
-/** @internal Has it told to a watcher when there is something to see next. */
-export function watch(number: number, watcher: () => void): void {
-  watchers.set(number, watcher)
+/** @internal Registers a callback for the next progress of a run. */
+export function watch(ticket: number, watcher: () => void): void {
+  watchers.set(ticket, watcher)
 }
 
-/** @internal Tells nothing more under a number of {@link watched}. */
-export function forget(number: number): void {
-  watchers.delete(number)
+/** @internal Removes the callback of a {@link watchTicket}. */
+export function unwatch(ticket: number): void {
+  watchers.delete(ticket)
 }
 
 function attach(): void {
-  // Not before it is needed: it starts threads.
+  // On first use: attaching starts threads.
   if (isAttached) return
-  native.attach(ledger, settle)
+  native.attach(buffer, settle)
   isAttached = true
 }
 
 /**
- * @internal So many entries of the ledger. All are read before anybody hears of one: whoever does
- * could have others entered.
+ * @internal Reads `count` rows of the buffer. Read all before any receiver is called: a receiver
+ * can make the addon write new rows.
  */
 export function read(count: number): Entry[] {
   const entries: Entry[] = []
   for (let at = 0; at < 3 * count; at += 3) {
-    const number = ledger[at] as number
-    const completion = completionOf(ledger[at + 1] as number, ledger[at + 2] as number)
-    entries.push({ number, completion })
+    const ticket = buffer[at] as number
+    const completion = completionOf(buffer[at + 1] as number, buffer[at + 2] as number)
+    entries.push({ ticket, completion })
   }
   return entries
 }
 
-function completionOf(word: number, place: number): Completion {
-  if (word === STIRRED) return null
-  if (word === FAULT) return native.brought() as string
-  if (place === 0) page = native.brought() as Handle
-  return new Receipt(page, place, word)
+function completionOf(code: number, index: number): Completion {
+  if (code === RUN_READY) return null
+  if (code === ERROR) return native.nextAttachment() as string
+  if (index === 0) page = native.nextAttachment() as Handle
+  return new Receipt(page, index, code)
 }
 
 function settle(count: number): void {
-  for (const { number, completion } of read(count)) {
+  for (const { ticket, completion } of read(count)) {
     if (completion === null) {
-      const watcher = watchers.get(number)
-      watchers.delete(number)
+      const watcher = watchers.get(ticket)
+      watchers.delete(ticket)
       watcher?.()
       continue
     }
-    takers.remove(number)?.(completion)
+    receivers.remove(ticket)?.(completion)
   }
 }

@@ -1,139 +1,142 @@
 import { expect } from './completions'
 import { egressHandle, type Egress } from './egress'
-import { Endpoint, endpointGiven, type EndpointOptions } from './endpoint'
-import { errorOf, settled, wrongType } from './error'
+import { Endpoint, endpointArguments, type EndpointOptions } from './endpoint'
+import { errorOf, unwrap, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { body as bodyOf, flag, Options, text, type Body } from './given'
+import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
-import { native, type DispatcherGiven, type Handle, type Outcome } from './native'
+import { native, type DispatcherArguments, type Handle, type CallResult } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
 import { rotationStatus, type RotationStatus } from './rotation'
-import { watch, type Watched } from './signal'
+import { watchSignal, type WatchedSignal } from './signal'
 import { Trust } from './trust'
-import type { StatusRetry } from './words'
+import type { StatusRetry } from './enums'
 
-/** What a dispatcher does unless an endpoint or a delivery says otherwise. */
+/** The options of a dispatcher. Endpoints and deliveries can override some of them. */
 export interface DispatcherOptions {
-  /** Who we are, for endpoints that bring no identity of their own. */
+  /** The default identity, used if the endpoint sets none. */
   identity?: Identity
-  /** Whom we believe, for endpoints that bring no trust of their own. */
+  /** The default trust, used if the endpoint sets none. */
   trust?: Trust
-  /** Which addresses may be connected to; by default `public`. */
+  /** The addresses that the dispatcher may connect to; by default `public`. */
   egress?: Egress
   /**
-   * The CONNECT proxy to go through: `http://host:port` or `http://user:password@host:port`. No
-   * environment variable says one.
+   * The CONNECT proxy to use: `http://host:port` or `http://user:password@host:port`. Environment
+   * variables are not read.
    */
   proxy?: string
-  /** `user:password` for the proxy, where its URL shall not hold them. */
+  /** `user:password` for the proxy, if its URL does not contain them. */
   proxyCredentials?: string
-  /** The time one delivery may take in all, in milliseconds; it bounds the other four. */
+  /** The maximum time of one delivery in milliseconds. It bounds the four below. */
   timeoutMs?: number
-  /** The time to resolve the host and open a TCP connection, in milliseconds. */
+  /** The maximum time to resolve the host and open a TCP connection, in milliseconds. */
   connectTimeoutMs?: number
-  /** The time of the TLS handshake, in milliseconds. */
+  /** The maximum time of the TLS handshake, in milliseconds. */
   handshakeTimeoutMs?: number
-  /** The time to hand the request to the kernel, in milliseconds. */
+  /** The maximum time to write the request to the kernel, in milliseconds. */
   writeTimeoutMs?: number
-  /** The time from the last request byte to the head of the answer, in milliseconds. */
+  /** The maximum time from the last request byte to the response head, in milliseconds. */
   responseTimeoutMs?: number
-  /** How often watched files are looked at, in milliseconds; 0 for only by `reload()`. */
+  /** The interval at which watched files are checked, in milliseconds; 0: only by `reload()`. */
   reloadMs?: number
-  /** The fraction of a lifetime left at which an expiry event comes first; by default 0.2. */
+  /** The remaining fraction of a lifetime at which the first expiry event fires; by default 0.2. */
   expiryWarning?: number
-  /** How many connections may be open at once, idle ones included; by default 256. */
+  /** The maximum number of open connections, including idle ones; by default 256. */
   maxConnections?: number
   /**
-   * How many deliveries may wait for a turn or a connection, by default 4096. Those of one owner are
-   * at most a quarter. Further ones reject with `overloaded`.
+   * The maximum number of deliveries that wait for a permit or a connection; by default 4096. One
+   * owner may have at most a quarter of them. Further deliveries reject with `overloaded`.
    */
   maxWaiting?: number
-  /** Whether trying again helps after a status other than 2xx; by default 410, 413, 414, 431 never. */
+  /**
+   * Whether a retry helps after a status other than 2xx; by default `never` for 410, 413, 414, 431.
+   */
   statusRetry?: StatusRetry
 }
 
-/** What one delivery sends beside its body. */
+/** The options of one delivery. */
 export interface DeliverOptions {
-  /** The event's id, sent as `webhook-id`. Give every attempt at the same event the same one. */
+  /** The event's id, sent as `webhook-id`. Use the same id for every attempt at the same event. */
   id?: string
-  /** The type of the body; by default `application/json`. */
+  /** The content type of the body; by default `application/json`. */
   contentType?: string
-  /** Further request headers. */
+  /** Additional request headers. */
   headers?: Readonly<Record<string, string>>
-  /** The time this delivery may take in all, in milliseconds; by default the dispatcher's. */
+  /** The maximum time of this delivery in milliseconds; by default the dispatcher's. */
   timeoutMs?: number
   /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }
 
-/** What a probe may take. */
+/** The options of a probe. */
 export interface ProbeOptions {
-  /** The time it may take in all, in milliseconds; by default the dispatcher's. */
+  /** The maximum time of the probe in milliseconds; by default the dispatcher's. */
   timeoutMs?: number
   /** Cancels the probe when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }
 
-// Older releases of Node 20 lack it; there, close() is called by its name.
+// Older releases of Node 20 lack the symbol. There, callers use close().
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /**
- * Delivers webhooks over mutual TLS. Make one per process and keep it: it keeps connections. An
- * idle one never keeps the process alive; a delivery under way does.
+ * Delivers webhooks over mutual TLS. Create one per process and keep it, because it reuses
+ * connections. An idle dispatcher does not keep the process alive; a delivery in flight does.
  */
 export class Dispatcher implements AsyncDisposable {
   readonly #handle: Handle
   readonly #endpoints = new Map<string, Endpoint>()
 
   /**
-   * @param options all may be left out; then each endpoint brings its own identity and trust
+   * @param options all are optional; without an identity or trust, each endpoint must set its own
    * @throws {WebhookMtlsError} `option_invalid`
    */
   constructor(options?: DispatcherOptions)
   /** @internal */
   constructor(
     options: DispatcherOptions | undefined,
-    make: (given: DispatcherGiven) => Outcome<Handle>,
+    create: (options: DispatcherArguments) => CallResult<Handle>,
   )
-  constructor(options?: DispatcherOptions, make = native.dispatcher) {
-    this.#handle = settled(make(dispatcherGiven(new Options(options, ['dispatcher']))))
+  constructor(options?: DispatcherOptions, create = native.dispatcher) {
+    this.#handle = unwrap(create(dispatcherArguments(new Options(options, ['dispatcher']))))
   }
 
   /**
-   * Makes or changes the endpoint of a consumer. Equal values keep its connections; changed ones
-   * concern this endpoint alone. Cheap enough to be called before every delivery.
+   * Creates or changes the endpoint of a consumer. Equal values keep its connections. A change
+   * affects only this endpoint. The call is cheap enough to make it before every delivery.
    *
-   * @param consumer the consumer id, the key of everything that is known of the consumer
-   * @param url where it listens; `https` only
-   * @param options its pins must be said, if only that there are none
-   * @returns the same object for the same consumer, until it is removed
+   * @param consumer the consumer id, under which all state of the consumer is kept
+   * @param url the URL of the consumer; `https` only
+   * @param options `pins` is required; null relies on the CA alone
+   * @returns the same object for the same consumer, until the endpoint is removed
    * @throws {WebhookMtlsError} `url_invalid`, `option_invalid` or `handle_closed`
    */
   endpoint(consumer: string, url: string, options: EndpointOptions): Endpoint {
-    const given = endpointGiven(new Options(options, ['endpoint']))
+    const parsed = endpointArguments(new Options(options, ['endpoint']))
     const names = [text('consumer', consumer), text('url', url)] as const
-    const handle = settled(native.dispatcherEndpoint(this.#handle, ...names, given))
+    const handle = unwrap(native.dispatcherEndpoint(this.#handle, ...names, parsed))
     const known = this.#endpoints.get(consumer)
     if (known?.is(handle)) return known
-    const made = new Endpoint(handle)
-    this.#endpoints.set(consumer, made)
-    return made
+    const endpoint = new Endpoint(handle)
+    this.#endpoints.set(consumer, endpoint)
+    return endpoint
   }
 
   /**
-   * Forgets the endpoint of a consumer and closes its idle connections.
+   * Removes the endpoint of a consumer and closes its idle connections.
    *
-   * No request to it starts once this has returned: deliveries whose bytes already leave finish, and
-   * those that have not begun end as `handle_closed`, with nothing sent.
+   * No request to it starts after this returns. Deliveries that already send bytes finish.
+   * Deliveries that have sent nothing fail with `handle_closed`.
    *
-   * @returns whether there was one
+   * @param consumer the consumer id
+   * @returns whether the endpoint existed
    */
   remove(consumer: string): boolean {
     this.#endpoints.delete(consumer)
-    return settled(native.dispatcherRemove(this.#handle, text('consumer', consumer)))
+    return unwrap(native.dispatcherRemove(this.#handle, text('consumer', consumer)))
   }
 
   /**
@@ -141,58 +144,58 @@ export class Dispatcher implements AsyncDisposable {
    *
    * @param endpoint an endpoint of this dispatcher
    * @param body text as UTF-8, or bytes, which are copied before this returns; at most 32 MiB
-   * @param options headers, deadline, signal
-   * @returns a promise of the receipt: the consumer answered with a final 2xx head
+   * @param options headers, timeout, signal
+   * @returns a promise of the receipt, once the consumer has answered with a final 2xx head
    *
-   * Rejects with a {@link WebhookMtlsError} of any kind, never throws; `sent` says how much may
-   * have reached the consumer.
+   * Rejects with a {@link WebhookMtlsError} of any kind, never throws. Its `sent` tells how much of
+   * the request may have reached the consumer.
    */
   async deliver(endpoint: Endpoint, body: Body, options?: DeliverOptions): Promise<Receipt> {
-    const given = new Options(options, ['deliver'], ['signal'])
+    const parsed = new Options(options, ['deliver'], ['signal'])
     const target = Endpoint.handle('endpoint', endpoint)
-    const watched = watch(given)
-    const settings = given.settings('deliver')
+    const watched = watchSignal(parsed)
+    const settings = parsed.settings('deliver')
     const payload = payloadOf(body, watched)
     const completion = await new Promise<Receipt | string>((resolve) => {
-      const from = this.#handle
-      const number = expect(resolve)
+      const dispatcher = this.#handle
+      const ticket = expect(resolve)
       const cancel = watched?.cancel
-      const fault = native.dispatcherDeliver(from, target, payload, settings, cancel, number)
-      // What is brought all the same under the number is then too late.
+      const fault = native.dispatcherDeliver(dispatcher, target, payload, settings, cancel, ticket)
+      // The addon also reports `internal` under the ticket; the promise ignores it.
       if (fault !== null) resolve(fault)
     })
-    watched?.leave()
-    // Made here and not where it arrived, so that its stack says who called.
+    watched?.detach()
+    // Created here and not in the callback, so that its stack shows the caller.
     if (typeof completion === 'string') throw errorOf(completion, watched?.cause())
     return completion
   }
 
   /**
-   * Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
-   * closes. No byte of a request is sent. What was seen is recorded in the endpoint's status. A
-   * consumer that refuses our certificate only in its answer to a request, as nginx does, is not
-   * found out.
+   * Opens a new connection to a consumer, completes the handshake, verifies the peer as a delivery
+   * does, and closes. Sends no byte of a request. Records its observations in the endpoint's
+   * status. Does not detect a consumer that refuses our certificate only in its response to a
+   * request, as nginx does.
    *
    * @param endpoint an endpoint of this dispatcher
-   * @param options deadline, signal
-   * @returns a promise of what the handshake has shown
+   * @param options timeout, signal
+   * @returns a promise of the facts of the handshake
    *
-   * Rejects with what a delivery fails with before its request, never throws.
+   * Rejects with the errors that a delivery has before its request, never throws.
    */
   async probe(endpoint: Endpoint, options?: ProbeOptions): Promise<Probe> {
-    const given = new Options(options, ['probe'], ['signal'])
+    const parsed = new Options(options, ['probe'], ['signal'])
     const target = Endpoint.handle('endpoint', endpoint)
-    const settings = given.settings('probe')
+    const settings = parsed.settings('probe')
     const send = (cancel: Handle | undefined) =>
       native.dispatcherProbe(this.#handle, target, settings, cancel)
-    return new Probe(await cancelable(given, send))
+    return new Probe(await cancelable(parsed, send))
   }
 
   /**
-   * Looks at all watched files now, and puts into use what they hold anew. Listeners hear the
-   * events as well; an unusable file is `rotation_failed`, and the former material stays in use.
+   * Checks all watched files now and puts changed material into use. Listeners receive the events
+   * as well. An unusable file causes `rotation_failed`, and the previous material stays in use.
    *
-   * @returns a promise of what there is to tell
+   * @returns a promise of the events
    *
    * Rejects with `handle_closed`.
    */
@@ -201,64 +204,67 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
-   * What expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as last
-   * seen; what has the least of its lifetime left comes first.
+   * Lists everything that expires: our chains, anchors, intermediates, CRLs, and each consumer's
+   * certificate as last seen. The smallest remaining fraction of a lifetime comes first.
    *
-   * @throws {WebhookMtlsError} `clock_implausible`: without the time nothing can be said
+   * @returns the expiries
+   * @throws {WebhookMtlsError} `clock_implausible`: the remaining lifetimes need a correct clock
    */
   expiries(): Expiry[] {
     return expiries(native.dispatcherExpiries(this.#handle))
   }
 
   /**
-   * Which of our identities each consumer took last, as this process has seen it. To merge those of
-   * several processes, take each consumer from the one with the latest `acceptedAt`.
+   * Returns which of our identities each consumer accepted last, as this process observed it. To
+   * merge the status of several processes, take each consumer from the process with the latest
+   * `acceptedAt`.
    */
   rotationStatus(): RotationStatus {
     return rotationStatus(native.dispatcherRotationStatus(this.#handle))
   }
 
   /**
-   * Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+   * Stops the use of a previous identity, for example before its certificate is revoked.
    *
-   * @param identity one that was in use before; the one in use now cannot be retired
-   * @param options `force`: also if consumers depend on it, those that took it last
-   * @returns the consumers that depended on it; there are none unless it was forced
+   * @param identity a previous identity; the current one cannot be retired
+   * @param options `force`: retire it even if consumers depend on it because they accepted it last
+   * @returns the consumers that depended on it; empty without `force`
    * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers`, or
    * `handle_closed`
    */
   retire(identity: Identity, options?: { force?: boolean }): string[] {
-    const given = new Options(options, [], ['force'])
-    const force = given.optional('force', flag) ?? false
-    return settled(
+    const parsed = new Options(options, [], ['force'])
+    const force = parsed.optional('force', flag) ?? false
+    return unwrap(
       native.dispatcherRetire(this.#handle, Identity.handle('identity', identity), force),
     )
   }
 
   /**
-   * Has every event from now on handed to a listener, in the event loop, which it never keeps
-   * alive. What a listener throws becomes a process warning.
+   * Registers a listener for all later events. It runs on the event loop and does not keep the
+   * process alive. An exception of a listener becomes a process warning.
    *
    * @param name `event`
-   * @param callback takes the event
+   * @param callback receives the event
+   * @returns this dispatcher
    * @throws {WebhookMtlsError} `option_invalid`
    */
   on(name: 'event', callback: (event: Event) => void): this {
-    settled(native.dispatcherOnEvent(this.#handle, listener(name, callback)))
+    unwrap(native.dispatcherOnEvent(this.#handle, listener(name, callback)))
     return this
   }
 
   /**
-   * Delivers many at once, and gives outcomes as they finish.
+   * Delivers many bodies concurrently and yields outcomes as they finish.
    *
-   * Takes deliveries as they are wanted: while fewer than `concurrency` are under way. One whose
-   * consumer is slow is put aside until its turn comes, and holds up no other; its timeout starts
-   * then. A delivery that fails is an outcome and ends nothing else. What the iterable throws is
-   * thrown once the outcomes of what it gave before have been given.
+   * Takes the next delivery from the iterable while fewer than `concurrency` are in flight. A
+   * delivery to a slow consumer waits for its permit and does not delay deliveries to others; its
+   * timeout starts with the permit. A failed delivery is an outcome and does not end the run. If
+   * the iterable throws, its error is thrown after the outcomes of the deliveries before it.
    *
    * @param deliveries an iterable or an asynchronous iterable of deliveries
-   * @param options `concurrency`: how many are under way at once; by default 64
-   * @returns an asynchronous iterator of outcomes; leaving its loop cancels what is under way
+   * @param options `concurrency`: the maximum number in flight; by default 64
+   * @returns an asynchronous iterator of outcomes; leaving its loop cancels deliveries in flight
    *
    * Rejects with `option_invalid`, never throws.
    */
@@ -270,34 +276,34 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /**
-   * Lets the deliveries under way finish, then cancels those that are left (`canceled`). New ones
-   * fail with `handle_closed` from now on. Closing twice is the same as once.
+   * Lets deliveries in flight finish for up to `drainMs`, then cancels the rest (`canceled`). New
+   * deliveries fail with `handle_closed`. A second call has no further effect.
    *
-   * @param options `drainMs`: how long they may take, in milliseconds; by default 0
-   * @returns a promise that is kept when nothing is under way and no connection open
+   * @param options `drainMs`: the time to finish, in milliseconds; by default 0
+   * @returns a promise that resolves when no delivery is in flight and no connection is open
    */
   async close(options?: { drainMs?: number }): Promise<void> {
-    const given = new Options(options, [], ['drainMs'])
-    const drainMs = given.optional('drainMs', duration) ?? 0
-    settled(await native.dispatcherClose(this.#handle, drainMs))
+    const parsed = new Options(options, [], ['drainMs'])
+    const drainMs = parsed.optional('drainMs', duration) ?? 0
+    unwrap(await native.dispatcherClose(this.#handle, drainMs))
     this.#endpoints.clear()
   }
 
-  /** The same as {@link close} without time to drain; what `await using` calls. */
+  /** Calls {@link close} without time to drain; used by `await using`. */
   async [asyncDispose](): Promise<void> {
     await this.close()
   }
 }
 
-/** What a one-shot delivery needs beside its body. */
+/** The options of a one-shot delivery. */
 export type OneShotOptions = DispatcherOptions & EndpointOptions & DeliverOptions
 
 /**
- * Delivers one body over a connection of its own, which is closed then: the form for scripts.
+ * Delivers one body over a new connection and closes it: the form for scripts.
  *
- * @param url where the consumer listens; `https` only
+ * @param url the URL of the consumer; `https` only
  * @param body text as UTF-8, or bytes, which are copied before this returns; at most 32 MiB
- * @param options identity, trust, pins, and all that dispatchers, endpoints and deliveries take
+ * @param options identity, trust, pins, and all options of dispatchers, endpoints and deliveries
  * @returns a promise of the receipt; its consumer is the URL's host and port
  *
  * Rejects with a {@link WebhookMtlsError} of any kind, never throws.
@@ -307,43 +313,47 @@ export async function deliver(
   body: Body,
   options: OneShotOptions & { identity: Identity; trust: Trust },
 ): Promise<Receipt> {
-  const given = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
+  const parsed = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
   const target = text('url', url)
-  const nouns = [dispatcherGiven(given), endpointGiven(given), given.settings('deliver')] as const
+  const converted = [
+    dispatcherArguments(parsed),
+    endpointArguments(parsed),
+    parsed.settings('deliver'),
+  ] as const
   const send = (cancel: Handle | undefined) =>
-    native.deliverOnce(target, bodyOf('body', body), ...nouns, cancel)
-  return new Receipt(await cancelable(given, send))
+    native.deliverOnce(target, bodyOf('body', body), ...converted, cancel)
+  return new Receipt(await cancelable(parsed, send))
 }
 
-function dispatcherGiven(given: Options): DispatcherGiven {
+function dispatcherArguments(options: Options): DispatcherArguments {
   return {
-    identity: given.optional('identity', Identity.handle),
-    trust: given.optional('trust', Trust.handle),
-    egress: given.optional('egress', egressHandle),
-    settings: given.settings('dispatcher'),
+    identity: options.optional('identity', Identity.handle),
+    trust: options.optional('trust', Trust.handle),
+    egress: options.optional('egress', egressHandle),
+    settings: options.settings('dispatcher'),
   }
 }
 
-/** The bytes of a body; lets go of the signal if there are none. */
-function payloadOf(body: unknown, watched: Watched | undefined): Uint8Array {
+/** Returns the bytes of a body. Detaches from the signal if it fails. */
+function payloadOf(body: unknown, watched: WatchedSignal | undefined): Uint8Array {
   try {
     return bodyOf('body', body)
   } catch (error) {
-    watched?.leave()
+    watched?.detach()
     throw error
   }
 }
 
-/** Waits for the outcome, and cancels when the signal says so. */
+/** Waits for the result, and cancels if the signal is aborted. */
 async function cancelable<T>(
-  given: Options,
-  send: (cancel: Handle | undefined) => Promise<Outcome<T>>,
+  options: Options,
+  send: (cancel: Handle | undefined) => Promise<CallResult<T>>,
 ): Promise<T> {
-  const watched = watch(given)
+  const watched = watchSignal(options)
   try {
-    return settled(await send(watched?.cancel), watched?.cause())
+    return unwrap(await send(watched?.cancel), watched?.cause())
   } finally {
-    watched?.leave()
+    watched?.detach()
   }
 }
 

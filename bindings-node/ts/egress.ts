@@ -1,36 +1,36 @@
-import { settled, wrongType } from './error'
-import { Options, text, texts } from './given'
+import { unwrap, wrongType } from './error'
+import { Options, text, texts } from './options'
 import { native, type Handle } from './native'
 
-/** `public`: the public Internet alone. `private`: private networks too, but never this host. */
+/** `public`: only the public Internet. `private`: private networks too, but never this host. */
 export type EgressPreset = 'public' | 'private'
 
 /**
- * Which addresses may be connected to. URLs come from customers, who could otherwise aim deliveries
- * at our own network.
+ * The addresses that a dispatcher may connect to. Customers supply URLs, and could otherwise direct
+ * deliveries at our own network.
  */
 export type Egress =
   | EgressPreset
   | {
-      /** What holds where no network below speaks. */
+      /** The rule for addresses that match no network below. */
       preset: EgressPreset
-      /** Networks to allow beyond the preset: CIDR (`10.1.0.0/16`) or single addresses. */
+      /** Networks to allow in addition to the preset: CIDR (`10.1.0.0/16`) or single addresses. */
       allow?: Iterable<string>
-      /** Networks to deny, whatever else allows them. */
+      /** Networks to deny. They take precedence over `allow`. */
       deny?: Iterable<string>
       /**
-       * The prefixes of this network's own NAT64 gateways, of 32, 40, 48, 56, 64 or 96 bits. An
-       * address in one is judged by the IPv4 address that it holds (RFC 6052).
+       * The prefixes of this network's own NAT64 gateways, of 32, 40, 48, 56, 64 or 96 bits. The
+       * rules apply to the IPv4 address that is embedded in such an address (RFC 6052).
        */
       nat64?: Iterable<string>
     }
 
 /** @internal */
 export function egressHandle(option: string, value: unknown): Handle {
-  if (typeof value === 'string') return settled(native.egress(text(option, value), [], [], []))
+  if (typeof value === 'string') return unwrap(native.egress(text(option, value), [], [], []))
   if (typeof value !== 'object') throw wrongType(option, 'a string or an object', value)
-  const given = new Options(value, [], ['preset', 'allow', 'deny', 'nat64'])
-  const preset = text('preset', given.value('preset'))
-  const networks = (key: string): string[] => given.optional(key, texts) ?? []
-  return settled(native.egress(preset, networks('allow'), networks('deny'), networks('nat64')))
+  const parsed = new Options(value, [], ['preset', 'allow', 'deny', 'nat64'])
+  const preset = text('preset', parsed.value('preset'))
+  const networks = (key: string): string[] => parsed.optional(key, texts) ?? []
+  return unwrap(native.egress(preset, networks('allow'), networks('deny'), networks('nat64')))
 }

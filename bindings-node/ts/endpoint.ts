@@ -1,60 +1,60 @@
-import { settled, wrongType } from './error'
-import type { Options } from './given'
+import { unwrap, wrongType } from './error'
+import type { Options } from './options'
 import { Identity } from './identity'
-import { native, type EndpointGiven, type Handle } from './native'
+import { native, type EndpointArguments, type Handle } from './native'
 import { Pins } from './pins'
 import { StandardWebhooks } from './signing'
 import { Trust } from './trust'
-import type { MinTls, StatusRetry } from './words'
+import type { MinTls, StatusRetry } from './enums'
 
-/** How an endpoint differs from its dispatcher. */
+/** The options of an endpoint. */
 export interface EndpointOptions {
   /**
-   * The keys the consumer may have. `null` is the decision to trust its CA alone; `undefined` is no
-   * decision and refused.
+   * The public keys that the consumer may use. `null` relies on its CA alone. `undefined` is
+   * refused.
    */
   pins: Pins | null
-  /** Whom to believe about this consumer; by default the dispatcher's. */
+  /** The trust for this consumer; by default the dispatcher's. */
   trust?: Trust
-  /** Who to be to this consumer; by default the dispatcher's. */
+  /** The identity to present to this consumer; by default the dispatcher's. */
   identity?: Identity
-  /** The oldest TLS version accepted; by default `1.3`. */
+  /** The minimum TLS version; by default `1.3`. */
   minTls?: MinTls
   /** The SAN URI that the consumer's certificate must carry, instead of the URL's host name. */
   serverUri?: string
   /**
-   * Whether a body waits until the consumer has answered its head with 100 Continue, for a second
-   * at most; by default false.
+   * Whether a delivery sends its body only after the consumer has answered the head with 100
+   * Continue, or after one second; by default false.
    */
   holdPayload?: boolean
-  /** The secrets that sign each delivery; its `id` must then be said. By default none. */
+  /** The secrets that sign each delivery, which then requires an `id`. By default none. */
   signing?: StandardWebhooks
-  /** How many deliveries to this consumer may be under way at once; by default 8. */
+  /** The maximum number of deliveries to this consumer in flight; by default 8. */
   concurrency?: number
   /**
-   * Whose endpoint this is; by default the consumer id. While others wait, the endpoints of one owner
-   * hold at most a quarter of `maxConnections` and of the look-ups.
+   * The owner of this endpoint; by default the consumer id. While others wait, the endpoints of one
+   * owner hold at most a quarter of `maxConnections` and of the DNS lookups.
    */
   owner?: string
-  /** As the dispatcher's, which holds for what is not named here. */
+  /** Overrides entries of the dispatcher's `statusRetry`; the other entries stay in effect. */
   statusRetry?: StatusRetry
 }
 
-/** What the deliveries of this process have shown of a consumer. */
+/** The facts about a consumer that this process has observed. */
 export interface EndpointStatus {
-  /** The pin of the key that the consumer showed last. */
+  /** The pin of the key that the consumer presented last. */
   readonly pinSeen: string | null
   /** The configured pins that no delivery has matched so far. */
   readonly pinsNeverSeen: readonly string[]
   /** When the consumer's certificate, as last seen, expires. */
   readonly peerNotAfter: Date | null
-  /** Which of our identities the consumer took last: the pin of its certificate. */
+  /** The identity that the consumer accepted last, as the pin of its certificate. */
   readonly identityAccepted: string | null
 }
 
 /**
- * A consumer that can be delivered to, made by {@link Dispatcher.endpoint}. It stays the same
- * object while its values change.
+ * The endpoint of a consumer, created by {@link Dispatcher.endpoint}. It stays the same object when
+ * its options change.
  */
 export class Endpoint {
   readonly #handle: Handle
@@ -72,9 +72,9 @@ export class Endpoint {
     return native.endpointUrl(this.#handle)
   }
 
-  /** What deliveries have shown. */
+  /** Returns the facts that deliveries and probes have observed. */
   status(): EndpointStatus {
-    const json = JSON.parse(settled(native.endpointStatus(this.#handle))) as {
+    const json = JSON.parse(unwrap(native.endpointStatus(this.#handle))) as {
       pin_seen: string | null
       pins_never_seen: string[]
       peer_not_after_ms: number | null
@@ -101,14 +101,14 @@ export class Endpoint {
 }
 
 /** @internal */
-export function endpointGiven(given: Options): EndpointGiven {
-  const pins = given.value('pins')
+export function endpointArguments(options: Options): EndpointArguments {
+  const pins = options.value('pins')
   return {
-    pinsSaid: pins !== undefined,
+    pinsAreSet: pins !== undefined,
     pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
-    identity: given.optional('identity', Identity.handle),
-    trust: given.optional('trust', Trust.handle),
-    signing: given.optional('signing', StandardWebhooks.handle),
-    settings: given.settings('endpoint'),
+    identity: options.optional('identity', Identity.handle),
+    trust: options.optional('trust', Trust.handle),
+    signing: options.optional('signing', StandardWebhooks.handle),
+    settings: options.settings('endpoint'),
   }
 }

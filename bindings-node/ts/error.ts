@@ -1,11 +1,11 @@
-// The one error class, and how an error of the core becomes one.
+// The error class, and conversions from and to the core's JSON form.
 
 import { LIMITS } from './limits'
-import { native, type Outcome } from './native'
+import { native, type CallResult } from './native'
 import { camelCase, respelled, snakeCase } from './spelling'
-import type { Blame, Kind, Retry, Scope, Sent, Stage } from './words'
+import type { Blame, Kind, Retry, Scope, Sent, Stage } from './enums'
 
-/** What the consumer answered. */
+/** The response of the consumer. */
 export interface ErrorResponse {
   /** The HTTP status. */
   readonly status: number
@@ -35,21 +35,22 @@ interface ErrorJson {
   } | null
 }
 
-// Registered, so that two copies of this package know each other's errors.
+// In the global symbol registry, so that two copies of this package recognize each other's errors.
 const BRAND = Symbol.for('webhook-mtls.WebhookMtlsError')
 
 /**
- * Why a delivery or a verification failed, whose fault it is, how much was sent, and what to do.
+ * Tells why a delivery or a verification failed, whose fault it is, how much was sent, and how to
+ * fix it.
  *
- * It is thrown by what is synchronous and rejected by what is not; nothing else is. Handle it by
- * `kind`, or leave the verdict to {@link RetryPolicy.decide}.
+ * Synchronous functions throw it, and asynchronous ones reject with it. They throw no other error.
+ * Handle it by `kind`, or let {@link RetryPolicy.decide} choose an action.
  */
 export class WebhookMtlsError extends Error {
   /**
-   * Whether a value is such an error: also one of another copy of this package or another realm,
-   * and one that lost its prototype but kept its fields.
+   * Returns whether a value is such an error. Recognizes errors of another copy of this package or
+   * another realm, and errors that lost their prototype but kept their fields.
    *
-   * @param value anything
+   * @param value any value
    */
   static is(this: void, value: unknown): value is WebhookMtlsError {
     if (typeof value !== 'object' || value === null) return false
@@ -57,15 +58,14 @@ export class WebhookMtlsError extends Error {
   }
 
   /**
-   * The error that {@link toJSON} described, so that one that travelled through a queue can be
-   * judged again.
+   * Creates the error that {@link toJSON} described, for example after it was stored in a queue.
    *
    * @param value the parsed JSON
    * @returns an equal error
    * @throws {WebhookMtlsError} `option_invalid` if the value describes no such error
    */
   static fromJSON(this: void, value: unknown): WebhookMtlsError {
-    return errorOf(settled(native.errorFromJson(textOf(value))))
+    return errorOf(unwrap(native.errorFromJson(errorText(value))))
   }
 
   /** @internal */
@@ -75,31 +75,33 @@ export class WebhookMtlsError extends Error {
 
   readonly #json: ErrorJson
 
-  /** `WMTLS_` and the kind in capitals, as the C constant is called. */
+  /** `WMTLS_` and the kind in upper case: the name of the C constant. */
   readonly code: `WMTLS_${string}`
-  /** What went wrong; a stable name, equal in every language. */
+  /** The kind of failure: a stable name, equal in every language. */
   readonly kind: Kind
   /** The kind's stable number, equal to the C status. */
   readonly number: number
-  /** How far it had come. */
+  /** The stage at which it failed. */
   readonly stage: Stage
   /** Whose fault it is. */
   readonly blame: Blame
-  /** What it stops. */
+  /** What it affects. */
   readonly scope: Scope
-  /** How much of the request left. */
+  /** How much of the request was sent. */
   readonly sent: Sent
-  /** Whether trying again helps. */
+  /** Whether a retry helps. */
   readonly retry: Retry
-  /** How long to wait before trying again, in milliseconds, where the consumer said so. */
+  /** The time to wait before a retry in milliseconds, if the consumer specified it. */
   readonly retryAfterMs?: number
-  /** The consumer id, where there is an endpoint. */
+  /** The consumer id, if the failure concerns an endpoint. */
   readonly consumer?: string
-  /** What to do, in a sentence. */
+  /** How to fix it, in a sentence. */
   readonly remedy: string
-  /** Named facts, such as `observedPin`, `alert`, `option`; values as in every language. */
+  /**
+   * Facts by name, such as `observedPin`, `alert`, `option`. Values are equal in every language.
+   */
   readonly context: Readonly<Record<string, unknown>>
-  /** What the consumer answered, where it answered. */
+  /** The response of the consumer, if it sent one. */
   readonly response?: ErrorResponse
 
   private constructor(json: ErrorJson, options?: ErrorOptions) {
@@ -124,21 +126,21 @@ export class WebhookMtlsError extends Error {
   }
 
   /**
-   * The whole error in the form that every language shows: snake_case keys, milliseconds.
+   * Returns the error in the JSON form of every language: snake_case keys, milliseconds.
    *
-   * @returns a fresh object of plain JSON values
+   * @returns a new object of plain JSON values
    */
   toJSON(): Record<string, unknown> {
     return structuredClone({ ...this.#json })
   }
 
   /**
-   * The part that may be shown to the consumer: no addresses, no internals.
+   * Returns the part that may be shown to the consumer: no addresses, no internals.
    *
-   * @returns a fresh object of plain JSON values with snake_case keys
+   * @returns a new object of plain JSON values with snake_case keys
    */
   public(): Record<string, unknown> {
-    return JSON.parse(settled(native.errorPublic(JSON.stringify(this.#json)))) as Record<
+    return JSON.parse(unwrap(native.errorPublic(JSON.stringify(this.#json)))) as Record<
       string,
       unknown
     >
@@ -150,49 +152,49 @@ Object.defineProperties(WebhookMtlsError.prototype, {
   [BRAND]: { value: true },
 })
 
-/** @internal The error that a JSON text of the core describes. */
+/** @internal Creates the error that a JSON text of the core describes. */
 export function errorOf(text: string, options?: ErrorOptions): WebhookMtlsError {
   return WebhookMtlsError.of(JSON.parse(text), options)
 }
 
-/** @internal The value of an outcome; throws its error. */
-export function settled<T>(outcome: Outcome<T>, options?: ErrorOptions): T {
-  if (outcome.error !== undefined) throw errorOf(outcome.error, options)
-  return outcome.value as T
+/** @internal Returns the value of a result, or throws its error. */
+export function unwrap<T>(result: CallResult<T>, options?: ErrorOptions): T {
+  if (result.error !== undefined) throw errorOf(result.error, options)
+  return result.value as T
 }
 
-/** @internal The error for a value that is not of the option's type. It shows the type alone. */
+/** @internal Creates the error for a value of the wrong type. It shows only the type. */
 export function wrongType(option: string, expected: string, value: unknown): WebhookMtlsError {
   return errorOf(native.wrongType(option, expected, typeName(value)))
 }
 
-/** @internal The error for a name that there is not. It shows the name if it may be shown. */
+/** @internal Creates the error for an unknown name. It shows the name unless it may be a secret. */
 export function unknownName(name: string, expected: string): WebhookMtlsError {
   return errorOf(native.unknownName(name.slice(0, 1000), expected))
 }
 
-/** @internal The error for a word that is not the one to be used. */
-export function wrongWord(option: string, expected: string, seen: string): WebhookMtlsError {
+/** @internal Creates the error for an invalid value. `seen` describes it. */
+export function wrongValue(option: string, expected: string, seen: string): WebhookMtlsError {
   return errorOf(native.wrongType(option, expected, seen))
 }
 
-/** @internal The JSON text of an error, or of what describes one. */
-export function textOf(value: unknown): string {
+/** @internal Returns the JSON text of an error or of its JSON form. */
+export function errorText(value: unknown): string {
   let length = 0
-  // Asked for each value before it is written: what is too long is never written.
+  // Called for each value before it is written, so an oversized text is never built.
   const counted = (key: string, item: unknown): unknown => {
     length += key.length + (typeof item === 'string' ? item.length : 1)
     if (length > LIMITS.error) throw new RangeError('longer than an error')
     return item
   }
   try {
-    const lostItsMethods =
+    const hasLostMethods =
       WebhookMtlsError.is(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
-    return JSON.stringify(lostItsMethods ? jsonOfFields(value) : value, counted) ?? 'null'
+    return JSON.stringify(hasLostMethods ? jsonOfFields(value) : value, counted) ?? 'null'
   } catch {
     const fault = length > LIMITS.error ? native.tooLong('error', 'error', length) : null
     if (fault !== null) throw errorOf(fault)
-    // A cycle or a BigInt: whatever it is, it describes no error.
+    // A cycle or a BigInt: the value describes no error.
     return 'null'
   }
 }

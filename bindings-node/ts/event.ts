@@ -1,25 +1,25 @@
-import { settled, wrongType } from './error'
-import type { Outcome } from './native'
+import { unwrap, wrongType } from './error'
+import type { CallResult } from './native'
 
-/** Something that an operator should hear about. `docs/events.md` lists what there is. */
+/** An event for operators. `docs/events.md` lists all events. */
 export interface Event {
-  /** What happened, such as `rotated`. */
+  /** The name, such as `rotated`. */
   readonly name: string
-  /** The consumer it concerns, if it concerns a single one. */
+  /** The consumer id, if the event concerns one consumer. */
   readonly consumer?: string
-  /** The facts, with the names that they have in every language. Instants are milliseconds. */
+  /** The facts. Names are equal in every language. Times are Unix milliseconds. */
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** Something that expires, and how much of its lifetime is left. */
+/** A certificate or CRL that expires, and the remaining fraction of its lifetime. */
 export interface Expiry {
-  /** What it is. */
+  /** The kind of object. */
   readonly what: 'identity' | 'anchor' | 'intermediate' | 'crl' | 'consumer'
   /** Its subject, the issuer of a CRL, or the consumer id. */
   readonly name: string
   /** The last instant of its validity. */
   readonly notAfter: Date
-  /** 1 at its first instant, 0 once it has expired. */
+  /** The remaining fraction of its lifetime: 1 at the start, 0 once it has expired. */
   readonly fractionLeft: number
 }
 
@@ -30,13 +30,13 @@ interface EventJson {
 }
 
 /** @internal */
-export function events(outcome: Outcome<string>): Event[] {
-  return (JSON.parse(settled(outcome)) as EventJson[]).map(event)
+export function events(result: CallResult<string>): Event[] {
+  return (JSON.parse(unwrap(result)) as EventJson[]).map(event)
 }
 
 /** @internal */
-export function expiries(outcome: Outcome<string>): Expiry[] {
-  const rows = JSON.parse(settled(outcome)) as {
+export function expiries(result: CallResult<string>): Expiry[] {
+  const rows = JSON.parse(unwrap(result)) as {
     what: Expiry['what']
     name: string
     not_after_ms: number
@@ -50,7 +50,7 @@ export function expiries(outcome: Outcome<string>): Expiry[] {
   }))
 }
 
-/** @internal What a caller gave to `on`, as the addon calls it. */
+/** @internal Checks the arguments of `on`, and returns the callback for the addon. */
 export function listener(name: unknown, callback: unknown): (json: string) => void {
   if (name !== 'event') throw wrongType('name', "'event'", name)
   if (typeof callback !== 'function') throw wrongType('callback', 'a function', callback)
@@ -58,7 +58,7 @@ export function listener(name: unknown, callback: unknown): (json: string) => vo
     try {
       ;(callback as (event: Event) => void)(event(JSON.parse(json) as EventJson))
     } catch (raised) {
-      // To throw here would end the process: nobody is below to catch it.
+      // An exception here would end the process, because no caller can catch it.
       process.emitWarning(`a listener of webhook-mtls threw: ${String(raised)}`)
     }
   }

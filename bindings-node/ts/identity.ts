@@ -1,18 +1,18 @@
 import { types } from 'node:util'
 
-import { settled, wrongType } from './error'
-import { material, Options, text, type Body } from './given'
+import { unwrap, wrongType } from './error'
+import { material, Options, text, type Body } from './options'
 import { native, type Handle } from './native'
 
-/** How a private key is opened. */
+/** The options to load an identity. */
 export interface IdentityOptions {
-  /** Opens an encrypted PKCS#8 key. */
+  /** The passphrase of an encrypted PKCS#8 key. */
   passphrase?: string
 }
 
 /**
- * Who we are: our certificate chain and private key. Checked when it is made: the key belongs to
- * the leaf, and the leaf is within its dates, allows clientAuth and is no CA.
+ * Our certificate chain and private key. Creation checks that the key belongs to the leaf, and that
+ * the leaf is within its validity period, allows clientAuth and is not a CA.
  */
 export class Identity {
   readonly #handle: Handle
@@ -33,13 +33,13 @@ export class Identity {
    * Reads PEM files.
    *
    * @param cert path of the certificate chain, leaf first; at most 1 MiB
-   * @param key path of the private key; it may be the same file
+   * @param key path of the private key; may be the same file
    * @param options the key's passphrase
    * @throws {WebhookMtlsError} as {@link fromPem} does, and `pem_invalid` if a file cannot be read
    */
   static fromFiles(cert: string, key: string, options?: IdentityOptions): Identity {
     const paths = [text('cert', cert), text('key', key)] as const
-    return Identity.of(settled(native.identityFromFiles(...paths, passphrase(options))))
+    return Identity.of(unwrap(native.identityFromFiles(...paths, passphrase(options))))
   }
 
   /**
@@ -52,24 +52,24 @@ export class Identity {
    * `clock_implausible` or `option_invalid`
    */
   static fromPem(cert: Body, key: Body, options?: IdentityOptions): Identity {
-    const opened = passphrase(options)
-    const texts = [material('cert', cert), material('key', key)] as const
-    return Identity.of(settled(native.identityFromPem(...texts, opened)))
+    const secret = passphrase(options)
+    const pem = [material('cert', cert), material('key', key)] as const
+    return Identity.of(unwrap(native.identityFromPem(...pem, secret)))
   }
 
   /**
    * Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it.
    *
    * @param data the bytes of the file: DER, at most 1 MiB
-   * @param passphrase opens it; empty where it has none
-   * @throws {WebhookMtlsError} `key_encrypted` (the passphrase does not open it, or opening it
+   * @param passphrase the passphrase of the file; empty if it has none
+   * @throws {WebhookMtlsError} `key_encrypted` (the passphrase is wrong, or the key derivation
    * would cost too much), `pem_invalid` (malformed, no key, several keys, no certificate),
    * `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`
    */
   static fromPkcs12(data: Uint8Array, passphrase: string): Identity {
     if (!types.isUint8Array(data)) throw wrongType('data', 'a Uint8Array', data)
-    const given = [material('data', data), text('passphrase', passphrase)] as const
-    return Identity.of(settled(native.identityFromPkcs12(...given)))
+    const checked = [material('data', data), text('passphrase', passphrase)] as const
+    return Identity.of(unwrap(native.identityFromPkcs12(...checked)))
   }
 
   /** @internal */

@@ -16,7 +16,7 @@ export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
 export type { ErrorResponse } from './error'
 export type { Event, Expiry } from './event'
-export type { Body } from './given'
+export type { Body } from './options'
 export type { IdentityOptions } from './identity'
 export type { Delivery, Outcome, Outcomes, Progress } from './many'
 export type { PeerIdentity } from './peer'
@@ -40,4 +40,4 @@ export type {
   Scope,
   Sent,
   Stage,
-} from './words'
+} from './enums'

@@ -1,11 +1,11 @@
-// How much a caller may give. The core has the numbers, and the errors of what is beyond them.
+// Size limits of arguments. The core defines the numbers and the errors.
 
 import { native } from './native'
 
-/** @internal Arguments that have limits of their own. */
+/** @internal Sorts of arguments, each with its own limit. */
 export type Sort = 'body' | 'material' | 'chain' | 'text' | 'error'
 
-/** @internal In bytes, but for `entries`. */
+/** @internal Limits in bytes, except `entries`, which is a count. */
 export const LIMITS = (
   JSON.parse(native.tables()) as { limits: Record<Sort | 'entries' | 'list', number> }
 ).limits

@@ -1,179 +1,183 @@
 import * as completions from './completions'
 import type { DeliverOptions } from './dispatcher'
 import { Endpoint } from './endpoint'
-import { errorOf, settled, WebhookMtlsError, wrongType } from './error'
-import { body as bodyOf, number, Options, type Body } from './given'
+import { errorOf, unwrap, WebhookMtlsError, wrongType } from './error'
+import { body as bodyOf, number, Options, type Body } from './options'
 import { native, type Handle } from './native'
-import { Slab } from './slab'
 import type { Receipt } from './receipt'
-import { watch, type Watched } from './signal'
+import { watchSignal, type WatchedSignal } from './signal'
+import { TicketTable } from './tickets'
 
-/** One body for one endpoint, to be delivered with others. */
+/** One delivery of `deliverMany`: a body for an endpoint. */
 export interface Delivery<T = unknown> extends DeliverOptions {
-  /** An endpoint of the dispatcher that delivers it. */
+  /** An endpoint of the same dispatcher. */
   endpoint: Endpoint
-  /** Text as UTF-8, or bytes. Copied when it is taken; a body that repeats is held once. */
+  /** Text as UTF-8, or bytes. It is copied; consecutive equal bodies are copied once. */
   body: Body
-  /** Anything of yours, to know the delivery again. */
+  /** Any value, to recognize the delivery in its outcome. */
   tag?: T
 }
 
-/** What became of one delivery of many. */
+/** The outcome of one delivery: its receipt or its error. */
 export type Outcome<T = unknown> =
   | { readonly delivery: Delivery<T>; readonly receipt: Receipt; readonly error?: undefined }
-  | { readonly delivery: Delivery<T>; readonly receipt?: undefined; readonly error: WebhookMtlsError }
+  | {
+      readonly delivery: Delivery<T>
+      readonly receipt?: undefined
+      readonly error: WebhookMtlsError
+    }
 
-/** How far a run has come. */
+/** The progress of a run. */
 export interface Progress {
-  /** How many deliveries have ended, those that failed included. */
+  /** The number of finished deliveries, including failed ones. */
   readonly done: number
-  /** How many have failed. */
+  /** The number of failed deliveries. */
   readonly failed: number
-  /** How many are under way. */
+  /** The number of deliveries in flight. */
   readonly inFlight: number
-  /** How many wait for a turn of their consumer. */
+  /** The number of deliveries that wait for a permit of their consumer. */
   readonly waiting: number
 }
 
-/** A delivery that core has taken. */
-interface Under<T> {
+/** A delivery that was submitted to core. */
+interface Submitted<T> {
   delivery: Delivery<T>
-  watched: Watched | undefined
+  watched: WatchedSignal | undefined
 }
 
 type Result<T> = IteratorResult<Outcome<T>, undefined>
 
 /** The outcomes of {@link Dispatcher.deliverMany}, as they finish. */
 export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> {
-  readonly #begin: () => Handle
+  readonly #start: () => Handle
   #source: Source<T> | undefined
   #run: Handle | undefined
-  readonly #under = new Slab<Under<T>>()
-  /** Outcomes that have arrived, and how many of them were given. */
-  #arrived: Outcome<T>[] = []
-  #given = 0
-  /** Deliveries that could not even be read. */
-  #unread = 0
-  #number = 0
+  readonly #submitted = new TicketTable<Submitted<T>>()
+  /** Received outcomes, and the number of those that were yielded. */
+  #outcomes: Outcome<T>[] = []
+  #yielded = 0
+  /** The number of deliveries that failed before they reached core. */
+  #invalid = 0
+  #ticket = 0
   #isClosed = false
-  #isOver = false
-  #isLooking = false
-  /** Kept when the last who had to wait has what it asked for; undefined if nobody waits. */
-  #line: Promise<void> | undefined
-  #ring: () => void = () => {}
+  #isFinished = false
+  #isPolling = false
+  /** Resolves when the last waiting call has its result; undefined if no call waits. */
+  #lastWaiter: Promise<void> | undefined
+  #wake: () => void = () => {}
 
   /** @internal */
   constructor(dispatcher: Handle, deliveries: unknown, options: unknown) {
-    // Whatever is wrong is told where outcomes are awaited.
-    this.#begin = () => {
-      const given = new Options(options, [], ['concurrency'])
+    // On the first call of next(), so that errors of the arguments reject its promise.
+    this.#start = () => {
+      const parsed = new Options(options, [], ['concurrency'])
       const source = new Source<T>(deliveries)
-      this.#number = completions.watched()
-      const concurrency = given.optional('concurrency', number)
-      this.#run = settled(native.run(dispatcher, concurrency, this.#number))
+      this.#ticket = completions.watchTicket()
+      const concurrency = parsed.optional('concurrency', number)
+      this.#run = unwrap(native.run(dispatcher, concurrency, this.#ticket))
       this.#source = source
       return this.#run
     }
   }
 
-  /** How far the run has come. */
+  /** The progress of the run. */
   get progress(): Progress {
     if (this.#run === undefined) return { done: 0, failed: 0, inFlight: 0, waiting: 0 }
     const { done, failed, inFlight, waiting } = native.runProgress(this.#run)
-    // What core never saw has failed all the same.
-    const more = this.#unread
-    return { done: done + more, failed: failed + more, inFlight, waiting }
+    // Core does not count deliveries that failed before they reached it.
+    const invalid = this.#invalid
+    return { done: done + invalid, failed: failed + invalid, inFlight, waiting }
   }
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  /** The next outcome. */
+  /** Returns a promise of the next outcome. */
   next(): Promise<Result<T>> {
-    // No generator, in which what has arrived takes a turn of its own to be given. Where deliveries
-    // come from may ask as well, amid a look.
-    if (this.#line !== undefined || this.#isLooking) return this.#wait(() => this.#look())
+    // Not a generator, which would need an extra microtask for an available outcome. The iterable
+    // of deliveries may itself call next() during a poll.
+    if (this.#lastWaiter !== undefined || this.#isPolling) return this.#wait(() => this.#poll())
     try {
-      const result = this.#look()
-      return result === undefined ? this.#wait(() => this.#look(), true) : Promise.resolve(result)
+      const result = this.#poll()
+      return result === undefined ? this.#wait(() => this.#poll(), true) : Promise.resolve(result)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
-  /** Cancels what is under way, and takes no further deliveries. */
+  /** Cancels deliveries in flight and takes no further ones. */
   return(): Promise<Result<T>> {
     this.#isClosed = true
     if (this.#run !== undefined) native.runCancel(this.#run)
-    this.#ring()
+    this.#wake()
     return this.#wait(() => this.#end())
   }
 
   /**
-   * Looks, after those who wait already, until there is something to give.
+   * Polls until there is a result, after all calls that already wait.
    *
-   * @param hasLooked whether there was nothing just now
+   * @param hasPolled whether the caller has just polled without a result
    */
-  async #wait(look: () => Result<T> | undefined, hasLooked = false): Promise<Result<T>> {
-    const before = this.#line
-    let leave = (): void => {}
-    const line = new Promise<void>((resolve) => {
-      leave = resolve
+  async #wait(poll: () => Result<T> | undefined, hasPolled = false): Promise<Result<T>> {
+    const before = this.#lastWaiter
+    let release = (): void => {}
+    const waiter = new Promise<void>((resolve) => {
+      release = resolve
     })
-    this.#line = line
+    this.#lastWaiter = waiter
     try {
       let result: Result<T> | undefined
-      if (before !== undefined || !hasLooked) {
+      if (before !== undefined || !hasPolled) {
         await before
-        result = look()
+        result = poll()
       }
       while (result === undefined) {
         await new Promise<void>((resolve) => {
-          this.#ring = resolve
-          // Not for longer: a run that is forgotten between two outcomes must be collected.
-          completions.watch(this.#number, resolve)
+          this.#wake = resolve
+          // Registered only while a call waits, so that an abandoned run can be garbage-collected.
+          completions.watch(this.#ticket, resolve)
         })
-        result = look()
+        result = poll()
       }
       return result
     } finally {
-      if (this.#line === line) this.#line = undefined
-      leave()
+      if (this.#lastWaiter === waiter) this.#lastWaiter = undefined
+      release()
     }
   }
 
-  /** The next outcome or the end; undefined where there is nothing to give yet. */
-  #look(): Result<T> | undefined {
-    if (this.#isOver) return this.#end()
-    this.#isLooking = true
+  /** Returns the next outcome or the end; undefined if there is none yet. */
+  #poll(): Result<T> | undefined {
+    if (this.#isFinished) return this.#end()
+    this.#isPolling = true
     try {
-      const run = this.#run ?? this.#begin()
+      const run = this.#run ?? this.#start()
       const source = this.#source as Source<T>
       if (!this.#isClosed) this.#take(source, run)
       if (this.#isClosed) return this.#end()
-      if (this.#given === this.#arrived.length) this.#receive(run)
-      const outcome = this.#arrived[this.#given]
+      if (this.#yielded === this.#outcomes.length) this.#receive(run)
+      const outcome = this.#outcomes[this.#yielded]
       if (outcome !== undefined) {
-        this.#given += 1
+        this.#yielded += 1
         return { done: false, value: outcome }
       }
-      if (native.runWait(run) || !source.isOver) return undefined
+      if (native.runWait(run) || !source.isDone) return undefined
       if (source.thrown !== undefined) throw source.thrown.value
       return this.#end()
     } catch (error) {
       this.#end()
       throw error
     } finally {
-      this.#isLooking = false
+      this.#isPolling = false
     }
   }
 
   #receive(run: Handle): void {
-    this.#given = 0
-    this.#arrived = completions.read(native.runTake(run)).map(({ number, completion }) => {
-      const { delivery, watched } = this.#under.remove(number) as Under<T>
-      watched?.leave()
+    this.#yielded = 0
+    this.#outcomes = completions.read(native.runTake(run)).map(({ ticket, completion }) => {
+      const { delivery, watched } = this.#submitted.remove(ticket) as Submitted<T>
+      watched?.detach()
       return typeof completion === 'string'
         ? { delivery, error: errorOf(completion, watched?.cause()) }
         : { delivery, receipt: completion as Receipt }
@@ -181,112 +185,119 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   }
 
   #end(): Result<T> {
-    if (!this.#isOver) {
-      this.#isOver = true
+    if (!this.#isFinished) {
+      this.#isFinished = true
       if (this.#run !== undefined) native.runCancel(this.#run)
-      completions.forget(this.#number)
-      for (const { watched } of this.#under) watched?.leave()
+      completions.unwatch(this.#ticket)
+      for (const { watched } of this.#submitted) watched?.detach()
       this.#source?.close()
     }
     return { done: true, value: undefined }
   }
 
-  /** Takes deliveries as they are wanted; from an asynchronous iterable, one after the other. */
+  /** Submits deliveries while core has room; from an asynchronous iterable one at a time. */
   #take(source: Source<T>, run: Handle): void {
-    const { now, later } = source
-    let isWanted = !source.isOver && native.runHasRoom(run)
+    const { iterator, asyncIterator } = source
+    let hasRoom = !source.isDone && native.runHasRoom(run)
     try {
-      while (now !== undefined && isWanted) {
-        const { done, value } = now.next()
-        if (done) source.isOver = true
-        isWanted = !done && this.#submit(run, value)
+      while (iterator !== undefined && hasRoom) {
+        const { done, value } = iterator.next()
+        if (done) source.isDone = true
+        hasRoom = !done && this.#submit(run, value)
       }
     } catch (value) {
-      source.end(value)
+      source.fail(value)
     }
-    if (later !== undefined && isWanted && !source.isPulling) void this.#pull(source, later, run)
+    if (asyncIterator !== undefined && hasRoom && !source.isPulling) {
+      void this.#pull(source, asyncIterator, run)
+    }
   }
 
-  async #pull(source: Source<T>, later: AsyncIterator<Delivery<T>>, run: Handle): Promise<void> {
+  async #pull(
+    source: Source<T>,
+    iterator: AsyncIterator<Delivery<T>>,
+    run: Handle,
+  ): Promise<void> {
     source.isPulling = true
     try {
-      const { done, value } = (await later.next()) ?? { done: true, value: undefined }
-      if (done) source.isOver = true
+      const { done, value } = (await iterator.next()) ?? { done: true, value: undefined }
+      if (done) source.isDone = true
       else this.#submit(run, value as Delivery<T>)
     } catch (value) {
-      source.end(value)
+      source.fail(value)
     }
     source.isPulling = false
     this.#take(source, run)
-    this.#ring()
+    this.#wake()
   }
 
-  /** Submits one; whether one more is wanted. */
+  /** Submits one delivery; returns whether core has room for another. */
   #submit(run: Handle, delivery: Delivery<T>): boolean {
     if (typeof delivery !== 'object' || delivery === null) {
       throw wrongType('deliveries', 'an object each', delivery)
     }
-    let watched: Watched | undefined
+    let watched: WatchedSignal | undefined
     try {
-      const given = new Options(delivery, NOUNS, OTHERS, READ_HERE)
+      const options = new Options(delivery, TARGETS, OTHER_KEYS, READ_HERE)
       const endpoint = Endpoint.handle('endpoint', delivery.endpoint)
-      watched = watch(given)
-      const settings = given.settings('deliver')
+      watched = watchSignal(options)
+      const settings = options.settings('deliver')
       const body = bodyOf('body', delivery.body)
-      const ticket = this.#under.insert({ delivery, watched })
-      const wanted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
-      if (typeof wanted !== 'string') return wanted
-      this.#under.remove(ticket)
-      throw errorOf(wanted)
+      const ticket = this.#submitted.insert({ delivery, watched })
+      const submitted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
+      if (typeof submitted !== 'string') return submitted
+      this.#submitted.remove(ticket)
+      throw errorOf(submitted)
     } catch (error) {
-      watched?.leave()
+      watched?.detach()
       if (!WebhookMtlsError.is(error)) throw error
-      this.#unread += 1
-      this.#arrived.push({ delivery, error })
+      this.#invalid += 1
+      this.#outcomes.push({ delivery, error })
       return native.runHasRoom(run)
     }
   }
 }
 
-const NOUNS = ['deliver'] as const
-const OTHERS = ['signal']
+const TARGETS = ['deliver'] as const
+const OTHER_KEYS = ['signal']
 const READ_HERE = ['endpoint', 'body', 'tag']
 
-/** Where deliveries come from. */
+/** The iterable of deliveries. */
 class Source<T> {
-  readonly now: Iterator<Delivery<T>> | undefined
-  readonly later: AsyncIterator<Delivery<T>> | undefined
-  isOver = false
+  readonly iterator: Iterator<Delivery<T>> | undefined
+  readonly asyncIterator: AsyncIterator<Delivery<T>> | undefined
+  isDone = false
   isPulling = false
   thrown: { value: unknown } | undefined
 
   constructor(deliveries: unknown) {
-    const shape = Object(deliveries) as Partial<AsyncIterable<Delivery<T>> & Iterable<Delivery<T>>>
-    if (typeof shape[Symbol.asyncIterator] === 'function') {
-      this.later = shape[Symbol.asyncIterator]?.()
-    } else if (typeof deliveries !== 'string' && typeof shape[Symbol.iterator] === 'function') {
-      this.now = shape[Symbol.iterator]?.()
+    type AnyIterable = AsyncIterable<Delivery<T>> & Iterable<Delivery<T>>
+    const iterable = Object(deliveries) as Partial<AnyIterable>
+    if (typeof iterable[Symbol.asyncIterator] === 'function') {
+      this.asyncIterator = iterable[Symbol.asyncIterator]?.()
+    } else if (typeof deliveries !== 'string' && typeof iterable[Symbol.iterator] === 'function') {
+      this.iterator = iterable[Symbol.iterator]?.()
     } else {
       throw wrongType('deliveries', 'an iterable of deliveries', deliveries)
     }
   }
 
-  /** Lets the iterator clean up, as leaving a loop over it would. */
+  /** Calls the iterator's `return()`, as leaving a loop over it does. */
   close(): void {
-    if (this.isOver) return
-    this.isOver = true
+    if (this.isDone) return
+    this.isDone = true
     try {
-      this.now?.return?.()
-      // Nobody is left to be told; an iterator that is stuck must not hold up who leaves.
-      this.later?.return?.().then(undefined, () => {})
+      this.iterator?.return?.()
+      // Not awaited, because a stuck iterator must not delay the caller. Its error has no receiver.
+      this.asyncIterator?.return?.().then(undefined, () => {})
     } catch {
       // As above.
     }
   }
 
-  /** Ends it by what it threw. */
-  end(value: unknown): void {
-    this.isOver = true
+  /** Ends the iteration with the error that it threw. */
+  fail(value: unknown): void {
+    this.isDone = true
     this.thrown = { value }
   }
 }

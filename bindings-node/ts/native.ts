@@ -1,34 +1,34 @@
-// Loads the addon, and says what it offers. The addon takes what this layer has checked and returns
-// `{ value }` or `{ error }`, the error as JSON text.
+// Loads the addon and declares its functions. The addon takes values that this layer has checked,
+// and returns `{ value }` or `{ error }`, the error as JSON text.
 
 import { join } from 'node:path'
 
-/** A noun of the core. Opaque here; the addon knows its type. */
+/** An object of the core. Opaque here; the addon knows its type. */
 export type Handle = { readonly handle: unique symbol }
 
-/** What the addon returns where it can fail. */
-export interface Outcome<T> {
+/** The result of a function of the addon that can fail. */
+export interface CallResult<T> {
   value?: T
   error?: string
 }
 
 /**
- * Options: of each its place in the core's table, or its snake_case name where it stands in none, and
- * then its value.
+ * Options as pairs: the index in the core's table, or the snake_case name if the table lacks it,
+ * and then the value.
  */
 export type Settings = (number | string | boolean | string[] | [string, string][])[]
 
 type Optional<T> = T | undefined
 
-export interface DispatcherGiven {
+export interface DispatcherArguments {
   identity: Optional<Handle>
   trust: Optional<Handle>
   egress: Optional<Handle>
   settings: Optional<Settings>
 }
 
-export interface EndpointGiven {
-  pinsSaid: boolean
+export interface EndpointArguments {
+  pinsAreSet: boolean
   pins: Optional<Handle>
   identity: Optional<Handle>
   trust: Optional<Handle>
@@ -36,7 +36,7 @@ export interface EndpointGiven {
   settings: Optional<Settings>
 }
 
-export interface VerifierGiven {
+export interface VerifierArguments {
   role: string
   trust: Handle
   pins: Optional<Handle>
@@ -45,9 +45,9 @@ export interface VerifierGiven {
   settings: Optional<Settings>
 }
 
-export interface HandshakeGiven {
-  complete: boolean
-  weAreTheServer: boolean
+export interface HandshakeFacts {
+  isComplete: boolean
+  isServerSide: boolean
   chain: Uint8Array[]
   serverName: Optional<string>
 }
@@ -67,60 +67,64 @@ interface Native {
   unknownName(name: string, expected: string): string
   tooLong(sort: string, argument: string, length: number): string | null
   tooMany(sort: string, argument: string, entries: number, bytes: number): string | null
-  errorFromJson(text: string): Outcome<string>
-  errorPublic(text: string): Outcome<string>
-  retryPolicy(settings: Optional<Settings>): Outcome<Handle>
-  retryDecide(policy: Handle, error: string, attempt: number): Outcome<string>
+  errorFromJson(text: string): CallResult<string>
+  errorPublic(text: string): CallResult<string>
+  retryPolicy(settings: Optional<Settings>): CallResult<Handle>
+  retryDecide(policy: Handle, error: string, attempt: number): CallResult<string>
 
-  identityFromFiles(cert: string, key: string, passphrase: Optional<string>): Outcome<Handle>
-  identityFromPem(cert: Uint8Array, key: Uint8Array, passphrase: Optional<string>): Outcome<Handle>
-  identityFromPkcs12(data: Uint8Array, passphrase: string): Outcome<Handle>
+  identityFromFiles(cert: string, key: string, passphrase: Optional<string>): CallResult<Handle>
+  identityFromPem(
+    cert: Uint8Array,
+    key: Uint8Array,
+    passphrase: Optional<string>,
+  ): CallResult<Handle>
+  identityFromPkcs12(data: Uint8Array, passphrase: string): CallResult<Handle>
   trustFromFiles(
     anchors: string,
     intermediates: Optional<string>,
     crls: Optional<string>,
     distrusted: string[],
-  ): Outcome<Handle>
+  ): CallResult<Handle>
   trustFromPem(
     anchors: Uint8Array,
     intermediates: Optional<Uint8Array>,
     crls: Uint8Array[],
     distrusted: string[],
-  ): Outcome<Handle>
+  ): CallResult<Handle>
   trustDangerousPublic(
     anchors: Uint8Array,
     intermediates: Optional<Uint8Array>,
     crls: Uint8Array[],
     distrusted: string[],
-  ): Outcome<Handle>
+  ): CallResult<Handle>
   trustNotes(trust: Handle): string[]
-  pins(current: string[], next: string[]): Outcome<Handle>
-  pinsFromFile(path: string): Outcome<Handle>
-  pinOf(certificate: Uint8Array): Outcome<string>
-  standardWebhooks(secrets: string[]): Outcome<Handle>
-  egress(preset: string, allow: string[], deny: string[], nat64: string[]): Outcome<Handle>
+  pins(current: string[], next: string[]): CallResult<Handle>
+  pinsFromFile(path: string): CallResult<Handle>
+  pinOf(certificate: Uint8Array): CallResult<string>
+  standardWebhooks(secrets: string[]): CallResult<Handle>
+  egress(preset: string, allow: string[], deny: string[], nat64: string[]): CallResult<Handle>
 
-  dispatcher(given: DispatcherGiven): Outcome<Handle>
+  dispatcher(options: DispatcherArguments): CallResult<Handle>
   dispatcherEndpoint(
     dispatcher: Handle,
     consumer: string,
     url: string,
-    given: EndpointGiven,
-  ): Outcome<Handle>
-  dispatcherRemove(dispatcher: Handle, consumer: string): Outcome<boolean>
-  dispatcherClose(dispatcher: Handle, drainMs: number): Promise<Outcome<void>>
-  attach(ledger: Float64Array, settle: (count: number) => void): void
-  brought(): Handle | string | null
+    options: EndpointArguments,
+  ): CallResult<Handle>
+  dispatcherRemove(dispatcher: Handle, consumer: string): CallResult<boolean>
+  dispatcherClose(dispatcher: Handle, drainMs: number): Promise<CallResult<void>>
+  attach(buffer: Float64Array, settle: (count: number) => void): void
+  nextAttachment(): Handle | string | null
   dispatcherDeliver(
     dispatcher: Handle,
     endpoint: Handle,
     body: Uint8Array,
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
-    number: number,
+    ticket: number,
   ): string | null
-  receiptJson(page: Handle, place: number): Outcome<string>
-  run(dispatcher: Handle, concurrency: Optional<number>, number: number): Outcome<Handle>
+  receiptJson(page: Handle, index: number): CallResult<string>
+  run(dispatcher: Handle, concurrency: Optional<number>, ticket: number): CallResult<Handle>
   runHasRoom(run: Handle): boolean
   runSubmit(
     run: Handle,
@@ -137,82 +141,82 @@ interface Native {
   deliverOnce(
     url: string,
     body: Uint8Array,
-    dispatcher: DispatcherGiven,
-    endpoint: EndpointGiven,
+    dispatcher: DispatcherArguments,
+    endpoint: EndpointArguments,
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
-  ): Promise<Outcome<Handle>>
+  ): Promise<CallResult<Handle>>
   dispatcherProbe(
     dispatcher: Handle,
     endpoint: Handle,
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
-  ): Promise<Outcome<string>>
-  dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): Outcome<void>
-  dispatcherReload(dispatcher: Handle): Promise<Outcome<string>>
-  dispatcherExpiries(dispatcher: Handle): Outcome<string>
-  dispatcherRotationStatus(dispatcher: Handle): Outcome<string>
-  dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): Outcome<string[]>
-  verifierOnEvent(verifier: Handle, listener: (json: string) => void): Outcome<void>
-  verifierReload(verifier: Handle): Outcome<string>
-  verifierExpiries(verifier: Handle): Outcome<string>
+  ): Promise<CallResult<string>>
+  dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): CallResult<void>
+  dispatcherReload(dispatcher: Handle): Promise<CallResult<string>>
+  dispatcherExpiries(dispatcher: Handle): CallResult<string>
+  dispatcherRotationStatus(dispatcher: Handle): CallResult<string>
+  dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): CallResult<string[]>
+  verifierOnEvent(verifier: Handle, listener: (json: string) => void): CallResult<void>
+  verifierReload(verifier: Handle): CallResult<string>
+  verifierExpiries(verifier: Handle): CallResult<string>
   endpointConsumer(endpoint: Handle): string
   endpointUrl(endpoint: Handle): string
   endpointIs(endpoint: Handle, other: Handle): boolean
-  endpointStatus(endpoint: Handle): Outcome<string>
+  endpointStatus(endpoint: Handle): CallResult<string>
   cancelToken(): Handle
   cancel(token: Handle): void
 
-  tenantSanUri(template: string): Outcome<Handle>
-  tenantSanDnsSuffix(suffix: string): Outcome<Handle>
+  tenantSanUri(template: string): CallResult<Handle>
+  tenantSanDnsSuffix(suffix: string): CallResult<Handle>
   tenantSubjectCn(): Handle
-  authorizationSanUris(uris: string[]): Outcome<Handle>
-  authorizationTrustDomain(domain: string): Outcome<Handle>
+  authorizationSanUris(uris: string[]): CallResult<Handle>
+  authorizationTrustDomain(domain: string): CallResult<Handle>
   authorizationCaMembers(): Handle
-  verifier(given: VerifierGiven): Outcome<Handle>
+  verifier(options: VerifierArguments): CallResult<Handle>
   verify(
     verifier: Handle,
     chain: Uint8Array,
     serverName: Optional<string>,
     atMs: Optional<number>,
-  ): Outcome<string>
+  ): CallResult<string>
   verifyChain(
     verifier: Handle,
     chain: Uint8Array[],
     serverName: Optional<string>,
     atMs: Optional<number>,
-  ): Outcome<string>
-  verifyHandshake(verifier: Handle, given: HandshakeGiven): Outcome<string>
+  ): CallResult<string>
+  verifyHandshake(verifier: Handle, facts: HandshakeFacts): CallResult<string>
   rememberSignatures(enabled: boolean): void
 
-  labStart(): Promise<Outcome<Handle>>
-  labClose(lab: Handle): Promise<Outcome<void>>
-  labIdentity(lab: Handle): Outcome<Handle>
-  labTrust(lab: Handle): Outcome<Handle>
-  labPem(lab: Handle): Outcome<[chain: string, key: string, root: string]>
-  labWriteFiles(lab: Handle, directory: string): Outcome<void>
-  labDispatcher(lab: Handle, given: DispatcherGiven): Outcome<Handle>
-  labConsumer(lab: Handle, name: string): Promise<Outcome<Handle>>
+  labStart(): Promise<CallResult<Handle>>
+  labClose(lab: Handle): Promise<CallResult<void>>
+  labIdentity(lab: Handle): CallResult<Handle>
+  labTrust(lab: Handle): CallResult<Handle>
+  labPem(lab: Handle): CallResult<[chain: string, key: string, root: string]>
+  labWriteFiles(lab: Handle, directory: string): CallResult<void>
+  labDispatcher(lab: Handle, options: DispatcherArguments): CallResult<Handle>
+  labConsumer(lab: Handle, name: string): Promise<CallResult<Handle>>
   consumerUrl(consumer: Handle): string
   consumerPin(consumer: Handle): string
   consumerConnections(consumer: Handle): number
   consumerReceived(consumer: Handle): ReceivedRequest[]
-  consumerWait(consumer: Handle, count: number, withinMs: number): Promise<Outcome<boolean>>
+  consumerWait(consumer: Handle, count: number, withinMs: number): Promise<CallResult<boolean>>
   consumerRespond(
     consumer: Handle,
     status: number,
     retryAfter: Optional<number>,
     times: number,
   ): void
-  consumerMisbehave(consumer: Handle, how: string, times: number): Outcome<void>
-  consumerRenew(consumer: Handle, newKey: boolean): Outcome<void>
+  consumerMisbehave(consumer: Handle, how: string, times: number): CallResult<void>
+  consumerRenew(consumer: Handle, newKey: boolean): CallResult<void>
   consumerIssued(consumer: Handle): Handle
   consumerShow(consumer: Handle, issued: Handle): void
-  consumerCertify(consumer: Handle, authority: Handle): Outcome<void>
+  consumerCertify(consumer: Handle, authority: Handle): CallResult<void>
   consumerAccept(consumer: Handle, authority: Handle): void
   consumerAcceptOnly(consumer: Handle, authority: Handle): void
-  labAuthority(lab: Handle): Outcome<Handle>
-  authority(name: string): Outcome<Handle>
+  labAuthority(lab: Handle): CallResult<Handle>
+  authority(name: string): CallResult<Handle>
   authorityPem(authority: Handle): [root: string, intermediate: string]
   authorityIssue(
     authority: Handle,
@@ -220,12 +224,12 @@ interface Native {
     server: boolean,
     notBeforeMs: Optional<number>,
     notAfterMs: Optional<number>,
-  ): Outcome<Handle>
-  authorityCrl(authority: Handle, revoked: Handle[]): Outcome<string>
+  ): CallResult<Handle>
+  authorityCrl(authority: Handle, revoked: Handle[]): CallResult<string>
   issuedPem(issued: Handle): [chain: string, key: string, pin: string]
-  setClock(atMs: Optional<number>): Outcome<void>
+  setClock(atMs: Optional<number>): CallResult<void>
   signaturesChecked(): number
-  testingError(kind: string): Outcome<string>
+  testingError(kind: string): CallResult<string>
 }
 
 export const native: Native = load()

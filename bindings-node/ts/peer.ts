@@ -1,4 +1,4 @@
-import type { Evidence, Note } from './words'
+import type { Evidence, Note } from './enums'
 
 interface PeerJson {
   tenant: string | null
@@ -24,32 +24,34 @@ interface PeerJson {
   notes: Note[]
 }
 
-/** A verified peer, as its certificate shows it. Made by verification alone. */
+/** The identity of a verified peer, from its certificate. Only verification creates it. */
 export class PeerIdentity {
   readonly #json: PeerJson
 
   /**
-   * The tenant by the rule; without a rule, the one SAN URI if there is exactly one, and that is a
-   * SPIFFE ID or another URI with one spelling.
+   * The tenant by the tenant rule. Without a rule, the SAN URI if the certificate has exactly one,
+   * and it is a SPIFFE ID or another URI in canonical form.
    */
   readonly tenant: string | null
   /** The subject as RFC 4514 text. */
   readonly subject: string
-  /** The subject's common name, if there is exactly one. It identifies nobody by itself. */
+  /**
+   * The subject's common name, if there is exactly one. It does not identify the peer by itself.
+   */
   readonly cn: string | null
   /** The DNS names of the subjectAltName. */
   readonly sanDns: readonly string[]
-  /** Its IP addresses. */
+  /** The IP addresses of the subjectAltName. */
   readonly sanIp: readonly string[]
-  /** Its URIs. */
+  /** The URIs of the subjectAltName. */
   readonly sanUri: readonly string[]
-  /** Its e-mail addresses. */
+  /** The e-mail addresses of the subjectAltName. */
   readonly sanEmail: readonly string[]
   /** The pin of the leaf's public key: `sha256/…`. */
   readonly spkiPin: string
-  /** The SHA-256 of the whole leaf, as lower-case hex. */
+  /** The SHA-256 of the leaf certificate, as lower-case hex. */
   readonly fingerprint: string
-  /** The same as a certificate-bound token has it (RFC 8705). */
+  /** The same hash as `x5t#S256` of a certificate-bound token (RFC 8705). */
   readonly x5tS256: string
   /** The serial number, as lower-case hex. */
   readonly serial: string
@@ -59,19 +61,19 @@ export class PeerIdentity {
   readonly notBefore: Date
   /** The last instant of validity. */
   readonly notAfter: Date
-  /** The fraction of the leaf's lifetime that was left when it was verified, 0 to 1. */
+  /** The remaining fraction of the leaf's lifetime at the time of verification, 0 to 1. */
   readonly lifetimeLeft: number
-  /** The subject of the anchor that the path ends in. */
+  /** The subject of the anchor at the end of the path. */
   readonly anchor: string
   /** The subjects from the leaf to the anchor. */
   readonly path: readonly string[]
   /** The configured pin that matched. */
   readonly matchedPin: string | null
-  /** How the certificate reached us. */
+  /** How the certificate was received. */
   readonly evidence: Evidence
-  /** Whether the leaf names its purpose, or leaves it open. */
+  /** Whether the leaf has an extendedKeyUsage. */
   readonly purpose: 'present' | 'absent'
-  /** What is unusual, and was tolerated. */
+  /** Unusual properties that verification tolerates. */
   readonly notes: readonly Note[]
 
   /** @internal */
@@ -102,10 +104,10 @@ export class PeerIdentity {
   }
 
   /**
-   * The whole identity in the form that every language shows: snake_case keys, instants as Unix
+   * Returns the identity in the JSON form of every language: snake_case keys, times as Unix
    * milliseconds.
    *
-   * @returns a fresh object of plain JSON values
+   * @returns a new object of plain JSON values
    */
   toJSON(): Record<string, unknown> {
     return structuredClone({ ...this.#json })

@@ -1,35 +1,38 @@
-import { settled, wrongType } from './error'
-import { material, text, texts, type Body } from './given'
+import { unwrap, wrongType } from './error'
+import { material, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 
 /**
- * The keys a peer may have, beside a valid chain: those in use now, and those announced for the
- * next key. A pin is `sha256/` and the base64 of the SHA-256 of the DER SubjectPublicKeyInfo;
- * curl's `sha256//`, the bare base64, and `cert-sha256/` for a whole certificate are read as well.
+ * The public keys that a peer may use, in addition to a valid chain: the current keys, and the keys
+ * announced for the next rotation. A pin is `sha256/` and the base64 of the SHA-256 of the DER
+ * SubjectPublicKeyInfo. Curl's `sha256//`, bare base64, and `cert-sha256/` for a whole certificate
+ * are accepted as well.
  */
 export class Pins {
   readonly #handle: Handle
 
   /**
-   * @param current the pins in use now, at least one
-   * @param next those to be accepted as well while a key is being changed
+   * @param current the current pins, at least one
+   * @param next pins that are accepted as well while a key is rotated
    * @throws {WebhookMtlsError} `pin_invalid` or `option_invalid`
    */
   constructor(current: Iterable<string>, next?: Iterable<string>)
   /** @internal */
   constructor(current: Iterable<string>, next: Iterable<string> | undefined, handle: Handle)
   constructor(current: Iterable<string>, next: Iterable<string> = [], handle?: Handle) {
-    this.#handle = handle ?? settled(native.pins(texts('current', current), texts('next', next)))
+    this.#handle = handle ?? unwrap(native.pins(texts('current', current), texts('next', next)))
   }
 
   /**
-   * Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
+   * Reads a file with one pin per line. `next` before a pin marks it as announced; `#` starts a
+   * comment.
    *
-   * @param path the file; at most 1 MiB
-   * @throws {WebhookMtlsError} `pem_invalid` if it cannot be read, `pin_invalid` if a line cannot
+   * @param path path of the file; at most 1 MiB
+   * @throws {WebhookMtlsError} `pem_invalid` if the file cannot be read, `pin_invalid` if a line is
+   * invalid
    */
   static fromFile(path: string): Pins {
-    return new Pins([], [], settled(native.pinsFromFile(text('path', path))))
+    return new Pins([], [], unwrap(native.pinsFromFile(text('path', path))))
   }
 
   /** @internal */
@@ -40,12 +43,12 @@ export class Pins {
 }
 
 /**
- * The pin of a certificate.
+ * Returns the pin of a certificate.
  *
- * @param certificate PEM or DER; of several certificates the first, which is the leaf
+ * @param certificate PEM or DER; if it has several certificates, the first, which is the leaf
  * @returns `sha256/…`
  * @throws {WebhookMtlsError} `pem_invalid` or `option_invalid`
  */
 export function pinOf(certificate: Body): string {
-  return settled(native.pinOf(material('certificate', certificate)))
+  return unwrap(native.pinOf(material('certificate', certificate)))
 }

@@ -1,6 +1,6 @@
 import { PeerIdentity } from './peer'
 import { tlsFacts, type TlsFacts, type TlsJson } from './receipt'
-import type { PinSlot } from './words'
+import type { PinSlot } from './enums'
 
 interface ProbeJson {
   consumer: string
@@ -14,23 +14,23 @@ interface ProbeJson {
 }
 
 /**
- * A handshake that was completed without a body: the consumer passed every check that a delivery
- * makes, asked for our certificate, and did not refuse it there. Made by {@link Dispatcher.probe}.
+ * A completed handshake without a request. The consumer passed every check of a delivery, requested
+ * our certificate, and did not refuse it in the handshake. Created by {@link Dispatcher.probe}.
  */
 export class Probe {
   readonly #json: ProbeJson
 
   /** The consumer id of the endpoint. */
   readonly consumer: string
-  /** The consumer, as its certificate shows it, with the certificate's dates. */
+  /** The identity of the consumer, from its certificate. */
   readonly peer: PeerIdentity
-  /** Which of the endpoint's pins matched; null where it has none. */
+  /** Which of the endpoint's pins matched; null if it has none. */
   readonly pin: PinSlot | null
-  /** What the handshake negotiated. */
+  /** The parameters that the handshake negotiated. */
   readonly tls: TlsFacts
-  /** The address and port that were connected to. */
+  /** The consumer's address and port. */
   readonly address: string
-  /** How long it took in all, in milliseconds. */
+  /** The total duration in milliseconds. */
   readonly elapsedMs: number
 
   /** @internal */
@@ -46,9 +46,9 @@ export class Probe {
   }
 
   /**
-   * The whole result in the form that every language shows: snake_case keys, milliseconds.
+   * Returns the result in the JSON form of every language: snake_case keys, milliseconds.
    *
-   * @returns a fresh object of plain JSON values
+   * @returns a new object of plain JSON values
    */
   toJSON(): Record<string, unknown> {
     return structuredClone({ ...this.#json })

@@ -1,9 +1,9 @@
 import { inspect, type InspectOptions } from 'node:util'
 
-import { settled } from './error'
+import { unwrap } from './error'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
-import type { PinSlot } from './words'
+import type { PinSlot } from './enums'
 
 interface ReceiptJson {
   consumer: string
@@ -43,7 +43,7 @@ export function tlsFacts(json: TlsJson): TlsFacts {
   }
 }
 
-/** What the handshake negotiated. */
+/** The parameters that the handshake negotiated. */
 export interface TlsFacts {
   /** Such as `TLSv1.3`. */
   readonly version: string
@@ -51,118 +51,119 @@ export interface TlsFacts {
   readonly cipherSuite: string
   /** Such as `X25519MLKEM768`. */
   readonly keyExchange: string
-  /** Whether the consumer asked for our certificate. Without, there is no receipt. */
+  /** Whether the consumer requested our certificate. Always true in a receipt. */
   readonly clientAuthRequested: boolean
 }
 
-/** How long the parts took, in milliseconds; null for what did not happen. */
+/** The durations of the phases in milliseconds; null for a phase that did not happen. */
 export interface Timings {
-  /** From the host's name to its addresses. */
+  /** The DNS lookup. */
   readonly resolveMs: number | null
-  /** To open the TCP connection. */
+  /** The TCP connection. */
   readonly connectMs: number | null
   /** The TLS handshake. */
   readonly handshakeMs: number | null
-  /** From the request to the head of the answer. */
+  /** From the request to the response head. */
   readonly responseMs: number | null
 }
 
 /**
- * A delivery that the consumer answered with a final 2xx head. What it says is read from the core
- * when it is asked for.
+ * The receipt of a delivery that the consumer answered with a final 2xx head. Its fields are read
+ * from the core on first access.
  */
 export class Receipt {
-  // Receipts are kept in pages, and a page as long as one of them may be read from it.
+  // Several receipts share a page of the addon. The reference is dropped once this one is read.
   #page: Handle | undefined
-  readonly #place: number
-  #read: { json: ReceiptJson; fields: Fields } | undefined
+  readonly #index: number
+  #cache: { json: ReceiptJson; fields: Fields } | undefined
 
   /** The HTTP status, 200 to 299. */
   readonly status: number
 
   /** @internal */
-  constructor(page: Handle, place = 0, status?: number) {
+  constructor(page: Handle, index = 0, status?: number) {
     this.#page = page
-    this.#place = place
-    this.status = status ?? this.#said.json.status
+    this.#index = index
+    this.status = status ?? this.#loaded.json.status
   }
 
   /** The consumer id of the endpoint. */
   get consumer(): string {
-    return this.#said.json.consumer
+    return this.#loaded.json.consumer
   }
 
-  /** The event's id, where one was given. */
+  /** The event's id, if the delivery had one. */
   get id(): string | undefined {
-    return this.#said.json.id ?? undefined
+    return this.#loaded.json.id ?? undefined
   }
 
-  /** The consumer, as its certificate shows it. */
+  /** The identity of the consumer, from its certificate. */
   get peer(): PeerIdentity {
-    return this.#said.fields.peer
+    return this.#loaded.fields.peer
   }
 
-  /** Which of the endpoint's pins matched; null where it has none. */
+  /** Which of the endpoint's pins matched; null if it has none. */
   get pin(): PinSlot | null {
-    return this.#said.json.pin
+    return this.#loaded.json.pin
   }
 
-  /** How many attempts it took. Only one of which nothing was sent is followed by another. */
+  /** The number of attempts. A delivery is attempted again only if nothing was sent. */
   get attempts(): number {
-    return this.#said.json.attempts
+    return this.#loaded.json.attempts
   }
 
-  /** How long it took in all, in milliseconds. */
+  /** The total duration in milliseconds. */
   get elapsedMs(): number {
-    return this.#said.json.elapsed_ms
+    return this.#loaded.json.elapsed_ms
   }
 
-  /** What the handshake negotiated. */
+  /** The parameters that the handshake negotiated. */
   get tls(): TlsFacts {
-    return this.#said.fields.tls
+    return this.#loaded.fields.tls
   }
 
   /**
-   * Whether an idle connection was used, the consumer's address, and the proxy that connected to it;
-   * null for none.
+   * Whether the delivery reused an idle connection, the consumer's address, and the proxy, or null
+   * without a proxy.
    */
   get connection(): {
     readonly reused: boolean
     readonly address: string
     readonly proxy: string | null
   } {
-    return this.#said.fields.connection
+    return this.#loaded.fields.connection
   }
 
-  /** How long the parts took. */
+  /** The durations of the phases. */
   get timings(): Timings {
-    return this.#said.fields.timings
+    return this.#loaded.fields.timings
   }
 
   /**
-   * Whether the consumer answered the head with 100 Continue before the body left; null unless the
-   * body was held: by `holdPayload`, or for an identity that the consumer has not answered to yet.
+   * Whether the consumer answered the head with 100 Continue before the body was sent. Null unless
+   * the body was held: because of `holdPayload`, or for an identity that the consumer has not
+   * accepted yet.
    */
   get holdHonored(): boolean | null {
-    return this.#said.json.hold_honored
+    return this.#loaded.json.hold_honored
   }
 
-  /** The answer's headers, and the first bytes of its body. */
+  /** The response headers, and the first bytes of the response body. */
   get response(): {
     readonly headers: Readonly<Record<string, string>>
     readonly excerpt: Uint8Array
     readonly truncated: boolean
   } {
-    return this.#said.fields.response
+    return this.#loaded.fields.response
   }
 
   /**
-   * The whole receipt in the form that every language shows: snake_case keys, milliseconds.
+   * Returns the receipt in the JSON form of every language: snake_case keys, milliseconds.
    *
-   * @returns a fresh object of plain JSON values
+   * @returns a new object of plain JSON values
    */
   toJSON(): Record<string, unknown> {
-    return structuredClone({ ...this.#said.json })
+    return structuredClone({ ...this.#loaded.json })
   }
 
   /** @internal */
@@ -171,24 +172,24 @@ export class Receipt {
     const names = ['consumer', 'id', 'status', 'peer', 'pin', 'attempts', 'elapsedMs'] as const
     const more = ['tls', 'connection', 'timings', 'holdHonored', 'response'] as const
     const entries = [...names, ...more].map((name) => [name, this[name]] as const)
-    const said = Object.fromEntries(entries.filter(([, value]) => value !== undefined))
-    return `Receipt ${show(said, options)}`
+    const shown = Object.fromEntries(entries.filter(([, value]) => value !== undefined))
+    return `Receipt ${show(shown, options)}`
   }
 
-  get #said(): { json: ReceiptJson; fields: Fields } {
-    if (this.#read === undefined) {
-      const text = settled(native.receiptJson(this.#page as Handle, this.#place))
+  get #loaded(): { json: ReceiptJson; fields: Fields } {
+    if (this.#cache === undefined) {
+      const text = unwrap(native.receiptJson(this.#page as Handle, this.#index))
       const json = JSON.parse(text) as ReceiptJson
-      this.#read = { json, fields: fieldsOf(json) }
+      this.#cache = { json, fields: fieldsOf(json) }
       this.#page = undefined
     }
-    return this.#read
+    return this.#cache
   }
 }
 
 type Fields = Pick<Receipt, 'peer' | 'tls' | 'connection' | 'timings' | 'response'>
 
-/** What is spelled otherwise here. Made once: the same field is the same object each time. */
+/** Creates the fields with camelCase keys. Called once, so a field is always the same object. */
 function fieldsOf({ peer, tls, connection, timings, response }: ReceiptJson): Fields {
   return {
     peer: new PeerIdentity(peer),

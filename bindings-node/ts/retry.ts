@@ -1,49 +1,53 @@
-import { settled, textOf, wrongType } from './error'
+import { unwrap, errorText, wrongType } from './error'
 import type { WebhookMtlsError } from './error'
-import { Options } from './given'
+import { Options } from './options'
 import { native, type Handle } from './native'
-import type { Action } from './words'
+import type { Action } from './enums'
 
-/** How often and how fast to try again. */
+/** The options of a retry policy. */
 export interface RetryPolicyOptions {
-  /** How many attempts are made in all; by default 8. */
+  /** The maximum number of attempts; by default 8. */
   attempts?: number
-  /** The wait after the first attempt, in milliseconds; it doubles with each further one. */
+  /** The wait after the first attempt, in milliseconds. It doubles with each attempt. */
   firstMs?: number
-  /** The longest wait, in milliseconds, unless the consumer asks for a longer one. */
+  /** The maximum wait in milliseconds, unless the consumer requests a longer one. */
   ceilingMs?: number
 }
 
-/** A verdict on one failure. */
+/** The decision about one failure. */
 export interface Decision {
-  /** What to do. */
+  /** The action to take. */
   readonly action: Action
-  /** How long to wait first, in milliseconds. */
+  /** The time to wait before it, in milliseconds. */
   readonly delayMs: number
-  /** Whether this attempt counts. One that was never admitted, or waits for a repair, does not. */
+  /**
+   * Whether this attempt counts towards the maximum. An attempt that was never admitted, or waits
+   * for a repair, does not.
+   */
   readonly counts: boolean
-  /** Why, in a few words. */
+  /** The reason, in a few words. */
   readonly reason: string
 }
 
-/** What a queue should do with a failure. Pure: queues own time, this owns the verdict. */
+/** Decides what a queue should do with a failure. It has no state and no clock. */
 export class RetryPolicy {
   readonly #handle: Handle
 
   /**
-   * @param options all may be left out
+   * @param options all are optional
    * @throws {WebhookMtlsError} `option_invalid`
    */
   constructor(options?: RetryPolicyOptions) {
-    const given = new Options(options, ['retry_policy'])
-    this.#handle = settled(native.retryPolicy(given.settings('retry_policy')))
+    const settings = new Options(options, ['retry_policy']).settings('retry_policy')
+    this.#handle = unwrap(native.retryPolicy(settings))
   }
 
   /**
-   * Judges a failure.
+   * Decides about a failure.
    *
-   * @param error the failure, or one that {@link WebhookMtlsError.is} takes for it
-   * @param options `attempt`: which attempt failed, from 1
+   * @param error the failure; any value that {@link WebhookMtlsError.is} accepts
+   * @param options `attempt`: the number of the failed attempt, from 1
+   * @returns the decision
    * @throws {WebhookMtlsError} `option_invalid`
    */
   decide(error: WebhookMtlsError, options: { attempt: number }): Decision {
@@ -51,9 +55,9 @@ export class RetryPolicy {
     if (typeof attempt !== 'number' || !Number.isInteger(attempt) || attempt < 1) {
       throw wrongType('attempt', 'a whole number from 1', attempt)
     }
-    const most = Math.min(attempt, 0xffff_ffff)
+    const capped = Math.min(attempt, 0xffff_ffff)
     const { delay_ms, ...rest } = JSON.parse(
-      settled(native.retryDecide(this.#handle, textOf(error), most)),
+      unwrap(native.retryDecide(this.#handle, errorText(error), capped)),
     ) as Omit<Decision, 'delayMs'> & { delay_ms: number }
     return { ...rest, delayMs: delay_ms }
   }

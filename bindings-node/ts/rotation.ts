@@ -1,28 +1,30 @@
-import { settled } from './error'
-import type { Outcome } from './native'
-import type { PinSlot } from './words'
+import { unwrap } from './error'
+import type { CallResult } from './native'
+import type { PinSlot } from './enums'
 
-/** How far a rotation has come, as one process has seen it. */
+/** The progress of an identity rotation, as one process observed it. */
 export interface RotationStatus {
   /** The process id. */
   readonly process: number
-  /** By consumer id. */
+  /** The progress by consumer id. */
   readonly consumers: Readonly<Record<string, ConsumerRotation>>
 }
 
-/** How far a rotation has come at one consumer. */
+/** The progress of a rotation at one consumer. */
 export interface ConsumerRotation {
-  /** The identity that it should take: the pin of its certificate. */
+  /** The identity that the consumer should accept, as the pin of its certificate. */
   readonly wanted: string
-  /** The one it took last: it gave a final answer that was no certificate page. */
+  /** The identity that it accepted last: its final response was no certificate error page. */
   readonly accepted: string | null
-  /** When that was last. */
+  /** When the consumer last accepted it. */
   readonly acceptedAt: Date | null
-  /** Whether that is the wanted one, one before it, or nothing was seen. */
+  /**
+   * `current` if it is the wanted one, `previous` if it is older, `unknown` if none was observed.
+   */
   readonly state: 'current' | 'previous' | 'unknown'
-  /** The consumer's pin that matched last. */
+  /** The configured pin of the consumer that matched last. */
   readonly pin: string | null
-  /** Whether that pin is in use now or was announced. */
+  /** Whether that pin is current or announced. */
   readonly pinSlot: PinSlot | null
 }
 
@@ -42,8 +44,8 @@ interface RotationJson {
 }
 
 /** @internal */
-export function rotationStatus(outcome: Outcome<string>): RotationStatus {
-  const { process, consumers } = JSON.parse(settled(outcome)) as RotationJson
+export function rotationStatus(result: CallResult<string>): RotationStatus {
+  const { process, consumers } = JSON.parse(unwrap(result)) as RotationJson
   const rotations = Object.entries(consumers).map(([consumer, rotation]) => {
     const { wanted, accepted, accepted_at_ms: at, state, pin, pin_slot: pinSlot } = rotation
     const acceptedAt = at === null ? null : new Date(at)

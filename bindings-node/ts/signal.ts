@@ -1,19 +1,19 @@
 import { wrongType } from './error'
-import type { Options } from './given'
+import type { Options } from './options'
 import { native, type Handle } from './native'
 
-/** @internal The AbortSignal of a delivery that has one, and what it cancels. */
-export interface Watched {
+/** @internal The AbortSignal of a delivery, and the native token that it cancels. */
+export interface WatchedSignal {
   readonly cancel: Handle
-  /** Why it was aborted, for the error that follows. */
+  /** Returns the abort reason as the cause of the delivery's error. */
   cause(): ErrorOptions | undefined
-  /** Looks no longer at the signal, which may outlive the delivery. */
-  leave(): void
+  /** Removes the listener. The signal may outlive the delivery. */
+  detach(): void
 }
 
-/** @internal Cancels a delivery when its signal, if it has one, says so. */
-export function watch(given: Options): Watched | undefined {
-  const signal = given.optional('signal', abortSignal)
+/** @internal Connects the `signal` option, if set, to a new cancel token. */
+export function watchSignal(options: Options): WatchedSignal | undefined {
+  const signal = options.optional('signal', abortSignal)
   if (signal === undefined) return undefined
   const cancel = native.cancelToken()
   const abort = (): void => native.cancel(cancel)
@@ -22,11 +22,11 @@ export function watch(given: Options): Watched | undefined {
   return {
     cancel,
     cause: () => (signal.aborted ? { cause: signal.reason } : undefined),
-    leave: () => signal.removeEventListener('abort', abort),
+    detach: () => signal.removeEventListener('abort', abort),
   }
 }
 
-// By its shape: there are signals of other realms.
+// By its properties, because a signal of another realm is not an instance of this realm's class.
 function abortSignal(option: string, value: unknown): AbortSignal {
   const shape = Object(value) as Partial<AbortSignal>
   if (typeof shape.aborted === 'boolean' && typeof shape.addEventListener === 'function') {

@@ -1,47 +1,47 @@
-// What a socket of `node:tls` says about its handshake. The core judges it.
+// Reads the handshake facts of a socket of `node:tls`. The core verifies them.
 
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 
 import { wrongType } from './error'
-import type { HandshakeGiven } from './native'
+import type { HandshakeFacts } from './native'
 
-/** Node keeps these beside what it documents; without them, the documented part decides. */
-interface Undocumented {
+/** Undocumented properties of Node. If they are absent, the documented ones decide. */
+interface UndocumentedProperties {
   secureConnecting?: boolean
   servername?: string | false | null
 }
 
 /** @internal */
-export function handshake(socket: unknown, serverName: string | undefined): HandshakeGiven {
-  // Here, because whoever verifies no socket should not have to load it.
+export function handshake(socket: unknown, serverName: string | undefined): HandshakeFacts {
+  // Loaded on demand, because most callers do not verify sockets.
   const tls = require('node:tls') as typeof import('node:tls')
   if (!(socket instanceof tls.TLSSocket)) throw wrongType('socket', 'a TLSSocket', socket)
-  const { secureConnecting, servername } = socket as Undocumented
-  // A Finished message of the peer ends its half of the handshake, and comes after its proof that
-  // it has the key (RFC 8446 section 4.4). A destroyed socket has none any more.
-  const complete = secureConnecting !== true && socket.getPeerFinished() !== undefined
-  // Documented as null on a server's side.
-  const weAreTheServer = socket.getEphemeralKeyInfo() === null
-  const asked = weAreTheServer ? undefined : servername || undefined
+  const { secureConnecting, servername } = socket as UndocumentedProperties
+  // The peer's Finished message ends its half of the handshake, and follows its proof of possession
+  // of the key (RFC 8446 section 4.4). A destroyed socket no longer has it.
+  const isComplete = secureConnecting !== true && socket.getPeerFinished() !== undefined
+  // Documented as null on the server side.
+  const isServerSide = socket.getEphemeralKeyInfo() === null
+  const requested = isServerSide ? undefined : servername || undefined
   return {
-    complete,
-    weAreTheServer,
-    chain: complete ? chain(socket) : [],
-    serverName: serverName ?? asked,
+    isComplete,
+    isServerSide,
+    chain: isComplete ? chain(socket) : [],
+    serverName: serverName ?? requested,
   }
 }
 
-/** The certificates that the peer showed, its own first. */
+/** Returns the certificates that the peer presented, leaf first. */
 function chain(socket: TLSSocket): Uint8Array[] {
-  const shown: Uint8Array[] = []
-  // The last one is its own issuer, if it is a root.
+  const presented: Uint8Array[] = []
+  // Stops at a root, which is its own issuer.
   const seen = new Set<DetailedPeerCertificate>()
-  // An object without keys where the peer showed none, and null of a closed socket.
+  // An object without keys if the peer presented none, and null for a closed socket.
   let next = socket.getPeerCertificate(true) as DetailedPeerCertificate | null | undefined
   while (next?.raw && !seen.has(next)) {
     seen.add(next)
-    shown.push(next.raw)
+    presented.push(next.raw)
     next = next.issuerCertificate
   }
-  return shown
+  return presented
 }

@@ -1,16 +1,16 @@
-// The same words in two spellings: snake_case in the core and in every JSON form, camelCase here.
+// Conversions between snake_case, used by the core and in JSON, and camelCase, used in JavaScript.
 
-/** `observed_pin` to `observedPin`. */
+/** Converts `observed_pin` to `observedPin`. */
 export function camelCase(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** `observedPin` to `observed_pin`. */
+/** Converts `observedPin` to `observed_pin`. */
 export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
-/** An object with its own keys, not those of its values, spelled anew. */
+/** Returns a copy of an object with converted keys. Nested objects keep theirs. */
 export function respelled(
   object: Readonly<Record<string, unknown>>,
   spell: (name: string) => string,

@@ -1,23 +1,23 @@
-// The testing kit: a throw-away private CA, and receivers on loopback that demand client
-// certificates, record what they got, answer what they are told and misbehave on demand.
+// The testing kit: a temporary private CA, and receivers on loopback that require client
+// certificates, record requests, send configured responses and misbehave on demand.
 
 import { Dispatcher, type DispatcherOptions } from './dispatcher'
 import {
-  settled,
-  textOf,
+  unwrap,
+  errorText,
   unknownName,
   WebhookMtlsError,
   wrongType,
-  wrongWord,
+  wrongValue,
 } from './error'
-import { number, Options, text } from './given'
+import { number, Options, text } from './options'
 import { Identity } from './identity'
 import { native, type Handle, type ReceivedRequest } from './native'
 import { snakeCase } from './spelling'
 import { Trust } from './trust'
-import type { Kind, Role } from './words'
+import type { Kind, Role } from './enums'
 
-/** What a receiver can do instead of behaving. */
+/** The ways in which a receiver can misbehave. */
 export type Misbehaviour =
   | 'never_ask'
   | 'reject_certificate'
@@ -27,9 +27,9 @@ export type Misbehaviour =
   | 'stall'
   | 'other_ca'
 
-/** A request as a receiver got it. */
+/** A request as a receiver recorded it. */
 export interface Received {
-  /** The header `webhook-id`, if it came. */
+  /** The header `webhook-id`, if the request had it. */
   readonly id?: string
   /** The method, such as `POST`. */
   readonly method: string
@@ -43,7 +43,7 @@ export interface Received {
   readonly tenant: string | null
 }
 
-/** A consumer of webhooks on 127.0.0.1 that demands a client certificate of its lab's CA. */
+/** A consumer of webhooks on 127.0.0.1 that requires a client certificate of its lab's CA. */
 export class Consumer {
   readonly #handle: Handle
 
@@ -56,103 +56,103 @@ export class Consumer {
     return new Consumer(handle)
   }
 
-  /** Where it listens. */
+  /** The URL of the consumer. */
   get url(): string {
     return native.consumerUrl(this.#handle)
   }
 
-  /** The pin of the certificate that the next connection will be shown. */
+  /** The pin of the certificate that it presents on the next connection. */
   get pin(): string {
     return native.consumerPin(this.#handle)
   }
 
-  /** Every complete request so far. */
+  /** All complete requests so far. */
   get received(): readonly Received[] {
     return native.consumerReceived(this.#handle).map(received)
   }
 
-  /** How many TCP connections were accepted. */
+  /** The number of accepted TCP connections. */
   get connections(): number {
     return native.consumerConnections(this.#handle)
   }
 
   /**
-   * Waits until so many requests are recorded, those included that are kept without an answer.
+   * Waits until `count` requests are recorded, including those that stay without a response.
    *
-   * @param count how many
-   * @param options `withinMs`: how long to wait at most, in milliseconds
-   * @returns a promise of whether they came in time
+   * @param count the number of requests
+   * @param options `withinMs`: the maximum wait in milliseconds
+   * @returns a promise of whether they arrived in time
    */
   async waitFor(count: number, options: { withinMs: number }): Promise<boolean> {
     const within = number('within', new Options(options, [], ['withinMs']).value('withinMs'))
-    return settled(await native.consumerWait(this.#handle, whole('count', count), within))
+    return unwrap(await native.consumerWait(this.#handle, wholeNumber('count', count), within))
   }
 
   /**
-   * Gives an answer to the next requests, after those that earlier calls spoke for.
+   * Queues a response for the next requests, after the responses of earlier calls.
    *
    * @param status the HTTP status
-   * @param options `retryAfter`: that header, in seconds; `times`: to how many requests, by default
-   * 1, 0 for all until told otherwise
+   * @param options `retryAfter`: the value of that header, in seconds; `times`: the number of
+   * requests, by default 1; 0: all until the next call
    */
   respond(status: number, options?: { retryAfter?: number; times?: number }): void {
-    const given = new Options(options, [], ['retryAfter', 'times'])
+    const parsed = new Options(options, [], ['retryAfter', 'times'])
     native.consumerRespond(
       this.#handle,
-      whole('status', status),
-      given.optional('retryAfter', whole),
-      given.optional('times', whole) ?? 1,
+      wholeNumber('status', status),
+      parsed.optional('retryAfter', wholeNumber),
+      parsed.optional('times', wholeNumber) ?? 1,
     )
   }
 
   /**
-   * Misbehaves, after the misbehaviours that earlier calls asked for.
+   * Queues a misbehavior, after those of earlier calls.
    *
-   * @param how in which way
-   * @param times how many connections or requests, by default 1; 0 for all until told otherwise
+   * @param how the misbehavior
+   * @param times the number of connections or requests, by default 1; 0: all until the next call
    * @throws {WebhookMtlsError} `option_invalid`
    */
   misbehave(how: Misbehaviour, times = 1): void {
-    settled(native.consumerMisbehave(this.#handle, text('how', how), whole('times', times)))
+    unwrap(native.consumerMisbehave(this.#handle, text('how', how), wholeNumber('times', times)))
   }
 
   /**
-   * Shows a renewed certificate from the next connection on, and closes those that are kept alive.
+   * Presents a renewed certificate from the next connection on, and closes idle connections.
    *
-   * @param options `newKey`: whether with a new key, and so a new pin
+   * @param options `newKey`: whether it has a new key, and so a new pin
    */
   renew(options: { newKey: boolean }): void {
     const newKey = new Options(options, [], ['newKey']).value('newKey')
     if (typeof newKey !== 'boolean') throw wrongType('new_key', 'a boolean', newKey)
-    settled(native.consumerRenew(this.#handle, newKey))
+    unwrap(native.consumerRenew(this.#handle, newKey))
   }
 
-  /** The certificate that the next connection will be shown: to revoke it, say. */
+  /** The certificate that it presents on the next connection, for example to revoke it. */
   get issued(): Issued {
     return Issued.of(native.consumerIssued(this.#handle))
   }
 
-  /** Shows this certificate from the next connection on, and closes those that are kept alive. */
+  /** Presents this certificate from the next connection on, and closes idle connections. */
   show(issued: Issued): void {
     native.consumerShow(this.#handle, Issued.handle(issued))
   }
 
   /**
-   * Shows a certificate of that CA from the next connection on, with the key it had, and closes
-   * those that are kept alive.
+   * Presents a certificate of another CA from the next connection on, with the same key, and closes
+   * idle connections.
    */
   certify(authority: Authority): void {
-    settled(native.consumerCertify(this.#handle, Authority.handle(authority)))
+    unwrap(native.consumerCertify(this.#handle, Authority.handle(authority)))
   }
 
-  /** Accepts client certificates of that CA as well, from the next connection on. */
+  /** Accepts client certificates of another CA as well, from the next connection on. */
   accept(authority: Authority): void {
     native.consumerAccept(this.#handle, Authority.handle(authority))
   }
 
   /**
-   * Accepts client certificates of that CA and of no other, from the next connection on, and
-   * closes those that are kept alive.
+   * Accepts only client certificates of this CA from the next connection on, and closes idle
+   * connections.
    */
   acceptOnly(authority: Authority): void {
     native.consumerAcceptOnly(this.#handle, Authority.handle(authority))
@@ -186,50 +186,54 @@ export class Issued {
   }
 }
 
-/** A throw-away private CA: a root, an intermediate that signs, and what it issues. */
+/** A temporary private CA: a root, and an intermediate that issues certificates. */
 export class Authority {
   readonly #handle: Handle
-  /** The root, which is what a peer has to trust, as PEM. */
+  /** The root, which peers must trust, as PEM. */
   readonly rootPem: string
   /** The intermediate as PEM. */
   readonly intermediatePem: string
 
-  /** @param name a part of its subjects; no two authorities share a name */
+  /** @param name a part of its subjects; use a different name for each authority */
   constructor(name: string)
   /** @internal */
   constructor(name: string, handle: Handle)
   constructor(name: string, handle?: Handle) {
-    this.#handle = handle ?? settled(native.authority(text('name', name)))
+    this.#handle = handle ?? unwrap(native.authority(text('name', name)))
     ;[this.rootPem, this.intermediatePem] = native.authorityPem(this.#handle)
   }
 
   /**
    * Issues a certificate with a new key.
    *
-   * @param tenant what its SAN URI names
-   * @param options `role`: by default `client`; `server` for one that a consumer can show;
+   * @param tenant the tenant in its SAN URI
+   * @param options `role`: by default `client`; `server` for the certificate of a consumer;
    * `notBefore`: by default five minutes ago; `notAfter`: by default a day later
+   * @returns the certificate with its chain and private key
    */
   issue(
     tenant: string,
     options?: { role?: Role; notBefore?: Date; notAfter?: Date },
   ): Issued {
-    const given = new Options(options, [], ['role', 'notBefore', 'notAfter'])
-    const role = given.optional('role', text) ?? 'client'
-    if (role !== 'client' && role !== 'server') throw wrongWord('role', 'client or server', 'another word')
-    const [from, until] = [given.optional('notBefore', date), given.optional('notAfter', date)]
-    return Issued.of(
-      settled(native.authorityIssue(this.#handle, text('tenant', tenant), role === 'server', from, until)),
-    )
+    const parsed = new Options(options, [], ['role', 'notBefore', 'notAfter'])
+    const role = parsed.optional('role', text) ?? 'client'
+    const isServer = role === 'server'
+    if (role !== 'client' && !isServer) {
+      throw wrongValue('role', 'client or server', 'another word')
+    }
+    const [from, until] = [parsed.optional('notBefore', date), parsed.optional('notAfter', date)]
+    const name = text('tenant', tenant)
+    return Issued.of(unwrap(native.authorityIssue(this.#handle, name, isServer, from, until)))
   }
 
   /**
-   * A CRL of its intermediate, valid for a day, as PEM. A later one replaces it.
+   * Issues a CRL of the intermediate, valid for a day. A later one replaces it.
    *
-   * @param revoked the certificates that are revoked
+   * @param revoked the revoked certificates
+   * @returns the CRL as PEM
    */
   crl(revoked: Iterable<Issued> = []): string {
-    return settled(native.authorityCrl(this.#handle, Array.from(revoked, Issued.handle)))
+    return unwrap(native.authorityCrl(this.#handle, Array.from(revoked, Issued.handle)))
   }
 
   /** @internal */
@@ -240,18 +244,18 @@ export class Authority {
 }
 
 /**
- * Lets the library believe, in this whole process, that it is then, and that time runs on from
- * there: for tests of what certificates do as they age. The lab's receivers keep to the true time.
+ * Sets the library's clock in this process, to test how certificates age. The time continues from
+ * there. The lab's receivers keep the system time.
  *
- * @param at null for the true time again
+ * @param at the new time; null for the system time
  */
 export function setClock(at: Date | null): void {
-  settled(native.setClock(at === null ? undefined : date('at', at)))
+  unwrap(native.setClock(at === null ? undefined : date('at', at)))
 }
 
 /**
- * Returns how many signatures of certificates and CRLs this process has checked so far. A signature
- * that is remembered is not checked again; see `rememberSignatures`.
+ * Returns the number of signatures of certificates and CRLs that this process has checked so far. A
+ * signature in the cache is not checked again; see `rememberSignatures`.
  */
 export function signaturesChecked(): number {
   return native.signaturesChecked()
@@ -260,12 +264,12 @@ export function signaturesChecked(): number {
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
-/** Everything a test of a dispatcher needs: a CA of its own, an identity, and receivers. */
+/** The environment to test a dispatcher: a CA, an identity, and receivers. */
 export class Lab implements AsyncDisposable {
   readonly #handle: Handle
   /** A client identity of the lab's CA, for the tenant `dispatcher`. */
   readonly identity: Identity
-  /** Trust in the lab's root and in nothing else. */
+  /** Trust in only the lab's root. */
   readonly trust: Trust
   /** The same identity as PEM: certificate chain, leaf first, and PKCS#8 key. */
   readonly identityPem: { readonly cert: string; readonly key: string }
@@ -276,71 +280,72 @@ export class Lab implements AsyncDisposable {
 
   private constructor(handle: Handle) {
     this.#handle = handle
-    this.identity = Identity.of(settled(native.labIdentity(handle)))
-    this.trust = Trust.of(settled(native.labTrust(handle)))
-    const [cert, key, root] = settled(native.labPem(handle))
+    this.identity = Identity.of(unwrap(native.labIdentity(handle)))
+    this.trust = Trust.of(unwrap(native.labTrust(handle)))
+    const [cert, key, root] = unwrap(native.labPem(handle))
     this.identityPem = { cert, key }
     this.trustPem = root
-    this.authority = new Authority('lab', settled(native.labAuthority(handle)))
+    this.authority = new Authority('lab', unwrap(native.labAuthority(handle)))
   }
 
-  /** Makes the CA. Close the lab with `await using`, or with {@link close}. */
+  /** Creates the CA. Close the lab with `await using`, or with {@link close}. */
   static async start(): Promise<Lab> {
-    return new Lab(settled(await native.labStart()))
+    return new Lab(unwrap(await native.labStart()))
   }
 
   /**
-   * The receiver of that name, started when it is first asked for.
+   * Returns the receiver of that name. The first call starts it.
    *
-   * @param name its tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`
+   * @param name its tenant: 1 to 64 characters of `A-Z a-z 0-9 . _ -`
    */
   async consumer(name: string): Promise<Consumer> {
-    return Consumer.of(settled(await native.labConsumer(this.#handle, text('name', name))))
+    return Consumer.of(unwrap(await native.labConsumer(this.#handle, text('name', name))))
   }
 
   /**
-   * A new dispatcher with the lab's identity and trust, which may reach loopback.
+   * Creates a dispatcher with the lab's identity and trust, which may connect to loopback.
    *
-   * @param options what differs from that
+   * @param options options that differ from these
    */
   dispatcher(options?: DispatcherOptions): Dispatcher {
-    return new Dispatcher(options, (given) => native.labDispatcher(this.#handle, given))
+    return new Dispatcher(options, (converted) => native.labDispatcher(this.#handle, converted))
   }
 
   /**
    * Writes `tls.crt`, `tls.key` and `ca.pem`, for programs that take paths.
    *
-   * @param directory is made if it is missing
+   * @param directory the directory; created if it is missing
    */
   writeFiles(directory: string): void {
-    settled(native.labWriteFiles(this.#handle, text('directory', directory)))
+    unwrap(native.labWriteFiles(this.#handle, text('directory', directory)))
   }
 
-  /** Closes every receiver. What they recorded stays readable. */
+  /** Closes every receiver. Recorded requests stay readable. */
   async close(): Promise<void> {
-    settled(await native.labClose(this.#handle))
+    unwrap(await native.labClose(this.#handle))
   }
 
-  /** The same as {@link close}; what `await using` calls. */
+  /** Calls {@link close}; used by `await using`. */
   async [asyncDispose](): Promise<void> {
     await this.close()
   }
 }
 
 /**
- * A well-formed error of that kind, to test one's own handling without a network.
+ * Creates a well-formed error of a kind, to test error handling without a network.
  *
- * @param kind its kind, with the defaults of the table
- * @param fields what differs from them: any field of {@link WebhookMtlsError} but `code` and
- * `number`
+ * @param kind the kind, which defines the defaults
+ * @param fields fields that differ from the defaults: any field of {@link WebhookMtlsError} except
+ * `code` and `number`
+ * @returns the error
  * @throws {WebhookMtlsError} `option_invalid`
  */
 export function error(
   kind: Kind,
   fields: Readonly<Record<string, unknown>> = {},
 ): WebhookMtlsError {
-  const made = settled(native.testingError(text('kind', kind)))
-  const json = JSON.parse(made) as Record<string, unknown>
+  const defaults = unwrap(native.testingError(text('kind', kind)))
+  const json = JSON.parse(defaults) as Record<string, unknown>
   for (const [name, value] of Object.entries(fields)) {
     const key = snakeCase(name)
     if (!(key in json) || key === 'kind' || key === 'number') {
@@ -348,7 +353,7 @@ export function error(
     }
     json[key] = value
   }
-  return WebhookMtlsError.fromJSON(JSON.parse(textOf(json)))
+  return WebhookMtlsError.fromJSON(JSON.parse(errorText(json)))
 }
 
 function received(request: ReceivedRequest): Received {
@@ -360,9 +365,9 @@ function received(request: ReceivedRequest): Received {
   return { ...(id !== undefined && { id }), method, path, headers, body, tenant: tenant ?? null }
 }
 
-function whole(option: string, value: unknown): number {
-  const found = number(option, value)
-  if (Number.isInteger(found) && found >= 0 && found <= 0xffff_ffff) return found
+function wholeNumber(option: string, value: unknown): number {
+  const checked = number(option, value)
+  if (Number.isInteger(checked) && checked >= 0 && checked <= 0xffff_ffff) return checked
   throw wrongType(option, 'a whole number', value)
 }
 

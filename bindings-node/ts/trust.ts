@@ -1,37 +1,37 @@
 import { types } from 'node:util'
 
-import { settled, wrongType } from './error'
-import { material, Options, several, text, texts, type Body } from './given'
+import { unwrap, wrongType } from './error'
+import { material, Options, several, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 
-/** What a trust has beside its anchors. */
-interface TrustBeside {
+/** Options of every trust bundle. */
+interface TrustOptions {
   /**
-   * Pins (`sha256/…`) of the keys of CAs that no path may lead over, such as a compromised
+   * Pins (`sha256/…`) of the keys of CAs that no path may contain, such as a compromised
    * intermediate.
    */
   distrusted?: Iterable<string>
 }
 
-/** The same, with paths of files. */
-export interface TrustFiles extends TrustBeside {
-  /** CA certificates that peers may not send; not believed by themselves. */
+/** Options of a trust bundle that is read from files. */
+export interface TrustFiles extends TrustOptions {
+  /** Path of CA certificates that peers may omit. They are not anchors. */
   intermediates?: string
-  /** Certificate revocation lists. */
+  /** Path of certificate revocation lists. */
   crls?: string
 }
 
-/** The same, with PEM or DER. */
-export interface TrustTexts extends TrustBeside {
-  /** CA certificates that peers may not send; not believed by themselves. */
+/** Options of a trust bundle that is read from PEM or DER. */
+export interface TrustTexts extends TrustOptions {
+  /** CA certificates that peers may omit. They are not anchors. */
   intermediates?: Body
   /** Certificate revocation lists. */
   crls?: Body[]
 }
 
 /**
- * Whom we believe: the anchors of private CAs, known intermediates, CRLs. Never the web's public
- * roots. A bundle is judged when it is made.
+ * The trust in peers: anchors of private CAs, known intermediates, CRLs. It refuses the public
+ * roots of the web. A bundle is validated when it is created.
  */
 export class Trust {
   readonly #handle: Handle
@@ -51,53 +51,52 @@ export class Trust {
   /**
    * Reads PEM files of at most 1 MiB each.
    *
-   * @param anchors path of the CA certificates that are believed
-   * @param options paths of `intermediates`, which help to reach an anchor, and of `crls`; the pins
-   * of `distrusted` CAs
+   * @param anchors path of the trusted CA certificates
+   * @param options paths of `intermediates`, which complete a path to an anchor, and of `crls`; the
+   * pins of `distrusted` CAs
    * @throws {WebhookMtlsError} as {@link fromPem} does, and `pem_invalid` if a file cannot be read
    */
   static fromFiles(anchors: string, options?: TrustFiles): Trust {
-    const given = new Options(options, [], TRUST_KEYS)
+    const parsed = new Options(options, [], TRUST_KEYS)
     const outcome = native.trustFromFiles(
       text('anchors', anchors),
-      given.optional('intermediates', text),
-      given.optional('crls', text),
-      given.optional('distrusted', texts) ?? [],
+      parsed.optional('intermediates', text),
+      parsed.optional('crls', text),
+      parsed.optional('distrusted', texts) ?? [],
     )
-    return Trust.of(settled(outcome))
+    return Trust.of(unwrap(outcome))
   }
 
   /**
    * Reads PEM or DER.
    *
-   * @param anchors the CA certificates that are believed; an intermediate may be one
-   * @param options `intermediates`, which help to reach an anchor where a peer does not send them,
-   * `crls`, each with one list or several, and the pins of `distrusted` CAs
+   * @param anchors the trusted CA certificates; an intermediate may be an anchor
+   * @param options `intermediates`, which complete a path to an anchor if a peer omits them,
+   * `crls`, each with one or more lists, and the pins of `distrusted` CAs
    * @throws {WebhookMtlsError} `pem_invalid`, `trust_invalid`, `public_root_in_trust`,
    * `crl_unusable`, `pin_invalid`, `clock_implausible` or `option_invalid`
    */
   static fromPem(anchors: Body, options?: TrustTexts): Trust {
-    return Trust.of(settled(native.trustFromPem(...bundle(anchors, options))))
+    return Trust.of(unwrap(native.trustFromPem(...bundle(anchors, options))))
   }
 
   /**
-   * Reads PEM or DER, and takes public web roots, too: for a consumer whose *server* certificate
+   * Reads PEM or DER and also accepts public web roots, for a consumer whose *server* certificate
    * comes from a public CA.
    *
-   * Whoever controls a name on the web gets a certificate below such a root. An endpoint takes this
-   * trust only together with pins; a `Dispatcher` and a `Verifier` refuse it.
+   * Anyone who controls a name on the web can get a certificate from such a root. An endpoint
+   * accepts this trust only together with pins. A `Dispatcher` and a `Verifier` refuse it.
    *
-   * @param anchors as {@link fromPem} takes it
-   * @param options as {@link fromPem} takes them
-   * @throws {WebhookMtlsError} as {@link fromPem} does, but for `public_root_in_trust`
+   * @param anchors as in {@link fromPem}
+   * @param options as in {@link fromPem}
+   * @throws {WebhookMtlsError} as {@link fromPem} does, except `public_root_in_trust`
    */
   static dangerousPublic(anchors: Body, options?: TrustTexts): Trust {
-    return Trust.of(settled(native.trustDangerousPublic(...bundle(anchors, options))))
+    return Trust.of(unwrap(native.trustDangerousPublic(...bundle(anchors, options))))
   }
 
   /**
-   * What an operator should know of the bundle although it is sound, such as an anchor that has
-   * expired and is not used.
+   * Remarks about a valid bundle for its operator, such as an expired anchor that is not used.
    */
   get notes(): readonly string[] {
     return native.trustNotes(this.#handle)
@@ -116,12 +115,12 @@ function bundle(
   anchors: unknown,
   options: unknown,
 ): [Uint8Array, Uint8Array | undefined, Uint8Array[], string[]] {
-  const given = new Options(options, [], TRUST_KEYS)
+  const parsed = new Options(options, [], TRUST_KEYS)
   return [
     material('anchors', anchors),
-    given.optional('intermediates', material),
-    given.optional('crls', lists) ?? [],
-    given.optional('distrusted', texts) ?? [],
+    parsed.optional('intermediates', material),
+    parsed.optional('crls', lists) ?? [],
+    parsed.optional('distrusted', texts) ?? [],
   ]
 }
 

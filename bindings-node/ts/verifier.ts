@@ -1,23 +1,23 @@
 import type { TLSSocket } from 'node:tls'
 import { types } from 'node:util'
 
-import { settled, wrongType } from './error'
+import { unwrap, wrongType } from './error'
 import { events, expiries, listener, type Event, type Expiry } from './event'
-import { chain as chainOf, flag, Options, several, text, texts, type Body } from './given'
+import { chain as chainOf, flag, Options, several, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
 import { handshake } from './socket'
 import { Trust } from './trust'
-import type { CrlPolicy, Role } from './words'
+import type { CrlPolicy, Role } from './enums'
 
 /**
- * How a verified certificate names its tenant: 1 to 64 of `A-Z a-z 0-9 . _ -`. A peer whose
- * certificate does not is refused.
+ * How a verified certificate names its tenant: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. A peer
+ * without such a name is refused.
  */
 export class TenantRule {
   readonly #handle: Handle
-  /** Which rule it is. */
+  /** The kind of rule. */
   readonly kind: 'san_uri' | 'san_dns_suffix' | 'subject_cn'
 
   private constructor(kind: TenantRule['kind'], handle: Handle) {
@@ -26,27 +26,29 @@ export class TenantRule {
   }
 
   /**
-   * A SAN URI equal to the template, compared byte by byte.
+   * Takes the tenant from a SAN URI that equals the template, byte by byte.
    *
    * @param template such as `spiffe://corp/tenant/{tenant}`; `{tenant}` is one whole path segment
    * @throws {WebhookMtlsError} `option_invalid`
    */
   static sanUri(template: string): TenantRule {
-    return new TenantRule('san_uri', settled(native.tenantSanUri(text('template', template))))
+    return new TenantRule('san_uri', unwrap(native.tenantSanUri(text('template', template))))
   }
 
   /**
-   * A SAN DNS name of one label before the suffix.
+   * Takes the tenant from a SAN DNS name with one label before the suffix.
    *
-   * @param suffix such as `tenants.corp`, which takes `acme.tenants.corp`
+   * @param suffix such as `tenants.corp`, which matches `acme.tenants.corp`
    * @throws {WebhookMtlsError} `option_invalid`
    */
   static sanDnsSuffix(suffix: string): TenantRule {
-    const handle = settled(native.tenantSanDnsSuffix(text('suffix', suffix)))
+    const handle = unwrap(native.tenantSanDnsSuffix(text('suffix', suffix)))
     return new TenantRule('san_dns_suffix', handle)
   }
 
-  /** The subject's common name. Right only where the CA writes nothing else there. */
+  /**
+   * Takes the tenant from the subject's common name. Safe only if the CA writes nothing else there.
+   */
   static subjectCn(): TenantRule {
     return new TenantRule('subject_cn', native.tenantSubjectCn())
   }
@@ -58,10 +60,10 @@ export class TenantRule {
   }
 }
 
-/** Who may pass. There is no "anybody": where every member of the CA may, say so. */
+/** The peers that may pass. To accept every peer of the CA, use {@link caMembers} explicitly. */
 export class Authorization {
   readonly #handle: Handle
-  /** Which rule it is. */
+  /** The kind of rule. */
   readonly kind: 'san_uris' | 'trust_domain' | 'ca_members'
 
   private constructor(kind: Authorization['kind'], handle: Handle) {
@@ -70,28 +72,30 @@ export class Authorization {
   }
 
   /**
-   * Peers with one of these SAN URIs, compared byte by byte.
+   * Accepts peers with one of these SAN URIs, compared byte by byte.
    *
    * @param uris at least one
    * @throws {WebhookMtlsError} `option_invalid`
    */
   static sanUris(uris: Iterable<string>): Authorization {
-    const handle = settled(native.authorizationSanUris(texts('authorization', uris)))
+    const handle = unwrap(native.authorizationSanUris(texts('authorization', uris)))
     return new Authorization('san_uris', handle)
   }
 
   /**
-   * Peers with exactly one SPIFFE ID, which belongs to this trust domain.
+   * Accepts peers with exactly one SPIFFE ID, which belongs to this trust domain.
    *
    * @param domain such as `corp`
    * @throws {WebhookMtlsError} `option_invalid`
    */
   static trustDomain(domain: string): Authorization {
-    const handle = settled(native.authorizationTrustDomain(text('authorization', domain)))
+    const handle = unwrap(native.authorizationTrustDomain(text('authorization', domain)))
     return new Authorization('trust_domain', handle)
   }
 
-  /** Every peer with a valid certificate. Right only where the CA issues to nobody else. */
+  /**
+   * Accepts every peer with a valid certificate. Safe only if the CA issues to no other parties.
+   */
   static caMembers(): Authorization {
     return new Authorization('ca_members', native.authorizationCaMembers())
   }
@@ -103,50 +107,52 @@ export class Authorization {
   }
 }
 
-/** What a verifier expects. */
+/** The options of a verifier. */
 export interface VerifierOptions {
-  /** What the peers are. */
+  /** The role of the peers. */
   role: Role
-  /** Whom we believe. */
+  /** The trusted CAs. */
   trust: Trust
-  /** The keys a peer may have, beside a valid chain; by default any. */
+  /** The public keys that a peer may use, in addition to a valid chain; by default any. */
   pins?: Pins | null
-  /** How a certificate names its tenant. Clients need this or an authorization. */
+  /** How a certificate names its tenant. For clients, this or an authorization is required. */
   tenant?: TenantRule
-  /** Which peers may pass. Clients need this or a tenant rule. */
+  /** The peers that may pass. For clients, this or a tenant rule is required. */
   authorization?: Authorization
-  /** The SAN URI that a server's certificate must carry, instead of its name. */
+  /** The SAN URI that a server's certificate must have, instead of the server name. */
   serverUri?: string
   /** Whether a certificate without extendedKeyUsage is refused; by default it passes. */
   strictPurpose?: boolean
-  /** Whether a CRL of every issuer is required; by default `if_present`. */
+  /** Whether every issuer must have a CRL; by default `if_present`. */
   crlPolicy?: CrlPolicy
-  /** How often the files of trust and pins are looked at, in milliseconds; 0: by `reload()`. */
+  /**
+   * The interval at which trust and pin files are checked, in milliseconds; 0: only by `reload()`.
+   */
   reloadMs?: number
-  /** The fraction of a lifetime left at which an expiry event comes first; by default 0.2. */
+  /** The remaining fraction of a lifetime at which the first expiry event fires; by default 0.2. */
   expiryWarning?: number
 }
 
-/** What one verification asks beside the chain. */
+/** The options of one verification. */
 export interface VerifyOptions {
-  /** The DNS name or IP address that was asked for; required for servers, refused for clients. */
+  /** The requested DNS name or IP address; required for servers, refused for clients. */
   serverName?: string
-  /** The instant to judge at; by default now. */
+  /** The time of verification; by default now. */
   at?: Date
 }
 
-/** What the verification of a socket's peer asks beside the socket. */
+/** The options to verify a socket's peer. */
 export interface SocketOptions {
-  /** As {@link VerifyOptions} has it; by default the name that the socket connected to. */
+  /** As in {@link VerifyOptions}; by default the name that the socket connected to. */
   serverName?: string
 }
 
-/** Verifies the certificates of peers, wherever their connection ends. */
+/** Verifies the certificates of peers, of connections or as bytes. */
 export class Verifier {
   readonly #handle: Handle
 
   /**
-   * @param options role and trust, and for clients who may pass
+   * @param options role and trust; for clients, also a tenant rule or an authorization
    * @throws {WebhookMtlsError} `option_invalid`
    */
   constructor(options: VerifierOptions) {
@@ -154,47 +160,49 @@ export class Verifier {
   }
 
   /**
-   * Judges a chain.
+   * Verifies a chain.
    *
    * @param chain leaf first: PEM, concatenated DER, or an array with the DER of each certificate;
    * the trust's intermediates are added
-   * @param options the server's name, the instant
-   * @returns the verified peer; its evidence is `asserted`, for bytes prove no possession
-   * @throws {WebhookMtlsError} stage `verify` and the kind of the refusal, or `pem_invalid` or
+   * @param options the server name, the time
+   * @returns the verified peer; its evidence is `asserted`, because bytes do not prove possession
+   * @throws {WebhookMtlsError} with stage `verify` and the kind of the refusal, or `pem_invalid` or
    * `option_invalid`
    */
   verify(chain: Body | readonly Uint8Array[], options?: VerifyOptions): PeerIdentity {
-    return judged(this.#handle, chain, new Options(options, [], VERIFY_KEYS))
+    return verifyWith(this.#handle, chain, new Options(options, [], VERIFY_KEYS))
   }
 
   /**
-   * Judges the peer of a TLS connection of `node:tls`, now.
+   * Verifies the peer of a TLS connection of `node:tls`, at the current time.
    *
    * @param socket a socket whose handshake is complete (`secureConnect`, `secureConnection`)
-   * @param options the server's name
-   * @returns the verified peer; its evidence is `socket`, for it has proved that it holds the key
-   * @throws {WebhookMtlsError} as {@link verify} does; `evidence_missing` where the handshake is
-   * not complete, the socket is closed, or the peer showed no certificate
+   * @param options the server name
+   * @returns the verified peer; its evidence is `socket`, because it proved possession of the key
+   * @throws {WebhookMtlsError} as {@link verify} does; `evidence_missing` if the handshake is not
+   * complete, the socket is closed, or the peer presented no certificate
    */
   verifySocket(socket: TLSSocket, options?: SocketOptions): PeerIdentity {
     const name = new Options(options, [], ['serverName']).optional('serverName', text)
-    const outcome = native.verifyHandshake(this.#handle, handshake(socket, name))
-    return new PeerIdentity(JSON.parse(settled(outcome)))
+    const result = native.verifyHandshake(this.#handle, handshake(socket, name))
+    return new PeerIdentity(JSON.parse(unwrap(result)))
   }
 
   /**
-   * Looks at the watched files of trust and pins now, and believes from now on what they hold.
+   * Checks the watched files of trust and pins now and puts changed material into use.
    *
-   * @returns what there is to tell; an unusable file is `rotation_failed`, and what was believed
-   * before stays
+   * @returns the events; an unusable file causes `rotation_failed`, and the previous material stays
+   * in use
    */
   reload(): Event[] {
     return events(native.verifierReload(this.#handle))
   }
 
   /**
-   * What expires: anchors, intermediates and CRLs, the least of its lifetime left first.
+   * Lists the anchors, intermediates and CRLs with their expiry. The smallest remaining fraction of
+   * a lifetime comes first.
    *
+   * @returns the expiries
    * @throws {WebhookMtlsError} `clock_implausible`
    */
   expiries(): Expiry[] {
@@ -202,40 +210,41 @@ export class Verifier {
   }
 
   /**
-   * Has every event from now on handed to a listener, as `Dispatcher.on` does.
+   * Registers a listener for all later events, as `Dispatcher.on` does.
    *
    * @param name `event`
-   * @param callback takes the event
+   * @param callback receives the event
+   * @returns this verifier
    * @throws {WebhookMtlsError} `option_invalid`
    */
   on(name: 'event', callback: (event: Event) => void): this {
-    settled(native.verifierOnEvent(this.#handle, listener(name, callback)))
+    unwrap(native.verifierOnEvent(this.#handle, listener(name, callback)))
     return this
   }
 }
 
 /**
- * Judges one chain: {@link Verifier} and its `verify` in one call.
+ * Verifies one chain: creates a {@link Verifier} and calls its `verify`.
  *
- * @param chain as {@link Verifier.verify} takes it
- * @param options as both take them
+ * @param chain as in {@link Verifier.verify}
+ * @param options the options of both
  * @returns the verified peer
- * @throws {WebhookMtlsError} as both do
+ * @throws {WebhookMtlsError} the errors of both
  */
 export function verifyPeer(
   chain: Body | readonly Uint8Array[],
   options: VerifierOptions & VerifyOptions,
 ): PeerIdentity {
-  const given = new Options(options, ['verifier'], VERIFY_KEYS)
-  return judged(verifierHandle(given), chain, given)
+  const parsed = new Options(options, ['verifier'], VERIFY_KEYS)
+  return verifyWith(verifierHandle(parsed), chain, parsed)
 }
 
 /**
- * Turns the memory of signatures off or on again, for the whole process with its workers: a switch
- * for measurements. It is on at the start; what was remembered before it went off counts again when
- * it is back.
+ * Turns the signature cache off or on for the whole process, including its workers. Intended for
+ * measurements. The cache is on by default. Its entries are kept while it is off.
  *
- * @param enabled whether a signature once found good stays good; verdicts are made anew each time
+ * @param enabled whether a signature that was found valid is not checked again; all other checks
+ * run on every verification
  * @throws {WebhookMtlsError} `option_invalid`
  */
 export function rememberSignatures(enabled: boolean): void {
@@ -244,26 +253,26 @@ export function rememberSignatures(enabled: boolean): void {
 
 const VERIFY_KEYS = ['serverName', 'at']
 
-function verifierHandle(given: Options): Handle {
-  const pins = given.value('pins')
-  const outcome = native.verifier({
-    role: text('role', given.value('role')),
-    trust: Trust.handle('trust', given.value('trust')),
+function verifierHandle(options: Options): Handle {
+  const pins = options.value('pins')
+  const result = native.verifier({
+    role: text('role', options.value('role')),
+    trust: Trust.handle('trust', options.value('trust')),
     pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
-    tenant: given.optional('tenant', TenantRule.handle),
-    authorization: given.optional('authorization', Authorization.handle),
-    settings: given.settings('verifier'),
+    tenant: options.optional('tenant', TenantRule.handle),
+    authorization: options.optional('authorization', Authorization.handle),
+    settings: options.settings('verifier'),
   })
-  return settled(outcome)
+  return unwrap(result)
 }
 
-function judged(verifier: Handle, chain: unknown, given: Options): PeerIdentity {
-  const name = given.optional('serverName', text)
-  const at = given.optional('at', instant)
-  const outcome = Array.isArray(chain)
+function verifyWith(verifier: Handle, chain: unknown, options: Options): PeerIdentity {
+  const name = options.optional('serverName', text)
+  const at = options.optional('at', instant)
+  const result = Array.isArray(chain)
     ? native.verifyChain(verifier, several('chain', 'chain', chain, certificate), name, at)
     : native.verify(verifier, chainOf('chain', chain), name, at)
-  return new PeerIdentity(JSON.parse(settled(outcome)))
+  return new PeerIdentity(JSON.parse(unwrap(result)))
 }
 
 function certificate(option: string, value: unknown): Uint8Array {

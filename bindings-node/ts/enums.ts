@@ -1,6 +1,6 @@
-// The closed sets of words. A test holds each of them equal to the core's table.
+// The enums. A test compares each of them with the core's table.
 
-/** How far a delivery or a verification had come. */
+/** The stage that a delivery or a verification had reached. */
 export type Stage =
   | 'config'
   | 'admit'
@@ -14,36 +14,42 @@ export type Stage =
 /** Whose fault a failure is, as far as it can be known from here. */
 export type Blame = 'ours' | 'theirs' | 'path' | 'caller' | 'unknown'
 
-/** What a failure stops: this payload, its endpoint, all that use the identity, or the process. */
+/**
+ * What a failure affects: this payload, its endpoint, all users of the identity, or the process.
+ */
 export type Scope = 'delivery' | 'endpoint' | 'identity' | 'process'
 
 /**
- * How much of the request left: `nothing`, `maybe` some bytes, or `all` of it, so that the consumer
- * may hold the payload.
+ * How much of the request was sent: `nothing`, `maybe` a part, or `all` of it, so the consumer may
+ * have the payload.
  */
 export type Sent = 'nothing' | 'maybe' | 'all'
 
-/** Whether trying again helps: `later`, `after_repair` by a person or a rotation, or `never`. */
+/** Whether a retry helps: `later`, `after_repair` by a person or a rotation, or `never`. */
 export type Retry = 'later' | 'after_repair' | 'never'
 
-/** Words by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
+/** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
 export type StatusRetry = Readonly<Record<string, Retry>>
 
-/** What {@link RetryPolicy.decide} says: try again, hold until somebody has acted, or give up. */
+/**
+ * The action of {@link RetryPolicy.decide}: retry, park until an operator has acted, or give up.
+ */
 export type Action = 'retry' | 'park' | 'drop'
 
-/** What a peer is in the connection: `client` connects to us, `server` is connected to. */
+/** The role of a peer: a `client` connects to us, and we connect to a `server`. */
 export type Role = 'client' | 'server'
 
-/** How a certificate reached us: with proof of possession (`socket`), or as bytes (`asserted`). */
+/**
+ * How a certificate was received: with proof of possession (`socket`), or as bytes (`asserted`).
+ */
 export type Evidence = 'socket' | 'asserted'
 
 /**
- * What is unusual about a verified peer: no extendedKeyUsage (`purpose_absent`), an
+ * Unusual properties of a verified peer: no extendedKeyUsage (`purpose_absent`), an
  * authorityKeyIdentifier that its issuer's subjectKeyIdentifier contradicts (`key_id_mismatch`), a
- * path that ends in an intermediate, which OpenSSL does not take (`anchor_is_intermediate`), a CRL of
- * an issuer that could not be used (`crl_unused`), or a certificate of the path that no usable CRL of
- * its issuer covers (`revocation_unchecked`).
+ * path that ends in an intermediate, which OpenSSL does not accept (`anchor_is_intermediate`), a
+ * CRL of an issuer that could not be used (`crl_unused`), or a certificate of the path that no
+ * usable CRL of its issuer covers (`revocation_unchecked`).
  */
 export type Note =
   | 'purpose_absent'
@@ -55,13 +61,13 @@ export type Note =
 /** Which part of a pin set matched. */
 export type PinSlot = 'current' | 'next'
 
-/** The oldest TLS version that an endpoint accepts. */
+/** The minimum TLS version that an endpoint accepts. */
 export type MinTls = '1.2' | '1.3'
 
-/** Whether a CRL of every issuer is required. */
+/** Whether every issuer must have a CRL. */
 export type CrlPolicy = 'if_present' | 'require'
 
-/** The kinds of failure that this version knows. */
+/** The kinds of failure of this version. */
 export type KnownKind =
   | 'option_invalid'
   | 'url_invalid'
@@ -115,5 +121,5 @@ export type KnownKind =
   | 'connection_lost'
   | 'internal'
 
-/** The stable name of what went wrong. Later versions may add kinds, so handle those you know. */
+/** The stable name of a failure. Later versions may add kinds, so handle unknown ones too. */
 export type Kind = KnownKind | (string & {})

@@ -1,0 +1,38 @@
+//! Errors: those that the TypeScript layer needs, and their JSON form.
+
+use napi_derive::napi;
+use webhook_mtls::Error;
+
+use crate::convert::{CallResult, guarded};
+
+/// Returns the error's JSON for a value of the wrong type.
+#[napi]
+pub fn wrong_type(option: String, expected: String, seen: String) -> String {
+    Error::wrong_type(&option, &expected, &seen).to_json().to_string()
+}
+
+/// Returns the error's JSON for an unknown name, as the caller wrote it.
+#[napi]
+pub fn unknown_name(name: String, expected: String) -> String {
+    Error::unknown_name(&name, &expected).to_json().to_string()
+}
+
+/// Parses an error's JSON and returns it in canonical form. Fails if it describes no error.
+#[napi]
+pub fn error_from_json(text: String) -> CallResult<String> {
+    guarded(|| Ok(parse_error(&text)?.to_json().to_string()))
+}
+
+/// Returns the part of an error that may be shown to the consumer.
+#[napi]
+pub fn error_public(text: String) -> CallResult<String> {
+    guarded(|| Ok(parse_error(&text)?.public().to_string()))
+}
+
+pub(crate) fn parse_error(text: &str) -> Result<Error, Error> {
+    serde_json::from_str(text)
+        .ok()
+        .as_ref()
+        .and_then(Error::from_json)
+        .ok_or_else(|| Error::wrong_type("error", "the JSON form of an error", "something else"))
+}

@@ -1,0 +1,100 @@
+//! Options on their way from JavaScript to core, which validates them.
+
+use std::borrow::Cow;
+use std::ptr;
+
+use napi::bindgen_prelude::{Either, FromNapiValue, TypeName, ValidateNapiValue, sys};
+use napi::{ValueType, check_status};
+use webhook_mtls::options::{self, OptionSpec};
+use webhook_mtls::{CancelToken, DeliverOptions, Error, Setting};
+
+use crate::convert::Handle;
+
+/// Options, read from an array of pairs: the option's index in core's table, or its name if the
+/// table lacks it, and then its value.
+///
+/// Reading them from an object, with a look-up by name for each kind of value, costs 10 000
+/// instructions more per option.
+pub(crate) struct Settings(Vec<(Cow<'static, str>, Setting)>);
+
+impl FromNapiValue for Settings {
+    unsafe fn from_napi_value(env: sys::napi_env, array: sys::napi_value) -> napi::Result<Self> {
+        let mut length = 0;
+        // SAFETY: env is the environment of the current call, here and below.
+        check_status!(unsafe { sys::napi_get_array_length(env, array, &raw mut length) })?;
+        let element = |at| -> napi::Result<_> {
+            let mut element = ptr::null_mut();
+            // SAFETY: as above.
+            check_status!(unsafe { sys::napi_get_element(env, array, at, &raw mut element) })?;
+            Ok(element)
+        };
+        let pairs = (0..length / 2).map(|pair| {
+            let value = element(2 * pair + 1)?;
+            // SAFETY: as above.
+            match unsafe { Either::from_napi_value(env, element(2 * pair)?)? } {
+                Either::A(name) => Ok((Cow::Owned(name), Setting::Text(String::new()))),
+                Either::B(index) => {
+                    let spec = spec(index)?;
+                    // SAFETY: as above.
+                    Ok((Cow::Borrowed(spec.name), unsafe { setting(spec.kind, env, value)? }))
+                }
+            }
+        });
+        pairs.collect::<napi::Result<_>>().map(Self)
+    }
+}
+
+fn spec(index: u32) -> napi::Result<&'static OptionSpec> {
+    let out_of_range = || napi::Error::from_reason("the option table has no such index");
+    options::ALL.get(index as usize).ok_or_else(out_of_range)
+}
+
+/// # Safety
+///
+/// As for [`FromNapiValue::from_napi_value`].
+unsafe fn setting(kind: &str, env: sys::napi_env, value: sys::napi_value) -> napi::Result<Setting> {
+    // SAFETY: the caller guarantees it.
+    unsafe {
+        Ok(match kind {
+            "duration" => Setting::Millis(f64::from_napi_value(env, value)?),
+            "integer" | "number" => Setting::Number(f64::from_napi_value(env, value)?),
+            "flag" => Setting::Flag(bool::from_napi_value(env, value)?),
+            "texts" => Setting::Texts(Vec::from_napi_value(env, value)?),
+            "pairs" => Setting::Pairs(Vec::from_napi_value(env, value)?),
+            _ => Setting::Text(String::from_napi_value(env, value)?),
+        })
+    }
+}
+
+impl TypeName for Settings {
+    fn type_name() -> &'static str {
+        "Array"
+    }
+
+    fn value_type() -> ValueType {
+        ValueType::Object
+    }
+}
+
+impl ValidateNapiValue for Settings {}
+
+/// Passes each option to `set`, which is the `set` method of core's options type.
+pub(crate) fn set_all(
+    settings: Option<Settings>,
+    mut set: impl FnMut(&str, Setting) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some(Settings(settings)) = settings else { return Ok(()) };
+    settings.into_iter().try_for_each(|(name, value)| set(&name, value))
+}
+
+pub(crate) fn deliver_options(
+    settings: Option<Settings>,
+    cancel: Option<Handle<CancelToken>>,
+) -> Result<DeliverOptions, Error> {
+    let mut options = DeliverOptions::new();
+    if let Some(cancel) = cancel {
+        options = options.cancel(cancel.0);
+    }
+    set_all(settings, |name, value| options.set(name, value))?;
+    Ok(options)
+}

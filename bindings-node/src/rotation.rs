@@ -1,0 +1,20 @@
+//! The progress of an identity rotation, and its end.
+
+use napi_derive::napi;
+use webhook_mtls::{Dispatcher, Identity};
+
+use crate::convert::{CallResult, Handle, guarded};
+
+#[napi]
+pub fn dispatcher_rotation_status(dispatcher: Handle<Dispatcher>) -> CallResult<String> {
+    guarded(|| Ok(dispatcher.0.rotation_status().to_json().to_string()))
+}
+
+#[napi]
+pub fn dispatcher_retire(
+    dispatcher: Handle<Dispatcher>,
+    identity: Handle<Identity>,
+    force: bool,
+) -> CallResult<Vec<String>> {
+    guarded(|| dispatcher.0.retire(&identity.0, force))
+}
