@@ -106,7 +106,7 @@ def test_bad_pins(pins: list[str]) -> None:
 def test_pins_are_required(lab: Lab) -> None:
     dispatcher: Any = lab.dispatcher()
     url = lab.consumer("acme").url
-    refused("option_invalid", lambda: dispatcher.endpoint("acme", url), "pins", "must be said")
+    refused("option_invalid", lambda: dispatcher.endpoint("acme", url), "pins", "is missing")
     one_shot: Any = wm.deliver
     own = {"identity": lab.identity, "trust": lab.trust}
     refused("option_invalid", lambda: one_shot(url, b"", **own), "pins")

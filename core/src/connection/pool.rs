@@ -21,11 +21,11 @@ use crate::process::{PerProcess, own};
 use crate::runtime::{self, Task};
 
 /// Servers close idle connections after 60 seconds or more. Closing earlier avoids a race with them.
-const LONGEST_IDLE: Duration = Duration::from_secs(50);
+const MAX_IDLE: Duration = Duration::from_secs(50);
 
 /// A connection keeps the address that its host had when it was opened. This limits how long it ignores a
 /// change of DNS or the draining of a server.
-const LONGEST_AGE: Duration = Duration::from_secs(3600);
+const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The idle connections of one generation. The one used last is taken first.
 pub(crate) struct Pool {
@@ -49,16 +49,16 @@ impl Pool {
     pub(crate) fn take(&self, now: i64) -> Option<Box<Connection>> {
         let list = self.idle.get();
         // Declared before the lock, so that the connections are closed after its release.
-        let mut spent = Vec::new();
+        let mut unusable = Vec::new();
         let mut idle = lock(&list.value);
         while let Some(mut connection) = idle.pop() {
-            if is_fit(&connection, Instant::now())
+            if is_usable(&connection, Instant::now())
                 && connection.is_valid_at(now)
                 && connection.resume()
             {
                 return Some(connection);
             }
-            spent.push(connection);
+            unusable.push(connection);
         }
         None
     }
@@ -75,7 +75,7 @@ impl Pool {
         serves: impl FnOnce() -> bool,
     ) {
         let since = connection.idle_since();
-        if !is_fit(&connection, since) {
+        if !is_usable(&connection, since) {
             return;
         }
         let list = self.idle.get();
@@ -109,10 +109,10 @@ impl Pool {
     }
 }
 
-fn is_fit(connection: &Connection, now: Instant) -> bool {
+fn is_usable(connection: &Connection, now: Instant) -> bool {
     connection.is_open()
-        && now.saturating_duration_since(connection.idle_since()) < LONGEST_IDLE
-        && now.saturating_duration_since(connection.opened()) < LONGEST_AGE
+        && now.saturating_duration_since(connection.idle_since()) < MAX_IDLE
+        && now.saturating_duration_since(connection.opened()) < MAX_AGE
 }
 
 /// A weak reference to the list that holds a connection while it is idle.
@@ -189,7 +189,7 @@ impl ConnectionLimit {
         // and yields.
         let _waiting = CountGuard::new(&state.waiting);
         let waiting = state.permits.line_up(owner);
-        drop(state.surplus(owner));
+        drop(state.connection_to_close(owner));
         Ok(waiting.served().await)
     }
 
@@ -214,7 +214,7 @@ impl ConnectionLimit {
     fn yield_to_waiting(&self, owner: &Arc<str>) {
         let state = self.state.get_or(|| LimitState::new(self.max));
         if state.value.waiting.load(Ordering::SeqCst) > 0 {
-            drop(state.value.surplus(owner));
+            drop(state.value.connection_to_close(owner));
         }
     }
 }
@@ -231,7 +231,7 @@ impl LimitState {
 
     /// Takes the connection to close for a waiting owner: the one that has been idle longest if all permits
     /// are issued, or the longest idle of the owner's own if the owner waits only because of its share.
-    fn surplus(&self, owner: &Arc<str>) -> Option<Box<Connection>> {
+    fn connection_to_close(&self, owner: &Arc<str>) -> Option<Box<Connection>> {
         if self.permits.is_exhausted() {
             return self.longest_idle(Instant::now());
         }
@@ -269,10 +269,10 @@ impl LimitState {
     /// Closes the connections that have been idle too long. Returns when to check again, or `None` if no
     /// entry is left.
     fn expire(&self) -> Option<Instant> {
-        if let Some(by) = Instant::now().checked_sub(LONGEST_IDLE) {
+        if let Some(by) = Instant::now().checked_sub(MAX_IDLE) {
             while self.longest_idle(by).is_some() {}
         }
-        lock(&self.listed).peek().map(|longest| longest.since + LONGEST_IDLE)
+        lock(&self.listed).peek().map(|longest| longest.since + MAX_IDLE)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::retry::StatusRetry;
 const MAX_BODY: usize = 64 * 1024;
 
 /// The longest `Retry-After` that is honored.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A final response.
 #[derive(Debug)]
@@ -84,13 +84,13 @@ impl Response {
         Poll::Ready(())
     }
 
-    /// Takes from what has come of the body: how many bytes, or `None` if it goes beyond the cap or is
-    /// malformed, and is read no further.
+    /// Takes bytes of the body. Returns how many it took, or `None` if the body exceeds the limit or is
+    /// malformed. It is then read no further.
     fn take(&mut self, framing: &mut BodyFraming, bytes: &[u8]) -> Option<usize> {
         let (taken, data) = framing.take(bytes)?;
-        let (data, room) = (&bytes[data], MAX_BODY - self.body.len());
-        self.body.extend_from_slice(&data[..data.len().min(room)]);
-        (data.len() <= room).then_some(taken)
+        let (data, capacity) = (&bytes[data], MAX_BODY - self.body.len());
+        self.body.extend_from_slice(&data[..data.len().min(capacity)]);
+        (data.len() <= capacity).then_some(taken)
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -119,10 +119,8 @@ impl Response {
                 redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
             let headers = self.head.headers();
             if headers.iter().any(|(_, value)| redacted(value, secret).is_some()) {
-                let without_secret =
-                    |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
-                let headers =
-                    headers.into_iter().map(|(name, value)| (name, without_secret(value)));
+                let redact = |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
+                let headers = headers.into_iter().map(|(name, value)| (name, redact(value)));
                 self.head = HeadText::of(headers);
             }
         }
@@ -139,13 +137,13 @@ impl Response {
 
     /// The error for a response other than 2xx.
     ///
-    /// * `said`: the endpoint's rules for statuses.
-    /// * `others`: the dispatcher's rules, used for statuses that `said` does not name.
+    /// * `endpoint_rules`: the endpoint's rules for statuses.
+    /// * `dispatcher_rules`: the dispatcher's rules, used for statuses that `endpoint_rules` does not contain.
     /// * `passed`: the consumer has accepted our certificate, so this cannot be a page that refuses it.
     pub(crate) fn into_error(
         self,
-        said: &StatusRetry,
-        others: &StatusRetry,
+        endpoint_rules: &StatusRetry,
+        dispatcher_rules: &StatusRetry,
         passed: bool,
     ) -> Error {
         let status = self.status;
@@ -157,7 +155,7 @@ impl Response {
             )
             .noting("via", "http")
         } else {
-            let (retry, scope) = said.judge(others, status);
+            let (retry, scope) = endpoint_rules.judge(dispatcher_rules, status);
             let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
             let error =
                 error.retried(retry, if retry == Retry::Later { retry_after } else { None });
@@ -248,12 +246,12 @@ fn shown(head: &HeadText) -> Vec<(String, String)> {
 fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = std::str::from_utf8(value).ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
         date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
     };
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -294,8 +292,8 @@ mod tests {
     #[test]
     fn retry_after_is_clamped_and_garbage_ignored() {
         assert_eq!(waits("7"), Some(Duration::from_secs(7)));
-        assert_eq!(waits("99999999999999999999999"), Some(LONGEST_WAIT));
-        assert_eq!(waits("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_WAIT));
+        assert_eq!(waits("99999999999999999999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(waits("Fri, 31 Dec 9999 23:59:59 GMT"), Some(MAX_RETRY_AFTER));
         assert_eq!(waits("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         for garbage in ["", "-1", "1.5", "soon", "7s"] {
             assert_eq!(waits(garbage), None, "{garbage}");

@@ -186,7 +186,7 @@ impl DeliveryAttempts {
             None => Box::pin(self.open(generation, now, progress)).await?,
         };
         // A consumer that has not answered under a new identity yet may refuse it in its response.
-        let in_doubt = !state.unheld && self.endpoint.doubts(generation);
+        let in_doubt = !state.unheld && self.endpoint.is_in_doubt(generation);
         let hold = generation.holds_payload() || in_doubt;
         let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
         let (answer, responded) = match exchanged {
@@ -242,7 +242,7 @@ impl DeliveryAttempts {
             return Err(FailedAttempt::Withdrawn);
         }
         let peer = opened.as_ref().map(|(connection, _)| &*connection.peer);
-        self.dispatcher.emit(&self.endpoint.noted(generation, peer));
+        self.dispatcher.emit(&self.endpoint.record_handshake(generation, peer));
         opened.map_err(FailedAttempt::early)
     }
 

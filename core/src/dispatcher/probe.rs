@@ -198,7 +198,9 @@ impl Inner {
                 restarts.again(endpoint).await?;
                 continue;
             };
-            self.emit(&endpoint.noted(&generation, seen.as_ref().map(|seen| &seen.peer)));
+            self.emit(
+                &endpoint.record_handshake(&generation, seen.as_ref().map(|seen| &seen.peer)),
+            );
             let seen = seen?;
             let parts = ProbeParts {
                 consumer: endpoint.consumer().to_owned(),

@@ -158,7 +158,7 @@ impl Inner {
         let (lifetimes, first) = (self.lifetimes(), self.options.expiry_warning);
         let due = warnings.lock().due(&lifetimes, first, |source| watch.rotations(source));
         events.extend(due);
-        events.extend(self.lacking_pins(&events));
+        events.extend(self.pin_warnings(&events));
         self.emit(&events);
         events
     }
@@ -172,7 +172,7 @@ impl Inner {
 
     /// Returns an event for each consumer whose pins lack the next key, among the consumers in the
     /// `expiry` events of `emitted`.
-    fn lacking_pins(&self, emitted: &[Event]) -> Vec<Event> {
+    fn pin_warnings(&self, emitted: &[Event]) -> Vec<Event> {
         let consumers = emitted
             .iter()
             .filter(|event| event.name() == EventName::Expiry)
@@ -181,7 +181,7 @@ impl Inner {
             let known = self.endpoints.lock();
             consumers.filter_map(|consumer| known.get(consumer).cloned()).collect()
         };
-        endpoints.iter().flat_map(Endpoint::lacking_pins).collect()
+        endpoints.iter().flat_map(Endpoint::pin_warnings).collect()
     }
 
     /// Gives each endpoint a new generation if its files have changed. Returns the consumers that each

@@ -1,11 +1,11 @@
-//! A generation: the material of an endpoint at one time, and the connections that it opened.
+//! A generation: the material of an endpoint at one time, and the connections opened with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use super::{EndpointOptions, PinChoice};
+use super::options::{EndpointOptions, PinChoice};
 use crate::connection::pool::{ConnectionLimit, Pool};
 use crate::error::{Error, Kind};
 use crate::material::identity::Identity;
@@ -19,25 +19,25 @@ use crate::options;
 use crate::retry::StatusRetry;
 use crate::tls::{MinTls, Terms};
 
-/// The material of an endpoint at one time, whole.
+/// The complete material of an endpoint at one time, with its own pool.
 pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) url: Url,
     pub(crate) terms: Arc<Terms>,
     pub(crate) pool: Pool,
     settings: RequestSettings,
-    /// The files of its material, while it is the generation of an endpoint.
+    /// The watched files of its material. Empty once the endpoint no longer uses this generation.
     watched: ArcSwapOption<Vec<Watched>>,
-    /// Who we were before, for a consumer that does not take who we are now.
+    /// The previous identity, for a consumer that does not accept the current one yet.
     previous: Option<Identity>,
-    /// The same with the previous identity, once it is needed.
+    /// This generation with the previous identity. It is built on first use.
     fallback: ArcSwapOption<Generation>,
     is_fallback: bool,
-    /// Its identity was retired: nothing starts on it any more.
+    /// The identity was retired: no request starts on this generation.
     retired: AtomicBool,
 }
 
-/// How requests are made and answers read, and on whose behalf, beside the terms of the connection.
+/// The settings of requests and responses, and the owner. They do not affect connections.
 #[derive(Clone, PartialEq)]
 struct RequestSettings {
     owner: Arc<str>,
@@ -47,7 +47,10 @@ struct RequestSettings {
 }
 
 impl Generation {
-    /// * `consumer`: the consumer id, which is the owner where none is said.
+    /// Builds a generation from options. Fails with `option_invalid` or `url_invalid`.
+    ///
+    /// * `consumer`: the consumer id, which is the default owner.
+    /// * `defaults`: the dispatcher's identity and trust.
     pub(crate) fn new(
         number: u64,
         consumer: &str,
@@ -61,8 +64,9 @@ impl Generation {
             PinChoice::Pinned(pins) => Some(pins),
             PinChoice::Declined => None,
             PinChoice::Missing => {
-                let advice = "Give the consumer's pins, or say explicitly that there are none.";
-                return Err(options::fault("pins", "must be said").advising(advice));
+                let advice =
+                    "Give the consumer's pins, or choose none explicitly to rely on its CA alone.";
+                return Err(options::fault("pins", "is missing").advising(advice));
             }
         };
         let own = |noun: &str| {
@@ -94,7 +98,7 @@ impl Generation {
         Ok(made.watched_by(watch))
     }
 
-    /// The same with the material that its files hold now, or `None` if they hold what it has.
+    /// Builds a generation with the current contents of the files. Returns `None` if they have not changed.
     pub(crate) fn renewed(
         &self,
         number: u64,
@@ -111,7 +115,7 @@ impl Generation {
         (terms != *former).then(|| self.under(number, terms, connection_limit).watched_by(watch))
     }
 
-    /// The same under other terms.
+    /// Builds a generation with other terms and the same settings.
     fn under(&self, number: u64, terms: Terms, connection_limit: &Arc<ConnectionLimit>) -> Self {
         Self::of(number, self.url.clone(), terms, self.settings.clone(), connection_limit)
     }
@@ -140,7 +144,7 @@ impl Generation {
         }
     }
 
-    /// The same, whose files are watched until it is dropped or released.
+    /// Watches the files of this generation until it is dropped or released.
     fn watched_by(self, watch: &Watch) -> Self {
         let Terms { identity, trust, pins, .. } = &*self.terms;
         let watched = [
@@ -155,13 +159,13 @@ impl Generation {
         self
     }
 
-    /// Its endpoint uses it no more: its files need not be watched on its behalf.
+    /// Stops watching the files on behalf of this generation.
     pub(super) fn release(&self) {
         self.watched.store(None);
     }
 
-    /// Whether connections and requests of the one would be those of the other. Equal material of
-    /// other files is not the same: it will change at other times.
+    /// Whether both generations have the same URL, terms, settings and source files. Equal material from other
+    /// files differs, because it can change at another time.
     pub(super) fn equals(&self, other: &Self) -> bool {
         self.url == other.url
             && *self.terms == *other.terms
@@ -169,9 +173,9 @@ impl Generation {
             && self.sources().eq(other.sources())
     }
 
-    /// Succeeds a generation: remembers who we were.
+    /// Makes this the successor of a generation: keeps the previous identity.
     ///
-    /// * `accepted`: the identity that the consumer took last.
+    /// * `accepted`: the identity that the consumer accepted last.
     pub(super) fn succeeding(mut self, former: &Self, accepted: Option<Identity>) -> Self {
         self.previous = if self.identity() == former.identity() {
             former.previous.clone()
@@ -190,8 +194,8 @@ impl Generation {
         self.is_fallback
     }
 
-    /// The same with the previous identity, if there is one, and with its own pool. It is current as
-    /// long as this one is.
+    /// This generation with the previous identity and a pool of its own, or `None` if there is no previous
+    /// identity. It serves as long as this generation does.
     pub(crate) fn previous(&self, connection_limit: &Arc<ConnectionLimit>) -> Option<Arc<Self>> {
         let previous = self.previous.as_ref()?;
         if let Some(made) = self.fallback.load_full() {
@@ -200,17 +204,18 @@ impl Generation {
         let terms = Terms { identity: previous.clone(), ..(*self.terms).clone() };
         let made = self.under(self.number, terms, connection_limit);
         let made = Arc::new(Self { is_fallback: true, ..made });
-        // Another delivery may have made it meanwhile, and opened connections.
+        // Another delivery may have built it meanwhile, and opened connections in its pool.
         let former = self.fallback.compare_and_swap(&None::<Arc<Self>>, Some(made.clone()));
         Some(Guard::into_inner(former).unwrap_or(made))
     }
 
-    /// Says of an identity that a consumer took whose it was; never 0.
+    /// Identifies this generation and its use as a fallback in [`IdentityRollout`](super::IdentityRollout).
+    /// Never 0.
     pub(crate) fn mark(&self) -> u64 {
         self.number * 2 + u64::from(self.is_fallback)
     }
 
-    /// Closes what is idle, under either identity.
+    /// Closes the idle connections under both identities.
     pub(crate) fn close_idle(&self) {
         self.pool.clear();
         if let Some(fallback) = self.fallback.load_full() {
@@ -218,8 +223,8 @@ impl Generation {
         }
     }
 
-    /// Lets nothing start under this identity any more, if it is the previous one. Returns the
-    /// generation that it was shown by.
+    /// Stops all starts under this identity if it is the previous one. Returns the generation that presented
+    /// it.
     pub(crate) fn retire(&self, identity: &Identity) -> Option<Arc<Self>> {
         let fallback = self.fallback.load_full().filter(|it| it.identity() == identity)?;
         fallback.retired.store(true, Ordering::SeqCst);
@@ -230,7 +235,7 @@ impl Generation {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Whether payloads wait for the consumer's word.
+    /// Whether payloads are held until the consumer accepts the head.
     pub(crate) fn holds_payload(&self) -> bool {
         self.settings.hold_payload
     }
@@ -239,19 +244,19 @@ impl Generation {
         self.settings.signing.as_ref()
     }
 
-    /// What was said of this consumer's answers.
+    /// The endpoint's retry rules for statuses.
     pub(crate) fn status_retry(&self) -> &StatusRetry {
         &self.settings.status_retry
     }
 
-    /// The files that its material was read from.
+    /// The sources that the material was read from.
     pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         let Terms { identity, trust, pins, .. } = &*self.terms;
         let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
         origins.into_iter().flatten().map(|origin| &origin.source)
     }
 
-    /// The customer whose endpoints share a part of what the dispatcher has to give.
+    /// The owner: its endpoints share one part of the dispatcher's permits and lookups.
     pub(crate) fn owner(&self) -> &Arc<str> {
         &self.settings.owner
     }

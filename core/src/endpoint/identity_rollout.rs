@@ -1,4 +1,4 @@
-//! Floor 8: which of our identities a consumer takes, while a new one makes its way.
+//! Floor 8: which of our identities a consumer accepts during the rollout of a new one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,33 +13,32 @@ use crate::material::identity::Identity;
 use crate::material::pin::{Pin, PinSlot};
 use crate::process::Lock;
 
-/// Which of our identities one consumer took last.
+/// Which of our identities one consumer accepted last.
 #[derive(Default)]
 pub(crate) struct IdentityRollout {
     state: Lock<RolloutState>,
-    /// The mark of the generation whose identity was taken last, so that as a rule nothing is locked.
+    /// The mark of the generation whose identity was accepted last. It avoids the lock in most deliveries.
     mark: AtomicU64,
-    /// When it was taken, in Unix seconds.
+    /// When the identity was accepted last, in Unix seconds.
     at: AtomicI64,
 }
 
 #[derive(Default)]
 struct RolloutState {
     accepted: Option<Identity>,
-    /// It was refused since.
+    /// The consumer has refused the accepted identity since.
     doubted: bool,
-    /// Until when the previous identity is shown at once, because the new one was refused.
+    /// Until then the previous identity is presented first, because the new one was refused.
     previous_until: Option<Instant>,
-    /// The identity that was reported to be refused.
+    /// The digest of the refused identity that an event has reported.
     reported: Option<[u8; 32]>,
 }
 
 impl IdentityRollout {
-    /// The consumer gave a final answer under this identity.
+    /// Records that the consumer gave a final response under this identity. Returns `true` if it accepted
+    /// another one before.
     ///
-    /// * `mark`: says whose identity it is; never 0.
-    ///
-    /// True if it was another one before.
+    /// * `mark`: [`Generation::mark`](super::Generation::mark) of the identity; never 0.
     pub(crate) fn accepted(&self, identity: &Identity, mark: u64, now: i64) -> bool {
         self.at.store(now, Ordering::Relaxed);
         let changed = self.mark.swap(mark, Ordering::Relaxed) != mark;
@@ -50,7 +49,7 @@ impl IdentityRollout {
         changed
     }
 
-    /// The consumer refused this identity.
+    /// Records that the consumer refused this identity.
     pub(crate) fn refused(&self, identity: &Identity) {
         let mut state = self.state.lock();
         if state.accepted.as_ref() == Some(identity) {
@@ -59,44 +58,44 @@ impl IdentityRollout {
         }
     }
 
-    /// Whether the consumer took this identity last, and has not refused it since.
-    pub(crate) fn takes(&self, identity: &Identity, mark: u64) -> bool {
-        let taken =
+    /// Whether the consumer accepted this identity last, and has not refused it since.
+    pub(crate) fn accepts(&self, identity: &Identity, mark: u64) -> bool {
+        let accepted =
             |state: &RolloutState| !state.doubted && state.accepted.as_ref() == Some(identity);
-        self.mark.load(Ordering::Relaxed) == mark || taken(&self.state.lock())
+        self.mark.load(Ordering::Relaxed) == mark || accepted(&self.state.lock())
     }
 
-    /// The new identity was taken: the previous one is not needed any more.
+    /// Records that the consumer accepted the new identity. The previous one is not needed any more.
     pub(crate) fn caught_up(&self) {
         let mut state = self.state.lock();
         (state.previous_until, state.reported) = (None, None);
     }
 
-    /// The new identity was refused and the previous one taken: for a while it is shown at once.
-    /// True if that was not reported of this identity yet.
+    /// Records that the consumer refused the new identity and accepted the previous one, which is then
+    /// presented first for `pause`. Returns `true` if this was not reported for this identity yet.
     pub(crate) fn fell_behind(&self, refused: &Identity, pause: Duration) -> bool {
         let mut state = self.state.lock();
         state.previous_until = Some(Instant::now() + pause);
         state.reported.replace(refused.digest()) != Some(refused.digest())
     }
 
-    /// Whether to show the previous identity without trying the new one.
+    /// Whether to present the previous identity without trying the new one.
     pub(crate) fn is_behind(&self) -> bool {
         self.state.lock().previous_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// What it took last.
+    /// The identity that the consumer accepted last, and when (Unix seconds).
     pub(crate) fn last(&self) -> Option<(Identity, i64)> {
         let accepted = self.state.lock().accepted.clone()?;
         Some((accepted, self.at.load(Ordering::Relaxed)))
     }
 }
 
-/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: a
-/// consumer that revoked one of our certificates must not see another one. Not if the payload left: a
-/// payload leaves once.
+/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: an operator who
+/// revoked one of our certificates must not be offered another one. Not if the payload has left, because a
+/// payload is sent only once.
 ///
-/// * `withheld`: the payload was held, and is still here.
+/// * `withheld`: the payload was held and has not been sent.
 pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {
     let fact = |name: &str| error.context().get(name).and_then(Value::as_str);
     error.kind() == Kind::ClientCertificateRejected
@@ -104,26 +103,27 @@ pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {
         && (error.sent() == Sent::Nothing || withheld)
 }
 
-/// Which of our identities each consumer took last, as this process has seen it.
+/// Which of our identities each consumer accepted last, as far as this process has observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RotationStatus {
     /// By consumer id.
     pub consumers: BTreeMap<String, ConsumerRotation>,
 }
 
-/// How far a rotation has come at one consumer.
+/// The progress of an identity rotation at one consumer.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumerRotation {
-    /// The identity it should take: the pin of its certificate, `cert-sha256/…`.
+    /// The identity that the consumer should accept, as the pin of its certificate (`cert-sha256/…`).
     pub wanted: String,
-    /// The one it took last, if any: it gave a final answer that was no certificate page.
+    /// The identity that it accepted last, if any: it gave a final response that does not refuse the
+    /// certificate.
     pub accepted: Option<String>,
-    /// When that was last.
+    /// When it accepted that identity last.
     pub accepted_at: Option<SystemTime>,
-    /// `current`, `previous`, or `unknown` where nothing was seen.
+    /// `current`, `previous`, or `unknown` if this process has observed no acceptance.
     pub state: &'static str,
-    /// The pin of the consumer that matched last, and whether it is in use now or was announced.
+    /// The consumer's pin that matched last, and its slot: `current` or `next`.
     pub pin: Option<(String, PinSlot)>,
 }
 
@@ -148,14 +148,14 @@ impl ConsumerRotation {
     }
 }
 
-/// Names an identity by its certificate.
+/// The pin of an identity's certificate, which names the identity in statuses.
 pub(crate) fn identity_pin(identity: &Identity) -> String {
     Pin::Certificate(Sha256::digest(identity.leaf().der()).into()).to_string()
 }
 
 impl RotationStatus {
-    /// The form that every language shows. To merge those of several processes, take each consumer
-    /// from the one with the greatest `accepted_at_ms`; null is less than any.
+    /// The status as JSON, the same in all languages. To merge the statuses of several processes, take each
+    /// consumer from the status with the greatest `accepted_at_ms`. Null is the smallest value.
     pub fn to_json(&self) -> Value {
         let millis = |at: &SystemTime| crate::clock::unix_seconds(*at).saturating_mul(1000);
         let consumers: serde_json::Map<String, Value> = self
@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_revoked_a_certificate_of_ours_is_not_met_with_another_one() {
+    fn a_consumer_that_revoked_our_certificate_is_not_offered_another() {
         assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing), false));
         assert!(!may_fall_back(&refusal("alert", "certificate_revoked", Sent::Nothing), false));
     }
 
     #[test]
-    fn only_what_was_surely_not_delivered_is_tried_again() {
+    fn only_a_payload_that_was_not_sent_is_tried_again() {
         assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe), false));
         assert!(!may_fall_back(&refusal("http", "", Sent::All), false));
         assert!(may_fall_back(&refusal("http", "", Sent::Maybe), true));

@@ -1,36 +1,36 @@
-//! Floor 8: what a consumer has shown in handshakes, and what follows from it for its pins.
+//! Floor 8: what handshakes have shown of a consumer, and the events about its pins that follow.
 
 use crate::event::{Event, EventName};
 use crate::material::pin::{Pin, PinSlot, Pins};
 use crate::verify::{PeerIdentity, UnusedCrl};
 
-/// After how many renewals in a row with a new key it is taken to be the consumer's habit.
-const HABIT: u32 = 2;
+/// After this many consecutive renewals with a new key, the consumer is assumed to change keys always.
+const REKEY_HABIT: u32 = 2;
 
-/// What handshakes have shown of one consumer.
+/// What the handshakes of this process have shown of one consumer.
 #[derive(Default)]
 pub(crate) struct PeerHistory {
-    /// The key that was shown last.
+    /// The pin of the key that was presented last.
     pub(crate) pin: Option<Pin>,
-    /// The pins that matched at any time; few.
+    /// All pins that have ever matched. There are few.
     pub(crate) matched: Vec<Pin>,
     /// The pin that matched last.
     pub(crate) last: Option<(Pin, PinSlot)>,
     pub(crate) not_before: Option<i64>,
     pub(crate) not_after: Option<i64>,
-    /// The certificate that was issued last, of those seen: when, and its key.
+    /// The most recently issued certificate: its notBefore and the pin of its key.
     newest: Option<(i64, Pin)>,
-    /// How many renewals in a row have changed the key.
+    /// How many consecutive renewals have changed the key.
     rekeyed: u32,
-    /// Whether it was reported that a former pin is still in use.
+    /// Whether an event has reported that a former pin is still in use.
     reported: bool,
-    /// The CRLs that were not used for it last.
+    /// The CRLs that were not used in the last handshake.
     unused_crls: Vec<UnusedCrl>,
 }
 
 impl PeerHistory {
-    /// Takes in a verified peer; says what an operator should hear about it.
-    pub(crate) fn peer(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
+    /// Records a verified peer. Returns the events for the operator.
+    pub(crate) fn record(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
         let certificate = peer.certificate();
         let pin = Pin::Spki(certificate.view().spki_digest());
         self.not_before = Some(certificate.not_before());
@@ -46,34 +46,35 @@ impl PeerHistory {
         }
         self.pin = Some(pin);
         let unused = peer.unused_crls();
-        let news = unused.iter().filter(|crl| !self.unused_crls.contains(crl));
-        events.extend(news.map(UnusedCrl::event));
+        let new = unused.iter().filter(|crl| !self.unused_crls.contains(crl));
+        events.extend(new.map(UnusedCrl::event));
         self.unused_crls = unused.to_vec();
         events
     }
 
-    /// Several servers may show certificates in turn: only one issued later is a renewal.
+    /// Detects a renewal with a new key. Several servers may present different certificates alternately, so
+    /// only a certificate with a later notBefore counts as a renewal.
     fn renewal(&mut self, not_before: i64, pin: Pin) -> Option<Event> {
         if self.newest.is_some_and(|(before, _)| not_before <= before) {
             return None;
         }
         let (_, former) = self.newest.replace((not_before, pin))?;
         self.rekeyed = if former == pin { 0 } else { self.rekeyed + 1 };
-        (self.rekeyed == HABIT).then(|| {
+        (self.rekeyed == REKEY_HABIT).then(|| {
             Event::new(EventName::ConsumerRekeys)
                 .with("pin", pin.to_string())
                 .with("previous", former.to_string())
         })
     }
 
-    /// A pin in use now that matches after the next one did.
+    /// Detects a former pin that matches after the `next` pin has matched.
     fn fallen_behind(&mut self, matched: Pin, pins: &Pins) -> Option<Event> {
         let next = pins
             .iter()
             .find(|(pin, slot)| *slot == PinSlot::Next && self.matched.contains(pin))
             .map(|(pin, _)| pin);
         let behind = next.filter(|next| *next != matched);
-        // Told once, until the next key is all that is shown.
+        // Reported once, until the next key matches again.
         let reported = std::mem::replace(&mut self.reported, behind.is_some());
         behind.filter(|_| !reported).map(|next| {
             Event::new(EventName::PinPreviousUsed)
@@ -82,8 +83,8 @@ impl PeerHistory {
         })
     }
 
-    /// What the pins lack while the consumer's certificate nears its end.
-    pub(crate) fn lacking(&self, pins: &Pins) -> Vec<Event> {
+    /// Events about insufficient pins, for a consumer whose certificate is about to expire.
+    pub(crate) fn warnings(&self, pins: &Pins) -> Vec<Event> {
         let not_after = self.not_after.unwrap_or_default().saturating_mul(1000);
         let about = |name: EventName, pin: Pin| {
             Event::new(name).with("pin", pin.to_string()).with("not_after_ms", not_after)
