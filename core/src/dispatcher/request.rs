@@ -114,7 +114,9 @@ impl PreparedRequest {
             return Err(options::fault("id", "is missing, but the endpoint signs its deliveries")
                 .scoped(Scope::Delivery)
                 .retried(Retry::Never, None)
-                .advising("Pass the event's id as `id`, the same one for every attempt."));
+                .advising(
+                    "Pass the event's id as `id`, the same for every delivery of the event.",
+                ));
         };
         let refuse = |name: &HeaderName, why: &str| {
             Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
