@@ -1,5 +1,6 @@
-//! Python's values as the core's. What cannot be read is `option_invalid`, never a bare `TypeError`,
-//! and an error names the type that was given, never the value.
+//! Conversion of Python values to the core's types. A value that cannot be converted is
+//! `option_invalid`, never a bare `TypeError`. An error names the type of the value, never the
+//! value.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -16,19 +17,22 @@ use pyo3::types::{PyMapping, PyString, PyTuple};
 use webhook_mtls::Error;
 use webhook_mtls::limits::{Limit, Tally};
 
-use crate::error::Fault;
+use crate::error::BindingError;
 
-/// The error about an argument that has the wrong type.
-pub fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> Fault {
+/// Makes the error of an argument that has the wrong type.
+pub fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> BindingError {
     let seen =
         value.get_type().name().map_or_else(|_| "another".to_owned(), |name| name.to_string());
     Error::wrong_type(name, expected, &seen).into()
 }
 
-/// Refuses keywords that a function does not have.
+/// Fails if a keyword is unknown.
 ///
-/// * `known`: those that it has.
-pub fn refuse_unknown(unknown: Option<&Bound<'_, PyDict>>, known: &str) -> Result<(), Fault> {
+/// * `known`: the keywords of the function, for the message.
+pub fn reject_unknown(
+    unknown: Option<&Bound<'_, PyDict>>,
+    known: &str,
+) -> Result<(), BindingError> {
     match unknown.and_then(|unknown| unknown.keys().into_iter().next()) {
         None => Ok(()),
         Some(name) => {
@@ -38,29 +42,33 @@ pub fn refuse_unknown(unknown: Option<&Bound<'_, PyDict>>, known: &str) -> Resul
     }
 }
 
-/// An object of one of our own classes.
-pub fn noun<'a, T>(name: &str, expected: &str, value: &'a Bound<'_, PyAny>) -> Result<&'a T, Fault>
+/// Returns the Rust object behind an instance of one of our classes.
+pub fn noun<'a, T>(
+    name: &str,
+    expected: &str,
+    value: &'a Bound<'_, PyAny>,
+) -> Result<&'a T, BindingError>
 where
     T: PyClass<Frozen = True> + Sync,
 {
     value.cast::<T>().map(Bound::get).map_err(|_| wrong_type(name, expected, value))
 }
 
-/// A text.
-pub fn text(name: &str, value: &Bound<'_, PyAny>) -> Result<String, Fault> {
+/// Reads a str.
+pub fn text(name: &str, value: &Bound<'_, PyAny>) -> Result<String, BindingError> {
     let text = value.cast::<PyString>().map_err(|_| wrong_type(name, "a str", value))?;
     let limit = Limit::text(name);
-    // Its letters are counted at once, and are no more than its bytes.
+    // The number of characters is known at once, and is at most the number of bytes.
     limit.check(text.len()?)?;
-    // The one str that is no text: lone surrogates, as in file names that were not UTF-8.
+    // A str with lone surrogates, as in a file name that is not UTF-8, has no UTF-8 form.
     let text =
         text.to_str().map_err(|_| Error::wrong_type(name, "valid Unicode", "lone surrogates"))?;
     limit.check(text.len())?;
     Ok(text.to_owned())
 }
 
-/// Several texts. One text alone is refused: it would be taken for its letters.
-pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, Fault> {
+/// Reads an iterable of str. Rejects a single str, because it would be read as its characters.
+pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, BindingError> {
     let expected = "a sequence of str";
     if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
         return Err(wrong_type(name, expected, value));
@@ -75,8 +83,8 @@ pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, Fault>
     Ok(texts)
 }
 
-/// Names with texts.
-pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String)>, Fault> {
+/// Reads a mapping of str to str.
+pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String)>, BindingError> {
     let mapping = value
         .cast::<PyMapping>()
         .map_err(|_| wrong_type(name, "a mapping of str to str", value))?;
@@ -84,7 +92,7 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
     limit.check_list(mapping.len()?, 0)?;
     let mut tally = Tally::new(limit);
     let mut pairs = Vec::new();
-    // One after the other: a list of all would be made whole, however long it is.
+    // Item by item: a list of all items would copy a mapping of any length.
     for item in mapping.call_method0("items")?.try_iter()? {
         let item = item?.cast_into::<PyTuple>().map_err(PyErr::from)?;
         let pair = (text(name, &item.get_item(0)?)?, text(name, &item.get_item(1)?)?);
@@ -94,10 +102,14 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
     Ok(pairs)
 }
 
-/// Bytes, copied: the caller may change its buffer as soon as the call returns.
+/// Copies a bytes-like object. The caller may change its buffer once the call has returned.
 ///
-/// * `limit`: how many there may be, which is judged before they are copied.
-pub fn bytes(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Vec<u8>, Fault> {
+/// * `limit`: the greatest length, checked before the copy.
+pub fn bytes(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    limit: Limit<'_>,
+) -> Result<Vec<u8>, BindingError> {
     let buffer = buffer(name, value)?;
     let mut bytes = limit.room(buffer.item_count())?;
     bytes.resize(buffer.item_count(), 0);
@@ -105,18 +117,23 @@ pub fn bytes(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<V
     Ok(bytes)
 }
 
-/// PEM, DER or PKCS#12, copied.
-pub fn material(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, Fault> {
+/// Copies PEM, DER or PKCS#12.
+pub fn material(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, BindingError> {
     bytes(name, value, Limit::material(name))
 }
 
-/// Whether a value is bytes-like, whatever its length.
+/// Returns whether a value is bytes-like, of any length.
 pub fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
     PyBuffer::<u8>::get(value).is_ok()
 }
 
-/// Several bytes-like objects. One alone is refused: it would be taken for its numbers.
-pub fn many(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Vec<Vec<u8>>, Fault> {
+/// Copies an iterable of bytes-like objects. Rejects a single one, because it would be read as its
+/// integers.
+pub fn bytes_list(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    limit: Limit<'_>,
+) -> Result<Vec<Vec<u8>>, BindingError> {
     let expected = "a sequence of bytes";
     if is_bytes(value) {
         return Err(Error::wrong_type(name, expected, "bytes").into());
@@ -131,8 +148,9 @@ pub fn many(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Ve
     Ok(several)
 }
 
-/// A payload. What cannot change is kept alive instead of copied, so a fan-out shares it.
-pub fn body(value: &Bound<'_, PyAny>) -> Result<Bytes, Fault> {
+/// Reads a payload. A `bytes` object is immutable, so it is referenced instead of copied, and the
+/// deliveries of a fan-out share it.
+pub fn body(value: &Bound<'_, PyAny>) -> Result<Bytes, BindingError> {
     match value.cast::<PyBytes>() {
         Ok(fixed) => {
             Limit::body().check(fixed.as_bytes().len())?;
@@ -142,10 +160,10 @@ pub fn body(value: &Bound<'_, PyAny>) -> Result<Bytes, Fault> {
     }
 }
 
-fn buffer(name: &str, value: &Bound<'_, PyAny>) -> Result<PyBuffer<u8>, Fault> {
+fn buffer(name: &str, value: &Bound<'_, PyAny>) -> Result<PyBuffer<u8>, BindingError> {
     PyBuffer::<u8>::get(value).map_err(|error| {
         let expected = "bytes, bytearray or memoryview";
-        // The one bytes-like object that says so by this class: a memoryview that was released.
+        // Only a released memoryview raises ValueError here.
         if error.is_instance_of::<PyValueError>(value.py()) {
             Error::wrong_type(name, expected, "a released memoryview").into()
         } else {
@@ -154,8 +172,8 @@ fn buffer(name: &str, value: &Bound<'_, PyAny>) -> Result<PyBuffer<u8>, Fault> {
     })
 }
 
-/// A path of a file.
-pub fn path(name: &str, value: &Bound<'_, PyAny>) -> Result<PathBuf, Fault> {
+/// Reads a path: a str or an os.PathLike.
+pub fn path(name: &str, value: &Bound<'_, PyAny>) -> Result<PathBuf, BindingError> {
     let fault = || wrong_type(name, "a str or os.PathLike", value);
     let text = if value.is_instance_of::<PyString>() {
         value.clone()
@@ -166,8 +184,8 @@ pub fn path(name: &str, value: &Bound<'_, PyAny>) -> Result<PathBuf, Fault> {
     text.extract().map_err(|_| fault())
 }
 
-/// A duration in milliseconds, from seconds or a timedelta. The core judges its size.
-pub fn millis(name: &str, value: &Bound<'_, PyAny>) -> Result<f64, Fault> {
+/// Reads a duration, seconds or a timedelta, as milliseconds. The core checks its range.
+pub fn millis(name: &str, value: &Bound<'_, PyAny>) -> Result<f64, BindingError> {
     if let Ok(delta) = value.cast::<PyDelta>() {
         let seconds = f64::from(delta.get_days()) * 86_400.0 + f64::from(delta.get_seconds());
         return Ok(seconds * 1e3 + f64::from(delta.get_microseconds()) / 1e3);
@@ -177,36 +195,38 @@ pub fn millis(name: &str, value: &Bound<'_, PyAny>) -> Result<f64, Fault> {
         .ok_or_else(|| wrong_type(name, "seconds as a number, or a timedelta", value))
 }
 
-/// A number. A bool is none: `timeout=True` would be a second.
+/// Reads an int or a float. Rejects a bool: `timeout=True` would be one second.
 pub fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     let is_number = value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>();
     if !is_number || value.is_instance_of::<PyBool>() {
         return None;
     }
-    // An int beyond any float is as good as infinite, and refused as such.
+    // An int beyond the range of a float is read as infinity, which the core rejects.
     Some(value.extract().unwrap_or(f64::INFINITY))
 }
 
-/// A bool, and nothing that is merely true.
-pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> Result<bool, Fault> {
+/// Reads a bool. Rejects other values, even if they are true in a condition.
+pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> Result<bool, BindingError> {
     Ok(value.cast::<PyBool>().map_err(|_| wrong_type(name, "a bool", value))?.is_true())
 }
 
-/// A duration where there is no option for the core to judge.
-pub fn duration(name: &str, value: &Bound<'_, PyAny>) -> Result<Duration, Fault> {
+/// Reads a duration that is not an option of the core, and checks that it is finite and not
+/// negative.
+pub fn duration(name: &str, value: &Bound<'_, PyAny>) -> Result<Duration, BindingError> {
     Duration::try_from_secs_f64(millis(name, value)? / 1e3)
         .map_err(|_| Error::wrong_type(name, "finite and not negative", "this").into())
 }
 
-/// A number of times, or which time it is.
-pub fn count(name: &str, value: &Bound<'_, PyAny>) -> Result<u32, Fault> {
+/// Reads an int that is not negative.
+pub fn count(name: &str, value: &Bound<'_, PyAny>) -> Result<u32, BindingError> {
     let whole = value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>();
     let count = if whole { value.extract().ok() } else { None };
     count.ok_or_else(|| wrong_type(name, "an int that is not negative", value))
 }
 
-/// An instant. A naive datetime is refused: it names another instant on every machine.
-pub fn instant(name: &str, value: &Bound<'_, PyAny>) -> Result<SystemTime, Fault> {
+/// Reads an aware datetime. Rejects a naive one, because its meaning depends on the machine's time
+/// zone.
+pub fn instant(name: &str, value: &Bound<'_, PyAny>) -> Result<SystemTime, BindingError> {
     let expected = "an aware datetime";
     if !value.is_instance_of::<PyDateTime>() {
         return Err(wrong_type(name, expected, value));
@@ -224,7 +244,7 @@ pub fn instant(name: &str, value: &Bound<'_, PyAny>) -> Result<SystemTime, Fault
     instant.ok_or_else(|| wrong_type(name, "an instant of this era", value))
 }
 
-/// An instant as an aware datetime in UTC.
+/// Makes an aware datetime in UTC.
 pub fn datetime(py: Python<'_>, instant: SystemTime) -> PyResult<Bound<'_, PyAny>> {
     let seconds = match instant.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_secs_f64(),
@@ -232,7 +252,7 @@ pub fn datetime(py: Python<'_>, instant: SystemTime) -> PyResult<Bound<'_, PyAny
     };
     let module = py.import("datetime")?;
     let utc = module.getattr("timezone")?.getattr("utc")?;
-    // Not fromtimestamp, which the C library's time_t bounds.
+    // Not `fromtimestamp`, which is limited to the range of the C library's time_t.
     let epoch = module.getattr("datetime")?.call1((1970, 1, 1, 0, 0, 0, 0, utc))?;
     epoch.add(PyDelta::new(py, 0, 0, 0, true)?.getattr("__class__")?.call1((0, seconds))?)
 }

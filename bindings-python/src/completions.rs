@@ -1,7 +1,7 @@
-//! How asyncio learns that a delivery has ended: a descriptor that its loop watches.
+//! Completions for asyncio: a queue of outcomes, and a descriptor that the event loop watches.
 //!
-//! The runtime's threads never touch the interpreter. They put outcomes into a queue and wake the
-//! loop by the descriptor, so nothing of ours can meet an interpreter that is shutting down.
+//! The runtime's threads never enter the interpreter. They push outcomes to the queue and signal
+//! the descriptor, so none of our threads can run into an interpreter that is finalizing.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,17 +14,17 @@ use pyo3::prelude::*;
 use webhook_mtls::process::{Lock, Locked};
 use webhook_mtls::{Error, runtime};
 
-use crate::error::{Fault, exception};
+use crate::error::{BindingError, exception};
 use crate::event::events;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
 
-/// Outcomes on their way to one event loop.
+/// The outcomes for one event loop that it has not taken yet.
 #[pyclass(frozen, module = "webhook_mtls._native")]
 #[derive(Clone)]
 pub struct Completions(Arc<Shared>);
 
-/// What ended well.
+/// A successful outcome.
 pub enum Done {
     /// A delivery.
     Delivered(webhook_mtls::Receipt),
@@ -34,8 +34,8 @@ pub enum Done {
     Reloaded(Vec<webhook_mtls::Event>),
     /// The closing of a dispatcher.
     Closed,
-    /// A run of many has outcomes.
-    Stirred,
+    /// A run of `deliver_many` has outcomes to take.
+    OutcomesReady,
 }
 
 type Outcome = Result<Done, Error>;
@@ -47,22 +47,23 @@ struct Shared {
 
 #[pymethods]
 impl Completions {
-    /// Takes a pair of sockets if there is no eventfd, or none is wanted.
+    /// Uses a socket pair if the platform has no eventfd, or if `eventfd` is false.
     #[new]
     #[pyo3(signature = (*, eventfd = true))]
-    fn new(eventfd: bool) -> Result<Self, Fault> {
+    fn new(eventfd: bool) -> Result<Self, BindingError> {
         let signal = Signal::new(eventfd).map_err(PyErr::from)?;
         Ok(Self(Arc::new(Shared { signal, queue: Lock::default() })))
     }
 
-    /// The descriptor that is readable while something waits to be drained.
+    /// Returns the descriptor that is readable while outcomes wait.
     fn fileno(&self) -> i32 {
         self.0.signal.read.as_raw_fd()
     }
 
-    /// What has arrived: tickets, each with a result or None and an exception or None.
+    /// Takes all outcomes: each a ticket, a result or None, and an exception or None.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Vec<Settled<'py>>> {
-        // In this order: what comes in between wakes the loop once more, for nothing at worst.
+        // Clear first: an outcome that arrives in between then wakes the loop once more, at worst
+        // for nothing.
         self.0.signal.clear();
         let arrived = std::mem::take(&mut *self.0.queue());
         arrived.into_iter().map(|(ticket, outcome)| settled(py, ticket, outcome)).collect()
@@ -70,9 +71,9 @@ impl Completions {
 }
 
 impl Completions {
-    /// The place of one outcome to come.
-    pub fn slot(&self, ticket: u64) -> Slot {
-        Slot { shared: self.0.clone(), ticket, filled: false }
+    /// Makes the slot of one outcome.
+    pub fn slot(&self, ticket: u64) -> CompletionSlot {
+        CompletionSlot { shared: self.0.clone(), ticket, filled: false }
     }
 }
 
@@ -84,29 +85,31 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
             (ticket, Some(Bound::new(py, Receipt(receipt))?.into_any()), None)
         }
         Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
-        Ok(Done::Reloaded(told)) => (ticket, Some(events(told).into_bound_py_any(py)?), None),
-        Ok(Done::Closed | Done::Stirred) => (ticket, None, None),
+        Ok(Done::Reloaded(reported)) => {
+            (ticket, Some(events(reported).into_bound_py_any(py)?), None)
+        }
+        Ok(Done::Closed | Done::OutcomesReady) => (ticket, None, None),
         Err(error) => (ticket, None, Some(exception(py, &error)?)),
     })
 }
 
-/// The place of one outcome. Dropped without one, because a panic took the task that was to fill
-/// it, it is filled with `internal`: whoever awaits it must not wait for ever.
-pub struct Slot {
+/// A slot for one outcome. If it is dropped empty, because the task panicked, it is filled with
+/// `internal`, so that no awaiting coroutine waits forever.
+pub struct CompletionSlot {
     shared: Arc<Shared>,
     ticket: u64,
     filled: bool,
 }
 
-impl Slot {
-    /// Puts the outcome in, and wakes the loop.
+impl CompletionSlot {
+    /// Stores the outcome and wakes the loop.
     pub fn fill(mut self, outcome: Outcome) {
         self.filled = true;
         self.shared.push(self.ticket, outcome);
     }
 }
 
-impl Drop for Slot {
+impl Drop for CompletionSlot {
     fn drop(&mut self) {
         if !self.filled {
             self.shared.push(self.ticket, Err(Error::caught_panic()));
@@ -120,7 +123,8 @@ impl Shared {
         queue.push((ticket, outcome));
         let first = queue.len() == 1;
         drop(queue);
-        // The first one wakes, when others that are about to end have ended; the loop takes all along.
+        // Only the first outcome signals, after other deliveries of this turn have ended. The loop
+        // then takes all of them at once.
         if first {
             let shared = self.clone();
             runtime::afterwards(move || shared.signal.set());
@@ -132,10 +136,10 @@ impl Shared {
     }
 }
 
-/// An eventfd, or a pair of sockets where there is none.
+/// An eventfd, or a socket pair if there is no eventfd.
 struct Signal {
     read: File,
-    /// `None` where reading and writing are the same descriptor.
+    /// `None` if one descriptor is used for reading and writing.
     write: Option<File>,
 }
 
@@ -152,15 +156,15 @@ impl Signal {
     }
 
     fn set(&self) {
-        // It fails only where it would block, and then it is set already.
+        // A write fails only if it would block, and then the signal is already set.
         let _ = self.write.as_ref().unwrap_or(&self.read).write(&1_u64.to_ne_bytes());
     }
 
     fn clear(&self) {
-        let mut seen = [0; 64];
-        while self.write.is_some() && matches!((&self.read).read(&mut seen), Ok(64)) {}
+        let mut buffer = [0; 64];
+        while self.write.is_some() && matches!((&self.read).read(&mut buffer), Ok(64)) {}
         if self.write.is_none() {
-            let _ = (&self.read).read(&mut seen);
+            let _ = (&self.read).read(&mut buffer);
         }
     }
 }
@@ -168,7 +172,8 @@ impl Signal {
 #[cfg(target_os = "linux")]
 fn eventfd() -> Option<File> {
     use std::os::fd::FromRawFd;
-    // SAFETY: takes no pointer; what it returns is owned by nobody else.
+    // SAFETY: `eventfd` takes no pointer, and this code is the only owner of the returned
+    // descriptor.
     unsafe {
         let descriptor = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         (descriptor >= 0).then(|| File::from_raw_fd(descriptor))
@@ -180,13 +185,13 @@ fn eventfd() -> Option<File> {
     None
 }
 
-/// Ends a delivery that asyncio has started.
+/// Cancels a delivery of an `AsyncDispatcher`.
 #[pyclass(frozen, module = "webhook_mtls._native")]
 pub struct CancelToken(pub webhook_mtls::CancelToken);
 
 #[pymethods]
 impl CancelToken {
-    /// Cancels; nothing happens if the delivery has ended.
+    /// Cancels the delivery. Does nothing if it has ended.
     fn cancel(&self) {
         self.0.cancel();
     }

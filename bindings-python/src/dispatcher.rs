@@ -1,14 +1,14 @@
-//! `Dispatcher` and `deliver`: the producer's side.
+//! `Dispatcher` and `deliver`.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, runtime};
 
-use crate::arguments::{body as payload, duration, noun, refuse_unknown, text, wrong_type};
-use crate::border::{guard, interruptible, wait};
+use crate::arguments::{body as payload, duration, noun, reject_unknown, text, wrong_type};
+use crate::boundary::{guard, interruptible, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
-use crate::error::Fault;
+use crate::error::BindingError;
 use crate::event::{Event, Expiry, events, expiries, listener};
 use crate::identity::Identity;
 use crate::json;
@@ -17,35 +17,37 @@ use crate::options;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
 
-/// Connects to consumers, presents our identity and delivers.
+/// Delivers webhooks to consumers over mutual TLS.
 ///
-/// Keeps endpoints by consumer id, and their connections. Threads share it, and so do forked
-/// processes: a child makes its own connections on first use. Starts nothing by itself.
+/// Keeps one endpoint for each consumer id, and connections for each endpoint. It is safe to share
+/// between threads and with forked processes: a child opens its own connections on first use. The
+/// constructor starts no thread and opens no connection.
 ///
 /// Args:
-///     identity: who we are, for endpoints that bring no identity of their own.
-///     trust: whom we believe, for endpoints that bring no trust of their own.
-///     egress: which addresses may be connected to, an `Egress` or the name of a preset.
-///     proxy: the CONNECT proxy to go through, `http://host:port` or
-///         `http://user:password@host:port`. No environment variable says one.
-///     proxy_credentials: `user:password` for the proxy, where its URL shall not hold them.
-///     timeout: the time one delivery may take in all, in seconds or as a timedelta.
-///     connect_timeout: the time to resolve the host and open a TCP connection.
-///     handshake_timeout: the time of the TLS handshake.
-///     write_timeout: the time to hand the request to the kernel.
-///     response_timeout: the time from the last request byte to the head of the answer.
-///     reload: how often watched files are looked at; 0 for only by `reload()`.
-///     expiry_warning: the fraction of a lifetime left at which an expiry event comes first.
-///     max_connections: how many connections may be open at once, idle ones included.
-///     max_waiting: how many deliveries may wait for a turn or a connection. Those of one owner are
-///         at most a quarter.
-///     status_retry: whether trying again helps after a status, `{"404": "never", "5xx": "later"}`.
+///     identity: the default identity, used if the endpoint sets none.
+///     trust: the default trust, used if the endpoint sets none.
+///     egress: the addresses that it may connect to, an `Egress` or the name of a preset.
+///     proxy: the CONNECT proxy, `http://host:port` or `http://user:password@host:port`.
+///         Environment variables are not read.
+///     proxy_credentials: `user:password` for the proxy, if its URL does not contain them.
+///     timeout: the time limit of each whole delivery, in seconds or as a timedelta.
+///     connect_timeout: the time limit to resolve the host and open a TCP connection.
+///     handshake_timeout: the time limit of the TLS handshake.
+///     write_timeout: the time limit to hand the request to the kernel.
+///     response_timeout: the time limit from the last request byte to the head of the response.
+///     reload: the interval between checks of watched files; 0 checks only in `reload()`.
+///     expiry_warning: the fraction of lifetime left at which the first expiry event is sent.
+///     max_connections: how many connections may be open at once, including idle connections.
+///     max_waiting: how many deliveries may wait for a permit or a connection. One owner may have
+///         at most a quarter of them.
+///     status_retry: whether another attempt can help after a status, `{"404": "never", "5xx":
+///         "later"}`.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
 ///
 /// >>> with Dispatcher(timeout=20) as dispatcher:
-/// ...     dispatcher.remove("nobody")
+/// ...     dispatcher.remove("unknown")
 /// False
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Dispatcher(pub webhook_mtls::Dispatcher);
@@ -57,33 +59,36 @@ impl Dispatcher {
         signature = (**keywords),
         text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
     )]
-    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
+    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
         guard(|| {
-            let chosen = options::take(DispatcherOptions::new(), keywords)?;
+            let chosen = options::apply(DispatcherOptions::new(), keywords)?;
             Ok(Self(webhook_mtls::Dispatcher::new(chosen)?))
         })
     }
 
     /// Makes or changes the endpoint of a consumer.
     ///
-    /// Equal values give the same handle and keep its connections; changed values concern this
-    /// endpoint alone.
+    /// Equal values return the same endpoint and keep its connections. Changed values affect only
+    /// this endpoint.
     ///
     /// Args:
     ///     consumer: the consumer id, not empty.
-    ///     url: where it listens, `https` only.
-    ///     pins: the keys it may have. Must be said: None is the decision to trust its CA alone.
-    ///     identity: who we are to this consumer, if not the dispatcher's.
-    ///     trust: whom we believe about this consumer, if not the dispatcher's.
+    ///     url: the consumer's URL; the scheme must be https.
+    ///     pins: the keys that the consumer may have. The argument is required; None relies on the
+    ///         CA alone.
+    ///     identity: the identity to present to this consumer, instead of the dispatcher's.
+    ///     trust: the trust for this consumer, instead of the dispatcher's.
     ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
-    ///     server_uri: the SAN URI that the consumer's certificate must carry, instead of the host.
-    ///     hold_payload: whether a payload waits until the consumer has answered its head with 100
-    ///         Continue, for a second at most.
-    ///     signing: the secrets that sign each delivery; its `id` must then be said.
-    ///     concurrency: how many deliveries to this consumer may be under way at once.
-    ///     owner: whose endpoint this is, the consumer id unless said. While others wait, the endpoints
-    ///         of one owner hold at most a quarter of `max_connections` and of the look-ups.
-    ///     status_retry: as the dispatcher's, which holds for what is not named here.
+    ///     server_uri: the SAN URI that the consumer's certificate must have, instead of the host
+    ///         name.
+    ///     hold_payload: whether the payload is held until the consumer answers the head with 100
+    ///         Continue, for at most one second.
+    ///     signing: the secrets that sign each delivery; every delivery then requires an `id`.
+    ///     concurrency: how many deliveries to this consumer may run at once.
+    ///     owner: the owner of the endpoint, by default the consumer id. While other owners wait,
+    ///         the endpoints of one owner hold at most a quarter of `max_connections` and of the
+    ///         DNS lookups.
+    ///     status_retry: as for the dispatcher, whose value applies to every status not named here.
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
@@ -96,42 +101,43 @@ impl Dispatcher {
         consumer: &Bound<'_, PyAny>,
         url: &Bound<'_, PyAny>,
         keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Endpoint, Fault> {
+    ) -> Result<Endpoint, BindingError> {
         guard(|| {
             let (consumer, url) = (text("consumer", consumer)?, text("url", url)?);
-            let chosen = options::take(EndpointOptions::default(), keywords)?;
+            let chosen = options::apply(EndpointOptions::default(), keywords)?;
             Ok(Endpoint(self.0.endpoint(&consumer, &url, chosen)?))
         })
     }
 
-    /// Forgets the endpoint of a consumer and closes its idle connections.
+    /// Removes the endpoint of a consumer and closes its idle connections.
     ///
-    /// No request to it starts once this has returned: deliveries whose bytes already leave finish,
-    /// and those that have not begun end as `handle_closed`, with nothing sent.
+    /// No request to the endpoint starts after this call has returned. Deliveries that have started
+    /// to write a request finish. All others end with `handle_closed` and have sent nothing.
     ///
     /// Returns:
-    ///     Whether there was one.
-    fn remove(&self, consumer: &Bound<'_, PyAny>) -> Result<bool, Fault> {
+    ///     Whether the consumer had an endpoint.
+    fn remove(&self, consumer: &Bound<'_, PyAny>) -> Result<bool, BindingError> {
         guard(|| Ok(self.0.remove(&text("consumer", consumer)?)))
     }
 
-    /// Delivers one payload, and waits for the answer without holding the interpreter.
+    /// Delivers one payload. Waits for the response without holding the interpreter.
     ///
-    /// Ctrl-C raises KeyboardInterrupt and cuts the delivery.
+    /// Ctrl-C raises KeyboardInterrupt and cancels the delivery.
     ///
     /// Args:
-    ///     endpoint: one of this dispatcher.
-    ///     body: bytes-like, at most 32 MiB; a str is refused.
-    ///     id: the event's id, sent as `webhook-id`; the same for every attempt.
-    ///     content_type: the type of the payload, if not `application/json`.
-    ///     headers: further request headers.
-    ///     timeout: the time this delivery may take in all, in seconds or as a timedelta.
+    ///     endpoint: an endpoint of this dispatcher.
+    ///     body: bytes-like, at most 32 MiB; a str is rejected.
+    ///     id: the event's id, sent as `webhook-id`. Use the same id for every attempt.
+    ///     content_type: the content type of the payload, by default `application/json`.
+    ///     headers: more request headers, a mapping of str to str.
+    ///     timeout: the time limit of the whole delivery, in seconds or as a timedelta.
     ///
     /// Returns:
     ///     The receipt, once the consumer has answered with a final 2xx head.
     ///
     /// Raises:
-    ///     DeliveryError: any kind; its `sent` says how much may have reached the consumer.
+    ///     DeliveryError: any kind; `sent` tells how much of the request may have reached the
+    ///         consumer.
     ///     ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
     ///         nothing was sent.
     #[pyo3(
@@ -143,11 +149,12 @@ impl Dispatcher {
         endpoint: &Bound<'_, PyAny>,
         body: &Bound<'_, PyAny>,
         keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Receipt, Fault> {
+    ) -> Result<Receipt, BindingError> {
         guard(|| {
             let (py, target) =
                 (endpoint.py(), noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?);
-            let (options, body) = (options::take(DeliverOptions::new(), keywords)?, payload(body)?);
+            let (options, body) =
+                (options::apply(DeliverOptions::new(), keywords)?, payload(body)?);
             let (dispatcher, target) = (&self.0, &target.0);
             let receipt = interruptible(py, |interrupt| {
                 dispatcher.deliver_blocking(target, body, options, Some(interrupt))
@@ -156,21 +163,21 @@ impl Dispatcher {
         })
     }
 
-    /// Shakes hands with a consumer over a connection of its own, judges it as a delivery would, and
-    /// closes. No byte of a request is sent.
+    /// Opens a new connection to a consumer, runs the handshake with the checks of a delivery, and
+    /// closes it. It sends no byte of a request.
     ///
-    /// What was seen is recorded in the endpoint's status. A consumer that refuses our certificate
-    /// only in its answer to a request, as nginx does, is not found out.
+    /// The status of the endpoint records the result. A probe cannot detect a consumer that rejects
+    /// our certificate only in its HTTP response, as nginx does.
     ///
     /// Args:
-    ///     endpoint: one of this dispatcher.
-    ///     timeout: the time it may take in all, in seconds or as a timedelta.
+    ///     endpoint: an endpoint of this dispatcher.
+    ///     timeout: the time limit of the whole probe, in seconds or as a timedelta.
     ///
     /// Returns:
-    ///     What the handshake has shown.
+    ///     The result of the handshake.
     ///
     /// Raises:
-    ///     DeliveryError: what a delivery fails with before its request.
+    ///     DeliveryError: the kinds of a delivery that fails before its request.
     ///     ConfigError: `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (endpoint, **keywords),
@@ -180,28 +187,29 @@ impl Dispatcher {
         &self,
         endpoint: &Bound<'_, PyAny>,
         keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Probe, Fault> {
+    ) -> Result<Probe, BindingError> {
         guard(|| {
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
-            let chosen = options::take(ProbeOptions::new(), keywords)?;
+            let chosen = options::apply(ProbeOptions::new(), keywords)?;
             Ok(Probe(wait(endpoint.py(), self.0.probe(&target.0, chosen))??))
         })
     }
 
-    /// Delivers many at once, and gives outcomes as they finish.
+    /// Runs many deliveries at once, and yields outcomes as they finish.
     ///
-    /// Takes deliveries as they are wanted: while fewer than `concurrency` are under way. One whose
-    /// consumer is slow is put aside until its turn comes, and holds up no other; its timeout starts
-    /// then. A delivery that fails is an outcome and ends nothing else. What the iterable raises is
-    /// raised once the outcomes of what it gave before have been given.
+    /// Takes the next delivery while fewer than `concurrency` are running. If a consumer is at its
+    /// own limit, its delivery is parked until a permit is free; it does not delay the deliveries
+    /// to other consumers, and its timeout starts with the permit. A failed delivery is an outcome
+    /// and does not end the run. If the iterable raises, the exception is raised again after the
+    /// outcomes of all earlier deliveries.
     ///
     /// Args:
     ///     deliveries: an iterable of `Delivery`.
-    ///     concurrency: how many are under way at once; 64 unless said.
+    ///     concurrency: how many deliveries run at once, by default 64.
     ///
     /// Returns:
-    ///     An iterator of `Outcome` with `progress` and `close`. Letting go of it cancels what is
-    ///     under way.
+    ///     An iterator of `Outcome` with `progress` and `close`. Dropping the iterator cancels the
+    ///     running deliveries.
     ///
     /// Raises:
     ///     ConfigError: `option_invalid`.
@@ -214,23 +222,23 @@ impl Dispatcher {
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Outcomes, Fault> {
+    ) -> Result<Outcomes, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "concurrency")?;
+            reject_unknown(unknown, "concurrency")?;
             Outcomes::new(&self.0, deliveries, concurrency)
         })
     }
 
-    /// The engine of a run, for asyncio.
+    /// Makes a run that asyncio drives.
     #[pyo3(name = "_run", signature = (deliveries, concurrency, **unknown))]
     fn run(
         &self,
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Run, Fault> {
+    ) -> Result<Run, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "concurrency")?;
+            reject_unknown(unknown, "concurrency")?;
             if !deliveries.hasattr("__aiter__")? && deliveries.try_iter().is_err() {
                 let expected = "an iterable or asynchronous iterable of Delivery";
                 return Err(wrong_type("deliveries", expected, deliveries));
@@ -239,55 +247,57 @@ impl Dispatcher {
         })
     }
 
-    /// The same dispatcher for asyncio: the same endpoints and the same connections.
+    /// Returns an `AsyncDispatcher` that shares the endpoints and connections.
     fn as_async<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let module = slf.py().import("webhook_mtls._asyncio")?;
         module.getattr("AsyncDispatcher")?.call1((slf,))
     }
 
-    /// Looks at all watched files now, and puts into use what they hold anew.
+    /// Checks all watched files now and uses their new content.
     ///
-    /// Listeners hear the events as well. An unusable file is an event `rotation_failed`, and the
-    /// former material stays in use.
+    /// Listeners receive the events as well. An unusable file is an event `rotation_failed`, and
+    /// its previous content remains in use.
     ///
     /// Returns:
-    ///     What there is to tell.
+    ///     The events.
     ///
     /// Raises:
     ///     ConfigError: `handle_closed`.
-    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, Fault> {
+    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, BindingError> {
         guard(|| Ok(events(wait(py, self.0.reload())??)))
     }
 
-    /// What expires: our chains, anchors, intermediates, CRLs, and each consumer's certificate as
-    /// last seen; what has the least of its lifetime left comes first.
+    /// Lists when our chains, anchors, intermediates, CRLs and the last certificate of each
+    /// consumer expire, the smallest fraction of lifetime left first.
     ///
     /// Raises:
-    ///     ConfigError: `clock_implausible`, without the time nothing can be said.
-    fn expiries(&self) -> Result<Vec<Expiry>, Fault> {
+    ///     ConfigError: `clock_implausible`, because no lifetime can be computed without the date.
+    fn expiries(&self) -> Result<Vec<Expiry>, BindingError> {
         guard(|| expiries(self.0.expiries()))
     }
 
-    /// Which of our identities each consumer took last, as this process has seen it.
+    /// Returns which of our identities each consumer accepted last, as this process has observed
+    /// it.
     ///
-    /// To merge those of several processes, take each consumer from the one with the greatest
-    /// `accepted_at_ms`; None is less than any.
+    /// To merge the status of several processes, take each consumer from the one with the greatest
+    /// `accepted_at_ms`; None is less than any number.
     ///
     /// Returns:
-    ///     A dict that JSON can take: under `consumers`, by consumer id, `wanted`, `accepted`,
-    ///     `accepted_at_ms`, `state` (`current`, `previous` or `unknown`), `pin` and `pin_slot`.
-    fn rotation_status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, Fault> {
+    ///     A dict that can be serialized as JSON. `consumers` maps each consumer id to `wanted`,
+    ///     `accepted`, `accepted_at_ms`, `state` (`current`, `previous` or `unknown`), `pin` and
+    ///     `pin_slot`.
+    fn rotation_status<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
         guard(|| Ok(json::to_python(py, &self.0.rotation_status().to_json())?))
     }
 
-    /// Shows a previous identity to nobody any more, for instance before its certificate is revoked.
+    /// Stops presenting a previous identity, for instance before its certificate is revoked.
     ///
     /// Args:
-    ///     identity: one that was in use before; the one in use now cannot be retired.
-    ///     force: also if consumers depend on it, those that took it last.
+    ///     identity: a previous identity. The current identity cannot be retired.
+    ///     force: retires it even if it is the one that some consumers accepted last.
     ///
     /// Returns:
-    ///     The consumers that depended on it; there are none unless it was forced.
+    ///     The consumers that depended on it. The list is empty unless `force` is true.
     ///
     /// Raises:
     ///     ConfigError: `identity_in_use`, whose context lists the `consumers`, or `handle_closed`.
@@ -295,41 +305,47 @@ impl Dispatcher {
         signature = (identity, *, force = false),
         text_signature = "($self, identity, *, force=False)"
     )]
-    fn retire(&self, identity: &Bound<'_, PyAny>, force: bool) -> Result<Vec<String>, Fault> {
+    fn retire(
+        &self,
+        identity: &Bound<'_, PyAny>,
+        force: bool,
+    ) -> Result<Vec<String>, BindingError> {
         guard(|| {
             let identity: &Identity = noun("identity", "an Identity", identity)?;
             Ok(self.0.retire(&identity.0, force)?)
         })
     }
 
-    /// Has every event from now on handed to a callback, one after the other, on a thread of its
-    /// own.
+    /// Registers a callback for all later events. It is called for one event at a time, on a thread
+    /// of its own.
     ///
-    /// What it raises is shown by `sys.unraisablehook`. It keeps hearing after a fork, in the parent
-    /// and in each child what happens there.
+    /// An exception of the callback goes to `sys.unraisablehook`. The registration survives a fork:
+    /// the parent and each child receive the events of their own process.
     ///
     /// Args:
-    ///     callback: takes an `Event`.
+    ///     callback: a callable that takes an `Event`.
     ///
     /// Raises:
     ///     ConfigError: `option_invalid`.
-    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         guard(|| {
             self.0.on_event(listener(callback)?);
             Ok(())
         })
     }
 
-    /// Lets the deliveries under way finish, then cancels them; new ones are refused from now on.
+    /// Closes the dispatcher: rejects new deliveries, waits for the running ones for at most
+    /// `drain`, then cancels the rest.
     ///
-    /// Closing twice is the same as once. Leaving a `with` block closes without waiting.
+    /// A second call has no effect. Leaving a `with` block closes without waiting.
     ///
-    /// A signal handler may call it in the middle of a delivery of its own thread. It then waits for
-    /// all other deliveries. That one goes on when the handler returns, for what is left of `drain`,
-    /// and then raises `canceled`.
+    /// A signal handler may call it during a delivery of its own thread. It then waits for all
+    /// other deliveries. The interrupted delivery continues after the handler for the rest of
+    /// `drain`, and then raises `canceled`.
     ///
     /// Args:
-    ///     drain: how long they may take, in seconds or as a timedelta.
+    ///     drain: the time limit for running deliveries, in seconds or as a timedelta; 0 cancels
+    ///         them at once.
     ///
     /// Raises:
     ///     ConfigError: `option_invalid`.
@@ -342,9 +358,9 @@ impl Dispatcher {
         py: Python<'_>,
         drain: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "drain")?;
+            reject_unknown(unknown, "drain")?;
             let drain = drain.map(|value| duration("drain", value)).transpose()?;
             wait(py, self.0.close(drain.unwrap_or_default()))
         })
@@ -359,11 +375,11 @@ impl Dispatcher {
         &self,
         py: Python<'_>,
         _raised: &Bound<'_, pyo3::types::PyTuple>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BindingError> {
         self.close(py, None, None)
     }
 
-    /// Starts a delivery whose outcome arrives at `completions` with the ticket.
+    /// Starts a delivery. Its outcome is pushed to `completions` with the ticket.
     #[pyo3(name = "_start")]
     fn start(
         &self,
@@ -372,12 +388,12 @@ impl Dispatcher {
         endpoint: &Bound<'_, PyAny>,
         body: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
-    ) -> Result<CancelToken, Fault> {
+    ) -> Result<CancelToken, BindingError> {
         guard(|| {
             let token = webhook_mtls::CancelToken::new();
             let chosen = DeliverOptions::new().cancel(token.clone());
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
-            let options = options::take(chosen, Some(options))?;
+            let options = options::apply(chosen, Some(options))?;
             let slot = completions.get().slot(ticket);
             let done = move |outcome: Result<webhook_mtls::Receipt, webhook_mtls::Error>| {
                 slot.fill(outcome.map(Done::Delivered));
@@ -387,7 +403,7 @@ impl Dispatcher {
         })
     }
 
-    /// Starts a probe whose outcome arrives at `completions` with the ticket.
+    /// Starts a probe. Its outcome is pushed to `completions` with the ticket.
     #[pyo3(name = "_start_probe", signature = (completions, ticket, endpoint, **keywords))]
     fn start_probe(
         &self,
@@ -395,11 +411,11 @@ impl Dispatcher {
         ticket: u64,
         endpoint: &Bound<'_, PyAny>,
         keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<CancelToken, Fault> {
+    ) -> Result<CancelToken, BindingError> {
         guard(|| {
             let token = webhook_mtls::CancelToken::new();
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
-            let chosen = options::take(ProbeOptions::new().cancel(token.clone()), keywords)?;
+            let chosen = options::apply(ProbeOptions::new().cancel(token.clone()), keywords)?;
             let slot = completions.get().slot(ticket);
             let probe = self.0.probe(&target.0, chosen);
             runtime::spawn(probe, move |outcome| slot.fill(outcome.map(Done::Probed)))?;
@@ -407,9 +423,13 @@ impl Dispatcher {
         })
     }
 
-    /// Starts a reload whose events arrive at `completions` with the ticket.
+    /// Starts a reload. Its events are pushed to `completions` with the ticket.
     #[pyo3(name = "_start_reload")]
-    fn start_reload(&self, completions: &Bound<'_, Completions>, ticket: u64) -> Result<(), Fault> {
+    fn start_reload(
+        &self,
+        completions: &Bound<'_, Completions>,
+        ticket: u64,
+    ) -> Result<(), BindingError> {
         guard(|| {
             let slot = completions.get().slot(ticket);
             let done = move |outcome: Result<_, _>| slot.fill(outcome.map(Done::Reloaded));
@@ -417,14 +437,14 @@ impl Dispatcher {
         })
     }
 
-    /// Starts to close; that it is done arrives at `completions` with the ticket.
+    /// Starts the close. Its end is pushed to `completions` with the ticket.
     #[pyo3(name = "_start_close")]
     fn start_close(
         &self,
         completions: &Bound<'_, Completions>,
         ticket: u64,
         drain: &Bound<'_, PyAny>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BindingError> {
         guard(|| {
             let closing = self.0.close(duration("drain", drain)?);
             let slot = completions.get().slot(ticket);
@@ -433,25 +453,25 @@ impl Dispatcher {
     }
 }
 
-/// Delivers one payload over one connection and closes it: the form for scripts.
+/// Delivers one payload over one connection and closes it. Use it in scripts.
 ///
-/// Takes what `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver` take; the consumer id is
-/// the URL's host and port. `timeout` is that of the delivery.
+/// Accepts the options of `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver`. The
+/// consumer id is the host and port of the URL. `timeout` is the time limit of the delivery.
 ///
 /// Args:
-///     url: where the consumer listens, `https` only.
-///     body: bytes-like, at most 32 MiB; a str is refused.
-///     identity: who we are.
-///     trust: whom we believe.
-///     pins: the keys the consumer may have; None is the decision to trust its CA alone.
+///     url: the consumer's URL; the scheme must be https.
+///     body: bytes-like, at most 32 MiB; a str is rejected.
+///     identity: the identity to present to the consumer.
+///     trust: the CAs that verify the consumer.
+///     pins: the keys that the consumer may have; None relies on the CA alone.
 ///
 /// Returns:
 ///     The receipt, once the consumer has answered with a final 2xx head.
 ///
 /// Raises:
-///     DeliveryError: any kind; its `sent` says how much may have reached the consumer.
-///     ConfigError: `url_invalid`, `option_invalid`, `header_invalid`, `body_too_large`; nothing was
-///         sent.
+///     DeliveryError: any kind; `sent` tells how much of the request may have reached the consumer.
+///     ConfigError: `url_invalid`, `option_invalid`, `header_invalid`, `body_too_large`; nothing
+///         was sent.
 #[pyfunction]
 #[pyo3(
     signature = (url, body, **keywords),
@@ -461,20 +481,20 @@ pub fn deliver(
     url: &Bound<'_, PyAny>,
     body: &Bound<'_, PyAny>,
     keywords: Option<&Bound<'_, PyDict>>,
-) -> Result<Receipt, Fault> {
+) -> Result<Receipt, BindingError> {
     guard(|| {
         let url_text = text("url", url)?;
         let body = payload(body)?;
         let mut dispatcher = DispatcherOptions::new();
         let mut endpoint = EndpointOptions::default();
         let mut delivery = DeliverOptions::new();
-        for (name, value) in options::said(keywords)? {
+        for (name, value) in options::keyword_values(keywords)? {
             if options::has("deliver", &name) {
-                options::offer(&mut delivery, &name, &value)?;
+                options::set_keyword(&mut delivery, &name, &value)?;
             } else if options::has("endpoint", &name) {
-                options::offer(&mut endpoint, &name, &value)?;
+                options::set_keyword(&mut endpoint, &name, &value)?;
             } else {
-                options::offer(&mut dispatcher, &name, &value)?;
+                options::set_keyword(&mut dispatcher, &name, &value)?;
             }
         }
         let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);

@@ -1,20 +1,21 @@
-//! `Egress`: which addresses may be connected to.
+//! `Egress`: the addresses that a dispatcher may connect to.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::{refuse_unknown, text, texts};
-use crate::border::guard;
-use crate::error::Fault;
+use crate::arguments::{reject_unknown, text, texts};
+use crate::boundary::guard;
+use crate::error::BindingError;
 
-/// Which addresses a dispatcher may connect to.
+/// The addresses that a dispatcher may connect to.
 ///
 /// Args:
-///     preset: `public` (the default: the Internet alone) or `private` (and RFC 1918, ULA, CGNAT).
-///     allow: networks beyond the preset, as CIDR or single addresses.
-///     deny: networks that are denied, whatever else allows them.
-///     nat64: the prefixes of this network's own NAT64 gateways, of 32, 40, 48, 56, 64 or 96 bits; an
-///         address in one is judged by the IPv4 address that it holds (RFC 6052).
+///     preset: `public` (the default: only the Internet) or `private` (adds RFC 1918, ULA and
+///         CGNAT).
+///     allow: networks in addition to the preset, each a CIDR block or an address.
+///     deny: networks that are always denied, even if `allow` contains them.
+///     nat64: the prefixes of the NAT64 gateways of the local network, of 32, 40, 48, 56, 64 or 96
+///         bits. An address below one is checked as the IPv4 address that it embeds (RFC 6052).
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -38,9 +39,9 @@ impl Egress {
         deny: Option<&Bound<'_, PyAny>>,
         nat64: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "preset, allow, deny, nat64")?;
+            reject_unknown(unknown, "preset, allow, deny, nat64")?;
             let mut egress = match preset {
                 Some(preset) => webhook_mtls::Egress::preset(&text("preset", preset)?)?,
                 None => webhook_mtls::Egress::default(),

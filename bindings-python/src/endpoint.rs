@@ -1,4 +1,4 @@
-//! `Endpoint`: a consumer that can be delivered to.
+//! `Endpoint`: a consumer to deliver to.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 
 use crate::arguments;
 
-/// A consumer id with its URL, pins and material. Made by `Dispatcher.endpoint`.
+/// A consumer id with its URL, pins, identity and trust. Made by `Dispatcher.endpoint`.
 ///
-/// A handle: two are equal if they are the same endpoint of the same dispatcher.
+/// Two handles are equal if they refer to the same endpoint of the same dispatcher.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Endpoint(pub webhook_mtls::Endpoint);
@@ -22,19 +22,19 @@ impl Endpoint {
         self.0.consumer()
     }
 
-    /// The URL in its canonical spelling.
+    /// The current URL in its canonical form.
     #[getter]
     fn url(&self) -> String {
         self.0.url()
     }
 
-    /// What is known of the consumer from deliveries so far.
+    /// Returns a snapshot of what deliveries and probes of this process have observed.
     fn status(&self) -> EndpointStatus {
         EndpointStatus(self.0.status())
     }
 
     fn __hash__(&self) -> u64 {
-        // Equal handles have equal consumer ids, and those never change.
+        // Equal handles have equal consumer ids, which never change.
         let mut hasher = DefaultHasher::new();
         self.0.consumer().hash(&mut hasher);
         hasher.finish()
@@ -45,33 +45,34 @@ impl Endpoint {
     }
 }
 
-/// What is known of an endpoint from its deliveries.
+/// What deliveries and probes have observed of a consumer.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct EndpointStatus(webhook_mtls::EndpointStatus);
 
 #[pymethods]
 impl EndpointStatus {
-    /// The pin of the key that the consumer showed last; None before the first handshake.
+    /// The pin of the key that the consumer presented last; None before the first handshake.
     #[getter]
     fn pin_seen(&self) -> Option<&str> {
         self.0.pin_seen.as_deref()
     }
 
-    /// The configured pins that no delivery has matched so far.
+    /// The configured pins that no connection has matched yet.
     #[getter]
     fn pins_never_seen(&self) -> Vec<String> {
         self.0.pins_never_seen.clone()
     }
 
-    /// When the consumer's certificate, as last seen, expires: an aware datetime.
+    /// When the certificate that the consumer presented last expires, an aware datetime; None
+    /// before the first handshake.
     #[getter]
     fn peer_not_after<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.0.peer_not_after.map(|instant| arguments::datetime(py, instant)).transpose()
     }
 
-    /// Which of our identities the consumer took last: the pin of its certificate; None before the
-    /// first answer.
+    /// The certificate pin of our identity that the consumer accepted last; None before its first
+    /// answer.
     #[getter]
     fn identity_accepted(&self) -> Option<&str> {
         self.0.identity_accepted.as_deref()

@@ -1,5 +1,5 @@
-//! The core's errors as Python's exceptions, which are defined in Python, where type checkers see
-//! them.
+//! Conversion of the core's errors to exceptions. The exception classes are defined in Python, so
+//! that type checkers see them.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -7,40 +7,40 @@ use serde_json::Value;
 use webhook_mtls::process::Once;
 use webhook_mtls::{Error, Family, Kind, testing};
 
-use crate::{arguments, border, json};
+use crate::{arguments, boundary, json};
 
-/// A failure on its way to Python: the core's, or Python's own.
-pub enum Fault {
-    /// To be raised as a `WebhookMtlsError`.
+/// A failure to raise in Python: an error of the core, or an exception of Python.
+pub enum BindingError {
+    /// Raised as a `WebhookMtlsError`.
     Core(Error),
-    /// To be raised as it is.
+    /// Raised unchanged.
     Python(PyErr),
 }
 
-impl From<Error> for Fault {
+impl From<Error> for BindingError {
     fn from(error: Error) -> Self {
         Self::Core(error)
     }
 }
 
-impl From<PyErr> for Fault {
+impl From<PyErr> for BindingError {
     fn from(error: PyErr) -> Self {
         Self::Python(error)
     }
 }
 
-impl From<Fault> for PyErr {
-    fn from(fault: Fault) -> Self {
+impl From<BindingError> for PyErr {
+    fn from(fault: BindingError) -> Self {
         match fault {
-            Fault::Python(error) => error,
-            Fault::Core(error) => Python::attach(|py| {
+            BindingError::Python(error) => error,
+            BindingError::Core(error) => Python::attach(|py| {
                 exception(py, &error).map_or_else(|broken| broken, PyErr::from_value)
             }),
         }
     }
 }
 
-/// The exception that stands for an error.
+/// Makes the exception of an error.
 pub fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     static CONFIG: Once<Py<PyType>> = Once::new();
     static DELIVERY: Once<Py<PyType>> = Once::new();
@@ -57,27 +57,27 @@ pub fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyA
     class.get_or_try_init(import)?.bind(py).call1((json::to_python(py, &error.to_json())?,))
 }
 
-/// The error that an exception's fields describe.
-pub fn read(name: &str, fields: &Bound<'_, PyAny>) -> Result<Error, Fault> {
+/// Reads an error from the fields of an exception.
+pub fn read(name: &str, fields: &Bound<'_, PyAny>) -> Result<Error, BindingError> {
     json::from_python(fields)
         .as_ref()
         .and_then(Error::from_json)
         .ok_or_else(|| arguments::wrong_type(name, "the fields of a WebhookMtlsError", fields))
 }
 
-/// The part of an error that may be shown to the consumer, from the error's fields.
+/// Returns the part of an error that may be shown to the consumer, from the fields of the error.
 #[pyfunction(name = "_public")]
-pub fn public<'py>(fields: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, Fault> {
-    border::guard(|| Ok(json::to_python(fields.py(), &read("fields", fields)?.public())?))
+pub fn public<'py>(fields: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, BindingError> {
+    boundary::guard(|| Ok(json::to_python(fields.py(), &read("fields", fields)?.public())?))
 }
 
-/// A well-formed exception of a kind, with fields that differ from the table's defaults.
+/// Makes an exception of a kind, with fields that replace the defaults of the table.
 #[pyfunction(name = "_make_error")]
 pub fn make_error<'py>(
     kind: &Bound<'py, PyAny>,
     fields: &Bound<'py, PyDict>,
-) -> Result<Bound<'py, PyAny>, Fault> {
-    border::guard(|| {
+) -> Result<Bound<'py, PyAny>, BindingError> {
+    boundary::guard(|| {
         let known = arguments::text("kind", kind)?;
         let known = Kind::from_name(&known).ok_or_else(|| {
             Error::wrong_type("kind", "the name of an error kind", "another text")
@@ -98,7 +98,7 @@ pub fn make_error<'py>(
     })
 }
 
-/// The core's tables of kinds, words and options.
+/// Returns the core's tables of kinds, enums and options.
 #[pyfunction(name = "_tables")]
 pub fn tables(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let tables: Value = webhook_mtls::options::tables();

@@ -1,30 +1,32 @@
-//! `Identity`: who we are.
+//! `Identity`: our certificate chain and key.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::limits::Limit;
 
-use crate::arguments::{bytes, material, path, refuse_unknown};
+use crate::arguments::{bytes, material, path, reject_unknown};
 
-use crate::border::guard;
-use crate::error::Fault;
+use crate::boundary::guard;
+use crate::error::BindingError;
 
-/// Our certificate chain and private key, checked when it is made.
+/// Our certificate chain and private key. The constructors check them.
 ///
-/// The key belongs to the leaf, and the leaf is within its dates, allows clientAuth and is no CA.
-/// Made by `from_files`, `from_pem` or `from_pkcs12`; fixed from then on, and safe to share between threads.
+/// The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and is not a
+/// CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable and safe to share between
+/// threads.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Identity(pub webhook_mtls::Identity);
 
 #[pymethods]
 impl Identity {
-    /// Reads PEM files: the chain, leaf first, and the private key.
+    /// Reads PEM files: the chain, leaf first, and the private key. A dispatcher that uses the
+    /// identity watches the files.
     ///
     /// Args:
     ///     cert: path of the certificate chain; a regular file of at most 1 MiB.
     ///     key: path of the private key; it may be the same file.
-    ///     passphrase: bytes that open an encrypted PKCS#8 key.
+    ///     passphrase: bytes that decrypt a PKCS#8 key.
     ///
     /// Raises:
     ///     ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
@@ -40,7 +42,7 @@ impl Identity {
         key: &Bound<'_, PyAny>,
         passphrase: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
             let (cert, key, passphrase) = pair(path, cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_files(cert, key, passphrase.as_deref());
@@ -53,7 +55,7 @@ impl Identity {
     /// Args:
     ///     cert: the certificate chain, bytes-like.
     ///     key: the private key, bytes-like.
-    ///     passphrase: bytes that open an encrypted PKCS#8 key.
+    ///     passphrase: bytes that decrypt a PKCS#8 key.
     ///
     /// Raises:
     ///     ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
@@ -69,7 +71,7 @@ impl Identity {
         key: &Bound<'_, PyAny>,
         passphrase: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
             let (cert, key, passphrase) = pair(material, cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
@@ -77,15 +79,16 @@ impl Identity {
         })
     }
 
-    /// Reads a PKCS#12 file (.p12, .pfx): one private key, its certificate and the CAs above it.
+    /// Reads a PKCS#12 file (.p12, .pfx) with one private key, its certificate and the CAs above
+    /// it.
     ///
     /// Args:
-    ///     data: the bytes of the file, bytes-like; DER, at most 1 MiB.
-    ///     passphrase: bytes that open it; empty where it has none.
+    ///     data: the content of the file, bytes-like; DER, at most 1 MiB.
+    ///     passphrase: bytes that decrypt the file; empty if it has no passphrase.
     ///
     /// Raises:
-    ///     ConfigError: `key_encrypted` (the passphrase does not open it, or opening it would cost
-    ///         too much), `pem_invalid` (malformed, no key, several keys, no certificate),
+    ///     ConfigError: `key_encrypted` (the passphrase is wrong, or decryption would cost too
+    ///         much), `pem_invalid` (malformed, no key, several keys, no certificate),
     ///         `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`.
     #[classmethod]
     #[pyo3(
@@ -97,9 +100,9 @@ impl Identity {
         data: &Bound<'_, PyAny>,
         passphrase: &Bound<'_, PyAny>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "data, passphrase")?;
+            reject_unknown(unknown, "data, passphrase")?;
             let (data, passphrase) = (material("data", data)?, secret(passphrase)?);
             let read = || webhook_mtls::Identity::from_pkcs12(&data, &passphrase);
             Ok(Self(cls.py().detach(read)?))
@@ -111,19 +114,19 @@ impl Identity {
     }
 }
 
-/// The chain and the key, each as `read` takes it, and the passphrase, if one was given.
+/// Reads the chain and the key with `read`, and the optional passphrase.
 fn pair<T>(
-    read: fn(&str, &Bound<'_, PyAny>) -> Result<T, Fault>,
+    read: fn(&str, &Bound<'_, PyAny>) -> Result<T, BindingError>,
     cert: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,
     passphrase: Option<&Bound<'_, PyAny>>,
     unknown: Option<&Bound<'_, PyDict>>,
-) -> Result<(T, T, Option<Vec<u8>>), Fault> {
-    refuse_unknown(unknown, "cert, key, passphrase")?;
+) -> Result<(T, T, Option<Vec<u8>>), BindingError> {
+    reject_unknown(unknown, "cert, key, passphrase")?;
     let (cert, key) = (read("cert", cert)?, read("key", key)?);
     Ok((cert, key, passphrase.map(secret).transpose()?))
 }
 
-fn secret(passphrase: &Bound<'_, PyAny>) -> Result<Vec<u8>, Fault> {
+fn secret(passphrase: &Bound<'_, PyAny>) -> Result<Vec<u8>, BindingError> {
     bytes("passphrase", passphrase, Limit::text("passphrase"))
 }

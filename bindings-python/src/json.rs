@@ -1,14 +1,15 @@
-//! JSON values as Python objects, and back.
+//! Conversion between JSON values and Python objects.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Value};
 use webhook_mtls::limits;
 
-/// Deeper than any error; a bound, because what is read was made by others.
-const DEEPEST: usize = 32;
+/// The greatest depth. It exceeds the depth of every error, and limits the recursion on untrusted
+/// input.
+const MAX_DEPTH: usize = 32;
 
-/// The dict, list, str, number, bool or None that says the same.
+/// Converts a JSON value to a dict, list, str, number, bool or None.
 pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::Null => py.None().into_bound(py),
@@ -36,18 +37,19 @@ pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
     })
 }
 
-/// The JSON value that says the same; `None` if there is none, or it is longer than an error may be.
+/// Converts a Python object to a JSON value. Returns `None` if it has no JSON form, or exceeds the
+/// size limit of an error.
 pub fn from_python(value: &Bound<'_, PyAny>) -> Option<Value> {
-    Reading { room: limits::ERROR }.value(value, DEEPEST)
+    JsonReader { room: limits::ERROR }.value(value, MAX_DEPTH)
 }
 
-/// A value as it is read, by others than who made it.
-struct Reading {
-    /// How many more bytes may be read.
+/// A reader of untrusted Python objects, with a size limit.
+struct JsonReader {
+    /// The number of bytes that may still be read.
     room: usize,
 }
 
-impl Reading {
+impl JsonReader {
     fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Option<Value> {
         let depth = depth.checked_sub(1)?;
         self.take(1)?;
@@ -79,7 +81,8 @@ impl Reading {
 
     fn text(&mut self, value: &Bound<'_, PyAny>) -> Option<String> {
         let text = value.cast::<PyString>().ok()?;
-        // Its letters first, which are counted already: its bytes are made when they are asked for.
+        // Check the number of characters first, which Python knows. `to_str` may allocate the UTF-8
+        // form.
         self.room.checked_sub(text.len().ok()?)?;
         let text = text.to_str().ok()?;
         self.take(text.len())?;

@@ -1,14 +1,14 @@
-//! The Python face of webhook-mtls: the module `webhook_mtls._native`, which `webhook_mtls`
+//! The Python binding of webhook-mtls: the module `webhook_mtls._native`, which `webhook_mtls`
 //! re-exports.
 //!
-//! One file per noun. Each translates between Python's types and the core's, and holds no policy,
-//! default or message: options go to the core by their names, and errors come from it.
+//! Each file is one noun. It converts between the types of Python and of the core, and holds no
+//! policy, default or message: options go to the core by name, and errors come from it.
 
-// The documentation here is Python's: docstrings, not rustdoc.
+// The doc comments become Python docstrings, not rustdoc.
 #![allow(clippy::doc_link_with_quotes)]
 
 mod arguments;
-mod border;
+mod boundary;
 mod completions;
 mod dispatcher;
 mod egress;
@@ -31,12 +31,12 @@ mod testing;
 mod trust;
 mod verifier;
 
-/// Everything that `webhook_mtls` re-exports, and what its Python files need.
+/// The items that `webhook_mtls` re-exports, and those that its Python files use.
 #[pyo3::pymodule]
 mod _native {
     #[pymodule_export]
     use crate::{
-        border::panic,
+        boundary::panic,
         completions::{CancelToken, Completions},
         dispatcher::{Dispatcher, deliver},
         egress::Egress,
@@ -52,7 +52,9 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
-        testing::{Authority, Consumer, Issued, Lab, Received, set_clock, signatures_checked},
+        testing::authority::{Authority, Issued},
+        testing::consumer::{Consumer, Received},
+        testing::{Lab, set_clock, signatures_checked},
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},
     };

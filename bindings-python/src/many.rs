@@ -1,4 +1,4 @@
-//! `Delivery` and `deliver_many`: many deliveries at once, outcomes as they finish.
+//! `Delivery`, `Outcome` and the run of `deliver_many`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, TryLockError};
@@ -11,26 +11,25 @@ use pyo3::types::{PyDict, PyIterator};
 use webhook_mtls::{DeliverOptions, Error, Fanout};
 
 use crate::arguments::{body as payload, count, noun, text, wrong_type};
-use crate::border::{guard, interruptible};
-use crate::completions::{Completions, Done, Slot};
+use crate::boundary::{guard, interruptible};
+use crate::completions::{CompletionSlot, Completions, Done};
 use crate::endpoint::Endpoint;
-use crate::error::{Fault, exception};
+use crate::error::{BindingError, exception};
 use crate::options;
 use crate::receipt::Receipt;
 
-/// One payload for one endpoint, to be delivered with others.
+/// One payload for one endpoint, as input of `deliver_many`.
 ///
-/// It never changes, and may be delivered again. Deliveries that were given the same `bytes` share
-/// them.
+/// It is immutable, and may be delivered again. Deliveries with the same `bytes` object share it.
 ///
 /// Args:
-///     endpoint: one of the dispatcher that will deliver it.
-///     body: bytes-like, at most 32 MiB; a str is refused.
-///     id: the event's id, sent as `webhook-id`; the same for every attempt.
-///     content_type: the type of the payload, if not `application/json`.
-///     headers: further request headers.
-///     timeout: the time this delivery may take in all, in seconds or as a timedelta.
-///     tag: anything of yours, to know the delivery again.
+///     endpoint: an endpoint of the dispatcher that delivers it.
+///     body: bytes-like, at most 32 MiB; a str is rejected.
+///     id: the event's id, sent as `webhook-id`. Use the same id for every attempt.
+///     content_type: the content type of the payload, by default `application/json`.
+///     headers: more request headers, a mapping of str to str.
+///     timeout: the time limit of the whole delivery, in seconds or as a timedelta.
+///     tag: any object, to recognize the delivery in its outcome.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid` or `body_too_large`.
@@ -55,12 +54,12 @@ impl Delivery {
         body: &Bound<'_, PyAny>,
         tag: Option<Py<PyAny>>,
         keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
             let py = endpoint.py();
             noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
             let mut id = None;
-            for (name, value) in options::said(keywords)? {
+            for (name, value) in options::keyword_values(keywords)? {
                 if name == "id" && !value.is_none() {
                     id = Some(text("id", &value)?);
                 }
@@ -70,24 +69,24 @@ impl Delivery {
                 tag: tag.unwrap_or_else(|| py.None()),
                 id,
                 body: payload(body)?,
-                options: options::take(DeliverOptions::new(), keywords)?,
+                options: options::apply(DeliverOptions::new(), keywords)?,
             })
         })
     }
 
-    /// Where it goes.
+    /// The endpoint.
     #[getter]
     fn endpoint(&self, py: Python<'_>) -> Py<Endpoint> {
         self.endpoint.clone_ref(py)
     }
 
-    /// What was given to know it again.
+    /// The tag; None by default.
     #[getter]
     fn tag(&self, py: Python<'_>) -> Py<PyAny> {
         self.tag.clone_ref(py)
     }
 
-    /// The event's id, where one was given.
+    /// The event's id; None if it has none.
     #[getter]
     fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -104,16 +103,16 @@ impl Delivery {
     }
 }
 
-/// What became of one delivery of many: a receipt or an error.
+/// The result of one delivery of `deliver_many`: a receipt or an error.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Outcome {
     /// The delivery.
     #[pyo3(get)]
     delivery: Py<Delivery>,
-    /// The receipt; None if it failed.
+    /// The receipt; None if the delivery failed.
     #[pyo3(get)]
     receipt: Option<Py<Receipt>>,
-    /// The exception that `deliver` would have raised; None if it succeeded.
+    /// The exception that `deliver` would have raised; None if the delivery succeeded.
     #[pyo3(get)]
     error: Option<Py<PyAny>>,
 }
@@ -133,32 +132,32 @@ impl Outcome {
     }
 }
 
-/// How far a run of `deliver_many` has come.
+/// The progress of a run of `deliver_many`.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Progress(webhook_mtls::FanoutProgress);
 
 #[pymethods]
 impl Progress {
-    /// How many deliveries have ended, those that failed included.
+    /// The number of deliveries that have ended, including failed ones.
     #[getter]
     fn done(&self) -> u64 {
         self.0.done
     }
 
-    /// How many have failed.
+    /// The number of deliveries that have failed.
     #[getter]
     fn failed(&self) -> u64 {
         self.0.failed
     }
 
-    /// How many are under way.
+    /// The number of running deliveries.
     #[getter]
     fn in_flight(&self) -> usize {
         self.0.in_flight
     }
 
-    /// How many wait for a turn of their consumer.
+    /// The number of deliveries that wait for a permit of their consumer.
     #[getter]
     fn waiting(&self) -> usize {
         self.0.waiting
@@ -170,23 +169,23 @@ impl Progress {
     }
 }
 
-/// The outcomes of `Dispatcher.deliver_many`, as they finish.
+/// The outcomes of `Dispatcher.deliver_many`, in the order in which the deliveries end.
 ///
-/// An iterator. Closing it, or letting go of it, cancels what is under way.
+/// It is an iterator. Closing or dropping it cancels the running deliveries.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Outcomes {
     run: Run,
-    source: Tried<Source>,
+    source: TryLock<Source>,
 }
 
-/// A mutex that nobody waits for: Python code runs while it is held.
+/// A mutex that is only tried, never waited for, because Python code runs while it is held.
 #[expect(clippy::disallowed_types, reason = "it is only tried, so a child cannot hang in it")]
-type Tried<T> = std::sync::Mutex<T>;
+type TryLock<T> = std::sync::Mutex<T>;
 
-/// Where deliveries come from, and outcomes that were taken but not given yet.
+/// The input of a run, and the outcomes that were taken but not yielded yet.
 struct Source {
     deliveries: Option<Py<PyIterator>>,
-    /// What the iterable raised: told when nothing that it gave is left to tell.
+    /// The exception of the iterable. It is raised after the outcomes of all earlier deliveries.
     raised: Option<PyErr>,
     ready: VecDeque<(Py<Delivery>, Result<webhook_mtls::Receipt, Error>)>,
 }
@@ -197,7 +196,7 @@ impl Outcomes {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> Result<Option<Outcome>, Fault> {
+    fn __next__(&self, py: Python<'_>) -> Result<Option<Outcome>, BindingError> {
         guard(|| {
             self.run.0.check_process()?;
             let mut source = match self.source.try_lock() {
@@ -213,11 +212,11 @@ impl Outcomes {
                 source.refill(py, &self.run);
                 if source.ready.is_empty() {
                     source.ready.extend(self.run.0.take_finished());
-                    // Their places are free now.
+                    // The run has room again.
                     source.refill(py, &self.run);
                 }
                 if let Some((delivery, outcome)) = source.ready.pop_front() {
-                    return Ok(Some(made(py, delivery, outcome)?));
+                    return Ok(Some(outcome_of(py, delivery, outcome)?));
                 }
                 if self.run.0.is_idle() {
                     return match source.raised.take() {
@@ -225,8 +224,8 @@ impl Outcomes {
                         None => Ok(None),
                     };
                 }
-                let hungry = source.deliveries.is_some();
-                interruptible(py, |interrupt| match self.run.0.wait(hungry, interrupt) {
+                let wants_more = source.deliveries.is_some();
+                interruptible(py, |interrupt| match self.run.0.wait(wants_more, interrupt) {
                     Ok(false) => None,
                     Ok(true) => Some(Ok(())),
                     Err(error) => Some(Err(error)),
@@ -235,15 +234,15 @@ impl Outcomes {
         })
     }
 
-    /// How far the run has come. Any thread may look.
+    /// The progress of the run. Any thread may read it.
     #[getter]
     fn progress(&self) -> Progress {
         self.run.progress()
     }
 
-    /// Cancels what is under way, and takes no further deliveries.
+    /// Cancels the running deliveries, and takes no more from the iterable.
     ///
-    /// Outcomes of what had ended can still be taken.
+    /// The outcomes of deliveries that had already ended can still be taken.
     fn close(&self) {
         self.run.cancel();
         if let Ok(mut source) = self.source.try_lock() {
@@ -266,24 +265,24 @@ impl Outcomes {
 }
 
 impl Outcomes {
-    /// A run over what an iterable gives.
+    /// Makes a run over an iterable.
     pub fn new(
         dispatcher: &webhook_mtls::Dispatcher,
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         let run = Run(Run::new(dispatcher, concurrency)?.0.waited_for());
         let expected = "an iterable of Delivery";
         let iterator =
             deliveries.try_iter().map_err(|_| wrong_type("deliveries", expected, deliveries))?;
         let deliveries = Some(iterator.unbind());
-        let source = Tried::new(Source { deliveries, raised: None, ready: VecDeque::new() });
+        let source = TryLock::new(Source { deliveries, raised: None, ready: VecDeque::new() });
         Ok(Self { run, source })
     }
 }
 
 impl Source {
-    /// Takes deliveries as they are wanted.
+    /// Submits deliveries of the iterable while the run has room.
     fn refill(&mut self, py: Python<'_>, run: &Run) {
         while let Some(deliveries) = &self.deliveries
             && run.has_room()
@@ -304,19 +303,19 @@ impl Source {
     }
 }
 
-/// The engine of a run, for whoever has a loop of their own.
+/// A run without a loop of its own. `AsyncDispatcher` drives it.
 #[pyclass(frozen, name = "_Run", module = "webhook_mtls._native")]
 pub struct Run(Fanout<Py<Delivery>>);
 
 #[pymethods]
 impl Run {
-    /// Whether one more delivery is wanted.
+    /// Returns whether one more delivery may be submitted.
     fn has_room(&self) -> bool {
         self.0.has_room()
     }
 
     /// Starts a delivery.
-    fn submit(&self, delivery: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn submit(&self, delivery: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         let kept = delivery
             .cast::<Delivery>()
             .map_err(|_| wrong_type("deliveries", "a Delivery each", delivery))?;
@@ -327,30 +326,30 @@ impl Run {
         Ok(())
     }
 
-    /// The outcomes that are there.
-    fn take(&self, py: Python<'_>) -> Result<Vec<Outcome>, Fault> {
+    /// Takes the outcomes that have arrived.
+    fn take(&self, py: Python<'_>) -> Result<Vec<Outcome>, BindingError> {
         self.0.check_process()?;
         let finished = self.0.take_finished();
-        finished.into_iter().map(|(delivery, outcome)| made(py, delivery, outcome)).collect()
+        finished.into_iter().map(|(delivery, outcome)| outcome_of(py, delivery, outcome)).collect()
     }
 
-    /// Whether nothing is under way and no outcome is there.
+    /// Returns whether no delivery is running and no outcome waits.
     fn is_idle(&self) -> bool {
         self.0.is_idle()
     }
 
-    /// Puts the ticket into `completions` whenever the first outcome arrives.
+    /// Pushes the ticket to `completions` whenever the first outcome arrives.
     fn watch(&self, completions: &Bound<'_, Completions>, ticket: u64) {
-        let bell = Bell { completions: completions.get().clone(), ticket };
-        self.0.watch(Waker::from(Arc::new(bell)));
+        let waker = RunWaker { completions: completions.get().clone(), ticket };
+        self.0.watch(Waker::from(Arc::new(waker)));
     }
 
-    /// Cancels what is under way.
+    /// Cancels the running deliveries.
     fn cancel(&self) {
         self.0.cancel();
     }
 
-    /// How far it has come.
+    /// The progress of the run.
     #[getter]
     fn progress(&self) -> Progress {
         Progress(self.0.progress())
@@ -358,38 +357,38 @@ impl Run {
 }
 
 impl Run {
-    /// A run of a dispatcher.
+    /// Makes a run of a dispatcher.
     pub fn new(
         dispatcher: &webhook_mtls::Dispatcher,
         concurrency: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         let concurrency = concurrency.map(|value| count("concurrency", value)).transpose()?;
         let concurrency = concurrency.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         Ok(Self(Fanout::new(dispatcher, concurrency)?))
     }
 }
 
-struct Bell {
+struct RunWaker {
     completions: Completions,
     ticket: u64,
 }
 
-impl Wake for Bell {
+impl Wake for RunWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let slot: Slot = self.completions.slot(self.ticket);
-        slot.fill(Ok(Done::Stirred));
+        let slot: CompletionSlot = self.completions.slot(self.ticket);
+        slot.fill(Ok(Done::OutcomesReady));
     }
 }
 
-fn made(
+fn outcome_of(
     py: Python<'_>,
     delivery: Py<Delivery>,
     outcome: Result<webhook_mtls::Receipt, Error>,
-) -> Result<Outcome, Fault> {
+) -> Result<Outcome, BindingError> {
     Ok(match outcome {
         Ok(receipt) => {
             Outcome { delivery, receipt: Some(Py::new(py, Receipt(receipt))?), error: None }

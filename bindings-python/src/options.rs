@@ -1,4 +1,4 @@
-//! Keyword options. The core's table says which there are and of what type; `None` leaves one out.
+//! Keyword options. The core's table defines their names and types. `None` means "not set".
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -9,7 +9,7 @@ use webhook_mtls::{
 
 use crate::arguments::{self, noun, text, wrong_type};
 use crate::egress::Egress;
-use crate::error::Fault;
+use crate::error::BindingError;
 use crate::identity::Identity;
 use crate::pins::Pins;
 use crate::signing::StandardWebhooks;
@@ -17,46 +17,52 @@ use crate::trust::Trust;
 
 type Keywords<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
 
-/// What a noun that takes options can do with one.
-pub trait Take {
-    /// Its name in the table.
+/// The options of one noun, to be set by keyword.
+pub trait SetOption {
+    /// The name of the noun in the table.
     const NOUN: &'static str;
 
-    /// Takes one option that was said.
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault>;
+    /// Sets one option.
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError>;
 }
 
-/// Whether the noun has an option of this name.
+/// Returns whether the noun has an option of this name.
 pub fn has(of: &str, name: &str) -> bool {
     ALL.iter().any(|row| row.of == of && row.name == name)
 }
 
-/// Each keyword with its value, but for those that leave an option out.
-pub fn said<'py>(keywords: Keywords<'_, 'py>) -> Result<Vec<(String, Bound<'py, PyAny>)>, Fault> {
-    let given = keywords.into_iter().flat_map(PyDictMethods::iter);
-    given.map(|(name, value)| Ok((text("keyword", &name)?, value))).collect()
+/// Returns each keyword with its value.
+pub fn keyword_values<'py>(
+    keywords: Keywords<'_, 'py>,
+) -> Result<Vec<(String, Bound<'py, PyAny>)>, BindingError> {
+    let pairs = keywords.into_iter().flat_map(PyDictMethods::iter);
+    pairs.map(|(name, value)| Ok((text("keyword", &name)?, value))).collect()
 }
 
-/// Gives all keywords to a noun.
-pub fn take<T: Take>(mut noun: T, keywords: Keywords<'_, '_>) -> Result<T, Fault> {
-    for (name, value) in said(keywords)? {
-        offer(&mut noun, &name, &value)?;
+/// Sets all keywords on a noun.
+pub fn apply<T: SetOption>(mut noun: T, keywords: Keywords<'_, '_>) -> Result<T, BindingError> {
+    for (name, value) in keyword_values(keywords)? {
+        set_keyword(&mut noun, &name, &value)?;
     }
     Ok(noun)
 }
 
-/// Gives one keyword to a noun, unless its value is `None`, which says nothing. Pins are the
-/// exception: that there are none is a decision.
-pub fn offer<T: Take>(noun: &mut T, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+/// Sets one keyword on a noun. `None` leaves the option unset, except for the pins of an endpoint,
+/// where `None` means "no pins".
+pub fn set_keyword<T: SetOption>(
+    noun: &mut T,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> Result<(), BindingError> {
     if value.is_none() && has(T::NOUN, name) && (T::NOUN, name) != ("endpoint", "pins") {
         return Ok(());
     }
-    noun.take(name, value)
+    noun.set_option(name, value)
 }
 
-/// A value in the type that the table gives the option. What the table does not know is passed on
-/// all the same: the refusal is the core's.
-pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting, Fault> {
+/// Converts a value to the type that the table gives for the option. An unknown option is passed
+/// on, so that the core rejects it.
+pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting, BindingError> {
     let row = ALL.iter().find(|row| row.of == of && row.name == name);
     Ok(match row.map(|row| row.kind) {
         Some("duration") => Setting::Millis(arguments::millis(name, value)?),
@@ -78,10 +84,10 @@ pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting
     })
 }
 
-impl Take for DispatcherOptions {
+impl SetOption for DispatcherOptions {
     const NOUN: &'static str = "dispatcher";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         match name {
             "identity" => {
                 let identity: &Identity = noun(name, "an Identity", value)?;
@@ -101,10 +107,10 @@ impl Take for DispatcherOptions {
     }
 }
 
-impl Take for EndpointOptions {
+impl SetOption for EndpointOptions {
     const NOUN: &'static str = "endpoint";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         match name {
             "signing" => {
                 let signing: &StandardWebhooks = noun(name, "StandardWebhooks", value)?;
@@ -129,26 +135,26 @@ impl Take for EndpointOptions {
     }
 }
 
-impl Take for DeliverOptions {
+impl SetOption for DeliverOptions {
     const NOUN: &'static str = "deliver";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }
 
-impl Take for ProbeOptions {
+impl SetOption for ProbeOptions {
     const NOUN: &'static str = "probe";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }
 
-impl Take for RetryPolicy {
+impl SetOption for RetryPolicy {
     const NOUN: &'static str = "retry_policy";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }

@@ -1,17 +1,17 @@
-//! `PeerIdentity`: what a verification yields.
+//! `PeerIdentity`: a verified peer.
 
 use pyo3::prelude::*;
 
 use crate::{arguments, json};
 
-/// A verified peer. Made by verification alone.
+/// A verified peer. Only a verification makes it.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct PeerIdentity(pub webhook_mtls::PeerIdentity);
 
 #[pymethods]
 impl PeerIdentity {
-    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one, and
-    /// that is a SPIFFE ID or another URI with one spelling.
+    /// The tenant that the tenant rule finds in the certificate. Without a rule, the only SAN URI,
+    /// if it is a SPIFFE ID or another URI in canonical form; None otherwise.
     #[getter]
     fn tenant(&self) -> Option<&str> {
         self.0.tenant()
@@ -23,7 +23,7 @@ impl PeerIdentity {
         self.0.subject()
     }
 
-    /// The subject's common name, if there is exactly one. It identifies nobody by itself.
+    /// The subject's common name, if there is exactly one. It does not identify a peer by itself.
     #[getter]
     fn cn(&self) -> Option<String> {
         self.0.cn()
@@ -113,34 +113,36 @@ impl PeerIdentity {
         self.0.path()
     }
 
-    /// The configured pin that matched.
+    /// The configured pin that matched; None if no pin is configured.
     #[getter]
     fn matched_pin(&self) -> Option<String> {
         self.0.matched_pin()
     }
 
-    /// How the certificate reached us: `socket` or `asserted`.
+    /// The source of the certificate: `socket` (a handshake proved the key) or `asserted`.
     #[getter]
     fn evidence(&self) -> &'static str {
         self.0.evidence().name()
     }
 
-    /// Whether the leaf names its purpose (`present`) or leaves it open (`absent`).
+    /// Whether the leaf has an extendedKeyUsage: `present` or `absent`.
     #[getter]
     fn purpose(&self) -> &'static str {
         self.0.purpose()
     }
 
-    /// What is unusual, and was tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
+    /// Unusual facts that were tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
     /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ),
-    /// `anchor_is_intermediate` (OpenSSL takes none as an anchor), `crl_unused` (a CRL of an issuer
-    /// could not be used) or `revocation_unchecked` (no usable CRL covers a certificate of the path).
+    /// `anchor_is_intermediate` (OpenSSL does not accept one as an anchor), `crl_unused` (a CRL of
+    /// an issuer could not be used) or `revocation_unchecked` (no usable CRL covers a certificate
+    /// of the path).
     #[getter]
     fn notes(&self) -> Vec<&'static str> {
         self.0.notes().iter().map(|note| note.name()).collect()
     }
 
-    /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
+    /// Returns the whole identity as a dict, in the same form in every language. Times are Unix
+    /// milliseconds.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
     }

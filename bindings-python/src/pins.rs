@@ -1,21 +1,21 @@
-//! `Pins` and `pin_of`: the keys a peer may have.
+//! `Pins` and `pin_of`: the keys that a peer may have.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::arguments::{material, path, refuse_unknown, texts};
-use crate::border::guard;
-use crate::error::Fault;
+use crate::arguments::{material, path, reject_unknown, texts};
+use crate::boundary::guard;
+use crate::error::BindingError;
 
-/// The pins of one endpoint: those in use now, and those announced for the next key. Never empty.
+/// The pins of one endpoint: of the keys in use, and of announced keys. Never empty.
 ///
 /// Args:
-///     current: the pins in use now, each `sha256/<base64>`, `sha256//<base64>`, the bare base64 of
-///         32 bytes, or `cert-sha256/<base64>`.
-///     next: pins that are accepted as well while a key is being changed.
+///     current: the pins of keys in use, each `sha256/<base64>`, `sha256//<base64>`, the bare
+///         base64 of 32 bytes, or `cert-sha256/<base64>`.
+///     next: the pins of announced keys, which are accepted as well.
 ///
 /// Raises:
-///     ConfigError: `pin_invalid` if one cannot be read or none is in use now; `option_invalid`.
+///     ConfigError: `pin_invalid` if a pin cannot be read or `current` is empty; `option_invalid`.
 ///
 /// >>> Pins(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])
 /// Pins(['sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='], next=[])
@@ -31,25 +31,26 @@ impl Pins {
         current: &Bound<'_, PyAny>,
         next: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "current, next")?;
+            reject_unknown(unknown, "current, next")?;
             let next = next.map(|value| texts("next", value)).transpose()?.unwrap_or_default();
             Ok(Self(webhook_mtls::Pins::with_next(texts("current", current)?, next)?))
         })
     }
 
-    /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
+    /// Reads a file with one pin on each line. `next` precedes an announced pin, `#` precedes a
+    /// comment. A dispatcher or verifier that uses the pins watches the file.
     ///
     /// Args:
     ///     path: a regular file of at most 1 MiB.
     ///
     /// Raises:
-    ///     ConfigError: `pem_invalid` if the file cannot be read, `pin_invalid` if a line cannot;
-    ///         `option_invalid`.
+    ///     ConfigError: `pem_invalid` if the file cannot be read, `pin_invalid` if a line is not a
+    ///         pin; `option_invalid`.
     #[classmethod]
     #[pyo3(name = "from_file")]
-    fn from_file(_cls: &Bound<'_, PyType>, path: &Bound<'_, PyAny>) -> Result<Self, Fault> {
+    fn from_file(_cls: &Bound<'_, PyType>, path: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         guard(|| Ok(Self(webhook_mtls::Pins::from_file(self::path("path", path)?)?)))
     }
 
@@ -64,7 +65,7 @@ impl Pins {
     }
 }
 
-/// The pin of a certificate's public key.
+/// Computes the pin of a certificate's public key.
 ///
 /// Args:
 ///     cert: one certificate, PEM or DER, bytes-like.
@@ -75,6 +76,6 @@ impl Pins {
 /// Raises:
 ///     ConfigError: `pem_invalid` or `option_invalid`.
 #[pyfunction]
-pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, Fault> {
+pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, BindingError> {
     guard(|| Ok(webhook_mtls::pin_of(&material("cert", cert)?)?))
 }

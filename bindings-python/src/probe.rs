@@ -1,4 +1,4 @@
-//! `Probe`: what a handshake without a payload has shown.
+//! `Probe`: the result of a handshake without a payload.
 
 use pyo3::prelude::*;
 use webhook_mtls::PinSlot;
@@ -7,10 +7,10 @@ use crate::json;
 use crate::peer::PeerIdentity;
 use crate::receipt::TlsFacts;
 
-/// A handshake that was completed without a payload. Made by `Dispatcher.probe`.
+/// A completed handshake without a payload. Made by `Dispatcher.probe`.
 ///
-/// The consumer passed every check that a delivery makes, asked for our certificate, and did not
-/// refuse it there.
+/// The consumer passed every check of a delivery, requested our certificate, and did not reject it
+/// during the handshake.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct Probe(pub webhook_mtls::Probe);
 
@@ -22,37 +22,38 @@ impl Probe {
         self.0.consumer()
     }
 
-    /// The consumer as its certificate shows it, with the certificate's dates.
+    /// The consumer, as its certificate describes it.
     #[getter]
     fn peer(&self) -> PeerIdentity {
         PeerIdentity(self.0.peer().clone())
     }
 
-    /// Which of the endpoint's pins matched: `current` or `next`; None where it has none.
+    /// Which pin matched, `current` or `next`; None if the endpoint has no pins.
     #[getter]
     fn pin(&self) -> Option<&'static str> {
         self.0.pin().map(PinSlot::name)
     }
 
-    /// What the handshake negotiated.
+    /// The result of the TLS negotiation.
     #[getter]
     fn tls(&self) -> TlsFacts {
         TlsFacts(self.0.tls().clone())
     }
 
-    /// The address and port that were connected to.
+    /// The IP address and port of the connection.
     #[getter]
     fn address(&self) -> String {
         self.0.address().to_string()
     }
 
-    /// How long it took in all, in seconds.
+    /// The duration of the whole probe, in seconds.
     #[getter]
     fn elapsed(&self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }
 
-    /// The whole result in the form that every language shows. Durations are milliseconds.
+    /// Returns the whole result as a dict, in the same form in every language. Durations are
+    /// milliseconds.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
     }

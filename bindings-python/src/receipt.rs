@@ -1,4 +1,4 @@
-//! `Receipt`: what a success returns.
+//! `Receipt`: the result of a successful delivery.
 
 use pyo3::prelude::*;
 use webhook_mtls::PinSlot;
@@ -18,7 +18,7 @@ impl Receipt {
         self.0.consumer()
     }
 
-    /// The event's id, where one was given.
+    /// The event's id; None if the delivery has none.
     #[getter]
     fn id(&self) -> Option<&str> {
         self.0.id()
@@ -30,55 +30,57 @@ impl Receipt {
         self.0.status()
     }
 
-    /// The consumer as its certificate shows it.
+    /// The consumer, as its certificate describes it.
     #[getter]
     fn peer(&self) -> PeerIdentity {
         PeerIdentity(self.0.peer().clone())
     }
 
-    /// Which of the endpoint's pins matched: `current` or `next`; None where it has none.
+    /// Which pin matched, `current` or `next`; None if the endpoint has no pins.
     #[getter]
     fn pin(&self) -> Option<&'static str> {
         self.0.pin().map(PinSlot::name)
     }
 
-    /// How many attempts it took. Only one of which nothing was sent is followed by another.
+    /// The number of attempts, including the successful one. An attempt is repeated only if it sent
+    /// nothing.
     #[getter]
     fn attempts(&self) -> u32 {
         self.0.attempts()
     }
 
-    /// How long the delivery took in all, in seconds.
+    /// The duration of the whole delivery, in seconds.
     #[getter]
     fn elapsed(&self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }
 
-    /// What the handshake negotiated.
+    /// The result of the TLS negotiation.
     #[getter]
     fn tls(&self) -> TlsFacts {
         TlsFacts(self.0.tls().clone())
     }
 
-    /// Whether an idle connection was used.
+    /// Whether the delivery used an idle connection.
     #[getter]
     fn reused(&self) -> bool {
         self.0.is_reused()
     }
 
-    /// Whether the consumer answered the head with 100 Continue before the payload left.
+    /// Whether the consumer answered the head with 100 Continue before the payload was sent.
     ///
-    /// None unless the payload was held: by `hold_payload`, or for an identity that the consumer has
-    /// not answered to yet.
+    /// None if the payload was not held. It is held by `hold_payload`, or for an identity that the
+    /// consumer has not answered yet.
     #[getter]
     fn hold_honored(&self) -> Option<bool> {
         self.0.hold_honored()
     }
 
-    /// The whole receipt in the form that every language shows. Durations are milliseconds.
+    /// Returns the whole receipt as a dict, in the same form in every language. Durations are
+    /// milliseconds.
     ///
-    /// Holds more than the attributes: the address, the time of each step, the answer's headers and
-    /// the first bytes of its body.
+    /// It has more than the attributes: the address, the time of each step, the headers of the
+    /// response and the first bytes of its body.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
     }
@@ -88,7 +90,7 @@ impl Receipt {
     }
 }
 
-/// What the handshake of a delivery negotiated.
+/// The result of the TLS negotiation of a connection.
 #[pyclass(frozen, module = "webhook_mtls")]
 pub struct TlsFacts(pub webhook_mtls::TlsFacts);
 
@@ -112,7 +114,7 @@ impl TlsFacts {
         self.0.key_exchange
     }
 
-    /// Whether the consumer asked for our certificate. Always true on a receipt.
+    /// Whether the consumer requested our certificate. Always true on a receipt.
     #[getter]
     fn client_auth_requested(&self) -> bool {
         self.0.client_auth_requested

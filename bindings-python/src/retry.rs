@@ -1,20 +1,21 @@
-//! `RetryPolicy` and `Decision`: what a queue should do with a failure.
+//! `RetryPolicy` and `Decision`: the decision for a queue after a failed delivery.
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::{count, refuse_unknown, wrong_type};
-use crate::border::guard;
-use crate::error::{self, Fault};
+use crate::arguments::{count, reject_unknown, wrong_type};
+use crate::boundary::guard;
+use crate::error::{self, BindingError};
 use crate::options;
 
-/// How often and how fast to try again. Pure: queues own time, this owns the verdict.
+/// The number of attempts and the delays between them. It keeps no state and does not wait: the
+/// queue does both.
 ///
 /// Args:
-///     attempts: how many in all, at least 1.
-///     first: the wait after the first, in seconds or as a timedelta; it doubles with each further
-///         one.
-///     ceiling: the longest wait, unless the consumer asks for a longer one.
+///     attempts: the number of attempts, at least 1.
+///     first: the delay after the first attempt, in seconds or as a timedelta; each later delay
+///         doubles.
+///     ceiling: the longest delay, unless the consumer asks for a longer one.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -33,15 +34,15 @@ impl RetryPolicy {
         signature = (**keywords),
         text_signature = "(*, attempts=None, first=None, ceiling=None)"
     )]
-    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
-        guard(|| Ok(Self(options::take(webhook_mtls::RetryPolicy::default(), keywords)?)))
+    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
+        guard(|| Ok(Self(options::apply(webhook_mtls::RetryPolicy::default(), keywords)?)))
     }
 
-    /// Judges a failure.
+    /// Returns what to do after a failure.
     ///
     /// Args:
-    ///     error: the `WebhookMtlsError` that was raised, or one rebuilt after a journey.
-    ///     attempt: which attempt failed, from 1.
+    ///     error: the `WebhookMtlsError` that was raised, or one that was serialized and rebuilt.
+    ///     attempt: the number of the failed attempt, from 1.
     ///
     /// Raises:
     ///     ConfigError: `option_invalid`.
@@ -54,9 +55,9 @@ impl RetryPolicy {
         error: &Bound<'_, PyAny>,
         attempt: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Decision, Fault> {
+    ) -> Result<Decision, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "error, attempt")?;
+            reject_unknown(unknown, "error, attempt")?;
             let none = error.py().None().into_bound(error.py());
             let attempt = count("attempt", attempt.unwrap_or(&none))?;
             let fields = error
@@ -67,32 +68,32 @@ impl RetryPolicy {
     }
 }
 
-/// A verdict on one failure.
+/// What to do after one failure.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Decision(webhook_mtls::Decision);
 
 #[pymethods]
 impl Decision {
-    /// `retry` after the delay, `park` until somebody has acted, or `drop`.
+    /// `retry` after the delay, `park` until a repair, or `drop`.
     #[getter]
     fn action(&self) -> &'static str {
         self.0.action.name()
     }
 
-    /// How long to wait first, in seconds.
+    /// The delay before the next attempt, in seconds.
     #[getter]
     fn delay(&self) -> f64 {
         self.0.delay.as_secs_f64()
     }
 
-    /// Whether this attempt counts. One that was never admitted, or waits for a repair, does not.
+    /// Whether the attempt counts. One that was not admitted, or waits for a repair, does not.
     #[getter]
     fn counts(&self) -> bool {
         self.0.counts
     }
 
-    /// Why, in a few words.
+    /// The reason in a few words.
     #[getter]
     fn reason(&self) -> &'static str {
         self.0.reason

@@ -3,19 +3,19 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::arguments::{refuse_unknown, texts};
-use crate::border::guard;
-use crate::error::Fault;
+use crate::arguments::{reject_unknown, texts};
+use crate::boundary::guard;
+use crate::error::BindingError;
 
-/// The secrets that sign the deliveries of an endpoint, by Standard Webhooks: HMAC-SHA256 (`v1`) and
-/// Ed25519 (`v1a`).
+/// The secrets that sign the deliveries of an endpoint with Standard Webhooks: HMAC-SHA256 (`v1`)
+/// and Ed25519 (`v1a`).
 ///
-/// While a secret is being changed, give the new and the old one: each signs, and the consumer needs
-/// one of the signatures. A delivery to an endpoint that signs must say its `id`.
+/// Every secret makes a signature, and the consumer needs one of them. To change a secret, use the
+/// old and the new one together for a while. A signed delivery requires an `id`.
 ///
 /// Args:
 ///     secrets: one to eight, each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
-///         base64 of an Ed25519 private key, as its 32 bytes alone or with the public key behind.
+///         base64 of an Ed25519 private key: its 32 bytes, optionally followed by the public key.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`, which names a secret by its position and never shows it.
@@ -30,9 +30,12 @@ pub struct StandardWebhooks(pub webhook_mtls::StandardWebhooks);
 impl StandardWebhooks {
     #[new]
     #[pyo3(signature = (secrets, **unknown), text_signature = "(secrets)")]
-    fn new(secrets: &Bound<'_, PyAny>, unknown: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
+    fn new(
+        secrets: &Bound<'_, PyAny>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "secrets")?;
+            reject_unknown(unknown, "secrets")?;
             Ok(Self(webhook_mtls::StandardWebhooks::new(texts("secrets", secrets)?)?))
         })
     }

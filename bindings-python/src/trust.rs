@@ -1,17 +1,18 @@
-//! `Trust`: whom we believe.
+//! `Trust`: the CAs that verify peers.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use webhook_mtls::Error;
 use webhook_mtls::limits::Limit;
 
-use crate::arguments::{many, material, path, refuse_unknown, texts};
-use crate::border::guard;
-use crate::error::Fault;
+use crate::arguments::{bytes_list, material, path, reject_unknown, texts};
+use crate::boundary::guard;
+use crate::error::BindingError;
 
-/// The private CA anchors, known intermediates and CRLs that judge a peer, checked when it is made.
+/// The private CA anchors, known intermediates and CRLs that verify a peer. The constructors check
+/// them.
 ///
-/// Never the web's public roots, but for `dangerous_public`. Made by its class methods; fixed from then on, and safe to
+/// It contains no public web roots, unless `dangerous_public` made it. It is immutable and safe to
 /// share between threads.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
@@ -19,15 +20,15 @@ pub struct Trust(pub webhook_mtls::Trust);
 
 #[pymethods]
 impl Trust {
-    /// Reads PEM files.
+    /// Reads PEM files. A dispatcher or verifier that uses the trust watches them.
     ///
     /// Args:
-    ///     anchors: path of the CA certificates that are believed; a regular file of at most 1 MiB.
-    ///     intermediates: path of CA certificates that peers may not send; not believed by
-    ///         themselves.
+    ///     anchors: path of the trusted CA certificates; a regular file of at most 1 MiB.
+    ///     intermediates: path of CA certificates that peers may fail to send. They are not
+    ///         anchors.
     ///     crls: path of certificate revocation lists.
-    ///     distrusted: pins (`sha256/…`) of the keys of CAs that no path may lead over, such as a
-    ///         compromised intermediate.
+    ///     distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
+    ///         intermediate.
     ///
     /// Raises:
     ///     ConfigError: `pem_invalid`, `trust_invalid`, `public_root_in_trust`, `crl_unusable`,
@@ -44,9 +45,9 @@ impl Trust {
         crls: Option<&Bound<'_, PyAny>>,
         distrusted: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, KEYWORDS)?;
+            reject_unknown(unknown, KEYWORDS)?;
             let anchors = path("anchors", anchors)?;
             let intermediates =
                 intermediates.map(|value| path("intermediates", value)).transpose()?;
@@ -63,12 +64,12 @@ impl Trust {
     /// Reads PEM or DER.
     ///
     /// Args:
-    ///     anchors: the CA certificates that are believed, bytes-like.
-    ///     intermediates: CA certificates that peers may not send, bytes-like; not believed by
-    ///         themselves.
+    ///     anchors: the trusted CA certificates, bytes-like.
+    ///     intermediates: CA certificates that peers may fail to send, bytes-like. They are not
+    ///         anchors.
     ///     crls: a sequence of certificate revocation lists, each bytes-like.
-    ///     distrusted: pins (`sha256/…`) of the keys of CAs that no path may lead over, such as a
-    ///         compromised intermediate.
+    ///     distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
+    ///         intermediate.
     ///
     /// Raises:
     ///     ConfigError: `pem_invalid`, `trust_invalid` (the message names the certificate by
@@ -86,25 +87,25 @@ impl Trust {
         crls: Option<&Bound<'_, PyAny>>,
         distrusted: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, KEYWORDS)?;
-            let bundle = Bundle::given(anchors, intermediates, crls, distrusted)?;
+            reject_unknown(unknown, KEYWORDS)?;
+            let bundle = Bundle::from_arguments(anchors, intermediates, crls, distrusted)?;
             Ok(Self(class.py().detach(|| bundle.read(webhook_mtls::Trust::from_pem))?))
         })
     }
 
-    /// Reads PEM or DER, and takes public web roots, too: for a consumer whose *server* certificate
-    /// comes from a public CA.
+    /// Reads PEM or DER, and also accepts public web roots: for a consumer whose *server*
+    /// certificate comes from a public CA.
     ///
-    /// Whoever controls a name on the web gets a certificate below such a root. An endpoint takes
-    /// this trust only together with pins; a `Dispatcher` and a `Verifier` refuse it.
+    /// Anyone who controls a domain name can get a certificate of such a CA. An endpoint accepts
+    /// this trust only together with pins; a `Dispatcher` and a `Verifier` reject it.
     ///
     /// Args:
-    ///     anchors, intermediates, crls, distrusted: as `from_pem` takes them.
+    ///     anchors, intermediates, crls, distrusted: as for `from_pem`.
     ///
     /// Raises:
-    ///     ConfigError: as `from_pem`, but for `public_root_in_trust`.
+    ///     ConfigError: as for `from_pem`, except `public_root_in_trust`.
     #[classmethod]
     #[pyo3(
         signature = (anchors, *, intermediates = None, crls = None, distrusted = None, **unknown),
@@ -117,16 +118,15 @@ impl Trust {
         crls: Option<&Bound<'_, PyAny>>,
         distrusted: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, KEYWORDS)?;
-            let bundle = Bundle::given(anchors, intermediates, crls, distrusted)?;
+            reject_unknown(unknown, KEYWORDS)?;
+            let bundle = Bundle::from_arguments(anchors, intermediates, crls, distrusted)?;
             Ok(Self(class.py().detach(|| bundle.read(webhook_mtls::Trust::dangerous_public))?))
         })
     }
 
-    /// What an operator should know of the bundle although it is sound, such as an anchor that has
-    /// expired and is not used.
+    /// Remarks for the operator about a usable trust, such as an expired anchor that is not used.
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.0.notes().to_vec()
@@ -139,7 +139,7 @@ impl Trust {
 
 const KEYWORDS: &str = "anchors, intermediates, crls, distrusted";
 
-/// What a trust is read from.
+/// The input of a trust.
 struct Bundle {
     anchors: Vec<u8>,
     intermediates: Option<Vec<u8>>,
@@ -150,19 +150,19 @@ struct Bundle {
 type Read = fn(&[u8], Option<&[u8]>, &[&[u8]]) -> Result<webhook_mtls::Trust, Error>;
 
 impl Bundle {
-    fn given(
+    fn from_arguments(
         anchors: &Bound<'_, PyAny>,
         intermediates: Option<&Bound<'_, PyAny>>,
         crls: Option<&Bound<'_, PyAny>>,
         distrusted: Option<&Bound<'_, PyAny>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, BindingError> {
         Ok(Self {
             anchors: material("anchors", anchors)?,
             intermediates: intermediates
                 .map(|value| material("intermediates", value))
                 .transpose()?,
             crls: crls
-                .map(|value| many("crls", value, Limit::material("crls")))
+                .map(|value| bytes_list("crls", value, Limit::material("crls")))
                 .transpose()?
                 .unwrap_or_default(),
             distrusted: pins(distrusted)?,
@@ -175,6 +175,6 @@ impl Bundle {
     }
 }
 
-fn pins(distrusted: Option<&Bound<'_, PyAny>>) -> Result<Vec<String>, Fault> {
+fn pins(distrusted: Option<&Bound<'_, PyAny>>) -> Result<Vec<String>, BindingError> {
     Ok(distrusted.map(|value| texts("distrusted", value)).transpose()?.unwrap_or_default())
 }

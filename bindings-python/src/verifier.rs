@@ -1,4 +1,4 @@
-//! `Verifier` and `verify_peer`: judging a chain outside any connection.
+//! `Verifier` and `verify_peer`: verification of a chain without a connection of this library.
 
 use std::time::SystemTime;
 
@@ -8,33 +8,34 @@ use webhook_mtls::limits::Limit;
 use webhook_mtls::{Error, Role, VerifierOptions};
 
 use crate::arguments::{
-    bytes, flag, instant, is_bytes, many, noun, refuse_unknown, text, wrong_type,
+    bytes, bytes_list, flag, instant, is_bytes, noun, reject_unknown, text, wrong_type,
 };
-use crate::border::guard;
-use crate::error::Fault;
+use crate::boundary::guard;
+use crate::error::BindingError;
 use crate::event::{Event, Expiry, events, expiries, listener};
-use crate::options::{self, Take};
+use crate::options::{self, SetOption};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
 use crate::policy::{Authorization, TenantRule};
 use crate::socket;
 use crate::trust::Trust;
 
-/// Verifies the certificates of peers, wherever their connection ends.
+/// Verifies the certificates of peers. The connection may end in another program.
 ///
-/// It is what the handshake runs. Safe to share between threads.
+/// It runs the checks of a handshake of this library. It is safe to share between threads.
 ///
 /// Args:
-///     role: what the peers are, `client` or `server`.
-///     trust: whom we believe.
-///     pins: the keys a peer may have, beside a valid chain.
-///     tenant: how a certificate names its tenant; a peer without one is refused.
-///     authorization: which peers may pass; for clients, this or `tenant` must be given.
-///     server_uri: the SAN URI that a server's certificate must carry, instead of a host name.
-///     strict_purpose: whether a certificate without extendedKeyUsage is refused.
-///     crl_policy: `if_present`, or `require` a CRL of every issuer.
-///     reload: how often the files of trust and pins are looked at; 0 for only by `reload()`.
-///     expiry_warning: the fraction of a lifetime left at which an expiry event comes first.
+///     role: the role of the peers, `client` or `server`.
+///     trust: the CAs that verify the peers.
+///     pins: the keys that a peer may have, in addition to a valid chain.
+///     tenant: the part of a certificate that names its tenant; a peer without a tenant is
+///         rejected.
+///     authorization: the peers that are allowed; for clients, this or `tenant` is required.
+///     server_uri: the SAN URI that a server's certificate must have, instead of a host name.
+///     strict_purpose: whether a certificate without extendedKeyUsage is rejected.
+///     crl_policy: `if_present`, or `require` for a CRL of every issuer.
+///     reload: the interval between checks of watched files; 0 checks only in `reload()`.
+///     expiry_warning: the fraction of lifetime left at which the first expiry event is sent.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -48,18 +49,18 @@ impl Verifier {
         signature = (**keywords),
         text_signature = "(*, role, trust, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
     )]
-    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, Fault> {
-        guard(|| Ok(Self(made(keywords)?)))
+    fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
+        guard(|| Ok(Self(build(keywords)?)))
     }
 
-    /// Judges a chain.
+    /// Verifies a chain.
     ///
     /// Args:
     ///     chain: PEM text or concatenated DER as bytes-like, or a sequence of DER certificates;
     ///         leaf first. The trust's intermediates are added.
-    ///     server_name: the DNS name or IP address that was asked for; required for servers unless
-    ///         a SAN URI is expected, refused for clients.
-    ///     at: the instant to judge at, an aware datetime; now if it is left out.
+    ///     server_name: the DNS name or IP address that the client connected to; required for
+    ///         servers unless a SAN URI is expected, rejected for clients.
+    ///     at: the time of the verification, an aware datetime; now by default.
     ///
     /// Returns:
     ///     The peer, with evidence `asserted`.
@@ -77,28 +78,28 @@ impl Verifier {
         server_name: Option<&Bound<'_, PyAny>>,
         at: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<PeerIdentity, Fault> {
+    ) -> Result<PeerIdentity, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "chain, server_name, at")?;
-            judge(&self.0, chain, server_name, at)
+            reject_unknown(unknown, "chain, server_name, at")?;
+            verify_chain(&self.0, chain, server_name, at)
         })
     }
 
-    /// Judges the peer of a TLS connection of the `ssl` module, now.
+    /// Verifies the peer of a TLS connection of the `ssl` module at the current time.
     ///
-    /// Before Python 3.13, `ssl` shows the peer's own certificate alone: give its CAs to the trust
-    /// as intermediates.
+    /// Before Python 3.13, `ssl` returns only the peer's own certificate: add the CAs of the peer
+    /// to the trust as intermediates.
     ///
     /// Args:
     ///     socket: an `ssl.SSLSocket` or `ssl.SSLObject` whose handshake is complete.
-    ///     server_name: as `verify` takes it; the socket's `server_hostname` if it is left out.
+    ///     server_name: as for `verify`; by default the socket's `server_hostname`.
     ///
     /// Returns:
-    ///     The peer, with evidence `socket`: it has proved that it holds the key.
+    ///     The peer, with evidence `socket`: the handshake proved that it holds the key.
     ///
     /// Raises:
-    ///     PeerRefused: a kind of the 4xx group; `evidence_missing` where the handshake is not
-    ///         complete, the socket is closed, or the peer showed no certificate.
+    ///     PeerRefused: a kind of the 4xx group; `evidence_missing` if the handshake is not
+    ///         complete, the socket is closed, or the peer presented no certificate.
     ///     ConfigError: `option_invalid`.
     #[pyo3(
         signature = (socket, *, server_name = None, **unknown),
@@ -109,39 +110,40 @@ impl Verifier {
         socket: &Bound<'_, PyAny>,
         server_name: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
-    ) -> Result<PeerIdentity, Fault> {
+    ) -> Result<PeerIdentity, BindingError> {
         guard(|| {
-            refuse_unknown(unknown, "socket, server_name")?;
-            let seen = socket::handshake(socket, server_name)?;
-            Ok(PeerIdentity(socket.py().detach(|| self.0.verify_handshake(&seen))?))
+            reject_unknown(unknown, "socket, server_name")?;
+            let handshake = socket::handshake(socket, server_name)?;
+            Ok(PeerIdentity(socket.py().detach(|| self.0.verify_handshake(&handshake))?))
         })
     }
 
-    /// Looks at the watched files of trust and pins now, and believes what they hold.
+    /// Checks the watched files of the trust and the pins now, and uses their new content.
     ///
     /// Returns:
-    ///     What there is to tell; an unusable file is `rotation_failed`, and what was believed
-    ///     before stays.
-    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, Fault> {
+    ///     The events. An unusable file is `rotation_failed`, and its previous content remains in
+    ///     use.
+    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, BindingError> {
         guard(|| Ok(events(py.detach(|| self.0.reload()))))
     }
 
-    /// What expires: anchors, intermediates and CRLs, the least of its lifetime left first.
+    /// Lists when the anchors, intermediates and CRLs expire, the smallest fraction of lifetime
+    /// left first.
     ///
     /// Raises:
     ///     ConfigError: `clock_implausible`.
-    fn expiries(&self) -> Result<Vec<Expiry>, Fault> {
+    fn expiries(&self) -> Result<Vec<Expiry>, BindingError> {
         guard(|| expiries(self.0.expiries()))
     }
 
-    /// Has every event from now on handed to a callback, as `Dispatcher.on_event` does.
+    /// Registers a callback for all later events, as `Dispatcher.on_event` does.
     ///
     /// Args:
-    ///     callback: takes an `Event`.
+    ///     callback: a callable that takes an `Event`.
     ///
     /// Raises:
     ///     ConfigError: `option_invalid`.
-    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn on_event(&self, callback: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         guard(|| {
             self.0.on_event(listener(callback)?);
             Ok(())
@@ -149,11 +151,11 @@ impl Verifier {
     }
 }
 
-/// Judges one chain: a `Verifier` for one use.
+/// Verifies one chain with a temporary `Verifier`.
 ///
 /// Args:
-///     chain, server_name, at: as `Verifier.verify` takes them.
-///     role and the rest: as `Verifier` takes them.
+///     chain, server_name, at: as for `Verifier.verify`.
+///     role and the rest: as for `Verifier`.
 ///
 /// Raises:
 ///     PeerRefused: a kind of the 4xx group, or `pem_invalid`.
@@ -168,31 +170,31 @@ pub fn verify_peer(
     server_name: Option<&Bound<'_, PyAny>>,
     at: Option<&Bound<'_, PyAny>>,
     keywords: Option<&Bound<'_, PyDict>>,
-) -> Result<PeerIdentity, Fault> {
-    guard(|| judge(&made(keywords)?, chain, server_name, at))
+) -> Result<PeerIdentity, BindingError> {
+    guard(|| verify_chain(&build(keywords)?, chain, server_name, at))
 }
 
-/// Turns the memory of signatures off or on again, for the whole process.
+/// Turns the signature cache of the whole process on or off, for measurements.
 ///
-/// A switch for measurements. It is on at the start; what was remembered before it went off counts
-/// again when it is back.
+/// It is on by default. Entries from before it was turned off count again when it is turned on.
 ///
 /// Args:
-///     enabled: whether a signature once found good stays good. Verdicts are made anew each time.
+///     enabled: whether a signature that was found valid is not checked again. Each verification
+///         still makes a new decision.
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
 #[pyfunction]
-pub fn remember_signatures(enabled: &Bound<'_, PyAny>) -> Result<(), Fault> {
+pub fn remember_signatures(enabled: &Bound<'_, PyAny>) -> Result<(), BindingError> {
     guard(|| {
         webhook_mtls::remember_signatures(flag("enabled", enabled)?);
         Ok(())
     })
 }
 
-fn made(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier, Fault> {
+fn build(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier, BindingError> {
     let (mut role, mut trust, mut others) = (None, None, Vec::new());
-    for (name, value) in options::said(keywords)? {
+    for (name, value) in options::keyword_values(keywords)? {
         match &*name {
             "role" => role = Some(role_of(&value)?),
             "trust" => {
@@ -202,26 +204,26 @@ fn made(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier, 
             _ => others.push((name, value)),
         }
     }
-    let unsaid = |name: &str, expected: &str| Error::wrong_type(name, expected, "left out");
-    let role = role.ok_or_else(|| unsaid("role", "client or server"))?;
-    let trust = trust.ok_or_else(|| unsaid("trust", "a Trust"))?;
+    let missing = |name: &str, expected: &str| Error::wrong_type(name, expected, "left out");
+    let role = role.ok_or_else(|| missing("role", "client or server"))?;
+    let trust = trust.ok_or_else(|| missing("trust", "a Trust"))?;
     let mut chosen = VerifierOptions::new(role, trust);
     for (name, value) in &others {
-        options::offer(&mut chosen, name, value)?;
+        options::set_keyword(&mut chosen, name, value)?;
     }
     Ok(webhook_mtls::Verifier::new(chosen)?)
 }
 
-fn role_of(value: &Bound<'_, PyAny>) -> Result<Role, Fault> {
+fn role_of(value: &Bound<'_, PyAny>) -> Result<Role, BindingError> {
     let expected = "client or server";
     let name = text("role", value).map_err(|_| wrong_type("role", expected, value))?;
     Role::from_name(&name).ok_or_else(|| Error::wrong_type("role", expected, "another text").into())
 }
 
-impl Take for VerifierOptions {
+impl SetOption for VerifierOptions {
     const NOUN: &'static str = "verifier";
 
-    fn take(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), Fault> {
+    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
         match name {
             "pins" => {
                 let pins: &Pins = noun(name, "Pins or None", value)?;
@@ -241,25 +243,25 @@ impl Take for VerifierOptions {
     }
 }
 
-fn judge(
+fn verify_chain(
     verifier: &webhook_mtls::Verifier,
     chain: &Bound<'_, PyAny>,
     server_name: Option<&Bound<'_, PyAny>>,
     at: Option<&Bound<'_, PyAny>>,
-) -> Result<PeerIdentity, Fault> {
+) -> Result<PeerIdentity, BindingError> {
     let server_name = server_name.map(|value| text("server_name", value)).transpose()?;
     let server_name = server_name.as_deref();
     let at = at.map_or_else(|| Ok(SystemTime::now()), |value| instant("at", value))?;
     let py = chain.py();
-    let judged = if is_bytes(chain) {
+    let outcome = if is_bytes(chain) {
         let whole = bytes("chain", chain, Limit::chain())?;
         py.detach(|| verifier.verify(&whole, server_name, at))
     } else {
         if chain.is_instance_of::<PyString>() || chain.try_iter().is_err() {
             return Err(wrong_type("chain", "bytes or a sequence of bytes", chain));
         }
-        let certificates = many("chain", chain, Limit::chain())?;
+        let certificates = bytes_list("chain", chain, Limit::chain())?;
         py.detach(|| verifier.verify_chain(&certificates, server_name, at))
     };
-    Ok(PeerIdentity(judged?))
+    Ok(PeerIdentity(outcome?))
 }

@@ -1,0 +1,125 @@
+//! `Authority` and `Issued`: a CA of the lab and its certificates.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use webhook_mtls::Error;
+use webhook_mtls::testing::{self, Leaf};
+
+use crate::arguments::{instant, noun, text};
+use crate::boundary::guard;
+use crate::error::BindingError;
+
+/// A temporary private CA: a root, and an intermediate that issues certificates.
+///
+/// Args:
+///     name: part of the subjects of its certificates; use a different name for each CA.
+#[pyclass(frozen, module = "webhook_mtls.testing")]
+pub struct Authority(pub(super) testing::Authority);
+
+#[pymethods]
+impl Authority {
+    #[new]
+    fn new(py: Python<'_>, name: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
+        guard(|| {
+            let name = text("name", name)?;
+            Ok(Self(py.detach(|| testing::Authority::new(&name))?))
+        })
+    }
+
+    /// The root certificate as PEM. A peer must trust it.
+    #[getter]
+    fn root_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.root_pem().as_bytes())
+    }
+
+    /// The intermediate certificate as PEM.
+    #[getter]
+    fn intermediate_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.intermediate_pem().as_bytes())
+    }
+
+    /// Issues a certificate with a new key.
+    ///
+    /// Args:
+    ///     tenant: the tenant in its SAN URI.
+    ///     role: `client`, or `server` for a certificate that a consumer presents.
+    ///     not_before: the first instant of validity, an aware datetime; by default five minutes
+    ///         ago.
+    ///     not_after: the last instant of validity; by default one day after the first.
+    #[pyo3(
+        signature = (tenant, *, role = None, not_before = None, not_after = None),
+        text_signature = "($self, tenant, *, role='client', not_before=None, not_after=None)"
+    )]
+    fn issue(
+        &self,
+        tenant: &Bound<'_, PyAny>,
+        role: Option<&Bound<'_, PyAny>>,
+        not_before: Option<&Bound<'_, PyAny>>,
+        not_after: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Issued, BindingError> {
+        guard(|| {
+            let tenant = text("tenant", tenant)?;
+            let from = not_before.map(|value| instant("not_before", value)).transpose()?;
+            let until = not_after.map(|value| instant("not_after", value)).transpose()?;
+            let leaf = match role.map(|role| text("role", role)).transpose()?.as_deref() {
+                None | Some("client") => Leaf::client(&tenant),
+                Some("server") => Leaf::server(&tenant),
+                Some(_) => {
+                    return Err(Error::wrong_type("role", "client or server", "another").into());
+                }
+            };
+            Ok(Issued(self.0.issue(leaf.between(from, until))?))
+        })
+    }
+
+    /// Makes a CRL of the intermediate as PEM, valid for one day. A later CRL replaces it.
+    ///
+    /// Args:
+    ///     revoked: the revoked certificates.
+    #[pyo3(signature = (revoked = None), text_signature = "($self, revoked=())")]
+    fn crl<'py>(
+        &self,
+        py: Python<'py>,
+        revoked: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyBytes>, BindingError> {
+        guard(|| {
+            let mut issued = Vec::new();
+            for item in revoked.map(PyAnyMethods::try_iter).transpose()?.into_iter().flatten() {
+                let item = item?;
+                let one: &Issued = noun("revoked", "an iterable of Issued", &item)?;
+                issued.push(one.0.clone());
+            }
+            let crl = self.0.crl(&issued.iter().collect::<Vec<_>>())?;
+            Ok(PyBytes::new(py, crl.as_bytes()))
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// A certificate with its chain and private key.
+#[pyclass(frozen, module = "webhook_mtls.testing")]
+pub struct Issued(pub(super) testing::Issued);
+
+#[pymethods]
+impl Issued {
+    /// The chain as PEM, leaf first.
+    #[getter]
+    fn cert_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.chain_pem.as_bytes())
+    }
+
+    /// The private key as PEM, unencrypted PKCS#8.
+    #[getter]
+    fn key_pem<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.key_pem.as_bytes())
+    }
+
+    /// The pin of the certificate's key.
+    #[getter]
+    fn pin(&self) -> &str {
+        &self.0.pin
+    }
+}

@@ -1,0 +1,191 @@
+//! The native part of `webhook_mtls.testing`: the core's testing kit.
+
+#![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
+
+pub(crate) mod authority;
+pub(crate) mod consumer;
+
+use std::process;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+use webhook_mtls::Kind;
+use webhook_mtls::testing;
+
+use crate::arguments::{instant, path, text};
+use crate::boundary::guard;
+use crate::dispatcher::Dispatcher;
+use crate::error::BindingError;
+use crate::identity::Identity;
+use crate::options;
+use crate::testing::authority::Authority;
+use crate::testing::consumer::Consumer;
+use crate::trust::Trust;
+
+/// A temporary private CA, and consumers on loopback that require client certificates.
+///
+/// Nothing is mocked: certificates, sockets and handshakes are real. No other lab trusts its CA.
+/// Leaving the `with` block closes every socket and ends the lab's thread.
+///
+/// >>> from webhook_mtls import Pins
+/// >>> from webhook_mtls.testing import Lab
+/// >>> with Lab() as lab:
+/// ...     acme, dispatcher = lab.consumer("acme"), lab.dispatcher()
+/// ...     endpoint = dispatcher.endpoint("acme", acme.url, pins=Pins([acme.pin]))
+/// ...     dispatcher.deliver(endpoint, b"{}").status, len(acme.received)
+/// (200, 1)
+#[pyclass(frozen, module = "webhook_mtls.testing")]
+pub struct Lab {
+    lab: Mutex<Option<testing::Lab>>,
+    process: u32,
+}
+
+#[pymethods]
+impl Lab {
+    #[new]
+    fn new(py: Python<'_>) -> Result<Self, BindingError> {
+        guard(|| {
+            let lab = py.detach(testing::Lab::start)?;
+            Ok(Self { lab: Mutex::new(Some(lab)), process: process::id() })
+        })
+    }
+
+    /// A client identity of the lab's CA, for the tenant `dispatcher`.
+    #[getter]
+    fn identity(&self) -> Result<Identity, BindingError> {
+        self.with_lab(|lab| Ok(Identity(lab.identity())))
+    }
+
+    /// A trust that contains only the lab's root.
+    #[getter]
+    fn trust(&self) -> Result<Trust, BindingError> {
+        self.with_lab(|lab| Ok(Trust(lab.trust())))
+    }
+
+    /// The same identity as PEM: the certificate chain, leaf first, and the private key.
+    #[getter]
+    fn identity_pem(&self, py: Python<'_>) -> Result<(Py<PyBytes>, Py<PyBytes>), BindingError> {
+        self.with_lab(|lab| {
+            let (chain, key) = lab.identity_pem();
+            let pem = |text: String| PyBytes::new(py, text.as_bytes()).unbind();
+            Ok((pem(chain), pem(key)))
+        })
+    }
+
+    /// The lab's root as PEM.
+    #[getter]
+    fn trust_pem(&self, py: Python<'_>) -> Result<Py<PyBytes>, BindingError> {
+        self.with_lab(|lab| Ok(PyBytes::new(py, lab.trust_pem().as_bytes()).unbind()))
+    }
+
+    /// The lab's CA, to issue and revoke certificates.
+    #[getter]
+    fn authority(&self) -> Result<Authority, BindingError> {
+        self.with_lab(|lab| Ok(Authority(lab.authority().clone())))
+    }
+
+    /// Returns the consumer of a name. It starts with the first call for that name.
+    ///
+    /// Args:
+    ///     name: the consumer's tenant, 1 to 64 characters of `[A-Za-z0-9._-]`.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` or `internal`.
+    fn consumer(&self, name: &Bound<'_, PyAny>) -> Result<Consumer, BindingError> {
+        let name = text("name", name)?;
+        self.with_lab(|lab| Ok(Consumer(lab.consumer(&name)?)))
+    }
+
+    /// Makes a dispatcher with the lab's identity and trust, which may connect to loopback.
+    ///
+    /// Args:
+    ///     options: options of `webhook_mtls.Dispatcher` that replace the lab's.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(signature = (**options))]
+    fn dispatcher(&self, options: Option<&Bound<'_, PyDict>>) -> Result<Dispatcher, BindingError> {
+        self.with_lab(|lab| {
+            let chosen = options::apply(lab.dispatcher_options(), options)?;
+            Ok(Dispatcher(webhook_mtls::Dispatcher::new(chosen)?))
+        })
+    }
+
+    /// Writes `tls.crt`, `tls.key` (mode 0600) and `ca.pem`, for programs that take paths.
+    ///
+    /// Args:
+    ///     directory: its path; created if it does not exist.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` if a file cannot be written.
+    fn write_files(&self, directory: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+        let directory = path("directory", directory)?;
+        self.with_lab(|lab| Ok(lab.write_files(directory)?))
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) {
+        py.detach(|| self.stop());
+    }
+}
+
+impl Lab {
+    fn with_lab<T>(
+        &self,
+        work: impl FnOnce(&testing::Lab) -> Result<T, BindingError>,
+    ) -> Result<T, BindingError> {
+        guard(|| match &*self.lock() {
+            Some(lab) => work(lab),
+            None => Err(testing::error(Kind::HandleClosed).into()),
+        })
+    }
+
+    fn stop(&self) {
+        let lab = self.lock().take();
+        // A forked child does not have the lab's thread, so it cannot wait for its end.
+        if process::id() == self.process {
+            drop(lab);
+        } else {
+            std::mem::forget(lab);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<testing::Lab>> {
+        self.lab.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Sets the clock of the library for the whole process. The clock then runs on.
+///
+/// Use it to test expiry and rotation. The lab's consumers and certificates use the system clock.
+///
+/// Args:
+///     at: an aware datetime; None uses the system clock again.
+#[pyfunction]
+#[pyo3(signature = (at), text_signature = "(at)")]
+pub fn set_clock(at: Option<&Bound<'_, PyAny>>) -> Result<(), BindingError> {
+    guard(|| {
+        testing::set_clock(at.map(|value| instant("at", value)).transpose()?);
+        Ok(())
+    })
+}
+
+/// Returns how many signatures of certificates and CRLs this process has checked.
+///
+/// A cached signature is not checked again; see `remember_signatures`.
+#[pyfunction]
+#[pyo3(text_signature = "()")]
+pub fn signatures_checked() -> u64 {
+    testing::signatures_checked()
+}
