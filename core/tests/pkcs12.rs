@@ -63,7 +63,7 @@ fn a_file_without_an_identity_is_refused_with_the_reason() {
         (file!("several_keys"), Kind::PemInvalid, "2 private keys"),
         (file!("no_mac"), Kind::PemInvalid, "no MAC"),
         (file!("stray_certificate"), Kind::IdentityUnusable, "CN=stranger"),
-        (b"", Kind::PemInvalid, "ends where an element must be"),
+        (b"", Kind::PemInvalid, "ends where an element is expected"),
         (b"-----BEGIN CERTIFICATE-----", Kind::PemInvalid, ""),
     ] {
         let error = refused(file, PASSPHRASE);

@@ -32,7 +32,7 @@ impl PeerHistory {
     /// Records a verified peer. Returns the events for the operator.
     pub(crate) fn record(&mut self, peer: &PeerIdentity, pins: Option<&Pins>) -> Vec<Event> {
         let certificate = peer.certificate();
-        let pin = Pin::Spki(certificate.view().spki_digest());
+        let pin = Pin::Spki(certificate.parsed().spki_digest());
         self.not_before = Some(certificate.not_before());
         self.not_after = Some(certificate.not_after());
         let mut events = Vec::new();

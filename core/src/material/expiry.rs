@@ -84,7 +84,7 @@ impl Lifetime {
     }
 
     fn of(what: Expiring, certificate: &Certificate) -> Self {
-        let view = certificate.view();
+        let view = certificate.parsed();
         Self {
             what,
             name: name_text(view.subject),

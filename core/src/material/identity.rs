@@ -173,13 +173,13 @@ fn in_order(
 ) -> Result<Vec<Certificate>, Error> {
     let public = key.public_key();
     let own = certificates.iter().position(|certificate| {
-        public.as_ref().is_some_and(|public| certificate.view().spki == public.as_ref())
+        public.as_ref().is_some_and(|public| certificate.parsed().spki == public.as_ref())
     });
     let Some(own) = own else {
         return Ok(certificates);
     };
     let mut chain = vec![certificates.remove(own)];
-    while let Some(next) = issuer_among(&certificates, &chain[chain.len() - 1].view()) {
+    while let Some(next) = issuer_among(&certificates, &chain[chain.len() - 1].parsed()) {
         chain.push(certificates.remove(next));
     }
     if let Some(stray) = certificates.first() {
@@ -198,7 +198,7 @@ fn in_order(
 fn issuer_among(certificates: &[Certificate], subject: &ParsedCertificate<'_>) -> Option<usize> {
     let position = |fits: &dyn Fn(&ParsedCertificate<'_>) -> bool| {
         certificates.iter().position(|other| {
-            let other = other.view();
+            let other = other.parsed();
             other.subject == subject.issuer && fits(&other)
         })
     };
@@ -215,7 +215,7 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
             "the private key yields no public key to compare",
         ));
     };
-    let fits = |certificate: &Certificate| certificate.view().spki == public.as_ref();
+    let fits = |certificate: &Certificate| certificate.parsed().spki == public.as_ref();
     match chain.iter().position(fits) {
         Some(0) => Ok(()),
         Some(at) => Err(Error::new(
@@ -235,7 +235,7 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
 }
 
 fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
-    let view = leaf.view();
+    let view = leaf.parsed();
     let fault = |why: String| {
         Error::new(Kind::IdentityUnusable, format!("our certificate {} {why}", view.subject_text()))
             .noting("subject", view.subject_text())
@@ -272,13 +272,13 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
 /// A server may take the chain only in the order of RFC 5246 section 7.4.2.
 fn check_order(chain: &[Certificate]) -> Result<(), Error> {
     for (at, pair) in chain.windows(2).enumerate() {
-        if pair[0].view().issuer != pair[1].view().subject {
+        if pair[0].parsed().issuer != pair[1].parsed().subject {
             return Err(Error::new(
                 Kind::IdentityUnusable,
                 format!(
                     "certificate {} of our chain was issued by {}, but {} follows",
                     at + 1,
-                    pair[0].view().issuer_text(),
+                    pair[0].parsed().issuer_text(),
                     pair[1].subject_text()
                 ),
             )

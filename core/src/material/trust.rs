@@ -157,7 +157,7 @@ impl Trust {
     }
 
     fn with_an_anchor_left(self) -> Result<Self, Error> {
-        if self.inner.anchors.iter().all(|anchor| self.distrusts(&anchor.certificate.view())) {
+        if self.inner.anchors.iter().all(|anchor| self.distrusts(&anchor.certificate.parsed())) {
             return Err(Error::new(
                 Kind::TrustInvalid,
                 "every certificate of the trust bundle is distrusted",
@@ -254,7 +254,7 @@ impl Inner {
     fn note_crls(&mut self, now: i64) {
         let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
         let cas: Vec<ParsedCertificate<'_>> =
-            anchors.chain(&self.intermediates).map(Certificate::view).collect();
+            anchors.chain(&self.intermediates).map(Certificate::parsed).collect();
         let mut notes = Vec::new();
         for (at, crl) in self.crls.iter().enumerate() {
             let what = format!("CRL {} ({})", at + 1, presented(&name_text(&crl.issuer)));
@@ -307,7 +307,7 @@ impl Loading {
         let mut anchors: Vec<Anchor> = Vec::new();
         for (at, certificate) in pem::certificates(bundle, "trust bundle")?.into_iter().enumerate()
         {
-            let view = certificate.view();
+            let view = certificate.parsed();
             if self.refuse_public {
                 public_roots::refuse(&view)?;
             }
@@ -360,14 +360,14 @@ impl Loading {
 fn read_intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
     let intermediates = pem::certificates(bundle, "intermediates")?;
     for (at, certificate) in intermediates.iter().enumerate() {
-        judge_ca(&certificate.view(), &format!("intermediates: certificate {}", at + 1), at)?;
+        judge_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
     }
     Ok(intermediates)
 }
 
 impl Anchor {
     fn new(certificate: Certificate, at: usize) -> Result<Self, Error> {
-        let view = certificate.view();
+        let view = certificate.parsed();
         let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
             .map_err(|_| {
                 fault(

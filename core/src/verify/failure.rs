@@ -147,7 +147,7 @@ fn constraint(leaf: &ParsedCertificate<'_>, why: &str) -> Error {
 }
 
 fn is_anchor(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> bool {
-    expected.trust.anchors().iter().any(|anchor| anchor.certificate.view().spki == leaf.spki)
+    expected.trust.anchors().iter().any(|anchor| anchor.certificate.parsed().spki == leaf.spki)
 }
 
 /// Follows issuer names from the leaf to say where the way to an anchor breaks off.
@@ -164,9 +164,9 @@ fn walk(
             .trust
             .anchors()
             .iter()
-            .find(|anchor| anchor.certificate.view().subject == at.issuer);
+            .find(|anchor| anchor.certificate.parsed().subject == at.issuer);
         if let Some(anchor) = anchor {
-            let view = anchor.certificate.view();
+            let view = anchor.certificate.parsed();
             if let Err(error) = check_dates(&view, expected.at, "the trusted CA") {
                 return error
                     .blamed(Blame::Ours)

@@ -264,7 +264,7 @@ fn check_pins(
     // Two mistakes that people make: the CA's key, or the digest of the wrong bytes.
     let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
     let issuer =
-        path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.view().spki_digest())));
+        path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.parsed().spki_digest())));
     if let Some(issuer) = issuer {
         error = error.noting("configured_is", "issuer_spki").advising(format!(
             "The configured pin is that of the CA {}; pin the peer's own key.",

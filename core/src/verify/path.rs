@@ -51,7 +51,7 @@ impl Path {
             return;
         }
         let mut signed = leaf.signed;
-        for issuer in self.issuers.iter().map(Certificate::view) {
+        for issuer in self.issuers.iter().map(Certificate::parsed) {
             let Some((key_algorithm, key)) = key_parts(issuer.spki) else { continue };
             remembering(budget)
                 .filter(|known| known.algorithm.signature_alg_id().as_ref() == signed.algorithm)
@@ -219,7 +219,7 @@ fn issuers_of(path: &VerifiedPath<'_>, believed: &[&Anchor]) -> Vec<Certificate>
     let intermediates = path.intermediate_certificates();
     let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.clone());
     intermediates
-        .map(|certificate| Certificate::issuer_read_before(&certificate.der()))
+        .map(|certificate| Certificate::shared_issuer(&certificate.der()))
         .chain(anchor)
         .collect()
 }

@@ -68,7 +68,7 @@ impl PeerIdentity {
         at: i64,
     ) -> Self {
         Self {
-            leaf: Certificate::read_before(leaf),
+            leaf: Certificate::from_parsed_der(leaf),
             role,
             tenant,
             pin,
@@ -102,7 +102,7 @@ impl PeerIdentity {
 
     /// The subject's common name, if there is exactly one. It identifies nobody by itself.
     pub fn cn(&self) -> Option<String> {
-        common_name(self.leaf.view().subject)
+        common_name(self.leaf.parsed().subject)
     }
 
     /// The DNS names of the subjectAltName.
@@ -126,7 +126,7 @@ impl PeerIdentity {
     }
 
     fn sans(&self, pick: impl Fn(San<'_>) -> Option<String>) -> Vec<String> {
-        self.leaf.view().sans().filter_map(pick).collect()
+        self.leaf.parsed().sans().filter_map(pick).collect()
     }
 
     /// The pin of the leaf's public key: `sha256/…`.
@@ -146,7 +146,7 @@ impl PeerIdentity {
 
     /// The serial number, as lower-case hex.
     pub fn serial(&self) -> String {
-        serial_hex(self.leaf.view().serial)
+        serial_hex(self.leaf.parsed().serial)
     }
 
     /// The issuer as RFC 4514 text.
@@ -166,7 +166,7 @@ impl PeerIdentity {
 
     /// The fraction of the leaf's lifetime that was left when it was verified, 0 to 1.
     pub fn lifetime_left(&self) -> f64 {
-        self.lifetime_left_of(&self.leaf.view())
+        self.lifetime_left_of(&self.leaf.parsed())
     }
 
     #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
@@ -217,7 +217,7 @@ impl PeerIdentity {
 
     /// Whether the leaf names its purpose (`present`) or leaves it open (`absent`).
     pub fn purpose(&self) -> &'static str {
-        self.purpose_of(&self.leaf.view())
+        self.purpose_of(&self.leaf.parsed())
     }
 
     fn purpose_of(&self, view: &ParsedCertificate<'_>) -> &'static str {
@@ -230,11 +230,11 @@ impl PeerIdentity {
 
     /// What is unusual, and was tolerated.
     pub fn notes(&self) -> Vec<Note> {
-        self.notes_on(&self.leaf.view(), &self.issuers())
+        self.notes_on(&self.leaf.parsed(), &self.issuers())
     }
 
     fn issuers(&self) -> Vec<ParsedCertificate<'_>> {
-        self.path.issuers().iter().map(Certificate::view).collect()
+        self.path.issuers().iter().map(Certificate::parsed).collect()
     }
 
     fn notes_on(
@@ -268,7 +268,7 @@ impl PeerIdentity {
     /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
     pub fn to_json(&self) -> Value {
         // Each certificate is read once and hashed once: from Node, this is half a verification.
-        let view = self.leaf.view();
+        let view = self.leaf.parsed();
         let issuers = self.issuers();
         let digest = Sha256::digest(self.leaf.der());
         let (mut dns, mut ip, mut uri, mut email) = (vec![], vec![], vec![], vec![]);

@@ -284,6 +284,6 @@ fn is_of_known_key(crl: &Crl, trust: &Trust) -> bool {
     let anchors = trust.anchors().iter().map(|anchor| &anchor.certificate);
     anchors
         .chain(trust.intermediates())
-        .map(Certificate::view)
+        .map(Certificate::parsed)
         .any(|ca| crl.is_of(ca.subject, &comparable_name(ca.subject)) && crl.is_signed_by(&ca))
 }

@@ -1,4 +1,4 @@
-//! Floor 2: the algorithms. aws-lc through rustls and webpki, named here once.
+//! The cryptographic algorithms: aws-lc through rustls and webpki. Only this file names them.
 
 use std::sync::Arc;
 #[cfg(feature = "testing")]
@@ -12,15 +12,15 @@ use webpki::aws_lc_rs as algorithms;
 
 use crate::process::{Once, Section};
 
-/// The provider of every handshake. X25519MLKEM768 comes first among its key exchanges, and
-/// AES-128-GCM with SHA-256 among its ciphers: a handshake hashes much and enciphers little, and
-/// SHA-256 has instructions of its own in the processor.
+/// Returns the provider of every handshake. It prefers the key exchange X25519MLKEM768, and the cipher
+/// AES-128-GCM with SHA-256: a handshake hashes much and encrypts little, and processors have
+/// instructions for SHA-256.
 pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     static PROVIDER: Once<Arc<CryptoProvider>> = Once::new();
     PROVIDER.get_or_init(|| {
         let mut provider = aws_lc_rs::default_provider();
         provider.signature_verification_algorithms = SIGNATURES;
-        // In TLS 1.3 and in 1.2 alike, and without changing the order of the others.
+        // The sort is stable: the order of the other suites stays.
         provider.cipher_suites.sort_by_key(|suite| {
             !matches!(
                 suite.suite(),
@@ -33,14 +33,14 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     })
 }
 
-/// A key that can sign in a handshake, or `None` if its algorithm or form is not supported.
+/// Returns a key that can sign in a handshake, or `None` if its algorithm or form is not supported.
 pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
-    // What the library makes once, and its random numbers, have locks that a fork must find free.
+    // aws-lc takes locks for one-time setup and for random numbers. A fork must find them free.
     let _section = Section::enter();
     aws_lc_rs::sign::any_supported_type(key).ok()
 }
 
-/// How many signatures of certificates and CRLs this process has checked.
+/// The number of signatures of certificates and CRLs that this process has checked.
 #[cfg(feature = "testing")]
 static CHECKED: AtomicU64 = AtomicU64::new(0);
 
@@ -55,8 +55,8 @@ pub(crate) fn count_check() {
     CHECKED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Builds rustls' and webpki's views of one list: which algorithms verify, and which TLS signature
-/// schemes say so.
+/// Builds the two forms of one list: webpki's algorithms, and rustls' mapping from TLS signature
+/// schemes to algorithms.
 macro_rules! signatures {
     ($($scheme:ident: $($algorithm:ident)+;)+) => {
         WebPkiSupportedAlgorithms {
@@ -66,14 +66,14 @@ macro_rules! signatures {
     };
 }
 
-/// The signatures that are verified, on handshakes, certificates and CRLs alike: no SHA-1, no RSA
-/// below 2048 bits, no ML-DSA.
+/// The accepted signature algorithms of handshakes, certificates and CRLs: no SHA-1, no RSA below
+/// 2048 bits, no ML-DSA.
 ///
-/// The ClientHello advertises exactly these schemes, in this order. A server that has several
-/// certificates chooses one by them, so a scheme that is advertised and not verified refuses a
-/// server that could have been accepted.
+/// The ClientHello advertises exactly these schemes, in this order. A server with several certificates
+/// chooses one by them. If a scheme were advertised but not accepted, a server could choose the
+/// certificate that fails although it has one that works.
 ///
-/// TLS 1.2 tries all algorithms of a scheme, TLS 1.3 only the first, which fixes the curve.
+/// TLS 1.2 tries all algorithms of a scheme. TLS 1.3 tries only the first, which fixes the curve.
 pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = signatures! {
     ECDSA_NISTP384_SHA384: ECDSA_P384_SHA384 ECDSA_P256_SHA384 ECDSA_P521_SHA384;
     ECDSA_NISTP256_SHA256: ECDSA_P256_SHA256 ECDSA_P384_SHA256 ECDSA_P521_SHA256;

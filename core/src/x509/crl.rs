@@ -1,14 +1,15 @@
-//! Certificate revocation lists (RFC 5280 section 5), read once, looked up in constant time.
+//! Certificate revocation lists (RFC 5280 section 5), parsed once, with lookup in constant time.
 //!
-//! A list whose absence of a certificate would not mean that it is good is refused here: a delta or
-//! indirect one, or one for some reasons alone, read as if it were complete, would call a revoked
-//! certificate clean. What else limits a list is its [`Scope`], which is matched with each certificate.
+//! Parsing fails for delta CRLs, indirect CRLs and CRLs for some revocation reasons only. Read as
+//! complete CRLs, they would make a revoked certificate look good. Other limits of a CRL are its
+//! [`Scope`], which is matched with each certificate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::crl_fault::CrlFault;
 use super::crl_scope::Scope;
 use crate::error::{Error, Kind};
 use crate::x509::algorithms;
@@ -21,10 +22,10 @@ const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
 const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
 const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
 
-/// Of how many issuer keys a list remembers whether they signed it. A CA of one name has few.
-const MOST_KEYS: usize = 8;
+/// The most issuer keys for which a CRL caches its signature check. A CA has few keys per name.
+const MAX_CACHED_KEYS: usize = 8;
 
-/// A CRL. Its signature is not judged yet: that needs the issuer's key.
+/// A CRL. Its signature is checked later, because that takes the issuer's key.
 pub(crate) struct Crl {
     der: Vec<u8>,
     /// The content of the issuer's Name.
@@ -44,23 +45,12 @@ pub(crate) struct Crl {
     signers: ArcSwap<Vec<([u8; 32], bool)>>,
 }
 
-pub(crate) enum Fault {
-    Malformed(Malformed),
-    Unsupported { why: &'static str, remedy: &'static str },
-}
-
-impl From<Malformed> for Fault {
-    fn from(fault: Malformed) -> Self {
-        Self::Malformed(fault)
-    }
-}
-
 impl Crl {
     pub(crate) fn read(der: Vec<u8>, at: usize) -> Result<Self, Error> {
         Self::parse(der).map_err(|fault| {
             let (kind, why, remedy) = match fault {
-                Fault::Malformed(fault) => (Kind::PemInvalid, fault.0, None),
-                Fault::Unsupported { why, remedy } => (Kind::CrlUnusable, why, Some(remedy)),
+                CrlFault::Malformed(fault) => (Kind::PemInvalid, fault.0, None),
+                CrlFault::Unsupported { why, remedy } => (Kind::CrlUnusable, why, Some(remedy)),
             };
             let error = Error::new(kind, format!("CRL {} {why}", at + 1))
                 .at(crate::error::Stage::Config)
@@ -69,7 +59,7 @@ impl Crl {
         })
     }
 
-    fn parse(der: Vec<u8>) -> Result<Self, Fault> {
+    fn parse(der: Vec<u8>) -> Result<Self, CrlFault> {
         let within = |part: &[u8]| {
             let start = part.as_ptr() as usize - der.as_ptr() as usize;
             start..start + part.len()
@@ -95,10 +85,10 @@ impl Crl {
             Some(time) => Some(time),
             None => reader.optional(der::GENERALIZED_TIME)?,
         };
-        let next_update = next_update.ok_or(Fault::Unsupported {
+        let next_update = next_update.ok_or(CrlFault::Unsupported {
             why: "has no nextUpdate",
-            remedy: "Have the CA issue CRLs with a nextUpdate: without one, nobody sees that the \
-                     next list is missing.",
+            remedy: "Have the CA issue CRLs with a nextUpdate: without it, a missing update goes \
+                     unnoticed.",
         })?;
         let mut crl = Self {
             comparable_issuer: comparable_name(&issuer),
@@ -119,10 +109,10 @@ impl Crl {
         }
         let extensions = reader.optional(der::context(0, true))?;
         reader.end()?;
-        // Without a number, nobody can tell which of two lists is the later one.
+        // The number tells which of two CRLs is the later one.
         let numbered = extensions.map_or(Ok(false), |list| crl.read_extensions(list.content))?;
         if !numbered {
-            return Err(Fault::Unsupported {
+            return Err(CrlFault::Unsupported {
                 why: "has no CRL number (RFC 5280 section 5.2.3)",
                 remedy: "Have the CA number its CRLs.",
             });
@@ -131,7 +121,7 @@ impl Crl {
         Ok(crl)
     }
 
-    fn read_entries(&mut self, entries: &[u8]) -> Result<(), Fault> {
+    fn read_entries(&mut self, entries: &[u8]) -> Result<(), CrlFault> {
         let mut entries = Reader::new(entries);
         while !entries.is_empty() {
             let mut entry = entries.nested(der::SEQUENCE)?;
@@ -144,14 +134,14 @@ impl Crl {
                     let id = extension.content(der::OID)?;
                     let critical = extension.default_false()?;
                     if id == CERTIFICATE_ISSUER {
-                        return Err(Fault::Unsupported {
+                        return Err(CrlFault::Unsupported {
                             why: "names the issuer of an entry, as an indirect CRL does, which is not \
                                   supported",
                             remedy: "Supply the CRL that each issuer signs itself.",
                         });
                     }
                     if critical {
-                        return Err(Fault::Unsupported {
+                        return Err(CrlFault::Unsupported {
                             why: "has a critical entry extension that is not understood",
                             remedy: "Have the CA issue CRLs by the profile of RFC 5280.",
                         });
@@ -159,15 +149,15 @@ impl Crl {
                 }
             }
             entry.end()?;
-            // Of several entries, the earliest date counts.
+            // If a serial number occurs several times, the earliest date counts.
             let date = self.revoked.entry(serial.into()).or_insert(revoked_at);
             *date = revoked_at.min(*date);
         }
         Ok(())
     }
 
-    /// Whether there is a CRL number among them.
-    fn read_extensions(&mut self, explicit: &[u8]) -> Result<bool, Fault> {
+    /// Reads the extensions. Returns whether they include a CRL number.
+    fn read_extensions(&mut self, explicit: &[u8]) -> Result<bool, CrlFault> {
         let (mut numbered, mut scoped) = (false, false);
         let mut outer = Reader::new(explicit);
         let mut extensions = outer.nested(der::SEQUENCE)?;
@@ -179,7 +169,7 @@ impl Crl {
             let value = extension.content(der::OCTET_STRING)?;
             match id {
                 CRL_NUMBER if critical => {
-                    return Err(Fault::Unsupported {
+                    return Err(CrlFault::Unsupported {
                         why: "marks its number as critical",
                         remedy: "Have the CA issue CRLs by the profile of RFC 5280.",
                     });
@@ -191,7 +181,7 @@ impl Crl {
                     self.number = digits[zeros..].to_vec();
                 }
                 DELTA_CRL_INDICATOR => {
-                    return Err(Fault::Unsupported {
+                    return Err(CrlFault::Unsupported {
                         why: "is a delta CRL, which is not supported",
                         remedy: "Supply the complete CRL.",
                     });
@@ -205,7 +195,7 @@ impl Crl {
                 }
                 AUTHORITY_KEY_ID => {}
                 _ if critical => {
-                    return Err(Fault::Unsupported {
+                    return Err(CrlFault::Unsupported {
                         why: "has a critical extension that is not understood",
                         remedy: "Have the CA issue CRLs by the profile of RFC 5280.",
                     });
@@ -220,15 +210,16 @@ impl Crl {
         &self.der
     }
 
-    /// Whether the name of its issuer is this one (RFC 5280 section 7.1).
+    /// Returns whether its issuer has this name (RFC 5280 section 7.1).
     ///
     /// * `name`: the content of a Name.
-    /// * `comparable`: the same in comparable form.
+    /// * `comparable`: the same name in comparable form.
     pub(crate) fn is_of(&self, name: &[u8], comparable: &[u8]) -> bool {
         self.issuer == name || self.comparable_issuer == comparable
     }
 
-    /// Whether the key of this CA signed it. Remembered for the CAs that were asked about first.
+    /// Returns whether the key of this CA signed it. Caches the result for the first
+    /// [`MAX_CACHED_KEYS`] keys.
     pub(crate) fn is_signed_by(&self, issuer: &ParsedCertificate<'_>) -> bool {
         let digest = issuer.spki_digest();
         let known = self.signers.load();
@@ -237,32 +228,34 @@ impl Crl {
         }
         algorithms::count_check();
         let signed = self.signed().is_made_by(issuer.spki, algorithms::SIGNATURES.all);
-        if known.len() < MOST_KEYS {
+        if known.len() < MAX_CACHED_KEYS {
             let added = known.iter().copied().chain([(digest, signed)]).collect();
-            // Whoever is faster is not overwritten: the loser checks once more next time.
+            // If another thread has stored a result meanwhile, that one stays, and this key is
+            // checked again next time.
             self.signers.compare_and_swap(&known, Arc::new(added));
         }
         signed
     }
 
-    /// When it says that the certificate of its issuer with this serial number was revoked, in Unix
-    /// seconds.
+    /// Returns the revocation date (Unix seconds) of the issuer's certificate with this serial
+    /// number, or `None` if the CRL does not list it.
     pub(crate) fn revocation(&self, serial: &[u8]) -> Option<i64> {
         self.revoked.get(serial).copied()
     }
 
-    /// Whether a certificate of its issuer that is not on it is good.
+    /// Returns whether the certificate is in its scope, so that it is good if the CRL does not list it.
     pub(crate) fn covers(&self, certificate: &ParsedCertificate<'_>) -> bool {
         self.scope.covers(certificate)
     }
 
-    /// Orders the lists of one issuer: the greatest is the latest.
+    /// The sort key of the CRLs of one issuer: the greatest is the latest.
     pub(crate) fn recency(&self) -> (i64, usize, &[u8]) {
         (self.this_update, self.number.len(), &self.number)
     }
 
-    /// Whether it is no earlier list than another one of the same issuer and key, for the same
-    /// certificates. Lists whose numbers and dates contradict each other supersede neither.
+    /// Returns whether it replaces another CRL of the same issuer and key: the scope is the same, and
+    /// neither the date nor the number is lower. If date and number contradict each other, neither
+    /// CRL supersedes the other.
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
         self.scope == other.scope
             && self.this_update >= other.this_update
@@ -277,7 +270,7 @@ impl Crl {
         }
     }
 
-    /// Of how many keys it is known whether they signed it.
+    /// The number of keys for which the signature check is cached.
     #[cfg(all(test, feature = "testing"))]
     pub(crate) fn keys_tried(&self) -> usize {
         self.signers.load().len()

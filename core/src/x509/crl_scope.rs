@@ -3,17 +3,17 @@
 //!
 //! A CRL says nothing about certificates outside its scope. Another CRL of the issuer may revoke them.
 
-use super::crl::Fault;
+use super::crl_fault::CrlFault;
 use crate::x509::der::{self, Element, Malformed, Reader};
 use crate::x509::{ParsedCertificate, comparable_name, comparable_rdn};
 
 const URI: u8 = der::context(6, false);
 const DIRECTORY_NAME: u8 = der::context(4, true);
 
-/// The scope of a list. The default is that of a list without the extension: everything.
+/// The scope of a CRL. The default is the scope of a CRL without the extension: all certificates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
-    /// The names of its distribution point, comparable and in order; `None` where it has none.
+    /// The names of its distribution point, comparable and sorted. `None` if it has none.
     names: Option<Vec<Vec<u8>>>,
     holders: Holders,
 }
@@ -32,9 +32,9 @@ impl Scope {
     ///
     /// * `issuer`: the content of the CRL issuer's Name.
     ///
-    /// Fails where the list covers its certificates only in part: then no certificate could be judged
-    /// by it alone.
-    pub(crate) fn read(value: &[u8], issuer: &[u8]) -> Result<Self, Fault> {
+    /// Fails if the CRL covers its certificates only in part, because then it alone decides about no
+    /// certificate.
+    pub(crate) fn read(value: &[u8], issuer: &[u8]) -> Result<Self, CrlFault> {
         let mut outer = Reader::new(value);
         let mut reader = outer.nested(der::SEQUENCE)?;
         outer.end()?;
@@ -46,7 +46,7 @@ impl Scope {
         }
         let users = flag(&mut reader, 1)?;
         let cas = flag(&mut reader, 2)?;
-        let refuse = |why, remedy| Err(Fault::Unsupported { why, remedy });
+        let refuse = |why, remedy| Err(CrlFault::Unsupported { why, remedy });
         if reader.optional(der::context(3, false))?.is_some() {
             return refuse(
                 "covers only some reasons of revocation (onlySomeReasons), which is not supported",
@@ -55,7 +55,7 @@ impl Scope {
         }
         if flag(&mut reader, 4)? {
             return refuse(
-                "is indirect (indirectCRL): it speaks for several issuers, which is not supported",
+                "is indirect (indirectCRL): it covers several issuers, which is not supported",
                 "Supply the CRL that each issuer signs itself.",
             );
         }
@@ -77,7 +77,7 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Whether the list speaks of this certificate of its issuer, whatever the reason of a revocation.
+    /// Returns whether the CRL covers this certificate of its issuer, for all revocation reasons.
     pub(crate) fn covers(&self, certificate: &ParsedCertificate<'_>) -> bool {
         let is_held = match self.holders {
             Holders::All => true,
@@ -88,20 +88,20 @@ impl Scope {
     }
 }
 
-/// Whether the certificate points to one of these names for all reasons.
+/// Returns whether the certificate points to one of these names for all revocation reasons.
 fn is_published(certificate: &ParsedCertificate<'_>, names: &[Vec<u8>]) -> bool {
     let issuer = certificate.issuer;
-    // The point that every certificate is taken to have: the name of its issuer (section 6.3.3).
+    // Every certificate has an implied distribution point: the name of its issuer (section 6.3.3).
     if names.contains(&directory_name(comparable_name(issuer))) {
         return true;
     }
     let Some(points) = certificate.crl_distribution_points else { return false };
-    // Malformed, it points nowhere.
+    // A malformed extension names no distribution point.
     let points = distribution_points(points, issuer).unwrap_or_default();
     points.iter().any(|name| names.contains(name))
 }
 
-/// The names of all points in a cRLDistributionPoints that are for every reason and for the lists of
+/// Returns the names of the points in a cRLDistributionPoints that are for all reasons and for CRLs of
 /// the certificate's own issuer.
 fn distribution_points(value: &[u8], issuer: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
     let mut outer = Reader::new(value);
@@ -121,13 +121,13 @@ fn distribution_points(value: &[u8], issuer: &[u8]) -> Result<Vec<Vec<u8>>, Malf
     Ok(names)
 }
 
-/// The names of a DistributionPointName, comparable.
+/// Returns the names of a DistributionPointName in comparable form.
 fn point_names(content: &[u8], issuer: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
     let mut choice = Reader::new(content);
     let chosen = choice.any()?;
     choice.end()?;
     if chosen.tag == der::context(1, true) {
-        // Relative to the issuer: its name and one RDN more.
+        // nameRelativeToCRLIssuer: the issuer's name and one more RDN.
         let mut name = comparable_name(issuer);
         name.extend(comparable_rdn(chosen.content));
         return Ok(vec![directory_name(name)]);
@@ -151,7 +151,8 @@ fn directory_name(mut comparable: Vec<u8>) -> Vec<u8> {
     comparable
 }
 
-/// Of a URI, scheme and host are compared without regard to case (RFC 5280 section 7.4).
+/// Returns a GeneralName in comparable form. The scheme and host of a URI are compared without regard
+/// to case (RFC 5280 section 7.4).
 fn comparable_general_name(name: Element<'_>) -> Result<Vec<u8>, Malformed> {
     match name.tag {
         DIRECTORY_NAME => {
@@ -178,6 +179,6 @@ fn flag(reader: &mut Reader<'_>, number: u8) -> Result<bool, Malformed> {
         None => Ok(false),
         Some(Element { content: [0xff], .. }) => Ok(true),
         Some(Element { content: [0x00], .. }) => Ok(false),
-        Some(_) => Err(Malformed("has a BOOLEAN that is neither")),
+        Some(_) => Err(Malformed("has a BOOLEAN that is neither TRUE nor FALSE")),
     }
 }

@@ -1,10 +1,9 @@
-//! Reads DER (X.690): one borrowed value after the other, nothing copied, nothing assumed.
+//! A DER reader (X.690) that borrows its values and copies nothing.
 //!
-//! Strict where DER is: definite and minimal lengths, single-byte tags, no trailing bytes. It exists
-//! because a certificate is read on every handshake and every verification, and reading it must cost
-//! less than hashing it.
+//! It accepts only definite and minimal lengths, single-byte tags, and no trailing bytes. Every
+//! handshake and every verification parses a certificate, so parsing must cost less than hashing it.
 
-/// Why bytes are not the DER that was expected.
+/// Why bytes are not the expected DER. The text continues a sentence whose subject is the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
@@ -24,7 +23,7 @@ pub(crate) const fn context(number: u8, constructed: bool) -> u8 {
     0x80 | number | if constructed { 0x20 } else { 0 }
 }
 
-/// A position in DER.
+/// A cursor over the elements of DER.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -47,16 +46,16 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// The next element, whatever its tag.
+    /// Reads the next element with any tag.
     pub(crate) fn any(&mut self) -> Result<Element<'a>, Malformed> {
         let bytes = self.rest;
         let (&tag, after_tag) =
-            bytes.split_first().ok_or(Malformed("ends where an element must be"))?;
+            bytes.split_first().ok_or(Malformed("ends where an element is expected"))?;
         if tag & 0x1f == 0x1f {
             return Err(Malformed("has a tag of more than one byte"));
         }
         let (&first, after_length) =
-            after_tag.split_first().ok_or(Malformed("ends where a length must be"))?;
+            after_tag.split_first().ok_or(Malformed("ends where a length is expected"))?;
         let (length, after_length) = if first < 0x80 {
             (usize::from(first), after_length)
         } else {
@@ -80,7 +79,7 @@ impl<'a> Reader<'a> {
         Ok(Element { tag, content, whole: &bytes[..header + length] })
     }
 
-    /// The next element, which must have this tag.
+    /// Reads the next element, which must have this tag.
     pub(crate) fn element(&mut self, tag: u8) -> Result<Element<'a>, Malformed> {
         let element = self.any()?;
         if element.tag == tag {
@@ -90,39 +89,39 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The content of the next element, which must have this tag.
+    /// Reads the content of the next element, which must have this tag.
     pub(crate) fn content(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         Ok(self.element(tag)?.content)
     }
 
-    /// A reader of the content of the next element, which must have this tag.
+    /// Returns a reader of the content of the next element, which must have this tag.
     pub(crate) fn nested(&mut self, tag: u8) -> Result<Reader<'a>, Malformed> {
         Ok(Reader::new(self.content(tag)?))
     }
 
-    /// The next element if it has this tag.
+    /// Reads the next element if it has this tag.
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Malformed> {
         if self.rest.first() == Some(&tag) { self.any().map(Some) } else { Ok(None) }
     }
 
-    /// A BOOLEAN with a default of FALSE, which DER leaves out.
+    /// Reads a BOOLEAN with the default FALSE.
     pub(crate) fn default_false(&mut self) -> Result<bool, Malformed> {
         match self.optional(BOOLEAN)? {
             None => Ok(false),
             Some(Element { content: [0xff], .. }) => Ok(true),
-            // DER forbids to write a default, but the field does: reading it costs nothing.
+            // DER forbids encoding a default value, but deployed CAs do it, and accepting it is safe.
             Some(Element { content: [0x00], .. }) => Ok(false),
-            Some(_) => Err(Malformed("has a BOOLEAN that is neither")),
+            Some(_) => Err(Malformed("has a BOOLEAN that is neither TRUE nor FALSE")),
         }
     }
 
-    /// Nothing may follow.
+    /// Fails if bytes are left.
     pub(crate) fn end(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed("has trailing bytes")) }
     }
 }
 
-/// A non-negative INTEGER that fits.
+/// Reads a non-negative INTEGER of at most 64 bits.
 pub(crate) fn unsigned(content: &[u8]) -> Result<u64, Malformed> {
     match content {
         [] => Err(Malformed("has an empty INTEGER")),
@@ -137,7 +136,7 @@ pub(crate) fn unsigned(content: &[u8]) -> Result<u64, Malformed> {
     }
 }
 
-/// A time as RFC 5280 section 4.1.2.5 allows it, in Unix seconds.
+/// Reads a time in a form that RFC 5280 section 4.1.2.5 allows. Returns Unix seconds.
 pub(crate) fn time(element: Element<'_>) -> Result<i64, Malformed> {
     const FAULT: Malformed = Malformed("has a date that RFC 5280 does not allow");
     let number = |digits: &[u8]| {
@@ -174,7 +173,7 @@ pub(crate) fn time(element: Element<'_>) -> Result<i64, Malformed> {
     if day > longest {
         return Err(FAULT);
     }
-    // Days since the epoch: years are counted from March, so that the leap day comes last.
+    // Days since the epoch. A year starts in March here, so that the leap day is its last day.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let day_of_year = (153 * month + 2) / 5 + day - 1;

@@ -1,18 +1,22 @@
-//! Certificates and CRLs as data: parsed once, judged elsewhere.
+//! Certificates and CRLs as data. The room parses them; `verify` judges them.
 
 pub(crate) mod algorithms;
 mod certificate;
 mod crl;
+mod crl_fault;
 mod crl_scope;
 pub(crate) mod der;
+mod key;
 mod name;
+mod parsed;
 
 pub use certificate::Certificate;
-pub(crate) use certificate::{
-    DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San, Signed, hex, key_parts,
-    pin_text, serial_hex, x5t_s256,
-};
+pub(crate) use certificate::{hex, pin_text, serial_hex, x5t_s256};
 pub(crate) use crl::Crl;
+pub(crate) use key::key_parts;
 pub(crate) use name::{
     common_name, comparable as comparable_name, comparable_rdn, dotted, text as name_text,
+};
+pub(crate) use parsed::{
+    DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San, Signed,
 };

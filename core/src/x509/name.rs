@@ -1,5 +1,5 @@
-//! Distinguished names: as text (RFC 4514), for people and messages, and in the form in which they
-//! are compared (RFC 5280 section 7.1).
+//! Distinguished names: as text for messages (RFC 4514), and in a form for comparison (RFC 5280
+//! section 7.1).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ const T61_STRING: u8 = 0x14;
 const IA5_STRING: u8 = 0x16;
 const BMP_STRING: u8 = 0x1e;
 
-/// `CN=issuing,O=acme`: most specific first, as RFC 4514 orders it.
+/// Returns a name as text, most specific attribute first (RFC 4514): `CN=issuing,O=acme`.
 pub(crate) fn text(name: &[u8]) -> String {
     let attributes: Vec<_> = attributes(name).collect();
     if attributes.is_empty() {
@@ -32,24 +32,25 @@ pub(crate) fn text(name: &[u8]) -> String {
     text
 }
 
-/// The common name, if there is exactly one.
+/// Returns the common name if there is exactly one.
 pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);
     let first = found.next()?;
     found.next().is_none().then(|| first.into_owned())
 }
 
-/// The form of a Name's content in which two names are the same bytes if RFC 5280 section 7.1 calls
-/// them equal: string types, case and white space do not count.
+/// Returns a form of a Name's content that is the same for two names if RFC 5280 section 7.1 calls
+/// them equal. String types, case and white space do not count.
 ///
-/// Unicode normalization forms (RFC 4518 section 2.3) do count: a name that differs in them alone is
-/// another name here.
+/// Unicode normalization forms (RFC 4518 section 2.3) do count: names that differ only in them are
+/// different names here.
 pub(crate) fn comparable(name: &[u8]) -> Vec<u8> {
     let mut form = Vec::with_capacity(name.len());
     let mut sets = Reader::new(name);
     while !sets.is_empty() {
         let Ok(set) = sets.content(der::SET) else {
-            // Not a name. It equals the same bytes alone: no form begins with this length.
+            // Not a Name: the form equals only that of the same bytes, because no other form begins
+            // with this length.
             return [&[0xff; 4], name].concat();
         };
         form.extend(comparable_rdn(set));
@@ -57,7 +58,8 @@ pub(crate) fn comparable(name: &[u8]) -> Vec<u8> {
     form
 }
 
-/// The same of one RelativeDistinguishedName: a name is the sequence of its RDNs.
+/// Returns the comparable form of one RelativeDistinguishedName. That of a Name is the sequence of
+/// those of its RDNs.
 pub(crate) fn comparable_rdn(set: &[u8]) -> Vec<u8> {
     let mut attributes = Vec::new();
     let mut reader = Reader::new(set);
@@ -69,14 +71,14 @@ pub(crate) fn comparable_rdn(set: &[u8]) -> Vec<u8> {
         }
         attributes.push(form);
     }
-    // DER orders a set by its encodings, in which string types do count.
+    // DER sorts a SET by encodings, which include the string types.
     attributes.sort_unstable();
     let mut form = Vec::new();
     push_part(&mut form, &attributes.concat());
     form
 }
 
-/// With its length before it, so that no two sequences of parts are the same bytes.
+/// Appends a part with its length, so that different sequences of parts give different bytes.
 fn push_part(form: &mut Vec<u8>, part: &[u8]) {
     form.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
     form.extend_from_slice(part);
@@ -135,7 +137,7 @@ fn escape(value: &str, text: &mut String) {
             ',' | '+' | '"' | '\\' | '<' | '>' | ';' => text.extend(['\\', letter]),
             ' ' if edge => text.push_str("\\ "),
             '#' if at == 0 => text.push_str("\\#"),
-            // A name is shown in logs: it must not steer a terminal or forge a line.
+            // Names appear in logs: they must not control a terminal or forge a line.
             letter if letter.is_control() => {
                 let mut bytes = [0; 4];
                 for byte in letter.encode_utf8(&mut bytes).bytes() {
@@ -162,7 +164,7 @@ fn label(id: &[u8]) -> Cow<'static, str> {
     }
 }
 
-/// An object identifier in dotted form.
+/// Returns an object identifier in dotted form.
 pub(crate) fn dotted(id: &[u8]) -> String {
     let mut arcs: Vec<u64> = Vec::new();
     let mut arc = 0u64;

@@ -1,0 +1,437 @@
+//! A certificate as read from its DER, borrowed from the bytes (RFC 5280 section 4).
+//!
+//! This file reads and does not judge: roles, trust and time are the concern of `verify`.
+
+use std::net::IpAddr;
+
+use rustls_pki_types::SignatureVerificationAlgorithm;
+use sha2::{Digest as _, Sha256};
+
+use super::der::{self, Malformed, Reader};
+use super::key::{Key, key_parts};
+use super::name::text as name_text;
+use crate::error::presented;
+
+/// The X.509 extensions that this crate understands (RFC 5280 section 4.2).
+mod oid {
+    pub(crate) const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
+    pub(crate) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub(crate) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    pub(crate) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub(crate) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    pub(crate) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+    pub(crate) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x24];
+    pub(crate) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
+    pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub(crate) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+
+    pub(crate) const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
+    pub(crate) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    pub(crate) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+}
+
+/// The most extensions that a certificate may have. Real certificates have about ten. Parsing
+/// thousands of empty ones would cost as much as a signature check.
+const MAX_EXTENSIONS: usize = 64;
+
+/// keyUsage bits, with the numbers of RFC 5280 section 4.2.1.3.
+pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
+pub(crate) const KEY_CERT_SIGN: u8 = 5;
+
+/// The fields of a certificate, borrowed from its DER.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ParsedCertificate<'a> {
+    pub(crate) version: u8,
+    pub(crate) serial: &'a [u8],
+    /// The content of the Name, without its tag and length, as webpki represents it.
+    pub(crate) issuer: &'a [u8],
+    pub(crate) subject: &'a [u8],
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+    /// The whole SubjectPublicKeyInfo.
+    pub(crate) spki: &'a [u8],
+    pub(crate) key: Key,
+    pub(crate) is_ca: bool,
+    /// The content of the extension.
+    pub(crate) name_constraints: Option<&'a [u8]>,
+    key_usage: Option<&'a [u8]>,
+    extended_key_usage: Option<&'a [u8]>,
+    subject_alt_name: Option<&'a [u8]>,
+    pub(crate) subject_key_id: Option<&'a [u8]>,
+    pub(crate) authority_key_id: Option<&'a [u8]>,
+    /// The value of the extension, not yet parsed.
+    pub(crate) crl_distribution_points: Option<&'a [u8]>,
+    pub(crate) unknown_critical: Option<&'a [u8]>,
+    /// A violation of the extension profile of RFC 5280 section 4.2.
+    pub(crate) profile_fault: Option<&'static str>,
+    pub(crate) signed: Signed<'a>,
+}
+
+/// Signed bytes, the content of the algorithm identifier, and the signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    pub(crate) message: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl Signed<'_> {
+    /// Returns whether the key of this SubjectPublicKeyInfo made the signature with one of these
+    /// algorithms.
+    pub(crate) fn is_made_by(
+        &self,
+        spki: &[u8],
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> bool {
+        let Some((key_algorithm, key)) = key_parts(spki) else {
+            return false;
+        };
+        algorithms
+            .iter()
+            .filter(|known| known.signature_alg_id().as_ref() == self.algorithm)
+            .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
+            .any(|known| known.verify_signature(key, self.message, self.signature).is_ok())
+    }
+}
+
+/// A subjectAltName, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum San<'a> {
+    Dns(&'a str),
+    Ip(IpAddr),
+    Uri(&'a str),
+    Email(&'a str),
+}
+
+/// The verdict of extendedKeyUsage on a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Absent,
+    Allowed,
+    /// anyExtendedKeyUsage is listed: the certificate was not issued for this purpose.
+    Any,
+    /// Only other purposes are listed.
+    Refused,
+}
+
+impl<'a> ParsedCertificate<'a> {
+    pub(crate) fn read(certificate: &'a [u8]) -> Result<Self, Malformed> {
+        let mut outer = Reader::new(certificate);
+        let mut sequence = outer.nested(der::SEQUENCE)?;
+        outer.end()?;
+        let signed = sequence.element(der::SEQUENCE)?;
+        let mut tbs = Reader::new(signed.content);
+        let outer_algorithm = sequence.element(der::SEQUENCE)?;
+        let [0, signature @ ..] = sequence.content(der::BIT_STRING)? else {
+            return Err(Malformed("has a malformed signature"));
+        };
+        sequence.end()?;
+
+        let version = match tbs.optional(der::context(0, true))? {
+            None => 1,
+            Some(explicit) => {
+                let mut inner = Reader::new(explicit.content);
+                let number = der::unsigned(inner.content(der::INTEGER)?)?;
+                inner.end()?;
+                u8::try_from(number)
+                    .ok()
+                    .filter(|number| *number <= 2)
+                    .map(|number| number + 1)
+                    .ok_or(Malformed("has an unknown version"))?
+            }
+        };
+        let serial = tbs.content(der::INTEGER)?;
+        if tbs.element(der::SEQUENCE)?.whole != outer_algorithm.whole {
+            return Err(Malformed("names two different signature algorithms"));
+        }
+        let issuer = tbs.content(der::SEQUENCE)?;
+        let mut validity = tbs.nested(der::SEQUENCE)?;
+        let not_before = der::time(validity.any()?)?;
+        let not_after = der::time(validity.any()?)?;
+        validity.end()?;
+        let subject = tbs.content(der::SEQUENCE)?;
+        let spki = tbs.element(der::SEQUENCE)?;
+        tbs.optional(der::context(1, false))?;
+        tbs.optional(der::context(2, false))?;
+        let extensions = tbs.optional(der::context(3, true))?;
+        tbs.end()?;
+
+        let mut parsed = Self {
+            version,
+            serial,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            spki: spki.whole,
+            key: Key::read(spki.content)?,
+            is_ca: false,
+            name_constraints: None,
+            key_usage: None,
+            extended_key_usage: None,
+            subject_alt_name: None,
+            subject_key_id: None,
+            authority_key_id: None,
+            crl_distribution_points: None,
+            unknown_critical: None,
+            profile_fault: None,
+            signed: Signed { message: signed.whole, algorithm: outer_algorithm.content, signature },
+        };
+        if let Some(explicit) = extensions {
+            parsed.read_extensions(explicit.content)?;
+        }
+        Ok(parsed)
+    }
+
+    fn read_extensions(&mut self, explicit: &'a [u8]) -> Result<(), Malformed> {
+        let mut outer = Reader::new(explicit);
+        let mut list = outer.nested(der::SEQUENCE)?;
+        outer.end()?;
+        let mut seen: [&[u8]; 10] = [&[]; 10];
+        let mut known = 0;
+        let mut count = 0;
+        while !list.is_empty() {
+            count += 1;
+            if count > MAX_EXTENSIONS {
+                return Err(Malformed("has more extensions than any certificate needs"));
+            }
+            let mut extension = list.nested(der::SEQUENCE)?;
+            let id = extension.content(der::OID)?;
+            let critical = extension.default_false()?;
+            let value = extension.content(der::OCTET_STRING)?;
+            extension.end()?;
+            if self.read_extension(id, critical, value)? {
+                if seen[..known].contains(&id) {
+                    return Err(Malformed("has the same extension twice"));
+                }
+                seen[known] = id;
+                known += 1;
+                self.check_criticality(id, critical);
+            } else if critical {
+                self.unknown_critical = Some(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the critical flags that RFC 5280 prescribes. A reader may ignore an extension that is not
+    /// critical, so a constraint must be critical, and a hint must not be.
+    fn check_criticality(&mut self, id: &[u8], critical: bool) {
+        let fault = match (id, critical) {
+            (oid::AUTHORITY_KEY_ID, true) => "marks its authorityKeyIdentifier as critical",
+            (oid::SUBJECT_KEY_ID, true) => "marks its subjectKeyIdentifier as critical",
+            (oid::POLICY_CONSTRAINTS, false) => "does not mark its policy constraints as critical",
+            (oid::SUBJECT_ALT_NAME, false) if self.subject.is_empty() => {
+                "has no subject and does not mark its subjectAltName as critical"
+            }
+            _ => return,
+        };
+        self.profile_fault = Some(fault);
+    }
+
+    /// Reads one extension. Returns whether this crate understands it.
+    ///
+    /// The number of extensions that it understands is the length of `seen` above.
+    fn read_extension(
+        &mut self,
+        id: &[u8],
+        critical: bool,
+        value: &'a [u8],
+    ) -> Result<bool, Malformed> {
+        let mut reader = Reader::new(value);
+        match id {
+            oid::BASIC_CONSTRAINTS => {
+                let mut inner = reader.nested(der::SEQUENCE)?;
+                self.is_ca = inner.default_false()?;
+                if let Some(length) = inner.optional(der::INTEGER)? {
+                    der::unsigned(length.content)?;
+                }
+                inner.end()?;
+            }
+            oid::KEY_USAGE => {
+                let bits = reader.content(der::BIT_STRING)?;
+                if bits.len() < 2 || bits[0] > 7 {
+                    return Err(Malformed("has an empty keyUsage"));
+                }
+                self.key_usage = Some(bits);
+            }
+            oid::EXTENDED_KEY_USAGE => {
+                let purposes = reader.content(der::SEQUENCE)?;
+                check_purposes(Reader::new(purposes))?;
+                self.extended_key_usage = Some(purposes);
+            }
+            oid::SUBJECT_ALT_NAME => {
+                let names = reader.content(der::SEQUENCE)?;
+                let mut inner = Reader::new(names);
+                while !inner.is_empty() {
+                    read_san(inner.any()?)?;
+                }
+                self.subject_alt_name = Some(names);
+            }
+            oid::NAME_CONSTRAINTS => {
+                self.name_constraints = Some(reader.content(der::SEQUENCE)?);
+            }
+            oid::SUBJECT_KEY_ID => self.subject_key_id = Some(reader.content(der::OCTET_STRING)?),
+            oid::AUTHORITY_KEY_ID => {
+                let mut inner = reader.nested(der::SEQUENCE)?;
+                self.authority_key_id =
+                    inner.optional(der::context(0, false))?.map(|id| id.content);
+                if self.authority_key_id.is_none() {
+                    self.profile_fault =
+                        Some("has an authorityKeyIdentifier without a key identifier");
+                }
+            }
+            // Parsed when a CRL is matched with it: a malformed value does not make the certificate
+            // unusable. Not understood if critical, because this crate fetches no CRL.
+            oid::CRL_DISTRIBUTION_POINTS => {
+                self.crl_distribution_points = Some(value);
+                return Ok(!critical);
+            }
+            // Not understood if critical, because no code here enforces policy constraints.
+            oid::POLICY_CONSTRAINTS if !critical => {
+                reader.element(der::SEQUENCE)?;
+            }
+            oid::AUTHORITY_INFO_ACCESS => {
+                check_access_descriptions(reader.nested(der::SEQUENCE)?)?;
+            }
+            _ => return Ok(false),
+        }
+        reader.end()?;
+        Ok(true)
+    }
+
+    pub(crate) fn spki_digest(&self) -> [u8; 32] {
+        Sha256::digest(self.spki).into()
+    }
+
+    /// Returns whether keyUsage has this bit, or `None` if the extension is absent.
+    pub(crate) fn key_usage(&self, bit: u8) -> Option<bool> {
+        let bits = self.key_usage?;
+        let byte = bits.get(1 + usize::from(bit / 8)).copied().unwrap_or(0);
+        Some(byte & (0x80 >> (bit % 8)) != 0)
+    }
+
+    pub(crate) fn server_purpose(&self) -> Purpose {
+        self.purpose(oid::SERVER_AUTH)
+    }
+
+    pub(crate) fn client_purpose(&self) -> Purpose {
+        self.purpose(oid::CLIENT_AUTH)
+    }
+
+    fn purpose(&self, wanted: &[u8]) -> Purpose {
+        let Some(purposes) = self.extended_key_usage else {
+            return Purpose::Absent;
+        };
+        let mut reader = Reader::new(purposes);
+        let mut found = Purpose::Refused;
+        while let Ok(purpose) = reader.content(der::OID) {
+            if purpose == oid::ANY_PURPOSE {
+                return Purpose::Any;
+            }
+            if purpose == wanted {
+                found = Purpose::Allowed;
+            }
+        }
+        found
+    }
+
+    pub(crate) fn has_purposes(&self) -> bool {
+        self.extended_key_usage.is_some()
+    }
+
+    /// Returns whether the serial number is positive and at most 20 octets long (RFC 5280 section
+    /// 4.1.2.2).
+    pub(crate) fn has_sound_serial(&self) -> bool {
+        let positive = self.serial.first().is_some_and(|first| first & 0x80 == 0);
+        let zero = self.serial.iter().all(|digit| *digit == 0);
+        let octets = self.serial.len() - usize::from(self.serial.first() == Some(&0));
+        positive && !zero && octets <= 20
+    }
+
+    /// Returns why the name constraints cannot be enforced (RFC 5280 section 4.2.1.10), or `None` if
+    /// they can.
+    pub(crate) fn constraints_fault(&self) -> Option<&'static str> {
+        let mut reader = Reader::new(self.name_constraints?);
+        let mut constrained = false;
+        while let Ok(trees) = reader.any() {
+            let mut trees = Reader::new(trees.content);
+            while let Ok(mut tree) = trees.nested(der::SEQUENCE) {
+                let Ok(base) = tree.any() else { return Some("has a malformed name constraint") };
+                constrained = true;
+                if base.tag == der::context(2, false) && base.content.starts_with(b".") {
+                    return Some("has a DNS name constraint that begins with a period");
+                }
+            }
+        }
+        (!constrained).then_some("has name constraints without any name")
+    }
+
+    /// Returns the names that can identify a peer, in the order of the certificate.
+    pub(crate) fn sans(&self) -> impl Iterator<Item = San<'a>> + use<'a> {
+        let mut reader = Reader::new(self.subject_alt_name.unwrap_or_default());
+        std::iter::from_fn(move || reader.any().ok())
+            .filter_map(|element| read_san(element).ok()?)
+    }
+
+    pub(crate) fn san_uris(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.sans().filter_map(|san| if let San::Uri(uri) = san { Some(uri) } else { None })
+    }
+
+    /// Returns the subject in the bounded form for errors and events. `Certificate::subject` returns
+    /// all of it.
+    pub(crate) fn subject_text(&self) -> String {
+        presented(&name_text(self.subject))
+    }
+
+    /// Returns the issuer in the bounded form for errors and events.
+    pub(crate) fn issuer_text(&self) -> String {
+        presented(&name_text(self.issuer))
+    }
+}
+
+/// Checks that extendedKeyUsage lists at least one OID, and only OIDs.
+fn check_purposes(mut purposes: Reader<'_>) -> Result<(), Malformed> {
+    purposes.content(der::OID)?;
+    while !purposes.is_empty() {
+        purposes.content(der::OID)?;
+    }
+    Ok(())
+}
+
+/// Checks that authorityInfoAccess lists at least one well-formed AccessDescription.
+fn check_access_descriptions(mut list: Reader<'_>) -> Result<(), Malformed> {
+    loop {
+        let mut description = list.nested(der::SEQUENCE)?;
+        description.content(der::OID)?;
+        description.any()?;
+        description.end()?;
+        if list.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a GeneralName. Returns `None` for types that do not identify a peer.
+fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
+    let text = || {
+        let text = std::str::from_utf8(element.content).ok().filter(|text| text.is_ascii());
+        text.ok_or(Malformed("has a subjectAltName that is not ASCII"))
+    };
+    Ok(Some(match element.tag {
+        tag if tag == der::context(1, false) => San::Email(text()?),
+        tag if tag == der::context(2, false) => San::Dns(text()?),
+        tag if tag == der::context(6, false) => San::Uri(text()?),
+        tag if tag == der::context(7, false) => {
+            if let Ok(v4) = <[u8; 4]>::try_from(element.content) {
+                San::Ip(v4.into())
+            } else if let Ok(v6) = <[u8; 16]>::try_from(element.content) {
+                San::Ip(v6.into())
+            } else {
+                return Err(Malformed("has an IP address of odd length"));
+            }
+        }
+        tag if tag & 0xc0 == 0x80 => return Ok(None),
+        _ => return Err(Malformed("has a subjectAltName of unknown type")),
+    }))
+}
