@@ -22,7 +22,7 @@ use crate::options;
 ///
 /// >>> from webhook_mtls.testing import error
 /// >>> RetryPolicy(first=5).decide(error("http_status"), attempt=2)
-/// Decision(action='retry', delay=10.0, counts=True, reason='it may work later')
+/// Decision(action='retry', delay=10.0, counts=True, reason='a retry may succeed')
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct RetryPolicy(webhook_mtls::RetryPolicy);

@@ -1,4 +1,4 @@
-//! Files that hold keys and certificates: PEM, PKCS#12 and the encryption of both.
+//! Files that hold keys and certificates: PEM, PKCS#12 and their encryption.
 
 mod pbe;
 pub(crate) mod pem;

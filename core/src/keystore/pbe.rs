@@ -1,8 +1,8 @@
-//! What a passphrase opens: PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292 appendix C) that
+//! Password-based encryption: PBES2 (RFC 8018), and the schemes of PKCS#12 (RFC 7292 appendix C) that
 //! Windows and older Java and OpenSSL still write.
 //!
-//! A file says itself how much work it takes to open it. One that asks for too much is refused
-//! before any is done: else a few bytes could hold a thread for hours, or ask for all memory.
+//! A file states its own work factor. If it is too high, decryption fails before the derivation
+//! starts. Otherwise a few bytes could occupy a thread for hours or exhaust the memory.
 
 use aws_lc_rs::digest;
 use cbc::cipher::block_padding::Pkcs7;
@@ -15,14 +15,14 @@ use crate::error::{Error, Kind};
 use crate::x509::der::{self, Malformed, Reader};
 use crate::x509::dotted;
 
-/// How many rounds of key derivation one input may cost in all: five times what is recommended for
-/// PBKDF2 with SHA-256, and a second or two of work.
+/// The most rounds of key derivation for one input: five times the recommended number for PBKDF2 with
+/// SHA-256, which take a second or two.
 const MAX_ROUNDS: u64 = 3_000_000;
 
-/// How much memory scrypt may take (128 N r): four times what OpenSSL uses.
+/// The most memory for scrypt (128 N r), in bytes: four times the amount that OpenSSL uses.
 const MAX_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// PBES2, and pkcs-12PbeIds (RFC 7292 appendix C).
+/// PBES2 and pkcs-12PbeIds (RFC 7292 appendix C).
 mod oid {
     pub(crate) const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
     pub(crate) const TRIPLE_DES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 3];
@@ -31,9 +31,9 @@ mod oid {
     pub(crate) const RC2_40: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1, 6];
 }
 
-/// Why something encrypted stays closed.
+/// Why decryption fails.
 #[derive(Debug)]
-pub(crate) enum Closed {
+pub(crate) enum DecryptError {
     Malformed(&'static str),
     /// The algorithm, in dotted form.
     Unsupported(String),
@@ -41,25 +41,28 @@ pub(crate) enum Closed {
     WrongPassphrase,
 }
 
-impl From<Malformed> for Closed {
+impl From<Malformed> for DecryptError {
     fn from(fault: Malformed) -> Self {
         Self::Malformed(fault.0)
     }
 }
 
-impl Closed {
-    pub(crate) fn explain(self, what: &str) -> Error {
+impl DecryptError {
+    /// Makes the error that the caller sees.
+    ///
+    /// * `what`: the encrypted input, as the start of the message.
+    pub(crate) fn into_error(self, what: &str) -> Error {
         let (kind, why) = match self {
             Self::Malformed(why) => (Kind::PemInvalid, why.to_owned()),
             Self::Unsupported(algorithm) => {
-                let why = format!("encrypted with the algorithm {algorithm}, which is not read");
-                let advice = "Encrypt it anew with AES, as OpenSSL 3 does by default.";
+                let why =
+                    format!("encrypted with the algorithm {algorithm}, which is not supported");
+                let advice = "Encrypt it again with AES, as OpenSSL 3 does by default.";
                 return Error::new(Kind::KeyEncrypted, format!("{what}: {why}")).advising(advice);
             }
-            Self::TooCostly => (
-                Kind::KeyEncrypted,
-                "deriving its key takes more work than is done for any file".to_owned(),
-            ),
+            Self::TooCostly => {
+                (Kind::KeyEncrypted, "its key derivation exceeds the work limit".to_owned())
+            }
             Self::WrongPassphrase => {
                 (Kind::KeyEncrypted, "the passphrase does not open it".to_owned())
             }
@@ -68,40 +71,41 @@ impl Closed {
     }
 }
 
-/// The work that may still be done for one input.
-pub(crate) struct Effort {
+/// The work that is left for one input.
+pub(crate) struct WorkLimit {
     rounds_left: u64,
 }
 
-impl Effort {
+impl WorkLimit {
     pub(crate) fn new() -> Self {
         Self { rounds_left: MAX_ROUNDS }
     }
 
-    pub(crate) fn spend(&mut self, rounds: u64) -> Result<(), Closed> {
-        self.rounds_left = self.rounds_left.checked_sub(rounds).ok_or(Closed::TooCostly)?;
+    pub(crate) fn spend(&mut self, rounds: u64) -> Result<(), DecryptError> {
+        self.rounds_left = self.rounds_left.checked_sub(rounds).ok_or(DecryptError::TooCostly)?;
         Ok(())
     }
 }
 
-/// Decrypts what an AlgorithmIdentifier (`algorithm`, with its tag and length) says the passphrase
-/// opens.
+/// Decrypts with the scheme of an AlgorithmIdentifier.
+///
+/// * `algorithm`: the AlgorithmIdentifier with its tag and length.
 pub(crate) fn decrypt(
     algorithm: &[u8],
     ciphertext: &[u8],
     passphrase: &[u8],
-    effort: &mut Effort,
-) -> Result<Vec<u8>, Closed> {
+    work: &mut WorkLimit,
+) -> Result<Vec<u8>, DecryptError> {
     let mut outer = Reader::new(algorithm);
     let mut reader = outer.nested(der::SEQUENCE)?;
     let id = reader.content(der::OID)?;
     let legacy = match id {
-        oid::PBES2 => return decrypt_pbes2(algorithm, ciphertext, passphrase, effort),
+        oid::PBES2 => return decrypt_pbes2(algorithm, ciphertext, passphrase, work),
         oid::TRIPLE_DES => Legacy::TripleDes,
         oid::TWO_KEY_TRIPLE_DES => Legacy::TwoKeyTripleDes,
         oid::RC2_128 => Legacy::Rc2 { octets: 16 },
         oid::RC2_40 => Legacy::Rc2 { octets: 5 },
-        other => return Err(Closed::Unsupported(dotted(other))),
+        other => return Err(DecryptError::Unsupported(dotted(other))),
     };
     let mut parameters = reader.nested(der::SEQUENCE)?;
     let salt = parameters.content(der::OCTET_STRING)?;
@@ -109,9 +113,9 @@ pub(crate) fn decrypt(
     parameters.end()?;
     let derivation = Derivation { digest: &digest::SHA1_FOR_LEGACY_USE_ONLY, salt, rounds };
     let password = bmp_string(passphrase);
-    let key = derivation.derive(&password, Use::Key, legacy.key_octets(), effort)?;
-    let iv = derivation.derive(&password, Use::Iv, 8, effort)?;
-    let padded = |_| Closed::Malformed("its encryption parameters do not fit each other");
+    let key = derivation.derive(&password, DerivedKey::Key, legacy.key_octets(), work)?;
+    let iv = derivation.derive(&password, DerivedKey::Iv, 8, work)?;
+    let padded = |_| DecryptError::Malformed("its encryption parameters do not fit each other");
     match legacy {
         Legacy::TripleDes => {
             decrypt_cbc(TdesEde3::new_from_slice(&key).map_err(padded)?, &iv, ciphertext)
@@ -125,6 +129,7 @@ pub(crate) fn decrypt(
     }
 }
 
+/// A scheme of PKCS#12 (RFC 7292 appendix C).
 enum Legacy {
     TripleDes,
     TwoKeyTripleDes,
@@ -141,56 +146,59 @@ impl Legacy {
     }
 }
 
-fn decrypt_cbc<C>(cipher: C, iv: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, Closed>
+fn decrypt_cbc<C>(cipher: C, iv: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, DecryptError>
 where
     C: BlockCipherDecrypt,
 {
-    let iv = iv.try_into().map_err(|_| Closed::Malformed("its encryption has no usable IV"))?;
-    // Padding that is wrong says what a wrong MAC says: another key made it.
+    let iv =
+        iv.try_into().map_err(|_| DecryptError::Malformed("its encryption has no usable IV"))?;
+    // Wrong padding means, as a wrong MAC does, that another key encrypted it.
     cbc::Decryptor::<C>::inner_iv_init(cipher, iv)
         .decrypt_padded_vec::<Pkcs7>(ciphertext)
-        .map_err(|_| Closed::WrongPassphrase)
+        .map_err(|_| DecryptError::WrongPassphrase)
 }
 
 fn decrypt_pbes2(
     algorithm: &[u8],
     ciphertext: &[u8],
     passphrase: &[u8],
-    effort: &mut Effort,
-) -> Result<Vec<u8>, Closed> {
-    let unsupported = |_| Closed::Unsupported(format!("PBES2 ({})", dotted(oid::PBES2)));
+    work: &mut WorkLimit,
+) -> Result<Vec<u8>, DecryptError> {
+    let unsupported = |_| DecryptError::Unsupported(format!("PBES2 ({})", dotted(oid::PBES2)));
     let scheme = EncryptionScheme::try_from(algorithm).map_err(unsupported)?;
-    let parameters = scheme.pbes2().ok_or(Closed::Malformed("is no PBES2"))?;
+    let parameters = scheme.pbes2().ok_or(DecryptError::Malformed("is not PBES2"))?;
     match &parameters.kdf {
-        Kdf::Pbkdf2(pbkdf2) => effort.spend(u64::from(pbkdf2.iteration_count))?,
+        Kdf::Pbkdf2(pbkdf2) => work.spend(u64::from(pbkdf2.iteration_count))?,
         Kdf::Scrypt(scrypt) => {
             let memory = u64::from(scrypt.block_size)
                 .checked_mul(128)
                 .and_then(|block| block.checked_mul(scrypt.cost_parameter));
             if memory.is_none_or(|memory| memory > MAX_SCRYPT_MEMORY) {
-                return Err(Closed::TooCostly);
+                return Err(DecryptError::TooCostly);
             }
-            // A kilobyte of mixing takes about as long as four rounds of PBKDF2.
+            // Mixing one kilobyte takes about as long as four rounds of PBKDF2.
             let blocks = scrypt.cost_parameter.saturating_mul(u64::from(scrypt.block_size));
-            effort.spend(blocks.saturating_mul(u64::from(scrypt.parallelization)))?;
+            work.spend(blocks.saturating_mul(u64::from(scrypt.parallelization)))?;
         }
-        _ => return Err(Closed::Unsupported("of an unknown key derivation".into())),
+        _ => return Err(DecryptError::Unsupported("of an unknown key derivation".into())),
     }
     scheme.decrypt(passphrase, ciphertext).map_err(|error| match error {
-        pkcs8::pkcs5::Error::UnsupportedAlgorithm { oid } => Closed::Unsupported(oid.to_string()),
-        _ => Closed::WrongPassphrase,
+        pkcs8::pkcs5::Error::UnsupportedAlgorithm { oid } => {
+            DecryptError::Unsupported(oid.to_string())
+        }
+        _ => DecryptError::WrongPassphrase,
     })
 }
 
-/// What a derived key is for; the number is the diversifier of RFC 7292 appendix B.3.
+/// The purpose of a derived key. The number is the diversifier of RFC 7292 appendix B.3.
 #[derive(Clone, Copy)]
-pub(crate) enum Use {
+pub(crate) enum DerivedKey {
     Key = 1,
     Iv = 2,
     Mac = 3,
 }
 
-/// How PKCS#12 derives keys (RFC 7292 appendix B.2).
+/// The key derivation of PKCS#12 (RFC 7292 appendix B.2).
 pub(crate) struct Derivation<'a> {
     pub(crate) digest: &'static digest::Algorithm,
     pub(crate) salt: &'a [u8],
@@ -198,27 +206,29 @@ pub(crate) struct Derivation<'a> {
 }
 
 impl Derivation<'_> {
-    /// * `password`: as [`bmp_string`] writes it.
-    /// * `octets`: how long the key shall be.
+    /// Derives a key.
+    ///
+    /// * `password`: encoded with [`bmp_string`].
+    /// * `octets`: the length of the key.
     pub(crate) fn derive(
         &self,
         password: &[u8],
-        r#use: Use,
+        purpose: DerivedKey,
         octets: usize,
-        effort: &mut Effort,
-    ) -> Result<Vec<u8>, Closed> {
+        work: &mut WorkLimit,
+    ) -> Result<Vec<u8>, DecryptError> {
         if self.rounds == 0 {
-            return Err(Closed::Malformed("its key derivation has no rounds"));
+            return Err(DecryptError::Malformed("its key derivation has no rounds"));
         }
         let (block, output) = (self.digest.block_len(), self.digest.output_len());
-        effort.spend(self.rounds.saturating_mul(octets.div_ceil(output) as u64))?;
+        work.spend(self.rounds.saturating_mul(octets.div_ceil(output) as u64))?;
         let filled = |text: &[u8]| {
             let length = text.len().div_ceil(block) * block;
             text.iter().copied().cycle().take(length).collect::<Vec<u8>>()
         };
         let mut input = filled(self.salt);
         input.extend(filled(password));
-        let diversifier = vec![r#use as u8; block];
+        let diversifier = vec![purpose as u8; block];
         let mut key = Vec::with_capacity(octets + output);
         while key.len() < octets {
             let mut context = digest::Context::new(self.digest);
@@ -247,8 +257,8 @@ fn add_one_and(addend: &[u8], number: &mut [u8]) {
     }
 }
 
-/// A passphrase as PKCS#12 wants it: UTF-16, big-endian, ended by a zero (RFC 7292 appendix B.1).
-/// Bytes that are not UTF-8 are taken for Latin-1, as OpenSSL takes them.
+/// Encodes a passphrase for PKCS#12: big-endian UTF-16 with a terminating zero (RFC 7292 appendix
+/// B.1). Bytes that are not UTF-8 count as Latin-1, as in OpenSSL.
 pub(crate) fn bmp_string(passphrase: &[u8]) -> Vec<u8> {
     let units: Vec<u16> = match std::str::from_utf8(passphrase) {
         Ok(text) => text.encode_utf16().collect(),
@@ -262,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_carries_over_every_digit() {
+    fn addition_carries_over_every_digit() {
         let mut number = [0x00, 0xff, 0xff];
         add_one_and(&[0x00, 0x00, 0x00], &mut number);
         assert_eq!(number, [0x01, 0x00, 0x00]);
@@ -272,14 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn work_is_refused_before_it_is_done() {
+    fn too_much_work_is_refused_before_it_starts() {
         let derivation = Derivation {
             digest: &digest::SHA1_FOR_LEGACY_USE_ONLY,
             salt: b"salt",
             rounds: u64::MAX,
         };
-        let outcome = derivation.derive(&bmp_string(b"x"), Use::Key, 24, &mut Effort::new());
-        assert!(matches!(outcome, Err(Closed::TooCostly)));
+        let outcome =
+            derivation.derive(&bmp_string(b"x"), DerivedKey::Key, 24, &mut WorkLimit::new());
+        assert!(matches!(outcome, Err(DecryptError::TooCostly)));
     }
 
     fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -300,9 +311,9 @@ mod tests {
         tlv(der::SEQUENCE, &[&tlv(der::OID, &[oid::PBES2]), &both])
     }
 
-    /// Read as it asks, the first would take hours, and the others terabytes.
+    /// Without the limit, the first would take hours, and the others terabytes.
     #[test]
-    fn a_key_cannot_ask_for_all_time_or_all_memory() {
+    fn a_key_cannot_demand_unlimited_time_or_memory() {
         const PBKDF2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 12];
         const SCRYPT: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 11];
         let salt = tlv(der::OCTET_STRING, &[b"saltsalt"]);
@@ -310,23 +321,24 @@ mod tests {
         let scrypt = |cost: &[u8], block: &[u8], parallel: &[u8]| {
             pbes2(SCRYPT, &[&salt, &number(cost), &number(block), &number(parallel)])
         };
-        let open = |algorithm: &[u8]| decrypt(algorithm, &[0; 48], b"x", &mut Effort::new());
+        let decrypt_with =
+            |algorithm: &[u8]| decrypt(algorithm, &[0; 48], b"x", &mut WorkLimit::new());
         for costly in [
             pbes2(PBKDF2, &[&salt, &number(&[5, 0xf5, 0xe1, 0])]),
             scrypt(&[0x10, 0, 0, 0, 0], &[8], &[1]),
             scrypt(&[0x40, 0], &[0x40, 0], &[1]),
             scrypt(&[0x40, 0], &[8], &[0x7f, 0xff]),
         ] {
-            let outcome = open(&costly);
-            assert!(matches!(outcome, Err(Closed::TooCostly)), "{outcome:?}");
+            let outcome = decrypt_with(&costly);
+            assert!(matches!(outcome, Err(DecryptError::TooCostly)), "{outcome:?}");
         }
-        // What OpenSSL writes is within bounds: the key is derived, and fits nothing here.
-        let usual = open(&scrypt(&[0x40, 0], &[8], &[1]));
-        assert!(matches!(usual, Err(Closed::WrongPassphrase)), "{usual:?}");
+        // OpenSSL's parameters are within the limits: the key is derived, and then does not fit.
+        let usual = decrypt_with(&scrypt(&[0x40, 0], &[8], &[1]));
+        assert!(matches!(usual, Err(DecryptError::WrongPassphrase)), "{usual:?}");
     }
 
     #[test]
-    fn a_passphrase_is_utf_16_with_its_end() {
+    fn a_passphrase_is_utf_16_with_a_terminating_zero() {
         assert_eq!(bmp_string(b"Be"), [0, 0x42, 0, 0x65, 0, 0]);
         assert_eq!(bmp_string("€".as_bytes()), [0x20, 0xac, 0, 0]);
         assert_eq!(bmp_string(&[0xe9]), [0, 0xe9, 0, 0]);

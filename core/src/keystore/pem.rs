@@ -1,8 +1,7 @@
-//! Reads PEM (RFC 7468) and DER from callers and files, and loses nothing on the way.
+//! Reads PEM (RFC 7468) and DER from callers and files. No input is skipped in silence.
 //!
-//! The decoder of rustls-pki-types does the decoding. This module guards what it leaves open: a byte
-//! order mark would hide the first certificate, a label it does not know would be skipped in silence,
-//! and its errors quote the offending line, which may be the private key.
+//! rustls-pki-types decodes. This module adds three checks: a byte order mark must not hide the first
+//! certificate, an unknown label is an error, and no error quotes a line, which may be the private key.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,8 +14,8 @@ use crate::limits::MATERIAL;
 use crate::x509::Certificate;
 use crate::x509::der::{self, Reader};
 
-/// The DER of the certificates of PEM text or of concatenated DER, in their order and not yet read.
-/// Never an empty list.
+/// Returns the DER of the certificates of PEM text or of concatenated DER, in their order and not yet
+/// parsed. Fails with `pem_invalid` if there is none.
 pub(crate) fn certificate_ders(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Certificate, input, what)?;
     if ders.is_empty() {
@@ -25,7 +24,8 @@ pub(crate) fn certificate_ders(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>,
     Ok(ders)
 }
 
-/// The certificates of PEM text or of concatenated DER, in their order. Never an empty list.
+/// Returns the certificates of PEM text or of concatenated DER, in their order. Fails with
+/// `pem_invalid` if there is none.
 pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>, Error> {
     certificate_ders(input, what)?
         .into_iter()
@@ -39,7 +39,7 @@ pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>,
         .collect()
 }
 
-/// The CRLs of PEM text or DER. Never an empty list.
+/// Returns the DER of the CRLs of PEM text or DER. Fails with `pem_invalid` if there is none.
 pub(crate) fn crls(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let ders = of_kind(SectionKind::Crl, input, what)?;
     if ders.is_empty() {
@@ -48,7 +48,9 @@ pub(crate) fn crls(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     Ok(ders)
 }
 
-/// The one private key of PEM text (PKCS#8, encrypted PKCS#8, PKCS#1, SEC1) or of PKCS#8 DER.
+/// Returns the only private key of PEM text (PKCS#8, encrypted PKCS#8, PKCS#1, SEC1) or of PKCS#8 DER.
+///
+/// Fails with `pem_invalid` or `key_encrypted`.
 pub(crate) fn private_key(
     input: &[u8],
     passphrase: Option<&[u8]>,
@@ -56,8 +58,9 @@ pub(crate) fn private_key(
     const WHAT: &str = "private key";
     if is_der(input) {
         check_size(input, WHAT)?;
-        return PrivateKeyDer::try_from(input.to_vec())
-            .map_err(|_| Error::new(Kind::PemInvalid, "private key: the DER is no private key"));
+        return PrivateKeyDer::try_from(input.to_vec()).map_err(|_| {
+            Error::new(Kind::PemInvalid, "private key: the DER is not a private key")
+        });
     }
     if let Some(encrypted) = encrypted_key(input)? {
         return decrypted(&encrypted, passphrase);
@@ -87,12 +90,13 @@ pub(crate) fn private_key(
     }
 }
 
-/// Whether the input is DER: PEM text never starts with the byte of a SEQUENCE that follows a length.
+/// Returns whether the input is DER. PEM text never starts with the tag of a SEQUENCE and a length
+/// that fits.
 pub(crate) fn is_der(input: &[u8]) -> bool {
     matches!(input, [0x30, length, ..] if *length >= 0x80 || input.len() == 2 + usize::from(*length))
 }
 
-/// The DER of every section of one kind; DER input is taken for that kind.
+/// Returns the DER of every section of one kind. DER input counts as that kind.
 fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     if is_der(input) {
         check_size(input, what)?;
@@ -127,7 +131,7 @@ fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     Ok(found)
 }
 
-/// Every PEM section, or an error that quotes nothing of the input.
+/// Returns every PEM section. The error quotes nothing of the input.
 fn sections(input: &[u8], what: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Error> {
     check_size(input, what)?;
     let fault = |reason: String| Error::new(Kind::PemInvalid, format!("{what}: {reason}"));
@@ -145,18 +149,21 @@ fn sections(input: &[u8], what: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Err
         found.push((kind, der));
     }
     if found.len() != announced {
-        return Err(fault(format!("{announced} PEM blocks begin, {} could be read", found.len())));
+        return Err(fault(format!(
+            "{announced} PEM blocks begin, and {} can be read",
+            found.len()
+        )));
     }
     Ok(found)
 }
 
-/// How many blocks begin, all with labels that are understood.
+/// Counts the blocks with a label that this module reads. Fails on an unknown label.
 fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> {
     const KNOWN: &[&[u8]] =
         &[b"CERTIFICATE", b"X509 CRL", b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY"];
-    // They come along in files made by other tools, and say nothing about identity or trust.
-    const PASSED_OVER: &[&[u8]] = &[b"EC PARAMETERS", b"DH PARAMETERS", b"ENCRYPTED PRIVATE KEY"];
-    // Found where a certificate or a key is meant; said in the error, because they explain it.
+    // Other tools write these blocks, too. They hold nothing about identity or trust.
+    const IGNORED: &[&[u8]] = &[b"EC PARAMETERS", b"DH PARAMETERS", b"ENCRYPTED PRIVATE KEY"];
+    // People use these in place of a certificate or a key. The error shows the label.
     const MISTAKEN: &[&str] = &[
         "TRUSTED CERTIFICATE",
         "X509 CERTIFICATE",
@@ -182,39 +189,39 @@ fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> 
         open += 1;
         if KNOWN.contains(&label) {
             known += 1;
-        } else if !PASSED_OVER.contains(&label) {
-            // A key on one line looks like a label: only what is known to be none is shown.
+        } else if !IGNORED.contains(&label) {
+            // A key on one line can look like a label, so the error shows only labels of this list.
             return Err(fault(match MISTAKEN.iter().find(|known| known.as_bytes() == label) {
-                Some(known) => format!("a PEM block is labelled {known}, which is not understood"),
-                None => "a PEM block has a label that is not understood".into(),
+                Some(known) => format!("a PEM block has the label {known}, which is not supported"),
+                None => "a PEM block has a label that is not supported".into(),
             }));
         }
     }
-    // One dash too few, and a whole block would pass for the text between two others.
+    // If a dash is missing in a BEGIN line, the block would count as text between two others.
     if open < 0 {
-        return Err(fault("a PEM block ends that did not begin".into()));
+        return Err(fault("a PEM block has an end but no beginning".into()));
     }
     Ok(known)
 }
 
-/// A PEM fault without the line that has it: that line may be the key.
+/// Describes a PEM error without the faulty line, which may be the key.
 fn described(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a PEM block has no end".into(),
-        pem::Error::IllegalSectionStart { .. } => "a PEM block begins in a malformed way".into(),
+        pem::Error::IllegalSectionStart { .. } => "a PEM block has a malformed BEGIN line".into(),
         pem::Error::Base64Decode(_) => "a PEM block holds characters that are not base64".into(),
         pem::Error::SectionTooLarge => "a PEM block is too large".into(),
         _ => "the PEM text is malformed".into(),
     }
 }
 
-/// The DER of an `ENCRYPTED PRIVATE KEY` block, if the input holds one.
+/// Returns the DER of an `ENCRYPTED PRIVATE KEY` block, if the input holds one.
 fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     const BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
     const END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";
     check_size(input, "private key")?;
     let find = |needle: &[u8]| input.windows(needle.len()).position(|window| window == needle);
-    // The traditional form of OpenSSL says so in a header instead; its key derivation is one MD5.
+    // OpenSSL's traditional form marks encryption in a header. Its key derivation is one MD5.
     if find(b"Proc-Type: 4,ENCRYPTED").is_some() {
         return Err(Error::new(
             Kind::KeyEncrypted,
@@ -256,7 +263,7 @@ fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDe
     let (algorithm, ciphertext) = parts.map_err(|_| {
         Error::new(Kind::PemInvalid, "private key: the encrypted PKCS#8 structure is malformed")
     })?;
-    let key = pbe::decrypt(algorithm, ciphertext, passphrase, &mut pbe::Effort::new())
-        .map_err(|closed| closed.explain("private key"))?;
+    let key = pbe::decrypt(algorithm, ciphertext, passphrase, &mut pbe::WorkLimit::new())
+        .map_err(|error| error.into_error("private key"))?;
     Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))
 }

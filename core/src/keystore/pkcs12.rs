@@ -1,12 +1,12 @@
 //! Reads PKCS#12 (RFC 7292): one private key and the certificates around it, in one file.
 //!
-//! The MAC is checked before anything within is believed. What is read is DER; some tools write BER,
-//! which is refused with advice and never guessed at.
+//! The MAC is checked before the content is used. The reader accepts DER only. BER, which some tools
+//! write, fails with advice.
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::pbe::{self, Closed, Derivation, Effort, Use, bmp_string};
+use super::pbe::{self, DecryptError, Derivation, DerivedKey, WorkLimit, bmp_string};
 use super::pem::check_size;
 use crate::error::{Error, Kind};
 use crate::x509::der::{self, Reader};
@@ -14,7 +14,7 @@ use crate::x509::{Certificate, dotted};
 
 const WHAT: &str = "PKCS#12";
 
-/// How deep bags may lie in bags.
+/// The deepest nesting of SafeContents bags.
 const MAX_DEPTH: u8 = 4;
 
 mod oid {
@@ -41,27 +41,30 @@ mod oid {
     pub(crate) const SHA224: &[u8] = &[0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 4];
 }
 
-/// What a file holds, in its order.
+/// The key and the certificates of a file, in its order.
 pub(crate) struct Contents {
     pub(crate) key: PrivateKeyDer<'static>,
     pub(crate) certificates: Vec<Certificate>,
 }
 
-/// Reads the one private key and every certificate.
+/// Reads the only private key and every certificate.
 ///
 /// Fails with `pem_invalid` or `key_encrypted`.
 pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
     check_size(file, WHAT)?;
-    let mut opened =
-        Opened { passphrase, effort: Effort::new(), keys: vec![], certificates: vec![] };
-    opened.file(file).map_err(|closed| match closed {
-        Closed::Malformed(why) => Error::new(Kind::PemInvalid, format!("{WHAT}: the file {why}"))
-            .advising(
-                "Supply a whole DER file; openssl pkcs12 -in … | openssl pkcs12 -export makes one.",
-            ),
-        other => other.explain(WHAT),
+    let mut reader =
+        FileReader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
+    reader.file(file).map_err(|error| match error {
+        DecryptError::Malformed(why) => Error::new(
+            Kind::PemInvalid,
+            format!("{WHAT}: the file {why}"),
+        )
+        .advising(
+            "Supply a complete DER file; openssl pkcs12 -in … | openssl pkcs12 -export makes one.",
+        ),
+        other => other.into_error(WHAT),
     })?;
-    let Opened { mut keys, certificates, .. } = opened;
+    let FileReader { mut keys, certificates, .. } = reader;
     let fault = |why: String| Error::new(Kind::PemInvalid, format!("{WHAT}: {why}"));
     if keys.len() > 1 {
         return Err(fault(format!("{} private keys found where one is expected", keys.len())));
@@ -82,29 +85,32 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
     Ok(Contents { key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)), certificates })
 }
 
-struct Opened<'a> {
+/// The parts of a file that were decrypted so far.
+struct FileReader<'a> {
     passphrase: &'a [u8],
-    effort: Effort,
+    work: WorkLimit,
     /// Each a PKCS#8 PrivateKeyInfo.
     keys: Vec<Vec<u8>>,
     certificates: Vec<Vec<u8>>,
 }
 
-impl Opened<'_> {
-    fn file(&mut self, file: &[u8]) -> Result<(), Closed> {
+impl FileReader<'_> {
+    fn file(&mut self, file: &[u8]) -> Result<(), DecryptError> {
         let mut outer = Reader::new(file);
         let mut pfx = outer.nested(der::SEQUENCE)?;
         outer.end()?;
         if der::unsigned(pfx.content(der::INTEGER)?)? != 3 {
-            return Err(Closed::Malformed("is not of version 3"));
+            return Err(DecryptError::Malformed("is not of version 3"));
         }
         let mut safe = pfx.nested(der::SEQUENCE)?;
         match safe.content(der::OID)? {
             oid::DATA => {}
             oid::SIGNED_DATA => {
-                return Err(Closed::Malformed("is sealed by a signature instead of a passphrase"));
+                return Err(DecryptError::Malformed(
+                    "is protected by a signature instead of a passphrase",
+                ));
             }
-            _ => return Err(Closed::Malformed("is no PKCS#12")),
+            _ => return Err(DecryptError::Malformed("is not PKCS#12")),
         }
         let mut content = safe.nested(der::context(0, true))?;
         let authenticated = content.content(der::OCTET_STRING)?;
@@ -112,7 +118,7 @@ impl Opened<'_> {
         safe.end()?;
         let mac = pfx
             .optional(der::SEQUENCE)?
-            .ok_or(Closed::Malformed("has no MAC, so anybody could have changed it"))?;
+            .ok_or(DecryptError::Malformed("has no MAC, so a change to it would go unnoticed"))?;
         pfx.end()?;
         self.check_mac(authenticated, mac.content)?;
 
@@ -125,7 +131,7 @@ impl Opened<'_> {
         Ok(())
     }
 
-    fn check_mac(&mut self, authenticated: &[u8], mac: &[u8]) -> Result<(), Closed> {
+    fn check_mac(&mut self, authenticated: &[u8], mac: &[u8]) -> Result<(), DecryptError> {
         let mut reader = Reader::new(mac);
         let mut info = reader.nested(der::SEQUENCE)?;
         let mut algorithm = info.nested(der::SEQUENCE)?;
@@ -135,7 +141,7 @@ impl Opened<'_> {
             oid::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
             oid::SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
             oid::SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-            other => return Err(Closed::Unsupported(dotted(other))),
+            other => return Err(DecryptError::Unsupported(dotted(other))),
         };
         algorithm.optional(der::NULL)?;
         algorithm.end()?;
@@ -148,23 +154,28 @@ impl Opened<'_> {
         };
         reader.end()?;
         let derivation = Derivation { digest, salt, rounds };
-        // No passphrase is written in two ways: as an empty one with its end, or as nothing.
-        let none: &[u8] = &[];
-        let spelled = bmp_string(self.passphrase);
-        let spellings = [Some(&*spelled), self.passphrase.is_empty().then_some(none)];
-        for password in spellings.into_iter().flatten() {
-            let key =
-                derivation.derive(password, Use::Mac, digest.output_len(), &mut self.effort)?;
-            let made = hmac::sign(&hmac::Key::new(with, &key), authenticated);
-            if constant_time::verify_slices_are_equal(made.as_ref(), expected).is_ok() {
+        // Tools encode an absent passphrase in two ways: as an empty one with its terminator, or as
+        // no bytes.
+        let absent: &[u8] = &[];
+        let terminated = bmp_string(self.passphrase);
+        let encodings = [Some(&*terminated), self.passphrase.is_empty().then_some(absent)];
+        for password in encodings.into_iter().flatten() {
+            let key = derivation.derive(
+                password,
+                DerivedKey::Mac,
+                digest.output_len(),
+                &mut self.work,
+            )?;
+            let computed = hmac::sign(&hmac::Key::new(with, &key), authenticated);
+            if constant_time::verify_slices_are_equal(computed.as_ref(), expected).is_ok() {
                 return Ok(());
             }
         }
-        Err(Closed::WrongPassphrase)
+        Err(DecryptError::WrongPassphrase)
     }
 
-    /// A ContentInfo: bags as they are, or encrypted.
-    fn safe(&mut self, mut info: Reader<'_>) -> Result<(), Closed> {
+    /// Reads a ContentInfo: SafeContents in clear or encrypted.
+    fn safe(&mut self, mut info: Reader<'_>) -> Result<(), DecryptError> {
         let kind = info.content(der::OID)?;
         let mut content = info.nested(der::context(0, true))?;
         info.end()?;
@@ -175,23 +186,25 @@ impl Opened<'_> {
                 data.content(der::INTEGER)?;
                 let mut encrypted = data.nested(der::SEQUENCE)?;
                 if encrypted.content(der::OID)? != oid::DATA {
-                    return Err(Closed::Malformed("encrypts something that is no data"));
+                    return Err(DecryptError::Malformed(
+                        "encrypts content that is not of type data",
+                    ));
                 }
                 let algorithm = encrypted.element(der::SEQUENCE)?.whole;
                 let ciphertext = encrypted.content(der::context(0, false))?;
-                let bags = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.effort)?;
+                let bags = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.work)?;
                 self.bags(&bags, 0)
             }
-            oid::ENVELOPED_DATA => {
-                Err(Closed::Malformed("is encrypted for a public key instead of a passphrase"))
-            }
-            _ => Err(Closed::Malformed("holds content of an unknown type")),
+            oid::ENVELOPED_DATA => Err(DecryptError::Malformed(
+                "is encrypted for a public key instead of a passphrase",
+            )),
+            _ => Err(DecryptError::Malformed("holds content of an unknown type")),
         }
     }
 
-    fn bags(&mut self, bags: &[u8], depth: u8) -> Result<(), Closed> {
+    fn bags(&mut self, bags: &[u8], depth: u8) -> Result<(), DecryptError> {
         if depth > MAX_DEPTH {
-            return Err(Closed::Malformed("has bags within bags within bags"));
+            return Err(DecryptError::Malformed("nests its bags too deeply"));
         }
         let mut outer = Reader::new(bags);
         let mut bags = outer.nested(der::SEQUENCE)?;
@@ -200,7 +213,8 @@ impl Opened<'_> {
             let mut bag = bags.nested(der::SEQUENCE)?;
             let kind = bag.content(der::OID)?;
             let value = bag.content(der::context(0, true))?;
-            // Names and numbers that tie bags together: the key itself says which leaf is its own.
+            // The attributes (friendlyName, localKeyId) are not used: the key itself identifies its
+            // leaf.
             bag.optional(der::SET)?;
             bag.end()?;
             self.bag(kind, value, depth)?;
@@ -208,7 +222,7 @@ impl Opened<'_> {
         Ok(())
     }
 
-    fn bag(&mut self, kind: &[u8], value: &[u8], depth: u8) -> Result<(), Closed> {
+    fn bag(&mut self, kind: &[u8], value: &[u8], depth: u8) -> Result<(), DecryptError> {
         match kind {
             oid::KEY_BAG => self.keys.push(value.to_vec()),
             oid::SHROUDED_KEY_BAG => {
@@ -216,22 +230,22 @@ impl Opened<'_> {
                 let mut shrouded = outer.nested(der::SEQUENCE)?;
                 let algorithm = shrouded.element(der::SEQUENCE)?.whole;
                 let ciphertext = shrouded.content(der::OCTET_STRING)?;
-                let key = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.effort)?;
+                let key = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.work)?;
                 self.keys.push(key);
             }
             oid::CERTIFICATE_BAG => {
                 let mut outer = Reader::new(value);
                 let mut certificate = outer.nested(der::SEQUENCE)?;
                 if certificate.content(der::OID)? != oid::X509_CERTIFICATE {
-                    return Err(Closed::Malformed("holds a certificate that is not X.509"));
+                    return Err(DecryptError::Malformed("holds a certificate that is not X.509"));
                 }
                 let mut inner = certificate.nested(der::context(0, true))?;
                 self.certificates.push(inner.content(der::OCTET_STRING)?.to_vec());
             }
-            // They are no part of an identity.
+            // Not part of an identity.
             oid::CRL_BAG | oid::SECRET_BAG => {}
             oid::NESTED_BAGS => self.bags(value, depth + 1)?,
-            _ => return Err(Closed::Malformed("holds a bag of an unknown type")),
+            _ => return Err(DecryptError::Malformed("holds a bag of an unknown type")),
         }
         Ok(())
     }

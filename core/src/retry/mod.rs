@@ -1,4 +1,4 @@
-//! The verdict for a queue: whether and when to try again.
+//! The retry decision for a queue: whether and when to deliver again.
 
 mod policy;
 mod status;

@@ -1,4 +1,5 @@
-//! What a queue should do with a failure. Pure: queues own time, this owns the verdict.
+//! The retry policy: maps a failure to an action of the queue. It has no state and no clock; the queue
+//! owns both.
 
 use std::time::Duration;
 
@@ -6,31 +7,32 @@ use crate::error::{Error, Kind, Retry, words};
 use crate::options::{self, Setting};
 
 words! {
-    /// What to do with a delivery that failed.
+    /// The action to take for a failed delivery.
     Action {
         /// Try again after the delay.
         Retry = 1 "retry",
-        /// Hold it until somebody has acted; look again after the delay at the latest.
+        /// Hold it until an operator has repaired the cause. Try again after the delay at the latest.
         Park = 2 "park",
-        /// Give it up.
+        /// Discard it.
         Drop = 3 "drop",
     }
 }
 
-/// A verdict on one failure.
+/// The decision about one failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What to do.
+    /// The action to take.
     pub action: Action,
-    /// How long to wait first.
+    /// The time to wait before the action.
     pub delay: Duration,
-    /// Whether this attempt counts. One that was never admitted, or waits for a repair, does not.
+    /// Whether this attempt counts. An attempt that was never admitted, or that waits for a repair, does
+    /// not count.
     pub counts: bool,
-    /// Why, in a few words.
+    /// The reason, in a few words.
     pub reason: &'static str,
 }
 
-/// How often and how fast to try again.
+/// The number of attempts and the delays between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     attempts: u32,
@@ -45,9 +47,11 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// * `attempts`: how many in all, at least 1.
-    /// * `first`: the wait after the first; it doubles with each further one.
-    /// * `ceiling`: the longest wait, unless the consumer asks for a longer one.
+    /// Makes a policy.
+    ///
+    /// * `attempts`: the number of attempts in all, at least 1.
+    /// * `first`: the delay after the first attempt, above zero. It doubles with each further attempt.
+    /// * `ceiling`: the longest delay, unless the consumer asks for a longer one. At least `first`.
     ///
     /// Fails with `option_invalid`.
     pub fn new(attempts: u32, first: Duration, ceiling: Duration) -> Result<Self, Error> {
@@ -57,20 +61,20 @@ impl RetryPolicy {
         if first.is_zero() || ceiling < first {
             return Err(options::fault(
                 "ceiling",
-                "must be no less than first, which is above zero",
+                "must be at least first, and first must be above zero",
             ));
         }
         Ok(Self { attempts, first, ceiling })
     }
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`. A ceiling below `first` is
-    /// taken for `first`, so that the order of the calls does not matter.
+    /// Sets an option by its name in the table. Fails with `option_invalid`. A ceiling below `first`
+    /// counts as `first`, so that the order of the calls does not matter.
     pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
         let mut next = *self;
         match (name, value) {
             ("attempts", Setting::Number(attempts)) => {
-                let sound = attempts.fract() == 0.0 && (1.0..=1_000_000.0).contains(&attempts);
-                if !sound {
+                let valid = attempts.fract() == 0.0 && (1.0..=1_000_000.0).contains(&attempts);
+                if !valid {
                     return Err(options::fault(name, "must be a whole number from 1 to 1000000"));
                 }
                 #[allow(
@@ -94,9 +98,9 @@ impl RetryPolicy {
         Ok(())
     }
 
-    /// Judges a failure.
+    /// Returns the decision about a failure.
     ///
-    /// * `attempt`: which attempt failed, from 1.
+    /// * `attempt`: the number of the failed attempt, from 1.
     pub fn decide(&self, error: &Error, attempt: u32) -> Decision {
         let counts = !matches!(error.kind(), Kind::CircuitOpen | Kind::Overloaded | Kind::Canceled);
         match error.retry() {
@@ -104,19 +108,19 @@ impl RetryPolicy {
                 action: Action::Drop,
                 delay: Duration::ZERO,
                 counts: true,
-                reason: "trying again cannot help",
+                reason: "a retry cannot succeed",
             },
             Retry::AfterRepair => Decision {
                 action: Action::Park,
                 delay: self.ceiling,
                 counts: false,
-                reason: "somebody must act first",
+                reason: "the cause must be repaired first",
             },
             Retry::Later if counts && attempt >= self.attempts => Decision {
                 action: Action::Drop,
                 delay: Duration::ZERO,
                 counts: true,
-                reason: "every attempt was made",
+                reason: "all attempts are used up",
             },
             Retry::Later => {
                 let backoff = self.backoff(attempt);
@@ -125,13 +129,13 @@ impl RetryPolicy {
                         action: Action::Retry,
                         delay: asked.max(self.first),
                         counts,
-                        reason: "the consumer said when",
+                        reason: "the consumer set the delay",
                     },
                     None => Decision {
                         action: Action::Retry,
                         delay: backoff,
                         counts,
-                        reason: "it may work later",
+                        reason: "a retry may succeed",
                     },
                 }
             }
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_run_out_only_where_they_count() {
+    fn only_attempts_that_count_are_limited() {
         let policy = RetryPolicy::default();
         assert_eq!(policy.decide(&later(), 8).action, Action::Drop);
         let overloaded = Error::new(Kind::Overloaded, "full");
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_repair_is_parked() {
+    fn a_failure_that_needs_repair_is_parked() {
         let error = Error::new(Kind::ClientCertificateRejected, "refused");
         assert_eq!(RetryPolicy::default().decide(&error, 8).action, Action::Park);
     }

@@ -1,12 +1,13 @@
-//! What a status means for trying again: the one table, and how it is overridden.
+//! The retry advice of HTTP status codes: the default table, and the overrides of the option
+//! `status_retry`.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Form, Retry, Scope, shown};
 use crate::options::{self, Setting};
 
-/// Whether trying again helps after this status, and what it stops.
-fn meaning(status: u16) -> (Retry, Scope) {
+/// Returns the default retry advice and scope of a status.
+fn default_advice(status: u16) -> (Retry, Scope) {
     match status {
         410 => (Retry::Never, Scope::Endpoint),
         413 | 414 | 431 => (Retry::Never, Scope::Delivery),
@@ -14,7 +15,7 @@ fn meaning(status: u16) -> (Retry, Scope) {
     }
 }
 
-/// Retry words by status or by class, as a caller said them: `404`, `5xx`.
+/// Retry advice by status or by class, as the caller set it: `404`, `5xx`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct StatusRetry {
     statuses: BTreeMap<u16, Retry>,
@@ -23,9 +24,9 @@ pub(crate) struct StatusRetry {
 }
 
 impl StatusRetry {
-    /// The option's value for what a caller said in types.
-    pub(crate) fn setting<S: Into<String>>(said: impl IntoIterator<Item = (S, Retry)>) -> Setting {
-        let pairs = said.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
+    /// Returns the option's value for typed pairs.
+    pub(crate) fn setting<S: Into<String>>(pairs: impl IntoIterator<Item = (S, Retry)>) -> Setting {
+        let pairs = pairs.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
         Setting::Pairs(pairs.collect())
     }
 
@@ -40,10 +41,10 @@ impl StatusRetry {
                 let word = shown(word, Form::Word);
                 options::fault(
                     name,
-                    format_args!("has {word} where later, after_repair or never belongs"),
+                    format_args!("has {word} instead of later, after_repair or never"),
                 )
             })?;
-            let known = match status.as_bytes() {
+            let previous = match status.as_bytes() {
                 [digit @ b'3'..=b'5', b'x', b'x'] => {
                     read.classes.insert(u16::from(digit - b'0'), retry)
                 }
@@ -55,32 +56,32 @@ impl StatusRetry {
                     return Err(options::fault(
                         name,
                         format_args!(
-                            "has {status} where a status from 300 to 599 or 3xx, 4xx, 5xx belongs"
+                            "has {status} instead of a status from 300 to 599, or 3xx, 4xx, 5xx"
                         ),
                     ));
                 }
             };
-            if known.is_some() {
-                return Err(options::fault(name, format_args!("says {status} twice")));
+            if previous.is_some() {
+                return Err(options::fault(name, format_args!("has {status} twice")));
             }
         }
         Ok(read)
     }
 
-    /// Whether trying again helps after this status, and what it stops: as said here, else as in
-    /// `others`, else by the table. A status outranks its class.
-    pub(crate) fn judge(&self, others: &Self, status: u16) -> (Retry, Scope) {
-        let (retry, scope) = meaning(status);
-        match self.said(status).or_else(|| others.said(status)) {
+    /// Returns the retry advice and scope of a status. An override of `self` comes first, then one of
+    /// `fallback`, then the default table. A status outranks its class.
+    pub(crate) fn judge(&self, fallback: &Self, status: u16) -> (Retry, Scope) {
+        let (retry, scope) = default_advice(status);
+        match self.configured(status).or_else(|| fallback.configured(status)) {
             None => (retry, scope),
-            Some(said) if said == retry => (retry, scope),
-            // What needs a repair parks the endpoint; anything else is about this payload.
+            Some(configured) if configured == retry => (retry, scope),
+            // A failure that needs repair parks the endpoint. Any other concerns this payload only.
             Some(Retry::AfterRepair) => (Retry::AfterRepair, Scope::Endpoint),
-            Some(said) => (said, Scope::Delivery),
+            Some(configured) => (configured, Scope::Delivery),
         }
     }
 
-    fn said(&self, status: u16) -> Option<Retry> {
+    fn configured(&self, status: u16) -> Option<Retry> {
         self.statuses.get(&status).or_else(|| self.classes.get(&(status / 100))).copied()
     }
 }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_outranks_its_class_and_the_endpoint_its_dispatcher() {
+    fn a_status_outranks_its_class_and_the_endpoint_outranks_the_dispatcher() {
         let endpoint = read(&[("4xx", "never"), ("404", "after_repair")]).unwrap();
         let dispatcher = read(&[("404", "later"), ("503", "never"), ("413", "later")]).unwrap();
         let judge = |status| endpoint.judge(&dispatcher, status);
@@ -103,14 +104,14 @@ mod tests {
         assert_eq!(judge(409), (Retry::Never, Scope::Delivery));
         assert_eq!(judge(503), (Retry::Never, Scope::Delivery));
         assert_eq!(judge(500), (Retry::Later, Scope::Delivery));
-        assert_eq!(judge(410), (Retry::Never, Scope::Endpoint), "said as in the table");
-        let silent = StatusRetry::default();
-        assert_eq!(silent.judge(&dispatcher, 413), (Retry::Later, Scope::Delivery));
-        assert_eq!(silent.judge(&silent, 431), (Retry::Never, Scope::Delivery));
+        assert_eq!(judge(410), (Retry::Never, Scope::Endpoint), "as in the default table");
+        let empty = StatusRetry::default();
+        assert_eq!(empty.judge(&dispatcher, 413), (Retry::Later, Scope::Delivery));
+        assert_eq!(empty.judge(&empty, 431), (Retry::Never, Scope::Delivery));
     }
 
     #[test]
-    fn what_is_no_status_or_no_word_is_refused() {
+    fn an_unknown_status_or_advice_is_refused() {
         for pairs in [
             &[("200", "later")][..],
             &[("2xx", "later")],
