@@ -72,8 +72,50 @@ pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
     }
 }
 
+/// Formats an instant for messages: `2026-11-27 22:14:03 UTC`.
+///
+/// * `seconds`: Unix seconds.
+pub(crate) fn utc_text(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days since 0000-03-01. A year starts in March here, so that the leap day is its last day.
+    let days = days.saturating_add(719_468);
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// Converts Unix seconds to an instant.
 pub(crate) fn system_time(seconds: i64) -> SystemTime {
     let distance = std::time::Duration::from_secs(seconds.unsigned_abs());
     if seconds >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_a_date_in_utc() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_868_799, "2000-02-29 23:59:59 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_709_210_096, "2024-02-29 12:34:56 UTC"),
+            (-2_203_891_200, "1900-03-01 00:00:00 UTC"),
+            (4_102_444_799, "2099-12-31 23:59:59 UTC"),
+        ] {
+            assert_eq!(utc_text(seconds), text);
+        }
+        // The extremes do not overflow.
+        let _ = (utc_text(i64::MAX), utc_text(i64::MIN));
+    }
 }

@@ -18,7 +18,7 @@ use crate::material::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::material::identity::Identity;
 use crate::material::source::Source;
 use crate::material::trust::Trust;
-use crate::material::watch::{Because, Watch, Watched};
+use crate::material::watch::{CheckReason, Watch, Watched};
 use crate::process::{Lock, PerProcess, own};
 use crate::runtime::Task;
 
@@ -69,7 +69,7 @@ impl Dispatcher {
         async move {
             open?;
             let task = Task::start(async move {
-                tokio::task::spawn_blocking(move || inner.check_files(Because::Asked)).await
+                tokio::task::spawn_blocking(move || inner.check_files(CheckReason::OnDemand)).await
             })?;
             task.output().await?.map_err(|_| Error::caught_panic())
         }
@@ -105,7 +105,7 @@ impl Inner {
     pub(super) fn watch_files(self: &Arc<Self>) {
         let MaterialReload { watch, listeners, .. } = &self.reload;
         let unneeded = watch.is_empty() && listeners.is_empty();
-        if unneeded || watch.pause().is_none() || !watch.begins() {
+        if unneeded || watch.pause().is_none() || !watch.claim_polling() {
             return;
         }
         if let Ok(task) = Task::start_beside(poll_files(Arc::downgrade(self))) {
@@ -126,18 +126,19 @@ impl Inner {
                 return;
             }
             let inner = self.clone();
-            let _ = tokio::task::spawn_blocking(move || inner.check_files(Because::Overdue)).await;
+            let _ =
+                tokio::task::spawn_blocking(move || inner.check_files(CheckReason::Overdue)).await;
         };
         // The limit covers a file system that hangs, and a delivery that holds the lock but is held up
         // by a signal handler. Neither may delay every other delivery.
         if tokio::time::timeout(MAX_OVERDUE_WAIT, check).await.is_err() {
-            self.reload.watch.excuse();
+            self.reload.watch.mark_checked();
         }
     }
 
     /// Checks the files and puts changed ones into use; blocks. Returns no events if another check runs
     /// and this one was only polled.
-    fn check_files(&self, because: Because) -> Vec<Event> {
+    fn check_files(&self, because: CheckReason) -> Vec<Event> {
         let Some(noticed) = self.reload.watch.check(because) else { return Vec::new() };
         let rotated = self.renew_endpoints();
         let mut events: Vec<Event> = noticed
@@ -249,7 +250,7 @@ async fn poll_files(dispatcher: Weak<Inner>) {
             return;
         }
         // Wait for the check to end: checks must not accumulate while a file system hangs.
-        let _ = tokio::task::spawn_blocking(move || inner.check_files(Because::Polled)).await;
+        let _ = tokio::task::spawn_blocking(move || inner.check_files(CheckReason::Polled)).await;
     }
 }
 

@@ -1,13 +1,14 @@
-//! Why a chain is refused, said so that somebody can act on it. Runs only after a refusal.
+//! Explains a refusal of webpki in terms that an operator can act on. Runs only after a refusal.
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::Error as Webpki;
 
 use super::{Expectation, millis, read_known};
+use crate::clock::utc_text;
 use crate::error::{Blame, Error, Kind, presented};
 use crate::x509::ParsedCertificate;
 
-/// Which of two reasons tells more; the higher one wins.
+/// Ranks a failure by how much it tells the operator. Of two failures, the higher rank is reported.
 pub(super) fn rank(error: &Error) -> u8 {
     match error.kind() {
         Kind::CertificateRevoked => 10,
@@ -23,6 +24,9 @@ pub(super) fn rank(error: &Error) -> u8 {
     }
 }
 
+/// Checks the validity period at the instant `at` (Unix seconds).
+///
+/// * `what`: the certificate's role, as the start of the message.
 pub(super) fn check_dates(
     certificate: &ParsedCertificate<'_>,
     at: i64,
@@ -37,12 +41,12 @@ pub(super) fn check_dates(
             .noting("at_ms", millis(at)))
     };
     if at > certificate.not_after {
-        let late = at - certificate.not_after;
-        return fault(Kind::CertificateExpired, format!("expired {late} seconds ago"));
+        let why = format!("expired on {}", utc_text(certificate.not_after));
+        return fault(Kind::CertificateExpired, why);
     }
     if at < certificate.not_before {
-        let early = certificate.not_before - at;
-        return fault(Kind::CertificateNotYetValid, format!("becomes valid in {early} seconds"));
+        let why = format!("is not valid before {}", utc_text(certificate.not_before));
+        return fault(Kind::CertificateNotYetValid, why);
     }
     Ok(())
 }
@@ -62,7 +66,7 @@ pub(super) fn too_costly(signatures: usize) -> Error {
     .noting("signature_checks", signatures)
 }
 
-/// A certificate that this crate can read and webpki cannot.
+/// The error for a certificate that this crate parses and webpki does not.
 pub(super) fn unreadable(error: &Webpki, certificate: &ParsedCertificate<'_>) -> Error {
     invalid(certificate, &format!("cannot be used ({})", presented(&format!("{error:?}"))))
 }
@@ -73,7 +77,7 @@ fn invalid(certificate: &ParsedCertificate<'_>, why: &str) -> Error {
         .noting("subject", subject)
 }
 
-/// Turns webpki's refusal into ours.
+/// Converts an error of webpki.
 pub(super) fn explain(
     error: &Webpki,
     leaf_der: &CertificateDer<'_>,
@@ -90,7 +94,7 @@ pub(super) fn explain(
             let outside = std::iter::once(&leaf).chain(&issuers).find_map(|certificate| {
                 check_dates(certificate, expected.at, "a certificate of the peer's chain").err()
             });
-            outside.unwrap_or_else(|| invalid(&leaf, "has dates that contradict each other"))
+            outside.unwrap_or_else(|| invalid(&leaf, "has a notAfter before its notBefore"))
         }
         Webpki::PathLenConstraintViolated => {
             constraint(&leaf, "is below a CA that may not issue to a CA (path length)")
@@ -101,7 +105,9 @@ pub(super) fn explain(
         | Webpki::MaximumNameConstraintComparisonsExceeded => {
             constraint(&leaf, "has a name that one of its CAs may not issue (name constraints)")
         }
-        Webpki::EndEntityUsedAsCa => constraint(&leaf, "was issued by a certificate that is no CA"),
+        Webpki::EndEntityUsedAsCa => {
+            constraint(&leaf, "was issued by a certificate that is not a CA")
+        }
         Webpki::RequiredEkuNotFoundContext(_) => Error::new(
             Kind::PurposeNotAllowed,
             format!(
@@ -118,17 +124,18 @@ pub(super) fn explain(
         Webpki::UnknownIssuer
         | Webpki::InvalidSignatureForPublicKey
         | Webpki::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            walk(&leaf, &issuers, expected, algorithms)
+            first_broken_link(&leaf, &issuers, expected, algorithms)
         }
         Webpki::UnsupportedSignatureAlgorithmContext(_) | Webpki::SignatureAlgorithmMismatch => {
             invalid(
                 &leaf,
-                "or one of its issuers bears a signature of an algorithm that is not accepted, such as SHA-1",
+                "or one of its issuers has a signature with an algorithm that is not accepted, such as SHA-1",
             )
         }
-        // What `openssl req -x509` makes by default; that nobody trusts it says more.
+        // A self-signed CA certificate, which `openssl req -x509` makes by default. That no anchor
+        // matches it tells more than that it is a CA.
         Webpki::CaUsedAsEndEntity if leaf.issuer == leaf.subject && !is_anchor(&leaf, expected) => {
-            missing(&leaf, &leaf, 0)
+            issuer_missing(&leaf, &leaf, 0)
         }
         Webpki::CaUsedAsEndEntity => invalid(&leaf, "is a CA certificate; a leaf is expected"),
         Webpki::UnsupportedCriticalExtension => {
@@ -150,8 +157,8 @@ fn is_anchor(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> bool {
     expected.trust.anchors().iter().any(|anchor| anchor.certificate.parsed().spki == leaf.spki)
 }
 
-/// Follows issuer names from the leaf to say where the way to an anchor breaks off.
-fn walk(
+/// Follows issuer names from the leaf to find the link at which the path to an anchor breaks.
+fn first_broken_link(
     leaf: &ParsedCertificate<'_>,
     issuers: &[ParsedCertificate<'_>],
     expected: &Expectation<'_>,
@@ -166,28 +173,29 @@ fn walk(
             .iter()
             .find(|anchor| anchor.certificate.parsed().subject == at.issuer);
         if let Some(anchor) = anchor {
-            let view = anchor.certificate.parsed();
-            if let Err(error) = check_dates(&view, expected.at, "the trusted CA") {
+            let issuer = anchor.certificate.parsed();
+            if let Err(error) = check_dates(&issuer, expected.at, "the trusted CA") {
                 return error
                     .blamed(Blame::Ours)
                     .advising("Supply the CA's current certificate in the trust bundle.");
             }
-            return mismatched(at, &view);
+            return anchor_rekeyed(at, &issuer);
         }
-        // A certificate that signs itself leads nowhere.
+        // Skips a self-signed certificate, because it leads to no other issuer.
         let named = || {
             issuers
                 .iter()
                 .filter(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki)
                 .take(super::MAX_CHAIN)
         };
-        // The one whose key is named most likely signed, and every check is counted.
+        // The issuer with the named key identifier is the likely signer. It comes first, because the
+        // number of signature checks is limited.
         let likely = named().filter(|issuer| names_key_of(at, issuer));
         let others = named().filter(|issuer| !names_key_of(at, issuer));
         let signer =
             likely.chain(others).find(|issuer| at.signed.is_made_by(issuer.spki, algorithms));
         let Some(next) = signer.or_else(|| named().next()) else {
-            return missing(at, leaf, steps);
+            return issuer_missing(at, leaf, steps);
         };
         if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
             return error;
@@ -196,30 +204,32 @@ fn walk(
             return key_weak(next, &weakness);
         }
         if signer.is_none() {
-            return unsigned(at, next);
+            return issuer_rekeyed(at, next);
         }
         at = next;
         steps += 1;
         if steps > super::MAX_CHAIN {
-            return missing(at, leaf, steps);
+            return issuer_missing(at, leaf, steps);
         }
     }
 }
 
-/// The name of the presented issuer is right, and yet its key did not sign.
-fn unsigned(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<'_>) -> Error {
+/// The error if the presented issuer has the right name, but its key did not sign the certificate.
+fn issuer_rekeyed(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<'_>) -> Error {
     let (subject, name) = (certificate.subject_text(), issuer.subject_text());
     if names_key_of(certificate, issuer) {
-        return invalid(certificate, "bears a signature that its CA's key did not make");
+        return invalid(certificate, "has a signature that its CA's key did not make");
     }
     Error::new(
         Kind::IssuerUnknown,
-        format!("{subject} was issued by {name}, and the one presented has another key"),
+        format!("{subject} was issued by {name}, but the presented certificate of that name has another key"),
     )
     .noting("missing_issuer", name)
     .noting("subject", subject)
 }
 
+/// Returns whether the authorityKeyIdentifier of the certificate is the subjectKeyIdentifier of the
+/// issuer.
 fn names_key_of(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<'_>) -> bool {
     matches!(
         (certificate.authority_key_id, issuer.subject_key_id),
@@ -227,16 +237,16 @@ fn names_key_of(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<
     )
 }
 
-/// The name of the anchor is right, and yet its key did not sign.
-fn mismatched(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificate<'_>) -> Error {
+/// The error if the anchor has the right name, but its key did not sign the certificate.
+fn anchor_rekeyed(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificate<'_>) -> Error {
     let subject = certificate.subject_text();
     if names_key_of(certificate, anchor) {
-        return invalid(certificate, "bears a signature that its CA's key did not make");
+        return invalid(certificate, "has a signature that its CA's key did not make");
     }
     Error::new(
         Kind::IssuerRekeyed,
         format!(
-            "{subject} was issued by {}, but by another key than the trusted CA of that name has",
+            "{subject} was issued by {}, but the trusted CA of that name has another key",
             anchor.subject_text()
         ),
     )
@@ -244,15 +254,16 @@ fn mismatched(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificate<'_
     .noting("issuer", anchor.subject_text())
 }
 
-fn missing(at: &ParsedCertificate<'_>, leaf: &ParsedCertificate<'_>, steps: usize) -> Error {
+/// The error if neither an anchor nor a presented certificate has the issuer's name.
+fn issuer_missing(at: &ParsedCertificate<'_>, leaf: &ParsedCertificate<'_>, steps: usize) -> Error {
     let issuer = at.issuer_text();
     let error = if at.issuer == at.subject {
         let what = if steps == 0 {
-            "the peer's certificate signs itself"
+            "the peer's certificate is self-signed"
         } else {
             "the peer's chain ends in a root"
         };
-        Error::new(Kind::IssuerUnknown, format!("{what} ({issuer}), and that is not trusted"))
+        Error::new(Kind::IssuerUnknown, format!("{what} ({issuer}), which is not trusted"))
     } else {
         Error::new(
             Kind::IssuerUnknown,

@@ -1,5 +1,5 @@
-//! The peer of a TLS connection that another library made: what a language's own socket says of it,
-//! judged here, so that no binding has to.
+//! Verifies the peer of a TLS connection that another library made. The bindings pass on the facts of
+//! the language's own socket and judge nothing.
 
 use std::time::SystemTime;
 
@@ -8,49 +8,49 @@ use crate::error::{Error, Kind, Stage};
 use crate::options;
 use crate::verify::policy::Role;
 
-/// What a TLS socket of another library says about its handshake.
+/// The facts of a handshake that a TLS socket of another library reports.
 ///
-/// For the languages that have such sockets. Whoever fills it in vouches that the chain is what the
-/// peer showed in this handshake; bytes from elsewhere are for [`Verifier::verify`].
+/// For bindings whose language has such sockets. The caller guarantees that the peer presented this
+/// chain in this handshake. Use [`Verifier::verify`] for a chain from another source.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// Whether it is complete. Before that, the peer has not proved that it has the key.
+    /// Whether the handshake is complete. Before that, the peer has not proved possession of its key.
     pub complete: bool,
-    /// What the peer is in it.
+    /// The role of the peer.
     pub peer: Role,
-    /// The certificates that the peer showed, leaf first. Of some libraries, the leaf alone.
+    /// The certificates that the peer presented, leaf first. Some libraries report only the leaf.
     pub chain: Vec<Vec<u8>>,
-    /// The name that was asked for, where the peer is a server.
+    /// The expected server name, if the peer is a server.
     pub server_name: Option<String>,
 }
 
 impl Verifier {
-    /// Judges the peer of a connection now. Its evidence is `socket`.
+    /// Verifies the peer of a connection at the current time. Its evidence is `socket`.
     ///
-    /// Fails as [`verify_chain`](Self::verify_chain) does, with `evidence_missing` also while the
-    /// handshake is not complete, and with `option_invalid` if the peer is not what this verifier
-    /// judges.
+    /// Fails as [`verify_chain`](Self::verify_chain) does, with `evidence_missing` also if the
+    /// handshake is not complete, and with `option_invalid` if the peer does not have the role that
+    /// this verifier judges.
     #[doc(hidden)]
-    pub fn verify_handshake(&self, seen: &Handshake) -> Result<PeerIdentity, Error> {
-        if !seen.complete {
+    pub fn verify_handshake(&self, handshake: &Handshake) -> Result<PeerIdentity, Error> {
+        if !handshake.complete {
             return Err(Error::new(
                 Kind::EvidenceMissing,
-                "the handshake of the socket is not complete: its peer has proved nothing yet",
+                "the handshake of the socket is not complete: the peer has not proved possession of its key",
             )
             .at(Stage::Verify)
             .advising("Verify the peer after the handshake, while the socket is open."));
         }
-        if seen.peer != self.role() {
+        if handshake.peer != self.role() {
             let why = format!(
-                "has a {} at its other end, and the verifier judges {}s",
-                seen.peer.name(),
+                "is connected to a {}, and the verifier judges {}s",
+                handshake.peer.name(),
                 self.role().name()
             );
             return Err(options::fault("socket", why));
         }
-        let server_name = seen.server_name.as_deref();
-        let peer = self.verify_chain(&seen.chain, server_name, SystemTime::now())?;
+        let server_name = handshake.server_name.as_deref();
+        let peer = self.verify_chain(&handshake.chain, server_name, SystemTime::now())?;
         Ok(peer.over_socket())
     }
 }

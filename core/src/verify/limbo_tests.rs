@@ -1,5 +1,5 @@
-//! Runs x509-limbo, a public corpus of certificate paths, and demands that every disagreement is
-//! known and reasoned: a surprise in either direction fails, and so does a reason that went stale.
+//! Runs x509-limbo, a public corpus of certificate paths. Every disagreement must be listed with its
+//! reason. An unlisted disagreement fails, and so does a listed case that agrees.
 
 use std::collections::BTreeMap;
 use std::io::{Write as _, stderr};
@@ -15,7 +15,7 @@ use crate::keystore::pem;
 use crate::material::trust::Trust;
 use crate::verify::policy::{CrlPolicy, Role};
 
-/// Lies beside a checkout, not within.
+/// The corpus, which lies beside the checkout.
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/vectors/x509-limbo/limbo-core.json")
@@ -23,7 +23,7 @@ fn corpus() -> PathBuf {
 
 const EXCEPTIONS: &str = include_str!("limbo_exceptions.json");
 
-/// Of the 208 cases outside BetterTLS.
+/// The minimum number of agreeing cases, of the 208 cases outside BetterTLS. It catches a lost corpus.
 const AGREE_AT_LEAST: usize = 170;
 
 #[test]
@@ -42,15 +42,15 @@ fn every_disagreement_with_limbo_has_a_reason() {
     for case in cases {
         let id = case["id"].as_str().expect("an id");
         let outcome = judge(case);
-        let said = if outcome.is_ok() { "accepted" } else { "refused" };
+        let verdict = if outcome.is_ok() { "accepted" } else { "refused" };
         let agrees = outcome.is_ok() == (case["expected_result"] == "SUCCESS");
         matching += usize::from(agrees);
         let detail = outcome.err().map_or_else(String::new, |error| format!(": {error}"));
         match (agrees, exceptions.get(id)) {
             (true, None) => {}
-            (false, Some(exception)) if exception["said"] == said => known += 1,
-            (true, Some(_)) => surprises.push(format!("{id}: the exception is stale ({said})")),
-            (false, _) => surprises.push(format!("{id}: {said}{detail}")),
+            (false, Some(exception)) if exception["said"] == verdict => known += 1,
+            (true, Some(_)) => surprises.push(format!("{id}: the exception is stale ({verdict})")),
+            (false, _) => surprises.push(format!("{id}: {verdict}{detail}")),
         }
     }
     println!("x509-limbo: {matching} of {} agree, {known} known exceptions", cases.len());
@@ -73,7 +73,7 @@ fn judge(case: &Value) -> Result<(), Error> {
     let chain = pem::certificate_ders(presented.as_bytes(), "chain")?;
     let chain: Vec<_> = chain.iter().map(|der| CertificateDer::from(&**der)).collect();
     let name = case["expected_peer_name"]["value"].as_str().map(str::to_owned);
-    // A name that cannot be asked for is a refusal, too.
+    // A name that cannot be parsed counts as a refusal.
     let Ok(name) = name.map(ServerName::try_from).transpose() else {
         return Err(crate::options::fault("server_name", "is no name"));
     };
@@ -96,7 +96,7 @@ fn judge(case: &Value) -> Result<(), Error> {
     .map(drop)
 }
 
-/// `2024-01-01T00:00:00+00:00` in Unix seconds, read as the certificates' own dates are.
+/// `2024-01-01T00:00:00+00:00` in Unix seconds, parsed like the dates of certificates.
 fn seconds(text: &str) -> i64 {
     let digits: String = text[..19].chars().filter(char::is_ascii_digit).collect();
     assert!(text.ends_with("+00:00") || text.ends_with('Z'), "{text}");

@@ -1,9 +1,9 @@
-//! Floor 4: the one verification function. The verifier and every handshake run it; it is pure, and
-//! knows neither sockets nor HTTP.
+//! The one verification function, which the verifier and every handshake call. It has no side effects
+//! except the signature cache, and knows neither sockets nor HTTP.
 //!
 //! Authentication comes first (chain, dates, purpose, name, revocation, pins), then authorization
-//! (tenant, allow list). Path building and signatures are webpki's; what webpki leaves open is
-//! judged here, and its refusals are turned into reasons that a person can act on.
+//! (tenant, allow list). webpki builds paths and checks signatures. This room adds the checks that
+//! webpki does not make, and converts its errors into reasons that an operator can act on.
 
 mod failure;
 mod handshake;
@@ -34,20 +34,21 @@ pub use handshake::Handshake;
 pub use peer::{Evidence, Note, PeerIdentity};
 use policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 pub(crate) use revocation::UnusedCrl;
-use signature_cache::Budget;
+use signature_cache::SignatureLimit;
 pub use signature_cache::remember_signatures;
 pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
 
-/// The longest chain a peer may present. Judging a mesh of issuers costs more than linear time.
+/// The longest chain that a peer may present. The cost of a search among cross-signed issuers grows
+/// faster than their number.
 pub(crate) const MAX_CHAIN: usize = 10;
 
-/// Everything a peer must satisfy.
+/// The conditions that a peer must satisfy.
 #[derive(Clone, Copy)]
 pub(crate) struct Expectation<'a> {
     pub(crate) role: Role,
     pub(crate) trust: &'a Trust,
-    /// The host that was asked for. With a SAN URI as well, both must match.
+    /// The host of the request. If `server_uri` is set as well, both must match.
     pub(crate) server_name: Option<&'a ServerName<'a>>,
     pub(crate) server_uri: Option<&'a str>,
     pub(crate) pins: Option<&'a Pins>,
@@ -59,7 +60,9 @@ pub(crate) struct Expectation<'a> {
     pub(crate) at: i64,
 }
 
-/// Judges a chain, leaf first.
+/// Verifies a chain, leaf first.
+///
+/// Fails with the kind of the first check that fails, in the order of authentication and authorization.
 pub(crate) fn verify(
     chain: &[CertificateDer<'_>],
     expected: &Expectation<'_>,
@@ -79,21 +82,21 @@ pub(crate) fn verify(
         read(certificate, at + 1)?;
     }
 
-    let own_fault = check_leaf(&leaf, expected).err();
-    let budget = Budget::new();
-    let path = match path::build(leaf_der, others, expected, &budget) {
+    let leaf_fault = check_leaf(&leaf, expected).err();
+    let limit = SignatureLimit::new();
+    let path = match path::build(leaf_der, others, expected, &limit) {
         Ok(path) => path,
-        // A stranger's certificate is first of all a stranger's; a date explains itself. Of two
-        // reasons of one rank, the leaf's own is the certain one: webpki does not say which
-        // certificate it means.
+        // An unknown issuer outranks other faults of the leaf, but not its dates. Of two failures
+        // with one rank, the leaf's own is more precise: webpki does not tell which certificate it
+        // means.
         Err(fault) => {
-            return Err(match own_fault {
+            return Err(match leaf_fault {
                 Some(own) if failure::rank(&own) >= failure::rank(&fault) => own,
                 _ => fault,
             });
         }
     };
-    if let Some(fault) = own_fault {
+    if let Some(fault) = leaf_fault {
         return Err(fault);
     }
     check_name(&leaf, leaf_der, expected)?;
@@ -101,7 +104,7 @@ pub(crate) fn verify(
     let tenant = if let Some(rule) = expected.tenant {
         Some(rule.tenant(&leaf)?)
     } else {
-        // Without a rule, a certificate that names exactly one URI has named its tenant.
+        // Without a rule, the only SAN URI of the certificate is its tenant.
         let mut uris = leaf.san_uris();
         let only = uris.next().filter(|_| uris.next().is_none());
         only.filter(|uri| check_uri(uri).is_ok()).map(str::to_owned)
@@ -109,7 +112,7 @@ pub(crate) fn verify(
     if let Some(authorization) = expected.authorization {
         authorization.check(&leaf)?;
     }
-    path.remember(&leaf, &budget);
+    path.cache_signatures(&leaf, &limit);
     Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
 }
 
@@ -126,13 +129,13 @@ fn read<'a>(
     })
 }
 
-/// A certificate that was read before.
+/// Parses a certificate that was parsed before.
 fn read_known<'a>(certificate: &'a CertificateDer<'_>) -> ParsedCertificate<'a> {
     ParsedCertificate::read(certificate)
-        .unwrap_or_else(|_| unreachable!("every certificate is read first"))
+        .unwrap_or_else(|_| unreachable!("every certificate is parsed first"))
 }
 
-/// What can be said of the leaf alone.
+/// Makes the checks that need the leaf only.
 fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
     failure::check_dates(leaf, expected.at, "the peer's certificate")?;
     let invalid = |why: &str| {
@@ -150,7 +153,7 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
     }
     if let Some(id) = leaf.unknown_critical {
         let id = presented(&dotted(id));
-        return invalid(&format!("has the critical extension {id}, which is not understood"));
+        return invalid(&format!("has the critical extension {id}, which is not supported"));
     }
     if let Some(why) = leaf.profile_fault {
         return invalid(why);
@@ -159,7 +162,7 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
         return invalid("has a serial number that is not positive or longer than 20 octets");
     }
     if leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some() {
-        return invalid("claims what only a CA may (keyCertSign or name constraints)");
+        return invalid("has rights that only a CA may have (keyCertSign or name constraints)");
     }
     if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {
         return invalid("may not sign handshakes (keyUsage without digitalSignature)");
@@ -174,19 +177,23 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
     let seen = match purpose {
         Purpose::Allowed => return Ok(()),
         Purpose::Absent if !expected.strict_purpose => return Ok(()),
-        Purpose::Absent => "has no extendedKeyUsage, and strict_purpose asks for it",
-        Purpose::Any => "lists anyExtendedKeyUsage, so it was issued for no purpose in particular",
+        Purpose::Absent => "has no extendedKeyUsage, which strict_purpose requires",
+        Purpose::Any => "lists anyExtendedKeyUsage, so it was not issued for this purpose",
         Purpose::Refused => "does not list it in its extendedKeyUsage",
     };
     Err(Error::new(
         Kind::PurposeNotAllowed,
-        format!("{wanted} is needed, and the peer's certificate ({}) {seen}", leaf.subject_text()),
+        format!(
+            "{wanted} is required, but the peer's certificate ({}) {seen}",
+            leaf.subject_text()
+        ),
     )
     .noting("expected_purpose", wanted)
     .noting("subject", leaf.subject_text()))
 }
 
-/// The subjectAltName must carry what was asked for (RFC 6125, RFC 9525); the common name never counts.
+/// Checks that the subjectAltName has the expected name (RFC 6125, RFC 9525). The common name never
+/// counts.
 fn check_name(
     leaf: &ParsedCertificate<'_>,
     der: &CertificateDer<'_>,
@@ -200,7 +207,8 @@ fn check_name(
     if let Some(name) = expected.server_name {
         let certificate = webpki::EndEntityCert::try_from(der)
             .map_err(|error| failure::unreadable(&error, leaf))?;
-        // An underscore makes no host name (RFC 5280 section 4.2.1.6), whatever a certificate carries.
+        // A name with an underscore is not a host name (RFC 5280 section 4.2.1.6), even if a
+        // certificate has it.
         let is_host = !matches!(name, ServerName::DnsName(name) if name.as_ref().contains('_'));
         if !is_host || certificate.verify_is_valid_for_subject_name(name).is_err() {
             return Err(wrong_name(leaf, &name.to_str()));
@@ -210,8 +218,8 @@ fn check_name(
 }
 
 fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
-    /// A message names so many; the context has more of them.
-    const MOST_IN_MESSAGE: usize = 5;
+    /// The most names in the message. The context has more of them.
+    const MAX_NAMES_IN_MESSAGE: usize = 5;
     let sans = || {
         leaf.sans().filter_map(|san| match san {
             San::Dns(name) => Some(name.to_owned()),
@@ -222,17 +230,17 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
     };
     let (count, some) = (sans().count(), sans().take(MOST_PRESENTED).collect::<Vec<_>>());
     let some = presented_list(some.iter().map(String::as_str));
-    let named = some[..some.len().min(MOST_IN_MESSAGE)].join(", ");
+    let named = some[..some.len().min(MAX_NAMES_IN_MESSAGE)].join(", ");
     let list = match count {
         0 => "no name".to_owned(),
-        count if count > MOST_IN_MESSAGE => {
-            format!("{named} and {} names more", count - MOST_IN_MESSAGE)
+        count if count > MAX_NAMES_IN_MESSAGE => {
+            format!("{named} and {} more names", count - MAX_NAMES_IN_MESSAGE)
         }
         _ => named,
     };
     Error::new(
         Kind::NameMismatch,
-        format!("expected a certificate for {expected}; the peer's is for {list}"),
+        format!("expected a certificate for {expected}; the peer's certificate is for {list}"),
     )
     .noting("expected_name", expected)
     .noting("presented", json!(some))
@@ -261,13 +269,13 @@ fn check_pins(
     .noting("chain_valid", true)
     .noting("expected_pins", json!(pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>()))
     .noting("subject", leaf.subject_text());
-    // Two mistakes that people make: the CA's key, or the digest of the wrong bytes.
+    // Two common mistakes: the pin of the CA's key, or the digest of the whole certificate.
     let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
     let issuer =
         path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.parsed().spki_digest())));
     if let Some(issuer) = issuer {
         error = error.noting("configured_is", "issuer_spki").advising(format!(
-            "The configured pin is that of the CA {}; pin the peer's own key.",
+            "The configured pin is the key of the CA {}. Pin the peer's own key.",
             issuer.subject_text()
         ));
     } else {
@@ -275,19 +283,19 @@ fn check_pins(
         let digest: [u8; 32] = sha2::Sha256::digest(der).into();
         if configured(Pin::Spki(digest)) {
             error = error.noting("configured_is", "certificate_fingerprint").advising(
-                "The configured pin is the certificate's fingerprint: write it as cert-sha256/…, or pin the key.",
+                "The configured pin is the certificate's fingerprint. Write it as cert-sha256/…, or pin the key.",
             );
         }
     }
     Err(error)
 }
 
-/// For messages and JSON.
+/// Unix seconds as Unix milliseconds, for messages and JSON.
 pub(crate) fn millis(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
 
-/// The instant of Unix seconds, for public getters.
+/// Unix seconds as an instant, for public getters.
 pub(crate) fn instant(seconds: i64) -> std::time::SystemTime {
     system_time(seconds)
 }

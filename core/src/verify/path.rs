@@ -1,4 +1,5 @@
-//! From the leaf to an anchor: webpki finds the way, and every issuer on it is judged here.
+//! Path building from the leaf to an anchor. webpki finds the path, and this file checks every issuer
+//! on it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use webpki::{
 };
 
 use super::revocation::{self, Revocation};
-use super::signature_cache::{Budget, MAX_SIGNATURES, Remembering};
+use super::signature_cache::{CachingAlgorithm, MAX_SIGNATURES, SignatureLimit};
 use super::{Expectation, failure};
 use crate::error::{Error, Kind};
 use crate::material::trust::{Anchor, Trust};
@@ -19,11 +20,11 @@ use crate::verify::policy::Role;
 use crate::x509::algorithms;
 use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, key_parts, pin_text};
 
-/// How many certificates one search for a path may take into a path: six times what the longest
-/// presented chain needs, for CAs that have signed each other.
+/// The most certificates that one path search may try: six times the number that the longest presented
+/// chain needs, for cross-signed CAs.
 const MAX_STEPS: usize = 64;
 
-/// The way from a leaf to its anchor, without the leaf: intermediates first, the anchor last.
+/// The path from a leaf to its anchor without the leaf: intermediates first, the anchor last.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     issuers: Vec<Certificate>,
@@ -39,38 +40,44 @@ impl Path {
         &self.revocation
     }
 
-    /// The last instant (Unix seconds) at which every issuer and every CRL that it rests on is valid.
+    /// The last instant (Unix seconds) at which every issuer and every CRL of the path is valid.
     pub(crate) fn valid_until(&self) -> i64 {
         let issuers = self.issuers.iter().map(Certificate::not_after);
         issuers.fold(self.revocation.valid_until, i64::min)
     }
 
-    /// Remembers the signatures along it. For chains that were accepted.
-    pub(super) fn remember(&self, leaf: &ParsedCertificate<'_>, budget: &Budget) {
-        if !budget.has_learned() {
+    /// Adds the signatures along the path to the cache. Only for accepted chains.
+    pub(super) fn cache_signatures(&self, leaf: &ParsedCertificate<'_>, limit: &SignatureLimit) {
+        if !limit.has_new_signatures() {
             return;
         }
         let mut signed = leaf.signed;
         for issuer in self.issuers.iter().map(Certificate::parsed) {
             let Some((key_algorithm, key)) = key_parts(issuer.spki) else { continue };
-            remembering(budget)
+            caching_algorithms(limit)
                 .filter(|known| known.algorithm.signature_alg_id().as_ref() == signed.algorithm)
                 .filter(|known| known.algorithm.public_key_alg_id().as_ref() == key_algorithm)
-                .for_each(|known| known.keep(key, signed.message, signed.signature));
+                .for_each(|known| known.store(key, signed.message, signed.signature));
             signed = issuer.signed;
         }
     }
 }
 
-fn remembering(budget: &Budget) -> impl Iterator<Item = Remembering<'_>> {
-    algorithms::SIGNATURES.all.iter().map(|algorithm| Remembering { algorithm: *algorithm, budget })
+fn caching_algorithms(limit: &SignatureLimit) -> impl Iterator<Item = CachingAlgorithm<'_>> {
+    algorithms::SIGNATURES
+        .all
+        .iter()
+        .map(|algorithm| CachingAlgorithm { algorithm: *algorithm, limit })
 }
 
+/// Finds a path that satisfies webpki and [`check_path`].
+///
+/// Fails with the failure of highest rank among the paths that were tried.
 pub(super) fn build(
     leaf_der: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
     expected: &Expectation<'_>,
-    budget: &Budget,
+    limit: &SignatureLimit,
 ) -> Result<Path, Error> {
     let Ok(at) = u64::try_from(expected.at) else {
         return Err(Error::new(Kind::ClockImplausible, "the instant lies before 1970"));
@@ -79,20 +86,21 @@ pub(super) fn build(
     let leaf = EndEntityCert::try_from(leaf_der)
         .map_err(|error| failure::unreadable(&error, &super::read_known(leaf_der)))?;
 
-    // An anchor outside its dates is as good as absent; webpki would not look.
-    let believed: Vec<&Anchor> =
+    // webpki does not check the dates of an anchor, so expired ones are left out here.
+    let valid_anchors: Vec<&Anchor> =
         expected.trust.anchors().iter().filter(|anchor| anchor.is_valid_at(expected.at)).collect();
-    let anchors: Vec<_> = believed.iter().map(|anchor| anchor.webpki.clone()).collect();
+    let anchors: Vec<_> = valid_anchors.iter().map(|anchor| anchor.webpki.clone()).collect();
     let intermediates = all_intermediates(presented, expected.trust);
-    let useful = leading_to_an_anchor(&intermediates, &believed);
+    let useful = leading_to_an_anchor(&intermediates, &valid_anchors);
 
-    let remembering: Vec<Remembering<'_>> = remembering(budget).collect();
+    let caching: Vec<CachingAlgorithm<'_>> = caching_algorithms(limit).collect();
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
-        remembering.iter().map(|algorithm| algorithm as _).collect();
+        caching.iter().map(|algorithm| algorithm as _).collect();
 
     let refused: RefCell<Option<Error>> = RefCell::new(None);
     let passed = Cell::new(Revocation::default());
-    let judge = |path: &VerifiedPath<'_>| match judge_path(path, leaf_der, &believed, expected) {
+    let check = |path: &VerifiedPath<'_>| match check_path(path, leaf_der, &valid_anchors, expected)
+    {
         Ok(revocation) => {
             passed.set(revocation);
             Ok(())
@@ -105,7 +113,7 @@ pub(super) fn build(
             Err(webpki::Error::CertDistrusted)
         }
     };
-    let usage = Usage { role: expected.role, budget, steps_left: Cell::new(MAX_STEPS) };
+    let usage = PurposeCheck { role: expected.role, limit, steps_left: Cell::new(MAX_STEPS) };
     match leaf.verify_for_usage(
         &algorithms,
         &anchors,
@@ -113,24 +121,24 @@ pub(super) fn build(
         at,
         usage,
         None,
-        Some(&judge),
+        Some(&check),
     ) {
         Ok(path) => {
-            // webpki returns the path that it asked about last.
-            Ok(Path { issuers: issuers_of(&path, &believed), revocation: passed.take() })
+            // webpki returns the path that it passed to `check` last.
+            Ok(Path { issuers: issuers_of(&path, &valid_anchors), revocation: passed.take() })
         }
-        // A path that was refused for a reason of ours was trusted in every other way.
+        // A path that `check` refused had passed all checks of webpki, so that failure comes first.
         Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
-            if budget.is_exceeded() {
+            if limit.is_exceeded() {
                 return failure::too_costly(MAX_SIGNATURES);
             }
             let why = failure::explain(&error, leaf_der, &intermediates, expected, &algorithms);
-            if budget.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
+            if limit.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
         })),
     }
 }
 
-/// The presented certificates, then the intermediates of the trust.
+/// Returns the presented certificates, then the intermediates of the trust.
 fn all_intermediates<'a>(
     presented: &'a [CertificateDer<'_>],
     trust: &'a Trust,
@@ -140,30 +148,31 @@ fn all_intermediates<'a>(
     presented.map(|certificate| CertificateDer::from(certificate.as_ref())).chain(known).collect()
 }
 
-/// Up to this many issuers, every order of them is tried in no time.
-const FEW: usize = 3;
+/// Up to this number of issuers, trying every order takes negligible time.
+const FEW_ISSUERS: usize = 3;
 
-/// Those from which an anchor can be reached by name, or `None` where they are few anyway.
+/// Returns the issuers from which names lead to an anchor, or `None` if there are only few issuers.
 ///
-/// Of ten certificates that all bear one name, each may be the issuer of each other: there are
-/// hundreds of thousands of ways through such a mesh, though none ends anywhere.
+/// If ten certificates have the same name, each may be the issuer of each other. Such a set has hundreds
+/// of thousands of paths, even if none ends at an anchor.
 fn leading_to_an_anchor<'a>(
     issuers: &'a [CertificateDer<'a>],
-    believed: &[&Anchor],
+    valid_anchors: &[&Anchor],
 ) -> Option<Vec<CertificateDer<'a>>> {
-    if issuers.len() <= FEW {
+    if issuers.len() <= FEW_ISSUERS {
         return None;
     }
-    let views: Vec<ParsedCertificate<'_>> = issuers.iter().map(super::read_known).collect();
+    let parsed_issuers: Vec<ParsedCertificate<'_>> =
+        issuers.iter().map(super::read_known).collect();
     let mut reached: HashSet<&[u8]> =
-        believed.iter().map(|anchor| anchor.webpki.subject.as_ref()).collect();
-    let mut leads = vec![false; views.len()];
+        valid_anchors.iter().map(|anchor| anchor.webpki.subject.as_ref()).collect();
+    let mut leads = vec![false; parsed_issuers.len()];
     loop {
         let before = reached.len();
-        for (view, leads) in views.iter().zip(&mut leads) {
-            if !*leads && reached.contains(view.issuer) {
+        for (issuer, leads) in parsed_issuers.iter().zip(&mut leads) {
+            if !*leads && reached.contains(issuer.issuer) {
                 *leads = true;
-                reached.insert(view.subject);
+                reached.insert(issuer.subject);
             }
         }
         if reached.len() == before {
@@ -178,20 +187,20 @@ fn leading_to_an_anchor<'a>(
 ///
 /// It is asked about every certificate that webpki takes into a path, so it counts the steps as
 /// well, and ends the search where it leads nowhere: webpki itself would take 200 000.
-struct Usage<'a> {
+struct PurposeCheck<'a> {
     role: Role,
-    budget: &'a Budget,
+    limit: &'a SignatureLimit,
     steps_left: Cell<usize>,
 }
 
-impl ExtendedKeyUsageValidator for Usage<'_> {
+impl ExtendedKeyUsageValidator for PurposeCheck<'_> {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         const ANY: KeyPurposeId<'static> = KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0x00]);
         const CLIENT_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 2]);
         const SERVER_AUTH: KeyPurposeId<'static> = KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]);
         match self.steps_left.get().checked_sub(1) {
-            Some(left) if !self.budget.is_exceeded() => self.steps_left.set(left),
-            // Of webpki's errors, one of those that end a search.
+            Some(left) if !self.limit.is_exceeded() => self.steps_left.set(left),
+            // An error that makes webpki end the search.
             _ => return Err(webpki::Error::MaximumPathBuildCallsExceeded),
         }
         let (wanted, required) = match self.role {
@@ -214,19 +223,19 @@ impl ExtendedKeyUsageValidator for Usage<'_> {
     }
 }
 
-/// The issuers of a path: the intermediates, then the anchor.
-fn issuers_of(path: &VerifiedPath<'_>, believed: &[&Anchor]) -> Vec<Certificate> {
+/// Returns the issuers of a path: the intermediates, then the anchor.
+fn issuers_of(path: &VerifiedPath<'_>, valid_anchors: &[&Anchor]) -> Vec<Certificate> {
     let intermediates = path.intermediate_certificates();
-    let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.clone());
+    let anchor = anchor_of(path, valid_anchors).map(|anchor| anchor.certificate.clone());
     intermediates
         .map(|certificate| Certificate::shared_issuer(&certificate.der()))
         .chain(anchor)
         .collect()
 }
 
-fn anchor_of<'a>(path: &VerifiedPath<'_>, believed: &[&'a Anchor]) -> Option<&'a Anchor> {
+fn anchor_of<'a>(path: &VerifiedPath<'_>, valid_anchors: &[&'a Anchor]) -> Option<&'a Anchor> {
     let (subject, key) = (&path.anchor().subject, &path.anchor().subject_public_key_info);
-    believed
+    valid_anchors
         .iter()
         .find(|anchor| {
             anchor.webpki.subject == *subject && anchor.webpki.subject_public_key_info == *key
@@ -234,16 +243,16 @@ fn anchor_of<'a>(path: &VerifiedPath<'_>, believed: &[&'a Anchor]) -> Option<&'a
         .copied()
 }
 
-/// Judges every issuer of a path whose signatures and dates are good, and revocation along it.
-fn judge_path(
+/// Checks the issuers of a path with valid signatures and dates, and revocation along it.
+fn check_path(
     path: &VerifiedPath<'_>,
     leaf_der: &CertificateDer<'_>,
-    believed: &[&Anchor],
+    valid_anchors: &[&Anchor],
     expected: &Expectation<'_>,
 ) -> Result<Revocation, Error> {
     let intermediates: Vec<CertificateDer<'_>> =
         path.intermediate_certificates().map(webpki::Cert::der).collect();
-    let anchor = anchor_of(path, believed).map(|anchor| anchor.certificate.as_der());
+    let anchor = anchor_of(path, valid_anchors).map(|anchor| anchor.certificate.as_der());
     let issuers: Vec<ParsedCertificate<'_>> =
         intermediates.iter().chain(&anchor).map(super::read_known).collect();
     for issuer in &issuers {
@@ -251,7 +260,7 @@ fn judge_path(
             let subject = issuer.subject_text();
             return Err(Error::new(
                 Kind::IssuerDistrusted,
-                format!("the path leads over {subject}, whose key is distrusted"),
+                format!("the path contains {subject}, whose key is distrusted"),
             )
             .noting("issuer", subject)
             .noting("distrusted", pin_text(&issuer.spki_digest())));
@@ -272,7 +281,7 @@ fn judge_path(
             .noting("subject", issuer.subject_text()));
         }
     }
-    if !revocation::is_asked(expected) {
+    if !revocation::is_required(expected) {
         return Ok(Revocation::default());
     }
     revocation::check(&super::read_known(leaf_der), &issuers, expected)

@@ -1,5 +1,5 @@
-//! Chains that are made to cost much. What they cost is counted, not timed: a count does not depend
-//! on the machine. `core/benches/verify.rs` has the times.
+//! Chains that are designed to be expensive. The tests count signature checks, because a count does not
+//! depend on the machine. `core/benches/verify.rs` measures times.
 
 use std::time::SystemTime;
 
@@ -17,10 +17,10 @@ use crate::VerifierOptions;
 use crate::error::{Error, Kind};
 use crate::x509::Crl;
 
-/// What one verification may check at the most.
+/// The most signatures that one verification may check.
 const MAX_SIGNATURES: usize = 16;
 
-/// Anything that can issue: a name, and a key that fits it or not.
+/// An issuer: a name and a signing key, which need not belong together.
 struct Ca<'a> {
     name: &'a str,
     key: &'a KeyPair,
@@ -51,13 +51,13 @@ fn params(name: &str, serial: u64) -> CertificateParams {
     params
 }
 
-/// A root that is trusted, and its name.
+/// A trust with a root of this key.
 fn trusted(key: &KeyPair) -> Trust {
     let root = params("root", 1).self_signed(key).expect("a root").pem();
     Trust::from_pem(root.as_bytes(), None, &[]).expect("trust")
 }
 
-/// The verdict, and how many signatures were checked for it.
+/// Returns the verdict and the number of signature checks.
 fn judged(trust: &Trust, chain: &[Vec<u8>]) -> (Result<PeerIdentity, Error>, usize) {
     let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust.clone())).expect("sound");
     let before = CHECKS.get();
@@ -65,9 +65,9 @@ fn judged(trust: &Trust, chain: &[Vec<u8>]) -> (Result<PeerIdentity, Error>, usi
     (verdict, CHECKS.get() - before)
 }
 
-/// Every certificate may be the issuer of every other, and none leads anywhere.
+/// Every certificate may be the issuer of every other, and none leads to an anchor.
 #[test]
-fn a_mesh_that_leads_nowhere_is_not_searched() {
+fn a_mesh_without_a_path_to_an_anchor_is_not_searched() {
     let trust = trusted(&key());
     let keys: Vec<KeyPair> = (0..9).map(|_| key()).collect();
     let mut chain = vec![certificate("leaf", &key(), &Ca { name: "mesh", key: &keys[0] }, 99)];
@@ -76,20 +76,20 @@ fn a_mesh_that_leads_nowhere_is_not_searched() {
         chain.push(certificate("mesh", own, &issuer, at as u64));
     }
     let (verdict, checks) = judged(&trust, &chain);
-    // Not chain_too_long, which would mean that the search ran until it was stopped.
-    assert_eq!(verdict.expect_err("a stranger").kind(), Kind::IssuerUnknown);
+    // chain_too_long would mean that the search ran into the limit.
+    assert_eq!(verdict.expect_err("unknown issuer").kind(), Kind::IssuerUnknown);
     assert!(checks <= MAX_SIGNATURES, "{checks} signatures");
 }
 
-/// All shapes of issuers that claim each other's and the root's name, signed rightly or wrongly.
+/// Many shapes of issuers with each other's and the root's name, with valid and invalid signatures.
 #[test]
-fn no_mesh_costs_more_than_its_budget() {
+fn no_mesh_exceeds_the_limit_of_signature_checks() {
     let (root, forger, common) = (key(), key(), key());
     let trust = trusted(&root);
     let names = ["a", "b", "c"];
     let mut stopped = 0;
     for shape in 0u64..200 {
-        // A walk through the shapes that is the same on every run.
+        // A pseudo-random choice that is the same on every run.
         let mut state = shape.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut pick = |count: u64| {
             state ^= state << 13;
@@ -117,7 +117,7 @@ fn no_mesh_costs_more_than_its_budget() {
         }
         for _ in 0..2 {
             let (verdict, checks) = judged(&trust, &chain);
-            let kind = verdict.expect_err("nothing of it is the root's").kind();
+            let kind = verdict.expect_err("no signature is the root's").kind();
             assert!(
                 matches!(
                     kind,
@@ -132,12 +132,12 @@ fn no_mesh_costs_more_than_its_budget() {
             stopped += usize::from(kind == Kind::ChainTooLong);
         }
     }
-    assert!(stopped > 20, "{stopped} shapes ran into the budget: the others test nothing");
+    assert!(stopped > 20, "only {stopped} shapes reached the limit: the test proves too little");
 }
 
-/// CAs that have signed each other are no attack: the way through is found.
+/// Cross-signed CAs are legitimate: the path is found.
 #[test]
-fn a_way_through_crossed_cas_is_found() {
+fn a_path_through_cross_signed_cas_is_found() {
     let (root, old, new) = (key(), key(), key());
     let trust = trusted(&root);
     let issuing = key();
@@ -154,11 +154,11 @@ fn a_way_through_crossed_cas_is_found() {
     assert_eq!(verdict.expect("trusted").anchor(), "CN=root");
     assert!(checks <= 8, "{checks} signatures");
     let (verdict, checks) = judged(&trust, &chain);
-    assert_eq!((verdict.is_ok(), checks), (true, 0), "remembered");
+    assert_eq!((verdict.is_ok(), checks), (true, 0), "cached");
 }
 
 #[test]
-fn a_certificate_of_nothing_but_extensions_is_not_read() {
+fn a_certificate_with_too_many_extensions_is_refused() {
     let root = key();
     let trust = trusted(&root);
     let mut leaf = params("leaf", 7);
@@ -173,29 +173,29 @@ fn a_certificate_of_nothing_but_extensions_is_not_read() {
     assert!(error.to_string().contains("more extensions"), "{error}");
 }
 
-/// Chains of a stranger, each with a signature that is good and was never seen before.
+/// Chains of an unknown CA, each with a new valid signature.
 #[test]
-fn refused_chains_push_nothing_out_of_the_memory() {
+fn refused_chains_evict_nothing_from_the_signature_cache() {
     let (root, issuing) = (key(), key());
     let trust = trusted(&root);
     let ca = certificate("issuing", &issuing, &Ca { name: "root", key: &root }, 1);
     let leaf = certificate("leaf", &key(), &Ca { name: "issuing", key: &issuing }, 99);
     let honest = [leaf, ca];
     assert!(judged(&trust, &honest).0.is_ok());
-    assert_eq!(judged(&trust, &honest).1, 0, "remembered");
+    assert_eq!(judged(&trust, &honest).1, 0, "cached");
 
     let (theirs, own) = (key(), key());
     let other = certificate("other", &theirs, &Ca { name: "unknown", key: &key() }, 1);
     for serial in 0..u64::try_from(CAPACITY).expect("small") + 100 {
         let leaf = certificate("leaf", &own, &Ca { name: "other", key: &theirs }, serial + 1);
         let (verdict, checks) = judged(&trust, &[leaf, other.clone()]);
-        assert_eq!(verdict.expect_err("a stranger").kind(), Kind::IssuerUnknown);
-        assert!(checks > 0, "no signature was found good: this tests nothing");
+        assert_eq!(verdict.expect_err("unknown issuer").kind(), Kind::IssuerUnknown);
+        assert!(checks > 0, "no signature was checked: the test proves nothing");
     }
-    assert_eq!(judged(&trust, &honest).1, 0, "still remembered");
+    assert_eq!(judged(&trust, &honest).1, 0, "still cached");
 }
 
-/// Twenty lists of one CA, of which the latest decides: the others are not even looked at.
+/// The latest of twenty CRLs of one CA decides. The signatures of the others are not checked.
 #[test]
 fn many_crls_of_one_ca_cost_one_check() {
     let vectors: serde_json::Value =

@@ -1,4 +1,4 @@
-//! What a verification yields.
+//! The result of a verification: the identity of the peer.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::path::Path;
-use super::revocation::{Unused, UnusedCrl};
+use super::revocation::{UnusedCrl, UnusedReason};
 use super::{instant, millis};
 use crate::error::words;
 use crate::material::pin::{Pin, PinSlot};
@@ -18,35 +18,35 @@ use crate::x509::{
 };
 
 words! {
-    /// How a certificate reached us.
+    /// The source of a certificate.
     Evidence {
-        /// Over a connection: its owner proved to us that it has the key.
+        /// A TLS handshake with us: the peer has proved possession of its key.
         Socket = 1 "socket",
-        /// As bytes: somebody says that the peer had it.
+        /// Bytes from the caller, who asserts that the peer presented the certificate.
         Asserted = 2 "asserted",
     }
 }
 
 words! {
-    /// What is unusual about a peer that was verified all the same.
+    /// An unusual fact about a peer that passed verification.
     Note {
-        /// The leaf has no extendedKeyUsage (RFC 5280 section 4.2.1.12 makes it good for any).
+        /// The leaf has no extendedKeyUsage (by RFC 5280 section 4.2.1.12, it may serve any purpose).
         PurposeAbsent = 1 "purpose_absent",
-        /// A certificate of the path names another key of its issuer (authorityKeyIdentifier) than
-        /// the issuer says it has (subjectKeyIdentifier). The signature is right, so the hint is not.
+        /// The authorityKeyIdentifier of a certificate of the path differs from the
+        /// subjectKeyIdentifier of its issuer. The signature is valid, so the identifier is wrong.
         KeyIdMismatch = 2 "key_id_mismatch",
-        /// The path ends in an intermediate. OpenSSL takes none as an anchor.
+        /// The path ends in an intermediate. OpenSSL does not accept an intermediate as an anchor.
         AnchorIsIntermediate = 3 "anchor_is_intermediate",
         /// A CRL that names an issuer of the path could not be used: another key signed it, or its
-        /// thisUpdate is in the future. The event `crl_unused` says which.
+        /// thisUpdate is in the future. The event `crl_unused` tells the reason.
         CrlUnused = 4 "crl_unused",
-        /// CRLs of an issuer of the path are at hand, and none that can be used covers a certificate of
-        /// it: whether that was revoked is not known.
+        /// The trust has CRLs of an issuer of the path, but no usable one covers its certificate. It
+        /// is not known whether that certificate was revoked.
         RevocationUnchecked = 5 "revocation_unchecked",
     }
 }
 
-/// A verified peer. Made by verification alone. Cheap to clone.
+/// A verified peer. Only verification makes this value. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PeerIdentity {
     leaf: Certificate,
@@ -78,14 +78,15 @@ impl PeerIdentity {
         }
     }
 
-    /// For those who saw the handshake complete, and with it the proof of possession.
+    /// Sets the evidence to `socket`. The caller has seen the handshake complete, which proves possession
+    /// of the key.
     pub(crate) fn over_socket(mut self) -> Self {
         self.evidence = Evidence::Socket;
         self
     }
 
-    /// The tenant by the rule; without a rule, the certificate's one SAN URI if it has exactly one, and
-    /// that is a SPIFFE ID or another URI with one spelling.
+    /// The tenant by the rule. Without a rule, the certificate's SAN URI if it has exactly one, and
+    /// this is a SPIFFE ID or another URI with only one spelling.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -100,7 +101,7 @@ impl PeerIdentity {
         self.leaf.subject()
     }
 
-    /// The subject's common name, if there is exactly one. It identifies nobody by itself.
+    /// The subject's common name, if there is exactly one. It does not identify the peer by itself.
     pub fn cn(&self) -> Option<String> {
         common_name(self.leaf.parsed().subject)
     }
@@ -139,7 +140,7 @@ impl PeerIdentity {
         hex(&Sha256::digest(self.leaf.der()))
     }
 
-    /// The SHA-256 of the whole leaf, as a certificate-bound token has it (RFC 8705 section 3.1).
+    /// The SHA-256 of the whole leaf, in the form of a certificate-bound token (RFC 8705 section 3.1).
     pub fn x5t_s256(&self) -> String {
         x5t_s256(&Sha256::digest(self.leaf.der()))
     }
@@ -170,9 +171,9 @@ impl PeerIdentity {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "seconds of a lifetime fit")]
-    fn lifetime_left_of(&self, view: &ParsedCertificate<'_>) -> f64 {
-        let whole = view.not_after.saturating_sub(view.not_before).max(1);
-        let left = view.not_after.saturating_sub(self.at).clamp(0, whole);
+    fn lifetime_left_of(&self, parsed: &ParsedCertificate<'_>) -> f64 {
+        let whole = parsed.not_after.saturating_sub(parsed.not_before).max(1);
+        let left = parsed.not_after.saturating_sub(self.at).clamp(0, whole);
         left as f64 / whole as f64
     }
 
@@ -196,8 +197,7 @@ impl PeerIdentity {
         &self.path.revocation().unused
     }
 
-    /// The last instant (Unix seconds) at which the leaf, its issuers and the CRLs that speak of them
-    /// are all valid.
+    /// The last instant (Unix seconds) at which the leaf, its issuers and their CRLs are all valid.
     pub(crate) fn valid_until(&self) -> i64 {
         self.leaf.not_after().min(self.path.valid_until())
     }
@@ -220,15 +220,15 @@ impl PeerIdentity {
         self.purpose_of(&self.leaf.parsed())
     }
 
-    fn purpose_of(&self, view: &ParsedCertificate<'_>) -> &'static str {
+    fn purpose_of(&self, parsed: &ParsedCertificate<'_>) -> &'static str {
         let purpose = match self.role {
-            Role::Client => view.client_purpose(),
-            Role::Server => view.server_purpose(),
+            Role::Client => parsed.client_purpose(),
+            Role::Server => parsed.server_purpose(),
         };
         if purpose == Purpose::Absent { "absent" } else { "present" }
     }
 
-    /// What is unusual, and was tolerated.
+    /// The unusual facts that verification tolerates.
     pub fn notes(&self) -> Vec<Note> {
         self.notes_on(&self.leaf.parsed(), &self.issuers())
     }
@@ -244,7 +244,7 @@ impl PeerIdentity {
     ) -> Vec<Note> {
         let (mut mismatched, mut intermediate) = (false, false);
         let revocation = self.path.revocation();
-        let is_defect = |crl: &UnusedCrl| crl.why != Unused::OtherScope;
+        let is_defect = |crl: &UnusedCrl| crl.why != UnusedReason::OtherScope;
         let mut named = leaf.authority_key_id;
         for issuer in issuers {
             mismatched |= matches!(
@@ -265,14 +265,14 @@ impl PeerIdentity {
         .collect()
     }
 
-    /// The whole identity in the form that every language shows. Instants are Unix milliseconds.
+    /// The whole identity as JSON, in the form that every language shows. Instants are Unix milliseconds.
     pub fn to_json(&self) -> Value {
-        // Each certificate is read once and hashed once: from Node, this is half a verification.
-        let view = self.leaf.parsed();
+        // Parses and hashes each certificate once: from Node, this is half the cost of a verification.
+        let parsed = self.leaf.parsed();
         let issuers = self.issuers();
         let digest = Sha256::digest(self.leaf.der());
         let (mut dns, mut ip, mut uri, mut email) = (vec![], vec![], vec![], vec![]);
-        for san in view.sans() {
+        for san in parsed.sans() {
             match san {
                 San::Dns(name) => dns.push(Value::from(name)),
                 San::Ip(address) => ip.push(Value::from(address.to_string())),
@@ -280,31 +280,33 @@ impl PeerIdentity {
                 San::Email(address) => email.push(Value::from(address)),
             }
         }
-        let path: Vec<String> =
-            std::iter::once(&view).chain(&issuers).map(|view| name_text(view.subject)).collect();
+        let path: Vec<String> = std::iter::once(&parsed)
+            .chain(&issuers)
+            .map(|parsed| name_text(parsed.subject))
+            .collect();
         let notes: Vec<&str> =
-            self.notes_on(&view, &issuers).iter().map(|note| note.name()).collect();
+            self.notes_on(&parsed, &issuers).iter().map(|note| note.name()).collect();
         json!({
             "tenant": self.tenant(),
             "subject": path[0],
-            "cn": common_name(view.subject),
+            "cn": common_name(parsed.subject),
             "san_dns": dns,
             "san_ip": ip,
             "san_uri": uri,
             "san_email": email,
-            "spki_pin": pin_text(&view.spki_digest()),
+            "spki_pin": pin_text(&parsed.spki_digest()),
             "fingerprint": hex(&digest),
             "x5t_s256": x5t_s256(&digest),
-            "serial": serial_hex(view.serial),
-            "issuer": name_text(view.issuer),
-            "not_before_ms": millis(view.not_before),
-            "not_after_ms": millis(view.not_after),
-            "lifetime_left": self.lifetime_left_of(&view),
+            "serial": serial_hex(parsed.serial),
+            "issuer": name_text(parsed.issuer),
+            "not_before_ms": millis(parsed.not_before),
+            "not_after_ms": millis(parsed.not_after),
+            "lifetime_left": self.lifetime_left_of(&parsed),
             "anchor": path.last(),
             "path": path,
             "matched_pin": self.matched_pin(),
             "evidence": self.evidence().name(),
-            "purpose": self.purpose_of(&view),
+            "purpose": self.purpose_of(&parsed),
             "notes": notes,
         })
     }

@@ -1,4 +1,4 @@
-//! What a verifier believes now: its trust and pins, rotated with the files they were read from.
+//! The current trust and pins of a verifier, reloaded when their files change.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
@@ -13,56 +13,57 @@ use crate::event::{Event, Listeners};
 use crate::material::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
-use crate::material::watch::{Because, Watch, Watched};
+use crate::material::watch::{CheckReason, Watch, Watched};
 use crate::process::{Lock, PerProcess, own};
 use crate::runtime;
 
-/// How long a verification waits for files that nobody has looked at for too long.
-const LONGEST_CATCHING_UP: Duration = Duration::from_secs(1);
+/// The longest time that a verification waits for an overdue check of the files.
+const MAX_CATCH_UP: Duration = Duration::from_secs(1);
 
-pub(super) struct Rotation {
-    believed: ArcSwap<Believed>,
+/// Holds the material of a verifier and reloads it.
+pub(super) struct MaterialReloader {
+    current: ArcSwap<VerifierMaterial>,
     watch: Watch,
     _watched: Vec<Watched>,
     catching_up: PerProcess<own::Mutex<()>>,
-    /// That of the watch when what is believed was asked for.
+    /// The epoch of the watch when `current` was read from it.
     epoch: AtomicU64,
     warnings: Lock<Warnings>,
     pub(super) listeners: Listeners,
 }
 
-/// Whole, or not at all.
+/// Trust and pins, which are replaced together.
 #[derive(Clone)]
-pub(super) struct Believed {
+pub(super) struct VerifierMaterial {
     pub(super) trust: Trust,
     pub(super) pins: Option<Pins>,
-    /// Of each CRL of the trust, the reasons that were told why it was not used: a bit for each.
-    told: Arc<[AtomicU8]>,
+    /// For each CRL of the trust, the reasons for which an event was emitted: one bit per reason.
+    reported: Arc<[AtomicU8]>,
 }
 
-impl Believed {
+impl VerifierMaterial {
     fn new(trust: Trust, pins: Option<Pins>) -> Self {
-        let told = trust.crls().iter().map(|_| AtomicU8::new(0)).collect();
-        Self { trust, pins, told }
+        let reported = trust.crls().iter().map(|_| AtomicU8::new(0)).collect();
+        Self { trust, pins, reported }
     }
 
-    /// Whether that is told for the first time since the trust is believed.
-    fn is_news(&self, unused: &UnusedCrl) -> bool {
+    /// Marks the reason as reported. Returns whether it was not before.
+    fn mark_reported(&self, unused: &UnusedCrl) -> bool {
         let bit = 1 << unused.why as u8;
-        let told = self.told.get(unused.position);
-        told.is_some_and(|told| told.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+        let reported = self.reported.get(unused.position);
+        reported.is_some_and(|bits| bits.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 }
 
-impl Rotation {
+impl MaterialReloader {
     pub(super) fn new(trust: &Trust, pins: Option<&Pins>, interval: Option<Duration>) -> Self {
         let watch = Watch::new(interval);
         let watched = [watch.watch_trust(trust), pins.and_then(|pins| watch.watch_pins(pins))];
-        let believed = Believed::new(trust.clone(), pins.cloned());
+        let current = VerifierMaterial::new(trust.clone(), pins.cloned());
         Self {
             _watched: watched.into_iter().flatten().collect(),
             catching_up: PerProcess::default(),
-            believed: ArcSwap::from_pointee(believed),
+            current: ArcSwap::from_pointee(current),
             epoch: AtomicU64::new(watch.epoch()),
             watch,
             warnings: Lock::default(),
@@ -70,16 +71,20 @@ impl Rotation {
         }
     }
 
-    /// What holds now. If it is time to, has the files looked at on a thread apart; only where nobody
-    /// has looked for long, as in a child that was forked hours ago, waits for what they say.
-    pub(super) fn believed(self: &Arc<Self>, first: f64) -> Guard<Arc<Believed>> {
+    /// Returns the current material. If a check of the files is due, starts it on a separate thread.
+    ///
+    /// Waits for the check only if it is long overdue, as in a child that was forked hours after its
+    /// parent read the files.
+    ///
+    /// * `first`: the fraction of a lifetime at which the first expiry warning is due.
+    pub(super) fn current(self: &Arc<Self>, first: f64) -> Guard<Arc<VerifierMaterial>> {
         if self.watch.is_overdue() {
             self.catch_up(first);
-        } else if self.watch.claims() {
-            // Without a thread to spare, the next one to verify tries again when it is time.
-            let _ = self.look_apart(Because::Polled, first);
+        } else if self.watch.claim_due_check() {
+            // If no thread can be started, a later verification tries again when the next check is due.
+            let _ = self.spawn_check(CheckReason::Polled, first);
         }
-        self.believed.load()
+        self.current.load()
     }
 
     fn catch_up(self: &Arc<Self>, first: f64) {
@@ -88,35 +93,36 @@ impl Rotation {
         if !self.watch.is_overdue() {
             return;
         }
-        let looked = self.look_apart(Because::Overdue, first);
-        // A file system that hangs must not hold up every verification.
-        if looked.is_ok_and(|looked| looked.recv_timeout(LONGEST_CATCHING_UP).is_ok()) {
+        let finished = self.spawn_check(CheckReason::Overdue, first);
+        // A file system that hangs must not delay every verification.
+        if finished.is_ok_and(|finished| finished.recv_timeout(MAX_CATCH_UP).is_ok()) {
             return;
         }
-        self.watch.excuse();
+        self.watch.mark_checked();
     }
 
-    /// Looks on a thread of its own, and says when it has.
-    fn look_apart(
+    /// Checks the files on a separate thread. The receiver gets a message at the end.
+    fn spawn_check(
         self: &Arc<Self>,
-        because: Because,
+        reason: CheckReason,
         first: f64,
     ) -> Result<own::Receiver<()>, Error> {
-        let (done, looked) = mpsc::channel();
-        let rotation = self.clone();
+        let (done, finished) = mpsc::channel();
+        let reloader = self.clone();
         runtime::apart(move || {
-            rotation.look(because, first);
-            // Nobody may be waiting.
+            reloader.check(reason, first);
+            // The receiver may be gone.
             let _ = done.send(());
         })?;
-        Ok(looked)
+        Ok(finished)
     }
 
-    pub(super) fn look(&self, because: Because, first: f64) -> Vec<Event> {
-        let noticed = self.watch.check(because);
-        self.keep_up();
-        let Some(noticed) = noticed else { return Vec::new() };
-        let mut events: Vec<Event> = noticed.into_iter().map(|(_, event)| event).collect();
+    /// Checks the files, and emits the events of the check. Blocks.
+    pub(super) fn check(&self, reason: CheckReason, first: f64) -> Vec<Event> {
+        let found = self.watch.check(reason);
+        self.update();
+        let Some(found) = found else { return Vec::new() };
+        let mut events: Vec<Event> = found.into_iter().map(|(_, event)| event).collect();
         let lifetimes = self.lifetimes();
         let due = self.warnings.lock().due(&lifetimes, first, |it| self.watch.rotations(it));
         events.extend(due);
@@ -126,23 +132,27 @@ impl Rotation {
         events
     }
 
-    /// Tells of the CRLs that were not used for a peer, of each once.
-    pub(super) fn tell_unused(&self, believed: &Believed, crls: &[UnusedCrl]) {
-        for crl in crls.iter().filter(|crl| believed.is_news(crl)) {
+    /// Emits an event for each CRL that was not used for a peer, once per CRL and reason.
+    pub(super) fn report_unused(&self, material: &VerifierMaterial, crls: &[UnusedCrl]) {
+        for crl in crls.iter().filter(|crl| material.mark_reported(crl)) {
             self.listeners.emit(&crl.event());
         }
     }
 
-    /// Believes what the files hold, whoever has read them.
-    fn keep_up(&self) {
+    /// Takes over the material of the watch if it has changed.
+    fn update(&self) {
         let epoch = self.watch.epoch();
         if self.epoch.load(Ordering::Acquire) != epoch {
             let watch = &self.watch;
-            self.believed.rcu(|now| {
+            self.current.rcu(|now| {
                 let pins = now.pins.as_ref().map(|pins| watch.pins(pins));
-                let next = Believed::new(watch.trust(&now.trust), pins);
+                let next = VerifierMaterial::new(watch.trust(&now.trust), pins);
                 let same = next.trust == now.trust;
-                if same { Believed { told: now.told.clone(), ..next } } else { next }
+                if same {
+                    VerifierMaterial { reported: now.reported.clone(), ..next }
+                } else {
+                    next
+                }
             });
             self.epoch.store(epoch, Ordering::Release);
         }
@@ -154,12 +164,12 @@ impl Rotation {
     }
 
     fn lifetimes(&self) -> Lifetimes {
-        Lifetime::of_trust(&self.believed.load().trust).collect()
+        Lifetime::of_trust(&self.current.load().trust).collect()
     }
 }
 
-impl std::fmt::Debug for Rotation {
+impl std::fmt::Debug for MaterialReloader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rotation")
+        f.write_str("MaterialReloader")
     }
 }

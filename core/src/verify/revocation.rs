@@ -5,6 +5,7 @@
 //! issuer lists it. A certificate that none lists is good if a current CRL covers it.
 
 use super::{Expectation, millis};
+use crate::clock::utc_text;
 use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
 use crate::material::trust::Trust;
@@ -17,17 +18,17 @@ const CRL_SIGN: u8 = 6;
 
 /// The reason why a CRL that names an issuer of the path was not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unused {
+pub(crate) enum UnusedReason {
     /// No CA of that name in the path or in the trust signed it.
     AnotherKey,
     /// Its thisUpdate is in the future.
     NotYetValid,
-    /// It covers other certificates of the issuer, and no other list covers this one.
+    /// It covers other certificates of the issuer, and no other CRL covers this one.
     OtherScope,
 }
 
-impl Unused {
-    /// The word for it in events and errors.
+impl UnusedReason {
+    /// Its name in events and errors.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AnotherKey => "another_key",
@@ -40,9 +41,9 @@ impl Unused {
 /// The result of the CRL checks of a path that passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Revocation {
-    /// The last instant (Unix seconds) at which the same lists lead to the same verdict.
+    /// The last instant (Unix seconds) at which the same CRLs lead to the same verdict.
     pub(crate) valid_until: i64,
-    /// Whether the trust has CRLs of an issuer, and none of them covers its certificate.
+    /// Whether the trust has CRLs of an issuer, but none that covers its certificate.
     pub(super) unchecked: bool,
     /// The CRLs that name an issuer and were not used.
     pub(crate) unused: Vec<UnusedCrl>,
@@ -57,9 +58,9 @@ impl Default for Revocation {
 /// A CRL that names an issuer of a path and was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnusedCrl {
-    /// Its place among the CRLs of the trust.
+    /// Its index among the CRLs of the trust.
     pub(crate) position: usize,
-    pub(crate) why: Unused,
+    pub(crate) why: UnusedReason,
     /// The issuer as text.
     issuer: String,
 }
@@ -74,7 +75,7 @@ impl UnusedCrl {
 }
 
 /// Returns whether a path needs CRL checks at all.
-pub(super) fn is_asked(expected: &Expectation<'_>) -> bool {
+pub(super) fn is_required(expected: &Expectation<'_>) -> bool {
     !expected.trust.crls().is_empty() || expected.crl_policy == CrlPolicy::Require
 }
 
@@ -91,22 +92,22 @@ pub(super) fn check(
     let mut revocation = Revocation::default();
     let mut subject = leaf;
     for issuer in issuers {
-        Judged { subject, issuer, expected }.check(&mut revocation)?;
+        CertificateCheck { subject, issuer, expected }.check(&mut revocation)?;
         subject = issuer;
     }
     Ok(revocation)
 }
 
-/// One certificate and its issuer.
-struct Judged<'a> {
+/// The revocation check of one certificate with the CRLs of its issuer.
+struct CertificateCheck<'a> {
     subject: &'a ParsedCertificate<'a>,
     issuer: &'a ParsedCertificate<'a>,
     expected: &'a Expectation<'a>,
 }
 
-/// The lists that name an issuer.
+/// The CRLs that name an issuer, by their use.
 #[derive(Default)]
-struct Lists<'a> {
+struct IssuerCrls<'a> {
     /// In force and signed by the issuer, none superseded by another.
     usable: Vec<&'a Crl>,
     /// Signed by the issuer, with a thisUpdate in the future.
@@ -115,13 +116,13 @@ struct Lists<'a> {
     foreign: Vec<(usize, &'a Crl)>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> CertificateCheck<'a> {
     fn check(&self, revocation: &mut Revocation) -> Result<(), Error> {
         let at = self.expected.at;
         let named = self.named();
-        let lists = self.sorted(&named);
-        if lists.is_empty_of_the_issuer() {
-            return self.uncovered(&named, &lists, revocation);
+        let crls = self.sorted(&named);
+        if crls.has_none_of_the_issuer() {
+            return self.uncovered(&named, &crls, revocation);
         }
         if self.issuer.key_usage(CRL_SIGN) == Some(false) {
             return Err(self.unusable("keyUsage without cRLSign forbids the CRL"));
@@ -131,31 +132,30 @@ impl<'a> Judged<'a> {
         let revoked_before = |(_, crl): &(usize, &Crl)| {
             crl.revocation(self.subject.serial).is_some_and(|date| date <= at)
         };
-        if lists.usable.iter().any(revoked) || lists.future.iter().any(revoked_before) {
+        if crls.usable.iter().any(revoked) || crls.future.iter().any(revoked_before) {
             return Err(self.revoked());
         }
-        let covering = || lists.usable.iter().filter(|crl| crl.covers(self.subject));
+        let covering = || crls.usable.iter().filter(|crl| crl.covers(self.subject));
         let current = || covering().filter(|crl| at <= crl.next_update);
         // The verdict may change when the next CRL comes into force.
         let until = current().map(|crl| crl.next_update);
-        let until = until.chain(lists.future.iter().map(|(_, crl)| crl.this_update - 1));
+        let until = until.chain(crls.future.iter().map(|(_, crl)| crl.this_update - 1));
         let until = until.fold(revocation.valid_until, i64::min);
         if current().next().is_some() {
             revocation.valid_until = until;
-            self.note(&lists, revocation);
+            self.record_unused(&crls, revocation);
             return Ok(());
         }
         if let Some(last) = covering().map(|crl| crl.next_update).max() {
-            let late = at - last;
             return Err(self
-                .unusable(&format!("nextUpdate passed {late} seconds ago on the CRL"))
+                .unusable(&format!("nextUpdate was on {} in the CRL", utc_text(last)))
                 .noting("next_update_ms", millis(last)));
         }
         revocation.valid_until = until;
-        self.uncovered(&named, &lists, revocation)
+        self.uncovered(&named, &crls, revocation)
     }
 
-    /// The lists that bear the issuer's name, with their places in the trust.
+    /// Returns the CRLs with the issuer's name, and their indexes in the trust.
     fn named(&self) -> Vec<(usize, &'a Crl)> {
         let name = self.subject.issuer;
         let comparable = comparable_name(name);
@@ -163,91 +163,94 @@ impl<'a> Judged<'a> {
         all.filter(|(_, crl)| crl.is_of(name, &comparable)).collect()
     }
 
-    fn sorted(&self, named: &[(usize, &'a Crl)]) -> Lists<'a> {
-        let mut lists = Lists::default();
+    /// Sorts the CRLs with the issuer's name by their use.
+    fn sorted(&self, named: &[(usize, &'a Crl)]) -> IssuerCrls<'a> {
+        let mut crls = IssuerCrls::default();
         let mut latest_first = named.to_vec();
-        // So that a trust which keeps many costs one check all the same.
+        // The latest CRL supersedes the others, so a trust with many costs one signature check.
         latest_first.sort_by(|(_, one), (_, other)| other.recency().cmp(&one.recency()));
         for (at, crl) in latest_first {
-            if lists.usable.iter().any(|later| later.supersedes(crl)) {
+            if crls.usable.iter().any(|later| later.supersedes(crl)) {
                 continue;
             }
             if !crl.is_signed_by(self.issuer) {
-                lists.foreign.push((at, crl));
+                crls.foreign.push((at, crl));
             } else if crl.this_update > self.expected.at {
-                lists.future.push((at, crl));
+                crls.future.push((at, crl));
             } else {
-                lists.usable.push(crl);
+                crls.usable.push(crl);
             }
         }
-        lists
+        crls
     }
 
-    /// No current list covers the certificate.
+    /// Decides about a certificate that no current CRL covers.
     fn uncovered(
         &self,
         named: &[(usize, &Crl)],
-        lists: &Lists<'_>,
+        crls: &IssuerCrls<'_>,
         revocation: &mut Revocation,
     ) -> Result<(), Error> {
         if self.expected.crl_policy == CrlPolicy::Require {
-            return Err(self.missing(lists));
+            return Err(self.missing(crls));
         }
         let Some((first, _)) = named.first() else { return Ok(()) };
         revocation.unchecked = true;
-        self.note(lists, revocation);
-        if !lists.usable.is_empty() {
-            self.note_one(*first, Unused::OtherScope, revocation);
+        self.record_unused(crls, revocation);
+        if !crls.usable.is_empty() {
+            self.record(*first, UnusedReason::OtherScope, revocation);
         }
         Ok(())
     }
 
-    /// Notes the lists that are of no use, whether another one is or not.
-    fn note(&self, lists: &Lists<'_>, revocation: &mut Revocation) {
-        for (at, _) in &lists.future {
-            self.note_one(*at, Unused::NotYetValid, revocation);
+    /// Records the CRLs that cannot be used.
+    fn record_unused(&self, crls: &IssuerCrls<'_>, revocation: &mut Revocation) {
+        for (at, _) in &crls.future {
+            self.record(*at, UnusedReason::NotYetValid, revocation);
         }
-        for (at, crl) in &lists.foreign {
-            // That of the CA's former or next key has its use elsewhere.
-            if lists.usable.is_empty() || !is_of_known_key(crl, self.expected.trust) {
-                self.note_one(*at, Unused::AnotherKey, revocation);
+        for (at, crl) in &crls.foreign {
+            // A CRL under the CA's former or next key is used for other certificates.
+            if crls.usable.is_empty() || !is_of_known_key(crl, self.expected.trust) {
+                self.record(*at, UnusedReason::AnotherKey, revocation);
             }
         }
     }
 
-    fn note_one(&self, position: usize, why: Unused, revocation: &mut Revocation) {
+    fn record(&self, position: usize, why: UnusedReason, revocation: &mut Revocation) {
         let issuer = self.issuer.subject_text();
         revocation.unused.push(UnusedCrl { position, why, issuer });
     }
 
-    /// Under `require`: what is at hand instead of a list that covers the certificate.
-    fn missing(&self, lists: &Lists<'_>) -> Error {
+    /// The error of the policy `require` if no current CRL covers the certificate.
+    fn missing(&self, crls: &IssuerCrls<'_>) -> Error {
         let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
-        let (why, used, remedy) = if !lists.usable.is_empty() {
+        let (why, used, remedy) = if !crls.usable.is_empty() {
             (
                 format!(
-                    "no CRL of {issuer} covers {subject}: those at hand are for other distribution \
-                     points or holders"
+                    "no CRL of {issuer} covers {subject}: those of the trust are for other \
+                     distribution points or holders"
                 ),
-                Some(Unused::OtherScope),
+                Some(UnusedReason::OtherScope),
                 "Supply the CRL of the certificate's distribution point.",
             )
-        } else if let Some((_, crl)) = lists.future.first() {
-            let early = crl.this_update - self.expected.at;
+        } else if let Some((_, crl)) = crls.future.first() {
             (
-                format!("the thisUpdate of the CRL of {issuer} is {early} seconds in the future"),
-                Some(Unused::NotYetValid),
+                format!(
+                    "the CRL of {issuer} is not valid before {} (thisUpdate)",
+                    utc_text(crl.this_update)
+                ),
+                Some(UnusedReason::NotYetValid),
                 "Compare the clocks of both sides, or supply the CRL that is in force.",
             )
-        } else if !lists.foreign.is_empty() {
+        } else if !crls.foreign.is_empty() {
             (
-                format!("the CRL in the name of {issuer} is signed by another key than its own"),
-                Some(Unused::AnotherKey),
-                "Supply the CRL that the issuer's present key signs.",
+                format!("the CRL with the name of {issuer} is signed by another key"),
+                Some(UnusedReason::AnotherKey),
+                "Supply the CRL that the issuer's current key has signed.",
             )
         } else {
             (
-                format!("there is no CRL of {issuer}"),
+                format!("the trust has no CRL of {issuer}"),
                 None,
                 "Supply a current, complete CRL of the issuer.",
             )
@@ -273,13 +276,13 @@ impl<'a> Judged<'a> {
     }
 }
 
-impl Lists<'_> {
-    fn is_empty_of_the_issuer(&self) -> bool {
+impl IssuerCrls<'_> {
+    fn has_none_of_the_issuer(&self) -> bool {
         self.usable.is_empty() && self.future.is_empty()
     }
 }
 
-/// Whether a CA of the trust with the name of the CRL's issuer signed it.
+/// Returns whether a CA of the trust with the name of the CRL's issuer signed it.
 fn is_of_known_key(crl: &Crl, trust: &Trust) -> bool {
     let anchors = trust.anchors().iter().map(|anchor| &anchor.certificate);
     anchors

@@ -1,11 +1,10 @@
-//! Remembers which signatures were found good, so that a peer seen before costs two hashes instead
-//! of two public-key operations.
+//! Caches valid signatures, so that a known peer costs two hashes instead of two public-key operations.
 //!
-//! Only the signature is remembered, under a digest of algorithm, key, message and signature: the
-//! mathematics of it cannot change. Dates, names, purposes, CRLs and pins are judged every time.
+//! The key of an entry is a digest of algorithm, key, message and signature. The result of such a check
+//! cannot change. Dates, names, purposes, CRLs and pins are checked every time.
 //!
-//! Only the signatures along the path of an accepted chain are remembered. A stranger whose chains are
-//! refused could otherwise push out those of the peers that do come back.
+//! Only signatures along the path of an accepted chain are cached. Otherwise an attacker could evict the
+//! entries of real peers with chains that are refused.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,44 +15,44 @@ use sha2::{Digest as _, Sha256};
 use crate::process::{Lock, Once};
 use crate::x509::algorithms;
 
-/// How many signatures are remembered: 32 bytes each, twice, so about 1 MiB at the most.
+/// The most entries of the cache. Each is stored twice with 32 bytes, so the cache takes about 1 MiB.
 pub(super) const CAPACITY: usize = 8192;
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
-/// Turns the memory of signatures off or on again, in the whole process: a switch for measurements.
-/// It is on at the start; what was remembered before it went off counts again when it is back.
+/// Turns the signature cache off or on, for the whole process. Meant for measurements.
+///
+/// The cache is on at the start. Its entries stay while it is off, and count again afterwards.
 pub fn remember_signatures(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
 #[cfg(test)]
 thread_local! {
-    /// How many signatures this thread has really checked.
+    /// The number of signatures that this thread has checked without the cache.
     pub(super) static CHECKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many signatures one verification may check: a presented chain needs at most ten.
+/// The most signatures that one verification may check. A presented chain needs at most ten.
 pub(super) const MAX_SIGNATURES: usize = 16;
 
-/// How many signatures one verification may still check, and which it has found good so far.
+/// Limits the signature checks of one verification, and holds the valid signatures that it has found.
 ///
-/// What it found good counts for the rest of the verification, so that a mesh of issuers does not
-/// pay twice for one signature. The memory learns of it by [`Remembering::keep`] alone, once the
-/// chain was accepted.
-pub(super) struct Budget {
+/// A valid signature is not checked again during the verification, which matters for cross-signed
+/// issuers. It enters the cache only through [`CachingAlgorithm::store`], after the chain was accepted.
+pub(super) struct SignatureLimit {
     left: AtomicUsize,
     exceeded: AtomicBool,
-    /// Each check has a place for the digest of a signature that it found good.
-    good: [Place; MAX_SIGNATURES],
+    /// Each check has a slot for the digest of a valid signature.
+    valid: [DigestSlot; MAX_SIGNATURES],
 }
 
-/// A digest; zeros where there is none. Atomic because webpki's algorithms must be `Sync`: a
+/// A digest, or zeros if the slot is empty. Atomic only because webpki's algorithms must be `Sync`; a
 /// verification runs on one thread.
 #[derive(Default)]
-struct Place([AtomicU64; 4]);
+struct DigestSlot([AtomicU64; 4]);
 
-impl Place {
+impl DigestSlot {
     fn set(&self, digest: &[u8; 32]) {
         for (part, bytes) in self.0.iter().zip(digest.as_chunks::<8>().0) {
             part.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
@@ -70,12 +69,12 @@ impl Place {
     }
 }
 
-impl Budget {
+impl SignatureLimit {
     pub(super) fn new() -> Self {
         Self {
             left: AtomicUsize::new(MAX_SIGNATURES),
             exceeded: AtomicBool::new(false),
-            good: Default::default(),
+            valid: Default::default(),
         }
     }
 
@@ -83,34 +82,34 @@ impl Budget {
         self.exceeded.load(Ordering::Relaxed)
     }
 
-    /// Whether a signature was found good that the memory does not know.
-    pub(super) fn has_learned(&self) -> bool {
-        self.good.iter().any(|place| !place.is_empty())
+    /// Returns whether it holds a valid signature that may not be in the cache.
+    pub(super) fn has_new_signatures(&self) -> bool {
+        self.valid.iter().any(|slot| !slot.is_empty())
     }
 
-    /// The place of one more check, or `None` if there may be none.
-    fn take(&self) -> Option<&Place> {
+    /// Takes one check from the limit. Returns its slot, or `None` if the limit is used up.
+    fn take_check(&self) -> Option<&DigestSlot> {
         let taken = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if taken.is_err() {
             self.exceeded.store(true, Ordering::Relaxed);
         }
-        self.good.get(taken.ok()? - 1)
+        self.valid.get(taken.ok()? - 1)
     }
 
-    fn knows(&self, digest: &[u8; 32]) -> bool {
-        self.good.iter().any(|place| place.holds(digest))
+    fn contains(&self, digest: &[u8; 32]) -> bool {
+        self.valid.iter().any(|slot| slot.holds(digest))
     }
 }
 
-/// An algorithm that remembers and counts.
-pub(super) struct Remembering<'a> {
+/// A signature algorithm with the cache and the limit.
+pub(super) struct CachingAlgorithm<'a> {
     pub(super) algorithm: &'static dyn SignatureVerificationAlgorithm,
-    pub(super) budget: &'a Budget,
+    pub(super) limit: &'a SignatureLimit,
 }
 
-impl SignatureVerificationAlgorithm for Remembering<'_> {
+impl SignatureVerificationAlgorithm for CachingAlgorithm<'_> {
     fn verify_signature(
         &self,
         public_key: &[u8],
@@ -119,16 +118,16 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
     ) -> Result<(), InvalidSignature> {
         let enabled = ENABLED.load(Ordering::Relaxed);
         let digest = enabled.then(|| self.digest(public_key, message, signature));
-        if digest.is_some_and(|digest| memory().contains(&digest) || self.budget.knows(&digest)) {
+        if digest.is_some_and(|digest| cache().contains(&digest) || self.limit.contains(&digest)) {
             return Ok(());
         }
-        let good = self.budget.take().ok_or(InvalidSignature)?;
+        let slot = self.limit.take_check().ok_or(InvalidSignature)?;
         algorithms::count_check();
         #[cfg(test)]
         CHECKS.with(|checks| checks.set(checks.get() + 1));
         self.algorithm.verify_signature(public_key, message, signature)?;
         if let Some(digest) = digest {
-            good.set(&digest);
+            slot.set(&digest);
         }
         Ok(())
     }
@@ -142,12 +141,12 @@ impl SignatureVerificationAlgorithm for Remembering<'_> {
     }
 }
 
-impl Remembering<'_> {
-    /// Remembers a signature if this verification has found it good.
-    pub(super) fn keep(&self, public_key: &[u8], message: &[u8], signature: &[u8]) {
+impl CachingAlgorithm<'_> {
+    /// Adds a signature to the cache if this verification has found it valid.
+    pub(super) fn store(&self, public_key: &[u8], message: &[u8], signature: &[u8]) {
         let digest = self.digest(public_key, message, signature);
-        if self.budget.knows(&digest) {
-            memory().insert(digest);
+        if self.limit.contains(&digest) {
+            cache().insert(digest);
         }
     }
 
@@ -165,39 +164,39 @@ impl Remembering<'_> {
     }
 }
 
-impl std::fmt::Debug for Remembering<'_> {
+impl std::fmt::Debug for CachingAlgorithm<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.algorithm.fmt(f)
     }
 }
 
-/// The signatures found good, the oldest forgotten first.
+/// The digests of valid signatures. The oldest entry is evicted first.
 #[derive(Default)]
-struct Memory {
+struct Entries {
     known: HashSet<[u8; 32]>,
     order: VecDeque<[u8; 32]>,
 }
 
-struct Shared(Lock<Memory>);
+struct SignatureCache(Lock<Entries>);
 
-fn memory() -> &'static Shared {
-    static MEMORY: Once<Shared> = Once::new();
-    MEMORY.get_or_init(|| Shared(Lock::default()))
+fn cache() -> &'static SignatureCache {
+    static CACHE: Once<SignatureCache> = Once::new();
+    CACHE.get_or_init(|| SignatureCache(Lock::default()))
 }
 
-impl Shared {
+impl SignatureCache {
     fn contains(&self, digest: &[u8; 32]) -> bool {
         self.0.lock().known.contains(digest)
     }
 
     fn insert(&self, digest: [u8; 32]) {
-        let mut memory = self.0.lock();
-        if memory.known.insert(digest) {
-            memory.order.push_back(digest);
-            if memory.order.len() > CAPACITY
-                && let Some(oldest) = memory.order.pop_front()
+        let mut entries = self.0.lock();
+        if entries.known.insert(digest) {
+            entries.order.push_back(digest);
+            if entries.order.len() > CAPACITY
+                && let Some(oldest) = entries.order.pop_front()
             {
-                memory.known.remove(&oldest);
+                entries.known.remove(&oldest);
             }
         }
     }

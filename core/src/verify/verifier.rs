@@ -1,11 +1,11 @@
-//! The verifier: an expectation kept for many chains.
+//! The verifier: one expectation for many chains.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{CertificateDer, ServerName};
 
-use super::reload::Rotation;
+use super::reload::MaterialReloader;
 use super::{Expectation, PeerIdentity, verify};
 use crate::clock::unix_seconds;
 use crate::error::{Error, Form, Kind, Stage, certain_secret, shown};
@@ -14,11 +14,11 @@ use crate::keystore::pem;
 use crate::material::expiry::Expiry;
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
-use crate::material::watch::Because;
+use crate::material::watch::CheckReason;
 use crate::options::{self, Setting};
 use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 
-/// What a [`Verifier`] shall expect.
+/// The conditions that a [`Verifier`] checks.
 #[derive(Clone, Debug)]
 pub struct VerifierOptions {
     role: Role,
@@ -34,7 +34,7 @@ pub struct VerifierOptions {
 }
 
 impl VerifierOptions {
-    /// Peers of this role, below these anchors.
+    /// Accepts peers of this role with a path to these anchors.
     pub fn new(role: Role, trust: Trust) -> Self {
         Self {
             role,
@@ -50,19 +50,19 @@ impl VerifierOptions {
         }
     }
 
-    /// The keys a peer may have, beside a valid chain.
+    /// Sets the keys that a peer may have, in addition to a valid chain.
     pub fn pins(mut self, pins: Pins) -> Self {
         self.pins = Some(pins);
         self
     }
 
-    /// How a certificate names its tenant. A peer without one is refused.
+    /// Sets the rule for the tenant. A peer without a tenant is refused.
     pub fn tenant(mut self, rule: TenantRule) -> Self {
         self.tenant = Some(rule);
         self
     }
 
-    /// Which peers may pass.
+    /// Sets the peers that are allowed.
     pub fn authorization(mut self, authorization: Authorization) -> Self {
         self.authorization = Some(authorization);
         self
@@ -85,9 +85,10 @@ impl VerifierOptions {
     }
 }
 
-/// A SAN URI to be expected is an absolute one with an authority; a SPIFFE ID, if its scheme says so.
+/// Checks the option `server_uri`: an absolute URI with an authority, and a SPIFFE ID if its scheme is
+/// `spiffe`.
 pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
-    // Refusals of peers name it, and no certificate has a password in a URI.
+    // Errors about peers show the URI, so it must not hold a password.
     if !uri.contains("://") || certain_secret(&uri).is_some() {
         return Err(options::fault("server_uri", "must be an absolute URI of printable ASCII"));
     }
@@ -95,52 +96,50 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
     Ok(uri)
 }
 
-/// Verifies the certificates of peers, wherever their connection ends. Cheap to clone, safe to share.
+/// Verifies the certificates of peers, also if another process terminates TLS. Cheap to clone, safe to
+/// share.
 ///
-/// The files that its trust and pins were read from are looked at once in `reload`, on a thread that a
+/// The files of its trust and pins are checked once per `reload` interval, on a thread that a
 /// verification starts and does not wait for.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     options: Arc<VerifierOptions>,
-    rotation: Arc<Rotation>,
+    reloader: Arc<MaterialReloader>,
 }
 
 impl Verifier {
-    /// Checks the options. Fails with `option_invalid` if clients would pass without a tenant rule or
-    /// an authorization (being issued by the CA is not yet a permission), or if the trust was made
-    /// by [`Trust::dangerous_public`].
+    /// Checks the options. Fails with `option_invalid` if clients are verified without a tenant rule
+    /// and without an authorization, because a certificate of the CA is not yet a permission. Fails so
+    /// too if the trust was made by [`Trust::dangerous_public`].
     pub fn new(options: VerifierOptions) -> Result<Self, Error> {
         if options.role == Role::Client
             && options.tenant.is_none()
             && options.authorization.is_none()
         {
-            return Err(options::fault(
-                "authorization",
-                "or tenant must be given where clients are verified",
-            )
-            .advising("Give a tenant rule, an allow list, a trust domain, or ca_members()."));
+            return Err(options::fault("authorization", "or tenant is required to verify clients")
+                .advising("Give a tenant rule, an allow list, a trust domain, or ca_members()."));
         }
         if options.trust.is_public() {
-            return Err(options::fault("trust", "made by dangerous_public is for endpoints alone")
-                .advising("Verify peers by the private CA that issues to them."));
+            return Err(options::fault("trust", "made by dangerous_public is only for endpoints")
+                .advising("Verify peers with the private CA that issues their certificates."));
         }
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
-        let rotation = Rotation::new(&options.trust, options.pins.as_ref(), options.reload);
-        Ok(Self { options: Arc::new(options), rotation: Arc::new(rotation) })
+        let reloader = MaterialReloader::new(&options.trust, options.pins.as_ref(), options.reload);
+        Ok(Self { options: Arc::new(options), reloader: Arc::new(reloader) })
     }
 
     pub(super) fn role(&self) -> Role {
         self.options.role
     }
 
-    /// Judges a chain.
+    /// Verifies a chain.
     ///
     /// * `chain`: PEM text or concatenated DER, leaf first; the trust's intermediates are added.
-    /// * `server_name`: the DNS name or IP address that was asked for; required for servers unless a
-    ///   SAN URI is expected, refused for clients.
-    /// * `at`: the instant to judge at.
+    /// * `server_name`: the expected DNS name or IP address. Required for servers unless `server_uri`
+    ///   is set; not allowed for clients.
+    /// * `at`: the instant of the verification.
     ///
     /// Fails with stage `verify` and a kind of the 4xx group, or with `pem_invalid` or
     /// `option_invalid` if the arguments cannot be used.
@@ -158,7 +157,7 @@ impl Verifier {
         self.verify_chain(&chain, server_name, at)
     }
 
-    /// Judges a chain of DER certificates, leaf first, as [`verify`](Self::verify) does.
+    /// Verifies a chain of DER certificates, leaf first, as [`verify`](Self::verify) does.
     pub fn verify_chain<C: AsRef<[u8]>>(
         &self,
         chain: &[C],
@@ -166,14 +165,11 @@ impl Verifier {
         at: SystemTime,
     ) -> Result<PeerIdentity, Error> {
         let options = &*self.options;
-        let believed = self.rotation.believed(options.expiry_warning);
+        let material = self.reloader.current(options.expiry_warning);
         let server_name = match (options.role, server_name) {
             (Role::Client, Some(_)) => return Err(options::fault("server_name", "is for servers")),
             (Role::Server, None) if options.server_uri.is_none() => {
-                return Err(options::fault(
-                    "server_name",
-                    "must be given where servers are verified",
-                ));
+                return Err(options::fault("server_name", "is required to verify servers"));
             }
             (_, name) => name.map(parse_server_name).transpose()?,
         };
@@ -181,10 +177,10 @@ impl Verifier {
             chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
         let expected = Expectation {
             role: options.role,
-            trust: &believed.trust,
+            trust: &material.trust,
             server_name: server_name.as_ref(),
             server_uri: options.server_uri.as_deref(),
-            pins: believed.pins.as_ref(),
+            pins: material.pins.as_ref(),
             tenant: options.tenant.as_ref(),
             authorization: options.authorization.as_ref(),
             strict_purpose: options.strict_purpose,
@@ -192,34 +188,34 @@ impl Verifier {
             at: unix_seconds(at),
         };
         let peer = verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))?;
-        self.rotation.tell_unused(&believed, peer.unused_crls());
+        self.reloader.report_unused(&material, peer.unused_crls());
         Ok(peer)
     }
 }
 
 impl Verifier {
-    /// Looks at all watched files now, and believes from now on what they hold. Returns what there is
-    /// to tell, as [`Dispatcher::reload`](crate::Dispatcher::reload) does. Blocks.
+    /// Checks all watched files now and uses their new content. Returns the events, as
+    /// [`Dispatcher::reload`](crate::Dispatcher::reload) does. Blocks.
     pub fn reload(&self) -> Vec<Event> {
-        self.rotation.look(Because::Asked, self.options.expiry_warning)
+        self.reloader.check(CheckReason::OnDemand, self.options.expiry_warning)
     }
 
-    /// What expires, the least of its lifetime left first: anchors, intermediates, CRLs.
+    /// Returns the expiry of anchors, intermediates and CRLs, the smallest fraction of lifetime first.
     ///
-    /// Fails with `clock_implausible`: without the time nothing can be said.
+    /// Fails with `clock_implausible`.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
-        self.rotation.expiries()
+        self.reloader.expiries()
     }
 
-    /// Has every event from now on handed to a callback, as
+    /// Calls `callback` for every event from now on, as
     /// [`Dispatcher::on_event`](crate::Dispatcher::on_event) does.
     pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
-        self.rotation.listeners.callback(Box::new(callback));
+        self.reloader.listeners.callback(Box::new(callback));
     }
 
-    /// Every event from now on, to be taken one by one.
+    /// Returns a queue of every event from now on.
     pub fn events(&self) -> EventQueue {
-        self.rotation.listeners.queue()
+        self.reloader.listeners.queue()
     }
 }
 
@@ -232,10 +228,10 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
     })
 }
 
-/// Judges one chain: [`Verifier::new`] and [`Verifier::verify`] in one call.
+/// Verifies one chain: [`Verifier::new`] and [`Verifier::verify`] in one call.
 ///
-/// * `options`: what is expected of the peer.
-/// * `chain`, `server_name`, `at`: as [`Verifier::verify`] takes them.
+/// * `options`: the conditions that the peer must satisfy.
+/// * `chain`, `server_name`, `at`: as for [`Verifier::verify`].
 ///
 /// Fails with `option_invalid` (stage `config`) or as [`Verifier::verify`] does.
 pub fn verify_peer(

@@ -47,13 +47,13 @@ pub(crate) enum Material {
 
 /// Why files are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Because {
+pub(crate) enum CheckReason {
     /// It was time.
     Polled,
     /// Nobody has looked for long, and somebody waits to use the material.
     Overdue,
     /// Somebody asked, and wants to know at once what is wrong.
-    Asked,
+    OnDemand,
 }
 
 /// The files of one dispatcher or verifier, with what they last held that could be used.
@@ -111,7 +111,7 @@ impl Watch {
     }
 
     /// True once in each process: for whoever is to begin to poll there.
-    pub(crate) fn begins(&self) -> bool {
+    pub(crate) fn claim_polling(&self) -> bool {
         let process = process::id();
         self.polling.load(Ordering::Relaxed) != process
             && self.polling.swap(process, Ordering::AcqRel) != process
@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// Whether it is time to look again: true for one caller, who is to look.
-    pub(crate) fn claims(&self) -> bool {
+    pub(crate) fn claim_due_check(&self) -> bool {
         let before = self.checked.load(Ordering::Relaxed);
         let claim = |before| {
             self.checked.compare_exchange(before, monotonic(), Ordering::AcqRel, Ordering::Relaxed)
@@ -138,7 +138,7 @@ impl Watch {
     }
 
     /// Does as if the files had been looked at, for when that takes too long.
-    pub(crate) fn excuse(&self) {
+    pub(crate) fn mark_checked(&self) {
         self.checked.store(monotonic(), Ordering::Relaxed);
     }
 
@@ -219,13 +219,13 @@ impl Watch {
     /// unless it was polled, for new content to settle.
     ///
     /// Returns `None` if there was nothing to do because somebody else looks, or just has.
-    pub(crate) fn check(&self, because: Because) -> Option<Vec<(Arc<Source>, Event)>> {
+    pub(crate) fn check(&self, because: CheckReason) -> Option<Vec<(Arc<Source>, Event)>> {
         let checking = self.checking.get();
         let _checking = match because {
-            Because::Polled => checking.value.try_lock().ok()?,
+            CheckReason::Polled => checking.value.try_lock().ok()?,
             _ => checking.value.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        if because == Because::Overdue && !self.is_overdue() {
+        if because == CheckReason::Overdue && !self.is_overdue() {
             return None;
         }
         let known: Vec<Arc<Source>> = self.entries.lock().keys().cloned().collect();
@@ -239,12 +239,12 @@ impl Watch {
             }
         });
         match self.interval {
-            Some(interval) if because == Because::Polled => {
+            Some(interval) if because == CheckReason::Polled => {
                 self.take_settled(changed, settling(interval), &mut events);
             }
             _ => self.wait_and_take(changed, because, &mut events),
         }
-        self.excuse();
+        self.mark_checked();
         Some(events)
     }
 
@@ -252,7 +252,7 @@ impl Watch {
     fn read_each(
         &self,
         sources: &[Arc<Source>],
-        because: Because,
+        because: CheckReason,
         events: &mut Vec<(Arc<Source>, Event)>,
         mut with: impl FnMut(&Arc<Source>, Snapshot),
     ) {
@@ -293,7 +293,7 @@ impl Watch {
             };
             unsettled |= !settled;
             if settled {
-                let event = self.take(&source, &snapshot, Because::Polled);
+                let event = self.take(&source, &snapshot, CheckReason::Polled);
                 events.extend(event.map(|event| (source, event)));
             }
         }
@@ -304,7 +304,7 @@ impl Watch {
     fn wait_and_take(
         &self,
         mut changed: Vec<(Arc<Source>, Snapshot)>,
-        because: Because,
+        because: CheckReason,
         events: &mut Vec<(Arc<Source>, Event)>,
     ) {
         let pause = self.interval.map_or(SETTLING_ON_DEMAND, settling).min(SETTLING_ON_DEMAND);
@@ -332,7 +332,12 @@ impl Watch {
     }
 
     /// New content: in use from now on, or not at all.
-    fn take(&self, source: &Arc<Source>, snapshot: &Snapshot, because: Because) -> Option<Event> {
+    fn take(
+        &self,
+        source: &Arc<Source>,
+        snapshot: &Snapshot,
+        because: CheckReason,
+    ) -> Option<Event> {
         let read = match Material::read(source, snapshot) {
             Ok(read) => read,
             Err(error) if becomes_valid(&error) => {
@@ -379,10 +384,10 @@ impl Watch {
         source: &Arc<Source>,
         digest: &[u8],
         error: Error,
-        because: Because,
+        because: CheckReason,
     ) -> Option<Event> {
         let what = [digest, error.message().as_bytes()].concat();
-        let lasts = |since: Instant| because != Because::Polled || since.elapsed() >= PATIENCE;
+        let lasts = |since: Instant| because != CheckReason::Polled || since.elapsed() >= PATIENCE;
         self.tell_once(source, what, lasts)
             .then(|| about(EventName::RotationFailed, source).because(error))
     }

@@ -1,4 +1,4 @@
-//! Floor 4: who may pass, once it is proven who they are.
+//! Authorization: the peers that are allowed, and the tenant of a verified certificate.
 
 mod uri;
 
@@ -12,7 +12,7 @@ use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
 
 words! {
-    /// What the peer is in the connection.
+    /// The role of the peer in the connection.
     Role {
         /// The peer connects to us and presents a client certificate.
         Client = 1 "client",
@@ -22,17 +22,17 @@ words! {
 }
 
 words! {
-    /// What happens when no CRL of a certificate's issuer is at hand.
+    /// The verdict on a certificate if no usable CRL covers it.
     CrlPolicy {
-        /// The certificate passes: CRLs are checked where there are some.
+        /// The certificate passes. CRLs are checked if the trust has some.
         IfPresent = 1 "if_present",
         /// The certificate is refused with `crl_unusable`.
         Require = 2 "require",
     }
 }
 
-/// How a verified certificate names its tenant. A tenant is 1 to 64 of `A-Z a-z 0-9 . _ -`, and not dots
-/// alone.
+/// The rule by which a verified certificate names its tenant. A tenant has 1 to 64 characters of
+/// `A-Z a-z 0-9 . _ -`, and not only dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantRule {
     rule: Rule,
@@ -48,20 +48,20 @@ enum Rule {
 const PLACEHOLDER: &str = "{tenant}";
 
 impl TenantRule {
-    /// A SAN URI equal to the template, in which `{tenant}` stands for one whole path segment:
-    /// `spiffe://corp/tenant/{tenant}`. Compared byte by byte, with no percent-decoding.
+    /// Takes the tenant from a SAN URI that equals the template. `{tenant}` stands for one whole path
+    /// segment: `spiffe://corp/tenant/{tenant}`. Compared byte by byte, without percent-decoding.
     ///
-    /// Fails with `option_invalid` if the template has not exactly one such segment, or could match no
-    /// SPIFFE ID although its scheme is `spiffe`.
+    /// Fails with `option_invalid` if the template does not have exactly one such segment, or if it has
+    /// the scheme `spiffe` and can match no SPIFFE ID.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
             let template = shown(template, Form::Uri);
             Error::new(Kind::OptionInvalid, format!("tenant template {template} {why}"))
                 .noting("option", "tenant")
         };
-        // Refusals of peers name the rule.
+        // Errors about peers show the rule, so it must not hold a secret.
         if certain_secret(template).is_some() {
-            return Err(fault("is no template"));
+            return Err(fault("is not a template"));
         }
         let mut parts = template.split(PLACEHOLDER);
         let (Some(before), Some(after), None) = (parts.next(), parts.next(), parts.next()) else {
@@ -81,21 +81,22 @@ impl TenantRule {
         if !template.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(fault("must be printable ASCII without spaces"));
         }
-        // In the authority, a tenant could choose the trust domain.
+        // A placeholder in the authority would let a tenant choose the trust domain.
         if !rest.contains('/') || !before.ends_with('/') {
             return Err(fault("must have {tenant} as a whole path segment"));
         }
         if !(after.is_empty() || after.starts_with('/')) {
             return Err(fault("must have {tenant} as a whole path segment"));
         }
-        // The shortest URI that it could match.
+        // Checks the shortest URI that the template can match.
         check_uri(&format!("{before}t{after}")).map_err(fault)?;
         Ok(Self { rule: Rule::SanUri { before: before.into(), after: after.into() } })
     }
 
-    /// A SAN DNS name of one label before the suffix: `tenants.corp` takes `acme.tenants.corp`.
+    /// Takes the tenant from a SAN DNS name with one label before the suffix: `tenants.corp` matches
+    /// `acme.tenants.corp`.
     ///
-    /// Fails with `option_invalid` if the suffix is no DNS name.
+    /// Fails with `option_invalid` if the suffix is not a DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
         let given = suffix;
         let suffix = given.strip_prefix('.').unwrap_or(given).to_ascii_lowercase();
@@ -109,12 +110,13 @@ impl TenantRule {
         Ok(Self { rule: Rule::SanDnsSuffix(suffix.into()) })
     }
 
-    /// The subject's one common name. Only for CAs that name tenants there and nowhere else.
+    /// Takes the tenant from the subject's only common name. Only for CAs that name tenants there and
+    /// nowhere else.
     pub fn subject_cn() -> Self {
         Self { rule: Rule::SubjectCn }
     }
 
-    /// The tenant, or `tenant_refused`.
+    /// Returns the tenant. Fails with `tenant_refused`.
     pub(crate) fn tenant(&self, leaf: &ParsedCertificate<'_>) -> Result<String, Error> {
         let candidates: Vec<String> = match &self.rule {
             Rule::SanUri { before, after } => leaf
@@ -146,7 +148,7 @@ impl TenantRule {
                 Err(Error::new(
                     Kind::TenantRefused,
                     format!(
-                        "the certificate of {} names {} tenants by the rule {}, one is expected",
+                        "the certificate of {} names {} tenants by the rule {}; exactly one is expected",
                         leaf.subject_text(),
                         others.len(),
                         self.described(),
@@ -182,7 +184,8 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Who is allowed. There is no "anybody": where every member of the CA may pass, say so.
+/// The peers that are allowed. There is no default: to allow every member of the CA, use
+/// [`ca_members`](Self::ca_members).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
     rule: Allowed,
@@ -196,10 +199,10 @@ enum Allowed {
 }
 
 impl Authorization {
-    /// Peers with one of these SAN URIs, compared byte by byte.
+    /// Allows peers with one of these SAN URIs, compared byte by byte.
     ///
-    /// Fails with `option_invalid` if the list is empty, an entry is no absolute URI, or one with the
-    /// scheme `spiffe` is no SPIFFE ID.
+    /// Fails with `option_invalid` if the list is empty, an entry is not an absolute URI, or an entry
+    /// with the scheme `spiffe` is not a SPIFFE ID.
     pub fn san_uris<I>(uris: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -220,9 +223,9 @@ impl Authorization {
         Ok(Self { rule: Allowed::SanUris(uris.into()) })
     }
 
-    /// Peers with exactly one SAN URI, which is a SPIFFE ID of this trust domain.
+    /// Allows peers with exactly one SAN URI that is a SPIFFE ID of this trust domain.
     ///
-    /// Fails with `option_invalid` if the text is no trust domain (SPIFFE ID section 2.1).
+    /// Fails with `option_invalid` if the text is not a trust domain (SPIFFE ID section 2.1).
     pub fn trust_domain(domain: &str) -> Result<Self, Error> {
         if uri::check_trust_domain(domain).is_err() {
             return Err(Error::new(
@@ -237,8 +240,8 @@ impl Authorization {
         Ok(Self { rule: Allowed::TrustDomain(domain.into()) })
     }
 
-    /// Every peer with a valid certificate of the trusted CA. Right only where that CA issues to
-    /// nobody else.
+    /// Allows every peer with a valid certificate of the trusted CA. Use it only if that CA issues
+    /// certificates to no other peer.
     pub fn ca_members() -> Self {
         Self { rule: Allowed::CaMembers }
     }
@@ -260,7 +263,7 @@ impl Authorization {
         let rule = match &self.rule {
             Allowed::SanUris(list) => format!("the allow list of {} SAN URIs", list.len()),
             Allowed::TrustDomain(domain) => format!("the trust domain {domain}"),
-            Allowed::CaMembers => unreachable!("allows everybody"),
+            Allowed::CaMembers => unreachable!("ca_members allows every peer"),
         };
         Err(Error::new(
             Kind::NotAuthorized,

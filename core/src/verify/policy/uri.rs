@@ -1,8 +1,7 @@
-//! Which URIs name a workload: the grammar of SPIFFE IDs, and of other URIs that become a tenant or
-//! stand in an allow list.
+//! The grammar of URIs that name a workload: SPIFFE IDs, and other URIs in tenant rules and allow lists.
 //!
-//! Certificates are compared with rules byte by byte. So a URI that has several spellings, or that a
-//! reader of it might resolve to another one, names nobody.
+//! Certificates are compared with rules byte by byte. So a URI that has several spellings, or that
+//! software may resolve to another URI, is not accepted.
 
 /// The longest SPIFFE ID (SPIFFE-ID section 2.3).
 const LONGEST: usize = 2048;
@@ -28,7 +27,7 @@ pub(crate) fn check(uri: &str) -> Result<(), &'static str> {
         return Err("has no scheme");
     }
     if rest.is_empty() {
-        return Err("names nothing behind its scheme");
+        return Err("has nothing after its scheme");
     }
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte);
@@ -36,7 +35,7 @@ pub(crate) fn check(uri: &str) -> Result<(), &'static str> {
         return Err("has a fragment");
     }
     if !rest.bytes().all(allowed) {
-        return Err("has a character that no URI has");
+        return Err("has a character that URIs do not allow");
     }
     let well_encoded = rest.split('%').skip(1).all(|after| {
         after.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
@@ -59,8 +58,8 @@ pub(super) struct SpiffeId<'a> {
 }
 
 impl<'a> SpiffeId<'a> {
-    /// Reads an ID by the grammar of the SPIFFE-ID specification, section 2. The scheme must be in
-    /// lower case, and a segment of dots alone is refused however many they are.
+    /// Parses an ID by the grammar of the SPIFFE-ID specification, section 2. The scheme must be in
+    /// lower case. A path segment of any number of dots and nothing else is refused.
     pub(super) fn parse(uri: &'a str) -> Result<Self, &'static str> {
         if uri.len() > LONGEST {
             return Err("is longer than 2048 bytes");
@@ -105,7 +104,8 @@ pub(super) fn check_trust_domain(domain: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// `.`, `..` and what looks like them: they would climb out of a path that somebody builds from them.
+/// Returns whether a segment consists of dots only, such as `.` and `..`. In a path, it could lead out
+/// of a directory.
 pub(super) fn is_dots(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(|byte| byte == b'.')
 }
