@@ -1,7 +1,7 @@
-//! Floor 3: how much of its lifetime everything has left that one day expires, and when to say so.
+//! Expiry of certificates and CRLs: the fraction of lifetime that is left, and the warnings about it.
 //!
-//! Fractions, not days: three days are plenty for a certificate of a week and late for one of ten
-//! years.
+//! Thresholds are fractions, because three days are long for a certificate of one week and short for one
+//! of ten years.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::material::trust::Trust;
 use crate::x509::{Certificate, name_text};
 
 words! {
-    /// What expires.
+    /// The type of an item that expires.
     Expiring {
         /// A certificate of our own chain.
         Identity = 1 "identity",
@@ -31,21 +31,21 @@ words! {
     }
 }
 
-/// Something that expires, and how much of its lifetime is left.
+/// An item that expires, and the fraction of its lifetime that is left.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Expiry {
-    /// What it is.
+    /// The type of the item.
     pub what: Expiring,
     /// Its subject, the issuer of a CRL, or the consumer id.
     pub name: String,
     /// The last instant of its validity.
     pub not_after: SystemTime,
-    /// 1 at its first instant, 0 once it has expired.
+    /// 1 at the first instant, 0 after expiry.
     pub fraction_left: f64,
 }
 
-/// When something begins and ends to be valid, in Unix seconds.
+/// The validity period of an item, in Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lifetime {
     pub(crate) what: Expiring,
@@ -84,16 +84,16 @@ impl Lifetime {
     }
 
     fn of(what: Expiring, certificate: &Certificate) -> Self {
-        let view = certificate.parsed();
+        let parsed = certificate.parsed();
         Self {
             what,
-            name: name_text(view.subject),
-            not_before: view.not_before,
-            not_after: view.not_after,
+            name: name_text(parsed.subject),
+            not_before: parsed.not_before,
+            not_after: parsed.not_after,
         }
     }
 
-    /// From 1 at the first instant down to 0.
+    /// The fraction of the lifetime that is left: 1 at the first instant, 0 after expiry.
     #[allow(clippy::cast_precision_loss, reason = "centuries in seconds fit well within 52 bits")]
     pub(crate) fn fraction_left(&self, now: i64) -> f64 {
         let whole = self.not_after.saturating_sub(self.not_before);
@@ -115,7 +115,7 @@ impl Lifetime {
 }
 
 impl Expiry {
-    /// The form that every language shows.
+    /// The expiry as JSON, in the form that every language shows.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "what": self.what.name(),
@@ -126,10 +126,10 @@ impl Expiry {
     }
 }
 
-/// Everything that expires, with the files it was read from.
+/// The items that expire, with the files that they were read from.
 pub(crate) type Lifetimes = HashMap<Lifetime, Option<Arc<Source>>>;
 
-/// How much is left of each, the least first.
+/// Returns the expiry of each item, the smallest fraction first.
 pub(crate) fn expiries(lifetimes: Lifetimes, now: i64) -> Vec<Expiry> {
     let mut expiries: Vec<Expiry> =
         lifetimes.into_keys().map(|lifetime| lifetime.at(now)).collect();
@@ -141,19 +141,19 @@ pub(crate) fn expiries(lifetimes: Lifetimes, now: i64) -> Vec<Expiry> {
     expiries
 }
 
-/// What was said already, so that each threshold is told once.
+/// The warnings that were emitted, so that each threshold is reported once.
 #[derive(Default)]
 pub(crate) struct Warnings {
-    said: HashMap<Lifetime, f64>,
-    clock: bool,
+    reported: HashMap<Lifetime, f64>,
+    clock_reported: bool,
 }
 
 impl Warnings {
-    /// What there is to tell since the last call: that the clock cannot be right, or else the
-    /// thresholds that were passed; of several, the lowest.
+    /// Returns the events that are due since the last call: an implausible clock, or else the
+    /// thresholds that were passed. If an item has passed several, reports the lowest.
     ///
-    /// * `first`: the fraction at which to warn for the first time; the later ones are fixed.
-    /// * `rotations`: how often files have changed since they are watched.
+    /// * `first`: the fraction of the first warning. The later thresholds are fixed.
+    /// * `rotations`: returns how often the files of a source have changed since the watch began.
     pub(crate) fn due(
         &mut self,
         lifetimes: &Lifetimes,
@@ -165,30 +165,30 @@ impl Warnings {
             Err(error) => {
                 let clock = error.context().get("clock_ms").cloned().unwrap_or_default();
                 let event = Event::new(EventName::ClockImplausible).with("clock_ms", clock);
-                let told = std::mem::replace(&mut self.clock, true);
-                return if told { Vec::new() } else { vec![event] };
+                let was_reported = std::mem::replace(&mut self.clock_reported, true);
+                return if was_reported { Vec::new() } else { vec![event] };
             }
         };
-        self.clock = false;
+        self.clock_reported = false;
         let mut events = Vec::new();
-        let mut said = HashMap::with_capacity(self.said.len());
+        let mut reported = HashMap::with_capacity(self.reported.len());
         for (lifetime, source) in lifetimes {
             let Some(passed) = lifetime.passed(first, now) else { continue };
-            if self.said.get(lifetime).is_none_or(|before| passed < *before) {
+            if self.reported.get(lifetime).is_none_or(|before| passed < *before) {
                 events.push(lifetime.event(passed, now));
-                // Files that have changed once are mounted so that they can.
+                // Files that have changed before can change again, so they are not reported as stale.
                 let source = source.as_ref().filter(|source| rotations(source) == 0);
                 events.extend(source.map(|source| lifetime.stale(source, now)));
             }
-            said.insert(lifetime.clone(), passed);
+            reported.insert(lifetime.clone(), passed);
         }
-        self.said = said;
+        self.reported = reported;
         events
     }
 }
 
 impl Lifetime {
-    /// The lowest threshold that was passed.
+    /// Returns the lowest threshold that was passed.
     fn passed(&self, first: f64, now: i64) -> Option<f64> {
         let left = self.fraction_left(now);
         let thresholds = [first, 0.10, 0.05, 0.0].into_iter();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_in_the_future_has_all_of_its_lifetime_left() {
+    fn before_its_first_instant_an_item_has_its_whole_lifetime_left() {
         assert!((lifetime(1).fraction_left(-5) - 1.0).abs() < f64::EPSILON);
     }
 }

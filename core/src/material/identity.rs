@@ -1,4 +1,4 @@
-//! Floor 3: who we are, a certificate chain and the key that belongs to its leaf.
+//! Our identity: a certificate chain and the private key of its leaf.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
-use crate::clock;
+use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind};
 use crate::keystore::{pem, pkcs12};
-use crate::material::source::{Origin, Snapshot, Source, named};
+use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
 use crate::x509::{Certificate, ParsedCertificate, Purpose};
 
-/// Our certificate chain and private key, checked: the key belongs to the leaf, and the leaf is
-/// within its dates, allows clientAuth and is no CA. Cheap to clone.
+/// Our certificate chain and private key, after checks: the key belongs to the leaf, and the leaf is
+/// within its dates, allows clientAuth and is not a CA. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,
-    /// Ten thousand endpoints may each keep a clone: it is not held in place.
+    /// Shared, because ten thousand endpoints may each hold a clone.
     origin: Option<Arc<Origin>>,
 }
 
 struct Inner {
     chain: Vec<Certificate>,
-    /// Chain and key in the form that handshakes take them, one for all connections.
+    /// Chain and key in the form of rustls, shared by all connections.
     certified: Arc<CertifiedKey>,
     digest: [u8; 32],
 }
@@ -34,9 +34,9 @@ impl Identity {
     /// Reads PEM files: the chain, leaf first, and the private key.
     ///
     /// * `cert`, `key`: paths of regular files of at most 1 MiB; they may be the same file.
-    /// * `passphrase`: opens an encrypted PKCS#8 key.
+    /// * `passphrase`: the passphrase of an encrypted PKCS#8 key.
     ///
-    /// The paths are remembered, and a dispatcher that uses the identity watches them.
+    /// The identity keeps the paths, and a dispatcher that uses it watches the files.
     ///
     /// Fails as [`from_pem`](Self::from_pem) does, with `pem_invalid` if a file cannot be read within
     /// five seconds, and with `overloaded` if this process has no descriptor or thread left.
@@ -46,20 +46,20 @@ impl Identity {
         passphrase: Option<&[u8]>,
     ) -> Result<Self, Error> {
         let source = Arc::new(Source::Identity {
-            cert: named(cert.as_ref(), "certificate")?,
-            key: named(key.as_ref(), "private key")?,
+            cert: absolute_path(cert.as_ref(), "certificate")?,
+            key: absolute_path(key.as_ref(), "private key")?,
             passphrase: passphrase.map(<[u8]>::to_vec),
         });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }
 
-    /// What the files of an identity held.
+    /// Reads an identity from the content of its files.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
         let (Source::Identity { passphrase, .. }, [cert, key]) =
             (&*origin.source, &snapshot.texts[..])
         else {
-            unreachable!("an identity is read from two files");
+            unreachable!("an identity has two files");
         };
         let read = Self::from_pem(cert, key, passphrase.as_deref())?;
         Ok(Self { origin: Some(Arc::new(origin)), ..read })
@@ -78,14 +78,14 @@ impl Identity {
     /// in any order.
     ///
     /// * `data`: the file's bytes, DER, at most 1 MiB.
-    /// * `passphrase`: opens it; may be empty.
+    /// * `passphrase`: the passphrase of the file; may be empty.
     ///
-    /// AES as OpenSSL 3 and current Java write it is read, and so are triple DES and RC2, which
-    /// Windows and older tools write. The MAC is checked first, and a file without one is refused.
+    /// Supports AES, which OpenSSL 3 and current Java write, and triple DES and RC2, which Windows and
+    /// older tools write. The MAC is checked first, and a file without one is refused.
     ///
-    /// Fails with `key_encrypted` (the passphrase does not open it, or opening it would cost too
-    /// much), `pem_invalid` (malformed, no key, several keys, no certificate), `key_mismatch` (no
-    /// certificate is the key's), `identity_unusable` or `clock_implausible`.
+    /// Fails with `key_encrypted` (wrong passphrase, or a key derivation beyond the work limit),
+    /// `pem_invalid` (malformed, no key, several keys, no certificate), `key_mismatch` (no certificate
+    /// belongs to the key), `identity_unusable` or `clock_implausible`.
     pub fn from_pkcs12(data: &[u8], passphrase: &[u8]) -> Result<Self, Error> {
         let contents = pkcs12::read(data, passphrase)?;
         let key = signing_key(&contents.key)?;
@@ -103,8 +103,8 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
-        let shown = chain.iter().map(|certificate| certificate.as_der().into_owned()).collect();
-        let certified = Arc::new(CertifiedKey::new(shown, key));
+        let ders = chain.iter().map(|certificate| certificate.as_der().into_owned()).collect();
+        let certified = Arc::new(CertifiedKey::new(ders, key));
         let inner = Inner { digest: digest.finalize().into(), chain, certified };
         Ok(Self { inner: Arc::new(inner), origin: None })
     }
@@ -119,22 +119,24 @@ impl Identity {
         &self.inner.chain[0]
     }
 
-    /// The files it was read from.
+    /// The files that the identity was read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()
     }
 
-    /// The same for identities with the same chain.
+    /// A digest of the chain.
     pub(crate) fn digest(&self) -> [u8; 32] {
         self.inner.digest
     }
 
-    /// What a handshake shows, and the key that signs it.
+    /// The chain that a handshake presents, and the key that signs.
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.inner.certified
     }
 
-    /// Whether our leaf may be shown at this instant; the same judgement as at loading.
+    /// Repeats the checks of the leaf for the instant `at` (Unix seconds).
+    ///
+    /// Fails with `identity_unusable`.
     pub(crate) fn check(&self, at: i64) -> Result<(), Error> {
         check_leaf(self.leaf(), at)
     }
@@ -162,11 +164,11 @@ fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
     })
 }
 
-/// The key's own certificate, then each one's issuer. Where there is no such certificate they stay as
-/// they are, and the key is found to fit none.
+/// Sorts certificates: the one of the key, then the issuer of each. If none belongs to the key, the order
+/// stays, and [`check_key`] fails.
 ///
-/// A certificate beside that chain is refused, and not dropped in silence: whoever put it there
-/// expects it to be shown.
+/// Fails if a certificate is not part of that chain. The file's author expects it to be presented, so it
+/// must not be dropped in silence.
 fn in_order(
     mut certificates: Vec<Certificate>,
     key: &dyn SigningKey,
@@ -186,15 +188,19 @@ fn in_order(
         let subject = stray.subject_text();
         return Err(Error::new(
             Kind::IdentityUnusable,
-            format!("the certificate {subject} is not above ours ({})", chain[0].subject_text()),
+            format!(
+                "the certificate {subject} is not an issuer of ours ({})",
+                chain[0].subject_text()
+            ),
         )
         .noting("subject", subject)
-        .advising("Leave out of the file what is no CA of our certificate."));
+        .advising("Remove from the file each certificate that is not a CA of ours."));
     }
     Ok(chain)
 }
 
-/// Of a CA that was re-keyed under its name, the certificate with the key that is named.
+/// Finds the issuer of `subject`. If several CA certificates have its name, takes the one with the key
+/// identifier that `subject` names.
 fn issuer_among(certificates: &[Certificate], subject: &ParsedCertificate<'_>) -> Option<usize> {
     let position = |fits: &dyn Fn(&ParsedCertificate<'_>) -> bool| {
         certificates.iter().position(|other| {
@@ -212,7 +218,7 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
     let Some(public) = key.public_key() else {
         return Err(Error::new(
             Kind::KeyMismatch,
-            "the private key yields no public key to compare",
+            "the public key of the private key cannot be derived for comparison",
         ));
     };
     let fits = |certificate: &Certificate| certificate.parsed().spki == public.as_ref();
@@ -235,41 +241,45 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
 }
 
 fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
-    let view = leaf.parsed();
+    let parsed = leaf.parsed();
     let fault = |why: String| {
-        Error::new(Kind::IdentityUnusable, format!("our certificate {} {why}", view.subject_text()))
-            .noting("subject", view.subject_text())
-            .noting("not_before_ms", view.not_before.saturating_mul(1000))
-            .noting("not_after_ms", view.not_after.saturating_mul(1000))
+        Error::new(
+            Kind::IdentityUnusable,
+            format!("our certificate {} {why}", parsed.subject_text()),
+        )
+        .noting("subject", parsed.subject_text())
+        .noting("not_before_ms", parsed.not_before.saturating_mul(1000))
+        .noting("not_after_ms", parsed.not_after.saturating_mul(1000))
     };
-    if view.is_ca {
+    if parsed.is_ca {
         return Err(fault("is a CA certificate".into()));
     }
-    if at > view.not_after {
-        return Err(fault(format!("expired {} seconds ago", at - view.not_after))
+    if at > parsed.not_after {
+        return Err(fault(format!("expired on {}", utc_text(parsed.not_after)))
             .advising("Renew our certificate."));
     }
-    if at < view.not_before {
-        return Err(fault(format!("becomes valid in {} seconds", view.not_before - at))
+    if at < parsed.not_before {
+        return Err(fault(format!("is not valid before {}", utc_text(parsed.not_before)))
             .advising("Wait for notBefore, or set the clock."));
     }
-    match view.client_purpose() {
+    match parsed.client_purpose() {
         Purpose::Allowed | Purpose::Absent => {}
         Purpose::Any => {
-            let why = "lists anyExtendedKeyUsage, so it was issued for no purpose in particular";
+            let why = "lists anyExtendedKeyUsage, so it was not issued for clientAuth";
             return Err(fault(why.into()));
         }
         Purpose::Refused => {
             return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
         }
     }
-    if let Some(weakness) = view.key.weakness() {
+    if let Some(weakness) = parsed.key.weakness() {
         return Err(fault(format!("has a weak key: {weakness}")));
     }
     Ok(())
 }
 
-/// A server may take the chain only in the order of RFC 5246 section 7.4.2.
+/// Checks that each certificate is followed by its issuer (RFC 5246 section 7.4.2). Some servers accept
+/// no other order.
 fn check_order(chain: &[Certificate]) -> Result<(), Error> {
     for (at, pair) in chain.windows(2).enumerate() {
         if pair[0].parsed().issuer != pair[1].parsed().subject {

@@ -1,4 +1,4 @@
-//! Who we are and whom we trust, and the files that say so.
+//! The material of a connection: identity, trust, pins and signing keys, and the files they come from.
 
 pub(crate) mod expiry;
 pub(crate) mod identity;

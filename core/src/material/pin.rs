@@ -1,4 +1,4 @@
-//! Floor 3: pins, the keys a peer may have (RFC 7469 section 2.4 gives their form).
+//! Pins: the keys or certificates that a peer may have, in the form of RFC 7469 section 2.4.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,31 +10,32 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, certain_secret, described};
 use crate::keystore::pem;
-use crate::material::source::{Origin, Snapshot, Source, named};
+use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{ParsedCertificate, pin_text};
 
-/// What one peer may be recognised by: the SHA-256 of its public key, or of its whole certificate.
+/// The SHA-256 of a peer's public key or of its whole certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pin {
-    /// The SHA-256 of the leaf's DER SubjectPublicKeyInfo; survives a renewal that keeps the key.
+    /// The SHA-256 of the leaf's DER SubjectPublicKeyInfo. It stays the same if a renewal keeps the key.
     Spki([u8; 32]),
-    /// The SHA-256 of the leaf's whole certificate; changes with every renewal.
+    /// The SHA-256 of the leaf's whole certificate. It changes with every renewal.
     Certificate([u8; 32]),
 }
 
-/// 32 bytes in base64 with its padding.
+/// The length of 32 bytes in padded base64.
 const ENCODED_LENGTH: usize = 44;
 
 impl Pin {
     /// Reads `sha256/<base64>`, curl's `sha256//<base64>`, the bare base64 of 32 bytes, or
     /// `cert-sha256/<base64>`.
     ///
-    /// Fails with `pin_invalid`; the message says what the text looks like instead, and never quotes it.
+    /// Fails with `pin_invalid`. The message describes the text and never quotes it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::read(text).map_err(|why| Error::new(Kind::PinInvalid, format!("the pin {why}")))
     }
 
-    /// The pin, or what the text looks like instead. Pins look like keys: none is ever quoted.
+    /// Parses a pin, or describes the text without a quote. A key in place of a pin looks like one, so the
+    /// text must not appear in errors.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let fault = |why: &str| Err(why.to_owned());
         if let Some(what) = certain_secret(text) {
@@ -44,7 +45,7 @@ impl Pin {
             if let Some(rest) = text.strip_prefix("cert-sha256/") {
                 (Self::Certificate, rest)
             } else if let Some(rest) = text.strip_prefix("sha256/") {
-                // curl doubles the slash; but base64 may begin with one, too.
+                // curl writes two slashes, but base64 itself may begin with a slash.
                 let curl = rest.strip_prefix('/').filter(|_| rest.len() > ENCODED_LENGTH);
                 (Self::Spki, curl.unwrap_or(rest))
             } else {
@@ -67,7 +68,7 @@ impl Pin {
             return fault("looks like base64url; a pin is standard base64, with + and /");
         }
         let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| {
-            format!("is {}, and not the padded base64 of 32 bytes", described(encoded))
+            format!("is {} instead of the padded base64 of 32 bytes", described(encoded))
         })?;
         let length = bytes.len();
         <[u8; 32]>::try_from(bytes)
@@ -93,7 +94,7 @@ impl std::fmt::Display for Pin {
 }
 
 crate::error::words! {
-    /// Which part of a pin set matched.
+    /// The part of a pin set that matched.
     PinSlot {
         /// A pin in use now.
         Current = 1 "current",
@@ -102,7 +103,7 @@ crate::error::words! {
     }
 }
 
-/// The pins of one endpoint: those in use now, and those announced for the next key. Never empty.
+/// The pins of one endpoint: current ones, and those announced for the next key. Never empty.
 #[derive(Clone)]
 pub struct Pins {
     pins: Arc<[(Pin, PinSlot)]>,
@@ -110,7 +111,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// The pins in use now. Fails with `pin_invalid` if one cannot be read or there is none.
+    /// Makes a set of current pins. Fails with `pin_invalid` if a pin is malformed or there is none.
     pub fn new<I>(current: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -119,9 +120,9 @@ impl Pins {
         Self::with_next(current, std::iter::empty::<&str>())
     }
 
-    /// The pins in use now, and those to be accepted as well while a key is being changed.
+    /// Makes a set of current pins, and of next pins, which are accepted as well during a key rotation.
     ///
-    /// Fails with `pin_invalid` if one cannot be read or none is in use now.
+    /// Fails with `pin_invalid` if a pin is malformed or there is no current pin.
     pub fn with_next<I, J>(current: I, next: J) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -136,7 +137,7 @@ impl Pins {
                 let message = format!("{} pin {} {why}", slot.name(), at + 1);
                 Error::new(Kind::PinInvalid, message).noting("position", at + 1)
             })?;
-            // A pin that stands in both sets is in use: it must not be reported as the next one.
+            // A pin in both sets counts as current, so that a match is not reported as the next key.
             if known.insert(pin) {
                 pins.push((pin, slot));
             }
@@ -149,24 +150,25 @@ impl Pins {
             add(text.as_ref(), PinSlot::Next, at)?;
         }
         if !pins.iter().any(|(_, slot)| *slot == PinSlot::Current) {
-            return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty")
-                .advising("Give at least one pin, or say explicitly that there are none."));
+            return Err(Error::new(Kind::PinInvalid, "the set of current pins is empty").advising(
+                "Pass at least one pin, or state explicitly that the endpoint has none.",
+            ));
         }
         Ok(Self { pins: pins.into(), origin: None })
     }
 
-    /// Reads a file with one pin a line; `next` before a pin announces it, `#` starts a comment.
-    /// The path is remembered, and a dispatcher or verifier that uses the pins watches it.
+    /// Reads a file with one pin per line. `next` before a pin announces it, and `#` starts a comment.
+    /// The pins keep the path, and a dispatcher or verifier that uses them watches the file.
     ///
     /// Fails with `pem_invalid` if the file cannot be read within five seconds, `pin_invalid` if a line
-    /// cannot, and `overloaded` if this process has no descriptor or thread left.
+    /// is malformed, and `overloaded` if this process has no descriptor or thread left.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let source = Arc::new(Source::Pins { file: named(path.as_ref(), "pin")? });
+        let source = Arc::new(Source::Pins { file: absolute_path(path.as_ref(), "pin")? });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }
 
-    /// What a pin file held.
+    /// Reads pins from the content of their file.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
         let text = std::str::from_utf8(&snapshot.texts[0])
             .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))?;
@@ -183,17 +185,17 @@ impl Pins {
         Ok(Self { origin: Some(Arc::new(origin)), ..Self::with_next(current, next)? })
     }
 
-    /// The file they were read from.
+    /// The file that the pins were read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()
     }
 
-    /// Every pin with its slot, current ones first.
+    /// Iterates over the pins with their slots, current ones first.
     pub fn iter(&self) -> impl Iterator<Item = (Pin, PinSlot)> + '_ {
         self.pins.iter().copied()
     }
 
-    /// The pin that the leaf matches.
+    /// Returns the pin that matches the leaf.
     pub(crate) fn matching(
         &self,
         leaf: &ParsedCertificate<'_>,
@@ -217,7 +219,8 @@ impl std::fmt::Debug for Pins {
     }
 }
 
-/// The pin (`sha256/…`) of a certificate in PEM or DER; of several, the first, which is the leaf.
+/// Returns the pin (`sha256/…`) of a certificate in PEM or DER. Of a chain, it is the pin of the first
+/// certificate, the leaf.
 ///
 /// Fails with `pem_invalid`.
 pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {

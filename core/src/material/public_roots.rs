@@ -1,5 +1,5 @@
-//! The web's public roots, known only to be refused. `public_roots.txt` is generated from Mozilla's
-//! list by `cargo xtask public-roots`; it holds digests and names, no certificate.
+//! The public web roots that a trust bundle must not contain. `cargo xtask public-roots` generates
+//! `public_roots.txt` from Mozilla's list. It holds digests and names, but no certificates.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use crate::error::{Error, Kind};
 use crate::process::Once;
 use crate::x509::{ParsedCertificate, hex};
 
-/// A line holds the SHA-256 of a root's SubjectPublicKeyInfo, that of its subject, and its name.
+/// A line holds the SHA-256 of a root's SubjectPublicKeyInfo, the SHA-256 of its subject, and its name.
 const ROOTS: &str = include_str!("public_roots.txt");
 
-/// Refuses an anchor that is a public root, or that one has issued.
+/// Fails with `public_root_in_trust` if the anchor is a public root or was issued by one.
 ///
-/// Either is proof enough: whoever controls a name on the web gets a certificate below it.
+/// Anyone who controls a domain name can get a certificate below such an anchor.
 pub(crate) fn refuse(anchor: &ParsedCertificate<'_>) -> Result<(), Error> {
     let roots = roots();
     let root = roots

@@ -1,5 +1,5 @@
-//! Floor 3: signatures on the message, by Standard Webhooks. They tell a consumer who wrote a payload
-//! after the connection is gone; the connection itself is authenticated by TLS.
+//! Message signatures by Standard Webhooks. TLS authenticates the connection. A message signature proves
+//! the origin of the payload also after the connection has ended.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use crate::error::Error;
 use crate::limits::Limit;
 use crate::options;
 
-/// How many secrets may sign at once. A rotation needs two; each costs a signature a delivery.
-const MOST_SECRETS: usize = 8;
+/// The most secrets of one endpoint. A rotation needs two. Each secret costs one signature per delivery.
+const MAX_SECRETS: usize = 8;
 
 /// The secrets that sign the deliveries of an endpoint, by Standard Webhooks 1.0: HMAC-SHA256 (`v1`)
 /// and Ed25519 (`v1a`). Cheap to clone.
 ///
-/// While a secret is being changed, give the new and the old one: each signs, and the consumer needs
-/// one of the signatures.
+/// During a rotation, set the new and the old secret. Each signs, and the consumer accepts any one of the
+/// signatures.
 #[derive(Clone)]
 pub struct StandardWebhooks {
-    keys: Arc<[Key]>,
+    keys: Arc<[SigningKey]>,
 }
 
 impl StandardWebhooks {
     /// Reads secrets, in the order in which their signatures are sent.
     ///
-    /// * `secrets`: at least one; each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
-    ///   base64 of an Ed25519 private key, as its 32 bytes alone or with the public key behind them.
+    /// * `secrets`: 1 to 8 secrets. Each is `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
+    ///   base64 of an Ed25519 private key: its 32 bytes, or 64 bytes with the public key after it.
     ///
-    /// Fails with `option_invalid`, which names the secret by its position and never shows it.
+    /// Fails with `option_invalid`. The message has the position of the secret and never its value.
     pub fn new<I>(secrets: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -41,24 +41,26 @@ impl StandardWebhooks {
     {
         let keys = secrets
             .into_iter()
-            .take(MOST_SECRETS + 1)
+            .take(MAX_SECRETS + 1)
             .enumerate()
-            .map(|(at, secret)| Key::read(secret.as_ref()).map_err(|why| bad_secret(at + 1, why)))
-            .collect::<Result<Arc<[Key]>, Error>>()?;
+            .map(|(at, secret)| {
+                SigningKey::read(secret.as_ref()).map_err(|why| bad_secret(at + 1, why))
+            })
+            .collect::<Result<Arc<[SigningKey]>, Error>>()?;
         match keys.len() {
             0 => Err(options::fault("signing", "needs at least one secret")),
-            1..=MOST_SECRETS => Ok(Self { keys }),
+            1..=MAX_SECRETS => Ok(Self { keys }),
             _ => {
-                Err(options::fault("signing", format_args!("has more than {MOST_SECRETS} secrets")))
+                Err(options::fault("signing", format_args!("has more than {MAX_SECRETS} secrets")))
             }
         }
     }
 
-    /// The value of `webhook-signature`.
+    /// Returns the value of the header `webhook-signature`.
     ///
-    /// * `timestamp`: Unix seconds, of this attempt.
+    /// * `timestamp`: the time of this attempt in Unix seconds.
     ///
-    /// Fails with `body_too_large` if there is no memory for what has to be copied.
+    /// Fails with `body_too_large` if there is no memory for a copy of the body, which Ed25519 needs.
     pub(crate) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Result<String, Error> {
         let prefix = format!("{id}.{timestamp}.");
         let signatures: Vec<String> = self
@@ -85,9 +87,9 @@ impl std::fmt::Debug for StandardWebhooks {
     }
 }
 
-struct Key {
+struct SigningKey {
     algorithm: Algorithm,
-    /// Of the secret: what makes two keys equal.
+    /// The digest of the secret, for comparison of keys.
     digest: [u8; 32],
 }
 
@@ -96,12 +98,12 @@ enum Algorithm {
     Ed25519(Ed25519KeyPair),
 }
 
-impl Key {
+impl SigningKey {
     fn read(secret: &str) -> Result<Self, &'static str> {
         let (algorithm, bytes) = if let Some(text) = secret.strip_prefix("whsec_") {
             let bytes = decoded(text)?;
             if !(24..=64).contains(&bytes.len()) {
-                return Err("has not 24 to 64 bytes behind whsec_");
+                return Err("does not have 24 to 64 bytes after whsec_");
             }
             (Algorithm::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))), bytes)
         } else if let Some(text) = secret.strip_prefix("whsk_") {
@@ -111,10 +113,11 @@ impl Key {
                 Some((seed, public)) if public.len() == 32 => {
                     Ed25519KeyPair::from_seed_and_public_key(seed, public)
                 }
-                _ => return Err("has not the 32 or 64 bytes of an Ed25519 key behind whsk_"),
+                _ => return Err("does not have the 32 or 64 bytes of an Ed25519 key after whsk_"),
             };
-            let pair = pair.map_err(|_| "holds an Ed25519 key whose two halves do not belong")?;
-            // The seed is the key; the public half adds nothing to it.
+            let pair = pair
+                .map_err(|_| "holds an Ed25519 private key and a public key that is not its own")?;
+            // The seed determines the public key, so only the seed enters the digest.
             (Algorithm::Ed25519(pair), bytes[..32].to_vec())
         } else if secret.starts_with("whpk_") {
             return Err("is a public key; only the private one, whsk_, can sign");
@@ -137,7 +140,7 @@ impl Key {
                 context.update(body);
                 BASE64_STANDARD.encode(context.sign())
             }
-            // Ed25519 reads its message twice, so it has to lie in one piece.
+            // Ed25519 reads its message twice, so the message must be contiguous.
             Algorithm::Ed25519(pair) => {
                 let mut message = Limit::body().reserved(prefix.len() + body.len())?;
                 message.extend_from_slice(prefix);
@@ -158,13 +161,13 @@ impl Algorithm {
     }
 }
 
-/// Base64 with or without its padding: both are found in the wild.
+/// Decodes base64 with or without padding, because producers write both.
 fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    LENIENT.decode(text).map_err(|_| "is not base64 behind its prefix")
+    LENIENT.decode(text).map_err(|_| "is not base64 after its prefix")
 }
 
 fn bad_secret(position: usize, why: &str) -> Error {
@@ -179,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    // Of the specification.
+    // The example of the specification.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const PAYLOAD: &[u8] = br#"{"test": 2432232314}"#;
 
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_specifications_own_example_is_signed_alike() {
+    fn the_example_of_the_specification_gets_the_same_signature() {
         let signing = StandardWebhooks::new([SECRET]).unwrap();
         assert_eq!(
             signing.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, PAYLOAD).unwrap(),
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn each_secret_signs_in_its_order() {
+    fn each_secret_signs_in_the_given_order() {
         let (pair, secret) = ed25519();
         let signing = StandardWebhooks::new([secret.as_str(), SECRET]).unwrap();
         let header = signing.sign("evt_1", 17, b"\0\xff").unwrap();
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_half_is_checked_and_changes_nothing() {
+    fn an_appended_public_key_is_checked_and_does_not_change_the_key() {
         let (pair, short) = ed25519();
         let mut bytes = [7; 64];
         bytes[32..].copy_from_slice(pair.public_key().as_ref());
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_secret_is_named_by_its_position_and_never_shown() {
+    fn the_error_of_a_bad_secret_has_its_position_and_not_its_value() {
         let short = format!("whsec_{}", BASE64_STANDARD.encode("hunter2hunter2"));
         for secret in ["hunter2", "whsec_hunter2!", &short, "whsk_aHVudGVyMg==", "whpk_hunter2", ""]
         {

@@ -1,5 +1,5 @@
-//! Floor 3: whom we believe. A bundle is judged when it is loaded, because path building believes
-//! an anchor without looking at it.
+//! Trust: the CA certificates and CRLs that verify a peer. A bundle is checked when it is loaded, because
+//! path building does not check an anchor.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use rustls_pki_types::TrustAnchor;
 use sha2::{Digest as _, Sha256};
 
 use super::public_roots;
-use crate::clock;
+use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, presented};
 use crate::keystore::pem;
 use crate::material::pin::Pin;
-use crate::material::source::{Origin, Snapshot, Source, named};
+use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::Crl;
 use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, comparable_name, name_text};
 
-/// The private CA anchors, known intermediates and CRLs that judge a peer. Never the web's public
-/// roots. Cheap to clone.
+/// The private CA anchors, known intermediates and CRLs that verify a peer. Public web roots are refused.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Trust {
     inner: Arc<Inner>,
-    /// Digests of SubjectPublicKeyInfos, in order.
+    /// Sorted digests of SubjectPublicKeyInfos.
     distrusted: Arc<[[u8; 32]]>,
     origin: Option<Arc<Origin>>,
 }
@@ -30,7 +30,7 @@ struct Inner {
     anchors: Vec<Anchor>,
     intermediates: Vec<Certificate>,
     crls: Vec<Crl>,
-    /// Whether public web roots were let in.
+    /// Whether public web roots are allowed.
     public: bool,
     notes: Vec<String>,
     digest: [u8; 32],
@@ -44,10 +44,10 @@ pub(crate) struct Anchor {
 }
 
 impl Trust {
-    /// Reads PEM files: anchors, and where given, intermediates and CRLs.
+    /// Reads PEM files: anchors, and optionally intermediates and CRLs.
     ///
-    /// Every path must name a regular file of at most 1 MiB. The paths are remembered, and a
-    /// dispatcher or verifier that uses the trust watches them. Fails as [`from_pem`](Self::from_pem)
+    /// Every path must name a regular file of at most 1 MiB. The trust keeps the paths, and
+    /// a dispatcher or verifier that uses it watches the files. Fails as [`from_pem`](Self::from_pem)
     /// does, with `pem_invalid` if a file cannot be read within five seconds, and with `overloaded` if
     /// this process has no descriptor or thread left.
     pub fn from_files(
@@ -56,19 +56,21 @@ impl Trust {
         crls: Option<&Path>,
     ) -> Result<Self, Error> {
         let source = Arc::new(Source::Trust {
-            anchors: named(anchors.as_ref(), "trust")?,
-            intermediates: intermediates.map(|path| named(path, "intermediates")).transpose()?,
-            crls: crls.map(|path| named(path, "CRL")).transpose()?,
+            anchors: absolute_path(anchors.as_ref(), "trust")?,
+            intermediates: intermediates
+                .map(|path| absolute_path(path, "intermediates"))
+                .transpose()?,
+            crls: crls.map(|path| absolute_path(path, "CRL")).transpose()?,
             distrusted: Arc::default(),
         });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
     }
 
-    /// What the files of a trust held.
+    /// Reads a trust from the content of its files.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
         let Source::Trust { intermediates, crls, distrusted, .. } = &*origin.source else {
-            unreachable!("a trust is read from its own files");
+            unreachable!("a trust has the source of a trust");
         };
         let mut texts = snapshot.texts.iter().map(Vec::as_slice);
         let anchors = texts.next().unwrap_or_default();
@@ -76,56 +78,57 @@ impl Trust {
         let crls = crls.as_ref().and_then(|_| texts.next());
         let read = Self::from_pem(anchors, intermediates, crls.as_slice())?;
         let distrusted = distrusted.clone();
-        Self { origin: Some(Arc::new(origin)), distrusted, ..read }.with_an_anchor_left()
+        Self { origin: Some(Arc::new(origin)), distrusted, ..read }.check_anchor_left()
     }
 
     /// Reads PEM text (or DER).
     ///
-    /// * `anchors`: the CA certificates that are believed. An intermediate may be one.
-    /// * `intermediates`: CA certificates that help to reach an anchor where a peer does not send
-    ///   them. They are not believed by themselves.
-    /// * `crls`: certificate revocation lists, several a text if need be.
+    /// * `anchors`: the trusted CA certificates. An intermediate may be an anchor.
+    /// * `intermediates`: CA certificates that complete a path to an anchor if the peer does not send
+    ///   them. They are not trusted by themselves.
+    /// * `crls`: certificate revocation lists. A text may hold several.
     ///
     /// Fails with `pem_invalid`, `trust_invalid` (empty, no CA, weak key, all expired; the message
-    /// names the certificate by position and subject), `public_root_in_trust`, `crl_unusable` or
+    /// has the position and the subject of the certificate), `public_root_in_trust`, `crl_unusable` or
     /// `clock_implausible`.
     pub fn from_pem(
         anchors: &[u8],
         intermediates: Option<&[u8]>,
         crls: &[&[u8]],
     ) -> Result<Self, Error> {
-        Self::judged(
+        Self::load(
             anchors,
             intermediates,
             crls,
-            &Loading { now: clock::now()?, refuse_public: true },
+            &LoadPolicy { now: clock::now()?, refuse_public: true },
         )
     }
 
-    /// Reads PEM text (or DER) as [`from_pem`](Self::from_pem) does, and takes public web roots, too:
+    /// Reads PEM text (or DER) as [`from_pem`](Self::from_pem) does, but allows public web roots:
     /// for a consumer whose *server* certificate comes from a public CA.
     ///
-    /// Whoever controls a name on the web gets a certificate below such a root. An endpoint takes
-    /// this trust only together with pins; a dispatcher and a verifier refuse it.
+    /// Anyone who controls a domain name can get a certificate below such a root. An endpoint accepts
+    /// this trust only together with pins. A dispatcher and a verifier refuse it.
     ///
-    /// Fails as [`from_pem`](Self::from_pem) does, but for `public_root_in_trust`.
+    /// Fails as [`from_pem`](Self::from_pem) does, except with `public_root_in_trust`.
     pub fn dangerous_public(
         anchors: &[u8],
         intermediates: Option<&[u8]>,
         crls: &[&[u8]],
     ) -> Result<Self, Error> {
-        Self::judged(
+        Self::load(
             anchors,
             intermediates,
             crls,
-            &Loading { now: clock::now()?, refuse_public: false },
+            &LoadPolicy { now: clock::now()?, refuse_public: false },
         )
     }
 
-    /// The same trust, but for CAs whose key is one of these: no path leads over them any more, as
-    /// anchor or below one. For a compromised intermediate that no CRL covers.
+    /// Returns the same trust without the CAs that have one of these keys. No path may contain them, as
+    /// an anchor or below one. Meant for a compromised intermediate that no CRL covers.
     ///
-    /// * `issuers`: the pins of their keys, `sha256/…`; they are added to those distrusted already.
+    /// * `issuers`: the pins of their keys, `sha256/…`. They are added to the keys that are distrusted
+    ///   already.
     ///
     /// Fails with `pin_invalid`, or with `trust_invalid` if no anchor is left.
     pub fn distrusting<I>(mut self, issuers: I) -> Result<Self, Error>
@@ -139,24 +142,26 @@ impl Trust {
                 let message = format!("distrusted pin {} {why}", at + 1);
                 Error::new(Kind::PinInvalid, message)
                     .noting("position", at + 1)
-                    .advising("Give the pin of the issuer's key, sha256/…")
+                    .advising("Pass the pin of the issuer's key, sha256/…")
             };
             match Pin::read(issuer.as_ref()).map_err(|why| fault(&why))? {
                 Pin::Spki(digest) => distrusted.push(digest),
                 Pin::Certificate(_) => {
-                    return Err(fault("is of a certificate; an issuer is distrusted by its key"));
+                    return Err(fault(
+                        "is the pin of a certificate; distrust an issuer by its key",
+                    ));
                 }
             }
         }
         distrusted.sort_unstable();
         distrusted.dedup();
         self.distrusted = distrusted.into();
-        // What its files hold later is to be distrusted as well.
+        // A reload of the files must distrust the same keys.
         self.origin = self.origin.map(|origin| Arc::new(origin.distrusting(&self.distrusted)));
-        self.with_an_anchor_left()
+        self.check_anchor_left()
     }
 
-    fn with_an_anchor_left(self) -> Result<Self, Error> {
+    fn check_anchor_left(self) -> Result<Self, Error> {
         if self.inner.anchors.iter().all(|anchor| self.distrusts(&anchor.certificate.parsed())) {
             return Err(Error::new(
                 Kind::TrustInvalid,
@@ -167,25 +172,25 @@ impl Trust {
         Ok(self)
     }
 
-    /// What an operator should know of the bundle although it is sound: an anchor that has expired
-    /// and is not used, one that stands there twice, an intermediate as anchor, a CRL that is not valid
-    /// yet or that bears the name of a CA of the bundle and another key's signature.
+    /// Warnings about a usable bundle, for the operator: an anchor that has expired and is not used, a
+    /// duplicate anchor, an intermediate as anchor, a CRL that is not valid yet, a CRL with the name of a
+    /// CA of the bundle that another key has signed.
     pub fn notes(&self) -> &[String] {
         &self.inner.notes
     }
 
-    fn judged(
+    fn load(
         anchors: &[u8],
         intermediates: Option<&[u8]>,
         crls: &[&[u8]],
-        loading: &Loading,
+        policy: &LoadPolicy,
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
         let mut inner = Inner {
-            anchors: loading.anchors(anchors, &mut notes)?,
+            anchors: policy.anchors(anchors, &mut notes)?,
             intermediates: intermediates.map_or(Ok(Vec::new()), read_intermediates)?,
             crls: Vec::new(),
-            public: !loading.refuse_public,
+            public: !policy.refuse_public,
             notes,
             digest: [0; 32],
         };
@@ -194,23 +199,23 @@ impl Trust {
                 inner.crls.push(Crl::read(der, at)?);
             }
         }
-        inner.note_crls(loading.now);
+        inner.note_crls(policy.now);
         inner.digest = inner.fingerprint();
         Ok(Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None })
     }
 
-    /// A bundle of the public corpus: judged at its own time, public roots and all.
+    /// Loads a bundle of the public corpus at the time of its case, with public roots.
     #[cfg(test)]
     pub(crate) fn of_corpus(anchors: &[u8], crls: &[&[u8]], now: i64) -> Result<Self, Error> {
-        Self::judged(anchors, None, crls, &Loading { now, refuse_public: false })
+        Self::load(anchors, None, crls, &LoadPolicy { now, refuse_public: false })
     }
 
-    /// The files it was read from.
+    /// The files that the trust was read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()
     }
 
-    /// The same for equal values.
+    /// A digest of anchors, intermediates and CRLs.
     pub(crate) fn digest(&self) -> [u8; 32] {
         self.inner.digest
     }
@@ -227,7 +232,7 @@ impl Trust {
         &self.inner.crls
     }
 
-    /// Whether it was made by [`dangerous_public`](Self::dangerous_public).
+    /// Returns whether [`dangerous_public`](Self::dangerous_public) made it.
     pub(crate) fn is_public(&self) -> bool {
         self.inner.public
     }
@@ -250,7 +255,8 @@ impl std::fmt::Debug for Trust {
 }
 
 impl Inner {
-    /// Notes the CRLs that say nothing now. Whether one names a CA that peers present is not known yet.
+    /// Adds notes about CRLs that cannot be used now. A CRL may be for a CA that only peers present, so an
+    /// unknown issuer is not reported.
     fn note_crls(&mut self, now: i64) {
         let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
         let cas: Vec<ParsedCertificate<'_>> =
@@ -259,16 +265,16 @@ impl Inner {
         for (at, crl) in self.crls.iter().enumerate() {
             let what = format!("CRL {} ({})", at + 1, presented(&name_text(&crl.issuer)));
             if crl.this_update > now {
-                let early = crl.this_update - now;
-                notes.push(format!("{what} is not used yet: its thisUpdate is in {early} seconds"));
+                let from = utc_text(crl.this_update);
+                notes.push(format!("{what} is not used before {from}, its thisUpdate"));
             }
-            let mut named = cas
+            let mut issuers = cas
                 .iter()
                 .filter(|ca| crl.is_of(ca.subject, &comparable_name(ca.subject)))
                 .peekable();
-            if named.peek().is_some() && !named.any(|ca| crl.is_signed_by(ca)) {
+            if issuers.peek().is_some() && !issuers.any(|ca| crl.is_signed_by(ca)) {
                 notes.push(format!(
-                    "{what} bears the name of a CA of this bundle, and another key signed it: it is not \
+                    "{what} has the name of a CA of this bundle, but another key signed it: it is not \
                      used for that CA"
                 ));
             }
@@ -291,15 +297,16 @@ impl Inner {
     }
 }
 
-/// How a bundle is judged.
-struct Loading {
+/// The rules for loading a bundle.
+struct LoadPolicy {
     /// Unix seconds.
     now: i64,
     refuse_public: bool,
 }
 
-impl Loading {
-    /// Each once, in the order of the bundle; never an empty list.
+impl LoadPolicy {
+    /// Reads the anchors without duplicates, in the order of the bundle. Fails with `trust_invalid` if there
+    /// is none.
     fn anchors(&self, bundle: &[u8], notes: &mut Vec<String>) -> Result<Vec<Anchor>, Error> {
         if bundle.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
@@ -307,22 +314,21 @@ impl Loading {
         let mut anchors: Vec<Anchor> = Vec::new();
         for (at, certificate) in pem::certificates(bundle, "trust bundle")?.into_iter().enumerate()
         {
-            let view = certificate.parsed();
+            let parsed = certificate.parsed();
             if self.refuse_public {
-                public_roots::refuse(&view)?;
+                public_roots::refuse(&parsed)?;
             }
             let what = format!("trust bundle: certificate {}", at + 1);
-            judge_ca(&view, &what, at)?;
-            if view.has_purposes() && view.issuer == view.subject {
-                let why =
-                    "is a root that limits its purpose (extendedKeyUsage); only a CA below it may";
-                return Err(fault(&what, &view, at, why));
+            check_ca(&parsed, &what, at)?;
+            if parsed.has_purposes() && parsed.issuer == parsed.subject {
+                let why = "is a root with extendedKeyUsage, which only a CA below it may have";
+                return Err(fault(&what, &parsed, at, why));
             }
             if anchors.iter().any(|known| known.certificate == certificate) {
-                notes.push(format!("{what} ({}) stands there twice", view.subject_text()));
+                notes.push(format!("{what} ({}) is in the bundle twice", parsed.subject_text()));
                 continue;
             }
-            self.note(&view, &what, notes);
+            self.note(&parsed, &what, notes);
             anchors.push(Anchor::new(certificate, at)?);
         }
         if anchors.iter().all(|anchor| anchor.not_after < self.now) {
@@ -339,19 +345,19 @@ impl Loading {
     }
 }
 
-impl Loading {
-    /// Sound, and yet worth knowing.
-    fn note(&self, view: &ParsedCertificate<'_>, what: &str, notes: &mut Vec<String>) {
-        let subject = view.subject_text();
-        if view.not_after < self.now {
-            let late = self.now - view.not_after;
-            notes.push(format!("{what} ({subject}) expired {late} seconds ago and is not used"));
+impl LoadPolicy {
+    /// Adds notes about an anchor that is usable, but expired or an intermediate.
+    fn note(&self, parsed: &ParsedCertificate<'_>, what: &str, notes: &mut Vec<String>) {
+        let subject = parsed.subject_text();
+        if parsed.not_after < self.now {
+            let end = utc_text(parsed.not_after);
+            notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
         }
-        if view.issuer != view.subject {
+        if parsed.issuer != parsed.subject {
             notes.push(format!(
-                "{what} ({subject}) is an intermediate, issued by {}: peers that use OpenSSL take \
-                 no intermediate as an anchor, so give them the root",
-                view.issuer_text()
+                "{what} ({subject}) is an intermediate, issued by {}: OpenSSL does not \
+                 accept an intermediate as an anchor, so peers that use it need the root",
+                parsed.issuer_text()
             ));
         }
     }
@@ -360,25 +366,25 @@ impl Loading {
 fn read_intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
     let intermediates = pem::certificates(bundle, "intermediates")?;
     for (at, certificate) in intermediates.iter().enumerate() {
-        judge_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
+        check_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
     }
     Ok(intermediates)
 }
 
 impl Anchor {
     fn new(certificate: Certificate, at: usize) -> Result<Self, Error> {
-        let view = certificate.parsed();
+        let parsed = certificate.parsed();
         let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
             .map_err(|_| {
                 fault(
                     &format!("trust bundle: certificate {}", at + 1),
-                    &view,
+                    &parsed,
                     at,
                     "cannot be an anchor",
                 )
             })?
             .to_owned();
-        let (not_before, not_after) = (view.not_before, view.not_after);
+        let (not_before, not_after) = (parsed.not_before, parsed.not_after);
         Ok(Self { certificate, webpki, not_before, not_after })
     }
 
@@ -387,35 +393,35 @@ impl Anchor {
     }
 }
 
-/// What RFC 5280 section 4.2.1.9 and 4.2.1.3 ask of a CA, and what we ask of its key.
-fn judge_ca(view: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(), Error> {
-    let refuse = |why: &str| Err(fault(what, view, at, why));
-    if view.version != 3 {
-        return refuse("is not of version 3, so it cannot say that it is a CA");
+/// Checks the rules for a CA (RFC 5280 sections 4.2.1.3 and 4.2.1.9), and the strength of its key.
+fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(), Error> {
+    let refuse = |why: &str| Err(fault(what, parsed, at, why));
+    if parsed.version != 3 {
+        return refuse("is not of version 3, so it cannot be a CA");
     }
-    if !view.is_ca {
-        return refuse("is no CA certificate (basicConstraints without CA:TRUE)");
+    if !parsed.is_ca {
+        return refuse("is not a CA certificate (basicConstraints without CA:TRUE)");
     }
-    if view.key_usage(KEY_CERT_SIGN) == Some(false) {
+    if parsed.key_usage(KEY_CERT_SIGN) == Some(false) {
         return refuse("may not sign certificates (keyUsage without keyCertSign)");
     }
-    if let Some(weakness) = view.key.weakness() {
+    if let Some(weakness) = parsed.key.weakness() {
         return refuse(&format!("has a weak key: {weakness}"));
     }
-    if view.subject.is_empty() {
-        return refuse("has no subject, so nothing can name it as its issuer");
+    if parsed.subject.is_empty() {
+        return refuse("has no subject, so no certificate can name it as issuer");
     }
-    if let Some(why) = view.profile_fault.or_else(|| view.constraints_fault()) {
+    if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
         return refuse(why);
     }
-    if view.unknown_critical.is_some() {
-        return refuse("has a critical extension that is not understood");
+    if parsed.unknown_critical.is_some() {
+        return refuse("has a critical extension that is not supported");
     }
     Ok(())
 }
 
-fn fault(what: &str, view: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {
-    let subject = view.subject_text();
+fn fault(what: &str, parsed: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {
+    let subject = parsed.subject_text();
     Error::new(Kind::TrustInvalid, format!("{what} ({subject}) {why}"))
         .noting("position", at + 1)
         .noting("subject", subject)

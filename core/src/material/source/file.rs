@@ -1,4 +1,4 @@
-//! One regular file, opened so that nothing can make the open wait.
+//! Reads one regular file without blocking in open(2).
 
 use std::fs::{File, Metadata, OpenOptions, metadata};
 use std::io::{self, Read as _};
@@ -12,10 +12,10 @@ use nix::libc;
 use crate::error::{Error, Kind, Stage, exhausted};
 use crate::limits::MATERIAL;
 
-/// How often to look whether a lease on a file has been given back.
+/// The pause between attempts to open a leased file.
 const LEASE_PAUSE: Duration = Duration::from_millis(20);
 
-/// What a file held, and the permission bits of its mode.
+/// The content of a file, and the permission bits of its mode.
 pub(super) struct Contents {
     pub(super) bytes: Vec<u8>,
     pub(super) mode: u32,
@@ -23,9 +23,10 @@ pub(super) struct Contents {
 
 /// Reads a regular file of at most 1 MiB.
 ///
-/// * `known_as`: the path that the caller knows; `path` may be what its links lead to.
-/// * `what`: what the file should hold, for the error.
-/// * `leased_until`: how long to wait for another process that holds a lease on the file.
+/// * `known_as`: the path that the caller knows. `path` may be the target of its links.
+/// * `what`: the expected content, for the error.
+/// * `leased_until`: the time at which to stop waiting for another process that holds a lease on the
+///   file.
 ///
 /// Fails with `pem_invalid`, or `overloaded` if this process has no descriptor left.
 pub(super) fn read(
@@ -41,8 +42,8 @@ pub(super) fn read(
         }
         None => fault(&error.to_string()),
     };
-    // To open some devices has effects, so look before opening; and at what was opened, because
-    // the path may lead elsewhere by then.
+    // Opening some devices has side effects, so this checks the path first. It checks the opened
+    // file as well, because the path may have changed in between.
     check_regular(&metadata(path).map_err(failed)?).map_err(fault)?;
     let opened = open(path, leased_until).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => fault("another process holds a lease on it"),
@@ -58,7 +59,7 @@ pub(super) fn read(
     Ok(Contents { bytes, mode: found.permissions().mode() & 0o777 })
 }
 
-/// The error of a file that cannot be read.
+/// The error for a file that cannot be read.
 pub(super) fn fault(known_as: &Path, what: &str, reason: &str) -> Error {
     Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
         .noting("file", known_as.display().to_string())
@@ -68,9 +69,9 @@ fn check_regular(metadata: &Metadata) -> Result<(), &'static str> {
     if metadata.is_file() { Ok(()) } else { Err("is not a regular file") }
 }
 
-/// Opens without waiting: a FIFO would wait for its writer, and a leased file for up to
-/// `/proc/sys/fs/lease-break-time`. The open asks the holder of a lease to give it back, so it is
-/// tried again for a while.
+/// Opens without blocking. A blocking open of a FIFO waits for its writer, and one of a leased file for
+/// up to `/proc/sys/fs/lease-break-time`. The open makes the kernel ask the holder to give up its lease,
+/// so this tries again until `leased_until`.
 fn open(path: &Path, leased_until: Instant) -> io::Result<File> {
     loop {
         let opened = OpenOptions::new()

@@ -1,7 +1,7 @@
-//! Floor 3: the files that material comes from, and how to read them as one.
+//! The files that material comes from, and reads of several files as one.
 //!
-//! A value that was read from files remembers them, so that whoever uses it can watch them. The value
-//! itself never changes.
+//! A value that was read from files keeps their paths, so that a dispatcher or verifier can watch them.
+//! The value itself never changes.
 
 mod file;
 mod reader;
@@ -15,12 +15,12 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Form, Kind, described, shown};
-pub(crate) use reader::{Patience, read_each};
+pub(crate) use reader::{ReadTimeouts, read_each};
 
-/// How often a reading is begun anew because the files moved under it.
-const MOST_READINGS: usize = 8;
+/// The most attempts to read files whose links change meanwhile.
+const MAX_ATTEMPTS: usize = 8;
 
-/// Files that belong together, and what else it takes to read them.
+/// Files that belong together, and the other inputs of their parsing.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
     Identity {
@@ -32,7 +32,7 @@ pub(crate) enum Source {
         anchors: PathBuf,
         intermediates: Option<PathBuf>,
         crls: Option<PathBuf>,
-        /// Digests of the issuers' keys that are believed in no case.
+        /// Digests of the keys of distrusted issuers.
         distrusted: Arc<[[u8; 32]]>,
     },
     Pins {
@@ -40,28 +40,29 @@ pub(crate) enum Source {
     },
 }
 
-/// What the files held at one time.
+/// The content of the files at one time.
 pub(crate) struct Snapshot {
     /// In the order of [`Source::files`].
     pub(crate) texts: Vec<Vec<u8>>,
     pub(crate) digest: [u8; 32],
+    /// Later reads have higher numbers.
     order: u64,
     /// The permission bits of the private key's file.
     key_mode: Option<u32>,
 }
 
-/// Where a value was read from, and when.
+/// The source of a value, and the read that gave it.
 #[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) source: Arc<Source>,
-    /// Of all bytes of the files.
+    /// The digest of all bytes of the files.
     pub(crate) digest: [u8; 32],
-    /// Later readings have higher numbers.
+    /// Later reads have higher numbers.
     pub(crate) order: u64,
 }
 
 impl Source {
-    /// What it yields: `identity`, `trust` or `pins`.
+    /// The type of its material: `identity`, `trust` or `pins`.
     pub(crate) fn what(&self) -> &'static str {
         match self {
             Self::Identity { .. } => "identity",
@@ -70,7 +71,7 @@ impl Source {
         }
     }
 
-    /// The files, with what each holds.
+    /// The files, with the type of content of each.
     pub(crate) fn files(&self) -> Vec<(&Path, &'static str)> {
         match self {
             Self::Identity { cert, key, .. } => {
@@ -86,43 +87,43 @@ impl Source {
         }
     }
 
-    /// Their paths, for people.
+    /// The paths of the files, for events.
     pub(crate) fn shown(&self) -> Vec<String> {
         self.files().iter().map(|(path, _)| path.display().to_string()).collect()
     }
 
-    /// Reads all files for the first time, on a thread apart. Blocks for a few seconds at most.
+    /// Reads all files for the first time, on a separate thread. Blocks for a few seconds at most.
     ///
     /// Fails with `pem_invalid` if a file cannot be read in that time, with `overloaded` if this
     /// process has no descriptor or thread left.
     pub(crate) fn read(self: &Arc<Self>) -> Result<Snapshot, Error> {
         let mut outcome = Err(Error::new(Kind::Internal, "files were not read"));
-        read_each(std::slice::from_ref(self), Patience::FIRST, |_, read| outcome = read);
+        read_each(std::slice::from_ref(self), ReadTimeouts::INITIAL, |_, read| outcome = read);
         outcome
     }
 
-    /// Reads all files on this thread, which may hang: behind links that are moved from one directory
-    /// to the next, as Kubernetes does, all come from the same one.
-    fn read_here(&self, leased_until: Instant) -> Result<Snapshot, Error> {
+    /// Reads all files on this thread, which may block. If the files are links that move from one
+    /// directory to another, as in a Kubernetes volume, all files come from the same directory.
+    fn read_blocking(&self, leased_until: Instant) -> Result<Snapshot, Error> {
         static ORDER: AtomicU64 = AtomicU64::new(1);
         let files = self.files();
-        for _ in 0..MOST_READINGS {
+        for _ in 0..MAX_ATTEMPTS {
             let order = ORDER.fetch_add(1, Ordering::Relaxed);
-            let places = places(&files);
+            let targets = link_targets(&files);
             let read: Result<Vec<file::Contents>, Error> = files
                 .iter()
-                .zip(&places)
-                .map(|((path, what), place)| {
-                    file::read(place.as_deref().unwrap_or(path), path, what, leased_until)
+                .zip(&targets)
+                .map(|((path, what), target)| {
+                    file::read(target.as_deref().unwrap_or(path), path, what, leased_until)
                 })
                 .collect();
-            // A fault is one of the files, too, only if they did not move meanwhile.
-            if self::places(&files) == places {
+            // Neither content nor an error is valid if the links have moved meanwhile.
+            if link_targets(&files) == targets {
                 return read.map(|contents| self.snapshot(contents, order));
             }
         }
         let (path, what) = files[0];
-        Err(file::fault(path, what, "moves while it is being read"))
+        Err(file::fault(path, what, "its links changed during every attempt to read it"))
     }
 
     fn snapshot(&self, contents: Vec<file::Contents>, order: u64) -> Snapshot {
@@ -153,14 +154,14 @@ impl Snapshot {
         Origin { source, digest: self.digest, order: self.order }
     }
 
-    /// The permission bits of the private key's file, if every user of this machine may read it.
+    /// Returns the permission bits of the private key's file if every user of this machine may read it.
     pub(crate) fn open_key(&self) -> Option<u32> {
         self.key_mode.filter(|mode| mode & 0o004 != 0)
     }
 }
 
 impl Origin {
-    /// The same files, for a trust that distrusts these keys.
+    /// Returns the origin with the same files, for a trust that distrusts these keys.
     pub(crate) fn distrusting(&self, keys: &Arc<[[u8; 32]]>) -> Self {
         let mut source = (*self.source).clone();
         if let Source::Trust { distrusted, .. } = &mut source {
@@ -170,28 +171,27 @@ impl Origin {
     }
 }
 
-/// The absolute path of a file, because the working directory may change before it is read again.
+/// Returns the absolute path of a file, because the working directory may change before the next read.
 ///
-/// Errors and events name the file from now on. So a text that neither looks like a path nor names a file
-/// is refused here, and not quoted: people give a key or a passphrase where its path belongs.
+/// Errors and events show the path, but callers may pass a key or a passphrase in its place. So a text
+/// that neither looks like a path nor names a file is refused, and not quoted.
 ///
-/// * `what`: what the file holds.
+/// * `what`: the type of content of the file.
 ///
 /// Fails with `pem_invalid`.
-pub(crate) fn named(path: &Path, what: &str) -> Result<PathBuf, Error> {
+pub(crate) fn absolute_path(path: &Path, what: &str) -> Result<PathBuf, Error> {
     let text = path.to_string_lossy();
     let looks_like_a_path = shown(&text, Form::Path).starts_with('"');
     if !looks_like_a_path && let Err(error) = fs::symlink_metadata(path) {
         let seen = described(&text);
         let message = format!("{what} file: expected a path, got {seen}: {}", error.kind());
-        return Err(Error::new(Kind::PemInvalid, message).advising(
-            "Give the path of a file; PEM text itself is taken by from_pem (fromPem in Node).",
-        ));
+        return Err(Error::new(Kind::PemInvalid, message)
+            .advising("Pass the path of a file, or PEM text to from_pem (fromPem in Node)."));
     }
     Ok(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-/// Where the files really lie; `None` where that cannot be told.
-fn places(files: &[(&Path, &str)]) -> Vec<Option<PathBuf>> {
+/// Resolves the links of the paths. `None` stands for a path that cannot be resolved.
+fn link_targets(files: &[(&Path, &str)]) -> Vec<Option<PathBuf>> {
     files.iter().map(|(path, _)| fs::canonicalize(path).ok()).collect()
 }

@@ -1,5 +1,5 @@
-//! Reads files on threads apart, for as long as the caller is willing to wait: a network file system
-//! that hangs holds a thread in the kernel, and nothing can call it back.
+//! Reads files on separate threads with a timeout. If a network file system hangs, the thread blocks in
+//! the kernel and cannot be interrupted.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,66 +14,66 @@ use crate::error::{Error, Kind, Stage};
 use crate::process::{self, own};
 use crate::runtime;
 
-/// How many threads may hang in the kernel at once. Beyond it no file is read any more.
-const MOST_HUNG: usize = 64;
+/// The most threads that may hang in the kernel at once. Above it, reads fail.
+const MAX_HUNG: usize = 64;
 
-/// After a file that hangs, the others get half as much time each, but no less than this.
-const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+/// After a file that hangs, the timeout of the others is halved, down to this minimum.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What reads a source, and waits for a lease until the instant.
-type Read = dyn Fn(&Source, Instant) -> Result<Snapshot, Error> + Send + Sync;
+/// Reads a source. Waits for a lease until the instant.
+type ReadSource = dyn Fn(&Source, Instant) -> Result<Snapshot, Error> + Send + Sync;
 
-/// What came of waiting for a reading.
-enum Waited {
+/// The outcome of waiting for a read.
+enum WaitOutcome {
     Read(Result<Snapshot, Error>),
     Hangs,
-    /// The thread has ended before it.
+    /// The thread has ended before this source.
     Ended,
 }
 
-/// How long to wait for the files of a source.
+/// The timeouts for the files of a source.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience {
-    /// For the file system.
+pub(crate) struct ReadTimeouts {
+    /// The longest time in all.
     pub(crate) reading: Duration,
-    /// Of that, for another process that holds a lease on a file.
+    /// The part of it to wait for another process that holds a lease on a file.
     pub(crate) lease: Duration,
 }
 
-impl Patience {
-    /// For a caller who has no material yet.
-    pub(crate) const FIRST: Self =
+impl ReadTimeouts {
+    /// For a caller without material.
+    pub(crate) const INITIAL: Self =
         Self { reading: Duration::from_secs(5), lease: Duration::from_millis(4500) };
-    /// For files whose former material stays in use meanwhile.
-    pub(crate) const AGAIN: Self =
+    /// For a reload, during which the former material stays in use.
+    pub(crate) const RELOAD: Self =
         Self { reading: Duration::from_secs(2), lease: Duration::from_millis(250) };
 }
 
-/// Reads sources one after the other, and hands what came of each to `done`.
+/// Reads sources one after the other, and passes the result of each to `done`.
 ///
-/// Fails, for each, as reading it does; with `pem_invalid` if it took too long, and at once if an
-/// earlier reading of the same files still hangs.
+/// A result is `pem_invalid` if the read takes too long, and at once if an earlier read of the same files
+/// still hangs.
 pub(crate) fn read_each(
     sources: &[Arc<Source>],
-    patience: Patience,
+    timeouts: ReadTimeouts,
     done: impl FnMut(&Arc<Source>, Result<Snapshot, Error>),
 ) {
-    Reader::of_this_process().read_each(sources, patience, done);
+    FileReader::of_this_process().read_each(sources, timeouts, done);
 }
 
-/// The readings of one process.
-struct Reader {
+/// The reads of one process.
+struct FileReader {
     process: u32,
-    read: Box<Read>,
-    /// What was waited for in vain and is still being read.
+    read: Box<ReadSource>,
+    /// The sources whose read has timed out and has not ended.
     hung: own::Mutex<HashSet<Arc<Source>>>,
 }
 
-/// A forked child has none of the threads of its parent.
-static READER: ArcSwapOption<Reader> = ArcSwapOption::const_empty();
+/// Belongs to one process, because a forked child has none of the threads of its parent.
+static READER: ArcSwapOption<FileReader> = ArcSwapOption::const_empty();
 
-impl Reader {
-    fn new(read: Box<Read>) -> Arc<Self> {
+impl FileReader {
+    fn new(read: Box<ReadSource>) -> Arc<Self> {
         Arc::new(Self { process: process::id(), read, hung: own::Mutex::default() })
     }
 
@@ -82,21 +82,21 @@ impl Reader {
         if let Some(reader) = current.as_ref().filter(|known| known.process == process::id()) {
             return reader.clone();
         }
-        let made = Self::new(Box::new(Source::read_here));
-        let before = READER.compare_and_swap(&current, Some(made.clone()));
+        let own = Self::new(Box::new(Source::read_blocking));
+        let before = READER.compare_and_swap(&current, Some(own.clone()));
         match &*before {
-            Some(theirs) if theirs.process == made.process => theirs.clone(),
-            _ => made,
+            Some(theirs) if theirs.process == own.process => theirs.clone(),
+            _ => own,
         }
     }
 
     fn read_each(
         self: &Arc<Self>,
         sources: &[Arc<Source>],
-        patience: Patience,
+        timeouts: ReadTimeouts,
         mut done: impl FnMut(&Arc<Source>, Result<Snapshot, Error>),
     ) {
-        let Patience { mut reading, lease } = patience;
+        let ReadTimeouts { mut reading, lease } = timeouts;
         let mut rest = sources;
         while let Some((first, others)) = rest.split_first() {
             if let Err(error) = self.admit(first) {
@@ -110,39 +110,39 @@ impl Reader {
             };
             while let Some((source, others)) = rest.split_first() {
                 match self.wait(source, &readings, reading) {
-                    Waited::Read(read) => done(source, read),
-                    Waited::Hangs => {
+                    WaitOutcome::Read(read) => done(source, read),
+                    WaitOutcome::Hangs => {
                         done(source, Err(hung(source)));
                         rest = others;
-                        reading = (reading / 2).max(LEAST_PATIENCE);
+                        reading = (reading / 2).max(MIN_TIMEOUT);
                         break;
                     }
-                    // The thread leaves out what hangs already, and ends.
-                    Waited::Ended => break,
+                    // The thread has stopped before a source that hangs already.
+                    WaitOutcome::Ended => break,
                 }
                 rest = others;
             }
         }
     }
 
-    /// Fails if the files hang, or too many others do.
+    /// Fails if a read of the source hangs, or if too many other reads hang.
     fn admit(&self, source: &Arc<Source>) -> Result<(), Error> {
         let hung_ones = self.hung();
         if hung_ones.contains(source) {
             return Err(hung(source));
         }
-        if hung_ones.len() >= MOST_HUNG {
+        if hung_ones.len() >= MAX_HUNG {
             return Err(Error::new(
                 Kind::Overloaded,
-                format!("{MOST_HUNG} threads wait for files that do not answer"),
+                format!("{MAX_HUNG} threads hang in reads of files"),
             )
             .at(Stage::Config)
-            .advising("Look at the file systems that the files of identities and trust lie on."));
+            .advising("Check the file systems with the files of identities and trust."));
         }
         Ok(())
     }
 
-    /// Starts a thread that reads them, up to the first one that hangs already.
+    /// Starts a thread that reads the sources, up to the first one that hangs already.
     fn start(
         self: &Arc<Self>,
         sources: &[Arc<Source>],
@@ -161,8 +161,8 @@ impl Reader {
         lease: Duration,
         readings: &own::Sender<Result<Snapshot, Error>>,
     ) {
-        for (place, source) in sources.iter().enumerate() {
-            if place > 0 && self.admit(source).is_err() {
+        for (index, source) in sources.iter().enumerate() {
+            if index > 0 && self.admit(source).is_err() {
                 return;
             }
             let read = || (self.read)(source, Instant::now() + lease);
@@ -181,21 +181,21 @@ impl Reader {
         source: &Arc<Source>,
         readings: &own::Receiver<Result<Snapshot, Error>>,
         limit: Duration,
-    ) -> Waited {
+    ) -> WaitOutcome {
         match readings.recv_timeout(limit) {
-            Ok(read) => return Waited::Read(read),
-            Err(RecvTimeoutError::Disconnected) => return Waited::Ended,
+            Ok(read) => return WaitOutcome::Read(read),
+            Err(RecvTimeoutError::Disconnected) => return WaitOutcome::Ended,
             Err(RecvTimeoutError::Timeout) => {}
         }
         self.hung().insert(source.clone());
-        // The thread sends first and takes the source out afterwards. What it sent in between would
-        // stay in the set for ever.
+        // The thread sends the result and then removes the source from the set. If it did both just
+        // before the insert, the source would stay in the set forever.
         match readings.try_recv() {
             Ok(read) => {
                 self.hung().remove(source);
-                Waited::Read(read)
+                WaitOutcome::Read(read)
             }
-            Err(_) => Waited::Hangs,
+            Err(_) => WaitOutcome::Hangs,
         }
     }
 
@@ -206,9 +206,9 @@ impl Reader {
 
 fn hung(source: &Source) -> Error {
     let (path, what) = source.files()[0];
-    file::fault(path, what, "it or a file beside it could not be read in time")
+    file::fault(path, what, "the read of this file or of one that belongs to it timed out")
         .noting("files", source.shown())
-        .advising("Look at the file system that the files lie on: it does not answer.")
+        .advising("Check the file system of the files: it does not answer.")
 }
 
 #[cfg(test)]
@@ -220,16 +220,16 @@ mod tests {
 
     use super::*;
 
-    const BRIEF: Patience =
-        Patience { reading: Duration::from_millis(200), lease: Duration::from_millis(0) };
+    const BRIEF: ReadTimeouts =
+        ReadTimeouts { reading: Duration::from_millis(200), lease: Duration::from_millis(0) };
 
     fn source(name: &str) -> Arc<Source> {
         Arc::new(Source::Pins { file: PathBuf::from(name) })
     }
 
-    /// A reader whose files named `hung` are not read until something is received, and that says of
-    /// each when it has been read.
-    fn reader() -> (Arc<Reader>, SyncSender<()>) {
+    /// A reader whose reads of files named `hung` block until the sender sends. The result of each read is
+    /// an error with the file's name.
+    fn reader() -> (Arc<FileReader>, SyncSender<()>) {
         let (release, released) = mpsc::sync_channel::<()>(0);
         let released = own::Mutex::new(released);
         let read = move |source: &Source, _| {
@@ -238,10 +238,10 @@ mod tests {
             }
             Err(Error::new(Kind::PemInvalid, format!("read {}", source.shown()[0])))
         };
-        (Reader::new(Box::new(read)), release)
+        (FileReader::new(Box::new(read)), release)
     }
 
-    fn read(reader: &Arc<Reader>, names: &[&str]) -> Vec<(String, String)> {
+    fn read(reader: &Arc<FileReader>, names: &[&str]) -> Vec<(String, String)> {
         let sources: Vec<Arc<Source>> = names.iter().map(|name| source(name)).collect();
         let mut outcomes = Vec::new();
         reader.read_each(&sources, BRIEF, |source, read| {
@@ -252,23 +252,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_hangs_is_given_up_and_the_others_are_read() {
+    fn a_read_that_hangs_is_abandoned_and_the_other_files_are_read() {
         let (reader, release) = reader();
         let outcomes = read(&reader, &["a", "hung", "b", "c"]);
         let names: Vec<&str> = outcomes.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["a", "hung", "b", "c"]);
         for (name, message) in &outcomes {
-            let hung = message == "pin file hung: it or a file beside it could not be read in time";
+            let hung = message
+                == "pin file hung: the read of this file or of one that belongs to it timed out";
             assert!(if name == "hung" { hung } else { *message == format!("read {name}") });
         }
-        // While it hangs, no further thread is sent after it.
+        // While a read hangs, no other thread reads the same file.
         let started = Instant::now();
         assert_eq!(read(&reader, &["hung", "a", "hung"]).len(), 3);
-        assert!(started.elapsed() < BRIEF.reading, "it was waited for once more");
+        assert!(started.elapsed() < BRIEF.reading, "a second thread waited for the file");
         release.send(()).unwrap();
         let until = Instant::now() + Duration::from_secs(20);
         while !reader.hung().is_empty() {
-            assert!(Instant::now() < until, "it is taken for hung although it was read");
+            assert!(
+                Instant::now() < until,
+                "the source stays in the set although its read has ended"
+            );
             thread::yield_now();
         }
         thread::spawn(move || release.send(()));
@@ -276,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn no_more_threads_hang_than_a_bounded_number() {
+    fn the_number_of_threads_that_hang_is_limited() {
         let (reader, release) = reader();
-        let names: Vec<String> = (0..MOST_HUNG + 5).map(|n| format!("hung-{n}")).collect();
+        let names: Vec<String> = (0..MAX_HUNG + 5).map(|n| format!("hung-{n}")).collect();
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         let outcomes = read(&reader, &names);
-        assert_eq!(reader.hung().len(), MOST_HUNG);
-        let refused = outcomes.iter().filter(|(_, why)| why.contains("threads wait for files"));
+        assert_eq!(reader.hung().len(), MAX_HUNG);
+        let refused = outcomes.iter().filter(|(_, why)| why.contains("threads hang in reads"));
         assert_eq!(refused.count(), 5);
-        (0..MOST_HUNG).for_each(|_| release.send(()).unwrap());
+        (0..MAX_HUNG).for_each(|_| release.send(()).unwrap());
     }
 }

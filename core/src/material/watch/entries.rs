@@ -1,4 +1,4 @@
-//! The watched files of one dispatcher or verifier, each as long as somebody uses its material.
+//! The watched files of one dispatcher or verifier. An entry exists as long as its material is used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,47 +9,50 @@ use super::Material;
 use crate::material::source::Source;
 use crate::process::{Lock, Locked};
 
+/// The watched sources, with the last usable content of their files.
 #[derive(Default)]
 pub(super) struct Entries {
     table: Lock<HashMap<Arc<Source>, Entry>>,
-    /// Of the table, for who must not wait.
+    /// The number of entries, readable without the lock.
     count: AtomicUsize,
 }
 
-/// What the files of one source last held that could be used.
+/// The last usable content of one source, and the state of its checks.
 pub(super) struct Entry {
     pub(super) current: Material,
     pub(super) rotations: u64,
-    /// New content, and when it was first seen.
+    /// The digest of new content, and the time at which it was first seen.
     pub(super) candidate: Option<([u8; 32], Instant)>,
-    pub(super) trouble: Option<Trouble>,
+    pub(super) failure: Option<PendingFailure>,
     pub(super) key_was_open: bool,
     users: usize,
 }
 
-/// Content that cannot be used, or files that cannot be read.
-pub(super) struct Trouble {
-    pub(super) what: Vec<u8>,
+/// Unusable content or unreadable files, reported once per cause.
+pub(super) struct PendingFailure {
+    /// Equal for equal failures.
+    pub(super) cause: Vec<u8>,
     pub(super) since: Instant,
-    pub(super) told: bool,
+    pub(super) reported: bool,
 }
 
-/// Files are watched until this is dropped. Paths, passphrase and material are forgotten with the
-/// last one of a source.
+/// Watches the files of a source until it is dropped. The entry with paths, passphrase and material is
+/// removed with the last guard of the source.
 pub(crate) struct Watched {
     entries: Arc<Entries>,
     source: Arc<Source>,
 }
 
 impl Watched {
-    /// * `given`: what the files held when they were read; whoever watches them already knows more.
-    pub(super) fn new(entries: &Arc<Entries>, source: Arc<Source>, given: Material) -> Self {
+    /// * `initial`: the material as read from the files. Not used if the source is watched already,
+    ///   because that entry may be newer.
+    pub(super) fn new(entries: &Arc<Entries>, source: Arc<Source>, initial: Material) -> Self {
         let mut table = entries.lock();
         let entry = table.entry(source.clone()).or_insert_with(|| Entry {
-            current: given,
+            current: initial,
             rotations: 0,
             candidate: None,
-            trouble: None,
+            failure: None,
             key_was_open: false,
             users: 0,
         });
@@ -67,7 +70,7 @@ impl Drop for Watched {
         entry.users -= 1;
         let unused = if entry.users == 0 { table.remove(&self.source) } else { None };
         self.entries.count.store(table.len(), Ordering::Relaxed);
-        // Megabytes of CRLs are not freed under the lock.
+        // Frees the material outside the lock, because it may hold megabytes of CRLs.
         drop(table);
         drop(unused);
     }
@@ -78,7 +81,7 @@ impl Entries {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether the material in use was read from files with this digest.
+    /// Returns whether the current material was read from files with this digest.
     pub(super) fn holds(&self, source: &Arc<Source>, digest: &[u8; 32]) -> bool {
         let table = self.lock();
         let origin = table.get(source).and_then(|entry| entry.current.origin());

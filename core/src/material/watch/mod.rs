@@ -1,9 +1,8 @@
-//! Floor 3: watching the files that material was read from. One mechanism serves dispatchers and
-//! verifiers.
+//! Watches the files that material was read from, for dispatchers and verifiers.
 //!
-//! Files are compared by content, never by time stamp. New content is taken only when it was the same
-//! at two readings, so that a file that is being written is left alone, and only as a whole: what
-//! cannot be used leaves the former material in use. Nothing here knows who uses the material.
+//! Files are compared by content and not by time stamp. New content is used only if two reads in a row
+//! give the same bytes, because a file may be half-written. If the content cannot be used, the former
+//! material stays. This module does not know the users of the material.
 
 mod entries;
 
@@ -17,27 +16,27 @@ use crate::error::{Error, Kind};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
-use crate::material::source::{Patience, Snapshot, Source, read_each};
+use crate::material::source::{ReadTimeouts, Snapshot, Source, read_each};
 use crate::material::trust::Trust;
 use crate::process::{self, Once, PerProcess, own};
 pub(crate) use entries::Watched;
-use entries::{Entries, Trouble};
+use entries::{Entries, PendingFailure};
 
-/// How long a fault of polled files must last before it is told: while they are being replaced, files
-/// do not fit together for a moment.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The time that a failure of polled files must last before it is reported. During a replacement, files
+/// may not fit together for a moment.
+const FAILURE_GRACE: Duration = Duration::from_secs(4);
 
-/// The bounds of the time that new content must stay the same before it is taken.
-const SHORTEST_SETTLING: Duration = Duration::from_millis(10);
-const LONGEST_SETTLING: Duration = Duration::from_secs(1);
+/// The bounds of the time that new content must stay the same before it is used.
+const MIN_SETTLING: Duration = Duration::from_millis(10);
+const MAX_SETTLING: Duration = Duration::from_secs(1);
 
-/// How long new content must stay the same at most for a caller who waits.
+/// The upper bound of that time if a caller waits for the check.
 const SETTLING_ON_DEMAND: Duration = Duration::from_millis(100);
 
-/// How often content that keeps changing is looked at again within one check.
-const MOST_SETTLINGS: usize = 10;
+/// The most reads of changing content within one check.
+const MAX_SETTLING_READS: usize = 10;
 
-/// What files may hold.
+/// The content of watched files.
 #[derive(Clone)]
 pub(crate) enum Material {
     Identity(Identity),
@@ -45,31 +44,31 @@ pub(crate) enum Material {
     Pins(Pins),
 }
 
-/// Why files are looked at.
+/// The reason for a check of the files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CheckReason {
-    /// It was time.
+    /// The interval has passed.
     Polled,
-    /// Nobody has looked for long, and somebody waits to use the material.
+    /// The last check is long ago, and a caller waits to use the material.
     Overdue,
-    /// Somebody asked, and wants to know at once what is wrong.
+    /// The caller asked for it, and failures are reported at once.
     OnDemand,
 }
 
-/// The files of one dispatcher or verifier, with what they last held that could be used.
+/// The watched files of one dispatcher or verifier, with their last usable content.
 pub(crate) struct Watch {
-    /// `None`: only on demand.
+    /// The time between checks. `None`: the files are checked on demand only.
     interval: Option<Duration>,
     entries: Arc<Entries>,
-    /// Changes whenever an entry does.
+    /// Incremented with every change of an entry.
     epoch: AtomicU64,
-    /// Held while files are read. A child must not wait for a thread of its parent.
+    /// Held while files are read. Per process, because a child must not wait for a thread of its parent.
     checking: PerProcess<own::Mutex<()>>,
-    /// When files were last looked at, in milliseconds of [`monotonic`].
+    /// The time of the last check, in milliseconds of [`monotonic`].
     checked: AtomicU64,
-    /// Whether new content was seen once and is to be looked at again soon.
+    /// Whether new content was seen once and must be read again soon.
     unsettled: AtomicBool,
-    /// The process that polls.
+    /// The id of the process that polls.
     polling: AtomicU32,
 }
 
@@ -86,7 +85,7 @@ impl Watch {
         }
     }
 
-    /// How long to wait before the next look; `None` if nobody is to look unasked.
+    /// Returns the time until the next check, or `None` if files are checked on demand only.
     pub(crate) fn pause(&self) -> Option<Duration> {
         self.interval.map(|interval| {
             let unsettled = self.unsettled.load(Ordering::Relaxed);
@@ -94,7 +93,7 @@ impl Watch {
         })
     }
 
-    /// Whether there are no files to watch.
+    /// Returns whether no file is watched.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -105,30 +104,30 @@ impl Watch {
         self.entries.lock().len()
     }
 
-    /// A number that changes with every change of the material.
+    /// Returns a number that changes with every change of the material.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// True once in each process: for whoever is to begin to poll there.
+    /// Returns true to the first caller in each process, which must start to poll.
     pub(crate) fn claim_polling(&self) -> bool {
         let process = process::id();
         self.polling.load(Ordering::Relaxed) != process
             && self.polling.swap(process, Ordering::AcqRel) != process
     }
 
-    /// Whether nobody has looked for so long that what is known may be old, as in a child that was
-    /// forked hours after its parent read the files.
+    /// Returns whether the last check is so long ago that the material may be outdated, as in a child that
+    /// was forked hours after its parent read the files.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.not_checked_for(|watch| watch.interval.map(|interval| interval * 2 + LONGEST_SETTLING))
+        self.not_checked_for(|watch| watch.interval.map(|interval| interval * 2 + MAX_SETTLING))
     }
 
-    /// Whether it is time to look again.
+    /// Returns whether the next check is due.
     pub(crate) fn is_due(&self) -> bool {
         self.not_checked_for(Self::pause)
     }
 
-    /// Whether it is time to look again: true for one caller, who is to look.
+    /// Returns true to one caller if the next check is due. That caller must make it.
     pub(crate) fn claim_due_check(&self) -> bool {
         let before = self.checked.load(Ordering::Relaxed);
         let claim = |before| {
@@ -137,7 +136,7 @@ impl Watch {
         self.is_due() && claim(before).is_ok()
     }
 
-    /// Does as if the files had been looked at, for when that takes too long.
+    /// Records a check of the files now, also if a check that takes too long was abandoned.
     pub(crate) fn mark_checked(&self) {
         self.checked.store(monotonic(), Ordering::Relaxed);
     }
@@ -150,7 +149,7 @@ impl Watch {
             })
     }
 
-    /// The identity as its files say now, if they are watched.
+    /// Returns the current identity of its files if they are watched, else `given`.
     pub(crate) fn identity(&self, given: &Identity) -> Identity {
         match self.current(Material::Identity(given.clone())) {
             Material::Identity(current) => current,
@@ -158,7 +157,7 @@ impl Watch {
         }
     }
 
-    /// The trust as its files say now, if they are watched.
+    /// Returns the current trust of its files if they are watched, else `given`.
     pub(crate) fn trust(&self, given: &Trust) -> Trust {
         match self.current(Material::Trust(given.clone())) {
             Material::Trust(current) => current,
@@ -166,7 +165,7 @@ impl Watch {
         }
     }
 
-    /// The pins as their file says now, if it is watched.
+    /// Returns the current pins of their file if it is watched, else `given`.
     pub(crate) fn pins(&self, given: &Pins) -> Pins {
         match self.current(Material::Pins(given.clone())) {
             Material::Pins(current) => current,
@@ -174,17 +173,17 @@ impl Watch {
         }
     }
 
-    /// Watches the files that the identity was read from, until what is returned is dropped.
+    /// Watches the files of the identity until the guard is dropped. Returns `None` if it has no files.
     pub(crate) fn watch_identity(&self, identity: &Identity) -> Option<Watched> {
         self.watch(Material::Identity(identity.clone()))
     }
 
-    /// Watches the files that the trust was read from, until what is returned is dropped.
+    /// Watches the files of the trust until the guard is dropped. Returns `None` if it has no files.
     pub(crate) fn watch_trust(&self, trust: &Trust) -> Option<Watched> {
         self.watch(Material::Trust(trust.clone()))
     }
 
-    /// Watches the file that the pins were read from, until what is returned is dropped.
+    /// Watches the file of the pins until the guard is dropped. Returns `None` if they have no file.
     pub(crate) fn watch_pins(&self, pins: &Pins) -> Option<Watched> {
         self.watch(Material::Pins(pins.clone()))
     }
@@ -198,7 +197,7 @@ impl Watch {
         let Some(origin) = given.origin() else { return given };
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(&origin.source) else { return given };
-        // Who has just read the files knows better than whoever polls them.
+        // The caller may have read the files after the last check.
         if entry.current.origin().is_none_or(|known| known.order < origin.order) {
             let changed = !entry.current.equals(&given);
             entry.current = given;
@@ -210,67 +209,69 @@ impl Watch {
         entry.current.clone()
     }
 
-    /// How often the files have changed since they are watched.
+    /// Returns how often the files have changed since the watch began.
     pub(crate) fn rotations(&self, source: &Arc<Source>) -> u64 {
         self.entries.lock().get(source).map_or(0, |entry| entry.rotations)
     }
 
-    /// Looks at all watched files. Blocks, for some seconds at most: waits for files to be read, and
-    /// unless it was polled, for new content to settle.
+    /// Checks all watched files and returns the events of the check.
     ///
-    /// Returns `None` if there was nothing to do because somebody else looks, or just has.
-    pub(crate) fn check(&self, because: CheckReason) -> Option<Vec<(Arc<Source>, Event)>> {
+    /// Blocks for a few seconds at most: it waits for the file system, and unless `reason` is `Polled`,
+    /// also until new content stays the same.
+    ///
+    /// Returns `None` if another thread is checking the files or has just checked them.
+    pub(crate) fn check(&self, reason: CheckReason) -> Option<Vec<(Arc<Source>, Event)>> {
         let checking = self.checking.get();
-        let _checking = match because {
+        let _checking = match reason {
             CheckReason::Polled => checking.value.try_lock().ok()?,
             _ => checking.value.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        if because == CheckReason::Overdue && !self.is_overdue() {
+        if reason == CheckReason::Overdue && !self.is_overdue() {
             return None;
         }
         let known: Vec<Arc<Source>> = self.entries.lock().keys().cloned().collect();
         let mut events = Vec::new();
         let mut changed = Vec::new();
-        self.read_each(&known, because, &mut events, |source, snapshot| {
+        self.read_each(&known, reason, &mut events, |source, snapshot| {
             if self.entries.holds(source, &snapshot.digest) {
-                self.is_well(source);
+                self.clear_failure(source);
             } else {
                 changed.push((source.clone(), snapshot));
             }
         });
         match self.interval {
-            Some(interval) if because == CheckReason::Polled => {
-                self.take_settled(changed, settling(interval), &mut events);
+            Some(interval) if reason == CheckReason::Polled => {
+                self.load_settled(changed, settling(interval), &mut events);
             }
-            _ => self.wait_and_take(changed, because, &mut events),
+            _ => self.wait_and_load(changed, reason, &mut events),
         }
         self.mark_checked();
         Some(events)
     }
 
-    /// Reads files, and tells of those that cannot be read.
+    /// Reads sources and passes each snapshot to `with`. Adds an event for each that cannot be read.
     fn read_each(
         &self,
         sources: &[Arc<Source>],
-        because: CheckReason,
+        reason: CheckReason,
         events: &mut Vec<(Arc<Source>, Event)>,
         mut with: impl FnMut(&Arc<Source>, Snapshot),
     ) {
-        read_each(sources, Patience::AGAIN, |source, read| {
-            let trouble = match read {
+        read_each(sources, ReadTimeouts::RELOAD, |source, read| {
+            let event = match read {
                 Ok(snapshot) => {
-                    let open = self.look_at_key(source, &snapshot);
+                    let open = self.check_key_mode(source, &snapshot);
                     with(source, snapshot);
                     open
                 }
-                Err(error) => self.is_in_trouble(source, &[], error, because),
+                Err(error) => self.report_failure(source, &[], error, reason),
             };
-            events.extend(trouble.map(|event| (source.clone(), event)));
+            events.extend(event.map(|event| (source.clone(), event)));
         });
     }
 
-    /// Takes what was the same at an earlier look; the rest is looked at again soon.
-    fn take_settled(
+    /// Loads content that has stayed the same since an earlier check. The rest is checked again soon.
+    fn load_settled(
         &self,
         changed: Vec<(Arc<Source>, Snapshot)>,
         settling: Duration,
@@ -293,22 +294,22 @@ impl Watch {
             };
             unsettled |= !settled;
             if settled {
-                let event = self.take(&source, &snapshot, CheckReason::Polled);
+                let event = self.load(&source, &snapshot, CheckReason::Polled);
                 events.extend(event.map(|event| (source, event)));
             }
         }
         self.unsettled.store(unsettled, Ordering::Relaxed);
     }
 
-    /// Takes what is the same at two readings in a row.
-    fn wait_and_take(
+    /// Loads content that is the same in two reads in a row.
+    fn wait_and_load(
         &self,
         mut changed: Vec<(Arc<Source>, Snapshot)>,
-        because: CheckReason,
+        reason: CheckReason,
         events: &mut Vec<(Arc<Source>, Event)>,
     ) {
         let pause = self.interval.map_or(SETTLING_ON_DEMAND, settling).min(SETTLING_ON_DEMAND);
-        for _ in 0..MOST_SETTLINGS {
+        for _ in 0..MAX_SETTLING_READS {
             if changed.is_empty() {
                 return;
             }
@@ -317,38 +318,38 @@ impl Watch {
                 changed.iter().map(|(source, _)| source.clone()).collect();
             let mut unsettled = Vec::new();
             let mut settled = Vec::new();
-            self.read_each(&sources, because, events, |source, now| {
+            self.read_each(&sources, reason, events, |source, now| {
                 let before = changed.iter().find(|(known, _)| known == source);
                 let same = before.is_some_and(|(_, before)| before.digest == now.digest);
                 let list = if same { &mut settled } else { &mut unsettled };
                 list.push((source.clone(), now));
             });
             for (source, snapshot) in settled {
-                let event = self.take(&source, &snapshot, because);
+                let event = self.load(&source, &snapshot, reason);
                 events.extend(event.map(|event| (source, event)));
             }
             changed = unsettled;
         }
     }
 
-    /// New content: in use from now on, or not at all.
-    fn take(
+    /// Parses new content and makes it current. If that fails, the former material stays.
+    fn load(
         &self,
         source: &Arc<Source>,
         snapshot: &Snapshot,
-        because: CheckReason,
+        reason: CheckReason,
     ) -> Option<Event> {
         let read = match Material::read(source, snapshot) {
             Ok(read) => read,
             Err(error) if becomes_valid(&error) => {
-                return self.is_waiting(source, snapshot, &error);
+                return self.report_waiting(source, snapshot, &error);
             }
-            Err(error) => return self.is_in_trouble(source, &snapshot.digest, error, because),
+            Err(error) => return self.report_failure(source, &snapshot.digest, error, reason),
         };
         let mut entries = self.entries.lock();
         let entry = entries.get_mut(source)?;
-        (entry.trouble, entry.candidate) = (None, None);
-        // The order of lines or a comment is no change of the material.
+        (entry.failure, entry.candidate) = (None, None);
+        // A comment or the order of lines does not change the material.
         let equal = entry.current.equals(&read);
         entry.current = read;
         if equal {
@@ -360,45 +361,47 @@ impl Watch {
         Some(event)
     }
 
-    fn look_at_key(&self, source: &Arc<Source>, snapshot: &Snapshot) -> Option<Event> {
+    /// Returns an event if the file of the private key has become readable for every user.
+    fn check_key_mode(&self, source: &Arc<Source>, snapshot: &Snapshot) -> Option<Event> {
         let open = snapshot.open_key();
         let mut entries = self.entries.lock();
         let entry = entries.get_mut(source)?;
-        let told = std::mem::replace(&mut entry.key_was_open, open.is_some());
-        open.filter(|_| !told).zip(source.key_file()).map(|(mode, file)| {
+        let was_open = std::mem::replace(&mut entry.key_was_open, open.is_some());
+        open.filter(|_| !was_open).zip(source.key_file()).map(|(mode, file)| {
             Event::new(EventName::KeyReadable)
                 .with("file", file.display().to_string())
                 .with("mode", format!("{mode:04o}"))
         })
     }
 
-    fn is_well(&self, source: &Arc<Source>) {
+    fn clear_failure(&self, source: &Arc<Source>) {
         if let Some(entry) = self.entries.lock().get_mut(source) {
-            (entry.trouble, entry.candidate) = (None, None);
+            (entry.failure, entry.candidate) = (None, None);
         }
     }
 
-    /// Tells each fault once, and of polled files only if it lasts.
-    fn is_in_trouble(
+    /// Returns an event for each failure once. For polled files, only if the failure lasts.
+    fn report_failure(
         &self,
         source: &Arc<Source>,
         digest: &[u8],
         error: Error,
-        because: CheckReason,
+        reason: CheckReason,
     ) -> Option<Event> {
-        let what = [digest, error.message().as_bytes()].concat();
-        let lasts = |since: Instant| because != CheckReason::Polled || since.elapsed() >= PATIENCE;
-        self.tell_once(source, what, lasts)
+        let cause = [digest, error.message().as_bytes()].concat();
+        let lasts =
+            |since: Instant| reason != CheckReason::Polled || since.elapsed() >= FAILURE_GRACE;
+        self.mark_reported(source, cause, lasts)
             .then(|| about(EventName::RotationFailed, source).because(error))
     }
 
-    fn is_waiting(
+    fn report_waiting(
         &self,
         source: &Arc<Source>,
         snapshot: &Snapshot,
         error: &Error,
     ) -> Option<Event> {
-        self.tell_once(source, snapshot.digest.to_vec(), |_| true).then(|| {
+        self.mark_reported(source, snapshot.digest.to_vec(), |_| true).then(|| {
             let fact = |key: &str| error.context().get(key).cloned().unwrap_or_default();
             about(EventName::RotationWaiting, source)
                 .with("name", fact("subject"))
@@ -406,21 +409,24 @@ impl Watch {
         })
     }
 
-    fn tell_once(
+    /// Records a failure. Returns whether it must be reported now.
+    fn mark_reported(
         &self,
         source: &Arc<Source>,
-        what: Vec<u8>,
+        cause: Vec<u8>,
         lasts: impl FnOnce(Instant) -> bool,
     ) -> bool {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(source) else { return false };
-        let trouble = match &mut entry.trouble {
-            Some(trouble) if trouble.what == what => trouble,
-            trouble => trouble.insert(Trouble { what, since: Instant::now(), told: false }),
+        let failure = match &mut entry.failure {
+            Some(failure) if failure.cause == cause => failure,
+            failure => {
+                failure.insert(PendingFailure { cause, since: Instant::now(), reported: false })
+            }
         };
-        !trouble.told && {
-            trouble.told = lasts(trouble.since);
-            trouble.told
+        !failure.reported && {
+            failure.reported = lasts(failure.since);
+            failure.reported
         }
     }
 }
@@ -466,19 +472,19 @@ fn about(name: EventName, source: &Source) -> Event {
     Event::new(name).with("what", source.what()).with("files", source.shown())
 }
 
-/// How long polled content must stay the same.
+/// Returns the time that polled content must stay the same.
 fn settling(interval: Duration) -> Duration {
-    (interval / 10).clamp(SHORTEST_SETTLING, LONGEST_SETTLING)
+    (interval / 10).clamp(MIN_SETTLING, MAX_SETTLING)
 }
 
-/// Whether time alone will mend it.
+/// Returns whether the certificate is only not valid yet.
 fn becomes_valid(error: &Error) -> bool {
     let not_before = error.context().get("not_before_ms").and_then(serde_json::Value::as_i64);
     error.kind() == Kind::IdentityUnusable
         && clock::now().is_ok_and(|now| not_before.is_some_and(|from| from / 1000 > now))
 }
 
-/// Milliseconds of a clock that only goes forward, the same in a process and in its children.
+/// Returns milliseconds of a monotonic clock that a process shares with its children.
 fn monotonic() -> u64 {
     static START: Once<Instant> = Once::new();
     let start = *START.get_or_init(Instant::now);
