@@ -259,7 +259,7 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
             .advising("Renew our certificate."));
     }
     if at < parsed.not_before {
-        return Err(fault(format!("is not valid before {}", utc_text(parsed.not_before)))
+        return Err(fault(format!("becomes valid on {}", utc_text(parsed.not_before)))
             .advising("Wait for notBefore, or set the clock."));
     }
     match parsed.client_purpose() {

@@ -45,7 +45,7 @@ pub(super) fn check_dates(
         return fault(Kind::CertificateExpired, why);
     }
     if at < certificate.not_before {
-        let why = format!("is not valid before {}", utc_text(certificate.not_before));
+        let why = format!("becomes valid on {}", utc_text(certificate.not_before));
         return fault(Kind::CertificateNotYetValid, why);
     }
     Ok(())
