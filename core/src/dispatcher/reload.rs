@@ -138,8 +138,8 @@ impl Inner {
 
     /// Checks the files and puts changed ones into use; blocks. Returns no events if another check runs
     /// and this one was only polled.
-    fn check_files(&self, because: CheckReason) -> Vec<Event> {
-        let Some(noticed) = self.reload.watch.check(because) else { return Vec::new() };
+    fn check_files(&self, reason: CheckReason) -> Vec<Event> {
+        let Some(noticed) = self.reload.watch.check(reason) else { return Vec::new() };
         let rotated = self.renew_endpoints();
         let mut events: Vec<Event> = noticed
             .into_iter()
