@@ -9,9 +9,9 @@
         pins=None,
     )
 
-A delivery returns a `Receipt` only if the consumer answered 2xx; everything else raises. Whoever
-delivers more than once keeps a `Dispatcher`. Options are keywords; one that does not exist is a
-`ConfigError`, like every other fault in what was given, and nothing is sent.
+A delivery returns a `Receipt` only if the consumer answered 2xx; otherwise it raises. For more than
+one delivery, create a `Dispatcher` and keep it. Options are keyword arguments. An unknown option
+raises `ConfigError`, like every other invalid argument, and nothing is sent.
 """
 
 from ._errors import ConfigError, DeliveryError, PeerRefused, Response, WebhookMtlsError
@@ -45,8 +45,8 @@ from ._native import (
     verify_peer,
 )
 
-# What type checkers take for typing.TYPE_CHECKING. typing itself costs more than all of this
-# package, and asyncio ten times that: who does not use them shall not pay.
+# Type checkers treat this as typing.TYPE_CHECKING. Importing typing takes longer than importing
+# this package, and asyncio takes ten times as long. Both are imported only on use.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._asyncio import AsyncDispatcher
@@ -99,15 +99,15 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "AsyncDispatcher":
-        home = "._asyncio"
+        module = "._asyncio"
     elif name == "AsyncOutcomes":
-        home = "._many"
+        module = "._many"
     elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):
-        home = "._words"
+        module = "._words"
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(home, __name__), name)
+    value: object = getattr(import_module(module, __name__), name)
     globals()[name] = value
     return value

@@ -1,7 +1,7 @@
 """The dispatcher for asyncio.
 
-One notifier per event loop takes the outcomes that the runtime's threads have queued. The loop
-watches its descriptor, so no foreign thread ever enters the interpreter, not even while it exits.
+The runtime's threads queue outcomes, and one notifier per event loop takes them. The loop watches
+the notifier's descriptor, so no thread of the runtime enters the interpreter, not even at exit.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class AsyncDispatcher:
-    """A `Dispatcher` for asyncio: the same endpoints, the same connections.
+    """A `Dispatcher` for asyncio, with the same endpoints and connections.
 
-    Made by `Dispatcher.as_async`. May be used from several event loops at once.
+    Created by `Dispatcher.as_async`. Several event loops may use it at the same time.
     """
 
     __module__ = "webhook_mtls"
-    __slots__ = ("_dispatcher", "_near")
+    __slots__ = ("_cached_notifier", "_dispatcher")
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._near: Callable[[], _Notifier | None] = _nobody
+        self._cached_notifier: Callable[[], _Notifier | None] = _no_notifier
 
     async def deliver(
         self,
@@ -48,21 +48,21 @@ class AsyncDispatcher:
         timeout: float | timedelta | None = None,
         **unknown: Never,
     ) -> Receipt:
-        """Delivers one payload. Canceling the task cancels the delivery.
+        """Delivers one body. Canceling the task cancels the delivery.
 
         Args:
-            endpoint: one of this dispatcher.
-            body: bytes-like, at most 32 MiB; a str is refused. Taken before the first await.
-            id: the event's id, sent as `webhook-id`; the same for every attempt.
-            content_type: the type of the payload, if not `application/json`.
-            headers: further request headers.
-            timeout: the time this delivery may take in all, in seconds or as a timedelta.
+            endpoint: an endpoint of this dispatcher.
+            body: bytes-like, at most 32 MiB; a str is refused. Copied before the first await.
+            id: the event's id, sent as `webhook-id`; use the same id for every attempt.
+            content_type: the content type of the body; by default `application/json`.
+            headers: additional request headers.
+            timeout: the maximum time of this delivery, in seconds or as a timedelta.
 
         Returns:
             The receipt, once the consumer has answered with a final 2xx head.
 
         Raises:
-            DeliveryError: any kind; its `sent` says how much may have reached the consumer.
+            DeliveryError: any kind; its `sent` tells how much may have reached the consumer.
             ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
                 nothing was sent.
         """
@@ -75,12 +75,12 @@ class AsyncDispatcher:
             options["headers"] = headers
         if timeout is not None:
             options["timeout"] = timeout
-        # As _outcome does, but without its calls: this is the path that is taken most.
+        # As _outcome, but inlined, because this is the hot path.
         loop = asyncio.get_running_loop()
-        notifier = self._near()
+        notifier = self._cached_notifier()
         if notifier is None or notifier.loop is not loop:
             notifier = notifier_of(loop)
-            self._near = weakref.ref(notifier)
+            self._cached_notifier = weakref.ref(notifier)
         ticket = next(notifier.tickets)
         token = self._dispatcher._start(notifier.completions, ticket, endpoint, body, options)
         future: asyncio.Future[Receipt] = loop.create_future()
@@ -95,19 +95,19 @@ class AsyncDispatcher:
     async def probe(
         self, endpoint: Endpoint, *, timeout: float | timedelta | None = None, **unknown: Never
     ) -> Probe:
-        """Shakes hands with a consumer, judges it as a delivery would, and closes.
+        """Completes a handshake with a consumer, verifies it as a delivery does, and closes.
 
-        No byte of a request is sent. Canceling the task cancels the probe.
+        Sends no byte of a request. Canceling the task cancels the probe.
 
         Args:
-            endpoint: one of this dispatcher.
-            timeout: the time it may take in all, in seconds or as a timedelta.
+            endpoint: an endpoint of this dispatcher.
+            timeout: the maximum time of the probe, in seconds or as a timedelta.
 
         Returns:
-            What the handshake has shown.
+            The facts of the handshake.
 
         Raises:
-            DeliveryError: what a delivery fails with before its request.
+            DeliveryError: the errors that a delivery has before its request.
             ConfigError: `option_invalid` or `handle_closed`.
         """
 
@@ -120,7 +120,10 @@ class AsyncDispatcher:
         return probe
 
     async def reload(self) -> list[Event]:
-        """Looks at all watched files now, as `Dispatcher.reload` does.
+        """Checks all watched files now, as `Dispatcher.reload` does.
+
+        Returns:
+            The events.
 
         Raises:
             ConfigError: `handle_closed`.
@@ -139,17 +142,17 @@ class AsyncDispatcher:
         concurrency: int | None = None,
         **unknown: Never,
     ) -> AsyncOutcomes:
-        """Delivers many at once, and gives outcomes as they finish.
+        """Delivers many bodies concurrently and yields outcomes as they finish.
 
         As `Dispatcher.deliver_many`, for `async for`.
 
         Args:
             deliveries: an iterable or an asynchronous iterable of `Delivery`.
-            concurrency: how many are under way at once; 64 unless said.
+            concurrency: the maximum number in flight; by default 64.
 
         Returns:
-            An asynchronous iterator of `Outcome` with `progress` and `aclose`. Letting go of it
-            cancels what is under way.
+            An asynchronous iterator of `Outcome` with `progress` and `aclose`. Dropping it cancels
+            deliveries in flight.
 
         Raises:
             ConfigError: `option_invalid`.
@@ -159,12 +162,13 @@ class AsyncDispatcher:
         return AsyncOutcomes(self._dispatcher, deliveries, concurrency, **unknown)
 
     async def close(self, drain: float | timedelta = 0.0) -> None:
-        """Lets the deliveries under way finish, then cancels them. New ones are refused.
+        """Lets deliveries in flight finish for up to `drain`, then cancels the rest.
 
-        Closes the dispatcher that this one was made from. Closing twice is the same as once.
+        New deliveries fail with `handle_closed`. Closes the underlying `Dispatcher` as well. A
+        second call has no further effect.
 
         Args:
-            drain: how long they may take, in seconds or as a timedelta.
+            drain: the time to finish, in seconds or as a timedelta; by default 0.
 
         Raises:
             ConfigError: `option_invalid`.
@@ -188,7 +192,7 @@ class AsyncDispatcher:
 
 
 async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> Any:
-    """Starts a piece of work and waits for its outcome."""
+    """Starts an operation and waits for its outcome."""
     loop = asyncio.get_running_loop()
     notifier = notifier_of(loop)
     ticket = next(notifier.tickets)
@@ -197,7 +201,7 @@ async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> A
     try:
         return await future
     except BaseException:
-        # Whoever no longer waits no longer wants it; what has ended cannot be canceled.
+        # The caller no longer needs the outcome. A finished operation ignores the cancellation.
         notifier.waiting.pop(ticket, None)
         if token is not None:
             token.cancel()
@@ -205,26 +209,26 @@ async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> A
 
 
 class _Notifier:
-    """What one event loop is told, and who waits for it."""
+    """Passes the outcomes of the runtime to the futures of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.completions = Completions()
         self.tickets = itertools.count()
         self.waiting: dict[int, asyncio.Future[Any]] = {}
-        # Where there is more than one thing to wait for.
-        self.bells: dict[int, asyncio.Event] = {}
+        # For runs of deliver_many, which wait for outcomes and for deliveries.
+        self.wakeups: dict[int, asyncio.Event] = {}
 
     def drain(self) -> None:
-        """Takes all that has arrived. Runs in the loop."""
+        """Takes all queued outcomes. Runs in the loop."""
         self.settle(self.completions.drain())
 
-    def settle(self, arrived: list[tuple[int, Any, BaseException | None]]) -> None:
-        for ticket, result, error in arrived:
+    def settle(self, outcomes: list[tuple[int, Any, BaseException | None]]) -> None:
+        for ticket, result, error in outcomes:
             future = self.waiting.pop(ticket, None)
             if future is None:
-                if (bell := self.bells.get(ticket)) is not None:
-                    bell.set()
+                if (wakeup := self.wakeups.get(ticket)) is not None:
+                    wakeup.set()
             elif future.done():
                 pass
             elif error is None:
@@ -233,20 +237,20 @@ class _Notifier:
                 future.set_exception(error)
 
     def watch(self) -> None:
-        """Drains from a thread, for loops that cannot watch a descriptor."""
+        """Takes outcomes in a thread, for loops that cannot watch a descriptor."""
         loop = self.loop
         while not loop.is_closed():
-            # A second: so long a thread may outlive its loop.
+            # The thread notices within a second that its loop is closed.
             if select.select([self.completions], [], [], 1.0)[0]:
-                arrived = self.completions.drain()
+                outcomes = self.completions.drain()
                 try:
-                    loop.call_soon_threadsafe(self.settle, arrived)
+                    loop.call_soon_threadsafe(self.settle, outcomes)
                 except RuntimeError:
-                    return  # closed in between: nobody waits any more
+                    return  # the loop was closed meanwhile, so no task waits
 
 
-# Weak on both sides: a loop's own list of readers is what keeps its notifier, so closing the loop
-# frees the notifier and its descriptor.
+# Weak keys and weak values: the loop's list of readers owns the notifier, so closing the loop frees
+# the notifier and its descriptor.
 _notifiers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Notifier]]
 _notifiers = weakref.WeakKeyDictionary()
 
@@ -265,5 +269,5 @@ def notifier_of(loop: asyncio.AbstractEventLoop) -> _Notifier:
     return notifier
 
 
-def _nobody() -> None:
+def _no_notifier() -> None:
     return None

@@ -1,7 +1,7 @@
 """The exceptions. Defined here and not in the native module, so that type checkers see them.
 
-The whole state of an exception sits in its `args`, as one dict in the form that every language
-shows: it survives pickle, copy, and queues that rebuild an exception as `cls(*args)`.
+The state of an exception is one dict in its `args`, in the JSON form of every language. It survives
+pickle, copy, and queues that rebuild an exception as `cls(*args)`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
     from ._words import Blame, Kind, Retry, Scope, Sent, Stage
 
-_NEEDED = ("kind", "stage", "blame", "scope", "sent", "retry", "message", "remedy")
+_REQUIRED_FIELDS = ("kind", "stage", "blame", "scope", "sent", "retry", "message", "remedy")
 
 
 class WebhookMtlsError(Exception):
-    """Why a delivery or a verification failed, whose fault it is, and how much was sent.
+    """Tells why a delivery or a verification failed, whose fault it is, and how much was sent.
 
-    Raised as one of its three children. Made by the library; `fields` is what `to_dict` returned.
+    The library raises one of its three subclasses.
+
+    Args:
+        fields: the dict that `to_dict` returned.
+
+    Raises:
+        TypeError: `fields` is not a dict or lacks a required field.
 
     >>> from webhook_mtls.testing import error
     >>> failure = error("http_status", sent="all")
@@ -32,13 +38,13 @@ class WebhookMtlsError(Exception):
     args: tuple[dict[str, Any]]
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
-        if not isinstance(fields, dict) or any(name not in fields for name in _NEEDED):
+        if not isinstance(fields, dict) or any(name not in fields for name in _REQUIRED_FIELDS):
             raise TypeError("a WebhookMtlsError is made of the dict that to_dict() returns")
         super().__init__(fields)
 
     @property
     def kind(self) -> Kind:
-        """What went wrong: a stable name, equal in every language."""
+        """The kind of failure: a stable name, equal in every language."""
         kind: Kind = self.args[0]["kind"]
         return kind
 
@@ -50,77 +56,77 @@ class WebhookMtlsError(Exception):
 
     @property
     def stage(self) -> Stage:
-        """How far the delivery or the verification had come."""
+        """The stage that the delivery or the verification had reached."""
         stage: Stage = self.args[0]["stage"]
         return stage
 
     @property
     def blame(self) -> Blame:
-        """Whose fault it is, as far as it can be known from here."""
+        """Whose fault it is, as far as this side can tell."""
         blame: Blame = self.args[0]["blame"]
         return blame
 
     @property
     def scope(self) -> Scope:
-        """What the failure stops: this payload, the endpoint, all that use the identity, or all."""
+        """What it affects: the payload, the endpoint, all users of the identity, or the process."""
         scope: Scope = self.args[0]["scope"]
         return scope
 
     @property
     def sent(self) -> Sent:
-        """How much of the request left: with `nothing`, the consumer has not got the payload."""
+        """How much of the request was sent: with `nothing`, the consumer lacks the payload."""
         sent: Sent = self.args[0]["sent"]
         return sent
 
     @property
     def retry(self) -> Retry:
-        """Whether trying again helps: `later`, `after_repair` by a person, or `never`."""
+        """Whether a retry helps: `later`, `after_repair` by a person, or `never`."""
         retry: Retry = self.args[0]["retry"]
         return retry
 
     @property
     def retry_after(self) -> float | None:
-        """How long the consumer asked us to wait, in seconds."""
+        """The wait that the consumer requested, in seconds."""
         millis: int | None = self.args[0].get("retry_after_ms")
         return None if millis is None else millis / 1000
 
     @property
     def consumer(self) -> str | None:
-        """The consumer id of the endpoint, where there is one."""
+        """The consumer id, if the failure concerns an endpoint."""
         consumer: str | None = self.args[0].get("consumer")
         return consumer
 
     @property
     def message(self) -> str:
-        """What was seen and what was expected, in a sentence."""
+        """The observed and the expected state, in a sentence."""
         message: str = self.args[0]["message"]
         return message
 
     @property
     def remedy(self) -> str:
-        """What to do, in a sentence."""
+        """How to fix it, in a sentence."""
         remedy: str = self.args[0]["remedy"]
         return remedy
 
     @property
     def context(self) -> Mapping[str, Any]:
-        """Named facts about the failure, such as `observed_pin`."""
+        """Facts about the failure by name, such as `observed_pin`."""
         return dict(self.args[0].get("context") or {})
 
     @property
     def response(self) -> Response | None:
-        """What the consumer answered, where it answered at all."""
+        """The response of the consumer, if it sent one."""
         fields = self.args[0].get("response")
         return None if fields is None else Response(fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole error in the form that every language shows. Durations are milliseconds."""
+        """Returns the error in the JSON form of every language. Durations are milliseconds."""
         from copy import deepcopy
 
         return deepcopy(self.args[0])
 
     def public(self) -> dict[str, Any]:
-        """The part that may be shown to the consumer: no addresses, no internals."""
+        """Returns the part that may be shown to the consumer: no addresses, no internals."""
         from ._native import _public
 
         return _public(self.args[0])
@@ -133,13 +139,13 @@ class WebhookMtlsError(Exception):
 
 
 class ConfigError(WebhookMtlsError, ValueError):
-    """A fault in options, material or arguments. Nothing was sent."""
+    """An option, an argument or material is invalid. Nothing was sent."""
 
     __module__ = "webhook_mtls"
 
 
 class DeliveryError(WebhookMtlsError):
-    """A delivery failed. `retry`, `scope` and `sent` say what to do about it."""
+    """A delivery failed. `retry`, `scope` and `sent` determine how to handle it."""
 
     __module__ = "webhook_mtls"
 
@@ -151,7 +157,7 @@ class PeerRefused(WebhookMtlsError):
 
 
 class Response:
-    """What the consumer answered."""
+    """The response of the consumer."""
 
     __module__ = "webhook_mtls"
     __slots__ = ("_fields",)

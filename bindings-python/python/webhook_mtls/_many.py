@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class AsyncOutcomes:
     """The outcomes of `AsyncDispatcher.deliver_many`, as they finish.
 
-    An asynchronous iterator. Closing it, or letting go of it, cancels what is under way.
+    An asynchronous iterator. Closing or dropping it cancels deliveries in flight.
     """
 
     __module__ = "webhook_mtls"
@@ -31,70 +31,70 @@ class AsyncOutcomes:
     ) -> None:
         self._run = dispatcher._run(deliveries, concurrency, **unknown)
         self._ready: deque[Outcome] = deque()
-        self._feed: _Feed | _Pull
+        self._source: _AsyncSource | _SyncSource
         if isinstance(deliveries, AsyncIterable):
-            self._feed = _Feed(self._run, aiter(deliveries))
+            self._source = _AsyncSource(self._run, aiter(deliveries))
         else:
-            self._feed = _Pull(self._run, iter(deliveries))
-        self._bell: asyncio.Event | None = None
-        self._forget: Callable[[], None] = _nothing
+            self._source = _SyncSource(self._run, iter(deliveries))
+        self._wakeup: asyncio.Event | None = None
+        self._unregister: Callable[[], None] = _nothing
 
     @property
     def progress(self) -> Progress:
-        """How far the run has come."""
+        """The progress of the run."""
         return self._run.progress
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome:
-        bell = self._bell or self._hang_bell()
+        wakeup = self._wakeup or self._register_wakeup()
         while True:
-            bell.clear()
-            self._feed.want(bell)
+            wakeup.clear()
+            self._source.submit(wakeup)
             if not self._ready:
                 self._ready.extend(self._run.take())
-                # Their places are free now.
-                self._feed.want(bell)
+                # The finished deliveries have made room for new ones.
+                self._source.submit(wakeup)
             if self._ready:
                 return self._ready.popleft()
-            if self._feed.is_over and self._run.is_idle():
+            if self._source.is_over and self._run.is_idle():
                 await self.aclose()
-                if (raised := self._feed.raised) is not None:
-                    self._feed.raised = None
+                if (raised := self._source.raised) is not None:
+                    self._source.raised = None
                     raise raised
                 raise StopAsyncIteration
-            await bell.wait()
+            await wakeup.wait()
 
     async def aclose(self) -> None:
-        """Cancels what is under way, and takes no further deliveries."""
+        """Cancels deliveries in flight and takes no further ones."""
         self._run.cancel()
-        self._feed.stop()
-        self._forget()
-        self._forget = _nothing
-        if self._bell is not None:
-            # Whoever waits for an outcome learns that none comes.
-            self._bell.set()
+        self._source.stop()
+        self._unregister()
+        self._unregister = _nothing
+        if self._wakeup is not None:
+            # Wakes a task that waits for an outcome, which then ends its iteration.
+            self._wakeup.set()
 
-    def _hang_bell(self) -> asyncio.Event:
-        """Watches the run from the loop in which its outcomes are awaited."""
+    def _register_wakeup(self) -> asyncio.Event:
+        """Watches the run from the event loop that iterates over the outcomes."""
         notifier = notifier_of(asyncio.get_running_loop())
         ticket = next(notifier.tickets)
-        self._bell = notifier.bells[ticket] = asyncio.Event()
-        self._forget = partial(_pop, notifier.bells, ticket)
+        self._wakeup = notifier.wakeups[ticket] = asyncio.Event()
+        self._unregister = partial(_pop, notifier.wakeups, ticket)
         self._run.watch(notifier.completions, ticket)
-        return self._bell
+        return self._wakeup
 
     def __del__(self) -> None:
-        # Absent where the constructor has failed.
-        if (feed := getattr(self, "_feed", None)) is not None:
-            feed.stop()
-        if (forget := getattr(self, "_forget", None)) is not None:
-            forget()
+        # The attributes are absent if the constructor failed.
+        if (source := getattr(self, "_source", None)) is not None:
+            source.stop()
+        if (unregister := getattr(self, "_unregister", None)) is not None:
+            unregister()
 
 
-class _Pull:
-    """Takes deliveries from an iterable, in the task that wants outcomes."""
+class _SyncSource:
+    """Takes deliveries from an iterable, in the task that iterates over the outcomes."""
 
     def __init__(self, run: _Run, deliveries: Iterator[Delivery]) -> None:
         self.run = run
@@ -105,7 +105,7 @@ class _Pull:
     def is_over(self) -> bool:
         return self.deliveries is None
 
-    def want(self, bell: asyncio.Event) -> None:
+    def submit(self, wakeup: asyncio.Event) -> None:
         while self.deliveries is not None and self.run.has_room():
             try:
                 self.run.submit(next(self.deliveries))
@@ -119,55 +119,55 @@ class _Pull:
         self.deliveries = None
 
 
-class _Feed:
-    """Takes deliveries from an asynchronous iterable, in a task of its own.
+class _AsyncSource:
+    """Takes deliveries from an asynchronous iterable, in its own task.
 
-    It knows nothing of the outcomes' owner, so it keeps nobody from letting go of them.
+    The task holds no reference to the `AsyncOutcomes`, so the caller can drop it at any time.
     """
 
     def __init__(self, run: _Run, deliveries: AsyncIterator[Delivery]) -> None:
         self.run = run
         self.deliveries = deliveries
-        self.wanted: asyncio.Event | None = None
+        self.resume: asyncio.Event | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_over = False
         self.raised: BaseException | None = None
 
-    def want(self, bell: asyncio.Event) -> None:
-        if self.wanted is None:
-            self.wanted = asyncio.Event()
-            self.task = asyncio.get_running_loop().create_task(self.feed(bell, self.wanted))
+    def submit(self, wakeup: asyncio.Event) -> None:
+        if self.resume is None:
+            self.resume = asyncio.Event()
+            self.task = asyncio.get_running_loop().create_task(self.submit_all(wakeup, self.resume))
         if self.run.has_room():
-            self.wanted.set()
+            self.resume.set()
 
-    async def feed(self, bell: asyncio.Event, wanted: asyncio.Event) -> None:
+    async def submit_all(self, wakeup: asyncio.Event, resume: asyncio.Event) -> None:
         try:
             while True:
-                await wanted.wait()
-                wanted.clear()
+                await resume.wait()
+                resume.clear()
                 while self.run.has_room():
                     self.run.submit(await anext(self.deliveries))
-                    # Whoever waits for outcomes has more to wait for, or one at once.
-                    bell.set()
+                    # Wakes the iterating task: a delivery can have an outcome at once.
+                    wakeup.set()
         except (StopAsyncIteration, asyncio.CancelledError):
             pass
         except BaseException as raised:
             self.raised = raised
         finally:
             self.is_over = True
-            bell.set()
+            wakeup.set()
 
     def stop(self) -> None:
         self.is_over = True
         if self.task is not None and not self.task.done():
             loop = self.task.get_loop()
             if not loop.is_closed():
-                # Whoever lets go may be in any thread.
+                # The caller may be in any thread.
                 loop.call_soon_threadsafe(self.task.cancel)
 
 
-def _pop(bells: dict[int, asyncio.Event], ticket: int) -> None:
-    bells.pop(ticket, None)
+def _pop(wakeups: dict[int, asyncio.Event], ticket: int) -> None:
+    wakeups.pop(ticket, None)
 
 
 def _nothing() -> None:

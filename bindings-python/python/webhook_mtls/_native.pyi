@@ -499,7 +499,7 @@ class Decision:
     @property
     def reason(self) -> str: ...
 
-# -- the testing kit, which webhook_mtls.testing shows ------------------------------------------
+# -- the testing kit, which webhook_mtls.testing exports -----------------------------------------
 
 @final
 class Lab:
@@ -617,7 +617,7 @@ class Received:
     @property
     def tenant(self) -> str | None: ...
 
-# -- what the Python files of this package need --------------------------------------------------
+# -- used only by the Python files of this package -----------------------------------------------
 
 @final
 class Completions:

@@ -1,23 +1,23 @@
-"""The words that errors are made of. A test holds them against the core's table."""
+"""The enums of errors. A test compares them with the core's table."""
 
 from typing import Literal
 
 Stage = Literal[
     "config", "admit", "resolve", "connect", "handshake", "request", "response", "verify"
 ]
-"""How far a delivery or a verification had come."""
+"""The stage that a delivery or a verification had reached."""
 
 Blame = Literal["ours", "theirs", "path", "caller", "unknown"]
-"""Whose fault it is, as far as it can be known from here."""
+"""Whose fault it is, as far as this side can tell."""
 
 Scope = Literal["delivery", "endpoint", "identity", "process"]
-"""What the failure stops."""
+"""What the failure affects."""
 
 Sent = Literal["nothing", "maybe", "all"]
-"""How much of the request left."""
+"""How much of the request was sent."""
 
 Retry = Literal["later", "after_repair", "never"]
-"""Whether trying again helps."""
+"""Whether a retry helps."""
 
 Kind = Literal[
     "option_invalid",
@@ -72,4 +72,4 @@ Kind = Literal[
     "connection_lost",
     "internal",
 ]
-"""What went wrong. Later versions add to it."""
+"""The kind of failure. Later versions may add kinds."""

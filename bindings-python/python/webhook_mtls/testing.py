@@ -1,7 +1,7 @@
-"""The testing kit: a private CA and receivers on loopback, to test one's own dispatcher with.
+"""The testing kit: a private CA and receivers on loopback, to test the use of a dispatcher.
 
-Nothing here is a mock: certificates, sockets and handshakes are real. Production code never
-imports this module.
+It contains no mocks: certificates, sockets and handshakes are real. Do not import this module in
+production code.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ __all__ = [
 
 
 def error(kind: str, **fields: Any) -> WebhookMtlsError:
-    """A well-formed exception of a kind, to test one's own handling without a network.
+    """Creates a well-formed exception of a kind, to test error handling without a network.
 
     Args:
-        kind: its name, such as `pin_mismatch`.
-        fields: what differs from the table's defaults: `stage`, `blame`, `scope`, `sent`, `retry`,
-            `retry_after` (seconds), `consumer`, `message`, `remedy`, `context`, or `response` (a
-            dict as in `to_dict`).
+        kind: the name of the kind, such as `pin_mismatch`.
+        fields: fields that differ from the defaults of the kind: `stage`, `blame`, `scope`, `sent`,
+            `retry`, `retry_after` (seconds), `consumer`, `message`, `remedy`, `context`, or
+            `response` (a dict as in `to_dict`).
 
     Returns:
-        The exception, not raised; its class follows from its stage.
+        The exception, which is not raised. Its stage determines its class.
 
     Raises:
-        ConfigError: `option_invalid` if there is no such kind, field or word.
+        ConfigError: `option_invalid` if the kind, a field or a value is unknown.
 
     >>> failure = error("http_status", sent="all", retry_after=30)
     >>> failure.kind, failure.retry_after, type(failure).__name__
