@@ -311,7 +311,7 @@ impl DeliveryAttempts {
         }
     }
 
-    /// Classifies a failed request. Keeps the connection if the exchange was complete.
+    /// Classifies a failed request. Keeps the connection if the consumer answered.
     fn failed_attempt(
         &self,
         connection: Box<Connection>,

@@ -1,4 +1,4 @@
-//! Floor 8: the dispatcher, which keeps endpoints by consumer id and delivers to them.
+//! Keeps endpoints by consumer id and delivers webhooks to them.
 
 mod cancel;
 mod certificate_refusals;

@@ -265,7 +265,7 @@ impl<T: Send + 'static> Fanout<T> {
         self.state.has_outcome()
     }
 
-    /// Returns whether no delivery has yet to end and no outcome is left.
+    /// Returns whether every delivery has ended and no outcome is left.
     pub fn is_idle(&self) -> bool {
         self.state.is_idle()
     }
