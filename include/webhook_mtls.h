@@ -834,6 +834,8 @@ void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);
 
 /*
  Sets how many connections may be open at once, including idle connections.
+
+ `max_connections`: from 1 to 1000000.
  */
 void wmtls_options_max_connections(wmtls_options *options, uint32_t max_connections);
 
@@ -1187,7 +1189,8 @@ wmtls_status wmtls_dispatcher_expiries(const wmtls_dispatcher *dispatcher,
  has expired, NaN if the clock is implausible and for NULL.
 
  `what`: receives the name of the entry, such as "identity CN=acme", or NULL if nothing
- expires. The text belongs to the dispatcher. Pass NULL if you do not need it.
+ expires. If the clock is implausible, it receives "clock_implausible". The text belongs to the
+ dispatcher. Pass NULL if you do not need it.
  */
 double wmtls_least_lifetime_left(const wmtls_dispatcher *dispatcher, const char **what);
 

@@ -22,7 +22,7 @@ use crate::error::BindingError;
 /// Makes the error of an argument that has the wrong type.
 pub fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> BindingError {
     let seen =
-        value.get_type().name().map_or_else(|_| "another".to_owned(), |name| name.to_string());
+        value.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string());
     Error::wrong_type(name, expected, &seen).into()
 }
 
@@ -214,7 +214,7 @@ pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> Result<bool, BindingError> 
 /// negative.
 pub fn duration(name: &str, value: &Bound<'_, PyAny>) -> Result<Duration, BindingError> {
     Duration::try_from_secs_f64(millis(name, value)? / 1e3)
-        .map_err(|_| Error::wrong_type(name, "finite and not negative", "this").into())
+        .map_err(|_| Error::wrong_type(name, "a duration of 0 or more", "another number").into())
 }
 
 /// Reads an int that is not negative.
@@ -232,7 +232,7 @@ pub fn instant(name: &str, value: &Bound<'_, PyAny>) -> Result<SystemTime, Bindi
         return Err(wrong_type(name, expected, value));
     }
     if value.call_method0("utcoffset")?.is_none() {
-        return Err(Error::wrong_type(name, expected, "a naive one").into());
+        return Err(Error::wrong_type(name, expected, "a naive datetime").into());
     }
     let seconds: f64 = value.call_method0("timestamp")?.extract()?;
     let distance = Duration::try_from_secs_f64(seconds.abs()).unwrap_or(Duration::MAX);
@@ -241,7 +241,7 @@ pub fn instant(name: &str, value: &Bound<'_, PyAny>) -> Result<SystemTime, Bindi
     } else {
         SystemTime::UNIX_EPOCH.checked_add(distance)
     };
-    instant.ok_or_else(|| wrong_type(name, "an instant of this era", value))
+    instant.ok_or_else(|| wrong_type(name, "a datetime in the range of the system clock", value))
 }
 
 /// Makes an aware datetime in UTC.

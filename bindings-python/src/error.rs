@@ -92,8 +92,9 @@ pub fn make_error<'py>(
                 _ => return Err(Error::unknown_name(&name, "a field of an error").into()),
             }
         }
-        let made = Error::from_json(&described)
-            .ok_or_else(|| Error::wrong_type("fields", "the words of an error", "others"))?;
+        let made = Error::from_json(&described).ok_or_else(|| {
+            Error::wrong_type("fields", "valid values of an error's fields", "other values")
+        })?;
         Ok(exception(kind.py(), &made)?)
     })
 }

@@ -203,8 +203,10 @@ impl Outcomes {
                 Ok(source) => source,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => {
-                    let expected = "asked by one thread at a time";
-                    return Err(Error::wrong_type("outcomes", expected, "two at once").into());
+                    let expected = "used by one thread at a time";
+                    return Err(
+                        Error::wrong_type("outcomes", expected, "two threads at once").into()
+                    );
                 }
             };
             let source = &mut *source;

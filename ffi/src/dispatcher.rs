@@ -165,6 +165,8 @@ pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, 
 }
 
 /// Sets how many connections may be open at once, including idle connections.
+///
+/// `max_connections`: from 1 to 1000000.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_max_connections(
     options: Option<&mut wmtls_options>,

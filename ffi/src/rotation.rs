@@ -85,7 +85,8 @@ pub extern "C" fn wmtls_dispatcher_expiries(
 /// has expired, NaN if the clock is implausible and for NULL.
 ///
 /// `what`: receives the name of the entry, such as "identity CN=acme", or NULL if nothing
-/// expires. The text belongs to the dispatcher. Pass NULL if you do not need it.
+/// expires. If the clock is implausible, it receives "clock_implausible". The text belongs to the
+/// dispatcher. Pass NULL if you do not need it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_least_lifetime_left(
     dispatcher: Option<&wmtls_dispatcher>,

@@ -65,7 +65,9 @@ impl Authority {
                 None | Some("client") => Leaf::client(&tenant),
                 Some("server") => Leaf::server(&tenant),
                 Some(_) => {
-                    return Err(Error::wrong_type("role", "client or server", "another").into());
+                    return Err(
+                        Error::wrong_type("role", "client or server", "another text").into()
+                    );
                 }
             };
             Ok(Issued(self.0.issue(leaf.between(from, until))?))
