@@ -13,7 +13,7 @@ use super::response::Response;
 use super::tls_stream::TlsStream;
 use super::{Connection, Deadlines, Progress};
 use crate::error::{Error, Kind, Sent, Stage};
-use crate::http::{BodyFraming, HeadReader, ResponseHead};
+use crate::http::{HeadReader, ResponseHead};
 use crate::runtime::poll_due;
 
 impl Connection {
@@ -56,16 +56,11 @@ impl Connection {
         writer.shut();
         self.hold = writer.hold();
         let sent = progress.sent_now();
-        let head = match head {
-            Some(Ok(head)) => head,
-            Some(Err(fault)) => return Err(self.fault(fault, sent)),
-            None => {
-                let due = writer.due(deadlines);
-                return Err(progress.deadline_exceeded(writer.part(), due, deadlines));
-            }
+        let Some(head) = head else {
+            let due = writer.due(deadlines);
+            return Err(progress.deadline_exceeded(writer.part(), due, deadlines));
         };
-        self.status = Some(head.status);
-        check_status(head.status, sent, heads.is_early())?;
+        let head = self.accept_head(head, sent, heads.is_early())?;
         progress.decide();
         let (mut response, mut framing) = Response::new(head);
         let mut due = None;
@@ -86,9 +81,25 @@ impl Connection {
             poll_due(timer.as_mut(), || due, context)
         })
         .await;
-        self.in_flight = !is_reusable(sent, &framing, &response);
+        // An incomplete request, or a response whose end is ambiguous, prevents reuse.
+        self.in_flight = !(sent == Sent::All && framing.is_reusable() && response.is_complete());
         self.idle_since = Instant::now();
         Ok((response, self.idle_since - started))
+    }
+
+    /// Returns the head of the final response if it can answer the request.
+    ///
+    /// * `early`: part of the head arrived before the request had left.
+    fn accept_head(
+        &mut self,
+        head: Result<ResponseHead, ExchangeFault>,
+        sent: Sent,
+        early: bool,
+    ) -> Result<ResponseHead, Error> {
+        let head = head.map_err(|fault| self.fault(fault, sent))?;
+        self.status = Some(head.status);
+        check_status(head.status, sent, early)?;
+        Ok(head)
     }
 }
 
@@ -165,10 +176,4 @@ fn check_status(status: u16, sent: Sent, early: bool) -> Result<(), Error> {
         return Err(invalid("to a request that asked for no other protocol"));
     }
     Ok(())
-}
-
-/// Whether the connection may carry another request. Not after an incomplete request, nor after a
-/// response whose end is ambiguous.
-fn is_reusable(sent: Sent, framing: &BodyFraming, response: &Response) -> bool {
-    sent == Sent::All && framing.is_reusable() && response.is_complete()
 }

@@ -10,8 +10,8 @@ use crate::retry::StatusRetry;
 use crate::tls::MinTls;
 use crate::verify::checked_uri;
 
-/// The options of an endpoint. `pins` is required, even if the choice is none. The other options default to
-/// those of the dispatcher.
+/// The options of an endpoint. The choice of pins is required, even if it is none. The dispatcher's identity
+/// and trust apply if the endpoint sets none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointOptions {
     pub(super) pins: PinChoice,

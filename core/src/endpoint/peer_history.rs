@@ -4,7 +4,7 @@ use crate::event::{Event, EventName};
 use crate::material::pin::{Pin, PinSlot, Pins};
 use crate::verify::{PeerIdentity, UnusedCrl};
 
-/// After this many consecutive renewals with a new key, the consumer is assumed to change keys always.
+/// After this many consecutive renewals with a new key, the consumer is assumed to change its key always.
 const REKEY_HABIT: u32 = 2;
 
 /// What the handshakes of this process have shown of one consumer.
