@@ -173,7 +173,7 @@ fn check_status(status: u16, sent: Sent, early: bool) -> Result<(), Error> {
             .advising("The consumer must read the whole request before it answers 2xx."));
     }
     if status < 200 {
-        return Err(invalid("to a request that asked for no other protocol"));
+        return Err(invalid("although the request asked for no other protocol"));
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Connection {
         match fault {
             ExchangeFault::Response(fault) => invalid_response(fault).having_sent(sent),
             ExchangeFault::Withdrawn => {
-                let why = "the endpoint was given other settings before the request began";
+                let why = "the endpoint was changed before the request began";
                 Error::new(Kind::HandleClosed, why).at(Stage::Admit)
             }
             ExchangeFault::Lost => {
@@ -66,7 +66,7 @@ impl Connection {
     fn lost(&self, end: Option<StreamEnd>, stage: Stage, sent: Sent) -> Error {
         let how = end.map_or("closed", StreamEnd::text);
         let extent = extent(sent);
-        let message = format!("the connection was {how} before an answer came; {extent}");
+        let message = format!("the connection was {how} before a response arrived; {extent}");
         let lost = Error::new(Kind::ConnectionLost, message)
             .at(stage)
             .having_sent(sent)
@@ -84,24 +84,19 @@ impl Connection {
 
 fn invalid_response(fault: ResponseFault) -> Error {
     match fault {
-        // Without a stage, as the error of an invalid status.
+        ResponseFault::Malformed => Error::new(Kind::HttpInvalid, "the response is not HTTP/1.1"),
         ResponseFault::TooManyInterim => Error::new(
             Kind::HttpInvalid,
-            format!("more than {MAX_INTERIM} interim answers came, and no final one"),
+            format!("more than {MAX_INTERIM} interim responses arrived, and no final one"),
         ),
         ResponseFault::HeadTooLong => Error::new(
             Kind::ResponseTooLarge,
-            format!("the head of the answer exceeds {MAX_HEAD} bytes"),
-        )
-        .at(Stage::Response),
+            format!("the head of the response exceeds {MAX_HEAD} bytes"),
+        ),
         ResponseFault::TooManyHeaders => Error::new(
             Kind::ResponseTooLarge,
-            format!("the answer has more than {MAX_HEADERS} headers"),
-        )
-        .at(Stage::Response),
-        ResponseFault::Malformed => {
-            Error::new(Kind::HttpInvalid, "the answer is not HTTP/1.1").at(Stage::Response)
-        }
+            format!("the response has more than {MAX_HEADERS} headers"),
+        ),
     }
 }
 

@@ -75,7 +75,7 @@ impl Generation {
         let trust = options.trust.as_ref().or(defaults.1).ok_or_else(|| own("trust"))?;
         let identity = options.identity.as_ref().or(defaults.0).ok_or_else(|| own("identity"))?;
         if trust.is_public() && pins.is_none() {
-            return Err(options::fault("trust", "made by dangerous_public needs pins beside it")
+            return Err(options::fault("trust", "from dangerous_public requires pins")
                 .advising("Pin the consumer's keys, or trust its private CA."));
         }
         let url = Url::parse(url)?;

@@ -46,7 +46,7 @@ pub(super) fn key_unusable(terms: &Terms) -> Error {
     let subject = terms.identity.leaf().subject_text();
     Error::new(
         Kind::ClientCertificateUnusable,
-        format!("the consumer takes no signature that the key of {subject} can make"),
+        format!("the consumer accepts no signature scheme that the key of {subject} supports"),
     )
     .noting("subject", subject)
 }
@@ -73,9 +73,12 @@ pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms)
         .noting("alert", name);
     }
     if is_flood(error) {
-        return Error::new(Kind::TlsFailed, "the consumer's handshake has no end: we ended it")
-            .blamed(Blame::Theirs)
-            .noting("how", "flooded");
+        return Error::new(
+            Kind::TlsFailed,
+            "the consumer's handshake exceeded the limit of TLS bytes",
+        )
+        .blamed(Blame::Theirs)
+        .noting("how", "flooded");
     }
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         let (message, hint) = match tls {

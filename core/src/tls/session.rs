@@ -159,12 +159,12 @@ impl Session {
         if !state.requested {
             return Err(Error::new(
                 Kind::ClientAuthNotRequested,
-                "the consumer's certificate is right, but it did not ask for ours in the handshake",
+                "the consumer's certificate is valid, but the consumer did not request ours in the handshake",
             )
             .noting("observed_pin", peer.spki_pin())
             .advising(
                 "Require client certificates in the handshake, also at a load balancer in front; \
-                 asking later, on a path or by renegotiation, is not supported.",
+                 a later request, for a path or by renegotiation, is not supported.",
             ));
         }
         if !state.key_fits {
