@@ -40,7 +40,7 @@ unsafe extern "C" {
     fn uv_timer_stop(handle: RawHandle) -> c_int;
 }
 
-/// A handle of libuv. It does not keep the loop alive unless [`Uv::keep_alive`] says so.
+/// A handle of libuv. It keeps the loop alive only after `keep_alive(true)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Uv(RawHandle);
 

@@ -147,7 +147,7 @@ export interface SocketOptions {
   serverName?: string
 }
 
-/** Verifies the certificates of peers, of connections or as bytes. */
+/** Verifies the certificates of peers: of TLS sockets, or as bytes. */
 export class Verifier {
   readonly #handle: Handle
 
