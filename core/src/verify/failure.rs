@@ -90,12 +90,7 @@ pub(super) fn explain(
     match error {
         Webpki::CertExpired { .. }
         | Webpki::CertNotValidYet { .. }
-        | Webpki::InvalidCertValidity => {
-            let outside = std::iter::once(&leaf).chain(&issuers).find_map(|certificate| {
-                check_dates(certificate, expected.at, "a certificate of the peer's chain").err()
-            });
-            outside.unwrap_or_else(|| invalid(&leaf, "has a notAfter before its notBefore"))
-        }
+        | Webpki::InvalidCertValidity => outside_dates(&leaf, &issuers, expected.at),
         Webpki::PathLenConstraintViolated => {
             constraint(&leaf, "is below a CA that may not issue to a CA (path length)")
         }
@@ -146,6 +141,18 @@ pub(super) fn explain(
             invalid(&leaf, &format!("or one of its issuers is malformed ({why})"))
         }
     }
+}
+
+/// The error of the first certificate that is outside its validity period.
+fn outside_dates(
+    leaf: &ParsedCertificate<'_>,
+    issuers: &[ParsedCertificate<'_>],
+    at: i64,
+) -> Error {
+    let outside = std::iter::once(leaf).chain(issuers).find_map(|certificate| {
+        check_dates(certificate, at, "a certificate of the peer's chain").err()
+    });
+    outside.unwrap_or_else(|| invalid(leaf, "has a notAfter before its notBefore"))
 }
 
 fn constraint(leaf: &ParsedCertificate<'_>, why: &str) -> Error {

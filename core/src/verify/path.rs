@@ -183,10 +183,11 @@ fn leading_to_an_anchor<'a>(
     Some(useful.map(|(issuer, _)| CertificateDer::from(issuer.as_ref())).collect())
 }
 
-/// A CA's extendedKeyUsage limits what lies below it; anyExtendedKeyUsage sets no limit there.
+/// Checks extendedKeyUsage. That of a CA limits the purposes of the certificates below it;
+/// anyExtendedKeyUsage sets no limit there.
 ///
-/// It is asked about every certificate that webpki takes into a path, so it counts the steps as
-/// well, and ends the search where it leads nowhere: webpki itself would take 200 000.
+/// webpki calls it for every certificate that it adds to a path, so it also counts the steps and ends a
+/// search after [`MAX_STEPS`]. The limit of webpki is 200 000 steps.
 struct PurposeCheck<'a> {
     role: Role,
     limit: &'a SignatureLimit,

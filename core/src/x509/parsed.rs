@@ -129,16 +129,7 @@ impl<'a> ParsedCertificate<'a> {
 
         let version = match tbs.optional(der::context(0, true))? {
             None => 1,
-            Some(explicit) => {
-                let mut inner = Reader::new(explicit.content);
-                let number = der::unsigned(inner.content(der::INTEGER)?)?;
-                inner.end()?;
-                u8::try_from(number)
-                    .ok()
-                    .filter(|number| *number <= 2)
-                    .map(|number| number + 1)
-                    .ok_or(Malformed("has an unknown version"))?
-            }
+            Some(explicit) => read_version(explicit.content)?,
         };
         let serial = tbs.content(der::INTEGER)?;
         if tbs.element(der::SEQUENCE)?.whole != outer_algorithm.whole {
@@ -240,14 +231,7 @@ impl<'a> ParsedCertificate<'a> {
     ) -> Result<bool, Malformed> {
         let mut reader = Reader::new(value);
         match id {
-            oid::BASIC_CONSTRAINTS => {
-                let mut inner = reader.nested(der::SEQUENCE)?;
-                self.is_ca = inner.default_false()?;
-                if let Some(length) = inner.optional(der::INTEGER)? {
-                    der::unsigned(length.content)?;
-                }
-                inner.end()?;
-            }
+            oid::BASIC_CONSTRAINTS => self.is_ca = read_is_ca(reader.nested(der::SEQUENCE)?)?,
             oid::KEY_USAGE => {
                 let bits = reader.content(der::BIT_STRING)?;
                 if bits.len() < 2 || bits[0] > 7 {
@@ -262,10 +246,7 @@ impl<'a> ParsedCertificate<'a> {
             }
             oid::SUBJECT_ALT_NAME => {
                 let names = reader.content(der::SEQUENCE)?;
-                let mut inner = Reader::new(names);
-                while !inner.is_empty() {
-                    read_san(inner.any()?)?;
-                }
+                check_sans(Reader::new(names))?;
                 self.subject_alt_name = Some(names);
             }
             oid::NAME_CONSTRAINTS => {
@@ -390,6 +371,28 @@ impl<'a> ParsedCertificate<'a> {
     }
 }
 
+/// Reads basicConstraints. Returns whether the certificate is a CA.
+fn read_is_ca(mut constraints: Reader<'_>) -> Result<bool, Malformed> {
+    let is_ca = constraints.default_false()?;
+    if let Some(length) = constraints.optional(der::INTEGER)? {
+        der::unsigned(length.content)?;
+    }
+    constraints.end()?;
+    Ok(is_ca)
+}
+
+/// Reads the version, which is encoded as the number of the version minus one.
+fn read_version(explicit: &[u8]) -> Result<u8, Malformed> {
+    let mut inner = Reader::new(explicit);
+    let number = der::unsigned(inner.content(der::INTEGER)?)?;
+    inner.end()?;
+    u8::try_from(number)
+        .ok()
+        .filter(|number| *number <= 2)
+        .map(|number| number + 1)
+        .ok_or(Malformed("has an unknown version"))
+}
+
 /// Checks that extendedKeyUsage lists at least one OID, and only OIDs.
 fn check_purposes(mut purposes: Reader<'_>) -> Result<(), Malformed> {
     purposes.content(der::OID)?;
@@ -410,6 +413,14 @@ fn check_access_descriptions(mut list: Reader<'_>) -> Result<(), Malformed> {
             return Ok(());
         }
     }
+}
+
+/// Checks every name of a subjectAltName.
+fn check_sans(mut names: Reader<'_>) -> Result<(), Malformed> {
+    while !names.is_empty() {
+        read_san(names.any()?)?;
+    }
+    Ok(())
 }
 
 /// Reads a GeneralName. Returns `None` for types that do not identify a peer.
