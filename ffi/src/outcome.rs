@@ -91,7 +91,7 @@ impl wmtls_dispatcher {
 }
 
 /// Starts a delivery and returns at once. Every delivery that it accepts has exactly one outcome,
-/// which wmtls_next_outcome returns.
+/// which wmtls_next_outcome returns, unless the dispatcher is freed first.
 ///
 /// `delivery`: with its tag; the function takes it and frees it, on failure too. A failure has no
 /// outcome.
