@@ -103,14 +103,7 @@ pub(super) fn explain(
         Webpki::EndEntityUsedAsCa => {
             constraint(&leaf, "was issued by a certificate that is not a CA")
         }
-        Webpki::RequiredEkuNotFoundContext(_) => Error::new(
-            Kind::PurposeNotAllowed,
-            format!(
-                "the extendedKeyUsage of a CA above {} does not allow the role",
-                leaf.subject_text()
-            ),
-        )
-        .noting("subject", leaf.subject_text()),
+        Webpki::RequiredEkuNotFoundContext(_) => ca_purpose(&leaf),
         Webpki::MaximumPathBuildCallsExceeded
         | Webpki::MaximumPathDepthExceeded
         | Webpki::MaximumSignatureChecksExceeded => {
@@ -153,6 +146,13 @@ fn outside_dates(
         check_dates(certificate, at, "a certificate of the peer's chain").err()
     });
     outside.unwrap_or_else(|| invalid(leaf, "has a notAfter before its notBefore"))
+}
+
+/// The error if the extendedKeyUsage of a CA excludes the role.
+fn ca_purpose(leaf: &ParsedCertificate<'_>) -> Error {
+    let subject = leaf.subject_text();
+    let message = format!("the extendedKeyUsage of a CA above {subject} does not allow the role");
+    Error::new(Kind::PurposeNotAllowed, message).noting("subject", subject)
 }
 
 fn constraint(leaf: &ParsedCertificate<'_>, why: &str) -> Error {

@@ -79,10 +79,7 @@ pub(super) fn build(
     expected: &Expectation<'_>,
     limit: &SignatureLimit,
 ) -> Result<Path, Error> {
-    let Ok(at) = u64::try_from(expected.at) else {
-        return Err(Error::new(Kind::ClockImplausible, "the instant lies before 1970"));
-    };
-    let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+    let at = unix_time(expected.at)?;
     let leaf = EndEntityCert::try_from(leaf_der)
         .map_err(|error| failure::unreadable(&error, &super::read_known(leaf_der)))?;
 
@@ -136,6 +133,13 @@ pub(super) fn build(
             if limit.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
         })),
     }
+}
+
+/// Converts Unix seconds for webpki. Fails with `clock_implausible` before 1970.
+fn unix_time(seconds: i64) -> Result<UnixTime, Error> {
+    let seconds = u64::try_from(seconds)
+        .map_err(|_| Error::new(Kind::ClockImplausible, "the instant lies before 1970"))?;
+    Ok(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
 /// Returns the presented certificates, then the intermediates of the trust.
