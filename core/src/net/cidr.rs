@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::error::{Error, Form, shown};
 use crate::options;
 
-/// How long a NAT64 prefix may be (RFC 6052 section 2.2).
+/// The valid lengths of a NAT64 prefix (RFC 6052 section 2.2).
 const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
-/// A network: an address and how many of its leading bits count.
+/// A network: an address and the number of its leading bits that are significant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cidr {
     pub(super) network: IpAddr,
@@ -47,19 +47,19 @@ impl Cidr {
                     .parse()
                     .ok()
                     .filter(|prefix| *prefix <= bits)
-                    .ok_or_else(|| fault("has too long a prefix"))?
+                    .ok_or_else(|| fault("has a prefix that is too long"))?
             }
             Some(_) => return Err(fault("has a malformed prefix")),
         };
         let cidr = Self { network, prefix };
-        // 10.0.0.1/8 is a slip of somebody who meant either the host or the network.
+        // 10.0.0.1/8 is a mistake: the host or the network was meant.
         if masked(network, prefix) != network {
             return Err(fault("has bits set beyond its prefix"));
         }
         Ok(cidr)
     }
 
-    /// Whether it has a form of RFC 6052 section 2.2.
+    /// Returns whether it has a form of RFC 6052 section 2.2.
     pub(super) fn may_be_nat64(&self) -> bool {
         match self.network {
             IpAddr::V6(network) => NAT64_LENGTHS.contains(&self.prefix) && network.octets()[8] == 0,

@@ -1,9 +1,9 @@
-//! From addresses to a connected socket. The address that was judged is the one connected to.
+//! From addresses to a connected socket. The connection goes to an address that was checked.
 //!
-//! Several addresses are tried as RFC 8305 has it (happy eyeballs): families take turns, the next
-//! one starts when the one before has failed or is slow, and the first that answers wins. Each socket
-//! has a permit. Where there are more addresses than permits or places in the race, they share the
-//! time: a silent one gives its place to the next.
+//! Several addresses are tried by RFC 8305 (happy eyeballs): the address families alternate, the next
+//! attempt starts when the one before has failed or is slow, and the first that connects wins. Each
+//! socket has a permit. If there are more addresses than permits or places in the race, they share
+//! the time: a silent address gives its place to the next.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -20,26 +20,28 @@ use super::Egress;
 use crate::admission::fair_limit::{Permit, Spare};
 use crate::error::{Blame, Error, Kind, exhausted};
 
-/// How long an address has before the next one is tried beside it (RFC 8305 section 5).
+/// The time after which the next address is tried beside a slow one (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// How many addresses are tried at once.
+/// The most addresses that are tried at once.
 const MOST_RACING: usize = 3;
 
 /// The permits for the sockets of one connection that is being opened.
 pub(crate) struct Sockets {
-    /// For the first. `None` if the caller holds it.
+    /// The permit of the first socket. `None` if the caller holds it.
     first: Option<Permit>,
     spare: Spare,
 }
 
 impl Sockets {
-    /// * `first`: the permit without which nothing is opened.
+    /// Returns the permits for one connection.
+    ///
+    /// * `first`: the permit of the first socket.
     pub(crate) fn new(first: Permit) -> Self {
         Self { spare: first.spare(), first: Some(first) }
     }
 
-    /// For what is opened within an attempt of a race, which holds a permit already.
+    /// Returns the permits for the sockets inside an attempt of a race, which already holds a permit.
     pub(super) fn within(spare: &Spare) -> Self {
         Self { first: None, spare: spare.clone() }
     }
@@ -48,16 +50,16 @@ impl Sockets {
         &self.spare
     }
 
-    /// On whose behalf they are opened.
+    /// Returns the owner for whom the sockets are opened.
     pub(crate) fn owner(&self) -> &Arc<str> {
         self.spare.owner()
     }
 }
 
-/// Connects to the first address that answers. Returns the permit of its socket, but for the one that
-/// the caller holds.
+/// Connects to the first address that answers. Returns the stream, its address and the permit of its
+/// socket, unless the caller holds that permit.
 ///
-/// * `by`: when the caller gives up; the addresses share the time until then.
+/// * `by`: the deadline of the caller. The addresses share the time until then.
 ///
 /// Fails with `connect_failed`, `egress_denied` or `overloaded`.
 pub(crate) async fn connect(
@@ -69,7 +71,7 @@ pub(crate) async fn connect(
     let rules = Rules {
         by,
         delay: ATTEMPT_DELAY,
-        // Another address would need a descriptor as well.
+        // Without a free descriptor, no other address can be tried.
         is_final: |error: &io::Error| exhausted(error).is_some(),
         silent: |after: Duration| {
             let millis = after.as_millis();
@@ -77,50 +79,50 @@ pub(crate) async fn connect(
         },
     };
     let (stream, address, permit) =
-        race(taking_turns(addresses), sockets, &rules, TcpStream::connect)
+        race(alternate_families(addresses), sockets, &rules, TcpStream::connect)
             .await
-            .map_err(|faults| connect_fault(&faults))?;
-    let peer = stream.peer_addr().map_err(|error| connect_fault(&[(address, error)]))?;
-    // Routes and redirecting firewalls aside, this is the address judged before.
+            .map_err(|errors| connect_error(&errors))?;
+    let peer = stream.peer_addr().map_err(|error| connect_error(&[(address, error)]))?;
+    // Unless a firewall redirects the connection, this is the address that was checked before.
     egress.check(peer.ip())?;
-    // The request is written whole; waiting for more to send would only add latency.
+    // The request is written in one piece. Waiting for more data would only add latency.
     let _ = stream.set_nodelay(true);
     Ok((stream, peer, permit))
 }
 
-/// The addresses with their families taking turns, beginning with that of the first
+/// Returns the addresses with alternating families, beginning with the family of the first
 /// (RFC 8305 section 4).
-fn taking_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+fn alternate_families(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let leads_with_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (Vec<_>, Vec<_>) =
         addresses.iter().copied().partition(|address| address.is_ipv6() == leads_with_v6);
     first.reverse();
     second.reverse();
-    let mut turns = Vec::with_capacity(addresses.len());
+    let mut order = Vec::with_capacity(addresses.len());
     while let Some(address) = first.pop().or_else(|| second.pop()) {
-        turns.push(address);
-        turns.extend(second.pop());
+        order.push(address);
+        order.extend(second.pop());
     }
-    turns
+    order
 }
 
-/// How a race is run.
+/// The rules of a race.
 pub(super) struct Rules<F, S> {
-    /// When it is over.
+    /// The deadline.
     pub(super) by: Instant,
-    /// How long an address has before the next one is tried beside it.
+    /// The time after which the next address is tried beside a slow one.
     pub(super) delay: Duration,
-    /// Whether no other address is to be tried after a failure.
+    /// Returns whether no further address is started after this error.
     pub(super) is_final: F,
-    /// The failure of an address that gave up its place after so long.
+    /// Makes the error of an address that gave up its place after this time.
     pub(super) silent: S,
 }
 
-/// What came of a race: what was opened, for which address, and the permit; or why each address failed.
+/// The result of a race: the opened stream with its address and permit, or the error of each address.
 pub(super) type Raced<T, E> = Result<(T, SocketAddr, Option<Permit>), Vec<(SocketAddr, E)>>;
 
-/// Tries the addresses in this order. What loses is dropped, and its socket closed, before its permit
-/// is given back.
+/// Tries the addresses in this order. A losing attempt is dropped, which closes its socket before its
+/// permit returns.
 pub(super) async fn race<'a, T, E, O>(
     addresses: Vec<SocketAddr>,
     sockets: Sockets,
@@ -131,7 +133,7 @@ where
     O: Future<Output = Result<T, E>> + Send + 'a,
 {
     let Sockets { first, spare } = sockets;
-    // As a rule there is one, and nothing to race.
+    // The common case: a single address.
     if let [only] = addresses[..] {
         return match open(only).await {
             Ok(opened) => Ok((opened, only, first)),
@@ -142,7 +144,7 @@ where
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     let mut waiting = VecDeque::from(addresses);
     let mut trying: VecDeque<Attempt<'a, T, E>> = VecDeque::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let mut place = Some(first);
     loop {
         if let Some(permit) = place.take()
@@ -152,7 +154,7 @@ where
             trying.push_back(Attempt { opening, permit, address, began: Instant::now() });
         }
         if trying.is_empty() {
-            return Err(faults);
+            return Err(errors);
         }
         let delay = (!waiting.is_empty()).then_some(rules.delay);
         match first_to_end(&mut trying, delay).await {
@@ -161,17 +163,17 @@ where
                 if (rules.is_final)(&error) {
                     waiting.clear();
                 }
-                faults.push((address, error));
+                errors.push((address, error));
                 place = Some(permit);
             }
             None => {
                 let further = spare_permit(&trying, &spare).map(Some);
                 place = further.or_else(|| {
                     let places = u32::try_from(trying.len()).unwrap_or(1);
-                    // With one place for two addresses, each has half of the time.
+                    // For example, with one place for two addresses, each has half of the time.
                     let share = (whole * places / count).max(rules.delay);
                     let (address, after, permit) = give_up(&mut trying, share)?;
-                    faults.push((address, (rules.silent)(after)));
+                    errors.push((address, (rules.silent)(after)));
                     Some(permit)
                 });
             }
@@ -179,16 +181,16 @@ where
     }
 }
 
-/// An address that is being tried.
+/// An attempt to open one address.
 struct Attempt<'a, T, E> {
     opening: Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>,
-    /// After what holds the socket.
+    /// Declared after the socket's future, so that it is dropped after the socket was closed.
     permit: Option<Permit>,
     address: SocketAddr,
     began: Instant,
 }
 
-/// The first of several attempts that ends, and its outcome; `None` if none does within the time.
+/// Waits for the first attempt that ends. Returns `None` if none does within the time.
 async fn first_to_end<'a, T, E>(
     trying: &mut VecDeque<Attempt<'a, T, E>>,
     within: Option<Duration>,
@@ -208,12 +210,12 @@ async fn first_to_end<'a, T, E>(
     Some((trying.remove(place)?, outcome))
 }
 
-/// The permit of a further place in the race, if there may be one and a permit is free.
+/// Takes a permit for a further place in the race, if the race has a free place.
 fn spare_permit<T, E>(trying: &VecDeque<Attempt<'_, T, E>>, spare: &Spare) -> Option<Permit> {
     if trying.len() < MOST_RACING { spare.try_acquire() } else { None }
 }
 
-/// The place of the attempt that has lasted longest, if it has had its share of the time.
+/// Ends the oldest attempt if it has used its share of the time, and returns its permit.
 fn give_up<T, E>(
     trying: &mut VecDeque<Attempt<'_, T, E>>,
     share: Duration,
@@ -223,22 +225,22 @@ fn give_up<T, E>(
         return None;
     }
     let Attempt { opening, permit, address, .. } = trying.pop_front()?;
-    // The socket is closed before another one takes its permit.
+    // Closes the socket before another one uses its permit.
     drop(opening);
     Some((address, lasted, permit))
 }
 
-fn connect_fault(faults: &[(SocketAddr, io::Error)]) -> Error {
-    let addresses: Vec<String> = faults.iter().map(|(address, _)| address.to_string()).collect();
-    if let Some(overloaded) = faults.iter().find_map(|(_, error)| exhausted(error)) {
+fn connect_error(errors: &[(SocketAddr, io::Error)]) -> Error {
+    let addresses: Vec<String> = errors.iter().map(|(address, _)| address.to_string()).collect();
+    if let Some(overloaded) = errors.iter().find_map(|(_, error)| exhausted(error)) {
         return overloaded.noting("addresses", addresses);
     }
     let list: Vec<String> =
-        faults.iter().map(|(address, error)| format!("{address}: {error}")).collect();
-    let refused = faults.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
+        errors.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    let refused = errors.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
     let error = Error::new(Kind::ConnectFailed, format!("no connection to {}", list.join("; ")));
     let error = error.noting("addresses", addresses);
-    // Somebody answered that nobody listens: that is the consumer's host, not the way to it.
+    // A refused connection means that the host was reached: the consumer is at fault, not the path.
     if refused { error.blamed(Blame::Theirs) } else { error }
 }
 
@@ -259,8 +261,9 @@ mod tests {
         texts.iter().map(|text| address(text)).collect()
     }
 
-    /// Races with openings that end by the last number of the address: 1 opens, 2 fails, 4 fails for
-    /// good, 3 never ends. Returns what opened, all that were tried, and how many at once.
+    /// Runs a race whose attempts end by the last digit of the address: 1 opens, 2 fails, 3 never ends,
+    /// 4 fails with a final error. Returns the address that opened, all that were tried, and the most
+    /// at once.
     fn raced(
         texts: &[&str],
         limit: &Arc<FairLimit>,
@@ -303,23 +306,24 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn families_take_turns_and_each_keeps_its_order() {
-        let turns = taking_turns(&addresses(&["[::1]", "[::2]", "[::3]", "1.1.1.1", "2.2.2.2"]));
-        assert_eq!(turns, addresses(&["[::1]", "1.1.1.1", "[::2]", "2.2.2.2", "[::3]"]));
-        let turns = taking_turns(&addresses(&["1.1.1.1", "2.2.2.2", "[::1]"]));
-        assert_eq!(turns, addresses(&["1.1.1.1", "[::1]", "2.2.2.2"]));
-        assert!(taking_turns(&[]).is_empty());
+    fn families_alternate_and_each_keeps_its_order() {
+        let order =
+            alternate_families(&addresses(&["[::1]", "[::2]", "[::3]", "1.1.1.1", "2.2.2.2"]));
+        assert_eq!(order, addresses(&["[::1]", "1.1.1.1", "[::2]", "2.2.2.2", "[::3]"]));
+        let order = alternate_families(&addresses(&["1.1.1.1", "2.2.2.2", "[::1]"]));
+        assert_eq!(order, addresses(&["1.1.1.1", "[::1]", "2.2.2.2"]));
+        assert!(alternate_families(&[]).is_empty());
     }
 
     #[test]
-    fn a_silent_address_does_not_stop_the_next() {
+    fn a_silent_address_does_not_delay_the_next() {
         let (opened, tried, _) = raced(&["[::3]", "1.1.1.1"], &FairLimit::new(9), LONG);
         assert_eq!(opened, Some(address("1.1.1.1")));
         assert_eq!(tried.len(), 2);
     }
 
     #[test]
-    fn after_a_failure_the_next_one_starts_and_the_rest_are_left_alone() {
+    fn after_a_failure_only_the_next_address_starts() {
         let texts = ["1.1.1.2", "2.2.2.2", "1.1.1.1", "3.3.3.3"];
         let (opened, tried, _) = raced(&texts, &FairLimit::new(9), LONG);
         assert_eq!(opened, Some(address("1.1.1.1")));
@@ -327,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn when_all_fail_all_are_told() {
+    fn if_all_addresses_fail_all_were_tried() {
         let texts = ["1.1.1.2", "[::2]", "2.2.2.2"];
         let (opened, tried, _) = raced(&texts, &FairLimit::new(9), LONG);
         assert_eq!((opened, tried.len()), (None, 3));
     }
 
     #[test]
-    fn a_few_race_at_once_and_silent_ones_give_their_places_up() {
+    fn few_addresses_race_at_once_and_silent_ones_give_up_their_places() {
         let mut texts = vec!["9.9.9.3"; 15];
         texts.push("1.1.1.1");
         let limit = FairLimit::new(99);
@@ -357,7 +361,7 @@ mod tests {
         let (opened, tried, _) = raced(&["1.1.1.4", "1.1.1.1"], &FairLimit::new(9), LONG);
         assert_eq!((opened, tried.len()), (None, 1));
         let fault = |code| (address("1.1.1.1"), io::Error::from_raw_os_error(code));
-        let error = connect_fault(&[fault(nix::libc::ETIMEDOUT), fault(nix::libc::EMFILE)]);
+        let error = connect_error(&[fault(nix::libc::ETIMEDOUT), fault(nix::libc::EMFILE)]);
         assert_eq!((error.kind(), error.blame()), (Kind::Overloaded, Blame::Ours));
         assert!(error.message().contains("EMFILE"), "{error}");
     }

@@ -1,20 +1,21 @@
-//! Which addresses may be connected to. Endpoint URLs come from customers; without a policy, a
-//! customer could aim our deliveries at our own network.
+//! The egress policy: the addresses that a dispatcher may connect to. Endpoint URLs come from
+//! customers. Without a policy, a customer could direct our deliveries into our own network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
 use crate::error::{Blame, Error, Kind, Stage};
 use crate::options;
 
-/// Which addresses a dispatcher may connect to. The default is [`public`](Self::public).
+/// The addresses that a dispatcher may connect to. The default is [`public`](Self::public).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Egress {
     private: bool,
     allow: Arc<[Cidr]>,
     deny: Arc<[Cidr]>,
-    /// The network's own prefixes, the longest first.
+    /// The NAT64 prefixes of this network, the longest first.
     nat64: Arc<[Cidr]>,
 }
 
@@ -25,19 +26,19 @@ impl Default for Egress {
 }
 
 impl Egress {
-    /// Addresses of the public Internet alone.
+    /// Allows only addresses of the public Internet.
     pub fn public() -> Self {
         let (allow, deny, nat64) = Default::default();
         Self { private: false, allow, deny, nat64 }
     }
 
-    /// Public addresses, and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
+    /// Allows public addresses and private networks: RFC 1918, RFC 6598 (shared) and RFC 4193 (ULA).
     /// Loopback, link-local and multicast stay denied.
     pub fn private() -> Self {
         Self { private: true, ..Self::public() }
     }
 
-    /// A preset by its name: `public` or `private`. Fails with `option_invalid`.
+    /// Returns the preset `public` or `private`. Fails with `option_invalid` for any other name.
     pub fn preset(name: &str) -> Result<Self, Error> {
         match name {
             "public" => Ok(Self::public()),
@@ -58,7 +59,7 @@ impl Egress {
         Ok(self)
     }
 
-    /// Denies networks, whatever else allows them. Fails with `option_invalid`.
+    /// Denies networks, even if the preset or `allow` allows them. Fails with `option_invalid`.
     pub fn deny<I>(mut self, networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -68,9 +69,9 @@ impl Egress {
         Ok(self)
     }
 
-    /// Names the prefixes by which this network's own NAT64 gateways reach IPv4: an address in one is
-    /// judged by the IPv4 address that it holds (RFC 6052), as the gateway will connect to that. The
-    /// well-known prefix, 64:ff9b::/96, need not be named.
+    /// Sets the prefixes of this network's own NAT64 gateways. An address in such a prefix is checked
+    /// by the IPv4 address that it embeds (RFC 6052), because the gateway connects to that address.
+    /// The well-known prefix, 64:ff9b::/96, need not be given.
     ///
     /// * `prefixes`: IPv6 networks with a prefix of 32, 40, 48, 56, 64 or 96 bits.
     ///
@@ -95,29 +96,29 @@ impl Egress {
         Ok(self)
     }
 
-    /// Every address: for those that the caller chose and no customer did.
+    /// Allows every address. For addresses that the caller chose, and not a customer.
     pub(super) fn unrestricted() -> Self {
         let all = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
         let allow = all.map(|network| Cidr { network, prefix: 0 });
         Self { allow: Arc::new(allow), ..Self::public() }
     }
 
-    /// Fails with `egress_denied`, which says by which rule.
+    /// Checks an address. Fails with `egress_denied`, which names the rule.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Error> {
-        // An IPv4 address in IPv6 clothes reaches what the IPv4 address reaches.
+        // An IPv4-mapped address reaches the same host as the IPv4 address.
         let plain = self.behind_nat64(address).unwrap_or(address.to_canonical());
-        // What is denied is denied by every way to it: a gateway would connect to the address inside.
-        let reached = [Some(address), Some(plain), hidden(plain)];
+        // A denied address is denied in every form: a gateway connects to the embedded address.
+        let reached = [Some(address), Some(plain), embedded_ipv4(plain)];
         let denying =
             |address: &IpAddr| self.deny.iter().find(|cidr| cidr.contains(*address)).copied();
         if let Some(rule) = reached.iter().flatten().find_map(denying) {
             return Err(denied(
                 address,
-                &format!("it reaches into {rule}, which is denied"),
+                &format!("it reaches the denied network {rule}"),
                 &rule.to_string(),
                 format!(
-                    "If this address is meant to be reached, take {rule} out of what the \
-                     dispatcher's egress policy denies."
+                    "If deliveries to this address are intended, remove {rule} from the networks \
+                     that the dispatcher's egress policy denies."
                 ),
             ));
         }
@@ -143,7 +144,7 @@ impl Egress {
                     },
                     name,
                     format!(
-                        "If this address is meant to be reached, allow it in the dispatcher's \
+                        "If deliveries to this address are intended, allow it in the dispatcher's \
                          egress policy: {plain}/{bits}."
                     ),
                 ))
@@ -153,12 +154,12 @@ impl Egress {
 }
 
 impl Egress {
-    /// The IPv4 address that a gateway of this network would connect to for this one. Of several
-    /// prefixes, the longest holds, as in routing.
+    /// Returns the IPv4 address that a NAT64 gateway of this network would connect to. If several
+    /// prefixes match, the longest is used, as in routing.
     fn behind_nat64(&self, address: IpAddr) -> Option<IpAddr> {
         let IpAddr::V6(v6) = address else { return None };
         let prefix = self.nat64.iter().find(|cidr| cidr.contains(address))?.prefix;
-        // Octet 8 is left out of all forms (RFC 6052 section 2.2).
+        // Every form skips octet 8 (RFC 6052 section 2.2).
         let octets = v6.octets();
         let mut inside = octets[usize::from(prefix / 8)..].iter().enumerate();
         let at = usize::from(prefix / 8);
@@ -176,89 +177,6 @@ fn denied(address: IpAddr, why: &str, rule: &str, remedy: String) -> Error {
         .advising(remedy)
 }
 
-/// The IPv4 address that a gateway or a tunnel would connect to for this one.
-fn hidden(address: IpAddr) -> Option<IpAddr> {
-    let IpAddr::V6(v6) = address else {
-        return None;
-    };
-    let inside = |high: u16, low: u16| {
-        let bits = u32::from(high) << 16 | u32::from(low);
-        Some(IpAddr::from(Ipv4Addr::from_bits(bits)))
-    };
-    match v6.segments() {
-        // IPv4-compatible (RFC 4291), and NAT64 by either prefix (RFC 6052, RFC 8215).
-        [0, 0, 0, 0, 0, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x64, 0xff9b, 1, .., high, low]
-        // 6to4 (RFC 3056).
-        | [0x2002, high, low, ..] => inside(high, low),
-        // Teredo (RFC 4380): the client's address, inverted.
-        [0x2001, 0, .., high, low] => inside(!high, !low),
-        // ISATAP (RFC 5214), whose bit for "of universal scope" may be either way.
-        [.., 0 | 0x200, 0x5efe, high, low] => inside(high, low),
-        _ => None,
-    }
-}
-
-enum Class {
-    Public,
-    /// Allowed by the preset `private`.
-    Private(&'static str),
-    Special(&'static str),
-}
-
-/// The IANA IPv4 special-purpose registry (RFC 6890).
-fn class_v4(address: Ipv4Addr) -> Class {
-    let [a, b, c, _] = address.octets();
-    match (a, b, c) {
-        (10, ..) | (172, 16..=31, _) | (192, 168, _) => Class::Private("private (RFC 1918)"),
-        (100, 64..=127, _) => Class::Private("shared address space (RFC 6598)"),
-        (0, ..) => Class::Special("this network (0.0.0.0/8)"),
-        (127, ..) => Class::Special("loopback"),
-        (169, 254, _) => Class::Special("link-local, where clouds serve their metadata"),
-        (192, 0, 0) => Class::Special("IETF protocol assignments"),
-        (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => Class::Special("documentation"),
-        (192, 88, 99) => Class::Special("6to4 relay anycast"),
-        (198, 18 | 19, _) => Class::Special("benchmarking (RFC 2544)"),
-        (224..=239, ..) => Class::Special("multicast"),
-        (240.., ..) => Class::Special("reserved or broadcast"),
-        _ => Class::Public,
-    }
-}
-
-/// The IANA IPv6 special-purpose registry, and the forms that carry an IPv4 address.
-fn class_v6(address: Ipv6Addr) -> Class {
-    let segments = address.segments();
-    match segments {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Class::Special("unspecified"),
-        [0, 0, 0, 0, 0, 0, 0, 1] => Class::Special("loopback"),
-        [0, 0, 0, 0, 0, 0, ..] => Class::Special("IPv4-compatible, a retired form"),
-        // A NAT64 gateway connects to the address inside (RFC 6052).
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            let [a, b] = high.to_be_bytes();
-            let [c, d] = low.to_be_bytes();
-            match class_v4(Ipv4Addr::new(a, b, c, d)) {
-                Class::Private(_) | Class::Special(_) => {
-                    Class::Special("NAT64 of an address that is not public")
-                }
-                Class::Public => Class::Public,
-            }
-        }
-        [0x64, 0xff9b, 1, ..] => Class::Special("local-use NAT64 (RFC 8215)"),
-        [0x100, 0, 0, 0, ..] => Class::Special("discard-only"),
-        [0x2001, 0, ..] => Class::Special("Teredo, which hides an IPv4 address"),
-        [0x2001, 0x1..=0x1ff, ..] => Class::Special("IETF protocol assignments"),
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Class::Special("documentation"),
-        [0x2002, ..] => Class::Special("6to4, which hides an IPv4 address"),
-        [0xfc00..=0xfdff, ..] => Class::Private("a unique local address (RFC 4193)"),
-        [0xfe80..=0xfebf, ..] => Class::Special("link-local"),
-        [0xff00..=0xffff, ..] => Class::Special("multicast"),
-        [.., 0 | 0x200, 0x5efe, _, _] => Class::Special("ISATAP, which hides an IPv4 address"),
-        [0x2000..=0x3fff, ..] => Class::Public,
-        _ => Class::Special("outside the global unicast space"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn public_reaches_the_internet_alone() {
+    fn public_allows_only_the_internet() {
         let egress = Egress::public();
         for address in ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"] {
             assert!(allows(&egress, address), "{address}");
@@ -320,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_is_denied_in_every_form_even_where_the_form_is_allowed() {
+    fn a_denied_address_is_denied_in_every_form_even_if_the_form_is_allowed() {
         let anywhere = ["0.0.0.0/0", "::/0"];
         let egress = Egress::public().allow(anywhere).unwrap().deny(["93.184.216.0/24"]).unwrap();
         for address in [
@@ -335,7 +253,7 @@ mod tests {
         ] {
             let error = egress.check(address.parse().unwrap()).unwrap_err();
             assert_eq!(error.context()["rule"], "93.184.216.0/24", "{address}");
-            assert!(error.remedy().contains("take 93.184.216.0/24 out"), "{}", error.remedy());
+            assert!(error.remedy().contains("remove 93.184.216.0/24 from"), "{}", error.remedy());
         }
         assert!(allows(&egress, "64:ff9b::93.184.217.34") && allows(&egress, "127.0.0.1"));
     }
@@ -351,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_behind_the_networks_own_nat64_is_judged_by_the_one_it_holds() {
+    fn an_address_of_the_networks_own_nat64_is_checked_by_its_embedded_address() {
         // The forms of RFC 6052 section 2.2: metadata, a public and a private address behind each.
         for (prefix, of_metadata, of_public, of_private) in [
             ("2001:db8::/32", "2001:db8:a9fe:a9fe::", "2001:db8:5db8:d822::", "2001:db8:a00:1::"),
@@ -402,18 +320,18 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_in_global_space_hides_nothing_once_it_is_named() {
+    fn a_configured_prefix_in_global_space_is_decoded() {
         let hiding = "2a00:1450:64::169.254.169.254";
-        assert!(allows(&Egress::public(), hiding), "nobody can know");
+        assert!(allows(&Egress::public(), hiding), "an unknown prefix looks global");
         let egress = Egress::public().nat64(["2a00:1450:64::/96", "2a00:1450::/32"]).unwrap();
         assert!(!allows(&egress, hiding));
-        // The longest prefix holds.
+        // The longest prefix is used.
         assert!(allows(&egress, "2a00:1450:64::93.184.216.34"));
         assert!(!allows(&egress, "2a00:1450:a00:1::"));
     }
 
     #[test]
-    fn what_is_no_nat64_prefix_is_refused() {
+    fn an_invalid_nat64_prefix_is_refused() {
         for prefix in [
             "10.0.0.0/8",
             "64:ff9b::/95",

@@ -1,7 +1,8 @@
-//! The system's resolver, asked directly. The standard library says why a look-up failed only in a
-//! text, which the locale translates; what a failure means must not depend on the locale.
+//! A direct call of the system's resolver. The standard library reports the cause of a failed lookup
+//! only in a text, which the locale translates. The meaning of a failure must not depend on the
+//! locale.
 
-#![allow(unsafe_code, reason = "no safe interface tells the EAI_* code")]
+#![allow(unsafe_code, reason = "no safe interface returns the EAI_* code")]
 
 use std::ffi::{CString, c_int};
 use std::io;
@@ -10,30 +11,30 @@ use std::ptr;
 
 use nix::libc::{self, addrinfo};
 
-/// EAI_ADDRFAMILY of glibc, which the crate libc does not name.
+/// EAI_ADDRFAMILY of glibc. The crate libc does not define it.
 const EAI_ADDRFAMILY: c_int = -9;
 
-/// Why there are no addresses.
+/// Why a lookup found no addresses.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// There is no such name, or it has no address.
+    /// The name does not exist, or it has no address.
     NotFound,
     /// A system call failed.
     System(io::Error),
-    /// The resolver failed with this code.
+    /// The resolver failed with this code and meaning.
     Code(&'static str, &'static str),
 }
 
-/// The addresses of a name, in the order of the resolver (RFC 6724). Blocks for as long as the
-/// resolver likes.
+/// Returns the addresses of a name, in the order of the resolver (RFC 6724). The resolver may block
+/// for any time.
 pub(super) fn getaddrinfo(name: &str) -> Result<Vec<IpAddr>, Failure> {
     let name = CString::new(name).map_err(|_| Failure::NotFound)?;
     // SAFETY: all zeros is the documented form of "no hint": null pointers and numbers.
     let mut hints: addrinfo = unsafe { std::mem::zeroed() };
-    // As the standard library asks: no flags, any family; one answer for each address.
+    // Like the standard library: no flags, any family. The socket type avoids duplicate addresses.
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list: *mut addrinfo = ptr::null_mut();
-    // SAFETY: the name ends with NUL, the other pointers are to locals that outlive the call.
+    // SAFETY: the name ends with NUL, and the other pointers are to locals that outlive the call.
     let code =
         unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &raw const hints, &raw mut list) };
     if code != 0 {
@@ -41,8 +42,8 @@ pub(super) fn getaddrinfo(name: &str) -> Result<Vec<IpAddr>, Failure> {
     }
     let mut addresses = Vec::new();
     let mut next = list;
-    // SAFETY: the list is that of the call, which succeeded; it ends with a null pointer, and is not
-    // looked at after it was freed.
+    // SAFETY: the call succeeded and returned the list. It ends with a null pointer, and it is not
+    // used after it was freed.
     unsafe {
         while let Some(entry) = next.as_ref() {
             addresses.extend(address(entry));
@@ -53,6 +54,8 @@ pub(super) fn getaddrinfo(name: &str) -> Result<Vec<IpAddr>, Failure> {
     Ok(addresses)
 }
 
+/// Returns the address of an entry, if it is of a known family.
+///
 /// # Safety
 ///
 /// `ai_addr` must be null, or point to an address of the family that the entry names.
@@ -62,7 +65,7 @@ unsafe fn address(entry: &addrinfo) -> Option<IpAddr> {
     }
     match entry.ai_family {
         libc::AF_INET => {
-            // SAFETY: as the caller promises; the pointer may be unaligned for all we know.
+            // SAFETY: guaranteed by the caller. The pointer may be unaligned.
             let found = unsafe { entry.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
             Some(Ipv4Addr::from(found.sin_addr.s_addr.to_ne_bytes()).into())
         }
@@ -83,7 +86,7 @@ impl Failure {
             libc::EAI_MEMORY => Self::System(io::Error::from_raw_os_error(libc::ENOMEM)),
             libc::EAI_AGAIN => Self::Code("EAI_AGAIN", "no name server answered"),
             libc::EAI_FAIL => Self::Code("EAI_FAIL", "the name server failed"),
-            _ => Self::Code("EAI", "the resolver failed for a reason of its own"),
+            _ => Self::Code("EAI", "the resolver failed for an unknown reason"),
         }
     }
 }
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_codes_are_told_apart() {
+    fn addresses_are_read_and_codes_are_distinguished() {
         assert_eq!(getaddrinfo("192.0.2.7").unwrap(), [IpAddr::from([192, 0, 2, 7])]);
         let v6: IpAddr = "2001:db8::7".parse().unwrap();
         assert_eq!(getaddrinfo("2001:db8::7").unwrap(), [v6]);

@@ -1,7 +1,8 @@
-//! The names that this machine knows by itself (`/etc/hosts`, hosts(5)).
+//! The names in `/etc/hosts` (hosts(5)).
 //!
-//! Names are looked up absolute, with a dot behind them, so that no search domain is appended. In that
-//! form the resolver does not find what the file has, so it is read here, before the resolver is asked.
+//! Names are looked up as absolute names, with a trailing dot, so that no search domain is appended.
+//! The resolver does not match that form with the entries of the file. So the file is read here, before
+//! the call of the resolver.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -10,9 +11,10 @@ use std::path::Path;
 
 const HOSTS: &str = "/etc/hosts";
 
-/// The addresses that the file gives a name, in its order; none if there is no file.
+/// Returns the addresses of a name in the file, in the order of its lines. The list is empty if the
+/// file does not exist or is not readable.
 ///
-/// Fails only if this process or machine has no descriptor left, or the file breaks off.
+/// Fails if this process or machine has no descriptor left, or if reading fails.
 pub(super) fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
     addresses_in(Path::new(HOSTS), name)
 }
@@ -30,7 +32,7 @@ fn addresses_in(path: &Path, name: &str) -> io::Result<Vec<IpAddr>> {
     let mut found = Vec::new();
     for line in BufReader::new(file).split(b'\n') {
         let line = line?;
-        // What is not text names no host that a URL could.
+        // A line that is not UTF-8 cannot name the host of a URL.
         if let Ok(line) = std::str::from_utf8(&line) {
             found.extend(address_of(line, name));
         }
@@ -38,11 +40,11 @@ fn addresses_in(path: &Path, name: &str) -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-/// The address of a line, if it names the host.
+/// Returns the address of a line, if the line names the host.
 fn address_of(line: &str, name: &str) -> Option<IpAddr> {
     let line = line.split('#').next()?;
     let mut words = line.split_ascii_whitespace();
-    // An address with a zone (fe80::1%eth0) is none that a connection may go to.
+    // An address with a zone (fe80::1%eth0) does not parse: it is link-local, which is not supported.
     let address = words.next()?.parse().ok()?;
     words.any(|known| known.eq_ignore_ascii_case(name)).then_some(address)
 }
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_give_a_name_several_addresses_or_be_absent() {
+    fn a_file_may_have_several_addresses_of_a_name_or_be_absent() {
         let path = std::env::temp_dir().join(format!("hosts-{}", std::process::id()));
         std::fs::write(&path, b"127.0.0.1 localhost\n\xff\xfe x\n::1 localhost\r\n").unwrap();
         let found = addresses_in(&path, "localhost").unwrap();

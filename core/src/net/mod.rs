@@ -1,11 +1,13 @@
-//! Floor 6: the way to the consumer. Reads URLs, resolves hosts, judges addresses, opens sockets.
-//! Knows nothing of TLS or of what will be sent.
+//! The way to the consumer: parses URLs, resolves hosts, checks addresses and opens sockets. It knows
+//! nothing of TLS or of the request.
 
+mod address_class;
 mod cidr;
 mod connect;
 mod egress;
 mod getaddrinfo;
 mod hosts;
+mod lookup;
 mod proxy;
 mod resolve;
 mod route;

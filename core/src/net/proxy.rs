@@ -1,5 +1,5 @@
-//! A CONNECT proxy (RFC 9110 section 9.3.6). It is told addresses that were resolved and judged here,
-//! never names: whoever looks a name up decides where a payload goes.
+//! A CONNECT proxy (RFC 9110 section 9.3.6). Its requests contain addresses that were resolved and
+//! checked here, never names: the resolver of a name decides where a payload goes.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::error::{Blame, Error, Kind, Retry, Scope};
 use crate::http::{MAX_HEAD, MAX_INTERIM};
 use crate::options;
 
-/// How long a proxy has for a tunnel to one address before it is asked for the next one, too: longer
-/// than for a connection, because it connects twice.
+/// The time after which a tunnel to the next address is tried beside a slow one. It is longer than for
+/// a direct connection, because a tunnel needs two connections.
 const TUNNEL_DELAY: Duration = Duration::from_millis(500);
 
-/// A proxy that opens tunnels to consumers: `http://host:port`, with Basic credentials where it asks
-/// for them. TLS with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
+/// A proxy that opens tunnels to consumers: `http://host:port`, with optional Basic credentials. TLS
+/// with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
 ///
-/// Nothing but this option chooses a proxy: no environment variable is read.
+/// Only this option selects a proxy. No environment variable is read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     at: Url,
@@ -32,7 +32,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://host:port` or `http://user:password@host:port`, in which user and password may
+    /// Parses `http://host:port` or `http://user:password@host:port`, in which user and password may
     /// be percent-encoded.
     ///
     /// Fails with `option_invalid`, which shows neither user nor password.
@@ -42,7 +42,9 @@ impl Proxy {
             return Err(fault("is not absolute"));
         };
         if !scheme.eq_ignore_ascii_case("http") {
-            return Err(fault("has another scheme than http: the way to it is not encrypted"));
+            return Err(fault(
+                "has a scheme other than http; the connection to the proxy is not encrypted",
+            ));
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#']) {
@@ -52,12 +54,12 @@ impl Proxy {
             Some((userinfo, host)) => (Some(userinfo), host),
             None => (None, authority),
         };
-        // 80 is where web servers are, and nobody's proxy: a default would guess wrong.
+        // Port 80 is the default of web servers, not of proxies, so there is no default.
         if host.ends_with(']') || !host.contains(':') {
-            return Err(fault("names no port"));
+            return Err(fault("has no port"));
         }
         let at = Url::parse(&format!("https://{host}/"))
-            .map_err(|_| fault("names no host and port that could be connected to"))?;
+            .map_err(|_| fault("has no valid host and port"))?;
         let proxy = Self { at, authorization: None };
         let Some(userinfo) = userinfo else {
             return Ok(proxy);
@@ -65,17 +67,20 @@ impl Proxy {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         match (decoded(user), decoded(password)) {
             (Some(user), Some(password)) => proxy.credentials(&user, &password),
-            _ => Err(fault("has a user or password with a broken percent-encoding")),
+            _ => Err(fault("has a user or password with an invalid percent-encoding")),
         }
     }
 
-    /// Says who we are to the proxy, by Basic authentication (RFC 7617).
+    /// Sets the user and password for Basic authentication (RFC 7617).
     ///
-    /// Fails with `option_invalid` if either holds a control character, or the user a colon.
+    /// Fails with `option_invalid` if either contains a control character, or the user a colon.
     pub fn credentials(mut self, user: &str, password: &str) -> Result<Self, Error> {
         if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
-            return Err(options::fault("proxy", "has a user with a colon, or control characters")
-                .advising(ADVICE));
+            return Err(options::fault(
+                "proxy",
+                "has credentials with a control character, or a user with a colon",
+            )
+            .advising(ADVICE));
         }
         let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
         self.authorization = Some(format!("Basic {encoded}"));
@@ -90,11 +95,11 @@ impl Proxy {
         self.authorization.is_some()
     }
 
-    /// A tunnel to the first of these addresses that the proxy reaches. They were judged before; the
-    /// proxy's own address was chosen by whoever configured it, and is not.
+    /// Opens a tunnel to the first of these addresses that the proxy reaches. The egress policy has
+    /// allowed them. It does not apply to the proxy's own address, which the operator configured.
     ///
-    /// A proxy that waits for a silent address says nothing meanwhile: the next one is tried beside
-    /// it, by a connection of its own.
+    /// A proxy that waits for a silent address sends nothing meanwhile. So the next address is tried
+    /// beside it, on a separate connection.
     ///
     /// Fails with `proxy_refused`, or as connecting to the proxy does.
     pub(super) async fn tunnel(
@@ -109,7 +114,7 @@ impl Proxy {
         let rules = Rules {
             by,
             delay: TUNNEL_DELAY,
-            // What the proxy has against us will not change with the address.
+            // A refusal that does not depend on the address applies to all addresses.
             is_final: |error: &Error| error.scope() != Scope::Endpoint,
             silent: |after: Duration| {
                 let millis = after.as_millis();
@@ -122,19 +127,19 @@ impl Proxy {
             async move { self.tunnel_to(target, proxies, sockets, by).await }
         };
         let raced = race(targets.to_vec(), sockets, &rules, open).await;
-        let ((stream, own), target, held) = raced.map_err(|faults| {
-            let mut faults: Vec<Error> = faults.into_iter().map(|(_, error)| error).collect();
-            let decisive = faults.iter().position(rules.is_final).unwrap_or(0);
-            if faults.is_empty() {
+        let ((stream, own), target, held) = raced.map_err(|errors| {
+            let mut errors: Vec<Error> = errors.into_iter().map(|(_, error)| error).collect();
+            let decisive = errors.iter().position(rules.is_final).unwrap_or(0);
+            if errors.is_empty() {
                 return Error::new(Kind::Internal, "a tunnel to no address");
             }
-            faults.swap_remove(decisive)
+            errors.swap_remove(decisive)
         })?;
         Ok((stream, target, own.or(held)))
     }
 
     fn unreachable(&self, error: Error) -> Error {
-        // Our own limits are no fault of the proxy.
+        // A limit of ours is not a fault of the proxy.
         if error.kind() == Kind::Overloaded {
             return error;
         }
@@ -166,18 +171,18 @@ impl Proxy {
         let broken = || self.refused("closed the connection before it answered");
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
         for _ in 0..=MAX_INTERIM {
-            match self.answer(&mut stream).await? {
+            match self.read_status(&mut stream).await? {
                 // Switching protocols is final (RFC 9110 section 15.2.2).
                 100 | 102..=199 => {}
                 200..=299 => return Ok((stream, permit)),
-                status => return Err(self.turned_down(status)),
+                status => return Err(self.refused_with_status(status)),
             }
         }
-        Err(self.refused("sent interim answers without end"))
+        Err(self.refused("sent interim responses without end"))
     }
 
-    /// Reads one head to its end and no further: what follows belongs to the consumer.
-    async fn answer(&self, stream: &mut TcpStream) -> Result<u16, Error> {
+    /// Reads one response head to its end and no further: the following bytes are the consumer's.
+    async fn read_status(&self, stream: &mut TcpStream) -> Result<u16, Error> {
         let mut head = Vec::with_capacity(256);
         let mut chunk = [0; 1024];
         loop {
@@ -185,12 +190,12 @@ impl Proxy {
             if seen == 0 {
                 return Err(self.refused("closed the connection before it answered"));
             }
-            // The end may have begun in what came before.
+            // The end of the head may have started in the previous chunk.
             let from = head.len().saturating_sub(3);
             head.extend_from_slice(&chunk[..seen]);
             let end = memchr::memmem::find(&head[from..], b"\r\n\r\n").map(|at| from + at + 4);
             let beyond = end.map_or(0, |end| head.len() - end);
-            // What was seen is there to be read.
+            // Consumes the bytes that `peek` returned.
             stream
                 .read_exact(&mut chunk[..seen - beyond])
                 .await
@@ -211,13 +216,14 @@ impl Proxy {
             .noting("proxy", self.at.authority().to_owned())
     }
 
-    fn turned_down(&self, status: u16) -> Error {
+    fn refused_with_status(&self, status: u16) -> Error {
         let error = self.refused(&format!("answered {status}")).noting("status", status);
         match status {
-            // Some proxies say 401 of a wrong password, and 407 of none.
-            401 | 407 => error.blamed(Blame::Ours).retried(Retry::AfterRepair, None).advising(
-                "Give the proxy's user and password in the option proxy, or correct them.",
-            ),
+            // Some proxies send 401 for a wrong password, and 407 for a missing one.
+            401 | 407 => error
+                .blamed(Blame::Ours)
+                .retried(Retry::AfterRepair, None)
+                .advising("Set or correct the proxy's user and password in the option proxy."),
             403 | 405 => error
                 .scoped(Scope::Endpoint)
                 .retried(Retry::AfterRepair, None)
@@ -238,7 +244,7 @@ impl std::fmt::Debug for Proxy {
     }
 }
 
-/// The status of a head (RFC 9112 section 4), or `None` if it is none.
+/// Returns the status of a response head (RFC 9112 section 4), or `None` if it is invalid.
 fn status(head: &[u8]) -> Option<u16> {
     let line = head.split(|byte| *byte == b'\r').next()?;
     let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "))?;
@@ -248,6 +254,7 @@ fn status(head: &[u8]) -> Option<u16> {
     (sound && status >= 100).then_some(status)
 }
 
+/// Returns the percent-decoded text, or `None` if it is not valid.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -279,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_without_being_shown() {
+    fn an_invalid_proxy_url_is_refused_and_not_shown() {
         for url in [
             "",
             "proxy:3128",
@@ -302,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_status_line_is_a_status() {
+    fn only_a_status_line_has_a_status() {
         assert_eq!(status(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(status(b"HTTP/1.0 407\r\n\r\n"), Some(407));
         for garbage in

@@ -1,4 +1,4 @@
-//! The way to the consumers of a dispatcher: which addresses may be reached, and through what.
+//! The route to the consumers of a dispatcher: its egress policy and its proxy.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::{Egress, Proxy, Sockets, connect};
 use crate::admission::fair_limit::Permit;
 use crate::error::Error;
 
-/// An egress policy, and a proxy where there is one.
+/// An egress policy, and a proxy if there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Route {
     pub(crate) egress: Egress,
@@ -17,15 +17,15 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// The host and port of the proxy, where there is one.
+    /// Returns the host and port of the proxy, if there is one.
     pub(crate) fn through(&self) -> Option<String> {
         self.proxy.as_ref().map(Proxy::authority)
     }
 
-    /// Connects to one of these addresses, which were judged. Returns which one it is, and the permit
-    /// of its socket.
+    /// Connects to one of these addresses, which the egress policy has allowed. Returns the stream, its
+    /// address and the permit of its socket.
     ///
-    /// * `by`: when the caller gives up.
+    /// * `by`: the deadline of the caller.
     ///
     /// Fails with `connect_failed`, `egress_denied`, `proxy_refused` or `overloaded`.
     pub(crate) async fn connect(

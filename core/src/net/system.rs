@@ -1,4 +1,4 @@
-//! The addresses of a name as this machine knows them, and what it means if there are none.
+//! The addresses of a name from `/etc/hosts` or the system's resolver, and the errors if there are none.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -7,21 +7,21 @@ use super::getaddrinfo::{Failure, getaddrinfo};
 use super::hosts;
 use crate::error::{Error, Kind, exhausted};
 
-/// What this machine knows by itself, or else what its resolver says.
+/// Returns the addresses from `/etc/hosts`, or from the resolver if the file does not have the name.
 pub(super) fn addresses(name: &str) -> Result<Vec<IpAddr>, Error> {
     let known =
         hosts::addresses(name).map_err(|error| resolve_fault(name, &Failure::System(error)))?;
     if !known.is_empty() {
         return Ok(known);
     }
-    // Absolute: no search domain is appended, whatever resolv.conf says.
+    // An absolute name: no search domain of resolv.conf is appended.
     getaddrinfo(&format!("{name}.")).map_err(|failure| resolve_fault(name, &failure))
 }
 
 fn resolve_fault(name: &str, failure: &Failure) -> Error {
     let exhausted = match failure {
         Failure::System(error) => exhausted(error),
-        // A resolver that gets no descriptor says the same as one that gets no answer.
+        // The resolver reports the same code for a missing descriptor and for a missing answer.
         _ => File::open("/dev/null").err().as_ref().and_then(exhausted),
     };
     if let Some(overloaded) = exhausted {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_failure_means_is_told_by_its_code() {
+    fn the_kind_of_a_failure_follows_from_its_code() {
         let code = Failure::Code("EAI_AGAIN", "no name server answered");
         for (failure, kind) in [
             (Failure::NotFound, Kind::HostNotFound),

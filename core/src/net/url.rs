@@ -1,5 +1,5 @@
-//! Endpoint URLs. Parsed with `http::Uri`, which keeps or rejects what it is given; a browser's URL
-//! parser would repair `https:\\127.1` into something that was never checked.
+//! Endpoint URLs. They are parsed with `http::Uri`, which keeps or rejects its input. A browser's URL
+//! parser would repair `https:\\127.1` into a URL that was never checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,12 +10,12 @@ use rustls_pki_types::ServerName;
 
 use crate::error::{Error, Form, Kind, certain_secret, described, shown};
 
-/// An `https` URL, taken apart.
+/// The parts of an `https` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     pub(crate) host: Host,
     pub(crate) port: u16,
-    /// Path and query, as the request line has them.
+    /// Path and query, as in the request line.
     pub(crate) target: PathAndQuery,
     /// The canonical spelling.
     pub(crate) text: String,
@@ -42,20 +42,20 @@ impl Host {
 const LONGEST: usize = 8 * 1024;
 
 impl Url {
-    /// Fails with `url_invalid`.
+    /// Parses an absolute `https` URL. Fails with `url_invalid`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let fault = |why: &str| Error::new(Kind::UrlInvalid, format!("URL {} {why}", origin(text)));
         if text.len() > LONGEST {
             return Err(Error::new(
                 Kind::UrlInvalid,
-                format!("the URL has {} bytes; {LONGEST} are the limit", text.len()),
+                format!("the URL has {} bytes; the limit is {LONGEST}", text.len()),
             ));
         }
         if text
             .chars()
             .any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\')
         {
-            return Err(fault("holds white space, a control character or a backslash"));
+            return Err(fault("contains white space, a control character or a backslash"));
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(fault("is not absolute; https://host/path is expected"));
@@ -64,7 +64,7 @@ impl Url {
             return Err(fault("is not encrypted; https:// is expected"));
         }
         if !scheme.eq_ignore_ascii_case("https") {
-            return Err(fault("has another scheme than https"));
+            return Err(fault("has a scheme other than https"));
         }
         if rest.contains('#') {
             return Err(fault("has a fragment, which is never sent"));
@@ -72,7 +72,7 @@ impl Url {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if authority.contains('@') {
-            return Err(fault("holds a user name or password"));
+            return Err(fault("contains a user name or password"));
         }
         let (host, port) = split_port(authority).ok_or_else(|| fault("has no valid port"))?;
         let host = read_host(host).map_err(&fault)?;
@@ -86,7 +86,7 @@ impl Url {
             .parse::<Uri>()
             .ok()
             .and_then(|uri| uri.path_and_query().cloned())
-            .filter(|parsed| target.bytes().all(is_of_a_target) && parsed.as_str() == target)
+            .filter(|parsed| target.bytes().all(is_target_byte) && parsed.as_str() == target)
             .ok_or_else(|| {
                 fault("has a path or query with characters that must be percent-encoded")
             })?;
@@ -98,23 +98,23 @@ impl Url {
         let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
         let text = format!("https://{authority}{target}");
         let host_header = HeaderValue::from_maybe_shared(Bytes::from(authority))
-            .map_err(|_| fault("has a host that no header can name"))?;
+            .map_err(|_| fault("has a host that is not valid in a header"))?;
         Ok(Self { host, port, target, text, host_header })
     }
 
-    /// For people: the URL without its path and query, in which some consumers have a token.
+    /// Returns the URL for messages, without path and query, because these may contain a token.
     pub(crate) fn shown(&self) -> String {
         format!("https://{}", self.authority())
     }
 
-    /// Host, and port unless it is 443.
+    /// Returns the host, and the port unless it is 443.
     pub(crate) fn authority(&self) -> &str {
         self.host_header.to_str().unwrap_or_default()
     }
 }
 
-/// What may be shown of a text that is no URL of ours: scheme, host and port at most. A password may
-/// hold any character, so where there may be one, nothing is shown.
+/// Returns the part of an invalid URL that may be shown: at most scheme, host and port. A password may
+/// contain any character, so nothing is shown of a text that may contain one.
 fn origin(text: &str) -> String {
     if certain_secret(text).is_some() || text.contains('@') {
         return described(text);
@@ -134,9 +134,9 @@ fn origin(text: &str) -> String {
     format!("\"{scheme}{host}{more}\"")
 }
 
-/// What RFC 3986 has in paths and queries, and brackets, which many write there. The HTTP library
-/// would take quotation marks and other bytes than ASCII, and write them as they are.
-fn is_of_a_target(byte: u8) -> bool {
+/// Returns whether a byte may be in a path or query: by RFC 3986, and brackets, which are common. The
+/// HTTP library would also accept quotation marks and bytes beyond ASCII, and write them unchanged.
+fn is_target_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte)
 }
 
@@ -156,7 +156,8 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
         return Err("has no host");
     }
     if let Some(rest) = host.strip_prefix('[') {
-        let address = rest.strip_suffix(']').ok_or("has an unfinished IPv6 address")?;
+        let address =
+            rest.strip_suffix(']').ok_or("has an IPv6 address without a closing bracket")?;
         return address
             .parse::<Ipv6Addr>()
             .map(|address| Host::Ip(address.into()))
@@ -166,8 +167,8 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
         return Ok(Host::Ip(address.into()));
     }
     let name = idna::domain_to_ascii_strict(host.strip_suffix('.').unwrap_or(host))
-        .map_err(|_| "has a host that is no DNS name")?;
-    // The resolver would read 127.1, 2130706433 and 0x7f000001 as addresses; nobody else does.
+        .map_err(|_| "has a host that is not a DNS name")?;
+    // The resolver would accept 127.1, 2130706433 and 0x7f000001 as addresses.
     let last = name.rsplit('.').next().unwrap_or_default();
     let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
         || last
@@ -177,7 +178,7 @@ fn read_host(host: &str) -> Result<Host, &'static str> {
         return Err("has an IPv4 address that is not four decimal numbers");
     }
     if ServerName::try_from(name.as_str()).is_err() {
-        return Err("has a host that is no DNS name");
+        return Err("has a host that is not a DNS name");
     }
     Ok(Host::Dns(name))
 }
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_scheme_and_host_at_most() {
+    fn an_error_shows_at_most_scheme_and_host() {
         let long = "hunter2".repeat(60);
         for (text, shown) in [
             ("http://acme.example:80/in/T0/hunter2?token=hunter2", r#""http://acme.example:80/…""#),
