@@ -16,7 +16,7 @@ pub(crate) fn now() -> Result<i64, Error> {
     if now < EARLIEST {
         return Err(Error::new(
             Kind::ClockImplausible,
-            format!("the clock shows {now} seconds since 1970, a time before this library existed"),
+            format!("the clock shows {}, a time before this library existed", utc_text(now)),
         )
         .noting("clock_ms", now.saturating_mul(1000)));
     }
