@@ -10,6 +10,7 @@
 mod arguments;
 mod boundary;
 mod completions;
+mod deliver;
 mod dispatcher;
 mod egress;
 mod endpoint;
@@ -38,7 +39,8 @@ mod _native {
     use crate::{
         boundary::panic,
         completions::{CancelToken, Completions},
-        dispatcher::{Dispatcher, deliver},
+        deliver::deliver,
+        dispatcher::Dispatcher,
         egress::Egress,
         endpoint::{Endpoint, EndpointStatus},
         error::{make_error, public, tables},

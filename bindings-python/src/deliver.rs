@@ -1,0 +1,60 @@
+//! `deliver`: one delivery without a dispatcher of the caller's.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions};
+
+use crate::arguments::{body as payload, text};
+use crate::boundary::{guard, wait};
+use crate::error::BindingError;
+use crate::options;
+use crate::receipt::Receipt;
+
+/// Delivers one payload over one connection and closes it. Use it in scripts.
+///
+/// Accepts the options of `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver`. The
+/// consumer id is the host and port of the URL. `timeout` is the time limit of the delivery.
+///
+/// Args:
+///     url: the consumer's URL; the scheme must be https.
+///     body: bytes-like, at most 32 MiB; a str is rejected.
+///     identity: the identity to present to the consumer.
+///     trust: the CAs that verify the consumer.
+///     pins: the keys that the consumer may have; None relies on the CA alone.
+///
+/// Returns:
+///     The receipt, once the consumer has answered with a final 2xx head.
+///
+/// Raises:
+///     DeliveryError: any kind; `sent` tells how much of the request may have reached the consumer.
+///     ConfigError: `url_invalid`, `option_invalid`, `header_invalid`, `body_too_large`; nothing
+///         was sent.
+#[pyfunction]
+#[pyo3(
+    signature = (url, body, **keywords),
+    text_signature = "(url, body, *, identity, trust, pins, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, reload=None, expiry_warning=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None, id=None, content_type=None, headers=None)"
+)]
+pub fn deliver(
+    url: &Bound<'_, PyAny>,
+    body: &Bound<'_, PyAny>,
+    keywords: Option<&Bound<'_, PyDict>>,
+) -> Result<Receipt, BindingError> {
+    guard(|| {
+        let url_text = text("url", url)?;
+        let body = payload(body)?;
+        let mut dispatcher = DispatcherOptions::new();
+        let mut endpoint = EndpointOptions::default();
+        let mut delivery = DeliverOptions::new();
+        for (name, value) in options::keyword_values(keywords)? {
+            if options::has("deliver", &name) {
+                options::set_keyword(&mut delivery, &name, &value)?;
+            } else if options::has("endpoint", &name) {
+                options::set_keyword(&mut endpoint, &name, &value)?;
+            } else {
+                options::set_keyword(&mut dispatcher, &name, &value)?;
+            }
+        }
+        let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);
+        Ok(Receipt(wait(url.py(), delivery)??))
+    })
+}
