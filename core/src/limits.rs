@@ -72,7 +72,7 @@ impl<'a> Limit<'a> {
         if length <= self.most {
             return Ok(());
         }
-        Err(self.fault(length, format!("{} are the limit", self.most)).noting("limit", self.most))
+        Err(self.fault(length, format!("the limit is {}", self.most)).noting("limit", self.most))
     }
 
     /// Fails if a list of such arguments has too many entries, or too many bytes in total.

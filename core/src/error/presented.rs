@@ -26,8 +26,7 @@ pub(crate) fn presented_list<'a>(names: impl Iterator<Item = &'a str>) -> Vec<St
     names.take(MOST_PRESENTED).map(presented).collect()
 }
 
-/// Returns a composed message or text of a context, bounded and escaped, no matter what was put into
-/// it.
+/// Returns a message or a text of a context, bounded and escaped.
 pub(super) fn composed(text: String) -> String {
     if text.len() <= LONGEST_MESSAGE && !text.contains(needs_escape) {
         return text;

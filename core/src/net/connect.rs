@@ -50,7 +50,7 @@ impl Sockets {
         &self.spare
     }
 
-    /// Returns the owner for whom the sockets are opened.
+    /// Returns the owner of the endpoint that opens the sockets.
     pub(crate) fn owner(&self) -> &Arc<str> {
         self.spare.owner()
     }
