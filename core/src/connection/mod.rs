@@ -1,4 +1,4 @@
-//! Floor 7: one HTTP/1.1 connection over mutual TLS, and what a failure says about the request.
+//! One HTTP/1.1 connection over mutual TLS, and what a failure says about the request.
 
 mod deadline;
 mod exchange;

@@ -1,4 +1,4 @@
-//! Floor 8: which of our identities a consumer accepts during the rollout of a new one.
+//! Which of our identities a consumer accepts during the rollout of a new one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

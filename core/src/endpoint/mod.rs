@@ -1,4 +1,4 @@
-//! Floor 8: an endpoint and its generations. An endpoint handle stays valid while its values change. Each
+//! An endpoint and its generations. An endpoint handle stays valid while its values change. Each
 //! change creates a new generation, and every connection belongs to one generation.
 
 mod generation;

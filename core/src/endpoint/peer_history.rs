@@ -1,4 +1,4 @@
-//! Floor 8: what handshakes have shown of a consumer, and the events about its pins that follow.
+//! What handshakes have shown of a consumer, and the events about its pins that follow.
 
 use crate::event::{Event, EventName};
 use crate::material::pin::{Pin, PinSlot, Pins};

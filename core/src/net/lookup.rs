@@ -206,8 +206,9 @@ impl Resolver {
                 let _running = RunningLookup { resolver: &resolver, name: &name, started };
                 (resolver.query)(&name)
             };
-            let _ = sender.send(Some(outcome));
+            // The permits are back before a delivery can see the outcome.
             drop(permits);
+            let _ = sender.send(Some(outcome));
         });
         Ok(found)
     }

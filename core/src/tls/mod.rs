@@ -1,4 +1,4 @@
-//! Floor 5: TLS. The only room that uses rustls' connections.
+//! TLS. The only room that uses rustls' connections.
 //!
 //! Every connection gets its own resolver and verifier around one shared state. So the verifier knows
 //! whether the consumer requested our certificate, and its typed refusal survives the way through rustls.
