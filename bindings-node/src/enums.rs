@@ -2,7 +2,7 @@
 
 use napi_derive::napi;
 use serde_json::{Value, json};
-use webhook_mtls::testing::Misbehaviour;
+use webhook_mtls::testing::Misbehavior;
 use webhook_mtls::{Action, CrlPolicy, Evidence, MinTls, Note, PinSlot, Role, limits, options};
 
 /// Returns the tables as JSON, with the enums that only the bindings need.
@@ -17,7 +17,7 @@ pub fn tables() -> String {
     }
     names!(
         "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls, "note" Note,
-        "misbehaviour" Misbehaviour, "pin" PinSlot, "role" Role
+        "misbehavior" Misbehavior, "pin" PinSlot, "role" Role
     );
     tables["limits"] = json!({
         "body": limits::BODY,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use napi::bindgen_prelude::{Buffer, Env, Object};
 use napi_derive::napi;
-use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, Lab, Leaf, Misbehaviour};
+use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, Lab, Leaf, Misbehavior};
 use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
 
 use crate::convert::{CallResult, Handle, guarded, promise_on_thread};
@@ -148,8 +148,8 @@ pub fn consumer_respond(
 #[napi]
 pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -> CallResult<()> {
     guarded(|| {
-        let known = || Misbehaviour::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
-        let how = Misbehaviour::from_name(&how)
+        let known = || Misbehavior::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
+        let how = Misbehavior::from_name(&how)
             .ok_or_else(|| Error::wrong_type("how", &known().join(", "), "another text"))?;
         consumer.0.misbehave(how, times);
         Ok(())

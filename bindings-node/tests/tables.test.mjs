@@ -26,7 +26,7 @@ test('kinds and words', () => {
   ]) {
     assert.deepEqual(union('enums.d.ts', type), [...core.words[key]].sort())
   }
-  assert.deepEqual(union('testing.d.ts', 'Misbehaviour'), [...core.words.misbehaviour].sort())
+  assert.deepEqual(union('testing.d.ts', 'Misbehavior'), [...core.words.misbehavior].sort())
 })
 
 test('options', () => {

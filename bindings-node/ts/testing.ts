@@ -18,7 +18,7 @@ import { Trust } from './trust'
 import type { Kind, Role } from './enums'
 
 /** The ways in which a receiver can misbehave. */
-export type Misbehaviour =
+export type Misbehavior =
   | 'never_ask'
   | 'reject_certificate'
   | 'expired'
@@ -112,7 +112,7 @@ export class Consumer {
    * @param times the number of connections or requests, by default 1; 0: all until the next call
    * @throws {WebhookMtlsError} `option_invalid`
    */
-  misbehave(how: Misbehaviour, times = 1): void {
+  misbehave(how: Misbehavior, times = 1): void {
     unwrap(native.consumerMisbehave(this.#handle, text('how', how), wholeNumber('times', times)))
   }
 

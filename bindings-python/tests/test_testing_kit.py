@@ -31,7 +31,7 @@ def test_a_consumer_is_identified_by_its_name(lab: Lab) -> None:
     for bad in ("", "a b", 7):
         with pytest.raises(wm.ConfigError, match="option_invalid"):
             lab.consumer(bad)  # type: ignore[arg-type]
-    with pytest.raises(wm.ConfigError, match="misbehaviour"):
+    with pytest.raises(wm.ConfigError, match="misbehavior"):
         acme.misbehave("sing")  # type: ignore[arg-type]
 
 

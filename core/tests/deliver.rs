@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     Blame, CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Pins,
     Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
@@ -84,7 +84,7 @@ fn a_rejected_certificate_is_detected_ten_times_of_ten() {
     let scene = scene();
     for body in [&b"{}"[..], &vec![b'x'; 20 * 1024 * 1024]] {
         for round in 0..10 {
-            scene.acme.misbehave(Misbehaviour::RejectCertificate, 1);
+            scene.acme.misbehave(Misbehavior::RejectCertificate, 1);
             let error = scene.deliver(body, DeliverOptions::new()).unwrap_err();
             assert_eq!(error.kind(), Kind::ClientCertificateRejected, "round {round}: {error}");
             assert_eq!(error.context()["alert"], "unknown_ca");
@@ -130,7 +130,7 @@ fn a_certificate_rejected_on_tls_1_2_is_detected_ten_times_of_ten() {
 #[test]
 fn a_canceled_delivery_reports_sent() {
     let scene = scene();
-    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    scene.acme.misbehave(Misbehavior::Stall, 1);
     let token = CancelToken::new();
     let options = DeliverOptions::new().cancel(token.clone());
     let delivery = outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", options));
@@ -156,7 +156,7 @@ fn a_token_canceled_before_sends_nothing() {
 #[test]
 fn closing_cancels_deliveries_after_the_drain_time() {
     let scene = scene();
-    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    scene.acme.misbehave(Misbehavior::Stall, 1);
     let delivery = outcome(scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new()));
     assert!(scene.acme.wait(1, SOON));
     wait(scene.dispatcher.close(Duration::from_millis(50)));
@@ -180,7 +180,7 @@ fn closing_waits_for_deliveries_in_flight() {
 #[test]
 fn the_total_deadline_holds_and_reports_sent() {
     let scene = scene();
-    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    scene.acme.misbehave(Misbehavior::Stall, 1);
     let started = Instant::now();
     let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
     let error = scene.deliver(b"{}", options).unwrap_err();
@@ -244,7 +244,7 @@ fn no_error_shows_payload_or_headers() {
     const SECRET: &str = "hunter2-payload-and-token";
     let scene = scene();
     let headers = vec![("authorization".to_owned(), format!("Bearer {SECRET}"))];
-    for how in Misbehaviour::ALL {
+    for how in Misbehavior::ALL {
         scene.acme.misbehave(*how, 1);
         let mut options = DeliverOptions::new().headers(headers.clone());
         options.set("timeout", Setting::Millis(400.0)).unwrap();
@@ -262,7 +262,7 @@ fn no_error_shows_payload_or_headers() {
 #[test]
 fn a_dropped_future_cuts_the_connection() {
     let scene = scene();
-    scene.acme.misbehave(Misbehaviour::Stall, 1);
+    scene.acme.misbehave(Misbehavior::Stall, 1);
     let delivery = scene.dispatcher.deliver(&scene.endpoint, "{}", DeliverOptions::new());
     let acme = scene.acme.clone();
     // Stops when the receiver holds the request.
@@ -287,7 +287,7 @@ fn blame_is_ours_after_three_consumers_refuse_our_certificate() {
     let scene = scene();
     let refused = |name: &str| {
         let consumer = scene.lab.consumer(name).unwrap();
-        consumer.misbehave(Misbehaviour::RejectCertificate, 1);
+        consumer.misbehave(Misbehavior::RejectCertificate, 1);
         let options = EndpointOptions::new(None);
         let endpoint = scene.dispatcher.endpoint(name, &consumer.url(), options).unwrap();
         let delivery = scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new());

@@ -22,7 +22,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use webhook_mtls::runtime::{self, EventLoop};
-use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt,
 };
@@ -103,7 +103,7 @@ fn start(
 
 fn stalled(lab: &Lab) -> Consumer {
     let consumer = lab.consumer("slow").unwrap();
-    consumer.misbehave(Misbehaviour::Stall, 0);
+    consumer.misbehave(Misbehavior::Stall, 0);
     consumer
 }
 

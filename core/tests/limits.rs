@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt,
     Retry, Scope, Sent, Setting, Stage, runtime,
@@ -50,7 +50,7 @@ fn a_delivery_beyond_the_limit_waits_without_a_connection() {
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = dispatcher(&lab, &[]);
     let endpoint = endpoint(&dispatcher, &acme, 1.0);
-    acme.misbehave(Misbehaviour::Stall, 1);
+    acme.misbehave(Misbehavior::Stall, 1);
     let token = CancelToken::new();
     let slow = start(&dispatcher, &endpoint, DeliverOptions::new().cancel(token.clone()));
     assert!(acme.wait(1, SOON));
@@ -70,7 +70,7 @@ fn too_many_waiting_for_one_consumer_are_refused_without_delaying_others() {
     let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
     let dispatcher = dispatcher(&lab, &[("max_waiting", 8.0)]);
     let (stalled, well) = (endpoint(&dispatcher, &slow, 1.0), endpoint(&dispatcher, &quick, 1.0));
-    slow.misbehave(Misbehaviour::Stall, 1);
+    slow.misbehave(Misbehavior::Stall, 1);
     let token = CancelToken::new();
     let options = || DeliverOptions::new().cancel(token.clone());
     let mut outcomes = vec![start(&dispatcher, &stalled, options())];
@@ -132,7 +132,7 @@ fn connections_go_to_owners_in_round_robin() {
     let dispatcher = dispatcher(&lab, &[("max_connections", 8.0)]);
     let stalling = ["a", "b", "c", "d"].map(|name| lab.consumer(name).unwrap());
     let endpoints = stalling.each_ref().map(|consumer| {
-        consumer.misbehave(Misbehaviour::Stall, 100);
+        consumer.misbehave(Misbehavior::Stall, 100);
         let options = EndpointOptions::new(None).owner("customer 17").unwrap();
         dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
     });
@@ -150,7 +150,7 @@ fn connections_go_to_owners_in_round_robin() {
     // Another owner arrives last, and gets the first two closed connections.
     let honest = lab.consumer("honest").unwrap();
     let endpoint = endpoint(&dispatcher, &honest, 8.0);
-    honest.misbehave(Misbehaviour::Stall, 2);
+    honest.misbehave(Misbehavior::Stall, 2);
     let token = CancelToken::new();
     let options = || DeliverOptions::new().cancel(token.clone());
     let of_honest: Vec<Outcome> =

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, FanoutProgress, Kind,
     Sent, runtime,
@@ -118,7 +118,7 @@ fn a_slow_consumer_delays_no_other() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
-    slow.misbehave(Misbehaviour::Stall, 0);
+    slow.misbehave(Misbehavior::Stall, 0);
     let (stalled, well) = (endpoint(&dispatcher, &slow), endpoint(&dispatcher, &quick));
     let body = Bytes::from_static(b"{}");
     let deliveries =

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, Dispatcher, Endpoint, EndpointOptions, Error, Kind, PinSlot, Pins, Probe,
     ProbeOptions, Sent, Stage, runtime,
@@ -53,10 +53,10 @@ fn a_probe_shows_the_consumer_and_sends_nothing() {
 fn a_probe_fails_as_a_delivery_would_and_remembers_the_pin() {
     let scene = scene();
     for (how, kind) in [
-        (Misbehaviour::NeverAsk, Kind::ClientAuthNotRequested),
-        (Misbehaviour::Expired, Kind::CertificateExpired),
-        (Misbehaviour::WrongName, Kind::NameMismatch),
-        (Misbehaviour::OtherCa, Kind::IssuerUnknown),
+        (Misbehavior::NeverAsk, Kind::ClientAuthNotRequested),
+        (Misbehavior::Expired, Kind::CertificateExpired),
+        (Misbehavior::WrongName, Kind::NameMismatch),
+        (Misbehavior::OtherCa, Kind::IssuerUnknown),
     ] {
         scene.acme.misbehave(how, 1);
         let error = scene.probe(ProbeOptions::new()).unwrap_err();
@@ -72,7 +72,7 @@ fn a_probe_fails_as_a_delivery_would_and_remembers_the_pin() {
 fn a_refusal_after_the_handshake_is_detected_ten_times_of_ten() {
     let scene = scene();
     for round in 0..10 {
-        scene.acme.misbehave(Misbehaviour::RejectCertificate, 1);
+        scene.acme.misbehave(Misbehavior::RejectCertificate, 1);
         let error = scene.probe(ProbeOptions::new()).unwrap_err();
         assert_eq!(error.kind(), Kind::ClientCertificateRejected, "round {round}: {error}");
         assert_eq!(error.context()["alert"], "unknown_ca");

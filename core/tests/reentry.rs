@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt, Sent,
     Setting, runtime,
@@ -29,7 +29,7 @@ impl Scene {
     fn new(max_connections: f64, concurrency: f64) -> Self {
         let lab = Lab::start().unwrap();
         let consumer = lab.consumer("acme").unwrap();
-        consumer.misbehave(Misbehaviour::Stall, 1);
+        consumer.misbehave(Misbehavior::Stall, 1);
         let mut options = lab.dispatcher_options();
         options.set("max_connections", Setting::Number(max_connections)).unwrap();
         let dispatcher = Dispatcher::new(options).unwrap();
@@ -117,7 +117,7 @@ fn close_in_an_interrupt_waits_for_the_other_deliveries() {
     let scene = Scene::new(8.0, 8.0);
     let (tell, told) = mpsc::channel();
     let error = scene.amid(LONG, || {
-        scene.consumer.misbehave(Misbehaviour::Stall, 1);
+        scene.consumer.misbehave(Misbehavior::Stall, 1);
         let tell = tell.clone();
         let done = move |outcome: Result<Receipt, Error>| tell.send(outcome).unwrap();
         let options = DeliverOptions::new();

@@ -9,15 +9,15 @@ use std::error::Error;
 use std::io::{Read, Write, stdin, stdout};
 
 use serde_json::{Value, json};
-use webhook_mtls::testing::{Consumer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 
 /// Well-behaved, one per language.
 const BEHAVED: [&str; 4] = ["acme-c", "acme-python", "acme-node", "acme-rust"];
 
-const MISBEHAVED: [(&str, Misbehaviour); 3] = [
-    ("client_auth_not_requested", Misbehaviour::NeverAsk),
-    ("certificate_expired", Misbehaviour::Expired),
-    ("client_certificate_rejected", Misbehaviour::RejectCertificate),
+const MISBEHAVED: [(&str, Misbehavior); 3] = [
+    ("client_auth_not_requested", Misbehavior::NeverAsk),
+    ("certificate_expired", Misbehavior::Expired),
+    ("client_certificate_rejected", Misbehavior::RejectCertificate),
 ];
 
 /// A number of times that means until further notice.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use webhook_mtls::testing::{Answer, Lab, Misbehaviour};
+use webhook_mtls::testing::{Answer, Lab, Misbehavior};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
     Identity, Pins, ProbeOptions, Role, Setting, StandardWebhooks, TenantRule, Trust, Verifier,
@@ -122,7 +122,7 @@ fn deliver(case: &Value) -> Vec<String> {
     let wrong = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned();
     let consumer = &case["consumer"];
     if let Some(how) = consumer.get("misbehave") {
-        let named = Misbehaviour::from_name(text(&how["how"])).expect("a misbehaviour");
+        let named = Misbehavior::from_name(text(&how["how"])).expect("a misbehavior");
         acme.misbehave(named, number(&how["times"]));
     }
     for answer in consumer["respond"].as_array().into_iter().flatten() {

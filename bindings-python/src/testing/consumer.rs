@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use webhook_mtls::Error;
 use webhook_mtls::limits::Limit;
-use webhook_mtls::testing::{self, Answer, Misbehaviour};
+use webhook_mtls::testing::{self, Answer, Misbehavior};
 
 use crate::arguments::{bytes, count, duration, noun, pairs, text};
 use crate::boundary::guard;
@@ -134,8 +134,8 @@ impl Consumer {
     ) -> Result<(), BindingError> {
         guard(|| {
             let name = text("how", how)?;
-            let how = Misbehaviour::from_name(&name)
-                .ok_or_else(|| Error::wrong_type("how", "a misbehaviour", "another text"))?;
+            let how = Misbehavior::from_name(&name)
+                .ok_or_else(|| Error::wrong_type("how", "a misbehavior", "another text"))?;
             self.0.misbehave(how, times.map_or(Ok(1), |value| count("times", value))?);
             Ok(())
         })

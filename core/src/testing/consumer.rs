@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::misbehavior::Misbehaviour;
+use super::misbehavior::Misbehavior;
 use super::receiver::Receiver;
 use super::script::{Answer, Received, Script};
 use super::{Authority, Error, Issued};
@@ -52,7 +52,7 @@ impl Consumer {
 
     /// Waits until `count` requests are recorded. Returns `false` if `within` passes first.
     ///
-    /// Requests to which [`Misbehaviour::Stall`] or [`Misbehaviour::ResetAfterBody`] applies are recorded
+    /// Requests to which [`Misbehavior::Stall`] or [`Misbehavior::ResetAfterBody`] applies are recorded
     /// too, so a test can wait until a delivery hangs.
     pub fn wait(&self, count: usize, within: Duration) -> bool {
         self.receiver.wait(count, within)
@@ -74,7 +74,7 @@ impl Consumer {
     ///   that the next delivery makes a handshake. One of requests affects requests.
     /// * `times`: the number of connections or requests. 0 means all, until the next call with a
     ///   misbehavior of the same moment or until [`Consumer::behave`].
-    pub fn misbehave(&self, how: Misbehaviour, times: u32) {
+    pub fn misbehave(&self, how: Misbehavior, times: u32) {
         self.receiver.misbehave(how, times);
     }
 

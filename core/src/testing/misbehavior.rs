@@ -6,7 +6,7 @@
 /// A fault that a receiver commits on demand.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Misbehaviour {
+pub enum Misbehavior {
     /// Completes the handshake without asking for a client certificate, like a load balancer that
     /// terminates TLS in front of the real consumer.
     NeverAsk,
@@ -25,7 +25,7 @@ pub enum Misbehaviour {
     OtherCa,
 }
 
-impl Misbehaviour {
+impl Misbehavior {
     /// All misbehaviors.
     pub const ALL: &[Self] = &[
         Self::NeverAsk,

@@ -45,7 +45,7 @@ use crate::error::{Form, shown};
 
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::Consumer;
-pub use misbehavior::Misbehaviour;
+pub use misbehavior::Misbehavior;
 pub use script::{Answer, Received};
 
 /// The tenant in the lab's own identity.

@@ -33,7 +33,7 @@ use webpki::EndEntityCert;
 use super::authority::TENANT_URI;
 use super::http::{HttpConnection, Request, RequestError};
 use super::idle::IdleConnections;
-use super::misbehavior::{Misbehaviour, Moment};
+use super::misbehavior::{Misbehavior, Moment};
 use super::script::{Answer, Received, Script};
 use super::{Authority, Error, Issued, Leaf, lab_failed, lock};
 use crate::process;
@@ -111,7 +111,7 @@ impl Receiver {
         received.len() >= count
     }
 
-    pub(super) fn misbehave(&self, how: Misbehaviour, times: u32) {
+    pub(super) fn misbehave(&self, how: Misbehavior, times: u32) {
         match how.moment() {
             Moment::Handshake => {
                 self.script().handshakes.push(how, times);
@@ -205,19 +205,19 @@ impl Receiver {
     }
 
     /// Makes the TLS configuration of one connection, with the misbehavior `how`.
-    fn config(&self, how: Option<Misbehaviour>) -> Result<ServerConfig, Error> {
+    fn config(&self, how: Option<Misbehavior>) -> Result<ServerConfig, Error> {
         let current = self.shown().issued.clone();
         let look_alike = |leaf: Leaf| self.authority().issue(leaf.key_of(&current));
         let leaf = Leaf::server(&self.name);
         let issued = match how {
-            Some(Misbehaviour::Expired) => look_alike(leaf.expired())?,
-            Some(Misbehaviour::WrongName) => look_alike(leaf.names(["wrong.lab.test"]))?,
-            Some(Misbehaviour::OtherCa) => Authority::new("other")?.issue(leaf)?,
+            Some(Misbehavior::Expired) => look_alike(leaf.expired())?,
+            Some(Misbehavior::WrongName) => look_alike(leaf.names(["wrong.lab.test"]))?,
+            Some(Misbehavior::OtherCa) => Authority::new("other")?.issue(leaf)?,
             _ => current,
         };
         let verifier: Option<Arc<dyn ClientCertVerifier>> = match how {
-            Some(Misbehaviour::NeverAsk) => None,
-            Some(Misbehaviour::RejectCertificate) => Some(Arc::new(RejectAll(self.verifier()?))),
+            Some(Misbehavior::NeverAsk) => None,
+            Some(Misbehavior::RejectCertificate) => Some(Arc::new(RejectAll(self.verifier()?))),
             _ => Some(self.verifier()?),
         };
         server_config(&issued, verifier).map_err(|cause| lab_failed("configure a receiver", cause))
@@ -299,8 +299,8 @@ impl Receiver {
     fn next_reaction(&self) -> Reaction {
         let mut script = self.script();
         match script.requests.next() {
-            Some(Misbehaviour::ResetAfterBody) => Reaction::Reset,
-            Some(Misbehaviour::Stall) => Reaction::Silence,
+            Some(Misbehavior::ResetAfterBody) => Reaction::Reset,
+            Some(Misbehavior::Stall) => Reaction::Silence,
             _ => Reaction::Answer(script.answers.next().unwrap_or_default()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::misbehavior::Misbehaviour;
+use super::misbehavior::Misbehavior;
 
 /// A complete request that a consumer received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ impl Default for Answer {
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) answers: Queue<Answer>,
-    pub(super) handshakes: Queue<Misbehaviour>,
-    pub(super) requests: Queue<Misbehaviour>,
+    pub(super) handshakes: Queue<Misbehavior>,
+    pub(super) requests: Queue<Misbehavior>,
 }
 
 /// Values with the number of times to use each; 0 means without limit.

@@ -6,7 +6,7 @@ use std::ptr;
 use std::time::Duration;
 
 use webhook_mtls::Error;
-use webhook_mtls::testing::{Answer, Consumer, Misbehaviour};
+use webhook_mtls::testing::{Answer, Consumer, Misbehavior};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::panic;
@@ -60,8 +60,8 @@ pub unsafe extern "C" fn wmtls_lab_consumer_misbehave(
 ) -> wmtls_status {
     panic::run(err, || {
         // SAFETY: the caller follows the header's conventions.
-        let how = Misbehaviour::from_name(unsafe { text::required(how, "how") }?)
-            .ok_or_else(|| Error::wrong_type("how", "a misbehaviour", "another text"))?;
+        let how = Misbehavior::from_name(unsafe { text::required(how, "how") }?)
+            .ok_or_else(|| Error::wrong_type("how", "a misbehavior", "another text"))?;
         required(consumer, "consumer")?.consumer.misbehave(how, times);
         Ok(())
     })

@@ -16,7 +16,7 @@ use webpki::EndEntityCert;
 
 use super::client::{Client, CountingResolver, alert, config, refusal, tls_error};
 use super::{OK, lab, run};
-use crate::testing::{Authority, Lab, Leaf, Misbehaviour};
+use crate::testing::{Authority, Lab, Leaf, Misbehavior};
 
 #[test]
 fn tls_1_2_is_served_as_well() {
@@ -85,7 +85,7 @@ fn a_client_certificate_without_a_purpose_is_accepted() {
 #[test]
 fn never_ask_does_not_ask() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::NeverAsk, 1);
+    acme.misbehave(Misbehavior::NeverAsk, 1);
     let resolver = CountingResolver::with(&lab.issued);
     let mut config = Arc::unwrap_or_clone(config(&lab, None, &TLS13));
     config.client_auth_cert_resolver = Arc::clone(&resolver) as Arc<dyn ResolvesClientCert>;
@@ -106,7 +106,7 @@ fn never_ask_does_not_ask() {
 #[test]
 fn reject_certificate_is_an_alert_after_the_handshake_of_tls_1_3() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::RejectCertificate, 0);
+    acme.misbehave(Misbehavior::RejectCertificate, 0);
     run(async {
         for _ in 0..10 {
             let mut client = Client::connect(&lab, &acme).await.unwrap();
@@ -125,7 +125,7 @@ fn reject_certificate_is_an_alert_after_the_handshake_of_tls_1_3() {
 #[test]
 fn reject_certificate_fails_the_handshake_of_tls_1_2() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::RejectCertificate, 1);
+    acme.misbehave(Misbehavior::RejectCertificate, 1);
     let config = config(&lab, Some(&lab.issued), &TLS12);
     let error = run(Client::with(&acme, config)).err().unwrap();
     assert_eq!(alert(&error), Some(AlertDescription::UnknownCA), "{error}");
@@ -136,16 +136,16 @@ fn a_misbehavior_makes_one_fault_in_the_certificate() {
     let (lab, acme) = lab();
     for (how, is_expected) in [
         (
-            Misbehaviour::Expired,
+            Misbehavior::Expired,
             (|e| matches!(e, CertificateError::ExpiredContext { .. })) as fn(&_) -> _,
         ),
-        (Misbehaviour::WrongName, |e| {
+        (Misbehavior::WrongName, |e| {
             let CertificateError::NotValidForNameContext { presented, .. } = e else {
                 return false;
             };
             presented.iter().any(|name| name.contains("wrong.lab.test"))
         }),
-        (Misbehaviour::OtherCa, |e| matches!(e, CertificateError::UnknownIssuer)),
+        (Misbehavior::OtherCa, |e| matches!(e, CertificateError::UnknownIssuer)),
     ] {
         acme.misbehave(how, 1);
         let error = run(Client::connect(&lab, &acme)).err().unwrap();
@@ -164,7 +164,7 @@ fn a_misbehavior_of_the_handshake_closes_idle_connections() {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         client.post("", b"{}").await;
         let misbehaving = acme.clone();
-        let change = spawn_blocking(move || misbehaving.misbehave(Misbehaviour::Expired, 1));
+        let change = spawn_blocking(move || misbehaving.misbehave(Misbehavior::Expired, 1));
         assert_eq!(client.rest().await.unwrap(), b"");
         drop(client);
         change.await.unwrap();

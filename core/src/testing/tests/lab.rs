@@ -9,21 +9,21 @@ use std::sync::Arc;
 use super::client::{Client, address, plain};
 use super::{LONG, OK, lab, run};
 use crate::error::Kind;
-use crate::testing::{Lab, Leaf, Misbehaviour, error};
+use crate::testing::{Lab, Leaf, Misbehavior, error};
 
 #[test]
 fn misbehaviors_have_names() {
-    for how in Misbehaviour::ALL {
-        assert_eq!(Misbehaviour::from_name(how.name()), Some(*how));
+    for how in Misbehavior::ALL {
+        assert_eq!(Misbehavior::from_name(how.name()), Some(*how));
     }
-    assert_eq!(Misbehaviour::ALL.len(), 7);
-    assert_eq!(Misbehaviour::from_name("NeverAsk"), None);
+    assert_eq!(Misbehavior::ALL.len(), 7);
+    assert_eq!(Misbehavior::from_name("NeverAsk"), None);
 }
 
 #[test]
 fn garbage_and_vanishing_clients_affect_no_other_connection() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::Expired, 1);
+    acme.misbehave(Misbehavior::Expired, 1);
 
     let mut garbage = plain(&acme);
     garbage.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -55,7 +55,7 @@ fn garbage_and_vanishing_clients_affect_no_other_connection() {
 fn dropping_the_lab_closes_its_sockets_and_ends_its_tasks() {
     let (lab, acme) = lab();
     let remaining = Arc::downgrade(&acme.receiver);
-    acme.misbehave(Misbehaviour::Stall, 1);
+    acme.misbehave(Misbehavior::Stall, 1);
     let address = address(&acme);
     let mut unspoken = plain(&acme);
     run(async {

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::client::Client;
 use super::{LONG, OK, lab, run};
-use crate::testing::{Answer, Misbehaviour};
+use crate::testing::{Answer, Misbehavior};
 
 #[test]
 fn a_request_is_answered_and_recorded_completely() {
@@ -161,7 +161,7 @@ fn connection_close_in_an_answer_closes_the_connection() {
 #[test]
 fn reset_after_body_records_and_resets() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::ResetAfterBody, 1);
+    acme.misbehave(Misbehavior::ResetAfterBody, 1);
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         client.send("", b"{}").await;
@@ -175,7 +175,7 @@ fn reset_after_body_records_and_resets() {
 #[test]
 fn stall_records_and_never_answers() {
     let (lab, acme) = lab();
-    acme.misbehave(Misbehaviour::Stall, 1);
+    acme.misbehave(Misbehavior::Stall, 1);
     run(async {
         let mut client = Client::connect(&lab, &acme).await.unwrap();
         client.send("", b"{}").await;
