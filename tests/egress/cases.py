@@ -67,7 +67,7 @@ def failed(kind: str, rule: str = "", stage: str = "resolve") -> Fault:
         context = error["context"]
         if rule not in context["rule"]:
             return f"the rule is {context['rule']}, not {rule}"
-        if "allow it" not in error["remedy"] and f"take {rule} out" not in error["remedy"]:
+        if "allow it" not in error["remedy"] and f"remove {rule} from" not in error["remedy"]:
             return "the remedy does not say how to allow it"
         return None
 
