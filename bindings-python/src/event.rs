@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
 use crate::arguments::{self, wrong_type};
+use crate::attach::{attached, hold_at_fork};
 use crate::error::BindingError;
 use crate::json;
 
@@ -112,17 +113,21 @@ pub fn listener(
         return Err(wrong_type("callback", "callable", callback));
     }
     stop_callbacks_at_exit(callback.py())?;
+    // A child has no thread that is in a callback.
+    hold_at_fork(callback.py(), || ACTIVE_CALLBACKS.store(0, Ordering::SeqCst))?;
     let callback = callback.clone().unbind();
     Ok(move |event: &webhook_mtls::Event| {
         ACTIVE_CALLBACKS.fetch_add(1, Ordering::SeqCst);
         if !EXITING.load(Ordering::SeqCst) {
-            Python::try_attach(|py| {
+            attached(|py| {
                 if let Err(raised) = callback.call1(py, (Event(event.clone()),)) {
                     raised.write_unraisable(py, Some(callback.bind(py)));
                 }
             });
         }
-        ACTIVE_CALLBACKS.fetch_sub(1, Ordering::SeqCst);
+        // A callback that forks ends in the child as well, where none is counted.
+        let _ = ACTIVE_CALLBACKS
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |active| active.checked_sub(1));
     })
 }
 

@@ -8,6 +8,7 @@
 #![allow(clippy::doc_link_with_quotes)]
 
 mod arguments;
+mod attach;
 mod boundary;
 mod completions;
 mod deliver;
