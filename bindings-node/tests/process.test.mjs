@@ -1,4 +1,5 @@
 // Processes, threads and files: what keeps a process alive, and how the package loads.
+// `cargo xtask test node --dev` leaves this file out: it is slow.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

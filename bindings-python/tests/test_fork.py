@@ -58,6 +58,7 @@ class Child:
         os.waitpid(self.pid, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads: our very subject
 def test_no_child_hangs_however_busy_the_threads_are(lab: Any, tmp_path: Path) -> None:
     lab.write_files(tmp_path)
@@ -175,6 +176,7 @@ def test_no_child_hangs_however_busy_the_threads_are(lab: Any, tmp_path: Path) -
     assert quiet_consumer.connections == 1 + -(-FORKS // DELIVERS)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("how", ["deliver", "deliver_many"])
 def test_a_signal_handler_forks_during_a_delivery(acme: Any, how: str) -> None:

@@ -89,6 +89,7 @@ def relay(lab: Lab) -> Iterator[Relay]:
     relay.close()
 
 
+@pytest.mark.slow
 def test_a_delivery_waiting_for_a_turn_ends_with_its_endpoint(lab: Lab) -> None:
     acme = lab.consumer("acme")
     with lab.dispatcher() as dispatcher:

@@ -341,6 +341,7 @@ def leased(path: Path) -> Iterator[None]:
             holder.communicate()
 
 
+@pytest.mark.slow
 def test_a_leased_file_blocks_no_verifier(scene: Scene) -> None:
     verifier = wm.Verifier(
         role="client",
@@ -564,6 +565,7 @@ def test_parent_and_child_rotate_the_same_files_independently(lab: Lab, tmp_path
     scene.dispatcher.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_forked_long_after_the_last_read_reads_first(lab: Lab, tmp_path: Path) -> None:
     scene = Scene(lab, tmp_path)

@@ -113,6 +113,7 @@ def test_close_in_a_handler_waits_for_the_deliveries_of_other_threads(acme: Any)
     assert [error.kind for error in others if error] == ["canceled"]
 
 
+@pytest.mark.slow
 def test_reload_retire_and_upserts_in_a_handler_return(acme: Any, lab: Any) -> None:
     acme.consumer.misbehave("stall", times=1)
     other = lab.consumer("other")
@@ -135,6 +136,7 @@ def test_reload_retire_and_upserts_in_a_handler_return(acme: Any, lab: Any) -> N
     assert error.kind in ("deadline_exceeded", "handle_closed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["turn", "connection"])
 @pytest.mark.parametrize("how", ["deliver", "deliver_many"])
 def test_a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once(

@@ -144,6 +144,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         wm.colour  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_stubs_match_the_native_module(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     # stubtest treats a Literal alias as a function, and a native module lists all its names.

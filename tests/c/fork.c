@@ -1,7 +1,8 @@
 /* A process with busy threads forks again and again: no child hangs. Also signals: the calls of a
    thread that a signal wakes while another thread delivers.
 
-   The environment variable FORKS sets the number of children; the soak sets it to 20 000. */
+   The environment variable FORKS sets the number of children; the soak sets it to 20 000.
+   `cargo xtask test c --dev` leaves this file out: it is slow. */
 
 #define _POSIX_C_SOURCE 200809L
 

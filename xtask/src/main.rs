@@ -30,6 +30,9 @@ cargo xtask <verb>
 
   demo                one delivery from C, Python, Node and Rust, then four refused ones
   test [suite ...]    run all suites, or the named ones; `test --list` lists them
+  test c|python|node --dev [name]
+                      rebuild a binding and run its quick tests in seconds, or all tests whose
+                      name contains this one
   build [language ...]
                       build optimized packages for c, python, node, or all of them
   vectors             run the shared cases in all four languages
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["demo"] => demo::run(),
+        ["test", languages @ .., "--dev"] => suites::dev::run(languages, None),
+        ["test", languages @ .., "--dev", name] => suites::dev::run(languages, Some(name)),
         ["test", suites @ ..] => suites::run(suites),
         ["build", languages @ ..] => build::run(languages),
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::dev;
 
 /// The prefix of every exported function.
 const PREFIX: &str = "wmtls_";
@@ -81,11 +82,7 @@ impl CLibrary {
     /// Builds both flavors for tests, and only the production library for users.
     pub(crate) fn build(profile: Profile) -> Result<CLibrary> {
         let library = CLibrary { home: paths::target().join("c").join(profile.name()) };
-        paths::make_empty(&library.home)?;
-        for header in paths::files_with_extension(&paths::root().join("include"), "h")? {
-            let name = header.file_name().expect("a listed file has a name");
-            paths::copy(&header, &library.include().join(name))?;
-        }
+        library.install_headers()?;
         // Two cargo calls: one call would unify the features and put the testing kit into the
         // production library.
         let flavours: &[Flavour] = match profile {
@@ -107,6 +104,28 @@ impl CLibrary {
             library.isolate(&built.with_extension("a"), flavour)?;
         }
         Ok(library)
+    }
+
+    /// Rebuilds only the shared library with the testing kit, which stands in for the production
+    /// library too.
+    pub(crate) fn editable() -> Result<CLibrary> {
+        let library = CLibrary { home: paths::target().join("c").join("editable") };
+        library.install_headers()?;
+        let built = dev::library(Flavour::Testing.package(), Flavour::Testing.built_as())?;
+        for flavour in [Flavour::Production, Flavour::Testing] {
+            paths::copy(&built, &library.shared(flavour))?;
+        }
+        Ok(library)
+    }
+
+    /// Empties the directory and copies the headers into it.
+    fn install_headers(&self) -> Result {
+        paths::make_empty(&self.home)?;
+        for header in paths::files_with_extension(&paths::root().join("include"), "h")? {
+            let name = header.file_name().expect("a listed file has a name");
+            paths::copy(&header, &self.include().join(name))?;
+        }
+        Ok(())
     }
 
     /// The directory with `include` and `lib`.

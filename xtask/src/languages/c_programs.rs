@@ -7,6 +7,7 @@ use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::c_library::{CLibrary, Flavour, static_arguments};
 use crate::paths;
+use crate::suites::dev;
 use crate::toolchain::Toolchain;
 
 /// Headers and tests must compile with these warnings as errors.
@@ -38,13 +39,7 @@ pub(crate) fn compile(
 /// Runs the C suite; returns its closing line.
 pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> {
     debian::ensure(debian::C)?;
-    let directory = paths::root().join("tests").join("c");
-    let mut programs = paths::files_with_extension(&directory, "c")?;
-    // The vector runner is a separate suite.
-    programs.retain(|program| program.file_stem().is_some_and(|stem| stem != "vectors"));
-    if programs.is_empty() {
-        return Err(Failure::new("tests/c has no program"));
-    }
+    let programs = programs("")?;
     let mut passed = headers(toolchain, library)?;
     for program in &programs {
         let name = paths::shown(program);
@@ -58,6 +53,34 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
         passed += 1;
     }
     Ok(format!("{passed} passed, 0 failed"))
+}
+
+/// Rebuilds the shared library with the testing kit, and runs the programs whose name contains
+/// `name`, or all.
+pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
+    let library = CLibrary::editable()?;
+    let mut programs = programs(name.unwrap_or_default())?;
+    dev::keep_quick(&mut programs, name)?;
+    dev::in_parallel(&programs, |program| {
+        let executable = compile(toolchain, &library, program, Linkage::Shared)?;
+        Step::new(paths::shown(program), executable).limit(LIMIT).ask()?;
+        Ok(1)
+    })
+}
+
+/// Returns the test programs whose name contains `part`.
+fn programs(part: &str) -> Result<Vec<PathBuf>> {
+    let directory = paths::root().join("tests").join("c");
+    let mut programs = paths::files_with_extension(&directory, "c")?;
+    // The vector runner is a separate suite.
+    programs.retain(|program| {
+        let stem = program.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        stem != "vectors" && stem.contains(part)
+    });
+    if programs.is_empty() {
+        return Err(Failure::new(format!("tests/c has no program {part}")));
+    }
+    Ok(programs)
 }
 
 /// Runs a program under memcheck. Fails on an error or a definite leak.

@@ -8,7 +8,7 @@ pub(crate) mod bench_receiver;
 pub(crate) mod c_library;
 pub(crate) mod c_programs;
 pub(crate) mod lab;
-mod node;
+pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod rust;
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::dev;
 use crate::toolchain::Toolchain;
 
 /// The directory with the installed package.
@@ -25,7 +26,10 @@ impl Node {
             ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
         Step::cargo(format!("addon ({})", profile.name()), &arguments).run()?;
         let home = paths::target().join("node").join(profile.name());
-        let tarball = pack(toolchain, &home.join("build"), profile)?;
+        let build = home.join("build");
+        prepare(toolchain, &build, &paths::built(profile, library()))?;
+        typescript(&build)?;
+        let tarball = pack(&build)?;
         let run = home.join("run");
         install(&tarball, &run)?;
         let node = Node { program: toolchain.node.clone(), tarball, run };
@@ -54,17 +58,8 @@ impl Node {
                 .in_directory(&self.run)
                 .run()?;
         }
-        let mut files = paths::files_with_extension(&tests, "mjs")?;
-        files.extend(paths::files_with_extension(&tests, "cjs")?);
-        files.retain(|file| is_test(file));
-        if files.is_empty() {
-            return Err(Failure::new("bindings-node/tests has no *.test.mjs"));
-        }
-        let output = Step::new("node --test", &self.program)
-            .args(["--test", "--test-reporter=tap"])
-            .args(&files)
-            .in_directory(&self.run)
-            .run()?;
+        let files = test_files(&self.run)?;
+        let output = node_test(&self.program, &self.run, &files).run()?;
         Ok(format!("{} passed, {} failed", count(&output.all, "pass"), count(&output.all, "fail")))
     }
 
@@ -80,8 +75,61 @@ impl Node {
     }
 }
 
-/// Compiles a copy of the sources, so that the source tree stays unchanged, and packs it.
-fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf> {
+/// Rebuilds the addon, compiles the TypeScript layer, and runs the tests from where both were
+/// built: all of them, or those whose name contains `name`.
+pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
+    let addon = dev::library("webhook-mtls-node", "libwebhook_mtls_node")?;
+    let home = paths::target().join("node").join("editable");
+    let (build, run) = (home.join("build"), home.join("run"));
+    prepare(toolchain, &build, &addon)?;
+    // A change of the core leaves the TypeScript as it is, and its compiler is slow.
+    let (compiled, stamp) = (home.join("dist"), home.join("dist-made-from.txt"));
+    let mut sources = paths::entries(&build.join("ts"))?;
+    sources.extend([build.join("tsconfig.json"), build.join("package-lock.json")]);
+    let sources = sources.iter().map(|file| paths::read(file)).collect::<Result<String>>()?;
+    if !paths::read(&stamp).is_ok_and(|made_from| made_from == sources) {
+        typescript(&build)?;
+        paths::make_empty(&compiled)?;
+        paths::copy_tree(&build.join("dist"), &compiled, &[])?;
+        paths::write(&stamp, &sources)?;
+    }
+    paths::make_empty(&run)?;
+    let package = run.join("node_modules").join("webhook-mtls");
+    paths::copy_tree(&compiled, &package.join("dist"), &[])?;
+    paths::copy_tree(&build.join("native"), &package.join("native"), &[])?;
+    paths::copy(&build.join("package.json"), &package.join("package.json"))?;
+    mirror(&build.join("node_modules"), &run)?;
+    let mut files = test_files(&run)?;
+    dev::keep_quick(&mut files, name)?;
+    let mut tests = node_test(&toolchain.node, &run, &files);
+    if let Some(name) = name {
+        tests = tests.arg("--test-name-pattern").arg(name);
+    }
+    let output = tests.run()?;
+    Ok(count(&output.all, "pass"))
+}
+
+/// Returns the test files of a mirror.
+fn test_files(run: &Path) -> Result<Vec<PathBuf>> {
+    let tests = run.join("bindings-node").join("tests");
+    let mut files = paths::files_with_extension(&tests, "mjs")?;
+    files.extend(paths::files_with_extension(&tests, "cjs")?);
+    files.retain(|file| is_test(file));
+    if files.is_empty() {
+        return Err(Failure::new("bindings-node/tests has no *.test.mjs"));
+    }
+    Ok(files)
+}
+
+/// Returns the command that runs tests of a mirror.
+fn node_test(program: &Path, run: &Path, files: &[PathBuf]) -> Step {
+    let step = Step::new("node --test", program).args(["--test", "--test-reporter=tap"]);
+    step.args(files).in_directory(run)
+}
+
+/// Makes a copy of the sources with the addon and the pinned tools, so that the source tree stays
+/// unchanged.
+fn prepare(toolchain: &Toolchain, build: &Path, addon: &Path) -> Result {
     let source = paths::root().join("bindings-node");
     let packages = build.join("node_modules");
     let lock = paths::read(&source.join("package-lock.json"))?;
@@ -96,13 +144,21 @@ fn pack(toolchain: &Toolchain, build: &Path, profile: Profile) -> Result<PathBuf
     let platform = Step::new("platform", &toolchain.node)
         .args(["-p", "process.platform + '-' + process.arch"])
         .ask()?;
-    let addon = format!("webhook-mtls.{}.node", platform.stdout.trim());
-    paths::copy(&paths::built(profile, library()), &build.join("native").join(addon))?;
+    let name = format!("webhook-mtls.{}.node", platform.stdout.trim());
+    paths::copy(addon, &build.join("native").join(name))?;
     if !is_current {
         npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;
     }
-    npm("npm run build", &["run", "build"], build)?;
+    Ok(())
+}
+
+fn typescript(build: &Path) -> Result {
+    npm("npm run build", &["run", "build"], build)
+}
+
+/// Packs a compiled copy of the sources.
+fn pack(build: &Path) -> Result<PathBuf> {
     npm("npm pack", &["pack", "--ignore-scripts"], build)?;
     let mut tarballs = paths::files_with_extension(build, "tgz")?;
     match (tarballs.pop(), tarballs.is_empty()) {
@@ -127,8 +183,11 @@ fn install(tarball: &Path, run: &Path) -> Result {
         ],
         run,
     )?;
-    // Only the tests and their type check need these; the package itself does not.
-    let packages = tarball.with_file_name("node_modules");
+    mirror(&tarball.with_file_name("node_modules"), run)
+}
+
+/// Adds what the tests and their type check need to a directory that has the package.
+fn mirror(packages: &Path, run: &Path) -> Result {
     let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
     for name in links.into_iter().chain(["@stablelib", "fast-sha256"]) {
         let from = packages.join(name);

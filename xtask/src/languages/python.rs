@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::dev;
 use crate::toolchain::Toolchain;
 
 /// An environment like that of a user: the wheel, and pytest to test it.
@@ -55,13 +56,7 @@ impl Python {
         format.args(no_cache).arg(&config).args(&places).run()?;
         self.types("mypy --strict, the package", &source().join("python").join("webhook_mtls"))?;
         self.types("mypy --strict, its tests", &source().join("tests"))?;
-        let output = Step::new("pytest", self.interpreter())
-            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
-            .args(["-W", "error", "tests"])
-            .in_directory(&source())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .without_env("PYTHONPATH")
-            .run()?;
+        let output = pytest(&self.interpreter()).arg("tests").run()?;
         Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
     }
 
@@ -92,6 +87,46 @@ impl Python {
         }
         Err(Failure::new(format!("webhook_mtls was imported from {}", place.display())))
     }
+}
+
+/// Rebuilds the extension module, places it beside copies of the Python files, and runs the tests
+/// that are not marked slow, or those whose name contains `name`.
+pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
+    let library = dev::library("webhook-mtls-python", "libwebhook_mtls_python")?;
+    let home = paths::target().join("python");
+    let requirements = source().join("requirements-dev.txt");
+    let interpreter =
+        executable(&environment(toolchain, &home.join("editable"), &requirements)?, "python");
+    let package = home.join("package");
+    paths::make_empty(&package)?;
+    let sources = source().join("python").join("webhook_mtls");
+    paths::copy_tree(&sources, &package.join("webhook_mtls"), &["__pycache__"])?;
+    paths::copy(&library, &package.join("webhook_mtls").join("_native.abi3.so"))?;
+    let ask = Step::new("site-packages", &interpreter)
+        .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
+    let site = PathBuf::from(ask.ask()?.stdout.trim());
+    paths::write(&site.join("webhook_mtls.pth"), &format!("{}\n", package.display()))?;
+    let mut files = paths::files_with_extension(&source().join("tests"), "py")?;
+    files.retain(|file| paths::shown(file).contains("test_"));
+    // Each process takes some of the files, because most tests wait. A name selects few tests.
+    let workers = if name.is_some() { 1 } else { dev::workers() };
+    let groups: Vec<Vec<PathBuf>> =
+        (0..workers).map(|at| files.iter().skip(at).step_by(workers).cloned().collect()).collect();
+    dev::in_parallel(&groups, |group| {
+        let select = name.map_or(["-m", "not slow"], |name| ["-k", name]);
+        let output = pytest(&interpreter).args(select).args(group).ask()?;
+        Ok(dev::number_before(output.last_line(), " passed"))
+    })
+}
+
+/// Returns the command that runs tests of the source tree.
+fn pytest(interpreter: &Path) -> Step {
+    Step::new("pytest", interpreter)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
+        .args(["-W", "error"])
+        .in_directory(&source())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .without_env("PYTHONPATH")
 }
 
 fn source() -> PathBuf {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::command::{Failure, Result, Step};
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::dev::number_before;
 
 /// These crates are shared objects for an interpreter, which runs their tests.
 const FOR_INTERPRETERS: [&str; 2] = ["webhook-mtls-python", "webhook-mtls-node"];
@@ -90,18 +91,12 @@ impl Count {
     fn of(output: &str) -> Count {
         let mut count = Count::default();
         for line in output.lines().filter(|line| line.starts_with("test result:")) {
-            count.passed += before(line, " passed");
-            count.failed += before(line, " failed");
-            count.ignored += before(line, " ignored");
+            count.passed += number_before(line, " passed");
+            count.failed += number_before(line, " failed");
+            count.ignored += number_before(line, " ignored");
         }
         count
     }
-}
-
-/// Returns the number before a word, or 0.
-fn before(line: &str, word: &str) -> u32 {
-    let Some(end) = line.find(word) else { return 0 };
-    line[..end].rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

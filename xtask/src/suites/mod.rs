@@ -4,6 +4,7 @@
 //! After a failed suite, the others still run, so that one run shows all failures.
 
 mod deny;
+pub(crate) mod dev;
 mod egress;
 mod examples;
 pub(crate) mod forks;
