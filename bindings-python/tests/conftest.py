@@ -1,10 +1,12 @@
-"""Shared fixtures: a lab, and an endpoint of it."""
+"""Shared fixtures: a lab, an endpoint of it, and files that rotate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from rotation_scene import Scene
 from webhook_mtls import Dispatcher, Endpoint, Pins
 from webhook_mtls.testing import Consumer, Lab
 
@@ -30,3 +32,10 @@ def acme(lab: Lab) -> Iterator[Acme]:
     with dispatcher:
         endpoint = dispatcher.endpoint("acme", consumer.url, pins=Pins([consumer.pin]))
         yield Acme(consumer, dispatcher, endpoint)
+
+
+@pytest.fixture
+def scene(lab: Lab, tmp_path: Path) -> Iterator[Scene]:
+    scene = Scene(lab, tmp_path)
+    with scene.dispatcher:
+        yield scene

@@ -1,164 +1,22 @@
 //! Files rotate during deliveries, with each common rotation method.
 #![cfg(feature = "testing")]
 
+mod rollout;
+mod scene;
+
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use webhook_mtls::testing::{Answer, Authority, Consumer, Lab, Leaf};
+use webhook_mtls::testing::{Authority, Lab, Leaf};
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
-    Pins, Receipt, Sent, Setting, Trust, runtime,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, EventName, Identity, Kind, Setting,
 };
+
+use self::scene::{Scene, Traffic, wait};
 
 /// Longer than any step here takes.
 const LONG: Duration = Duration::from_secs(20);
-
-fn wait<F: Future>(future: F) -> F::Output {
-    runtime::drive(future, || false).expect("nothing interrupts")
-}
-
-/// A directory of files that a dispatcher watches, and its deliveries and events.
-struct Scene {
-    lab: Lab,
-    acme: Consumer,
-    files: PathBuf,
-    dispatcher: Dispatcher,
-    endpoint: Endpoint,
-}
-
-impl Scene {
-    fn new(name: &str, pinned: bool) -> Self {
-        Self::with(name, pinned, |directory, files| {
-            for (file, text) in files {
-                fs::write(directory.join(file), text).unwrap();
-            }
-        })
-    }
-
-    /// Creates a scene in which `lay` writes the files with these names and contents.
-    fn with(name: &str, pinned: bool, lay: impl FnOnce(&Path, &[(&str, String)])) -> Self {
-        let lab = Lab::start().unwrap();
-        let acme = lab.consumer("acme").unwrap();
-        let files = std::env::temp_dir().join(format!("rotation-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&files);
-        fs::create_dir_all(&files).unwrap();
-        let (cert, key) = lab.identity_pem();
-        let crl = lab.authority().crl(&[]).unwrap();
-        let pins = acme.pin();
-        let texts = [
-            ("tls.crt", cert),
-            ("tls.key", key),
-            ("ca.pem", lab.trust_pem()),
-            ("crl.pem", crl),
-            ("pins", pins),
-        ];
-        lay(&files, &texts);
-        let mut options = lab
-            .dispatcher_options()
-            .identity(
-                Identity::from_files(files.join("tls.crt"), files.join("tls.key"), None).unwrap(),
-            )
-            .trust(
-                Trust::from_files(files.join("ca.pem"), None, Some(&files.join("crl.pem")))
-                    .unwrap(),
-            );
-        // Files are read only when a test asks.
-        options.set("reload", Setting::Millis(0.0)).unwrap();
-        let dispatcher = Dispatcher::new(options).unwrap();
-        let pins = pinned.then(|| Pins::from_file(files.join("pins")).unwrap());
-        let endpoint =
-            dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(pins)).unwrap();
-        Self { lab, acme, files, dispatcher, endpoint }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.files.join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.file(name), text).unwrap();
-    }
-
-    /// Writes beside the file and renames it into place.
-    fn replace(&self, name: &str, text: &str) {
-        let beside = self.file("beside");
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, self.file(name)).unwrap();
-    }
-
-    fn deliver(&self) -> Result<Receipt, Error> {
-        wait(self.dispatcher.deliver(&self.endpoint, "{}", DeliverOptions::new()))
-    }
-
-    fn reload(&self) -> Vec<Event> {
-        let told =
-            |event: &Event| !matches!(event.name(), EventName::KeyReadable | EventName::Expiry);
-        wait(self.dispatcher.reload()).unwrap().into_iter().filter(told).collect()
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        self.reload().iter().map(|event| event.name().name()).collect()
-    }
-
-    /// Returns another identity of the lab.
-    fn next_identity(&self) -> (String, String) {
-        let issued = self.lab.authority().issue(Leaf::client("second")).unwrap();
-        (issued.chain_pem, issued.key_pem)
-    }
-
-    /// Returns the name in our certificate that the consumer accepted last.
-    fn seen_as(&self) -> String {
-        self.acme.received().last().and_then(|received| received.tenant.clone()).unwrap()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.files);
-    }
-}
-
-/// Deliveries that continue while files change.
-struct Traffic {
-    stop: Arc<AtomicBool>,
-    failures: Arc<Mutex<Vec<Error>>>,
-    workers: Vec<JoinHandle<usize>>,
-}
-
-impl Traffic {
-    fn begin(scene: &Scene) -> Self {
-        let (stop, failures) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let workers = (0..2).map(|_| {
-            let (dispatcher, endpoint) = (scene.dispatcher.clone(), scene.endpoint.clone());
-            let stop = Arc::clone(&stop);
-            let failures: Arc<Mutex<Vec<Error>>> = Arc::clone(&failures);
-            thread::spawn(move || {
-                let mut delivered = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    match wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())) {
-                        Ok(_) => delivered += 1,
-                        Err(error) => failures.lock().unwrap().push(error),
-                    }
-                }
-                delivered
-            })
-        });
-        let workers = workers.collect();
-        Self { stop, failures, workers }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let delivered: usize = self.workers.into_iter().map(|worker| worker.join().unwrap()).sum();
-        assert!(delivered > 0);
-        assert!(self.failures.lock().unwrap().is_empty(), "{:?}", self.failures.lock().unwrap());
-    }
-}
 
 #[test]
 fn an_identity_renamed_in_either_order_is_used_once_complete() {
@@ -416,97 +274,4 @@ fn files_are_polled_and_listeners_get_events() {
     wait(dispatcher.close(Duration::ZERO));
     fs::remove_dir_all(files).unwrap();
     assert_eq!(wait(dispatcher.reload()).unwrap_err().kind(), Kind::HandleClosed);
-}
-
-/// A scene whose files hold an identity of a CA that the consumer does not accept yet.
-fn rotated_before_it_is_distributed(name: &str) -> (Scene, Authority) {
-    let scene = Scene::new(name, false);
-    assert_eq!(scene.deliver().unwrap().status(), 200);
-    let next = Authority::new("next").unwrap();
-    let issued = next.issue(Leaf::client("second")).unwrap();
-    scene.write("tls.crt", &issued.chain_pem);
-    scene.write("tls.key", &issued.key_pem);
-    assert_eq!(scene.names(), ["rotated"]);
-    (scene, next)
-}
-
-fn state(scene: &Scene) -> &'static str {
-    scene.dispatcher.rotation_status().consumers["acme"].state
-}
-
-#[test]
-fn a_consumer_without_the_new_ca_gets_the_previous_identity() {
-    let (scene, next) = rotated_before_it_is_distributed("late");
-    let events = scene.dispatcher.events();
-    let former = Identity::from_pem(
-        scene.lab.identity_pem().0.as_bytes(),
-        scene.lab.identity_pem().1.as_bytes(),
-        None,
-    )
-    .unwrap();
-    assert_eq!(state(&scene), "previous");
-    let receipt = scene.deliver().unwrap();
-    assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
-    assert_eq!(scene.seen_as(), "dispatcher");
-    let event = events.try_next().unwrap();
-    assert_eq!(event.name(), EventName::RotatedButUndistributed);
-    assert_eq!((event.consumer(), &event.fields()["via"]), (Some("acme"), &"alert".into()));
-    // For a while the new identity is not tried again, and no event repeats.
-    let receipt = scene.deliver().unwrap();
-    assert!(receipt.is_reused() && receipt.attempts() == 1);
-    assert!(events.try_next().is_none());
-    assert_eq!(scene.acme.received().len(), 3, "no body arrived twice");
-
-    let refused = scene.dispatcher.retire(&former, false).unwrap_err();
-    assert_eq!(refused.kind(), Kind::IdentityInUse);
-    assert_eq!(refused.context()["consumers"], serde_json::json!(["acme"]));
-
-    // The consumer accepts only the new identity: the new one is tried at once.
-    scene.acme.accept_only(&next);
-    let receipt = scene.deliver().unwrap();
-    assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
-    assert_eq!(scene.seen_as(), "second");
-    assert_eq!(state(&scene), "current");
-    assert!(scene.deliver().unwrap().is_reused());
-    assert_eq!(scene.dispatcher.retire(&former, false).unwrap(), [""; 0]);
-}
-
-#[test]
-fn a_retired_identity_is_never_presented() {
-    let (scene, next) = rotated_before_it_is_distributed("retired");
-    let (cert, key) = scene.lab.identity_pem();
-    let former = Identity::from_pem(cert.as_bytes(), key.as_bytes(), None).unwrap();
-    assert_eq!(scene.deliver().unwrap().attempts(), 2);
-    assert_eq!(scene.dispatcher.retire(&former, true).unwrap(), ["acme"]);
-    let refused = scene.deliver().unwrap_err();
-    assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::Nothing));
-    scene.acme.accept(&next);
-    assert_eq!(scene.deliver().unwrap().status(), 200);
-    assert_eq!(scene.seen_as(), "second");
-    let current = Identity::from_files(scene.file("tls.crt"), scene.file("tls.key"), None).unwrap();
-    let refused = scene.dispatcher.retire(&current, true).unwrap_err();
-    assert_eq!(refused.kind(), Kind::IdentityInUse);
-}
-
-#[test]
-fn if_both_identities_are_refused_the_error_is_that_of_the_new_one() {
-    let (scene, _) = rotated_before_it_is_distributed("both");
-    scene.acme.accept_only(&Authority::new("nobody").unwrap());
-    let refused = scene.deliver().unwrap_err();
-    assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::Nothing));
-    assert_eq!(refused.context()["attempts"], 2);
-    assert_eq!(refused.context()["identity"], "CN=second");
-}
-
-#[test]
-fn the_error_of_the_first_refusal_reports_sent_of_the_second_attempt() {
-    let (scene, _) = rotated_before_it_is_distributed("sent");
-    let body = b"<center>The SSL certificate error</center>".to_vec();
-    scene.acme.respond(Answer { body, ..Answer::status(400) }, 1);
-    let refused = scene.deliver().unwrap_err();
-    assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::All));
-    assert_eq!(refused.context()["via"], "alert");
-    assert_eq!(refused.context()["payload_sent"], true);
-    assert_eq!(refused.context()["attempts"], 2);
-    assert_eq!(scene.acme.received().len(), 2);
 }
