@@ -41,29 +41,42 @@ fn vectors(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
+/// Every sampled chain is valid before it is damaged, and invalid after.
 #[test]
-fn damaged_certificates_are_refused_or_verified() {
+fn a_damaged_leaf_is_never_verified() {
     let vectors = vectors(VERIFY);
-    let mut judged = 0;
-    for case in vectors["cases"].as_array().unwrap().iter().step_by(12) {
-        let Some(leaf) = blocks(case["chain"].as_str().unwrap_or_default()).into_iter().next()
-        else {
-            continue;
-        };
-        let anchors = case["trust"]["anchors"].as_str().unwrap_or_default();
-        let Ok(trust) = Trust::from_pem(anchors.as_bytes(), None, &[]) else { continue };
+    let (mut chains, mut refused) = (0, 0);
+    let plain = |case: &&Value| {
+        let optional = ["options", "pins", "tenant", "authorization"];
+        case["expect"].get("ok").is_some()
+            && case["role"] == "server"
+            && optional.iter().all(|key| case.get(key).is_none())
+    };
+    for case in vectors["cases"].as_array().unwrap().iter().filter(plain).step_by(9) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let trust = &case["trust"];
+        let known = trust.get("intermediates").map(text);
+        let crls: Vec<String> = trust["crls"].as_array().into_iter().flatten().map(text).collect();
+        let crls: Vec<&[u8]> = crls.iter().map(String::as_bytes).collect();
+        let anchors = text(&trust["anchors"]);
+        let known = known.as_deref().map(str::as_bytes);
+        let trust = Trust::from_pem(anchors.as_bytes(), known, &crls).unwrap();
         let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust)).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(case["at"].as_u64().unwrap());
-        for bytes in damaged(&leaf) {
-            if bytes != leaf {
-                let verdict = verifier.verify_chain(&[&bytes], Some("consumer.example.test"), at);
-                assert!(verdict.is_err(), "{}: a damaged leaf passed", case["name"]);
-                judged += 1;
-            }
+        let name = case["server_name"].as_str();
+        let mut chain = blocks(case["chain"].as_str().unwrap());
+        verifier.verify_chain(&chain, name, at).expect("the undamaged chain");
+        let leaf = chain[0].clone();
+        for bytes in damaged(&leaf).filter(|bytes| *bytes != leaf) {
             let _ = pin_of(&bytes);
+            chain[0] = bytes;
+            let verdict = verifier.verify_chain(&chain, name, at);
+            assert!(verdict.is_err(), "{}: a damaged leaf passed", case["name"]);
+            refused += 1;
         }
+        chains += 1;
     }
-    assert!(judged > 10_000, "{judged}");
+    assert!(chains >= 8 && refused > 10_000, "{chains} chains, {refused} damaged");
 }
 
 #[test]
@@ -91,19 +104,59 @@ fn damaged_bundles_and_crls_are_refused_or_loaded() {
     assert!(loaded > 10_000, "{loaded}");
 }
 
+/// Changes every character of a bundle of two roots, and cuts the bundle at every place: it is
+/// refused, or both roots are read. A bundle that is cut between its blocks has one root.
 #[test]
-fn damaged_pem_never_loses_a_block_silently() {
-    let vectors = vectors(CONFIG);
-    let anchor = vectors["fixtures"]["trust"]["anchors"].as_str().unwrap();
-    let identity = &vectors["fixtures"]["identity"];
-    let (cert, key) = (identity["cert"].as_str().unwrap(), identity["key"].as_str().unwrap());
-    let two = format!("{anchor}\n{anchor}");
-    for at in (0..two.len()).filter(|at| two.is_char_boundary(*at)) {
+fn a_damaged_bundle_never_loses_a_root() {
+    let [first, second] = two_roots();
+    let two = format!("{first}{second}");
+    let read = |bytes: &[u8]| {
+        let trust = Trust::from_pem(bytes, None, &[]).ok()?;
+        Some(format!("{trust:?}").matches("Certificate(").count())
+    };
+    assert_eq!((read(first.as_bytes()), read(two.as_bytes())), (Some(1), Some(2)));
+    let (mut refused, mut complete) = (0, 0);
+    for at in 0..two.len() {
         let mut bytes = two.clone().into_bytes();
         bytes[at] ^= 0x20;
-        let _ = Trust::from_pem(&bytes, None, &[]);
-        let _ = Trust::from_pem(&two.as_bytes()[..at], None, &[]);
+        match read(&bytes) {
+            Some(roots) => {
+                assert_eq!(roots, 2, "at {at}");
+                complete += 1;
+            }
+            None => refused += 1,
+        }
+        let second_begins = first.len() + "-----BEGIN ".len();
+        let expected = match at {
+            _ if at >= two.trim_end().len() => Some(2),
+            _ if (first.trim_end().len()..second_begins).contains(&at) => Some(1),
+            _ => None,
+        };
+        assert_eq!(read(&two.as_bytes()[..at]), expected, "cut at {at}");
     }
+    assert!(refused > 500, "{refused} refused, {complete} complete");
+}
+
+/// Two roots of the verify vectors, each as one PEM block.
+fn two_roots() -> [String; 2] {
+    let vectors = vectors(VERIFY);
+    let mut roots: Vec<String> = Vec::new();
+    for case in vectors["cases"].as_array().unwrap() {
+        let pem = case["trust"]["anchors"].as_str().unwrap_or_default();
+        let is_usable = case["expect"].get("ok").is_some() && pem.matches("BEGIN").count() == 1;
+        if is_usable && !roots.iter().any(|root| root == pem) {
+            roots.push(pem.to_owned());
+        }
+    }
+    roots.truncate(2);
+    roots.try_into().unwrap()
+}
+
+#[test]
+fn a_damaged_key_is_not_shown() {
+    let vectors = vectors(CONFIG);
+    let identity = &vectors["fixtures"]["identity"];
+    let (cert, key) = (identity["cert"].as_str().unwrap(), identity["key"].as_str().unwrap());
     let mut refused = 0;
     for at in 0..key.len() {
         let outcome = Identity::from_pem(cert.as_bytes(), &key.as_bytes()[..at], None);
@@ -138,11 +191,13 @@ fn damaged_keys_are_refused_or_loaded() {
     let vectors = vectors(CONFIG);
     let identity = &vectors["fixtures"]["identity"];
     let cert = identity["cert"].as_str().unwrap().as_bytes();
+    let mut refused = 0;
     for der in blocks(identity["key"].as_str().unwrap()) {
         for bytes in damaged(&der) {
-            let _ = Identity::from_pem(cert, &bytes, None);
+            refused += usize::from(Identity::from_pem(cert, &bytes, None).is_err());
         }
     }
+    assert!(refused > 300, "{refused}");
 }
 
 #[test]

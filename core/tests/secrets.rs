@@ -60,6 +60,7 @@ fn a_damaged_key_is_never_quoted() {
     let one_line = key.replace('\n', "");
     let no_label = body.clone();
     let mut draw = Draw(1);
+    let mut refused = 0;
     for round in 0..ROUNDS {
         let whole = [&key, &one_line, &no_label][draw.below(3)].as_str();
         let damaged = draw.damaged(whole);
@@ -68,13 +69,16 @@ fn a_damaged_key_is_never_quoted() {
             if let Err(error) = Identity::from_pem(cert, key, passphrase) {
                 assert_hidden(&error, &letters, &format!("round {round}"));
                 assert_hidden(&error, &[SECRET], &format!("round {round}"));
+                refused += 1;
             }
         }
         // A key instead of anchors is a common mistake.
         if let Err(error) = Trust::from_pem(&damaged, Some(&damaged), &[&damaged[..]]) {
             assert_hidden(&error, &letters, &format!("round {round}, as trust"));
+            refused += 1;
         }
     }
+    assert!(refused > 2 * ROUNDS, "{refused} of {}", 3 * ROUNDS);
 }
 
 #[test]
@@ -85,6 +89,7 @@ fn an_invalid_value_is_never_quoted() {
     let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
     let spoils = ["\r\n", "\n", "\0", "\u{7f}", "é", " ", "\t", "\u{2028}", "\r"];
     let mut draw = Draw(2);
+    let mut refused = 0;
     for round in 0..ROUNDS {
         let spoil = spoils[draw.below(spoils.len())];
         let value = match draw.below(3) {
@@ -100,8 +105,10 @@ fn an_invalid_value_is_never_quoted() {
         let delivery = dispatcher.deliver(&endpoint, SECRET, options);
         if let Err(error) = runtime::drive(delivery, || false).unwrap() {
             assert_hidden(&error, &[SECRET], &format!("round {round}, {spoil:?}"));
+            refused += 1;
         }
     }
+    assert!(refused > ROUNDS / 2, "{refused} of {ROUNDS}");
 }
 
 #[test]
@@ -109,6 +116,7 @@ fn credentials_in_a_url_are_never_quoted() {
     let lab = Lab::start().unwrap();
     let dispatcher = lab.dispatcher();
     let mut draw = Draw(3);
+    let mut refused = 0;
     for round in 0..ROUNDS {
         let urls = [
             format!("https://user:{SECRET}@acme.example/"),
@@ -126,8 +134,10 @@ fn credentials_in_a_url_are_never_quoted() {
         }
         if let Err(error) = dispatcher.endpoint("acme", &url, EndpointOptions::new(None)) {
             assert_hidden(&error, &[SECRET], &format!("round {round}, {url:?}"));
+            refused += 1;
         }
     }
+    assert!(refused > ROUNDS / 2, "{refused} of {ROUNDS}");
 }
 
 /// A secret in a wrong argument, and the parts that would reveal it.

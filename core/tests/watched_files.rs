@@ -103,12 +103,11 @@ impl Lease {
     #[allow(unsafe_code, reason = "no crate here offers F_SETLEASE")]
     fn take(path: &Path) -> Self {
         let file = File::options().read(true).write(true).open(path).unwrap();
-        // SAFETY: neither call takes a pointer.
-        let taken = unsafe {
-            // The signal that asks for the lease back would end the process.
-            libc::signal(libc::SIGIO, libc::SIG_IGN);
-            libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
-        };
+        // The signal that asks for the lease back would end the process.
+        // SAFETY: no handler runs.
+        unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+        // SAFETY: the call takes no pointer, and the descriptor is open.
+        let taken = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) };
         assert_eq!(taken, 0, "{}", std::io::Error::last_os_error());
         Self(file)
     }

@@ -42,15 +42,14 @@ pub(super) fn getaddrinfo(name: &str) -> Result<Vec<IpAddr>, Failure> {
     }
     let mut addresses = Vec::new();
     let mut next = list;
-    // SAFETY: the call succeeded and returned the list. It ends with a null pointer, and it is not
-    // used after it was freed.
-    unsafe {
-        while let Some(entry) = next.as_ref() {
-            addresses.extend(address(entry));
-            next = entry.ai_next;
-        }
-        libc::freeaddrinfo(list);
+    // SAFETY: the call succeeded and returned the list, which ends with a null pointer.
+    while let Some(entry) = unsafe { next.as_ref() } {
+        // SAFETY: the resolver made the entry.
+        addresses.extend(unsafe { address(entry) });
+        next = entry.ai_next;
     }
+    // SAFETY: the list is not used again.
+    unsafe { libc::freeaddrinfo(list) };
     Ok(addresses)
 }
 

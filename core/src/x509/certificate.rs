@@ -34,17 +34,8 @@ impl Certificate {
     /// Returns the issuer with this DER, which [`ParsedCertificate::read`] has accepted. Peers of one
     /// CA share one copy.
     pub(crate) fn shared_issuer(der: &[u8]) -> Self {
-        static IN_USE: Lock<Vec<Weak<[u8]>>> = Lock::new(Vec::new());
-        let mut in_use = IN_USE.lock();
-        if let Some(der) = in_use.iter().filter_map(Weak::upgrade).find(|known| **known == *der) {
-            return Self { der };
-        }
-        let own = Self::from_parsed_der(der);
-        in_use.retain(|known| known.strong_count() > 0);
-        if in_use.len() < MAX_SHARED_ISSUERS {
-            in_use.push(Arc::downgrade(&own.der));
-        }
-        own
+        static IN_USE: SharedIssuers = SharedIssuers(Lock::new(Vec::new()));
+        IN_USE.find_or_add(der)
     }
 
     /// The DER encoding.
@@ -100,6 +91,25 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
+/// The issuers that are in use, each once.
+struct SharedIssuers(Lock<Vec<Weak<[u8]>>>);
+
+impl SharedIssuers {
+    /// Returns the shared copy, or a new one, which is shared if there is room.
+    fn find_or_add(&self, der: &[u8]) -> Certificate {
+        let mut in_use = self.0.lock();
+        if let Some(der) = in_use.iter().filter_map(Weak::upgrade).find(|known| **known == *der) {
+            return Certificate { der };
+        }
+        let own = Certificate::from_parsed_der(der);
+        in_use.retain(|known| known.strong_count() > 0);
+        if in_use.len() < MAX_SHARED_ISSUERS {
+            in_use.push(Arc::downgrade(&own.der));
+        }
+        own
+    }
+}
+
 /// Returns the text form of a pin: `sha256/` and the base64 of the digest.
 pub(crate) fn pin_text(digest: &[u8; 32]) -> String {
     format!("sha256/{}", BASE64_STANDARD.encode(digest))
@@ -132,22 +142,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_share_one_copy_of_an_issuer() {
-        let read = |text: &str| Certificate::shared_issuer(text.as_bytes());
+    fn certificates_share_one_copy_of_an_issuer_while_it_is_in_use() {
+        let shared = SharedIssuers(Lock::new(Vec::new()));
+        let read = |number: usize| shared.find_or_add(number.to_string().as_bytes());
         let is_one = |one: &Certificate, other: &Certificate| Arc::ptr_eq(&one.der, &other.der);
-        // Another test may replace the entry in between, so one attempt may fail.
-        let shared = || {
-            let (one, other) = (read("an issuer"), read("an issuer"));
-            is_one(&one, &other).then_some(one)
-        };
-        let one = (0..10_000).find_map(|_| shared()).expect("it is shared");
-        assert!(!is_one(&one, &read("another")));
-        let many: Vec<_> =
-            (0..2 * MAX_SHARED_ISSUERS).map(|number| read(&number.to_string())).collect();
-        assert!(
-            many.iter()
-                .enumerate()
-                .all(|(number, read)| read.der() == number.to_string().as_bytes())
-        );
+        let many: Vec<_> = (0..2 * MAX_SHARED_ISSUERS).map(read).collect();
+        for (number, certificate) in many.iter().enumerate() {
+            assert_eq!(certificate.der(), number.to_string().as_bytes());
+            assert_eq!(is_one(&read(number), certificate), number < MAX_SHARED_ISSUERS);
+        }
+        drop(many);
+        // The entries of the unused issuers make room.
+        let late = read(2 * MAX_SHARED_ISSUERS);
+        assert!(is_one(&read(2 * MAX_SHARED_ISSUERS), &late));
+        assert_eq!(shared.0.lock().len(), 1);
     }
 }
