@@ -134,10 +134,8 @@ impl Session {
         now: UnixTime,
     ) -> Result<PeerIdentity, Error> {
         let mut chain = Vec::with_capacity(1 + intermediates.len());
-        chain.push(CertificateDer::from(leaf.as_ref()));
-        chain.extend(
-            intermediates.iter().map(|certificate| CertificateDer::from(certificate.as_ref())),
-        );
+        chain.push(leaf.as_ref());
+        chain.extend(intermediates.iter().map(AsRef::as_ref));
         let terms = &*self.terms;
         let peer = verify(
             &chain,

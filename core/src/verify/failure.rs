@@ -1,12 +1,13 @@
 //! Explains a refusal of webpki in terms that an operator can act on. Runs only after a refusal.
 
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::Error as Webpki;
 
-use super::{Expectation, millis, read_known};
+use super::path::Search;
+use super::{Expectation, millis};
 use crate::clock::utc_text;
 use crate::error::{Blame, Error, Kind, presented};
-use crate::x509::ParsedCertificate;
+use crate::x509::{ParsedCertificate, Presented};
 
 /// Ranks a failure by how much it tells the operator. Of two failures, the higher rank is reported.
 pub(super) fn rank(error: &Error) -> u8 {
@@ -80,30 +81,27 @@ fn invalid(certificate: &ParsedCertificate<'_>, why: &str) -> Error {
 /// Converts an error of webpki.
 pub(super) fn explain(
     error: &Webpki,
-    leaf_der: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-    expected: &Expectation<'_>,
+    search: &Search<'_>,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Error {
-    let leaf = read_known(leaf_der);
-    let issuers: Vec<ParsedCertificate<'_>> = intermediates.iter().map(read_known).collect();
+    let (leaf, issuers, expected) = (search.leaf.parsed(), search.issuers, search.expected);
     match error {
         Webpki::CertExpired { .. }
         | Webpki::CertNotValidYet { .. }
-        | Webpki::InvalidCertValidity => outside_dates(&leaf, &issuers, expected.at),
+        | Webpki::InvalidCertValidity => outside_dates(leaf, issuers, expected.at),
         Webpki::PathLenConstraintViolated => {
-            constraint(&leaf, "is below a CA that may not issue to a CA (path length)")
+            constraint(leaf, "is below a CA that may not issue to a CA (path length)")
         }
         Webpki::NameConstraintViolation
         | Webpki::MalformedNameConstraint
         | Webpki::InvalidNetworkMaskConstraint
         | Webpki::MaximumNameConstraintComparisonsExceeded => {
-            constraint(&leaf, "has a name that one of its CAs may not issue (name constraints)")
+            constraint(leaf, "has a name that one of its CAs may not issue (name constraints)")
         }
         Webpki::EndEntityUsedAsCa => {
-            constraint(&leaf, "was issued by a certificate that is not a CA")
+            constraint(leaf, "was issued by a certificate that is not a CA")
         }
-        Webpki::RequiredEkuNotFoundContext(_) => ca_purpose(&leaf),
+        Webpki::RequiredEkuNotFoundContext(_) => ca_purpose(leaf),
         Webpki::MaximumPathBuildCallsExceeded
         | Webpki::MaximumPathDepthExceeded
         | Webpki::MaximumSignatureChecksExceeded => {
@@ -112,39 +110,35 @@ pub(super) fn explain(
         Webpki::UnknownIssuer
         | Webpki::InvalidSignatureForPublicKey
         | Webpki::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            first_broken_link(&leaf, &issuers, expected, algorithms)
+            first_broken_link(leaf, issuers, expected, algorithms)
         }
         Webpki::UnsupportedSignatureAlgorithmContext(_) | Webpki::SignatureAlgorithmMismatch => {
             invalid(
-                &leaf,
+                leaf,
                 "or one of its issuers has a signature with an algorithm that is not accepted, such as SHA-1",
             )
         }
         // A self-signed CA certificate, which `openssl req -x509` makes by default. That no anchor
         // matches it tells more than that it is a CA.
-        Webpki::CaUsedAsEndEntity if leaf.issuer == leaf.subject && !is_anchor(&leaf, expected) => {
-            issuer_missing(&leaf, &leaf, 0)
+        Webpki::CaUsedAsEndEntity if leaf.issuer == leaf.subject && !is_anchor(leaf, expected) => {
+            issuer_missing(leaf, leaf, 0)
         }
-        Webpki::CaUsedAsEndEntity => invalid(&leaf, "is a CA certificate; a leaf is expected"),
+        Webpki::CaUsedAsEndEntity => invalid(leaf, "is a CA certificate; a leaf is expected"),
         Webpki::UnsupportedCriticalExtension => {
-            invalid(&leaf, "or one of its issuers has a critical extension that is not understood")
+            invalid(leaf, "or one of its issuers has a critical extension that is not understood")
         }
         other => {
             let why = presented(&format!("{other:?}"));
-            invalid(&leaf, &format!("or one of its issuers is malformed ({why})"))
+            invalid(leaf, &format!("or one of its issuers is malformed ({why})"))
         }
     }
 }
 
 /// The error of the first certificate that is outside its validity period.
-fn outside_dates(
-    leaf: &ParsedCertificate<'_>,
-    issuers: &[ParsedCertificate<'_>],
-    at: i64,
-) -> Error {
-    let outside = std::iter::once(leaf).chain(issuers).find_map(|certificate| {
-        check_dates(certificate, at, "a certificate of the peer's chain").err()
-    });
+fn outside_dates(leaf: &ParsedCertificate<'_>, issuers: &[Presented<'_>], at: i64) -> Error {
+    let outside = std::iter::once(leaf).chain(issuers.iter().map(Presented::parsed)).find_map(
+        |certificate| check_dates(certificate, at, "a certificate of the peer's chain").err(),
+    );
     outside.unwrap_or_else(|| invalid(leaf, "has a notAfter before its notBefore"))
 }
 
@@ -167,7 +161,7 @@ fn is_anchor(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> bool {
 /// Follows issuer names from the leaf to find the link at which the path to an anchor breaks.
 fn first_broken_link(
     leaf: &ParsedCertificate<'_>,
-    issuers: &[ParsedCertificate<'_>],
+    issuers: &[Presented<'_>],
     expected: &Expectation<'_>,
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> Error {
@@ -192,6 +186,7 @@ fn first_broken_link(
         let named = || {
             issuers
                 .iter()
+                .map(Presented::parsed)
                 .filter(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki)
                 .take(super::MAX_CHAIN)
         };

@@ -21,13 +21,15 @@ mod verifier;
 
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::json;
+use webpki::EndEntityCert;
 
 use crate::clock::system_time;
 use crate::error::{Error, Kind, MOST_PRESENTED, presented, presented_list};
 use crate::material::pin::{Pin, Pins};
 use crate::material::trust::Trust;
 use crate::x509::{
-    DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San, dotted, pin_text,
+    Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, San,
+    dotted, pin_text,
 };
 #[doc(hidden)]
 pub use handshake::Handshake;
@@ -60,14 +62,11 @@ pub(crate) struct Expectation<'a> {
     pub(crate) at: i64,
 }
 
-/// Verifies a chain, leaf first.
+/// Verifies a chain of DER certificates, leaf first.
 ///
 /// Fails with the kind of the first check that fails, in the order of authentication and authorization.
-pub(crate) fn verify(
-    chain: &[CertificateDer<'_>],
-    expected: &Expectation<'_>,
-) -> Result<PeerIdentity, Error> {
-    let Some((leaf_der, others)) = chain.split_first() else {
+pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<PeerIdentity, Error> {
+    let Some((leaf, others)) = chain.split_first() else {
         return Err(Error::new(Kind::EvidenceMissing, "the peer presented no certificate"));
     };
     if chain.len() > MAX_CHAIN {
@@ -77,50 +76,44 @@ pub(crate) fn verify(
         )
         .noting("presented", chain.len()));
     }
-    let leaf = read(leaf_der, 0)?;
+    let leaf = read(leaf, 0)?;
+    // The candidates of the path search: the presented certificates, then those of the trust.
+    let known = expected.trust.intermediates();
+    let mut issuers = Vec::with_capacity(others.len() + known.len());
     for (at, certificate) in others.iter().enumerate() {
-        read(certificate, at + 1)?;
+        issuers.push(read(certificate, at + 1)?);
     }
+    issuers.extend(known.iter().map(Certificate::presented));
 
-    let leaf_fault = check_leaf(&leaf, expected).err();
+    let leaf_fault = check_leaf(leaf.parsed(), expected).err();
+    let der = CertificateDer::from(leaf.der());
     let limit = SignatureLimit::new();
-    let path = match path::build(leaf_der, others, expected, &limit) {
-        Ok(path) => path,
+    let built = EndEntityCert::try_from(&der)
+        .map_err(|error| failure::unreadable(&error, leaf.parsed()))
+        .and_then(|webpki| {
+            let search = path::Search { leaf: &leaf, issuers: &issuers, expected, limit: &limit };
+            Ok((search.build(&webpki)?, webpki))
+        });
+    let (path, webpki) = match (built, leaf_fault) {
+        (Ok(built), None) => built,
         // An unknown issuer outranks other faults of the leaf, but not its dates. Of two failures
         // with one rank, the leaf's own is more precise: webpki does not tell which certificate it
         // means.
-        Err(fault) => {
-            return Err(match leaf_fault {
-                Some(own) if failure::rank(&own) >= failure::rank(&fault) => own,
-                _ => fault,
-            });
+        (Err(fault), Some(own)) if failure::rank(&own) < failure::rank(&fault) => {
+            return Err(fault);
         }
+        (_, Some(own)) => return Err(own),
+        (Err(fault), None) => return Err(fault),
     };
-    if let Some(fault) = leaf_fault {
-        return Err(fault);
-    }
-    check_name(&leaf, leaf_der, expected)?;
-    let pin = check_pins(&leaf, leaf_der, &path, expected)?;
-    let tenant = if let Some(rule) = expected.tenant {
-        Some(rule.tenant(&leaf)?)
-    } else {
-        // Without a rule, the only SAN URI of the certificate is its tenant.
-        let mut uris = leaf.san_uris();
-        let only = uris.next().filter(|_| uris.next().is_none());
-        only.filter(|uri| check_uri(uri).is_ok()).map(str::to_owned)
-    };
-    if let Some(authorization) = expected.authorization {
-        authorization.check(&leaf)?;
-    }
-    path.cache_signatures(&leaf, &limit);
-    Ok(PeerIdentity::new(leaf_der, expected.role, tenant, pin, path, expected.at))
+    check_name(leaf.parsed(), &webpki, expected)?;
+    let pin = check_pins(&leaf, &path, expected)?;
+    let tenant = check_tenant(leaf.parsed(), expected)?;
+    path.cache_signatures(leaf.parsed(), &limit);
+    Ok(PeerIdentity::new(&leaf, expected.role, tenant, pin, path, expected.at))
 }
 
-fn read<'a>(
-    certificate: &'a CertificateDer<'_>,
-    at: usize,
-) -> Result<ParsedCertificate<'a>, Error> {
-    ParsedCertificate::read(certificate).map_err(|fault| {
+fn read(certificate: &[u8], at: usize) -> Result<Presented<'_>, Error> {
+    Presented::read(certificate).map_err(|fault| {
         Error::new(
             Kind::CertificateInvalid,
             format!("certificate {} of the presented chain {}", at + 1, fault.0),
@@ -129,10 +122,23 @@ fn read<'a>(
     })
 }
 
-/// Parses a certificate that was parsed before.
-fn read_known<'a>(certificate: &'a CertificateDer<'_>) -> ParsedCertificate<'a> {
-    ParsedCertificate::read(certificate)
-        .unwrap_or_else(|_| unreachable!("every certificate is parsed first"))
+/// Returns the tenant of a verified leaf, and checks its authorization.
+fn check_tenant(
+    leaf: &ParsedCertificate<'_>,
+    expected: &Expectation<'_>,
+) -> Result<Option<String>, Error> {
+    let tenant = if let Some(rule) = expected.tenant {
+        Some(rule.tenant(leaf)?)
+    } else {
+        // Without a rule, the only SAN URI of the certificate is its tenant.
+        let mut uris = leaf.san_uris();
+        let only = uris.next().filter(|_| uris.next().is_none());
+        only.filter(|uri| check_uri(uri).is_ok()).map(str::to_owned)
+    };
+    if let Some(authorization) = expected.authorization {
+        authorization.check(leaf)?;
+    }
+    Ok(tenant)
 }
 
 /// Makes the checks that need the leaf only.
@@ -196,7 +202,7 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
 /// counts.
 fn check_name(
     leaf: &ParsedCertificate<'_>,
-    der: &CertificateDer<'_>,
+    webpki: &EndEntityCert<'_>,
     expected: &Expectation<'_>,
 ) -> Result<(), Error> {
     if let Some(uri) = expected.server_uri
@@ -205,12 +211,10 @@ fn check_name(
         return Err(wrong_name(leaf, uri));
     }
     if let Some(name) = expected.server_name {
-        let certificate = webpki::EndEntityCert::try_from(der)
-            .map_err(|error| failure::unreadable(&error, leaf))?;
         // A name with an underscore is not a host name (RFC 5280 section 4.2.1.6), even if a
         // certificate has it.
         let is_host = !matches!(name, ServerName::DnsName(name) if name.as_ref().contains('_'));
-        if !is_host || certificate.verify_is_valid_for_subject_name(name).is_err() {
+        if !is_host || webpki.verify_is_valid_for_subject_name(name).is_err() {
             return Err(wrong_name(leaf, &name.to_str()));
         }
     }
@@ -249,14 +253,14 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
 type MatchedPin = Option<(Pin, crate::material::pin::PinSlot)>;
 
 fn check_pins(
-    leaf: &ParsedCertificate<'_>,
-    der: &CertificateDer<'_>,
+    presented: &Presented<'_>,
     path: &path::Path,
     expected: &Expectation<'_>,
 ) -> Result<MatchedPin, Error> {
     let Some(pins) = expected.pins else {
         return Ok(None);
     };
+    let (leaf, der) = (presented.parsed(), presented.der());
     if let Some(matched) = pins.matching(leaf, der) {
         return Ok(Some(matched));
     }

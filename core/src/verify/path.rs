@@ -13,12 +13,12 @@ use webpki::{
 
 use super::revocation::{self, Revocation};
 use super::signature_cache::{CachingAlgorithm, MAX_SIGNATURES, SignatureLimit};
-use super::{Expectation, failure};
+use super::{Expectation, MAX_CHAIN, failure};
 use crate::error::{Error, Kind};
-use crate::material::trust::{Anchor, Trust};
+use crate::material::trust::Anchor;
 use crate::verify::policy::Role;
 use crate::x509::algorithms;
-use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, key_parts, pin_text};
+use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, Presented, key_parts, pin_text};
 
 /// The most certificates that one path search may try: six times the number that the longest presented
 /// chain needs, for cross-signed CAs.
@@ -70,69 +70,135 @@ fn caching_algorithms(limit: &SignatureLimit) -> impl Iterator<Item = CachingAlg
         .map(|algorithm| CachingAlgorithm { algorithm: *algorithm, limit })
 }
 
-/// Finds a path that satisfies webpki and [`check_path`].
-///
-/// Fails with the failure of highest rank among the paths that were tried.
-pub(super) fn build(
-    leaf_der: &CertificateDer<'_>,
-    presented: &[CertificateDer<'_>],
-    expected: &Expectation<'_>,
-    limit: &SignatureLimit,
-) -> Result<Path, Error> {
-    let at = unix_time(expected.at)?;
-    let leaf = EndEntityCert::try_from(leaf_der)
-        .map_err(|error| failure::unreadable(&error, &super::read_known(leaf_der)))?;
+/// A search for a path.
+pub(super) struct Search<'a> {
+    pub(super) leaf: &'a Presented<'a>,
+    /// The certificates that may stand between leaf and anchor.
+    pub(super) issuers: &'a [Presented<'a>],
+    pub(super) expected: &'a Expectation<'a>,
+    pub(super) limit: &'a SignatureLimit,
+}
 
-    // webpki does not check the dates of an anchor, so expired ones are left out here.
-    let valid_anchors: Vec<&Anchor> =
-        expected.trust.anchors().iter().filter(|anchor| anchor.is_valid_at(expected.at)).collect();
-    let anchors: Vec<_> = valid_anchors.iter().map(|anchor| anchor.webpki.clone()).collect();
-    let intermediates = all_intermediates(presented, expected.trust);
-    let useful = leading_to_an_anchor(&intermediates, &valid_anchors);
+impl Search<'_> {
+    /// Finds a path that satisfies webpki and [`check_path`](Self::check_path).
+    ///
+    /// * `leaf`: the leaf as webpki has read it.
+    ///
+    /// Fails with the failure of highest rank among the paths that were tried.
+    pub(super) fn build(&self, leaf: &EndEntityCert<'_>) -> Result<Path, Error> {
+        let (expected, limit) = (self.expected, self.limit);
+        let at = unix_time(expected.at)?;
+        // webpki does not check the dates of an anchor, so expired ones are left out here.
+        let valid_anchors: Vec<&Anchor> = expected
+            .trust
+            .anchors()
+            .iter()
+            .filter(|anchor| anchor.is_valid_at(expected.at))
+            .collect();
+        let anchors: Vec<_> = valid_anchors.iter().map(|anchor| anchor.webpki.clone()).collect();
+        let useful = leading_to_an_anchor(self.issuers, &valid_anchors);
 
-    let caching: Vec<CachingAlgorithm<'_>> = caching_algorithms(limit).collect();
-    let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
-        caching.iter().map(|algorithm| algorithm as _).collect();
+        let caching: Vec<CachingAlgorithm<'_>> = caching_algorithms(limit).collect();
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+            caching.iter().map(|algorithm| algorithm as _).collect();
 
-    let refused: RefCell<Option<Error>> = RefCell::new(None);
-    let passed = Cell::new(Revocation::default());
-    let check = |path: &VerifiedPath<'_>| match check_path(path, leaf_der, &valid_anchors, expected)
-    {
-        Ok(revocation) => {
-            passed.set(revocation);
-            Ok(())
-        }
-        Err(error) => {
-            let mut refused = refused.borrow_mut();
-            if refused.as_ref().is_none_or(|known| failure::rank(&error) > failure::rank(known)) {
-                *refused = Some(error);
+        let refused: RefCell<Option<Error>> = RefCell::new(None);
+        let passed = Cell::new(None);
+        let check = |path: &VerifiedPath<'_>| match self.check_path(path, &valid_anchors) {
+            Ok(path) => {
+                passed.set(Some(path));
+                Ok(())
             }
-            Err(webpki::Error::CertDistrusted)
-        }
-    };
-    let usage = PurposeCheck { role: expected.role, limit, steps_left: Cell::new(MAX_STEPS) };
-    match leaf.verify_for_usage(
-        &algorithms,
-        &anchors,
-        useful.as_deref().unwrap_or(&intermediates),
-        at,
-        usage,
-        None,
-        Some(&check),
-    ) {
-        Ok(path) => {
+            Err(error) => {
+                let mut refused = refused.borrow_mut();
+                if refused.as_ref().is_none_or(|known| failure::rank(&error) > failure::rank(known))
+                {
+                    *refused = Some(error);
+                }
+                Err(webpki::Error::CertDistrusted)
+            }
+        };
+        let usage = PurposeCheck { role: expected.role, limit, steps_left: Cell::new(MAX_STEPS) };
+        let verdict =
+            leaf.verify_for_usage(&algorithms, &anchors, &useful, at, usage, None, Some(&check));
+        match (verdict, passed.take()) {
             // webpki returns the path that it passed to `check` last.
-            Ok(Path { issuers: issuers_of(&path, &valid_anchors), revocation: passed.take() })
+            (Ok(_), Some(path)) => Ok(path),
+            (Ok(_), None) => Err(Error::new(Kind::Internal, "a path was accepted unchecked")),
+            // A path that `check` refused had passed all checks of webpki, so that failure comes first.
+            (Err(error), _) => Err(refused.into_inner().unwrap_or_else(|| {
+                if limit.is_exceeded() {
+                    return failure::too_costly(MAX_SIGNATURES);
+                }
+                let why = failure::explain(&error, self, &algorithms);
+                if limit.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
+            })),
         }
-        // A path that `check` refused had passed all checks of webpki, so that failure comes first.
-        Err(error) => Err(refused.into_inner().unwrap_or_else(|| {
-            if limit.is_exceeded() {
-                return failure::too_costly(MAX_SIGNATURES);
-            }
-            let why = failure::explain(&error, leaf_der, &intermediates, expected, &algorithms);
-            if limit.is_exceeded() { failure::too_costly(MAX_SIGNATURES) } else { why }
-        })),
     }
+
+    /// Checks the issuers of a path with valid signatures and dates, and revocation along it.
+    fn check_path(
+        &self,
+        path: &VerifiedPath<'_>,
+        valid_anchors: &[&Anchor],
+    ) -> Result<Path, Error> {
+        // webpki returns slices of the certificates that it was given.
+        let known = |certificate: CertificateDer<'_>| {
+            self.issuers.iter().find(|issuer| *issuer.der() == *certificate)
+        };
+        let mut presented = Vec::with_capacity(1 + MAX_CHAIN);
+        for certificate in path.intermediate_certificates() {
+            presented.push(known(certificate.der()).ok_or_else(unknown_issuer)?);
+        }
+        let anchor = anchor_of(path, valid_anchors).ok_or_else(unknown_issuer)?;
+        let anchor_fields = anchor.certificate.parsed();
+        let parsed = || presented.iter().map(|issuer| issuer.parsed()).chain([&anchor_fields]);
+        for issuer in parsed() {
+            check_issuer(issuer, self.expected)?;
+        }
+        let revocation = if revocation::is_required(self.expected) {
+            let issuers: Vec<&ParsedCertificate<'_>> = parsed().collect();
+            revocation::check(self.leaf.parsed(), &issuers, self.expected)?
+        } else {
+            Revocation::default()
+        };
+        let issuers = presented.iter().copied().map(Certificate::shared_issuer);
+        Ok(Path { issuers: issuers.chain([anchor.certificate.clone()]).collect(), revocation })
+    }
+}
+
+/// The error for a path with a certificate that the search did not give to webpki.
+fn unknown_issuer() -> Error {
+    Error::new(Kind::Internal, "the path has a certificate that is no candidate")
+}
+
+/// Checks one issuer of a path, apart from its signature and dates.
+fn check_issuer(issuer: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+    if expected.trust.distrusts(issuer) {
+        let subject = issuer.subject_text();
+        return Err(Error::new(
+            Kind::IssuerDistrusted,
+            format!("the path contains {subject}, whose key is distrusted"),
+        )
+        .noting("issuer", subject)
+        .noting("distrusted", pin_text(&issuer.spki_digest())));
+    }
+    if let Some(weakness) = issuer.key.weakness() {
+        return Err(failure::key_weak(issuer, &weakness));
+    }
+    if let Some(why) = issuer.profile_fault.or_else(|| issuer.constraints_fault()) {
+        let subject = issuer.subject_text();
+        return Err(Error::new(Kind::ConstraintViolated, format!("{subject} {why}"))
+            .noting("subject", subject));
+    }
+    if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
+        return Err(Error::new(
+            Kind::ConstraintViolated,
+            format!("{} may not sign certificates (keyUsage)", issuer.subject_text()),
+        )
+        .noting("subject", issuer.subject_text()));
+    }
+    Ok(())
 }
 
 /// Converts Unix seconds for webpki. Fails with `clock_implausible` before 1970.
@@ -142,49 +208,37 @@ fn unix_time(seconds: i64) -> Result<UnixTime, Error> {
     Ok(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
 
-/// Returns the presented certificates, then the intermediates of the trust.
-fn all_intermediates<'a>(
-    presented: &'a [CertificateDer<'_>],
-    trust: &'a Trust,
-) -> Vec<CertificateDer<'a>> {
-    let known = trust.intermediates().iter().map(Certificate::as_der);
-    let presented = presented.iter();
-    presented.map(|certificate| CertificateDer::from(certificate.as_ref())).chain(known).collect()
-}
-
 /// Up to this number of issuers, trying every order takes negligible time.
 const FEW_ISSUERS: usize = 3;
 
-/// Returns the issuers from which names lead to an anchor, or `None` if there are only few issuers.
+/// Returns the issuers from which names lead to an anchor, or all if there are only few.
 ///
 /// If ten certificates have the same name, each may be the issuer of each other. Such a set has hundreds
 /// of thousands of paths, even if none ends at an anchor.
 fn leading_to_an_anchor<'a>(
-    issuers: &'a [CertificateDer<'a>],
+    issuers: &[Presented<'a>],
     valid_anchors: &[&Anchor],
-) -> Option<Vec<CertificateDer<'a>>> {
+) -> Vec<CertificateDer<'a>> {
+    let der = |issuer: &Presented<'a>| CertificateDer::from(issuer.der());
     if issuers.len() <= FEW_ISSUERS {
-        return None;
+        return issuers.iter().map(der).collect();
     }
-    let parsed_issuers: Vec<ParsedCertificate<'_>> =
-        issuers.iter().map(super::read_known).collect();
     let mut reached: HashSet<&[u8]> =
         valid_anchors.iter().map(|anchor| anchor.webpki.subject.as_ref()).collect();
-    let mut leads = vec![false; parsed_issuers.len()];
+    let mut leads = vec![false; issuers.len()];
     loop {
         let before = reached.len();
-        for (issuer, leads) in parsed_issuers.iter().zip(&mut leads) {
-            if !*leads && reached.contains(issuer.issuer) {
+        for (issuer, leads) in issuers.iter().zip(&mut leads) {
+            if !*leads && reached.contains(issuer.parsed().issuer) {
                 *leads = true;
-                reached.insert(issuer.subject);
+                reached.insert(issuer.parsed().subject);
             }
         }
         if reached.len() == before {
             break;
         }
     }
-    let useful = issuers.iter().zip(leads).filter(|(_, leads)| *leads);
-    Some(useful.map(|(issuer, _)| CertificateDer::from(issuer.as_ref())).collect())
+    issuers.iter().zip(leads).filter(|(_, leads)| *leads).map(|(issuer, _)| der(issuer)).collect()
 }
 
 /// Checks extendedKeyUsage. That of a CA limits the purposes of the certificates below it;
@@ -228,16 +282,6 @@ impl ExtendedKeyUsageValidator for PurposeCheck<'_> {
     }
 }
 
-/// Returns the issuers of a path: the intermediates, then the anchor.
-fn issuers_of(path: &VerifiedPath<'_>, valid_anchors: &[&Anchor]) -> Vec<Certificate> {
-    let intermediates = path.intermediate_certificates();
-    let anchor = anchor_of(path, valid_anchors).map(|anchor| anchor.certificate.clone());
-    intermediates
-        .map(|certificate| Certificate::shared_issuer(&certificate.der()))
-        .chain(anchor)
-        .collect()
-}
-
 fn anchor_of<'a>(path: &VerifiedPath<'_>, valid_anchors: &[&'a Anchor]) -> Option<&'a Anchor> {
     let (subject, key) = (&path.anchor().subject, &path.anchor().subject_public_key_info);
     valid_anchors
@@ -246,48 +290,4 @@ fn anchor_of<'a>(path: &VerifiedPath<'_>, valid_anchors: &[&'a Anchor]) -> Optio
             anchor.webpki.subject == *subject && anchor.webpki.subject_public_key_info == *key
         })
         .copied()
-}
-
-/// Checks the issuers of a path with valid signatures and dates, and revocation along it.
-fn check_path(
-    path: &VerifiedPath<'_>,
-    leaf_der: &CertificateDer<'_>,
-    valid_anchors: &[&Anchor],
-    expected: &Expectation<'_>,
-) -> Result<Revocation, Error> {
-    let intermediates: Vec<CertificateDer<'_>> =
-        path.intermediate_certificates().map(webpki::Cert::der).collect();
-    let anchor = anchor_of(path, valid_anchors).map(|anchor| anchor.certificate.as_der());
-    let issuers: Vec<ParsedCertificate<'_>> =
-        intermediates.iter().chain(&anchor).map(super::read_known).collect();
-    for issuer in &issuers {
-        if expected.trust.distrusts(issuer) {
-            let subject = issuer.subject_text();
-            return Err(Error::new(
-                Kind::IssuerDistrusted,
-                format!("the path contains {subject}, whose key is distrusted"),
-            )
-            .noting("issuer", subject)
-            .noting("distrusted", pin_text(&issuer.spki_digest())));
-        }
-        if let Some(weakness) = issuer.key.weakness() {
-            return Err(failure::key_weak(issuer, &weakness));
-        }
-        if let Some(why) = issuer.profile_fault.or_else(|| issuer.constraints_fault()) {
-            let subject = issuer.subject_text();
-            return Err(Error::new(Kind::ConstraintViolated, format!("{subject} {why}"))
-                .noting("subject", subject));
-        }
-        if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
-            return Err(Error::new(
-                Kind::ConstraintViolated,
-                format!("{} may not sign certificates (keyUsage)", issuer.subject_text()),
-            )
-            .noting("subject", issuer.subject_text()));
-        }
-    }
-    if !revocation::is_required(expected) {
-        return Ok(Revocation::default());
-    }
-    revocation::check(&super::read_known(leaf_der), &issuers, expected)
 }

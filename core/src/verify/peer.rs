@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +12,7 @@ use crate::error::words;
 use crate::material::pin::{Pin, PinSlot};
 use crate::verify::policy::Role;
 use crate::x509::{
-    Certificate, ParsedCertificate, Purpose, San, common_name, hex, name_text, pin_text,
+    Certificate, ParsedCertificate, Presented, Purpose, San, common_name, hex, name_text, pin_text,
     serial_hex, x5t_s256,
 };
 
@@ -60,7 +59,7 @@ pub struct PeerIdentity {
 
 impl PeerIdentity {
     pub(super) fn new(
-        leaf: &CertificateDer<'_>,
+        leaf: &Presented<'_>,
         role: Role,
         tenant: Option<String>,
         pin: Option<(Pin, PinSlot)>,
@@ -68,7 +67,7 @@ impl PeerIdentity {
         at: i64,
     ) -> Self {
         Self {
-            leaf: Certificate::from_parsed_der(leaf),
+            leaf: Certificate::of(leaf),
             role,
             tenant,
             pin,

@@ -86,7 +86,7 @@ pub(super) fn is_required(expected: &Expectation<'_>) -> bool {
 /// Fails with `certificate_revoked` or `crl_unusable`.
 pub(super) fn check(
     leaf: &ParsedCertificate<'_>,
-    issuers: &[ParsedCertificate<'_>],
+    issuers: &[&ParsedCertificate<'_>],
     expected: &Expectation<'_>,
 ) -> Result<Revocation, Error> {
     let mut revocation = Revocation::default();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 
 use super::reload::MaterialReloader;
 use super::{Expectation, PeerIdentity, verify};
@@ -173,8 +173,7 @@ impl Verifier {
             }
             (_, name) => name.map(parse_server_name).transpose()?,
         };
-        let chain: Vec<CertificateDer<'_>> =
-            chain.iter().map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
+        let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
         let expected = Expectation {
             role: options.role,
             trust: &material.trust,

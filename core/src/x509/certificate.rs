@@ -7,50 +7,58 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rustls_pki_types::CertificateDer;
 
 use super::der::Malformed;
+use super::fields::{Fields, Span};
 use super::name::text as name_text;
 use super::parsed::ParsedCertificate;
+use super::presented::Presented;
 use crate::process::Lock;
 
 /// The most issuers that certificates share. A longer list would only make the search slower.
 const MAX_SHARED_ISSUERS: usize = 32;
 
 /// A certificate that was parsed without an error.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Certificate {
-    der: Arc<[u8]>,
+#[derive(Clone)]
+pub struct Certificate(Arc<Parsed>);
+
+/// The DER, and the places of the fields in it.
+struct Parsed {
+    der: Box<[u8]>,
+    fields: Fields<Span>,
 }
 
 impl Certificate {
     pub(crate) fn from_der(der: &[u8]) -> Result<Self, Malformed> {
-        ParsedCertificate::read(der)?;
-        Ok(Self::from_parsed_der(der))
+        Ok(Self::of(&Presented::read(der)?))
     }
 
-    /// Copies DER that [`ParsedCertificate::read`] has accepted.
-    pub(crate) fn from_parsed_der(der: &[u8]) -> Self {
-        Self { der: der.into() }
+    /// Copies a presented certificate.
+    pub(crate) fn of(presented: &Presented<'_>) -> Self {
+        let der = presented.der();
+        Self(Arc::new(Parsed { der: der.into(), fields: presented.parsed().spans(der) }))
     }
 
-    /// Returns the issuer with this DER, which [`ParsedCertificate::read`] has accepted. Peers of one
-    /// CA share one copy.
-    pub(crate) fn shared_issuer(der: &[u8]) -> Self {
+    /// Returns a copy of an issuer. Peers of one CA share one copy.
+    pub(crate) fn shared_issuer(presented: &Presented<'_>) -> Self {
         static IN_USE: SharedIssuers = SharedIssuers(Lock::new(Vec::new()));
-        IN_USE.find_or_add(der)
+        IN_USE.find_or_add(presented)
     }
 
     /// The DER encoding.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     pub(crate) fn as_der(&self) -> CertificateDer<'_> {
-        CertificateDer::from(&*self.der)
+        CertificateDer::from(self.der())
     }
 
     pub(crate) fn parsed(&self) -> ParsedCertificate<'_> {
-        // Every constructor gets DER that was parsed before.
-        ParsedCertificate::read(&self.der)
-            .unwrap_or_else(|_| unreachable!("every constructor gets parsed DER"))
+        self.0.fields.within(&self.0.der)
+    }
+
+    /// The certificate in the form of one that a peer presented.
+    pub(crate) fn presented(&self) -> Presented<'_> {
+        Presented { der: self.der(), parsed: self.parsed() }
     }
 
     /// The subject as RFC 4514 text.
@@ -76,14 +84,23 @@ impl Certificate {
 
     /// The first instant of validity, in Unix seconds.
     pub fn not_before(&self) -> i64 {
-        self.parsed().not_before
+        self.0.fields.not_before
     }
 
     /// The last instant of validity, in Unix seconds.
     pub fn not_after(&self) -> i64 {
-        self.parsed().not_after
+        self.0.fields.not_after
     }
 }
+
+/// Equal DER is an equal certificate.
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.der() == other.der()
+    }
+}
+
+impl Eq for Certificate {}
 
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,19 +109,20 @@ impl std::fmt::Debug for Certificate {
 }
 
 /// The issuers that are in use, each once.
-struct SharedIssuers(Lock<Vec<Weak<[u8]>>>);
+struct SharedIssuers(Lock<Vec<Weak<Parsed>>>);
 
 impl SharedIssuers {
     /// Returns the shared copy, or a new one, which is shared if there is room.
-    fn find_or_add(&self, der: &[u8]) -> Certificate {
+    fn find_or_add(&self, presented: &Presented<'_>) -> Certificate {
         let mut in_use = self.0.lock();
-        if let Some(der) = in_use.iter().filter_map(Weak::upgrade).find(|known| **known == *der) {
-            return Certificate { der };
+        let mut known = in_use.iter().filter_map(Weak::upgrade);
+        if let Some(known) = known.find(|known| *known.der == *presented.der()) {
+            return Certificate(known);
         }
-        let own = Certificate::from_parsed_der(der);
+        let own = Certificate::of(presented);
         in_use.retain(|known| known.strong_count() > 0);
         if in_use.len() < MAX_SHARED_ISSUERS {
-            in_use.push(Arc::downgrade(&own.der));
+            in_use.push(Arc::downgrade(&own.0));
         }
         own
     }
@@ -143,12 +161,18 @@ mod tests {
 
     #[test]
     fn certificates_share_one_copy_of_an_issuer_while_it_is_in_use() {
+        let made = |name: usize| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new([format!("{name}.test")]).unwrap();
+            params.self_signed(&key).unwrap().der().to_vec()
+        };
+        let ders: Vec<_> = (0..=2 * MAX_SHARED_ISSUERS).map(made).collect();
         let shared = SharedIssuers(Lock::new(Vec::new()));
-        let read = |number: usize| shared.find_or_add(number.to_string().as_bytes());
-        let is_one = |one: &Certificate, other: &Certificate| Arc::ptr_eq(&one.der, &other.der);
+        let read = |number: usize| shared.find_or_add(&Presented::read(&ders[number]).unwrap());
+        let is_one = |one: &Certificate, other: &Certificate| Arc::ptr_eq(&one.0, &other.0);
         let many: Vec<_> = (0..2 * MAX_SHARED_ISSUERS).map(read).collect();
         for (number, certificate) in many.iter().enumerate() {
-            assert_eq!(certificate.der(), number.to_string().as_bytes());
+            assert_eq!(certificate.der(), ders[number]);
             assert_eq!(is_one(&read(number), certificate), number < MAX_SHARED_ISSUERS);
         }
         drop(many);
@@ -156,5 +180,18 @@ mod tests {
         let late = read(2 * MAX_SHARED_ISSUERS);
         assert!(is_one(&read(2 * MAX_SHARED_ISSUERS), &late));
         assert_eq!(shared.0.lock().len(), 1);
+    }
+
+    #[test]
+    fn an_owned_certificate_gives_the_fields_that_were_parsed() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        let owned = Certificate::from_der(&der).unwrap();
+        let presented = Presented::read(&der).unwrap();
+        assert_eq!(format!("{:?}", owned.parsed()), format!("{:?}", presented.parsed()));
+        assert_eq!(format!("{:?}", owned.presented()), format!("{presented:?}"));
     }
 }

@@ -262,7 +262,7 @@ impl Crl {
             && (self.number.len(), &self.number) >= (other.number.len(), &other.number)
     }
 
-    fn signed(&self) -> Signed<'_> {
+    fn signed(&self) -> Signed<&[u8]> {
         Signed {
             message: &self.der[self.tbs.clone()],
             algorithm: &self.der[self.signature_algorithm.clone()],

@@ -6,17 +6,19 @@ mod crl;
 mod crl_fault;
 mod crl_scope;
 pub(crate) mod der;
+mod fields;
 mod key;
 mod name;
 mod parsed;
+mod presented;
 
 pub use certificate::Certificate;
 pub(crate) use certificate::{hex, pin_text, serial_hex, x5t_s256};
 pub(crate) use crl::Crl;
+pub(crate) use fields::Signed;
 pub(crate) use key::key_parts;
 pub(crate) use name::{
     common_name, comparable as comparable_name, comparable_rdn, dotted, text as name_text,
 };
-pub(crate) use parsed::{
-    DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San, Signed,
-};
+pub(crate) use parsed::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San};
+pub(crate) use presented::Presented;

@@ -4,11 +4,11 @@
 
 use std::net::IpAddr;
 
-use rustls_pki_types::SignatureVerificationAlgorithm;
 use sha2::{Digest as _, Sha256};
 
 use super::der::{self, Malformed, Reader};
-use super::key::{Key, key_parts};
+use super::fields::{Fields, Signed};
+use super::key::Key;
 use super::name::text as name_text;
 use crate::error::presented;
 
@@ -38,61 +38,11 @@ const MAX_EXTENSIONS: usize = 64;
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
 pub(crate) const KEY_CERT_SIGN: u8 = 5;
 
+/// The largest certificate. A TLS message carries no larger one (RFC 8446 section 4.4.2).
+const MAX_LENGTH: usize = (1 << 24) - 1;
+
 /// The fields of a certificate, borrowed from its DER.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ParsedCertificate<'a> {
-    pub(crate) version: u8,
-    pub(crate) serial: &'a [u8],
-    /// The content of the Name, without its tag and length, as webpki represents it.
-    pub(crate) issuer: &'a [u8],
-    pub(crate) subject: &'a [u8],
-    pub(crate) not_before: i64,
-    pub(crate) not_after: i64,
-    /// The whole SubjectPublicKeyInfo.
-    pub(crate) spki: &'a [u8],
-    pub(crate) key: Key,
-    pub(crate) is_ca: bool,
-    /// The content of the extension.
-    pub(crate) name_constraints: Option<&'a [u8]>,
-    key_usage: Option<&'a [u8]>,
-    extended_key_usage: Option<&'a [u8]>,
-    subject_alt_name: Option<&'a [u8]>,
-    pub(crate) subject_key_id: Option<&'a [u8]>,
-    pub(crate) authority_key_id: Option<&'a [u8]>,
-    /// The value of the extension, not yet parsed.
-    pub(crate) crl_distribution_points: Option<&'a [u8]>,
-    pub(crate) unknown_critical: Option<&'a [u8]>,
-    /// A violation of the extension profile of RFC 5280 section 4.2.
-    pub(crate) profile_fault: Option<&'static str>,
-    pub(crate) signed: Signed<'a>,
-}
-
-/// Signed bytes, the content of the algorithm identifier, and the signature.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Signed<'a> {
-    pub(crate) message: &'a [u8],
-    pub(crate) algorithm: &'a [u8],
-    pub(crate) signature: &'a [u8],
-}
-
-impl Signed<'_> {
-    /// Returns whether the key of this SubjectPublicKeyInfo made the signature with one of these
-    /// algorithms.
-    pub(crate) fn is_made_by(
-        &self,
-        spki: &[u8],
-        algorithms: &[&dyn SignatureVerificationAlgorithm],
-    ) -> bool {
-        let Some((key_algorithm, key)) = key_parts(spki) else {
-            return false;
-        };
-        algorithms
-            .iter()
-            .filter(|known| known.signature_alg_id().as_ref() == self.algorithm)
-            .filter(|known| known.public_key_alg_id().as_ref() == key_algorithm)
-            .any(|known| known.verify_signature(key, self.message, self.signature).is_ok())
-    }
-}
+pub(crate) type ParsedCertificate<'a> = Fields<&'a [u8]>;
 
 /// A subjectAltName, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +66,9 @@ pub(crate) enum Purpose {
 
 impl<'a> ParsedCertificate<'a> {
     pub(crate) fn read(certificate: &'a [u8]) -> Result<Self, Malformed> {
+        if certificate.len() > MAX_LENGTH {
+            return Err(Malformed("is longer than 16 MiB"));
+        }
         let mut outer = Reader::new(certificate);
         let mut sequence = outer.nested(der::SEQUENCE)?;
         outer.end()?;
