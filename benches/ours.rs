@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use webhook_mtls::verify::remember_signatures;
 use webhook_mtls::{
     Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
-    EndpointOptions, Error, Identity, Pins, Role, Setting, Trust, Verifier, VerifierOptions,
-    remember_signatures,
+    EndpointOptions, Error, Identity, Pins, Role, Trust, Verifier, VerifierOptions,
 };
 
 mod measure;
@@ -25,11 +25,10 @@ fn main() -> Result<(), Error> {
         .identity(Identity::from_files(file("tls.crt"), file("tls.key"), None)?)
         .trust(Trust::from_files(file("ca.pem"), None, None)?)
         .egress(Egress::public().allow(["127.0.0.0/8"])?);
-    options.set("max_connections", Setting::Number(600.0))?;
+    options = options.max_connections(600)?;
     let dispatcher = Dispatcher::new(options)?;
     let mut options = EndpointOptions::new(Some(Pins::new([arguments.pin.as_str()])?));
-    let at_once = u32::try_from(IN_FLIGHT).expect("it is small");
-    options.set("concurrency", Setting::Number(at_once.into()))?;
+    options = options.concurrency(IN_FLIGHT)?;
     let endpoint = |(at, url): (usize, &String)| {
         dispatcher.endpoint(&format!("bench-{at}"), url, options.clone())
     };

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use serde_json::{Value, json};
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint, EndpointOptions,
-    Error, Identity, Pins, Setting, Trust, runtime,
+    Error, Identity, Pins, Trust,
 };
 
 /// The number of deliveries in flight to many consumers, and the connection limit where there is
@@ -103,7 +104,7 @@ fn connections(world: &World, size: usize) -> Result<Value, Error> {
 fn flight(world: &World, size: usize) -> Result<Value, Error> {
     let dispatcher = world.dispatcher(size)?;
     let mut options = world.options(0)?;
-    options.set("concurrency", Setting::Number(f64::from(u32::try_from(size).expect("small"))))?;
+    options = options.concurrency(size)?;
     let endpoint = dispatcher.endpoint("0", &world.url(0), options)?;
     let deliveries = 8192;
     let endpoints = vec![endpoint; deliveries];
@@ -159,8 +160,7 @@ impl World {
             .identity(Identity::from_files(file("tls.crt"), file("tls.key"), None)?)
             .trust(Trust::from_files(file("ca.pem"), None, None)?)
             .egress(Egress::public().allow(["127.0.0.0/8"])?);
-        let connections = f64::from(u32::try_from(connections).expect("small"));
-        options.set("max_connections", Setting::Number(connections))?;
+        options = options.max_connections(connections)?;
         Dispatcher::new(options)
     }
 

@@ -1,7 +1,7 @@
 //! Passes finished deliveries to JavaScript: in batches, on the event loop of its environment.
 //!
 //! On platforms with a pollable descriptor, the loop of Node drives the deliveries itself
-//! (`webhook_mtls::runtime::EventLoop`), without another thread. Outcomes go into a queue. One call
+//! (`webhook_mtls::bindings::runtime::EventLoop`), without another thread. Outcomes go into a queue. One call
 //! into JavaScript passes all queued outcomes through the outcome buffer (`outcome_buffer.rs`).
 
 use std::cell::{Cell, RefCell};
@@ -16,8 +16,8 @@ use std::time::Duration;
 use napi::JsValue;
 use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
 use napi_derive::napi;
-use webhook_mtls::process::Lock;
-use webhook_mtls::runtime::EventLoop;
+use webhook_mtls::bindings::process::Lock;
+use webhook_mtls::bindings::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
 use crate::convert::Handle;

@@ -9,8 +9,9 @@ use napi::bindgen_prelude::{
     sys,
 };
 use napi::{JsDeferred, ValueType, check_status};
-use webhook_mtls::process::Lock;
-use webhook_mtls::{Error, runtime};
+use webhook_mtls::Error;
+use webhook_mtls::bindings::process::Lock;
+use webhook_mtls::bindings::runtime;
 
 /// A value of core inside a JavaScript external.
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, Object};
 use napi_derive::napi;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::{
     CancelToken, Dispatcher, DispatcherOptions, Egress, Endpoint, Error, Identity, Trust,
 };
@@ -39,8 +39,7 @@ impl DispatcherArguments {
         if let Some(egress) = self.egress {
             options = options.egress(egress.0);
         }
-        set_all(self.settings, |name, value| options.set(name, value))?;
-        Ok(options)
+        set_all(self.settings, options)
     }
 }
 

@@ -35,8 +35,7 @@ impl EndpointArguments {
         if let Some(signing) = self.signing {
             options = options.signing(signing.0);
         }
-        set_all(self.settings, |name, value| options.set(name, value))?;
-        Ok(options)
+        set_all(self.settings, options)
     }
 }
 

@@ -2,8 +2,12 @@
 
 use napi_derive::napi;
 use serde_json::{Value, json};
+use webhook_mtls::bindings::{limits, options};
+use webhook_mtls::material::PinSlot;
+use webhook_mtls::retry::Action;
 use webhook_mtls::testing::Misbehavior;
-use webhook_mtls::{Action, CrlPolicy, Evidence, MinTls, Note, PinSlot, Role, limits, options};
+use webhook_mtls::verify::{CrlPolicy, Evidence, Note};
+use webhook_mtls::{MinTls, Role};
 
 /// Returns the tables as JSON, with the enums that only the bindings need.
 #[napi]

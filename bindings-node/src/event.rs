@@ -5,7 +5,8 @@ use napi::bindgen_prelude::{Env, Object};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use serde_json::Value;
-use webhook_mtls::{Dispatcher, Event, Expiry, Verifier};
+use webhook_mtls::material::Expiry;
+use webhook_mtls::{Dispatcher, Event, Verifier};
 
 use crate::convert::{CallResult, Handle, guarded, promise};
 

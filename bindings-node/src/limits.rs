@@ -1,7 +1,7 @@
 //! Size limits of arguments.
 
 use napi_derive::napi;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 
 use crate::convert::error_json;
 

@@ -7,8 +7,8 @@ use std::task::Waker;
 use bytes::Bytes;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
-use webhook_mtls::limits::Limit;
-use webhook_mtls::process::Lock;
+use webhook_mtls::bindings::limits::Limit;
+use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 
 use crate::completions::{self, RunWaker};

@@ -5,8 +5,9 @@ use std::ptr;
 
 use napi::bindgen_prelude::{Either, FromNapiValue, TypeName, ValidateNapiValue, sys};
 use napi::{ValueType, check_status};
-use webhook_mtls::options::{self, OptionSpec};
-use webhook_mtls::{CancelToken, DeliverOptions, Error, Setting};
+use webhook_mtls::bindings::options::{self, OptionSpec};
+use webhook_mtls::bindings::{SetByName, Setting};
+use webhook_mtls::{CancelToken, DeliverOptions, Error};
 
 use crate::convert::Handle;
 
@@ -78,13 +79,10 @@ impl TypeName for Settings {
 
 impl ValidateNapiValue for Settings {}
 
-/// Passes each option to `set`, which is the `set` method of core's options type.
-pub(crate) fn set_all(
-    settings: Option<Settings>,
-    mut set: impl FnMut(&str, Setting) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let Some(Settings(settings)) = settings else { return Ok(()) };
-    settings.into_iter().try_for_each(|(name, value)| set(&name, value))
+/// Sets each option on `options`.
+pub(crate) fn set_all<T: SetByName>(settings: Option<Settings>, options: T) -> Result<T, Error> {
+    let Some(Settings(settings)) = settings else { return Ok(options) };
+    settings.into_iter().try_fold(options, |options, (name, value)| options.set(&name, value))
 }
 
 pub(crate) fn deliver_options(
@@ -95,6 +93,5 @@ pub(crate) fn deliver_options(
     if let Some(cancel) = cancel {
         options = options.cancel(cancel.0);
     }
-    set_all(settings, |name, value| options.set(name, value))?;
-    Ok(options)
+    set_all(settings, options)
 }

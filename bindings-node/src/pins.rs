@@ -17,5 +17,5 @@ pub fn pins_from_file(path: String) -> CallResult<Handle<Pins>> {
 
 #[napi]
 pub fn pin_of(certificate: &[u8]) -> CallResult<String> {
-    guarded(|| webhook_mtls::pin_of(certificate))
+    guarded(|| webhook_mtls::material::pin_of(certificate))
 }

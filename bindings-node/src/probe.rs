@@ -21,8 +21,7 @@ pub fn dispatcher_probe(
         if let Some(cancel) = cancel {
             options = options.cancel(cancel.0);
         }
-        set_all(settings, |name, value| options.set(name, value))?;
-        let probe = dispatcher.0.probe(&endpoint.0, options);
+        let probe = dispatcher.0.probe(&endpoint.0, set_all(settings, options)?);
         Ok(async { Ok(probe.await?.to_json().to_string()) })
     })
 }

@@ -10,11 +10,7 @@ use crate::options::{Settings, set_all};
 
 #[napi]
 pub fn retry_policy(settings: Option<Settings>) -> CallResult<Handle<RetryPolicy>> {
-    guarded(|| {
-        let mut policy = RetryPolicy::default();
-        set_all(settings, |name, value| policy.set(name, value))?;
-        Ok(Handle(policy))
-    })
+    guarded(|| set_all(settings, RetryPolicy::default()).map(Handle))
 }
 
 #[napi]

@@ -2,8 +2,9 @@
 
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
-use webhook_mtls::limits::Limit;
-use webhook_mtls::{Handshake, Role, Verifier};
+use webhook_mtls::bindings::Handshake;
+use webhook_mtls::bindings::limits::Limit;
+use webhook_mtls::{Role, Verifier};
 
 use crate::convert::{CallResult, Handle, guarded};
 

@@ -69,8 +69,7 @@ pub fn verifier(arguments: VerifierArguments) -> CallResult<Handle<Verifier>> {
         if let Some(rule) = arguments.authorization {
             options = options.authorization(rule.0);
         }
-        set_all(arguments.settings, |name, value| options.set(name, value))?;
-        Verifier::new(options).map(Handle)
+        Verifier::new(set_all(arguments.settings, options)?).map(Handle)
     })
 }
 
@@ -107,7 +106,7 @@ pub fn verify_chain(
 
 #[napi]
 pub fn remember_signatures(enabled: bool) {
-    webhook_mtls::remember_signatures(enabled);
+    webhook_mtls::verify::remember_signatures(enabled);
 }
 
 fn instant(at_ms: Option<f64>) -> Result<SystemTime, Error> {

@@ -15,7 +15,7 @@ use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDelta, PyDeltaAccess, PyDict, PyFloat, PyInt};
 use pyo3::types::{PyMapping, PyString, PyTuple};
 use webhook_mtls::Error;
-use webhook_mtls::limits::{Limit, Tally};
+use webhook_mtls::bindings::limits::{Limit, Tally};
 
 use crate::error::BindingError;
 

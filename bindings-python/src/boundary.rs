@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use pyo3::prelude::*;
-use webhook_mtls::{Error, runtime};
+use webhook_mtls::Error;
+use webhook_mtls::bindings::runtime;
 
 use crate::error::BindingError;
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
-use webhook_mtls::process::{Lock, Locked};
-use webhook_mtls::{Error, runtime};
+use webhook_mtls::Error;
+use webhook_mtls::bindings::process::{Lock, Locked};
+use webhook_mtls::bindings::runtime;
 
 use crate::error::{BindingError, exception};
 use crate::event::events;

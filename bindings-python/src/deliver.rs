@@ -47,11 +47,11 @@ pub fn deliver(
         let mut delivery = DeliverOptions::new();
         for (name, value) in options::keyword_values(keywords)? {
             if options::has("deliver", &name) {
-                options::set_keyword(&mut delivery, &name, &value)?;
+                delivery = options::set_keyword(delivery, &name, &value)?;
             } else if options::has("endpoint", &name) {
-                options::set_keyword(&mut endpoint, &name, &value)?;
+                endpoint = options::set_keyword(endpoint, &name, &value)?;
             } else {
-                options::set_keyword(&mut dispatcher, &name, &value)?;
+                dispatcher = options::set_keyword(dispatcher, &name, &value)?;
             }
         }
         let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);

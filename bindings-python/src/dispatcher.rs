@@ -2,7 +2,8 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, runtime};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions};
 
 use crate::arguments::{body as payload, duration, noun, reject_unknown, text, wrong_type};
 use crate::boundary::{guard, interruptible, wait};

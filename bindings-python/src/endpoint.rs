@@ -48,7 +48,7 @@ impl Endpoint {
 /// What deliveries and probes have observed of a consumer.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
-pub struct EndpointStatus(webhook_mtls::EndpointStatus);
+pub struct EndpointStatus(webhook_mtls::endpoint::EndpointStatus);
 
 #[pymethods]
 impl EndpointStatus {

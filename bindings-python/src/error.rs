@@ -4,8 +4,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use serde_json::Value;
-use webhook_mtls::process::Once;
-use webhook_mtls::{Error, Family, Kind, testing};
+use webhook_mtls::bindings::process::Once;
+use webhook_mtls::error::Family;
+use webhook_mtls::{Error, Kind, testing};
 
 use crate::{arguments, boundary, json};
 
@@ -102,6 +103,6 @@ pub fn make_error<'py>(
 /// Returns the core's tables of kinds, enums and options.
 #[pyfunction(name = "_tables")]
 pub fn tables(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let tables: Value = webhook_mtls::options::tables();
+    let tables: Value = webhook_mtls::bindings::options::tables();
     json::to_python(py, &tables)
 }

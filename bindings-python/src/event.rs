@@ -48,7 +48,7 @@ impl Event {
 
 /// A certificate or CRL, and how much of its lifetime is left.
 #[pyclass(frozen, module = "webhook_mtls")]
-pub struct Expiry(webhook_mtls::Expiry);
+pub struct Expiry(webhook_mtls::material::Expiry);
 
 #[pymethods]
 impl Expiry {
@@ -93,7 +93,7 @@ pub fn events(events: Vec<webhook_mtls::Event>) -> Vec<Event> {
 
 /// Wraps a list of expiries for Python.
 pub fn expiries(
-    expiries: Result<Vec<webhook_mtls::Expiry>, webhook_mtls::Error>,
+    expiries: Result<Vec<webhook_mtls::material::Expiry>, webhook_mtls::Error>,
 ) -> Result<Vec<Expiry>, BindingError> {
     Ok(expiries?.into_iter().map(Expiry).collect())
 }

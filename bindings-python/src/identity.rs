@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 
 use crate::arguments::{bytes, material, path, reject_unknown};
 

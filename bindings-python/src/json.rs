@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Value};
-use webhook_mtls::limits;
+use webhook_mtls::bindings::limits;
 
 /// The greatest depth. It exceeds the depth of every error, and limits the recursion on untrusted
 /// input.

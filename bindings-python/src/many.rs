@@ -135,7 +135,7 @@ impl Outcome {
 /// The progress of a run of `deliver_many`.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
-pub struct Progress(webhook_mtls::FanoutProgress);
+pub struct Progress(webhook_mtls::dispatcher::FanoutProgress);
 
 #[pymethods]
 impl Progress {
@@ -164,7 +164,7 @@ impl Progress {
     }
 
     fn __repr__(&self) -> String {
-        let webhook_mtls::FanoutProgress { done, failed, in_flight, waiting } = self.0;
+        let webhook_mtls::dispatcher::FanoutProgress { done, failed, in_flight, waiting } = self.0;
         format!("Progress(done={done}, failed={failed}, in_flight={in_flight}, waiting={waiting})")
     }
 }

@@ -2,10 +2,9 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use webhook_mtls::options::ALL;
-use webhook_mtls::{
-    DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, RetryPolicy, Setting,
-};
+use webhook_mtls::bindings::options::ALL;
+use webhook_mtls::bindings::{SetByName as _, Setting};
+use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, RetryPolicy};
 
 use crate::arguments::{self, noun, text, wrong_type};
 use crate::egress::Egress;
@@ -18,12 +17,12 @@ use crate::trust::Trust;
 type Keywords<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
 
 /// The options of one noun, to be set by keyword.
-pub trait SetOption {
+pub trait SetOption: Sized {
     /// The name of the noun in the table.
     const NOUN: &'static str;
 
-    /// Sets one option.
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError>;
+    /// Returns the noun with the option set.
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError>;
 }
 
 /// Returns whether the noun has an option of this name.
@@ -42,7 +41,7 @@ pub fn keyword_values<'py>(
 /// Sets all keywords on a noun.
 pub fn apply<T: SetOption>(mut noun: T, keywords: Keywords<'_, '_>) -> Result<T, BindingError> {
     for (name, value) in keyword_values(keywords)? {
-        set_keyword(&mut noun, &name, &value)?;
+        noun = set_keyword(noun, &name, &value)?;
     }
     Ok(noun)
 }
@@ -50,14 +49,14 @@ pub fn apply<T: SetOption>(mut noun: T, keywords: Keywords<'_, '_>) -> Result<T,
 /// Sets one keyword on a noun. `None` leaves the option unset, except for the pins of an endpoint,
 /// where `None` means "no pins".
 pub fn set_keyword<T: SetOption>(
-    noun: &mut T,
+    noun: T,
     name: &str,
     value: &Bound<'_, PyAny>,
-) -> Result<(), BindingError> {
+) -> Result<T, BindingError> {
     if value.is_none() && has(T::NOUN, name) && (T::NOUN, name) != ("endpoint", "pins") {
-        return Ok(());
+        return Ok(noun);
     }
-    noun.set_option(name, value)
+    noun.with_option(name, value)
 }
 
 /// Converts a value to the type that the table gives for the option. An unknown option is passed
@@ -87,58 +86,56 @@ pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting
 impl SetOption for DispatcherOptions {
     const NOUN: &'static str = "dispatcher";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         match name {
             "identity" => {
                 let identity: &Identity = noun(name, "an Identity", value)?;
-                *self = self.clone().identity(identity.0.clone());
+                Ok(self.identity(identity.0.clone()))
             }
             "trust" => {
                 let trust: &Trust = noun(name, "a Trust", value)?;
-                *self = self.clone().trust(trust.0.clone());
+                Ok(self.trust(trust.0.clone()))
             }
             "egress" if value.is_instance_of::<Egress>() => {
                 let egress: &Egress = noun(name, "an Egress", value)?;
-                *self = self.clone().egress(egress.0.clone());
+                Ok(self.egress(egress.0.clone()))
             }
-            _ => self.set(name, setting(Self::NOUN, name, value)?)?,
+            _ => Ok(self.set(name, setting(Self::NOUN, name, value)?)?),
         }
-        Ok(())
     }
 }
 
 impl SetOption for EndpointOptions {
     const NOUN: &'static str = "endpoint";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         match name {
             "signing" => {
                 let signing: &StandardWebhooks = noun(name, "StandardWebhooks", value)?;
-                *self = self.clone().signing(signing.0.clone());
+                Ok(self.signing(signing.0.clone()))
             }
-            "pins" if value.is_none() => *self = self.clone().no_pins(),
+            "pins" if value.is_none() => Ok(self.no_pins()),
             "pins" => {
                 let pins: &Pins = noun(name, "Pins or None", value)?;
-                *self = self.clone().pins(pins.0.clone());
+                Ok(self.pins(pins.0.clone()))
             }
             "identity" => {
                 let identity: &Identity = noun(name, "an Identity", value)?;
-                *self = self.clone().identity(identity.0.clone());
+                Ok(self.identity(identity.0.clone()))
             }
             "trust" => {
                 let trust: &Trust = noun(name, "a Trust", value)?;
-                *self = self.clone().trust(trust.0.clone());
+                Ok(self.trust(trust.0.clone()))
             }
-            _ => self.set(name, setting(Self::NOUN, name, value)?)?,
+            _ => Ok(self.set(name, setting(Self::NOUN, name, value)?)?),
         }
-        Ok(())
     }
 }
 
 impl SetOption for DeliverOptions {
     const NOUN: &'static str = "deliver";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }
@@ -146,7 +143,7 @@ impl SetOption for DeliverOptions {
 impl SetOption for ProbeOptions {
     const NOUN: &'static str = "probe";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }
@@ -154,7 +151,7 @@ impl SetOption for ProbeOptions {
 impl SetOption for RetryPolicy {
     const NOUN: &'static str = "retry_policy";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
     }
 }

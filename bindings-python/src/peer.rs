@@ -6,7 +6,7 @@ use crate::{arguments, json};
 
 /// A verified peer. Only a verification makes it.
 #[pyclass(frozen, module = "webhook_mtls")]
-pub struct PeerIdentity(pub webhook_mtls::PeerIdentity);
+pub struct PeerIdentity(pub webhook_mtls::verify::PeerIdentity);
 
 #[pymethods]
 impl PeerIdentity {

@@ -59,8 +59,10 @@ impl Pins {
             let pins = self.0.iter().filter(|(_, slot)| *slot == wanted);
             pins.map(|(pin, _)| format!("'{pin}'")).collect::<Vec<_>>().join(", ")
         };
-        let (current, next) =
-            (slot(webhook_mtls::PinSlot::Current), slot(webhook_mtls::PinSlot::Next));
+        let (current, next) = (
+            slot(webhook_mtls::material::PinSlot::Current),
+            slot(webhook_mtls::material::PinSlot::Next),
+        );
         format!("Pins([{current}], next=[{next}])")
     }
 }
@@ -77,5 +79,5 @@ impl Pins {
 ///     ConfigError: `pem_invalid` or `option_invalid`.
 #[pyfunction]
 pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, BindingError> {
-    guard(|| Ok(webhook_mtls::pin_of(&material("cert", cert)?)?))
+    guard(|| Ok(webhook_mtls::material::pin_of(&material("cert", cert)?)?))
 }

@@ -1,7 +1,7 @@
 //! `Probe`: the result of a handshake without a payload.
 
 use pyo3::prelude::*;
-use webhook_mtls::PinSlot;
+use webhook_mtls::material::PinSlot;
 
 use crate::json;
 use crate::peer::PeerIdentity;

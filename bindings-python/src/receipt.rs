@@ -1,7 +1,7 @@
 //! `Receipt`: the result of a successful delivery.
 
 use pyo3::prelude::*;
-use webhook_mtls::PinSlot;
+use webhook_mtls::material::PinSlot;
 
 use crate::json;
 use crate::peer::PeerIdentity;
@@ -92,7 +92,7 @@ impl Receipt {
 
 /// The result of the TLS negotiation of a connection.
 #[pyclass(frozen, module = "webhook_mtls")]
-pub struct TlsFacts(pub webhook_mtls::TlsFacts);
+pub struct TlsFacts(pub webhook_mtls::dispatcher::TlsFacts);
 
 #[pymethods]
 impl TlsFacts {

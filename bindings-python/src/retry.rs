@@ -71,7 +71,7 @@ impl RetryPolicy {
 /// What to do after one failure.
 #[pyclass(frozen, eq, module = "webhook_mtls")]
 #[derive(PartialEq)]
-pub struct Decision(webhook_mtls::Decision);
+pub struct Decision(webhook_mtls::retry::Decision);
 
 #[pymethods]
 impl Decision {

@@ -2,7 +2,8 @@
 
 use pyo3::exceptions::{PyAttributeError, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use webhook_mtls::{Handshake, Role};
+use webhook_mtls::Role;
+use webhook_mtls::bindings::Handshake;
 
 use crate::arguments::{text, wrong_type};
 use crate::error::BindingError;

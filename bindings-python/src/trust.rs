@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use webhook_mtls::Error;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 
 use crate::arguments::{bytes_list, material, path, reject_unknown, texts};
 use crate::boundary::guard;

@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::{Error, Role, VerifierOptions};
 
 use crate::arguments::{
@@ -187,7 +188,7 @@ pub fn verify_peer(
 #[pyfunction]
 pub fn remember_signatures(enabled: &Bound<'_, PyAny>) -> Result<(), BindingError> {
     guard(|| {
-        webhook_mtls::remember_signatures(flag("enabled", enabled)?);
+        webhook_mtls::verify::remember_signatures(flag("enabled", enabled)?);
         Ok(())
     })
 }
@@ -209,7 +210,7 @@ fn build(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier,
     let trust = trust.ok_or_else(|| missing("trust", "a Trust"))?;
     let mut chosen = VerifierOptions::new(role, trust);
     for (name, value) in &others {
-        options::set_keyword(&mut chosen, name, value)?;
+        chosen = options::set_keyword(chosen, name, value)?;
     }
     Ok(webhook_mtls::Verifier::new(chosen)?)
 }
@@ -223,23 +224,22 @@ fn role_of(value: &Bound<'_, PyAny>) -> Result<Role, BindingError> {
 impl SetOption for VerifierOptions {
     const NOUN: &'static str = "verifier";
 
-    fn set_option(&mut self, name: &str, value: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         match name {
             "pins" => {
                 let pins: &Pins = noun(name, "Pins or None", value)?;
-                *self = self.clone().pins(pins.0.clone());
+                Ok(self.pins(pins.0.clone()))
             }
             "tenant" => {
                 let rule: &TenantRule = noun(name, "a TenantRule", value)?;
-                *self = self.clone().tenant(rule.0.clone());
+                Ok(self.tenant(rule.0.clone()))
             }
             "authorization" => {
                 let rule: &Authorization = noun(name, "an Authorization", value)?;
-                *self = self.clone().authorization(rule.0.clone());
+                Ok(self.authorization(rule.0.clone()))
             }
-            _ => self.set(name, options::setting(Self::NOUN, name, value)?)?,
+            _ => Ok(self.set(name, options::setting(Self::NOUN, name, value)?)?),
         }
-        Ok(())
     }
 }
 

@@ -15,7 +15,8 @@ use rcgen::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webhook_mtls::testing::{Authority, Leaf};
-use webhook_mtls::{Role, Trust, Verifier, VerifierOptions, remember_signatures};
+use webhook_mtls::verify::remember_signatures;
+use webhook_mtls::{Role, Trust, Verifier, VerifierOptions};
 
 const ROUNDS: usize = 31;
 const CALLS: u32 = 200;

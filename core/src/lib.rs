@@ -30,7 +30,21 @@
 //! # }
 //! ```
 //!
-//! `docs/architecture.md` lists the rooms from top to bottom. Each imports only rooms below it.
+//! The root has the names of daily use. The modules have all names of their topic: [`dispatcher`],
+//! [`endpoint`], [`material`] (identity, trust, pins, signing), [`verify`], [`retry`], [`event`] and
+//! [`error`].
+//!
+//! # Options
+//!
+//! Each option has a typed setter. A setter that can refuse its value returns a `Result`, so that the
+//! error names the option where it was set.
+//!
+//! # Compatibility
+//!
+//! An enum is marked `#[non_exhaustive]` if a minor version may add a variant. The documentation of any
+//! other enum says "Exhaustive", and for what reason.
+
+// Rooms import only rooms below them; `docs/architecture.md` lists them from top to bottom.
 
 // A lock that a forked child inherits might be held. `clippy.toml` lists the refused types.
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
@@ -38,53 +52,64 @@
 mod admission;
 mod clock;
 mod connection;
-mod dispatcher;
-mod endpoint;
-mod error;
-mod event;
+pub mod dispatcher;
+pub mod endpoint;
+pub mod error;
+pub mod event;
 mod http;
 mod keystore;
-pub mod limits;
-mod material;
+mod limits;
+pub mod material;
 mod net;
-pub mod options;
-#[doc(hidden)]
-pub mod process;
-mod retry;
-pub mod runtime;
+mod options;
+mod process;
+pub mod retry;
+mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
-mod verify;
+pub mod verify;
 mod x509;
 
-pub use connection::HttpResponse;
-#[cfg(any(test, feature = "testing"))]
-#[doc(hidden)]
-pub use connection::read_answer;
-pub use dispatcher::Probe;
-pub use dispatcher::Receipt;
+#[doc(inline)]
 pub use dispatcher::{
-    BlockingOutcomes, CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Fanout,
-    FanoutProgress, Outcome, Outcomes, ProbeOptions, deliver,
+    CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Fanout, Outcome, Probe,
+    ProbeOptions, Receipt, deliver,
 };
-pub use endpoint::{ConsumerRotation, RotationStatus};
-pub use endpoint::{Endpoint, EndpointOptions, EndpointStatus};
-pub use error::{Blame, Context, Error, ErrorResponse, Family, Kind, Retry, Scope, Sent, Stage};
-pub use event::{Event, EventName, EventQueue};
-pub use material::expiry::{Expiring, Expiry};
-pub use material::identity::Identity;
-pub use material::pin::{Pin, PinSlot, Pins, pin_of};
-pub use material::signing::StandardWebhooks;
-pub use material::trust::Trust;
+#[doc(inline)]
+pub use endpoint::{Endpoint, EndpointOptions};
+#[doc(inline)]
+pub use error::{Error, Kind, Retry, Sent};
+#[doc(inline)]
+pub use event::{Event, EventQueue};
+#[doc(inline)]
+pub use material::{Identity, Pins, StandardWebhooks, Trust};
 pub use net::{Egress, Proxy};
-pub use options::Setting;
-pub use retry::{Action, Decision, RetryPolicy};
-pub use tls::{MinTls, TlsFacts};
+#[doc(inline)]
+pub use retry::RetryPolicy;
+pub use tls::MinTls;
+#[doc(inline)]
+pub use verify::{Authorization, Role, TenantRule, Verifier, VerifierOptions};
+
+/// What only the bindings need. No compatibility is promised.
 #[doc(hidden)]
-pub use verify::Handshake;
-pub use verify::policy::{Authorization, CrlPolicy, Role, TenantRule};
-pub use verify::{
-    Evidence, Note, PeerIdentity, Verifier, VerifierOptions, remember_signatures, verify_peer,
-};
-pub use x509::Certificate;
+pub mod bindings {
+    pub use crate::options::{SetByName, Setting};
+    pub use crate::verify::handshake::Handshake;
+
+    pub mod limits {
+        pub use crate::limits::*;
+    }
+
+    pub mod options {
+        pub use crate::options::{ALL, OptionSpec, tables};
+    }
+
+    pub mod process {
+        pub use crate::process::{Lock, Locked, Once};
+    }
+
+    pub mod runtime {
+        pub use crate::runtime::{EventLoop, afterwards, drive, spawn, undriven};
+    }
+}

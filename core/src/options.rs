@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::error::{Blame, Error, Family, Form, Kind, Retry, Scope, Sent, Stage, named, shown};
 use crate::event::EventName;
 
-/// The value of an option as the caller gave it, not yet checked.
+/// The value of an option as the caller gave it, not yet checked. Exhaustive: only bindings use it.
 #[derive(Clone, PartialEq)]
 pub enum Setting {
     /// A duration in milliseconds.
@@ -225,46 +225,147 @@ pub(crate) fn mistyped(of: &str, name: &str) -> Error {
     }
 }
 
-/// Checks a count: a whole number from one to a million.
-pub(crate) fn count(name: &str, number: f64) -> Result<usize, Error> {
-    if number.fract() == 0.0 && (1.0..=1_000_000.0).contains(&number) {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "just checked"
-        )]
-        return Ok(number as usize);
-    }
-    Err(fault(name, "must be a whole number from 1 to 1000000"))
+/// Options that a binding sets by name. Rust callers use the typed setters instead.
+pub trait SetByName: Sized {
+    /// Passes the value to the typed setter of the option.
+    ///
+    /// * `name`: the snake_case name of the option in the table.
+    /// * `value`: a value of the type that the table gives for the option.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` if the noun has no option of this name, or the setter refuses the value.
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error>;
 }
 
-/// Checks the interval of a file watch: a duration, or 0 for never.
-pub(crate) fn interval(name: &str, setting: Setting) -> Result<Option<Duration>, Error> {
-    match setting {
-        Setting::Millis(0.0) => Ok(None),
-        Setting::Millis(millis) => duration(name, millis).map(Some),
-        _ => Err(fault(name, "must be of type duration")),
+/// A value on its way to the setter of the option `name` of the noun `of`.
+pub(crate) struct Unchecked<'a> {
+    pub(crate) of: &'static str,
+    pub(crate) name: &'a str,
+    pub(crate) value: Setting,
+}
+
+/// Each method fails with `option_invalid` if the value has another type.
+impl Unchecked<'_> {
+    pub(crate) fn text(self) -> Result<String, Error> {
+        match self.value {
+            Setting::Text(text) => Ok(text),
+            _ => Err(mistyped(self.of, self.name)),
+        }
     }
+
+    pub(crate) fn flag(self) -> Result<bool, Error> {
+        match self.value {
+            Setting::Flag(flag) => Ok(flag),
+            _ => Err(mistyped(self.of, self.name)),
+        }
+    }
+
+    pub(crate) fn number(self) -> Result<f64, Error> {
+        match self.value {
+            Setting::Number(number) => Ok(number),
+            _ => Err(mistyped(self.of, self.name)),
+        }
+    }
+
+    pub(crate) fn pairs(self) -> Result<Vec<(String, String)>, Error> {
+        match self.value {
+            Setting::Pairs(pairs) => Ok(pairs),
+            _ => Err(mistyped(self.of, self.name)),
+        }
+    }
+
+    /// Converts a count. The setter checks its limits.
+    pub(crate) fn count(self) -> Result<usize, Error> {
+        let name = self.name;
+        let number = self.number()?;
+        if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "just checked"
+            )]
+            return Ok(number as usize);
+        }
+        Err(count_fault(name))
+    }
+
+    /// Converts milliseconds. The setter checks the limits of the duration.
+    pub(crate) fn duration(self) -> Result<Duration, Error> {
+        let Setting::Millis(millis) = self.value else {
+            return Err(mistyped(self.of, self.name));
+        };
+        if !(millis.is_finite() && millis > 0.0) {
+            return Err(duration_fault(self.name));
+        }
+        match Duration::try_from_secs_f64(millis / 1000.0) {
+            Ok(duration) if duration.is_zero() => {
+                Err(fault(self.name, "must be at least a nanosecond"))
+            }
+            Ok(duration) => Ok(duration),
+            Err(_) => Err(fault(self.name, "must be a duration")),
+        }
+    }
+
+    /// Converts the interval of a file watch: milliseconds, or 0 for never.
+    pub(crate) fn interval(self) -> Result<Option<Duration>, Error> {
+        match self.value {
+            Setting::Millis(0.0) => Ok(None),
+            _ => self.duration().map(Some),
+        }
+    }
+}
+
+/// Checks a count: from one to a million.
+pub(crate) fn count(name: &str, number: usize) -> Result<usize, Error> {
+    if (1..=1_000_000).contains(&number) { Ok(number) } else { Err(count_fault(name)) }
+}
+
+fn count_fault(name: &str) -> Error {
+    fault(name, "must be a whole number from 1 to 1000000")
 }
 
 /// Checks a fraction: above 0 and below 1.
-pub(crate) fn fraction(name: &str, setting: Setting) -> Result<f64, Error> {
-    match setting {
-        Setting::Number(part) if part > 0.0 && part < 1.0 => Ok(part),
-        Setting::Number(_) => Err(fault(name, "must be above 0 and below 1")),
-        _ => Err(fault(name, "must be of type number")),
+pub(crate) fn fraction(name: &str, part: f64) -> Result<f64, Error> {
+    if part > 0.0 && part < 1.0 {
+        return Ok(part);
     }
+    Err(fault(name, "must be above 0 and below 1"))
 }
 
-/// Checks a duration: finite, above zero, and at most a day.
-pub(crate) fn duration(name: &str, millis: f64) -> Result<Duration, Error> {
-    if !(millis.is_finite() && millis > 0.0) {
-        return Err(fault(name, "must be a duration that is finite and greater than zero"));
+/// Checks a duration: above zero, and at most a day.
+pub(crate) fn duration(name: &str, duration: Duration) -> Result<Duration, Error> {
+    if duration.is_zero() {
+        return Err(duration_fault(name));
     }
-    match Duration::try_from_secs_f64(millis / 1000.0) {
-        Ok(duration) if duration > LONGEST => Err(fault(name, "must be at most 24 hours")),
-        Ok(duration) if duration.is_zero() => Err(fault(name, "must be at least a nanosecond")),
-        Ok(duration) => Ok(duration),
-        Err(_) => Err(fault(name, "must be a duration")),
+    if duration > LONGEST {
+        return Err(fault(name, "must be at most 24 hours"));
+    }
+    Ok(duration)
+}
+
+fn duration_fault(name: &str) -> Error {
+    fault(name, "must be a duration that is finite and greater than zero")
+}
+
+/// Reads options back, for the tests of the table.
+#[cfg(test)]
+pub(crate) mod current {
+    use std::time::Duration;
+
+    /// Reads the value of an option in the form of the table.
+    pub(crate) trait Current {
+        /// Returns the value. Panics if the noun has no such option.
+        fn current(&self, name: &str) -> String;
+    }
+
+    /// The form of an option that is not set by default.
+    pub(crate) fn or_unset<T>(value: Option<&T>, unset: &str) -> String {
+        value.map_or(unset, |_| "a value").to_owned()
+    }
+
+    /// The form of a duration.
+    pub(crate) fn millis(duration: Duration) -> String {
+        duration.as_millis().to_string()
     }
 }

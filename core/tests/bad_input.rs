@@ -4,9 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use webhook_mtls::{
-    Egress, Identity, Pin, Role, Setting, TenantRule, Trust, Verifier, VerifierOptions, pin_of,
-};
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::Setting;
+use webhook_mtls::material::{Pin, pin_of};
+use webhook_mtls::{Egress, Identity, Role, TenantRule, Trust, Verifier, VerifierOptions};
 
 const CONFIG: &str = include_str!("../../tests/vectors/config.json");
 const VERIFY: &str = include_str!("../../tests/vectors/verify.json");
@@ -209,9 +210,9 @@ fn odd_texts_are_refused() {
         assert!(TenantRule::san_uri(text).is_err());
         assert!(Egress::public().allow([text]).is_err());
     }
-    let mut options = VerifierOptions::new(Role::Server, trust());
+    let options = VerifierOptions::new(Role::Server, trust());
     for value in [Setting::Millis(f64::NAN), Setting::Text(long.clone()), Setting::Flag(true)] {
-        assert!(options.set(&long, value).is_err());
+        assert!(options.clone().set(&long, value).is_err());
     }
 }
 

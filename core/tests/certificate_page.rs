@@ -8,10 +8,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use raw::{Conversation, listen};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Lab, Leaf};
 use webhook_mtls::{
-    CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, EventName, Identity,
-    Kind, Receipt, Sent, runtime,
+    CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Identity, Kind,
+    Receipt, Sent,
 };
 
 const BODY: &str = r#"{"leaves":"once"}"#;

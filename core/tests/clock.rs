@@ -6,11 +6,13 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::error::{Blame, Scope, Stage};
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Consumer, Lab, Leaf, set_clock};
 use webhook_mtls::{
-    Blame, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventName, EventQueue,
-    Identity, Kind, Pins, ProbeOptions, Receipt, Retry, Scope, Sent, Setting, Stage, Trust,
-    runtime,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventQueue, Identity, Kind, Pins,
+    ProbeOptions, Receipt, Retry, Sent, Trust,
 };
 
 const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -53,7 +55,7 @@ impl Scene {
         let lab = Lab::start().unwrap();
         let acme = lab.consumer("acme").unwrap();
         let mut options = lab.dispatcher_options();
-        options.set("reload", Setting::Millis(0.0)).unwrap();
+        options = options.reload(None).unwrap();
         options = options.identity(identity.unwrap_or_else(|| lab.identity()));
         let dispatcher = Dispatcher::new(options).unwrap();
         let events = dispatcher.events();

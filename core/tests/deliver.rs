@@ -11,10 +11,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use webhook_mtls::MinTls;
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
-    Blame, CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Pins,
-    Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
+    CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Pins, Receipt,
+    Retry, Sent,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -79,7 +82,7 @@ fn tls_1_2_is_used_only_if_allowed() {
         });
     let deliver = |name: &str, url: &str, min_tls: &str| {
         let mut options = EndpointOptions::new(None);
-        options.set("min_tls", Setting::Text(min_tls.into())).unwrap();
+        options = options.min_tls(MinTls::from_name(min_tls).unwrap());
         let endpoint = scene.dispatcher.endpoint(name, url, options).unwrap();
         let delivery = scene.dispatcher.deliver(&endpoint, "{}", DeliverOptions::new());
         wait(delivery).map(|receipt| receipt.tls().version)
@@ -117,7 +120,7 @@ fn a_certificate_rejected_on_tls_1_2_is_detected_ten_times_of_ten() {
         let _ = sender.send(request);
     });
     let mut options = EndpointOptions::new(None);
-    options.set("min_tls", Setting::Text("1.2".into())).unwrap();
+    options = options.min_tls(MinTls::V1_2);
     let endpoint = scene.dispatcher.endpoint("old", &url, options).unwrap();
     for body in [&b"{}"[..], &vec![b'x'; 20 * 1024 * 1024]] {
         for round in 0..10 {
@@ -259,7 +262,7 @@ fn no_error_shows_payload_or_headers() {
     for how in Misbehavior::ALL {
         scene.acme.misbehave(*how, 1);
         let mut options = DeliverOptions::new().headers(headers.clone());
-        options.set("timeout", Setting::Millis(400.0)).unwrap();
+        options = options.timeout(Duration::from_millis(400)).unwrap();
         let error = scene.deliver(SECRET.as_bytes(), options).unwrap_err();
         let shown = format!("{error} {error:?} {} {}", error.to_json(), error.public());
         assert!(!shown.contains("hunter2"), "{}: {shown}", how.name());

@@ -6,10 +6,11 @@
 use std::fs::File;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    Blame, DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt, Retry, Scope, Sent,
-    Stage, Trust, runtime,
+    DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt, Retry, Sent, Trust,
 };
 
 fn deliver(dispatcher: &Dispatcher, consumer: &str, url: &str) -> Result<Receipt, Error> {

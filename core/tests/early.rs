@@ -198,7 +198,7 @@ fn interim_answers_and_tickets_may_come_before_the_last_byte_left() {
 #[test]
 fn an_early_100_continue_releases_a_held_payload() {
     let mut options = EndpointOptions::new(None);
-    options.set("hold_payload", webhook_mtls::Setting::Flag(true)).unwrap();
+    options = options.hold_payload(true);
     let scene = scene_with(options, |mut peer| {
         let length = peer.head()?;
         peer.say("HTTP/1.1 100 Continue\r\n\r\n")?;

@@ -21,7 +21,7 @@ use forged::forge::{HANDSHAKE, tickets};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use webhook_mtls::runtime::{self, EventLoop};
+use webhook_mtls::bindings::runtime::{self, EventLoop};
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt,

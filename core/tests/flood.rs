@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use forged::forge::{ALERT, DATA, Forge, HANDSHAKE, ticket, tickets};
 use forged::{Peer, listen, listen_on};
+use webhook_mtls::MinTls;
+use webhook_mtls::error::Blame;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    Blame, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt, Sent,
-    Setting,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt, Sent,
 };
 
 /// Much shorter than any deadline of a delivery here, and much longer than the end of a flood
@@ -241,7 +242,7 @@ fn tls_1_2_is_no_way_around() {
         });
         let dispatcher = lab.dispatcher();
         let mut options = EndpointOptions::new(None);
-        options.set("min_tls", Setting::Text("1.2".to_owned())).unwrap();
+        options = options.min_tls(MinTls::V1_2);
         let endpoint = dispatcher.endpoint("evil", &url, options).unwrap();
         let options = DeliverOptions::new();
         let error = dispatcher.deliver_blocking(&endpoint, "{}", options, None).unwrap();
@@ -316,9 +317,8 @@ fn no_deadline_waits_for_a_consumer_that_keeps_sending() {
 
 /// A dispatcher with these timeouts, and an endpoint of it.
 fn impatient(lab: &Lab, url: &str, total: Duration, response: Duration) -> (Dispatcher, Endpoint) {
-    let mut options = lab.dispatcher_options().timeout(total).unwrap();
-    let response = Setting::Millis(response.as_secs_f64() * 1000.0);
-    options.set("response_timeout", response).unwrap();
+    let options = lab.dispatcher_options().timeout(total).unwrap();
+    let options = options.response_timeout(response).unwrap();
     let dispatcher = Dispatcher::new(options).unwrap();
     let endpoint = dispatcher.endpoint("slow", url, EndpointOptions::new(None)).unwrap();
     (dispatcher, endpoint)

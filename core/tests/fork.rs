@@ -13,11 +13,13 @@ use std::{env, fs, panic};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::material::pin_of;
 use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
 use webhook_mtls::{
     Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
-    EndpointOptions, Error, EventQueue, Identity, Kind, Receipt, Role, Setting, Trust, Verifier,
-    VerifierOptions, pin_of, runtime,
+    EndpointOptions, Error, EventQueue, Identity, Kind, Receipt, Role, Trust, Verifier,
+    VerifierOptions,
 };
 
 /// Much longer than a child takes on a machine with eight other busy threads.
@@ -92,7 +94,7 @@ impl Scene {
             .identity(files.identity())
             .trust(files.trust())
             .egress(Egress::preset("public").unwrap().allow(["127.0.0.0/8"]).unwrap());
-        options.set("reload", Setting::Millis(20.0)).unwrap();
+        options = options.reload(Some(Duration::from_millis(20))).unwrap();
         let busy = Dispatcher::new(options).unwrap();
         let busy_endpoint = busy.endpoint("busy", &busy_consumer.url(), no_pins()).unwrap();
         busy.on_event(|event| drop(event.to_json()));

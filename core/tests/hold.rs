@@ -7,10 +7,11 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use raw::{Conversation, listen};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::error::Scope;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt, Retry, Scope, Sent, Setting,
-    runtime,
+    DeliverOptions, Dispatcher, EndpointOptions, Error, Kind, Receipt, Retry, Sent,
 };
 
 const BODY: &str = r#"{"worth":"more than the connection"}"#;
@@ -29,10 +30,10 @@ fn deliver_to<T: Send + 'static>(
         }
     });
     let mut options = lab.dispatcher_options();
-    options.set("response_timeout", Setting::Millis(1500.0)).unwrap();
+    options = options.response_timeout(Duration::from_millis(1500)).unwrap();
     let dispatcher = Dispatcher::new(options).unwrap();
     let mut options = EndpointOptions::new(None);
-    options.set("hold_payload", Setting::Flag(true)).unwrap();
+    options = options.hold_payload(true);
     let endpoint = dispatcher.endpoint("acme", &url, options).unwrap();
     let delivery = dispatcher.deliver(&endpoint, BODY, DeliverOptions::new());
     let outcome = runtime::drive(delivery, || false).unwrap();
@@ -115,7 +116,7 @@ fn an_empty_payload_sends_no_expect_and_keeps_the_connection() {
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = lab.dispatcher();
     let mut options = EndpointOptions::new(None);
-    options.set("hold_payload", Setting::Flag(true)).unwrap();
+    options = options.hold_payload(true);
     let endpoint = dispatcher.endpoint("acme", &acme.url(), options).unwrap();
     let deliver = |body: &'static str| {
         let delivery = dispatcher.deliver(&endpoint, body, DeliverOptions::new());

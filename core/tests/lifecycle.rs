@@ -12,10 +12,13 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use raw::{Conversation, listen};
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::{Setting, runtime};
+use webhook_mtls::error::Stage;
 use webhook_mtls::testing::{Lab, Leaf};
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Error, Identity, Kind, Pins,
-    ProbeOptions, Receipt, Sent, Setting, Stage, runtime,
+    ProbeOptions, Receipt, Sent,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -104,14 +107,14 @@ fn request(conversation: &mut Conversation) -> Option<()> {
 fn dispatcher(lab: &Lab, limits: &[(&str, f64)]) -> Dispatcher {
     let mut options = lab.dispatcher_options();
     for (name, limit) in limits {
-        options.set(name, Setting::Number(*limit)).unwrap();
+        options = options.set(name, Setting::Number(*limit)).unwrap();
     }
     Dispatcher::new(options).unwrap()
 }
 
-fn options(concurrency: f64) -> EndpointOptions {
+fn options(concurrency: usize) -> EndpointOptions {
     let mut options = EndpointOptions::new(None);
-    options.set("concurrency", Setting::Number(concurrency)).unwrap();
+    options = options.concurrency(concurrency).unwrap();
     options
 }
 
@@ -140,7 +143,7 @@ fn a_delivery_waiting_for_a_turn_ends_with_the_endpoint() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(1.0)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(1)).unwrap();
     consumer.answers.shut();
     let running = start(&dispatcher, &endpoint);
     consumer.saw(&[Event::Connected, Event::Requested]);
@@ -152,7 +155,7 @@ fn a_delivery_waiting_for_a_turn_ends_with_the_endpoint() {
     assert!(dispatcher.remove("acme"));
     // A new consumer with the same id must not get deliveries for the former one.
     let other = Consumer::start(&lab);
-    let anew = dispatcher.endpoint("acme", &other.url, options(1.0)).unwrap();
+    let anew = dispatcher.endpoint("acme", &other.url, options(1)).unwrap();
     waiting.iter().for_each(closed);
     for _ in 0..3 {
         let (_, outcome) = wait(many.next()).unwrap();
@@ -173,7 +176,7 @@ fn a_delivery_waiting_for_a_handshake_or_a_permit_ends_with_the_endpoint() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[("max_connections", 2.0)]);
-    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(8.0)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(8)).unwrap();
     consumer.handshakes.shut();
     let waiting: Vec<Outcome> = (0..4).map(|_| start(&dispatcher, &endpoint)).collect();
     consumer.saw(&[Event::Connected, Event::Connected]);
@@ -195,11 +198,11 @@ fn a_delivery_before_its_first_byte_uses_new_values() {
     let lab = Lab::start().unwrap();
     let (former, present) = (Consumer::start(&lab), Consumer::start(&lab));
     let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = dispatcher.endpoint("acme", &former.url, options(1.0)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &former.url, options(1)).unwrap();
     former.handshakes.shut();
     let outcomes: Vec<Outcome> = (0..3).map(|_| start(&dispatcher, &endpoint)).collect();
     former.saw(&[Event::Connected]);
-    dispatcher.endpoint("acme", &present.url, options(1.0)).unwrap();
+    dispatcher.endpoint("acme", &present.url, options(1)).unwrap();
     let mut attempts: Vec<u32> =
         outcomes.iter().map(|outcome| end(outcome).unwrap().attempts()).collect();
     attempts.sort_unstable();
@@ -222,7 +225,7 @@ fn a_delivery_does_not_restart_forever() {
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[]);
     consumer.handshakes.shut();
-    let values = [options(8.0), options(8.0).pins(Pins::new([OTHER]).unwrap())];
+    let values = [options(8), options(8).pins(Pins::new([OTHER]).unwrap())];
     let upsert = |number: usize| {
         dispatcher.endpoint("acme", &consumer.url, values[number % 2].clone()).unwrap()
     };
@@ -274,9 +277,9 @@ fn a_retired_identity_sends_nothing_on_a_connection_being_opened() {
         }
     };
     let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = dispatcher.endpoint("acme", &url, options(1.0)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &url, options(1)).unwrap();
     end(&start(&dispatcher, &endpoint)).unwrap();
-    dispatcher.endpoint("acme", &url, options(1.0).identity(new.unwrap())).unwrap();
+    dispatcher.endpoint("acme", &url, options(1).identity(new.unwrap())).unwrap();
     assert_eq!(end(&start(&dispatcher, &endpoint)).unwrap().attempts(), 2);
     saw(&["connected", "former", "connected", "new", "connected", "former"]);
 
@@ -320,10 +323,10 @@ fn a_changed_limit_applies_to_waiting_deliveries() {
     let lab = Lab::start().unwrap();
     let (url, counts, allow) = counting(&lab);
     let dispatcher = dispatcher(&lab, &[]);
-    let limited = |limit: f64| dispatcher.endpoint("acme", &url, options(limit)).unwrap();
+    let limited = |limit: usize| dispatcher.endpoint("acme", &url, options(limit)).unwrap();
     // Neither limit is above two, so at most two are in flight.
     let mut outcomes = Vec::new();
-    for limit in [1.0, 2.0].into_iter().cycle().take(20) {
+    for limit in [1, 2].into_iter().cycle().take(20) {
         outcomes.push(start(&dispatcher, &limited(limit)));
     }
     for _ in 0..20 {
@@ -336,12 +339,12 @@ fn a_changed_limit_applies_to_waiting_deliveries() {
 
     // Eight run when the limit is lowered to one. The next delivery starts when all eight have
     // ended.
-    let endpoint = limited(8.0);
+    let endpoint = limited(8);
     let outcomes: Vec<Outcome> = (0..20).map(|_| start(&dispatcher, &endpoint)).collect();
     for _ in 0..8 {
         counts.recv_timeout(SOON).unwrap();
     }
-    limited(1.0);
+    limited(1);
     (0..8).for_each(|_| allow.send(()).unwrap());
     for _ in 0..12 {
         assert_eq!(counts.recv_timeout(SOON), Ok(1));
@@ -357,7 +360,7 @@ fn a_probe_takes_a_turn() {
     let lab = Lab::start().unwrap();
     let consumer = Consumer::start(&lab);
     let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(1.0)).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &consumer.url, options(1)).unwrap();
     consumer.answers.shut();
     let running = start(&dispatcher, &endpoint);
     consumer.saw(&[Event::Connected, Event::Requested]);

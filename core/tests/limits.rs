@@ -5,10 +5,13 @@ use std::future::Future;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::{Setting, runtime};
+use webhook_mtls::error::{Scope, Stage};
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt,
-    Retry, Scope, Sent, Setting, Stage, runtime,
+    Retry, Sent,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -18,14 +21,14 @@ type Outcome = mpsc::Receiver<Result<Receipt, Error>>;
 fn dispatcher(lab: &Lab, limits: &[(&str, f64)]) -> Dispatcher {
     let mut options = lab.dispatcher_options();
     for (name, limit) in limits {
-        options.set(name, Setting::Number(*limit)).unwrap();
+        options = options.set(name, Setting::Number(*limit)).unwrap();
     }
     Dispatcher::new(options).unwrap()
 }
 
-fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, concurrency: f64) -> Endpoint {
+fn endpoint(dispatcher: &Dispatcher, consumer: &Consumer, concurrency: usize) -> Endpoint {
     let mut options = EndpointOptions::new(None);
-    options.set("concurrency", Setting::Number(concurrency)).unwrap();
+    options = options.concurrency(concurrency).unwrap();
     dispatcher.endpoint(consumer.name(), &consumer.url(), options).unwrap()
 }
 
@@ -49,7 +52,7 @@ fn a_delivery_beyond_the_limit_waits_without_a_connection() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = endpoint(&dispatcher, &acme, 1.0);
+    let endpoint = endpoint(&dispatcher, &acme, 1);
     acme.misbehave(Misbehavior::Stall, 1);
     let token = CancelToken::new();
     let slow = start(&dispatcher, &endpoint, DeliverOptions::new().cancel(token.clone()));
@@ -69,7 +72,7 @@ fn too_many_waiting_for_one_consumer_are_refused_without_delaying_others() {
     let lab = Lab::start().unwrap();
     let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
     let dispatcher = dispatcher(&lab, &[("max_waiting", 8.0)]);
-    let (stalled, well) = (endpoint(&dispatcher, &slow, 1.0), endpoint(&dispatcher, &quick, 1.0));
+    let (stalled, well) = (endpoint(&dispatcher, &slow, 1), endpoint(&dispatcher, &quick, 1));
     slow.misbehave(Misbehavior::Stall, 1);
     let token = CancelToken::new();
     let options = || DeliverOptions::new().cancel(token.clone());
@@ -99,7 +102,7 @@ fn the_longest_idle_connection_makes_room() {
     let lab = Lab::start().unwrap();
     let dispatcher = dispatcher(&lab, &[("max_connections", 2.0)]);
     let consumers = ["a", "b", "c"].map(|name| lab.consumer(name).unwrap());
-    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8.0));
+    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8));
     for endpoint in &endpoints {
         assert!(!deliver(&dispatcher, endpoint).unwrap().is_reused());
     }
@@ -115,7 +118,7 @@ fn a_waiting_delivery_gets_the_next_idle_connection() {
     let lab = Lab::start().unwrap();
     let dispatcher = dispatcher(&lab, &[("max_connections", 3.0)]);
     let consumers = ["a", "b", "c", "d"].map(|name| lab.consumer(name).unwrap());
-    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8.0));
+    let endpoints = consumers.each_ref().map(|consumer| endpoint(&dispatcher, consumer, 8));
     let outcomes: Vec<Outcome> = (0..400)
         .map(|number| start(&dispatcher, &endpoints[number % 4], DeliverOptions::new()))
         .collect();
@@ -149,7 +152,7 @@ fn connections_go_to_owners_in_round_robin() {
     let waiting: Vec<Outcome> = (8..16).map(delivery).collect();
     // Another owner arrives last, and gets the first two closed connections.
     let honest = lab.consumer("honest").unwrap();
-    let endpoint = endpoint(&dispatcher, &honest, 8.0);
+    let endpoint = endpoint(&dispatcher, &honest, 8);
     honest.misbehave(Misbehavior::Stall, 2);
     let token = CancelToken::new();
     let options = || DeliverOptions::new().cancel(token.clone());
@@ -184,9 +187,9 @@ fn a_changed_limit_keeps_the_connections() {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
     let dispatcher = dispatcher(&lab, &[]);
-    let before = endpoint(&dispatcher, &acme, 1.0);
+    let before = endpoint(&dispatcher, &acme, 1);
     assert!(deliver(&dispatcher, &before).is_ok());
-    assert_eq!(endpoint(&dispatcher, &acme, 2.0), before);
+    assert_eq!(endpoint(&dispatcher, &acme, 2), before);
     assert!(deliver(&dispatcher, &before).unwrap().is_reused());
 }
 

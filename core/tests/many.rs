@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::dispatcher::FanoutProgress;
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
-    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, FanoutProgress, Kind,
-    Sent, runtime,
+    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, Kind, Sent,
 };
 
 const SOON: Duration = Duration::from_secs(10);

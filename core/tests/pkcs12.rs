@@ -32,7 +32,7 @@ fn every_tool_s_file_is_the_same_identity() {
         let identity = Identity::from_pkcs12(file, passphrase)
             .unwrap_or_else(|error| panic!("{tool}: {error}"));
         let subjects: Vec<String> =
-            identity.chain().iter().map(webhook_mtls::Certificate::subject).collect();
+            identity.chain().iter().map(webhook_mtls::material::Certificate::subject).collect();
         assert_eq!(subjects, ["CN=acme", "CN=issuing", "CN=root"], "{tool}: leaf first");
     }
 }

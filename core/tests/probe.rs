@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::error::Stage;
+use webhook_mtls::material::PinSlot;
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
-    CancelToken, Dispatcher, Endpoint, EndpointOptions, Error, Kind, PinSlot, Pins, Probe,
-    ProbeOptions, Sent, Stage, runtime,
+    CancelToken, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Pins, Probe, ProbeOptions,
+    Sent,
 };
 
 struct Scene {

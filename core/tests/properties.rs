@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use webhook_mtls::{Identity, Pin, Pins, TenantRule, Trust, pin_of};
+use webhook_mtls::material::{Pin, pin_of};
+use webhook_mtls::{Identity, Pins, TenantRule, Trust};
 
 const CONFIG: &str = include_str!("../../tests/vectors/config.json");
 

@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::{Setting, runtime};
+use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::testing::{Consumer, Lab};
 use webhook_mtls::{
-    Blame, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Kind,
-    ProbeOptions, Proxy, Receipt, Retry, Scope, Sent, Setting, Stage, runtime,
+    DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Kind,
+    ProbeOptions, Proxy, Receipt, Retry, Sent,
 };
 
 /// The proxy's reaction to a CONNECT request.
@@ -245,7 +248,7 @@ fn an_interim_response_is_skipped() {
 fn a_silent_proxy_ends_at_the_connect_deadline() {
     let scene = scene(Behavior::Silence);
     let mut options = scene.options();
-    options.set("connect_timeout", Setting::Millis(200.0)).unwrap();
+    options = options.connect_timeout(Duration::from_millis(200)).unwrap();
     let started = Instant::now();
     let error = deliver_with(options, &scene.acme.url()).unwrap_err();
     assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Connect));
@@ -274,7 +277,7 @@ fn credentials_may_be_set_separately_and_only_once() {
         let mut options = scene.lab.dispatcher_options();
         let said = [("proxy", &url), ("proxy_credentials", &apart)];
         for (name, value) in if first_url { said } else { [said[1], said[0]] } {
-            options.set(name, value.clone()).unwrap();
+            options = options.set(name, value.clone()).unwrap();
         }
         assert!(!format!("{options:?}").contains("hunter2"));
         deliver_with(options, &scene.acme.url()).unwrap();
@@ -282,10 +285,8 @@ fn credentials_may_be_set_separately_and_only_once() {
     let heads = scene.proxy.heads();
     assert!(heads.iter().all(|head| head.contains("Basic dXNlcjpodW50ZXIy\r\n")), "{heads:?}");
 
-    let mut twice = scene.options();
-    twice.set("proxy_credentials", apart.clone()).unwrap();
-    let mut alone = scene.lab.dispatcher_options();
-    alone.set("proxy_credentials", apart).unwrap();
+    let twice = scene.options().proxy_credentials("user:hunter2");
+    let alone = scene.lab.dispatcher_options().proxy_credentials("user:hunter2");
     for options in [twice, alone] {
         let error = Dispatcher::new(options).unwrap_err();
         assert_eq!(error.context()["option"], "proxy_credentials");

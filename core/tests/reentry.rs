@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt, Sent,
-    Setting, runtime,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -26,15 +26,15 @@ struct Scene {
 
 impl Scene {
     /// A consumer that holds the next delivery.
-    fn new(max_connections: f64, concurrency: f64) -> Self {
+    fn new(max_connections: usize, concurrency: usize) -> Self {
         let lab = Lab::start().unwrap();
         let consumer = lab.consumer("acme").unwrap();
         consumer.misbehave(Misbehavior::Stall, 1);
         let mut options = lab.dispatcher_options();
-        options.set("max_connections", Setting::Number(max_connections)).unwrap();
+        options = options.max_connections(max_connections).unwrap();
         let dispatcher = Dispatcher::new(options).unwrap();
         let mut options = EndpointOptions::new(None);
-        options.set("concurrency", Setting::Number(concurrency)).unwrap();
+        options = options.concurrency(concurrency).unwrap();
         let endpoint = dispatcher.endpoint("acme", &consumer.url(), options).unwrap();
         Self { lab, consumer, dispatcher, endpoint }
     }
@@ -98,7 +98,7 @@ impl Watchdog {
 #[test]
 fn close_in_an_interrupt_cancels_the_delivery_and_does_not_wait_for_it() {
     for drain in [Duration::ZERO, Duration::from_millis(200)] {
-        let scene = Scene::new(8.0, 8.0);
+        let scene = Scene::new(8, 8);
         let error = scene.amid(LONG, || scene.close(drain)).unwrap_err();
         assert_eq!((error.kind(), error.sent()), (Kind::Canceled, Sent::All));
         assert_eq!(scene.deliver(LONG, None).unwrap().unwrap_err().kind(), Kind::HandleClosed);
@@ -107,14 +107,14 @@ fn close_in_an_interrupt_cancels_the_delivery_and_does_not_wait_for_it() {
 
 #[test]
 fn the_interrupted_delivery_keeps_its_drain() {
-    let scene = Scene::new(8.0, 8.0);
+    let scene = Scene::new(8, 8);
     let error = scene.amid(Duration::from_millis(800), || scene.close(LONG)).unwrap_err();
     assert_eq!(error.kind(), Kind::DeadlineExceeded);
 }
 
 #[test]
 fn close_in_an_interrupt_waits_for_the_other_deliveries() {
-    let scene = Scene::new(8.0, 8.0);
+    let scene = Scene::new(8, 8);
     let (tell, told) = mpsc::channel();
     let error = scene.amid(LONG, || {
         scene.consumer.misbehave(Misbehavior::Stall, 1);
@@ -133,7 +133,7 @@ fn close_in_an_interrupt_waits_for_the_other_deliveries() {
 
 #[test]
 fn reload_retire_upserts_and_other_deliveries_go_on_in_an_interrupt() {
-    let scene = Scene::new(8.0, 8.0);
+    let scene = Scene::new(8, 8);
     let error = scene.amid(Duration::from_secs(2), || {
         let reloaded = runtime::drive(scene.dispatcher.reload(), || false).unwrap();
         assert!(reloaded.unwrap().is_empty());
@@ -155,7 +155,7 @@ fn reload_retire_upserts_and_other_deliveries_go_on_in_an_interrupt() {
 
 #[test]
 fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
-    for (max_connections, concurrency) in [(8.0, 1.0), (1.0, 8.0)] {
+    for (max_connections, concurrency) in [(8, 1), (1, 8)] {
         let scene = Scene::new(max_connections, concurrency);
         let error = scene.amid(Duration::from_secs(2), || {
             let nested = scene.deliver(LONG, None).unwrap().unwrap_err();
@@ -174,7 +174,7 @@ fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
 fn in_a_callback<T: Send + 'static>(
     work: impl FnOnce(&Dispatcher, &Endpoint) -> T + Send + 'static,
 ) -> T {
-    let scene = Scene::new(8.0, 8.0);
+    let scene = Scene::new(8, 8);
     scene.consumer.behave();
     let (tell, told) = mpsc::channel();
     let (dispatcher, endpoint) = (scene.dispatcher.clone(), scene.endpoint.clone());

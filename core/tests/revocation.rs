@@ -17,10 +17,13 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Lab, set_clock};
+use webhook_mtls::verify::Note;
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Kind,
-    Note, Receipt, Role, Trust, Verifier, VerifierOptions, runtime,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, Identity, Kind, Receipt,
+    Role, Trust, Verifier, VerifierOptions,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -5,10 +5,9 @@
 use std::fs;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::{Consumer, Lab};
-use webhook_mtls::{
-    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Pins, Setting, runtime,
-};
+use webhook_mtls::{DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Pins};
 
 const CONSUMERS: usize = 1000;
 const CONNECTIONS: u32 = 64;
@@ -55,7 +54,7 @@ fn an_idle_endpoint_takes_less_than_two_kibibytes(lab: &Lab) {
 
 fn a_thousand_consumers_are_reached_over_few_connections(lab: &Lab) {
     let mut options = lab.dispatcher_options();
-    options.set("max_connections", Setting::Number(CONNECTIONS.into())).unwrap();
+    options = options.max_connections(CONNECTIONS as usize).unwrap();
     let dispatcher = Dispatcher::new(options).unwrap();
     let consumers: Vec<Consumer> =
         (0..CONSUMERS).map(|number| lab.consumer(&format!("c{number}")).unwrap()).collect();

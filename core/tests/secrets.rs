@@ -2,8 +2,10 @@
 //! with `--features testing`.
 #![cfg(feature = "testing")]
 
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::Lab;
-use webhook_mtls::{DeliverOptions, EndpointOptions, Error, Identity, Trust, runtime};
+use webhook_mtls::{DeliverOptions, EndpointOptions, Error, Identity, Trust};
 
 /// Part of every value that must not be shown. Visible ASCII, and also base64.
 const SECRET: &str = "aHVudGVyMmh1bnRlcjI";
@@ -186,7 +188,8 @@ fn each(name: &'static str, call: impl Fn(&str) -> String + 'static) -> Use {
 /// Everything that takes a text and makes a value of it.
 fn makers() -> Vec<Use> {
     use std::path::Path;
-    use webhook_mtls::{Authorization, Egress, Pin, Pins, Proxy, StandardWebhooks, TenantRule};
+    use webhook_mtls::material::Pin;
+    use webhook_mtls::{Authorization, Egress, Pins, Proxy, StandardWebhooks, TenantRule};
     vec![
         each("Identity::from_files, cert", |text| {
             told(Identity::from_files(text, "tls.key", None))
@@ -221,7 +224,7 @@ fn makers() -> Vec<Use> {
             told(Pins::new([text])) + &told(Pins::with_next([UNUSED_PIN], [text]))
         }),
         each("Pins::from_file", |text| told(Pins::from_file(text))),
-        each("pin_of", |text| told(webhook_mtls::pin_of(text.as_bytes()))),
+        each("pin_of", |text| told(webhook_mtls::material::pin_of(text.as_bytes()))),
         each("Egress::preset", |text| told(Egress::preset(text))),
         each("Egress::allow", |text| {
             told(Egress::public().allow([text])) + &told(Egress::public().deny([text]))
@@ -247,7 +250,8 @@ fn makers() -> Vec<Use> {
 
 /// Every option that is a text or made of texts, and the name of the option itself.
 fn setters(lab: &Lab) -> Vec<Use> {
-    use webhook_mtls::{Role, Setting, VerifierOptions, options::ALL};
+    use webhook_mtls::bindings::{Setting, options::ALL};
+    use webhook_mtls::{Role, VerifierOptions};
     let mut uses = Vec::new();
     for row in ALL {
         let settings = |text: &str| {
@@ -267,22 +271,14 @@ fn setters(lab: &Lab) -> Vec<Use> {
                     let setting = setting.clone();
                     told_all.push(match row.of {
                         "dispatcher" => {
-                            let mut options = webhook_mtls::DispatcherOptions::new();
-                            told(options.set(name, setting)) + &format!("{options:?}")
+                            told(webhook_mtls::DispatcherOptions::new().set(name, setting))
                         }
-                        "endpoint" => {
-                            let mut options = EndpointOptions::new(None);
-                            told(options.set(name, setting)) + &format!("{options:?}")
-                        }
-                        "deliver" => {
-                            let mut options = DeliverOptions::new();
-                            told(options.set(name, setting)) + &format!("{options:?}")
-                        }
+                        "endpoint" => told(EndpointOptions::new(None).set(name, setting)),
+                        "deliver" => told(DeliverOptions::new().set(name, setting)),
                         "probe" => told(webhook_mtls::ProbeOptions::new().set(name, setting)),
-                        "verifier" => {
-                            let mut options = VerifierOptions::new(Role::Server, trust.clone());
-                            told(options.set(name, setting)) + &format!("{options:?}")
-                        }
+                        "verifier" => told(
+                            VerifierOptions::new(Role::Server, trust.clone()).set(name, setting),
+                        ),
                         "retry_policy" => {
                             told(webhook_mtls::RetryPolicy::default().set(name, setting))
                         }

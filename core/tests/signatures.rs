@@ -20,10 +20,11 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
+use webhook_mtls::MinTls;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    EndpointOptions, Error, Probe, ProbeOptions, Role, Setting, Trust, Verifier, VerifierOptions,
-    runtime,
+    EndpointOptions, Error, Probe, ProbeOptions, Role, Trust, Verifier, VerifierOptions,
 };
 
 const SIGNATURE_ALGORITHMS: u16 = 13;
@@ -230,7 +231,7 @@ fn probe(
     let url = raw::serve(config, |mut conversation| drop(conversation.rest()));
     let mut options =
         EndpointOptions::new(None).trust(Trust::from_pem(root.pem.as_bytes(), None, &[]).unwrap());
-    options.set("min_tls", Setting::Text(min_tls.into())).unwrap();
+    options = options.min_tls(MinTls::from_name(min_tls).unwrap());
     let dispatcher = lab.dispatcher();
     let endpoint = dispatcher.endpoint("acme", &url, options).unwrap();
     runtime::drive(dispatcher.probe(&endpoint, ProbeOptions::new()), || false).unwrap()
@@ -248,7 +249,7 @@ fn client_hello(lab: &Lab, min_tls: &str) -> BTreeMap<u16, Vec<u8>> {
         hello
     });
     let mut options = EndpointOptions::new(None);
-    options.set("min_tls", Setting::Text(min_tls.into())).unwrap();
+    options = options.min_tls(MinTls::from_name(min_tls).unwrap());
     let dispatcher = lab.dispatcher();
     let endpoint = dispatcher.endpoint("acme", &url, options).unwrap();
     let probed = runtime::drive(dispatcher.probe(&endpoint, ProbeOptions::new()), || false);

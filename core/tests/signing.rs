@@ -4,11 +4,10 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use webhook_mtls::bindings::{Setting, runtime};
+use webhook_mtls::error::{Scope, Stage};
 use webhook_mtls::testing::{Lab, Received};
-use webhook_mtls::{
-    DeliverOptions, EndpointOptions, Error, Kind, Retry, Scope, Sent, Setting, Stage,
-    StandardWebhooks, runtime,
-};
+use webhook_mtls::{DeliverOptions, EndpointOptions, Error, Kind, Retry, Sent, StandardWebhooks};
 
 const SECRETS: [&str; 2] =
     ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];

@@ -10,9 +10,9 @@ use rcgen::{
 };
 use serde_json::Value;
 use webhook_mtls::testing::{Authority, Issued, Leaf};
+use webhook_mtls::verify::PeerIdentity;
 use webhook_mtls::{
-    Authorization, Error, Kind, PeerIdentity, Pins, Role, Setting, TenantRule, Trust, Verifier,
-    VerifierOptions,
+    Authorization, Error, Kind, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -128,8 +128,8 @@ fn errors_about_a_huge_certificate_are_short_without_control_characters() {
     let template = TenantRule::san_uri("spiffe://corp/{tenant}").unwrap();
     let domain = Authorization::trust_domain("corp").unwrap();
     let wrong = Pins::new(["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]).unwrap();
-    let mut by_uri = of(Role::Server).pins(wrong);
-    by_uri.set("server_uri", Setting::Text(format!("spiffe://corp/{HOSTILE:?}/1"))).unwrap_err();
+    let by_uri = of(Role::Server).pins(wrong);
+    by_uri.clone().server_uri(format!("spiffe://corp/{HOSTILE:?}/1")).unwrap_err();
     let now = SystemTime::now();
     let late = now + 10_000 * DAY * 100;
     for (kind, options, chain, name, at) in [

@@ -12,10 +12,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::libc;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Lab, Leaf};
-use webhook_mtls::{
-    Authorization, Event, EventName, Kind, Role, Setting, Trust, Verifier, VerifierOptions,
-};
+use webhook_mtls::{Authorization, Event, Kind, Role, Trust, Verifier, VerifierOptions};
 
 /// Longer than any step here takes, and shorter than a lease lasts (45 s).
 const LONG: Duration = Duration::from_secs(20);
@@ -38,7 +37,7 @@ impl Scene {
         let trust = Trust::from_files(files.join("ca.pem"), None, None).unwrap();
         let mut options =
             VerifierOptions::new(Role::Client, trust).authorization(Authorization::ca_members());
-        options.set("reload", Setting::Millis(50.0)).unwrap();
+        options = options.reload(Some(Duration::from_millis(50))).unwrap();
         let verifier = Verifier::new(options).unwrap();
         let chain = lab.authority().issue(Leaf::client("second")).unwrap().chain_der;
         Self { files, verifier, chain }

@@ -8,10 +8,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use raw::listen;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Sent, StandardWebhooks,
-    runtime,
 };
 
 const SOON: Duration = Duration::from_secs(20);

@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use webhook_mtls::{Error, Setting, options};
+use webhook_mtls::Error;
+use webhook_mtls::bindings::{Setting, options};
 
 /// The options set so far, or the first fault of a setter.
 pub struct Builder<T> {

@@ -5,7 +5,8 @@ use std::ptr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::{DeliverOptions, Delivery, Endpoint, Error};
 
 use crate::builder::{Builder, setting};
@@ -171,7 +172,7 @@ pub unsafe extern "C" fn wmtls_delivery_set(
         // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
-        draft.options.set(name, setting("deliver", name, value))?;
+        draft.options = draft.options.set(name, setting("deliver", name, value))?;
         Ok(draft)
     });
 }

@@ -4,11 +4,11 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use webhook_mtls::limits::Limit;
-use webhook_mtls::process::Once;
-use webhook_mtls::{
-    DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, Setting, deliver, runtime,
-};
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::limits::Limit;
+use webhook_mtls::bindings::process::Once;
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::{DeliverOptions, Dispatcher, DispatcherOptions, Egress, Error, deliver};
 
 use crate::builder::{Builder, setting};
 use crate::delivery::wmtls_delivery;
@@ -173,8 +173,8 @@ pub extern "C" fn wmtls_options_max_connections(
     max_connections: u32,
 ) {
     edit(options, |mut draft| {
-        let limit = Setting::Number(f64::from(max_connections));
-        draft.options.set("max_connections", limit)?;
+        let limit = usize::try_from(max_connections).unwrap_or(usize::MAX);
+        draft.options = draft.options.max_connections(limit)?;
         Ok(draft)
     });
 }
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn wmtls_options_set(
         // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
-        draft.options.set(name, setting("dispatcher", name, value))?;
+        draft.options = draft.options.set(name, setting("dispatcher", name, value))?;
         Ok(draft)
     });
 }

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::{Endpoint, EndpointOptions, Error, StandardWebhooks};
 
 use crate::builder::{Builder, setting};
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn wmtls_endpoint_options_set(
         // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
-        draft.options.set(name, setting("endpoint", name, value))?;
+        draft.options = draft.options.set(name, setting("endpoint", name, value))?;
         Ok(draft)
     });
 }

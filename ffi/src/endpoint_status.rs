@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use webhook_mtls::EndpointStatus;
+use webhook_mtls::endpoint::EndpointStatus;
 
 use crate::endpoint::wmtls_endpoint;
 use crate::handle::{Handle, give};

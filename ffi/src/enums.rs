@@ -3,7 +3,10 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use webhook_mtls::{Action, Blame, Kind, PinSlot, Retry, Role, Scope, Sent, Stage};
+use webhook_mtls::error::{Blame, Scope, Stage};
+use webhook_mtls::material::PinSlot;
+use webhook_mtls::retry::Action;
+use webhook_mtls::{Kind, Retry, Role, Sent};
 
 use crate::panic;
 use crate::text::static_text;

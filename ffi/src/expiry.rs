@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::UNIX_EPOCH;
 
-use webhook_mtls::Expiry;
+use webhook_mtls::material::Expiry;
 
 use crate::handle::Handle;
 use crate::panic;

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 
 use webhook_mtls::Identity;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::Handle;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use webhook_mtls::process::Once;
+use webhook_mtls::bindings::process::Once;
 use webhook_mtls::{Endpoint, Fanout};
 
 use crate::delivery::{Tag, wmtls_delivery};

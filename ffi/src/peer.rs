@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::PeerIdentity;
+use webhook_mtls::verify::PeerIdentity;
 
 use crate::handle::Handle;
 use crate::panic;

@@ -4,8 +4,9 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use webhook_mtls::limits::Limit;
-use webhook_mtls::{Error, PinSlot, Pins, pin_of};
+use webhook_mtls::bindings::limits::Limit;
+use webhook_mtls::material::{PinSlot, pin_of};
+use webhook_mtls::{Error, Pins};
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle;

@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 
 use webhook_mtls::Receipt;
-use webhook_mtls::process::Once;
+use webhook_mtls::bindings::process::Once;
 
 use crate::handle::Handle;
 use crate::peer::wmtls_peer;

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::{Error, RetryPolicy};
 
 use crate::builder::{Builder, setting};
@@ -45,12 +46,11 @@ pub unsafe extern "C" fn wmtls_retry_policy_set(
 ) {
     panic::value((), || {
         let Some(policy) = policy else { return };
-        policy.0.change(|mut policy| {
+        policy.0.change(|policy| {
             // SAFETY: the caller follows the header's conventions.
             let (name, value) =
                 unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
-            policy.set(name, setting("retry_policy", name, value))?;
-            Ok(policy)
+            policy.set(name, setting("retry_policy", name, value))
         });
     });
 }

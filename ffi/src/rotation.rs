@@ -5,8 +5,10 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use webhook_mtls::process::Once;
-use webhook_mtls::{Error, Event, EventQueue, RotationStatus, runtime};
+use webhook_mtls::bindings::process::Once;
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::endpoint::RotationStatus;
+use webhook_mtls::{Error, Event, EventQueue};
 
 use crate::dispatcher::wmtls_dispatcher;
 use crate::error::{wmtls_error, wmtls_status};

@@ -7,8 +7,8 @@ use std::ptr;
 use std::slice;
 
 use webhook_mtls::Error;
-use webhook_mtls::limits::{Limit, Tally};
-use webhook_mtls::process::Lock;
+use webhook_mtls::bindings::limits::{Limit, Tally};
+use webhook_mtls::bindings::process::Lock;
 
 use crate::handle::null_argument;
 

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use webhook_mtls::Trust;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, required};

@@ -4,10 +4,10 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::limits::Limit;
-use webhook_mtls::{
-    Authorization, Error, TenantRule, Verifier, VerifierOptions, remember_signatures,
-};
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::limits::Limit;
+use webhook_mtls::verify::remember_signatures;
+use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
 
 use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_set(
         // SAFETY: the caller follows the header's conventions.
         let (name, value) =
             unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
-        draft.options.set(name, setting("verifier", name, value))?;
+        draft.options = draft.options.set(name, setting("verifier", name, value))?;
         Ok(draft)
     });
 }

@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use webhook_mtls::material::{Pin, pin_of};
+use webhook_mtls::testing::read_answer;
 use webhook_mtls::{
-    Authorization, Error, Identity, Pin, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
-    pin_of, read_answer,
+    Authorization, Error, Identity, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
 
 use crate::pfx;

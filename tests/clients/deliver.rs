@@ -9,9 +9,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use webhook_mtls::MinTls;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
-    Proxy, Receipt, Setting, Trust, runtime,
+    Proxy, Receipt, Trust,
 };
 
 fn main() -> ExitCode {
@@ -79,8 +81,8 @@ impl Errand {
             pin => Some(Pins::new([pin])?),
         };
         let mut options = EndpointOptions::new(pins);
-        options.set("min_tls", Setting::Text(self.min_tls))?;
-        options.set("hold_payload", Setting::Flag(self.hold_payload))?;
+        options = options.min_tls(MinTls::from_name(&self.min_tls).expect("a version"));
+        options = options.hold_payload(self.hold_payload);
         let endpoint = dispatcher.endpoint("consumer", &self.url, options)?;
         let delivery = dispatcher.deliver(&endpoint, self.body, DeliverOptions::new());
         let outcome = runtime::drive(delivery, || false).expect("nothing interrupts it");

@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use serde_json::{Value, json};
+use webhook_mtls::MinTls;
+use webhook_mtls::bindings::SetByName as _;
+use webhook_mtls::bindings::{Setting, runtime};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
-    Receipt, Setting, Trust, runtime,
+    Receipt, Trust,
 };
 
 /// Most cases only wait, for a deadline or for a response that never comes.
@@ -52,13 +55,13 @@ fn deliver_all(case: &Value) -> Result<(), Error> {
         .trust(Trust::from_files(text("ca"), None, None)?)
         .egress(Egress::public().allow(["127.0.0.0/8"])?);
     for (name, millis) in case["timeouts"].as_object().expect("timeouts") {
-        options.set(name, Setting::Millis(millis.as_f64().expect("milliseconds")))?;
+        options = options.set(name, Setting::Millis(millis.as_f64().expect("milliseconds")))?;
     }
     let dispatcher = Dispatcher::new(options)?;
     let endpoint = |cert: &str, key: &str| {
         let mut chosen = EndpointOptions::new(Some(Pins::new([text("pin")])?))
             .identity(Identity::from_files(cert, key, None)?);
-        chosen.set("min_tls", Setting::Text(text("min_tls").to_owned()))?;
+        chosen = chosen.min_tls(MinTls::from_name(text("min_tls")).expect("a version"));
         dispatcher.endpoint(text("case"), text("url"), chosen)
     };
     let former = case["former"][0].as_str().zip(case["former"][1].as_str());

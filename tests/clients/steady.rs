@@ -8,9 +8,10 @@
 use std::{env, fs};
 
 use serde_json::{Value, json};
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, Endpoint, EndpointOptions, Error,
-    Identity, Trust, runtime,
+    Identity, Trust,
 };
 
 fn main() -> Result<(), Error> {

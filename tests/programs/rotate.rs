@@ -13,11 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
 
 use serde_json::{Map, Value, json};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
-use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, EventName, Identity, Pins, Setting,
-    Trust, runtime,
-};
+use webhook_mtls::{DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Identity, Pins, Trust};
 
 const WORKERS: u32 = 8;
 const PER_SECOND: u32 = 50;
@@ -98,7 +97,8 @@ impl Scene {
             .dispatcher_options()
             .identity(identity.expect("an identity"))
             .trust(trust.expect("a trust"));
-        options.set("reload", Setting::Millis(reload_ms)).expect("an option");
+        options =
+            options.reload(Some(Duration::from_secs_f64(reload_ms / 1000.0))).expect("an option");
         let dispatcher = Dispatcher::new(options).expect("a dispatcher");
         let pins = Pins::from_file(files.join("pins")).expect("pins");
         let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)));

@@ -11,9 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
-    Setting, Trust, runtime,
+    Trust,
 };
 
 const WORKERS: usize = 8;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Error> {
         .trust(Trust::from_files(text("WMTLS_CA"), None, None)?)
         .egress(Egress::public().allow(["127.0.0.0/8"])?);
     // Tries the new identity often.
-    options.set("reload", Setting::Millis(50.0))?;
+    options = options.reload(Some(Duration::from_millis(50)))?;
     let dispatcher = Dispatcher::new(options)?;
     let upsert = |identity: Identity| {
         let options = EndpointOptions::new(Some(Pins::new([text("WMTLS_PIN")])?));

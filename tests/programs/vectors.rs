@@ -5,11 +5,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use webhook_mtls::bindings::SetByName;
+use webhook_mtls::bindings::{Setting, options, runtime};
+use webhook_mtls::material::pin_of;
 use webhook_mtls::testing::{Answer, Lab, Misbehavior};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
-    Identity, Pins, ProbeOptions, Role, Setting, StandardWebhooks, TenantRule, Trust, Verifier,
-    VerifierOptions, options, pin_of, runtime,
+    Identity, Pins, ProbeOptions, Role, StandardWebhooks, TenantRule, Trust, Verifier,
+    VerifierOptions,
 };
 
 type Outcome = Result<Value, Error>;
@@ -70,8 +73,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
             if let Some(given) = with.get("trust") {
                 chosen = chosen.trust(trust(given)?);
             }
-            set("dispatcher", with, |name, value| chosen.set(name, value))?;
-            Dispatcher::new(chosen)?;
+            Dispatcher::new(set("dispatcher", with, chosen)?)?;
         }
         "endpoint" => {
             let mut chosen = match with.get("pins") {
@@ -82,8 +84,7 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
             if let Some(given) = with.get("trust") {
                 chosen = chosen.trust(trust(given)?);
             }
-            set("endpoint", with, |name, value| chosen.set(name, value))?;
-            let chosen = signed(chosen, with)?;
+            let chosen = signed(set("endpoint", with, chosen)?, with)?;
             let dispatcher = Dispatcher::new(own_dispatcher()?)?;
             let endpoint =
                 dispatcher.endpoint(text(&with["consumer"]), text(&with["url"]), chosen)?;
@@ -145,7 +146,7 @@ fn deliver(case: &Value) -> Vec<String> {
         }
         if let Some(given) = case.get("endpoint_options") {
             let given = json!({ "options": given });
-            set("endpoint", &given, |name, value| chosen.set(name, value))?;
+            chosen = set("endpoint", &given, chosen)?;
         }
         let chosen = signed(chosen, case)?;
         let dispatcher = lab.dispatcher();
@@ -267,35 +268,30 @@ fn verifier(with: &Value, trust: Trust) -> Result<Verifier, Error> {
     if let Some(rule) = with.get("authorization") {
         chosen = chosen.authorization(authorization(rule)?);
     }
-    set("verifier", with, |name, value| chosen.set(name, value))?;
-    Verifier::new(chosen)
+    Verifier::new(set("verifier", with, chosen)?)
 }
 
 fn deliver_options(with: &Value) -> Result<DeliverOptions, Error> {
     let mut chosen = DeliverOptions::new();
     for name in ["id", "content_type"] {
         if let Some(value) = with.get(name) {
-            chosen.set(name, Setting::Text(text(value).to_owned()))?;
+            chosen = chosen.set(name, Setting::Text(text(value).to_owned()))?;
         }
     }
     if let Some(headers) = with.get("headers").and_then(Value::as_object) {
         let pairs =
             headers.iter().map(|(name, value)| (name.clone(), text(value).to_owned())).collect();
-        chosen.set("headers", Setting::Pairs(pairs))?;
+        chosen = chosen.headers(pairs);
     }
     if let Some(timeout) = with.get("timeout_ms") {
-        chosen.set("timeout", Setting::Millis(timeout.as_f64().expect("milliseconds")))?;
+        let millis = Setting::Millis(timeout.as_f64().expect("milliseconds"));
+        chosen = chosen.set("timeout", millis)?;
     }
-    set("deliver", with, |name, value| chosen.set(name, value))?;
-    Ok(chosen)
+    set("deliver", with, chosen)
 }
 
 /// Sets the case's `options` by name. The options table says which numbers are durations.
-fn set(
-    noun: &str,
-    with: &Value,
-    mut set: impl FnMut(&str, Setting) -> Result<(), Error>,
-) -> Result<(), Error> {
+fn set<T: SetByName>(noun: &str, with: &Value, mut chosen: T) -> Result<T, Error> {
     for (name, value) in with["options"].as_object().into_iter().flatten() {
         let row = options::ALL.iter().find(|row| row.of == noun && row.name == name);
         let value = match value {
@@ -307,9 +303,9 @@ fn set(
             Value::Object(_) => pairs(value),
             other => Setting::Text(text(other).to_owned()),
         };
-        set(name, value)?;
+        chosen = chosen.set(name, value)?;
     }
-    Ok(())
+    Ok(chosen)
 }
 
 fn pairs(value: &Value) -> Setting {

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use webhook_mtls::Error;
-use webhook_mtls::limits::Limit;
+use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::testing::{self, Answer, Misbehavior};
 
 use crate::arguments::{bytes, count, duration, noun, pairs, text};

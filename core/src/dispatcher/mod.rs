@@ -7,6 +7,8 @@ mod fallback;
 mod fanout;
 mod in_flight;
 mod many;
+#[cfg(test)]
+mod option_table_tests;
 mod options;
 mod probe;
 mod receipt;
@@ -23,6 +25,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crate::connection::HttpResponse;
+pub use crate::tls::TlsFacts;
 pub use cancel::CancelToken;
 use certificate_refusals::CertificateRefusals;
 use delivery::DeliveryAttempts;

@@ -8,7 +8,7 @@ use crate::error::{Error, Form, Retry, shown};
 use crate::material::identity::Identity;
 use crate::material::trust::Trust;
 use crate::net::{Egress, Proxy, Route};
-use crate::options::{self, Setting};
+use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
 
 /// The options of a [`Dispatcher`](crate::Dispatcher). An endpoint or a delivery can override some.
@@ -80,10 +80,82 @@ impl DispatcherOptions {
         self
     }
 
-    /// Sets the total deadline of one delivery. Fails with `option_invalid` unless it is finite and
-    /// above zero.
+    /// Sets `user:password` for the proxy, if its URL must not contain them.
+    /// [`Dispatcher::new`](crate::Dispatcher::new) fails with `option_invalid` if there is no proxy, if
+    /// the proxy has credentials already, or if the text has no colon.
+    pub fn proxy_credentials(mut self, credentials: impl Into<String>) -> Self {
+        self.proxy_credentials = Some(credentials.into());
+        self
+    }
+
+    /// Sets the total deadline of one delivery, by default 30 s. It bounds the other four timeouts.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
-        self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
+        self.deadlines.total = options::duration("timeout", timeout)?;
+        Ok(self)
+    }
+
+    /// Sets the time limit to resolve the host and open a TCP connection, by default 5 s.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.deadlines.connect = options::duration("connect_timeout", timeout)?;
+        Ok(self)
+    }
+
+    /// Sets the time limit of the TLS handshake, by default 5 s.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.deadlines.handshake = options::duration("handshake_timeout", timeout)?;
+        Ok(self)
+    }
+
+    /// Sets the time limit to write the request to the kernel, by default 10 s.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn write_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.deadlines.write = options::duration("write_timeout", timeout)?;
+        Ok(self)
+    }
+
+    /// Sets the time limit from the last byte of the request to the response head, by default 15 s.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn response_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
+        self.deadlines.response = options::duration("response_timeout", timeout)?;
+        Ok(self)
+    }
+
+    /// Sets the most open connections, including idle ones, by default 256.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the count is 1 to 1 000 000.
+    pub fn max_connections(mut self, count: usize) -> Result<Self, Error> {
+        self.max_connections = options::count("max_connections", count)?;
+        Ok(self)
+    }
+
+    /// Sets the most deliveries that may wait for a turn or a connection, by default 4096. One owner has
+    /// at most a quarter of them. Beyond the limit a delivery fails with `overloaded`.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the count is 1 to 1 000 000.
+    pub fn max_waiting(mut self, count: usize) -> Result<Self, Error> {
+        self.max_waiting = options::count("max_waiting", count)?;
         Ok(self)
     }
 
@@ -92,70 +164,59 @@ impl DispatcherOptions {
     ///
     /// * `rules`: a status from 300 to 599, or `3xx`, `4xx`, `5xx`, with its [`Retry`].
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// `option_invalid` if a rule names another status, or one status twice.
     pub fn status_retry<S: Into<String>>(
         mut self,
         rules: impl IntoIterator<Item = (S, Retry)>,
     ) -> Result<Self, Error> {
-        self.set("status_retry", StatusRetry::setting(rules))?;
+        self.status_retry = StatusRetry::from_rules(rules)?;
         Ok(self)
     }
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        let deadline = match name {
-            "timeout" => &mut self.deadlines.total,
-            "connect_timeout" => &mut self.deadlines.connect,
-            "handshake_timeout" => &mut self.deadlines.handshake,
-            "write_timeout" => &mut self.deadlines.write,
-            "response_timeout" => &mut self.deadlines.response,
-            "max_connections" | "max_waiting" => {
-                let Setting::Number(number) = value else {
-                    return Err(options::mistyped("dispatcher", name));
-                };
-                let count = options::count(name, number)?;
-                match name {
-                    "max_connections" => self.max_connections = count,
-                    _ => self.max_waiting = count,
-                }
-                return Ok(());
-            }
-            "proxy" | "proxy_credentials" => {
-                let Setting::Text(text) = value else {
-                    return Err(options::mistyped("dispatcher", name));
-                };
-                match name {
-                    "proxy" => self.route.proxy = Some(Proxy::new(&text)?),
-                    _ => self.proxy_credentials = Some(text),
-                }
-                return Ok(());
-            }
-            "reload" => {
-                self.reload = options::interval(name, value)?;
-                return Ok(());
-            }
-            "expiry_warning" => {
-                self.expiry_warning = options::fraction(name, value)?;
-                return Ok(());
-            }
-            "egress" => {
-                let Setting::Text(preset) = value else {
-                    return Err(options::mistyped("dispatcher", name));
-                };
-                self.route.egress = Egress::preset(&preset)?;
-                return Ok(());
-            }
-            "status_retry" => {
-                self.status_retry = StatusRetry::read("dispatcher", name, &value)?;
-                return Ok(());
-            }
-            _ => return Err(options::mistyped("dispatcher", name)),
-        };
-        let Setting::Millis(millis) = value else {
-            return Err(options::mistyped("dispatcher", name));
-        };
-        *deadline = options::duration(name, millis)?;
-        Ok(())
+    /// Sets the interval at which the files of the material are checked for changes, by default 10 s.
+    /// With `None`, only [`Dispatcher::reload`](crate::Dispatcher::reload) checks them.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn reload(mut self, interval: Option<Duration>) -> Result<Self, Error> {
+        self.reload = interval.map(|interval| options::duration("reload", interval)).transpose()?;
+        Ok(self)
+    }
+
+    /// Sets the remaining fraction of a lifetime at which the first expiry event is raised, by default
+    /// 0.2. More follow at 0.1, 0.05 and 0.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the fraction is above 0 and below 1.
+    pub fn expiry_warning(mut self, fraction: f64) -> Result<Self, Error> {
+        self.expiry_warning = options::fraction("expiry_warning", fraction)?;
+        Ok(self)
+    }
+}
+
+impl SetByName for DispatcherOptions {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "dispatcher", name, value };
+        match name {
+            "timeout" => self.timeout(value.duration()?),
+            "connect_timeout" => self.connect_timeout(value.duration()?),
+            "handshake_timeout" => self.handshake_timeout(value.duration()?),
+            "write_timeout" => self.write_timeout(value.duration()?),
+            "response_timeout" => self.response_timeout(value.duration()?),
+            "max_connections" => self.max_connections(value.count()?),
+            "max_waiting" => self.max_waiting(value.count()?),
+            "proxy" => Ok(self.proxy(Proxy::new(&value.text()?)?)),
+            "proxy_credentials" => Ok(self.proxy_credentials(value.text()?)),
+            "reload" => self.reload(value.interval()?),
+            "expiry_warning" => self.expiry_warning(value.number()?),
+            "egress" => Ok(self.egress(Egress::preset(&value.text()?)?)),
+            "status_retry" => self.status_retry(StatusRetry::rules(value)?),
+            _ => Err(options::mistyped("dispatcher", name)),
+        }
     }
 }
 
@@ -221,10 +282,13 @@ impl DeliverOptions {
         self
     }
 
-    /// Sets the total deadline of this delivery. Fails with `option_invalid` unless it is finite and
-    /// above zero.
+    /// Sets the total deadline of this delivery, by default the dispatcher's.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
-        self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
+        self.timeout = Some(options::duration("timeout", timeout)?);
         Ok(self)
     }
 
@@ -233,19 +297,18 @@ impl DeliverOptions {
         self.cancel = Some(token);
         self
     }
+}
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        match (name, value) {
-            ("id", Setting::Text(id)) => self.id = Some(id),
-            ("content_type", Setting::Text(content_type)) => self.content_type = Some(content_type),
-            ("headers", Setting::Pairs(headers)) => self.headers = headers,
-            ("timeout", Setting::Millis(millis)) => {
-                self.timeout = Some(options::duration(name, millis)?);
-            }
-            _ => return Err(options::mistyped("deliver", name)),
+impl SetByName for DeliverOptions {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "deliver", name, value };
+        match name {
+            "id" => Ok(self.id(value.text()?)),
+            "content_type" => Ok(self.content_type(value.text()?)),
+            "headers" => Ok(self.headers(value.pairs()?)),
+            "timeout" => self.timeout(value.duration()?),
+            _ => Err(options::mistyped("deliver", name)),
         }
-        Ok(())
     }
 }
 
@@ -258,5 +321,53 @@ impl std::fmt::Debug for DeliverOptions {
             .field("headers", &format_args!("[{}]", names.collect::<Vec<_>>().join(", ")))
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod current {
+    use super::{DeliverOptions, DispatcherOptions};
+    use crate::dispatcher::request::DEFAULT_CONTENT_TYPE;
+    use crate::net::Egress;
+    use crate::options::current::{Current, millis, or_unset};
+    use crate::retry::StatusRetry;
+
+    impl Current for DispatcherOptions {
+        fn current(&self, name: &str) -> String {
+            let is_public = self.route.egress == Egress::public();
+            let has_rules = self.status_retry != StatusRetry::default();
+            match name {
+                "identity" => or_unset(self.identity.as_ref(), "none"),
+                "trust" => or_unset(self.trust.as_ref(), "none"),
+                "egress" => or_unset((!is_public).then_some(&()), "public"),
+                "proxy" => or_unset(self.route.proxy.as_ref(), "none"),
+                "proxy_credentials" => or_unset(self.proxy_credentials.as_ref(), "none"),
+                "timeout" => millis(self.deadlines.total),
+                "connect_timeout" => millis(self.deadlines.connect),
+                "handshake_timeout" => millis(self.deadlines.handshake),
+                "write_timeout" => millis(self.deadlines.write),
+                "response_timeout" => millis(self.deadlines.response),
+                "max_connections" => self.max_connections.to_string(),
+                "max_waiting" => self.max_waiting.to_string(),
+                "status_retry" => or_unset(has_rules.then_some(&()), "none"),
+                "reload" => self.reload.map_or("0".to_owned(), millis),
+                "expiry_warning" => self.expiry_warning.to_string(),
+                other => panic!("the dispatcher has no option {other}"),
+            }
+        }
+    }
+
+    impl Current for DeliverOptions {
+        fn current(&self, name: &str) -> String {
+            match name {
+                "id" => or_unset(self.id.as_ref(), "none"),
+                "content_type" => {
+                    self.content_type.as_deref().unwrap_or(DEFAULT_CONTENT_TYPE).to_owned()
+                }
+                "headers" => or_unset(self.headers.first(), "none"),
+                "timeout" => self.timeout.map_or("the dispatcher's".to_owned(), millis),
+                other => panic!("a delivery has no option {other}"),
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::connection::{Deadlines, HandshakeResult, Progress, Timings, fraction,
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage};
 use crate::material::pin::PinSlot;
-use crate::options::{self, Setting};
+use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::runtime::{Task, before};
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
@@ -35,9 +35,13 @@ impl ProbeOptions {
         Self::default()
     }
 
-    /// Sets the total deadline. Fails with `option_invalid` unless it is finite and above zero.
+    /// Sets the total deadline, by default the dispatcher's.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
-        self.set("timeout", Setting::Millis(timeout.as_secs_f64() * 1000.0))?;
+        self.timeout = Some(options::duration("timeout", timeout)?);
         Ok(self)
     }
 
@@ -46,14 +50,13 @@ impl ProbeOptions {
         self.cancel = token;
         self
     }
+}
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        match (name, value) {
-            ("timeout", Setting::Millis(millis)) => {
-                self.timeout = Some(options::duration(name, millis)?);
-                Ok(())
-            }
+impl SetByName for ProbeOptions {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "probe", name, value };
+        match name {
+            "timeout" => self.timeout(value.duration()?),
             _ => Err(options::mistyped("probe", name)),
         }
     }
@@ -250,5 +253,13 @@ async fn bounded<T>(
         outcome = before(progress.by(), work) => {
             outcome.unwrap_or_else(|| Err(progress.total_deadline_exceeded(deadlines)))
         }
+    }
+}
+
+#[cfg(test)]
+impl options::current::Current for ProbeOptions {
+    fn current(&self, name: &str) -> String {
+        assert_eq!(name, "timeout", "a probe has no option {name}");
+        self.timeout.map_or("the dispatcher's".to_owned(), options::current::millis)
     }
 }

@@ -15,6 +15,9 @@ use crate::options;
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
+/// The content type of a payload, unless its delivery sets one.
+pub(super) const DEFAULT_CONTENT_TYPE: &str = "application/json";
+
 /// Headers that only the library sets. They frame the message or belong to the connection: with a
 /// second one, two parsers could disagree about where a request ends.
 const RESERVED: &[HeaderName] = &[
@@ -61,7 +64,7 @@ impl PreparedRequest {
         )?;
         let content_type = match content_type {
             Some(content_type) => checked_value("content-type", content_type)?,
-            None => HeaderValue::from_static("application/json"),
+            None => HeaderValue::from_static(DEFAULT_CONTENT_TYPE),
         };
         let id = id.map(|id| checked_value("webhook-id", id)).transpose()?;
         let mut request = Self {

@@ -17,7 +17,7 @@ use crate::material::watch::{Watch, Watched};
 use crate::net::Url;
 use crate::options;
 use crate::retry::StatusRetry;
-use crate::tls::{MinTls, Terms};
+use crate::tls::Terms;
 
 /// The complete material of an endpoint at one time, with its own pool.
 pub(crate) struct Generation {
@@ -88,7 +88,7 @@ impl Generation {
             pins: pins.as_ref().map(|pins| watch.pins(pins)),
             server_name,
             server_uri: options.server_uri.map(String::into_boxed_str),
-            min_tls: options.min_tls.unwrap_or(MinTls::V1_3),
+            min_tls: options.min_tls,
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
         let owner = options.owner.as_deref().unwrap_or(consumer).into();

@@ -5,34 +5,49 @@ use crate::material::identity::Identity;
 use crate::material::pin::Pins;
 use crate::material::signing::StandardWebhooks;
 use crate::material::trust::Trust;
-use crate::options::{self, Setting};
+use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
 use crate::tls::MinTls;
 use crate::verify::checked_uri;
 
 /// The options of an endpoint. The choice of pins is required, even if it is none. The dispatcher's identity
 /// and trust apply if the endpoint sets none.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndpointOptions {
     pub(super) pins: PinChoice,
     pub(super) trust: Option<Trust>,
     pub(super) identity: Option<Identity>,
-    pub(super) min_tls: Option<MinTls>,
+    pub(super) min_tls: MinTls,
     pub(super) server_uri: Option<String>,
     pub(super) signing: Option<StandardWebhooks>,
     pub(super) hold_payload: bool,
-    concurrency: Option<usize>,
+    pub(super) concurrency: usize,
     pub(super) owner: Option<String>,
     pub(super) status_retry: StatusRetry,
 }
 
-/// The default number of concurrent deliveries to one endpoint.
-const CONCURRENCY: usize = 8;
+impl Default for EndpointOptions {
+    /// Makes options without a choice of pins, which [`Dispatcher::endpoint`](crate::Dispatcher::endpoint)
+    /// refuses.
+    fn default() -> Self {
+        Self {
+            pins: PinChoice::Missing,
+            trust: None,
+            identity: None,
+            min_tls: MinTls::V1_3,
+            server_uri: None,
+            signing: None,
+            hold_payload: false,
+            concurrency: 8,
+            owner: None,
+            status_retry: StatusRetry::default(),
+        }
+    }
+}
 
 /// The choice of pins. It is required, because no pins by oversight would look like no pins by decision.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum PinChoice {
-    #[default]
     Missing,
     Declined,
     Pinned(Pins),
@@ -81,14 +96,52 @@ impl EndpointOptions {
         self
     }
 
+    /// Sets the oldest TLS version to accept, by default TLS 1.3.
+    pub fn min_tls(mut self, version: MinTls) -> Self {
+        self.min_tls = version;
+        self
+    }
+
+    /// Sets the SAN URI that the consumer's certificate must contain, instead of the URL's host name.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
+    /// `spiffe`.
+    pub fn server_uri(mut self, uri: impl Into<String>) -> Result<Self, Error> {
+        self.server_uri = Some(checked_uri(uri.into())?);
+        Ok(self)
+    }
+
+    /// Sets whether to hold the payload until the consumer answers the request head with 100 Continue, for
+    /// at most one second.
+    pub fn hold_payload(mut self, hold: bool) -> Self {
+        self.hold_payload = hold;
+        self
+    }
+
+    /// Sets the most deliveries to this consumer at once, by default 8.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the count is 1 to 1 000 000.
+    pub fn concurrency(mut self, count: usize) -> Result<Self, Error> {
+        self.concurrency = options::count("concurrency", count)?;
+        Ok(self)
+    }
+
     /// Sets the owner of this endpoint, by default the consumer id. While other owners wait, the endpoints of
     /// one owner hold at most a quarter of `max_connections` and of the DNS lookups.
     ///
     /// * `owner`: 1 to 256 bytes without control characters.
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// `option_invalid` if the text is too long, has a control character, or is certainly a secret.
     pub fn owner(mut self, owner: impl Into<String>) -> Result<Self, Error> {
-        self.owner = Some(checked_owner(owner.into())?);
+        let owner = owner.into();
+        check_id("owner", &owner)?;
+        self.owner = Some(owner);
         Ok(self)
     }
 
@@ -96,45 +149,39 @@ impl EndpointOptions {
     ///
     /// * `rules`: pairs of a status (300 to 599, or `3xx`, `4xx`, `5xx`) and its verdict.
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// `option_invalid` if a rule names another status, or one status twice.
     pub fn status_retry<S: Into<String>>(
         mut self,
         rules: impl IntoIterator<Item = (S, Retry)>,
     ) -> Result<Self, Error> {
-        self.set("status_retry", StatusRetry::setting(rules))?;
+        self.status_retry = StatusRetry::from_rules(rules)?;
         Ok(self)
     }
 
-    /// Sets an option by its name in the table of options. Fails with `option_invalid`.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        match (name, value) {
-            ("min_tls", Setting::Text(version)) => {
-                let version = MinTls::from_name(&version)
-                    .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
-                self.min_tls = Some(version);
-            }
-            ("hold_payload", Setting::Flag(held)) => self.hold_payload = held,
-            ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
-            ("concurrency", Setting::Number(number)) => {
-                self.concurrency = Some(options::count(name, number)?);
-            }
-            ("owner", Setting::Text(owner)) => self.owner = Some(checked_owner(owner)?),
-            ("status_retry", value) => {
-                self.status_retry = StatusRetry::read("endpoint", name, &value)?;
-            }
-            _ => return Err(options::mistyped("endpoint", name)),
-        }
-        Ok(())
-    }
-
     pub(crate) fn chosen_concurrency(&self) -> usize {
-        self.concurrency.unwrap_or(CONCURRENCY)
+        self.concurrency
     }
 }
 
-fn checked_owner(owner: String) -> Result<String, Error> {
-    check_id("owner", &owner)?;
-    Ok(owner)
+impl SetByName for EndpointOptions {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "endpoint", name, value };
+        match name {
+            "min_tls" => {
+                let version = MinTls::from_name(&value.text()?)
+                    .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
+                Ok(self.min_tls(version))
+            }
+            "hold_payload" => Ok(self.hold_payload(value.flag()?)),
+            "server_uri" => self.server_uri(value.text()?),
+            "concurrency" => self.concurrency(value.count()?),
+            "owner" => self.owner(value.text()?),
+            "status_retry" => self.status_retry(StatusRetry::rules(value)?),
+            _ => Err(options::mistyped("endpoint", name)),
+        }
+    }
 }
 
 /// Checks a consumer id or an owner id. Errors and events contain these ids, so a text that is certainly a
@@ -149,5 +196,26 @@ pub(crate) fn check_id(name: &str, id: &str) -> Result<(), Error> {
         Some(what) => Err(options::fault(name, format_args!("looks like {what}"))
             .advising("Give a name that may appear in logs.")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+impl options::current::Current for EndpointOptions {
+    fn current(&self, name: &str) -> String {
+        use crate::options::current::or_unset;
+        let has_rules = self.status_retry != StatusRetry::default();
+        match name {
+            "pins" => or_unset((self.pins != PinChoice::Missing).then_some(&()), "required"),
+            "identity" => or_unset(self.identity.as_ref(), "the dispatcher's"),
+            "trust" => or_unset(self.trust.as_ref(), "the dispatcher's"),
+            "min_tls" => self.min_tls.name().to_owned(),
+            "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
+            "hold_payload" => self.hold_payload.to_string(),
+            "signing" => or_unset(self.signing.as_ref(), "none"),
+            "concurrency" => self.concurrency.to_string(),
+            "owner" => or_unset(self.owner.as_ref(), "the consumer id"),
+            "status_retry" => or_unset(has_rules.then_some(&()), "the dispatcher's"),
+            other => panic!("an endpoint has no option {other}"),
+        }
     }
 }

@@ -48,7 +48,7 @@ words! {
 }
 
 words! {
-    /// Whose fault it is, as far as the library can tell.
+    /// Whose fault it is, as far as the library can tell. Exhaustive: an alert has one addressee for each.
     Blame {
         /// Ours: found locally, or reported by at least three consumers.
         Ours = 1 "ours",
@@ -64,7 +64,8 @@ words! {
 }
 
 words! {
-    /// What the failure stops.
+    /// What the failure stops. Exhaustive: a queue must stop the right
+    /// deliveries for each.
     Scope {
         /// This payload only.
         Delivery = 1 "delivery",
@@ -78,7 +79,8 @@ words! {
 }
 
 words! {
-    /// How much of the request left.
+    /// How much of the request left. Exhaustive: a caller must decide for each whether a
+    /// duplicate is possible.
     Sent {
         /// No byte of the request entered TLS, or the peer provably refused us before it read any.
         Nothing = 1 "nothing",
@@ -90,7 +92,7 @@ words! {
 }
 
 words! {
-    /// Whether a retry helps.
+    /// Whether a retry helps. Exhaustive: a queue must act on each.
     Retry {
         /// Try again later, after `retry_after` if it is known.
         Later = 1 "later",
@@ -102,7 +104,8 @@ words! {
 }
 
 words! {
-    /// The class of exception that a binding raises.
+    /// The class of exception that a binding raises. Exhaustive: each has an exception class in every
+    /// language.
     Family {
         /// Options, material or arguments are invalid.
         Config = 1 "config",

@@ -17,6 +17,7 @@ use crate::x509::{Certificate, name_text};
 
 words! {
     /// The type of an item that expires.
+    #[non_exhaustive]
     Expiring {
         /// A certificate of our own chain.
         Identity = 1 "identity",

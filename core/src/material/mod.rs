@@ -8,3 +8,10 @@ pub(crate) mod signing;
 pub(crate) mod source;
 pub(crate) mod trust;
 pub(crate) mod watch;
+
+pub use crate::x509::Certificate;
+pub use expiry::{Expiring, Expiry};
+pub use identity::Identity;
+pub use pin::{Pin, PinSlot, Pins, pin_of};
+pub use signing::StandardWebhooks;
+pub use trust::Trust;

@@ -15,6 +15,7 @@ use crate::x509::{ParsedCertificate, pin_text};
 
 /// The SHA-256 of a peer's public key or of its whole certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Pin {
     /// The SHA-256 of the leaf's DER SubjectPublicKeyInfo. It stays the same if a renewal keeps the key.
     Spki([u8; 32]),
@@ -94,7 +95,7 @@ impl std::fmt::Display for Pin {
 }
 
 crate::error::words! {
-    /// The part of a pin set that matched.
+    /// The part of a pin set that matched. Exhaustive: a set has two parts.
     PinSlot {
         /// A pin in use now.
         Current = 1 "current",

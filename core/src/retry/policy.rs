@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Retry, words};
-use crate::options::{self, Setting};
+use crate::options::{self, SetByName, Setting, Unchecked};
 
 words! {
-    /// The action to take for a failed delivery.
+    /// The action to take for a failed delivery. Exhaustive: a queue must take each.
     Action {
         /// Try again after the delay.
         Retry = 1 "retry",
@@ -49,53 +49,51 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// Makes a policy.
     ///
-    /// * `attempts`: the number of attempts in all, at least 1.
-    /// * `first`: the delay after the first attempt, above zero. It doubles with each further attempt.
+    /// * `attempts`: the number of attempts in all, 1 to 1 000 000.
+    /// * `first`: the delay after the first attempt. It doubles with each further attempt.
     /// * `ceiling`: the longest delay, unless the consumer asks for a longer one. At least `first`.
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// `option_invalid` if `attempts` is out of range, if a duration is zero or above 24 hours, or if
+    /// `ceiling` is below `first`.
     pub fn new(attempts: u32, first: Duration, ceiling: Duration) -> Result<Self, Error> {
-        if attempts == 0 {
-            return Err(options::fault("attempts", "must be at least 1"));
+        if ceiling < first {
+            return Err(options::fault("ceiling", "must be at least first"));
         }
-        if first.is_zero() || ceiling < first {
-            return Err(options::fault(
-                "ceiling",
-                "must be at least first, and first must be above zero",
-            ));
-        }
-        Ok(Self { attempts, first, ceiling })
+        Self::default().attempts(attempts)?.first(first)?.ceiling(ceiling)
     }
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`. A ceiling below `first`
-    /// counts as `first`, so that the order of the calls does not matter.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        let mut next = *self;
-        match (name, value) {
-            ("attempts", Setting::Number(attempts)) => {
-                let valid = attempts.fract() == 0.0 && (1.0..=1_000_000.0).contains(&attempts);
-                if !valid {
-                    return Err(options::fault(name, "must be a whole number from 1 to 1000000"));
-                }
-                #[allow(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "checked"
-                )]
-                {
-                    next.attempts = attempts as u32;
-                }
-            }
-            ("first", Setting::Millis(millis)) => {
-                next.first = options::duration(name, millis)?;
-            }
-            ("ceiling", Setting::Millis(millis)) => {
-                next.ceiling = options::duration(name, millis)?;
-            }
-            _ => return Err(options::mistyped("retry_policy", name)),
-        }
-        *self = next;
-        Ok(())
+    /// Sets the most attempts, including the first, by default 8.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the count is 1 to 1 000 000.
+    pub fn attempts(mut self, attempts: u32) -> Result<Self, Error> {
+        options::count("attempts", usize::try_from(attempts).unwrap_or(usize::MAX))?;
+        self.attempts = attempts;
+        Ok(self)
+    }
+
+    /// Sets the delay after the first attempt, by default 5 s. It doubles with each further attempt.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn first(mut self, delay: Duration) -> Result<Self, Error> {
+        self.first = options::duration("first", delay)?;
+        Ok(self)
+    }
+
+    /// Sets the longest delay, by default an hour, unless the consumer asks for a longer one. A ceiling
+    /// below `first` counts as `first`, so that the order of the calls does not matter.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn ceiling(mut self, delay: Duration) -> Result<Self, Error> {
+        self.ceiling = options::duration("ceiling", delay)?;
+        Ok(self)
     }
 
     /// Returns the decision about a failure.
@@ -145,6 +143,32 @@ impl RetryPolicy {
     fn backoff(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.ceiling.max(self.first))
+    }
+}
+
+impl SetByName for RetryPolicy {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "retry_policy", name, value };
+        match name {
+            // A count that does not fit is out of range as well.
+            "attempts" => self.attempts(u32::try_from(value.count()?).unwrap_or(u32::MAX)),
+            "first" => self.first(value.duration()?),
+            "ceiling" => self.ceiling(value.duration()?),
+            _ => Err(options::mistyped("retry_policy", name)),
+        }
+    }
+}
+
+#[cfg(test)]
+impl options::current::Current for RetryPolicy {
+    fn current(&self, name: &str) -> String {
+        use crate::options::current::millis;
+        match name {
+            "attempts" => self.attempts.to_string(),
+            "first" => millis(self.first),
+            "ceiling" => millis(self.ceiling),
+            other => panic!("a policy has no option {other}"),
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Form, Retry, Scope, shown};
-use crate::options::{self, Setting};
+use crate::options::{self, Unchecked};
+
+/// The option that these rules are the value of.
+const OPTION: &str = "status_retry";
 
 /// Returns the default retry advice and scope of a status.
 fn default_advice(status: u16) -> (Retry, Scope) {
@@ -24,26 +27,34 @@ pub(crate) struct StatusRetry {
 }
 
 impl StatusRetry {
-    /// Returns the option's value for typed pairs.
-    pub(crate) fn setting<S: Into<String>>(pairs: impl IntoIterator<Item = (S, Retry)>) -> Setting {
-        let pairs = pairs.into_iter().map(|(status, retry)| (status.into(), retry.name().into()));
-        Setting::Pairs(pairs.collect())
+    /// Reads the words of the option's value.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` if the value has another type or a word is unknown.
+    pub(crate) fn rules(value: Unchecked<'_>) -> Result<Vec<(String, Retry)>, Error> {
+        let rule = |(status, word): (String, String)| {
+            let retry = Retry::from_name(&word).ok_or_else(|| {
+                let word = shown(&word, Form::Word);
+                let why = format_args!("has {word} instead of later, after_repair or never");
+                options::fault(OPTION, why)
+            })?;
+            Ok((status, retry))
+        };
+        value.pairs()?.into_iter().map(rule).collect()
     }
 
-    /// Reads the option's value. Fails with `option_invalid`.
-    pub(crate) fn read(of: &str, name: &str, value: &Setting) -> Result<Self, Error> {
-        let Setting::Pairs(pairs) = value else {
-            return Err(options::mistyped(of, name));
-        };
+    /// Makes the advice.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` if a rule names another status, or one status twice.
+    pub(crate) fn from_rules<S: Into<String>>(
+        rules: impl IntoIterator<Item = (S, Retry)>,
+    ) -> Result<Self, Error> {
         let mut read = Self::default();
-        for (status, word) in pairs {
-            let retry = Retry::from_name(word).ok_or_else(|| {
-                let word = shown(word, Form::Word);
-                options::fault(
-                    name,
-                    format_args!("has {word} instead of later, after_repair or never"),
-                )
-            })?;
+        for (status, retry) in rules {
+            let status: String = status.into();
             let previous = match status.as_bytes() {
                 [digit @ b'3'..=b'5', b'x', b'x'] => {
                     read.classes.insert(u16::from(digit - b'0'), retry)
@@ -52,9 +63,9 @@ impl StatusRetry {
                     read.statuses.insert(status.parse().unwrap_or_default(), retry)
                 }
                 _ => {
-                    let status = shown(status, Form::Status);
+                    let status = shown(&status, Form::Status);
                     return Err(options::fault(
-                        name,
+                        OPTION,
                         format_args!(
                             "has {status} instead of a status from 300 to 599, or 3xx, 4xx, 5xx"
                         ),
@@ -62,7 +73,7 @@ impl StatusRetry {
                 }
             };
             if previous.is_some() {
-                return Err(options::fault(name, format_args!("has {status} twice")));
+                return Err(options::fault(OPTION, format_args!("has {status} twice")));
             }
         }
         Ok(read)
@@ -89,10 +100,16 @@ impl StatusRetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Setting;
 
     fn read(pairs: &[(&str, &str)]) -> Result<StatusRetry, Error> {
         let pairs = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        StatusRetry::read("dispatcher", "status_retry", &Setting::Pairs(pairs))
+        let value = Setting::Pairs(pairs);
+        StatusRetry::from_rules(StatusRetry::rules(Unchecked {
+            of: "dispatcher",
+            name: OPTION,
+            value,
+        })?)
     }
 
     #[test]

@@ -43,6 +43,8 @@ use crate::Kind;
 use crate::Trust;
 use crate::error::{Form, shown};
 
+#[doc(hidden)]
+pub use crate::connection::read_answer;
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::Consumer;
 pub use misbehavior::Misbehavior;
@@ -235,7 +237,7 @@ pub fn set_clock(at: Option<SystemTime>) {
 
 /// Returns the number of certificate and CRL signatures that this process has checked so far.
 ///
-/// A signature that is [remembered](crate::remember_signatures) is not checked again.
+/// A signature that is [remembered](crate::verify::remember_signatures) is not checked again.
 pub fn signatures_checked() -> u64 {
     crate::x509::algorithms::signatures_checked()
 }

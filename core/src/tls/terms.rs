@@ -19,6 +19,7 @@ use crate::x509::algorithms;
 
 words! {
     /// The oldest accepted TLS version.
+    #[non_exhaustive]
     MinTls {
         /// TLS 1.2, with extended master secret (RFC 7627).
         V1_2 = 2 "1.2",

@@ -12,7 +12,6 @@ use crate::verify::policy::Role;
 ///
 /// For bindings whose language has such sockets. The caller guarantees that the peer presented this
 /// chain in this handshake. Use [`Verifier::verify`] for a chain from another source.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Handshake {
     /// Whether the handshake is complete. Before that, the peer has not proved possession of its key.

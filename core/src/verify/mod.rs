@@ -6,7 +6,7 @@
 //! webpki does not make, and converts its errors into reasons that an operator can act on.
 
 mod failure;
-mod handshake;
+pub(crate) mod handshake;
 #[cfg(test)]
 mod limbo_tests;
 mod path;
@@ -31,10 +31,9 @@ use crate::x509::{
     Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, San,
     dotted, pin_text,
 };
-#[doc(hidden)]
-pub use handshake::Handshake;
 pub use peer::{Evidence, Note, PeerIdentity};
-use policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
+use policy::check_uri;
+pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
 pub(crate) use revocation::UnusedCrl;
 use signature_cache::SignatureLimit;
 pub use signature_cache::remember_signatures;

@@ -9,12 +9,12 @@ use rcgen::{
 };
 
 use super::signature_cache::{CAPACITY, CHECKS};
-use crate::PeerIdentity;
 use crate::Role;
 use crate::Trust;
 use crate::Verifier;
 use crate::VerifierOptions;
 use crate::error::{Error, Kind};
+use crate::verify::PeerIdentity;
 use crate::x509::Crl;
 
 /// The most signatures that one verification may check.

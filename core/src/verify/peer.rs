@@ -18,6 +18,7 @@ use crate::x509::{
 
 words! {
     /// The source of a certificate.
+    #[non_exhaustive]
     Evidence {
         /// A TLS handshake with us: the peer has proved possession of its key.
         Socket = 1 "socket",
@@ -28,6 +29,7 @@ words! {
 
 words! {
     /// An unusual fact about a peer that passed verification.
+    #[non_exhaustive]
     Note {
         /// The leaf has no extendedKeyUsage (by RFC 5280 section 4.2.1.12, it may serve any purpose).
         PurposeAbsent = 1 "purpose_absent",

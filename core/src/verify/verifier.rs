@@ -15,7 +15,7 @@ use crate::material::expiry::Expiry;
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
 use crate::material::watch::CheckReason;
-use crate::options::{self, Setting};
+use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 
 /// The conditions that a [`Verifier`] checks.
@@ -68,20 +68,67 @@ impl VerifierOptions {
         self
     }
 
-    /// Sets an option by its name in the table. Fails with `option_invalid`.
-    pub fn set(&mut self, name: &str, value: Setting) -> Result<(), Error> {
-        match (name, value) {
-            ("strict_purpose", Setting::Flag(strict)) => self.strict_purpose = strict,
-            ("server_uri", Setting::Text(uri)) => self.server_uri = Some(checked_uri(uri)?),
-            ("crl_policy", Setting::Text(policy)) => {
-                self.crl_policy = CrlPolicy::from_name(&policy)
+    /// Sets the SAN URI that a server's certificate must contain. Only for servers.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
+    /// `spiffe`.
+    pub fn server_uri(mut self, uri: impl Into<String>) -> Result<Self, Error> {
+        self.server_uri = Some(checked_uri(uri.into())?);
+        Ok(self)
+    }
+
+    /// Sets whether to refuse a certificate without extendedKeyUsage. By default it passes.
+    pub fn strict_purpose(mut self, strict: bool) -> Self {
+        self.strict_purpose = strict;
+        self
+    }
+
+    /// Sets the verdict on a certificate that no CRL covers. By default it passes.
+    pub fn crl_policy(mut self, policy: CrlPolicy) -> Self {
+        self.crl_policy = policy;
+        self
+    }
+
+    /// Sets the interval at which the files of trust and pins are checked for changes, by default 10 s.
+    /// With `None`, only [`Verifier::reload`] checks them.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn reload(mut self, interval: Option<Duration>) -> Result<Self, Error> {
+        self.reload = interval.map(|interval| options::duration("reload", interval)).transpose()?;
+        Ok(self)
+    }
+
+    /// Sets the remaining fraction of a lifetime at which the first expiry event is raised, by default
+    /// 0.2. More follow at 0.1, 0.05 and 0.
+    ///
+    /// # Errors
+    ///
+    /// `option_invalid` unless the fraction is above 0 and below 1.
+    pub fn expiry_warning(mut self, fraction: f64) -> Result<Self, Error> {
+        self.expiry_warning = options::fraction("expiry_warning", fraction)?;
+        Ok(self)
+    }
+}
+
+impl SetByName for VerifierOptions {
+    fn set(self, name: &str, value: Setting) -> Result<Self, Error> {
+        let value = Unchecked { of: "verifier", name, value };
+        match name {
+            "strict_purpose" => Ok(self.strict_purpose(value.flag()?)),
+            "server_uri" => self.server_uri(value.text()?),
+            "crl_policy" => {
+                let policy = CrlPolicy::from_name(&value.text()?)
                     .ok_or_else(|| options::fault(name, "must be if_present or require"))?;
+                Ok(self.crl_policy(policy))
             }
-            ("reload", value) => self.reload = options::interval(name, value)?,
-            ("expiry_warning", value) => self.expiry_warning = options::fraction(name, value)?,
-            _ => return Err(options::mistyped("verifier", name)),
+            "reload" => self.reload(value.interval()?),
+            "expiry_warning" => self.expiry_warning(value.number()?),
+            _ => Err(options::mistyped("verifier", name)),
         }
-        Ok(())
     }
 }
 
@@ -240,4 +287,24 @@ pub fn verify_peer(
     at: SystemTime,
 ) -> Result<PeerIdentity, Error> {
     Verifier::new(options)?.verify(chain, server_name, at)
+}
+
+#[cfg(test)]
+impl options::current::Current for VerifierOptions {
+    fn current(&self, name: &str) -> String {
+        use crate::options::current::{millis, or_unset};
+        match name {
+            // `new` takes both.
+            "role" | "trust" => "required".to_owned(),
+            "pins" => or_unset(self.pins.as_ref(), "none"),
+            "tenant" => or_unset(self.tenant.as_ref(), "none"),
+            "authorization" => or_unset(self.authorization.as_ref(), "none"),
+            "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
+            "strict_purpose" => self.strict_purpose.to_string(),
+            "crl_policy" => self.crl_policy.name().to_owned(),
+            "reload" => self.reload.map_or("0".to_owned(), millis),
+            "expiry_warning" => self.expiry_warning.to_string(),
+            other => panic!("a verifier has no option {other}"),
+        }
+    }
 }

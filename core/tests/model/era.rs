@@ -6,15 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use webhook_mtls::bindings::runtime;
 use webhook_mtls::{
     CancelToken, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, EndpointOptions,
-    Error, Fanout, Kind, Pins, Probe, ProbeOptions, Receipt, Sent, Setting, runtime,
+    Error, Fanout, Kind, Pins, Probe, ProbeOptions, Receipt, Sent,
 };
 
 use super::receiver::{Manner, Request};
 use super::{BAD_PIN, CONSUMERS, IDENTITIES, Model, PinsOf, Random, SITES, Settings, Tally, World};
 
-const MOST_CONNECTIONS: f64 = 6.0;
+const MOST_CONNECTIONS: usize = 6;
 const MOST_UNDER_WAY: u64 = 24;
 pub(super) const MOST_AT_ONCE: u64 = 4;
 const LONG: Duration = Duration::from_secs(60);
@@ -55,12 +56,8 @@ impl<'a> Era<'a> {
     pub(super) fn begin(world: &'a World, random: &'a mut Random, place: String) -> Self {
         let egress = Egress::public().allow(["127.0.0.0/8"]).expect("an egress");
         let mut options = DispatcherOptions::new().trust(world.trust.clone()).egress(egress);
-        for (name, value) in [
-            ("max_connections", Setting::Number(MOST_CONNECTIONS)),
-            ("reload", Setting::Millis(0.0)),
-        ] {
-            options.set(name, value).expect("an option");
-        }
+        options = options.max_connections(MOST_CONNECTIONS).expect("a limit");
+        options = options.reload(None).expect("an interval");
         for consumer in 0..CONSUMERS {
             world.write_pins(consumer, true);
         }
@@ -386,10 +383,8 @@ impl<'a> Era<'a> {
     }
 }
 
-fn limited(mut options: EndpointOptions, limit: u64) -> EndpointOptions {
-    #[allow(clippy::cast_precision_loss, reason = "limits are small")]
-    options.set("concurrency", Setting::Number(limit as f64)).expect("a limit");
-    options
+fn limited(options: EndpointOptions, limit: u64) -> EndpointOptions {
+    options.concurrency(usize::try_from(limit).expect("it is small")).expect("a limit")
 }
 
 fn wait<F: Future>(future: F) -> F::Output {

@@ -8,10 +8,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
+use webhook_mtls::MinTls;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Authority, Lab, Leaf};
-use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, EventName, Identity, Kind, Setting,
-};
+use webhook_mtls::{DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Identity, Kind};
 
 use self::scene::{Scene, Traffic, wait};
 
@@ -189,7 +189,7 @@ fn a_shared_identity_rotates_all_endpoints_and_pins_rotate_one() {
     let others: Vec<Endpoint> = (0..30)
         .map(|number| {
             let mut options = EndpointOptions::new(None);
-            options.set("min_tls", Setting::Text("1.2".into())).unwrap();
+            options = options.min_tls(MinTls::V1_2);
             scene
                 .dispatcher
                 .endpoint(&format!("other-{number}"), &scene.acme.url(), options)
@@ -251,7 +251,7 @@ fn files_are_polled_and_listeners_get_events() {
     let mut options = lab.dispatcher_options().identity(
         Identity::from_files(files.join("tls.crt"), files.join("tls.key"), None).unwrap(),
     );
-    options.set("reload", Setting::Millis(20.0)).unwrap();
+    options = options.reload(Some(Duration::from_millis(20))).unwrap();
     let dispatcher = Dispatcher::new(options).unwrap();
     let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
     let events = dispatcher.events();

@@ -1,7 +1,8 @@
 //! An identity that a consumer does not accept yet.
 
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Answer, Authority, Leaf};
-use webhook_mtls::{EventName, Identity, Kind, Sent};
+use webhook_mtls::{Identity, Kind, Sent};
 
 use crate::scene::Scene;
 

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Consumer, Lab, Leaf};
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, EventName, Identity, Pins,
-    Receipt, Setting, Trust, runtime,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, Identity, Pins, Receipt,
+    Trust,
 };
 
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
@@ -66,7 +68,7 @@ impl Scene {
                     .unwrap(),
             );
         // Files are read only when a test asks.
-        options.set("reload", Setting::Millis(0.0)).unwrap();
+        options = options.reload(None).unwrap();
         let dispatcher = Dispatcher::new(options).unwrap();
         let pins = pinned.then(|| Pins::from_file(files.join("pins")).unwrap());
         let endpoint =

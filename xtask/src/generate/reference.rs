@@ -131,7 +131,7 @@ wrong type and a value out of range fail with `option_invalid`; no option is ign
 | Python | keyword argument; a duration is `float` seconds or a `timedelta` |
 | Node | property in camelCase; a duration ends in `Ms` and is milliseconds: `connectTimeoutMs` |
 | C | a setter of the noun's options, or the generic one by name; a duration is milliseconds |
-| Rust | a method of the noun's options, or `set(name, Setting)` |
+| Rust | a typed method of the noun's options; a duration is a `Duration` |
 
 A duration is finite, above zero and at most 24 hours; `reload` may be 0.
 ";

@@ -12,7 +12,7 @@ use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
 
 words! {
-    /// The role of the peer in the connection.
+    /// The role of the peer in the connection. Exhaustive: TLS has two.
     Role {
         /// The peer connects to us and presents a client certificate.
         Client = 1 "client",
@@ -23,6 +23,7 @@ words! {
 
 words! {
     /// The verdict on a certificate if no usable CRL covers it.
+    #[non_exhaustive]
     CrlPolicy {
         /// The certificate passes. CRLs are checked if the trust has some.
         IfPresent = 1 "if_present",
