@@ -173,12 +173,10 @@ impl Signal {
 #[cfg(target_os = "linux")]
 fn eventfd() -> Option<File> {
     use std::os::fd::FromRawFd;
-    // SAFETY: `eventfd` takes no pointer, and this code is the only owner of the returned
-    // descriptor.
-    unsafe {
-        let descriptor = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
-        (descriptor >= 0).then(|| File::from_raw_fd(descriptor))
-    }
+    // SAFETY: the call takes no pointer.
+    let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    // SAFETY: this code is the only owner of the new descriptor.
+    (descriptor >= 0).then(|| unsafe { File::from_raw_fd(descriptor) })
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -114,8 +114,9 @@ pub unsafe extern "C" fn wmtls_delivery_header(
 ) {
     edit(delivery, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let (name, value) =
-            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let value = unsafe { text::required(value, "value") }?;
         Limit::text("headers").check_list(draft.headers.len() + 1, 0)?;
         draft.headers.push((name.to_owned(), value.to_owned()));
         Ok(draft)
@@ -170,8 +171,9 @@ pub unsafe extern "C" fn wmtls_delivery_set(
 ) {
     edit(delivery, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let (name, value) =
-            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let value = unsafe { text::required(value, "value") }?;
         draft.options = draft.options.set(name, setting("deliver", name, value))?;
         Ok(draft)
     });

@@ -191,8 +191,9 @@ pub unsafe extern "C" fn wmtls_options_set(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let (name, value) =
-            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let value = unsafe { text::required(value, "value") }?;
         draft.options = draft.options.set(name, setting("dispatcher", name, value))?;
         Ok(draft)
     });
@@ -279,8 +280,9 @@ pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         // SAFETY: the caller follows the header's conventions.
-        let (consumer, url) =
-            unsafe { (text::required(consumer, "consumer")?, text::required(url, "url")?) };
+        let consumer = unsafe { text::required(consumer, "consumer") }?;
+        // SAFETY: as above.
+        let url = unsafe { text::required(url, "url") }?;
         let options = required(options, "options")?.finish()?;
         dispatcher.dispatcher.endpoint(consumer, url, options).map(wmtls_endpoint::new)
     })
@@ -354,8 +356,9 @@ pub unsafe extern "C" fn wmtls_deliver_once(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (url, body) =
-            unsafe { (text::required(url, "url")?, text::bytes(body, body_len, Limit::body())?) };
+        let url = unsafe { text::required(url, "url") }?;
+        // SAFETY: as above.
+        let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
         let body = Limit::body().copied(body)?;
         let options = required(options, "options")?.finish()?;
         let endpoint = required(endpoint_options, "endpoint options")?.finish()?;

@@ -165,8 +165,9 @@ pub unsafe extern "C" fn wmtls_endpoint_options_set(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let (name, value) =
-            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let value = unsafe { text::required(value, "value") }?;
         draft.options = draft.options.set(name, setting("endpoint", name, value))?;
         Ok(draft)
     });

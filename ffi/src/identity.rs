@@ -41,13 +41,11 @@ pub unsafe extern "C" fn wmtls_identity_from_files(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (cert, key, passphrase) = unsafe {
-            (
-                text::required(cert, "cert")?,
-                text::required(key, "key")?,
-                text::optional(passphrase, "passphrase")?,
-            )
-        };
+        let cert = unsafe { text::required(cert, "cert") }?;
+        // SAFETY: as above.
+        let key = unsafe { text::required(key, "key") }?;
+        // SAFETY: as above.
+        let passphrase = unsafe { text::optional(passphrase, "passphrase") }?;
         Identity::from_files(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity)
     })
 }
@@ -72,13 +70,11 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (cert, key, passphrase) = unsafe {
-            (
-                text::bytes(cert, cert_len, Limit::material("cert"))?,
-                text::bytes(key, key_len, Limit::material("key"))?,
-                text::optional(passphrase, "passphrase")?,
-            )
-        };
+        let cert = unsafe { text::bytes(cert, cert_len, Limit::material("cert")) }?;
+        // SAFETY: as above.
+        let key = unsafe { text::bytes(key, key_len, Limit::material("key")) }?;
+        // SAFETY: as above.
+        let passphrase = unsafe { text::optional(passphrase, "passphrase") }?;
         Identity::from_pem(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity)
     })
 }
@@ -103,12 +99,9 @@ pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (data, passphrase) = unsafe {
-            (
-                text::bytes(data, data_len, Limit::material("data"))?,
-                text::required(passphrase, "passphrase")?,
-            )
-        };
+        let data = unsafe { text::bytes(data, data_len, Limit::material("data")) }?;
+        // SAFETY: as above.
+        let passphrase = unsafe { text::required(passphrase, "passphrase") }?;
         Identity::from_pkcs12(data, passphrase.as_bytes()).map(wmtls_identity)
     })
 }

@@ -60,7 +60,9 @@ mod tests {
         let mut err = MaybeUninit::uninit();
         let status = make(Some(&mut out), Some(&mut err), || panic!("as a bug would"));
         // SAFETY: `make` has written both.
-        let (out, err) = unsafe { (out.assume_init(), err.assume_init()) };
+        let out = unsafe { out.assume_init() };
+        // SAFETY: as above.
+        let err = unsafe { err.assume_init() };
         assert_eq!(status, i32::from(Kind::Internal.number()));
         assert!(out.is_none());
         assert_eq!(err.expect("an error").error().kind(), Kind::Internal);

@@ -34,16 +34,15 @@ pub unsafe extern "C" fn wmtls_pin_of(
     panic::run(err, || {
         let pin = handle::required(NonNull::new(pin), "pin")?;
         // SAFETY: the caller follows the header's conventions, and the buffer has room for a NUL.
-        let made = unsafe {
-            pin.write(0);
-            pin_of(text::bytes(cert, cert_len, Limit::material("cert"))?)?
-        };
-        assert!(made.len() < WMTLS_PIN_SIZE, "all pins have the same length");
+        unsafe { pin.write(0) };
+        // SAFETY: as above.
+        let cert = unsafe { text::bytes(cert, cert_len, Limit::material("cert")) }?;
+        let mut made = pin_of(cert)?.into_bytes();
+        made.push(0);
+        assert!(made.len() <= WMTLS_PIN_SIZE, "all pins have the same length");
+        let text = NonNull::from(&*made).cast();
         // SAFETY: the buffer has room for WMTLS_PIN_SIZE bytes.
-        unsafe {
-            pin.copy_from_nonoverlapping(NonNull::from(made.as_bytes()).cast(), made.len());
-            pin.add(made.len()).write(0);
-        }
+        unsafe { pin.copy_from_nonoverlapping(text, made.len()) };
         Ok(())
     })
 }

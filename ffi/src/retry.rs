@@ -48,8 +48,9 @@ pub unsafe extern "C" fn wmtls_retry_policy_set(
         let Some(policy) = policy else { return };
         policy.0.change(|policy| {
             // SAFETY: the caller follows the header's conventions.
-            let (name, value) =
-                unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+            let name = unsafe { text::required(name, "name") }?;
+            // SAFETY: as above.
+            let value = unsafe { text::required(value, "value") }?;
             policy.set(name, setting("retry_policy", name, value))
         });
     });

@@ -45,13 +45,11 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (anchors, intermediates, crls) = unsafe {
-            (
-                text::required(anchors, "anchors")?,
-                text::optional(intermediates, "intermediates")?,
-                text::optional(crls, "crls")?,
-            )
-        };
+        let anchors = unsafe { text::required(anchors, "anchors") }?;
+        // SAFETY: as above.
+        let intermediates = unsafe { text::optional(intermediates, "intermediates") }?;
+        // SAFETY: as above.
+        let crls = unsafe { text::optional(crls, "crls") }?;
         Trust::from_files(anchors, intermediates.map(Path::new), crls.map(Path::new))
             .map(wmtls_trust::new)
     })
@@ -80,17 +78,13 @@ pub unsafe extern "C" fn wmtls_trust_from_pem(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (anchors, intermediates, crls) = unsafe {
-            (
-                text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
-                text::optional_bytes(
-                    intermediates,
-                    intermediates_len,
-                    Limit::material("intermediates"),
-                )?,
-                text::optional_bytes(crls, crls_len, Limit::material("crls"))?,
-            )
-        };
+        let anchors = unsafe { text::bytes(anchors, anchors_len, Limit::material("anchors")) }?;
+        // SAFETY: as above.
+        let intermediates = unsafe {
+            text::optional_bytes(intermediates, intermediates_len, Limit::material("intermediates"))
+        }?;
+        // SAFETY: as above.
+        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::material("crls")) }?;
         Trust::from_pem(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
     })
 }
@@ -114,17 +108,13 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
 ) -> wmtls_status {
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
-        let (anchors, intermediates, crls) = unsafe {
-            (
-                text::bytes(anchors, anchors_len, Limit::material("anchors"))?,
-                text::optional_bytes(
-                    intermediates,
-                    intermediates_len,
-                    Limit::material("intermediates"),
-                )?,
-                text::optional_bytes(crls, crls_len, Limit::material("crls"))?,
-            )
-        };
+        let anchors = unsafe { text::bytes(anchors, anchors_len, Limit::material("anchors")) }?;
+        // SAFETY: as above.
+        let intermediates = unsafe {
+            text::optional_bytes(intermediates, intermediates_len, Limit::material("intermediates"))
+        }?;
+        // SAFETY: as above.
+        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::material("crls")) }?;
         Trust::dangerous_public(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
     })
 }

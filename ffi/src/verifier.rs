@@ -207,8 +207,9 @@ pub unsafe extern "C" fn wmtls_verifier_options_set(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let (name, value) =
-            unsafe { (text::required(name, "name")?, text::required(value, "value")?) };
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let value = unsafe { text::required(value, "value") }?;
         draft.options = draft.options.set(name, setting("verifier", name, value))?;
         Ok(draft)
     });
@@ -285,12 +286,9 @@ pub unsafe extern "C" fn wmtls_verify_peer(
     panic::make(out, err, || {
         let verifier = required(verifier, "verifier")?;
         // SAFETY: the caller follows the header's conventions.
-        let (chain, server_name) = unsafe {
-            (
-                text::bytes(chain, chain_len, Limit::chain())?,
-                text::optional(server_name, "server_name")?,
-            )
-        };
+        let chain = unsafe { text::bytes(chain, chain_len, Limit::chain()) }?;
+        // SAFETY: as above.
+        let server_name = unsafe { text::optional(server_name, "server_name") }?;
         verifier.verifier.verify(chain, server_name, instant(at)?).map(wmtls_peer::new)
     })
 }
