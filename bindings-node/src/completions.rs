@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Wake;
 use std::time::Duration;
 
-use napi::JsValue;
 use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
+use napi::{JsValue, check_status};
 use napi_derive::napi;
 use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::bindings::runtime::EventLoop;
@@ -197,17 +197,18 @@ impl NodeLoop {
         // Without a driver, core's own threads drive the deliveries and send the signal.
         let driver = EventLoop::attach(move || of_driver.send_signal()).ok().flatten();
         let descriptor = driver.as_ref().map(EventLoop::descriptor);
+        // SAFETY: the environment is that of the current call, on its thread.
+        let signal = unsafe { Uv::signal(uv, on_signal) }.ok_or_else(|| failed("signal"))?;
+        // SAFETY: as above. The descriptor is never closed.
+        let readable =
+            descriptor.and_then(|descriptor| unsafe { Uv::readable(uv, descriptor, on_readable) });
+        // SAFETY: as above.
+        let timer = unsafe { Uv::timer(uv) }.ok_or_else(|| failed("timer"))?;
         let mut settle_reference = ptr::null_mut();
-        // SAFETY: the environment is that of the current call, on its thread. The descriptor is
-        // never closed.
-        let (signal, readable, timer) = unsafe {
-            sys::napi_create_reference(env.raw(), settle, 1, &raw mut settle_reference);
-            (
-                Uv::signal(uv, on_signal).ok_or_else(|| failed("signal"))?,
-                descriptor.and_then(|descriptor| Uv::readable(uv, descriptor, on_readable)),
-                Uv::timer(uv).ok_or_else(|| failed("timer"))?,
-            )
-        };
+        // SAFETY: as above.
+        let status =
+            unsafe { sys::napi_create_reference(env.raw(), settle, 1, &raw mut settle_reference) };
+        check_status!(status, "napi_create_reference")?;
         // A driver that libuv does not poll would never run.
         let driver = driver.filter(|_| readable.is_some());
         *queue.signal.lock() = Some(Signal(signal));
@@ -223,12 +224,17 @@ impl NodeLoop {
             is_ticking: Cell::new(false),
             pending: Cell::new(0),
         })));
+        let none = ptr::null_mut();
         // SAFETY: the hook takes no argument, and finds the loop in a thread-local.
-        unsafe {
-            let none = ptr::null_mut();
-            sys::napi_add_async_cleanup_hook(env.raw(), Some(tear_down), none, ptr::null_mut());
+        let status = unsafe {
+            sys::napi_add_async_cleanup_hook(env.raw(), Some(tear_down), none, ptr::null_mut())
+        };
+        let hooked = check_status!(status, "napi_add_async_cleanup_hook");
+        if hooked.is_err() {
+            // Without the hook, the handles would outlive their loop.
+            detach();
         }
-        Ok(())
+        hooked
     }
 
     /// Drives the deliveries that can progress, then passes outcomes to JavaScript.
@@ -285,12 +291,9 @@ impl NodeLoop {
             if count == 0 {
                 return;
             }
-            // SAFETY: this is the thread of the environment, which is alive while its loop runs.
-            unsafe {
-                let mut scope = ptr::null_mut();
-                sys::napi_open_handle_scope(self.env, &raw mut scope);
-                self.call_settle(count);
-                sys::napi_close_handle_scope(self.env, scope);
+            if self.call_settle(count).is_err() {
+                // The environment is being torn down: no promise awaits the other outcomes.
+                return;
             }
         }
     }
@@ -310,30 +313,59 @@ impl NodeLoop {
         }
     }
 
-    /// Calls `settle`, and runs the microtasks that it queues.
-    ///
+    /// Calls `settle`, and runs the microtasks that it queues. Fails if JavaScript can no longer be
+    /// called, as in a worker that is being terminated.
+    fn call_settle(&self, count: u32) -> napi::Result<()> {
+        let env = self.env;
+        let mut scope = ptr::null_mut();
+        // SAFETY: this is the thread of the environment, which is alive while its loop runs.
+        let status = unsafe { sys::napi_open_handle_scope(env, &raw mut scope) };
+        check_status!(status, "napi_open_handle_scope")?;
+        // SAFETY: the scope is open.
+        let called = unsafe { self.call_settle_in_scope(count) };
+        // SAFETY: the scope was opened above, and every later one is closed.
+        let status = unsafe { sys::napi_close_handle_scope(env, scope) };
+        called.and(check_status!(status, "napi_close_handle_scope"))
+    }
+
     /// # Safety
     ///
-    /// As for any call into JavaScript, within a handle scope.
-    unsafe fn call_settle(&self, count: u32) {
+    /// A handle scope of the environment is open on its thread.
+    unsafe fn call_settle_in_scope(&self, count: u32) -> napi::Result<()> {
         let env = self.env;
-        // SAFETY: the caller guarantees it. If JavaScript can no longer be called, as in a worker
-        // that is being terminated, these calls fail, and no promise is awaited there.
-        unsafe {
-            let Ok(count) = u32::to_napi_value(env, count) else { return };
-            let (mut global, mut settle) = (ptr::null_mut(), ptr::null_mut());
-            sys::napi_get_global(env, &raw mut global);
-            sys::napi_get_reference_value(env, self.settle, &raw mut settle);
-            let none = ptr::null_mut();
-            sys::napi_make_callback(env, none, global, settle, 1, &raw const count, none.cast());
-            // A worker that is terminated during the call leaves an exception. A cleanup hook of
-            // napi would later hit it without a handle scope.
-            let (mut is_pending, mut exception) = (false, ptr::null_mut());
-            sys::napi_is_exception_pending(env, &raw mut is_pending);
-            if is_pending {
-                sys::napi_get_and_clear_last_exception(env, &raw mut exception);
-            }
+        // SAFETY: guaranteed by the caller, here and below.
+        let count = unsafe { u32::to_napi_value(env, count) }?;
+        let (mut global, mut settle, none) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: as above.
+        check_status!(unsafe { sys::napi_get_global(env, &raw mut global) })?;
+        // SAFETY: the reference was created in this environment.
+        let status = unsafe { sys::napi_get_reference_value(env, self.settle, &raw mut settle) };
+        check_status!(status, "napi_get_reference_value")?;
+        // SAFETY: one argument, and no place for the result.
+        let called = unsafe {
+            sys::napi_make_callback(env, none, global, settle, 1, &raw const count, none.cast())
+        };
+        self.clear_exception()?;
+        match called {
+            // `settle` ran. It threw, or its worker was terminated meanwhile.
+            sys::Status::napi_pending_exception => Ok(()),
+            status => check_status!(status, "napi_make_callback"),
         }
+    }
+
+    /// Clears the exception of a worker that was terminated during a call. A cleanup hook of napi
+    /// would later hit it without a handle scope.
+    fn clear_exception(&self) -> napi::Result<()> {
+        let (mut is_pending, mut exception) = (false, ptr::null_mut());
+        // SAFETY: this is the thread of the environment.
+        check_status!(unsafe { sys::napi_is_exception_pending(self.env, &raw mut is_pending) })?;
+        if !is_pending {
+            return Ok(());
+        }
+        // SAFETY: as above, and the caller has opened a handle scope.
+        let status =
+            unsafe { sys::napi_get_and_clear_last_exception(self.env, &raw mut exception) };
+        check_status!(status, "napi_get_and_clear_last_exception")
     }
 }
 
@@ -352,13 +384,23 @@ extern "C" fn on_tick(_: RawHandle) {
 /// Ends the deliveries of an environment that is torn down. Its hook is removed once all handles
 /// are closed.
 unsafe extern "C" fn tear_down(hook: sys::napi_async_cleanup_hook_handle, _: *mut c_void) {
-    let Some(current) = CURRENT.take() else { return };
+    match detach() {
+        Some(open) => TEARDOWN.set(Some((hook, open))),
+        None => remove_hook(hook),
+    }
+}
+
+/// Ends the deliveries of this thread's loop and closes its handles. Returns the number of handles,
+/// which are closed later.
+fn detach() -> Option<usize> {
+    let current = CURRENT.take()?;
     current.queue.signal.lock().take();
     drop(current.driver.take());
     current.queue.completions.lock().clear();
     let handles = [Some(current.signal), current.readable, Some(current.timer)];
-    TEARDOWN.set(Some((hook, handles.iter().flatten().count())));
+    let open = handles.iter().flatten().count();
     handles.into_iter().flatten().for_each(|handle| handle.close(on_closed));
+    Some(open)
 }
 
 extern "C" fn on_closed(handle: RawHandle) {
@@ -367,7 +409,14 @@ extern "C" fn on_closed(handle: RawHandle) {
     let Some((hook, open)) = TEARDOWN.get() else { return };
     TEARDOWN.set((open > 1).then_some((hook, open - 1)));
     if open == 1 {
-        // SAFETY: napi passed this hook to `tear_down`, and it is removed once.
-        unsafe { sys::napi_remove_async_cleanup_hook(hook) };
+        remove_hook(hook);
     }
+}
+
+/// Lets the teardown of the environment continue.
+fn remove_hook(hook: sys::napi_async_cleanup_hook_handle) {
+    // SAFETY: napi passed this hook to `tear_down`, and it is removed once.
+    let status = unsafe { sys::napi_remove_async_cleanup_hook(hook) };
+    // It fails only without a hook.
+    debug_assert_eq!(status, sys::Status::napi_ok);
 }

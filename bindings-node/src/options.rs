@@ -54,17 +54,20 @@ fn spec(index: u32) -> napi::Result<&'static OptionSpec> {
 ///
 /// As for [`FromNapiValue::from_napi_value`].
 unsafe fn setting(kind: &str, env: sys::napi_env, value: sys::napi_value) -> napi::Result<Setting> {
-    // SAFETY: the caller guarantees it.
-    unsafe {
-        Ok(match kind {
-            "duration" => Setting::Millis(f64::from_napi_value(env, value)?),
-            "integer" | "number" => Setting::Number(f64::from_napi_value(env, value)?),
-            "flag" => Setting::Flag(bool::from_napi_value(env, value)?),
-            "texts" => Setting::Texts(Vec::from_napi_value(env, value)?),
-            "pairs" => Setting::Pairs(Vec::from_napi_value(env, value)?),
-            _ => Setting::Text(String::from_napi_value(env, value)?),
-        })
-    }
+    // SAFETY: the caller guarantees it, here and below.
+    let number = || unsafe { f64::from_napi_value(env, value) };
+    Ok(match kind {
+        "duration" => Setting::Millis(number()?),
+        "integer" | "number" => Setting::Number(number()?),
+        // SAFETY: as above.
+        "flag" => Setting::Flag(unsafe { bool::from_napi_value(env, value) }?),
+        // SAFETY: as above.
+        "texts" => Setting::Texts(unsafe { Vec::from_napi_value(env, value) }?),
+        // SAFETY: as above.
+        "pairs" => Setting::Pairs(unsafe { Vec::from_napi_value(env, value) }?),
+        // SAFETY: as above.
+        _ => Setting::Text(unsafe { String::from_napi_value(env, value) }?),
+    })
 }
 
 impl TypeName for Settings {

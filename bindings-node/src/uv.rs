@@ -46,19 +46,20 @@ pub(crate) struct Uv(RawHandle);
 
 impl Uv {
     fn new(kind: c_int, init: impl FnOnce(RawHandle) -> c_int) -> Option<Self> {
-        // SAFETY: the memory has the size that libuv asks for, and is aligned for any C type. The
-        // close callback frees it, or this function if `init` fails.
-        unsafe {
-            let words = uv_handle_size(kind).div_ceil(size_of::<u128>());
-            let memory = Box::into_raw(vec![0_u128; words].into_boxed_slice());
-            let handle: RawHandle = memory.cast();
-            if init(handle) != 0 {
-                drop(Box::from_raw(memory));
-                return None;
-            }
-            uv_unref(handle);
-            Some(Self(handle))
+        // SAFETY: the call takes no pointer.
+        let size = unsafe { uv_handle_size(kind) };
+        // The memory is aligned for any C type. The close callback frees it.
+        let memory =
+            Box::into_raw(vec![0_u128; size.div_ceil(size_of::<u128>())].into_boxed_slice());
+        let handle: RawHandle = memory.cast();
+        if init(handle) != 0 {
+            // SAFETY: libuv does not keep a handle whose initialization failed.
+            drop(unsafe { Box::from_raw(memory) });
+            return None;
         }
+        // SAFETY: the handle is initialized.
+        unsafe { uv_unref(handle) };
+        Some(Self(handle))
     }
 
     /// Creates a signal: `callback` runs on the loop's thread after [`Uv::send`].
@@ -84,8 +85,10 @@ impl Uv {
     ) -> Option<Self> {
         // SAFETY: the caller guarantees that the loop is alive.
         let handle = Self::new(POLL, |handle| unsafe { uv_poll_init(on, handle, descriptor) })?;
-        // SAFETY: the handle is new. The call fails only for a handle that is being closed.
-        unsafe { uv_poll_start(handle.0, READABLE, callback) };
+        // SAFETY: the handle is new.
+        let status = unsafe { uv_poll_start(handle.0, READABLE, callback) };
+        // It fails only for a handle that is being closed.
+        debug_assert_eq!(status, 0);
         Some(handle)
     }
 
@@ -119,8 +122,9 @@ impl Uv {
 
     /// Sets whether the handle keeps the loop alive.
     pub(crate) fn keep_alive(self, keep: bool) {
+        let set = if keep { uv_ref } else { uv_unref };
         // SAFETY: as above.
-        unsafe { if keep { uv_ref(self.0) } else { uv_unref(self.0) } }
+        unsafe { set(self.0) };
     }
 
     /// Closes the handle. `closed` runs on the loop's thread and must call [`Uv::free`].
@@ -136,10 +140,12 @@ impl Uv {
     /// `handle` is the argument of the callback of [`Uv::close`].
     pub(crate) unsafe fn free(handle: RawHandle) {
         // SAFETY: the caller guarantees it. libuv stores the type of the handle in its memory.
-        unsafe {
-            let words = uv_handle_size(uv_handle_get_type(handle)).div_ceil(size_of::<u128>());
-            let memory = std::ptr::slice_from_raw_parts_mut(handle.cast::<u128>(), words);
-            drop(Box::from_raw(memory));
-        }
+        let kind = unsafe { uv_handle_get_type(handle) };
+        // SAFETY: the call takes no pointer.
+        let size = unsafe { uv_handle_size(kind) };
+        let words = size.div_ceil(size_of::<u128>());
+        let memory = std::ptr::slice_from_raw_parts_mut(handle.cast::<u128>(), words);
+        // SAFETY: `new` allocated this number of words.
+        drop(unsafe { Box::from_raw(memory) });
     }
 }
