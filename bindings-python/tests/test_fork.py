@@ -5,6 +5,7 @@ The environment variable FORKS sets the number of children; the soak sets it to 
 
 import os
 import signal
+import subprocess
 import threading
 import time
 import traceback
@@ -25,6 +26,7 @@ AT_ONCE = 4
 DELIVERS = 8
 # The receiver records each request.
 PACE = 0.003
+SHOW_THREADS = Path(__file__).parents[2] / "tests" / "show_threads.sh"
 
 
 class Child:
@@ -49,13 +51,31 @@ class Child:
                 assert os.waitstatus_to_exitcode(status) == 0
                 return
             if time.monotonic() - self.forked > DEADLINE:
+                threads = threads_of(self.pid)
                 self.kill()
-                pytest.fail("a forked child hangs")
+                pytest.fail(f"a forked child hangs\n{threads}")
             time.sleep(0.0005)
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+
+
+def threads_of(pid: int) -> str:
+    """Describes the threads of a process, so that a rare hang can be explained."""
+    command = [SHOW_THREADS, str(pid)]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_that_hangs_leaves_a_trace() -> None:
+    child = Child(lambda: time.sleep(DEADLINE))
+    try:
+        trace = threads_of(child.pid)
+    finally:
+        child.kill()
+    assert "State:" in trace
+    assert "waits in " in trace
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -308,7 +309,7 @@ impl Child {
         loop {
             match waitpid(self.process, Some(WaitPidFlag::WNOHANG)).expect("a child of ours") {
                 WaitStatus::StillAlive if self.forked.elapsed() > DEADLINE => {
-                    panic!("a forked child hangs");
+                    panic!("a forked child hangs\n{}", threads_of(self.process));
                 }
                 WaitStatus::StillAlive => thread::sleep(Duration::from_micros(500)),
                 end => {
@@ -319,4 +320,21 @@ impl Child {
             }
         }
     }
+}
+
+/// Describes the threads of a process, so that a rare hang can be explained.
+fn threads_of(process: Pid) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/show_threads.sh");
+    let output = Command::new(script).arg(process.to_string()).output();
+    output.map_or_else(
+        |error| format!("{script}: {error}"),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+#[test]
+fn a_child_that_hangs_leaves_a_trace() {
+    let child = Child::fork(|| thread::sleep(DEADLINE));
+    let trace = threads_of(child.process);
+    assert!(trace.contains("State:") && trace.contains("waits in "), "{trace}");
 }

@@ -195,10 +195,22 @@ static pid_t fork_child(int number) {
     return child;
 }
 
+/* Prints the threads of a process, so that a rare hang can be explained. `system` runs no fork
+   handler, which could hang too. */
+static void show_threads(pid_t process) {
+    char command[1024];
+    snprintf(command, sizeof command, "here='%s'; \"${here%%/c/*}/show_threads.sh\" %d >&2",
+             __FILE__, (int)process);
+    if (system(command) != 0) {
+        fprintf(stderr, "%s failed\n", command);
+    }
+}
+
 static void wait_for(pid_t child) {
     int status;
     for (long waited = 0; waitpid(child, &status, WNOHANG) == 0; waited += 500) {
         if (waited > DEADLINE_S * 1000000L) {
+            show_threads(child);
             kill(child, SIGKILL);
             waitpid(child, &status, 0);
             check_failed(__FILE__, __LINE__, __func__, "a forked child hangs");
