@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 
 /// 2025-01-01. This library did not exist earlier, so an earlier time is wrong.
 const EARLIEST: i64 = 1_735_689_600;
@@ -18,7 +18,7 @@ pub(crate) fn now() -> Result<i64, Error> {
             Kind::ClockImplausible,
             format!("the clock shows {}, a time before this library existed", utc_text(now)),
         )
-        .noting("clock_ms", now.saturating_mul(1000)));
+        .noting(key::CLOCK, now.saturating_mul(1000)));
     }
     Ok(now)
 }

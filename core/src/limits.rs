@@ -1,7 +1,7 @@
 //! Limits on the size of arguments. A binding checks the length before it copies an argument, and an
 //! allocation of a size that the caller chose may fail with an error.
 
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, Kind, Stage, key};
 
 /// The largest payload: 32 MiB.
 pub const BODY: usize = 32 * 1024 * 1024;
@@ -72,7 +72,7 @@ impl<'a> Limit<'a> {
         if length <= self.most {
             return Ok(());
         }
-        Err(self.fault(length, format!("the limit is {}", self.most)).noting("limit", self.most))
+        Err(self.fault(length, format!("the limit is {}", self.most)).noting(key::LIMIT, self.most))
     }
 
     /// Fails if a list of such arguments has too many entries, or too many bytes in total.
@@ -82,7 +82,7 @@ impl<'a> Limit<'a> {
         }
         let argument = self.argument;
         let why = format!("{argument} has more than {ENTRIES} entries or {LIST} bytes");
-        Err(Error::new(self.kind, why).at(self.stage).noting("option", argument))
+        Err(Error::new(self.kind, why).at(self.stage).noting(key::OPTION, argument))
     }
 
     /// Returns an empty vector with a capacity of `length` bytes.
@@ -116,8 +116,8 @@ impl<'a> Limit<'a> {
         };
         Error::new(self.kind, format!("{what} has {length} bytes; {why}"))
             .at(self.stage)
-            .noting("option", self.argument)
-            .noting("length", length)
+            .noting(key::OPTION, self.argument)
+            .noting(key::LENGTH, length)
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::error::{Blame, Error, Family, Form, Kind, Retry, Scope, Sent, Stage, named, shown};
+use crate::error::{
+    Blame, Error, Family, Form, KEYS, Kind, Retry, Scope, Sent, Stage, key, named, shown,
+};
 use crate::event::EventName;
 
 /// The value of an option as the caller gave it, not yet checked. Exhaustive: only bindings use it.
@@ -152,7 +154,7 @@ options! {
         "The longest wait, unless the consumer asks for a longer one.";
 }
 
-/// Returns every kind, word, option and event as JSON, for code that generates or checks a copy.
+/// Returns every kind, word, context key, option and event as JSON, for code that generates or checks a copy.
 pub fn tables() -> Value {
     let kinds: Vec<Value> = Kind::ALL
         .iter()
@@ -196,7 +198,20 @@ pub fn tables() -> Value {
             json!({ "name": event.name(), "fields": fields, "doc": event.doc() })
         })
         .collect();
-    json!({ "kinds": kinds, "words": words, "options": options, "events": events })
+    let context: Vec<Value> = KEYS
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.name,
+                "type": row.value_type,
+                "public": row.is_public,
+                "doc": row.doc,
+            })
+        })
+        .collect();
+    json!({
+        "kinds": kinds, "words": words, "options": options, "events": events, "context": context
+    })
 }
 
 /// The longest duration that an option accepts.
@@ -204,7 +219,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The error for an invalid value of the named option.
 pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::OptionInvalid, format!("option {name} {why}")).noting("option", name)
+    Error::new(Kind::OptionInvalid, format!("option {name} {why}")).noting(key::OPTION, name)
 }
 
 /// The error for an option that the noun does not have. It lists the options of the noun.
@@ -214,7 +229,7 @@ pub(crate) fn unknown(of: &str, name: &str) -> Error {
         Kind::OptionInvalid,
         format!("{of} has no option {}; it has {}", shown(name, Form::Word), known.join(", ")),
     )
-    .noting("option", named(name))
+    .noting(key::OPTION, named(name))
 }
 
 /// The error for a value of the wrong type.

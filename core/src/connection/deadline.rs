@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Kind, Sent, Stage, saturating_millis};
+use crate::error::{Error, Kind, Sent, Stage, key, saturating_millis};
 use crate::runtime;
 
 /// How long each part of an attempt may take. The total limits the sum.
@@ -146,7 +146,7 @@ impl Progress {
         }
         let now = last > Sent::Nothing && self.payload.load(Ordering::Relaxed);
         let payload = now || self.payload_before.load(Ordering::Relaxed);
-        error.having_sent(sent).noting("payload_sent", payload)
+        error.having_sent(sent).noting(key::PAYLOAD_SENT, payload)
     }
 
     /// Records that the head of a final response has arrived. Later events do not change the outcome.
@@ -189,8 +189,8 @@ impl Progress {
         )
         .at(self.stage())
         .having_sent(self.sent())
-        .noting("deadline", part)
-        .noting("allowed_ms", millis)
+        .noting(key::DEADLINE, part)
+        .noting(key::ALLOWED, millis)
     }
 }
 

@@ -12,7 +12,7 @@ use super::request_writer::{MayStart, Request, RequestWriter};
 use super::response::Response;
 use super::tls_stream::TlsStream;
 use super::{Connection, Deadlines, Progress};
-use crate::error::{Error, Kind, Sent, Stage};
+use crate::error::{Error, Kind, Sent, Stage, key};
 use crate::http::{HeadReader, ResponseHead};
 use crate::runtime::poll_due;
 
@@ -165,7 +165,7 @@ fn check_status(status: u16, sent: Sent, early: bool) -> Result<(), Error> {
     let invalid = |why: &str| {
         Error::new(Kind::HttpInvalid, format!("the consumer answered {status} {why}"))
             .having_sent(sent)
-            .noting("status", status)
+            .noting(key::STATUS, status)
     };
     // A 2xx that precedes the end of the request answers something else. An early refusal is valid.
     if (200..=299).contains(&status) && (sent != Sent::All || early) {

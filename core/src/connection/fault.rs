@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::tls_stream::StreamEnd;
-use crate::error::{Blame, Error, Kind, Scope, Sent, Stage};
+use crate::error::{Blame, Error, Kind, Scope, Sent, Stage, key};
 use crate::http::{MAX_HEAD, MAX_HEADERS, MAX_INTERIM, ResponseFault};
 use crate::tls::{self, Alert};
 
@@ -60,7 +60,10 @@ impl Connection {
         }
         let name = alert.name();
         let message = format!("the consumer ended the connection with the alert {name}");
-        Error::new(Kind::ConnectionLost, message).at(stage).having_sent(sent).noting("alert", name)
+        Error::new(Kind::ConnectionLost, message)
+            .at(stage)
+            .having_sent(sent)
+            .noting(key::ALERT, name)
     }
 
     fn lost(&self, end: Option<StreamEnd>, stage: Stage, sent: Sent) -> Error {
@@ -70,12 +73,12 @@ impl Connection {
         let lost = Error::new(Kind::ConnectionLost, message)
             .at(stage)
             .having_sent(sent)
-            .noting("how", how);
+            .noting(key::HOW, how);
         if self.stream.is_answered() {
-            lost.noting("answer_began", true)
+            lost.noting(key::ANSWER_BEGAN, true)
         } else if self.stream.is_first_and_unanswered() && sent != Sent::Nothing {
             // A server that resets instead of sending an alert about our certificate looks the same.
-            lost.noting("hint", "client_certificate_may_be_refused")
+            lost.noting(key::HINT, "client_certificate_may_be_refused")
         } else {
             lost
         }
@@ -111,7 +114,7 @@ fn flooded(stage: Stage, sent: Sent) -> Error {
             "The consumer must stop sending TLS messages (tickets, key updates) without data.",
         )
         .having_sent(sent)
-        .noting("how", StreamEnd::Flooded.text())
+        .noting(key::HOW, StreamEnd::Flooded.text())
 }
 
 /// States how much of the request was sent.

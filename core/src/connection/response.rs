@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::tls_stream::{StreamEnd, TlsStream};
-use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage};
+use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage, key};
 use crate::http::BodyFraming;
 use crate::http::{HeadText, ResponseHead};
 use crate::process::Once;
@@ -153,7 +153,7 @@ impl Response {
                 Kind::ClientCertificateRejected,
                 format!("the consumer refused our certificate with an HTTP {status} page: {page}"),
             )
-            .noting("via", "http")
+            .noting(key::VIA, "http")
         } else {
             let (retry, scope) = endpoint_rules.judge(dispatcher_rules, status);
             let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
@@ -169,7 +169,7 @@ impl Response {
         error
             .at(Stage::Response)
             .having_sent(Sent::All)
-            .noting("status", status)
+            .noting(key::STATUS, status)
             .answered(ErrorResponse { status, headers: shown(&self.head), excerpt: self.body })
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Blame, Error, Kind};
+use crate::error::{Blame, Error, Kind, key};
 use crate::material::identity::Identity;
 use crate::process::Lock;
 
@@ -31,7 +31,7 @@ impl CertificateRefusals {
         let consumers = refused.entry(identity.digest()).or_default();
         consumers.insert(consumer.to_owned());
         let count = consumers.len();
-        let error = error.noting("refused_by", count);
+        let error = error.noting(key::REFUSED_BY, count);
         if count < BLAME_US_FROM { error } else { error.blamed(Blame::Ours) }
     }
 

@@ -16,7 +16,7 @@ use crate::admission::{Turn, removed};
 use crate::clock;
 use crate::connection::{Connection, Deadlines, Progress, Response, Timings};
 use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
+use crate::error::{Error, Kind, Retry, Scope, Sent, Stage, key};
 use crate::runtime::poll_due;
 
 /// One admitted delivery, which makes one or several attempts.
@@ -132,7 +132,7 @@ impl DeliveryAttempts {
         let outcome = self.attempts(&mut state, started, progress).await;
         outcome.map_err(|error| match state.attempts {
             0 | 1 => error,
-            attempts => error.noting("attempts", attempts),
+            attempts => error.noting(key::ATTEMPTS, attempts),
         })
     }
 
@@ -198,7 +198,7 @@ impl DeliveryAttempts {
                 return Err(FailedAttempt::Dead);
             }
             Err(error) => {
-                let error = error.noting("attempts", state.attempts);
+                let error = error.noting(key::ATTEMPTS, state.attempts);
                 self.learn_acceptance(&connection, generation, state, (now, in_doubt), &error);
                 return Err(self.failed_attempt(connection, generation, progress, error));
             }
@@ -386,7 +386,7 @@ pub(super) fn check_identity(generation: &Generation, now: i64) -> Result<(), Er
     generation.terms.identity().check(now).map_err(|error| {
         Error::new(Kind::ClientCertificateUnusable, error.message())
             .at(Stage::Admit)
-            .noting_all(error.context())
+            .noting_all(&error)
     })
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Dispatcher, Inner};
 use crate::endpoint::identity_rollout::{ConsumerRotation, RotationStatus, may_fall_back};
 use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::process::Lock;
@@ -83,7 +83,7 @@ impl Dispatcher {
 }
 
 fn identity_in_use(why: impl Into<String>, consumers: &[String]) -> Error {
-    Error::new(Kind::IdentityInUse, why).noting("consumers", consumers)
+    Error::new(Kind::IdentityInUse, why).noting(key::CONSUMERS, consumers)
 }
 
 impl Inner {
@@ -186,7 +186,7 @@ impl Inner {
             }
             return;
         };
-        let via = refused.error.context().get("via").cloned().unwrap_or_default();
+        let via = refused.error.fact(key::VIA).cloned().into();
         self.fell_behind(endpoint, refused.by.identity(), generation.identity(), via);
     }
 

@@ -7,7 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use crate::clock;
 use crate::connection::Request;
 use crate::endpoint::Generation;
-use crate::error::{Error, Form, Kind, Retry, Scope, shown};
+use crate::error::{Error, Form, Kind, Retry, Scope, key, shown};
 use crate::limits::Limit;
 use crate::material::signing::StandardWebhooks;
 use crate::options;
@@ -85,7 +85,7 @@ impl PreparedRequest {
         let name = checked_name(name)?;
         let refuse = |why: &str| {
             Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
-                .noting("header", name.as_str()))
+                .noting(key::HEADER, name.as_str()))
         };
         if RESERVED.contains(&name) {
             return refuse("is set by the library");
@@ -123,7 +123,7 @@ impl PreparedRequest {
         };
         let refuse = |name: &HeaderName, why: &str| {
             Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
-                .noting("header", name.as_str()))
+                .noting(key::HEADER, name.as_str()))
         };
         // A full stop separates the signed parts: with one in the id, two messages could have the same
         // signature.
@@ -243,7 +243,7 @@ fn checked_name(name: &str) -> Result<HeaderName, Error> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
         let name = shown(name, Form::Header);
         Error::new(Kind::HeaderInvalid, format!("the header name {name} is not a token"))
-            .noting("header", name)
+            .noting(key::HEADER, name)
     })
 }
 
@@ -258,6 +258,6 @@ fn checked_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
             Kind::HeaderInvalid,
             format!("the value of header {name} is empty, has white space around it, or holds characters other than visible ASCII"),
         )
-        .noting("header", name)
+        .noting(key::HEADER, name)
     })
 }

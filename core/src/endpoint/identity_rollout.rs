@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::system_time;
-use crate::error::{Error, Kind, Sent};
+use crate::error::{Error, Kind, Sent, key};
 use crate::material::identity::Identity;
 use crate::material::pin::{Pin, PinSlot};
 use crate::process::Lock;
@@ -97,9 +97,8 @@ impl IdentityRollout {
 ///
 /// * `withheld`: the payload was held and has not been sent.
 pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {
-    let fact = |name: &str| error.context().get(name).and_then(Value::as_str);
     error.kind() == Kind::ClientCertificateRejected
-        && fact("alert") != Some("certificate_revoked")
+        && error.fact(key::ALERT).is_none_or(|alert| alert != "certificate_revoked")
         && (error.sent() == Sent::Nothing || withheld)
 }
 
@@ -184,8 +183,8 @@ mod tests {
     fn refusal(via: &str, alert: &str, sent: Sent) -> Error {
         Error::new(Kind::ClientCertificateRejected, "refused")
             .having_sent(sent)
-            .noting("via", via)
-            .noting("alert", alert)
+            .noting(key::VIA, via)
+            .noting(key::ALERT, alert)
     }
 
     #[test]

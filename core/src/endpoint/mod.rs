@@ -22,7 +22,7 @@ use crate::admission::{Starting, Starts, Turns};
 use crate::clock::system_time;
 use crate::connection::Connection;
 use crate::connection::pool::ConnectionLimit;
-use crate::error::Error;
+use crate::error::{Error, key};
 use crate::event::Event;
 use crate::material::expiry::Lifetime;
 use crate::material::identity::Identity;
@@ -297,7 +297,7 @@ impl Endpoint {
                 events.into_iter().map(|event| event.of_consumer(self.consumer())).collect()
             }
             Err(error) => {
-                let pin = error.context().get("observed_pin").and_then(|pin| pin.as_str());
+                let pin = error.fact(key::OBSERVED_PIN);
                 if let Some(pin) = pin.and_then(|pin| Pin::parse(pin).ok()) {
                     self.history().pin = Some(pin);
                 }

@@ -5,7 +5,7 @@ use std::io;
 
 use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
-use super::{Error, Kind};
+use super::{Error, Kind, key};
 
 /// Returns an error of kind `overloaded` if a system call failed for lack of descriptors or memory.
 pub(crate) fn exhausted(error: &io::Error) -> Option<Error> {
@@ -21,7 +21,7 @@ pub(crate) fn exhausted(error: &io::Error) -> Option<Error> {
         _ => return None,
     };
     let error = Error::new(Kind::Overloaded, format!("{message} ({name})"));
-    Some(error.noting("exhausted", name).advising(remedy))
+    Some(error.noting(key::EXHAUSTED, name).advising(remedy))
 }
 
 const DESCRIPTORS: &str = "Lower max_connections, close files and sockets, or raise the limit of this process (ulimit -n).";

@@ -4,6 +4,7 @@
 //! every language shows. This room knows nothing of TLS, HTTP or any other part of the crate.
 
 mod class;
+mod details;
 mod exhausted;
 mod kind;
 mod presented;
@@ -14,18 +15,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub(crate) use class::words;
 pub use class::{Blame, Family, Retry, Scope, Sent, Stage};
+pub use details::Context;
+use details::{Details, Key};
+pub(crate) use details::{Fact, KEYS, key};
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
 pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
 pub use response::ErrorResponse;
 pub(crate) use shown::{Form, certain_secret, described, shown};
-
-/// Named facts about a failure, such as the observed pin, dates or addresses. Keys are snake_case.
-pub type Context = Map<String, Value>;
 
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
 #[derive(Clone)]
@@ -45,7 +46,7 @@ struct Inner {
     consumer: Option<String>,
     message: String,
     remedy: Option<String>,
-    context: Context,
+    details: Details,
     response: Option<ErrorResponse>,
 }
 
@@ -63,7 +64,7 @@ impl Error {
                 consumer: None,
                 message: presented::composed(message.into()),
                 remedy: None,
-                context: Context::new(),
+                details: Details::default(),
                 response: None,
             }),
         }
@@ -119,13 +120,15 @@ impl Error {
         self.inner.remedy.as_deref().unwrap_or(self.kind().remedy())
     }
 
-    /// Returns named facts about the failure. Stable keys, if they apply: `observed_pin`, `expected_pins`,
-    /// `chain_valid`, `configured_is` (pins); `expected_name`, `presented`, `missing_issuer`, `subject`,
-    /// `issuer`, `not_before_ms`, `not_after_ms` (certificates); `unused` (why a CRL was not used);
-    /// `via`, `alert`, `status`, `hint`, `refused_by` (refusals); `deadline`, `allowed_ms`, `attempts`, `payload_sent` (deliveries); `address`, `rule`, `proxy` (the way);
-    /// `option`, `header`, `position` (bad input).
-    pub fn context(&self) -> &Context {
-        &self.inner.context
+    /// Returns named facts about the failure, as the JSON object that every language shows.
+    /// `docs/errors.md` lists the keys, which are stable.
+    pub fn context(&self) -> Context {
+        self.inner.details.to_context()
+    }
+
+    /// Returns the fact with this key, if the error has it.
+    pub(crate) fn fact<T: Fact>(&self, key: Key<T>) -> Option<&T> {
+        self.inner.details.get(key)
     }
 
     /// Returns the consumer's response, if there was one.
@@ -157,7 +160,7 @@ impl Error {
             "consumer": inner.consumer,
             "message": inner.message,
             "remedy": self.remedy(),
-            "context": inner.context,
+            "context": self.context(),
             "response": inner.response.as_ref().map(ErrorResponse::to_json),
         })
     }
@@ -183,7 +186,7 @@ impl Error {
                 consumer: text("consumer").map(str::to_owned),
                 message: text("message")?.to_owned(),
                 remedy: text("remedy").filter(|said| *said != kind.remedy()).map(str::to_owned),
-                context: value.get("context")?.as_object()?.clone(),
+                details: Details::from_json(value.get("context")?.as_object()?),
                 response: value.get("response").and_then(ErrorResponse::from_json),
             }),
         })
@@ -191,27 +194,8 @@ impl Error {
 
     /// Returns the part that may be shown to the consumer, without addresses and internals.
     pub fn public(&self) -> Value {
-        // An allow list: a new key of the context stays private unless it is added here.
-        const SHOWN: &[&str] = &[
-            "alert",
-            "chain_valid",
-            "expected_name",
-            "missing_issuer",
-            "not_after_ms",
-            "not_before_ms",
-            "observed_pin",
-            "presented",
-            "status",
-            "subject",
-            "via",
-        ];
         let inner = &*self.inner;
-        let shown: Context = inner
-            .context
-            .iter()
-            .filter(|(key, _)| SHOWN.contains(&key.as_str()))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let shown = inner.details.to_json(|row| row.is_public);
         // Addresses, egress rules and the proxy are ours and stay private.
         let is_internal = matches!(inner.kind, Kind::EgressDenied | Kind::ProxyRefused);
         let remedy = (inner.blame == Blame::Theirs && !is_internal).then(|| inner.kind.remedy());
@@ -233,7 +217,7 @@ impl Error {
     /// * `seen`: the type of the value; never the value.
     pub fn wrong_type(option: &str, expected: &str, seen: &str) -> Self {
         Self::new(Kind::OptionInvalid, format!("option {option} must be {expected}, not {seen}"))
-            .noting("option", option)
+            .noting(key::OPTION, option)
     }
 
     /// The error for an unknown keyword, key or field that a binding was given.
@@ -242,7 +226,7 @@ impl Error {
     /// * `expected`: the names that exist.
     pub fn unknown_name(name: &str, expected: &str) -> Self {
         Self::new(Kind::OptionInvalid, format!("{} is not {expected}", shown(name, Form::Word)))
-            .noting("option", named(name))
+            .noting(key::OPTION, named(name))
     }
 
     /// The error for a panic that a binding caught.
@@ -288,14 +272,13 @@ impl Error {
         self.with(|inner| inner.remedy = Some(presented::composed(remedy.into())))
     }
 
-    pub(crate) fn noting(self, key: &'static str, value: impl Into<Value>) -> Self {
-        self.with(|inner| {
-            inner.context.insert(key.to_owned(), composed_value(value.into()));
-        })
+    pub(crate) fn noting<T: Fact>(self, key: Key<T>, value: impl Into<T>) -> Self {
+        self.with(|inner| inner.details.set(key, value.into()))
     }
 
-    pub(crate) fn noting_all(self, context: &Context) -> Self {
-        self.with(|inner| inner.context.extend(context.clone()))
+    /// Adds the facts of another error.
+    pub(crate) fn noting_all(self, other: &Error) -> Self {
+        self.with(|inner| inner.details.extend(&other.inner.details))
     }
 
     pub(crate) fn answered(self, response: ErrorResponse) -> Self {
@@ -316,7 +299,7 @@ impl fmt::Debug for Error {
             .field("stage", &self.stage().name())
             .field("sent", &self.sent().name())
             .field("message", &self.message())
-            .field("context", self.context())
+            .field("context", &self.context())
             .finish_non_exhaustive()
     }
 }
@@ -351,7 +334,7 @@ mod tests {
             .having_sent(Sent::All)
             .retried(Retry::Later, Some(Duration::from_secs(7)))
             .for_consumer("acme")
-            .noting("status", 503)
+            .noting(key::STATUS, 503_u16)
             .answered(ErrorResponse {
                 status: 503,
                 headers: vec![("retry-after".into(), "7".into())],
@@ -365,8 +348,8 @@ mod tests {
     #[test]
     fn public_shows_neither_address_nor_rule() {
         let error = Error::new(Kind::EgressDenied, "10.0.0.7 is private (rule 10.0.0.0/8)")
-            .noting("address", "10.0.0.7")
-            .noting("rule", "10.0.0.0/8");
+            .noting(key::ADDRESS, "10.0.0.7")
+            .noting(key::RULE, "10.0.0.0/8");
         assert!(!error.public().to_string().contains("10.0"), "{}", error.public());
     }
 }

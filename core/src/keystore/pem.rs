@@ -9,7 +9,7 @@ use rustls_pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
 use super::pbe;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::limits::MATERIAL;
 use crate::x509::Certificate;
 use crate::x509::der::{self, Reader};
@@ -33,7 +33,7 @@ pub(crate) fn certificates(input: &[u8], what: &str) -> Result<Vec<Certificate>,
         .map(|(at, der)| {
             Certificate::from_der(&der).map_err(|fault| {
                 Error::new(Kind::PemInvalid, format!("{what}: certificate {} {}", at + 1, fault.0))
-                    .noting("position", at + 1)
+                    .noting(key::POSITION, at + 1)
             })
         })
         .collect()

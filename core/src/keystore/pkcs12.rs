@@ -8,7 +8,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::pbe::{self, DecryptError, Derivation, DerivedKey, WorkLimit, bmp_string};
 use super::pem::check_size;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::x509::der::{self, Reader};
 use crate::x509::{Certificate, dotted};
 
@@ -78,7 +78,8 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
         .enumerate()
         .map(|(at, der)| {
             Certificate::from_der(der).map_err(|malformed| {
-                fault(format!("certificate {} {}", at + 1, malformed.0)).noting("position", at + 1)
+                fault(format!("certificate {} {}", at + 1, malformed.0))
+                    .noting(key::POSITION, at + 1)
             })
         })
         .collect::<Result<_, _>>()?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::clock::{self, system_time, unix_seconds};
-use crate::error::words;
+use crate::error::{key, words};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::material::source::Source;
@@ -164,7 +164,7 @@ impl Warnings {
         let now = match clock::now() {
             Ok(now) => now,
             Err(error) => {
-                let clock = error.context().get("clock_ms").cloned().unwrap_or_default();
+                let clock = error.fact(key::CLOCK).map(|clock| clock.0);
                 let event = Event::new(EventName::ClockImplausible).with("clock_ms", clock);
                 let was_reported = std::mem::replace(&mut self.clock_reported, true);
                 return if was_reported { Vec::new() } else { vec![event] };

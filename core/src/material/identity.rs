@@ -8,7 +8,7 @@ use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{self, utc_text};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::keystore::{pem, pkcs12};
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
@@ -193,7 +193,7 @@ fn in_order(
                 chain[0].subject_text()
             ),
         )
-        .noting("subject", subject)
+        .noting(key::SUBJECT, subject)
         .advising("Remove from the file each certificate that is not a CA of ours."));
     }
     Ok(chain)
@@ -236,7 +236,7 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
             Kind::KeyMismatch,
             format!("the private key does not belong to {}", chain[0].subject_text()),
         )
-        .noting("subject", chain[0].subject_text())),
+        .noting(key::SUBJECT, chain[0].subject_text())),
     }
 }
 
@@ -247,9 +247,9 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
             Kind::IdentityUnusable,
             format!("our certificate {} {why}", parsed.subject_text()),
         )
-        .noting("subject", parsed.subject_text())
-        .noting("not_before_ms", parsed.not_before.saturating_mul(1000))
-        .noting("not_after_ms", parsed.not_after.saturating_mul(1000))
+        .noting(key::SUBJECT, parsed.subject_text())
+        .noting(key::NOT_BEFORE, parsed.not_before.saturating_mul(1000))
+        .noting(key::NOT_AFTER, parsed.not_after.saturating_mul(1000))
     };
     if parsed.is_ca {
         return Err(fault("is a CA certificate".into()));

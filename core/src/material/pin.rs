@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind, certain_secret, described};
+use crate::error::{Error, Kind, certain_secret, described, key};
 use crate::keystore::pem;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{ParsedCertificate, pin_text};
@@ -136,7 +136,7 @@ impl Pins {
         let mut add = |text: &str, slot: PinSlot, at: usize| {
             let pin = Pin::read(text).map_err(|why| {
                 let message = format!("{} pin {} {why}", slot.name(), at + 1);
-                Error::new(Kind::PinInvalid, message).noting("position", at + 1)
+                Error::new(Kind::PinInvalid, message).noting(key::POSITION, at + 1)
             })?;
             // A pin in both sets counts as current, so that a match is not reported as the next key.
             if known.insert(pin) {

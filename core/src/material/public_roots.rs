@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::process::Once;
 use crate::x509::{ParsedCertificate, hex};
 
@@ -34,8 +34,8 @@ pub(crate) fn refuse(anchor: &ParsedCertificate<'_>) -> Result<(), Error> {
             Kind::PublicRootInTrust,
             format!("the trust bundle's certificate {} {relation} {name}", anchor.subject_text()),
         )
-        .noting("root", name)
-        .noting("subject", anchor.subject_text())),
+        .noting(key::ROOT, name)
+        .noting(key::SUBJECT, anchor.subject_text())),
     }
 }
 

@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Error;
+use crate::error::{Error, key};
 use crate::limits::Limit;
 use crate::options;
 
@@ -172,7 +172,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
 
 fn bad_secret(position: usize, why: &str) -> Error {
     options::fault("signing", format_args!("has secret {position}, which {why}"))
-        .noting("position", position)
+        .noting(key::POSITION, position)
         .advising("Give each secret as whsec_ (HMAC) or whsk_ (Ed25519) followed by its base64.")
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::public_roots;
 use crate::clock::{self, utc_text};
-use crate::error::{Error, Kind, presented};
+use crate::error::{Error, Kind, key, presented};
 use crate::keystore::pem;
 use crate::material::pin::Pin;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
@@ -141,7 +141,7 @@ impl Trust {
             let fault = |why: &str| {
                 let message = format!("distrusted pin {} {why}", at + 1);
                 Error::new(Kind::PinInvalid, message)
-                    .noting("position", at + 1)
+                    .noting(key::POSITION, at + 1)
                     .advising("Pass the pin of the issuer's key, sha256/…")
             };
             match Pin::read(issuer.as_ref()).map_err(|why| fault(&why))? {
@@ -167,7 +167,7 @@ impl Trust {
                 Kind::TrustInvalid,
                 "every certificate of the trust bundle is distrusted",
             )
-            .noting("subject", self.inner.anchors[0].certificate.subject_text()));
+            .noting(key::SUBJECT, self.inner.anchors[0].certificate.subject_text()));
         }
         Ok(self)
     }
@@ -337,8 +337,8 @@ impl LoadPolicy {
                 Kind::TrustInvalid,
                 "every certificate of the trust bundle has expired",
             )
-            .noting("subject", last.certificate.subject_text())
-            .noting("not_after_ms", last.not_after.saturating_mul(1000))
+            .noting(key::SUBJECT, last.certificate.subject_text())
+            .noting(key::NOT_AFTER, last.not_after.saturating_mul(1000))
             .advising("Supply the CA's current certificate."));
         }
         Ok(anchors)
@@ -423,6 +423,6 @@ fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(),
 fn fault(what: &str, parsed: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {
     let subject = parsed.subject_text();
     Error::new(Kind::TrustInvalid, format!("{what} ({subject}) {why}"))
-        .noting("position", at + 1)
-        .noting("subject", subject)
+        .noting(key::POSITION, at + 1)
+        .noting(key::SUBJECT, subject)
 }

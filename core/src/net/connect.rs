@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use super::Egress;
 use crate::admission::fair_limit::{Permit, Spare};
-use crate::error::{Blame, Error, Kind, exhausted};
+use crate::error::{Blame, Error, Kind, exhausted, key};
 
 /// The time after which the next address is tried beside a slow one (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -233,13 +233,13 @@ fn give_up<T, E>(
 fn connect_error(errors: &[(SocketAddr, io::Error)]) -> Error {
     let addresses: Vec<String> = errors.iter().map(|(address, _)| address.to_string()).collect();
     if let Some(overloaded) = errors.iter().find_map(|(_, error)| exhausted(error)) {
-        return overloaded.noting("addresses", addresses);
+        return overloaded.noting(key::ADDRESSES, addresses);
     }
     let list: Vec<String> =
         errors.iter().map(|(address, error)| format!("{address}: {error}")).collect();
     let refused = errors.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
     let error = Error::new(Kind::ConnectFailed, format!("no connection to {}", list.join("; ")));
-    let error = error.noting("addresses", addresses);
+    let error = error.noting(key::ADDRESSES, addresses);
     // A refused connection means that the host was reached: the consumer is at fault, not the path.
     if refused { error.blamed(Blame::Theirs) } else { error }
 }

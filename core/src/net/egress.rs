@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
-use crate::error::{Blame, Error, Kind, Stage};
+use crate::error::{Blame, Error, Kind, Stage, key};
 use crate::options;
 
 /// The addresses that a dispatcher may connect to. The default is [`public`](Self::public).
@@ -172,8 +172,8 @@ fn denied(address: IpAddr, why: &str, rule: &str, remedy: String) -> Error {
     Error::new(Kind::EgressDenied, format!("{address} may not be connected to: {why}"))
         .at(Stage::Resolve)
         .blamed(Blame::Theirs)
-        .noting("address", address.to_string())
-        .noting("rule", rule)
+        .noting(key::ADDRESS, address.to_string())
+        .noting(key::RULE, rule)
         .advising(remedy)
 }
 

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::connect::{Rules, race};
 use super::{Egress, Sockets, Url, connect, resolve};
 use crate::admission::fair_limit::Permit;
-use crate::error::{Blame, Error, Kind, Retry, Scope};
+use crate::error::{Blame, Error, Kind, Retry, Scope, key};
 use crate::http::{MAX_HEAD, MAX_INTERIM};
 use crate::options;
 
@@ -148,8 +148,8 @@ impl Proxy {
             .at(error.stage())
             .blamed(Blame::Path)
             .scoped(Scope::Process)
-            .noting_all(error.context())
-            .noting("proxy", self.at.authority().to_owned())
+            .noting_all(&error)
+            .noting(key::PROXY, self.at.authority().to_owned())
     }
 
     async fn tunnel_to(
@@ -213,11 +213,11 @@ impl Proxy {
 
     fn refused(&self, how: &str) -> Error {
         Error::new(Kind::ProxyRefused, format!("the proxy {} {how}", self.at.authority()))
-            .noting("proxy", self.at.authority().to_owned())
+            .noting(key::PROXY, self.at.authority().to_owned())
     }
 
     fn refused_with_status(&self, status: u16) -> Error {
-        let error = self.refused(&format!("answered {status}")).noting("status", status);
+        let error = self.refused(&format!("answered {status}")).noting(key::STATUS, status);
         match status {
             // Some proxies send 401 for a wrong password, and 407 for a missing one.
             401 | 407 => error

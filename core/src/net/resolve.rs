@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookup::look_up;
 use super::{Egress, Host, Url};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 
 /// The most addresses of one host that are tried.
 const MOST_ADDRESSES: usize = 16;
@@ -39,6 +39,6 @@ pub(crate) async fn resolve(
     }
     Err(refusal.unwrap_or_else(|| {
         Error::new(Kind::HostNotFound, format!("the host {} has no address", url.authority()))
-            .noting("host", url.authority().to_owned())
+            .noting(key::HOST, url.authority().to_owned())
     }))
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::getaddrinfo::{Failure, getaddrinfo};
 use super::hosts;
-use crate::error::{Error, Kind, exhausted};
+use crate::error::{Error, Kind, exhausted, key};
 
 /// Returns the addresses from `/etc/hosts`, or from the resolver if the file does not have the name.
 pub(super) fn addresses(name: &str) -> Result<Vec<IpAddr>, Error> {
@@ -25,16 +25,16 @@ fn resolve_fault(name: &str, failure: &Failure) -> Error {
         _ => File::open("/dev/null").err().as_ref().and_then(exhausted),
     };
     if let Some(overloaded) = exhausted {
-        return overloaded.noting("host", name);
+        return overloaded.noting(key::HOST, name);
     }
     let failed = |why: &dyn std::fmt::Display| {
         let message = format!("the host {name} could not be looked up: {why}");
-        Error::new(Kind::ResolveFailed, message).noting("host", name)
+        Error::new(Kind::ResolveFailed, message).noting(key::HOST, name)
     };
     match failure {
         Failure::NotFound => {
             Error::new(Kind::HostNotFound, format!("the host {name} is unknown to the resolver"))
-                .noting("host", name)
+                .noting(key::HOST, name)
         }
         Failure::System(error) => failed(error),
         Failure::Code(code, meaning) => failed(&format_args!("{meaning} ({code})")),

@@ -7,7 +7,7 @@ use rustls::{CertificateError, PeerIncompatible};
 use super::alert::Alert;
 use super::flood::is_flood;
 use super::terms::Terms;
-use crate::error::{Blame, Error, Kind, Sent, Stage, presented};
+use crate::error::{Blame, Error, Kind, Sent, Stage, key, presented};
 use crate::x509::Certificate;
 
 /// The rustls error that sends the closest alert. The consumer's operator sees it in their log.
@@ -36,9 +36,9 @@ pub(crate) fn certificate_rejected(alert: Alert, ours: &Certificate) -> Error {
             ours.subject_text()
         ),
     )
-    .noting("via", "alert")
-    .noting("alert", name)
-    .noting("identity", ours.subject_text())
+    .noting(key::VIA, "alert")
+    .noting(key::ALERT, name)
+    .noting(key::IDENTITY, ours.subject_text())
 }
 
 /// The error if the consumer accepts no signature scheme of our key.
@@ -48,7 +48,7 @@ pub(super) fn key_unusable(terms: &Terms) -> Error {
         Kind::ClientCertificateUnusable,
         format!("the consumer accepts no signature scheme that the key of {subject} supports"),
     )
-    .noting("subject", subject)
+    .noting(key::SUBJECT, subject)
 }
 
 /// The error of a handshake that failed in TLS or in the connection.
@@ -62,15 +62,15 @@ pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms)
                 Kind::ClientCertificateRejected,
                 format!("the consumer refused our certificate with the alert {name}"),
             )
-            .noting("via", "alert")
-            .noting("alert", name);
+            .noting(key::VIA, "alert")
+            .noting(key::ALERT, name);
         }
         return Error::new(
             Kind::TlsFailed,
             format!("the consumer ended the handshake with the alert {name}"),
         )
         .blamed(Blame::Theirs)
-        .noting("alert", name);
+        .noting(key::ALERT, name);
     }
     if is_flood(error) {
         return Error::new(
@@ -78,7 +78,7 @@ pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms)
             "the consumer's handshake exceeded the limit of TLS bytes",
         )
         .blamed(Blame::Theirs)
-        .noting("how", "flooded");
+        .noting(key::HOW, "flooded");
     }
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         let (message, hint) = match tls {
@@ -110,5 +110,5 @@ pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms)
     .at(Stage::Handshake)
     .having_sent(Sent::Nothing);
     // In TLS 1.2 the consumer judges our certificate before the handshake ends.
-    if requested { lost.noting("hint", "client_certificate_may_be_refused") } else { lost }
+    if requested { lost.noting(key::HINT, "client_certificate_may_be_refused") } else { lost }
 }

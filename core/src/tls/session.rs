@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use super::failure::{alert_for, handshake_error, key_unusable};
 use super::stream::PollLimited;
 use super::terms::Terms;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::process::{self, own};
 use crate::verify::policy::{CrlPolicy, Role};
 use crate::verify::{Expectation, PeerIdentity, verify};
@@ -159,7 +159,7 @@ impl Session {
                 Kind::ClientAuthNotRequested,
                 "the consumer's certificate is valid, but the consumer did not request ours in the handshake",
             )
-            .noting("observed_pin", peer.spki_pin())
+            .noting(key::OBSERVED_PIN, peer.spki_pin())
             .advising(
                 "Require client certificates in the handshake, also at a load balancer in front; \
                  a later request, for a path or by renegotiation, is not supported.",

@@ -6,7 +6,7 @@ use webpki::Error as Webpki;
 use super::path::Search;
 use super::{Expectation, millis};
 use crate::clock::utc_text;
-use crate::error::{Blame, Error, Kind, presented};
+use crate::error::{Blame, Error, Kind, key, presented};
 use crate::x509::{ParsedCertificate, Presented};
 
 /// Ranks a failure by how much it tells the operator. Of two failures, the higher rank is reported.
@@ -36,10 +36,10 @@ pub(super) fn check_dates(
     let subject = certificate.subject_text();
     let fault = |kind, why: String| {
         Err(Error::new(kind, format!("{what} ({subject}) {why}"))
-            .noting("subject", subject.clone())
-            .noting("not_before_ms", millis(certificate.not_before))
-            .noting("not_after_ms", millis(certificate.not_after))
-            .noting("at_ms", millis(at)))
+            .noting(key::SUBJECT, subject.clone())
+            .noting(key::NOT_BEFORE, millis(certificate.not_before))
+            .noting(key::NOT_AFTER, millis(certificate.not_after))
+            .noting(key::AT, millis(at)))
     };
     if at > certificate.not_after {
         let why = format!("expired on {}", utc_text(certificate.not_after));
@@ -55,8 +55,8 @@ pub(super) fn check_dates(
 pub(super) fn key_weak(certificate: &ParsedCertificate<'_>, weakness: &str) -> Error {
     let subject = certificate.subject_text();
     Error::new(Kind::KeyWeak, format!("{subject} has {weakness}"))
-        .noting("subject", subject)
-        .noting("weakness", weakness)
+        .noting(key::SUBJECT, subject)
+        .noting(key::WEAKNESS, weakness)
 }
 
 pub(super) fn too_costly(signatures: usize) -> Error {
@@ -64,7 +64,7 @@ pub(super) fn too_costly(signatures: usize) -> Error {
         Kind::ChainTooLong,
         format!("no path to a trusted CA was found within {signatures} signature checks"),
     )
-    .noting("signature_checks", signatures)
+    .noting(key::SIGNATURE_CHECKS, signatures)
 }
 
 /// The error for a certificate that this crate parses and webpki does not.
@@ -75,7 +75,7 @@ pub(super) fn unreadable(error: &Webpki, certificate: &ParsedCertificate<'_>) ->
 fn invalid(certificate: &ParsedCertificate<'_>, why: &str) -> Error {
     let subject = certificate.subject_text();
     Error::new(Kind::CertificateInvalid, format!("the peer's certificate ({subject}) {why}"))
-        .noting("subject", subject)
+        .noting(key::SUBJECT, subject)
 }
 
 /// Converts an error of webpki.
@@ -146,12 +146,12 @@ fn outside_dates(leaf: &ParsedCertificate<'_>, issuers: &[Presented<'_>], at: i6
 fn ca_purpose(leaf: &ParsedCertificate<'_>) -> Error {
     let subject = leaf.subject_text();
     let message = format!("the extendedKeyUsage of a CA above {subject} does not allow the role");
-    Error::new(Kind::PurposeNotAllowed, message).noting("subject", subject)
+    Error::new(Kind::PurposeNotAllowed, message).noting(key::SUBJECT, subject)
 }
 
 fn constraint(leaf: &ParsedCertificate<'_>, why: &str) -> Error {
     let subject = leaf.subject_text();
-    Error::new(Kind::ConstraintViolated, format!("{subject} {why}")).noting("subject", subject)
+    Error::new(Kind::ConstraintViolated, format!("{subject} {why}")).noting(key::SUBJECT, subject)
 }
 
 fn is_anchor(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> bool {
@@ -226,8 +226,8 @@ fn issuer_rekeyed(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificat
         Kind::IssuerUnknown,
         format!("{subject} was issued by {name}, but the presented certificate of that name has another key"),
     )
-    .noting("missing_issuer", name)
-    .noting("subject", subject)
+    .noting(key::MISSING_ISSUER, name)
+    .noting(key::SUBJECT, subject)
 }
 
 /// Returns whether the authorityKeyIdentifier of the certificate is the subjectKeyIdentifier of the
@@ -252,8 +252,8 @@ fn anchor_rekeyed(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificat
             anchor.subject_text()
         ),
     )
-    .noting("subject", subject)
-    .noting("issuer", anchor.subject_text())
+    .noting(key::SUBJECT, subject)
+    .noting(key::ISSUER, anchor.subject_text())
 }
 
 /// The error if neither an anchor nor a presented certificate has the issuer's name.
@@ -275,5 +275,5 @@ fn issuer_missing(at: &ParsedCertificate<'_>, leaf: &ParsedCertificate<'_>, step
             ),
         )
     };
-    error.noting("missing_issuer", issuer).noting("subject", leaf.subject_text())
+    error.noting(key::MISSING_ISSUER, issuer).noting(key::SUBJECT, leaf.subject_text())
 }

@@ -20,11 +20,10 @@ mod signature_cache;
 mod verifier;
 
 use rustls_pki_types::{CertificateDer, ServerName};
-use serde_json::json;
 use webpki::EndEntityCert;
 
 use crate::clock::system_time;
-use crate::error::{Error, Kind, MOST_PRESENTED, presented, presented_list};
+use crate::error::{Error, Kind, MOST_PRESENTED, key, presented, presented_list};
 use crate::material::pin::{Pin, Pins};
 use crate::material::trust::Trust;
 use crate::x509::{
@@ -73,7 +72,7 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
             Kind::ChainTooLong,
             format!("the peer presented {} certificates; {MAX_CHAIN} are the limit", chain.len()),
         )
-        .noting("presented", chain.len()));
+        .noting(key::PRESENTED_COUNT, chain.len()));
     }
     let leaf = read(leaf, 0)?;
     // The candidates of the path search: the presented certificates, then those of the trust.
@@ -117,7 +116,7 @@ fn read(certificate: &[u8], at: usize) -> Result<Presented<'_>, Error> {
             Kind::CertificateInvalid,
             format!("certificate {} of the presented chain {}", at + 1, fault.0),
         )
-        .noting("position", at + 1)
+        .noting(key::POSITION, at + 1)
     })
 }
 
@@ -148,7 +147,7 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
             Kind::CertificateInvalid,
             format!("the peer's certificate ({}) {why}", leaf.subject_text()),
         )
-        .noting("subject", leaf.subject_text()))
+        .noting(key::SUBJECT, leaf.subject_text()))
     };
     if leaf.version != 3 {
         return invalid("is not of version 3");
@@ -193,8 +192,8 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
             leaf.subject_text()
         ),
     )
-    .noting("expected_purpose", wanted)
-    .noting("subject", leaf.subject_text()))
+    .noting(key::EXPECTED_PURPOSE, wanted)
+    .noting(key::SUBJECT, leaf.subject_text()))
 }
 
 /// Checks that the subjectAltName has the expected name (RFC 6125, RFC 9525). The common name never
@@ -245,8 +244,8 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
         Kind::NameMismatch,
         format!("expected a certificate for {expected}; the peer's certificate is for {list}"),
     )
-    .noting("expected_name", expected)
-    .noting("presented", json!(some))
+    .noting(key::EXPECTED_NAME, expected)
+    .noting(key::PRESENTED, some)
 }
 
 type MatchedPin = Option<(Pin, crate::material::pin::PinSlot)>;
@@ -268,16 +267,16 @@ fn check_pins(
         Kind::PinMismatch,
         format!("the chain is valid, but the peer's key {observed} is not pinned"),
     )
-    .noting("observed_pin", observed)
-    .noting("chain_valid", true)
-    .noting("expected_pins", json!(pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>()))
-    .noting("subject", leaf.subject_text());
+    .noting(key::OBSERVED_PIN, observed)
+    .noting(key::CHAIN_VALID, true)
+    .noting(key::EXPECTED_PINS, pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>())
+    .noting(key::SUBJECT, leaf.subject_text());
     // Two common mistakes: the pin of the CA's key, or the digest of the whole certificate.
     let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
     let issuer =
         path.issuers().iter().find(|issuer| configured(Pin::Spki(issuer.parsed().spki_digest())));
     if let Some(issuer) = issuer {
-        error = error.noting("configured_is", "issuer_spki").advising(format!(
+        error = error.noting(key::CONFIGURED_IS, "issuer_spki").advising(format!(
             "The configured pin is the key of the CA {}. Pin the peer's own key.",
             issuer.subject_text()
         ));
@@ -285,7 +284,7 @@ fn check_pins(
         use sha2::Digest as _;
         let digest: [u8; 32] = sha2::Sha256::digest(der).into();
         if configured(Pin::Spki(digest)) {
-            error = error.noting("configured_is", "certificate_fingerprint").advising(
+            error = error.noting(key::CONFIGURED_IS, "certificate_fingerprint").advising(
                 "The configured pin is the certificate's fingerprint. Write it as cert-sha256/…, or pin the key.",
             );
         }

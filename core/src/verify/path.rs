@@ -14,7 +14,7 @@ use webpki::{
 use super::revocation::{self, Revocation};
 use super::signature_cache::{CachingAlgorithm, MAX_SIGNATURES, SignatureLimit};
 use super::{Expectation, MAX_CHAIN, failure};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::material::trust::Anchor;
 use crate::verify::policy::Role;
 use crate::x509::algorithms;
@@ -180,8 +180,8 @@ fn check_issuer(issuer: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> R
             Kind::IssuerDistrusted,
             format!("the path contains {subject}, whose key is distrusted"),
         )
-        .noting("issuer", subject)
-        .noting("distrusted", pin_text(&issuer.spki_digest())));
+        .noting(key::ISSUER, subject)
+        .noting(key::DISTRUSTED, pin_text(&issuer.spki_digest())));
     }
     if let Some(weakness) = issuer.key.weakness() {
         return Err(failure::key_weak(issuer, &weakness));
@@ -189,14 +189,14 @@ fn check_issuer(issuer: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> R
     if let Some(why) = issuer.profile_fault.or_else(|| issuer.constraints_fault()) {
         let subject = issuer.subject_text();
         return Err(Error::new(Kind::ConstraintViolated, format!("{subject} {why}"))
-            .noting("subject", subject));
+            .noting(key::SUBJECT, subject));
     }
     if issuer.key_usage(KEY_CERT_SIGN) == Some(false) {
         return Err(Error::new(
             Kind::ConstraintViolated,
             format!("{} may not sign certificates (keyUsage)", issuer.subject_text()),
         )
-        .noting("subject", issuer.subject_text()));
+        .noting(key::SUBJECT, issuer.subject_text()));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use super::{Expectation, millis};
 use crate::clock::utc_text;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::event::{Event, EventName};
 use crate::material::trust::Trust;
 use crate::verify::policy::CrlPolicy;
@@ -149,7 +149,7 @@ impl<'a> CertificateCheck<'a> {
         if let Some(last) = covering().map(|crl| crl.next_update).max() {
             return Err(self
                 .unusable(&format!("nextUpdate was on {} in the CRL", utc_text(last)))
-                .noting("next_update_ms", millis(last)));
+                .noting(key::NEXT_UPDATE, millis(last)));
         }
         revocation.valid_until = until;
         self.uncovered(&named, &crls, revocation)
@@ -256,23 +256,23 @@ impl<'a> CertificateCheck<'a> {
             )
         };
         let error = Error::new(Kind::CrlUnusable, why)
-            .noting("issuer", issuer)
-            .noting("subject", subject)
+            .noting(key::ISSUER, issuer)
+            .noting(key::SUBJECT, subject)
             .advising(remedy);
-        used.into_iter().fold(error, |error, why| error.noting("unused", why.name()))
+        used.into_iter().fold(error, |error, why| error.noting(key::UNUSED, why.name()))
     }
 
     fn revoked(&self) -> Error {
         let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
         Error::new(Kind::CertificateRevoked, format!("{subject} was revoked by {issuer}"))
-            .noting("subject", subject)
-            .noting("issuer", issuer)
-            .noting("serial", serial_hex(self.subject.serial))
+            .noting(key::SUBJECT, subject)
+            .noting(key::ISSUER, issuer)
+            .noting(key::SERIAL, serial_hex(self.subject.serial))
     }
 
     fn unusable(&self, why: &str) -> Error {
         let issuer = self.issuer.subject_text();
-        Error::new(Kind::CrlUnusable, format!("{why} of {issuer}")).noting("issuer", issuer)
+        Error::new(Kind::CrlUnusable, format!("{why} of {issuer}")).noting(key::ISSUER, issuer)
     }
 }
 

@@ -8,7 +8,7 @@ use rustls_pki_types::ServerName;
 use super::reload::MaterialReloader;
 use super::{Expectation, PeerIdentity, verify};
 use crate::clock::unix_seconds;
-use crate::error::{Error, Form, Kind, Stage, certain_secret, shown};
+use crate::error::{Error, Form, Kind, Stage, certain_secret, key, shown};
 use crate::event::{Event, EventQueue};
 use crate::keystore::pem;
 use crate::material::expiry::Expiry;
@@ -270,7 +270,7 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(bare.to_owned()).map_err(|_| {
         let name = shown(name, Form::Host);
         let why = format!("option server_name {name} is neither a DNS name nor an IP address");
-        Error::new(Kind::OptionInvalid, why).noting("option", "server_name")
+        Error::new(Kind::OptionInvalid, why).noting(key::OPTION, "server_name")
     })
 }
 

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::crl_fault::CrlFault;
 use super::crl_scope::Scope;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::x509::algorithms;
 use crate::x509::der::{self, Malformed, Reader};
 use crate::x509::{ParsedCertificate, Signed, comparable_name};
@@ -54,7 +54,7 @@ impl Crl {
             };
             let error = Error::new(kind, format!("CRL {} {why}", at + 1))
                 .at(crate::error::Stage::Config)
-                .noting("position", at + 1);
+                .noting(key::POSITION, at + 1);
             remedy.into_iter().fold(error, Error::advising)
         })
     }

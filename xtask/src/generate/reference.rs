@@ -117,7 +117,31 @@ fn errors(tables: &Value) -> Result<String> {
             item(&mut page, field(kind, "remedy")?);
         }
     }
+    context(&mut page, tables)?;
     Ok(page)
+}
+
+const ABOUT_CONTEXT: &str = "
+## Context
+
+The field `context` holds facts about the failure. It has the keys that apply, and each key has one
+type: `text`, `texts` (a list), `number`, `flag`, or `instant` (milliseconds since 1970). The JSON
+for the consumer, `public`, contains only the keys with *yes*, and none for `egress_denied` and
+`proxy_refused`.
+
+| key | type | public | meaning |
+| --- | --- | --- | --- |
+";
+
+/// Adds the table of context keys.
+fn context(page: &mut String, tables: &Value) -> Result {
+    page.push_str(ABOUT_CONTEXT);
+    for row in list(tables, &["context"])? {
+        let public = if row["public"] == true { "yes" } else { "" };
+        let (name, of, doc) = (field(row, "name")?, field(row, "type")?, field(row, "doc")?);
+        line(page, &format!("| `{name}` | {of} | {public} | {doc} |"));
+    }
+    Ok(())
 }
 
 const ABOUT_OPTIONS: &str = "\

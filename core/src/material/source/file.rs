@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use crate::error::{Error, Kind, Stage, exhausted};
+use crate::error::{Error, Kind, Stage, exhausted, key};
 use crate::limits::MATERIAL;
 
 /// The pause between attempts to open a leased file.
@@ -38,7 +38,7 @@ pub(super) fn read(
     let fault = |reason: &str| fault(known_as, what, reason);
     let failed = |error: io::Error| match exhausted(&error) {
         Some(overloaded) => {
-            overloaded.at(Stage::Config).noting("file", known_as.display().to_string())
+            overloaded.at(Stage::Config).noting(key::FILE, known_as.display().to_string())
         }
         None => fault(&error.to_string()),
     };
@@ -62,7 +62,7 @@ pub(super) fn read(
 /// The error for a file that cannot be read.
 pub(super) fn fault(known_as: &Path, what: &str, reason: &str) -> Error {
     Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
-        .noting("file", known_as.display().to_string())
+        .noting(key::FILE, known_as.display().to_string())
 }
 
 fn check_regular(metadata: &Metadata) -> Result<(), &'static str> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::{Snapshot, Source, file};
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, Kind, Stage, key};
 use crate::process::{self, own};
 use crate::runtime;
 
@@ -207,7 +207,7 @@ impl FileReader {
 fn hung(source: &Source) -> Error {
     let (path, what) = source.files()[0];
     file::fault(path, what, "the read of this file or of one that belongs to it timed out")
-        .noting("files", source.shown())
+        .noting(key::FILES, source.shown())
         .advising("Check the file system of the files: it does not answer.")
 }
 

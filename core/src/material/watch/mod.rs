@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, key};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
@@ -402,10 +402,10 @@ impl Watch {
         error: &Error,
     ) -> Option<Event> {
         self.mark_reported(source, snapshot.digest.to_vec(), |_| true).then(|| {
-            let fact = |key: &str| error.context().get(key).cloned().unwrap_or_default();
+            let not_before = error.fact(key::NOT_BEFORE).map(|from| from.0);
             about(EventName::RotationWaiting, source)
-                .with("name", fact("subject"))
-                .with("not_before_ms", fact("not_before_ms"))
+                .with("name", error.fact(key::SUBJECT).cloned())
+                .with("not_before_ms", not_before)
         })
     }
 
@@ -479,9 +479,9 @@ fn settling(interval: Duration) -> Duration {
 
 /// Returns whether the certificate is only not valid yet.
 fn becomes_valid(error: &Error) -> bool {
-    let not_before = error.context().get("not_before_ms").and_then(serde_json::Value::as_i64);
+    let not_before = error.fact(key::NOT_BEFORE);
     error.kind() == Kind::IdentityUnusable
-        && clock::now().is_ok_and(|now| not_before.is_some_and(|from| from / 1000 > now))
+        && clock::now().is_ok_and(|now| not_before.is_some_and(|from| from.0 / 1000 > now))
 }
 
 /// Returns milliseconds of a monotonic clock that a process shares with its children.

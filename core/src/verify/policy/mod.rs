@@ -4,9 +4,7 @@ mod uri;
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use crate::error::{Error, Form, Kind, certain_secret, presented_list, shown, words};
+use crate::error::{Error, Form, Kind, certain_secret, key, presented_list, shown, words};
 use crate::x509::{ParsedCertificate, San, common_name};
 use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
@@ -58,7 +56,7 @@ impl TenantRule {
         let fault = |why: &str| {
             let template = shown(template, Form::Uri);
             Error::new(Kind::OptionInvalid, format!("tenant template {template} {why}"))
-                .noting("option", "tenant")
+                .noting(key::OPTION, "tenant")
         };
         // Errors about peers show the rule, so it must not hold a secret.
         if certain_secret(template).is_some() {
@@ -106,7 +104,7 @@ impl TenantRule {
                 Kind::OptionInvalid,
                 format!("tenant suffix {} is not a DNS name", shown(given, Form::Host)),
             )
-            .noting("option", "tenant"));
+            .noting(key::OPTION, "tenant"));
         }
         Ok(Self { rule: Rule::SanDnsSuffix(suffix.into()) })
     }
@@ -155,9 +153,9 @@ impl TenantRule {
                         self.described(),
                     ),
                 )
-                .noting("rule", self.described())
-                .noting("subject", leaf.subject_text())
-                .noting("presented", json!(uris)))
+                .noting(key::RULE, self.described())
+                .noting(key::SUBJECT, leaf.subject_text())
+                .noting(key::PRESENTED, uris))
             }
         }
     }
@@ -211,14 +209,14 @@ impl Authorization {
     {
         let uris: Vec<String> = uris.into_iter().map(Into::into).collect();
         let fault =
-            |why: String| Error::new(Kind::OptionInvalid, why).noting("option", "authorization");
+            |why: String| Error::new(Kind::OptionInvalid, why).noting(key::OPTION, "authorization");
         if uris.is_empty() {
             return Err(fault("the allow list must hold at least one SAN URI".to_owned()));
         }
         for (at, uri) in uris.iter().enumerate() {
             check_uri(uri).map_err(|why| {
                 fault(format!("SAN URI {} of the allow list {why}", at + 1))
-                    .noting("position", at + 1)
+                    .noting(key::POSITION, at + 1)
             })?;
         }
         Ok(Self { rule: Allowed::SanUris(uris.into()) })
@@ -236,7 +234,7 @@ impl Authorization {
                     shown(domain, Form::Host)
                 ),
             )
-            .noting("option", "authorization"));
+            .noting(key::OPTION, "authorization"));
         }
         Ok(Self { rule: Allowed::TrustDomain(domain.into()) })
     }
@@ -270,8 +268,8 @@ impl Authorization {
             Kind::NotAuthorized,
             format!("{} is not within {rule}", leaf.subject_text()),
         )
-        .noting("subject", leaf.subject_text())
-        .noting("presented", json!(presented_list(uris.into_iter()))))
+        .noting(key::SUBJECT, leaf.subject_text())
+        .noting(key::PRESENTED, presented_list(uris.into_iter())))
     }
 }
 
