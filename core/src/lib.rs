@@ -48,6 +48,7 @@
 
 // A lock that a forked child inherits might be held. `clippy.toml` lists the refused types.
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
+#![deny(clippy::missing_errors_doc)]
 
 mod admission;
 mod clock;

@@ -67,7 +67,11 @@ impl<'a> Limit<'a> {
         self.argument
     }
 
-    /// Fails if the length exceeds the limit.
+    /// Checks the length of one argument.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the kind of the limit if the length exceeds it.
     pub fn check(&self, length: usize) -> Result<(), Error> {
         if length <= self.most {
             return Ok(());
@@ -75,7 +79,11 @@ impl<'a> Limit<'a> {
         Err(self.fault(length, format!("the limit is {}", self.most)).noting(key::LIMIT, self.most))
     }
 
-    /// Fails if a list of such arguments has too many entries, or too many bytes in total.
+    /// Checks a list of such arguments.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the kind of the limit if the list has too many entries, or too many bytes in total.
     pub fn check_list(&self, entries: usize, bytes: usize) -> Result<(), Error> {
         if entries <= ENTRIES && bytes <= LIST {
             return Ok(());
@@ -87,13 +95,19 @@ impl<'a> Limit<'a> {
 
     /// Returns an empty vector with a capacity of `length` bytes.
     ///
-    /// Fails if the length exceeds the limit, or if memory is missing.
+    /// # Errors
+    ///
+    /// Fails with the kind of the limit if the length exceeds it, or if memory is missing.
     pub fn room(&self, length: usize) -> Result<Vec<u8>, Error> {
         self.check(length)?;
         self.reserved(length)
     }
 
-    /// Returns a copy of the bytes. Fails as [`room`](Self::room) does.
+    /// Returns a copy of the bytes.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`room`](Self::room) does.
     pub fn copied(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mut copy = self.room(bytes.len())?;
         copy.extend_from_slice(bytes);
@@ -137,7 +151,11 @@ impl<'a> Tally<'a> {
         Self { each, entries: 0, bytes: 0 }
     }
 
-    /// Counts one more entry. Fails if the entry or the list is too large.
+    /// Counts one more entry.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the kind of the limit if the entry or the list is too large.
     pub fn add(&mut self, length: usize) -> Result<(), Error> {
         self.each.check(length)?;
         self.entries += 1;

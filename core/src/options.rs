@@ -249,7 +249,7 @@ pub trait SetByName: Sized {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if the noun has no option of this name, or the setter refuses the value.
+    /// Fails with `option_invalid` if the noun has no option of this name, or the setter refuses the value.
     fn set(self, name: &str, value: Setting) -> Result<Self, Error>;
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use webhook_mtls::Kind;
+
 /// The most names at the root. A name that users do not write daily belongs to the module of its topic.
 const MOST_ROOT_NAMES: usize = 40;
 
@@ -52,6 +54,46 @@ fn root_names_are_counted_in_every_form() {
                   pub fn k() {}\n";
     assert_eq!(root_names(source)[..4], ["a", "E", "F", "H"]);
     assert_eq!(root_names(source).len(), 5);
+}
+
+/// Returns each `# Errors` section of a source that names no kind of the table and refers to no other
+/// function.
+fn vague_error_sections(source: &str) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let sections = lines.iter().enumerate().filter(|(_, line)| **line == "/// # Errors");
+    let texts = sections.map(|(at, _)| {
+        let text = lines[at + 1..].iter().take_while(|line| {
+            line.strip_prefix("///").is_some_and(|text| !text.starts_with(" #"))
+        });
+        text.map(|line| line.trim_start_matches('/').trim()).collect::<Vec<_>>().join(" ")
+    });
+    let names_a_kind =
+        |text: &str| Kind::ALL.iter().any(|kind| text.contains(&format!("`{}`", kind.name())));
+    let refers = |text: &str| {
+        ["as [`", "that [`", "kind of the limit", "any kind of", "`make` fails"]
+            .iter()
+            .any(|reference| text.contains(reference))
+    };
+    texts.filter(|text| !names_a_kind(text) && !refers(text)).collect()
+}
+
+#[test]
+fn every_errors_section_names_its_kinds() {
+    let mut files = Vec::new();
+    sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    let read = |file: &PathBuf| fs::read_to_string(file).expect("a source");
+    let vague: Vec<String> =
+        files.iter().flat_map(|file| vague_error_sections(&read(file))).collect();
+    assert!(vague.is_empty(), "sections without a kind:\n{}", vague.join("\n"));
+    let count: usize = files.iter().map(|file| read(file).matches("/// # Errors").count()).sum();
+    assert!(count > 60, "{count} sections were found");
+}
+
+#[test]
+fn a_vague_errors_section_is_found() {
+    let source = "/// A.\n///\n/// # Errors\n///\n/// Fails if it cannot.\nfn a() {}\n\
+                  /// # Errors\n///\n/// Fails with `pin_invalid`.\nfn b() {}\n";
+    assert_eq!(vague_error_sections(source), [" Fails if it cannot."]);
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

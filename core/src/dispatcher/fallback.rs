@@ -52,6 +52,8 @@ impl Dispatcher {
     /// * `identity`: a previous identity. The identity in use cannot be retired.
     /// * `force`: retire it even if consumers depend on it, that is, accepted it last.
     ///
+    /// # Errors
+    ///
     /// Fails with `identity_in_use`, whose context lists the `consumers`, or with `handle_closed`.
     pub fn retire(&self, identity: &Identity, force: bool) -> Result<Vec<String>, Error> {
         self.check_open()?;

@@ -21,6 +21,8 @@ impl Dispatcher {
     /// delivery starts with its turn, so earlier deliveries do not use it up. A failed delivery is an
     /// outcome and does not affect the others.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` unless `concurrency` is 1 to 1 000 000.
     pub fn deliver_many<I>(
         &self,

@@ -71,6 +71,8 @@ struct Inner {
 impl Dispatcher {
     /// Makes a dispatcher. Starts no thread: the first delivery starts the runtime.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` if the options contradict each other.
     pub fn new(options: DispatcherOptions) -> Result<Self, Error> {
         static DISPATCHERS: AtomicU64 = AtomicU64::new(1);
@@ -106,6 +108,8 @@ impl Dispatcher {
     ///
     /// * `consumer`: the consumer id, not empty.
     /// * `url`: the `https` URL of the consumer's receiver.
+    ///
+    /// # Errors
     ///
     /// Fails with `url_invalid`, `option_invalid` or `handle_closed`.
     pub fn endpoint(
@@ -175,8 +179,10 @@ impl Dispatcher {
     /// Delivers one payload. The future may be awaited on any executor; dropping it cancels the
     /// delivery.
     ///
-    /// Succeeds only if the consumer answers with a final 2xx head. Can fail with every kind of the
-    /// table; `sent` of the error says how much of the request may have reached the consumer.
+    /// # Errors
+    ///
+    /// Fails unless the consumer answers with a final 2xx head, with any kind of the stages `config`
+    /// to `response`. [`Error::sent`] says how much of the request may have reached the consumer.
     pub fn deliver(
         &self,
         endpoint: &Endpoint,
@@ -204,8 +210,11 @@ impl Dispatcher {
     ///
     /// * `interrupt`: called every 50 ms; returns whether to stop. `None` never stops.
     ///
-    /// Returns `None` if it was interrupted; the delivery is then canceled. Fails as
-    /// [`Dispatcher::deliver`] does.
+    /// Returns `None` if it was interrupted; the delivery is then canceled.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Dispatcher::deliver`] does.
     pub fn deliver_blocking(
         &self,
         endpoint: &Endpoint,
@@ -262,6 +271,8 @@ impl Dispatcher {
 
     /// Starts a delivery without blocking, and calls `done` with its outcome on a thread of the
     /// runtime.
+    ///
+    /// # Errors
     ///
     /// Fails if the delivery cannot start, with a kind that [`Dispatcher::deliver`] fails with before
     /// it sends anything. `done` is then not called.
@@ -393,6 +404,8 @@ impl std::fmt::Debug for Dispatcher {
 
 /// Delivers one payload over one connection and closes it. For scripts; a program that delivers more
 /// than once uses a [`Dispatcher`].
+///
+/// # Errors
 ///
 /// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host,
 /// with the port unless it is 443.

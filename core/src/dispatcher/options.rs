@@ -92,7 +92,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.deadlines.total = options::duration("timeout", timeout)?;
         Ok(self)
@@ -102,7 +102,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn connect_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.deadlines.connect = options::duration("connect_timeout", timeout)?;
         Ok(self)
@@ -112,7 +112,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.deadlines.handshake = options::duration("handshake_timeout", timeout)?;
         Ok(self)
@@ -122,7 +122,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn write_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.deadlines.write = options::duration("write_timeout", timeout)?;
         Ok(self)
@@ -132,7 +132,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn response_timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.deadlines.response = options::duration("response_timeout", timeout)?;
         Ok(self)
@@ -142,7 +142,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the count is 1 to 1 000 000.
+    /// Fails with `option_invalid` unless the count is 1 to 1 000 000.
     pub fn max_connections(mut self, count: usize) -> Result<Self, Error> {
         self.max_connections = options::count("max_connections", count)?;
         Ok(self)
@@ -153,7 +153,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the count is 1 to 1 000 000.
+    /// Fails with `option_invalid` unless the count is 1 to 1 000 000.
     pub fn max_waiting(mut self, count: usize) -> Result<Self, Error> {
         self.max_waiting = options::count("max_waiting", count)?;
         Ok(self)
@@ -166,7 +166,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if a rule names another status, or one status twice.
+    /// Fails with `option_invalid` if a rule names another status, or one status twice.
     pub fn status_retry<S: Into<String>>(
         mut self,
         rules: impl IntoIterator<Item = (S, Retry)>,
@@ -180,7 +180,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn reload(mut self, interval: Option<Duration>) -> Result<Self, Error> {
         self.reload = interval.map(|interval| options::duration("reload", interval)).transpose()?;
         Ok(self)
@@ -191,7 +191,7 @@ impl DispatcherOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the fraction is above 0 and below 1.
+    /// Fails with `option_invalid` unless the fraction is above 0 and below 1.
     pub fn expiry_warning(mut self, fraction: f64) -> Result<Self, Error> {
         self.expiry_warning = options::fraction("expiry_warning", fraction)?;
         Ok(self)
@@ -286,7 +286,7 @@ impl DeliverOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.timeout = Some(options::duration("timeout", timeout)?);
         Ok(self)

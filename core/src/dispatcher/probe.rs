@@ -39,7 +39,7 @@ impl ProbeOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn timeout(mut self, timeout: Duration) -> Result<Self, Error> {
         self.timeout = Some(options::duration("timeout", timeout)?);
         Ok(self)
@@ -139,8 +139,10 @@ impl Dispatcher {
     /// A probe detects a consumer that refuses our certificate in the handshake. It does not detect one
     /// that refuses it only in the response to a request, as nginx does.
     ///
-    /// Fails as a delivery does before its request: with kinds of the stages `config`, `admit`,
-    /// `resolve`, `connect` and `handshake`.
+    /// # Errors
+    ///
+    /// Fails as [`Dispatcher::deliver`] does before its request: with kinds of the stages `config`,
+    /// `admit`, `resolve`, `connect` and `handshake`.
     pub fn probe(
         &self,
         endpoint: &Endpoint,

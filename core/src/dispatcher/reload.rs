@@ -62,6 +62,8 @@ impl Dispatcher {
     /// which listeners receive as well. An unusable file is an event `rotation_failed`, and the former
     /// material stays in use.
     ///
+    /// # Errors
+    ///
     /// Fails with `handle_closed`.
     pub fn reload(&self) -> impl Future<Output = Result<Vec<Event>, Error>> + Send + 'static {
         let open = self.check_open();
@@ -77,6 +79,8 @@ impl Dispatcher {
 
     /// Returns when our chains, anchors, intermediates and CRLs expire, and each consumer's certificate
     /// as last seen. The one with the smallest remaining share of its lifetime comes first.
+    ///
+    /// # Errors
     ///
     /// Fails with `clock_implausible`.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {

@@ -106,7 +106,7 @@ impl EndpointOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
+    /// Fails with `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
     /// `spiffe`.
     pub fn server_uri(mut self, uri: impl Into<String>) -> Result<Self, Error> {
         self.server_uri = Some(checked_uri(uri.into())?);
@@ -124,7 +124,7 @@ impl EndpointOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the count is 1 to 1 000 000.
+    /// Fails with `option_invalid` unless the count is 1 to 1 000 000.
     pub fn concurrency(mut self, count: usize) -> Result<Self, Error> {
         self.concurrency = options::count("concurrency", count)?;
         Ok(self)
@@ -137,7 +137,7 @@ impl EndpointOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if the text is too long, has a control character, or is certainly a secret.
+    /// Fails with `option_invalid` if the text is too long, has a control character, or is certainly a secret.
     pub fn owner(mut self, owner: impl Into<String>) -> Result<Self, Error> {
         let owner = owner.into();
         check_id("owner", &owner)?;
@@ -151,7 +151,7 @@ impl EndpointOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if a rule names another status, or one status twice.
+    /// Fails with `option_invalid` if a rule names another status, or one status twice.
     pub fn status_retry<S: Into<String>>(
         mut self,
         rules: impl IntoIterator<Item = (S, Retry)>,

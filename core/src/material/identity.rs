@@ -38,6 +38,8 @@ impl Identity {
     ///
     /// The identity keeps the paths, and a dispatcher that uses it watches the files.
     ///
+    /// # Errors
+    ///
     /// Fails as [`from_pem`](Self::from_pem) does, with `pem_invalid` if a file cannot be read within
     /// five seconds, and with `overloaded` if this process has no descriptor or thread left.
     pub fn from_files(
@@ -67,6 +69,8 @@ impl Identity {
 
     /// Reads PEM text (or DER): the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
     ///
+    /// # Errors
+    ///
     /// Fails with `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable` or
     /// `clock_implausible`.
     pub fn from_pem(cert: &[u8], key: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
@@ -82,6 +86,8 @@ impl Identity {
     ///
     /// Supports AES, which OpenSSL 3 and current Java write, and triple DES and RC2, which Windows and
     /// older tools write. The MAC is checked first, and a file without one is refused.
+    ///
+    /// # Errors
     ///
     /// Fails with `key_encrypted` (wrong passphrase, or a key derivation beyond the work limit),
     /// `pem_invalid` (malformed, no key, several keys, no certificate), `key_mismatch` (no certificate

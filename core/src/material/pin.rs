@@ -30,6 +30,8 @@ impl Pin {
     /// Reads `sha256/<base64>`, curl's `sha256//<base64>`, the bare base64 of 32 bytes, or
     /// `cert-sha256/<base64>`.
     ///
+    /// # Errors
+    ///
     /// Fails with `pin_invalid`. The message describes the text and never quotes it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::read(text).map_err(|why| Error::new(Kind::PinInvalid, format!("the pin {why}")))
@@ -112,7 +114,11 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// Makes a set of current pins. Fails with `pin_invalid` if a pin is malformed or there is none.
+    /// Makes a set of current pins.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `pin_invalid` if a pin is malformed or there is none.
     pub fn new<I>(current: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -122,6 +128,8 @@ impl Pins {
     }
 
     /// Makes a set of current pins, and of next pins, which are accepted as well during a key rotation.
+    ///
+    /// # Errors
     ///
     /// Fails with `pin_invalid` if a pin is malformed or there is no current pin.
     pub fn with_next<I, J>(current: I, next: J) -> Result<Self, Error>
@@ -160,6 +168,8 @@ impl Pins {
 
     /// Reads a file with one pin per line. `next` before a pin announces it, and `#` starts a comment.
     /// The pins keep the path, and a dispatcher or verifier that uses them watches the file.
+    ///
+    /// # Errors
     ///
     /// Fails with `pem_invalid` if the file cannot be read within five seconds, `pin_invalid` if a line
     /// is malformed, and `overloaded` if this process has no descriptor or thread left.
@@ -222,6 +232,8 @@ impl std::fmt::Debug for Pins {
 
 /// Returns the pin (`sha256/…`) of a certificate in PEM or DER. Of a chain, it is the pin of the first
 /// certificate, the leaf.
+///
+/// # Errors
 ///
 /// Fails with `pem_invalid`.
 pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {

@@ -33,6 +33,8 @@ impl StandardWebhooks {
     /// * `secrets`: 1 to 8 secrets. Each is `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
     ///   base64 of an Ed25519 private key: its 32 bytes, or 64 bytes with the public key after it.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid`. The message has the position of the secret and never its value.
     pub fn new<I>(secrets: I) -> Result<Self, Error>
     where

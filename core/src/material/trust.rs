@@ -46,10 +46,13 @@ pub(crate) struct Anchor {
 impl Trust {
     /// Reads PEM files: anchors, and optionally intermediates and CRLs.
     ///
-    /// Every path must name a regular file of at most 1 MiB. The trust keeps the paths, and
-    /// a dispatcher or verifier that uses it watches the files. Fails as [`from_pem`](Self::from_pem)
-    /// does, with `pem_invalid` if a file cannot be read within five seconds, and with `overloaded` if
-    /// this process has no descriptor or thread left.
+    /// Every path must name a regular file of at most 1 MiB. The trust keeps the paths, and a
+    /// dispatcher or verifier that uses it watches the files.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`from_pem`](Self::from_pem) does, with `pem_invalid` if a file cannot be read
+    /// within five seconds, and with `overloaded` if this process has no descriptor or thread left.
     pub fn from_files(
         anchors: impl AsRef<Path>,
         intermediates: Option<&Path>,
@@ -88,6 +91,8 @@ impl Trust {
     ///   them. They are not trusted by themselves.
     /// * `crls`: certificate revocation lists. A text may hold several.
     ///
+    /// # Errors
+    ///
     /// Fails with `pem_invalid`, `trust_invalid` (empty, no CA, weak key, all expired; the message
     /// has the position and the subject of the certificate), `public_root_in_trust`, `crl_unusable` or
     /// `clock_implausible`.
@@ -110,6 +115,8 @@ impl Trust {
     /// Anyone who controls a domain name can get a certificate below such a root. An endpoint accepts
     /// this trust only together with pins. A dispatcher and a verifier refuse it.
     ///
+    /// # Errors
+    ///
     /// Fails as [`from_pem`](Self::from_pem) does, except with `public_root_in_trust`.
     pub fn dangerous_public(
         anchors: &[u8],
@@ -129,6 +136,8 @@ impl Trust {
     ///
     /// * `issuers`: the pins of their keys, `sha256/…`. They are added to the keys that are distrusted
     ///   already.
+    ///
+    /// # Errors
     ///
     /// Fails with `pin_invalid`, or with `trust_invalid` if no anchor is left.
     pub fn distrusting<I>(mut self, issuers: I) -> Result<Self, Error>

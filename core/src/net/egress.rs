@@ -38,7 +38,11 @@ impl Egress {
         Self { private: true, ..Self::public() }
     }
 
-    /// Returns the preset `public` or `private`. Fails with `option_invalid` for any other name.
+    /// Returns the preset `public` or `private`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` for any other name.
     pub fn preset(name: &str) -> Result<Self, Error> {
         match name {
             "public" => Ok(Self::public()),
@@ -49,7 +53,9 @@ impl Egress {
 
     /// Allows networks beyond the preset, as CIDR (`10.1.0.0/16`, `::1/128`) or single addresses.
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if a text is neither a network nor an address.
     pub fn allow<I>(mut self, networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -59,7 +65,11 @@ impl Egress {
         Ok(self)
     }
 
-    /// Denies networks, even if the preset or `allow` allows them. Fails with `option_invalid`.
+    /// Denies networks, even if the preset or `allow` allows them.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if a text is neither a network nor an address.
     pub fn deny<I>(mut self, networks: I) -> Result<Self, Error>
     where
         I: IntoIterator,
@@ -75,7 +85,9 @@ impl Egress {
     ///
     /// * `prefixes`: IPv6 networks with a prefix of 32, 40, 48, 56, 64 or 96 bits.
     ///
-    /// Fails with `option_invalid`.
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if a text is not such a network.
     pub fn nat64<I>(mut self, prefixes: I) -> Result<Self, Error>
     where
         I: IntoIterator,

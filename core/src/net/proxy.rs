@@ -35,6 +35,8 @@ impl Proxy {
     /// Parses `http://host:port` or `http://user:password@host:port`, in which user and password may
     /// be percent-encoded.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid`, which shows neither user nor password.
     pub fn new(url: &str) -> Result<Self, Error> {
         let fault = |why: &str| options::fault("proxy", why).advising(ADVICE);
@@ -72,6 +74,8 @@ impl Proxy {
     }
 
     /// Sets the user and password for Basic authentication (RFC 7617).
+    ///
+    /// # Errors
     ///
     /// Fails with `option_invalid` if either contains a control character, or the user a colon.
     pub fn credentials(mut self, user: &str, password: &str) -> Result<Self, Error> {

@@ -75,7 +75,11 @@ impl<T> Once<T> {
         }
     }
 
-    /// Returns the value, and makes it with `make` if there is none. Fails if `make` fails.
+    /// Returns the value, and makes it with `make` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `make` fails.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         match self.get() {
             Some(value) => Ok(value),

@@ -55,7 +55,7 @@ impl RetryPolicy {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if `attempts` is out of range, if a duration is zero or above 24 hours, or if
+    /// Fails with `option_invalid` if `attempts` is out of range, if a duration is zero or above 24 hours, or if
     /// `ceiling` is below `first`.
     pub fn new(attempts: u32, first: Duration, ceiling: Duration) -> Result<Self, Error> {
         if ceiling < first {
@@ -68,7 +68,7 @@ impl RetryPolicy {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the count is 1 to 1 000 000.
+    /// Fails with `option_invalid` unless the count is 1 to 1 000 000.
     pub fn attempts(mut self, attempts: u32) -> Result<Self, Error> {
         options::count("attempts", usize::try_from(attempts).unwrap_or(usize::MAX))?;
         self.attempts = attempts;
@@ -79,7 +79,7 @@ impl RetryPolicy {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn first(mut self, delay: Duration) -> Result<Self, Error> {
         self.first = options::duration("first", delay)?;
         Ok(self)
@@ -90,7 +90,7 @@ impl RetryPolicy {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn ceiling(mut self, delay: Duration) -> Result<Self, Error> {
         self.ceiling = options::duration("ceiling", delay)?;
         Ok(self)

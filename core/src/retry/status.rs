@@ -31,7 +31,7 @@ impl StatusRetry {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if the value has another type or a word is unknown.
+    /// Fails with `option_invalid` if the value has another type or a word is unknown.
     pub(crate) fn rules(value: Unchecked<'_>) -> Result<Vec<(String, Retry)>, Error> {
         let rule = |(status, word): (String, String)| {
             let retry = Retry::from_name(&word).ok_or_else(|| {
@@ -48,7 +48,7 @@ impl StatusRetry {
     ///
     /// # Errors
     ///
-    /// `option_invalid` if a rule names another status, or one status twice.
+    /// Fails with `option_invalid` if a rule names another status, or one status twice.
     pub(crate) fn from_rules<S: Into<String>>(
         rules: impl IntoIterator<Item = (S, Retry)>,
     ) -> Result<Self, Error> {

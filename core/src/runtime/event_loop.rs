@@ -72,6 +72,8 @@ impl EventLoop {
     /// also drive in a process that is forked later, which must forget its copy of this and not drop
     /// it.
     ///
+    /// # Errors
+    ///
     /// Fails with `internal` if the runtime cannot be started.
     pub fn attach(wake_loop: impl Fn() + Send + Sync + 'static) -> Result<Option<Self>, Error> {
         let lane = own_lane()?;

@@ -12,6 +12,8 @@ use crate::process;
 
 /// Runs a future on the runtime and passes its output to `done`, on a thread of the runtime.
 ///
+/// # Errors
+///
 /// Fails with `internal` if the runtime cannot be started; `done` is not called then.
 pub fn spawn<F>(future: F, done: impl FnOnce(F::Output) + Send + 'static) -> Result<(), Error>
 where

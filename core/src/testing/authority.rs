@@ -48,6 +48,10 @@ impl Authority {
     ///
     /// Their subjects contain `name` and a random tag. Two authorities thus never share a name, so each
     /// is an unknown issuer to the other, and never the same issuer with another key.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `internal` if a key cannot be made or a certificate cannot be signed.
     pub fn new(name: &str) -> Result<Self, Error> {
         Self::build(name).map_err(|cause| lab_failed("make its CA", cause))
     }
@@ -64,6 +68,8 @@ impl Authority {
 
     /// Issues a leaf, valid for 24 hours unless `leaf` sets other dates.
     ///
+    /// # Errors
+    ///
     /// Fails with `internal` if a name of the leaf is not allowed in a certificate.
     pub fn issue(&self, leaf: Leaf) -> Result<Issued, Error> {
         self.sign(leaf).map_err(|cause| lab_failed("issue a certificate", cause))
@@ -74,6 +80,8 @@ impl Authority {
     /// * `issued`: the leaf to renew. Another authority may have issued it; this one issues the new leaf.
     /// * `new_key`: whether to make a new key instead of keeping the former one.
     ///
+    /// # Errors
+    ///
     /// Fails as [`Authority::issue`] does.
     pub fn renew(&self, issued: &Issued, new_key: bool) -> Result<Issued, Error> {
         let leaf = issued.leaf.clone();
@@ -82,6 +90,8 @@ impl Authority {
 
     /// Returns a CRL as PEM that revokes these leaves and is valid for a day. Each CRL replaces the
     /// former ones.
+    ///
+    /// # Errors
     ///
     /// Fails with `internal` if it cannot be signed.
     pub fn crl(&self, revoked: &[&Issued]) -> Result<String, Error> {

@@ -90,6 +90,8 @@ impl Consumer {
     ///
     /// * `new_key`: whether to make a new key, and thus a new pin.
     ///
+    /// # Errors
+    ///
     /// Fails with `internal` if no certificate could be made; the former one stays in use.
     pub fn renew(&self, new_key: bool) -> Result<(), Error> {
         self.receiver.renew(new_key)
@@ -106,8 +108,12 @@ impl Consumer {
         self.receiver.show(issued);
     }
 
-    /// Presents a certificate of another CA from the next connection on, with the same key. Returns and
-    /// fails as [`Consumer::renew`] does.
+    /// Presents a certificate of another CA from the next connection on, with the same key. Returns
+    /// when [`Consumer::renew`] would.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Consumer::renew`] does.
     pub fn certify(&self, authority: &Authority) -> Result<(), Error> {
         self.receiver.certify(authority)
     }

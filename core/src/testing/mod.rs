@@ -83,6 +83,8 @@ pub struct Lab {
 impl Lab {
     /// Makes the CA and an identity, and starts the thread of the receivers.
     ///
+    /// # Errors
+    ///
     /// Fails with `internal` if the system provides no thread, file descriptor or randomness.
     pub fn start() -> Result<Self, Error> {
         let authority = Authority::new("lab")?;
@@ -150,6 +152,8 @@ impl Lab {
     ///
     /// * `name`: its tenant, 1 to 64 characters of `[A-Za-z0-9._-]`.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` if the name is not valid, and with `internal` if the receiver cannot
     /// listen.
     pub fn consumer(&self, name: &str) -> Result<Consumer, Error> {
@@ -185,6 +189,8 @@ impl Lab {
     /// names are those of a Kubernetes TLS secret.
     ///
     /// * `dir`: the directory, made if it is missing. Existing files with these names are replaced.
+    ///
+    /// # Errors
     ///
     /// Fails with `option_invalid` if a file cannot be written.
     pub fn write_files(&self, dir: impl AsRef<Path>) -> Result<(), Error> {

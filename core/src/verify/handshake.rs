@@ -27,6 +27,8 @@ pub struct Handshake {
 impl Verifier {
     /// Verifies the peer of a connection at the current time. Its evidence is `socket`.
     ///
+    /// # Errors
+    ///
     /// Fails as [`verify_chain`](Self::verify_chain) does, with `evidence_missing` also if the
     /// handshake is not complete, and with `option_invalid` if the peer does not have the role that
     /// this verifier judges.

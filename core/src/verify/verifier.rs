@@ -72,7 +72,7 @@ impl VerifierOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
+    /// Fails with `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
     /// `spiffe`.
     pub fn server_uri(mut self, uri: impl Into<String>) -> Result<Self, Error> {
         self.server_uri = Some(checked_uri(uri.into())?);
@@ -96,7 +96,7 @@ impl VerifierOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the duration is above zero and at most 24 hours.
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
     pub fn reload(mut self, interval: Option<Duration>) -> Result<Self, Error> {
         self.reload = interval.map(|interval| options::duration("reload", interval)).transpose()?;
         Ok(self)
@@ -107,7 +107,7 @@ impl VerifierOptions {
     ///
     /// # Errors
     ///
-    /// `option_invalid` unless the fraction is above 0 and below 1.
+    /// Fails with `option_invalid` unless the fraction is above 0 and below 1.
     pub fn expiry_warning(mut self, fraction: f64) -> Result<Self, Error> {
         self.expiry_warning = options::fraction("expiry_warning", fraction)?;
         Ok(self)
@@ -155,9 +155,13 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Checks the options. Fails with `option_invalid` if clients are verified without a tenant rule
-    /// and without an authorization, because a certificate of the CA is not yet a permission. Fails so
-    /// too if the trust was made by [`Trust::dangerous_public`].
+    /// Checks the options.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if clients are verified without a tenant rule and without an
+    /// authorization, because a certificate of the CA is not yet a permission. Fails so too if the
+    /// trust was made by [`Trust::dangerous_public`].
     pub fn new(options: VerifierOptions) -> Result<Self, Error> {
         if options.role == Role::Client
             && options.tenant.is_none()
@@ -188,6 +192,8 @@ impl Verifier {
     ///   is set; not allowed for clients.
     /// * `at`: the instant of the verification.
     ///
+    /// # Errors
+    ///
     /// Fails with stage `verify` and a kind of the 4xx group, or with `pem_invalid` or
     /// `option_invalid` if the arguments cannot be used.
     pub fn verify(
@@ -205,6 +211,11 @@ impl Verifier {
     }
 
     /// Verifies a chain of DER certificates, leaf first, as [`verify`](Self::verify) does.
+    ///
+    /// # Errors
+    ///
+    /// Fails with stage `verify` and a kind of the 4xx group, or with `option_invalid` if the server
+    /// name cannot be used.
     pub fn verify_chain<C: AsRef<[u8]>>(
         &self,
         chain: &[C],
@@ -248,6 +259,8 @@ impl Verifier {
 
     /// Returns the expiry of anchors, intermediates and CRLs, the smallest fraction of lifetime first.
     ///
+    /// # Errors
+    ///
     /// Fails with `clock_implausible`.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
         self.reloader.expiries()
@@ -278,6 +291,8 @@ fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
 ///
 /// * `options`: the conditions that the peer must satisfy.
 /// * `chain`, `server_name`, `at`: as for [`Verifier::verify`].
+///
+/// # Errors
 ///
 /// Fails with `option_invalid` (stage `config`) or as [`Verifier::verify`] does.
 pub fn verify_peer(

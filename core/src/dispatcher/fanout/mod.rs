@@ -72,6 +72,8 @@ pub struct Fanout<T> {
 impl<T: Send + 'static> Fanout<T> {
     /// Makes a run with at most `concurrency` deliveries at once (`None`: 64).
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` unless it is 1 to 1 000 000.
     pub fn new(dispatcher: &Dispatcher, concurrency: Option<usize>) -> Result<Self, Error> {
         let concurrency = concurrency.unwrap_or(CONCURRENCY);
@@ -106,6 +108,8 @@ impl<T: Send + 'static> Fanout<T> {
     /// * `wants_room`: also return when the run can take one more delivery.
     /// * `interrupt`: called every 50 ms; returns whether to stop.
     ///
+    /// # Errors
+    ///
     /// Fails with `internal` if the runtime cannot be started.
     pub fn wait(
         &self,
@@ -122,6 +126,8 @@ impl<T: Send + 'static> Fanout<T> {
     /// Blocks the calling thread until the next outcome and returns it; the thread drives deliveries
     /// meanwhile. Returns `None` if `limit` passes first (`None`: no limit), or at once if every
     /// delivery has ended.
+    ///
+    /// # Errors
     ///
     /// Fails with `forked_process`, and with `internal` if the runtime cannot be started.
     pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
@@ -152,8 +158,12 @@ impl<T: Send + 'static> Fanout<T> {
         lane.filter(|_| !runtime::is_inside()).map(|lane| runtime::lane(*lane)).transpose()
     }
 
-    /// Fails with `forked_process` in a child forked after the run was made: the deliveries belong to
+    /// Checks that this process made the run. In a child that was forked later, the deliveries belong to
     /// the parent.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `forked_process` in such a child.
     pub fn check_process(&self) -> Result<(), Error> {
         if self.process == process::id() {
             return Ok(());
@@ -242,6 +252,8 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// Starts a delivery as [`Fanout::submit`] does, but fails instead of recording an outcome in a
     /// child forked after the run was made.
+    ///
+    /// # Errors
     ///
     /// Fails with `forked_process`.
     pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {

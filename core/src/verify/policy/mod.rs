@@ -50,6 +50,8 @@ impl TenantRule {
     /// Takes the tenant from a SAN URI that equals the template. `{tenant}` stands for one whole path
     /// segment: `spiffe://corp/tenant/{tenant}`. Compared byte by byte, without percent-decoding.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` if the template does not have exactly one such segment, or if it has
     /// the scheme `spiffe` and can match no SPIFFE ID.
     pub fn san_uri(template: &str) -> Result<Self, Error> {
@@ -94,6 +96,8 @@ impl TenantRule {
 
     /// Takes the tenant from a SAN DNS name with one label before the suffix: `tenants.corp` matches
     /// `acme.tenants.corp`.
+    ///
+    /// # Errors
     ///
     /// Fails with `option_invalid` if the suffix is not a DNS name.
     pub fn san_dns_suffix(suffix: &str) -> Result<Self, Error> {
@@ -200,6 +204,8 @@ enum Allowed {
 impl Authorization {
     /// Allows peers with one of these SAN URIs, compared byte by byte.
     ///
+    /// # Errors
+    ///
     /// Fails with `option_invalid` if the list is empty, an entry is not an absolute URI, or an entry
     /// with the scheme `spiffe` is not a SPIFFE ID.
     pub fn san_uris<I>(uris: I) -> Result<Self, Error>
@@ -223,6 +229,8 @@ impl Authorization {
     }
 
     /// Allows peers with exactly one SAN URI that is a SPIFFE ID of this trust domain.
+    ///
+    /// # Errors
     ///
     /// Fails with `option_invalid` if the text is not a trust domain (SPIFFE ID section 2.1).
     pub fn trust_domain(domain: &str) -> Result<Self, Error> {
