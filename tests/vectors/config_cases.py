@@ -487,6 +487,7 @@ def dispatchers():
     for name, url in {
         "proxy": "http://proxy.internal:3128",
         "proxy_at_an_address": "HTTP://[2001:db8::1]:3128/",
+        "proxy_in_unicode": "http://bücher.example:3128",
         "proxy_with_credentials": "http://user:p%40ss@10.0.0.1:3128",
     }.items():
         yield of(name, {"proxy": url}, OK)
@@ -503,6 +504,7 @@ def dispatchers():
         "with_path": "http://proxy.internal:3128/pac",
         "with_query": "http://proxy.internal:3128?a",
         "address_in_odd_spelling": "http://127.1:3128",
+        "underscore": "http://a_b.test:3128",
         "broken_escape": "http://user:hunter2%zz@proxy.internal:3128",
         "line_break_in_password": "http://user:hunter2%0d%0ax@proxy.internal:3128",
     }.items():
@@ -660,6 +662,8 @@ def urls():
         "ipv6_without_brackets": "https://2001:db8::10/hook",
         "ipv6_with_zone": "https://[fe80::1%25eth0]/hook",
         "ipv6_malformed": "https://[2001:db8:::10]/hook",
+        "underscore": "https://a_b.test/hook",
+        "wildcard": "https://*.example.test/hook",
         "empty_label": "https://consumer..example.test/hook",
         "label_too_long": "https://" + "a" * 64 + ".example.test/hook",
         "host_percent_encoded": "https://consumer%2eexample.test/hook",

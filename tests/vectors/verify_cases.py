@@ -399,6 +399,23 @@ def names():
         refused("name_mismatch", presented=["2001:db8::10"]),
         server_name="2001:db8::11",
     )
+    yield server("ipv6_in_brackets", named(v6), accepted(), server_name="[2001:DB8::10]")
+    a_label = "xn--bcher-kva.example"
+    for name, asked in {
+        "in_unicode": "bücher.example",
+        "in_unicode_and_other_case": "BÜCHER.Example",
+        "as_a_label": a_label,
+    }.items():
+        yield server(
+            f"name_{name}", named(*dns(a_label)), accepted(san_dns=[a_label]), server_name=asked
+        )
+    yield server(
+        "name_in_unicode_mismatch",
+        named(*dns("bucher.example")),
+        refused("name_mismatch", expected_name=a_label),
+        server_name="bücher.example",
+    )
+    yield server("name_with_final_dot", named(*dns(HOST)), accepted(), server_name=HOST + ".")
     yield server(
         "common_name_never_matches",
         named(*dns("other.example.test"), subject=HOST),
@@ -1279,4 +1296,16 @@ def options():
     yield server("name_unsaid", chain, fault, server_name=None)
     yield server("name_empty", chain, fault, server_name="")
     yield server("name_with_space", chain, fault, server_name="api example.test")
+    # No certificate can have these names, so a URL with them is refused as well.
+    for name, asked in {
+        "underscore": "a_b.test",
+        "wildcard": "*.example.test",
+        "port": f"{HOST}:443",
+        "two_dots": f"{HOST}..",
+        "ipv4_of_two_parts": "127.1",
+        "ipv4_hexadecimal": "0x7f000001",
+        "ipv6_with_zone": "fe80::1%eth0",
+        "ipv6_unfinished": "[2001:db8::10",
+    }.items():
+        yield server(f"name_with_{name}", chain, fault, server_name=asked)
     yield server("option_unknown", chain, fault, options={"strict_purposes": True})

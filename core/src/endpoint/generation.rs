@@ -7,7 +7,7 @@ use arc_swap::{ArcSwapOption, Guard};
 
 use super::options::{EndpointOptions, PinChoice};
 use crate::connection::pool::{ConnectionLimit, Pool};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
 use crate::material::signing::StandardWebhooks;
@@ -18,6 +18,7 @@ use crate::net::Url;
 use crate::options;
 use crate::retry::StatusRetry;
 use crate::tls::Terms;
+use crate::verify::Expected;
 
 /// The complete material of an endpoint at one time, with its own pool.
 pub(crate) struct Generation {
@@ -79,15 +80,12 @@ impl Generation {
                 .advising("Pin the consumer's keys, or trust its private CA."));
         }
         let url = Url::parse(url)?;
-        let server_name = url.host.server_name().ok_or_else(|| {
-            Error::new(Kind::UrlInvalid, format!("the host of {} cannot be verified", url.shown()))
-        })?;
         let terms = Terms {
             identity: watch.identity(identity),
             trust: watch.trust(trust),
             pins: pins.as_ref().map(|pins| watch.pins(pins)),
-            server_name,
-            server_uri: options.server_uri.map(String::into_boxed_str),
+            host: url.host.clone(),
+            expected: Expected::of_consumer(&url.host, options.server_uri.as_deref()),
             min_tls: options.min_tls,
         };
         let (signing, status_retry) = (options.signing, options.status_retry);

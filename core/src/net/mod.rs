@@ -6,6 +6,7 @@ mod cidr;
 mod connect;
 mod egress;
 mod getaddrinfo;
+mod host;
 mod hosts;
 mod lookup;
 mod proxy;
@@ -16,7 +17,8 @@ mod url;
 
 pub(crate) use connect::{Sockets, connect};
 pub use egress::Egress;
+pub(crate) use host::Host;
 pub use proxy::Proxy;
 pub(crate) use resolve::resolve;
 pub(crate) use route::Route;
-pub(crate) use url::{Host, Url};
+pub(crate) use url::Url;

@@ -23,7 +23,7 @@ pub(crate) async fn resolve(
 ) -> Result<Vec<SocketAddr>, Error> {
     let found: Vec<IpAddr> = match &url.host {
         Host::Ip(address) => vec![*address],
-        Host::Dns(name) => look_up(name, owner).await?,
+        Host::Dns(name) => look_up(name.as_ref(), owner).await?,
     };
     let mut allowed = Vec::with_capacity(found.len());
     let mut refusal = None;

@@ -1,13 +1,11 @@
 //! Endpoint URLs. They are parsed with `http::Uri`, which keeps or rejects its input. A browser's URL
 //! parser would repair `https:\\127.1` into a URL that was never checked.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::{PathAndQuery, Uri};
-use rustls_pki_types::ServerName;
 
+use super::Host;
 use crate::error::{Error, Form, Kind, certain_secret, described, shown};
 
 /// The parts of an `https` URL.
@@ -21,22 +19,6 @@ pub(crate) struct Url {
     pub(crate) text: String,
     /// The value of the `host` header (RFC 9112 section 3.2).
     pub(crate) host_header: HeaderValue,
-}
-
-/// A host as it will be looked up and verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
-    Dns(String),
-    Ip(IpAddr),
-}
-
-impl Host {
-    pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
-        match self {
-            Self::Dns(name) => ServerName::try_from(name.clone()).ok(),
-            Self::Ip(address) => Some(ServerName::IpAddress((*address).into())),
-        }
-    }
 }
 
 const LONGEST: usize = 8 * 1024;
@@ -75,7 +57,7 @@ impl Url {
             return Err(fault("contains a user name or password"));
         }
         let (host, port) = split_port(authority).ok_or_else(|| fault("has no valid port"))?;
-        let host = read_host(host).map_err(&fault)?;
+        let host = Host::of_url(host).map_err(|why| fault(&format!("has a host that {why}")))?;
 
         let target = match target {
             "" => "/".to_owned(),
@@ -90,11 +72,7 @@ impl Url {
             .ok_or_else(|| {
                 fault("has a path or query with characters that must be percent-encoded")
             })?;
-        let shown = match &host {
-            Host::Ip(IpAddr::V6(address)) => format!("[{address}]"),
-            Host::Ip(address) => address.to_string(),
-            Host::Dns(name) => name.clone(),
-        };
+        let shown = host.in_url();
         let authority = if port == 443 { shown } else { format!("{shown}:{port}") };
         let text = format!("https://{authority}{target}");
         let host_header = HeaderValue::from_maybe_shared(Bytes::from(authority))
@@ -149,38 +127,6 @@ fn split_port(authority: &str) -> Option<(&str, u16)> {
         !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
     let port = if sound { port.parse().ok()? } else { 0 };
     (port != 0).then_some((host, port))
-}
-
-fn read_host(host: &str) -> Result<Host, &'static str> {
-    if host.is_empty() {
-        return Err("has no host");
-    }
-    if let Some(rest) = host.strip_prefix('[') {
-        let address =
-            rest.strip_suffix(']').ok_or("has an IPv6 address without a closing bracket")?;
-        return address
-            .parse::<Ipv6Addr>()
-            .map(|address| Host::Ip(address.into()))
-            .map_err(|_| "has a malformed IPv6 address");
-    }
-    if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Ok(Host::Ip(address.into()));
-    }
-    let name = idna::domain_to_ascii_strict(host.strip_suffix('.').unwrap_or(host))
-        .map_err(|_| "has a host that is not a DNS name")?;
-    // The resolver would accept 127.1, 2130706433 and 0x7f000001 as addresses.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit())
-        || last
-            .strip_prefix("0x")
-            .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if numeric {
-        return Err("has an IPv4 address that is not four decimal numbers");
-    }
-    if ServerName::try_from(name.as_str()).is_err() {
-        return Err("has a host that is not a DNS name");
-    }
-    Ok(Host::Dns(name))
 }
 
 #[cfg(test)]

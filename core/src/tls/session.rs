@@ -66,7 +66,7 @@ where
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
-    let mut connecting = connector.connect(terms.server_name.clone(), io);
+    let mut connecting = connector.connect(terms.host.server_name().to_owned(), io);
     let connecting = poll_fn(|context| {
         connecting.get_mut().into_iter().for_each(IO::begin_poll);
         Pin::new(&mut connecting).poll(context)
@@ -142,8 +142,7 @@ impl Session {
             &Expectation {
                 role: Role::Server,
                 trust: &terms.trust,
-                server_name: terms.server_uri.is_none().then_some(&terms.server_name),
-                server_uri: terms.server_uri.as_deref(),
+                names: &terms.expected,
                 pins: terms.pins.as_ref(),
                 tenant: None,
                 authorization: None,

@@ -14,7 +14,9 @@ use crate::error::words;
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
+use crate::net::Host;
 use crate::process::Once;
+use crate::verify::Expected;
 use crate::x509::algorithms;
 
 words! {
@@ -35,8 +37,9 @@ pub(crate) struct Terms {
     pub(crate) identity: Identity,
     pub(crate) trust: Trust,
     pub(crate) pins: Option<Pins>,
-    pub(crate) server_name: ServerName<'static>,
-    pub(crate) server_uri: Option<Box<str>>,
+    /// The host of the URL. The handshake sends a DNS name as SNI (RFC 6066 section 3).
+    pub(crate) host: Host,
+    pub(crate) expected: Expected,
     pub(crate) min_tls: MinTls,
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 
-use rustls_pki_types::ServerName;
 use serde_json::Value;
 
-use super::{Expectation, verify};
+use super::{Expectation, Expected, verify};
 use crate::clock;
 use crate::error::Error;
 use crate::keystore::pem;
 use crate::material::trust::Trust;
+use crate::net::Host;
 use crate::verify::policy::{CrlPolicy, Role};
 
 /// The corpus, which lies beside the checkout.
@@ -74,17 +74,15 @@ fn judge(case: &Value) -> Result<(), Error> {
     let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
     let name = case["expected_peer_name"]["value"].as_str().map(str::to_owned);
     // A name that cannot be parsed counts as a refusal.
-    let Ok(name) = name.map(ServerName::try_from).transpose() else {
-        return Err(crate::options::fault("server_name", "is no name"));
-    };
+    let name = name.map(|name| Host::named(&name)).transpose();
+    let name = name.map_err(|why| crate::options::fault("server_name", why))?;
     let role = if case["validation_kind"] == "CLIENT" { Role::Client } else { Role::Server };
     verify(
         &chain,
         &Expectation {
             role,
             trust: &trust,
-            server_name: name.as_ref().filter(|_| role == Role::Server),
-            server_uri: None,
+            names: &Expected::of_peer(name.filter(|_| role == Role::Server), None),
             pins: None,
             tenant: None,
             authorization: None,

@@ -5,6 +5,7 @@
 //! (tenant, allow list). webpki builds paths and checks signatures. This room adds the checks that
 //! webpki does not make, and converts its errors into reasons that an operator can act on.
 
+mod expected;
 mod failure;
 pub(crate) mod handshake;
 #[cfg(test)]
@@ -19,17 +20,18 @@ mod revocation;
 mod signature_cache;
 mod verifier;
 
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
 use crate::clock::system_time;
-use crate::error::{Error, Kind, MOST_PRESENTED, key, presented, presented_list};
+use crate::error::{Error, Kind, key, presented};
 use crate::material::pin::{Pin, Pins};
 use crate::material::trust::Trust;
 use crate::x509::{
-    Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, San,
-    dotted, pin_text,
+    Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, dotted,
+    pin_text,
 };
+pub(crate) use expected::Expected;
 pub use peer::{Evidence, Note, PeerIdentity};
 use policy::check_uri;
 pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
@@ -48,9 +50,7 @@ pub(crate) const MAX_CHAIN: usize = 10;
 pub(crate) struct Expectation<'a> {
     pub(crate) role: Role,
     pub(crate) trust: &'a Trust,
-    /// The host of the request. If `server_uri` is set as well, both must match.
-    pub(crate) server_name: Option<&'a ServerName<'a>>,
-    pub(crate) server_uri: Option<&'a str>,
+    pub(crate) names: &'a Expected,
     pub(crate) pins: Option<&'a Pins>,
     pub(crate) tenant: Option<&'a TenantRule>,
     pub(crate) authorization: Option<&'a Authorization>,
@@ -103,7 +103,7 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
         (_, Some(own)) => return Err(own),
         (Err(fault), None) => return Err(fault),
     };
-    check_name(leaf.parsed(), &webpki, expected)?;
+    expected.names.check(leaf.parsed(), &webpki)?;
     let pin = check_pins(&leaf, &path, expected)?;
     let tenant = check_tenant(leaf.parsed(), expected)?;
     path.cache_signatures(leaf.parsed(), &limit);
@@ -194,58 +194,6 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
     )
     .noting(key::EXPECTED_PURPOSE, wanted)
     .noting(key::SUBJECT, leaf.subject_text()))
-}
-
-/// Checks that the subjectAltName has the expected name (RFC 6125, RFC 9525). The common name never
-/// counts.
-fn check_name(
-    leaf: &ParsedCertificate<'_>,
-    webpki: &EndEntityCert<'_>,
-    expected: &Expectation<'_>,
-) -> Result<(), Error> {
-    if let Some(uri) = expected.server_uri
-        && !leaf.san_uris().any(|seen| seen == uri)
-    {
-        return Err(wrong_name(leaf, uri));
-    }
-    if let Some(name) = expected.server_name {
-        // A name with an underscore is not a host name (RFC 5280 section 4.2.1.6), even if a
-        // certificate has it.
-        let is_host = !matches!(name, ServerName::DnsName(name) if name.as_ref().contains('_'));
-        if !is_host || webpki.verify_is_valid_for_subject_name(name).is_err() {
-            return Err(wrong_name(leaf, &name.to_str()));
-        }
-    }
-    Ok(())
-}
-
-fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
-    /// The most names in the message. The context has more of them.
-    const MAX_NAMES_IN_MESSAGE: usize = 5;
-    let sans = || {
-        leaf.sans().filter_map(|san| match san {
-            San::Dns(name) => Some(name.to_owned()),
-            San::Ip(address) => Some(address.to_string()),
-            San::Uri(uri) => Some(uri.to_owned()),
-            San::Email(_) => None,
-        })
-    };
-    let (count, some) = (sans().count(), sans().take(MOST_PRESENTED).collect::<Vec<_>>());
-    let some = presented_list(some.iter().map(String::as_str));
-    let named = some[..some.len().min(MAX_NAMES_IN_MESSAGE)].join(", ");
-    let list = match count {
-        0 => "no name".to_owned(),
-        count if count > MAX_NAMES_IN_MESSAGE => {
-            format!("{named} and {} more names", count - MAX_NAMES_IN_MESSAGE)
-        }
-        _ => named,
-    };
-    Error::new(
-        Kind::NameMismatch,
-        format!("expected a certificate for {expected}; the peer's certificate is for {list}"),
-    )
-    .noting(key::EXPECTED_NAME, expected)
-    .noting(key::PRESENTED, some)
 }
 
 type MatchedPin = Option<(Pin, crate::material::pin::PinSlot)>;

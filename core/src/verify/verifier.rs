@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls_pki_types::ServerName;
-
 use super::reload::MaterialReloader;
-use super::{Expectation, PeerIdentity, verify};
+use super::{Expectation, Expected, PeerIdentity, verify};
 use crate::clock::unix_seconds;
 use crate::error::{Error, Form, Kind, Stage, certain_secret, key, shown};
 use crate::event::{Event, EventQueue};
@@ -15,6 +13,7 @@ use crate::material::expiry::Expiry;
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
 use crate::material::watch::CheckReason;
+use crate::net::Host;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 
@@ -26,7 +25,7 @@ pub struct VerifierOptions {
     pins: Option<Pins>,
     tenant: Option<TenantRule>,
     authorization: Option<Authorization>,
-    server_uri: Option<String>,
+    server_uri: Option<Arc<str>>,
     strict_purpose: bool,
     crl_policy: CrlPolicy,
     reload: Option<Duration>,
@@ -75,7 +74,7 @@ impl VerifierOptions {
     /// Fails with `option_invalid` unless it is an absolute URI of printable ASCII, and a SPIFFE ID if its scheme is
     /// `spiffe`.
     pub fn server_uri(mut self, uri: impl Into<String>) -> Result<Self, Error> {
-        self.server_uri = Some(checked_uri(uri.into())?);
+        self.server_uri = Some(checked_uri(uri.into())?.into());
         Ok(self)
     }
 
@@ -231,12 +230,12 @@ impl Verifier {
             }
             (_, name) => name.map(parse_server_name).transpose()?,
         };
+        let names = Expected::of_peer(server_name, options.server_uri.clone());
         let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
         let expected = Expectation {
             role: options.role,
             trust: &material.trust,
-            server_name: server_name.as_ref(),
-            server_uri: options.server_uri.as_deref(),
+            names: &names,
             pins: material.pins.as_ref(),
             tenant: options.tenant.as_ref(),
             authorization: options.authorization.as_ref(),
@@ -278,12 +277,11 @@ impl Verifier {
     }
 }
 
-fn parse_server_name(name: &str) -> Result<ServerName<'static>, Error> {
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    ServerName::try_from(bare.to_owned()).map_err(|_| {
+fn parse_server_name(name: &str) -> Result<Host, Error> {
+    Host::named(name).map_err(|why| {
         let name = shown(name, Form::Host);
-        let why = format!("option server_name {name} is neither a DNS name nor an IP address");
-        Error::new(Kind::OptionInvalid, why).noting(key::OPTION, "server_name")
+        Error::new(Kind::OptionInvalid, format!("option server_name {name} {why}"))
+            .noting(key::OPTION, "server_name")
     })
 }
 

@@ -196,8 +196,44 @@ fn options(tables: &Value) -> Result<String> {
             );
         }
     }
+    page.push_str(ABOUT_PEERS);
     Ok(page)
 }
+
+const ABOUT_PEERS: &str = "
+## Which options decide about a peer
+
+Every check that an option asks for must pass. If several of the first three fail, the failure that
+tells the most is reported. The others run in this order, and the first failure is reported.
+
+| check | option | failure |
+| --- | --- | --- |
+| A chain leads to an anchor, and all its certificates are within their dates. | `trust` | `issuer_unknown`, `certificate_expired` and others |
+| The certificate was issued for the peer's role. | `role` of a verifier, `strict_purpose` | `purpose_not_allowed` |
+| No CRL lists a certificate of the chain. | `trust`, `crl_policy` | `certificate_revoked`, `crl_unusable` |
+| The certificate contains the expected name. | `server_uri`, `server_name`, the URL | `name_mismatch` |
+| The peer's key is pinned. | `pins` | `pin_mismatch` |
+| The certificate names one tenant. | `tenant` | `tenant_refused` |
+| The peer is allowed. | `authorization` | `not_authorized` |
+
+Pins never replace another check: a pinned key in an expired certificate is refused.
+
+The expected name depends on who is verified:
+
+| peer | expected name |
+| --- | --- |
+| consumer, without `server_uri` | the host of the URL |
+| consumer, with `server_uri` | the URI alone; the host of the URL is only looked up, connected to and sent as SNI |
+| server, with `server_name` | the DNS name or IP address |
+| server, with `server_uri` | the URI |
+| server, with both | both must be in the certificate |
+| client | none: `server_name` and `server_uri` are refused; `tenant` or `authorization` is required |
+
+A host is written in the same way in a URL, in `server_name` and in a proxy URL. Names beyond ASCII
+are converted to A-labels: `b\u{fc}cher.example` becomes `xn--bcher-kva.example`. Upper case and one
+final dot do not count. An underscore, an IPv6 zone and an IPv4 address in another spelling than
+four decimal numbers are refused ([why](decisions/0035-one-reading-of-a-host.md)).
+";
 
 const ABOUT_EVENTS: &str = "\
 # Events
