@@ -981,7 +981,8 @@ void wmtls_endpoint_options_pins(wmtls_endpoint_options *options,
 
 /*
  Reads the pins from a file, and replaces all pins set before. The dispatcher watches the file
- for changes.
+ for changes. The function that takes the builder fails with WMTLS_PEM_INVALID if the file cannot
+ be read.
 
  `path`: a file with one pin on each line; "next" precedes an announced pin, "#" precedes a
  comment.
@@ -1159,8 +1160,9 @@ void wmtls_expiries_free(wmtls_expiries *expiries);
 /*
  Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 
- Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file that cannot be used. The
- previous content of that file remains in use, and all other files are still reloaded.
+ Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file whose content changed and
+ cannot be used. The previous content of that file remains in use, and all other files are still
+ reloaded. A later call returns WMTLS_OK while the file stays the same.
  */
 wmtls_status wmtls_reload(const wmtls_dispatcher *dispatcher, wmtls_error **err);
 

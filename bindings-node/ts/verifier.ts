@@ -135,7 +135,10 @@ export interface VerifierOptions {
 
 /** The options of one verification. */
 export interface VerifyOptions {
-  /** The requested DNS name or IP address; required for servers, refused for clients. */
+  /**
+   * The requested DNS name or IP address. Required for servers unless `serverUri` is set, refused
+   * for clients.
+   */
   serverName?: string
   /** The time of verification; by default now. */
   at?: Date

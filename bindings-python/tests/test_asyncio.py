@@ -168,7 +168,8 @@ def test_loops_leave_no_descriptor_behind(acme: Any) -> None:
     for _ in range(20):
         asyncio.run(main())
     gc.collect()
-    assert descriptors() == before
+    # A connection of an earlier test may end meanwhile.
+    assert descriptors() <= before
     assert len(_asyncio._notifiers) <= known
 
 

@@ -84,7 +84,8 @@ pub unsafe extern "C" fn wmtls_endpoint_options_pins(
 }
 
 /// Reads the pins from a file, and replaces all pins set before. The dispatcher watches the file
-/// for changes.
+/// for changes. The function that takes the builder fails with WMTLS_PEM_INVALID if the file cannot
+/// be read.
 ///
 /// `path`: a file with one pin on each line; "next" precedes an announced pin, "#" precedes a
 /// comment.

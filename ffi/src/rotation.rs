@@ -37,8 +37,9 @@ impl EventSubscription {
 
 /// Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 ///
-/// Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file that cannot be used. The
-/// previous content of that file remains in use, and all other files are still reloaded.
+/// Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file whose content changed and
+/// cannot be used. The previous content of that file remains in use, and all other files are still
+/// reloaded. A later call returns WMTLS_OK while the file stays the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_reload(
     dispatcher: Option<&wmtls_dispatcher>,

@@ -139,7 +139,7 @@ class WebhookMtlsError(Exception):
 
 
 class ConfigError(WebhookMtlsError, ValueError):
-    """An option, an argument or material is invalid. Nothing was sent."""
+    """An option, an argument or material is invalid. This process sent nothing."""
 
     __module__ = "webhook_mtls"
 

@@ -148,7 +148,9 @@ const ABOUT_OPTIONS: &str = "\
 # Options
 
 This page lists every option of every noun, with the same name in all languages. An unknown name, a
-wrong type and a value out of range fail with `option_invalid`; no option is ignored.
+wrong type and a value out of range fail with `option_invalid`; no option is ignored. Arguments of a
+single call, such as `concurrency` of `deliver_many`, `drain` of `close` and `force` of `retire`,
+are documented with the call.
 
 | | how to set an option |
 | --- | --- |
@@ -251,7 +253,8 @@ is a fraction of 1.
 
 `reload()` also returns its events. A delivery never waits for a listener: each listener has a queue
 of 1024 events, and when it is full, the oldest events are dropped and counted. The option `reload`
-sets the interval at which files are read. New content is used after it has stayed the same for a
+sets the interval at which files are read: by a dispatcher from its first delivery or listener on,
+by a verifier only while it is used. New content is used after it has stayed the same for a
 tenth of that interval, at most a second.
 ";
 
