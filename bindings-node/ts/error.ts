@@ -5,14 +5,33 @@ import { native, type CallResult } from './native'
 import { camelCase, respelled, snakeCase } from './spelling'
 import type { Blame, Kind, Retry, Scope, Sent, Stage } from './enums'
 
-/** The response of the consumer. */
-export interface ErrorResponse {
+/** The final response of the consumer, in a receipt or an error. */
+export interface HttpResponse {
   /** The HTTP status. */
   readonly status: number
-  /** The headers; names in lower case. */
+  /** The headers; names in lower case, values of equal names joined with a comma. */
   readonly headers: Readonly<Record<string, string>>
+  /** Each header line in order; a name may occur more than once. */
+  readonly headerLines: readonly (readonly [name: string, value: string])[]
   /** The first bytes of the body, at most 64 KiB. */
   readonly excerpt: Uint8Array
+  /** Whether the body was longer than the excerpt, or broke off. */
+  readonly truncated: boolean
+}
+
+/** @internal */
+export interface HttpResponseJson {
+  status: number
+  headers: Record<string, string>
+  header_lines: [string, string][]
+  excerpt_base64: string
+  truncated: boolean
+}
+
+/** @internal */
+export function httpResponse(json: HttpResponseJson): HttpResponse {
+  const { status, headers, header_lines: headerLines, excerpt_base64, truncated } = json
+  return { status, headers, headerLines, excerpt: Buffer.from(excerpt_base64, 'base64'), truncated }
 }
 
 interface ErrorJson {
@@ -28,11 +47,7 @@ interface ErrorJson {
   message: string
   remedy: string
   context: Record<string, unknown>
-  response: {
-    status: number
-    headers: Record<string, string>
-    excerpt_base64: string
-  } | null
+  response: HttpResponseJson | null
 }
 
 // In the global symbol registry, so that two copies of this package recognize each other's errors.
@@ -102,7 +117,7 @@ export class WebhookMtlsError extends Error {
    */
   readonly context: Readonly<Record<string, unknown>>
   /** The response of the consumer, if it sent one. */
-  readonly response?: ErrorResponse
+  readonly response?: HttpResponse
 
   private constructor(json: ErrorJson, options?: ErrorOptions) {
     super(json.message, options)
@@ -119,10 +134,7 @@ export class WebhookMtlsError extends Error {
     if (json.consumer !== null) this.consumer = json.consumer
     this.remedy = json.remedy
     this.context = Object.freeze(respelled(json.context, camelCase))
-    if (json.response !== null) {
-      const { status, headers, excerpt_base64 } = json.response
-      this.response = { status, headers, excerpt: Buffer.from(excerpt_base64, 'base64') }
-    }
+    if (json.response !== null) this.response = httpResponse(json.response)
   }
 
   /**
@@ -200,7 +212,7 @@ export function errorText(value: unknown): string {
 }
 
 function jsonOfFields(error: WebhookMtlsError): Record<string, unknown> {
-  const { status, headers, excerpt } = error.response ?? {}
+  const { headerLines, excerpt, ...response } = error.response ?? {}
   return {
     ...error,
     message: error.message ?? '',
@@ -208,8 +220,8 @@ function jsonOfFields(error: WebhookMtlsError): Record<string, unknown> {
     consumer: error.consumer ?? null,
     context: respelled(error.context, snakeCase),
     response: error.response && {
-      status,
-      headers,
+      ...response,
+      header_lines: headerLines,
       excerpt_base64: Buffer.from(excerpt ?? []).toString('base64'),
     },
   }

@@ -14,7 +14,7 @@ export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } f
 export type { DeliverOptions, DispatcherOptions, OneShotOptions, ProbeOptions } from './dispatcher'
 export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
-export type { ErrorResponse } from './error'
+export type { HttpResponse } from './error'
 export type { Event, Expiry } from './event'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'

@@ -1,6 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util'
 
-import { unwrap } from './error'
+import { httpResponse, unwrap, type HttpResponse, type HttpResponseJson } from './error'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import type { PinSlot } from './enums'
@@ -22,7 +22,7 @@ interface ReceiptJson {
     response_ms: number | null
   }
   hold_honored: boolean | null
-  response: { headers: Record<string, string>; excerpt_base64: string; truncated: boolean }
+  response: HttpResponseJson
 }
 
 /** @internal */
@@ -148,12 +148,8 @@ export class Receipt {
     return this.#loaded.json.hold_honored
   }
 
-  /** The response headers, and the first bytes of the response body. */
-  get response(): {
-    readonly headers: Readonly<Record<string, string>>
-    readonly excerpt: Uint8Array
-    readonly truncated: boolean
-  } {
+  /** The response. */
+  get response(): HttpResponse {
     return this.#loaded.fields.response
   }
 
@@ -201,10 +197,6 @@ function fieldsOf({ peer, tls, connection, timings, response }: ReceiptJson): Fi
       handshakeMs: timings.handshake_ms,
       responseMs: timings.response_ms,
     },
-    response: {
-      headers: response.headers,
-      excerpt: Buffer.from(response.excerpt_base64, 'base64'),
-      truncated: response.truncated,
-    },
+    response: httpResponse(response),
   }
 }

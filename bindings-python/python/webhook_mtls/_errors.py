@@ -173,8 +173,13 @@ class Response:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; names in lower case."""
+        """The headers; names in lower case, values of equal names joined with a comma."""
         return dict(self._fields["headers"])
+
+    @property
+    def header_lines(self) -> list[tuple[str, str]]:
+        """Each header line in order; a name may occur more than once."""
+        return [(name, value) for name, value in self._fields["header_lines"]]
 
     @property
     def excerpt(self) -> bytes:
@@ -182,6 +187,12 @@ class Response:
         from binascii import a2b_base64
 
         return a2b_base64(self._fields["excerpt_base64"])
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the body was longer than the excerpt, or broke off."""
+        truncated: bool = self._fields["truncated"]
+        return truncated
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

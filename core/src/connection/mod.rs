@@ -27,7 +27,6 @@ use open::FreshConnection;
 use pool::PoolRef;
 use request_writer::Hold;
 pub(crate) use request_writer::Request;
-pub use response::HttpResponse;
 pub(crate) use response::Response;
 #[cfg(any(test, feature = "testing"))]
 pub use response::read_answer;

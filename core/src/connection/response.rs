@@ -3,12 +3,8 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value, json};
-
 use super::tls_stream::{StreamEnd, TlsStream};
-use crate::error::{Error, ErrorResponse, Kind, Retry, Sent, Stage, key};
+use crate::error::{Error, HttpResponse, Kind, Retry, Sent, Stage, key};
 use crate::http::BodyFraming;
 use crate::http::{HeadText, ResponseHead};
 use crate::process::Once;
@@ -30,29 +26,6 @@ pub(crate) struct Response {
     complete: bool,
     /// Built on first use: most callers need only the status.
     shown: Once<HttpResponse>,
-}
-
-/// The response in a receipt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpResponse {
-    /// Header names in lower case, with their values.
-    pub headers: Vec<(String, String)>,
-    /// The first bytes of the body, at most 64 KiB.
-    pub excerpt: Vec<u8>,
-    /// Whether the body was longer than the excerpt, or broke off.
-    pub truncated: bool,
-}
-
-impl HttpResponse {
-    pub(crate) fn to_json(&self) -> Value {
-        let headers: Map<String, Value> =
-            self.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        json!({
-            "headers": headers,
-            "excerpt_base64": BASE64_STANDARD.encode(&self.excerpt),
-            "truncated": self.truncated,
-        })
-    }
 }
 
 impl Response {
@@ -129,6 +102,7 @@ impl Response {
     /// The response in the form of a receipt.
     pub(crate) fn response(&self) -> &HttpResponse {
         self.shown.get_or_init(|| HttpResponse {
+            status: self.status,
             headers: shown(&self.head),
             excerpt: self.body.clone(),
             truncated: !self.complete,
@@ -166,11 +140,14 @@ impl Response {
                 _ => error.scoped(scope),
             }
         };
-        error
-            .at(Stage::Response)
-            .having_sent(Sent::All)
-            .noting(key::STATUS, status)
-            .answered(ErrorResponse { status, headers: shown(&self.head), excerpt: self.body })
+        error.at(Stage::Response).having_sent(Sent::All).noting(key::STATUS, status).answered(
+            HttpResponse {
+                status,
+                headers: shown(&self.head),
+                excerpt: self.body,
+                truncated: !self.complete,
+            },
+        )
     }
 
     /// Recognizes the pages by which servers refuse our certificate after the handshake.

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use crate::connection::HttpResponse;
+pub use crate::error::HttpResponse;
 pub use crate::tls::TlsFacts;
 pub use cancel::CancelToken;
 use certificate_refusals::CertificateRefusals;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::connection::{HttpResponse, Response, Timings, fraction};
+use crate::connection::{Response, Timings, fraction};
+use crate::error::HttpResponse;
 use crate::material::pin::PinSlot;
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;

@@ -25,7 +25,7 @@ pub(crate) use details::{Fact, KEYS, key};
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
 pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
-pub use response::ErrorResponse;
+pub use response::HttpResponse;
 pub(crate) use shown::{Form, certain_secret, described, shown};
 
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
@@ -47,7 +47,7 @@ struct Inner {
     message: String,
     remedy: Option<String>,
     details: Details,
-    response: Option<ErrorResponse>,
+    response: Option<HttpResponse>,
 }
 
 impl Error {
@@ -132,7 +132,7 @@ impl Error {
     }
 
     /// Returns the consumer's response, if there was one.
-    pub fn response(&self) -> Option<&ErrorResponse> {
+    pub fn response(&self) -> Option<&HttpResponse> {
         self.inner.response.as_ref()
     }
 
@@ -161,7 +161,7 @@ impl Error {
             "message": inner.message,
             "remedy": self.remedy(),
             "context": self.context(),
-            "response": inner.response.as_ref().map(ErrorResponse::to_json),
+            "response": inner.response.as_ref().map(HttpResponse::to_json),
         })
     }
 
@@ -187,7 +187,7 @@ impl Error {
                 message: text("message")?.to_owned(),
                 remedy: text("remedy").filter(|said| *said != kind.remedy()).map(str::to_owned),
                 details: Details::from_json(value.get("context")?.as_object()?),
-                response: value.get("response").and_then(ErrorResponse::from_json),
+                response: value.get("response").and_then(HttpResponse::from_json),
             }),
         })
     }
@@ -281,7 +281,7 @@ impl Error {
         self.with(|inner| inner.details.extend(&other.inner.details))
     }
 
-    pub(crate) fn answered(self, response: ErrorResponse) -> Self {
+    pub(crate) fn answered(self, response: HttpResponse) -> Self {
         self.with(|inner| inner.response = Some(response))
     }
 }
@@ -335,10 +335,11 @@ mod tests {
             .retried(Retry::Later, Some(Duration::from_secs(7)))
             .for_consumer("acme")
             .noting(key::STATUS, 503_u16)
-            .answered(ErrorResponse {
+            .answered(HttpResponse {
                 status: 503,
                 headers: vec![("retry-after".into(), "7".into())],
                 excerpt: b"busy".to_vec(),
+                truncated: false,
             });
         let again = Error::from_json(&error.to_json()).expect("its own JSON");
         assert_eq!(again.to_json(), error.to_json());

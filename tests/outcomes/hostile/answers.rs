@@ -36,6 +36,19 @@ fn truncated(truncated: bool) -> Value {
     json!({ "receipt": { "status": 200, "attempts": 1, "response": { "truncated": truncated } } })
 }
 
+const REPEATED: &str = "Set-Cookie: a=1\r\ncontent-length: 0\r\nset-cookie: b=2\r\n";
+
+/// The response with these headers, in the form of receipts and errors.
+fn repeated(status: u16) -> Value {
+    json!({
+        "status": status,
+        "headers": { "set-cookie": "a=1, b=2", "content-length": "0" },
+        "header_lines": [["set-cookie", "a=1"], ["content-length", "0"], ["set-cookie", "b=2"]],
+        "excerpt_base64": "",
+        "truncated": false,
+    })
+}
+
 fn successes() -> Vec<Case> {
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nnot a hundred";
     vec![
@@ -49,6 +62,10 @@ fn successes() -> Vec<Case> {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: y\r\n\r\n",
         )
         .ends([truncated(false)]),
+        says("repeated_headers", 200, &format!("HTTP/1.1 200 OK\r\n{REPEATED}\r\n"))
+            .ends([json!({ "receipt": { "response": repeated(200) } })]),
+        says("repeated_headers_of_a_refusal", 503, &format!("HTTP/1.1 503 \r\n{REPEATED}\r\n"))
+            .ends([json!({ "error": { "kind": "http_status", "response": repeated(503) } })]),
         last("until_it_closes", 200, "HTTP/1.1 200 OK\r\n\r\nok").ends([truncated(false)]),
         last("body_cut", 200, short).ends([truncated(true)]),
         Case::asked("body_cut_without_goodbye", move |mut conn| {
