@@ -338,6 +338,12 @@ const char *wmtls_lab_request_header(const wmtls_lab_request *request, const cha
 const char *wmtls_lab_request_tenant(const wmtls_lab_request *request);
 
 /*
+ Returns the server name that the client sent in its handshake (SNI); NULL if it sent none, as for
+ a URL with an IP address.
+ */
+const char *wmtls_lab_request_server_name(const wmtls_lab_request *request);
+
+/*
  Returns the request target, such as "/webhooks/acme".
  */
 const char *wmtls_lab_request_path(const wmtls_lab_request *request);

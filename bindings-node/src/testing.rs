@@ -105,6 +105,7 @@ pub struct ReceivedRequest {
     pub headers: Vec<Vec<String>>,
     pub body: Buffer,
     pub tenant: Option<String>,
+    pub server_name: Option<String>,
 }
 
 #[napi]
@@ -116,6 +117,7 @@ pub fn consumer_received(consumer: Handle<Consumer>) -> Vec<ReceivedRequest> {
         headers: request.headers.into_iter().map(|(name, value)| vec![name, value]).collect(),
         body: request.body.into(),
         tenant: request.tenant,
+        server_name: request.server_name,
     };
     consumer.0.received().into_iter().map(converted).collect()
 }

@@ -84,7 +84,7 @@ async function deliver(given) {
     }[given.pins]
     const differences = await compare(given, 'receipt', async () => {
       const dispatcher = lab.dispatcher()
-      const endpoint = dispatcher.endpoint('acme', acme.url, {
+      const endpoint = dispatcher.endpoint('acme', acme.url.replace('127.0.0.1', given.host ?? '127.0.0.1'), {
         pins: chosen ? new Pins(...chosen) : null,
         ...(given.trust === 'other' && { trust: other.trust }),
         ...options(given.endpoint_options),
@@ -99,6 +99,10 @@ async function deliver(given) {
     })
     differences.push(...subset(given.received, acme.received.length, 'received'))
     const last = acme.received.at(-1)
+    if (last) {
+      const seen = last.serverName
+      differences.push(...subset(given.received_server_name, seen, 'received_server_name'))
+    }
     if ('received_body' in given) {
       const wanted = repeated(given.received_body, given)
       if (!last || Buffer.from(last.body).toString() !== wanted) {

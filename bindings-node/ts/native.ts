@@ -59,6 +59,7 @@ export interface ReceivedRequest {
   headers: [string, string][]
   body: Buffer
   tenant?: string
+  serverName?: string
 }
 
 interface Native {

@@ -41,6 +41,11 @@ export interface Received {
   readonly body: Uint8Array
   /** The tenant in the client certificate. */
   readonly tenant: string | null
+  /**
+   * The server name that the client sent in its handshake (SNI); `null` if it sent none, as for a
+   * URL with an IP address.
+   */
+  readonly serverName: string | null
 }
 
 /** A consumer of webhooks on 127.0.0.1 that requires a client certificate of its lab's CA. */
@@ -361,8 +366,9 @@ function received(request: ReceivedRequest): Received {
   for (const [name, value] of request.headers) {
     headers[name] = name in headers ? `${headers[name]}, ${value}` : value
   }
-  const { id, method, path, body, tenant } = request
-  return { ...(id !== undefined && { id }), method, path, headers, body, tenant: tenant ?? null }
+  const { id, method, path, body } = request
+  const peer = { tenant: request.tenant ?? null, serverName: request.serverName ?? null }
+  return { ...(id !== undefined && { id }), method, path, headers, body, ...peer }
 }
 
 function wholeNumber(option: string, value: unknown): number {

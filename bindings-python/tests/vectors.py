@@ -97,7 +97,8 @@ def deliver(case: Any) -> list[str]:
 
         def attempts() -> Any:
             dispatcher = lab.dispatcher()
-            endpoint = dispatcher.endpoint("acme", acme.url, pins=pins, **elsewhere)
+            url = acme.url.replace("127.0.0.1", case.get("host", "127.0.0.1"))
+            endpoint = dispatcher.endpoint("acme", url, pins=pins, **elsewhere)
             if "renew" in does:
                 acme.renew(**does["renew"])
             if "probe" in case:
@@ -113,6 +114,9 @@ def deliver(case: Any) -> list[str]:
         found = compare(case, attempts, "receipt")
         received = acme.received
         found += differences(case["received"], len(received), "received")
+        if received:
+            wanted_name, name = case["received_server_name"], received[-1].server_name
+            found += differences(wanted_name, name, "received_server_name")
         if "received_body" in case:
             wanted = case["received_body"].encode() * case.get("repeat", 1)
             if not received or received[-1].body != wanted:

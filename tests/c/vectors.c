@@ -192,6 +192,14 @@ static wmtls_endpoint_options *pinned(const char *which, const char *right) {
     return options;
 }
 
+/* Writes the consumer's URL, with the vector's host in place of 127.0.0.1. */
+static void consumer_url(const cJSON *vector, const wmtls_lab_consumer *acme, char *url,
+                         size_t size) {
+    const char *own = wmtls_lab_consumer_url(acme), *host = text(vector, "host");
+    snprintf(url, size, "https://%s%s", host != NULL ? host : "127.0.0.1",
+             own + strlen("https://127.0.0.1"));
+}
+
 static void consumer_prepare(wmtls_lab_consumer *acme, const cJSON *consumer) {
     const cJSON *how = get(consumer, "misbehave"), *answer;
     if (how != NULL) {
@@ -258,6 +266,12 @@ static void compare_request(const cJSON *vector, wmtls_lab_consumer *acme) {
     subset(file, vector, "received", get(vector, "received"), count);
     cJSON_Delete(count);
     wmtls_lab_request *request = wmtls_lab_consumer_request(acme, received - 1);
+    if (request != NULL) {
+        const char *name = wmtls_lab_request_server_name(request);
+        cJSON *seen = name != NULL ? cJSON_CreateString(name) : cJSON_CreateNull();
+        subset(file, vector, "received_server_name", get(vector, "received_server_name"), seen);
+        cJSON_Delete(seen);
+    }
     if (get(vector, "received_body") != NULL) {
         char *wanted = body_of(vector, "received_body");
         const void *body = wmtls_lab_request_body(request, &body_length);
@@ -315,7 +329,9 @@ static void run_deliver(const cJSON *vector) {
     cJSON_ArrayForEach(option, get(vector, "endpoint_options")) {
         endpoint_option(options, option);
     }
-    wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options, &endpoint,
+    char url[256];
+    consumer_url(vector, acme, url, sizeof url);
+    wmtls_dispatcher_endpoint(dispatcher, "acme", url, options, &endpoint,
                               &outcome.error);
     if (get(consumer, "renew") != NULL) {
         wmtls_lab_consumer_renew(acme, cJSON_IsTrue(get(get(consumer, "renew"), "new_key")), NULL);

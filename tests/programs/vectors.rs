@@ -150,7 +150,8 @@ fn deliver(case: &Value) -> Vec<String> {
         }
         let chosen = signed(chosen, case)?;
         let dispatcher = lab.dispatcher();
-        let endpoint = dispatcher.endpoint("acme", &acme.url(), chosen)?;
+        let url = acme.url().replace("127.0.0.1", case["host"].as_str().unwrap_or("127.0.0.1"));
+        let endpoint = dispatcher.endpoint("acme", &url, chosen)?;
         if let Some(renewal) = consumer.get("renew") {
             acme.renew(renewal["new_key"] == true)?;
         }
@@ -171,6 +172,10 @@ fn deliver(case: &Value) -> Vec<String> {
         differences.push(format!("received {}, expected {}", received.len(), case["received"]));
     }
     let last = received.last();
+    if let Some(last) = last {
+        let seen = json!(last.server_name);
+        differences.extend(subset(&case["received_server_name"], &seen, "received_server_name"));
+    }
     if let Some(body) = case.get("received_body")
         && last.is_none_or(|last| last.body != repeated(body, case))
     {

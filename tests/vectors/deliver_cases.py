@@ -9,7 +9,20 @@ ALWAYS = 9
 EVENT = '{"event":"order.created"}'
 
 
-def case(name, expect, *, consumer=None, pins="right", body=EVENT, received=1, **more):
+def case(
+    name,
+    expect,
+    *,
+    consumer=None,
+    pins="right",
+    body=EVENT,
+    received=1,
+    server_name=None,
+    **more,
+):
+    if received:
+        # A URL with an IP address has no SNI.
+        more["received_server_name"] = server_name
     return {
         "name": name,
         "consumer": consumer or {},
@@ -94,6 +107,21 @@ def successes():
         ),
         received_body=EVENT,
         received_headers={"content-type": "application/json", "content-length": str(len(EVENT))},
+    )
+    # The SNI is the host of the URL, in its canonical form, also if the certificate is checked for
+    # another name.
+    for name, host in {"name": "localhost", "upper_case_name": "LocalHost."}.items():
+        yield case(f"to_a_host_{name}", delivered(), host=host, server_name="localhost")
+    workload = {"server_uri": "spiffe://lab.test/tenant/acme"}
+    yield case("server_uri_at_an_address", delivered(), endpoint_options=workload)
+    yield case(
+        "server_uri_at_a_host_name",
+        delivered(),
+        endpoint_options=workload,
+        host="localhost",
+        server_name="localhost",
+        deliveries=2,
+        received=2,
     )
     yield case("key_exchange_is_post_quantum", delivered(tls={"key_exchange": "X25519MLKEM768"}))
     for status in (201, 202, 204):

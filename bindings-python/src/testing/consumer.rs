@@ -270,6 +270,13 @@ impl Received {
         self.0.tenant.as_deref()
     }
 
+    /// The server name that the client sent in its handshake (SNI); None if it sent none, as for a
+    /// URL with an IP address.
+    #[getter]
+    fn server_name(&self) -> Option<&str> {
+        self.0.server_name.as_deref()
+    }
+
     fn __repr__(&self) -> String {
         format!("Received({} {}, {} bytes)", self.0.method, self.0.path, self.0.body.len())
     }

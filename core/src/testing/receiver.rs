@@ -189,6 +189,7 @@ impl Receiver {
         let Ok(client_hello) = LazyConfigAcceptor::new(Acceptor::default(), tcp).await else {
             return;
         };
+        let server_name = client_hello.client_hello().server_name().map(str::to_owned);
         let first_round = *self.idle.watch().borrow();
         let how = self.script().handshakes.next();
         let config = self.config(how).expect("the lab's certificates fit their keys");
@@ -197,7 +198,8 @@ impl Receiver {
         match process::around_forks(handshake).await {
             Ok(stream) => {
                 self.handshakes.fetch_add(1, Ordering::Relaxed);
-                self.serve_requests(number, first_round, stream).await;
+                let peer = Peer { tenant: tenant(&stream), server_name };
+                self.serve_requests(number, first_round, stream, peer).await;
             }
             // An alert was sent. Close gracefully, so that the client can read it.
             Err((_, tcp)) => HttpConnection::new(tcp).close().await,
@@ -239,8 +241,13 @@ impl Receiver {
     /// Reads requests and answers them until one side closes.
     ///
     /// * `first_round`: the round of [`IdleConnections`] in which the certificate was chosen.
-    async fn serve_requests(&self, number: u64, first_round: u64, stream: TlsStream<TcpStream>) {
-        let tenant = tenant(&stream);
+    async fn serve_requests(
+        &self,
+        number: u64,
+        first_round: u64,
+        stream: TlsStream<TcpStream>,
+        peer: Peer,
+    ) {
         let mut round = self.idle.watch();
         let mut http = HttpConnection::new(stream);
         let mut idle = self.idle.enter(number);
@@ -259,7 +266,7 @@ impl Receiver {
                 }
             };
             let (method, keep_alive) = (request.method.clone(), request.keep_alive);
-            self.record(request, tenant.clone());
+            self.record(request, &peer);
             match self.next_reaction() {
                 Reaction::Answer(answer) => {
                     let close = answer.header("connection");
@@ -283,7 +290,7 @@ impl Receiver {
         }
     }
 
-    fn record(&self, request: Request, tenant: Option<String>) {
+    fn record(&self, request: Request, peer: &Peer) {
         let id = request.headers.iter().find(|header| header.0 == "webhook-id");
         self.received().push(Received {
             id: id.map(|header| header.1.clone()),
@@ -291,7 +298,8 @@ impl Receiver {
             path: request.path,
             headers: request.headers,
             body: request.body,
-            tenant,
+            tenant: peer.tenant.clone(),
+            server_name: peer.server_name.clone(),
         });
         self.recorded.notify_all();
     }
@@ -304,6 +312,12 @@ impl Receiver {
             _ => Reaction::Answer(script.answers.next().unwrap_or_default()),
         }
     }
+}
+
+/// The facts of a handshake that belong to each request of its connection.
+struct Peer {
+    tenant: Option<String>,
+    server_name: Option<String>,
 }
 
 /// The reaction of the receiver to a request.

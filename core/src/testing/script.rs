@@ -21,6 +21,9 @@ pub struct Received {
     /// The tenant in the client certificate (SAN URI `spiffe://lab.test/tenant/<tenant>`); `None`
     /// if it has none, or if the consumer asked for no certificate.
     pub tenant: Option<String>,
+    /// The server name that the client sent in its handshake (SNI, RFC 6066 section 3); `None` if it sent
+    /// none, as for a URL with an IP address.
+    pub server_name: Option<String>,
 }
 
 /// The answer of a consumer to one request.

@@ -62,6 +62,15 @@ pub extern "C" fn wmtls_lab_request_tenant(request: Option<&wmtls_lab_request>) 
     string(request, |received| received.tenant.as_deref())
 }
 
+/// Returns the server name that the client sent in its handshake (SNI); NULL if it sent none, as for
+/// a URL with an IP address.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_request_server_name(
+    request: Option<&wmtls_lab_request>,
+) -> *const c_char {
+    string(request, |received| received.server_name.as_deref())
+}
+
 /// Returns the request target, such as "/webhooks/acme".
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_lab_request_path(request: Option<&wmtls_lab_request>) -> *const c_char {
