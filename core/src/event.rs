@@ -93,7 +93,7 @@ events! {
         "This listener was too slow, and events before this one were dropped.";
 }
 
-/// An event for operators.
+/// An event for operators. See the example of [`EventQueue`].
 #[derive(Clone, Debug)]
 pub struct Event {
     name: EventName,
@@ -200,6 +200,39 @@ impl Listeners {
 pub(crate) type Callback = dyn Fn(&Event) + Send + Sync;
 
 /// A queue of events for one listener. A forked child never gets the events of its parent.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use webhook_mtls::event::EventName;
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::EndpointOptions;
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let files = std::env::temp_dir().join(format!("events-{}", std::process::id()));
+/// # lab.write_files(&files)?;
+/// # let (cert, key) = (files.join("tls.crt"), files.join("tls.key"));
+/// # let identity = webhook_mtls::Identity::from_files(&cert, &key, None)?;
+/// # let options = EndpointOptions::new(None).identity(identity);
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), options)?;
+///
+/// let events = dispatcher.events();
+/// std::fs::write(&cert, "half a file")?;
+/// # webhook_mtls::bindings::runtime::drive(async {
+/// dispatcher.reload().await?;
+/// # Ok::<(), webhook_mtls::Error>(())
+/// # }, || false).expect("nothing interrupts it")?;
+/// let event = events.next(Duration::from_secs(5)).expect("an event");
+/// assert_eq!(event.name(), EventName::RotationFailed);
+/// assert!(event.error().is_some());
+/// # std::fs::remove_dir_all(files)?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct EventQueue {
     queue: Arc<Queue>,

@@ -56,6 +56,43 @@ fn root_names_are_counted_in_every_form() {
     assert_eq!(root_names(source).len(), 5);
 }
 
+/// Returns the structs of a source that the root exports without an example.
+fn structs_without_example(source: &str, exported: &[String]) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(rest) = line.strip_prefix("pub struct ") else { continue };
+        let name = rest.split(|letter: char| !letter.is_alphanumeric()).next().expect("a name");
+        let above = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']));
+        let has_example =
+            above.into_iter().any(|line| *line == "/// ```" || line.contains("See the example of"));
+        if exported.iter().any(|known| known == name) && !has_example {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_struct_at_the_root_has_an_example() {
+    let exported = root_names(include_str!("../src/lib.rs"));
+    let mut files = Vec::new();
+    sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    let without: Vec<String> = files
+        .iter()
+        .flat_map(|file| {
+            structs_without_example(&fs::read_to_string(file).expect("a source"), &exported)
+        })
+        .collect();
+    assert!(without.is_empty(), "no example: {}", without.join(", "));
+}
+
+#[test]
+fn a_struct_without_an_example_is_found() {
+    let source = "/// A.\n///\n/// ```\n/// ```\n#[derive(Clone)]\npub struct A {}\n/// B.\npub struct B<T>(T);\n";
+    assert_eq!(structs_without_example(source, &["A".into(), "B".into()]), ["B"]);
+}
+
 /// Returns each `# Errors` section of a source that names no kind of the table and refers to no other
 /// function.
 fn vague_error_sections(source: &str) -> Vec<String> {

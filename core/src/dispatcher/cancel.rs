@@ -6,6 +6,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::process::{PerProcess, own};
 
 /// Cancels the deliveries that hold a clone of it. Canceling cannot be undone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{CancelToken, DeliverOptions, Kind, Sent};
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// let token = CancelToken::new();
+/// token.cancel();
+/// let options = DeliverOptions::new().cancel(token);
+/// let outcome = dispatcher.deliver_blocking(&endpoint, "{}", options, None);
+/// let error = outcome.expect("nothing interrupts it").unwrap_err();
+/// assert_eq!((error.kind(), error.sent()), (Kind::Canceled, Sent::Nothing));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Default)]
 pub struct CancelToken {
     inner: Arc<Inner>,

@@ -41,6 +41,30 @@ impl Dispatcher {
 /// flight.
 ///
 /// Made by [`Dispatcher::deliver_many`].
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{DeliverOptions, Delivery};
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// let one = Delivery::new(&endpoint, "{}", DeliverOptions::new());
+/// let outcomes = dispatcher.deliver_many(vec![one.clone(), one], Some(2))?;
+/// for outcome in outcomes.blocking() {
+///     let (delivery, result) = outcome;
+///     println!("{}: {}", delivery.endpoint.consumer(), result?.status());
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 pub struct Outcomes<I> {
     source: Option<I>,
     fanout: Fanout<Delivery>,

@@ -49,6 +49,28 @@ use crate::process::{Lock, Locked};
 use crate::runtime::{self, Task};
 
 /// Delivers webhooks. Cheap to clone; all clones share one dispatcher.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::testing::Lab;
+/// use webhook_mtls::{DeliverOptions, Dispatcher, EndpointOptions, Pins};
+///
+/// let lab = Lab::start()?;
+/// let acme = lab.consumer("acme")?;
+/// let dispatcher = Dispatcher::new(lab.dispatcher_options().identity(lab.identity()))?;
+///
+/// let pins = Pins::new([acme.pin()])?;
+/// let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+/// let receipt = dispatcher
+///     .deliver_blocking(&endpoint, r#"{"event":"ping"}"#, DeliverOptions::new(), None)
+///     .expect("nothing interrupts it")?;
+/// assert_eq!(receipt.status(), 200);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Dispatcher {
     inner: Arc<Inner>,
@@ -409,6 +431,28 @@ impl std::fmt::Debug for Dispatcher {
 ///
 /// Fails as [`Dispatcher::endpoint`] and [`Dispatcher::deliver`] do. The consumer id is the URL's host,
 /// with the port unless it is 443.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::testing::Lab;
+/// use webhook_mtls::{DeliverOptions, EndpointOptions, Pins};
+///
+/// # webhook_mtls::bindings::runtime::drive(async {
+/// let lab = Lab::start()?;
+/// let acme = lab.consumer("acme")?;
+/// let options = lab.dispatcher_options();
+/// let pinned = EndpointOptions::new(Some(Pins::new([acme.pin()])?));
+/// let receipt =
+///     webhook_mtls::deliver(&acme.url(), "{}", options, pinned, DeliverOptions::new()).await?;
+/// assert_eq!(receipt.status(), 200);
+/// # Ok::<(), webhook_mtls::Error>(())
+/// # }, || false).expect("nothing interrupts it")?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 pub async fn deliver(
     url: &str,
     body: impl Into<Bytes>,

@@ -12,6 +12,31 @@ use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
 
 /// The options of a [`Dispatcher`](crate::Dispatcher). An endpoint or a delivery can override some.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use webhook_mtls::{Dispatcher, DispatcherOptions, Egress, Retry};
+/// # use webhook_mtls::testing::Lab;
+/// # let lab = Lab::start()?;
+///
+/// let options = DispatcherOptions::new()
+///     .identity(lab.identity())
+///     .trust(lab.trust())
+///     .egress(Egress::public().allow(["10.20.0.0/16"])?)
+///     .connect_timeout(Duration::from_secs(2))?
+///     .max_connections(64)?
+///     .status_retry([("409", Retry::Never), ("5xx", Retry::Later)])?;
+/// let dispatcher = Dispatcher::new(options)?;
+///
+/// let refused = DispatcherOptions::new().connect_timeout(Duration::ZERO).unwrap_err();
+/// assert_eq!(refused.context()["option"], "connect_timeout");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct DispatcherOptions {
     pub(super) identity: Option<Identity>,
@@ -249,6 +274,17 @@ impl std::fmt::Debug for DispatcherOptions {
 }
 
 /// The options of one delivery: its id, its headers and its limits.
+///
+/// ```
+/// use std::time::Duration;
+/// use webhook_mtls::DeliverOptions;
+///
+/// let options = DeliverOptions::new()
+///     .id("evt_2f9c")
+///     .headers(vec![("x-trace".into(), "4bf92f35".into())])
+///     .timeout(Duration::from_secs(10))?;
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct DeliverOptions {
     pub(super) id: Option<String>,

@@ -23,6 +23,30 @@ use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
 
 /// The limits of one probe.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use webhook_mtls::ProbeOptions;
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// # webhook_mtls::bindings::runtime::drive(async {
+/// let options = ProbeOptions::new().timeout(Duration::from_secs(3))?;
+/// dispatcher.probe(&endpoint, options).await?;
+/// # Ok::<(), webhook_mtls::Error>(())
+/// # }, || false).expect("nothing interrupts it")?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ProbeOptions {
     timeout: Option<Duration>,
@@ -64,6 +88,31 @@ impl SetByName for ProbeOptions {
 
 /// The result of a probe: a completed handshake. The consumer passed every check of a delivery, asked
 /// for our certificate, and did not refuse it in the handshake. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::ProbeOptions;
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// # webhook_mtls::bindings::runtime::drive(async {
+/// let probe = dispatcher.probe(&endpoint, ProbeOptions::new()).await?;
+/// assert_eq!(probe.tls().version, "TLSv1.3");
+/// assert!(probe.peer().lifetime_left() > 0.0);
+/// assert!(acme.received().is_empty(), "a probe sends no request");
+/// # Ok::<(), webhook_mtls::Error>(())
+/// # }, || false).expect("nothing interrupts it")?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Probe {
     parts: Arc<ProbeParts>,

@@ -13,6 +13,31 @@ use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
 
 /// A delivery that the consumer answered with a final 2xx head. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use webhook_mtls::DeliverOptions;
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+/// # let outcome = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
+/// # let receipt = outcome.expect("nothing interrupts it")?;
+/// use webhook_mtls::material::PinSlot;
+///
+/// assert_eq!(receipt.consumer(), "acme");
+/// assert_eq!(receipt.pin(), Some(PinSlot::Current));
+/// assert_eq!(receipt.peer().tenant(), Some("spiffe://lab.test/tenant/acme"));
+/// println!("{} in {:?}", receipt.status(), receipt.elapsed());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Receipt {
     inner: Arc<Inner>,

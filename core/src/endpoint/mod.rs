@@ -34,6 +34,27 @@ use identity_rollout::{IdentityRollout, identity_pin};
 use peer_history::PeerHistory;
 
 /// A handle of an endpoint, cheap to clone. Two handles are equal if they refer to the same endpoint.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{EndpointOptions, Pins};
+/// # use webhook_mtls::testing::Lab;
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let (url, pin) = (acme.url(), acme.pin());
+///
+/// let options = EndpointOptions::new(Some(Pins::new([pin])?));
+/// let endpoint = dispatcher.endpoint("acme", &url, options.clone())?;
+/// // Equal values return the same endpoint, with its connections.
+/// assert_eq!(dispatcher.endpoint("acme", &url, options)?, endpoint);
+/// assert_eq!(endpoint.consumer(), "acme");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Endpoint {
     inner: Arc<Inner>,

@@ -12,6 +12,18 @@ use crate::verify::checked_uri;
 
 /// The options of an endpoint. The choice of pins is required, even if it is none. The dispatcher's identity
 /// and trust apply if the endpoint sets none.
+///
+/// ```
+/// use webhook_mtls::{EndpointOptions, MinTls, Pins};
+///
+/// let pins = Pins::new(["sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])?;
+/// let options = EndpointOptions::new(Some(pins))
+///     .min_tls(MinTls::V1_2)
+///     .hold_payload(true)
+///     .concurrency(2)?
+///     .owner("customer-17")?;
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointOptions {
     pub(super) pins: PinChoice,

@@ -29,6 +29,30 @@ pub use response::HttpResponse;
 pub(crate) use shown::{Form, certain_secret, described, shown};
 
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::testing::{Answer, Lab};
+/// use webhook_mtls::{DeliverOptions, Kind, Retry, Sent};
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// acme.respond(Answer::status(503), 1);
+/// let outcome = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
+/// let error = outcome.expect("nothing interrupts it").unwrap_err();
+/// assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::All));
+/// assert_eq!(error.retry(), Retry::Later);
+/// eprintln!("{error}. {}", error.remedy());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,

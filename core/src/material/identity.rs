@@ -16,6 +16,22 @@ use crate::x509::{Certificate, ParsedCertificate, Purpose};
 
 /// Our certificate chain and private key, after checks: the key belongs to the leaf, and the leaf is
 /// within its dates, allows clientAuth and is not a CA. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{Identity, Kind};
+/// # let lab = webhook_mtls::testing::Lab::start()?;
+/// # let (cert, key) = lab.identity_pem();
+///
+/// let identity = Identity::from_pem(cert.as_bytes(), key.as_bytes(), None)?;
+/// let error = Identity::from_pem(cert.as_bytes(), b"no key", None).unwrap_err();
+/// assert_eq!(error.kind(), Kind::PemInvalid);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Identity {
     inner: Arc<Inner>,

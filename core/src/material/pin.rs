@@ -14,6 +14,14 @@ use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{ParsedCertificate, pin_text};
 
 /// The SHA-256 of a peer's public key or of its whole certificate.
+///
+/// ```
+/// use webhook_mtls::material::Pin;
+///
+/// let pin = Pin::parse("sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")?;
+/// assert_eq!(pin.to_string(), "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Pin {
@@ -107,6 +115,16 @@ crate::error::words! {
 }
 
 /// The pins of one endpoint: current ones, and those announced for the next key. Never empty.
+///
+/// ```
+/// use webhook_mtls::Pins;
+///
+/// let now = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+/// let announced = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// let pins = Pins::with_next([now], [announced])?;
+/// assert_eq!(pins.iter().count(), 2);
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Pins {
     pins: Arc<[(Pin, PinSlot)]>,

@@ -22,6 +22,14 @@ const MAX_SECRETS: usize = 8;
 ///
 /// During a rotation, set the new and the old secret. Each signs, and the consumer accepts any one of the
 /// signatures.
+///
+/// ```
+/// use webhook_mtls::{EndpointOptions, StandardWebhooks};
+///
+/// let secrets = StandardWebhooks::new(["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"])?;
+/// let options = EndpointOptions::new(None).signing(secrets);
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct StandardWebhooks {
     keys: Arc<[SigningKey]>,

@@ -18,6 +18,21 @@ use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, comparable_name
 
 /// The private CA anchors, known intermediates and CRLs that verify a peer. Public web roots are refused.
 /// Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{Kind, Trust};
+/// # let ca = webhook_mtls::testing::Lab::start()?.trust_pem();
+///
+/// let trust = Trust::from_pem(ca.as_bytes(), None, &[])?;
+/// let error = Trust::from_pem(b"", None, &[]).unwrap_err();
+/// assert_eq!(error.kind(), Kind::TrustInvalid);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Trust {
     inner: Arc<Inner>,

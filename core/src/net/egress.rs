@@ -10,6 +10,14 @@ use crate::error::{Blame, Error, Kind, Stage, key};
 use crate::options;
 
 /// The addresses that a dispatcher may connect to. The default is [`public`](Self::public).
+///
+/// ```
+/// use webhook_mtls::Egress;
+///
+/// let egress = Egress::public().allow(["10.20.0.0/16"])?.deny(["10.20.30.40"])?;
+/// assert!(Egress::public().allow(["10.20.0.0/40"]).is_err());
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Egress {
     private: bool,

@@ -24,6 +24,14 @@ const TUNNEL_DELAY: Duration = Duration::from_millis(500);
 /// with the consumer runs inside the tunnel; the proxy sees addresses and ciphertext.
 ///
 /// Only this option selects a proxy. No environment variable is read.
+///
+/// ```
+/// use webhook_mtls::{DispatcherOptions, Proxy};
+///
+/// let proxy = Proxy::new("http://proxy.corp:3128")?.credentials("webhooks", "from the vault")?;
+/// let options = DispatcherOptions::new().proxy(proxy);
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     at: Url,

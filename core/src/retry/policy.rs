@@ -33,6 +33,24 @@ pub struct Decision {
 }
 
 /// The number of attempts and the delays between them.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use webhook_mtls::retry::Action;
+/// use webhook_mtls::{Kind, RetryPolicy, testing};
+///
+/// let policy = RetryPolicy::default().attempts(3)?.first(Duration::from_secs(10))?;
+/// let lost = testing::error(Kind::ConnectionLost);
+/// assert_eq!(policy.decide(&lost, 1).delay, Duration::from_secs(10));
+/// assert_eq!(policy.decide(&lost, 2).delay, Duration::from_secs(20));
+/// assert_eq!(policy.decide(&lost, 3).action, Action::Drop);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     attempts: u32,

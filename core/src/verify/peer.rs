@@ -48,6 +48,28 @@ words! {
 }
 
 /// A verified peer. Only verification makes this value. Cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use std::time::SystemTime;
+/// # use webhook_mtls::testing::{Lab, Leaf};
+/// # use webhook_mtls::{Authorization, Role, Verifier, VerifierOptions};
+/// # let lab = Lab::start()?;
+/// # let options = VerifierOptions::new(Role::Client, lab.trust());
+/// # let verifier = Verifier::new(options.authorization(Authorization::ca_members()))?;
+/// # let chain = lab.authority().issue(Leaf::client("acme"))?.chain_der;
+/// use webhook_mtls::verify::Evidence;
+///
+/// let peer = verifier.verify_chain(&chain, None, SystemTime::now())?;
+/// assert_eq!(peer.san_uri(), ["spiffe://lab.test/tenant/acme"]);
+/// assert_eq!(peer.evidence(), Evidence::Asserted);
+/// assert!(peer.not_after() > SystemTime::now());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct PeerIdentity {
     leaf: Certificate,

@@ -18,6 +18,25 @@ use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
 
 /// The conditions that a [`Verifier`] checks.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use webhook_mtls::verify::CrlPolicy;
+/// use webhook_mtls::{Role, TenantRule, VerifierOptions};
+/// # let lab = webhook_mtls::testing::Lab::start()?;
+///
+/// let options = VerifierOptions::new(Role::Client, lab.trust())
+///     .tenant(TenantRule::san_uri("spiffe://lab.test/tenant/{tenant}")?)
+///     .crl_policy(CrlPolicy::IfPresent)
+///     .strict_purpose(true)
+///     .reload(Some(Duration::from_secs(60)))?;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifierOptions {
     role: Role,
@@ -147,6 +166,31 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
 ///
 /// The files of its trust and pins are checked once per `reload` interval, on a thread that a
 /// verification starts and does not wait for.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::SystemTime;
+/// use webhook_mtls::testing::{Lab, Leaf};
+/// use webhook_mtls::{Kind, Role, TenantRule, Verifier, VerifierOptions};
+///
+/// let lab = Lab::start()?;
+/// let rule = TenantRule::san_uri("spiffe://lab.test/tenant/{tenant}")?;
+/// let options = VerifierOptions::new(Role::Client, lab.trust()).tenant(rule);
+/// let verifier = Verifier::new(options)?;
+///
+/// let issued = lab.authority().issue(Leaf::client("acme"))?;
+/// let peer = verifier.verify_chain(&issued.chain_der, None, SystemTime::now())?;
+/// assert_eq!(peer.tenant(), Some("acme"));
+///
+/// let expired = lab.authority().issue(Leaf::client("acme").expired())?;
+/// let error = verifier.verify_chain(&expired.chain_der, None, SystemTime::now()).unwrap_err();
+/// assert_eq!(error.kind(), Kind::CertificateExpired);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Verifier {
     options: Arc<VerifierOptions>,

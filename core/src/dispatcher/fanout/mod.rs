@@ -31,6 +31,29 @@ const CONCURRENCY: usize = 64;
 /// One payload for one endpoint, to be delivered with others.
 ///
 /// Cheap to clone; clones share the payload.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{DeliverOptions, Delivery};
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// let deliveries = (0..3).map(|number| {
+///     Delivery::new(&endpoint, "{}", DeliverOptions::new().id(format!("evt_{number}")))
+/// });
+/// let outcomes = dispatcher.deliver_many(deliveries, None)?.blocking();
+/// assert_eq!(outcomes.filter(|(_, result)| result.is_ok()).count(), 3);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Delivery {
     /// The endpoint that receives it.
@@ -61,6 +84,36 @@ impl std::fmt::Debug for Delivery {
 
 /// The engine of a run, for callers with their own loop: each delivery is submitted with a tag, and
 /// its outcome is returned with that tag. Dropping it cancels the deliveries in flight.
+///
+/// ```
+/// # #[cfg(feature = "testing")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use webhook_mtls::{DeliverOptions, Delivery, Fanout};
+/// # use webhook_mtls::testing::Lab;
+/// # use webhook_mtls::{EndpointOptions, Pins};
+/// # let lab = Lab::start()?;
+/// # let acme = lab.consumer("acme")?;
+/// # let dispatcher = lab.dispatcher();
+/// # let pins = Pins::new([acme.pin()])?;
+/// # let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(Some(pins)))?;
+///
+/// let run = Fanout::new(&dispatcher, Some(8))?;
+/// for row in [17, 18] {
+///     run.submit(Delivery::new(&endpoint, "{}", DeliverOptions::new()), row);
+/// }
+/// let mut rows = Vec::new();
+/// while let Some(outcome) = run.next_within(None)? {
+///     let (row, result) = outcome;
+///     result?;
+///     rows.push(row);
+/// }
+/// rows.sort_unstable();
+/// assert_eq!(rows, [17, 18]);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "testing"))]
+/// # fn main() {}
+/// ```
 pub struct Fanout<T> {
     dispatcher: Dispatcher,
     process: u32,

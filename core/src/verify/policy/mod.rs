@@ -32,6 +32,15 @@ words! {
 
 /// The rule by which a verified certificate names its tenant. A tenant has 1 to 64 characters of
 /// `A-Z a-z 0-9 . _ -`, and not only dots.
+///
+/// ```
+/// use webhook_mtls::TenantRule;
+///
+/// TenantRule::san_uri("spiffe://corp/tenant/{tenant}")?;
+/// TenantRule::san_dns_suffix("tenants.corp")?;
+/// assert!(TenantRule::san_uri("spiffe://{tenant}/x").is_err(), "a tenant must not choose its domain");
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantRule {
     rule: Rule,
@@ -189,6 +198,15 @@ fn is_label(text: &str) -> bool {
 
 /// The peers that are allowed. There is no default: to allow every member of the CA, use
 /// [`ca_members`](Self::ca_members).
+///
+/// ```
+/// use webhook_mtls::Authorization;
+///
+/// Authorization::san_uris(["spiffe://corp/billing", "spiffe://corp/orders"])?;
+/// Authorization::trust_domain("corp")?;
+/// Authorization::ca_members();
+/// # Ok::<(), webhook_mtls::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
     rule: Allowed,
