@@ -1,6 +1,6 @@
 /* webhook_mtls.h: deliver webhooks over mutual TLS, and verify the peer at the other end.
 
-   Generated from the crate webhook-mtls-ffi by `cargo xtask header`; do not edit.
+   Generated from the crate webhook-mtls-ffi by `cargo xtask generate`; do not edit.
 
    These conventions hold for every function. The functions do not repeat them.
 
@@ -200,156 +200,96 @@
 /* The library failed in a way that it should rule out. */
 #define WMTLS_INTERNAL 901
 
-
-/*
- Options, identities, trusts and arguments are checked.
- */
+/* Options, material and arguments. */
 #define WMTLS_STAGE_CONFIG 1
 
-/*
- The delivery is admitted: not closed, not canceled, not overloaded.
- */
+/* Whether the delivery may start: the dispatcher is open, nothing is canceled or overloaded. */
 #define WMTLS_STAGE_ADMIT 2
 
-/*
- The host name is resolved, and its addresses are checked against the egress policy.
- */
+/* The DNS lookup, and the egress policy. */
 #define WMTLS_STAGE_RESOLVE 3
 
-/*
- TCP connects, through the proxy if there is one.
- */
+/* TCP, and the proxy if there is one. */
 #define WMTLS_STAGE_CONNECT 4
 
-/*
- The TLS handshake.
- */
+/* The TLS handshake. */
 #define WMTLS_STAGE_HANDSHAKE 5
 
-/*
- The request is written.
- */
+/* The request is being written. */
 #define WMTLS_STAGE_REQUEST 6
 
-/*
- The response is awaited or read.
- */
+/* The response is awaited or read. */
 #define WMTLS_STAGE_RESPONSE 7
 
-/*
- A verifier checks a chain without a connection.
- */
+/* A verifier checks a chain outside any connection. */
 #define WMTLS_STAGE_VERIFY 8
 
-/*
- Our own side: the fault was found locally.
- */
+/* Ours: found locally, or reported by at least three consumers. */
 #define WMTLS_BLAME_OURS 1
 
-/*
- The peer.
- */
+/* The peer's. */
 #define WMTLS_BLAME_THEIRS 2
 
-/*
- The network between us and the peer.
- */
+/* The network or a proxy between us and the peer. */
 #define WMTLS_BLAME_PATH 3
 
-/*
- The caller, who canceled.
- */
+/* The caller canceled. */
 #define WMTLS_BLAME_CALLER 4
 
-/*
- This side cannot tell.
- */
+/* The library cannot tell. */
 #define WMTLS_BLAME_UNKNOWN 5
 
-/*
- Only this payload.
- */
+/* This payload only. */
 #define WMTLS_SCOPE_DELIVERY 1
 
-/*
- All deliveries to this endpoint.
- */
+/* Everything for this endpoint. */
 #define WMTLS_SCOPE_ENDPOINT 2
 
-/*
- All deliveries with the same identity.
- */
+/* Everything that uses the same identity. */
 #define WMTLS_SCOPE_IDENTITY 3
 
-/*
- All deliveries of this process.
- */
+/* Everything in this process. */
 #define WMTLS_SCOPE_PROCESS 4
 
-/*
- No part of the request was sent: a new attempt cannot make a duplicate.
- */
+/* No byte of the request entered TLS, or the peer provably refused us before it read any. */
 #define WMTLS_SENT_NOTHING 1
 
-/*
- Part of the request may have reached the peer.
- */
+/* Part of the request may have reached the peer. */
 #define WMTLS_SENT_MAYBE 2
 
-/*
- The whole request was sent: the peer may have the payload.
- */
+/* The last byte was written to the kernel: the peer may have the payload. */
 #define WMTLS_SENT_ALL 3
 
-/*
- A later attempt can succeed.
- */
+/* Try again later, after `retry_after` if it is known. */
 #define WMTLS_RETRY_LATER 1
 
-/*
- An attempt can succeed after a repair or a rotation.
- */
+/* Park the delivery until a person or a rotation has repaired the cause. */
 #define WMTLS_RETRY_AFTER_REPAIR 2
 
-/*
- No attempt can succeed.
- */
+/* Do not try again. */
 #define WMTLS_RETRY_NEVER 3
 
-/*
- Try again after the delay.
- */
+/* Try again after the delay. */
 #define WMTLS_ACTION_RETRY 1
 
-/*
- Hold the delivery until a repair. Try again after the delay at the latest.
- */
+/* Hold it until an operator has repaired the cause. Try again after the delay at the latest. */
 #define WMTLS_ACTION_PARK 2
 
-/*
- Give the delivery up.
- */
+/* Discard it. */
 #define WMTLS_ACTION_DROP 3
 
-/*
- A pin of a key in use.
- */
+/* A pin in use now. */
 #define WMTLS_PIN_CURRENT 1
 
-/*
- A pin of an announced key.
- */
+/* A pin announced for the next key. */
 #define WMTLS_PIN_NEXT 2
 
-/*
- The peer connects to us and presents a client certificate.
- */
+/* The peer connects to us and presents a client certificate. */
 #define WMTLS_ROLE_CLIENT 1
 
-/*
- We connect to the peer, which is a TLS server.
- */
+/* We connect to the peer, a TLS server. */
 #define WMTLS_ROLE_SERVER 2
+
 
 /*
  The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
@@ -784,19 +724,22 @@ void wmtls_trust_free(wmtls_trust *trust);
 wmtls_options *wmtls_options_new(void);
 
 /*
- Sets the default identity, used if the endpoint sets none. The identity may be freed once the
- function has returned.
+ Sets the identity to present to consumers, unless the endpoint sets its own.
+
+ The identity may be freed once the function has returned.
  */
 void wmtls_options_identity(wmtls_options *options, const wmtls_identity *identity);
 
 /*
- Sets the default trust, used if the endpoint sets none. The trust may be freed once the
- function has returned.
+ Sets the default trust, used if the endpoint sets none.
+
+ The trust may be freed once the function has returned.
  */
 void wmtls_options_trust(wmtls_options *options, const wmtls_trust *trust);
 
 /*
- Sets which addresses the dispatcher may connect to.
+ Sets the addresses that the dispatcher may connect to: a preset, or a policy. By default
+ "public".
 
  `preset`: "public", or "private", which adds private networks. Both deny loopback and
  link-local addresses.
@@ -826,14 +769,15 @@ void wmtls_options_egress_deny(wmtls_options *options, const char *network);
 void wmtls_options_egress_nat64(wmtls_options *options, const char *prefix);
 
 /*
- Sets the time limit of each whole delivery.
+ Sets the time limit of a whole delivery. It bounds the other four timeouts. By default 30000
+ milliseconds.
 
  `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
  */
 void wmtls_options_timeout_ms(wmtls_options *options, uint64_t timeout_ms);
 
 /*
- Sets how many connections may be open at once, including idle connections.
+ Sets the most open connections, including idle ones. By default 256.
 
  `max_connections`: from 1 to 1000000.
  */
@@ -995,14 +939,16 @@ void wmtls_endpoint_options_pins_file(wmtls_endpoint_options *options, const cha
 void wmtls_endpoint_options_no_pins(wmtls_endpoint_options *options);
 
 /*
- Sets the trust for this consumer, instead of the dispatcher's. The trust may be freed once the
- function has returned.
+ Sets the trust for this consumer's certificate. By default the dispatcher's.
+
+ The trust may be freed once the function has returned.
  */
 void wmtls_endpoint_options_trust(wmtls_endpoint_options *options, const wmtls_trust *trust);
 
 /*
- Sets the identity to present to this consumer, instead of the dispatcher's. The identity may
- be freed once the function has returned.
+ Sets the identity to present to this consumer. By default the dispatcher's.
+
+ The identity may be freed once the function has returned.
  */
 void wmtls_endpoint_options_identity(wmtls_endpoint_options *options,
                                      const wmtls_identity *identity);
@@ -1292,13 +1238,12 @@ wmtls_delivery *wmtls_delivery_new(const wmtls_endpoint *endpoint,
                                    size_t body_len);
 
 /*
- Sets the event's id, which is sent as the header webhook-id. Use the same id for every attempt
- at the same event.
+ Sets the event's id, sent as webhook-id. Use the same id for every attempt.
  */
 void wmtls_delivery_id(wmtls_delivery *delivery, const char *id);
 
 /*
- Sets the content type of the payload. The default is "application/json".
+ Sets the content type of the payload. By default "application/json".
  */
 void wmtls_delivery_content_type(wmtls_delivery *delivery, const char *content_type);
 
@@ -1308,7 +1253,7 @@ void wmtls_delivery_content_type(wmtls_delivery *delivery, const char *content_t
 void wmtls_delivery_header(wmtls_delivery *delivery, const char *name, const char *value);
 
 /*
- Sets the time limit of the whole delivery, instead of the dispatcher's.
+ Sets the time limit of this whole delivery. By default the dispatcher's.
 
  `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
  */

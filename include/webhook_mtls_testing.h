@@ -1,7 +1,7 @@
 /* webhook_mtls_testing.h: a private CA and consumers that require client certificates, for tests of
    programs that use webhook_mtls.h.
 
-   Generated from the crate webhook-mtls-ffi-testing by `cargo xtask header`; do not edit.
+   Generated from the crate webhook-mtls-ffi-testing by `cargo xtask generate`; do not edit.
 
    Link libwebhook_mtls_testing instead of libwebhook_mtls, which it contains. The conventions of
    webhook_mtls.h apply. Nothing is mocked: certificates, sockets and handshakes are real. */

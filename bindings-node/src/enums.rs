@@ -2,27 +2,15 @@
 
 use napi_derive::napi;
 use serde_json::{Value, json};
-use webhook_mtls::bindings::{limits, options};
-use webhook_mtls::material::PinSlot;
-use webhook_mtls::retry::Action;
+use webhook_mtls::bindings::{limits, tables};
 use webhook_mtls::testing::Misbehavior;
-use webhook_mtls::verify::{CrlPolicy, Evidence, Note};
-use webhook_mtls::{MinTls, Role};
 
-/// Returns the tables as JSON, with the enums that only the bindings need.
+/// Returns the tables as JSON.
 #[napi]
 pub fn tables() -> String {
-    let mut tables = options::tables();
-    macro_rules! names {
-        ($($key:literal $type:ident),*) => {
-            $(tables["words"][$key] =
-                $type::ALL.iter().map(|word| Value::from(word.name())).collect();)*
-        };
-    }
-    names!(
-        "action" Action, "crl_policy" CrlPolicy, "evidence" Evidence, "min_tls" MinTls, "note" Note,
-        "misbehavior" Misbehavior, "pin" PinSlot, "role" Role
-    );
+    let mut tables = tables::all();
+    tables["words"]["misbehavior"] =
+        Misbehavior::ALL.iter().map(|how| Value::from(how.name())).collect();
     tables["limits"] = json!({
         "body": limits::BODY,
         "material": limits::MATERIAL,

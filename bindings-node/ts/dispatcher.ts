@@ -16,64 +16,87 @@ import type { StatusRetry } from './enums'
 
 /** The options of a dispatcher. Endpoints and deliveries can override some of them. */
 export interface DispatcherOptions {
-  /** The default identity, used if the endpoint sets none. */
+  // generated: begin properties dispatcher
+  /** The identity to present to consumers, unless the endpoint sets its own. */
   identity?: Identity
   /** The default trust, used if the endpoint sets none. */
   trust?: Trust
-  /** The addresses that the dispatcher may connect to; by default `public`. */
+  /**
+   * The addresses that the dispatcher may connect to: a preset, or a policy. By default `public`.
+   */
   egress?: Egress
   /**
-   * The CONNECT proxy to use: `http://host:port` or `http://user:password@host:port`. Environment
-   * variables are not read.
+   * The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port.
+   * Environment variables are not read.
    */
   proxy?: string
-  /** `user:password` for the proxy, if its URL does not contain them. */
+  /** user:password for the proxy, if its URL must not contain them. */
   proxyCredentials?: string
-  /** The maximum time of one delivery in milliseconds. It bounds the four below. */
+  /**
+   * The time limit of a whole delivery. It bounds the other four timeouts. In milliseconds; by
+   * default 30000.
+   */
   timeoutMs?: number
-  /** The maximum time to resolve the host and open a TCP connection, in milliseconds. */
+  /**
+   * The time limit to resolve the host and open a TCP connection. In milliseconds; by default
+   * 5000.
+   */
   connectTimeoutMs?: number
-  /** The maximum time of the TLS handshake, in milliseconds. */
+  /** The time limit of the TLS handshake. In milliseconds; by default 5000. */
   handshakeTimeoutMs?: number
-  /** The maximum time to write the request to the kernel, in milliseconds. */
+  /** The time limit to write the request to the kernel. In milliseconds; by default 10000. */
   writeTimeoutMs?: number
-  /** The maximum time from the last request byte to the response head, in milliseconds. */
+  /**
+   * The time limit from the last byte of the request to the response head. In milliseconds; by
+   * default 15000.
+   */
   responseTimeoutMs?: number
-  /** The interval at which watched files are checked, in milliseconds; 0: only by `reload()`. */
-  reloadMs?: number
-  /** The remaining fraction of a lifetime at which the first expiry event fires; by default 0.2. */
-  expiryWarning?: number
-  /** The maximum number of open connections, including idle ones; by default 256. */
+  /** The most open connections, including idle ones. By default 256. */
   maxConnections?: number
   /**
-   * The maximum number of deliveries that wait for a permit or a connection; by default 4096. One
-   * owner may have at most a quarter of them. Further deliveries reject with `overloaded`.
+   * The most deliveries that may wait for a turn or a connection. One owner has at most a quarter
+   * of them. Further deliveries fail with overloaded. By default 4096.
    */
   maxWaiting?: number
   /**
-   * Whether a retry helps after a status other than 2xx; by default `never` for 410, 413, 414, 431.
+   * The retry verdict for a status or status class other than 2xx: later, after_repair or never.
    */
   statusRetry?: StatusRetry
+  /**
+   * The interval at which the files of the material are checked for changes. 0 checks only in
+   * reload(). In milliseconds; by default 10000.
+   */
+  reloadMs?: number
+  /**
+   * The remaining fraction of a lifetime at which the first expiry event is raised. More follow
+   * at 0.1, 0.05 and 0. By default 0.2.
+   */
+  expiryWarning?: number
+  // generated: end
 }
 
 /** The options of one delivery. */
 export interface DeliverOptions {
-  /** The event's id, sent as `webhook-id`. Use the same id for every attempt at the same event. */
+  // generated: begin properties deliver
+  /** The event's id, sent as webhook-id. Use the same id for every attempt. */
   id?: string
-  /** The content type of the body; by default `application/json`. */
+  /** The content type of the payload. By default `application/json`. */
   contentType?: string
   /** Additional request headers. */
   headers?: Readonly<Record<string, string>>
-  /** The maximum time of this delivery in milliseconds; by default the dispatcher's. */
+  /** The time limit of this whole delivery. In milliseconds; by default the dispatcher's. */
   timeoutMs?: number
+  // generated: end
   /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }
 
 /** The options of a probe. */
 export interface ProbeOptions {
-  /** The maximum time of the probe in milliseconds; by default the dispatcher's. */
+  // generated: begin properties probe
+  /** The time limit of the whole probe. In milliseconds; by default the dispatcher's. */
   timeoutMs?: number
+  // generated: end
   /** Cancels the probe when it is aborted: the promise rejects with `canceled`. */
   signal?: AbortSignal
 }

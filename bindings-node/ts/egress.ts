@@ -2,8 +2,14 @@ import { unwrap, wrongType } from './error'
 import { Options, text, texts } from './options'
 import { native, type Handle } from './native'
 
-/** `public`: only the public Internet. `private`: private networks too, but never this host. */
+// generated: begin unions preset=EgressPreset
+/**
+ * The networks that an egress policy starts from.
+ * - `public`: The addresses of the public Internet.
+ * - `private`: Public addresses and private networks. Loopback and link-local stay denied.
+ */
 export type EgressPreset = 'public' | 'private'
+// generated: end
 
 /**
  * The addresses that a dispatcher may connect to. Customers supply URLs, and could otherwise direct

@@ -9,35 +9,42 @@ import type { MinTls, StatusRetry } from './enums'
 
 /** The options of an endpoint. */
 export interface EndpointOptions {
+  // generated: begin properties endpoint
   /**
-   * The public keys that the consumer may use. `null` relies on its CA alone. `undefined` is
-   * refused.
+   * The keys that the consumer may have. There is no default: to rely on the CA alone, say so
+   * explicitly.
    */
   pins: Pins | null
-  /** The trust for this consumer; by default the dispatcher's. */
-  trust?: Trust
-  /** The identity to present to this consumer; by default the dispatcher's. */
+  /** The identity to present to this consumer. By default the dispatcher's. */
   identity?: Identity
-  /** The minimum TLS version; by default `1.3`. */
+  /** The trust for this consumer's certificate. By default the dispatcher's. */
+  trust?: Trust
+  /** The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`. */
   minTls?: MinTls
-  /** The SAN URI that the consumer's certificate must carry, instead of the URL's host name. */
+  /** The SAN URI that the consumer's certificate must contain, instead of the URL's host name. */
   serverUri?: string
   /**
-   * Whether a delivery sends its body only after the consumer has answered the head with 100
-   * Continue, or after one second; by default false.
+   * Whether to hold the payload until the consumer answers the request head with 100 Continue,
+   * for at most one second. By default false.
    */
   holdPayload?: boolean
-  /** The secrets that sign each delivery, which then requires an `id`. By default none. */
+  /**
+   * The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.
+   */
   signing?: StandardWebhooks
-  /** The maximum number of deliveries to this consumer in flight; by default 8. */
+  /** The most deliveries to this consumer at once. By default 8. */
   concurrency?: number
   /**
-   * The owner of this endpoint; by default the consumer id. While others wait, the endpoints of one
-   * owner hold at most a quarter of `maxConnections` and of the DNS lookups.
+   * The customer that owns this endpoint. While others wait, the endpoints of one owner use at
+   * most a quarter of maxConnections and of the DNS lookups. By default the consumer id.
    */
   owner?: string
-  /** Overrides entries of the dispatcher's `statusRetry`; the other entries stay in effect. */
+  /**
+   * The same for this consumer. A status that it does not name uses the dispatcher's verdict. By
+   * default the dispatcher's.
+   */
   statusRetry?: StatusRetry
+  // generated: end
 }
 
 /** The facts about a consumer that this process has observed. */

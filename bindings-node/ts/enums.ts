@@ -1,6 +1,18 @@
-// The enums. A test compares each of them with the core's table.
+// The enums. `cargo xtask generate` writes them from the core's tables.
 
-/** The stage that a delivery or a verification had reached. */
+// generated: begin unions stage blame scope sent retry action role evidence note pin=PinSlot min_tls crl_policy
+/**
+ * The step that failed. Exhaustive: a new stage is a new major version.
+ * - `config`: Options, material and arguments.
+ * - `admit`: Whether the delivery may start: the dispatcher is open, nothing is canceled or
+ *   overloaded.
+ * - `resolve`: The DNS lookup, and the egress policy.
+ * - `connect`: TCP, and the proxy if there is one.
+ * - `handshake`: The TLS handshake.
+ * - `request`: The request is being written.
+ * - `response`: The response is awaited or read.
+ * - `verify`: A verifier checks a chain outside any connection.
+ */
 export type Stage =
   | 'config'
   | 'admit'
@@ -11,45 +23,79 @@ export type Stage =
   | 'response'
   | 'verify'
 
-/** Whose fault a failure is, as far as it can be known from here. */
+/**
+ * Whose fault it is, as far as the library can tell. Exhaustive: an alert has one addressee for
+ * each.
+ * - `ours`: Ours: found locally, or reported by at least three consumers.
+ * - `theirs`: The peer's.
+ * - `path`: The network or a proxy between us and the peer.
+ * - `caller`: The caller canceled.
+ * - `unknown`: The library cannot tell.
+ */
 export type Blame = 'ours' | 'theirs' | 'path' | 'caller' | 'unknown'
 
 /**
- * What a failure affects: this payload, its endpoint, all users of the identity, or the process.
+ * What the failure stops. Exhaustive: a queue must stop the right deliveries for each.
+ * - `delivery`: This payload only.
+ * - `endpoint`: Everything for this endpoint.
+ * - `identity`: Everything that uses the same identity.
+ * - `process`: Everything in this process.
  */
 export type Scope = 'delivery' | 'endpoint' | 'identity' | 'process'
 
 /**
- * How much of the request was sent: `nothing`, `maybe` a part, or `all` of it, so the consumer may
- * have the payload.
+ * How much of the request left. Exhaustive: a caller must decide for each whether a duplicate is
+ * possible.
+ * - `nothing`: No byte of the request entered TLS, or the peer provably refused us before it read
+ *   any.
+ * - `maybe`: Part of the request may have reached the peer.
+ * - `all`: The last byte was written to the kernel: the peer may have the payload.
  */
 export type Sent = 'nothing' | 'maybe' | 'all'
 
-/** Whether a retry helps: `later`, `after_repair` by a person or a rotation, or `never`. */
+/**
+ * Whether a retry helps. Exhaustive: a queue must act on each.
+ * - `later`: Try again later, after `retry_after` if it is known.
+ * - `after_repair`: Park the delivery until a person or a rotation has repaired the cause.
+ * - `never`: Do not try again.
+ */
 export type Retry = 'later' | 'after_repair' | 'never'
 
-/** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
-export type StatusRetry = Readonly<Record<string, Retry>>
-
 /**
- * The action of {@link RetryPolicy.decide}: retry, park until an operator has acted, or give up.
+ * The action to take for a failed delivery. Exhaustive: a queue must take each.
+ * - `retry`: Try again after the delay.
+ * - `park`: Hold it until an operator has repaired the cause. Try again after the delay at the
+ *   latest.
+ * - `drop`: Discard it.
  */
 export type Action = 'retry' | 'park' | 'drop'
 
-/** The role of a peer: a `client` connects to us, and we connect to a `server`. */
+/**
+ * The role of the peer in the connection. Exhaustive: TLS has two.
+ * - `client`: The peer connects to us and presents a client certificate.
+ * - `server`: We connect to the peer, a TLS server.
+ */
 export type Role = 'client' | 'server'
 
 /**
- * How a certificate was received: with proof of possession (`socket`), or as bytes (`asserted`).
+ * The source of a certificate.
+ * - `socket`: A TLS handshake with us: the peer has proved possession of its key.
+ * - `asserted`: Bytes from the caller, who asserts that the peer presented the certificate.
  */
 export type Evidence = 'socket' | 'asserted'
 
 /**
- * Unusual properties of a verified peer: no extendedKeyUsage (`purpose_absent`), an
- * authorityKeyIdentifier that its issuer's subjectKeyIdentifier contradicts (`key_id_mismatch`), a
- * path that ends in an intermediate, which OpenSSL does not accept (`anchor_is_intermediate`), a
- * CRL of an issuer that could not be used (`crl_unused`), or a certificate of the path that no
- * usable CRL of its issuer covers (`revocation_unchecked`).
+ * An unusual fact about a peer that passed verification.
+ * - `purpose_absent`: The leaf has no extendedKeyUsage (by RFC 5280 section 4.2.1.12, it may
+ *   serve any purpose).
+ * - `key_id_mismatch`: The authorityKeyIdentifier of a certificate of the path differs from the
+ *   subjectKeyIdentifier of its issuer. The signature is valid, so the identifier is wrong.
+ * - `anchor_is_intermediate`: The path ends in an intermediate. OpenSSL does not accept an
+ *   intermediate as an anchor.
+ * - `crl_unused`: A CRL that names an issuer of the path could not be used: another key signed
+ *   it, or its thisUpdate is in the future. The event `crl_unused` tells the reason.
+ * - `revocation_unchecked`: The trust has CRLs of an issuer of the path, but no usable one covers
+ *   its certificate. It is not known whether that certificate was revoked.
  */
 export type Note =
   | 'purpose_absent'
@@ -58,15 +104,32 @@ export type Note =
   | 'crl_unused'
   | 'revocation_unchecked'
 
-/** Which part of a pin set matched. */
+/**
+ * The part of a pin set that matched. Exhaustive: a set has two parts.
+ * - `current`: A pin in use now.
+ * - `next`: A pin announced for the next key.
+ */
 export type PinSlot = 'current' | 'next'
 
-/** The minimum TLS version that an endpoint accepts. */
+/**
+ * The oldest accepted TLS version.
+ * - `1.2`: TLS 1.2, with extended master secret (RFC 7627).
+ * - `1.3`: TLS 1.3.
+ */
 export type MinTls = '1.2' | '1.3'
 
-/** Whether every issuer must have a CRL. */
+/**
+ * The verdict on a certificate if no usable CRL covers it.
+ * - `if_present`: The certificate passes. CRLs are checked if the trust has some.
+ * - `require`: The certificate is refused with `crl_unusable`.
+ */
 export type CrlPolicy = 'if_present' | 'require'
+// generated: end
 
+/** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
+export type StatusRetry = Readonly<Record<string, Retry>>
+
+// generated: begin kinds
 /** The kinds of failure of this version. */
 export type KnownKind =
   | 'option_invalid'
@@ -120,6 +183,7 @@ export type KnownKind =
   | 'deadline_exceeded'
   | 'connection_lost'
   | 'internal'
+// generated: end
 
 /** The stable name of a failure. Later versions may add kinds, so handle unknown ones too. */
 export type Kind = KnownKind | (string & {})

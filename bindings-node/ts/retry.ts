@@ -6,12 +6,20 @@ import type { Action } from './enums'
 
 /** The options of a retry policy. */
 export interface RetryPolicyOptions {
-  /** The maximum number of attempts; by default 8. */
+  // generated: begin properties retry_policy
+  /** The most attempts, including the first. By default 8. */
   attempts?: number
-  /** The wait after the first attempt, in milliseconds. It doubles with each attempt. */
+  /**
+   * The wait after the first attempt. It doubles after each further attempt. In milliseconds; by
+   * default 5000.
+   */
   firstMs?: number
-  /** The maximum wait in milliseconds, unless the consumer requests a longer one. */
+  /**
+   * The longest wait, unless the consumer asks for a longer one. In milliseconds; by default
+   * 3600000.
+   */
   ceilingMs?: number
+  // generated: end
 }
 
 /** The decision about one failure. */

@@ -109,28 +109,37 @@ export class Authorization {
 
 /** The options of a verifier. */
 export interface VerifierOptions {
-  /** The role of the peers. */
+  // generated: begin properties verifier
+  /** The role of the peers: client or server. */
   role: Role
-  /** The trusted CAs. */
+  /** The trust for the peers' certificates. */
   trust: Trust
-  /** The public keys that a peer may use, in addition to a valid chain; by default any. */
+  /** The keys that a peer may have. */
   pins?: Pins | null
-  /** How a certificate names its tenant. For clients, this or an authorization is required. */
+  /**
+   * The rule by which a certificate names its tenant. The role client requires this or an
+   * authorization.
+   */
   tenant?: TenantRule
-  /** The peers that may pass. For clients, this or a tenant rule is required. */
+  /** The peers that are allowed. The role client requires this or a tenant rule. */
   authorization?: Authorization
-  /** The SAN URI that a server's certificate must have, instead of the server name. */
+  /** The SAN URI that a server's certificate must contain. */
   serverUri?: string
-  /** Whether a certificate without extendedKeyUsage is refused; by default it passes. */
+  /** Whether to refuse a certificate without extendedKeyUsage. By default false. */
   strictPurpose?: boolean
-  /** Whether every issuer must have a CRL; by default `if_present`. */
+  /** Whether a CRL of every issuer is required: if_present or require. By default `if_present`. */
   crlPolicy?: CrlPolicy
   /**
-   * The interval at which trust and pin files are checked, in milliseconds; 0: only by `reload()`.
+   * The interval at which the files of trust and pins are checked for changes. 0 checks only in
+   * reload(). In milliseconds; by default 10000.
    */
   reloadMs?: number
-  /** The remaining fraction of a lifetime at which the first expiry event fires; by default 0.2. */
+  /**
+   * The remaining fraction of a lifetime at which the first expiry event is raised. More follow
+   * at 0.1, 0.05 and 0. By default 0.2.
+   */
   expiryWarning?: number
+  // generated: end
 }
 
 /** The options of one verification. */

@@ -25,24 +25,34 @@ use crate::receipt::Receipt;
 /// constructor starts no thread and opens no connection.
 ///
 /// Args:
-///     identity: the default identity, used if the endpoint sets none.
+// generated: begin arguments dispatcher
+///     identity: the identity to present to consumers, unless the endpoint sets its own.
 ///     trust: the default trust, used if the endpoint sets none.
-///     egress: the addresses that it may connect to, an `Egress` or the name of a preset.
-///     proxy: the CONNECT proxy, `http://host:port` or `http://user:password@host:port`.
-///         Environment variables are not read.
-///     proxy_credentials: `user:password` for the proxy, if its URL does not contain them.
-///     timeout: the time limit of each whole delivery, in seconds or as a timedelta.
-///     connect_timeout: the time limit to resolve the host and open a TCP connection.
-///     handshake_timeout: the time limit of the TLS handshake.
-///     write_timeout: the time limit to hand the request to the kernel.
-///     response_timeout: the time limit from the last request byte to the head of the response.
-///     reload: the interval between checks of watched files; 0 checks only in `reload()`.
-///     expiry_warning: the fraction of lifetime left at which the first expiry event is sent.
-///     max_connections: how many connections may be open at once, including idle connections.
-///     max_waiting: how many deliveries may wait for a permit or a connection. One owner may have
-///         at most a quarter of them.
-///     status_retry: whether another attempt can help after a status, `{"404": "never", "5xx":
-///         "later"}`.
+///     egress: the addresses that the dispatcher may connect to: a preset, or a policy. By
+///         default `public`.
+///     proxy: the CONNECT proxy for all connections: http://host:port, or
+///         http://user:password@host:port. Environment variables are not read.
+///     proxy_credentials: user:password for the proxy, if its URL must not contain them.
+///     timeout: the time limit of a whole delivery. It bounds the other four timeouts. In
+///         seconds, or a timedelta; by default 30.
+///     connect_timeout: the time limit to resolve the host and open a TCP connection. In
+///         seconds, or a timedelta; by default 5.
+///     handshake_timeout: the time limit of the TLS handshake. In seconds, or a timedelta; by
+///         default 5.
+///     write_timeout: the time limit to write the request to the kernel. In seconds, or a
+///         timedelta; by default 10.
+///     response_timeout: the time limit from the last byte of the request to the response head.
+///         In seconds, or a timedelta; by default 15.
+///     max_connections: the most open connections, including idle ones. By default 256.
+///     max_waiting: the most deliveries that may wait for a turn or a connection. One owner has
+///         at most a quarter of them. Further deliveries fail with overloaded. By default 4096.
+///     status_retry: the retry verdict for a status or status class other than 2xx: later,
+///         after_repair or never.
+///     reload: the interval at which the files of the material are checked for changes. 0
+///         checks only in reload(). In seconds, or a timedelta; by default 10.
+///     expiry_warning: the remaining fraction of a lifetime at which the first expiry event is
+///         raised. More follow at 0.1, 0.05 and 0. By default 0.2.
+// generated: end
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -58,7 +68,9 @@ impl Dispatcher {
     #[new]
     #[pyo3(
         signature = (**keywords),
+        // generated: begin text_signature (*, {dispatcher})
         text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
+        // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
         guard(|| {
@@ -75,27 +87,33 @@ impl Dispatcher {
     /// Args:
     ///     consumer: the consumer id, not empty.
     ///     url: the consumer's URL; the scheme must be https.
-    ///     pins: the keys that the consumer may have. The argument is required; None relies on the
-    ///         CA alone.
-    ///     identity: the identity to present to this consumer, instead of the dispatcher's.
-    ///     trust: the trust for this consumer, instead of the dispatcher's.
-    ///     min_tls: the oldest TLS version accepted, `1.3` or `1.2`.
-    ///     server_uri: the SAN URI that the consumer's certificate must have, instead of the host
-    ///         name.
-    ///     hold_payload: whether the payload is held until the consumer answers the head with 100
-    ///         Continue, for at most one second.
-    ///     signing: the secrets that sign each delivery; every delivery then requires an `id`.
-    ///     concurrency: how many deliveries to this consumer may run at once.
-    ///     owner: the owner of the endpoint, by default the consumer id. While other owners wait,
-    ///         the endpoints of one owner hold at most a quarter of `max_connections` and of the
-    ///         DNS lookups.
-    ///     status_retry: as for the dispatcher, whose value applies to every status not named here.
+    // generated: begin arguments endpoint
+    ///     pins: the keys that the consumer may have. There is no default: to rely on the CA
+    ///         alone, say so explicitly.
+    ///     identity: the identity to present to this consumer. By default the dispatcher's.
+    ///     trust: the trust for this consumer's certificate. By default the dispatcher's.
+    ///     min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
+    ///     server_uri: the SAN URI that the consumer's certificate must contain, instead of the
+    ///         URL's host name.
+    ///     hold_payload: whether to hold the payload until the consumer answers the request
+    ///         head with 100 Continue, for at most one second. By default False.
+    ///     signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
+    ///         then requires an id.
+    ///     concurrency: the most deliveries to this consumer at once. By default 8.
+    ///     owner: the customer that owns this endpoint. While others wait, the endpoints of one
+    ///         owner use at most a quarter of max_connections and of the DNS lookups. By default
+    ///         the consumer id.
+    ///     status_retry: the same for this consumer. A status that it does not name uses the
+    ///         dispatcher's verdict. By default the dispatcher's.
+    // generated: end
     ///
     /// Raises:
     ///     ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (consumer, url, **keywords),
+        // generated: begin text_signature ($self, consumer, url, *, {endpoint})
         text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        // generated: end
     )]
     fn endpoint(
         &self,
@@ -128,10 +146,13 @@ impl Dispatcher {
     /// Args:
     ///     endpoint: an endpoint of this dispatcher.
     ///     body: bytes-like, at most 32 MiB; a str is rejected.
-    ///     id: the event's id, sent as `webhook-id`. Use the same id for every attempt.
-    ///     content_type: the content type of the payload, by default `application/json`.
-    ///     headers: more request headers, a mapping of str to str.
-    ///     timeout: the time limit of the whole delivery, in seconds or as a timedelta.
+    // generated: begin arguments deliver
+    ///     id: the event's id, sent as webhook-id. Use the same id for every attempt.
+    ///     content_type: the content type of the payload. By default `application/json`.
+    ///     headers: additional request headers.
+    ///     timeout: the time limit of this whole delivery. In seconds, or a timedelta; by
+    ///         default the dispatcher's.
+    // generated: end
     ///
     /// Returns:
     ///     The receipt, once the consumer has answered with a final 2xx head.
@@ -143,7 +164,9 @@ impl Dispatcher {
     ///         nothing was sent.
     #[pyo3(
         signature = (endpoint, body, **keywords),
+        // generated: begin text_signature ($self, endpoint, body, *, {deliver})
         text_signature = "($self, endpoint, body, *, id=None, content_type=None, headers=None, timeout=None)"
+        // generated: end
     )]
     fn deliver(
         &self,
@@ -172,7 +195,10 @@ impl Dispatcher {
     ///
     /// Args:
     ///     endpoint: an endpoint of this dispatcher.
-    ///     timeout: the time limit of the whole probe, in seconds or as a timedelta.
+    // generated: begin arguments probe
+    ///     timeout: the time limit of the whole probe. In seconds, or a timedelta; by default
+    ///         the dispatcher's.
+    // generated: end
     ///
     /// Returns:
     ///     The result of the handshake.
@@ -182,7 +208,9 @@ impl Dispatcher {
     ///     ConfigError: `option_invalid` or `handle_closed`.
     #[pyo3(
         signature = (endpoint, **keywords),
+        // generated: begin text_signature ($self, endpoint, *, {probe})
         text_signature = "($self, endpoint, *, timeout=None)"
+        // generated: end
     )]
     fn probe(
         &self,

@@ -103,6 +103,6 @@ pub fn make_error<'py>(
 /// Returns the core's tables of kinds, enums and options.
 #[pyfunction(name = "_tables")]
 pub fn tables(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let tables: Value = webhook_mtls::bindings::options::tables();
+    let tables: Value = webhook_mtls::bindings::tables::all();
     json::to_python(py, &tables)
 }

@@ -25,10 +25,13 @@ use crate::receipt::Receipt;
 /// Args:
 ///     endpoint: an endpoint of the dispatcher that delivers it.
 ///     body: bytes-like, at most 32 MiB; a str is rejected.
-///     id: the event's id, sent as `webhook-id`. Use the same id for every attempt.
-///     content_type: the content type of the payload, by default `application/json`.
-///     headers: more request headers, a mapping of str to str.
-///     timeout: the time limit of the whole delivery, in seconds or as a timedelta.
+// generated: begin arguments deliver
+///     id: the event's id, sent as webhook-id. Use the same id for every attempt.
+///     content_type: the content type of the payload. By default `application/json`.
+///     headers: additional request headers.
+///     timeout: the time limit of this whole delivery. In seconds, or a timedelta; by default
+///         the dispatcher's.
+// generated: end
 ///     tag: any object, to recognize the delivery in its outcome.
 ///
 /// Raises:
@@ -47,7 +50,9 @@ impl Delivery {
     #[new]
     #[pyo3(
         signature = (endpoint, body, *, tag = None, **keywords),
+        // generated: begin text_signature (endpoint, body, *, {deliver}, tag=None)
         text_signature = "(endpoint, body, *, id=None, content_type=None, headers=None, timeout=None, tag=None)"
+        // generated: end
     )]
     fn new(
         endpoint: &Bound<'_, PyAny>,

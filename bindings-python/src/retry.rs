@@ -12,10 +12,13 @@ use crate::options;
 /// queue does both.
 ///
 /// Args:
-///     attempts: the number of attempts, at least 1.
-///     first: the delay after the first attempt, in seconds or as a timedelta; each later delay
-///         doubles.
-///     ceiling: the longest delay, unless the consumer asks for a longer one.
+// generated: begin arguments retry_policy
+///     attempts: the most attempts, including the first. By default 8.
+///     first: the wait after the first attempt. It doubles after each further attempt. In
+///         seconds, or a timedelta; by default 5.
+///     ceiling: the longest wait, unless the consumer asks for a longer one. In seconds, or a
+///         timedelta; by default 3600.
+// generated: end
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -32,7 +35,9 @@ impl RetryPolicy {
     #[new]
     #[pyo3(
         signature = (**keywords),
+        // generated: begin text_signature (*, {retry_policy})
         text_signature = "(*, attempts=None, first=None, ceiling=None)"
+        // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
         guard(|| Ok(Self(options::apply(webhook_mtls::RetryPolicy::default(), keywords)?)))

@@ -26,17 +26,24 @@ use crate::trust::Trust;
 /// It runs the checks of a handshake of this library. It is safe to share between threads.
 ///
 /// Args:
-///     role: the role of the peers, `client` or `server`.
-///     trust: the CAs that verify the peers.
-///     pins: the keys that a peer may have, in addition to a valid chain.
-///     tenant: the part of a certificate that names its tenant; a peer without a tenant is
-///         rejected.
-///     authorization: the peers that are allowed; for clients, this or `tenant` is required.
-///     server_uri: the SAN URI that a server's certificate must have, instead of a host name.
-///     strict_purpose: whether a certificate without extendedKeyUsage is rejected.
-///     crl_policy: `if_present`, or `require` for a CRL of every issuer.
-///     reload: the interval between checks of watched files; 0 checks only in `reload()`.
-///     expiry_warning: the fraction of lifetime left at which the first expiry event is sent.
+// generated: begin arguments verifier
+///     role: the role of the peers: client or server.
+///     trust: the trust for the peers' certificates.
+///     pins: the keys that a peer may have.
+///     tenant: the rule by which a certificate names its tenant. The role client requires this
+///         or an authorization.
+///     authorization: the peers that are allowed. The role client requires this or a tenant
+///         rule.
+///     server_uri: the SAN URI that a server's certificate must contain.
+///     strict_purpose: whether to refuse a certificate without extendedKeyUsage. By default
+///         False.
+///     crl_policy: whether a CRL of every issuer is required: if_present or require. By default
+///         `if_present`.
+///     reload: the interval at which the files of trust and pins are checked for changes. 0
+///         checks only in reload(). In seconds, or a timedelta; by default 10.
+///     expiry_warning: the remaining fraction of a lifetime at which the first expiry event is
+///         raised. More follow at 0.1, 0.05 and 0. By default 0.2.
+// generated: end
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
@@ -48,7 +55,9 @@ impl Verifier {
     #[new]
     #[pyo3(
         signature = (**keywords),
+        // generated: begin text_signature (*, {verifier})
         text_signature = "(*, role, trust, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
+        // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
         guard(|| Ok(Self(build(keywords)?)))
@@ -164,7 +173,9 @@ impl Verifier {
 #[pyfunction]
 #[pyo3(
     signature = (chain, *, server_name = None, at = None, **keywords),
-    text_signature = "(chain, *, role, trust, server_name=None, at=None, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
+    // generated: begin text_signature (chain, *, server_name=None, at=None, {verifier})
+    text_signature = "(chain, *, server_name=None, at=None, role, trust, pins=None, tenant=None, authorization=None, server_uri=None, strict_purpose=None, crl_policy=None, reload=None, expiry_warning=None)"
+    // generated: end
 )]
 pub fn verify_peer(
     chain: &Bound<'_, PyAny>,

@@ -66,6 +66,7 @@ mod options;
 mod process;
 pub mod retry;
 mod runtime;
+mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
@@ -103,7 +104,7 @@ pub mod bindings {
     }
 
     pub mod options {
-        pub use crate::options::{ALL, OptionSpec, tables};
+        pub use crate::options::{ALL, OptionSpec};
     }
 
     pub mod process {
@@ -112,5 +113,9 @@ pub mod bindings {
 
     pub mod runtime {
         pub use crate::runtime::{EventLoop, afterwards, drive, spawn, undriven};
+    }
+
+    pub mod tables {
+        pub use crate::tables::{Preset, all};
     }
 }

@@ -51,6 +51,8 @@ pub struct OptionSpec {
     pub name: &'static str,
     /// Its type: duration, text, texts, pairs, integer, number, flag, or the noun it takes.
     pub kind: &'static str,
+    /// The enum that has the possible texts, or the possible values of pairs; empty for any text.
+    pub words: &'static str,
     /// The value that is used if it is not given.
     pub default: &'static str,
     /// What it does.
@@ -58,10 +60,16 @@ pub struct OptionSpec {
 }
 
 macro_rules! options {
-    ($($of:literal $name:literal $kind:literal $default:literal $doc:literal;)*) => {
+    ($($of:literal $name:literal $kind:literal $(of $words:literal)? $default:literal $doc:literal;)*) => {
         /// Every option.
-        pub const ALL: &[OptionSpec] =
-            &[$(OptionSpec { of: $of, name: $name, kind: $kind, default: $default, doc: $doc },)*];
+        pub const ALL: &[OptionSpec] = &[$(OptionSpec {
+            of: $of,
+            name: $name,
+            kind: $kind,
+            words: concat!($($words)?),
+            default: $default,
+            doc: $doc,
+        },)*];
     };
 }
 
@@ -70,10 +78,10 @@ options! {
         "The identity to present to consumers, unless the endpoint sets its own.";
     "dispatcher" "trust" "trust" "none"
         "The default trust, used if the endpoint sets none.";
-    "dispatcher" "egress" "egress" "public"
+    "dispatcher" "egress" "egress" of "preset" "public"
         "The addresses that the dispatcher may connect to: a preset, or a policy.";
     "dispatcher" "proxy" "text" "none"
-        "The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port.";
+        "The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port. Environment variables are not read.";
     "dispatcher" "proxy_credentials" "text" "none"
         "user:password for the proxy, if its URL must not contain them.";
     "dispatcher" "timeout" "duration" "30000"
@@ -89,20 +97,20 @@ options! {
     "dispatcher" "max_connections" "integer" "256"
         "The most open connections, including idle ones.";
     "dispatcher" "max_waiting" "integer" "4096"
-        "The most deliveries that may wait for a turn or a connection. One owner has at most a quarter of them.";
-    "dispatcher" "status_retry" "pairs" "none"
+        "The most deliveries that may wait for a turn or a connection. One owner has at most a quarter of them. Further deliveries fail with overloaded.";
+    "dispatcher" "status_retry" "pairs" of "retry" "none"
         "The retry verdict for a status or status class other than 2xx: later, after_repair or never.";
     "dispatcher" "reload" "duration" "10000"
         "The interval at which the files of the material are checked for changes. 0 checks only in reload().";
     "dispatcher" "expiry_warning" "number" "0.2"
         "The remaining fraction of a lifetime at which the first expiry event is raised. More follow at 0.1, 0.05 and 0.";
     "endpoint" "pins" "pins" "required"
-        "The keys that the consumer may have. To use no pins, say so explicitly.";
+        "The keys that the consumer may have. There is no default: to rely on the CA alone, say so explicitly.";
     "endpoint" "identity" "identity" "the dispatcher's"
         "The identity to present to this consumer.";
     "endpoint" "trust" "trust" "the dispatcher's"
         "The trust for this consumer's certificate.";
-    "endpoint" "min_tls" "text" "1.3"
+    "endpoint" "min_tls" "text" of "min_tls" "1.3"
         "The oldest TLS version to accept: 1.3 or 1.2.";
     "endpoint" "server_uri" "text" "none"
         "The SAN URI that the consumer's certificate must contain, instead of the URL's host name.";
@@ -114,7 +122,7 @@ options! {
         "The most deliveries to this consumer at once.";
     "endpoint" "owner" "text" "the consumer id"
         "The customer that owns this endpoint. While others wait, the endpoints of one owner use at most a quarter of max_connections and of the DNS lookups.";
-    "endpoint" "status_retry" "pairs" "the dispatcher's"
+    "endpoint" "status_retry" "pairs" of "retry" "the dispatcher's"
         "The same for this consumer. A status that it does not name uses the dispatcher's verdict.";
     "deliver" "id" "text" "none"
         "The event's id, sent as webhook-id. Use the same id for every attempt.";
@@ -126,7 +134,7 @@ options! {
         "The time limit of this whole delivery.";
     "probe" "timeout" "duration" "the dispatcher's"
         "The time limit of the whole probe.";
-    "verifier" "role" "role" "required"
+    "verifier" "role" "role" of "role" "required"
         "The role of the peers: client or server.";
     "verifier" "trust" "trust" "required"
         "The trust for the peers' certificates.";
@@ -140,7 +148,7 @@ options! {
         "The SAN URI that a server's certificate must contain.";
     "verifier" "strict_purpose" "flag" "false"
         "Whether to refuse a certificate without extendedKeyUsage.";
-    "verifier" "crl_policy" "text" "if_present"
+    "verifier" "crl_policy" "text" of "crl_policy" "if_present"
         "Whether a CRL of every issuer is required: if_present or require.";
     "verifier" "reload" "duration" "10000"
         "The interval at which the files of trust and pins are checked for changes. 0 checks only in reload().";
@@ -155,7 +163,7 @@ options! {
 }
 
 /// Returns every kind, word, context key, option and event as JSON, for code that generates or checks a copy.
-pub fn tables() -> Value {
+pub(crate) fn tables() -> Value {
     let kinds: Vec<Value> = Kind::ALL
         .iter()
         .map(|kind| {
@@ -178,6 +186,7 @@ pub fn tables() -> Value {
                 "of": row.of,
                 "name": row.name,
                 "kind": row.kind,
+                "words": row.words,
                 "default": row.default,
                 "doc": row.doc,
             })

@@ -77,8 +77,9 @@ pub unsafe extern "C" fn wmtls_delivery_new(
     })
 }
 
-/// Sets the event's id, which is sent as the header webhook-id. Use the same id for every attempt
-/// at the same event.
+// generated: begin setter deliver.id
+/// Sets the event's id, sent as webhook-id. Use the same id for every attempt.
+// generated: end
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_id(
     delivery: Option<&mut wmtls_delivery>,
@@ -91,7 +92,9 @@ pub unsafe extern "C" fn wmtls_delivery_id(
     });
 }
 
-/// Sets the content type of the payload. The default is "application/json".
+// generated: begin setter deliver.content_type
+/// Sets the content type of the payload. By default "application/json".
+// generated: end
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_delivery_content_type(
     delivery: Option<&mut wmtls_delivery>,
@@ -123,7 +126,9 @@ pub unsafe extern "C" fn wmtls_delivery_header(
     });
 }
 
-/// Sets the time limit of the whole delivery, instead of the dispatcher's.
+// generated: begin setter deliver.timeout
+/// Sets the time limit of this whole delivery. By default the dispatcher's.
+// generated: end
 ///
 /// `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
 #[unsafe(no_mangle)]

@@ -62,8 +62,11 @@ pub extern "C" fn wmtls_options_new() -> Option<Box<wmtls_options>> {
     panic::value(None, || give(wmtls_options::new(DispatcherOptions::new())))
 }
 
-/// Sets the default identity, used if the endpoint sets none. The identity may be freed once the
-/// function has returned.
+// generated: begin setter dispatcher.identity
+/// Sets the identity to present to consumers, unless the endpoint sets its own.
+// generated: end
+///
+/// The identity may be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_identity(
     options: Option<&mut wmtls_options>,
@@ -75,8 +78,11 @@ pub extern "C" fn wmtls_options_identity(
     });
 }
 
-/// Sets the default trust, used if the endpoint sets none. The trust may be freed once the
-/// function has returned.
+// generated: begin setter dispatcher.trust
+/// Sets the default trust, used if the endpoint sets none.
+// generated: end
+///
+/// The trust may be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_trust(
     options: Option<&mut wmtls_options>,
@@ -88,7 +94,10 @@ pub extern "C" fn wmtls_options_trust(
     });
 }
 
-/// Sets which addresses the dispatcher may connect to.
+// generated: begin setter dispatcher.egress
+/// Sets the addresses that the dispatcher may connect to: a preset, or a policy. By default
+/// "public".
+// generated: end
 ///
 /// `preset`: "public", or "private", which adds private networks. Both deny loopback and
 /// link-local addresses.
@@ -153,7 +162,10 @@ pub unsafe extern "C" fn wmtls_options_egress_nat64(
     });
 }
 
-/// Sets the time limit of each whole delivery.
+// generated: begin setter dispatcher.timeout
+/// Sets the time limit of a whole delivery. It bounds the other four timeouts. By default 30000
+/// milliseconds.
+// generated: end
 ///
 /// `timeout_ms`: milliseconds, from 1 to 86400000 (one day). 0 is a fault, not "no limit".
 #[unsafe(no_mangle)]
@@ -164,7 +176,9 @@ pub extern "C" fn wmtls_options_timeout_ms(options: Option<&mut wmtls_options>, 
     });
 }
 
-/// Sets how many connections may be open at once, including idle connections.
+// generated: begin setter dispatcher.max_connections
+/// Sets the most open connections, including idle ones. By default 256.
+// generated: end
 ///
 /// `max_connections`: from 1 to 1000000.
 #[unsafe(no_mangle)]

@@ -110,8 +110,11 @@ pub extern "C" fn wmtls_endpoint_options_no_pins(options: Option<&mut wmtls_endp
     });
 }
 
-/// Sets the trust for this consumer, instead of the dispatcher's. The trust may be freed once the
-/// function has returned.
+// generated: begin setter endpoint.trust
+/// Sets the trust for this consumer's certificate. By default the dispatcher's.
+// generated: end
+///
+/// The trust may be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_trust(
     options: Option<&mut wmtls_endpoint_options>,
@@ -123,8 +126,11 @@ pub extern "C" fn wmtls_endpoint_options_trust(
     });
 }
 
-/// Sets the identity to present to this consumer, instead of the dispatcher's. The identity may
-/// be freed once the function has returned.
+// generated: begin setter endpoint.identity
+/// Sets the identity to present to this consumer. By default the dispatcher's.
+// generated: end
+///
+/// The identity may be freed once the function has returned.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_options_identity(
     options: Option<&mut wmtls_endpoint_options>,

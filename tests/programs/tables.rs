@@ -2,5 +2,5 @@
 //! them, and every language's copy is compared with them.
 
 fn main() {
-    println!("{:#}", webhook_mtls::bindings::options::tables());
+    println!("{:#}", webhook_mtls::bindings::tables::all());
 }

@@ -36,8 +36,8 @@ cargo xtask <verb>
   build [language ...]
                       build optimized packages for c, python, node, or all of them
   vectors             run the shared cases in all four languages
-  header [--check]    write include/*.h, docs/errors.md and docs/options.md from the crates, or
-                      fail if they differ
+  generate [--check]  write include/*.h, the reference pages and the copies of the core's tables in
+                      the bindings, or fail if they differ (`header` is the same verb)
   structure           print the rooms of the core and what each imports
   readme              copy the programs of examples/ into README.md
   public-roots        write the list of refused web roots
@@ -58,8 +58,8 @@ fn main() -> ExitCode {
         ["test", suites @ ..] => suites::run(suites),
         ["build", languages @ ..] => build::run(languages),
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
-        ["header"] => header::write(),
-        ["header", "--check"] => header::check().map(|closing| println!("{closing}")),
+        ["generate" | "header"] => header::write(),
+        ["generate" | "header", "--check"] => header::check().map(|closing| println!("{closing}")),
         ["structure"] => suites::structure::show(),
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),

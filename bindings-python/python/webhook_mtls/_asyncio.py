@@ -42,10 +42,12 @@ class AsyncDispatcher:
         endpoint: Endpoint,
         body: bytes | bytearray | memoryview,
         *,
+        # generated: begin keywords deliver
         id: str | None = None,
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
+        # generated: end
         **unknown: Never,
     ) -> Receipt:
         """Delivers one body. Canceling the task cancels the delivery.
@@ -67,6 +69,7 @@ class AsyncDispatcher:
                 nothing was sent.
         """
         options: dict[str, Any] = dict(unknown)
+        # generated: begin collect deliver
         if id is not None:
             options["id"] = id
         if content_type is not None:
@@ -75,6 +78,7 @@ class AsyncDispatcher:
             options["headers"] = headers
         if timeout is not None:
             options["timeout"] = timeout
+        # generated: end
         # As _outcome, but inlined, because this is the hot path.
         loop = asyncio.get_running_loop()
         notifier = self._cached_notifier()
@@ -93,7 +97,13 @@ class AsyncDispatcher:
             raise
 
     async def probe(
-        self, endpoint: Endpoint, *, timeout: float | timedelta | None = None, **unknown: Never
+        self,
+        endpoint: Endpoint,
+        *,
+        # generated: begin keywords probe
+        timeout: float | timedelta | None = None,
+        # generated: end
+        **unknown: Never,
     ) -> Probe:
         """Completes a handshake with a consumer, verifies it as a delivery does, and closes.
 
@@ -111,10 +121,14 @@ class AsyncDispatcher:
             ConfigError: `option_invalid` or `handle_closed`.
         """
 
+        options: dict[str, Any] = dict(unknown)
+        # generated: begin collect probe
+        if timeout is not None:
+            options["timeout"] = timeout
+        # generated: end
+
         def start(completions: Completions, ticket: int) -> CancelToken:
-            return self._dispatcher._start_probe(
-                completions, ticket, endpoint, timeout=timeout, **unknown
-            )
+            return self._dispatcher._start_probe(completions, ticket, endpoint, **options)
 
         probe: Probe = await _outcome(start)
         return probe

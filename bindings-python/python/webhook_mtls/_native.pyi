@@ -11,8 +11,24 @@ from ._errors import WebhookMtlsError
 _Path: TypeAlias = str | PathLike[str]
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Seconds: TypeAlias = float | timedelta
+# generated: begin aliases retry action pin role evidence note min_tls crl_policy preset expiring
+_Retry: TypeAlias = Literal["later", "after_repair", "never"]
+_Action: TypeAlias = Literal["retry", "park", "drop"]
+_Pin: TypeAlias = Literal["current", "next"]
+_Role: TypeAlias = Literal["client", "server"]
+_Evidence: TypeAlias = Literal["socket", "asserted"]
+_Note: TypeAlias = Literal[
+    "purpose_absent",
+    "key_id_mismatch",
+    "anchor_is_intermediate",
+    "crl_unused",
+    "revocation_unchecked",
+]
+_MinTls: TypeAlias = Literal["1.2", "1.3"]
+_CrlPolicy: TypeAlias = Literal["if_present", "require"]
 _Preset: TypeAlias = Literal["public", "private"]
-_StatusRetry: TypeAlias = Mapping[str, Literal["later", "after_repair", "never"]]
+_Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
+# generated: end
 
 @final
 class Identity:
@@ -103,37 +119,81 @@ class Dispatcher:
     def __new__(
         cls,
         *,
+        # generated: begin keywords dispatcher
+        # The identity to present to consumers, unless the endpoint sets its own.
         identity: Identity | None = None,
+        # The default trust, used if the endpoint sets none.
         trust: Trust | None = None,
+        # The addresses that the dispatcher may connect to: a preset, or a policy. By default
+        # `public`.
         egress: _Preset | Egress | None = None,
+        # The CONNECT proxy for all connections: http://host:port, or
+        # http://user:password@host:port. Environment variables are not read.
         proxy: str | None = None,
+        # user:password for the proxy, if its URL must not contain them.
         proxy_credentials: str | None = None,
+        # The time limit of a whole delivery. It bounds the other four timeouts. In seconds, or a
+        # timedelta; by default 30.
         timeout: _Seconds | None = None,
+        # The time limit to resolve the host and open a TCP connection. In seconds, or a timedelta;
+        # by default 5.
         connect_timeout: _Seconds | None = None,
+        # The time limit of the TLS handshake. In seconds, or a timedelta; by default 5.
         handshake_timeout: _Seconds | None = None,
+        # The time limit to write the request to the kernel. In seconds, or a timedelta; by default
+        # 10.
         write_timeout: _Seconds | None = None,
+        # The time limit from the last byte of the request to the response head. In seconds, or a
+        # timedelta; by default 15.
         response_timeout: _Seconds | None = None,
+        # The most open connections, including idle ones. By default 256.
         max_connections: int | None = None,
+        # The most deliveries that may wait for a turn or a connection. One owner has at most a
+        # quarter of them. Further deliveries fail with overloaded. By default 4096.
         max_waiting: int | None = None,
-        status_retry: _StatusRetry | None = None,
+        # The retry verdict for a status or status class other than 2xx: later, after_repair or
+        # never.
+        status_retry: Mapping[str, _Retry] | None = None,
+        # The interval at which the files of the material are checked for changes. 0 checks only in
+        # reload(). In seconds, or a timedelta; by default 10.
         reload: _Seconds | None = None,
+        # The remaining fraction of a lifetime at which the first expiry event is raised. More
+        # follow at 0.1, 0.05 and 0. By default 0.2.
         expiry_warning: float | None = None,
+        # generated: end
     ) -> Self: ...
     def endpoint(
         self,
         consumer: str,
         url: str,
         *,
+        # generated: begin keywords endpoint
+        # The keys that the consumer may have. There is no default: to rely on the CA alone, say so
+        # explicitly.
         pins: Pins | None,
+        # The identity to present to this consumer. By default the dispatcher's.
         identity: Identity | None = None,
+        # The trust for this consumer's certificate. By default the dispatcher's.
         trust: Trust | None = None,
-        min_tls: Literal["1.2", "1.3"] | None = None,
+        # The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
+        min_tls: _MinTls | None = None,
+        # The SAN URI that the consumer's certificate must contain, instead of the URL's host name.
         server_uri: str | None = None,
+        # Whether to hold the payload until the consumer answers the request head with 100 Continue,
+        # for at most one second. By default False.
         hold_payload: bool | None = None,
+        # The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an
+        # id.
         signing: StandardWebhooks | None = None,
+        # The most deliveries to this consumer at once. By default 8.
         concurrency: int | None = None,
+        # The customer that owns this endpoint. While others wait, the endpoints of one owner use at
+        # most a quarter of max_connections and of the DNS lookups. By default the consumer id.
         owner: str | None = None,
-        status_retry: _StatusRetry | None = None,
+        # The same for this consumer. A status that it does not name uses the dispatcher's verdict.
+        # By default the dispatcher's.
+        status_retry: Mapping[str, _Retry] | None = None,
+        # generated: end
     ) -> Endpoint: ...
     def remove(self, consumer: str) -> bool: ...
     def deliver(
@@ -141,12 +201,28 @@ class Dispatcher:
         endpoint: Endpoint,
         body: _Bytes,
         *,
+        # generated: begin keywords deliver
+        # The event's id, sent as webhook-id. Use the same id for every attempt.
         id: str | None = None,
+        # The content type of the payload. By default `application/json`.
         content_type: str | None = None,
+        # Additional request headers.
         headers: Mapping[str, str] | None = None,
+        # The time limit of this whole delivery. In seconds, or a timedelta; by default the
+        # dispatcher's.
         timeout: _Seconds | None = None,
+        # generated: end
     ) -> Receipt: ...
-    def probe(self, endpoint: Endpoint, *, timeout: _Seconds | None = None) -> Probe: ...
+    def probe(
+        self,
+        endpoint: Endpoint,
+        *,
+        # generated: begin keywords probe
+        # The time limit of the whole probe. In seconds, or a timedelta; by default the
+        # dispatcher's.
+        timeout: _Seconds | None = None,
+        # generated: end
+    ) -> Probe: ...
     def reload(self) -> list[Event]: ...
     def expiries(self) -> list[Expiry]: ...
     def on_event(self, callback: Callable[[Event], object]) -> None: ...
@@ -189,13 +265,24 @@ def deliver(
     url: str,
     body: _Bytes,
     *,
+    # generated: begin keywords one_shot brief
+    pins: Pins | None,
     identity: Identity,
     trust: Trust,
-    pins: Pins | None,
+    id: str | None = None,
+    content_type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: _Seconds | None = None,
+    min_tls: _MinTls | None = None,
+    server_uri: str | None = None,
+    hold_payload: bool | None = None,
+    signing: StandardWebhooks | None = None,
+    concurrency: int | None = None,
+    owner: str | None = None,
+    status_retry: Mapping[str, _Retry] | None = None,
     egress: _Preset | Egress | None = None,
     proxy: str | None = None,
     proxy_credentials: str | None = None,
-    timeout: _Seconds | None = None,
     connect_timeout: _Seconds | None = None,
     handshake_timeout: _Seconds | None = None,
     write_timeout: _Seconds | None = None,
@@ -204,16 +291,7 @@ def deliver(
     max_waiting: int | None = None,
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
-    min_tls: Literal["1.2", "1.3"] | None = None,
-    server_uri: str | None = None,
-    hold_payload: bool | None = None,
-    signing: StandardWebhooks | None = None,
-    concurrency: int | None = None,
-    owner: str | None = None,
-    status_retry: _StatusRetry | None = None,
-    id: str | None = None,
-    content_type: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    # generated: end
 ) -> Receipt: ...
 
 @final
@@ -229,7 +307,7 @@ class Event:
 @final
 class Expiry:
     @property
-    def what(self) -> Literal["identity", "anchor", "intermediate", "crl", "consumer"]: ...
+    def what(self) -> _Expiring: ...
     @property
     def name(self) -> str: ...
     @property
@@ -245,10 +323,12 @@ class Delivery:
         endpoint: Endpoint,
         body: _Bytes,
         *,
+        # generated: begin keywords deliver brief
         id: str | None = None,
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: _Seconds | None = None,
+        # generated: end
         tag: Any = None,
     ) -> Self: ...
     @property
@@ -315,7 +395,7 @@ class Receipt:
     @property
     def peer(self) -> PeerIdentity: ...
     @property
-    def pin(self) -> Literal["current", "next"] | None: ...
+    def pin(self) -> _Pin | None: ...
     @property
     def attempts(self) -> int: ...
     @property
@@ -335,7 +415,7 @@ class Probe:
     @property
     def peer(self) -> PeerIdentity: ...
     @property
-    def pin(self) -> Literal["current", "next"] | None: ...
+    def pin(self) -> _Pin | None: ...
     @property
     def tls(self) -> TlsFacts: ...
     @property
@@ -394,21 +474,11 @@ class PeerIdentity:
     @property
     def matched_pin(self) -> str | None: ...
     @property
-    def evidence(self) -> Literal["socket", "asserted"]: ...
+    def evidence(self) -> _Evidence: ...
     @property
     def purpose(self) -> Literal["present", "absent"]: ...
     @property
-    def notes(
-        self,
-    ) -> list[
-        Literal[
-            "purpose_absent",
-            "key_id_mismatch",
-            "anchor_is_intermediate",
-            "crl_unused",
-            "revocation_unchecked",
-        ]
-    ]: ...
+    def notes(self) -> list[_Note]: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final
@@ -434,16 +504,31 @@ class Verifier:
     def __new__(
         cls,
         *,
-        role: Literal["client", "server"],
+        # generated: begin keywords verifier
+        # The role of the peers: client or server.
+        role: _Role,
+        # The trust for the peers' certificates.
         trust: Trust,
+        # The keys that a peer may have.
         pins: Pins | None = None,
+        # The rule by which a certificate names its tenant. The role client requires this or an
+        # authorization.
         tenant: TenantRule | None = None,
+        # The peers that are allowed. The role client requires this or a tenant rule.
         authorization: Authorization | None = None,
+        # The SAN URI that a server's certificate must contain.
         server_uri: str | None = None,
+        # Whether to refuse a certificate without extendedKeyUsage. By default False.
         strict_purpose: bool | None = None,
-        crl_policy: Literal["if_present", "require"] | None = None,
+        # Whether a CRL of every issuer is required: if_present or require. By default `if_present`.
+        crl_policy: _CrlPolicy | None = None,
+        # The interval at which the files of trust and pins are checked for changes. 0 checks only
+        # in reload(). In seconds, or a timedelta; by default 10.
         reload: _Seconds | None = None,
+        # The remaining fraction of a lifetime at which the first expiry event is raised. More
+        # follow at 0.1, 0.05 and 0. By default 0.2.
         expiry_warning: float | None = None,
+        # generated: end
     ) -> Self: ...
     def verify(
         self,
@@ -462,18 +547,20 @@ class Verifier:
 def verify_peer(
     chain: _Bytes | Sequence[_Bytes],
     *,
-    role: Literal["client", "server"],
-    trust: Trust,
     server_name: str | None = None,
     at: datetime | None = None,
+    # generated: begin keywords verifier brief
+    role: _Role,
+    trust: Trust,
     pins: Pins | None = None,
     tenant: TenantRule | None = None,
     authorization: Authorization | None = None,
     server_uri: str | None = None,
     strict_purpose: bool | None = None,
-    crl_policy: Literal["if_present", "require"] | None = None,
+    crl_policy: _CrlPolicy | None = None,
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
+    # generated: end
 ) -> PeerIdentity: ...
 def remember_signatures(enabled: bool) -> None: ...
 
@@ -482,16 +569,23 @@ class RetryPolicy:
     def __new__(
         cls,
         *,
+        # generated: begin keywords retry_policy
+        # The most attempts, including the first. By default 8.
         attempts: int | None = None,
+        # The wait after the first attempt. It doubles after each further attempt. In seconds, or a
+        # timedelta; by default 5.
         first: _Seconds | None = None,
+        # The longest wait, unless the consumer asks for a longer one. In seconds, or a timedelta;
+        # by default 3600.
         ceiling: _Seconds | None = None,
+        # generated: end
     ) -> Self: ...
     def decide(self, error: WebhookMtlsError, *, attempt: int) -> Decision: ...
 
 @final
 class Decision:
     @property
-    def action(self) -> Literal["retry", "park", "drop"]: ...
+    def action(self) -> _Action: ...
     @property
     def delay(self) -> float: ...
     @property
@@ -584,7 +678,7 @@ class Authority:
         self,
         tenant: str,
         *,
-        role: Literal["client", "server"] = "client",
+        role: _Role = "client",
         not_before: datetime | None = None,
         not_after: datetime | None = None,
     ) -> Issued: ...

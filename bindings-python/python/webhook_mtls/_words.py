@@ -1,24 +1,31 @@
-"""The enums of errors. A test compares them with the core's table."""
+"""The enums of errors. `cargo xtask generate` writes them from the core's tables."""
 
 from typing import Literal
 
+# generated: begin words stage blame scope sent retry
 Stage = Literal[
     "config", "admit", "resolve", "connect", "handshake", "request", "response", "verify"
 ]
-"""The stage that a delivery or a verification had reached."""
+"""The step that failed. Exhaustive: a new stage is a new major version."""
 
 Blame = Literal["ours", "theirs", "path", "caller", "unknown"]
-"""Whose fault it is, as far as this side can tell."""
+"""Whose fault it is, as far as the library can tell. Exhaustive: an alert has one addressee for
+each.
+"""
 
 Scope = Literal["delivery", "endpoint", "identity", "process"]
-"""What the failure affects."""
+"""What the failure stops. Exhaustive: a queue must stop the right deliveries for each."""
 
 Sent = Literal["nothing", "maybe", "all"]
-"""How much of the request was sent."""
+"""How much of the request left. Exhaustive: a caller must decide for each whether a duplicate is
+possible.
+"""
 
 Retry = Literal["later", "after_repair", "never"]
-"""Whether a retry helps."""
+"""Whether a retry helps. Exhaustive: a queue must act on each."""
+# generated: end
 
+# generated: begin kinds
 Kind = Literal[
     "option_invalid",
     "url_invalid",
@@ -73,3 +80,4 @@ Kind = Literal[
     "internal",
 ]
 """The kind of failure. Later versions may add kinds."""
+# generated: end

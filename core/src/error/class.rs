@@ -1,11 +1,21 @@
 //! The words that classify a failure: stage, blame, scope, sent, retry and family. They are the same
 //! in every language.
 
+/// Concatenates the doc comments among some attributes.
+macro_rules! docs {
+    (#[doc = $line:literal] $($rest:tt)*) => {
+        concat!($line, $crate::error::docs!($($rest)*))
+    };
+    (#[$($other:tt)*] $($rest:tt)*) => { $crate::error::docs!($($rest)*) };
+    () => { "" };
+}
+pub(crate) use docs;
+
 macro_rules! words {
-    ($(#[$meta:meta])* $type:ident { $($(#[$variant_meta:meta])* $variant:ident = $number:literal $name:literal,)* }) => {
-        $(#[$meta])*
+    ($(#[$($meta:tt)*])* $type:ident { $($(#[$($variant_meta:tt)*])* $variant:ident = $number:literal $name:literal,)* }) => {
+        $(#[$($meta)*])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $type { $($(#[$variant_meta])* $variant = $number,)* }
+        pub enum $type { $($(#[$($variant_meta)*])* $variant = $number,)* }
 
         impl $type {
             /// Every value.
@@ -14,6 +24,14 @@ macro_rules! words {
             /// Returns the word, equal in every language.
             pub const fn name(self) -> &'static str {
                 match self { $($type::$variant => $name,)* }
+            }
+
+            /// The meaning of the type, as its doc comment has it.
+            pub(crate) const DOC: &'static str = $crate::error::docs!($(#[$($meta)*])*);
+
+            /// Returns the meaning of the value, as its doc comment has it.
+            pub(crate) const fn doc(self) -> &'static str {
+                match self { $($type::$variant => $crate::error::docs!($(#[$($variant_meta)*])*),)* }
             }
 
             /// Returns the value with this name.

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub(crate) use class::words;
 pub use class::{Blame, Family, Retry, Scope, Sent, Stage};
+pub(crate) use class::{docs, words};
 pub use details::Context;
 use details::{Details, Key};
 pub(crate) use details::{Fact, KEYS, key};

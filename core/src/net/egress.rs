@@ -6,8 +6,18 @@ use std::sync::Arc;
 
 use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
-use crate::error::{Blame, Error, Kind, Stage, key};
+use crate::error::{Blame, Error, Kind, Stage, key, words};
 use crate::options;
+
+words! {
+    /// The networks that an egress policy starts from.
+    Preset {
+        /// The addresses of the public Internet.
+        Public = 1 "public",
+        /// Public addresses and private networks. Loopback and link-local stay denied.
+        Private = 2 "private",
+    }
+}
 
 /// The addresses that a dispatcher may connect to. The default is [`public`](Self::public).
 ///
@@ -52,10 +62,10 @@ impl Egress {
     ///
     /// Fails with `option_invalid` for any other name.
     pub fn preset(name: &str) -> Result<Self, Error> {
-        match name {
-            "public" => Ok(Self::public()),
-            "private" => Ok(Self::private()),
-            _ => Err(options::fault("egress", "must be public or private")),
+        match Preset::from_name(name) {
+            Some(Preset::Public) => Ok(Self::public()),
+            Some(Preset::Private) => Ok(Self::private()),
+            None => Err(options::fault("egress", "must be public or private")),
         }
     }
 

@@ -16,7 +16,7 @@ mod system;
 mod url;
 
 pub(crate) use connect::{Sockets, connect};
-pub use egress::Egress;
+pub use egress::{Egress, Preset};
 pub(crate) use host::Host;
 pub use proxy::Proxy;
 pub(crate) use resolve::resolve;

@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::Error;
 use webhook_mtls::testing::{Authority, Issued, Leaf};
-use webhook_mtls_c::enums::{WMTLS_ROLE_CLIENT, WMTLS_ROLE_SERVER};
+use webhook_mtls::{Error, Role};
+use webhook_mtls_c::enums;
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, required};
 use webhook_mtls_c::panic;
@@ -77,10 +77,10 @@ pub unsafe extern "C" fn wmtls_lab_authority_issue(
     panic::make(out, err, || {
         // SAFETY: the caller follows the header's conventions.
         let tenant = unsafe { text::required(tenant, "tenant") }?;
-        let leaf = match role {
-            WMTLS_ROLE_CLIENT => Leaf::client(tenant),
-            WMTLS_ROLE_SERVER => Leaf::server(tenant),
-            _ => {
+        let leaf = match enums::role(role) {
+            Some(Role::Client) => Leaf::client(tenant),
+            Some(Role::Server) => Leaf::server(tenant),
+            None => {
                 let expected = "WMTLS_ROLE_CLIENT or WMTLS_ROLE_SERVER";
                 return Err(Error::wrong_type("role", expected, "another number"));
             }

@@ -1,46 +1,64 @@
-//! Generates the committed C headers and the reference pages of the tables. A test fails if a
-//! committed file differs.
+//! Generates the committed C headers, the reference pages, and the copies of the core's tables in the
+//! bindings. A test fails if a committed file differs.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cbindgen::{Builder, Config};
-use serde_json::Value;
 
-use crate::command::{Failure, Result, Step};
-use crate::generate::reference;
-use crate::languages::rust;
+use crate::command::{Failure, Result};
+use crate::generate::rows::Tables;
+use crate::generate::{blocks, c, reference};
 use crate::paths;
 
-/// A header, the crate whose items it declares, and whether it contains the table of kinds.
+/// A header, the crate whose items it declares, and whether it contains the constants of the tables.
 struct Header {
     name: &'static str,
     krate: &'static str,
-    has_kinds: bool,
+    has_constants: bool,
 }
 
 const HEADERS: [Header; 2] = [
-    Header { name: "webhook_mtls.h", krate: "ffi", has_kinds: true },
-    Header { name: "webhook_mtls_testing.h", krate: "ffi/testing", has_kinds: false },
+    Header { name: "webhook_mtls.h", krate: "ffi", has_constants: true },
+    Header { name: "webhook_mtls_testing.h", krate: "ffi/testing", has_constants: false },
 ];
 
-/// `cargo xtask header`.
+/// `cargo xtask generate`.
 pub(crate) fn write() -> Result {
-    for (path, text) in generated()? {
-        paths::write(&path, &text)?;
-        println!("  wrote {}", paths::shown(&path));
-    }
+    let tables = Tables::of_core()?;
+    // The headers are made of sources that have generated parts.
+    let mut changed = save(blocks::files(&tables)?)?;
+    changed += save(pages_and_headers(&tables)?)?;
+    println!("  {changed} files changed");
     Ok(())
 }
 
-/// `cargo xtask header --check`.
+/// Writes the files that differ; returns how many.
+fn save(files: Vec<(PathBuf, String)>) -> Result<u32> {
+    let mut changed = 0;
+    for (path, text) in files {
+        if paths::read(&path).is_ok_and(|found| found == text) {
+            continue;
+        }
+        paths::write(&path, &text)?;
+        println!("  wrote {}", paths::shown(&path));
+        changed += 1;
+    }
+    Ok(changed)
+}
+
+/// `cargo xtask generate --check`.
 pub(crate) fn check() -> Result<String> {
-    let files = generated()?;
+    let tables = Tables::of_core()?;
+    let mut files = blocks::files(&tables)?;
+    files.extend(pages_and_headers(&tables)?);
     for (path, wanted) in &files {
         let found = paths::read(path).unwrap_or_default();
         if found != *wanted {
             return Err(Failure::with_output(
-                format!("{} differs from the crates: run cargo xtask header", paths::shown(path)),
+                format!(
+                    "{} differs from the tables of core: run cargo xtask generate",
+                    paths::shown(path)
+                ),
                 first_difference(&found, wanted),
             ));
         }
@@ -48,12 +66,11 @@ pub(crate) fn check() -> Result<String> {
     Ok(format!("{} files, no drift", files.len()))
 }
 
-/// Returns every generated file with its text.
-fn generated() -> Result<Vec<(PathBuf, String)>> {
-    let tables = tables()?;
-    let mut files = Vec::from(reference::pages(&tables)?);
+/// Returns the files that are generated as a whole.
+fn pages_and_headers(tables: &Tables) -> Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::from(reference::pages(&tables.json)?);
     for header in &HEADERS {
-        files.push((header.path(), header.generate(&tables)?));
+        files.push((header.path(), header.generate(tables)?));
     }
     Ok(files)
 }
@@ -63,13 +80,13 @@ impl Header {
         paths::root().join("include").join(self.name)
     }
 
-    fn generate(&self, tables: &Value) -> Result<String> {
+    fn generate(&self, tables: &Tables) -> Result<String> {
         let krate = paths::root().join(self.krate);
         let file = krate.join("cbindgen.toml");
         let mut config =
             Config::from_file(&file).map_err(|error| Failure::at("cannot use", &file, &error))?;
-        if self.has_kinds {
-            let kinds = kind_constants(tables)?;
+        if self.has_constants {
+            let kinds = c::constants(tables)?;
             let after = config.after_includes.take().unwrap_or_default();
             config.after_includes = Some(format!("{after}\n{kinds}"));
         }
@@ -82,33 +99,6 @@ impl Header {
         bindings.write(&mut text);
         String::from_utf8(text).map_err(|error| Failure::at("not UTF-8:", &krate, &error))
     }
-}
-
-/// Returns the tables of core.
-fn tables() -> Result<Value> {
-    let output = Step::new("tables of core", rust::test_program("tables")?).run()?;
-    serde_json::from_str(&output.stdout).map_err(|error| {
-        Failure::with_output(format!("the tables are not JSON: {error}"), output.all)
-    })
-}
-
-/// Returns one `#define` for each kind, with its meaning above it.
-fn kind_constants(tables: &Value) -> Result<String> {
-    let kinds = tables["kinds"].as_array().filter(|kinds| !kinds.is_empty());
-    let kinds = kinds.ok_or_else(|| Failure::new("the tables have no kinds"))?;
-    let mut text = String::from("/* Success. */\n#define WMTLS_OK 0\n");
-    for kind in kinds {
-        let (Some(name), Some(number)) = (kind["name"].as_str(), kind["number"].as_u64()) else {
-            return Err(Failure::new(format!("this kind has no name or no number: {kind}")));
-        };
-        text.push('\n');
-        if let Some(title) = kind["title"].as_str() {
-            writeln!(text, "/* {title} */").expect("writing to a String succeeds");
-        }
-        writeln!(text, "#define WMTLS_{} {number}", name.to_uppercase())
-            .expect("writing to a String succeeds");
-    }
-    Ok(text)
 }
 
 /// Returns the first line in which two texts differ, with its number.
@@ -134,28 +124,7 @@ fn first_difference(found: &str, wanted: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_difference, kind_constants};
-    use serde_json::json;
-
-    #[test]
-    fn each_kind_becomes_a_constant_with_its_number() {
-        let tables = json!({"kinds": [
-            {"name": "url_invalid", "number": 102, "title": "The URL cannot be used."},
-            {"name": "canceled", "number": 203},
-        ]});
-        assert_eq!(
-            kind_constants(&tables).unwrap(),
-            "/* Success. */\n#define WMTLS_OK 0\n\
-             \n/* The URL cannot be used. */\n#define WMTLS_URL_INVALID 102\n\
-             \n#define WMTLS_CANCELED 203\n"
-        );
-    }
-
-    #[test]
-    fn tables_without_kinds_are_refused() {
-        assert!(kind_constants(&json!({"kinds": []})).is_err());
-        assert!(kind_constants(&json!({"kinds": [{"name": "canceled"}]})).is_err());
-    }
+    use super::first_difference;
 
     #[test]
     fn the_first_difference_is_shown_with_both_sides() {

@@ -1,0 +1,58 @@
+//! Every table and enum of the crate as JSON. `cargo xtask generate` writes the copies of the other
+//! languages from it, and their tests compare what is written by hand.
+
+use serde_json::{Value, json};
+
+use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
+use crate::material::expiry::Expiring;
+use crate::material::pin::PinSlot;
+pub use crate::net::Preset;
+use crate::options;
+use crate::retry::Action;
+use crate::tls::MinTls;
+use crate::verify::policy::{CrlPolicy, Role};
+use crate::verify::{Evidence, Note};
+
+/// Returns the tables of kinds, options and events, and all enums: the names of each under `words`, and
+/// their numbers and meanings under `enums`.
+pub fn all() -> Value {
+    let mut tables = options::tables();
+    let mut enums = Vec::new();
+    macro_rules! add {
+        ($($name:literal $type:ty;)*) => {$(
+            tables["words"][$name] = <$type>::ALL.iter().map(|value| value.name()).collect();
+            let values: Vec<Value> = <$type>::ALL
+                .iter()
+                .map(|value| {
+                    let (name, doc) = (value.name(), sentence(value.doc()));
+                    json!({ "name": name, "number": *value as i32, "doc": doc })
+                })
+                .collect();
+            enums.push(json!({ "name": $name, "doc": sentence(<$type>::DOC), "values": values }));
+        )*};
+    }
+    add!(
+        "stage" Stage;
+        "blame" Blame;
+        "scope" Scope;
+        "sent" Sent;
+        "retry" Retry;
+        "action" Action;
+        "pin" PinSlot;
+        "role" Role;
+        "evidence" Evidence;
+        "note" Note;
+        "min_tls" MinTls;
+        "crl_policy" CrlPolicy;
+        "preset" Preset;
+        "expiring" Expiring;
+        "family" Family;
+    );
+    tables["enums"] = enums.into();
+    tables
+}
+
+/// Joins the lines of a doc comment.
+fn sentence(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}

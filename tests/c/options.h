@@ -1,0 +1,61 @@
+/* Every option: its noun, name and type, and a possible value if it takes a word. */
+
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "webhook_mtls.h"
+
+/* generated: begin options */
+static const struct {
+    const char *of;
+    const char *name;
+    const char *kind;
+    const char *word;
+} OPTIONS[] = {
+    {"dispatcher", "identity", "identity", ""},
+    {"dispatcher", "trust", "trust", ""},
+    {"dispatcher", "egress", "egress", "public"},
+    {"dispatcher", "proxy", "text", ""},
+    {"dispatcher", "proxy_credentials", "text", ""},
+    {"dispatcher", "timeout", "duration", ""},
+    {"dispatcher", "connect_timeout", "duration", ""},
+    {"dispatcher", "handshake_timeout", "duration", ""},
+    {"dispatcher", "write_timeout", "duration", ""},
+    {"dispatcher", "response_timeout", "duration", ""},
+    {"dispatcher", "max_connections", "integer", ""},
+    {"dispatcher", "max_waiting", "integer", ""},
+    {"dispatcher", "status_retry", "pairs", "later"},
+    {"dispatcher", "reload", "duration", ""},
+    {"dispatcher", "expiry_warning", "number", ""},
+    {"endpoint", "pins", "pins", ""},
+    {"endpoint", "identity", "identity", ""},
+    {"endpoint", "trust", "trust", ""},
+    {"endpoint", "min_tls", "text", "1.2"},
+    {"endpoint", "server_uri", "text", ""},
+    {"endpoint", "hold_payload", "flag", ""},
+    {"endpoint", "signing", "standard_webhooks", ""},
+    {"endpoint", "concurrency", "integer", ""},
+    {"endpoint", "owner", "text", ""},
+    {"endpoint", "status_retry", "pairs", "later"},
+    {"deliver", "id", "text", ""},
+    {"deliver", "content_type", "text", ""},
+    {"deliver", "headers", "pairs", ""},
+    {"deliver", "timeout", "duration", ""},
+    {"probe", "timeout", "duration", ""},
+    {"verifier", "role", "role", "client"},
+    {"verifier", "trust", "trust", ""},
+    {"verifier", "pins", "pins", ""},
+    {"verifier", "tenant", "tenant_rule", ""},
+    {"verifier", "authorization", "authorization", ""},
+    {"verifier", "server_uri", "text", ""},
+    {"verifier", "strict_purpose", "flag", ""},
+    {"verifier", "crl_policy", "text", "if_present"},
+    {"verifier", "reload", "duration", ""},
+    {"verifier", "expiry_warning", "number", ""},
+    {"retry_policy", "attempts", "integer", ""},
+    {"retry_policy", "first", "duration", ""},
+    {"retry_policy", "ceiling", "duration", ""},
+};
+/* generated: end */
+
+#endif

@@ -1,0 +1,46 @@
+/* Every value of the enums: the function of its name, the name, the constant, the number. */
+
+#ifndef WORDS_H
+#define WORDS_H
+
+#include "webhook_mtls.h"
+
+/* generated: begin words */
+static const struct {
+    const char *(*name_of)(int32_t);
+    const char *name;
+    int32_t constant;
+    int32_t number;
+} WORDS[] = {
+    {wmtls_stage_name, "config", WMTLS_STAGE_CONFIG, 1},
+    {wmtls_stage_name, "admit", WMTLS_STAGE_ADMIT, 2},
+    {wmtls_stage_name, "resolve", WMTLS_STAGE_RESOLVE, 3},
+    {wmtls_stage_name, "connect", WMTLS_STAGE_CONNECT, 4},
+    {wmtls_stage_name, "handshake", WMTLS_STAGE_HANDSHAKE, 5},
+    {wmtls_stage_name, "request", WMTLS_STAGE_REQUEST, 6},
+    {wmtls_stage_name, "response", WMTLS_STAGE_RESPONSE, 7},
+    {wmtls_stage_name, "verify", WMTLS_STAGE_VERIFY, 8},
+    {wmtls_blame_name, "ours", WMTLS_BLAME_OURS, 1},
+    {wmtls_blame_name, "theirs", WMTLS_BLAME_THEIRS, 2},
+    {wmtls_blame_name, "path", WMTLS_BLAME_PATH, 3},
+    {wmtls_blame_name, "caller", WMTLS_BLAME_CALLER, 4},
+    {wmtls_blame_name, "unknown", WMTLS_BLAME_UNKNOWN, 5},
+    {wmtls_scope_name, "delivery", WMTLS_SCOPE_DELIVERY, 1},
+    {wmtls_scope_name, "endpoint", WMTLS_SCOPE_ENDPOINT, 2},
+    {wmtls_scope_name, "identity", WMTLS_SCOPE_IDENTITY, 3},
+    {wmtls_scope_name, "process", WMTLS_SCOPE_PROCESS, 4},
+    {wmtls_sent_name, "nothing", WMTLS_SENT_NOTHING, 1},
+    {wmtls_sent_name, "maybe", WMTLS_SENT_MAYBE, 2},
+    {wmtls_sent_name, "all", WMTLS_SENT_ALL, 3},
+    {wmtls_retry_name, "later", WMTLS_RETRY_LATER, 1},
+    {wmtls_retry_name, "after_repair", WMTLS_RETRY_AFTER_REPAIR, 2},
+    {wmtls_retry_name, "never", WMTLS_RETRY_NEVER, 3},
+    {wmtls_action_name, "retry", WMTLS_ACTION_RETRY, 1},
+    {wmtls_action_name, "park", WMTLS_ACTION_PARK, 2},
+    {wmtls_action_name, "drop", WMTLS_ACTION_DROP, 3},
+    {wmtls_pin_name, "current", WMTLS_PIN_CURRENT, 1},
+    {wmtls_pin_name, "next", WMTLS_PIN_NEXT, 2},
+};
+/* generated: end */
+
+#endif
