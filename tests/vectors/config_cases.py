@@ -448,6 +448,25 @@ def egresses():
     }.items():
         yield of(f"allow_{name}", {"allow": [network]}, bad)
     yield of("deny_prefix_too_long", {"deny": ["10.0.0.0/33"]}, bad)
+    for name, network in {
+        "zero": "0.0.0.0/0",
+        "zero_ipv6": "::/0",
+        "32": "10.0.0.1/32",
+        "128": "fd00::1/128",
+        "with_leading_zeros": "10.0.0.0/008",
+    }.items():
+        yield of(f"prefix_{name}", {"allow": [network]}, OK)
+    for name, network in {
+        "of_four_digits": "10.0.0.0/0008",
+        "beyond_a_byte": "fd00::/256",
+        "with_sign": "10.0.0.0/+8",
+        "with_space": "10.0.0.0/ 8",
+        "twice": "10.0.0.0/8/8",
+        "with_bits_beyond": "10.0.0.1/31",
+        "with_bits_beyond_ipv6": "fd00::1/127",
+        "zero_of_an_address": "10.0.0.0/0",
+    }.items():
+        yield of(f"prefix_{name}", {"deny": [network]}, bad)
     lengths = [32, 40, 48, 56, 64, 96]
     yield of("nat64", {"nat64": [f"2001:db8::/{length}" for length in lengths]}, OK)
     for name, prefix in {
@@ -776,6 +795,32 @@ def denied_addresses():
         "reserved": "240.0.0.1",
         "broadcast": "255.255.255.255",
         "discard": "[100::1]",
+        "end_of_discard": "[100::ffff:ffff:ffff:ffff]",
+        "protocol_assignments": "192.0.0.1",
+        "end_of_protocol_assignments": "192.0.0.255",
+        "6to4_relay": "192.88.99.1",
+        "end_of_6to4_relay": "192.88.99.255",
+        "end_of_private_172": "172.31.255.255",
+        "end_of_shared": "100.127.255.255",
+        "end_of_benchmarking": "198.19.255.255",
+        "end_of_multicast": "239.255.255.255",
+        "second_documentation": "198.51.100.1",
+        "third_documentation": "203.0.113.1",
+        "second_documentation_ipv6": "[3fff::1]",
+        "end_of_second_documentation_ipv6": "[3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff]",
+        "protocol_assignments_ipv6": "[2001:1::1]",
+        "benchmarking_ipv6": "[2001:2::1]",
+        "amt": "[2001:3::1]",
+        "as112": "[2001:4:112::1]",
+        "orchid": "[2001:20::1]",
+        "drone_id": "[2001:30::1]",
+        "end_of_protocol_assignments_ipv6": "[2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff]",
+        "end_of_teredo": "[2001:0:ffff:ffff:ffff:ffff:5da3:27dd]",
+        "end_of_unique_local": "[fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]",
+        "end_of_link_local_ipv6": "[febf::1]",
+        "multicast_ipv6": "[ff02::1]",
+        "outside_global_unicast": "[4000::1]",
+        "isatap_of_a_global_identifier": "[2a00:1450:4001:800:200:5efe:a00:1]",
     }.items():
         error = {"kind": "egress_denied", "stage": "resolve", "sent": "nothing"}
         address = ipaddress.ip_address(host.strip("[]"))

@@ -356,24 +356,33 @@ def crl(
     extra=(),
     name=None,
     revoked_on=None,
+    entry=(),
+    critical=True,
+    critical_number=False,
 ):
     """Returns a CRL as PEM. `number` or `following` (nextUpdate) None omit the field.
 
-    `name` replaces the issuer's name by another spelling, `revoked_on` replaces the date `this`.
+    `name` replaces the issuer's name by another spelling, `revoked_on` (a date, or one for
+    each entry) replaces the date `this`.
+    `entry` holds the extensions of each entry, `critical` is for the delta indicator.
     """
     private = signer or issuer.key
     algorithm = _algorithm(private, None)
-    date = moment(revoked_on or this)
-    entries = [sequence(integer(each.serial), date) for each in revoked]
+    dates = revoked_on if isinstance(revoked_on, list) else [revoked_on or this] * len(revoked)
+    details = sequence(*entry) if entry else b""
+    entries = [
+        sequence(integer(each.serial), moment(date), details)
+        for each, date in zip(revoked, dates, strict=True)
+    ]
     extensions = [
         extension(
             "2.5.29.35", x509.AuthorityKeyIdentifier(key_id(private), None, None).public_bytes()
         )
     ]
     if number is not None:
-        extensions.append(extension("2.5.29.20", integer(number)))
+        extensions.append(extension("2.5.29.20", integer(number), critical_number))
     if delta_of is not None:
-        extensions.append(extension("2.5.29.27", integer(delta_of), critical=True))
+        extensions.append(extension("2.5.29.27", integer(delta_of), critical))
     body = sequence(
         integer(1),
         algorithm,
@@ -411,7 +420,14 @@ def relative_name(common_name):
 
 
 def issuing_point(
-    name=b"", *, users=False, cas=False, reasons=False, indirect=False, attributes=False
+    name=b"",
+    *,
+    users=False,
+    cas=False,
+    reasons=False,
+    indirect=False,
+    attributes=False,
+    critical=True,
 ):
     """The extension that says what a CRL covers (RFC 5280 section 5.2.5)."""
     flags = {1: users, 2: cas, 4: indirect, 5: attributes}
@@ -419,9 +435,17 @@ def issuing_point(
     if reasons:
         parts[3] = value(0x83, b"\x06\x40")
     ordered = b"".join(parts[number] for number in sorted(parts))
-    return extension(
-        "2.5.29.28", sequence(tagged(0, name) if name else b"", ordered), critical=True
-    )
+    return extension("2.5.29.28", sequence(tagged(0, name) if name else b"", ordered), critical)
+
+
+def reason_code(reason):
+    """The entry extension that says why a certificate was revoked (RFC 5280 section 5.3.1)."""
+    return extension("2.5.29.21", value(0x0A, bytes([reason])))
+
+
+def certificate_issuer(name, critical):
+    """The entry extension that names another issuer, as in an indirect CRL."""
+    return extension("2.5.29.29", sequence(value(0xA4, name.public_bytes())), critical)
 
 
 def distribution_points(*points):

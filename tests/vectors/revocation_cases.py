@@ -3,13 +3,17 @@ reports of CRLs that do not count."""
 
 from forge import (
     authority,
+    certificate_issuer,
     crl,
     day,
     distribution_points,
+    extension,
     full_name,
     issuing_point,
     key,
+    octets,
     point,
+    reason_code,
     relative_name,
     spelled,
 )
@@ -28,6 +32,9 @@ def cases():
     return [
         *complete_lists(),
         *several_lists(),
+        *order_of_lists(),
+        *extensions(),
+        *instants(),
         *partitions(),
         *unusable_lists(),
         *names_of_issuers(),
@@ -149,6 +156,119 @@ def several_lists():
         unused("another_key"),
         crls=[new_list, ROOT_CLEAN],
         options=REQUIRE,
+    )
+
+
+def order_of_lists():
+    """The CRL that replaces another has the higher number and is not the earlier one."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    early = {"this": day(2026, 5, 20), "following": day(2026, 6, 10)}
+
+    def both_orders(name, expect, *crls):
+        yield server(f"crl_{name}", chain, expect, crls=list(crls))
+        yield server(f"crl_{name}_reversed", chain, expect, crls=list(reversed(crls)))
+
+    def clean(number, **dates):
+        return crl(ISSUING, [], number, **dates)
+
+    def revoking(number, **dates):
+        return crl(ISSUING, [leaf], number, **dates)
+
+    # Numbers of several bytes are compared as numbers, not byte by byte.
+    for low, high in ((5, 6), (127, 128), (255, 256)):
+        yield from both_orders(
+            f"{high}_revokes_after_clean_{low}_of_one_date",
+            REVOKED,
+            clean(low, **FRESH),
+            revoking(high, **FRESH),
+        )
+        yield from both_orders(
+            f"{high}_clean_after_revoking_{low}_of_one_date",
+            noted(),
+            revoking(low, **FRESH),
+            clean(high, **FRESH),
+        )
+    yield from both_orders(
+        "lower_number_later_date", REVOKED, clean(5, **FRESH), revoking(6, **early)
+    )
+    yield from both_orders(
+        "equal_number_later_date", noted(), clean(6, **FRESH), revoking(6, **early)
+    )
+    # A clean CRL that is not in force yet replaces nothing.
+    yield from both_orders(
+        "clean_in_future_beside_revoking", REVOKED, clean(7, **LATER), revoking(6, **FRESH)
+    )
+
+
+def extensions():
+    """Extensions of a CRL and of its entries, critical or not."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    unknown = "1.3.6.1.4.1.32473.1"
+
+    def of(name, expect, *lists, **more):
+        return server(f"crl_{name}", chain, expect, crls=[*lists], **more)
+
+    def clean(**more):
+        return crl(ISSUING, [], 5, **FRESH, **more)
+
+    def revoking(**more):
+        return crl(ISSUING, [leaf], 5, **FRESH, **more)
+
+    critical = extension(unknown, octets(b"?"), critical=True)
+    harmless = extension(unknown, octets(b"?"))
+    yield of("with_unknown_critical_extension", UNUSABLE, clean(extra=[critical]))
+    yield of("with_unknown_extension", noted(), clean(extra=[harmless]))
+    yield of("with_unknown_extension_revokes", REVOKED, revoking(extra=[harmless]))
+    yield of("with_critical_number", UNUSABLE, clean(critical_number=True))
+    yield of("delta_not_critical", UNUSABLE, clean(delta_of=4, critical=False))
+    for name, scope in {
+        "indirect": {"indirect": True},
+        "of_some_reasons": {"reasons": True},
+        "of_attribute_certificates": {"attributes": True},
+    }.items():
+        partial = issuing_point(critical=False, **scope)
+        yield of(f"{name}_not_critical", UNUSABLE, clean(extra=[partial]))
+    of_cas = clean(extra=[issuing_point(cas=True, critical=False)])
+    yield of("of_cas_not_critical", unused("other_scope"), of_cas, ROOT_CLEAN, options=REQUIRE)
+    twice = clean(extra=[issuing_point(users=True), issuing_point(users=True)])
+    malformed = {"error": {"kind": "pem_invalid", "sent": "nothing"}}
+    yield of("with_two_issuing_points", malformed, twice)
+    for name, is_critical in {"critical": True, "not_critical": False}.items():
+        foreign = certificate_issuer(ROOT.name, is_critical)
+        yield of(f"entry_with_issuer_{name}", UNUSABLE, revoking(entry=[foreign]))
+    yield of("entry_with_reason", REVOKED, revoking(entry=[reason_code(1)]))
+    yield of("entry_with_reason_and_unknown", REVOKED, revoking(entry=[reason_code(4), harmless]))
+    yield of("entry_with_unknown_critical_extension", UNUSABLE, revoking(entry=[critical]))
+
+
+def instants():
+    """The bounds of a CRL's dates, each of which belongs to its life."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    clean = crl(ISSUING, [], 5, **FRESH)
+    last, next_second = FRESH["following"], day(2026, 6, 10, 0, 0, 1)
+    yield server("crl_at_next_update", chain, noted(), crls=[clean], at=last)
+    yield server("crl_after_next_update", chain, UNUSABLE, crls=[clean], at=next_second)
+    future = crl(ISSUING, [], 5, **LATER)
+    before = day(2026, 6, 1, 23, 59, 59)
+    unchecked = noted("crl_unused", "revocation_unchecked")
+    yield server("crl_at_this_update", chain, noted(), crls=[future], at=LATER["this"])
+    yield server("crl_before_this_update", chain, unchecked, crls=[future], at=before)
+    known = crl(ISSUING, [leaf], 6, revoked_on=before, **LATER)
+    yield server("crl_of_the_future_at_the_revocation", chain, REVOKED, crls=[known], at=before)
+    unknown = day(2026, 6, 1, 23, 59, 58)
+    yield server(
+        "crl_of_the_future_before_the_revocation", chain, unchecked, crls=[known], at=unknown
+    )
+    # A serial number that occurs twice is revoked from its earliest date on.
+    yield server(
+        "crl_of_the_future_that_lists_twice",
+        chain,
+        REVOKED,
+        crls=[crl(ISSUING, [leaf, leaf], 6, revoked_on=[LATER["this"], before], **LATER)],
+        at=before,
     )
 
 

@@ -185,6 +185,22 @@ def distrusted():
         anchors=(ROOT, other),
         distrusted=[ROOT.spki_pin],
     )
+    rekeyed = authority("Webhook Test Root", key("new root"))
+    for name, anchors in {"first": (ROOT, rekeyed), "last": (rekeyed, ROOT)}.items():
+        yield server(
+            f"distrusted_old_key_of_a_rekeyed_root_{name}",
+            [leaf, ISSUING],
+            refused("issuer_distrusted", issuer=ROOT.subject, distrusted=ROOT.spki_pin),
+            anchors=anchors,
+            distrusted=[ROOT.spki_pin],
+        )
+        yield server(
+            f"new_key_of_a_rekeyed_root_beside_the_distrusted_{name}",
+            [server_leaf(rekeyed)],
+            accepted(),
+            anchors=anchors,
+            distrusted=[ROOT.spki_pin],
+        )
     yield server("distrusts_somebody_else", [leaf, ISSUING], accepted(), distrusted=[leaf.spki_pin])
     lapsed = server_leaf(valid=(LONG_AGO, LONG_AGO_END))
     yield server(
@@ -611,6 +627,14 @@ def purposes():
     )
     narrow = authority("Narrow Test CA", key("narrow"), ROOT, path_length=0, purposes=both)
     yield server("issuer_with_purposes", [server_leaf(narrow), narrow], accepted())
+    for name, purpose, of_servers, of_clients in (
+        ("clients", CLIENT_AUTH, refused("purpose_not_allowed"), accepted()),
+        ("servers", SERVER_AUTH, accepted(), refused("purpose_not_allowed")),
+        ("any_purpose", ANY_PURPOSE, accepted(), accepted()),
+    ):
+        ca = authority(f"CA for {name}", key(name), ROOT, path_length=0, purposes=(purpose,))
+        yield server(f"issuer_for_{name}_alone", [server_leaf(ca), ca], of_servers)
+        yield client(f"issuer_for_{name}_alone", [client_leaf(ca), ca], of_clients)
     yield server(
         "key_usage_without_digital_signature",
         of(SERVER_AUTH, usage=("key_encipherment",)),

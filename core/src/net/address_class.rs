@@ -80,10 +80,11 @@ pub(super) fn class_v6(address: Ipv6Addr) -> Class {
         [0x2001, 0x1..=0x1ff, ..] => Class::Special("IETF protocol assignments"),
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Class::Special("documentation"),
         [0x2002, ..] => Class::Special("6to4, which embeds an IPv4 address"),
+        // Before the private networks: a router of the private network connects to the address inside.
+        [.., 0 | 0x200, 0x5efe, _, _] => Class::Special("ISATAP, which embeds an IPv4 address"),
         [0xfc00..=0xfdff, ..] => Class::Private("a unique local address (RFC 4193)"),
         [0xfe80..=0xfebf, ..] => Class::Special("link-local"),
         [0xff00..=0xffff, ..] => Class::Special("multicast"),
-        [.., 0 | 0x200, 0x5efe, _, _] => Class::Special("ISATAP, which embeds an IPv4 address"),
         [0x2000..=0x3fff, ..] => Class::Public,
         _ => Class::Special("outside the global unicast space"),
     }

@@ -256,6 +256,120 @@ mod tests {
     }
 
     #[test]
+    fn each_special_block_ends_at_its_bounds() {
+        let public = Egress::public();
+        for (first, last) in [
+            ("0.0.0.0", "0.255.255.255"),
+            ("10.0.0.0", "10.255.255.255"),
+            ("100.64.0.0", "100.127.255.255"),
+            ("127.0.0.0", "127.255.255.255"),
+            ("169.254.0.0", "169.254.255.255"),
+            ("172.16.0.0", "172.31.255.255"),
+            ("192.0.0.0", "192.0.0.255"),
+            ("192.0.2.0", "192.0.2.255"),
+            ("192.88.99.0", "192.88.99.255"),
+            ("192.168.0.0", "192.168.255.255"),
+            ("198.18.0.0", "198.19.255.255"),
+            ("198.51.100.0", "198.51.100.255"),
+            ("203.0.113.0", "203.0.113.255"),
+            ("224.0.0.0", "239.255.255.255"),
+            ("240.0.0.0", "255.255.255.255"),
+            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"),
+            ("100::", "100::ffff:ffff:ffff:ffff"),
+            ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ("4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            assert!(!allows(&public, first) && !allows(&public, last), "{first} to {last}");
+        }
+        for reachable in [
+            "1.0.0.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "169.253.255.255",
+            "169.255.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "191.255.255.255",
+            "192.0.1.255",
+            "192.0.3.0",
+            "192.88.98.255",
+            "192.88.100.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "198.51.99.255",
+            "198.51.101.0",
+            "203.0.112.255",
+            "203.0.114.0",
+            "223.255.255.255",
+            "2000::",
+            "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "2001:200::",
+            "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+            "2001:db9::",
+            "2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "2003::",
+            "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "3fff:1000::",
+            "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        ] {
+            assert!(allows(&public, reachable), "{reachable}");
+        }
+    }
+
+    #[test]
+    fn private_allows_only_private_networks_beside_the_internet() {
+        let private = Egress::private();
+        for reachable in [
+            "10.0.0.0",
+            "172.16.0.0",
+            "172.31.255.255",
+            "192.168.255.255",
+            "100.64.0.0",
+            "100.127.255.255",
+            "fc00::",
+            "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "::ffff:10.0.0.1",
+            "93.184.216.34",
+        ] {
+            assert!(allows(&private, reachable), "{reachable}");
+        }
+        for denied in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "192.0.0.1",
+            "224.0.0.1",
+            "::",
+            "::1",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::a00:1",
+            "2002:a00:1::",
+            "2001:0:1::f5ff:fffe",
+            "2001:1::",
+            "2001:1ff::",
+            "fe80::",
+            "febf::1",
+            "fec0::1",
+            "fbff::",
+            "fe00::",
+            "ff02::1",
+            "fd00::5efe:a00:1",
+        ] {
+            assert!(!allows(&private, denied), "{denied}");
+        }
+    }
+
+    #[test]
     fn deny_is_stronger_than_allow() {
         let egress =
             Egress::public().allow(["127.0.0.0/8", "::1"]).unwrap().deny(["127.0.0.2"]).unwrap();
