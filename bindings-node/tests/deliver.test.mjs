@@ -251,7 +251,7 @@ test('a worker may be terminated with a delivery in flight', async (t) => {
   assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
 })
 
-test('a verifier accepts the peer of a receipt', async (t) => {
+test('an empty chain is missing evidence', async (t) => {
   const { lab } = await scene(t)
   const verifier = new Verifier({ role: 'server', trust: lab.trust })
   assert.throws(() => verifier.verify([], { serverName: 'localhost' }), { kind: 'evidence_missing', stage: 'verify' })

@@ -343,13 +343,13 @@ fn the_reported_deadline_is_the_one_that_was_due() {
 }
 
 /// Sequential deliveries to flooding consumers in several threads, until it is dropped.
-struct Siege {
+struct ContinuousFloods {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Siege {
-    fn lay(dispatcher: &Dispatcher, evil: &[Endpoint]) -> Self {
+impl ContinuousFloods {
+    fn start(dispatcher: &Dispatcher, evil: &[Endpoint]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = evil
             .iter()
@@ -370,7 +370,7 @@ impl Siege {
     }
 }
 
-impl Drop for Siege {
+impl Drop for ContinuousFloods {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         for thread in self.threads.drain(..) {
@@ -415,10 +415,10 @@ fn floods_do_not_delay_deliveries_to_honest_consumers() {
         worst
     };
     let calm = worst();
-    let siege = Siege::lay(&dispatcher, &evil);
-    let bearable = LATE.max(10 * calm);
-    let besieged = best(worst, bearable);
-    drop(siege);
-    println!("the slowest of 200 took {calm:?} alone, {besieged:?} beside floods");
-    assert!(besieged <= bearable, "{besieged:?}, and {calm:?} without floods");
+    let floods = ContinuousFloods::start(&dispatcher, &evil);
+    let allowed = LATE.max(10 * calm);
+    let flooded = best(worst, allowed);
+    drop(floods);
+    println!("the slowest of 200 took {calm:?} alone, {flooded:?} beside floods");
+    assert!(flooded <= allowed, "{flooded:?}, and {calm:?} without floods");
 }

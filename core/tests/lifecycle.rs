@@ -374,3 +374,16 @@ fn a_probe_takes_a_turn() {
     // The probe has released its turn.
     assert!(end(&start(&dispatcher, &endpoint)).unwrap().is_reused());
 }
+
+#[test]
+fn the_identity_in_use_is_not_retired_by_force() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = dispatcher(&lab, &[]);
+    dispatcher.endpoint("acme", "https://127.0.0.1/", options(1)).unwrap();
+    for force in [false, true] {
+        let error = dispatcher.retire(&lab.identity(), force).unwrap_err();
+        assert_eq!(error.kind(), Kind::IdentityInUse);
+        assert_eq!(error.context()["consumers"], serde_json::json!(["acme"]));
+        assert!(!error.remedy().contains("force"), "{}", error.remedy());
+    }
+}

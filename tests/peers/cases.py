@@ -137,7 +137,8 @@ def outcome(answer: dict[str, Any]) -> str:
     if kind == "connection_lost" and "alert" in context:
         return f"closed by {context['alert']}"
     if kind == "connection_lost":
-        return ENDED if context.get("hint") or sent == "nothing" else "closed without a hint"
+        hinted = context.get("hint") == "client_certificate_may_be_refused"
+        return ENDED if hinted else "closed without a hint"
     return str(kind) if sent == "nothing" else f"{kind}, {sent}"
 
 

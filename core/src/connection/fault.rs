@@ -76,8 +76,9 @@ impl Connection {
             .noting(key::HOW, how);
         if self.stream.is_answered() {
             lost.noting(key::ANSWER_BEGAN, true)
-        } else if self.stream.is_first_and_unanswered() && sent != Sent::Nothing {
-            // A server that resets instead of sending an alert about our certificate looks the same.
+        } else if self.stream.is_first_and_unanswered() {
+            // A server that resets instead of sending an alert about our certificate looks the same,
+            // even if it does so before the request left.
             lost.noting(key::HINT, "client_certificate_may_be_refused")
         } else {
             lost

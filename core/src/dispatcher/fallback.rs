@@ -62,8 +62,9 @@ impl Dispatcher {
         let users: Vec<String> =
             endpoints.iter().filter(current).map(|it| it.consumer().to_owned()).collect();
         if !users.is_empty() {
-            let why = "the identity is in use; replace it before you retire it";
-            return Err(identity_in_use(why, &users));
+            // `force` does not help here, which the usual remedy names.
+            return Err(identity_in_use("the identity is in use", &users)
+                .advising("Replace the identity of the listed consumers before you retire it."));
         }
         let depends = |endpoint: &&Endpoint| {
             endpoint.rollout().last().is_some_and(|(accepted, _)| accepted == *identity)

@@ -53,7 +53,7 @@ pub(crate) struct Contents {
 pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
     check_size(file, WHAT)?;
     let mut reader =
-        FileReader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
+        Pkcs12Reader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
     reader.file(file).map_err(|error| match error {
         DecryptError::Malformed(why) => Error::new(
             Kind::PemInvalid,
@@ -64,7 +64,7 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
         ),
         other => other.into_error(WHAT),
     })?;
-    let FileReader { mut keys, certificates, .. } = reader;
+    let Pkcs12Reader { mut keys, certificates, .. } = reader;
     let fault = |why: String| Error::new(Kind::PemInvalid, format!("{WHAT}: {why}"));
     if keys.len() > 1 {
         return Err(fault(format!("{} private keys found where one is expected", keys.len())));
@@ -87,7 +87,7 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
 }
 
 /// The parts of a file that were decrypted so far.
-struct FileReader<'a> {
+struct Pkcs12Reader<'a> {
     passphrase: &'a [u8],
     work: WorkLimit,
     /// Each a PKCS#8 PrivateKeyInfo.
@@ -95,7 +95,7 @@ struct FileReader<'a> {
     certificates: Vec<Vec<u8>>,
 }
 
-impl FileReader<'_> {
+impl Pkcs12Reader<'_> {
     fn file(&mut self, file: &[u8]) -> Result<(), DecryptError> {
         let mut outer = Reader::new(file);
         let mut pfx = outer.nested(der::SEQUENCE)?;

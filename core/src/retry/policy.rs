@@ -114,7 +114,8 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// Returns the decision about a failure.
+    /// Returns the decision about a failure. The consumer's Retry-After replaces the policy's delay,
+    /// even by a shorter one, but not by one below `first`.
     ///
     /// * `attempt`: the number of the failed attempt, from 1.
     pub fn decide(&self, error: &Error, attempt: u32) -> Decision {

@@ -53,7 +53,8 @@ never reused. A single error may differ from the usual values below: read the fi
 `WebhookMtlsError` |
 | Rust | `Kind::PinMismatch` | `webhook_mtls::Error` |
 
-Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`.
+Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`. This version
+raises neither `circuit_open` nor `hop_untrusted`: their names and numbers are reserved.
 
 | field | values |
 | --- | --- |

@@ -21,7 +21,7 @@ pub(crate) mod vectors;
 
 use std::time::{Duration, Instant};
 
-use crate::command::{Failure, Result, shown_duration};
+use crate::command::{Failure, Output, Result, shown_duration};
 use crate::generate::header;
 use crate::languages::Languages;
 use crate::languages::c_programs;
@@ -133,6 +133,19 @@ impl Finished {
             Err(_) => FAILED,
         }
     }
+}
+
+/// Returns the closing line `NAME: N passed, …` of a suite's program. Fails if it passed fewer cases.
+fn passed_at_least(name: &str, least: u32, output: Output) -> Result<String> {
+    let prefix = format!("{name}: ");
+    let Some(closing) = output.last_line().strip_prefix(&prefix).map(str::to_owned) else {
+        return Err(Failure::with_output(format!("{name} has no closing line"), output.all));
+    };
+    let passed = closing.split(' ').next().and_then(|count| count.parse::<u32>().ok());
+    if passed.is_none_or(|passed| passed < least) {
+        return Err(Failure::new(format!("{closing}, expected at least {least} passed")));
+    }
+    Ok(closing)
 }
 
 fn choose(names: &[&str]) -> Result<Vec<&'static Suite>> {

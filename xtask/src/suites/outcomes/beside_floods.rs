@@ -12,31 +12,31 @@ use crate::paths;
 /// The allowed delay beside floods. The slowest honest delivery and the latest deadline may also
 /// take ten times as long as without floods, and a turn of the event loop may take this much
 /// longer.
-const BEARABLE: Siege = Siege { slowest: 100, late: 100, loop_busy: 50.0 };
+const ALLOWED: Delays = Delays { slowest: 100, late: 100, loop_busy: 50.0 };
 const SLOWER: u64 = 10;
 
 /// The number of runs, of which the best one counts: a loaded machine may delay one of them.
-const SIEGES: usize = 5;
+const RUNS: usize = 5;
 
 /// Delivers from one language to an honest receiver, alone and beside receivers that flood; returns a
 /// line with the measured times.
-pub(super) fn stand(language: &str, command: &[String], receivers: &Path) -> Result<String> {
-    let directory = paths::target().join("outcomes").join("siege");
+pub(super) fn measure(language: &str, command: &[String], receivers: &Path) -> Result<String> {
+    let directory = paths::target().join("outcomes").join("beside_floods");
     let deliver = |part| {
         let run = run(language, command, receivers, &directory, Some(part))?;
         let broken: Vec<&str> =
             run.rows.iter().flat_map(|row| &row.broken).map(String::as_str).collect();
         if broken.is_empty() {
-            return Ok(Siege::of(&run));
+            return Ok(Delays::of(&run));
         }
         let what = format!("{} rules were broken beside floods", broken.len());
         Err(Failure::with_output(what, broken.join("\n")))
     };
     let mut said = Vec::new();
-    for _ in 0..SIEGES {
-        let (calm, siege) = (deliver("calm")?, deliver("siege")?);
-        said.push(format!("{siege} (without floods {calm})"));
-        if siege.is_bearable(&calm) {
+    for _ in 0..RUNS {
+        let (calm, flooded) = (deliver("calm")?, deliver("flooded")?);
+        said.push(format!("{flooded} (without floods {calm})"));
+        if flooded.is_allowed(&calm) {
             return Ok(format!("  beside floods from {language}: {}", said.join("; ")));
         }
     }
@@ -44,7 +44,7 @@ pub(super) fn stand(language: &str, command: &[String], receivers: &Path) -> Res
 }
 
 /// The delays of one run, in milliseconds.
-struct Siege {
+struct Delays {
     /// The slowest delivery to the honest receiver.
     slowest: u64,
     /// The time by which a deadline was exceeded at most.
@@ -53,7 +53,7 @@ struct Siege {
     loop_busy: f64,
 }
 
-impl Siege {
+impl Delays {
     fn of(run: &Run) -> Self {
         let said = || run.rows.iter().flat_map(|row| row.said.iter().map(move |said| (row, said)));
         let took = |said: &Value| said["elapsed_ms"].as_u64().unwrap_or(u64::MAX);
@@ -69,14 +69,14 @@ impl Siege {
         }
     }
 
-    fn is_bearable(&self, calm: &Self) -> bool {
-        self.slowest <= BEARABLE.slowest.max(SLOWER.saturating_mul(calm.slowest))
-            && self.late <= BEARABLE.late.max(SLOWER.saturating_mul(calm.late))
-            && self.loop_busy <= BEARABLE.loop_busy + calm.loop_busy
+    fn is_allowed(&self, calm: &Self) -> bool {
+        self.slowest <= ALLOWED.slowest.max(SLOWER.saturating_mul(calm.slowest))
+            && self.late <= ALLOWED.late.max(SLOWER.saturating_mul(calm.late))
+            && self.loop_busy <= ALLOWED.loop_busy + calm.loop_busy
     }
 }
 
-impl fmt::Display for Siege {
+impl fmt::Display for Delays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { slowest, late, loop_busy } = self;
         write!(f, "slowest {slowest} ms, latest {late} ms, loop busy {loop_busy:.0} ms")
@@ -106,17 +106,17 @@ mod tests {
 
     #[test]
     fn each_of_the_three_is_checked() {
-        let calm = Siege::of(&run(5, 5, Some(10.0)));
-        let bearable = |run| Siege::of(&run).is_bearable(&calm);
-        assert!(bearable(run(100, 100, Some(60.0))));
-        assert!(bearable(run(1, 0, None)));
-        assert!(!bearable(run(101, 0, None)));
-        assert!(!bearable(run(1, 101, None)));
-        assert!(!bearable(run(1, 0, Some(61.0))));
-        let slow = Siege::of(&run(50, 20, None));
-        assert!(Siege::of(&run(500, 200, None)).is_bearable(&slow));
-        assert!(!Siege::of(&run(501, 200, None)).is_bearable(&slow));
-        assert!(!Siege::of(&run(500, 201, None)).is_bearable(&slow));
-        assert!(!bearable(Run { rows: Vec::new(), loop_busy_ms: None }), "a run without rows");
+        let calm = Delays::of(&run(5, 5, Some(10.0)));
+        let allowed = |run| Delays::of(&run).is_allowed(&calm);
+        assert!(allowed(run(100, 100, Some(60.0))));
+        assert!(allowed(run(1, 0, None)));
+        assert!(!allowed(run(101, 0, None)));
+        assert!(!allowed(run(1, 101, None)));
+        assert!(!allowed(run(1, 0, Some(61.0))));
+        let slow = Delays::of(&run(50, 20, None));
+        assert!(Delays::of(&run(500, 200, None)).is_allowed(&slow));
+        assert!(!Delays::of(&run(501, 200, None)).is_allowed(&slow));
+        assert!(!Delays::of(&run(500, 201, None)).is_allowed(&slow));
+        assert!(!allowed(Run { rows: Vec::new(), loop_busy_ms: None }), "a run without rows");
     }
 }
