@@ -19,7 +19,7 @@ use crate::process::{self, Lock, Locked};
 use crate::runtime;
 
 /// The most events in the queue of one listener. Beyond it, the oldest are dropped.
-const MOST_WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 
 macro_rules! events {
     ($($variant:ident $name:literal $fields:literal $doc:literal;)*) => {
@@ -324,7 +324,7 @@ impl Queue {
     fn push(&self, event: Event) -> bool {
         let mut state = self.state();
         state.waiting.push_back(event);
-        if state.waiting.len() > MOST_WAITING {
+        if state.waiting.len() > MAX_WAITING {
             state.waiting.pop_front();
             state.lost += 1;
         }
@@ -371,13 +371,13 @@ mod tests {
         let listeners = Listeners::default();
         let queue = listeners.queue();
         let excess = 7;
-        for number in 0..MOST_WAITING as u64 + excess {
+        for number in 0..MAX_WAITING as u64 + excess {
             listeners.emit(&numbered(number));
         }
         let first = queue.try_next().unwrap();
         assert_eq!((first.name(), &first.fields()["count"]), (EventName::EventsLost, &json!(7)));
         assert_eq!(queue.try_next().unwrap().fields()["number"], excess);
-        assert_eq!(std::iter::from_fn(|| queue.try_next()).count(), MOST_WAITING - 1);
+        assert_eq!(std::iter::from_fn(|| queue.try_next()).count(), MAX_WAITING - 1);
     }
 
     #[test]

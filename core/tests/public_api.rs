@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use webhook_mtls::Kind;
 
 /// The most names at the root. A name that users do not write daily belongs to the module of its topic.
-const MOST_ROOT_NAMES: usize = 40;
+const MAX_ROOT_NAMES: usize = 40;
 
 /// Returns the names that the root exports, without hidden ones.
 fn root_names(source: &str) -> Vec<String> {
@@ -44,7 +44,7 @@ fn the_root_has_few_names() {
     assert!(names.contains(&"verify".to_owned()) && names.contains(&"Dispatcher".to_owned()));
     assert!(!names.contains(&"bindings".to_owned()), "it is hidden");
     let count = names.len();
-    assert!(count <= MOST_ROOT_NAMES, "{count} names at the root: {}", names.join(", "));
+    assert!(count <= MAX_ROOT_NAMES, "{count} names at the root: {}", names.join(", "));
 }
 
 #[test]

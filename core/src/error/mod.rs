@@ -24,7 +24,7 @@ use details::{Details, Key};
 pub(crate) use details::{Fact, KEYS, key};
 pub(crate) use exhausted::exhausted;
 pub use kind::Kind;
-pub(crate) use presented::{MOST_PRESENTED, composed_value, presented, presented_list};
+pub(crate) use presented::{MAX_PRESENTED, composed_value, presented, presented_list};
 pub use response::HttpResponse;
 pub(crate) use shown::{Form, certain_secret, described, shown};
 

@@ -14,7 +14,7 @@ const LONGEST: usize = 300;
 const LONGEST_MESSAGE: usize = 4096;
 
 /// The most entries of a list of presented names.
-pub(crate) const MOST_PRESENTED: usize = 20;
+pub(crate) const MAX_PRESENTED: usize = 20;
 
 /// Returns the text, escaped and cut to 300 bytes. A cut text ends with its original length.
 pub(crate) fn presented(text: &str) -> String {
@@ -23,7 +23,7 @@ pub(crate) fn presented(text: &str) -> String {
 
 /// Returns the first names of a list, each [`presented`].
 pub(crate) fn presented_list<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    names.take(MOST_PRESENTED).map(presented).collect()
+    names.take(MAX_PRESENTED).map(presented).collect()
 }
 
 /// Returns a message or a text of a context, bounded and escaped.
@@ -104,6 +104,6 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(presented("a\u{1b}[2Jb\nc\u{202e}d\0"), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{0}");
-        assert_eq!(presented_list(["x"; 99].into_iter()).len(), MOST_PRESENTED);
+        assert_eq!(presented_list(["x"; 99].into_iter()).len(), MAX_PRESENTED);
     }
 }

@@ -24,7 +24,7 @@ use crate::error::{Blame, Error, Kind, exhausted, key};
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The most addresses that are tried at once.
-const MOST_RACING: usize = 3;
+const MAX_RACING: usize = 3;
 
 /// The permits for the sockets of one connection that is being opened.
 pub(crate) struct Sockets {
@@ -212,7 +212,7 @@ async fn first_to_end<'a, T, E>(
 
 /// Takes a permit for a further place in the race, if the race has a free place.
 fn spare_permit<T, E>(trying: &VecDeque<Attempt<'_, T, E>>, spare: &Spare) -> Option<Permit> {
-    if trying.len() < MOST_RACING { spare.try_acquire() } else { None }
+    if trying.len() < MAX_RACING { spare.try_acquire() } else { None }
 }
 
 /// Ends the oldest attempt if it has used its share of the time, and returns its permit.
@@ -344,7 +344,7 @@ mod tests {
         let limit = FairLimit::new(99);
         let (opened, tried, most) = raced(&texts, &limit, Duration::from_millis(600));
         assert_eq!(opened, Some(address("1.1.1.1")));
-        assert_eq!((tried.len(), most), (16, MOST_RACING));
+        assert_eq!((tried.len(), most), (16, MAX_RACING));
     }
 
     #[test]

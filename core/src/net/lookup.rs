@@ -22,14 +22,14 @@ use crate::runtime;
 /// The most lookups at once, and the additional ones for owners and domains without a stuck lookup.
 /// Together they are half of the runtime's threads for blocking work. One owner has at most a quarter
 /// of either.
-const MOST_LOOKUPS: usize = 192;
+const MAX_LOOKUPS: usize = 192;
 const RESERVE: usize = 64;
 
 /// The most lookups at once for names of one domain.
-const MOST_PER_DOMAIN: usize = (MOST_LOOKUPS + RESERVE) / 4;
+const MAX_PER_DOMAIN: usize = (MAX_LOOKUPS + RESERVE) / 4;
 
 /// The most stuck lookups at once for one host.
-const MOST_PER_HOST: usize = 4;
+const MAX_PER_HOST: usize = 4;
 
 /// The time after which a lookup counts as stuck. Until then deliveries join it; afterwards another one
 /// is started beside it.
@@ -88,9 +88,9 @@ impl Resolver {
         Arc::new(Self {
             process: process::id(),
             query,
-            threads: FairLimit::with_strict_shares(MOST_LOOKUPS),
+            threads: FairLimit::with_strict_shares(MAX_LOOKUPS),
             reserve: FairLimit::with_strict_shares(RESERVE),
-            domains: FairLimit::for_each_owner(MOST_PER_DOMAIN),
+            domains: FairLimit::for_each_owner(MAX_PER_DOMAIN),
             hosts: own::Mutex::default(),
         })
     }
@@ -221,7 +221,7 @@ impl Resolver {
 impl HostLookups {
     fn join(&self) -> Option<watch::Receiver<Found>> {
         let youngest = self.running.last()?;
-        let join = youngest.started.elapsed() < STUCK_AFTER || self.running.len() >= MOST_PER_HOST;
+        let join = youngest.started.elapsed() < STUCK_AFTER || self.running.len() >= MAX_PER_HOST;
         join.then(|| youngest.found.clone())
     }
 
@@ -367,14 +367,14 @@ mod tests {
         let waiting: Vec<_> =
             (0..400).map(|n| begin(&resolver, &format!("stuck-{n}.example"), "evil")).collect();
         // A quarter of the threads, and of the reserve.
-        until_asked(&stuck, (MOST_LOOKUPS + RESERVE) / 4);
+        until_asked(&stuck, (MAX_LOOKUPS + RESERVE) / 4);
         let found = wait(resolver.look_up("well.example", &owner("honest"))).unwrap();
         assert_eq!(found, [IpAddr::from([192, 0, 2, 1])]);
         let url = Url::parse("https://192.0.2.7/").unwrap();
         let egress = Egress::public().allow(["192.0.2.0/24"]).unwrap();
         let addresses = wait(resolve(&url, &egress, &owner("evil"))).unwrap();
         assert_eq!(addresses, [([192, 0, 2, 7], 443).into()]);
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), (MOST_LOOKUPS + RESERVE) / 4 + 1);
+        assert_eq!(stuck.asked.load(Ordering::SeqCst), (MAX_LOOKUPS + RESERVE) / 4 + 1);
         stuck.release();
         for task in waiting {
             wait(task.output()).unwrap().unwrap();
@@ -391,9 +391,9 @@ mod tests {
         let waiting: Vec<_> = (0..100)
             .map(|n| begin(&resolver, &format!("h{n}.silent.example"), &format!("owner-{n}")))
             .collect();
-        until_asked(&stuck, MOST_PER_DOMAIN);
+        until_asked(&stuck, MAX_PER_DOMAIN);
         wait(resolver.look_up("well.example", &owner("owner-1"))).unwrap();
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), MOST_PER_DOMAIN + 1);
+        assert_eq!(stuck.asked.load(Ordering::SeqCst), MAX_PER_DOMAIN + 1);
         stuck.release();
         for task in waiting {
             wait(task.output()).unwrap().unwrap();
@@ -404,12 +404,11 @@ mod tests {
     fn stuck_lookups_of_many_owners_leave_a_reserve_for_others() {
         let stuck = stuck();
         let resolver = stuck.resolver();
-        let names: Vec<String> =
-            (0..MOST_LOOKUPS).map(|n| format!("h.stuck-{n}.example")).collect();
-        let waiting: Vec<_> = (0..MOST_LOOKUPS)
+        let names: Vec<String> = (0..MAX_LOOKUPS).map(|n| format!("h.stuck-{n}.example")).collect();
+        let waiting: Vec<_> = (0..MAX_LOOKUPS)
             .map(|n| begin(&resolver, &names[n], &format!("owner-{}", n % 8)))
             .collect();
-        until_asked(&stuck, MOST_LOOKUPS);
+        until_asked(&stuck, MAX_LOOKUPS);
         // Makes them stuck.
         for lookups in resolver.hosts().values_mut().flat_map(|lookups| &mut lookups.running) {
             lookups.started = lookups.started.checked_sub(STUCK_AFTER).unwrap();
@@ -417,7 +416,7 @@ mod tests {
         let more: Vec<_> =
             (0..8).map(|n| begin(&resolver, "h.new.example", &format!("owner-{n}"))).collect();
         wait(resolver.look_up("well.example", &owner("honest"))).unwrap();
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), MOST_LOOKUPS + 1);
+        assert_eq!(stuck.asked.load(Ordering::SeqCst), MAX_LOOKUPS + 1);
         stuck.release();
         for task in waiting.into_iter().chain(more) {
             wait(task.output()).unwrap().unwrap();

@@ -8,7 +8,7 @@ use super::{Egress, Host, Url};
 use crate::error::{Error, Kind, key};
 
 /// The most addresses of one host that are tried.
-const MOST_ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// Returns the addresses of the URL's host that the egress policy allows, in the order of the resolver
 /// (RFC 6724). The list is never empty.
@@ -33,7 +33,7 @@ pub(crate) async fn resolve(
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
-    allowed.truncate(MOST_ADDRESSES);
+    allowed.truncate(MAX_ADDRESSES);
     if !allowed.is_empty() {
         return Ok(allowed);
     }

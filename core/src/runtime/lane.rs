@@ -21,7 +21,7 @@ use crate::process::{self, Section, own};
 pub(super) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// More lanes would only contend: the work of a delivery is a few system calls.
-const MOST_LANES: usize = 4;
+const MAX_LANES: usize = 4;
 
 /// How long the keeper waits after the last caller has left. Most callers return at once, and a
 /// keeper that took over in between would cost both threads a wake-up.
@@ -294,7 +294,7 @@ pub(crate) fn lane(number: usize) -> Result<Arc<Lane>, Error> {
     {
         return lanes.lane(number);
     }
-    let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_LANES);
+    let count = thread::available_parallelism().map_or(1, usize::from).min(MAX_LANES);
     let lanes = (0..count).map(|_| own::OnceLock::new()).collect();
     let made = Arc::new(ProcessLanes { process, lanes });
     let before = LANES.compare_and_swap(&*current, Some(made.clone()));

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::process::{self, Lock, Section, own};
 
 /// How many idle threads are kept.
-const MOST_IDLE: usize = 8;
+const MAX_IDLE: usize = 8;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -82,7 +82,7 @@ fn keep(mut work: Work) {
         let (sender, more) = mpsc::channel();
         {
             let mut all = IDLE.lock();
-            if all.len() >= MOST_IDLE {
+            if all.len() >= MAX_IDLE {
                 return;
             }
             all.push(Idle { process: process::id(), work: sender });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use webpki::EndEntityCert;
 
-use crate::error::{Error, Kind, MOST_PRESENTED, key, presented_list};
+use crate::error::{Error, Kind, MAX_PRESENTED, key, presented_list};
 use crate::net::Host;
 use crate::x509::{ParsedCertificate, San};
 
@@ -62,7 +62,7 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
             San::Email(_) => None,
         })
     };
-    let (count, some) = (sans().count(), sans().take(MOST_PRESENTED).collect::<Vec<_>>());
+    let (count, some) = (sans().count(), sans().take(MAX_PRESENTED).collect::<Vec<_>>());
     let some = presented_list(some.iter().map(String::as_str));
     let named = some[..some.len().min(MAX_NAMES_IN_MESSAGE)].join(", ");
     let list = match count {

@@ -6,8 +6,8 @@
 //! exactly, without a clock, under which settings a request may have begun: those when the last
 //! counted call had returned, or those of the next call.
 
-mod era;
-mod judge;
+mod checks;
+mod lifetime;
 mod receiver;
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use era::Era;
+use lifetime::Lifetime;
 use receiver::{Material, Receiver, Request};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -54,18 +54,22 @@ pub(crate) fn run(steps: u32, seed: u64) -> Tally {
     let world = World::new(&mut random);
     let mut tally = Tally::default();
     let mut descriptors = 0;
-    for era in 0.. {
+    for lifetime in 0.. {
         if tally.steps >= steps {
             break;
         }
-        let mut now = Era::begin(&world, &mut random, format!("seed {seed}, era {era}"));
+        let mut now =
+            Lifetime::begin(&world, &mut random, format!("seed {seed}, lifetime {lifetime}"));
         for _ in 0..ERA.min(steps - tally.steps) {
             now.step();
             tally.steps += 1;
         }
         now.end(&mut tally);
         let open = fs::read_dir("/proc/self/fd").expect("procfs").count();
-        assert!(era < WARM || open <= descriptors, "{open} descriptors, seed {seed}, era {era}");
+        assert!(
+            lifetime < WARM || open <= descriptors,
+            "{open} descriptors, seed {seed}, lifetime {lifetime}"
+        );
         descriptors = descriptors.max(open);
     }
     tally

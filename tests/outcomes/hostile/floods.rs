@@ -74,7 +74,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// An honest receiver, and some that never end their response: the baseline of `flooded`.
+/// An honest receiver, and some that never end their response: the baseline of `beside_floods`.
 pub(crate) fn calm() -> Vec<Case> {
     let honest = Case::secure("honest", Conn::behave).deliveries(150);
     let mut cases = vec![honest.ends([over(200, false)]).ends([over(200, true)])];
@@ -83,7 +83,7 @@ pub(crate) fn calm() -> Vec<Case> {
 }
 
 /// The same receivers beside flooding ones.
-pub(crate) fn flooded() -> Vec<Case> {
+pub(crate) fn beside_floods() -> Vec<Case> {
     let floods = [Tickets, LargeTickets, KeyUpdates, Diluted].into_iter().zip([1, 0, 1, 3]);
     let mut cases = calm();
     cases.extend(floods.map(|(flood, phase)| {

@@ -4,7 +4,8 @@
 //! clients' material to the directory, and prints `ready`. When its standard input closes, it
 //! writes `saw.json`, the record of each receiver: what it received and answered. With a part,
 //! counted from 0, the cases are that part of all cuts; beyond the last part there are none.
-//! The part `flooded` is an honest receiver beside some that flood, and `calm` is the same without them.
+//! The part `beside_floods` is an honest receiver beside some that flood, and `calm` is the same
+//! without them.
 //! `README.md` describes the formats.
 
 mod answers;
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .flatten()
         .collect(),
         Some("calm") => floods::calm(),
-        Some("flooded") => floods::flooded(),
+        Some("beside_floods") => floods::beside_floods(),
         Some(part) => cuts::part(part.parse()?),
     };
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();

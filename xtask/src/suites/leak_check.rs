@@ -20,7 +20,7 @@ pub(crate) fn report(program: &str, output: &Output) -> Result<Value> {
 }
 
 /// Returns the growth as a short text. Fails if the growth exceeds a limit.
-pub(crate) fn judge(program: &str, held: &Value) -> Result<String> {
+pub(crate) fn check_growth(program: &str, held: &Value) -> Result<String> {
     let number = |when: &str, what: &str| {
         held[when][what]
             .as_u64()
@@ -52,9 +52,9 @@ mod tests {
                 "late": { "rss_kib": rss, "descriptors": descriptors },
             })
         };
-        assert!(judge("c", &held(11_000, 21)).is_ok());
-        assert!(judge("c", &held(10_001 + GROWTH_KIB, 20)).is_err());
-        assert!(judge("c", &held(10_000, 21 + MORE_DESCRIPTORS)).is_err());
-        assert!(judge("c", &json!({})).is_err());
+        assert!(check_growth("c", &held(11_000, 21)).is_ok());
+        assert!(check_growth("c", &held(10_001 + GROWTH_KIB, 20)).is_err());
+        assert!(check_growth("c", &held(10_000, 21 + MORE_DESCRIPTORS)).is_err());
+        assert!(check_growth("c", &json!({})).is_err());
     }
 }

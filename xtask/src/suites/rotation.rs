@@ -19,5 +19,5 @@ pub(crate) fn test() -> Result<String> {
     .args([SECONDS.to_string(), RELOADS.to_string()])
     .run()?;
     let report = leak_check::report("rotate", &output)?;
-    leak_check::judge(&format!("{RELOADS} reloads"), &report["reloads"])
+    leak_check::check_growth(&format!("{RELOADS} reloads"), &report["reloads"])
 }

@@ -41,7 +41,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
             .env("WMTLS_COUNT", DELIVERIES.to_string())
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .run()?;
-        reports.push(leak_check::judge(language, &leak_check::report(language, &output)?)?);
+        reports.push(leak_check::check_growth(language, &leak_check::report(language, &output)?)?);
     }
     Ok(reports.join("; "))
 }

@@ -34,7 +34,7 @@ pub(super) fn measure(language: &str, command: &[String], receivers: &Path) -> R
     };
     let mut said = Vec::new();
     for _ in 0..RUNS {
-        let (calm, flooded) = (deliver("calm")?, deliver("flooded")?);
+        let (calm, flooded) = (deliver("calm")?, deliver("beside_floods")?);
         said.push(format!("{flooded} (without floods {calm})"));
         if flooded.is_allowed(&calm) {
             return Ok(format!("  beside floods from {language}: {}", said.join("; ")));

@@ -15,16 +15,16 @@ use webhook_mtls::{
 use super::receiver::{Manner, Request};
 use super::{BAD_PIN, CONSUMERS, IDENTITIES, Model, PinsOf, Random, SITES, Settings, Tally, World};
 
-const MOST_CONNECTIONS: usize = 6;
-const MOST_UNDER_WAY: u64 = 24;
-pub(super) const MOST_AT_ONCE: u64 = 4;
+const MAX_CONNECTIONS: usize = 6;
+const MAX_UNDER_WAY: u64 = 24;
+pub(super) const MAX_AT_ONCE: u64 = 4;
 const LONG: Duration = Duration::from_secs(60);
 const BODY: &str = r#"{"a":"payload"}"#;
 
 pub(super) type Outcome<T = Receipt> = Result<T, Error>;
 type Ends<T> = (Sender<T>, Channel<T>);
 
-pub(super) struct Era<'a> {
+pub(super) struct Lifetime<'a> {
     world: &'a World,
     random: &'a mut Random,
     /// The position in the run, for messages.
@@ -52,11 +52,11 @@ pub(super) struct Era<'a> {
 /// The model from which a probe was created, and when.
 type Seen = (usize, u64);
 
-impl<'a> Era<'a> {
+impl<'a> Lifetime<'a> {
     pub(super) fn begin(world: &'a World, random: &'a mut Random, place: String) -> Self {
         let egress = Egress::public().allow(["127.0.0.0/8"]).expect("an egress");
         let mut options = DispatcherOptions::new().trust(world.trust.clone()).egress(egress);
-        options = options.max_connections(MOST_CONNECTIONS).expect("a limit");
+        options = options.max_connections(MAX_CONNECTIONS).expect("a limit");
         options = options.reload(None).expect("an interval");
         for consumer in 0..CONSUMERS {
             world.write_pins(consumer, true);
@@ -101,7 +101,7 @@ impl<'a> Era<'a> {
             _ => thread::sleep(Duration::from_millis(self.random.below(4))),
         }
         self.collect();
-        while self.under_way > MOST_UNDER_WAY {
+        while self.under_way > MAX_UNDER_WAY {
             self.await_one();
         }
     }
@@ -194,7 +194,7 @@ impl<'a> Era<'a> {
         let consumer = self.random.index(CONSUMERS);
         let (site, identity) = (self.random.index(SITES), self.random.index(IDENTITIES));
         let generation = self.number();
-        let limit = 1 + self.random.below(MOST_AT_ONCE);
+        let limit = 1 + self.random.below(MAX_AT_ONCE);
         let (pins, good) = match self.random.below(10) {
             0..5 => (PinsOf::Nowhere, true),
             5..7 => (PinsOf::Value, true),
@@ -250,7 +250,7 @@ impl<'a> Era<'a> {
     /// Changes only the limit of an endpoint.
     fn throttle(&mut self) {
         let Some(at) = self.present[self.random.index(CONSUMERS)] else { return };
-        let limit = 1 + self.random.below(MOST_AT_ONCE);
+        let limit = 1 + self.random.below(MAX_AT_ONCE);
         let Model { number, consumer, url, options, .. } = &self.models[at];
         let (number, options) = (*number, limited(options.clone(), limit));
         self.dispatcher.endpoint(&format!("c-{consumer}"), url, options).expect("an endpoint");
@@ -345,7 +345,7 @@ impl<'a> Era<'a> {
         }
         while let Ok((seen, outcome)) = self.probes.1.try_recv() {
             self.probing -= 1;
-            self.judge_probe(seen, &outcome);
+            self.check_probe(seen, &outcome);
         }
     }
 
@@ -367,7 +367,7 @@ impl<'a> Era<'a> {
     }
 
     /// Asserts that a probe shows settings that the endpoint had at some time since the call.
-    fn judge_probe(&self, (at, since): Seen, outcome: &Outcome<Probe>) {
+    fn check_probe(&self, (at, since): Seen, outcome: &Outcome<Probe>) {
         let model = &self.models[at];
         let probe = match outcome {
             Ok(probe) => probe.to_json(),
@@ -392,7 +392,7 @@ fn wait<F: Future>(future: F) -> F::Output {
 }
 
 // Checks at the end.
-impl Era<'_> {
+impl Lifetime<'_> {
     /// Waits for all deliveries in flight, closes, and checks all observations.
     pub(super) fn end(mut self, tally: &mut Tally) {
         self.settle();
@@ -412,9 +412,9 @@ impl Era<'_> {
             thread::sleep(Duration::from_millis(1));
         }
         let requests = self.world.receiver.requests().clone();
-        self.judge_starts(&requests);
-        self.judge_limits(&requests);
-        self.judge_outcomes(&requests);
+        self.check_starts(&requests);
+        self.check_limits(&requests);
+        self.check_outcomes(&requests);
         tally.requests += requests.len() as u64;
         for outcome in self.outcomes.values() {
             let (attempts, kind) = match outcome {
@@ -441,7 +441,7 @@ impl Era<'_> {
         while self.probing > 0 {
             let (seen, outcome) = self.probes.1.recv_timeout(LONG).expect("a probe ends");
             self.probing -= 1;
-            self.judge_probe(seen, &outcome);
+            self.check_probe(seen, &outcome);
         }
     }
 

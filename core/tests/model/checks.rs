@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use webhook_mtls::Sent;
 
-use super::era::{Era, MOST_AT_ONCE};
+use super::lifetime::{Lifetime, MAX_AT_ONCE};
 use super::receiver::Request;
 use super::{Model, Settings};
 
-impl Era<'_> {
+impl Lifetime<'_> {
     /// Nothing starts on values that a call has replaced.
-    pub(super) fn judge_starts(&self, requests: &[Request]) {
+    pub(super) fn check_starts(&self, requests: &[Request]) {
         let models: HashMap<u64, &Model> =
             self.models.iter().map(|model| (model.number, model)).collect();
         for request in requests {
@@ -22,7 +22,7 @@ impl Era<'_> {
     }
 
     /// No more deliveries run than the limit allows, except those that ran when it was lowered.
-    pub(super) fn judge_limits(&self, requests: &[Request]) {
+    pub(super) fn check_limits(&self, requests: &[Request]) {
         for model in &self.models {
             // By the time of the limit: the deliveries that began above it.
             let mut above: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
@@ -39,7 +39,7 @@ impl Era<'_> {
                 }
             }
             for (since, ids) in above {
-                let most = MOST_AT_ONCE;
+                let most = MAX_AT_ONCE;
                 let told = format!("{ids:?} since {since}, {:?}, {}", model.history, self.place);
                 assert!(ids.len() as u64 <= most, "too many began above the limit: {told}");
             }
@@ -47,7 +47,7 @@ impl Era<'_> {
     }
 
     /// Each delivery's report agrees with the receiver's record of it.
-    pub(super) fn judge_outcomes(&self, requests: &[Request]) {
+    pub(super) fn check_outcomes(&self, requests: &[Request]) {
         let mut seen: HashMap<&str, Vec<&Request>> = HashMap::new();
         for request in requests {
             seen.entry(&request.id).or_default().push(request);
