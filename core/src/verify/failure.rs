@@ -3,7 +3,7 @@
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::Error as Webpki;
 
-use super::path::Search;
+use super::search::Search;
 use super::{Expectation, millis};
 use crate::clock::utc_text;
 use crate::error::{Blame, Error, Kind, key, presented};

@@ -17,6 +17,7 @@ mod peer;
 pub(crate) mod policy;
 mod reload;
 mod revocation;
+mod search;
 mod signature_cache;
 mod verifier;
 
@@ -89,7 +90,7 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
     let built = EndEntityCert::try_from(&der)
         .map_err(|error| failure::unreadable(&error, leaf.parsed()))
         .and_then(|webpki| {
-            let search = path::Search { leaf: &leaf, issuers: &issuers, expected, limit: &limit };
+            let search = search::Search { leaf: &leaf, issuers: &issuers, expected, limit: &limit };
             Ok((search.build(&webpki)?, webpki))
         });
     let (path, webpki) = match (built, leaf_fault) {

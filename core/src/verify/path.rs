@@ -12,6 +12,7 @@ use webpki::{
 };
 
 use super::revocation::{self, Revocation};
+use super::search::Search;
 use super::signature_cache::{CachingAlgorithm, MAX_SIGNATURES, SignatureLimit};
 use super::{Expectation, MAX_CHAIN, failure};
 use crate::error::{Error, Kind, key};
@@ -68,15 +69,6 @@ fn caching_algorithms(limit: &SignatureLimit) -> impl Iterator<Item = CachingAlg
         .all
         .iter()
         .map(|algorithm| CachingAlgorithm { algorithm: *algorithm, limit })
-}
-
-/// A search for a path.
-pub(super) struct Search<'a> {
-    pub(super) leaf: &'a Presented<'a>,
-    /// The certificates that may stand between leaf and anchor.
-    pub(super) issuers: &'a [Presented<'a>],
-    pub(super) expected: &'a Expectation<'a>,
-    pub(super) limit: &'a SignatureLimit,
 }
 
 impl Search<'_> {
