@@ -11,6 +11,7 @@ use crate::options;
 
 words! {
     /// The networks that an egress policy starts from.
+    #[non_exhaustive]
     Preset {
         /// The addresses of the public Internet.
         Public = 1 "public",
