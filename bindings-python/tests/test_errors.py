@@ -25,6 +25,16 @@ def test_every_kind_has_its_class(kind: str) -> None:
     assert made.message
 
 
+def test_a_response_that_an_earlier_version_stored_is_read() -> None:
+    answer = {"status": 503, "headers": {"retry-after": "7"}, "excerpt_base64": "YnVzeQ=="}
+    fields = error("http_status", response=answer).to_dict()
+    fields["response"] = answer
+    response = wm.DeliveryError(fields).response
+    assert response is not None
+    assert response.header_lines == [("retry-after", "7")]
+    assert response.truncated is False
+
+
 @pytest.mark.parametrize(
     "travel",
     [

@@ -179,7 +179,9 @@ class Response:
     @property
     def header_lines(self) -> list[tuple[str, str]]:
         """Each header line in order; a name may occur more than once."""
-        return [(name, value) for name, value in self._fields["header_lines"]]
+        # An error of an earlier version has only `headers`.
+        lines = self._fields.get("header_lines", self._fields["headers"].items())
+        return [(name, value) for name, value in lines]
 
     @property
     def excerpt(self) -> bytes:
@@ -191,7 +193,7 @@ class Response:
     @property
     def truncated(self) -> bool:
         """Whether the body was longer than the excerpt, or broke off."""
-        truncated: bool = self._fields["truncated"]
+        truncated: bool = self._fields.get("truncated", False)
         return truncated
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Retry, words};
+use crate::error::{Error, Retry, Stage, words};
 use crate::options::{self, SetByName, Setting, Unchecked};
 
 words! {
@@ -119,7 +119,9 @@ impl RetryPolicy {
     ///
     /// * `attempt`: the number of the failed attempt, from 1.
     pub fn decide(&self, error: &Error, attempt: u32) -> Decision {
-        let counts = !matches!(error.kind(), Kind::CircuitOpen | Kind::Overloaded | Kind::Canceled);
+        // The kind's usual stage: `overloaded` and `canceled` also end deliveries at later stages, and
+        // those do not count either.
+        let counts = error.kind().stage() != Stage::Admit;
         match error.retry() {
             Retry::Never => Decision {
                 action: Action::Drop,
@@ -194,6 +196,7 @@ impl options::current::Current for RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn later() -> Error {
         Error::new(Kind::HttpStatus, "503")
@@ -217,6 +220,23 @@ mod tests {
         let overloaded = Error::new(Kind::Overloaded, "full");
         let decision = policy.decide(&overloaded, 50);
         assert_eq!((decision.action, decision.counts), (Action::Retry, false));
+    }
+
+    #[test]
+    fn an_attempt_counts_unless_its_kind_is_of_admission() {
+        for &kind in Kind::ALL {
+            let decision = RetryPolicy::default()
+                .decide(&Error::new(kind, "failed").retried(Retry::Later, None), 1);
+            assert_eq!(decision.counts, kind.stage() != Stage::Admit, "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn an_admission_kind_does_not_count_at_a_later_stage() {
+        for kind in [Kind::CircuitOpen, Kind::Overloaded, Kind::Canceled] {
+            let error = Error::new(kind, "ended").at(Stage::Response);
+            assert!(!RetryPolicy::default().decide(&error, 1).counts, "{}", kind.name());
+        }
     }
 
     #[test]

@@ -124,6 +124,19 @@ fn errors(tables: &Value) -> Result<String> {
 }
 
 const ABOUT_CONTEXT: &str = "
+## Response
+
+The field `response` holds the response of the consumer, if it sent one. A receipt has the same
+object.
+
+| field | value |
+| --- | --- |
+| `status` | the HTTP status |
+| `headers` | an object with one value for each name, in lower case; the values of equal names are joined with a comma |
+| `header_lines` | each header line in order, as `[name, value]`; `set-cookie` cannot be joined, so read it here |
+| `excerpt_base64` | the first bytes of the body, at most 64 KiB |
+| `truncated` | whether the body was longer than the excerpt, or broke off |
+
 ## Context
 
 The field `context` holds facts about the failure. It has the keys that apply, and each key has one
