@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::Sleep;
 
@@ -17,8 +17,7 @@ use crate::http::{HeadReader, ResponseHead};
 use crate::runtime::poll_due;
 
 impl Connection {
-    /// Sends a request and reads its response. Returns the response and the time that the exchange
-    /// took. The connection stays open only if the request was sent completely and the response
+    /// Sends a request and reads its response. Returns the response. The connection stays open only if the request was sent completely and the response
     /// permits reuse.
     ///
     /// * `request`: builds the request. If it fails, nothing is sent.
@@ -30,16 +29,15 @@ impl Connection {
         may_start: MayStart<'a>,
         deadlines: &Deadlines,
         progress: &'a Progress,
-    ) -> Result<(Response, Duration), Error> {
+    ) -> Result<Response, Error> {
         (self.hold, self.status) = (None, None);
         let by = progress.by();
         let request = request()?;
-        progress.enter(Stage::Request);
+        let started = progress.enter(Stage::Request);
         self.in_flight = true;
         if !self.stream.begin() {
             return Err(self.fault(ExchangeFault::Lost, Sent::Nothing));
         }
-        let started = Instant::now();
         let mut writer = RequestWriter::new(request, may_start, started, progress);
         let mut heads = HeadReader::default();
         // One timer for the whole exchange. If it expires early, it is set again.
@@ -84,7 +82,8 @@ impl Connection {
         // An incomplete request, or a response whose end is ambiguous, prevents reuse.
         self.in_flight = !(sent == Sent::All && framing.is_reusable() && response.is_complete());
         self.idle_since = Instant::now();
-        Ok((response, self.idle_since - started))
+        progress.finish(self.idle_since);
+        Ok(response)
     }
 
     /// Returns the head of the final response if it can answer the request.

@@ -49,7 +49,7 @@ impl Connection {
         if alert.is_about_certificate() {
             // In TLS 1.3 the server judges our certificate after the handshake and before it reads the
             // request. A later alert of this kind may have another cause.
-            let unread = self.facts.version == "TLSv1.3"
+            let unread = self.handshake.tls.version == "TLSv1.3"
                 && self.stream.is_first_and_unanswered()
                 && !self.stream.is_accepted();
             let sent = if unread { Sent::Nothing } else { sent };

@@ -8,13 +8,12 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::tls_stream::TlsStream;
-use super::{Deadlines, FreshConnection, Progress, Timings};
+use super::{Deadlines, FreshConnection, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Error, Sent, Stage};
 use crate::net::{Route, Sockets, Url};
 use crate::runtime;
-use crate::tls::{self, Alert, Terms, TlsFacts};
-use crate::verify::PeerIdentity;
+use crate::tls::{self, Alert, Terms};
 
 /// How long to read after our `close_notify`. Most consumers close at once.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -22,15 +21,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// The most bytes of data to read after our `close_notify`.
 const MAX_CLOSE_BYTES: usize = 16 * 1024;
 
-/// The result of a handshake without a request.
-pub(crate) struct HandshakeResult {
-    pub(crate) peer: PeerIdentity,
-    pub(crate) facts: TlsFacts,
-    pub(crate) address: SocketAddr,
-    pub(crate) timings: Timings,
-}
-
-/// Resolves, connects, completes the handshake, and closes. Writes no byte of a request. Fails with
+/// Resolves, connects, completes the handshake, and closes. Writes no byte of a request. Returns the
+/// address and the result of the handshake. Fails with
 /// `client_certificate_rejected` if the consumer answers with an alert about our certificate.
 pub(crate) async fn probe(
     permit: Permit,
@@ -39,11 +31,10 @@ pub(crate) async fn probe(
     route: &Route,
     deadlines: &Deadlines,
     progress: &Progress,
-) -> Result<HandshakeResult, Error> {
+) -> Result<(SocketAddr, Arc<HandshakeFacts>), Error> {
     // The permit is kept until the socket is closed.
-    let FreshConnection { established, address, timings, permit: _permit } =
+    let FreshConnection { mut stream, handshake, address, permit: _permit } =
         FreshConnection::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
-    let mut stream = TlsStream::new(established.stream);
     let by = progress.by().min(Instant::now() + CLOSE_WAIT);
     match runtime::before(by, pin!(read_verdict(&mut stream))).await.flatten() {
         Some(alert) if alert.is_about_certificate() => {
@@ -51,12 +42,7 @@ pub(crate) async fn probe(
                 .at(Stage::Handshake)
                 .having_sent(Sent::Nothing))
         }
-        _ => Ok(HandshakeResult {
-            peer: established.peer,
-            facts: established.facts,
-            address,
-            timings,
-        }),
+        _ => Ok((address, handshake)),
     }
 }
 

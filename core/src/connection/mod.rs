@@ -2,13 +2,16 @@
 
 mod deadline;
 mod exchange;
+mod facts;
 mod fault;
 mod handshake_only;
 #[cfg(test)]
 mod hyper_differential_tests;
 mod idle_waker;
 mod open;
+mod phases;
 pub(crate) mod pool;
+mod progress;
 mod records;
 mod request_writer;
 mod response;
@@ -20,11 +23,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-pub(crate) use deadline::{Deadlines, Progress, Timings, fraction};
-pub(crate) use handshake_only::{HandshakeResult, probe};
+pub(crate) use deadline::Deadlines;
+pub(crate) use facts::{ConnectionFacts, HandshakeFacts};
+pub(crate) use handshake_only::probe;
 use idle_waker::IdleWaker;
 use open::FreshConnection;
 use pool::PoolRef;
+pub(crate) use progress::Progress;
 use request_writer::Hold;
 pub(crate) use request_writer::Request;
 pub(crate) use response::Response;
@@ -35,8 +40,7 @@ use tls_stream::TlsStream;
 use crate::admission::fair_limit::Permit;
 use crate::error::Error;
 use crate::net::{Route, Sockets, Url};
-use crate::tls::{Terms, TlsFacts, valid_until};
-use crate::verify::PeerIdentity;
+use crate::tls::{Terms, valid_until};
 
 /// An open connection to a verified peer. Dropping an idle connection sends `close_notify`; dropping a
 /// connection in use closes it without one.
@@ -45,8 +49,7 @@ pub(crate) struct Connection {
     /// Reports events while the connection is in its pool.
     idle_waker: Arc<IdleWaker>,
     terms: Arc<Terms>,
-    pub(crate) peer: Arc<PeerIdentity>,
-    pub(crate) facts: Arc<TlsFacts>,
+    pub(crate) handshake: Arc<HandshakeFacts>,
     pub(crate) address: SocketAddr,
     /// Unix seconds after which a certificate or CRL of this connection is no longer valid.
     valid_until: i64,
@@ -71,18 +74,17 @@ impl Connection {
         route: &Route,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<(Box<Self>, Timings), Error> {
+    ) -> Result<Box<Self>, Error> {
         let sockets = Sockets::new(permit);
-        let FreshConnection { established, address, timings, permit } =
+        let FreshConnection { stream, handshake, address, permit } =
             FreshConnection::open(sockets, url, terms, route, deadlines, progress).await?;
         let opened = Instant::now();
-        let connection = Box::new(Self {
-            stream: TlsStream::new(established.stream),
+        Ok(Box::new(Self {
+            stream,
             idle_waker: Arc::default(),
-            valid_until: valid_until(&established.peer, terms.identity()),
+            valid_until: valid_until(&handshake.peer, terms.identity()),
             terms: terms.clone(),
-            peer: established.peer.into(),
-            facts: established.facts.into(),
+            handshake,
             address,
             opened,
             idle_since: opened,
@@ -90,8 +92,15 @@ impl Connection {
             hold: None,
             status: None,
             _permit: permit,
-        });
-        Ok((connection, timings))
+        }))
+    }
+
+    /// Returns the facts of this connection for the outcome of a delivery.
+    ///
+    /// * `reused`: the delivery did not open it.
+    pub(crate) fn facts(&self, reused: bool) -> ConnectionFacts {
+        let (address, handshake) = (self.address, Some(self.handshake.clone()));
+        ConnectionFacts { reused, address, handshake }
     }
 
     /// Whether the consumer answered the last request's `Expect` with 100 (Continue). `Some(false)` if

@@ -4,28 +4,24 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
 
+use super::CancelToken;
 use super::fallback::RefusedAttempt;
-use super::in_flight::InFlightGuard;
-use super::receipt::{self, Receipt};
+use super::operation::Operation;
+use super::receipt::{Answered, Receipt};
 use super::request::PreparedRequest;
 use super::restarts::Restarts;
-use super::{CancelToken, Inner};
 use crate::admission::{Turn, removed};
 use crate::clock;
-use crate::connection::{Connection, Deadlines, Progress, Response, Timings};
-use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind, Retry, Scope, Sent, Stage, key};
+use crate::connection::{Connection, Deadlines, Progress, Response};
+use crate::endpoint::Generation;
+use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::runtime::poll_due;
 
 /// One admitted delivery, which makes one or several attempts.
 pub(super) struct DeliveryAttempts {
-    pub(super) _in_flight: InFlightGuard,
-    pub(super) dispatcher: Arc<Inner>,
-    pub(super) endpoint: Endpoint,
+    pub(super) operation: Operation,
     pub(super) request: PreparedRequest,
-    pub(super) id: Option<String>,
     pub(super) deadlines: Deadlines,
     pub(super) cancel: Option<CancelToken>,
     /// The run limits the number of deliveries, so this one waits for a connection even if
@@ -36,7 +32,6 @@ pub(super) struct DeliveryAttempts {
 /// The state that one attempt leaves for the next.
 #[derive(Default)]
 struct AttemptState {
-    attempts: u32,
     restarts: Restarts,
     /// Open a new connection, because an idle one was dead.
     fresh: bool,
@@ -70,25 +65,20 @@ impl DeliveryAttempts {
     /// Runs the delivery to its end.
     ///
     /// * `turn`: the turn of this delivery, if the caller has taken it.
-    pub(super) async fn run(&self, turn: Option<Turn>) -> Result<Receipt, Error> {
-        let started = Instant::now();
-        let progress = Progress::new(started + self.deadlines.total);
-        self.bounded(turn, started, &progress).await.map_err(|error| progress.add_sent(error))
+    pub(super) async fn run(&mut self, turn: Option<Turn>) -> Result<Receipt, Error> {
+        self.operation.progress.start_clock(self.deadlines.total);
+        let outcome = self.bounded(turn, &self.operation.progress).await;
+        self.operation.leave(outcome, Receipt::of)
     }
 
     /// Runs the delivery until it ends, is canceled, or reaches the total deadline.
-    async fn bounded(
-        &self,
-        turn: Option<Turn>,
-        started: Instant,
-        progress: &Progress,
-    ) -> Result<Receipt, Error> {
+    async fn bounded(&self, turn: Option<Turn>, progress: &Progress) -> Result<Answered, Error> {
         let canceled = |by: &str| {
             Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
                 .at(progress.stage())
                 .having_sent(progress.sent())
         };
-        let mut attempts = pin!(self.attempts_in_turn(turn, started, progress));
+        let mut attempts = pin!(self.attempts_in_turn(turn, progress));
         let mut total = pin!(tokio::time::sleep_until(progress.by().into()));
         // During an exchange, the timer of the exchange also enforces the total deadline.
         let late = poll_fn(|context| match progress.stage() {
@@ -99,7 +89,7 @@ impl DeliveryAttempts {
         let ended = tokio::select! {
             biased;
             () = CancelToken::canceled_if_any(self.cancel.as_ref()) => "canceled by the caller",
-            () = self.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
+            () = self.operation.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
             outcome = &mut attempts => return outcome,
             () = late => "total",
         };
@@ -118,37 +108,29 @@ impl DeliveryAttempts {
     async fn attempts_in_turn(
         &self,
         turn: Option<Turn>,
-        started: Instant,
         progress: &Progress,
-    ) -> Result<Receipt, Error> {
+    ) -> Result<Answered, Error> {
         let _turn = if let Some(turn) = turn {
             turn
         } else {
-            let owner = || self.endpoint.generation().owner().clone();
-            self.endpoint.turns().take_in(&self.dispatcher.wait_limit, owner).await?
+            let owner = || self.operation.endpoint.generation().owner().clone();
+            self.operation
+                .endpoint
+                .turns()
+                .take_in(&self.operation.dispatcher.wait_limit, owner)
+                .await?
         };
-        self.dispatcher.catch_up().await;
+        self.operation.dispatcher.catch_up().await;
         let mut state = AttemptState::default();
-        let outcome = self.attempts(&mut state, started, progress).await;
-        outcome.map_err(|error| match state.attempts {
-            0 | 1 => error,
-            attempts => error.noting(key::ATTEMPTS, attempts),
-        })
-    }
-
-    async fn attempts(
-        &self,
-        state: &mut AttemptState,
-        started: Instant,
-        progress: &Progress,
-    ) -> Result<Receipt, Error> {
         loop {
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
-            let generation = self.next_generation(state, now)?;
-            state.attempts += 1;
-            match self.attempt(&generation, state, (now, started), progress).await {
-                Ok(receipt) => return Ok(receipt),
-                Err(failed) => self.prepare_next(failed, &generation, state, now, progress).await?,
+            let generation = self.next_generation(&mut state, now)?;
+            progress.begin_attempt();
+            match self.attempt(&generation, &state, now, progress).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => {
+                    self.prepare_next(failed, &generation, &mut state, now, progress).await?;
+                }
             }
         }
     }
@@ -159,14 +141,19 @@ impl DeliveryAttempts {
         state: &mut AttemptState,
         now: i64,
     ) -> Result<Arc<Generation>, Error> {
-        if self.endpoint.is_removed() {
+        if self.operation.endpoint.is_removed() {
             return Err(removed());
         }
-        let current = self.endpoint.generation();
+        let current = self.operation.endpoint.generation();
         // A refusal does not apply to settings that the endpoint was given since.
         state.refused = state.refused.take().filter(|refused| refused.by.number == current.number);
         let refused = state.refused.as_ref();
-        let chosen = self.dispatcher.choose_generation(&self.endpoint, current, refused, now);
+        let chosen = self.operation.dispatcher.choose_generation(
+            &self.operation.endpoint,
+            current,
+            refused,
+            now,
+        );
         chosen.ok_or_else(|| state.refused.take().map_or_else(removed, |refused| refused.error))
     }
 
@@ -175,22 +162,25 @@ impl DeliveryAttempts {
         &self,
         generation: &Arc<Generation>,
         state: &AttemptState,
-        (now, started): (i64, Instant),
+        now: i64,
         progress: &Progress,
-    ) -> Result<Receipt, FailedAttempt> {
+    ) -> Result<Answered, FailedAttempt> {
         let idle = if state.fresh { None } else { generation.pool.take(now) };
         let reused = idle.is_some();
-        let (mut connection, timings) = match idle {
-            Some(connection) => (connection, Timings::default()),
+        let mut connection = match idle {
+            Some(connection) => {
+                progress.reuse(connection.facts(true));
+                connection
+            }
             // Boxed, so that the future of a delivery on an idle connection stays small.
             None => Box::pin(self.open(generation, now, progress)).await?,
         };
         // A consumer that has not answered under a new identity yet may refuse it in its response.
-        let in_doubt = !state.unheld && self.endpoint.is_in_doubt(generation);
+        let in_doubt = !state.unheld && self.operation.endpoint.is_in_doubt(generation);
         let hold = generation.holds_payload() || in_doubt;
         let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
-        let (answer, responded) = match exchanged {
-            Ok(answered) => answered,
+        let answer = match exchanged {
+            Ok(answer) => answer,
             Err(error) if error.kind() == Kind::HandleClosed => {
                 return Err(FailedAttempt::Withdrawn);
             }
@@ -198,30 +188,20 @@ impl DeliveryAttempts {
                 return Err(FailedAttempt::Dead);
             }
             Err(error) => {
-                let error = error.noting(key::ATTEMPTS, state.attempts);
                 self.learn_acceptance(&connection, generation, state, (now, in_doubt), &error);
                 return Err(self.failed_attempt(connection, generation, progress, error));
             }
         };
         self.record_accepted(generation, state.refused.as_ref(), now);
-        let timings = Timings { response: responded, ..timings };
-        let receipt = receipt::Inner {
-            consumer: self.endpoint.consumer_arc(),
-            id: self.id.clone(),
-            status: answer.status(),
-            peer: connection.peer.clone(),
-            attempts: state.attempts,
-            elapsed: connection.idle_since() - started,
-            tls: connection.facts.clone(),
+        let answered = Answered {
+            answer,
+            hold_honored: connection.hold_honored(),
             reused,
             address: connection.address,
-            proxy: self.dispatcher.options.route.through(),
-            timings,
-            hold_honored: connection.hold_honored(),
-            answer,
+            handshake: connection.handshake.clone(),
         };
         self.keep(connection, generation);
-        Ok(Receipt::new(receipt))
+        Ok(answered)
     }
 
     async fn open(
@@ -229,20 +209,21 @@ impl DeliveryAttempts {
         generation: &Generation,
         now: i64,
         progress: &Progress,
-    ) -> Result<(Box<Connection>, Timings), FailedAttempt> {
+    ) -> Result<Box<Connection>, FailedAttempt> {
         // After an exchange, `bounded` enforces the total deadline again.
         progress.enter(Stage::Admit);
+        progress.connect_anew();
         check_identity(generation, now).map_err(FailedAttempt::early)?;
         let opened = tokio::select! {
             biased;
-            () = self.endpoint.withdrawn(generation) => return Err(FailedAttempt::Withdrawn),
+            () = self.operation.endpoint.withdrawn(generation) => return Err(FailedAttempt::Withdrawn),
             opened = self.connect(generation, progress) => opened,
         };
-        if !self.endpoint.serves(generation) {
+        if !self.operation.endpoint.serves(generation) {
             return Err(FailedAttempt::Withdrawn);
         }
-        let peer = opened.as_ref().map(|(connection, _)| &*connection.peer);
-        self.dispatcher.emit(&self.endpoint.record_handshake(generation, peer));
+        let peer = opened.as_ref().map(|connection| &connection.handshake.peer);
+        self.operation.dispatcher.emit(&self.operation.endpoint.record_handshake(generation, peer));
         opened.map_err(FailedAttempt::early)
     }
 
@@ -250,11 +231,15 @@ impl DeliveryAttempts {
         &self,
         generation: &Generation,
         progress: &Progress,
-    ) -> Result<(Box<Connection>, Timings), Error> {
-        let route = &self.dispatcher.options.route;
-        let wait_limit = (!self.bounded_by_run).then_some(&self.dispatcher.wait_limit);
-        let permit =
-            self.dispatcher.connection_limit.permit(generation.owner(), wait_limit).await?;
+    ) -> Result<Box<Connection>, Error> {
+        let route = &self.operation.dispatcher.options.route;
+        let wait_limit = (!self.bounded_by_run).then_some(&self.operation.dispatcher.wait_limit);
+        let permit = self
+            .operation
+            .dispatcher
+            .connection_limit
+            .permit(generation.owner(), wait_limit)
+            .await?;
         let (url, terms) = (&generation.url, &generation.terms);
         Connection::open(permit, url, terms, route, &self.deadlines, progress).await
     }
@@ -268,16 +253,16 @@ impl DeliveryAttempts {
         generation: &Generation,
         hold: bool,
         progress: &Progress,
-    ) -> Result<(Response, Duration), Error> {
+    ) -> Result<Response, Error> {
         let request = || self.request.request(generation, hold);
-        let may_start = || self.endpoint.start(generation);
-        let (mut answer, responded) =
+        let may_start = || self.operation.endpoint.start(generation);
+        let mut answer =
             connection.exchange(request, &may_start, &self.deadlines, progress).await?;
         answer.redact(self.request.credentials());
         if answer.is_success() {
-            return Ok((answer, responded));
+            return Ok(answer);
         }
-        let dispatcher_rules = &self.dispatcher.options.status_retry;
+        let dispatcher_rules = &self.operation.dispatcher.options.status_retry;
         // A consumer that sends 100 Continue has accepted our certificate.
         let accepted = connection.hold_honored() == Some(true);
         let error = answer.into_error(generation.status_retry(), dispatcher_rules, accepted);
@@ -286,9 +271,14 @@ impl DeliveryAttempts {
 
     /// Records that the consumer accepted our certificate.
     fn record_accepted(&self, generation: &Generation, refused: Option<&RefusedAttempt>, now: i64) {
-        let consumer = self.endpoint.consumer();
-        self.dispatcher.refusals.accepted(generation.identity(), consumer);
-        self.dispatcher.record_accepted(&self.endpoint, generation, refused, now);
+        let consumer = self.operation.endpoint.consumer();
+        self.operation.dispatcher.refusals.accepted(generation.identity(), consumer);
+        self.operation.dispatcher.record_accepted(
+            &self.operation.endpoint,
+            generation,
+            refused,
+            now,
+        );
     }
 
     /// Records whether a failed exchange means that the consumer accepts our certificate.
@@ -305,7 +295,12 @@ impl DeliveryAttempts {
             // The payload was sent, so this delivery has failed. The next one starts with the other
             // identity.
             let late = in_doubt && error.sent() > Sent::Nothing && !connection.withheld();
-            self.dispatcher.record_refused(&self.endpoint, generation, late, now);
+            self.operation.dispatcher.record_refused(
+                &self.operation.endpoint,
+                generation,
+                late,
+                now,
+            );
         } else if connection.status().is_some() && error.sent() > Sent::Nothing {
             self.record_accepted(generation, state.refused.as_ref(), now);
         }
@@ -352,7 +347,7 @@ impl DeliveryAttempts {
         match failed {
             FailedAttempt::Withdrawn => {
                 progress.enter(Stage::Admit);
-                return state.restarts.again(&self.endpoint).await;
+                return state.restarts.again(&self.operation.endpoint).await;
             }
             FailedAttempt::Dead => state.fresh = true,
             FailedAttempt::Unheld => {
@@ -361,13 +356,17 @@ impl DeliveryAttempts {
             }
             FailedAttempt::Ended { error, withheld } => {
                 // The error of the delivery covers the bytes of all attempts.
+                let error = self.operation.with_facts(error);
                 progress.next_attempt(error.sent());
-                let (before, endpoint) = (state.refused.take(), &self.endpoint);
+                let (before, endpoint) = (state.refused.take(), &self.operation.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
-                let error = self.dispatcher.refusals.judge(identity, consumer, error);
+                let error = self.operation.dispatcher.refusals.judge(identity, consumer, error);
                 let failed = (error, withheld);
-                state.refused =
-                    Some(self.dispatcher.after_refusal(endpoint, generation, failed, before, now)?);
+                state.refused = Some(
+                    self.operation
+                        .dispatcher
+                        .after_refusal(endpoint, generation, failed, before, now)?,
+                );
                 state.fresh = false;
             }
         }
@@ -375,8 +374,8 @@ impl DeliveryAttempts {
     }
 
     fn keep(&self, connection: Box<Connection>, generation: &Generation) {
-        if !self.dispatcher.is_closed() {
-            self.endpoint.keep(connection, generation);
+        if !self.operation.dispatcher.is_closed() {
+            self.operation.endpoint.keep(connection, generation);
         }
     }
 }

@@ -7,6 +7,7 @@ mod fallback;
 mod fanout;
 mod in_flight;
 mod many;
+mod operation;
 #[cfg(test)]
 mod option_table_tests;
 mod options;
@@ -21,7 +22,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -33,6 +34,7 @@ use delivery::DeliveryAttempts;
 pub use fanout::{Delivery, Fanout, FanoutProgress, Outcome};
 use in_flight::InFlight;
 pub use many::{BlockingOutcomes, Outcomes};
+use operation::{Operation, not_started};
 pub use options::{DeliverOptions, DispatcherOptions};
 pub use probe::{Probe, ProbeOptions};
 pub use receipt::Receipt;
@@ -211,11 +213,12 @@ impl Dispatcher {
         body: impl Into<Bytes>,
         options: DeliverOptions,
     ) -> impl Future<Output = Result<Receipt, Error>> + Send + 'static {
+        let (started, id) = (Instant::now(), options.id.clone());
         let prepared = self.prepare(endpoint, body.into(), options);
         let endpoint = endpoint.clone();
         async move {
             let outcome = match prepared {
-                Ok(attempts) => {
+                Ok(mut attempts) => {
                     let run = async move { attempts.run(None).await };
                     match Task::start_in(endpoint.lane(), run) {
                         Ok(task) => task.output().await.and_then(|outcome| outcome),
@@ -224,7 +227,7 @@ impl Dispatcher {
                 }
                 Err(error) => Err(error),
             };
-            outcome.map_err(|error| error.for_consumer(endpoint.consumer()))
+            outcome.map_err(|error| not_started(error, Some(endpoint.consumer()), id, started))
         }
     }
 
@@ -244,6 +247,7 @@ impl Dispatcher {
         options: DeliverOptions,
         interrupt: Option<&mut dyn FnMut() -> bool>,
     ) -> Option<Result<Receipt, Error>> {
+        let (started, id) = (Instant::now(), options.id.clone());
         let mut stopped = false;
         let mut noted = interrupt.map(|interrupt| {
             || {
@@ -257,7 +261,7 @@ impl Dispatcher {
             return None;
         }
         let outcome = outcome.unwrap_or_else(|| Err(runtime::undriven()));
-        Some(outcome.map_err(|error| error.for_consumer(endpoint.consumer())))
+        Some(outcome.map_err(|error| not_started(error, Some(endpoint.consumer()), id, started)))
     }
 
     /// Returns `None` if it was interrupted, or if the wait could never end.
@@ -270,7 +274,7 @@ impl Dispatcher {
     ) -> Option<Result<Receipt, Error>> {
         let prepared = self.prepare(endpoint, body, options);
         let prepared = prepared.and_then(|it| self.check_reentry(endpoint).map(|()| it));
-        let attempts = match prepared {
+        let mut attempts = match prepared {
             Ok(attempts) => attempts,
             Err(error) => return Some(Err(error)),
         };
@@ -305,13 +309,13 @@ impl Dispatcher {
         options: DeliverOptions,
         done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let consumer = endpoint.clone();
-        let named = |error: Error| error.for_consumer(endpoint.consumer());
-        let attempts = self.prepare(endpoint, body.into(), options).map_err(named)?;
+        let (started, id) = (Instant::now(), options.id.clone());
+        let named = |error| not_started(error, Some(endpoint.consumer()), id.clone(), started);
+        let mut attempts = self.prepare(endpoint, body.into(), options).map_err(named)?;
         let task = async move {
             let outcome = attempts.run(None).await;
             drop(attempts);
-            done(outcome.map_err(|error| error.for_consumer(consumer.consumer())));
+            done(outcome);
         };
         runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task, drop).map_err(named)
     }
@@ -322,32 +326,34 @@ impl Dispatcher {
         body: Bytes,
         options: DeliverOptions,
     ) -> Result<DeliveryAttempts, Error> {
-        // Count first: either `close` waits for this delivery, or `admit` fails with `handle_closed`.
-        let in_flight = self.inner.in_flight.start();
+        let DeliverOptions { id, content_type, headers, timeout, cancel } = options;
+        let operation = Operation::start(self, endpoint, id);
+        let id = operation.id.as_deref();
+        let request = match self.prepare_request(endpoint, body, id, content_type, &headers) {
+            Ok(request) => request,
+            Err(error) => return Err(operation.fail(error)),
+        };
+        self.inner.watch_files();
+        let mut deadlines = self.inner.options.deadlines;
+        deadlines.total = timeout.unwrap_or(deadlines.total);
+        Ok(DeliveryAttempts { operation, request, deadlines, cancel, bounded_by_run: false })
+    }
+
+    fn prepare_request(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        id: Option<&str>,
+        content_type: Option<String>,
+        headers: &[(String, String)],
+    ) -> Result<PreparedRequest, Error> {
         self.admit(endpoint)?;
         let generation = endpoint.generation();
-        let request = PreparedRequest::new(
-            body,
-            options.id.as_deref(),
-            options.content_type.as_deref(),
-            &options.headers,
-        )?;
+        let request = PreparedRequest::new(body, id, content_type.as_deref(), headers)?;
         if generation.signing().is_some() {
             request.check_signable()?;
         }
-        self.inner.watch_files();
-        let mut deadlines = self.inner.options.deadlines;
-        deadlines.total = options.timeout.unwrap_or(deadlines.total);
-        Ok(DeliveryAttempts {
-            _in_flight: in_flight,
-            dispatcher: self.inner.clone(),
-            endpoint: endpoint.clone(),
-            request,
-            id: options.id,
-            deadlines,
-            cancel: options.cancel,
-            bounded_by_run: false,
-        })
+        Ok(request)
     }
 
     /// Lets the deliveries in flight finish for at most `drain`, then cancels them (`canceled`), and
@@ -460,12 +466,17 @@ pub async fn deliver(
     endpoint: EndpointOptions,
     options: DeliverOptions,
 ) -> Result<Receipt, Error> {
-    let body = body.into();
+    let (started, id, body) = (Instant::now(), options.id.clone(), body.into());
     // The dispatcher has this endpoint only, so a trust that only endpoints may have moves there.
     let endpoint = endpoint.or_trust(dispatcher.trust.take());
-    let consumer = crate::net::Url::parse(url)?.authority().to_owned();
-    let dispatcher = Dispatcher::new(dispatcher)?;
-    let endpoint = dispatcher.endpoint(&consumer, url, endpoint)?;
+    let consumer = crate::net::Url::parse(url).map(|url| url.authority().to_owned());
+    let consumer = consumer.map_err(|error| not_started(error, None, id.clone(), started))?;
+    let made = Dispatcher::new(dispatcher).and_then(|dispatcher| {
+        let endpoint = dispatcher.endpoint(&consumer, url, endpoint)?;
+        Ok((dispatcher, endpoint))
+    });
+    let (dispatcher, endpoint) =
+        made.map_err(|error| not_started(error, Some(&consumer), id, started))?;
     let outcome = dispatcher.deliver(&endpoint, body, options).await;
     dispatcher.close(Duration::ZERO).await;
     outcome

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::delivery::check_identity;
+use super::operation::{Operation, not_started};
 use super::restarts::Restarts;
 use super::{CancelToken, Dispatcher, Inner};
 use crate::admission::removed;
 use crate::clock;
-use crate::connection::{Deadlines, HandshakeResult, Progress, Timings, fraction, probe};
+use crate::connection::{Deadlines, HandshakeFacts, Progress, probe};
 use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind, Stage};
+use crate::error::{Error, Kind, Stage, Timings, fraction};
 use crate::material::pin::PinSlot;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::runtime::{Task, before};
@@ -122,14 +123,26 @@ pub struct Probe {
 struct ProbeParts {
     consumer: String,
     url: String,
-    peer: PeerIdentity,
-    tls: TlsFacts,
+    handshake: Arc<HandshakeFacts>,
     address: SocketAddr,
     timings: Timings,
     elapsed: Duration,
 }
 
 impl Probe {
+    fn of(operation: &Operation, (url, address, handshake): Seen) -> Self {
+        let progress = &operation.progress;
+        let parts = ProbeParts {
+            consumer: operation.endpoint.consumer().to_owned(),
+            url,
+            handshake,
+            address,
+            timings: progress.timings(),
+            elapsed: progress.elapsed(),
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
     /// Returns the consumer id of the endpoint.
     pub fn consumer(&self) -> &str {
         &self.parts.consumer
@@ -137,17 +150,17 @@ impl Probe {
 
     /// Returns the identity in the consumer's certificate, with the certificate's dates.
     pub fn peer(&self) -> &PeerIdentity {
-        &self.parts.peer
+        &self.parts.handshake.peer
     }
 
     /// Returns which of the endpoint's pins matched, or `None` if it has no pins.
     pub fn pin(&self) -> Option<PinSlot> {
-        self.parts.peer.pin_slot()
+        self.peer().pin_slot()
     }
 
     /// Returns the TLS version, the cipher suite and the other results of the handshake.
     pub fn tls(&self) -> &TlsFacts {
-        &self.parts.tls
+        &self.parts.handshake.tls
     }
 
     /// Returns the address of the connection.
@@ -168,13 +181,13 @@ impl Probe {
             "url": parts.url,
             "address": parts.address.to_string(),
             "pin": self.pin().map(PinSlot::name),
-            "peer": parts.peer.to_json(),
-            "tls": parts.tls.to_json(),
+            "peer": self.peer().to_json(),
+            "tls": self.tls().to_json(),
             "elapsed_ms": fraction(parts.elapsed),
             "timings": {
-                "resolve_ms": fraction(parts.timings.resolve),
-                "connect_ms": fraction(parts.timings.connect),
-                "handshake_ms": fraction(parts.timings.handshake),
+                "resolve_ms": parts.timings.resolve.map(fraction),
+                "connect_ms": parts.timings.connect.map(fraction),
+                "handshake_ms": parts.timings.handshake.map(fraction),
             },
         })
     }
@@ -197,29 +210,39 @@ impl Dispatcher {
         endpoint: &Endpoint,
         options: ProbeOptions,
     ) -> impl Future<Output = Result<Probe, Error>> + Send + 'static {
-        // Count first: either `close` waits for this probe, or `admit` fails with `handle_closed`.
-        let in_flight = self.inner.in_flight.start();
+        let started = Instant::now();
+        let operation = Operation::start(self, endpoint, None);
         let admitted = self.admit(endpoint);
-        let (dispatcher, endpoint) = (self.inner.clone(), endpoint.clone());
+        let endpoint = endpoint.clone();
         async move {
-            let consumer = endpoint.consumer().to_owned();
             let probing = async move {
-                let _in_flight = in_flight;
-                admitted?;
+                let mut operation = operation;
+                let dispatcher = operation.dispatcher.clone();
                 let mut deadlines = dispatcher.options.deadlines;
                 deadlines.total = options.timeout.unwrap_or(deadlines.total);
-                let progress = Progress::new(Instant::now() + deadlines.total);
-                let work = dispatcher.probe_in_turn(&endpoint, &deadlines, &progress);
-                bounded(&options.cancel, &dispatcher.stop, &deadlines, &progress, work).await
+                operation.progress.start_clock(deadlines.total);
+                let outcome = match admitted {
+                    Ok(()) => {
+                        let progress = &operation.progress;
+                        let work =
+                            dispatcher.probe_in_turn(&operation.endpoint, &deadlines, progress);
+                        bounded(&options.cancel, &dispatcher.stop, &deadlines, progress, work).await
+                    }
+                    Err(error) => Err(error),
+                };
+                operation.leave(outcome, Probe::of)
             };
             let outcome = match Task::start(probing) {
                 Ok(task) => task.output().await.and_then(|outcome| outcome),
                 Err(error) => Err(error),
             };
-            outcome.map_err(|error| error.for_consumer(&consumer))
+            outcome.map_err(|error| not_started(error, Some(endpoint.consumer()), None, started))
         }
     }
 }
+
+/// A completed handshake, with the endpoint's URL at that time.
+type Seen = (String, SocketAddr, Arc<HandshakeFacts>);
 
 impl Inner {
     /// Waits for a turn, then probes the endpoint's current generation; probes again if the settings
@@ -229,8 +252,7 @@ impl Inner {
         endpoint: &Endpoint,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<Probe, Error> {
-        let started = Instant::now();
+    ) -> Result<Seen, Error> {
         self.watch_files();
         let owner = || endpoint.generation().owner().clone();
         let _turn = endpoint.turns().take_in(&self.wait_limit, owner).await?;
@@ -241,6 +263,8 @@ impl Inner {
                 return Err(removed());
             }
             progress.enter(Stage::Admit);
+            progress.connect_anew();
+            progress.begin_attempt();
             let generation = endpoint.generation();
             let seen = tokio::select! {
                 biased;
@@ -252,20 +276,12 @@ impl Inner {
                 restarts.again(endpoint).await?;
                 continue;
             };
-            self.emit(
-                &endpoint.record_handshake(&generation, seen.as_ref().map(|seen| &seen.peer)),
-            );
-            let seen = seen?;
-            let parts = ProbeParts {
-                consumer: endpoint.consumer().to_owned(),
-                url: generation.url.text.clone(),
-                peer: seen.peer,
-                tls: seen.facts,
-                address: seen.address,
-                timings: seen.timings,
-                elapsed: started.elapsed(),
-            };
-            return Ok(Probe { parts: Arc::new(parts) });
+            self.emit(&endpoint.record_handshake(
+                &generation,
+                seen.as_ref().map(|(_, handshake)| &handshake.peer),
+            ));
+            let (address, handshake) = seen?;
+            return Ok((generation.url.text.clone(), address, handshake));
         }
     }
 
@@ -274,7 +290,7 @@ impl Inner {
         generation: &Generation,
         deadlines: &Deadlines,
         progress: &Progress,
-    ) -> Result<HandshakeResult, Error> {
+    ) -> Result<(SocketAddr, Arc<HandshakeFacts>), Error> {
         let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
         check_identity(generation, now)?;
         let permit =

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::connection::{Response, Timings, fraction};
-use crate::error::HttpResponse;
+use super::operation::Operation;
+use crate::connection::{HandshakeFacts, Response};
+use crate::error::{ConnectionParts, HttpResponse, Timings, fraction};
 use crate::material::pin::PinSlot;
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
@@ -44,24 +45,39 @@ pub struct Receipt {
 }
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) consumer: Arc<str>,
-    pub(crate) id: Option<String>,
-    pub(crate) status: u16,
-    pub(crate) peer: Arc<PeerIdentity>,
-    pub(crate) attempts: u32,
-    pub(crate) elapsed: Duration,
-    pub(crate) tls: Arc<TlsFacts>,
-    pub(crate) reused: bool,
-    pub(crate) address: SocketAddr,
-    pub(crate) proxy: Option<String>,
-    pub(crate) timings: Timings,
-    pub(crate) hold_honored: Option<bool>,
-    pub(crate) answer: Response,
+struct Inner {
+    consumer: Arc<str>,
+    id: Option<String>,
+    attempts: u32,
+    elapsed: Duration,
+    proxy: Option<String>,
+    timings: Timings,
+    answered: Answered,
+}
+
+/// The answer of a consumer to the successful attempt.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answer: Response,
+    pub(super) hold_honored: Option<bool>,
+    pub(super) reused: bool,
+    pub(super) address: SocketAddr,
+    pub(super) handshake: Arc<HandshakeFacts>,
 }
 
 impl Receipt {
-    pub(crate) fn new(inner: Inner) -> Self {
+    /// Makes the receipt of a delivery that was answered.
+    pub(super) fn of(operation: &Operation, answered: Answered) -> Self {
+        let progress = &operation.progress;
+        let inner = Inner {
+            consumer: operation.endpoint.consumer_arc(),
+            id: operation.id.clone(),
+            attempts: progress.attempts(),
+            elapsed: progress.finished_after(),
+            proxy: operation.dispatcher.options.route.through(),
+            timings: progress.timings(),
+            answered,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -77,17 +93,17 @@ impl Receipt {
 
     /// Returns the HTTP status, 200 to 299.
     pub fn status(&self) -> u16 {
-        self.inner.status
+        self.inner.answered.answer.status()
     }
 
     /// Returns the identity in the consumer's certificate.
     pub fn peer(&self) -> &PeerIdentity {
-        &self.inner.peer
+        &self.inner.answered.handshake.peer
     }
 
     /// Returns which of the endpoint's pins matched, or `None` if it has no pins.
     pub fn pin(&self) -> Option<PinSlot> {
-        self.inner.peer.pin_slot()
+        self.peer().pin_slot()
     }
 
     /// Returns the number of attempts. Another attempt follows only one that sent nothing.
@@ -102,46 +118,48 @@ impl Receipt {
 
     /// Returns the TLS version, the cipher suite and the other results of the handshake.
     pub fn tls(&self) -> &TlsFacts {
-        &self.inner.tls
+        &self.inner.answered.handshake.tls
     }
 
     /// Returns whether the delivery used an idle connection.
     pub fn is_reused(&self) -> bool {
-        self.inner.reused
+        self.inner.answered.reused
     }
 
     /// Returns whether the consumer answered the head with 100 Continue before the payload was sent.
     /// `None` if the payload was not held. A payload is held by `hold_payload`, or for an identity
     /// under which the consumer has not answered yet.
     pub fn hold_honored(&self) -> Option<bool> {
-        self.inner.hold_honored
+        self.inner.answered.hold_honored
     }
 
     /// Returns the response's headers and the first bytes of its body.
     pub fn response(&self) -> &HttpResponse {
-        self.inner.answer.response()
+        self.inner.answered.answer.response()
     }
 
     /// Returns the number of response bytes that the receipt holds.
     #[doc(hidden)]
     pub fn answer_len(&self) -> usize {
-        self.inner.answer.len()
+        self.inner.answered.answer.len()
     }
 
     /// Returns the whole receipt as the JSON that all languages share. Durations are in milliseconds.
     pub fn to_json(&self) -> Value {
         let inner = &*self.inner;
+        let Answered { reused, address, .. } = inner.answered;
+        let connection = ConnectionParts { reused, address, proxy: inner.proxy.clone() };
         json!({
             "consumer": self.consumer(),
             "id": inner.id,
-            "status": inner.status,
+            "status": self.status(),
             "pin": self.pin().map(PinSlot::name),
             "attempts": inner.attempts,
             "elapsed_ms": fraction(inner.elapsed),
-            "peer": inner.peer.to_json(),
-            "tls": inner.tls.to_json(),
-            "connection": { "reused": inner.reused, "address": inner.address.to_string(), "proxy": inner.proxy },
-            "hold_honored": inner.hold_honored,
+            "peer": self.peer().to_json(),
+            "tls": self.tls().to_json(),
+            "connection": connection.to_json(),
+            "hold_honored": self.hold_honored(),
             "timings": inner.timings.to_json(),
             "response": self.response().to_json(),
         })

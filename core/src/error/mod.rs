@@ -6,6 +6,7 @@
 mod class;
 mod details;
 mod exhausted;
+mod facts;
 mod kind;
 mod presented;
 mod response;
@@ -23,6 +24,9 @@ pub use details::Context;
 use details::{Details, Key};
 pub(crate) use details::{Fact, KEYS, key};
 pub(crate) use exhausted::exhausted;
+pub(crate) use facts::{
+    ConnectionParts, DeliveryFacts, HandshakeJson, ShownHandshake, Timings, fraction,
+};
 pub use kind::Kind;
 pub(crate) use presented::{MAX_PRESENTED, composed_value, presented, presented_list};
 pub use response::HttpResponse;
@@ -72,6 +76,7 @@ struct Inner {
     remedy: Option<String>,
     details: Details,
     response: Option<HttpResponse>,
+    facts: Option<Box<DeliveryFacts>>,
 }
 
 impl Error {
@@ -90,6 +95,7 @@ impl Error {
                 remedy: None,
                 details: Details::default(),
                 response: None,
+                facts: None,
             }),
         }
     }
@@ -160,6 +166,22 @@ impl Error {
         self.inner.response.as_ref()
     }
 
+    /// Returns the event's id, if the error ended a delivery that had one.
+    pub fn id(&self) -> Option<&str> {
+        self.inner.facts.as_ref()?.id.as_deref()
+    }
+
+    /// Returns how many attempts began, if the error ended a delivery or a probe. 0: it was not
+    /// admitted.
+    pub fn attempts(&self) -> Option<u32> {
+        self.inner.facts.as_ref().map(|facts| facts.attempts)
+    }
+
+    /// Returns the total duration, if the error ended a delivery or a probe.
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.inner.facts.as_ref().map(|facts| facts.elapsed)
+    }
+
     /// Returns the class of exception that a binding raises for it.
     pub fn family(&self) -> Family {
         match self.stage() {
@@ -170,9 +192,13 @@ impl Error {
     }
 
     /// Returns the whole error in the JSON form that every language shows. Durations are milliseconds.
+    ///
+    /// An error that ended a delivery or a probe has what a receipt has, as far as it is known: `id`,
+    /// `attempts`, `elapsed_ms`, and of the last attempt `timings`, `connection`, `tls` and `peer`. In
+    /// any other error they are `null`.
     pub fn to_json(&self) -> Value {
         let inner = &*self.inner;
-        json!({
+        let mut shown = json!({
             "kind": inner.kind.name(),
             "number": inner.kind.number(),
             "stage": inner.stage.name(),
@@ -186,7 +212,9 @@ impl Error {
             "remedy": self.remedy(),
             "context": self.context(),
             "response": inner.response.as_ref().map(HttpResponse::to_json),
-        })
+        });
+        DeliveryFacts::show(inner.facts.as_deref(), &mut shown);
+        shown
     }
 
     /// Returns the error of a value that [`to_json`](Self::to_json) made, or `None` for any other value.
@@ -212,6 +240,7 @@ impl Error {
                 remedy: text("remedy").filter(|said| *said != kind.remedy()).map(str::to_owned),
                 details: Details::from_json(value.get("context")?.as_object()?),
                 response: value.get("response").and_then(HttpResponse::from_json),
+                facts: DeliveryFacts::from_json(value).map(Box::new),
             }),
         })
     }
@@ -290,6 +319,16 @@ impl Error {
 
     pub(crate) fn for_consumer(self, consumer: &str) -> Self {
         self.with(|inner| inner.consumer = Some(consumer.to_owned()))
+    }
+
+    /// Adds the facts of the delivery or probe that the error ended.
+    pub(crate) fn with_facts(self, facts: DeliveryFacts) -> Self {
+        self.with(|inner| inner.facts = Some(Box::new(facts)))
+    }
+
+    /// Returns the facts of the delivery or probe that the error ended.
+    pub(crate) fn facts(&self) -> Option<&DeliveryFacts> {
+        self.inner.facts.as_deref()
     }
 
     pub(crate) fn advising(self, remedy: impl Into<String>) -> Self {

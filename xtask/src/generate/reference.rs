@@ -56,6 +56,11 @@ never reused. A single error may differ from the usual values below: read the fi
 Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`. This version
 raises neither `circuit_open` nor `hop_untrusted`: their names and numbers are reserved.
 
+An error that ends a delivery or a probe has what a receipt has, with the same names in the JSON form:
+`consumer`, `id`, `attempts`, `elapsed_ms`, and of the last attempt `timings`, `connection`, `tls` and
+`peer`. A field is `null` if it is not known, or if the error ended no delivery. `public()` shows none
+of them but `consumer`.
+
 | field | values |
 | --- | --- |
 ";

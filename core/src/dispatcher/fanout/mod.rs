@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::delivery::DeliveryAttempts;
+use super::operation::not_started;
 use super::receipt::Receipt;
 use super::{DeliverOptions, Dispatcher};
 use crate::endpoint::Endpoint;
@@ -232,6 +233,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// Starts a delivery. Every failure becomes an outcome, also before the start.
     pub fn submit(&self, delivery: Delivery, tag: T) {
         let Delivery { endpoint, body, options } = delivery;
+        let (started, id) = (Instant::now(), options.id.clone());
         let completion = self.state.reserve(tag);
         let prepared = self.check_process().and_then(|()| {
             // A caller that waits for outcomes of this run must not wait for a delivery that its own
@@ -246,25 +248,26 @@ impl<T: Send + 'static> Fanout<T> {
                 DeliveryAttempts { bounded_by_run: self.state.slots.is_some(), ..attempts }
             }
             Err(error) => {
-                return completion.complete(Err(error.for_consumer(endpoint.consumer())));
+                let error = not_started(error, Some(endpoint.consumer()), id, started);
+                return completion.complete(Err(error));
             }
         };
         let key = completion.key();
         let slots = self.state.slots.clone();
         let lane = endpoint.lane();
         // A free turn is taken here, so that deliveries start in the order of their submission.
-        let turn = slots.as_ref().and_then(|_| attempts.endpoint.turns().try_take());
+        let turn = slots.as_ref().and_then(|_| endpoint.turns().try_take());
         let slot = turn.as_ref().and(slots.as_ref());
         let slot = slot.and_then(|slots| slots.clone().try_acquire_owned().ok());
         let waiting = slots.as_ref().filter(|_| turn.is_none()).map(|_| self.state.wait_for_turn());
         let task = async move {
-            let (mut turn, mut slot) = (turn, slot);
+            let (mut attempts, mut turn, mut slot) = (attempts, turn, slot);
             if let Some(slots) = slots {
                 if turn.is_none() {
-                    turn = match attempts.endpoint.turns().take().await {
+                    turn = match attempts.operation.endpoint.turns().take().await {
                         Ok(turn) => Some(turn),
                         Err(error) => {
-                            let error = error.for_consumer(endpoint.consumer());
+                            let error = attempts.operation.fail(error);
                             drop(attempts);
                             return completion.complete(Err(error));
                         }
@@ -282,7 +285,7 @@ impl<T: Send + 'static> Fanout<T> {
             let outcome = attempts.run(turn).await;
             drop(attempts);
             drop(slot);
-            completion.complete(outcome.map_err(|error| error.for_consumer(endpoint.consumer())));
+            completion.complete(outcome);
         };
         let (driven, state) = (self.driver_of(lane), self.state.clone());
         // If the task cannot start, its completion slot is dropped and records an outcome.

@@ -1,0 +1,256 @@
+//! The progress of a delivery or probe: its stage, what it has sent, and what its end reports.
+//!
+//! The delivery records facts as they become known, which costs a few stores. They are collected only
+//! if it fails, so a success does not pay for the facts of a failure.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::deadline::Deadlines;
+use super::phases::Phases;
+use super::{ConnectionFacts, HandshakeFacts};
+use crate::error::{Error, Kind, Sent, Stage, Timings, key, saturating_millis};
+use crate::process::own;
+
+/// The progress of a delivery or probe. A cancellation from outside reads it too.
+pub(crate) struct Progress {
+    started: Instant,
+    /// The total deadline.
+    by: Instant,
+    stage: AtomicU8,
+    phases: Phases,
+    attempts: AtomicU32,
+    /// The connection of the current attempt.
+    connection: own::Mutex<Option<ConnectionFacts>>,
+    /// How much of the request the current attempt has sent.
+    sent: AtomicU8,
+    /// How much earlier attempts have sent.
+    before: AtomicU8,
+    /// Whether the current attempt has sent a byte of the payload.
+    payload: AtomicBool,
+    /// Whether an earlier attempt has.
+    payload_before: AtomicBool,
+    /// The head of a final response has arrived.
+    decided: AtomicBool,
+    /// The rest of the response is not needed.
+    enough: AtomicBool,
+}
+
+impl Progress {
+    /// Starts at stage `admit`.
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            by: now,
+            stage: AtomicU8::new(Stage::Admit as u8),
+            phases: Phases::default(),
+            attempts: AtomicU32::new(0),
+            connection: own::Mutex::default(),
+            sent: AtomicU8::new(Sent::Nothing as u8),
+            before: AtomicU8::new(Sent::Nothing as u8),
+            payload: AtomicBool::new(false),
+            payload_before: AtomicBool::new(false),
+            decided: AtomicBool::new(false),
+            enough: AtomicBool::new(false),
+        }
+    }
+
+    /// Starts the clock and the total deadline. The wait before, for a place in a run, does not count.
+    pub(crate) fn start_clock(&mut self, total: Duration) {
+        self.started = Instant::now();
+        self.by = self.started + total;
+    }
+
+    /// The total deadline.
+    pub(crate) fn by(&self) -> Instant {
+        self.by
+    }
+
+    /// Enters a stage. Returns the time of the entry.
+    pub(crate) fn enter(&self, stage: Stage) -> Instant {
+        let now = Instant::now();
+        self.phases.enter(stage, now - self.started);
+        self.stage.store(stage as u8, Relaxed);
+        if stage <= Stage::Request {
+            self.sent.store(Sent::Nothing as u8, Relaxed);
+            self.payload.store(false, Relaxed);
+        }
+        now
+    }
+
+    /// Counts an attempt, which opens a connection unless it [reuses](Self::reuse) one.
+    pub(crate) fn begin_attempt(&self) {
+        self.attempts.fetch_add(1, Relaxed);
+    }
+
+    /// Forgets the connection and the phases of the previous attempt.
+    pub(crate) fn connect_anew(&self) {
+        self.phases.forget();
+        *self.connection() = None;
+    }
+
+    /// Records that the attempt uses an idle connection.
+    pub(crate) fn reuse(&self, connection: ConnectionFacts) {
+        self.phases.skip_opening();
+        *self.connection() = Some(connection);
+    }
+
+    /// Records the connection that the attempt has opened.
+    pub(super) fn connected(&self, connection: ConnectionFacts) {
+        *self.connection() = Some(connection);
+    }
+
+    /// Records that the handshake on the new connection is completed.
+    pub(super) fn shook_hands(&self, handshake: &Arc<HandshakeFacts>) {
+        self.phases.end(self.elapsed());
+        if let Some(connection) = &mut *self.connection() {
+            connection.handshake = Some(handshake.clone());
+        }
+    }
+
+    /// Records that the response has ended.
+    pub(super) fn finish(&self, now: Instant) {
+        self.phases.end(now - self.started);
+    }
+
+    /// Returns the time from the start to the end of the response.
+    pub(crate) fn finished_after(&self) -> Duration {
+        self.phases.ended()
+    }
+
+    /// Records how much of the request has left.
+    pub(super) fn wrote(&self, sent: Sent) {
+        self.sent.store(sent as u8, Relaxed);
+    }
+
+    /// Records that a byte of the payload has left.
+    pub(super) fn wrote_payload(&self) {
+        self.payload.store(true, Relaxed);
+    }
+
+    /// Whether a byte of the payload has left in the current attempt.
+    pub(crate) fn has_sent_payload(&self) -> bool {
+        self.payload.load(Relaxed)
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        let entered = entered(&self.stage);
+        let written = self.sent_now() == Sent::All;
+        if entered == Stage::Request && written { Stage::Response } else { entered }
+    }
+
+    /// How much all attempts have sent. Only the delivery itself writes. A cancellation drops the delivery,
+    /// so the value does not change afterwards.
+    pub(crate) fn sent(&self) -> Sent {
+        self.sent_now().max(read(&self.before))
+    }
+
+    /// How much the current attempt has sent.
+    pub(crate) fn sent_now(&self) -> Sent {
+        read(&self.sent)
+    }
+
+    /// Prepares another attempt.
+    ///
+    /// * `sent`: how much of the last attempt the consumer may have read.
+    pub(crate) fn next_attempt(&self, sent: Sent) {
+        self.before.fetch_max(sent as u8, Relaxed);
+        let payload = sent > Sent::Nothing && self.payload.load(Relaxed);
+        self.payload_before.fetch_or(payload, Relaxed);
+        self.decided.store(false, Release);
+        self.enter(Stage::Admit);
+    }
+
+    /// Adds to the error that ends the delivery what all attempts together have sent.
+    pub(crate) fn add_sent(&self, error: Error) -> Error {
+        let last = error.sent();
+        let sent = last.max(read(&self.before));
+        if sent == Sent::Nothing {
+            return error;
+        }
+        let now = last > Sent::Nothing && self.payload.load(Relaxed);
+        let payload = now || self.payload_before.load(Relaxed);
+        error.having_sent(sent).noting(key::PAYLOAD_SENT, payload)
+    }
+
+    /// Records that the head of a final response has arrived. Later events do not change the outcome.
+    pub(super) fn decide(&self) {
+        self.decided.store(true, Release);
+    }
+
+    /// Stops reading a response whose head has arrived. Returns `false` if no head has arrived.
+    pub(crate) fn stop_reading(&self) -> bool {
+        let decided = self.decided.load(Acquire);
+        if decided {
+            self.enough.store(true, Release);
+        }
+        decided
+    }
+
+    /// Whether the rest of the response is not needed.
+    pub(super) fn is_enough(&self) -> bool {
+        self.enough.load(Acquire)
+    }
+
+    /// The number of attempts that have begun.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.load(Relaxed)
+    }
+
+    /// Returns the time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Returns how long the phases of the current attempt have taken so far.
+    pub(crate) fn timings(&self) -> Timings {
+        self.phases.timings(self.elapsed())
+    }
+
+    /// Returns the connection of the current attempt, if it has one.
+    pub(crate) fn connection_facts(&self) -> Option<ConnectionFacts> {
+        self.connection().clone()
+    }
+
+    fn connection(&self) -> own::MutexGuard<'_, Option<ConnectionFacts>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error for a passed total deadline.
+    pub(crate) fn total_deadline_exceeded(&self, deadlines: &Deadlines) -> Error {
+        self.deadline_exceeded("total", self.by, deadlines)
+    }
+
+    /// The error for a part whose deadline `due` has passed, or for the total deadline if that was
+    /// earlier.
+    pub(super) fn deadline_exceeded(
+        &self,
+        part: &'static str,
+        due: Instant,
+        deadlines: &Deadlines,
+    ) -> Error {
+        let part = if self.by <= due { "total" } else { part };
+        let millis = saturating_millis(deadlines.of(part));
+        Error::new(
+            Kind::DeadlineExceeded,
+            format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
+        )
+        .at(self.stage())
+        .having_sent(self.sent())
+        .noting(key::DEADLINE, part)
+        .noting(key::ALLOWED, millis)
+    }
+}
+
+fn entered(stage: &AtomicU8) -> Stage {
+    let number = stage.load(Relaxed);
+    Stage::ALL.iter().copied().find(|known| *known as u8 == number).unwrap_or(Stage::Admit)
+}
+
+fn read(sent: &AtomicU8) -> Sent {
+    let number = sent.load(Relaxed);
+    Sent::ALL.iter().copied().find(|sent| *sent as u8 == number).unwrap_or(Sent::Maybe)
+}
