@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import * as esm from 'webhook-mtls'
+import { Lab } from 'webhook-mtls/testing'
 
 const require = createRequire(import.meta.url)
 const home = dirname(require.resolve('webhook-mtls'))
@@ -42,6 +43,47 @@ test('options', () => {
   assert.deepEqual(keys('dispatcher.d.ts', 'ProbeOptions'), rows('probe', 'signal'))
   assert.deepEqual(keys('verifier.d.ts', 'VerifierOptions'), rows('verifier'))
   assert.deepEqual(keys('retry.d.ts', 'RetryPolicyOptions'), rows('retry_policy'))
+})
+
+test('every option takes its type and refuses another', async () => {
+  const lab = await Lab.start()
+  const acme = await lab.consumer('acme')
+  const dispatcher = lab.dispatcher()
+  const samples = {
+    proxy: 'http://127.0.0.1:1', proxy_credentials: 'user:password', server_uri: 'spiffe://corp/a',
+    content_type: 'text/plain',
+  }
+  const valid = ({ name, kind, words }) => {
+    const word = core.words[words]?.at(-1)
+    return {
+      duration: 1500, integer: 2, number: 0.5, flag: true, text: word ?? samples[name] ?? 'a',
+      pairs: word ? { 404: word } : { 'x-a': 'b' }, role: word, egress: word, identity: lab.identity,
+      trust: lab.trust, pins: new esm.Pins([acme.pin]),
+      standard_webhooks: new esm.StandardWebhooks([`whsec_${'A'.repeat(32)}`]),
+    }[kind]
+  }
+  const take = {
+    dispatcher: (given) => new esm.Dispatcher({ ...('proxyCredentials' in given && { proxy: samples.proxy }), ...given }),
+    endpoint: (given) => dispatcher.endpoint('b', acme.url, { pins: null, ...given }),
+    verifier: (given) => new esm.Verifier({ role: 'server', trust: lab.trust, ...given }),
+    retry_policy: (given) => new esm.RetryPolicy(given),
+  }
+  let walked = 0
+  for (const row of core.options.filter(({ of }) => of in take)) {
+    const camel = row.name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+    const key = row.kind === 'duration' ? `${camel}Ms` : camel
+    // A rule for tenants and an authorization are for clients only.
+    if (valid(row) !== undefined) take[row.of]({ [key]: valid(row) })
+    assert.throws(() => take[row.of]({ [key]: Symbol('other') }), (error) => {
+      assert.equal(error.kind, 'option_invalid', row.name)
+      assert.equal(error.context.option, row.name)
+      return true
+    })
+    walked += 1
+  }
+  assert.ok(walked > 35)
+  await dispatcher.close()
+  await lab.close()
 })
 
 test('require and import give the same classes', () => {

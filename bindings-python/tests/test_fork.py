@@ -63,7 +63,7 @@ class Child:
 
 def threads_of(pid: int) -> str:
     """Describes the threads of a process, so that a rare hang can be explained."""
-    command = [SHOW_THREADS, str(pid)]
+    command = [str(SHOW_THREADS), str(pid)]
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout
 
 

@@ -4,7 +4,7 @@ import doctest
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -152,3 +152,62 @@ def test_the_stubs_match_the_native_module(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy.stubtest", "webhook_mtls", "--allowlist", str(allowed)]
     compared = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert compared.returncode == 0, compared.stdout
+
+
+def valid(row: dict[str, Any], lab: testing.Lab) -> Any:
+    """Returns a value of the type that the table gives for the option."""
+    words = TABLES["words"].get(row["words"], [])
+    samples = {"proxy": "http://127.0.0.1:1", "proxy_credentials": "user:password"}
+    samples |= {"server_uri": "spiffe://corp/a", "content_type": "text/plain"}
+    values = {
+        "duration": 1.5,
+        "integer": 2,
+        "number": 0.5,
+        "flag": True,
+        "text": words[0] if words else samples.get(row["name"], "a"),
+        "pairs": {"404": words[0]} if words else {"x-a": "b"},
+        "role": words[-1:],
+        "egress": words[-1:],
+        "identity": lab.identity,
+        "trust": lab.trust,
+        "pins": wm.Pins([lab.consumer("pinned").pin]),
+        "standard_webhooks": wm.StandardWebhooks(["whsec_" + "A" * 32]),
+        "tenant_rule": wm.TenantRule.subject_cn(),
+        "authorization": wm.Authorization.ca_members(),
+    }
+    value = values[row["kind"]]
+    return value[0] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "row", TABLES["options"], ids=[f"{row['of']}.{row['name']}" for row in TABLES["options"]]
+)
+def test_every_option_takes_its_type_and_refuses_another(
+    row: dict[str, Any], lab: testing.Lab, acme: Any
+) -> None:
+    url = acme.consumer.url
+    # Credentials are refused without a proxy.
+    proxy = {"proxy": "http://127.0.0.1:1"} if row["name"] == "proxy_credentials" else {}
+    needed: dict[str, Any] = {"role": "server", "trust": lab.trust}
+    take: Callable[..., object] = {
+        "dispatcher": lambda **given: wm.Dispatcher(**proxy | given),
+        "endpoint": lambda **given: acme.dispatcher.endpoint("b", url, **{"pins": None} | given),
+        "deliver": lambda **given: wm.Delivery(acme.endpoint, b"", **given),
+        "probe": lambda **given: acme.dispatcher.probe(acme.endpoint, **given),
+        "verifier": lambda **given: wm.Verifier(**needed | given),
+        "retry_policy": lambda **given: wm.RetryPolicy(**given),
+    }[row["of"]]
+    if (row["of"], row["name"]) not in [("verifier", "tenant"), ("verifier", "authorization")]:
+        take(**{row["name"]: valid(row, lab)})
+    with pytest.raises(wm.ConfigError) as caught:
+        take(**{row["name"]: object()})
+    assert caught.value.kind == "option_invalid"
+    assert caught.value.context["option"] == row["name"]
+
+
+def test_every_kind_has_a_verdict() -> None:
+    actions = {"later": "retry", "after_repair": "park", "never": "drop"}
+    for kind in TABLES["kinds"]:
+        decision = wm.RetryPolicy().decide(testing.error(kind["name"]), attempt=1)
+        assert decision.action == actions[kind["retry"]], kind["name"]
+        assert decision.reason

@@ -59,7 +59,7 @@ impl Node {
                 .run()?;
         }
         let files = test_files(&self.run)?;
-        let output = node_test(&self.program, &self.run, &files).run()?;
+        let output = node_test(&self.program, &self.run, None, &files).run()?;
         Ok(format!("{} passed, {} failed", count(&output.all, "pass"), count(&output.all, "fail")))
     }
 
@@ -101,11 +101,8 @@ pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<
     mirror(&build.join("node_modules"), &run)?;
     let mut files = test_files(&run)?;
     dev::keep_quick(&mut files, name)?;
-    let mut tests = node_test(&toolchain.node, &run, &files);
-    if let Some(name) = name {
-        tests = tests.arg("--test-name-pattern").arg(name);
-    }
-    let output = tests.run()?;
+    let pattern = name.map(|name| format!("--test-name-pattern={name}"));
+    let output = node_test(&toolchain.node, &run, pattern.as_deref(), &files).run()?;
     Ok(count(&output.all, "pass"))
 }
 
@@ -122,9 +119,9 @@ fn test_files(run: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Returns the command that runs tests of a mirror.
-fn node_test(program: &Path, run: &Path, files: &[PathBuf]) -> Step {
+fn node_test(program: &Path, run: &Path, pattern: Option<&str>, files: &[PathBuf]) -> Step {
     let step = Step::new("node --test", program).args(["--test", "--test-reporter=tap"]);
-    step.args(files).in_directory(run)
+    step.args(pattern).args(files).in_directory(run)
 }
 
 /// Makes a copy of the sources with the addon and the pinned tools, so that the source tree stays
