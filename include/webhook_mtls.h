@@ -481,6 +481,22 @@ int64_t wmtls_error_retry_after_ms(const wmtls_error *error);
 const char *wmtls_error_consumer(const wmtls_error *error);
 
 /*
+ Returns the event's id; NULL if the error ended no delivery, or one without an id.
+ */
+const char *wmtls_error_id(const wmtls_error *error);
+
+/*
+ Returns how many attempts began; -1 if the error ended no delivery and no probe, and for NULL.
+ */
+int64_t wmtls_error_attempts(const wmtls_error *error);
+
+/*
+ Returns the total duration in milliseconds; -1 if the error ended no delivery and no probe, and
+ for NULL.
+ */
+double wmtls_error_elapsed_ms(const wmtls_error *error);
+
+/*
  Returns a sentence that compares the observed with the expected. Use it only in your own logs: it
  may name internal addresses.
  */

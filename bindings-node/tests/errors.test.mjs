@@ -111,10 +111,15 @@ test('the signal listener is removed, and the reason is the cause', async (t) =>
   await dispatcher.deliver(endpoint, '{}', { signal })
   assert.equal(getEventListeners(signal, 'abort').length, 0)
   acme.misbehave('stall')
-  const stalled = dispatcher.deliver(endpoint, '{}', { signal })
+  const stalled = dispatcher.deliver(endpoint, '{}', { id: 'evt_1', signal })
   assert.equal(await acme.waitFor(2, { withinMs: 10_000 }), true)
   controller.abort(new Error('shutting down'))
-  await assert.rejects(stalled, (e) => e.kind === 'canceled' && e.cause.message === 'shutting down')
+  await assert.rejects(stalled, (error) => {
+    assert.deepEqual([error.kind, error.cause.message], ['canceled', 'shutting down'])
+    assert.deepEqual([error.id, error.attempts], ['evt_1', 1])
+    assert.ok(error.elapsedMs > 0)
+    return true
+  })
   assert.equal(getEventListeners(signal, 'abort').length, 0)
 })
 

@@ -44,6 +44,9 @@ interface ErrorJson {
   retry: Retry
   retry_after_ms: number | null
   consumer: string | null
+  id?: string | null
+  attempts?: number | null
+  elapsed_ms?: number | null
   message: string
   remedy: string
   context: Record<string, unknown>
@@ -110,6 +113,12 @@ export class WebhookMtlsError extends Error {
   readonly retryAfterMs?: number
   /** The consumer id, if the failure concerns an endpoint. */
   readonly consumer?: string
+  /** The event's id, if the error ended a delivery that had one. */
+  readonly id?: string
+  /** How many attempts began, if the error ended a delivery or a probe. */
+  readonly attempts?: number
+  /** The total duration in milliseconds, if the error ended a delivery or a probe. */
+  readonly elapsedMs?: number
   /** How to fix it, in a sentence. */
   readonly remedy: string
   /**
@@ -132,6 +141,9 @@ export class WebhookMtlsError extends Error {
     this.retry = json.retry
     if (json.retry_after_ms !== null) this.retryAfterMs = json.retry_after_ms
     if (json.consumer !== null) this.consumer = json.consumer
+    if (typeof json.id === 'string') this.id = json.id
+    if (typeof json.attempts === 'number') this.attempts = json.attempts
+    if (typeof json.elapsed_ms === 'number') this.elapsedMs = json.elapsed_ms
     this.remedy = json.remedy
     this.context = Object.freeze(respelled(json.context, camelCase))
     if (json.response !== null) this.response = httpResponse(json.response)
@@ -218,6 +230,7 @@ function jsonOfFields(error: WebhookMtlsError): Record<string, unknown> {
     message: error.message ?? '',
     retry_after_ms: error.retryAfterMs ?? null,
     consumer: error.consumer ?? null,
+    elapsed_ms: error.elapsedMs ?? null,
     context: respelled(error.context, snakeCase),
     response: error.response && {
       ...response,

@@ -104,6 +104,9 @@ def test_an_unannounced_key_is_refused_with_its_pin(acme: Any) -> None:
     assert (error.kind, error.sent, error.retry) == ("pin_mismatch", "nothing", "after_repair")
     assert error.context["observed_pin"] == acme.consumer.pin
     assert error.context["chain_valid"] is True
+    assert (error.id, error.attempts) == ("evt_1", 1)
+    assert error.elapsed is not None
+    assert error.elapsed > 0
     assert acme.consumer.received == []
 
 

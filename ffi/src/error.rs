@@ -86,6 +86,28 @@ pub extern "C" fn wmtls_error_consumer(error: Option<&wmtls_error>) -> *const c_
     string(error, |error| error.consumer().map(str::to_owned))
 }
 
+/// Returns the event's id; NULL if the error ended no delivery, or one without an id.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_error_id(error: Option<&wmtls_error>) -> *const c_char {
+    string(error, |error| error.id().map(str::to_owned))
+}
+
+/// Returns how many attempts began; -1 if the error ended no delivery and no probe, and for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_error_attempts(error: Option<&wmtls_error>) -> i64 {
+    panic::value(-1, || error.and_then(|error| error.error.attempts()).map_or(-1, i64::from))
+}
+
+/// Returns the total duration in milliseconds; -1 if the error ended no delivery and no probe, and
+/// for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_error_elapsed_ms(error: Option<&wmtls_error>) -> f64 {
+    panic::value(-1.0, || {
+        let elapsed = error.and_then(|error| error.error.elapsed());
+        elapsed.map_or(-1.0, |elapsed| elapsed.as_secs_f64() * 1000.0)
+    })
+}
+
 /// Returns a sentence that compares the observed with the expected. Use it only in your own logs: it
 /// may name internal addresses.
 #[unsafe(no_mangle)]

@@ -349,6 +349,8 @@ static void functions_without_status_accept_null(void) {
     CHECK(wmtls_error_blame(NULL) == 0 && wmtls_error_scope(NULL) == 0);
     CHECK(wmtls_error_sent(NULL) == 0 && wmtls_error_retry(NULL) == 0);
     CHECK(wmtls_error_retry_after_ms(NULL) == -1);
+    CHECK(!wmtls_error_id(NULL) && wmtls_error_attempts(NULL) == -1);
+    CHECK(wmtls_error_elapsed_ms(NULL) < 0);
     CHECK(!wmtls_error_consumer(NULL) && !wmtls_error_message(NULL) && !wmtls_error_remedy(NULL));
     CHECK(!wmtls_error_json(NULL) && !wmtls_error_public_json(NULL));
     CHECK(!wmtls_error_context(NULL, "option") && !wmtls_error_context(NULL, NULL));

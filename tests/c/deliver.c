@@ -240,6 +240,9 @@ static void a_wrong_pin_sends_nothing(void) {
     CHECK(wmtls_error_sent(error) == WMTLS_SENT_NOTHING);
     CHECK(wmtls_error_retry(error) == WMTLS_RETRY_AFTER_REPAIR);
     CHECK_TEXT(wmtls_error_consumer(error), "acme");
+    CHECK_TEXT(wmtls_error_id(error), NULL);
+    CHECK(wmtls_error_attempts(error) == 1);
+    CHECK(wmtls_error_elapsed_ms(error) > 0);
     CHECK_TEXT(wmtls_error_context(error, "observed_pin"), wmtls_lab_consumer_pin(scene.acme));
     CHECK(wmtls_lab_consumer_received(scene.acme) == 0);
     wmtls_error_free(error);

@@ -46,6 +46,7 @@ static void the_json_has_all_fields(void) {
     CHECK(strstr(json, wmtls_error_remedy(error)) != NULL);
     CHECK(wmtls_error_json(error) == json);
     CHECK_TEXT(wmtls_error_consumer(error), NULL);
+    CHECK(wmtls_error_attempts(error) == -1 && wmtls_error_elapsed_ms(error) < 0);
     CHECK_TEXT(wmtls_error_context(error, "observed_pin"), NULL);
     CHECK(wmtls_error_retry_after_ms(error) == -1);
     wmtls_error_free(error);

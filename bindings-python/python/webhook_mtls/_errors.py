@@ -97,6 +97,24 @@ class WebhookMtlsError(Exception):
         return consumer
 
     @property
+    def id(self) -> str | None:
+        """The event's id, if the error ended a delivery that had one."""
+        event: str | None = self.args[0].get("id")
+        return event
+
+    @property
+    def attempts(self) -> int | None:
+        """How many attempts began, if the error ended a delivery or a probe."""
+        attempts: int | None = self.args[0].get("attempts")
+        return attempts
+
+    @property
+    def elapsed(self) -> float | None:
+        """The total duration in seconds, if the error ended a delivery or a probe."""
+        millis: float | None = self.args[0].get("elapsed_ms")
+        return None if millis is None else millis / 1000
+
+    @property
     def message(self) -> str:
         """The observed and the expected state, in a sentence."""
         message: str = self.args[0]["message"]

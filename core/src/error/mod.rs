@@ -166,7 +166,8 @@ impl Error {
         self.inner.response.as_ref()
     }
 
-    /// Returns the event's id, if the error ended a delivery that had one.
+    /// Returns the event's id, if the error ended a delivery that had one. `None` also for an id that
+    /// looks like a key: errors are logged.
     pub fn id(&self) -> Option<&str> {
         self.inner.facts.as_ref()?.id.as_deref()
     }
@@ -321,8 +322,10 @@ impl Error {
         self.with(|inner| inner.consumer = Some(consumer.to_owned()))
     }
 
-    /// Adds the facts of the delivery or probe that the error ended.
-    pub(crate) fn with_facts(self, facts: DeliveryFacts) -> Self {
+    /// Adds the facts of the delivery or probe that the error ended. The id is a caller's text, so one
+    /// that cannot be sent or that looks like a secret is left out.
+    pub(crate) fn with_facts(self, mut facts: DeliveryFacts) -> Self {
+        facts.id = facts.id.filter(|id| shown::is_plain(id));
         self.with(|inner| inner.facts = Some(Box::new(facts)))
     }
 

@@ -76,6 +76,13 @@ pub(crate) fn certain_secret(text: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether the text is visible ASCII of a bounded length and does not look like a secret.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.len() <= LONGEST
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && secret(text).is_none()
+}
+
 impl Form {
     fn fits(self, text: &str) -> bool {
         let of = |allowed: &str| {
@@ -207,6 +214,16 @@ mod tests {
 
     const FORMS: [Form; 7] =
         [Form::Word, Form::Status, Form::Host, Form::Network, Form::Uri, Form::Header, Form::Path];
+
+    #[test]
+    fn an_event_id_is_plain_unless_it_looks_like_a_secret() {
+        for id in ["evt_1", "evt-1", "5f0c6f4e-8d2b-4c55-9a0e-0d3a8e1f2b47", "order/4711:created"] {
+            assert!(is_plain(id), "{id}");
+        }
+        for secret in SECRETS.iter().chain(&["two words", "evt\u{0}1"]) {
+            assert!(!is_plain(secret), "{secret}");
+        }
+    }
 
     #[test]
     fn a_secret_is_quoted_in_no_form() {

@@ -58,8 +58,8 @@ raises neither `circuit_open` nor `hop_untrusted`: their names and numbers are r
 
 An error that ends a delivery or a probe has what a receipt has, with the same names in the JSON form:
 `consumer`, `id`, `attempts`, `elapsed_ms`, and of the last attempt `timings`, `connection`, `tls` and
-`peer`. A field is `null` if it is not known, or if the error ended no delivery. `public()` shows none
-of them but `consumer`.
+`peer`. A field is `null` if it is not known, or if the error ended no delivery. `id` is `null` too if
+it looks like a key, because errors are logged. `public()` shows none of them but `consumer`.
 
 | field | values |
 | --- | --- |
