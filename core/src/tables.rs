@@ -1,5 +1,5 @@
 //! Every table and enum of the crate as JSON. `cargo xtask generate` writes the copies of the other
-//! languages from it, and their tests compare what is written by hand.
+//! languages from it. Tests compare the copies that are written by hand.
 
 use serde_json::{Value, json};
 

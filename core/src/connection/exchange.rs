@@ -17,8 +17,8 @@ use crate::http::{HeadReader, ResponseHead};
 use crate::runtime::poll_due;
 
 impl Connection {
-    /// Sends a request and reads its response. Returns the response. The connection stays open only if the request was sent completely and the response
-    /// permits reuse.
+    /// Sends a request and returns its response. The connection stays open only if the request was sent
+    /// completely and the response permits reuse.
     ///
     /// * `request`: builds the request. If it fails, nothing is sent.
     /// * `may_start`: called right before the first byte. If it returns `None`, nothing is sent, and

@@ -101,12 +101,16 @@ impl Response {
 
     /// The response in the form of a receipt.
     pub(crate) fn response(&self) -> &HttpResponse {
-        self.shown.get_or_init(|| HttpResponse {
+        self.shown.get_or_init(|| self.with_excerpt(self.body.clone()))
+    }
+
+    fn with_excerpt(&self, excerpt: Vec<u8>) -> HttpResponse {
+        HttpResponse {
             status: self.status,
             headers: shown(&self.head),
-            excerpt: self.body.clone(),
+            excerpt,
             truncated: !self.complete,
-        })
+        }
     }
 
     /// The error for a response other than 2xx.
@@ -115,7 +119,7 @@ impl Response {
     /// * `dispatcher_rules`: the dispatcher's rules, used for statuses that `endpoint_rules` does not contain.
     /// * `passed`: the consumer has accepted our certificate, so this cannot be a page that refuses it.
     pub(crate) fn into_error(
-        self,
+        mut self,
         endpoint_rules: &StatusRetry,
         dispatcher_rules: &StatusRetry,
         passed: bool,
@@ -140,14 +144,12 @@ impl Response {
                 _ => error.scoped(scope),
             }
         };
-        error.at(Stage::Response).having_sent(Sent::All).noting(key::STATUS, status).answered(
-            HttpResponse {
-                status,
-                headers: shown(&self.head),
-                excerpt: self.body,
-                truncated: !self.complete,
-            },
-        )
+        let excerpt = std::mem::take(&mut self.body);
+        error
+            .at(Stage::Response)
+            .having_sent(Sent::All)
+            .noting(key::STATUS, status)
+            .answered(self.with_excerpt(excerpt))
     }
 
     /// Recognizes the pages by which servers refuse our certificate after the handshake.

@@ -207,7 +207,3 @@ fn denied(address: IpAddr, why: &str, rule: &str, remedy: String) -> Error {
         .noting(key::RULE, rule)
         .advising(remedy)
 }
-
-#[cfg(test)]
-#[path = "egress_tests.rs"]
-mod tests;

@@ -1,6 +1,7 @@
 //! Which addresses the presets and rules of an egress policy allow.
 
-use super::*;
+use super::egress::*;
+use crate::error::Kind;
 
 fn allows(egress: &Egress, address: &str) -> bool {
     egress.check(address.parse().unwrap()).is_ok()

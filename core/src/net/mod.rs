@@ -5,6 +5,8 @@ mod address_class;
 mod cidr;
 mod connect;
 mod egress;
+#[cfg(test)]
+mod egress_tests;
 mod getaddrinfo;
 mod host;
 mod hosts;

@@ -79,7 +79,7 @@ fn a_retired_identity_is_never_presented() {
 #[test]
 fn if_both_identities_are_refused_the_error_is_that_of_the_new_one() {
     let (scene, _) = rotated_before_it_is_distributed("both");
-    scene.acme.accept_only(&Authority::new("nobody").unwrap());
+    scene.acme.accept_only(&Authority::new("other").unwrap());
     let refused = scene.deliver().unwrap_err();
     assert_eq!((refused.kind(), refused.sent()), (Kind::ClientCertificateRejected, Sent::Nothing));
     assert_eq!(refused.context()["attempts"], 2);

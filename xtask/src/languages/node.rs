@@ -75,8 +75,8 @@ impl Node {
     }
 }
 
-/// Rebuilds the addon, compiles the TypeScript layer, and runs the tests from where both were
-/// built: all of them, or those whose name contains `name`.
+/// Rebuilds the addon, compiles the TypeScript layer, and runs the tests in that build
+/// folder. With `name`, runs only the tests with that text in their name.
 pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
     let addon = dev::library("webhook-mtls-node", "libwebhook_mtls_node")?;
     let home = paths::target().join("node").join("editable");

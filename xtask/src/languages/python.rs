@@ -90,7 +90,7 @@ impl Python {
 }
 
 /// Rebuilds the extension module, places it beside copies of the Python files, and runs the tests
-/// that are not marked slow, or those whose name contains `name`.
+/// without the mark `slow`. With `name`, runs only the tests with that text in their name.
 pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
     let library = dev::library("webhook-mtls-python", "libwebhook_mtls_python")?;
     let home = paths::target().join("python");
