@@ -21,6 +21,12 @@ export interface EndpointOptions {
   trust?: Trust
   /** The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`. */
   minTls?: MinTls
+  /**
+   * The name that the handshake asks for (SNI) and that the consumer's certificate must contain:
+   * a DNS name or an IP address. The URL's host is still looked up and connected to. By default
+   * the URL's host.
+   */
+  serverName?: string
   /** The SAN URI that the consumer's certificate must contain, instead of the URL's host name. */
   serverUri?: string
   /**

@@ -93,6 +93,9 @@ impl Dispatcher {
     ///     identity: the identity to present to this consumer. By default the dispatcher's.
     ///     trust: the trust for this consumer's certificate. By default the dispatcher's.
     ///     min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
+    ///     server_name: the name that the handshake asks for (SNI) and that the consumer's
+    ///         certificate must contain: a DNS name or an IP address. The URL's host is still
+    ///         looked up and connected to. By default the URL's host.
     ///     server_uri: the SAN URI that the consumer's certificate must contain, instead of the
     ///         URL's host name.
     ///     hold_payload: whether to hold the payload until the consumer answers the request
@@ -112,7 +115,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (consumer, url, **keywords),
         // generated: begin text_signature ($self, consumer, url, *, {endpoint})
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
         // generated: end
     )]
     fn endpoint(

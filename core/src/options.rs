@@ -112,6 +112,8 @@ options! {
         "The trust for this consumer's certificate.";
     "endpoint" "min_tls" "text" of "min_tls" "1.3"
         "The oldest TLS version to accept: 1.3 or 1.2.";
+    "endpoint" "server_name" "text" "the URL's host"
+        "The name that the handshake asks for (SNI) and that the consumer's certificate must contain: a DNS name or an IP address. The URL's host is still looked up and connected to.";
     "endpoint" "server_uri" "text" "none"
         "The SAN URI that the consumer's certificate must contain, instead of the URL's host name.";
     "endpoint" "hold_payload" "flag" "false"

@@ -31,6 +31,7 @@ static const struct {
     {"endpoint", "identity", "identity", ""},
     {"endpoint", "trust", "trust", ""},
     {"endpoint", "min_tls", "text", "1.2"},
+    {"endpoint", "server_name", "text", ""},
     {"endpoint", "server_uri", "text", ""},
     {"endpoint", "hold_payload", "flag", ""},
     {"endpoint", "signing", "standard_webhooks", ""},

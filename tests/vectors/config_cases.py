@@ -588,6 +588,17 @@ def endpoints():
     yield of("tls_1_2", OK, options={"min_tls": "1.2"})
     yield of("tls_1_1", refused("option_invalid"), options={"min_tls": "1.1"})
     yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})
+    for name, host in {"a_dns_name": "hooks.acme.example", "an_address": "2001:db8::1"}.items():
+        yield of(f"server_name_of_{name}", OK, options={"server_name": host})
+    fault = refused("option_invalid", option="server_name")
+    for name, host in {
+        "empty": "",
+        "with_a_port": "hooks.acme.example:443",
+        "with_a_wildcard": "*.acme.example",
+        "with_an_underscore": "web_hooks.acme.example",
+        "of_a_url": "https://hooks.acme.example/",
+    }.items():
+        yield of(f"server_name_{name}", fault, options={"server_name": host})
     yield of("server_uri", OK, options={"server_uri": "spiffe://corp.example/consumer/acme"})
     yield of("server_uri_no_uri", refused("option_invalid"), options={"server_uri": "acme"})
     climbing = {"server_uri": "spiffe://corp.example/a/../b"}

@@ -123,6 +123,30 @@ def successes():
         deliveries=2,
         received=2,
     )
+    # The SNI is the server name, and the certificate must contain it.
+    named = {"server_name": "LocalHost."}
+    yield case(
+        "server_name_at_an_address",
+        delivered(),
+        endpoint_options=named,
+        server_name="localhost",
+        received_headers_begin={"host": "127.0.0.1:"},
+        deliveries=2,
+        received=2,
+    )
+    yield case(
+        "server_name_and_server_uri",
+        delivered(),
+        endpoint_options=named | workload,
+        server_name="localhost",
+    )
+    yield case(
+        "server_name_is_an_address",
+        delivered(),
+        endpoint_options={"server_name": "[::1]"},
+        host="localhost",
+        received_headers_begin={"host": "localhost:"},
+    )
     yield case("key_exchange_is_post_quantum", delivered(tls={"key_exchange": "X25519MLKEM768"}))
     for status in (201, 202, 204):
         yield case(f"status_{status}", delivered(status=status), consumer=respond(status))

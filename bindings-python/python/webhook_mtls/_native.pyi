@@ -177,6 +177,10 @@ class Dispatcher:
         trust: Trust | None = None,
         # The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
         min_tls: _MinTls | None = None,
+        # The name that the handshake asks for (SNI) and that the consumer's certificate must
+        # contain: a DNS name or an IP address. The URL's host is still looked up and connected to.
+        # By default the URL's host.
+        server_name: str | None = None,
         # The SAN URI that the consumer's certificate must contain, instead of the URL's host name.
         server_uri: str | None = None,
         # Whether to hold the payload until the consumer answers the request head with 100 Continue,
@@ -274,6 +278,7 @@ def deliver(
     headers: Mapping[str, str] | None = None,
     timeout: _Seconds | None = None,
     min_tls: _MinTls | None = None,
+    server_name: str | None = None,
     server_uri: str | None = None,
     hold_payload: bool | None = None,
     signing: StandardWebhooks | None = None,

@@ -77,6 +77,7 @@ fn every_row_has_an_arm_that_stores_the_value_in_its_own_field() {
             ("text", "min_tls") => (Setting::Text("1.2".into()), "1.2"),
             ("text", "crl_policy") => (Setting::Text("require".into()), "require"),
             ("text", "proxy") => (Setting::Text("http://127.0.0.1:3128".into()), "a value"),
+            ("text", "server_name") => (Setting::Text("consumer.example".into()), "a value"),
             ("text", "server_uri") => (Setting::Text("spiffe://corp/a".into()), "a value"),
             ("text", "content_type") => (Setting::Text("text/plain".into()), "text/plain"),
             ("text", _) => (Setting::Text("user:password".into()), "a value"),

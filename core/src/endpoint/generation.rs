@@ -84,8 +84,12 @@ impl Generation {
             identity: watch.identity(identity),
             trust: watch.trust(trust),
             pins: pins.as_ref().map(|pins| watch.pins(pins)),
-            host: url.host.clone(),
-            expected: Expected::of_consumer(&url.host, options.server_uri.as_deref()),
+            server_name: options.server_name.as_ref().unwrap_or(&url.host).clone(),
+            expected: Expected::of_consumer(
+                &url.host,
+                options.server_name.as_ref(),
+                options.server_uri.as_deref(),
+            ),
             min_tls: options.min_tls,
         };
         let (signing, status_retry) = (options.signing, options.status_retry);

@@ -5,10 +5,11 @@ use crate::material::identity::Identity;
 use crate::material::pin::Pins;
 use crate::material::signing::StandardWebhooks;
 use crate::material::trust::Trust;
+use crate::net::Host;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
 use crate::tls::MinTls;
-use crate::verify::checked_uri;
+use crate::verify::{checked_server_name, checked_uri};
 
 /// The options of an endpoint. The choice of pins is required, even if it is none. The dispatcher's identity
 /// and trust apply if the endpoint sets none.
@@ -30,6 +31,7 @@ pub struct EndpointOptions {
     pub(super) trust: Option<Trust>,
     pub(super) identity: Option<Identity>,
     pub(super) min_tls: MinTls,
+    pub(super) server_name: Option<Host>,
     pub(super) server_uri: Option<String>,
     pub(super) signing: Option<StandardWebhooks>,
     pub(super) hold_payload: bool,
@@ -47,6 +49,7 @@ impl Default for EndpointOptions {
             trust: None,
             identity: None,
             min_tls: MinTls::V1_3,
+            server_name: None,
             server_uri: None,
             signing: None,
             hold_payload: false,
@@ -112,6 +115,20 @@ impl EndpointOptions {
     pub fn min_tls(mut self, version: MinTls) -> Self {
         self.min_tls = version;
         self
+    }
+
+    /// Sets the name that the handshake asks for (SNI) and that the consumer's certificate must contain, by
+    /// default the URL's host. The URL's host is still looked up, connected to, and sent as `host`.
+    ///
+    /// * `name`: a DNS name, or an IP address, which is not sent as SNI. Together with `server_uri`, the
+    ///   certificate must contain both.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if the text is neither.
+    pub fn server_name(mut self, name: impl AsRef<str>) -> Result<Self, Error> {
+        self.server_name = Some(checked_server_name(name.as_ref())?);
+        Ok(self)
     }
 
     /// Sets the SAN URI that the consumer's certificate must contain, instead of the URL's host name.
@@ -187,6 +204,7 @@ impl SetByName for EndpointOptions {
                 Ok(self.min_tls(version))
             }
             "hold_payload" => Ok(self.hold_payload(value.flag()?)),
+            "server_name" => self.server_name(value.text()?),
             "server_uri" => self.server_uri(value.text()?),
             "concurrency" => self.concurrency(value.count()?),
             "owner" => self.owner(value.text()?),
@@ -221,6 +239,7 @@ impl options::current::Current for EndpointOptions {
             "identity" => or_unset(self.identity.as_ref(), "the dispatcher's"),
             "trust" => or_unset(self.trust.as_ref(), "the dispatcher's"),
             "min_tls" => self.min_tls.name().to_owned(),
+            "server_name" => or_unset(self.server_name.as_ref(), "the URL's host"),
             "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
             "hold_payload" => self.hold_payload.to_string(),
             "signing" => or_unset(self.signing.as_ref(), "none"),

@@ -66,7 +66,7 @@ where
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
-    let mut connecting = connector.connect(terms.host.server_name().to_owned(), io);
+    let mut connecting = connector.connect(terms.server_name.server_name().to_owned(), io);
     let connecting = poll_fn(|context| {
         connecting.get_mut().into_iter().for_each(IO::begin_poll);
         Pin::new(&mut connecting).poll(context)

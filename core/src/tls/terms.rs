@@ -37,8 +37,9 @@ pub(crate) struct Terms {
     pub(crate) identity: Identity,
     pub(crate) trust: Trust,
     pub(crate) pins: Option<Pins>,
-    /// The host of the URL. The handshake sends a DNS name as SNI (RFC 6066 section 3).
-    pub(crate) host: Host,
+    /// The endpoint's `server_name`, or else the host of the URL. The handshake sends it as SNI if it is
+    /// a DNS name (RFC 6066 section 3).
+    pub(crate) server_name: Host,
     pub(crate) expected: Expected,
     pub(crate) min_tls: MinTls,
 }

@@ -16,10 +16,11 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// The names of a consumer: the URI, or without one the host of its URL.
-    pub(crate) fn of_consumer(host: &Host, uri: Option<&str>) -> Self {
-        let name = if uri.is_none() { Some(host.clone()) } else { None };
-        Self::of_peer(name, uri.map(Arc::from))
+    /// The names of a consumer: the server name and the URI of its endpoint, or the host of its URL if
+    /// the endpoint has neither.
+    pub(crate) fn of_consumer(host: &Host, name: Option<&Host>, uri: Option<&str>) -> Self {
+        let host = if uri.is_none() { Some(host) } else { None };
+        Self::of_peer(name.or(host).cloned(), uri.map(Arc::from))
     }
 
     /// The names of the peer of a verifier: all that are given.

@@ -39,8 +39,8 @@ pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
 pub(crate) use revocation::UnusedCrl;
 use signature_cache::SignatureLimit;
 pub use signature_cache::remember_signatures;
-pub(crate) use verifier::checked_uri;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
+pub(crate) use verifier::{checked_server_name, checked_uri};
 
 /// The longest chain that a peer may present. The cost of a search among cross-signed issuers grows
 /// faster than their number.

@@ -161,6 +161,17 @@ pub(crate) fn checked_uri(uri: String) -> Result<String, Error> {
     Ok(uri)
 }
 
+/// Parses the option `server_name`: a DNS name or an IP address.
+///
+/// Fails with `option_invalid`.
+pub(crate) fn checked_server_name(name: &str) -> Result<Host, Error> {
+    Host::named(name).map_err(|why| {
+        let name = shown(name, Form::Host);
+        Error::new(Kind::OptionInvalid, format!("option server_name {name} {why}"))
+            .noting(key::OPTION, "server_name")
+    })
+}
+
 /// Verifies the certificates of peers, also if another process terminates TLS. Cheap to clone, safe to
 /// share.
 ///
@@ -272,7 +283,7 @@ impl Verifier {
             (Role::Server, None) if options.server_uri.is_none() => {
                 return Err(options::fault("server_name", "is required to verify servers"));
             }
-            (_, name) => name.map(parse_server_name).transpose()?,
+            (_, name) => name.map(checked_server_name).transpose()?,
         };
         let names = Expected::of_peer(server_name, options.server_uri.clone());
         let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
@@ -319,14 +330,6 @@ impl Verifier {
     pub fn events(&self) -> EventQueue {
         self.reloader.listeners.queue()
     }
-}
-
-fn parse_server_name(name: &str) -> Result<Host, Error> {
-    Host::named(name).map_err(|why| {
-        let name = shown(name, Form::Host);
-        Error::new(Kind::OptionInvalid, format!("option server_name {name} {why}"))
-            .noting(key::OPTION, "server_name")
-    })
 }
 
 /// Verifies one chain: [`Verifier::new`] and [`Verifier::verify`] in one call.

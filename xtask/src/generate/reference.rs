@@ -244,12 +244,20 @@ The expected name depends on who is verified:
 
 | peer | expected name |
 | --- | --- |
-| consumer, without `server_uri` | the host of the URL |
-| consumer, with `server_uri` | the URI alone; the host of the URL is only looked up, connected to and sent as SNI |
+| consumer | the host of the URL |
+| consumer, with `server_name` | that name, instead of the host of the URL |
+| consumer, with `server_uri` | the URI alone, instead of the host of the URL |
+| consumer, with both | both must be in the certificate |
 | server, with `server_name` | the DNS name or IP address |
 | server, with `server_uri` | the URI |
 | server, with both | both must be in the certificate |
 | client | none: `server_name` and `server_uri` are refused; `tenant` or `authorization` is required |
+
+`server_name` of an endpoint separates the two uses of a host. The host of the URL is looked up, judged
+by the egress policy, connected to, and sent in the header `host`. The server name is sent as SNI
+and must be in the certificate. Without it, the host of the URL serves for both, and with
+`server_uri` alone it is the SNI and no name of the certificate. An IP address is never sent as SNI
+(RFC 6066 section 3).
 
 A host is written in the same way in a URL, in `server_name` and in a proxy URL. Names beyond ASCII
 are converted to A-labels: `b\u{fc}cher.example` becomes `xn--bcher-kva.example`. Upper case and one
