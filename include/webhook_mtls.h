@@ -140,7 +140,7 @@
 /* The peer's certificate is malformed, or cannot identify a peer. */
 #define WMTLS_CERTIFICATE_INVALID 408
 
-/* A key in the peer's chain is too weak. */
+/* A key in the peer's chain is too weak, or of an algorithm that is not supported. */
 #define WMTLS_KEY_WEAK 409
 
 /* The peer's chain is too long or too expensive to verify. */

@@ -24,7 +24,8 @@ use webhook_mtls::MinTls;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    EndpointOptions, Error, Probe, ProbeOptions, Role, Trust, Verifier, VerifierOptions,
+    DeliverOptions, EndpointOptions, Error, Identity, Kind, Probe, ProbeOptions, Receipt, Role,
+    Sent, Trust, Verifier, VerifierOptions,
 };
 
 const SIGNATURE_ALGORITHMS: u16 = 13;
@@ -80,12 +81,19 @@ fn the_client_hello_advertises_exactly_what_is_verified() {
             if !is_pss(*scheme) {
                 let verified = judge_chain(key).is_ok();
                 assert_eq!(is_advertised, verified, "a chain, min_tls {min_tls}, {scheme:?}");
+                assert!(verified, "{scheme:?} is accepted");
             }
             let verified =
                 versions.iter().any(|version| shake(&lab, min_tls, version, *scheme, key).is_ok());
             // TLS 1.3 allows PKCS #1 only in certificates (RFC 8446 section 4.2.3).
             let may_shake = min_tls == "1.2" || !is_pkcs1(*scheme);
             assert_eq!(is_advertised && may_shake, verified, "min_tls {min_tls}, {scheme:?}");
+            // TLS 1.2 does not define ML-DSA, and a ClientHello that offers both versions does not
+            // say for which of them a scheme is.
+            if min_tls == "1.2" && is_ml_dsa(*scheme) {
+                let verified = shake(&lab, min_tls, &TLS12, *scheme, key);
+                assert!(verified.is_err(), "TLS 1.2, {scheme:?}");
+            }
         }
         let unknown: Vec<_> = advertised
             .iter()
@@ -104,19 +112,96 @@ fn is_pkcs1(scheme: SignatureScheme) -> bool {
     )
 }
 
+fn is_ml_dsa(scheme: SignatureScheme) -> bool {
+    matches!(
+        scheme,
+        SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87
+    )
+}
+
 #[test]
-fn a_server_that_also_has_an_ml_dsa_certificate_shows_the_other() {
+fn a_server_that_also_has_an_ml_dsa_certificate_may_show_it() {
     let lab = Lab::start().unwrap();
     let root = Ca::new(&rcgen::PKCS_ECDSA_P256_SHA256);
     let [new, old] =
         [&rcgen::PKCS_ML_DSA_44, &rcgen::PKCS_ECDSA_P256_SHA256].map(|kind| root.certify(kind));
-    let expected = old.end_entity_cert().unwrap().to_vec();
-    for (min_tls, versions) in [("1.3", &[&TLS13][..]), ("1.2", &[&TLS12]), ("1.2", &[&TLS13])] {
+    for min_tls in ["1.3", "1.2"] {
         let both = Shown(vec![new.clone(), old.clone()]);
-        let probed = probe(&lab, &root, min_tls, versions, both);
+        let probed = probe(&lab, &root, min_tls, &[&TLS13], both);
         let peer = probed.unwrap_or_else(|error| panic!("min_tls {min_tls}: {error:?}"));
-        assert_eq!(peer.peer().certificate().der(), expected, "min_tls {min_tls}");
+        let expected = new.end_entity_cert().unwrap();
+        assert_eq!(peer.peer().certificate().der(), &**expected, "min_tls {min_tls}");
     }
+}
+
+/// Every certificate of both sides has a key of ML-DSA: root, server and ours.
+#[test]
+fn payloads_are_delivered_with_ml_dsa_on_both_sides() {
+    for kind in [&rcgen::PKCS_ML_DSA_44, &rcgen::PKCS_ML_DSA_65, &rcgen::PKCS_ML_DSA_87] {
+        let lab = Lab::start().unwrap();
+        let root = Ca::new(kind);
+        let (identity, server) = (root.identity(kind), root.certify(kind));
+        for min_tls in ["1.3", "1.2"] {
+            let url = serve_ml_dsa(&root, &server, &[&TLS13]);
+            let receipt = deliver(&lab, &root, &identity, min_tls, &url)
+                .unwrap_or_else(|error| panic!("min_tls {min_tls}: {error:?}"));
+            assert_eq!(receipt.status(), 204);
+            assert_eq!(receipt.tls().version, "TLSv1.3");
+        }
+    }
+}
+
+/// The server alone decides the version. It must not get a signature that its version does not have.
+#[test]
+fn an_identity_with_ml_dsa_is_not_used_in_tls_1_2() {
+    let lab = Lab::start().unwrap();
+    let root = Ca::new(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let identity = root.identity(&rcgen::PKCS_ML_DSA_65);
+    let server = root.certify(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let url = serve_ml_dsa(&root, &server, &[&TLS12]);
+    let error = deliver(&lab, &root, &identity, "1.2", &url).unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::TlsFailed, Sent::Nothing), "{error:?}");
+    let url = serve_ml_dsa(&root, &server, &[&TLS13, &TLS12]);
+    let receipt = deliver(&lab, &root, &identity, "1.2", &url).unwrap();
+    assert_eq!(receipt.tls().version, "TLSv1.3");
+}
+
+/// Serves 204 to clients below the root.
+fn serve_ml_dsa(
+    root: &Ca,
+    shown: &Arc<CertifiedKey>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> String {
+    let provider = Arc::new(default_provider());
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(raw::roots(&root.pem), provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_client_cert_verifier(clients.build().unwrap())
+        .with_cert_resolver(Arc::new(Always(shown.clone())));
+    raw::serve(config, |mut conversation| {
+        if conversation.head().is_some() {
+            conversation.say("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    })
+}
+
+fn deliver(
+    lab: &Lab,
+    root: &Ca,
+    identity: &Identity,
+    min_tls: &str,
+    url: &str,
+) -> Result<Receipt, Error> {
+    let options = EndpointOptions::new(None)
+        .trust(Trust::from_pem(root.pem.as_bytes(), None, &[]).unwrap())
+        .identity(identity.clone())
+        .min_tls(MinTls::from_name(min_tls).unwrap());
+    let dispatcher = lab.dispatcher();
+    let endpoint = dispatcher.endpoint("acme", url, options).unwrap();
+    runtime::drive(dispatcher.deliver(&endpoint, &b"{}"[..], DeliverOptions::new()), || false)
+        .unwrap()
 }
 
 /// Chooses the first certificate whose key makes a signature that the client accepts, as servers
@@ -176,6 +261,21 @@ impl Ca {
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let key = any_supported_type(&key).unwrap();
         Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key))
+    }
+}
+
+impl Ca {
+    /// Issues a certificate for us with a key of this kind.
+    fn identity(&self, kind: &'static KeyKind) -> Identity {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "dispatcher");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate_for(kind).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes(), None)
+            .unwrap()
     }
 }
 

@@ -106,9 +106,13 @@ def identities():
     other = key_pem(key("another"))
     yield of("chain", CHAIN, KEY, OK)
     yield of("leaf_alone", LEAF.pem, KEY, OK)
-    for kind in ("p384", "p521", "ed25519", "rsa2048"):
+    for kind in ("p384", "p521", "ed25519", "rsa2048", "mldsa44", "mldsa65", "mldsa87"):
         leaf = identity_leaf(kind, "strong")
         yield of(f"pkcs8_{kind}", leaf.pem, key_pem(leaf.key), OK)
+    for kind in ("rsa1024", "k256", "brainpool256", "ed448", "rsapss2048"):
+        leaf = identity_leaf(kind, "weak")
+        refusal = refused("pem_invalid")
+        yield of(f"unsupported_key_{kind}", leaf.pem, key_pem(leaf.key), refusal)
     rsa = identity_leaf("rsa2048", "strong")
     yield of("pkcs1", rsa.pem, key_pem(rsa.key, "TraditionalOpenSSL"), OK)
     sec1 = key_pem(LEAF.key, "TraditionalOpenSSL")
@@ -288,7 +292,9 @@ def bundles():
     yield bad("without_basic_constraints", silent.pem, at=1)
     powerless = authority("Powerless", key("powerless"), usage=("digital_signature", "crl_sign"))
     yield bad("without_key_cert_sign", powerless.pem, at=1)
-    for kind in ("rsa1024", "rsa2048e3", "p192", "k256"):
+    post_quantum = authority("ML-DSA Root", key("pq root", "mldsa65"))
+    yield of("ca_with_mldsa65", post_quantum.pem, OK)
+    for kind in ("rsa1024", "rsa2048e3", "p192", "k256", "brainpool256", "ed448", "rsapss2048"):
         yield bad(
             f"weak_{kind}", ROOT.pem + authority(f"Weak CA {kind}", key("weak", kind)).pem, at=2
         )

@@ -1,7 +1,7 @@
 """Makes the keys, certificates, CRLs and encrypted keys of the vectors, always with equal bytes.
 
-Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA). A
-second run of the generator therefore changes no byte, and a reviewer can check that a committed
+Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA), or
+kept (`signatures.py`, for ML-DSA). A second run of the generator therefore changes no byte, and a reviewer can check that a committed
 file is the generator's output. This file encodes the certificate body instead of `cryptography`'s
 builder, because the vectors need forms that the builder rightly refuses: version 1, a foreign
 signature, an issuer without CA:TRUE. Extension values and names come from `cryptography`.
@@ -20,9 +20,11 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+import signatures
 
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
@@ -47,12 +49,43 @@ CURVES = {
     "p384": ec.SECP384R1(),
     "p521": ec.SECP521R1(),
     "k256": ec.SECP256K1(),
+    "brainpool256": ec.BrainpoolP256R1(),
 }
+ML_DSA = {
+    "mldsa44": ("17", mldsa.MLDSA44PrivateKey),
+    "mldsa65": ("18", mldsa.MLDSA65PrivateKey),
+    "mldsa87": ("19", mldsa.MLDSA87PrivateKey),
+}
+
+
+@dataclass(frozen=True)
+class PssKey:
+    """An RSA key that only signs with PSS: the type id-RSASSA-PSS (RFC 4055 section 1.2)."""
+
+    rsa: rsa.RSAPrivateKey
+
+    def restricted(self, der):
+        """Replaces the algorithm in the DER of a public or private key."""
+        usual = sequence(oid("1.2.840.113549.1.1.1"), NULL)
+        restricted = sequence(oid("1.2.840.113549.1.1.10"))
+        assert der.count(usual) == 1
+        # The outer SEQUENCE has a length of two bytes, as every RSA key of 2048 bits.
+        return sequence(der[4:].replace(usual, restricted))
+
+    def public_key(self):
+        return self.rsa.public_key()
+
+    def private_bytes(self, encoding, form, encryption):
+        assert encoding == serialization.Encoding.DER
+        return self.restricted(self.rsa.private_bytes(encoding, form, encryption))
 
 
 @cache
 def key(label, kind="p256"):
-    """Returns a label's private key: `p192` to `p521`, `k256`, `ed25519`, or `rsa<bits>[e3]`."""
+    """Returns a label's private key.
+
+    `kind` is a curve of CURVES, a key of ML_DSA, `ed25519`, `ed448`, `rsa<bits>[e3]` or `rsapss2048`.
+    """
     seed = f"webhook-mtls vectors: {kind}: {label}".encode()
     if kind in CURVES:
         # One byte short of the curve's size, so that the scalar is always below the group order.
@@ -61,6 +94,12 @@ def key(label, kind="p256"):
         return ec.derive_private_key(scalar, CURVES[kind])
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(seed).digest())
+    if kind == "ed448":
+        return ed448.Ed448PrivateKey.from_private_bytes(hashlib.shake_256(seed).digest(57))
+    if kind in ML_DSA:
+        return ML_DSA[kind][1].from_seed_bytes(hashlib.sha256(seed).digest())
+    if kind == "rsapss2048":
+        return PssKey(_rsa_key(seed, 2048, 65537))
     exponent = 3 if kind.endswith("e3") else 65537
     return _rsa_key(seed, int(kind.removeprefix("rsa").removesuffix("e3")), exponent)
 
@@ -107,6 +146,9 @@ def _is_prime(number):
 
 def key_pem(private, form="PKCS8"):
     """Returns the key as PEM: `PKCS8`, or `TraditionalOpenSSL` for PKCS#1 and SEC1."""
+    if isinstance(private, PssKey):
+        plain = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
+        return pem("PRIVATE KEY", private.private_bytes(*plain, serialization.NoEncryption()))
     return private.private_bytes(
         serialization.Encoding.PEM,
         getattr(serialization.PrivateFormat, form),
@@ -229,9 +271,10 @@ def _digest(data):
 
 def spki(private):
     """Returns the DER SubjectPublicKeyInfo of a private key."""
-    return private.public_key().public_bytes(
+    public = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    return private.restricted(public) if isinstance(private, PssKey) else public
 
 
 def key_id(private):
@@ -493,6 +536,13 @@ def _algorithm(private, digest):
     digest = digest or _usual_digest(private)
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return sequence(oid("1.3.101.112"))
+    if isinstance(private, ed448.Ed448PrivateKey):
+        return sequence(oid("1.3.101.113"))
+    for arc, kind in ML_DSA.values():
+        if isinstance(private, kind):
+            return sequence(oid(f"2.16.840.1.101.3.4.3.{arc}"))
+    if isinstance(private, PssKey):
+        return _algorithm(private.rsa, "pss_sha256")
     if digest in PSS:
         # RFC 4055: hash, MGF1 with the same hash, a salt as long as the hash.
         hashed = sequence(oid(PSS[digest]), NULL)
@@ -507,10 +557,14 @@ def _algorithm(private, digest):
 
 def _signed(body, algorithm, private, digest, corrupt):
     method = HASHES.get(digest or _usual_digest(private))
+    if isinstance(private, PssKey):
+        private, digest = private.rsa, "pss_sha256"
     if digest in PSS:
         signature = _pss_signature(body, private, digest.removeprefix("pss_"))
-    elif isinstance(private, ed25519.Ed25519PrivateKey):
+    elif isinstance(private, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
         signature = private.sign(body)
+    elif isinstance(private, tuple(kind for _, kind in ML_DSA.values())):
+        signature = signatures.ml_dsa(private, body)
     elif isinstance(private, rsa.RSAPrivateKey):
         signature = private.sign(body, padding.PKCS1v15(), method)
     else:

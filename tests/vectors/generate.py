@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes config.json, verify.json and deliver.json beside this file.
 
-    python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=45'
+    python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=48'
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
     /tmp/vectors/bin/python tests/vectors/generate.py --check    # fails if a file would change
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import config_cases
 import deliver_cases
 import revocation_cases
+import signatures
 import verify_cases
 
 HERE = Path(__file__).resolve().parent
@@ -42,6 +43,10 @@ def main():
             if not check:
                 path.write_text(text, encoding="utf-8")
         print(f"{path.name}: {len(cases)} cases, {len(text.encode()) // 1024} KiB")
+    if signatures.is_stale():
+        stale.append(signatures.FILE.name)
+        if not check:
+            signatures.write()
     if check and stale:
         sys.exit(f"differs from what the generator writes: {', '.join(stale)}")
 

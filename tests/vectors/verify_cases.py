@@ -854,9 +854,44 @@ def issuers():
     )
 
 
+UNSUPPORTED_KEYS = {
+    "k256": "an EC key of the curve secp256k1 (1.3.132.0.10), for which TLS 1.3 defines no "
+    "signature scheme",
+    "brainpool256": "an EC key of the curve brainpoolP256r1 (1.3.36.3.3.2.8.1.1.7), which is not "
+    "supported",
+    "ed448": "a key for Ed448 (1.3.101.113), which is not supported",
+    "rsapss2048": "a key for RSA-PSS (1.2.840.113549.1.1.10), whose type id-RSASSA-PSS is not "
+    "supported: use the same key as plain RSA (rsaEncryption), which signs with PSS in TLS 1.3, too",
+}
+
+
 def strengths():
     for kind in ("p384", "p521", "ed25519", "rsa2048", "rsa4096"):
         yield server(f"leaf_{kind}", [server_leaf(label="strong", kind=kind), ISSUING], accepted())
+    for kind in ("mldsa44", "mldsa65", "mldsa87"):
+        yield server(f"leaf_{kind}", [server_leaf(label="pq", kind=kind), ISSUING], accepted())
+        strong = authority(f"ML-DSA CA {kind}", key("pq ca", kind))
+        leaf = server_leaf(strong, label="pq", kind=kind)
+        yield server(f"chain_of_{kind}", [leaf], accepted(), anchors=[strong])
+    post_quantum = authority("ML-DSA CA mldsa65", key("pq ca", "mldsa65"))
+    dates = {"this": day(2026, 5, 31), "following": day(2026, 6, 7)}
+    yield server(
+        "revoked_by_a_crl_of_mldsa65",
+        [(leaf := server_leaf(post_quantum))],
+        refused("certificate_revoked"),
+        anchors=[post_quantum],
+        crls=[crl(post_quantum, [leaf], 1, **dates)],
+    )
+    forged = server_leaf(post_quantum, corrupt=True)
+    yield server(
+        "forged_signature_mldsa65", [forged], refused("certificate_invalid"), anchors=[post_quantum]
+    )
+    yield client(
+        "chain_of_mldsa44",
+        [client_leaf(authority("ML-DSA CA mldsa44", key("pq ca", "mldsa44")), kind="mldsa44")],
+        accepted(),
+        anchors=[authority("ML-DSA CA mldsa44", key("pq ca", "mldsa44"))],
+    )
     yield client("leaf_ed25519", [client_leaf(label="strong", kind="ed25519"), ISSUING], accepted())
     for kind in ("p384", "p521", "ed25519", "rsa2048", "rsa4096"):
         strong = authority(f"Strong CA {kind}", key("strong", kind))
@@ -868,6 +903,12 @@ def strengths():
             f"weak_leaf_{kind}",
             [server_leaf(label="weak", kind=kind), ISSUING],
             refused("key_weak"),
+        )
+    for kind, weakness in UNSUPPORTED_KEYS.items():
+        yield server(
+            f"unsupported_leaf_{kind}",
+            [server_leaf(subject=f"consumer with {kind}", label="weak", kind=kind), ISSUING],
+            refused("key_weak", subject=f"CN=consumer with {kind}", weakness=weakness),
         )
     yield client(
         "weak_leaf_rsa1024",

@@ -159,8 +159,8 @@ kinds! {
         "The peer's certificate is malformed, or cannot identify a peer.",
         "Issue a valid leaf certificate to the peer.";
     KeyWeak = 409 "key_weak" Handshake Theirs Endpoint AfterRepair
-        "A key in the peer's chain is too weak.",
-        "Use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519.";
+        "A key in the peer's chain is too weak, or of an algorithm that is not supported.",
+        "Use RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, Ed25519, or ML-DSA.";
     ChainTooLong = 410 "chain_too_long" Handshake Theirs Endpoint AfterRepair
         "The peer's chain is too long or too expensive to verify.",
         "The peer must send only its leaf and the intermediates up to the CA.";

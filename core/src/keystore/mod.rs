@@ -3,3 +3,4 @@
 mod pbe;
 pub(crate) mod pem;
 pub(crate) mod pkcs12;
+pub(crate) mod private_key;

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, key};
-use crate::keystore::{pem, pkcs12};
+use crate::keystore::{pem, pkcs12, private_key};
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
 use crate::x509::{Certificate, ParsedCertificate, Purpose};
@@ -177,13 +177,7 @@ impl std::fmt::Debug for Identity {
 }
 
 fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
-    algorithms::signing_key(key).ok_or_else(|| {
-        Error::new(
-            Kind::PemInvalid,
-            "private key: neither RSA (2048 bits or more), P-256, P-384, P-521 nor Ed25519, \
-             or damaged",
-        )
-    })
+    algorithms::signing_key(key).ok_or_else(|| private_key::unusable(key))
 }
 
 /// Sorts certificates: the one of the key, then the issuer of each. If none belongs to the key, the order
@@ -294,8 +288,8 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
             return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
         }
     }
-    if let Some(weakness) = parsed.key.weakness() {
-        return Err(fault(format!("has a weak key: {weakness}")));
+    if let Some(refusal) = parsed.key.refusal() {
+        return Err(fault(refusal));
     }
     Ok(())
 }

@@ -429,8 +429,8 @@ fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(),
     if parsed.key_usage(KEY_CERT_SIGN) == Some(false) {
         return refuse("may not sign certificates (keyUsage without keyCertSign)");
     }
-    if let Some(weakness) = parsed.key.weakness() {
-        return refuse(&format!("has a weak key: {weakness}"));
+    if let Some(refusal) = parsed.key.refusal() {
+        return refuse(&refusal);
     }
     if parsed.subject.is_empty() {
         return refuse("has no subject, so no certificate can name it as issuer");

@@ -8,7 +8,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, ProtocolVersion, SignatureScheme};
+use rustls::{DigitallySignedStruct, PeerMisbehaved, ProtocolVersion, SignatureScheme};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -62,7 +62,7 @@ where
     IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
 {
     let session = Arc::new(Session { terms: terms.clone(), state: own::Mutex::default() });
-    let mut config = terms.min_tls.base().clone();
+    let mut config = terms.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
     let connector = TlsConnector::from(Arc::new(config));
@@ -214,6 +214,9 @@ impl ServerCertVerifier for Session {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !algorithms::is_for_tls12(signature.scheme) {
+            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+        }
         rustls::crypto::verify_tls12_signature(
             message,
             certificate,

@@ -17,7 +17,7 @@ use crate::material::trust::Trust;
 use crate::net::Host;
 use crate::process::Once;
 use crate::verify::Expected;
-use crate::x509::algorithms;
+use crate::x509::{Key, algorithms};
 
 words! {
     /// The oldest accepted TLS version.
@@ -48,11 +48,18 @@ impl Terms {
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
+
+    /// The configuration of the connection, without resolver and verifier. It offers TLS 1.2 only if
+    /// our key can be used there: the resolver does not learn which version was negotiated.
+    pub(super) fn base(&self) -> &'static ClientConfig {
+        let tls13_only = self.identity.leaf().parsed().key == Key::MlDsa;
+        if tls13_only { MinTls::V1_3.base() } else { self.min_tls.base() }
+    }
 }
 
 impl MinTls {
     /// The configuration of all connections with this minimum, without resolver and verifier.
-    pub(super) fn base(self) -> &'static ClientConfig {
+    fn base(self) -> &'static ClientConfig {
         static TLS_1_3: Once<ClientConfig> = Once::new();
         static TLS_1_2: Once<ClientConfig> = Once::new();
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];

@@ -67,13 +67,15 @@ macro_rules! signatures {
 }
 
 /// The accepted signature algorithms of handshakes, certificates and CRLs: no SHA-1, no RSA below
-/// 2048 bits, no ML-DSA.
+/// 2048 bits.
 ///
 /// The ClientHello advertises exactly these schemes, in this order. A server with several certificates
 /// chooses one by them. If a scheme were advertised but not accepted, a server could choose the
 /// certificate that fails although it has one that works.
 ///
 /// TLS 1.2 tries all algorithms of a scheme. TLS 1.3 tries only the first, which fixes the curve.
+/// ML-DSA is for TLS 1.3 only ([`is_for_tls12`]). It stands last, so that a server that follows the
+/// client's order presents its smaller certificate.
 pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = signatures! {
     ECDSA_NISTP384_SHA384: ECDSA_P384_SHA384 ECDSA_P256_SHA384 ECDSA_P521_SHA384;
     ECDSA_NISTP256_SHA256: ECDSA_P256_SHA256 ECDSA_P384_SHA256 ECDSA_P521_SHA256;
@@ -85,4 +87,16 @@ pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = signatures! {
     RSA_PKCS1_SHA512: RSA_PKCS1_2048_8192_SHA512;
     RSA_PKCS1_SHA384: RSA_PKCS1_2048_8192_SHA384;
     RSA_PKCS1_SHA256: RSA_PKCS1_2048_8192_SHA256;
+    ML_DSA_44: ML_DSA_44;
+    ML_DSA_65: ML_DSA_65;
+    ML_DSA_87: ML_DSA_87;
 };
+
+/// Returns whether TLS 1.2 defines the scheme. One ClientHello offers both versions, so a server of
+/// TLS 1.2 could choose a scheme that only TLS 1.3 has.
+pub(crate) fn is_for_tls12(scheme: SignatureScheme) -> bool {
+    !matches!(
+        scheme,
+        SignatureScheme::ML_DSA_44 | SignatureScheme::ML_DSA_65 | SignatureScheme::ML_DSA_87
+    )
+}

@@ -1,8 +1,9 @@
-//! Public keys: their algorithm and size, and the rules for weak ones.
+//! Public keys: their algorithm and size, and the rules for weak and unsupported ones.
 
 use super::der::{self, Malformed, Reader};
+use super::named_algorithm::ObjectId;
 
-/// Algorithms and curves (RFC 3279, RFC 5480, RFC 8410).
+/// Algorithms and curves that are accepted (RFC 3279, RFC 5480, RFC 8410, RFC 9881).
 mod oid {
     pub(crate) const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     pub(crate) const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -10,24 +11,36 @@ mod oid {
     pub(crate) const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
     pub(crate) const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
     pub(crate) const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+    pub(crate) const ML_DSA_44: &[u8] = &[0x60, 0x86, 0x48, 1, 101, 3, 4, 3, 17];
+    pub(crate) const ML_DSA_65: &[u8] = &[0x60, 0x86, 0x48, 1, 101, 3, 4, 3, 18];
+    pub(crate) const ML_DSA_87: &[u8] = &[0x60, 0x86, 0x48, 1, 101, 3, 4, 3, 19];
 }
 
 /// A public key, reduced to the facts that determine its strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    Rsa { bits: usize, exponent: u64 },
+    Rsa {
+        bits: usize,
+        exponent: u64,
+    },
     P256,
     P384,
     P521,
     Ed25519,
-    Other,
+    /// ML-DSA-44, ML-DSA-65 or ML-DSA-87.
+    MlDsa,
+    /// An elliptic curve that is not accepted. `None` for parameters that are not an OID.
+    OtherCurve(Option<ObjectId>),
+    /// An algorithm that is not accepted.
+    Other(ObjectId),
 }
 
 impl Key {
-    /// Returns the reason to refuse the key as too weak, or `None` if it is strong enough.
+    /// Returns why the key is refused, as a noun phrase ("RSA of 1024 bits", "a secp256k1 key, …"), or
+    /// `None` if it is accepted.
     pub(crate) fn weakness(self) -> Option<String> {
         match self {
-            Self::P256 | Self::P384 | Self::P521 | Self::Ed25519 => None,
+            Self::P256 | Self::P384 | Self::P521 | Self::Ed25519 | Self::MlDsa => None,
             Self::Rsa { bits, .. } if bits < 2048 => Some(format!("RSA of {bits} bits")),
             Self::Rsa { bits, .. } if bits > 8192 => {
                 Some(format!("RSA of {bits} bits, more than the 8192 that can be checked"))
@@ -40,45 +53,78 @@ impl Key {
                 Some(format!("RSA with the public exponent {exponent}"))
             }
             Self::Rsa { .. } => None,
-            Self::Other => {
-                Some("a key that is neither RSA, P-256, P-384, P-521 nor Ed25519".into())
+            Self::OtherCurve(Some(curve)) => Some(curve.refused_curve()),
+            Self::OtherCurve(None) => {
+                Some("an EC key with explicit parameters in place of a named curve".into())
             }
+            Self::Other(algorithm) => Some(algorithm.refused_algorithm()),
         }
+    }
+
+    /// Returns why the key is refused, as the predicate of a sentence whose subject is the certificate.
+    pub(crate) fn refusal(self) -> Option<String> {
+        let weakness = self.weakness()?;
+        let is_unsupported = matches!(self, Self::OtherCurve(_) | Self::Other(_));
+        Some(format!("has {}{weakness}", if is_unsupported { "" } else { "a weak key: " }))
     }
 
     /// Reads the content of a SubjectPublicKeyInfo.
     pub(super) fn read(spki: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(spki);
-        let mut algorithm = reader.nested(der::SEQUENCE)?;
+        let algorithm = reader.content(der::SEQUENCE)?;
         let bits = reader.content(der::BIT_STRING)?;
         reader.end()?;
+        Self::of(algorithm, || {
+            let [0, key @ ..] = bits else {
+                return Err(Malformed("has a malformed RSA key"));
+            };
+            let mut outer = Reader::new(key);
+            let mut key = outer.nested(der::SEQUENCE)?;
+            let modulus = key.content(der::INTEGER)?;
+            Ok((modulus, key.content(der::INTEGER)?))
+        })
+    }
+
+    /// Returns the kind of a key.
+    ///
+    /// * `algorithm`: the content of its AlgorithmIdentifier.
+    /// * `rsa`: reads the modulus and the public exponent.
+    pub(crate) fn of<'a>(
+        algorithm: &[u8],
+        rsa: impl FnOnce() -> Result<(&'a [u8], &'a [u8]), Malformed>,
+    ) -> Result<Self, Malformed> {
+        let mut algorithm = Reader::new(algorithm);
         Ok(match algorithm.content(der::OID)? {
             oid::RSA => {
-                let [0, key @ ..] = bits else {
-                    return Err(Malformed("has a malformed RSA key"));
-                };
-                let mut outer = Reader::new(key);
-                let mut key = outer.nested(der::SEQUENCE)?;
-                let modulus = key.content(der::INTEGER)?;
-                let exponent = key.content(der::INTEGER)?;
-                let digits = modulus.iter().skip_while(|digit| **digit == 0);
-                let leading =
-                    digits.clone().next().map_or(0, |digit| digit.leading_zeros() as usize);
-                Self::Rsa {
-                    bits: (digits.count() * 8).saturating_sub(leading),
-                    // An exponent beyond 64 bits is unusual, but not weak.
-                    exponent: der::unsigned(exponent).unwrap_or(u64::MAX),
-                }
+                let (modulus, exponent) = rsa()?;
+                Self::of_rsa(modulus, exponent)
             }
-            oid::EC => match algorithm.content(der::OID) {
-                Ok(oid::P256) => Self::P256,
-                Ok(oid::P384) => Self::P384,
-                Ok(oid::P521) => Self::P521,
-                _ => Self::Other,
-            },
+            oid::EC => Self::of_curve(algorithm.content(der::OID).ok()),
             oid::ED25519 => Self::Ed25519,
-            _ => Self::Other,
+            oid::ML_DSA_44 | oid::ML_DSA_65 | oid::ML_DSA_87 => Self::MlDsa,
+            other => Self::Other(ObjectId::of(other)),
         })
+    }
+
+    /// Returns the kind of an RSA key by the contents of its INTEGERs.
+    pub(crate) fn of_rsa(modulus: &[u8], exponent: &[u8]) -> Self {
+        let digits = modulus.iter().skip_while(|digit| **digit == 0);
+        let leading = digits.clone().next().map_or(0, |digit| digit.leading_zeros() as usize);
+        Self::Rsa {
+            bits: (digits.count() * 8).saturating_sub(leading),
+            // An exponent beyond 64 bits is unusual, but not weak.
+            exponent: der::unsigned(exponent).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Returns the kind of an EC key by the OID of its curve.
+    pub(crate) fn of_curve(curve: Option<&[u8]>) -> Self {
+        match curve {
+            Some(oid::P256) => Self::P256,
+            Some(oid::P384) => Self::P384,
+            Some(oid::P521) => Self::P521,
+            other => Self::OtherCurve(other.map(ObjectId::of)),
+        }
     }
 }
 

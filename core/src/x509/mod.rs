@@ -9,6 +9,7 @@ pub(crate) mod der;
 mod fields;
 mod key;
 mod name;
+mod named_algorithm;
 mod parsed;
 mod presented;
 
@@ -16,7 +17,7 @@ pub use certificate::Certificate;
 pub(crate) use certificate::{hex, pin_text, serial_hex, x5t_s256};
 pub(crate) use crl::Crl;
 pub(crate) use fields::Signed;
-pub(crate) use key::key_parts;
+pub(crate) use key::{Key, key_parts};
 pub(crate) use name::{
     common_name, comparable as comparable_name, comparable_rdn, dotted, text as name_text,
 };
