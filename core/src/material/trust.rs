@@ -228,12 +228,6 @@ impl Trust {
         Ok(Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None })
     }
 
-    /// Loads a bundle of the public corpus at the time of its case, with public roots.
-    #[cfg(test)]
-    pub(crate) fn of_corpus(anchors: &[u8], crls: &[&[u8]], now: i64) -> Result<Self, Error> {
-        Self::load(anchors, None, crls, &LoadPolicy { now, refuse_public: false })
-    }
-
     /// The files that the trust was read from.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         self.origin.as_deref()

@@ -8,8 +8,6 @@
 mod expected;
 mod failure;
 pub(crate) mod handshake;
-#[cfg(test)]
-mod limbo_tests;
 mod path;
 #[cfg(all(test, feature = "testing"))]
 mod path_cost_tests;

@@ -13,6 +13,7 @@ mod instructions;
 mod leak_check;
 pub(crate) mod model;
 pub(crate) mod outcomes;
+mod paths;
 pub(crate) mod peers;
 pub(crate) mod rotation;
 pub(crate) mod steady;
@@ -39,7 +40,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 16] = [
+const SUITES: [Suite; 17] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -49,6 +50,11 @@ const SUITES: [Suite; 16] = [
         run: |_| structure::test(),
     },
     Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
+    Suite {
+        name: "paths",
+        about: "public corpora of certificate paths: x509-limbo, PKITS",
+        run: |languages| paths::test(&languages.toolchain),
+    },
     Suite { name: "fuzz", about: "mutated input of every parser", run: |_| fuzz::test() },
     Suite {
         name: "header",
