@@ -22,6 +22,11 @@ export interface DispatcherOptions {
   /** The default trust, used if the endpoint sets none. */
   trust?: Trust
   /**
+   * The certificates of a consumer that a CRL must cover: if_present (none), require (all but the
+   * anchor) or require_leaf. By default `if_present`.
+   */
+  crlPolicy?: CrlPolicy
+  /**
    * The addresses that the dispatcher may connect to: a preset, or a policy. By default `public`.
    */
   egress?: Egress

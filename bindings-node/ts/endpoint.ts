@@ -19,6 +19,11 @@ export interface EndpointOptions {
   identity?: Identity
   /** The trust for this consumer's certificate. By default the dispatcher's. */
   trust?: Trust
+  /**
+   * The certificates of this consumer that a CRL must cover: if_present (none), require (all but
+   * the anchor) or require_leaf. By default the dispatcher's.
+   */
+  crlPolicy?: CrlPolicy
   /** The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`. */
   minTls?: MinTls
   /**

@@ -119,11 +119,13 @@ export type PinSlot = 'current' | 'next'
 export type MinTls = '1.2' | '1.3'
 
 /**
- * The verdict on a certificate if no usable CRL covers it.
+ * The verdict on a certificate of a path if no usable CRL covers it.
  * - `if_present`: The certificate passes. CRLs are checked if the trust has some.
  * - `require`: The certificate is refused with `crl_unusable`.
+ * - `require_leaf`: The leaf is refused with `crl_unusable`. An issuer passes, and CRLs are
+ *   checked if the trust has some.
  */
-export type CrlPolicy = 'if_present' | 'require'
+export type CrlPolicy = 'if_present' | 'require' | 'require_leaf'
 // generated: end
 
 /** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */

@@ -127,7 +127,10 @@ export interface VerifierOptions {
   serverUri?: string
   /** Whether to refuse a certificate without extendedKeyUsage. By default false. */
   strictPurpose?: boolean
-  /** Whether a CRL of every issuer is required: if_present or require. By default `if_present`. */
+  /**
+   * The certificates of a peer that a CRL must cover: if_present (none), require (all but the
+   * anchor) or require_leaf. By default `if_present`.
+   */
   crlPolicy?: CrlPolicy
   /**
    * The interval at which the files of trust and pins are checked for changes. 0 checks only in

@@ -28,6 +28,8 @@ use crate::receipt::Receipt;
 // generated: begin arguments dispatcher
 ///     identity: the identity to present to consumers, unless the endpoint sets its own.
 ///     trust: the default trust, used if the endpoint sets none.
+///     crl_policy: the certificates of a consumer that a CRL must cover: if_present (none),
+///         require (all but the anchor) or require_leaf. By default `if_present`.
 ///     egress: the addresses that the dispatcher may connect to: a preset, or a policy. By
 ///         default `public`.
 ///     proxy: the CONNECT proxy for all connections: http://host:port, or
@@ -69,7 +71,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (**keywords),
         // generated: begin text_signature (*, {dispatcher})
-        text_signature = "(*, identity=None, trust=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
+        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
         // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
@@ -92,6 +94,8 @@ impl Dispatcher {
     ///         alone, say so explicitly.
     ///     identity: the identity to present to this consumer. By default the dispatcher's.
     ///     trust: the trust for this consumer's certificate. By default the dispatcher's.
+    ///     crl_policy: the certificates of this consumer that a CRL must cover: if_present
+    ///         (none), require (all but the anchor) or require_leaf. By default the dispatcher's.
     ///     min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
     ///     server_name: the name that the handshake asks for (SNI) and that the consumer's
     ///         certificate must contain: a DNS name or an IP address. The URL's host is still
@@ -115,7 +119,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (consumer, url, **keywords),
         // generated: begin text_signature ($self, consumer, url, *, {endpoint})
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, min_tls=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
         // generated: end
     )]
     fn endpoint(

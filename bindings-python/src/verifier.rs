@@ -37,8 +37,8 @@ use crate::trust::Trust;
 ///     server_uri: the SAN URI that a server's certificate must contain.
 ///     strict_purpose: whether to refuse a certificate without extendedKeyUsage. By default
 ///         False.
-///     crl_policy: whether a CRL of every issuer is required: if_present or require. By default
-///         `if_present`.
+///     crl_policy: the certificates of a peer that a CRL must cover: if_present (none), require
+///         (all but the anchor) or require_leaf. By default `if_present`.
 ///     reload: the interval at which the files of trust and pins are checked for changes. 0
 ///         checks only in reload(). In seconds, or a timedelta; by default 10.
 ///     expiry_warning: the remaining fraction of a lifetime at which the first expiry event is

@@ -78,6 +78,8 @@ options! {
         "The identity to present to consumers, unless the endpoint sets its own.";
     "dispatcher" "trust" "trust" "none"
         "The default trust, used if the endpoint sets none.";
+    "dispatcher" "crl_policy" "text" of "crl_policy" "if_present"
+        "The certificates of a consumer that a CRL must cover: if_present (none), require (all but the anchor) or require_leaf.";
     "dispatcher" "egress" "egress" of "preset" "public"
         "The addresses that the dispatcher may connect to: a preset, or a policy.";
     "dispatcher" "proxy" "text" "none"
@@ -110,6 +112,8 @@ options! {
         "The identity to present to this consumer.";
     "endpoint" "trust" "trust" "the dispatcher's"
         "The trust for this consumer's certificate.";
+    "endpoint" "crl_policy" "text" of "crl_policy" "the dispatcher's"
+        "The certificates of this consumer that a CRL must cover: if_present (none), require (all but the anchor) or require_leaf.";
     "endpoint" "min_tls" "text" of "min_tls" "1.3"
         "The oldest TLS version to accept: 1.3 or 1.2.";
     "endpoint" "server_name" "text" "the URL's host"
@@ -151,7 +155,7 @@ options! {
     "verifier" "strict_purpose" "flag" "false"
         "Whether to refuse a certificate without extendedKeyUsage.";
     "verifier" "crl_policy" "text" of "crl_policy" "if_present"
-        "Whether a CRL of every issuer is required: if_present or require.";
+        "The certificates of a peer that a CRL must cover: if_present (none), require (all but the anchor) or require_leaf.";
     "verifier" "reload" "duration" "10000"
         "The interval at which the files of trust and pins are checked for changes. 0 checks only in reload().";
     "verifier" "expiry_warning" "number" "0.2"

@@ -20,7 +20,7 @@ use rustls::server::WebPkiClientVerifier;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Lab, set_clock};
-use webhook_mtls::verify::Note;
+use webhook_mtls::verify::{CrlPolicy, Note};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Event, Identity, Kind, Receipt,
     Role, Trust, Verifier, VerifierOptions,
@@ -297,6 +297,55 @@ fn an_upsert_with_a_crl_verifies_the_peer_again() {
     assert_eq!(receipt.recv().unwrap().unwrap().status(), 200);
     assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CertificateRevoked);
     assert_eq!(scene.requests.load(Ordering::SeqCst), 3);
+}
+
+/// The policy of the endpoint, then that of the dispatcher, says which certificates a CRL must cover.
+#[test]
+fn the_crl_policy_of_the_endpoint_outranks_that_of_the_dispatcher() {
+    let _clock = Clock::take();
+    let now = SystemTime::now();
+    let root = Ca::root();
+    let intermediate = root.intermediate(now + DAY);
+    let of_leaf = intermediate.crl(1, now - HOUR, now + DAY, &[]);
+    let of_both = format!("{of_leaf}{}", root.crl(1, now - HOUR, now + DAY, &[]));
+    let unset = None;
+    for (crls, default, own, kind) in [
+        (None, CrlPolicy::IfPresent, unset, None),
+        (None, CrlPolicy::Require, unset, Some(Kind::CrlUnusable)),
+        (None, CrlPolicy::RequireLeaf, unset, Some(Kind::CrlUnusable)),
+        (None, CrlPolicy::IfPresent, Some(CrlPolicy::Require), Some(Kind::CrlUnusable)),
+        (None, CrlPolicy::Require, Some(CrlPolicy::IfPresent), None),
+        (Some(&of_leaf), CrlPolicy::RequireLeaf, unset, None),
+        (Some(&of_leaf), CrlPolicy::Require, unset, Some(Kind::CrlUnusable)),
+        (Some(&of_leaf), CrlPolicy::Require, Some(CrlPolicy::RequireLeaf), None),
+        (Some(&of_both), CrlPolicy::Require, unset, None),
+    ] {
+        let crls: Vec<&str> = crls.into_iter().map(String::as_str).collect();
+        let scene = Scene::new(&intermediate, &root, root.trust(&crls), intermediate.identity());
+        let options = scene.lab.dispatcher_options().identity(intermediate.identity());
+        let options = options.trust(root.trust(&crls)).crl_policy(default);
+        let dispatcher = Dispatcher::new(options).unwrap();
+        let mut own_options = EndpointOptions::new(None);
+        if let Some(own) = own {
+            own_options = own_options.crl_policy(own);
+        }
+        let endpoint = dispatcher.endpoint("acme", &scene.url, own_options).unwrap();
+        let delivered = wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new()));
+        let what = format!("{} CRLs, {default:?}, {own:?}", crls.len());
+        assert_eq!(delivered.err().map(|error| error.kind()), kind, "{what}");
+    }
+}
+
+/// A change of the policy alone closes kept connections, because their peers were judged by the former.
+#[test]
+fn a_stricter_crl_policy_verifies_the_peer_again() {
+    let _clock = Clock::take();
+    let root = Ca::root();
+    let scene = Scene::new(&root, &root, root.trust(&[]), root.identity());
+    scene.keep_a_connection();
+    let stricter = EndpointOptions::new(None).crl_policy(CrlPolicy::RequireLeaf);
+    scene.dispatcher.endpoint("acme", &scene.url, stricter).unwrap();
+    assert_eq!(scene.deliver().unwrap_err().kind(), Kind::CrlUnusable);
 }
 
 /// CRLs of a CA that has the same name and another key.

@@ -14,6 +14,7 @@ static const struct {
 } OPTIONS[] = {
     {"dispatcher", "identity", "identity", ""},
     {"dispatcher", "trust", "trust", ""},
+    {"dispatcher", "crl_policy", "text", "if_present"},
     {"dispatcher", "egress", "egress", "public"},
     {"dispatcher", "proxy", "text", ""},
     {"dispatcher", "proxy_credentials", "text", ""},
@@ -30,6 +31,7 @@ static const struct {
     {"endpoint", "pins", "pins", ""},
     {"endpoint", "identity", "identity", ""},
     {"endpoint", "trust", "trust", ""},
+    {"endpoint", "crl_policy", "text", "if_present"},
     {"endpoint", "min_tls", "text", "1.2"},
     {"endpoint", "server_name", "text", ""},
     {"endpoint", "server_uri", "text", ""},

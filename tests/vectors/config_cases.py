@@ -555,6 +555,7 @@ def dispatchers():
     yield of("option_empty", {"": 2500}, bad)
     yield of("option_of_another_noun", {"min_tls": "1.2"}, bad)
     yield from (of(name, {"status_retry": said}, expect) for name, said, expect in status_retry())
+    yield from (of(name, {"crl_policy": said}, expect) for name, said, expect in crl_policies())
 
 
 def status_retry():
@@ -566,6 +567,15 @@ def status_retry():
     yield "status_retry_word_unknown", {"404": "sometimes"}, bad
     yield "status_retry_word_in_other_case", {"404": "Never"}, bad
     yield "status_retry_not_pairs", "never", bad
+
+
+def crl_policies():
+    for said in ("if_present", "require", "require_leaf"):
+        yield f"crl_policy_{said}", said, OK
+    bad = refused("option_invalid", option="crl_policy")
+    yield "crl_policy_unknown", "always", bad
+    yield "crl_policy_in_other_case", "Require", bad
+    yield "crl_policy_not_text", True, bad
 
 
 def endpoints():
@@ -590,6 +600,9 @@ def endpoints():
     yield of("consumer_empty", refused("option_invalid"), consumer="")
     yield from (
         of(name, expect, options={"status_retry": said}) for name, said, expect in status_retry()
+    )
+    yield from (
+        of(name, expect, options={"crl_policy": said}) for name, said, expect in crl_policies()
     )
     yield of("tls_1_2", OK, options={"min_tls": "1.2"})
     yield of("tls_1_1", refused("option_invalid"), options={"min_tls": "1.1"})

@@ -51,6 +51,7 @@ def cases():
         *broken(),
         *recoveries(),
         *nothing_sent(),
+        *required_crls(),
         *probes(),
     ]
 
@@ -427,6 +428,22 @@ def recoveries():
         consumer=respond(503, times=1),
         deliveries=2,
         received=2,
+    )
+
+
+def required_crls():
+    """The lab's trust has no CRL, so a policy that requires one refuses the consumer."""
+    for policy in ("require", "require_leaf"):
+        for probe in (False, True):
+            yield case(
+                f"{'probe_' * probe}crl_policy_{policy}",
+                failed("crl_unusable", stage="handshake", sent="nothing"),
+                endpoint_options={"crl_policy": policy},
+                received=0,
+                **({"probe": True} if probe else {}),
+            )
+    yield case(
+        "crl_policy_if_present", delivered(), endpoint_options={"crl_policy": "if_present"}
     )
 
 

@@ -22,6 +22,7 @@ from verify_cases import ISSUING, ROOT, accepted, client, client_leaf, refused, 
 FRESH = {"this": day(2026, 5, 25), "following": day(2026, 6, 10)}
 LATER = {"this": day(2026, 6, 2), "following": day(2026, 6, 20)}
 REQUIRE = {"crl_policy": "require"}
+REQUIRE_LEAF = {"crl_policy": "require_leaf"}
 REVOKED = refused("certificate_revoked")
 # The error may occur at loading or at verification; both are before anything is sent.
 UNUSABLE = {"error": {"kind": "crl_unusable", "sent": "nothing"}}
@@ -98,6 +99,35 @@ def complete_lists():
         chain,
         refused("crl_unusable", issuer=ISSUING.subject),
         options=REQUIRE,
+    )
+    yield server(
+        "crl_required_of_leaf_and_none",
+        chain,
+        refused("crl_unusable", issuer=ISSUING.subject, subject=leaf.subject),
+        options=REQUIRE_LEAF,
+    )
+    yield server(
+        "crl_required_of_leaf_missing",
+        chain,
+        refused("crl_unusable", issuer=ISSUING.subject, subject=leaf.subject),
+        crls=[ROOT_CLEAN],
+        options=REQUIRE_LEAF,
+    )
+    yield server(
+        "crl_required_of_leaf_alone", chain, accepted(), crls=[clean], options=REQUIRE_LEAF
+    )
+    yield server(
+        "crl_required_of_leaf_revokes_intermediate",
+        chain,
+        REVOKED,
+        crls=[clean, root_revoking],
+        options=REQUIRE_LEAF,
+    )
+    yield client(
+        "crl_required_of_leaf_and_none",
+        [tenant, ISSUING],
+        refused("crl_unusable", issuer=ISSUING.subject),
+        options=REQUIRE_LEAF,
     )
     silent = authority("Silent CA", key("silent"), ROOT, usage=("key_cert_sign",))
     unasked = crl(silent, [], 1, **FRESH)

@@ -25,7 +25,7 @@ _Note: TypeAlias = Literal[
     "revocation_unchecked",
 ]
 _MinTls: TypeAlias = Literal["1.2", "1.3"]
-_CrlPolicy: TypeAlias = Literal["if_present", "require"]
+_CrlPolicy: TypeAlias = Literal["if_present", "require", "require_leaf"]
 _Preset: TypeAlias = Literal["public", "private"]
 _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
 # generated: end
@@ -124,6 +124,9 @@ class Dispatcher:
         identity: Identity | None = None,
         # The default trust, used if the endpoint sets none.
         trust: Trust | None = None,
+        # The certificates of a consumer that a CRL must cover: if_present (none), require (all but
+        # the anchor) or require_leaf. By default `if_present`.
+        crl_policy: _CrlPolicy | None = None,
         # The addresses that the dispatcher may connect to: a preset, or a policy. By default
         # `public`.
         egress: _Preset | Egress | None = None,
@@ -175,6 +178,9 @@ class Dispatcher:
         identity: Identity | None = None,
         # The trust for this consumer's certificate. By default the dispatcher's.
         trust: Trust | None = None,
+        # The certificates of this consumer that a CRL must cover: if_present (none), require (all
+        # but the anchor) or require_leaf. By default the dispatcher's.
+        crl_policy: _CrlPolicy | None = None,
         # The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
         min_tls: _MinTls | None = None,
         # The name that the handshake asks for (SNI) and that the consumer's certificate must
@@ -277,6 +283,7 @@ def deliver(
     content_type: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: _Seconds | None = None,
+    crl_policy: _CrlPolicy | None = None,
     min_tls: _MinTls | None = None,
     server_name: str | None = None,
     server_uri: str | None = None,
@@ -525,7 +532,8 @@ class Verifier:
         server_uri: str | None = None,
         # Whether to refuse a certificate without extendedKeyUsage. By default False.
         strict_purpose: bool | None = None,
-        # Whether a CRL of every issuer is required: if_present or require. By default `if_present`.
+        # The certificates of a peer that a CRL must cover: if_present (none), require (all but the
+        # anchor) or require_leaf. By default `if_present`.
         crl_policy: _CrlPolicy | None = None,
         # The interval at which the files of trust and pins are checked for changes. 0 checks only
         # in reload(). In seconds, or a timedelta; by default 10.

@@ -43,7 +43,7 @@ use request::PreparedRequest;
 
 use crate::admission::WaitLimit;
 use crate::connection::pool::ConnectionLimit;
-use crate::endpoint::{Endpoint, EndpointOptions, Generation, check_id};
+use crate::endpoint::{Defaults, Endpoint, EndpointOptions, Generation, check_id};
 use crate::error::{Error, Kind};
 use crate::material::trust::Trust;
 use crate::options::fault;
@@ -164,7 +164,11 @@ impl Dispatcher {
                 consumer,
                 url,
                 options.clone(),
-                (defaults.identity.as_ref(), defaults.trust.as_ref()),
+                Defaults {
+                    identity: defaults.identity.as_ref(),
+                    trust: defaults.trust.as_ref(),
+                    crl_policy: defaults.crl_policy,
+                },
                 &self.inner.connection_limit,
                 watch,
             )?;

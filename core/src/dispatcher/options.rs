@@ -10,6 +10,7 @@ use crate::material::trust::Trust;
 use crate::net::{Egress, Proxy, Route};
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
+use crate::verify::CrlPolicy;
 
 /// The options of a [`Dispatcher`](crate::Dispatcher). An endpoint or a delivery can override some.
 ///
@@ -41,6 +42,7 @@ use crate::retry::StatusRetry;
 pub struct DispatcherOptions {
     pub(super) identity: Option<Identity>,
     pub(super) trust: Option<Trust>,
+    pub(super) crl_policy: CrlPolicy,
     pub(super) route: Route,
     pub(super) proxy_credentials: Option<String>,
     pub(super) deadlines: Deadlines,
@@ -56,6 +58,7 @@ impl Default for DispatcherOptions {
         Self {
             identity: None,
             trust: None,
+            crl_policy: CrlPolicy::IfPresent,
             route: Route::default(),
             proxy_credentials: None,
             deadlines: Deadlines {
@@ -89,6 +92,13 @@ impl DispatcherOptions {
     /// Sets the trust for endpoints without their own.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// Sets the certificates that a CRL must cover, for endpoints without their own policy. By default no
+    /// CRL is required.
+    pub fn crl_policy(mut self, policy: CrlPolicy) -> Self {
+        self.crl_policy = policy;
         self
     }
 
@@ -234,6 +244,7 @@ impl SetByName for DispatcherOptions {
             "response_timeout" => self.response_timeout(value.duration()?),
             "max_connections" => self.max_connections(value.count()?),
             "max_waiting" => self.max_waiting(value.count()?),
+            "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "proxy" => Ok(self.proxy(Proxy::new(&value.text()?)?)),
             "proxy_credentials" => Ok(self.proxy_credentials(value.text()?)),
             "reload" => self.reload(value.interval()?),
@@ -375,6 +386,7 @@ mod current {
             match name {
                 "identity" => or_unset(self.identity.as_ref(), "none"),
                 "trust" => or_unset(self.trust.as_ref(), "none"),
+                "crl_policy" => self.crl_policy.name().to_owned(),
                 "egress" => or_unset((!is_public).then_some(&()), "public"),
                 "proxy" => or_unset(self.route.proxy.as_ref(), "none"),
                 "proxy_credentials" => or_unset(self.proxy_credentials.as_ref(), "none"),

@@ -18,7 +18,7 @@ use crate::net::Url;
 use crate::options;
 use crate::retry::StatusRetry;
 use crate::tls::Terms;
-use crate::verify::Expected;
+use crate::verify::{CrlPolicy, Expected};
 
 /// The complete material of an endpoint at one time, with its own pool.
 pub(crate) struct Generation {
@@ -47,17 +47,25 @@ struct RequestSettings {
     status_retry: StatusRetry,
 }
 
+/// The dispatcher's options that apply to endpoints without their own.
+#[derive(Clone, Copy)]
+pub(crate) struct Defaults<'a> {
+    pub(crate) identity: Option<&'a Identity>,
+    pub(crate) trust: Option<&'a Trust>,
+    pub(crate) crl_policy: CrlPolicy,
+}
+
 impl Generation {
     /// Builds a generation from options. Fails with `option_invalid` or `url_invalid`.
     ///
     /// * `consumer`: the consumer id, which is the default owner.
-    /// * `defaults`: the dispatcher's identity and trust.
+    /// * `defaults`: the dispatcher's options that apply if the endpoint sets none.
     pub(crate) fn new(
         number: u64,
         consumer: &str,
         url: &str,
         options: EndpointOptions,
-        defaults: (Option<&Identity>, Option<&Trust>),
+        defaults: Defaults<'_>,
         connection_limit: &Arc<ConnectionLimit>,
         watch: &Watch,
     ) -> Result<Self, Error> {
@@ -73,8 +81,9 @@ impl Generation {
         let own = |noun: &str| {
             options::fault(noun, "is missing: neither the endpoint nor its dispatcher has one")
         };
-        let trust = options.trust.as_ref().or(defaults.1).ok_or_else(|| own("trust"))?;
-        let identity = options.identity.as_ref().or(defaults.0).ok_or_else(|| own("identity"))?;
+        let trust = options.trust.as_ref().or(defaults.trust).ok_or_else(|| own("trust"))?;
+        let identity =
+            options.identity.as_ref().or(defaults.identity).ok_or_else(|| own("identity"))?;
         if trust.is_public() && pins.is_none() {
             return Err(options::fault("trust", "from dangerous_public requires pins")
                 .advising("Pin the consumer's keys, or trust its private CA."));
@@ -90,6 +99,7 @@ impl Generation {
                 options.server_name.as_ref(),
                 options.server_uri.as_deref(),
             ),
+            crl_policy: options.crl_policy.unwrap_or(defaults.crl_policy),
             min_tls: options.min_tls,
         };
         let (signing, status_retry) = (options.signing, options.status_retry);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
-pub(crate) use generation::Generation;
+pub(crate) use generation::{Defaults, Generation};
 pub use identity_rollout::{ConsumerRotation, RotationStatus};
 pub use options::EndpointOptions;
 pub(crate) use options::check_id;

@@ -9,7 +9,7 @@ use crate::net::Host;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::retry::StatusRetry;
 use crate::tls::MinTls;
-use crate::verify::{checked_server_name, checked_uri};
+use crate::verify::{CrlPolicy, checked_server_name, checked_uri};
 
 /// The options of an endpoint. The choice of pins is required, even if it is none. The dispatcher's identity
 /// and trust apply if the endpoint sets none.
@@ -29,6 +29,7 @@ use crate::verify::{checked_server_name, checked_uri};
 pub struct EndpointOptions {
     pub(super) pins: PinChoice,
     pub(super) trust: Option<Trust>,
+    pub(super) crl_policy: Option<CrlPolicy>,
     pub(super) identity: Option<Identity>,
     pub(super) min_tls: MinTls,
     pub(super) server_name: Option<Host>,
@@ -47,6 +48,7 @@ impl Default for EndpointOptions {
         Self {
             pins: PinChoice::Missing,
             trust: None,
+            crl_policy: None,
             identity: None,
             min_tls: MinTls::V1_3,
             server_name: None,
@@ -90,6 +92,12 @@ impl EndpointOptions {
     /// Sets the trust for this consumer.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// Sets the certificates of this consumer that a CRL must cover, by default as the dispatcher's options say.
+    pub fn crl_policy(mut self, policy: CrlPolicy) -> Self {
+        self.crl_policy = Some(policy);
         self
     }
 
@@ -203,6 +211,7 @@ impl SetByName for EndpointOptions {
                     .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
                 Ok(self.min_tls(version))
             }
+            "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "hold_payload" => Ok(self.hold_payload(value.flag()?)),
             "server_name" => self.server_name(value.text()?),
             "server_uri" => self.server_uri(value.text()?),
@@ -238,6 +247,7 @@ impl options::current::Current for EndpointOptions {
             "pins" => or_unset((self.pins != PinChoice::Missing).then_some(&()), "required"),
             "identity" => or_unset(self.identity.as_ref(), "the dispatcher's"),
             "trust" => or_unset(self.trust.as_ref(), "the dispatcher's"),
+            "crl_policy" => self.crl_policy.map_or("the dispatcher's", CrlPolicy::name).to_owned(),
             "min_tls" => self.min_tls.name().to_owned(),
             "server_name" => or_unset(self.server_name.as_ref(), "the URL's host"),
             "server_uri" => or_unset(self.server_uri.as_ref(), "none"),

@@ -19,7 +19,7 @@ use super::stream::PollLimited;
 use super::terms::Terms;
 use crate::error::{Error, Kind, key};
 use crate::process::{self, own};
-use crate::verify::policy::{CrlPolicy, Role};
+use crate::verify::policy::Role;
 use crate::verify::{Expectation, PeerIdentity, verify};
 use crate::x509::algorithms;
 
@@ -147,7 +147,7 @@ impl Session {
                 tenant: None,
                 authorization: None,
                 strict_purpose: false,
-                crl_policy: CrlPolicy::IfPresent,
+                crl_policy: terms.crl_policy,
                 at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             },
         )?;

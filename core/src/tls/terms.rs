@@ -16,7 +16,7 @@ use crate::material::pin::Pins;
 use crate::material::trust::Trust;
 use crate::net::Host;
 use crate::process::Once;
-use crate::verify::Expected;
+use crate::verify::{CrlPolicy, Expected};
 use crate::x509::{Key, algorithms};
 
 words! {
@@ -41,6 +41,7 @@ pub(crate) struct Terms {
     /// a DNS name (RFC 6066 section 3).
     pub(crate) server_name: Host,
     pub(crate) expected: Expected,
+    pub(crate) crl_policy: CrlPolicy,
     pub(crate) min_tls: MinTls,
 }
 

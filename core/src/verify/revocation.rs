@@ -76,7 +76,7 @@ impl UnusedCrl {
 
 /// Returns whether a path needs CRL checks at all.
 pub(super) fn is_required(expected: &Expectation<'_>) -> bool {
-    !expected.trust.crls().is_empty() || expected.crl_policy == CrlPolicy::Require
+    !expected.trust.crls().is_empty() || expected.crl_policy != CrlPolicy::IfPresent
 }
 
 /// Checks the leaf and each intermediate with the CRLs of its issuer.
@@ -91,8 +91,13 @@ pub(super) fn check(
 ) -> Result<Revocation, Error> {
     let mut revocation = Revocation::default();
     let mut subject = leaf;
-    for issuer in issuers {
-        CertificateCheck { subject, issuer, expected }.check(&mut revocation)?;
+    for (position, issuer) in issuers.iter().enumerate() {
+        let must_be_covered = match expected.crl_policy {
+            CrlPolicy::IfPresent => false,
+            CrlPolicy::RequireLeaf => position == 0,
+            CrlPolicy::Require => true,
+        };
+        CertificateCheck { subject, issuer, expected, must_be_covered }.check(&mut revocation)?;
         subject = issuer;
     }
     Ok(revocation)
@@ -103,6 +108,8 @@ struct CertificateCheck<'a> {
     subject: &'a ParsedCertificate<'a>,
     issuer: &'a ParsedCertificate<'a>,
     expected: &'a Expectation<'a>,
+    /// Whether the policy requires a CRL that covers the certificate.
+    must_be_covered: bool,
 }
 
 /// The CRLs that name an issuer, by their use.
@@ -191,7 +198,7 @@ impl<'a> CertificateCheck<'a> {
         crls: &IssuerCrls<'_>,
         revocation: &mut Revocation,
     ) -> Result<(), Error> {
-        if self.expected.crl_policy == CrlPolicy::Require {
+        if self.must_be_covered {
             return Err(self.missing(crls));
         }
         let Some((first, _)) = named.first() else { return Ok(()) };
@@ -221,7 +228,7 @@ impl<'a> CertificateCheck<'a> {
         revocation.unused.push(UnusedCrl { position, why, issuer });
     }
 
-    /// The error of the policy `require` if no current CRL covers the certificate.
+    /// The error if no current CRL covers a certificate that the policy requires to be covered.
     fn missing(&self, crls: &IssuerCrls<'_>) -> Error {
         let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
         let (why, used, remedy) = if !crls.usable.is_empty() {

@@ -139,8 +139,7 @@ impl SetByName for VerifierOptions {
             "strict_purpose" => Ok(self.strict_purpose(value.flag()?)),
             "server_uri" => self.server_uri(value.text()?),
             "crl_policy" => {
-                let policy = CrlPolicy::from_name(&value.text()?)
-                    .ok_or_else(|| options::fault(name, "must be if_present or require"))?;
+                let policy = CrlPolicy::from_option(&value.text()?)?;
                 Ok(self.crl_policy(policy))
             }
             "reload" => self.reload(value.interval()?),

@@ -5,6 +5,7 @@ mod uri;
 use std::sync::Arc;
 
 use crate::error::{Error, Form, Kind, certain_secret, key, presented_list, shown, words};
+use crate::options;
 use crate::x509::{ParsedCertificate, San, common_name};
 use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
@@ -20,13 +21,26 @@ words! {
 }
 
 words! {
-    /// The verdict on a certificate if no usable CRL covers it.
+    /// The verdict on a certificate of a path if no usable CRL covers it.
     #[non_exhaustive]
     CrlPolicy {
         /// The certificate passes. CRLs are checked if the trust has some.
         IfPresent = 1 "if_present",
         /// The certificate is refused with `crl_unusable`.
         Require = 2 "require",
+        /// The leaf is refused with `crl_unusable`. An issuer passes, and CRLs are checked if the trust
+        /// has some.
+        RequireLeaf = 3 "require_leaf",
+    }
+}
+
+impl CrlPolicy {
+    /// Reads the value of the option `crl_policy`. Fails with `option_invalid`.
+    pub(crate) fn from_option(name: &str) -> Result<Self, Error> {
+        Self::from_name(name).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|policy| policy.name()).collect();
+            options::fault("crl_policy", format_args!("must be one of {}", names.join(", ")))
+        })
     }
 }
 
