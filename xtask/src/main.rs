@@ -5,6 +5,7 @@
 //! target directory; the source tree stays unchanged.
 
 mod build;
+mod cargo_tool;
 mod command;
 mod debian;
 mod demo;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use command::Failure;
 use generate::{header, public_roots, readme};
-use reports::{bench, scale, soak};
+use reports::{bench, mutants, scale, soak};
 use suites::vectors;
 
 const USAGE: &str = "\
@@ -46,7 +47,10 @@ cargo xtask <verb>
                       results go to docs/bench.md and docs/bench.svg
   scale               measure how cost grows with endpoints, consumers, connections and
                       deliveries in flight; results go to docs/scale.md
-  soak [minutes]      run the long tests in rounds; results go to docs/soak.md";
+  soak [minutes]      run the long tests in rounds; results go to docs/soak.md
+  mutants [count] [seed]
+                      change the core in this many random places, one at a time, and check that a
+                      test fails each time; results go to docs/soak.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         ["scale"] => scale::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
+        ["mutants", numbers @ ..] => mutants::run(numbers),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
