@@ -43,6 +43,8 @@ cargo xtask <verb>
   readme              copy the programs of examples/ into README.md
   public-roots        write the list of refused web roots
   install             install the Debian packages for the tests
+  misconfigurations   make every misconfiguration; what errors say goes to
+                      docs/misconfigurations.md
   bench [rounds]      measure a delivery in each language, beside a floor and other clients;
                       results go to docs/bench.md and docs/bench.svg
   scale               measure how cost grows with endpoints, consumers, connections and
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
+        ["misconfigurations"] => suites::misconfigurations::write(),
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),
         ["scale"] => scale::run(),
