@@ -296,6 +296,7 @@ def mint(
     constraints=None,
     serial=None,
     version=3,
+    subject_key_id=None,
     authority_key_id="issuer",
     extra=(),
     digest=None,
@@ -305,8 +306,9 @@ def mint(
     """Returns a certificate for `subject` (a CN, or attributes), self-signed without an issuer.
 
     `ca` None omits basicConstraints. Empty `usage` and `purposes` omit those extensions.
-    `authority_key_id` is "issuer", None (omitted) or bytes. `signer` is a key that replaces the
-    issuer's key, `corrupt` flips a bit of the signature, `digest` replaces the usual hash.
+    `subject_key_id` replaces that of the key. `authority_key_id` is "issuer", None (omitted) or
+    bytes. `signer` is a key that replaces the issuer's key, `corrupt` flips a bit of the signature,
+    `digest` replaces the usual hash.
     """
     name = _name(subject)
     issuer_name = issuer.name if issuer else name
@@ -323,7 +325,8 @@ def mint(
     if constraints:
         extensions.append((constraints, True))
     if version == 3:
-        extensions.append((x509.SubjectKeyIdentifier(key_id(private)), False))
+        value = subject_key_id or key_id(private)
+        extensions.append((x509.SubjectKeyIdentifier(value), False))
     if authority_key_id is not None and issuer:
         value = key_id(issuer.key) if authority_key_id == "issuer" else authority_key_id
         extensions.append((x509.AuthorityKeyIdentifier(value, None, None), False))

@@ -1,5 +1,6 @@
 //! The material of a connection: identity, trust, pins and signing keys, and the files they come from.
 
+pub(crate) mod anchors;
 pub(crate) mod expiry;
 pub(crate) mod identity;
 pub(crate) mod pin;
@@ -13,5 +14,7 @@ pub use crate::x509::Certificate;
 pub use expiry::{Expiring, Expiry};
 pub use identity::Identity;
 pub use pin::{Pin, PinSlot, Pins, pin_of};
+#[cfg(feature = "testing")]
+pub use public_roots::entry as public_root_entry;
 pub use signing::StandardWebhooks;
 pub use trust::Trust;

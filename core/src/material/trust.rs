@@ -4,17 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls_pki_types::TrustAnchor;
 use sha2::{Digest as _, Sha256};
 
-use super::public_roots;
+use super::anchors::{self, Anchor, LoadPolicy};
 use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, key, presented};
 use crate::keystore::pem;
 use crate::material::pin::Pin;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::Crl;
-use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, comparable_name, name_text};
+use crate::x509::{Certificate, ParsedCertificate, comparable_name, name_text};
 
 /// The private CA anchors, known intermediates and CRLs that verify a peer. Public web roots are refused.
 /// Cheap to clone.
@@ -49,13 +48,6 @@ struct Inner {
     public: bool,
     notes: Vec<String>,
     digest: [u8; 32],
-}
-
-pub(crate) struct Anchor {
-    pub(crate) certificate: Certificate,
-    pub(crate) webpki: TrustAnchor<'static>,
-    pub(crate) not_before: i64,
-    pub(crate) not_after: i64,
 }
 
 impl Trust {
@@ -125,7 +117,8 @@ impl Trust {
     }
 
     /// Reads PEM text (or DER) as [`from_pem`](Self::from_pem) does, but allows public web roots:
-    /// for a consumer whose *server* certificate comes from a public CA.
+    /// for a consumer whose *server* certificate comes from a public CA. A root that cannot be used, such
+    /// as one with a weak key, is skipped with a note.
     ///
     /// Anyone who controls a domain name can get a certificate below such a root. An endpoint accepts
     /// this trust only together with pins. A dispatcher and a verifier refuse it.
@@ -197,7 +190,7 @@ impl Trust {
     }
 
     /// Warnings about a usable bundle, for the operator: an anchor that has expired and is not used, a
-    /// duplicate anchor, an intermediate as anchor, a CRL that is not valid yet, a CRL with the name of a
+    /// duplicate anchor, an intermediate as anchor, a public root that is skipped, a CRL that is not valid yet, a CRL with the name of a
     /// CA of the bundle that another key has signed.
     pub fn notes(&self) -> &[String] {
         &self.inner.notes
@@ -212,7 +205,7 @@ impl Trust {
         let mut notes = Vec::new();
         let mut inner = Inner {
             anchors: policy.anchors(anchors, &mut notes)?,
-            intermediates: intermediates.map_or(Ok(Vec::new()), read_intermediates)?,
+            intermediates: intermediates.map_or(Ok(Vec::new()), anchors::intermediates)?,
             crls: Vec::new(),
             public: !policy.refuse_public,
             notes,
@@ -313,134 +306,4 @@ impl Inner {
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));
         digest.finalize().into()
     }
-}
-
-/// The rules for loading a bundle.
-struct LoadPolicy {
-    /// Unix seconds.
-    now: i64,
-    refuse_public: bool,
-}
-
-impl LoadPolicy {
-    /// Reads the anchors without duplicates, in the order of the bundle. Fails with `trust_invalid` if there
-    /// is none.
-    fn anchors(&self, bundle: &[u8], notes: &mut Vec<String>) -> Result<Vec<Anchor>, Error> {
-        if bundle.iter().all(u8::is_ascii_whitespace) {
-            return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
-        }
-        let mut anchors: Vec<Anchor> = Vec::new();
-        for (at, certificate) in pem::certificates(bundle, "trust bundle")?.into_iter().enumerate()
-        {
-            let parsed = certificate.parsed();
-            if self.refuse_public {
-                public_roots::refuse(&parsed)?;
-            }
-            let what = format!("trust bundle: certificate {}", at + 1);
-            check_ca(&parsed, &what, at)?;
-            if parsed.has_purposes() && parsed.issuer == parsed.subject {
-                let why = "is a root with extendedKeyUsage, which only a CA below it may have";
-                return Err(fault(&what, &parsed, at, why));
-            }
-            if anchors.iter().any(|known| known.certificate == certificate) {
-                notes.push(format!("{what} ({}) is in the bundle twice", parsed.subject_text()));
-                continue;
-            }
-            self.note(&parsed, &what, notes);
-            anchors.push(Anchor::new(certificate, at)?);
-        }
-        if anchors.iter().all(|anchor| anchor.not_after < self.now) {
-            let last = &anchors[0];
-            return Err(Error::new(
-                Kind::TrustInvalid,
-                "every certificate of the trust bundle has expired",
-            )
-            .noting(key::SUBJECT, last.certificate.subject_text())
-            .noting(key::NOT_AFTER, last.not_after.saturating_mul(1000))
-            .advising("Supply the CA's current certificate."));
-        }
-        Ok(anchors)
-    }
-}
-
-impl LoadPolicy {
-    /// Adds notes about an anchor that is usable, but expired or an intermediate.
-    fn note(&self, parsed: &ParsedCertificate<'_>, what: &str, notes: &mut Vec<String>) {
-        let subject = parsed.subject_text();
-        if parsed.not_after < self.now {
-            let end = utc_text(parsed.not_after);
-            notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
-        }
-        if parsed.issuer != parsed.subject {
-            notes.push(format!(
-                "{what} ({subject}) is an intermediate, issued by {}: OpenSSL does not \
-                 accept an intermediate as an anchor, so peers that use it need the root",
-                parsed.issuer_text()
-            ));
-        }
-    }
-}
-
-fn read_intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
-    let intermediates = pem::certificates(bundle, "intermediates")?;
-    for (at, certificate) in intermediates.iter().enumerate() {
-        check_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
-    }
-    Ok(intermediates)
-}
-
-impl Anchor {
-    fn new(certificate: Certificate, at: usize) -> Result<Self, Error> {
-        let parsed = certificate.parsed();
-        let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
-            .map_err(|_| {
-                fault(
-                    &format!("trust bundle: certificate {}", at + 1),
-                    &parsed,
-                    at,
-                    "cannot be an anchor",
-                )
-            })?
-            .to_owned();
-        let (not_before, not_after) = (parsed.not_before, parsed.not_after);
-        Ok(Self { certificate, webpki, not_before, not_after })
-    }
-
-    pub(crate) fn is_valid_at(&self, at: i64) -> bool {
-        self.not_before <= at && at <= self.not_after
-    }
-}
-
-/// Checks the rules for a CA (RFC 5280 sections 4.2.1.3 and 4.2.1.9), and the strength of its key.
-fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(), Error> {
-    let refuse = |why: &str| Err(fault(what, parsed, at, why));
-    if parsed.version != 3 {
-        return refuse("is not of version 3, so it cannot be a CA");
-    }
-    if !parsed.is_ca {
-        return refuse("is not a CA certificate (basicConstraints without CA:TRUE)");
-    }
-    if parsed.key_usage(KEY_CERT_SIGN) == Some(false) {
-        return refuse("may not sign certificates (keyUsage without keyCertSign)");
-    }
-    if let Some(refusal) = parsed.key.refusal() {
-        return refuse(&refusal);
-    }
-    if parsed.subject.is_empty() {
-        return refuse("has no subject, so no certificate can name it as issuer");
-    }
-    if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
-        return refuse(why);
-    }
-    if parsed.unknown_critical.is_some() {
-        return refuse("has a critical extension that is not supported");
-    }
-    Ok(())
-}
-
-fn fault(what: &str, parsed: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {
-    let subject = parsed.subject_text();
-    Error::new(Kind::TrustInvalid, format!("{what} ({subject}) {why}"))
-        .noting(key::POSITION, at + 1)
-        .noting(key::SUBJECT, subject)
 }

@@ -45,6 +45,8 @@ use crate::error::{Form, shown};
 
 #[doc(hidden)]
 pub use crate::connection::read_answer;
+#[doc(hidden)]
+pub use crate::material::public_root_entry;
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::Consumer;
 pub use misbehavior::Misbehavior;

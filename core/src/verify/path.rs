@@ -16,7 +16,7 @@ use super::search::Search;
 use super::signature_cache::{CachingAlgorithm, MAX_SIGNATURES, SignatureLimit};
 use super::{Expectation, MAX_CHAIN, failure};
 use crate::error::{Error, Kind, key};
-use crate::material::trust::Anchor;
+use crate::material::anchors::Anchor;
 use crate::verify::policy::Role;
 use crate::x509::algorithms;
 use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, Presented, key_parts, pin_text};

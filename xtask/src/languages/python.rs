@@ -47,7 +47,8 @@ impl Python {
     pub(crate) fn test(&self) -> Result<String> {
         let ruff = executable(&self.tools, "ruff");
         let config = source().join("pyproject.toml");
-        let beside = ["tests", "examples", "benches"].map(|place| paths::root().join(place));
+        let beside =
+            ["tests", "examples", "benches", "xtask"].map(|place| paths::root().join(place));
         let places: Vec<PathBuf> = [source()].into_iter().chain(beside).collect();
         let no_cache = ["--no-cache", "--config"];
         let check = Step::new("ruff check", &ruff).arg("check").args(no_cache).arg(&config);

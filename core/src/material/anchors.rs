@@ -1,0 +1,178 @@
+//! The anchors of a trust bundle. They are checked when they are loaded, because path building does not
+//! check an anchor.
+
+use rustls_pki_types::TrustAnchor;
+
+use super::public_roots;
+use crate::clock::utc_text;
+use crate::error::{Error, Kind, key};
+use crate::keystore::pem;
+use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate};
+
+const BUNDLE: &str = "trust bundle";
+
+pub(crate) struct Anchor {
+    pub(crate) certificate: Certificate,
+    pub(crate) webpki: TrustAnchor<'static>,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+}
+
+impl Anchor {
+    pub(crate) fn is_valid_at(&self, at: i64) -> bool {
+        self.not_before <= at && at <= self.not_after
+    }
+}
+
+/// The rules for loading a bundle.
+pub(super) struct LoadPolicy {
+    /// Unix seconds.
+    pub(super) now: i64,
+    /// Whether public roots are refused. A bundle with public roots may contain some that this crate cannot
+    /// use; these are skipped.
+    pub(super) refuse_public: bool,
+}
+
+impl LoadPolicy {
+    /// Reads the anchors without duplicates, in the order of the bundle. Fails with `trust_invalid` if there
+    /// is none.
+    pub(super) fn anchors(
+        &self,
+        bundle: &[u8],
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Anchor>, Error> {
+        if bundle.iter().all(u8::is_ascii_whitespace) {
+            return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
+        }
+        let mut anchors: Vec<Anchor> = Vec::new();
+        let mut skipped = None;
+        for (at, der) in pem::certificate_ders(bundle, BUNDLE)?.iter().enumerate() {
+            let what = format!("{BUNDLE}: certificate {}", at + 1);
+            let anchor = match self.anchor(der, &what, at) {
+                Ok(anchor) => anchor,
+                Err(Unfit::Unusable(fault)) if !self.refuse_public => {
+                    notes.push(format!("{}; it is skipped", fault.message()));
+                    skipped.get_or_insert(fault);
+                    continue;
+                }
+                Err(Unfit::Unusable(fault) | Unfit::Refused(fault)) => return Err(fault),
+            };
+            let parsed = anchor.certificate.parsed();
+            if anchors.iter().any(|known| known.certificate == anchor.certificate) {
+                notes.push(format!("{what} ({}) is in the bundle twice", parsed.subject_text()));
+                continue;
+            }
+            self.note(&parsed, &what, notes);
+            anchors.push(anchor);
+        }
+        match skipped {
+            Some(fault) if anchors.is_empty() => return Err(fault),
+            _ => {}
+        }
+        if anchors.iter().all(|anchor| anchor.not_after < self.now) {
+            let last = &anchors[0];
+            return Err(Error::new(
+                Kind::TrustInvalid,
+                "every certificate of the trust bundle has expired",
+            )
+            .noting(key::SUBJECT, last.certificate.subject_text())
+            .noting(key::NOT_AFTER, last.not_after.saturating_mul(1000))
+            .advising("Supply the CA's current certificate."));
+        }
+        Ok(anchors)
+    }
+
+    fn anchor(&self, der: &[u8], what: &str, at: usize) -> Result<Anchor, Unfit> {
+        let certificate = pem::certificate(der, BUNDLE, at).map_err(Unfit::Unusable)?;
+        let parsed = certificate.parsed();
+        if self.refuse_public {
+            public_roots::refuse(&parsed).map_err(Unfit::Refused)?;
+        }
+        check_ca(&parsed, what, at)?;
+        if parsed.has_purposes() && parsed.issuer == parsed.subject {
+            let why = "is a root with extendedKeyUsage, which only a CA below it may have";
+            return Err(Unfit::Unusable(fault(what, &parsed, at, why)));
+        }
+        let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
+            .map_err(|_| Unfit::Unusable(fault(what, &parsed, at, "cannot be an anchor")))?
+            .to_owned();
+        let (not_before, not_after) = (parsed.not_before, parsed.not_after);
+        Ok(Anchor { certificate, webpki, not_before, not_after })
+    }
+
+    /// Adds notes about an anchor that is usable, but expired or an intermediate.
+    fn note(&self, parsed: &ParsedCertificate<'_>, what: &str, notes: &mut Vec<String>) {
+        let subject = parsed.subject_text();
+        if parsed.not_after < self.now {
+            let end = utc_text(parsed.not_after);
+            notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
+        }
+        if parsed.issuer != parsed.subject {
+            notes.push(format!(
+                "{what} ({subject}) is an intermediate, issued by {}: OpenSSL does not \
+                 accept an intermediate as an anchor, so peers that use it need the root",
+                parsed.issuer_text()
+            ));
+        }
+    }
+}
+
+/// The reason why a certificate cannot be an anchor or an intermediate.
+pub(super) enum Unfit {
+    /// It may be a CA, but not one that this crate can use: a weak key, an unusual encoding.
+    Unusable(Error),
+    /// It is no CA, or a public root.
+    Refused(Error),
+}
+
+impl From<Unfit> for Error {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Unusable(fault) | Unfit::Refused(fault) => fault,
+        }
+    }
+}
+
+/// Reads the known intermediates of a trust.
+pub(super) fn intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let intermediates = pem::certificates(bundle, "intermediates")?;
+    for (at, certificate) in intermediates.iter().enumerate() {
+        check_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
+    }
+    Ok(intermediates)
+}
+
+/// Checks the rules for a CA (RFC 5280 sections 4.2.1.3 and 4.2.1.9), and the strength of its key.
+fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(), Unfit> {
+    let refuse = |why: &str| Err(Unfit::Refused(fault(what, parsed, at, why)));
+    let unusable = |why: &str| Err(Unfit::Unusable(fault(what, parsed, at, why)));
+    if parsed.version != 3 {
+        return unusable("is not of version 3, so it cannot be a CA");
+    }
+    if !parsed.is_ca {
+        return refuse("is not a CA certificate (basicConstraints without CA:TRUE)");
+    }
+    if parsed.key_usage(KEY_CERT_SIGN) == Some(false) {
+        return refuse("may not sign certificates (keyUsage without keyCertSign)");
+    }
+    if let Some(refusal) = parsed.key.refusal() {
+        return unusable(&refusal);
+    }
+    if parsed.subject.is_empty() {
+        return unusable("has no subject, so no certificate can name it as issuer");
+    }
+    if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
+        return unusable(why);
+    }
+    if parsed.unknown_critical.is_some() {
+        return unusable("has a critical extension that is not supported");
+    }
+    Ok(())
+}
+
+pub(super) fn fault(what: &str, parsed: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {
+    let subject = parsed.subject_text();
+    Error::new(Kind::TrustInvalid, format!("{what} ({subject}) {why}"))
+        .noting(key::POSITION, at + 1)
+        .noting(key::SUBJECT, subject)
+}
