@@ -123,8 +123,8 @@ const char *wmtls_lab_consumer_pin(const wmtls_lab_consumer *consumer);
  Makes the consumer misbehave the next `times` times. The misbehaviors of earlier calls come
  first.
 
- `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall"
- or "other_ca". "reset_after_body" and "stall" affect requests; the others affect handshakes,
+ `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall",
+ "other_ca", "close_after_handshake" or "reject_by_close". "reset_after_body" and "stall" affect requests; the others affect handshakes,
  and close idle connections.
  `times`: the number of connections or requests; 0 lasts until the next call for the same one
  of the two.

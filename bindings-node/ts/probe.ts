@@ -9,6 +9,7 @@ interface ProbeJson {
   pin: PinSlot | null
   peer: unknown
   tls: TlsJson
+  note: string | null
   elapsed_ms: number
   timings: { resolve_ms: number; connect_ms: number; handshake_ms: number }
 }
@@ -28,6 +29,11 @@ export class Probe {
   readonly pin: PinSlot | null
   /** The parameters that the handshake negotiated. */
   readonly tls: TlsFacts
+  /**
+   * What the handshake does not show about our certificate, and the CAs that the consumer accepts if
+   * they do not include ours; null if there is nothing to say.
+   */
+  readonly note: string | null
   /** The consumer's address and port. */
   readonly address: string
   /** The total duration in milliseconds. */
@@ -41,6 +47,7 @@ export class Probe {
     this.peer = new PeerIdentity(json.peer)
     this.pin = json.pin
     this.tls = tlsFacts(json.tls)
+    this.note = json.note
     this.address = json.address
     this.elapsedMs = json.elapsed_ms
   }

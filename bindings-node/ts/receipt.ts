@@ -31,6 +31,8 @@ export interface TlsJson {
   cipher_suite: string
   key_exchange: string
   client_auth_requested: boolean
+  certificate_authorities: string[]
+  issuer_listed: boolean | null
 }
 
 /** @internal */
@@ -40,6 +42,8 @@ export function tlsFacts(json: TlsJson): TlsFacts {
     cipherSuite: json.cipher_suite,
     keyExchange: json.key_exchange,
     clientAuthRequested: json.client_auth_requested,
+    certificateAuthorities: json.certificate_authorities,
+    issuerListed: json.issuer_listed,
   }
 }
 
@@ -53,6 +57,13 @@ export interface TlsFacts {
   readonly keyExchange: string
   /** Whether the consumer requested our certificate. Always true in a receipt. */
   readonly clientAuthRequested: boolean
+  /**
+   * The CAs that the consumer named in its certificate request: it accepts certificates of these.
+   * Escaped, and cut to 4 KiB. Empty if it named none.
+   */
+  readonly certificateAuthorities: readonly string[]
+  /** Whether the consumer named an issuer of our certificate; null if it named no CA. */
+  readonly issuerListed: boolean | null
 }
 
 /** The durations of the phases in milliseconds; null for a phase that did not happen. */

@@ -26,6 +26,8 @@ export type Misbehavior =
   | 'reset_after_body'
   | 'stall'
   | 'other_ca'
+  | 'close_after_handshake'
+  | 'reject_by_close'
 
 /** A request as a receiver recorded it. */
 export interface Received {

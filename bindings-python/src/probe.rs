@@ -40,6 +40,13 @@ impl Probe {
         TlsFacts(self.0.tls().clone())
     }
 
+    /// What the handshake does not show about our certificate, and the CAs that the consumer accepts
+    /// if they do not include ours; None if there is nothing to say.
+    #[getter]
+    fn note(&self) -> Option<String> {
+        self.0.note()
+    }
+
     /// The IP address and port of the connection.
     #[getter]
     fn address(&self) -> String {

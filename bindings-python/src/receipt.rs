@@ -120,6 +120,20 @@ impl TlsFacts {
         self.0.client_auth_requested
     }
 
+    /// The CAs that the consumer named in its certificate request: it accepts certificates of these.
+    ///
+    /// Escaped, and cut to 4 KiB. Empty if it named none.
+    #[getter]
+    fn certificate_authorities(&self) -> Vec<String> {
+        self.0.certificate_authorities()
+    }
+
+    /// Whether the consumer named an issuer of our certificate; None if it named no CA.
+    #[getter]
+    fn issuer_listed(&self) -> Option<bool> {
+        self.0.is_issuer_listed()
+    }
+
     fn __repr__(&self) -> String {
         format!("TlsFacts({}, {}, {})", self.0.version, self.0.cipher_suite, self.0.key_exchange)
     }

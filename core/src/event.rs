@@ -70,9 +70,9 @@ events! {
          clock.";
     KeyReadable "key_readable" "file mode"
         "Every user of this machine can read the file of our private key. Restrict its mode.";
-    RotatedButUndistributed "rotated_but_undistributed" "identity previous not_after_ms via"
+    RotatedButUndistributed "rotated_but_undistributed" "identity issuer previous previous_issuer not_after_ms via"
         "A consumer refuses our new certificate and accepts the previous one, which is used for this \
-         consumer. Give it our new certificate or its CA before the previous one expires.";
+         consumer. Give it our new certificate or its CA (issuer) before the previous one expires.";
     PinSingle "pin_single" "pin not_after_ms"
         "An endpoint has only one pin, and the consumer's certificate will expire soon. A new key would \
          stop deliveries. Ask the consumer for its next pin.";

@@ -77,6 +77,9 @@ def probes():
         ("expired", "certificate_expired"),
         ("wrong_name", "name_mismatch"),
         ("other_ca", "issuer_unknown"),
+        # Before a request, a close has only one likely cause.
+        ("close_after_handshake", "connection_lost"),
+        ("reject_by_close", "client_certificate_rejected"),
     ):
         yield case(
             f"probe_{how}",
@@ -101,7 +104,12 @@ def successes():
             id=None,
             status=200,
             pin="current",
-            tls={"version": "TLSv1.3", "client_auth_requested": True},
+            tls={
+                "version": "TLSv1.3",
+                "client_auth_requested": True,
+                "certificate_authorities_count": 1,
+                "issuer_listed": True,
+            },
             connection={"reused": False},
             peer={"evidence": "socket", "purpose": "present"},
             response={"truncated": False},
@@ -359,6 +367,29 @@ def refusals():
             context={"via": "alert", "alert": "unknown_ca"},
         ),
     )
+    # Receivers that close instead of sending an alert, as Node does on TLS 1.3.
+    yield facing(
+        "reject_by_close",
+        refused(
+            "client_certificate_rejected",
+            context={"via": "close", "issuer_listed": False, "attempts": 1},
+            tls={"certificate_authorities_count": 1, "issuer_listed": False},
+        ),
+    )
+    # The first loss leaves open whether the request was read. The next connection waits for the
+    # verdict before the request.
+    yield facing(
+        "close_after_handshake",
+        failed(
+            "connection_lost",
+            stage="handshake",
+            sent="nothing",
+            retry="later",
+            context={"hint": "client_certificate_may_be_refused", "issuer_listed": True},
+            tls={"issuer_listed": True},
+        ),
+        deliveries=2,
+    )
     yield facing("expired", refused("certificate_expired"))
     yield facing("wrong_name", refused("name_mismatch"))
     yield facing("other_ca", refused("issuer_unknown"))
@@ -420,6 +451,21 @@ def recoveries():
         delivered(status=200),
         consumer=misbehave("reset_after_body", times=1),
         deliveries=2,
+        received=2,
+    )
+    # In doubt after a loss, the payload waits for 100 (Continue).
+    yield case(
+        "recovers_from_a_close",
+        delivered(status=200, hold_honored=True),
+        consumer=misbehave("close_after_handshake", times=1),
+        deliveries=2,
+        received=1,
+    )
+    yield case(
+        "no_more_doubt_after_an_answer",
+        delivered(status=200, hold_honored=None, connection={"reused": True}),
+        consumer=misbehave("close_after_handshake", times=1),
+        deliveries=3,
         received=2,
     )
     yield case(

@@ -119,8 +119,9 @@ impl Consumer {
     /// Makes the consumer misbehave. The misbehaviors of earlier calls come first.
     ///
     /// Args:
-    ///     how: `never_ask`, `reject_certificate`, `expired`, `wrong_name` or `other_ca`, which
-    ///         affect connections; `reset_after_body` or `stall`, which affect requests.
+    ///     how: `never_ask`, `reject_certificate`, `expired`, `wrong_name`, `other_ca`,
+    ///         `close_after_handshake` or `reject_by_close`, which affect connections;
+    ///         `reset_after_body` or `stall`, which affect requests.
     ///     times: the number of connections or requests; 0 lasts until the next call for the same
     ///         one of the two.
     ///

@@ -54,9 +54,7 @@ impl Connection {
                 && !self.stream.is_accepted();
             let sent = if unread { Sent::Nothing } else { sent };
             let stage = if unread { Stage::Handshake } else { stage };
-            return tls::certificate_rejected(alert, self.terms.identity().leaf())
-                .at(stage)
-                .having_sent(sent);
+            return self.refused_by_alert(alert).at(stage).having_sent(sent);
         }
         let name = alert.name();
         let message = format!("the consumer ended the connection with the alert {name}");
@@ -64,6 +62,11 @@ impl Connection {
             .at(stage)
             .having_sent(sent)
             .noting(key::ALERT, name)
+    }
+
+    /// The error for an alert that refuses our certificate before a request.
+    pub(super) fn refused_by_alert(&self, alert: Alert) -> Error {
+        tls::refused_by_alert(alert, self.terms.identity(), &self.handshake.tls.authorities)
     }
 
     fn lost(&self, end: Option<StreamEnd>, stage: Stage, sent: Sent) -> Error {
@@ -79,7 +82,7 @@ impl Connection {
         } else if self.stream.is_first_and_unanswered() {
             // A server that resets instead of sending an alert about our certificate looks the same,
             // even if it does so before the request left.
-            lost.noting(key::HINT, "client_certificate_may_be_refused")
+            tls::may_be_refused(lost, self.terms.identity(), &self.handshake.tls.authorities)
         } else {
             lost
         }

@@ -1,4 +1,4 @@
-//! A handshake without a request: verifies the peer, and learns whether it accepts our certificate.
+//! A handshake without a request: verifies the peer, and detects a consumer that refuses our certificate.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::tls_stream::TlsStream;
-use super::{Deadlines, FreshConnection, HandshakeFacts, Progress};
+use super::{Connection, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
-use crate::error::{Error, Sent, Stage};
-use crate::net::{Route, Sockets, Url};
+use crate::error::Error;
+use crate::net::{Route, Url};
 use crate::runtime;
-use crate::tls::{self, Alert, Terms};
+use crate::tls::{Alert, Terms};
 
 /// How long to read after our `close_notify`. Most consumers close at once.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -21,9 +21,10 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// The most bytes of data to read after our `close_notify`.
 const MAX_CLOSE_BYTES: usize = 16 * 1024;
 
-/// Resolves, connects, completes the handshake, and closes. Writes no byte of a request. Returns the
-/// address and the result of the handshake. Fails with
-/// `client_certificate_rejected` if the consumer answers with an alert about our certificate.
+/// Resolves, connects, completes the handshake, waits for the verdict on our certificate, and closes.
+/// Writes no byte of a request. Returns the address and the result of the handshake. Fails with
+/// `client_certificate_rejected` if the consumer sends an alert about our certificate, and with
+/// `connection_lost` if it closes before we do.
 pub(crate) async fn probe(
     permit: Permit,
     url: &Url,
@@ -32,17 +33,13 @@ pub(crate) async fn probe(
     deadlines: &Deadlines,
     progress: &Progress,
 ) -> Result<(SocketAddr, Arc<HandshakeFacts>), Error> {
-    // The permit is kept until the socket is closed.
-    let FreshConnection { mut stream, handshake, address, permit: _permit } =
-        FreshConnection::open(Sockets::new(permit), url, terms, route, deadlines, progress).await?;
+    let mut connection = Connection::open(permit, url, terms, route, deadlines, progress).await?;
+    connection.hear_verdict().await?;
     let by = progress.by().min(Instant::now() + CLOSE_WAIT);
-    match runtime::before(by, pin!(read_verdict(&mut stream))).await.flatten() {
-        Some(alert) if alert.is_about_certificate() => {
-            Err(tls::certificate_rejected(alert, terms.identity().leaf())
-                .at(Stage::Handshake)
-                .having_sent(Sent::Nothing))
-        }
-        _ => Ok((address, handshake)),
+    let alert = runtime::before(by, pin!(read_verdict(&mut connection.stream))).await.flatten();
+    match alert {
+        Some(alert) if alert.is_about_certificate() => Err(connection.refused_by_alert(alert)),
+        _ => Ok((connection.address, connection.handshake.clone())),
     }
 }
 

@@ -17,11 +17,12 @@ mod request_writer;
 mod response;
 mod socket;
 mod tls_stream;
+mod verdict;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(crate) use deadline::Deadlines;
 pub(crate) use facts::{ConnectionFacts, HandshakeFacts};
@@ -36,11 +37,12 @@ pub(crate) use response::Response;
 #[cfg(any(test, feature = "testing"))]
 pub use response::read_answer;
 use tls_stream::TlsStream;
+pub(crate) use verdict::Heard;
 
 use crate::admission::fair_limit::Permit;
 use crate::error::Error;
 use crate::net::{Route, Sockets, Url};
-use crate::tls::{Terms, valid_until};
+use crate::tls::{self, Terms, valid_until};
 
 /// An open connection to a verified peer. Dropping an idle connection sends `close_notify`; dropping a
 /// connection in use closes it without one.
@@ -54,6 +56,8 @@ pub(crate) struct Connection {
     /// Unix seconds after which a certificate or CRL of this connection is no longer valid.
     valid_until: i64,
     opened: Instant,
+    /// How long the handshake took.
+    handshake_time: Duration,
     idle_since: Instant,
     in_flight: bool,
     /// The hold of the last request.
@@ -76,7 +80,7 @@ impl Connection {
         progress: &Progress,
     ) -> Result<Box<Self>, Error> {
         let sockets = Sockets::new(permit);
-        let FreshConnection { stream, handshake, address, permit } =
+        let FreshConnection { stream, handshake, handshake_time, address, permit } =
             FreshConnection::open(sockets, url, terms, route, deadlines, progress).await?;
         let opened = Instant::now();
         Ok(Box::new(Self {
@@ -87,6 +91,7 @@ impl Connection {
             handshake,
             address,
             opened,
+            handshake_time,
             idle_since: opened,
             in_flight: false,
             hold: None,
@@ -121,6 +126,11 @@ impl Connection {
     /// Whether the last request's payload was held and has not been sent.
     pub(crate) fn withheld(&self) -> bool {
         self.hold.is_some() && self.hold_honored().is_none()
+    }
+
+    /// Completes the error for a page that refuses our certificate.
+    pub(crate) fn refused_by_page(&self, page: Error) -> Error {
+        tls::refused_by_page(page, self.terms.identity(), &self.handshake.tls.authorities)
     }
 
     /// The status of the final response to the last request, once its head has arrived.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::socket::Socket;
 use super::tls_stream::TlsStream;
@@ -15,6 +16,7 @@ use crate::tls::{Established, Terms, handshake};
 pub(super) struct FreshConnection {
     pub(super) stream: TlsStream,
     pub(super) handshake: Arc<HandshakeFacts>,
+    pub(super) handshake_time: Duration,
     pub(super) address: SocketAddr,
     pub(super) permit: Option<Permit>,
 }
@@ -48,6 +50,7 @@ impl FreshConnection {
             deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
         let handshake = Arc::new(HandshakeFacts { peer, tls });
         progress.shook_hands(&handshake);
-        Ok(Self { stream: TlsStream::new(stream), handshake, address, permit })
+        let (stream, handshake_time) = (TlsStream::new(stream), connected.elapsed());
+        Ok(Self { stream, handshake, handshake_time, address, permit })
     }
 }

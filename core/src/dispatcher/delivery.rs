@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::CancelToken;
-use super::fallback::RefusedAttempt;
+use super::fallback::{Failure, RefusedAttempt};
 use super::operation::Operation;
 use super::receipt::{Answered, Receipt};
 use super::request::PreparedRequest;
@@ -15,6 +15,7 @@ use crate::admission::{Turn, removed};
 use crate::clock;
 use crate::connection::{Connection, Deadlines, Progress, Response};
 use crate::endpoint::Generation;
+use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
 use crate::runtime::poll_due;
 
@@ -50,14 +51,13 @@ enum FailedAttempt {
     /// The consumer accepted our certificate, but answered a head with `Expect: 100-continue` as if it
     /// were the whole request. The payload was not sent.
     Unheld,
-    /// The attempt failed. `withheld`: the payload was held and not sent.
-    Ended { error: Error, withheld: bool },
+    Ended(Failure),
 }
 
 impl FailedAttempt {
     /// A failure before the request.
     fn early(error: Error) -> Self {
-        Self::Ended { error, withheld: false }
+        Self::Ended(Failure { error, in_doubt: true, withheld: false })
     }
 }
 
@@ -176,7 +176,9 @@ impl DeliveryAttempts {
             None => Box::pin(self.open(generation, now, progress)).await?,
         };
         // A consumer that has not answered under a new identity yet may refuse it in its response.
-        let in_doubt = !state.unheld && self.operation.endpoint.is_in_doubt(generation);
+        let excluded = !reused && connection.excludes_our_issuer();
+        let endpoint = &self.operation.endpoint;
+        let in_doubt = !state.unheld && endpoint.is_in_doubt(generation, !reused, excluded);
         let hold = generation.holds_payload() || in_doubt;
         let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
         let answer = match exchanged {
@@ -189,7 +191,13 @@ impl DeliveryAttempts {
             }
             Err(error) => {
                 self.learn_acceptance(&connection, generation, state, (now, in_doubt), &error);
-                return Err(self.failed_attempt(connection, generation, progress, error));
+                let error = if in_doubt && error.sent() == Sent::Nothing {
+                    self.operation.dispatcher.judge_close(endpoint, generation, error, now)
+                } else {
+                    error
+                };
+                let failed = (error, in_doubt);
+                return Err(self.failed_attempt(connection, generation, progress, failed));
             }
         };
         self.record_accepted(generation, state.refused.as_ref(), now);
@@ -224,7 +232,26 @@ impl DeliveryAttempts {
         }
         let peer = opened.as_ref().map(|connection| &connection.handshake.peer);
         self.operation.dispatcher.emit(&self.operation.endpoint.record_handshake(generation, peer));
-        opened.map_err(FailedAttempt::early)
+        let heard = tokio::select! {
+            biased;
+            () = self.operation.endpoint.withdrawn(generation) => return Err(FailedAttempt::Withdrawn),
+            heard = self.hear_verdict(opened, generation) => heard,
+        };
+        heard.map_err(|error| {
+            let (dispatcher, endpoint) = (&self.operation.dispatcher, &self.operation.endpoint);
+            FailedAttempt::early(dispatcher.judge_close(endpoint, generation, error, now))
+        })
+    }
+
+    async fn hear_verdict(
+        &self,
+        opened: Result<Box<Connection>, Error>,
+        generation: &Generation,
+    ) -> Result<Box<Connection>, Error> {
+        let mut connection = opened?;
+        let (dispatcher, endpoint) = (&self.operation.dispatcher, &self.operation.endpoint);
+        dispatcher.hear_verdict_in_doubt(endpoint, generation, &mut connection).await?;
+        Ok(connection)
     }
 
     async fn connect(
@@ -266,6 +293,10 @@ impl DeliveryAttempts {
         // A consumer that sends 100 Continue has accepted our certificate.
         let accepted = connection.hold_honored() == Some(true);
         let error = answer.into_error(generation.status_retry(), dispatcher_rules, accepted);
+        let error = match error.kind() {
+            Kind::ClientCertificateRejected => connection.refused_by_page(error),
+            _ => error,
+        };
         Err(error.having_sent(progress.sent_now()))
     }
 
@@ -303,6 +334,8 @@ impl DeliveryAttempts {
             );
         } else if connection.status().is_some() && error.sent() > Sent::Nothing {
             self.record_accepted(generation, state.refused.as_ref(), now);
+        } else if may_be_refusal(error) {
+            self.operation.endpoint.rollout().set_lost(generation.mark());
         }
     }
 
@@ -312,7 +345,7 @@ impl DeliveryAttempts {
         connection: Box<Connection>,
         generation: &Generation,
         progress: &Progress,
-        error: Error,
+        (error, in_doubt): (Error, bool),
     ) -> FailedAttempt {
         let withheld = connection.withheld();
         // This also covers a final response that arrives together with 100 Continue.
@@ -329,9 +362,10 @@ impl DeliveryAttempts {
                 FailedAttempt::Unheld
             }
             Some(417) if withheld => {
-                FailedAttempt::Ended { error: expectation_refused(error), withheld }
+                let error = expectation_refused(error);
+                FailedAttempt::Ended(Failure { error, in_doubt, withheld })
             }
-            _ => FailedAttempt::Ended { error, withheld },
+            _ => FailedAttempt::Ended(Failure { error, in_doubt, withheld }),
         }
     }
 
@@ -354,14 +388,14 @@ impl DeliveryAttempts {
                 progress.next_attempt(Sent::Maybe);
                 state.unheld = true;
             }
-            FailedAttempt::Ended { error, withheld } => {
+            FailedAttempt::Ended(Failure { error, in_doubt, withheld }) => {
                 // The error of the delivery covers the bytes of all attempts.
                 let error = self.operation.with_facts(error);
                 progress.next_attempt(error.sent());
                 let (before, endpoint) = (state.refused.take(), &self.operation.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
                 let error = self.operation.dispatcher.refusals.judge(identity, consumer, error);
-                let failed = (error, withheld);
+                let failed = Failure { error, in_doubt, withheld };
                 state.refused = Some(
                     self.operation
                         .dispatcher

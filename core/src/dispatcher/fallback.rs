@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Dispatcher, Inner};
-use crate::endpoint::identity_rollout::{ConsumerRotation, RotationStatus, may_fall_back};
+use crate::endpoint::identity_rollout::{
+    ConsumerRotation, RotationStatus, may_be_refusal, may_fall_back,
+};
 use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind, key};
+use crate::error::{Error, Kind, Sent, key};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
 use crate::process::Lock;
@@ -28,6 +30,15 @@ pub(super) struct RetiredIdentities {
 pub(super) struct RefusedAttempt {
     pub(super) by: Arc<Generation>,
     pub(super) error: Error,
+}
+
+/// How an attempt failed.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The identity was in doubt, or the request had not begun.
+    pub(super) in_doubt: bool,
+    /// The payload was held, and not sent.
+    pub(super) withheld: bool,
 }
 
 impl Dispatcher {
@@ -117,22 +128,22 @@ impl Inner {
     /// Decides whether a failed delivery is attempted again with another identity. Fails with the error
     /// of the delivery if not.
     ///
-    /// * `withheld`: the payload was not sent.
     pub(super) fn after_refusal(
         &self,
         endpoint: &Endpoint,
         by: &Arc<Generation>,
-        (error, withheld): (Error, bool),
+        Failure { error, in_doubt, withheld }: Failure,
         before: Option<RefusedAttempt>,
         now: i64,
     ) -> Result<RefusedAttempt, Error> {
         if let Some(before) = before {
             // The first refusal concerns our current identity, and may record that the payload was sent.
             let first = error.kind() == Kind::ClientCertificateRejected
+                || may_be_refusal(&error) && error.sent() == Sent::Nothing
                 || before.error.sent() > error.sent();
             return Err(if first { before.error } else { error });
         }
-        if !may_fall_back(&error, withheld) {
+        if !may_fall_back(&error, in_doubt, withheld) {
             return Err(error);
         }
         if by.is_fallback() {
@@ -184,12 +195,14 @@ impl Inner {
         let rollout = endpoint.rollout();
         let changed = rollout.accepted(generation.identity(), generation.mark(), now);
         let Some(refused) = refused.filter(|_| generation.is_fallback()) else {
-            if changed && !generation.is_fallback() {
+            // A response under a former generation shows nothing about the current identity.
+            if changed && !generation.is_fallback() && endpoint.serves(generation) {
                 rollout.caught_up();
             }
             return;
         };
-        let via = refused.error.fact(key::VIA).cloned().into();
+        // A close that was not judged a refusal is one: the previous identity was accepted.
+        let via = refused.error.fact(key::VIA).map_or("close", String::as_str).into();
         self.fell_behind(endpoint, refused.by.identity(), generation.identity(), via);
     }
 
@@ -200,11 +213,15 @@ impl Inner {
         if !endpoint.rollout().fell_behind(new, period) {
             return;
         }
+        let issuer = |identity: &Identity| identity.leaf().parsed().issuer_text();
+        let issuers = (issuer(new), issuer(previous));
         let previous = previous.leaf();
         self.emit(&[Event::new(EventName::RotatedButUndistributed)
             .of_consumer(endpoint.consumer())
             .with("identity", new.leaf().subject())
+            .with("issuer", issuers.0)
             .with("previous", previous.subject())
+            .with("previous_issuer", issuers.1)
             .with("not_after_ms", previous.not_after().saturating_mul(1000))
             .with("via", via)]);
     }

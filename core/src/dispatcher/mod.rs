@@ -3,6 +3,7 @@
 mod cancel;
 mod certificate_refusals;
 mod delivery;
+mod doubt;
 mod fallback;
 mod fanout;
 mod in_flight;

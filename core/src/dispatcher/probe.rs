@@ -17,10 +17,11 @@ use crate::clock;
 use crate::connection::{Deadlines, HandshakeFacts, Progress, probe};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Kind, Stage, Timings, fraction};
+use crate::material::identity::Identity;
 use crate::material::pin::PinSlot;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::runtime::{Task, before};
-use crate::tls::TlsFacts;
+use crate::tls::{self, TlsFacts};
 use crate::verify::PeerIdentity;
 
 /// The limits of one probe.
@@ -124,18 +125,20 @@ struct ProbeParts {
     consumer: String,
     url: String,
     handshake: Arc<HandshakeFacts>,
+    identity: Identity,
     address: SocketAddr,
     timings: Timings,
     elapsed: Duration,
 }
 
 impl Probe {
-    fn of(operation: &Operation, (url, address, handshake): Seen) -> Self {
+    fn of(operation: &Operation, (generation, address, handshake): Seen) -> Self {
         let progress = &operation.progress;
         let parts = ProbeParts {
             consumer: operation.endpoint.consumer().to_owned(),
-            url,
+            url: generation.url.text.clone(),
             handshake,
+            identity: generation.identity().clone(),
             address,
             timings: progress.timings(),
             elapsed: progress.elapsed(),
@@ -163,6 +166,13 @@ impl Probe {
         &self.parts.handshake.tls
     }
 
+    /// Returns what the handshake does not show about our certificate, and the CAs that the consumer
+    /// accepts if they do not include ours. `None` if there is nothing to say.
+    pub fn note(&self) -> Option<String> {
+        let tls = self.tls();
+        tls::unjudged(&self.parts.identity, tls.version, &tls.authorities)
+    }
+
     /// Returns the address of the connection.
     pub fn address(&self) -> SocketAddr {
         self.parts.address
@@ -183,6 +193,7 @@ impl Probe {
             "pin": self.pin().map(PinSlot::name),
             "peer": self.peer().to_json(),
             "tls": self.tls().to_json(),
+            "note": self.note(),
             "elapsed_ms": fraction(parts.elapsed),
             "timings": {
                 "resolve_ms": parts.timings.resolve.map(fraction),
@@ -198,8 +209,9 @@ impl Dispatcher {
     /// closes. Sends no byte of a request. The endpoint's status records the result. Takes one of the
     /// endpoint's turns (`concurrency`) and waits for it as a delivery does.
     ///
-    /// A probe detects a consumer that refuses our certificate in the handshake. It does not detect one
-    /// that refuses it only in the response to a request, as nginx does.
+    /// A probe detects a consumer that refuses our certificate in the handshake or closes after it. It
+    /// does not detect one that refuses it only in the response to a request, as nginx does;
+    /// [`Probe::note`] says so.
     ///
     /// # Errors
     ///
@@ -241,8 +253,8 @@ impl Dispatcher {
     }
 }
 
-/// A completed handshake, with the endpoint's URL at that time.
-type Seen = (String, SocketAddr, Arc<HandshakeFacts>);
+/// A completed handshake, with the generation that it was made for.
+type Seen = (Arc<Generation>, SocketAddr, Arc<HandshakeFacts>);
 
 impl Inner {
     /// Waits for a turn, then probes the endpoint's current generation; probes again if the settings
@@ -280,8 +292,13 @@ impl Inner {
                 &generation,
                 seen.as_ref().map(|(_, handshake)| &handshake.peer),
             ));
-            let (address, handshake) = seen?;
-            return Ok((generation.url.text.clone(), address, handshake));
+            let (address, handshake) = match seen {
+                Ok(seen) => seen,
+                Err(error) => {
+                    return Err(self.judge_close(endpoint, &generation, error, clock::now()?));
+                }
+            };
+            return Ok((generation, address, handshake));
         }
     }
 

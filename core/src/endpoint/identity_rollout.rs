@@ -1,7 +1,7 @@
 //! Which of our identities a consumer accepts during the rollout of a new one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -21,6 +21,11 @@ pub(crate) struct IdentityRollout {
     mark: AtomicU64,
     /// When the identity was accepted last, in Unix seconds.
     at: AtomicI64,
+    /// The mark of the generation whose fresh connection was lost before a response, if none has arrived
+    /// since. 0: none.
+    lost: AtomicU64,
+    /// The consumer sends nothing after a handshake, so waiting for its verdict shows nothing.
+    silent: AtomicBool,
 }
 
 #[derive(Default)]
@@ -41,6 +46,9 @@ impl IdentityRollout {
     /// * `mark`: [`Generation::mark`](super::Generation::mark) of the identity; never 0.
     pub(crate) fn accepted(&self, identity: &Identity, mark: u64, now: i64) -> bool {
         self.at.store(now, Ordering::Relaxed);
+        if self.lost.load(Ordering::Relaxed) != 0 {
+            self.lost.store(0, Ordering::Relaxed);
+        }
         let changed = self.mark.swap(mark, Ordering::Relaxed) != mark;
         if changed {
             let mut state = self.state.lock();
@@ -63,6 +71,26 @@ impl IdentityRollout {
         let accepted =
             |state: &RolloutState| !state.doubted && state.accepted.as_ref() == Some(identity);
         self.mark.load(Ordering::Relaxed) == mark || accepted(&self.state.lock())
+    }
+
+    /// Records that a fresh connection of a generation was lost where a consumer refuses our certificate.
+    pub(crate) fn set_lost(&self, mark: u64) {
+        self.lost.store(mark, Ordering::Relaxed);
+    }
+
+    /// Whether a fresh connection of this generation was lost since the last response.
+    pub(crate) fn is_lost(&self, mark: u64) -> bool {
+        self.lost.load(Ordering::Relaxed) == mark
+    }
+
+    /// Records that the consumer sent nothing after a handshake, or forgets it for another server.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Whether the consumer sends nothing after a handshake.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
     }
 
     /// Records that the consumer accepted the new identity. The previous one is not needed any more.
@@ -91,15 +119,21 @@ impl IdentityRollout {
     }
 }
 
-/// Whether another identity may be tried after this refusal. Not after `certificate_revoked`: an operator who
+/// Whether another identity may be tried after this failure. Not after `certificate_revoked`: an operator who
 /// revoked one of our certificates must not be offered another one. Not if the payload has left, because a
 /// payload is sent only once.
 ///
+/// * `in_doubt`: the identity was in doubt, so a close may be a refusal.
 /// * `withheld`: the payload was held and has not been sent.
-pub(crate) fn may_fall_back(error: &Error, withheld: bool) -> bool {
-    error.kind() == Kind::ClientCertificateRejected
-        && error.fact(key::ALERT).is_none_or(|alert| alert != "certificate_revoked")
-        && (error.sent() == Sent::Nothing || withheld)
+pub(crate) fn may_fall_back(error: &Error, in_doubt: bool, withheld: bool) -> bool {
+    let refused = error.kind() == Kind::ClientCertificateRejected
+        && error.fact(key::ALERT).is_none_or(|alert| alert != "certificate_revoked");
+    (refused || in_doubt && may_be_refusal(error)) && (error.sent() == Sent::Nothing || withheld)
+}
+
+/// Whether a connection ended as after a refusal of our certificate.
+pub(crate) fn may_be_refusal(error: &Error) -> bool {
+    error.kind() == Kind::ConnectionLost && error.fact(key::HINT).is_some()
 }
 
 /// Which of our identities each consumer accepted last, as far as this process has observed.
@@ -189,15 +223,28 @@ mod tests {
 
     #[test]
     fn a_consumer_that_revoked_our_certificate_is_not_offered_another() {
-        assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing), false));
-        assert!(!may_fall_back(&refusal("alert", "certificate_revoked", Sent::Nothing), false));
+        assert!(may_fall_back(&refusal("alert", "unknown_ca", Sent::Nothing), false, false));
+        assert!(!may_fall_back(
+            &refusal("alert", "certificate_revoked", Sent::Nothing),
+            true,
+            false
+        ));
     }
 
     #[test]
     fn only_a_payload_that_was_not_sent_is_tried_again() {
-        assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe), false));
-        assert!(!may_fall_back(&refusal("http", "", Sent::All), false));
-        assert!(may_fall_back(&refusal("http", "", Sent::Maybe), true));
-        assert!(!may_fall_back(&Error::new(Kind::TlsFailed, "failed"), true));
+        assert!(!may_fall_back(&refusal("alert", "unknown_ca", Sent::Maybe), true, false));
+        assert!(!may_fall_back(&refusal("http", "", Sent::All), true, false));
+        assert!(may_fall_back(&refusal("http", "", Sent::Maybe), true, true));
+        assert!(!may_fall_back(&Error::new(Kind::TlsFailed, "failed"), true, true));
+    }
+
+    #[test]
+    fn a_close_counts_only_in_doubt() {
+        let lost = Error::new(Kind::ConnectionLost, "closed").noting(key::HINT, "refused?");
+        assert!(may_fall_back(&lost, true, false));
+        assert!(!may_fall_back(&lost, false, false));
+        assert!(!may_fall_back(&lost.having_sent(Sent::Maybe), true, false));
+        assert!(!may_fall_back(&Error::new(Kind::ConnectionLost, "by an alert"), true, false));
     }
 }

@@ -152,7 +152,7 @@ impl Endpoint {
         self.inner.turns.set_limit(concurrency);
         let current = self.generation();
         if !current.equals(&next) {
-            let next = next.succeeding(&current, self.accepted_identity());
+            let next = self.succeeding(next, &current);
             let former = self.inner.generation.swap(Arc::new(next));
             former.release();
             self.settle();
@@ -172,7 +172,7 @@ impl Endpoint {
         loop {
             let current = self.generation();
             let next = current.renewed(number(), connection_limit, watch)?;
-            let next = next.succeeding(&current, self.accepted_identity());
+            let next = self.succeeding(next, &current);
             let former = self.inner.generation.compare_and_swap(&current, Arc::new(next));
             // If another thread has changed the endpoint meanwhile, its values stay, and this starts again.
             if Arc::ptr_eq(&former, &current) {
@@ -182,6 +182,15 @@ impl Endpoint {
                 return Some(current);
             }
         }
+    }
+
+    /// Prepares the successor of a generation. Another server, or the same one for another identity, is
+    /// waited for again after a handshake.
+    fn succeeding(&self, next: Generation, current: &Generation) -> Generation {
+        if current.url != next.url || current.identity() != next.identity() {
+            self.rollout().set_silent(false);
+        }
+        next.succeeding(current, self.accepted_identity())
     }
 
     /// Stops presenting this identity if it is the previous one. No request starts under it after this
@@ -266,11 +275,17 @@ impl Endpoint {
         self.inner.changed.get().value.notify_waiters();
     }
 
-    /// Whether the identity of this generation is in doubt: another identity is available, and the consumer has
-    /// not answered under this one, or has refused it since.
-    pub(crate) fn is_in_doubt(&self, generation: &Generation) -> bool {
-        (generation.has_previous() || generation.is_fallback())
-            && !self.rollout().accepts(generation.identity(), generation.mark())
+    /// Whether the identity of this generation is in doubt: the consumer has not answered under it or has
+    /// refused it since, and another identity is available or the consumer's list of CAs excludes ours. A
+    /// fresh connection is also in doubt after one was lost, until the next response.
+    ///
+    /// * `fresh`: the connection has carried no request.
+    /// * `excluded`: the consumer's list of CAs does not name an issuer of this identity.
+    pub(crate) fn is_in_doubt(&self, generation: &Generation, fresh: bool, excluded: bool) -> bool {
+        let rollout = self.rollout();
+        let suspected = generation.has_previous() || generation.is_fallback() || excluded;
+        fresh && rollout.is_lost(generation.mark())
+            || suspected && !rollout.accepts(generation.identity(), generation.mark())
     }
 
     /// Which of our identities the consumer accepts.

@@ -207,10 +207,11 @@ keys! {
     CHAIN_VALID: bool, "chain_valid", true, "Whether the chain was verified before the pins were compared.";
     CONFIGURED_IS: String, "configured_is", false, "What a configured pin is instead of the leaf's key: issuer_spki or certificate_fingerprint.";
 
-    VIA: String, "via", true, "How the consumer refused our certificate: alert or http.";
+    VIA: String, "via", true, "How the consumer refused our certificate: alert, http or close.";
     ALERT: String, "alert", true, "The TLS alert that the consumer sent.";
     STATUS: Count, "status", true, "The HTTP status of the consumer, or of the proxy.";
     IDENTITY: String, "identity", false, "The subject of our certificate that was refused.";
+    ISSUER_LISTED: bool, "issuer_listed", true, "Whether the CAs that the consumer named include an issuer of our certificate. Absent if it named none.";
     REFUSED_BY: Count, "refused_by", false, "The number of consumers that refuse our certificate now.";
     HOW: String, "how", false, "How the connection ended, such as closed, reset or flooded.";
     ANSWER_BEGAN: bool, "answer_began", false, "true if part of the response head had arrived.";

@@ -23,6 +23,11 @@ pub enum Misbehavior {
     Stall,
     /// Presents a certificate with the right names from a similar CA that no peer trusts.
     OtherCa,
+    /// Completes the handshake, then closes without an alert and without a session ticket.
+    CloseAfterHandshake,
+    /// The same, after it has named only another CA in its certificate request. So Node refuses a
+    /// certificate on TLS 1.3.
+    RejectByClose,
 }
 
 impl Misbehavior {
@@ -35,6 +40,8 @@ impl Misbehavior {
         Self::ResetAfterBody,
         Self::Stall,
         Self::OtherCa,
+        Self::CloseAfterHandshake,
+        Self::RejectByClose,
     ];
 
     /// Returns its name, which is the same in all languages, such as `never_ask`.
@@ -47,6 +54,8 @@ impl Misbehavior {
             Self::ResetAfterBody => "reset_after_body",
             Self::Stall => "stall",
             Self::OtherCa => "other_ca",
+            Self::CloseAfterHandshake => "close_after_handshake",
+            Self::RejectByClose => "reject_by_close",
         }
     }
 
@@ -61,7 +70,9 @@ impl Misbehavior {
             | Self::RejectCertificate
             | Self::Expired
             | Self::WrongName
-            | Self::OtherCa => Moment::Handshake,
+            | Self::OtherCa
+            | Self::CloseAfterHandshake
+            | Self::RejectByClose => Moment::Handshake,
             Self::ResetAfterBody | Self::Stall => Moment::Request,
         }
     }

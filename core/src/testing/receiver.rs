@@ -33,6 +33,7 @@ use webpki::EndEntityCert;
 use super::authority::TENANT_URI;
 use super::http::{HttpConnection, Request, RequestError};
 use super::idle::IdleConnections;
+use super::misbehavior::Misbehavior::{CloseAfterHandshake, RejectByClose};
 use super::misbehavior::{Misbehavior, Moment};
 use super::script::{Answer, Received, Script};
 use super::{Authority, Error, Issued, Leaf, lab_failed, lock};
@@ -196,6 +197,9 @@ impl Receiver {
         let handshake = client_hello.into_stream(Arc::new(config)).into_fallible();
         // The process may fork and deliver from its children.
         match process::around_forks(handshake).await {
+            Ok(_) if matches!(how, Some(CloseAfterHandshake | RejectByClose)) => {
+                self.handshakes.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(stream) => {
                 self.handshakes.fetch_add(1, Ordering::Relaxed);
                 let peer = Peer { tenant: tenant(&stream), server_name };
@@ -219,15 +223,26 @@ impl Receiver {
         };
         let verifier: Option<Arc<dyn ClientCertVerifier>> = match how {
             Some(Misbehavior::NeverAsk) => None,
-            Some(Misbehavior::RejectCertificate) => Some(Arc::new(RejectAll(self.verifier()?))),
+            Some(Misbehavior::RejectCertificate) => {
+                let inner = self.verifier()?;
+                Some(Arc::new(Misled { names: inner.clone(), inner, refuses: true }))
+            }
+            Some(RejectByClose) => {
+                let names = Self::verifier_of(&[Authority::new("other")?])?;
+                Some(Arc::new(Misled { names, inner: self.verifier()?, refuses: false }))
+            }
             _ => Some(self.verifier()?),
         };
         server_config(&issued, verifier).map_err(|cause| lab_failed("configure a receiver", cause))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        Self::verifier_of(&lock(&self.accepted))
+    }
+
+    fn verifier_of(accepted: &[Authority]) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let mut roots = RootCertStore::empty();
-        for authority in &*lock(&self.accepted) {
+        for authority in accepted {
             let root = CertificateDer::from_pem_slice(authority.root_pem().as_bytes())
                 .map_err(|_| lab_failed("read its root", "not PEM"))?;
             roots.add(root).map_err(|cause| lab_failed("read its root", cause))?;
@@ -355,22 +370,30 @@ fn server_config(
     Ok(config)
 }
 
-/// Asks for a certificate as the wrapped verifier does, then refuses every certificate.
+/// A verifier that names other CAs in its request, or refuses every certificate.
 #[derive(Debug)]
-struct RejectAll(Arc<dyn ClientCertVerifier>);
+struct Misled {
+    /// Its CAs are named in the certificate request.
+    names: Arc<dyn ClientCertVerifier>,
+    inner: Arc<dyn ClientCertVerifier>,
+    refuses: bool,
+}
 
-impl ClientCertVerifier for RejectAll {
+impl ClientCertVerifier for Misled {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.names.root_hint_subjects()
     }
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
+        if self.refuses {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        self.inner.verify_client_cert(leaf, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -379,7 +402,7 @@ impl ClientCertVerifier for RejectAll {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        self.inner.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -388,11 +411,11 @@ impl ClientCertVerifier for RejectAll {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        self.inner.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }
 

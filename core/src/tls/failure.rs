@@ -5,10 +5,11 @@ use std::io;
 use rustls::{CertificateError, PeerIncompatible};
 
 use super::alert::Alert;
+use super::authorities::OurCertificate;
 use super::flood::is_flood;
+use super::refusal::{may_be_refused, refused_by_alert};
 use super::terms::Terms;
 use crate::error::{Blame, Error, Kind, Sent, Stage, key, presented};
-use crate::x509::Certificate;
 
 /// The rustls error that sends the closest alert. The consumer's operator sees it in their log.
 pub(super) fn alert_for(kind: Kind) -> CertificateError {
@@ -26,21 +27,6 @@ pub(super) fn alert_for(kind: Kind) -> CertificateError {
     }
 }
 
-/// The error for an alert that refuses our certificate.
-pub(crate) fn certificate_rejected(alert: Alert, ours: &Certificate) -> Error {
-    let name = alert.name();
-    Error::new(
-        Kind::ClientCertificateRejected,
-        format!(
-            "the consumer refused our certificate ({}) with the alert {name}",
-            ours.subject_text()
-        ),
-    )
-    .noting(key::VIA, "alert")
-    .noting(key::ALERT, name)
-    .noting(key::IDENTITY, ours.subject_text())
-}
-
 /// The error if the consumer accepts no signature scheme of our key.
 pub(super) fn key_unusable(terms: &Terms) -> Error {
     let subject = terms.identity.leaf().subject_text();
@@ -53,18 +39,12 @@ pub(super) fn key_unusable(terms: &Terms) -> Error {
 
 /// The error of a handshake that failed in TLS or in the connection.
 ///
-/// * `requested`: the consumer has requested our certificate.
-pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms) -> Error {
+pub(super) fn handshake_error(error: &io::Error, ours: &OurCertificate, terms: &Terms) -> Error {
     if let Some(alert) = Alert::of(error) {
-        let name = alert.name();
-        if requested && alert.is_about_certificate() {
-            return Error::new(
-                Kind::ClientCertificateRejected,
-                format!("the consumer refused our certificate with the alert {name}"),
-            )
-            .noting(key::VIA, "alert")
-            .noting(key::ALERT, name);
+        if ours.is_requested && alert.is_about_certificate() {
+            return refused_by_alert(alert, &terms.identity, &ours.authorities);
         }
+        let name = alert.name();
         return Error::new(
             Kind::TlsFailed,
             format!("the consumer ended the handshake with the alert {name}"),
@@ -109,6 +89,5 @@ pub(super) fn handshake_error(error: &io::Error, requested: bool, terms: &Terms)
     )
     .at(Stage::Handshake)
     .having_sent(Sent::Nothing);
-    // In TLS 1.2 the consumer judges our certificate before the handshake ends.
-    if requested { lost.noting(key::HINT, "client_certificate_may_be_refused") } else { lost }
+    if ours.is_sent { may_be_refused(lost, &terms.identity, &ours.authorities) } else { lost }
 }

@@ -5,15 +5,19 @@
 //! Resumption is off: a resumed session runs no verifier, and so would bypass changed pins.
 
 mod alert;
+mod authorities;
 mod failure;
 mod flood;
+mod refusal;
 mod session;
 mod stream;
 mod terms;
 
 pub(crate) use alert::Alert;
-pub(crate) use failure::certificate_rejected;
 pub(crate) use flood::{Flood, is_flood};
+pub(crate) use refusal::{
+    may_be_refused, refused_by_alert, refused_by_close, refused_by_page, unjudged,
+};
 pub use session::TlsFacts;
 pub(crate) use session::{Established, handshake};
 pub(crate) use stream::{PollLimited, has_plaintext, plaintext, tickets};

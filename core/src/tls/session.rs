@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::authorities::{CertificateAuthorities, OurCertificate};
 use super::failure::{alert_for, handshake_error, key_unusable};
 use super::stream::PollLimited;
 use super::terms::Terms;
@@ -34,15 +35,30 @@ pub struct TlsFacts {
     pub key_exchange: &'static str,
     /// Whether the consumer requested our certificate. Always true on a receipt.
     pub client_auth_requested: bool,
+    pub(crate) authorities: CertificateAuthorities,
 }
 
 impl TlsFacts {
+    /// Returns the CAs that the consumer named in its certificate request, escaped and cut to 4 KiB. It
+    /// accepts certificates of these CAs. Empty if it named none.
+    pub fn certificate_authorities(&self) -> Vec<String> {
+        self.authorities.texts()
+    }
+
+    /// Returns whether the consumer named an issuer of our certificate. `None` if it named no CA.
+    pub fn is_issuer_listed(&self) -> Option<bool> {
+        self.authorities.lists_our_issuer()
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "version": self.version,
             "cipher_suite": self.cipher_suite,
             "key_exchange": self.key_exchange,
             "client_auth_requested": self.client_auth_requested,
+            "certificate_authorities": self.certificate_authorities(),
+            "certificate_authorities_count": self.authorities.count(),
+            "issuer_listed": self.is_issuer_listed(),
         })
     }
 }
@@ -78,7 +94,7 @@ where
     if let Some(refusal) = state.refusal.take() {
         return Err(refusal);
     }
-    let stream = outcome.map_err(|error| handshake_error(&error, state.requested, terms))?;
+    let stream = outcome.map_err(|error| handshake_error(&error, &state.ours, terms))?;
     let connection = stream.get_ref().1;
     let facts = TlsFacts {
         version: match connection.protocol_version() {
@@ -94,7 +110,8 @@ where
             .negotiated_key_exchange_group()
             .and_then(|group| group.name().as_str())
             .unwrap_or_default(),
-        client_auth_requested: state.requested,
+        client_auth_requested: state.ours.is_requested,
+        authorities: std::mem::take(&mut state.ours.authorities),
     };
     // Only now has the peer proved possession of the key (CertificateVerify, or the key exchange).
     let peer =
@@ -108,8 +125,7 @@ where
 /// The state that resolver and verifier share.
 #[derive(Default)]
 struct SessionState {
-    /// The consumer requested our certificate.
-    requested: bool,
+    ours: OurCertificate,
     /// Our key supports a signature scheme that the consumer offers.
     key_fits: bool,
     peer: Option<PeerIdentity>,
@@ -153,7 +169,7 @@ impl Session {
         )?;
         // rustls calls the verifier after it has processed CertificateRequest, in TLS 1.2 and 1.3.
         let state = self.state();
-        if !state.requested {
+        if !state.ours.is_requested {
             return Err(Error::new(
                 Kind::ClientAuthNotRequested,
                 "the consumer's certificate is valid, but the consumer did not request ours in the handshake",
@@ -172,10 +188,12 @@ impl Session {
 }
 
 impl ResolvesClientCert for Session {
-    fn resolve(&self, _hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        // The CA hints are ignored: the consumer decides which certificates it accepts.
+    fn resolve(&self, names: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let mut state = self.state();
-        state.requested = true;
+        state.ours.is_requested = true;
+        // The names explain a refusal, and decide nothing: the consumer decides which certificates it
+        // accepts.
+        state.ours.authorities = CertificateAuthorities::new(names, self.terms.identity.chain());
         let certified = self.terms.identity.certified();
         state.key_fits = certified.key.choose_scheme(schemes).is_some();
         Some(certified.clone())
@@ -217,12 +235,15 @@ impl ServerCertVerifier for Session {
         if !algorithms::is_for_tls12(signature.scheme) {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         }
-        rustls::crypto::verify_tls12_signature(
+        let valid = rustls::crypto::verify_tls12_signature(
             message,
             certificate,
             signature,
             &algorithms::SIGNATURES,
-        )
+        )?;
+        // It is the last check of rustls before our certificate.
+        self.state().ours.is_sent = true;
+        Ok(valid)
     }
 
     fn verify_tls13_signature(

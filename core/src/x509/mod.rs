@@ -19,7 +19,8 @@ pub(crate) use crl::Crl;
 pub(crate) use fields::Signed;
 pub(crate) use key::{Key, key_parts};
 pub(crate) use name::{
-    common_name, comparable as comparable_name, comparable_rdn, dotted, text as name_text,
+    common_name, comparable as comparable_name, comparable_rdn, content as name_content, dotted,
+    text as name_text,
 };
 pub(crate) use parsed::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose, San};
 pub(crate) use presented::Presented;

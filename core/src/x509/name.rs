@@ -32,6 +32,11 @@ pub(crate) fn text(name: &[u8]) -> String {
     text
 }
 
+/// Returns the content of a DER Name, the form that the other functions take.
+pub(crate) fn content(name: &[u8]) -> Option<&[u8]> {
+    Reader::new(name).content(der::SEQUENCE).ok()
+}
+
 /// Returns the common name if there is exactly one.
 pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);

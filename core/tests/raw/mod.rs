@@ -73,7 +73,7 @@ pub(crate) fn config(lab: &Lab, versions: &[&'static SupportedProtocolVersion]) 
     config_with(lab, verifier, versions)
 }
 
-fn config_with(
+pub(crate) fn config_with(
     lab: &Lab,
     verifier: ClientCertVerifierBuilder,
     versions: &[&'static SupportedProtocolVersion],
@@ -114,6 +114,27 @@ impl Conversation {
     pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; count];
         self.0.read_exact(&mut bytes).ok().map(|()| bytes)
+    }
+
+    /// Completes the handshake. Reads no data.
+    pub(crate) fn shake_hands(&mut self) -> Option<()> {
+        while self.0.conn.is_handshaking() {
+            self.0.conn.complete_io(&mut self.0.sock).ok()?;
+        }
+        Some(())
+    }
+
+    /// Answers the ClientHello, reads a part of the client's next flight, and closes.
+    pub(crate) fn leave_in_handshake(mut self) {
+        let StreamOwned { conn, sock } = &mut self.0;
+        while !conn.wants_write() {
+            conn.read_tls(sock).unwrap();
+            conn.process_new_packets().unwrap();
+        }
+        while conn.wants_write() {
+            conn.write_tls(sock).unwrap();
+        }
+        let _ = sock.read(&mut [0; 16 * 1024]);
     }
 
     /// Reads all bytes until the client closes.

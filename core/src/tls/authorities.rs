@@ -1,0 +1,122 @@
+//! The CAs that a consumer names in its certificate request (RFC 8446 section 4.2.4, RFC 5246 section
+//! 7.4.4).
+//!
+//! The list is a hint, and many consumers send none. It explains a refusal. It never decides whether our
+//! certificate is sent.
+
+use std::fmt;
+
+use crate::error::presented;
+use crate::x509::{Certificate, comparable_name, name_content, name_text};
+
+/// The most bytes of names that a connection keeps, and the most bytes of their text.
+const MAX_BYTES: usize = 4096;
+
+/// The most names in a sentence.
+const MAX_IN_SENTENCE: usize = 3;
+
+/// The CAs that a consumer accepts for our certificate, as far as it named them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct CertificateAuthorities {
+    /// The content of the first names, without tag and length.
+    kept: Box<[Box<[u8]>]>,
+    /// How many names the consumer sent.
+    count: usize,
+    listed: Option<Listed>,
+}
+
+/// What one handshake has shown of our certificate.
+#[derive(Default)]
+pub(super) struct OurCertificate {
+    /// The consumer requested it.
+    pub(super) is_requested: bool,
+    /// The CAs that it named in the request.
+    pub(super) authorities: CertificateAuthorities,
+    /// It has left. In TLS 1.2 it leaves before the end of the handshake; in TLS 1.3, with it.
+    pub(super) is_sent: bool,
+}
+
+/// Whether a list of CAs names an issuer of our chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// It names the issuer of the certificate with this index in our chain.
+    Issuer(usize),
+    No,
+}
+
+impl CertificateAuthorities {
+    /// Keeps the names of a certificate request, and compares all of them with the issuers in `chain`.
+    ///
+    /// * `names`: each is a DER Name.
+    pub(super) fn new(names: &[&[u8]], chain: &[Certificate]) -> Self {
+        if names.is_empty() {
+            return Self::default();
+        }
+        let contents = || names.iter().filter_map(|name| name_content(name));
+        let mut left = MAX_BYTES;
+        let kept = contents().map_while(|name| {
+            left = left.checked_sub(name.len())?;
+            Some(name.into())
+        });
+        let kept = kept.collect();
+        Self { kept, count: names.len(), listed: Some(Listed::of(contents, chain)) }
+    }
+
+    /// How many names the consumer sent, including those that are not kept.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The names as text (RFC 4514): escaped, and together at most 4 KiB.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut left = MAX_BYTES;
+        let texts = self.kept.iter().map_while(|name| {
+            let text = presented(&name_text(name));
+            left = left.checked_sub(text.len())?;
+            Some(text)
+        });
+        texts.collect()
+    }
+
+    /// Whether the list names an issuer of our certificate. `None` without a list.
+    pub(crate) fn lists_our_issuer(&self) -> Option<bool> {
+        self.listed.map(|listed| listed != Listed::No)
+    }
+
+    pub(super) fn listed(&self) -> Option<Listed> {
+        self.listed
+    }
+
+    /// The first names, for a sentence.
+    pub(super) fn in_words(&self) -> String {
+        let mut words: Vec<String> = self.texts();
+        words.truncate(MAX_IN_SENTENCE);
+        let more = self.count - words.len();
+        let named = words.join("; ");
+        if more == 0 { named } else { format!("{named}; and {more} more") }
+    }
+}
+
+impl Listed {
+    fn of<'a, I>(names: impl Fn() -> I, chain: &[Certificate]) -> Self
+    where
+        I: Iterator<Item = &'a [u8]>,
+    {
+        let issuers = || chain.iter().map(|certificate| certificate.parsed().issuer);
+        if let Some(at) = issuers().position(|issuer| names().any(|name| name == issuer)) {
+            return Self::Issuer(at);
+        }
+        // Names may be equal although their bytes differ (RFC 5280 section 7.1).
+        let issuers: Vec<Vec<u8>> = issuers().map(comparable_name).collect();
+        let forms = names().map(comparable_name);
+        let found = forms.filter_map(|name| issuers.iter().position(|issuer| *issuer == name));
+        found.min().map_or(Self::No, Self::Issuer)
+    }
+}
+
+/// Names of a consumer stay out of logs, which may show this form.
+impl fmt::Debug for CertificateAuthorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CertificateAuthorities({} names)", self.count)
+    }
+}
