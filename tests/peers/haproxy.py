@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from pki import Pki
-from server import Server, Setting, free_port
+from server import Server, Setting, access_log, free_port
 
 CONFIG = """\
 global
@@ -18,6 +18,8 @@ defaults
     timeout connect 5s
 frontend in
     bind 127.0.0.1:{port} ssl crt {work}/server.pem alpn http/1.1 {asks}
+    http-request capture req.hdr(webhook-id) len 64
+    log-format "%[capture.req.hdr(0)] %ST %cp"
     http-request wait-for-body time 5s
     http-request return status 200 content-type text/plain string ok
 """
@@ -37,7 +39,8 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     pem.chmod(0o600)
     config = work / "haproxy.cfg"
     config.write_text(CONFIG.format(port=port, work=work, asks=asks))
-    log = work / "log"
+    # Its messages and its access log are one stream.
+    log = access_log(work)
     command = [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", str(config)]
     with log.open("wb") as errors:
         process = subprocess.Popen(

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pki import Pki
-from server import Server, Setting, free_port
+from server import Server, Setting, access_log, free_port
 
 CONFIG = """\
 daemon off;
@@ -55,11 +55,6 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     crl = "" if setting.late else f"ssl_crl {pki.crls};"
     http = SERVER.format(port=port, verify=verify, crl=crl, log=access_log(work), work=work)
     return run(pki, http, port, work, environment=setting.environment)
-
-
-def access_log(work: Path) -> Path:
-    """Returns the log that has a line for each request: id, status, and the client's port."""
-    return work / "access.log"
 
 
 def run(

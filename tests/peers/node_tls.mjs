@@ -1,10 +1,11 @@
-// A Node HTTPS server: node_tls.mjs <directory of the server> <root> require|optional|never [CRLs]
+// A Node HTTPS server:
+// node_tls.mjs <directory of the server> <root> require|optional|never <CRLs or ""> <newest TLS> <log>
 // Prints its port when it listens.
 
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 
-const [directory, root, asks, crls] = process.argv.slice(2)
+const [directory, root, asks, crls, newest, log] = process.argv.slice(2)
 const server = createServer(
   {
     cert: readFileSync(`${directory}/tls.crt`),
@@ -14,9 +15,13 @@ const server = createServer(
     crl: crls ? readFileSync(crls, 'utf8').split(/(?=-----BEGIN)/) : undefined,
     requestCert: asks !== 'never',
     rejectUnauthorized: asks === 'require',
+    maxVersion: newest,
   },
   (request, response) => {
-    request.resume().once('end', () => response.end('ok'))
+    request.resume().once('end', () => {
+      appendFileSync(log, `${request.headers['webhook-id']} 200 ${request.socket.remotePort}\n`)
+      response.end('ok')
+    })
   },
 )
 // By default Node sends 100 Continue; this handler decides instead.

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from pki import Pki
-from server import Server, Setting, announced_port
+from server import Server, Setting, access_log, announced_port
 
 
 def start(pki: Pki, setting: Setting, work: Path, node: str) -> Server:
@@ -14,7 +14,9 @@ def start(pki: Pki, setting: Setting, work: Path, node: str) -> Server:
     program = Path(__file__).with_name("node_tls.mjs")
     # It needs the CRL of every issuer in a chain.
     crls = "" if setting.late else str(pki.crls)
-    command = [node, str(program), str(pki.server), str(pki.root), setting.asks, crls]
+    newest = "TLSv1.2" if setting.older else "TLSv1.3"
+    command = [node, str(program), str(pki.server), str(pki.root), setting.asks, crls, newest]
+    command += [str(access_log(work))]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,

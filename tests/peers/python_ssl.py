@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pki import Pki
-from server import Server, Setting, announced_port
+from server import Server, Setting, access_log, announced_port
 
 
 def start(pki: Pki, setting: Setting, work: Path) -> Server:
@@ -16,6 +16,7 @@ def start(pki: Pki, setting: Setting, work: Path) -> Server:
     log = work / "log"
     crl = "" if setting.late else str(pki.crl)
     command = [sys.executable, __file__, str(pki.server), str(pki.root), setting.asks, crl]
+    command += [str(access_log(work))]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command,
@@ -31,10 +32,13 @@ class Handler(BaseHTTPRequestHandler):
     """Answers every POST with 200."""
 
     protocol_version = "HTTP/1.1"
+    requests = Path()
 
     def do_POST(self) -> None:
         """Reads the whole body, then answers."""
         self.rfile.read(int(self.headers["content-length"]))
+        with self.requests.open("a") as log:
+            log.write(f"{self.headers['webhook-id']} 200 {self.client_address[1]}\n")
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
@@ -50,8 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         super().handle()
 
 
-def serve(directory: Path, root: Path, asks: str, crl: str) -> None:
+def serve(directory: Path, root: Path, asks: str, crl: str, requests: Path) -> None:
     """Serves until it is stopped."""
+    Handler.requests = requests
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(root))
     context.load_cert_chain(directory / "tls.crt", directory / "tls.key")
     modes = {"require": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "never": ssl.CERT_NONE}
@@ -68,4 +73,4 @@ def serve(directory: Path, root: Path, asks: str, crl: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4])
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], Path(sys.argv[5]))

@@ -1,7 +1,7 @@
 """Delivers to real servers from each language.
 
 Runs the delivery client of every language against nginx, Apache, HAProxy, stunnel, GnuTLS,
-OpenSSL's s_server, a Node TLS server and Python's ssl, in every case of `cases.py`. Prints a table
+OpenSSL's s_server, Python's ssl, and TLS servers of two versions of Node and of Go, in every case of `cases.py`. Prints a table
 and `peers: N passed, N failed`. Needs only the standard library and the openssl command. `cargo
 xtask test peers` starts it.
 """
@@ -20,6 +20,7 @@ from typing import Any
 
 import apache
 import gnutls
+import go_tls
 import haproxy
 import rotation
 import stunnel
@@ -32,7 +33,7 @@ import openssl
 import python_ssl
 from cases import Case
 from pki import Pki
-from server import Server, Setting
+from server import Server, Setting, access_log
 
 CLIENT_SECONDS = 60
 
@@ -45,6 +46,12 @@ class Machine:
     node: str
     clients: dict[str, list[str]]
     rotate: str
+    node_22: str | None
+    go: Path | None
+
+    def has(self, kind: str) -> bool:
+        """Whether this machine can run the server."""
+        return {"node-22": self.node_22, "go": self.go}.get(kind, kind) is not None
 
 
 def main() -> int:
@@ -53,7 +60,8 @@ def main() -> int:
     pki = Pki.make(machine.work / "pki")
     rows: list[tuple[str, str, list[str]]] = []
     failures: list[str] = []
-    for kind in cases.TRUTH:
+    absent = [kind for kind in cases.TRUTH if not machine.has(kind)]
+    for kind in (kind for kind in cases.TRUTH if machine.has(kind)):
         for setting in cases.SETTINGS:
             tried = [case for case in cases.ALL if case.setting == setting]
             expected = {case.name: cases.truth(kind, case) for case in tried}
@@ -73,15 +81,18 @@ def main() -> int:
                     for name, marked in run_ways(server, pki, machine):
                         rows.append((kind, name, ["FAIL" if fault else "ok" for fault in marked]))
                         failures += [f"{kind}, {name}: {fault}" for fault in marked if fault]
-                if setting == cases.REQUIRES and kind == "nginx":
-                    log = nginx.access_log(work_of(kind, setting, machine))
-                    fault = rotation.fault(machine.rotate, server, pki, log)
-                    rows.append((kind, "rotated, refused", ["FAIL" if fault else "ok"]))
-                    failures += [f"{kind}, rotated: {fault}{server.said()}"] if fault else []
+                if setting == cases.REQUIRES and kind in rotation.VIA:
+                    log = access_log(work_of(kind, setting, machine))
+                    for name, identity in rotations(kind, pki):
+                        fault = rotation.fault(machine.rotate, server, pki, log, identity)
+                        rows.append((kind, name, ["FAIL" if fault else "ok"]))
+                        failures += [f"{kind}, {name}: {fault}{server.said()}"] if fault else []
     print_table(list(machine.clients), rows)
     for failure in failures:
         print(f"\n{failure}")
     total = sum(len(marks) for _, _, marks in rows)
+    for kind in absent:
+        print(f"SKIPPED: {kind} is not on this machine")
     print(f"\npeers: {total - len(failures)} passed, {len(failures)} failed")
     return 1 if failures else 0
 
@@ -93,9 +104,21 @@ def arguments() -> Machine:
     parser.add_argument("--node", required=True, help="the node executable")
     parser.add_argument("--clients", required=True, help='{"c": ["path", "argument"], …}')
     parser.add_argument("--rotate", required=True, help="the program tests/programs/rotate_at.rs")
+    parser.add_argument("--node-22", help="the node executable of another version")
+    parser.add_argument("--go", help="the go command")
     given = parser.parse_args()
     clients = json.loads(given.clients)
-    return Machine(given.work.resolve(), given.node, clients, given.rotate)
+    work = given.work.resolve()
+    go = go_tls.build(given.go, work) if given.go else None
+    return Machine(work, given.node, clients, given.rotate, given.node_22, go)
+
+
+def rotations(kind: str, pki: Pki) -> Iterator[tuple[str, Path]]:
+    """Yields the identities that replace ours and are refused."""
+    yield "rotated, unknown CA", pki.stranger
+    # A close although the server names our CA.
+    if kind in cases.NODES:
+        yield "rotated, may not sign", pki.no_signing
 
 
 def work_of(kind: str, setting: Setting, machine: Machine) -> Path:
@@ -123,6 +146,13 @@ def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator
             server = openssl.start(pki, setting, work)
         case "node":
             server = node_tls.start(pki, setting, work, machine.node)
+        case "node-22":
+            assert machine.node_22 is not None
+            server = node_tls.start(pki, setting, work, machine.node_22)
+            server.kind = kind
+        case "go":
+            assert machine.go is not None
+            server = go_tls.start(pki, setting, work, machine.go)
         case _:
             server = python_ssl.start(pki, setting, work)
     try:

@@ -97,6 +97,11 @@ class Server:
                 stream.close()
 
 
+def access_log(work: Path) -> Path:
+    """Returns the log that has a line for each answered request: id, status, and the client's port."""
+    return work / "access.log"
+
+
 def free_port() -> int:
     """Returns a free port, for servers that cannot choose one themselves."""
     with socket.socket() as probe:

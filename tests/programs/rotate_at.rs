@@ -1,5 +1,6 @@
 //! Delivers to a real server while the identity is replaced by one that the server refuses. Prints
-//! one JSON line: the numbers of deliveries and attempts, and the failures.
+//! one JSON line: the numbers of deliveries and attempts, the failures, and how the server refused
+//! the new identity, by each event `rotated_but_undistributed`.
 //!
 //! The environment is that of `tests/clients/deliver.rs`, with `WMTLS_NEXT_CERT` and `WMTLS_NEXT_KEY`.
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use webhook_mtls::bindings::runtime;
+use webhook_mtls::event::EventName;
 use webhook_mtls::{
     DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error, Identity, Pins,
     Trust,
@@ -34,6 +36,7 @@ fn main() -> Result<(), Error> {
     // Tries the new identity often.
     options = options.reload(Some(Duration::from_millis(50)))?;
     let dispatcher = Dispatcher::new(options)?;
+    let events = dispatcher.events();
     let upsert = |identity: Identity| {
         let options = EndpointOptions::new(Some(Pins::new([text("WMTLS_PIN")])?));
         dispatcher.endpoint("consumer", &text("WMTLS_URL"), options.identity(identity))
@@ -72,12 +75,17 @@ fn main() -> Result<(), Error> {
     });
     runtime::drive(dispatcher.close(Duration::ZERO), || false);
     let (attempts, failed) = (attempts.into_inner(), failed.into_inner());
+    let undistributed: Vec<_> = std::iter::from_fn(|| events.try_next())
+        .filter(|event| event.name() == EventName::RotatedButUndistributed)
+        .map(|event| event.fields()["via"].clone())
+        .collect();
     println!(
         "{}",
         json!({
             "deliveries": DELIVERIES,
             "body_bytes": BODY,
             "attempts": attempts.expect("no panic"),
+            "undistributed": undistributed,
             "failed": failed.expect("no panic"),
         })
     );
