@@ -12,7 +12,7 @@ import { Receipt } from './receipt'
 import { rotationStatus, type RotationStatus } from './rotation'
 import { watchSignal, type WatchedSignal } from './signal'
 import { Trust } from './trust'
-import type { StatusRetry } from './enums'
+import type { CrlPolicy, StatusRetry } from './enums'
 
 /** The options of a dispatcher. Endpoints and deliveries can override some of them. */
 export interface DispatcherOptions {

@@ -5,7 +5,7 @@ import { native, type EndpointArguments, type Handle } from './native'
 import { Pins } from './pins'
 import { StandardWebhooks } from './signing'
 import { Trust } from './trust'
-import type { MinTls, StatusRetry } from './enums'
+import type { CrlPolicy, MinTls, StatusRetry } from './enums'
 
 /** The options of an endpoint. */
 export interface EndpointOptions {

@@ -102,6 +102,33 @@ fn after_an_early_response_the_payload_is_not_sent() {
 }
 
 #[test]
+fn neither_early_hints_nor_half_a_head_release_the_payload() {
+    let parts: [&[&str]; 2] = [
+        &[
+            "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n",
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+        ],
+        &["HTTP/1.1 403 Forb", "idden\r\ncontent-length: 0\r\n\r\n"],
+    ];
+    for parts in parts {
+        let (outcome, seen) = deliver_to(move |conversation| {
+            conversation.head()?;
+            for part in parts {
+                conversation.say(part);
+                // The client reads each part alone; the verdict does not depend on it.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Some(conversation.rest())
+        });
+        let error = outcome.unwrap_err();
+        assert_eq!(error.context()["status"], 403);
+        assert_eq!(error.context()["payload_sent"], false, "{parts:?}");
+        let after = seen.recv_timeout(SOON).unwrap();
+        assert!(after.is_empty(), "{parts:?}: {}", String::from_utf8_lossy(&after));
+    }
+}
+
+#[test]
 fn a_consumer_that_closes_gets_no_payload() {
     let (outcome, seen) = deliver_to(Conversation::head);
     let error = outcome.unwrap_err();

@@ -130,6 +130,31 @@ fn a_waiting_delivery_gets_the_next_idle_connection() {
 }
 
 #[test]
+fn a_canceled_delivery_frees_its_connection_and_an_idle_one_still_makes_room() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = dispatcher(&lab, &[("max_connections", 1.0)]);
+    let (slow, quick) = (lab.consumer("slow").unwrap(), lab.consumer("quick").unwrap());
+    let (stalled, well) = (endpoint(&dispatcher, &slow, 2), endpoint(&dispatcher, &quick, 2));
+    for round in 1..=8 {
+        // The idle connection of the round before makes room.
+        slow.misbehave(Misbehavior::Stall, 1);
+        let (running, waiting) = (CancelToken::new(), CancelToken::new());
+        let by = |token: &CancelToken| DeliverOptions::new().cancel(token.clone());
+        let stalls = start(&dispatcher, &stalled, by(&running));
+        assert!(slow.wait(round, SOON));
+        let waits = start(&dispatcher, &stalled, by(&waiting));
+        waiting.cancel();
+        running.cancel();
+        for canceled in [stalls, waits] {
+            let error = canceled.recv_timeout(SOON).unwrap().unwrap_err();
+            assert_eq!(error.kind(), Kind::Canceled);
+        }
+        assert!(deliver(&dispatcher, &well).is_ok());
+    }
+    assert_eq!((slow.connections(), quick.connections()), (8, 8));
+}
+
+#[test]
 fn connections_go_to_owners_in_round_robin() {
     let lab = Lab::start().unwrap();
     let dispatcher = dispatcher(&lab, &[("max_connections", 8.0)]);

@@ -36,18 +36,27 @@ IFF_UP, IFF_RUNNING = 0x1, 0x40
 
 def build(work: Path) -> None:
     """Configures the addresses and the resolver of this namespace."""
-    traps = (trap for trap in TRAPS if ":" not in trap)
-    for number, address in enumerate([PUBLIC, *traps, *SILENT]):
-        name = "lo" if address == "127.0.0.1" else f"lo:{number}"
-        set_address(name, address, "255.0.0.0" if name == "lo" else "255.255.255.255")
+    traps = (trap for trap in TRAPS if ":" not in trap and trap != "127.0.0.1")
+    set_addresses([PUBLIC, *traps, *SILENT])
+    use_resolver(work, HOSTS, f"search {SEARCH}\noptions ndots:5 timeout:1 attempts:1\n")
+
+
+def set_addresses(others: list[str]) -> None:
+    """Starts the loopback interface of this namespace, with these addresses beside 127.0.0.1."""
+    for number, address in enumerate(["127.0.0.1", *others]):
+        mask = "255.255.255.255" if number else "255.0.0.0"
+        set_address(f"lo:{number}" if number else "lo", address, mask)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         flags = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
         fcntl.ioctl(control, SIOCSIFFLAGS, flags)
+
+
+def use_resolver(work: Path, hosts: str, options: str) -> None:
+    """Lets the system's resolver read this file of hosts, then ask 127.0.0.1."""
     settings = {
-        "resolv.conf": f"nameserver 127.0.0.1\nsearch {SEARCH}\n"
-        "options ndots:5 timeout:1 attempts:1\n",
+        "resolv.conf": f"nameserver 127.0.0.1\n{options}",
         "nsswitch.conf": "hosts: files dns\n",
-        "hosts": HOSTS,
+        "hosts": hosts,
     }
     for name, text in settings.items():
         path = work / name
@@ -115,9 +124,9 @@ class Consumer:
 class Silent:
     """Listens at the silent addresses with a full backlog, so that the kernel answers no one."""
 
-    def __init__(self) -> None:
+    def __init__(self, addresses: list[str] = SILENT) -> None:
         self._held: list[socket.socket] = []
-        for address in SILENT:
+        for address in addresses:
             listener = socket.create_server((address, PORT), backlog=0)
             self._held.append(listener)
             for _ in range(4):
@@ -125,6 +134,11 @@ class Silent:
                 filler.setblocking(False)
                 filler.connect_ex((address, PORT))
                 self._held.append(filler)
+
+    def close(self) -> None:
+        """Closes all sockets."""
+        for held in self._held:
+            held.close()
 
 
 class SocketCount:

@@ -4,7 +4,9 @@ Identities and bundles are checked at loading with the machine's clock. Valid ce
 from 2020 to 2120; expired ones ended in 2001.
 """
 
+import base64
 import ipaddress
+import json
 
 from cryptography.x509.oid import NameOID
 
@@ -97,6 +99,52 @@ def cases():
     ]
 
 
+def base64_of(written):
+    return base64.b64encode(written.encode()).decode()
+
+
+# What environment variables, YAML, JSON, Secrets and editors make of PEM. Each has one reading.
+CHANGED_ON_THE_WAY = {
+    "escaped_line_breaks": lambda pem_text: pem_text.replace("\n", "\\n"),
+    "escaped_dos_line_breaks": lambda pem_text: pem_text.replace("\n", "\\r\\n"),
+    "in_json": lambda pem_text: json.dumps({"pem": pem_text}).replace("/", "\\/"),
+    "spaces_for_line_breaks": lambda pem_text: pem_text.replace("\n", " "),
+    "on_one_line": lambda pem_text: pem_text.replace("\n", ""),
+    "indented": lambda pem_text: "\n".join("    " + line for line in pem_text.splitlines()),
+    "with_tabs": lambda pem_text: pem_text.replace("\n", "\n\t"),
+    "in_quotes": lambda pem_text: f'"{pem_text.strip()}"',
+    "without_break_between": lambda pem_text: pem_text.replace("\n-----BEGIN", "-----BEGIN").strip(),
+    "byte_order_mark_between": lambda pem_text: pem_text.replace("-----BEGIN", "\ufeff-----BEGIN"),
+    "in_base64": base64_of,
+    "in_base64_twice": lambda pem_text: base64_of(base64_of(pem_text)),
+}
+PATH_REMEDY = (
+    "Pass the path to from_files (fromFiles in Node), or the content of the file here."
+)
+NAMED = [
+    ("path", "/etc/acme/tls.pem\n", "it is a path, not the content of a file", PATH_REMEDY),
+    ("windows_path", "C:\\acme\\tls.pem", "it is a path, not the content of a file", PATH_REMEDY),
+    (
+        "variable",
+        "${TLS_PEM}",
+        "it is a variable that nobody has expanded",
+        "Check the deployment.",
+    ),
+    (
+        "pkcs7",
+        pem("PKCS7", octets(b"?")),
+        "a PEM block has the label PKCS7, which is not supported",
+        "Convert it: openssl pkcs7 -print_certs -in old.p7b -out new.pem",
+    ),
+    (
+        "ssh_key",
+        pem("OPENSSH PRIVATE KEY", b"openssh-key-v1"),
+        "a PEM block has the label OPENSSH PRIVATE KEY, which is not supported",
+        "Convert a copy of it: ssh-keygen -p -m PKCS8 -f copy.key",
+    ),
+]
+
+
 def identities():
     def of(name, cert, private, expect, **more):
         return case(name, "identity_from_pem", {"cert": cert, "key": private, **more}, expect)
@@ -169,8 +217,22 @@ def identities():
     )
     yield of("garbage_in_key", CHAIN, pem("PRIVATE KEY", sequence(integer(1))), unreadable)
     yield of("key_without_end", CHAIN, KEY.replace("-----END PRIVATE KEY-----\n", ""), unreadable)
-    one_line = KEY.replace("-----\n", "-----", 1).replace("\n", "")
-    yield of("key_on_one_line", CHAIN, one_line, unreadable)
+    for name, change in CHANGED_ON_THE_WAY.items():
+        yield of(name, change(CHAIN), change(KEY), OK)
+    locked_as_usual = locked.replace("ENCRYPTED ", "")
+    yield of("encrypted_key_labeled_as_clear", CHAIN, locked_as_usual, OK, passphrase=PASSPHRASE)
+    yield of(
+        "encrypted_key_on_one_line", CHAIN, locked.replace("\n", " "), OK, passphrase=PASSPHRASE
+    )
+    broken = KEY.replace("-----\n", "-----", 1).replace("\n", "").removesuffix("-")
+    yield of("key_on_one_line_cut_off", CHAIN, broken, unreadable)
+    for name, given, message, remedy in NAMED:
+        seen = refused("pem_invalid")
+        seen["error"] |= {"message": f"certificate chain: {message}", "remedy": remedy}
+        yield of(f"{name}_instead_of_certificate", given, KEY, seen)
+        seen = refused("pem_invalid")
+        seen["error"] |= {"message": f"private key: {message}", "remedy": remedy}
+        yield of(f"{name}_instead_of_key", CHAIN, given, seen)
     unusable = refused("identity_unusable")
     expired = identity_leaf(valid=(LONG_AGO, LONG_AGO_END))
     yield of("expired", expired.pem, KEY, unusable)

@@ -5,6 +5,7 @@
 //! target directory; the source tree stays unchanged.
 
 mod build;
+mod cargo_tool;
 mod command;
 mod debian;
 mod demo;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use command::Failure;
 use generate::{header, public_roots, readme};
-use reports::{bench, scale, soak};
+use reports::{bench, mutants, scale, soak};
 use suites::vectors;
 
 const USAGE: &str = "\
@@ -42,11 +43,16 @@ cargo xtask <verb>
   readme              copy the programs of examples/ into README.md
   public-roots        write the list of refused web roots
   install             install the Debian packages for the tests
+  misconfigurations   make every misconfiguration; what errors say goes to
+                      docs/misconfigurations.md
   bench [rounds]      measure a delivery in each language, beside a floor and other clients;
                       results go to docs/bench.md and docs/bench.svg
   scale               measure how cost grows with endpoints, consumers, connections and
                       deliveries in flight; results go to docs/scale.md
-  soak [minutes]      run the long tests in rounds; results go to docs/soak.md";
+  soak [minutes]      run the long tests in rounds; results go to docs/soak.md
+  mutants [count] [seed]
+                      change the core in this many random places, one at a time, and check that a
+                      test fails each time; results go to docs/soak.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -64,11 +70,13 @@ fn main() -> ExitCode {
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
+        ["misconfigurations"] => suites::misconfigurations::write(),
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),
         ["scale"] => scale::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
+        ["mutants", numbers @ ..] => mutants::run(numbers),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -1,6 +1,8 @@
 //! Files that hold keys and certificates: PEM, PKCS#12 and their encryption.
 
+mod blocks;
 mod pbe;
 pub(crate) mod pem;
 pub(crate) mod pkcs12;
 pub(crate) mod private_key;
+mod recognize;

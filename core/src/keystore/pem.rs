@@ -1,27 +1,31 @@
 //! Reads PEM (RFC 7468) and DER from callers and files. No input is skipped in silence.
 //!
-//! rustls-pki-types decodes. This module adds three checks: a byte order mark must not hide the first
-//! certificate, an unknown label is an error, and no error quotes a line, which may be the private key.
+//! Text that was changed on the way is read if only one reading is possible: other line breaks, an
+//! indent, quotes, a byte order mark, UTF-16, or base64 around the whole. Anything else is an error that
+//! names what it is and quotes nothing, because it may be the private key.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rustls_pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
+use super::blocks::{self, Block, Label, TextFault};
 use super::pbe;
+use super::recognize::{self, Recognized, Structure};
 use crate::error::{Error, Kind, key};
 use crate::limits::MATERIAL;
 use crate::x509::Certificate;
 use crate::x509::der::{self, Reader};
 
+/// The most layers of base64 around PEM or DER. A value in a Kubernetes Secret that was encoded by hand
+/// has two.
+const MAX_LAYERS: usize = 2;
+
 /// Returns the DER of the certificates of PEM text or of concatenated DER, in their order and not yet
 /// parsed. Fails with `pem_invalid` if there is none.
 pub(crate) fn certificate_ders(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let ders = of_kind(SectionKind::Certificate, input, what)?;
-    if ders.is_empty() {
-        return Err(Error::new(Kind::PemInvalid, format!("{what}: no certificate found")));
-    }
-    Ok(ders)
+    all_of(Label::Certificate, input, what, "certificate")
 }
 
 /// Returns the certificates of PEM text or of concatenated DER, in their order. Fails with
@@ -46,52 +50,134 @@ pub(crate) fn certificate(der: &[u8], what: &str, at: usize) -> Result<Certifica
 
 /// Returns the DER of the CRLs of PEM text or DER. Fails with `pem_invalid` if there is none.
 pub(crate) fn crls(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let ders = of_kind(SectionKind::Crl, input, what)?;
-    if ders.is_empty() {
-        return Err(Error::new(Kind::PemInvalid, format!("{what}: no CRL found")));
-    }
-    Ok(ders)
+    all_of(Label::Crl, input, what, "CRL")
 }
 
-/// Returns the only private key of PEM text (PKCS#8, encrypted PKCS#8, PKCS#1, SEC1) or of PKCS#8 DER.
+/// Returns the only private key of PEM text (PKCS#8, encrypted PKCS#8, PKCS#1, SEC1) or of DER.
 ///
 /// Fails with `pem_invalid` or `key_encrypted`.
 pub(crate) fn private_key(
     input: &[u8],
     passphrase: Option<&[u8]>,
 ) -> Result<PrivateKeyDer<'static>, Error> {
-    const WHAT: &str = "private key";
-    if is_der(input) {
-        check_size(input, WHAT)?;
-        return PrivateKeyDer::try_from(input.to_vec()).map_err(|_| {
-            Error::new(Kind::PemInvalid, "private key: the DER is not a private key")
-        });
+    opened(input, KEY, |contents| match contents {
+        Contents::Der(der) => key_of_der(der, passphrase),
+        Contents::Blocks(blocks) => key_of_blocks(&blocks, passphrase),
+    })
+}
+
+/// The start of a message about a private key.
+const KEY: &str = "private key";
+
+fn key_of_der(der: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Error> {
+    if let Some(recognized) = Structure::of(der).in_place_of_key() {
+        return Err(named(KEY, recognized));
     }
-    if let Some(encrypted) = encrypted_key(input)? {
-        return decrypted(&encrypted, passphrase);
+    let fault = |why: &str| Error::new(Kind::PemInvalid, format!("{KEY}: {why}"));
+    let mut parts = concatenated(der, KEY)?;
+    let Some(der) = parts.pop().filter(|_| parts.is_empty()) else {
+        return Err(fault("the DER holds more than one element"));
+    };
+    if Structure::of(&der) == Structure::EncryptedKey {
+        return decrypted(&der, passphrase);
     }
-    let mut keys = Vec::new();
-    for (kind, der) in sections(input, WHAT)? {
-        match kind {
-            SectionKind::PrivateKey => {
-                keys.push(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)));
+    PrivateKeyDer::try_from(der).map_err(|_| fault("the DER is not a private key"))
+}
+
+fn key_of_blocks(
+    blocks: &[Block<'_>],
+    passphrase: Option<&[u8]>,
+) -> Result<PrivateKeyDer<'static>, Error> {
+    let fault = |why: String| Error::new(Kind::PemInvalid, format!("{KEY}: {why}"));
+    let keys: Vec<_> = blocks.iter().filter(|block| block.label.is_key()).collect();
+    let key = match keys[..] {
+        [key] => key,
+        [] => return Err(fault(format!("no private key found{}", held(blocks)))),
+        _ => {
+            let several = keys.len();
+            return Err(fault(format!("{several} private keys found where one is expected")));
+        }
+    };
+    let der = key.der().map_err(|fault| text_fault(KEY, fault))?;
+    match key.label {
+        // Some tools write an encrypted key under the label of one in clear.
+        Label::EncryptedPkcs8 => decrypted(&der, passphrase),
+        Label::Pkcs8 if Structure::of(&der) == Structure::EncryptedKey => {
+            decrypted(&der, passphrase)
+        }
+        Label::Pkcs1 => Ok(PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der))),
+        Label::Sec1 => Ok(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der))),
+        _ => Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der))),
+    }
+}
+
+/// Returns the DER of every element of one kind. DER input counts as that kind.
+fn all_of(label: Label, input: &[u8], what: &str, kind: &str) -> Result<Vec<Vec<u8>>, Error> {
+    opened(input, what, |contents| {
+        let blocks = match contents {
+            Contents::Der(der) => {
+                return match Structure::of(der).in_place_of_certificate() {
+                    Some(recognized) => Err(named(what, recognized)),
+                    None => concatenated(der, what),
+                };
             }
-            SectionKind::RsaPrivateKey => {
-                keys.push(PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der)));
-            }
-            SectionKind::EcPrivateKey => {
-                keys.push(PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der)));
-            }
-            _ => {}
+            Contents::Blocks(blocks) => blocks,
+        };
+        let wanted = blocks.iter().filter(|block| block.label == label);
+        let found = wanted.map(Block::der).collect::<Result<Vec<_>, _>>();
+        let found = found.map_err(|fault| text_fault(what, fault))?;
+        if found.is_empty() {
+            let why = format!("{what}: no {kind} found{}", held(&blocks));
+            return Err(Error::new(Kind::PemInvalid, why));
+        }
+        Ok(found)
+    })
+}
+
+/// Says what a text holds in place of what is expected.
+fn held(blocks: &[Block<'_>]) -> &'static str {
+    match blocks.first().map(|block| block.label) {
+        None => "",
+        Some(Label::Certificate) => "; the text holds a certificate",
+        Some(Label::Crl) => "; the text holds a CRL",
+        Some(_) => "; the text holds a private key",
+    }
+}
+
+/// An input without the layers around it.
+enum Contents<'a> {
+    Der(&'a [u8]),
+    Blocks(Vec<Block<'a>>),
+}
+
+/// Removes text encodings, and passes what is inside to `read`. Fails with `pem_invalid` if that is
+/// neither PEM nor DER and is recognized as something else.
+fn opened<T>(
+    input: &[u8],
+    what: &str,
+    read: impl FnOnce(Contents<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    check_size(input, what)?;
+    let mut input = Cow::Borrowed(input);
+    for _ in 0..=MAX_LAYERS {
+        if is_der(&input) {
+            return read(Contents::Der(&input));
+        }
+        if let Some(text) = from_utf16(&input) {
+            input = Cow::Owned(text);
+        }
+        let blocks = blocks::find(&input).map_err(|fault| text_fault(what, fault))?;
+        if !blocks.is_empty() {
+            return read(Contents::Blocks(blocks));
+        }
+        match without_base64(&input) {
+            Some(inner) => input = Cow::Owned(inner),
+            None => break,
         }
     }
-    match keys.len() {
-        1 => Ok(keys.remove(0)),
-        0 => Err(Error::new(Kind::PemInvalid, "private key: no private key found")),
-        several => Err(Error::new(
-            Kind::PemInvalid,
-            format!("private key: {several} private keys found where one is expected"),
-        )),
+    match recognize::text(&input) {
+        Some(recognized) => Err(named(what, recognized)),
+        None => read(Contents::Blocks(vec![])),
     }
 }
 
@@ -101,14 +187,29 @@ pub(crate) fn is_der(input: &[u8]) -> bool {
     matches!(input, [0x30, length, ..] if *length >= 0x80 || input.len() == 2 + usize::from(*length))
 }
 
-/// Returns the DER of every section of one kind. DER input counts as that kind.
-fn of_kind(kind: SectionKind, input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
-    if is_der(input) {
-        check_size(input, what)?;
-        return concatenated(input, what);
-    }
-    let found = sections(input, what)?.into_iter();
-    Ok(found.filter(|(seen, _)| *seen == kind).map(|(_, der)| der).collect())
+/// Converts UTF-16, which has a byte order mark or a zero byte beside each ASCII character.
+fn from_utf16(input: &[u8]) -> Option<Vec<u8>> {
+    let (text, convert): (&[u8], fn([u8; 2]) -> u16) = match input {
+        [0xff, 0xfe, text @ ..] => (text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => (text, u16::from_be_bytes),
+        [b'-', 0, b'-', 0, ..] => (input, u16::from_le_bytes),
+        [0, b'-', 0, b'-', ..] => (input, u16::from_be_bytes),
+        _ => return None,
+    };
+    let units = text.chunks_exact(2).map(|pair| convert([pair[0], pair[1]]));
+    let text: String = char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect();
+    Some(text.into_bytes())
+}
+
+/// Decodes an input that is base64 as a whole, if PEM, DER, or another layer is inside.
+fn without_base64(input: &[u8]) -> Option<Vec<u8>> {
+    let text = input.trim_ascii();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
+    let base64: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let inner = BASE64_STANDARD.decode(base64).ok()?;
+    // The shortest certificate or key in DER is longer, and a word may be base64 by chance.
+    (inner.len() > 32).then_some(inner)
 }
 
 pub(crate) fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
@@ -121,135 +222,40 @@ pub(crate) fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Splits DER into its elements. White space may follow the last: editors add a line break.
 fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let mut reader = Reader::new(input);
     let mut found = Vec::new();
-    while !reader.is_empty() {
+    let mut length = 0;
+    while !input[length..].iter().all(u8::is_ascii_whitespace) {
         let element = reader.any().map_err(|fault| {
             Error::new(
                 Kind::PemInvalid,
                 format!("{what}: DER element {} {}", found.len() + 1, fault.0),
             )
         })?;
+        length += element.whole.len();
         found.push(element.whole.to_vec());
     }
     Ok(found)
 }
 
-/// Returns every PEM section. The error quotes nothing of the input.
-fn sections(input: &[u8], what: &str) -> Result<Vec<(SectionKind, Vec<u8>)>, Error> {
-    check_size(input, what)?;
-    let fault = |reason: String| Error::new(Kind::PemInvalid, format!("{what}: {reason}"));
-    let text = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
-    if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) {
-        return Err(fault("the text is UTF-16; PEM is ASCII".into()));
+fn text_fault(what: &str, fault: TextFault) -> Error {
+    if fault.is_traditional {
+        let why = "encrypted in OpenSSL's traditional form, which is too weak to be read";
+        return Error::new(Kind::KeyEncrypted, format!("{what}: {why}"))
+            .advising("Convert it: openssl pkcs8 -topk8 -in old.key -out new.key");
     }
-    let announced = labels(text, &fault)?;
-    let mut found = Vec::with_capacity(announced);
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
-        let (kind, der) = section.map_err(|error| fault(described(&error)))?;
-        if der.is_empty() {
-            return Err(fault(format!("PEM block {} is empty", found.len() + 1)));
-        }
-        found.push((kind, der));
-    }
-    if found.len() != announced {
-        return Err(fault(format!(
-            "{announced} PEM blocks begin, and {} can be read",
-            found.len()
-        )));
-    }
-    Ok(found)
-}
-
-/// Counts the blocks with a label that this module reads. Fails on an unknown label.
-fn labels(text: &[u8], fault: &dyn Fn(String) -> Error) -> Result<usize, Error> {
-    const KNOWN: &[&[u8]] =
-        &[b"CERTIFICATE", b"X509 CRL", b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY"];
-    // Other tools write these blocks, too. They hold nothing about identity or trust.
-    const IGNORED: &[&[u8]] = &[b"EC PARAMETERS", b"DH PARAMETERS", b"ENCRYPTED PRIVATE KEY"];
-    // People use these in place of a certificate or a key. The error shows the label.
-    const MISTAKEN: &[&str] = &[
-        "TRUSTED CERTIFICATE",
-        "X509 CERTIFICATE",
-        "CERTIFICATE REQUEST",
-        "NEW CERTIFICATE REQUEST",
-        "OPENSSH PRIVATE KEY",
-        "DSA PRIVATE KEY",
-        "PUBLIC KEY",
-        "RSA PUBLIC KEY",
-        "PKCS7",
-        "CMS",
-        "PKCS12",
-    ];
-    let (mut known, mut open) = (0, 0i64);
-    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let line = line.trim_ascii();
-        open -= i64::from(line.starts_with(b"-----END "));
-        let Some(label) =
-            line.strip_prefix(b"-----BEGIN ").and_then(|rest| rest.strip_suffix(b"-----"))
-        else {
-            continue;
-        };
-        open += 1;
-        if KNOWN.contains(&label) {
-            known += 1;
-        } else if !IGNORED.contains(&label) {
-            // A key on one line can look like a label, so the error shows only labels of this list.
-            return Err(fault(match MISTAKEN.iter().find(|known| known.as_bytes() == label) {
-                Some(known) => format!("a PEM block has the label {known}, which is not supported"),
-                None => "a PEM block has a label that is not supported".into(),
-            }));
-        }
-    }
-    // If a dash is missing in a BEGIN line, the block would count as text between two others.
-    if open < 0 {
-        return Err(fault("a PEM block has an end but no beginning".into()));
-    }
-    Ok(known)
-}
-
-/// Describes a PEM error without the faulty line, which may be the key.
-fn described(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a PEM block has no end".into(),
-        pem::Error::IllegalSectionStart { .. } => "a PEM block has a malformed BEGIN line".into(),
-        pem::Error::Base64Decode(_) => "a PEM block holds characters that are not base64".into(),
-        pem::Error::SectionTooLarge => "a PEM block is too large".into(),
-        _ => "the PEM text is malformed".into(),
+    let error = Error::new(Kind::PemInvalid, format!("{what}: {}", fault.why));
+    match fault.remedy {
+        Some(remedy) => error.advising(remedy),
+        None => error,
     }
 }
 
-/// Returns the DER of an `ENCRYPTED PRIVATE KEY` block, if the input holds one.
-fn encrypted_key(input: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    const BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    const END: &[u8] = b"-----END ENCRYPTED PRIVATE KEY-----";
-    check_size(input, "private key")?;
-    let find = |needle: &[u8]| input.windows(needle.len()).position(|window| window == needle);
-    // OpenSSL's traditional form marks encryption in a header. Its key derivation is one MD5.
-    if find(b"Proc-Type: 4,ENCRYPTED").is_some() {
-        return Err(Error::new(
-            Kind::KeyEncrypted,
-            "private key: encrypted in OpenSSL's traditional form, which is too weak to be read",
-        )
-        .advising("Convert it: openssl pkcs8 -topk8 -in old.key -out new.key"));
-    }
-    let Some(begin) = find(BEGIN) else {
-        return Ok(None);
-    };
-    let body = &input[begin + BEGIN.len()..];
-    let end = body
-        .windows(END.len())
-        .position(|window| window == END)
-        .ok_or_else(|| Error::new(Kind::PemInvalid, "private key: a PEM block has no end"))?;
-    let base64: Vec<u8> =
-        body[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    BASE64_STANDARD.decode(base64).map(Some).map_err(|_| {
-        Error::new(
-            Kind::PemInvalid,
-            "private key: a PEM block holds characters that are not base64",
-        )
-    })
+/// Makes the error for an input that is recognized as something else.
+pub(super) fn named(what: &str, (is, remedy): Recognized) -> Error {
+    Error::new(Kind::PemInvalid, format!("{what}: it {is}")).advising(remedy)
 }
 
 fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Error> {

@@ -84,16 +84,18 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
     format!("- {date}: {rounds} {noun} in {}, {verdict}\n", shown_duration(took))
 }
 
-fn record(entry: &str) -> Result {
+/// Adds one line to the record.
+pub(super) fn record(entry: &str) -> Result {
     let file = paths::root().join("docs").join("soak.md");
-    let heading = "# Soak\n\nResults of `cargo xtask soak`, oldest first.\n\n";
+    let heading =
+        "# Soak\n\nResults of `cargo xtask soak` and `cargo xtask mutants`, oldest first.\n\n";
     let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
     paths::write(&file, &format!("{before}{entry}"))?;
     println!("\n{}: {entry}", paths::shown(&file));
     Ok(())
 }
 
-fn today() -> Result<String> {
+pub(super) fn today() -> Result<String> {
     let output = Step::new("date", "date").args(["-u", "+%Y-%m-%d"]).ask()?;
     Ok(output.stdout.trim().to_owned())
 }

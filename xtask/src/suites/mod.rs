@@ -11,6 +11,7 @@ pub(crate) mod forks;
 pub(crate) mod fuzz;
 mod instructions;
 mod leak_check;
+pub(crate) mod misconfigurations;
 pub(crate) mod model;
 pub(crate) mod outcomes;
 mod paths;
@@ -40,7 +41,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 17] = [
+const SUITES: [Suite; 18] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -84,6 +85,11 @@ const SUITES: [Suite; 17] = [
     },
     Suite { name: "egress", about: "misleading name servers", run: egress::test },
     Suite {
+        name: "misconfigurations",
+        about: "faults of users and consumers: what errors say",
+        run: misconfigurations::test,
+    },
+    Suite {
         name: "outcomes",
         about: "hostile receivers: reports compared with the facts",
         run: outcomes::test,
@@ -100,7 +106,7 @@ const SUITES: [Suite; 17] = [
 pub(crate) fn run(names: &[&str]) -> Result {
     if names == ["--list"] {
         for suite in &SUITES {
-            println!("  {:<12} {}", suite.name, suite.about);
+            println!("  {:<17} {}", suite.name, suite.about);
         }
         return Ok(());
     }

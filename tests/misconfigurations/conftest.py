@@ -1,0 +1,30 @@
+"""Makes the network, the certificates and the servers for all cases, and ends what was started."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import Lab
+from testnet import Network
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Returns the lab, below the folder that the build script names."""
+    work = Path(os.environ["WMTLS_WORK"])
+    network = Network(work)
+    made = Lab(work, os.environ.get("WMTLS_NODE", "node"))
+    try:
+        yield made
+    finally:
+        made.programs.stop()
+        network.close()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Prints the closing line that the build script reads."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    counts = {word: len(reporter.stats.get(word, [])) for word in ("passed", "failed", "error")}
+    failed = counts["failed"] + counts["error"]
+    print(f"\nmisconfigurations: {counts['passed']} passed, {failed} failed")

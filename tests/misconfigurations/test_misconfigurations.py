@@ -1,0 +1,68 @@
+"""Makes each misconfiguration, and compares what the library says with what it must say."""
+
+import os
+from pathlib import Path
+
+import exceptions
+import page
+import pytest
+from lab import Case, Lab
+from said import NAMES, Heard, Said
+from table import TOPICS
+
+ALL = [case for cases in TOPICS.values() for case in cases]
+PROBED = [case for case in ALL if case.probed is not None]
+LISTED = exceptions.read()
+
+# What was said in this run, by the case's id, and the grade.
+said: dict[str, tuple[Heard, str]] = {}
+
+
+def judge(name: str, says: Said, heard: Heard) -> None:
+    """Fails unless cause and cure are named, or the case is listed, and not both."""
+    grade, missing = says.judge(heard)
+    said[name] = (heard, grade)
+    shown = f"{grade}: {'; '.join(missing)}\n{heard.verdict}\n{heard.text}"
+    if name in LISTED:
+        assert grade != NAMES, f"{name} is good now: remove it from {exceptions.FILE.name}"
+    else:
+        assert grade == NAMES, shown
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
+def test_the_error_names_cause_and_cure(case: Case, lab: Lab) -> None:
+    judge(case.id, case.says, case.heard(lab))
+
+
+@pytest.mark.parametrize("case", PROBED, ids=lambda case: case.id)
+def test_a_probe_says_the_same(case: Case, lab: Lab) -> None:
+    assert case.probed is not None
+    judge(f"probe: {case.id}", case.probed, case.heard_by_probe(lab))
+
+
+def test_every_exception_is_a_case() -> None:
+    known = {case.id for case in ALL} | {f"probe: {case.id}" for case in PROBED}
+    assert known >= LISTED
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    assert len({case.id for case in ALL}) == len(ALL)
+
+
+def test_the_page_shows_this_run() -> None:
+    if any(case.id not in said for case in ALL):
+        pytest.skip("some cases were left out")
+    rows = {topic: [row(case) for case in cases] for topic, cases in TOPICS.items()}
+    text = page.text(rows)
+    if os.environ.get("WMTLS_WRITE_PAGE"):
+        page.FILE.write_text(text)
+    Path(os.environ["WMTLS_WORK"], "misconfigurations.md").write_text(text)
+    current = page.FILE.read_text() if page.FILE.exists() else ""
+    assert current == text, "docs/misconfigurations.md differs: run cargo xtask misconfigurations"
+
+
+def row(case: Case) -> page.Row:
+    """Returns the row of a case."""
+    heard, grade = said[case.id]
+    _, probed = said.get(f"probe: {case.id}", (heard, ""))
+    return page.Row(case.title, heard, grade, probed)
