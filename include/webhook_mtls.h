@@ -13,8 +13,8 @@
               the length 0. A list is an array of texts and its count. The function copies its input
               before it returns. A required argument that is NULL, and a text that is not UTF-8,
               fail with WMTLS_OPTION_INVALID, and the error names the argument. The length is
-              checked before the copy: a body may have 32 MiB, PEM and PKCS#12 1 MiB, any other
-              text 64 KiB, a list 100000 texts.
+              checked before the copy: a body may have 32 MiB, CRLs 64 MiB, other PEM and PKCS#12
+              1 MiB, any other text 64 KiB, a list 100000 texts.
    Output     The caller owns a handle that a function returns or writes to T **out, unless the
               function says otherwise. Free it with its _free function, which accepts NULL. A
               failure writes NULL to *out, and a success writes NULL to *err. Neither needs to be
@@ -653,7 +653,7 @@ wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_er
 
  `anchors`: path of the trusted CA certificates.
  `intermediates`: path of CA certificates that peers fail to send; NULL if there are none.
- `crls`: path of certificate revocation lists; NULL if there are none.
+ `crls`: path of certificate revocation lists, at most 64 MiB; NULL if there are none.
  `out`: receives the trust.
 
  Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
@@ -672,7 +672,7 @@ wmtls_status wmtls_trust_from_files(const char *anchors,
  `anchors`, `anchors_len`: the trusted CA certificates.
  `intermediates`, `intermediates_len`: CA certificates that peers fail to send; NULL and 0 if
  there are none.
- `crls`, `crls_len`: certificate revocation lists; NULL and 0 if there are none.
+ `crls`, `crls_len`: certificate revocation lists, at most 64 MiB; NULL and 0 if there are none.
  `out`: receives the trust.
 
  Fails as wmtls_trust_from_files does.

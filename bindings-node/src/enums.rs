@@ -14,6 +14,7 @@ pub fn tables() -> String {
     tables["limits"] = json!({
         "body": limits::BODY,
         "material": limits::MATERIAL,
+        "crls": limits::CRLS,
         "chain": limits::MATERIAL,
         "error": limits::ERROR,
         "text": limits::TEXT,

@@ -25,6 +25,7 @@ fn limit<'a>(sort: &str, argument: &'a str) -> Limit<'a> {
     match sort {
         "body" => Limit::body(),
         "material" => Limit::material(argument),
+        "crls" => Limit::crls(),
         "chain" => Limit::chain(),
         "error" => Limit::error(),
         _ => Limit::text(argument),

@@ -2,11 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import {
-  Authorization, pinOf, Pins, rememberSignatures, TenantRule, Verifier, verifyPeer,
+  Authorization, pinOf, Pins, rememberSignatures, TenantRule, Trust, Verifier, verifyPeer,
 } from 'webhook-mtls'
-import { Lab, signaturesChecked } from 'webhook-mtls/testing'
+import { Authority, Lab, signaturesChecked } from 'webhook-mtls/testing'
 
 async function scene(t) {
   const lab = await Lab.start()
@@ -34,6 +37,41 @@ test('a client is identified by its tenant, from PEM and from DER', async (t) =>
   assert.equal(peer.fingerprint, leaf.fingerprint256.replaceAll(':', '').toLowerCase())
   assert.equal(peer.toJSON().not_after_ms, peer.notAfter.getTime())
   assert.equal(JSON.parse(JSON.stringify({ peer })).peer.spki_pin, peer.spkiPin)
+})
+
+test('CRLs may have more than one mebibyte', async (t) => {
+  const authority = new Authority('large')
+  const issued = authority.issue('acme')
+  const { rootPem: anchors, intermediatePem: intermediates } = authority
+  const crls = authority.crl().toString().repeat(3000) + authority.crl([issued])
+  assert.ok(crls.length > 2 ** 20)
+  const directory = await mkdtemp(join(tmpdir(), 'webhook-mtls-'))
+  t.after(() => rm(directory, { recursive: true }))
+  const at = (name) => join(directory, name)
+  const files = { 'ca.pem': anchors, 'intermediates.pem': intermediates, 'crl.pem': crls }
+  for (const [name, text] of Object.entries(files)) await writeFile(at(name), text)
+  const read = Trust.fromFiles(at('ca.pem'), {
+    intermediates: at('intermediates.pem'), crls: at('crl.pem'),
+  })
+  for (const trust of [read, Trust.fromPem(anchors, { intermediates, crls: [crls] })]) {
+    assert.deepEqual(trust.notes, [])
+    const options = { role: 'client', trust, authorization: Authorization.caMembers() }
+    assert.throws(() => verifyPeer(issued.certPem, options), { kind: 'certificate_revoked' })
+  }
+  const tooLarge = Buffer.alloc(64 * 2 ** 20 + 1)
+  assert.throws(() => Trust.fromPem(anchors, { crls: [tooLarge] }), { kind: 'pem_invalid' })
+})
+
+test('a CRL in the wrong file is a note and names the certificates', () => {
+  const authority = new Authority('misplaced')
+  const issued = authority.issue('acme')
+  const trust = Trust.fromPem(authority.rootPem + authority.crl([issued]))
+  assert.match(trust.notes[0], /revocation is not checked/)
+  const options = { role: 'client', trust, authorization: Authorization.caMembers() }
+  const peer = verifyPeer(issued.certPem, options)
+  assert.deepEqual(peer.notes, ['revocation_unchecked'])
+  assert.deepEqual(peer.revocationUnchecked, peer.path.slice(0, -1))
+  assert.deepEqual(peer.toJSON().revocation_unchecked, peer.path.slice(0, -1))
 })
 
 test('signatures are cached unless the cache is off', async (t) => {

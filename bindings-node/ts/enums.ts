@@ -92,10 +92,11 @@ export type Evidence = 'socket' | 'asserted'
  *   subjectKeyIdentifier of its issuer. The signature is valid, so the identifier is wrong.
  * - `anchor_is_intermediate`: The path ends in an intermediate. OpenSSL does not accept an
  *   intermediate as an anchor.
- * - `crl_unused`: A CRL that names an issuer of the path could not be used: another key signed
- *   it, or its thisUpdate is in the future. The event `crl_unused` tells the reason.
- * - `revocation_unchecked`: The trust has CRLs of an issuer of the path, but no usable one covers
- *   its certificate. It is not known whether that certificate was revoked.
+ * - `crl_unused`: A CRL could not be used for the path: another key signed it, its thisUpdate is
+ *   in the future, or its issuer is no known CA. The event `crl_unused` tells the reason.
+ * - `revocation_unchecked`: The trust has CRLs, but none that covers a certificate of the path
+ *   could be used. It is not known whether that certificate was revoked. `revocation_unchecked`
+ *   names it.
  */
 export type Note =
   | 'purpose_absent'

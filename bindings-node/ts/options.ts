@@ -192,6 +192,11 @@ export function material(option: string, value: unknown): Uint8Array {
   return bytes(option, value, 'material')
 }
 
+/** @internal Returns the bytes of a text or DER with CRLs. */
+export function crlText(option: string, value: unknown): Uint8Array {
+  return bytes(option, value, 'crls')
+}
+
 /** @internal Returns the bytes of a peer's certificate chain. */
 export function chain(option: string, value: unknown): Uint8Array {
   return bytes(option, value, 'chain')

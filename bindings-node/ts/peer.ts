@@ -22,6 +22,7 @@ interface PeerJson {
   evidence: Evidence
   purpose: 'present' | 'absent'
   notes: Note[]
+  revocation_unchecked: string[]
 }
 
 /** The identity of a verified peer, from its certificate. Only verification creates it. */
@@ -75,6 +76,11 @@ export class PeerIdentity {
   readonly purpose: 'present' | 'absent'
   /** Unusual properties that verification tolerates. */
   readonly notes: readonly Note[]
+  /**
+   * The subjects of the certificates of the path whose revocation is not checked, although the trust
+   * has CRLs. The note `revocation_unchecked` is about them.
+   */
+  readonly revocationUnchecked: readonly string[]
 
   /** @internal */
   constructor(value: unknown) {
@@ -101,6 +107,7 @@ export class PeerIdentity {
     this.evidence = json.evidence
     this.purpose = json.purpose
     this.notes = json.notes
+    this.revocationUnchecked = json.revocation_unchecked
   }
 
   /**

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
-import { material, Options, several, text, texts, type Body } from './options'
+import { crlText, material, Options, several, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 
 /** Options of every trust bundle. */
@@ -49,7 +49,7 @@ export class Trust {
   }
 
   /**
-   * Reads PEM files of at most 1 MiB each.
+   * Reads PEM files: at most 1 MiB each, 64 MiB for CRLs.
    *
    * @param anchors path of the trusted CA certificates
    * @param options paths of `intermediates`, which complete a path to an anchor, and of `crls`; the
@@ -126,5 +126,5 @@ function bundle(
 
 function lists(option: string, value: unknown): Uint8Array[] {
   if (!Array.isArray(value)) throw wrongType(option, 'an array', value)
-  return several('material', option, value, material)
+  return several('crls', option, value, crlText)
 }

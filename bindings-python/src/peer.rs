@@ -133,12 +133,18 @@ impl PeerIdentity {
 
     /// Unusual facts that were tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
     /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ),
-    /// `anchor_is_intermediate` (OpenSSL does not accept one as an anchor), `crl_unused` (a CRL of
-    /// an issuer could not be used) or `revocation_unchecked` (no usable CRL covers a certificate
-    /// of the path).
+    /// `anchor_is_intermediate` (OpenSSL does not accept one as an anchor), `crl_unused` (a CRL could
+    /// not be used) or `revocation_unchecked` (no usable CRL covers a certificate of the path).
     #[getter]
     fn notes(&self) -> Vec<&'static str> {
         self.0.notes().iter().map(|note| note.name()).collect()
+    }
+
+    /// The subjects of the certificates of the path whose revocation is not checked, although the
+    /// trust has CRLs. The note `revocation_unchecked` is about them.
+    #[getter]
+    fn revocation_unchecked(&self) -> Vec<String> {
+        self.0.revocation_unchecked()
     }
 
     /// Returns the whole identity as a dict, in the same form in every language. Times are Unix

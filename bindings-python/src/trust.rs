@@ -26,7 +26,7 @@ impl Trust {
     ///     anchors: path of the trusted CA certificates; a regular file of at most 1 MiB.
     ///     intermediates: path of CA certificates that peers may fail to send. They are not
     ///         anchors.
-    ///     crls: path of certificate revocation lists.
+    ///     crls: path of certificate revocation lists; a regular file of at most 64 MiB.
     ///     distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
     ///         intermediate.
     ///
@@ -67,7 +67,7 @@ impl Trust {
     ///     anchors: the trusted CA certificates, bytes-like.
     ///     intermediates: CA certificates that peers may fail to send, bytes-like. They are not
     ///         anchors.
-    ///     crls: a sequence of certificate revocation lists, each bytes-like.
+    ///     crls: a sequence of certificate revocation lists, each bytes-like; at most 64 MiB.
     ///     distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
     ///         intermediate.
     ///
@@ -162,7 +162,7 @@ impl Bundle {
                 .map(|value| material("intermediates", value))
                 .transpose()?,
             crls: crls
-                .map(|value| bytes_list("crls", value, Limit::material("crls")))
+                .map(|value| bytes_list("crls", value, Limit::crls()))
                 .transpose()?
                 .unwrap_or_default(),
             distrusted: pins(distrusted)?,

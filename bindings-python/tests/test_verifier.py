@@ -2,6 +2,7 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,44 @@ def test_signatures_are_cached_unless_the_cache_is_off(lab: Lab) -> None:
     wm.remember_signatures(True)
     assert checked() > 0
     assert checked() == 0
+
+
+def test_crls_may_have_more_than_one_mebibyte(lab: Lab, tmp_path: Path) -> None:
+    issued = lab.authority.issue("acme")
+    anchors, intermediates = lab.authority.root_pem, lab.authority.intermediate_pem
+    crls = lab.authority.crl() * 3000 + lab.authority.crl([issued])
+    assert len(crls) > 1024 * 1024
+    files = {"ca.pem": anchors, "intermediates.pem": intermediates, "crl.pem": crls}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    read = wm.Trust.from_files(
+        tmp_path / "ca.pem",
+        intermediates=tmp_path / "intermediates.pem",
+        crls=tmp_path / "crl.pem",
+    )
+    given = wm.Trust.from_pem(anchors, intermediates=intermediates, crls=[crls])
+    for trust in (read, given):
+        assert trust.notes == []
+        verifier = wm.Verifier(role="client", trust=trust, authorization=authorized())
+        with pytest.raises(wm.PeerRefused) as raised:
+            verifier.verify(issued.cert_pem)
+        assert raised.value.kind == "certificate_revoked"
+    with pytest.raises(wm.ConfigError) as refused:
+        wm.Trust.from_pem(anchors, crls=[bytes(64 * 1024 * 1024 + 1)])
+    assert refused.value.kind == "pem_invalid"
+
+
+def test_a_crl_in_the_wrong_file_is_a_note_and_names_the_certificates(lab: Lab) -> None:
+    issued = lab.authority.issue("acme")
+    crl = lab.authority.crl([issued])
+    trust = wm.Trust.from_pem(lab.authority.root_pem + crl)
+    assert len(trust.notes) == 1
+    assert "revocation is not checked" in trust.notes[0]
+    verifier = wm.Verifier(role="client", trust=trust, authorization=authorized())
+    peer = verifier.verify(issued.cert_pem)
+    assert peer.notes == ["revocation_unchecked"]
+    assert peer.revocation_unchecked == peer.path[:-1]
+    assert peer.to_dict()["revocation_unchecked"] == peer.path[:-1]
 
 
 def test_the_verdict_is_for_the_instant_in_any_time_zone(lab: Lab) -> None:

@@ -86,9 +86,10 @@ events! {
         "A consumer has changed its key at two consecutive renewals. A pin of its key will fail at the \
          next renewal. Ask it to keep its key, or identify it by server_uri and its CA.";
     CrlUnused "crl_unused" "name position why"
-        "A CRL of an issuer of a verified peer was not used: another key signed it (another_key), its \
-         thisUpdate is in the future (not_yet_valid), or no CRL of the issuer covers the peer's \
-         certificate (other_scope). Supply the issuer's current CRL.";
+        "A CRL was not used for a verified peer: another key signed it (another_key), its thisUpdate is \
+         in the future (not_yet_valid), no CRL of the issuer covers the peer's certificate \
+         (other_scope), or neither the trust nor the peer has its issuer (unknown_issuer). Supply the \
+         issuer's current CRL.";
     EventsLost "events_lost" "count"
         "This listener was too slow, and events before this one were dropped.";
 }

@@ -9,6 +9,10 @@ pub const BODY: usize = 32 * 1024 * 1024;
 /// The largest PEM text, DER, PKCS#12 or file: 1 MiB.
 pub const MATERIAL: usize = 1024 * 1024;
 
+/// The largest CRL text, DER or file: 64 MiB. A CA with a million revoked certificates has one of about
+/// 50 MB as PEM.
+pub const CRLS: usize = 64 * 1024 * 1024;
+
 /// The longest other text, such as a URL, an id or a passphrase: 64 KiB. Most have a shorter limit of
 /// their own.
 pub const TEXT: usize = 64 * 1024;
@@ -42,6 +46,11 @@ impl<'a> Limit<'a> {
     /// * `argument`: the public name of the argument.
     pub const fn material(argument: &'a str) -> Self {
         Self { argument, kind: Kind::PemInvalid, stage: Stage::Config, most: MATERIAL }
+    }
+
+    /// The limit of a text with CRLs. Beyond it: `pem_invalid`.
+    pub const fn crls() -> Self {
+        Self { argument: "crls", kind: Kind::PemInvalid, stage: Stage::Config, most: CRLS }
     }
 
     /// The limit of the chain that a peer presented. Beyond it: `pem_invalid`, stage `verify`.
@@ -183,6 +192,7 @@ mod tests {
         for (limit, kind) in [
             (Limit::body(), Kind::BodyTooLarge),
             (Limit::material("anchors"), Kind::PemInvalid),
+            (Limit::crls(), Kind::PemInvalid),
             (Limit::chain(), Kind::PemInvalid),
             (Limit::text("url"), Kind::UrlInvalid),
             (Limit::text("consumer"), Kind::OptionInvalid),
@@ -208,7 +218,7 @@ mod tests {
     fn a_list_has_a_limit_of_entries_and_of_bytes() {
         let mut many = Tally::new(Limit::text("uris"));
         assert_eq!((0..=ENTRIES).find(|_| many.add(0).is_err()), Some(ENTRIES));
-        let mut long = Tally::new(Limit::material("crls"));
+        let mut long = Tally::new(Limit::material("anchors"));
         assert_eq!((0..=ENTRIES).find(|_| long.add(MATERIAL).is_err()), Some(LIST / MATERIAL));
         assert!(Tally::new(Limit::text("uris")).add(TEXT + 1).is_err());
     }

@@ -30,7 +30,7 @@ impl wmtls_trust {
 ///
 /// `anchors`: path of the trusted CA certificates.
 /// `intermediates`: path of CA certificates that peers fail to send; NULL if there are none.
-/// `crls`: path of certificate revocation lists; NULL if there are none.
+/// `crls`: path of certificate revocation lists, at most 64 MiB; NULL if there are none.
 /// `out`: receives the trust.
 ///
 /// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
 /// `anchors`, `anchors_len`: the trusted CA certificates.
 /// `intermediates`, `intermediates_len`: CA certificates that peers fail to send; NULL and 0 if
 /// there are none.
-/// `crls`, `crls_len`: certificate revocation lists; NULL and 0 if there are none.
+/// `crls`, `crls_len`: certificate revocation lists, at most 64 MiB; NULL and 0 if there are none.
 /// `out`: receives the trust.
 ///
 /// Fails as wmtls_trust_from_files does.
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn wmtls_trust_from_pem(
             text::optional_bytes(intermediates, intermediates_len, Limit::material("intermediates"))
         }?;
         // SAFETY: as above.
-        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::material("crls")) }?;
+        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::crls()) }?;
         Trust::from_pem(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
     })
 }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
             text::optional_bytes(intermediates, intermediates_len, Limit::material("intermediates"))
         }?;
         // SAFETY: as above.
-        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::material("crls")) }?;
+        let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::crls()) }?;
         Trust::dangerous_public(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
     })
 }

@@ -72,6 +72,72 @@ static void signatures_are_remembered_unless_switched_off(void) {
     wmtls_verifier_free(verifier);
 }
 
+/* Repeats a text until it has more than a mebibyte, then appends another. Free the result. */
+static char *repeated(const char *text, const char *last) {
+    size_t length = strlen(text), copies = (1UL << 20) / length + 1;
+    char *all = malloc(copies * length + strlen(last) + 1);
+    CHECK(all != NULL);
+    for (size_t i = 0; i < copies; i++) {
+        memcpy(all + i * length, text, length);
+    }
+    strcpy(all + copies * length, last);
+    return all;
+}
+
+/* Verifies a certificate of the CA with a trust in its root, these intermediates and these CRLs. */
+static wmtls_status judge_issued(const wmtls_lab_issued *issued, const char *root,
+                                 const char *known, const char *crls, wmtls_peer **peer,
+                                 size_t *notes) {
+    wmtls_trust *own;
+    wmtls_verifier *verifier;
+    wmtls_error *error;
+    CHECK_STATUS(wmtls_trust_from_pem(root, strlen(root), known, known == NULL ? 0 : strlen(known),
+                                      crls, crls == NULL ? 0 : strlen(crls), &own, &error),
+                 WMTLS_OK, error);
+    for (*notes = 0; wmtls_trust_note(own, *notes) != NULL; *notes += 1) {
+    }
+    wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, own);
+    wmtls_verifier_options_authorize_ca_members(options);
+    CHECK_STATUS(wmtls_verifier_new(options, &verifier, &error), WMTLS_OK, error);
+    const char *cert = wmtls_lab_issued_cert_pem(issued);
+    wmtls_status status = wmtls_verify_peer(verifier, cert, strlen(cert), NULL, WMTLS_NOW, peer,
+                                            NULL);
+    wmtls_verifier_free(verifier);
+    wmtls_trust_free(own);
+    return status;
+}
+
+static void crls_may_have_more_than_a_mebibyte_and_belong_to_crls(void) {
+    wmtls_lab_authority *ca = wmtls_lab_authority_of(lab);
+    wmtls_lab_issued *issued;
+    wmtls_peer *peer;
+    size_t notes;
+    CHECK(wmtls_lab_authority_issue(ca, "acme", WMTLS_ROLE_CLIENT, -1, -1, &issued, NULL) ==
+          WMTLS_OK);
+    const char *root = wmtls_lab_authority_root_pem(ca);
+    /* In this order: the later CRL counts. */
+    const char *clean = wmtls_lab_authority_crl(ca, NULL);
+    char *crls = repeated(clean, wmtls_lab_authority_crl(ca, issued));
+    CHECK(judge_issued(issued, root, NULL, crls, &peer, &notes) == WMTLS_CERTIFICATE_REVOKED);
+    /* The bundle does not have the intermediate that signed the CRLs. */
+    CHECK(notes == 1);
+
+    /* Among the anchors, CRLs are not used, and the peer shows for which certificates. */
+    const char *crl = wmtls_lab_authority_crl(ca, issued);
+    char *mixed = malloc(strlen(root) + strlen(crl) + 1);
+    CHECK(mixed != NULL);
+    strcat(strcpy(mixed, root), crl);
+    CHECK(judge_issued(issued, mixed, NULL, NULL, &peer, &notes) == WMTLS_OK);
+    CHECK(notes == 1);
+    CHECK(strstr(wmtls_peer_json(peer), "\"notes\":[\"revocation_unchecked\"]") != NULL);
+    CHECK(strstr(wmtls_peer_json(peer), "\"revocation_unchecked\":[\"") != NULL);
+    wmtls_peer_free(peer);
+    free(mixed);
+    free(crls);
+    wmtls_lab_issued_free(issued);
+    wmtls_lab_authority_free(ca);
+}
+
 static void clients_need_a_rule(void) {
     wmtls_error *error;
     CHECK_STATUS(judge(clients(), NULL, WMTLS_NOW, NULL, &error), WMTLS_OPTION_INVALID, error);
@@ -242,6 +308,7 @@ int main(void) {
     read_chain();
     RUN(a_tenant_is_read_from_the_san_uri);
     RUN(signatures_are_remembered_unless_switched_off);
+    RUN(crls_may_have_more_than_a_mebibyte_and_belong_to_crls);
     RUN(clients_need_a_rule);
     RUN(a_tenant_rule_without_match_refuses);
     RUN(an_authorization_accepts_the_named_peers);

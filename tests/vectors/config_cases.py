@@ -282,6 +282,10 @@ def dos(written):
     return "\ufeff" + written.replace("\n", "\r\n")
 
 
+def noted(count):
+    return {"ok": {"notes": count}}
+
+
 def bundles():
     def of(name, anchors, expect, **more):
         return case(name, "trust_from_pem", {"anchors": anchors, **more}, expect)
@@ -297,13 +301,24 @@ def bundles():
     foreign = crl(ROOT, [], 1, signer=key("config forger"), **fresh)
     yield of("crl_of_another_key", ROOT.pem, {"ok": {"notes": 1}}, crls=[clean, foreign])
     unusable = refused("crl_unusable", position=1)
-    for name, scope in {
-        "some_reasons": {"reasons": True},
-        "indirect": {"indirect": True},
-        "attribute_certificates": {"attributes": True},
-    }.items():
+    for name, scope, expect in (
+        ("some_reasons", {"reasons": (1, 2)}, noted(0)),
+        ("indirect", {"indirect": True}, unusable),
+        ("attribute_certificates", {"attributes": True}, noted(1)),
+    ):
         limited = crl(ROOT, [], 1, extra=[issuing_point(**scope)], **fresh)
-        yield of(f"crl_of_{name}", ROOT.pem, unusable, crls=[limited])
+        yield of(f"crl_of_{name}", ROOT.pem, expect, crls=[limited])
+    yield of("crl_delta", ROOT.pem, unusable, crls=[crl(ROOT, [], 2, delta_of=1, **fresh)])
+    yield of("crl_without_number", ROOT.pem, noted(0), crls=[crl(ROOT, [], None, **fresh)])
+    stranger = crl(ISSUING, [], 1, **fresh)
+    yield of("crl_of_no_ca", ROOT.pem, noted(1), crls=[clean, stranger])
+    yield of(
+        "crl_of_an_intermediate", ROOT.pem, noted(0), crls=[stranger], intermediates=ISSUING.pem
+    )
+    yield of("crl_among_anchors", ROOT.pem + clean, noted(1))
+    yield of("crls_among_anchors", clean + ROOT.pem + clean, noted(1))
+    yield of("crl_among_intermediates", ROOT.pem, noted(1), intermediates=ISSUING.pem + clean)
+    yield of("certificate_among_crls", ROOT.pem, noted(1), crls=[ROOT.pem + clean])
     both = crl(ROOT, [], 1, extra=[issuing_point(users=True, cas=True)], **fresh)
     yield of("crl_of_users_and_cas_alone", ROOT.pem, refused("pem_invalid"), crls=[both])
     yield of("intermediate_as_anchor", ISSUING.pem, {"ok": {"notes": 1}})

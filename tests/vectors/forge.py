@@ -441,6 +441,20 @@ def crl(
     return pem("X509 CRL", _signed(body, algorithm, private, None, corrupt=False))
 
 
+def bare_v1(issuer, revoked, *, this, following):
+    """A CRL of version 1, without extensions, as a plain `openssl ca -gencrl` makes it."""
+    algorithm = _algorithm(issuer.key, None)
+    entries = [sequence(integer(each.serial), moment(this)) for each in revoked]
+    body = sequence(
+        algorithm,
+        issuer.name.public_bytes(),
+        moment(this),
+        moment(following),
+        sequence(*entries) if entries else b"",
+    )
+    return pem("X509 CRL", _signed(body, algorithm, issuer.key, None, corrupt=False))
+
+
 def spelled(common_name, kind):
     """A name of one CN, as an ASN.1 string of this kind: `PrintableString`, `UTF8String` …"""
     kind = getattr(x509.name._ASN1Type, kind)
@@ -470,18 +484,26 @@ def issuing_point(
     *,
     users=False,
     cas=False,
-    reasons=False,
+    reasons=(),
     indirect=False,
     attributes=False,
     critical=True,
 ):
-    """The extension that says what a CRL covers (RFC 5280 section 5.2.5)."""
+    """The extension that says what a CRL covers (RFC 5280 section 5.2.5). `reasons` are bits of
+    ReasonFlags."""
     flags = {1: users, 2: cas, 4: indirect, 5: attributes}
     parts = {number: value(0x80 | number, b"\xff") for number, is_set in flags.items() if is_set}
     if reasons:
-        parts[3] = value(0x83, b"\x06\x40")
+        parts[3] = reason_flags(0x83, reasons)
     ordered = b"".join(parts[number] for number in sorted(parts))
     return extension("2.5.29.28", sequence(tagged(0, name) if name else b"", ordered), critical)
+
+
+def reason_flags(tag, bits):
+    """A named bit list: the bits that are set, without trailing zeros."""
+    length = max(bits) + 1
+    flags = sum(1 << (15 - bit) for bit in bits).to_bytes(2, "big")[: (length + 7) // 8]
+    return value(tag, bytes([-length % 8]) + flags)
 
 
 def reason_code(reason):
@@ -499,10 +521,10 @@ def distribution_points(*points):
     return extension("2.5.29.31", sequence(*points))
 
 
-def point(name, *, reasons=False, issuer=None):
+def point(name, *, reasons=(), issuer=None):
     return sequence(
-        tagged(0, name),
-        value(0x81, b"\x06\x40") if reasons else b"",
+        tagged(0, name) if name else b"",
+        reason_flags(0x81, reasons) if reasons else b"",
         tagged(2, value(0xA4, issuer.public_bytes())) if issuer else b"",
     )
 

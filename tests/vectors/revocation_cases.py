@@ -4,6 +4,7 @@ reports of CRLs that do not count."""
 from forge import (
     authority,
     certificate_issuer,
+    bare_v1,
     crl,
     day,
     distribution_points,
@@ -34,9 +35,13 @@ def cases():
         *complete_lists(),
         *several_lists(),
         *order_of_lists(),
+        *lists_without_number(),
         *extensions(),
         *instants(),
         *partitions(),
+        *reasons(),
+        *stray_lists(),
+        *renewed_keys(),
         *unusable_lists(),
         *names_of_issuers(),
     ]
@@ -44,6 +49,17 @@ def cases():
 
 def noted(*words):
     return accepted(notes=list(words))
+
+
+def unchecked(*words, of):
+    """Accepted, although no CRL says whether these certificates are revoked."""
+    subjects = [certificate.subject for certificate in of]
+    return accepted(notes=[*words, "revocation_unchecked"], revocation_unchecked=subjects)
+
+
+def unused_list():
+    """Refused because the issuer has no CRL of public key certificates."""
+    return refused("crl_unusable", issuer=ISSUING.subject)
 
 
 def unused(why):
@@ -59,7 +75,6 @@ def complete_lists():
     revoking = crl(ISSUING, [leaf], 6, **FRESH)
     outdated = crl(ISSUING, [], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
     root_revoking = crl(ROOT, [ISSUING], 6, **FRESH)
-    unnumbered = crl(ISSUING, [leaf], None, **FRESH)
     endless = crl(ISSUING, [], 5, this=day(2026, 5, 25), following=None)
     stranger = authority("Unrelated CA", key("unrelated"))
 
@@ -71,12 +86,14 @@ def complete_lists():
     yield server("crl_of_every_issuer_clean", chain, accepted(), crls=[clean, ROOT_CLEAN])
     yield server("crl_of_root_alone", chain, noted(), crls=[ROOT_CLEAN])
     yield server(
-        "crl_of_another_issuer_alone", chain, accepted(), crls=[crl(stranger, [leaf], 1, **FRESH)]
+        "crl_of_another_issuer_alone",
+        chain,
+        unchecked("crl_unused", of=[leaf, ISSUING]),
+        crls=[crl(stranger, [leaf], 1, **FRESH)],
     )
     yield server("crl_expired", chain, UNUSABLE, crls=[outdated])
     expired = crl(ISSUING, [leaf], 3, this=day(2026, 5, 3), following=day(2026, 5, 20))
     yield server("crl_expired_and_revoking", chain, REVOKED, crls=[expired])
-    yield server("crl_without_number", chain, UNUSABLE, crls=[unnumbered])
     yield server("crl_without_next_update", chain, UNUSABLE, crls=[endless])
     delta = crl(ISSUING, [leaf], 7, delta_of=5, **FRESH)
     yield server("crl_delta", chain, UNUSABLE, crls=[delta])
@@ -253,13 +270,13 @@ def extensions():
     yield of("with_unknown_extension_revokes", REVOKED, revoking(extra=[harmless]))
     yield of("with_critical_number", UNUSABLE, clean(critical_number=True))
     yield of("delta_not_critical", UNUSABLE, clean(delta_of=4, critical=False))
-    for name, scope in {
-        "indirect": {"indirect": True},
-        "of_some_reasons": {"reasons": True},
-        "of_attribute_certificates": {"attributes": True},
-    }.items():
+    for name, scope, expect in (
+        ("indirect", {"indirect": True}, UNUSABLE),
+        ("of_some_reasons", {"reasons": (1, 2)}, unchecked(of=[leaf])),
+        ("of_attribute_certificates", {"attributes": True}, unchecked(of=[leaf])),
+    ):
         partial = issuing_point(critical=False, **scope)
-        yield of(f"{name}_not_critical", UNUSABLE, clean(extra=[partial]))
+        yield of(f"{name}_not_critical", expect, clean(extra=[partial]))
     of_cas = clean(extra=[issuing_point(cas=True, critical=False)])
     yield of("of_cas_not_critical", unused("other_scope"), of_cas, ROOT_CLEAN, options=REQUIRE)
     twice = clean(extra=[issuing_point(users=True), issuing_point(users=True)])
@@ -358,7 +375,7 @@ def partitions():
     yield required("partition_host_in_other_case", leaf, noted(), upper)
     path = partition([], 1, "http://crl.test/SHARD1.crl")
     yield required("partition_path_in_other_case", leaf, unused("other_scope"), path)
-    some = in_partition(FIRST, reasons=True)
+    some = in_partition(FIRST, reasons=(1,))
     yield required("partition_of_point_for_some_reasons", some, unused("other_scope"), clean)
     foreign = in_partition(FIRST, issuer=ROOT.name)
     yield required("partition_of_point_of_another_issuer", foreign, unused("other_scope"), clean)
@@ -395,13 +412,164 @@ def partitions():
     named_users = crl(ISSUING, [], 1, extra=[issuing_point(full_name(FIRST), users=True)], **FRESH)
     yield required("partition_of_users", leaf, noted(), named_users)
     yield required("partition_of_users_elsewhere", unnamed, unused("other_scope"), named_users)
-    for name, scope in {
-        "indirect": {"indirect": True},
-        "of_some_reasons": {"reasons": True},
-        "of_attribute_certificates": {"attributes": True},
-        "partition_of_some_reasons": {"name": full_name(FIRST), "reasons": True},
-    }.items():
-        yield server(f"crl_{name}", chain, UNUSABLE, crls=[held(**scope)])
+    for name, scope, expect in (
+        ("indirect", {"indirect": True}, UNUSABLE),
+        ("of_some_reasons", {"reasons": (1,)}, unchecked(of=[leaf])),
+        ("of_attribute_certificates", {"attributes": True}, unchecked(of=[leaf])),
+        (
+            "partition_of_some_reasons",
+            {"name": full_name(FIRST), "reasons": (1,)},
+            unchecked(of=[leaf]),
+        ),
+    ):
+        yield server(f"crl_{name}", chain, expect, crls=[held(**scope)])
+    # Attribute certificates have serial numbers of their own.
+    attributes = crl(ISSUING, [leaf], 1, extra=[issuing_point(attributes=True)], **FRESH)
+    yield required("of_attribute_certificates_required", leaf, unused_list(), attributes)
+    yield required("of_attribute_certificates_beside_complete", leaf, noted(), attributes, complete)
+
+
+# ReasonFlags: all but the unused bit 0.
+COMPROMISE, OTHERS = (1, 2, 8), (3, 4, 5, 6, 7)
+
+
+def reasons():
+    """CRLs for some reasons of revocation: all reasons must be covered together."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+
+    def part(revoked, bits, name=b"", **more):
+        scope = [issuing_point(name, reasons=bits)]
+        return crl(ISSUING, revoked, 1, extra=scope, **FRESH | more)
+
+    def required(name, expect, *crls, leaf=leaf):
+        return server(
+            f"crl_{name}", [leaf, ISSUING], expect, crls=[*crls, ROOT_CLEAN], options=REQUIRE
+        )
+
+    one, other = part([], COMPROMISE), part([], OTHERS)
+    yield required("of_all_reasons_together", noted(), one, other)
+    yield required("of_all_reasons_in_three", noted(), one, part([], (3, 4)), part([], (5, 6, 7)))
+    yield required("of_all_reasons_that_overlap", noted(), part([], range(1, 9)), one)
+    yield required("of_all_reasons_but_one", unused("other_scope"), one, part([], (3, 4, 5, 6)))
+    yield required("of_some_reasons_required", unused("other_scope"), one)
+    yield required("of_the_unused_reason_alone", unused("other_scope"), part([], (0,)))
+    yield server(
+        "crl_of_some_reasons_revokes", chain, REVOKED, crls=[part([leaf], COMPROMISE), other]
+    )
+    yield server("crl_of_other_reasons_revokes", chain, REVOKED, crls=[one, part([leaf], OTHERS)])
+    yield server("crl_of_some_reasons_alone_revokes", chain, REVOKED, crls=[part([leaf], (4,))])
+    outdated = part([], OTHERS, this=day(2026, 5, 3), following=day(2026, 5, 20))
+    yield server("crl_of_other_reasons_expired", chain, UNUSABLE, crls=[one, outdated])
+    # A list of one scope does not replace one of another.
+    later = part([], COMPROMISE, this=day(2026, 5, 30))
+    yield server("crl_of_some_reasons_is_no_later_one", chain, REVOKED, crls=[part([leaf], OTHERS), later])
+    yield required("of_some_reasons_beside_complete", noted(), one, crl(ISSUING, [], 2, **FRESH))
+
+    pointed = server_leaf(
+        extra=[
+            distribution_points(
+                point(full_name(FIRST), reasons=COMPROMISE),
+                point(full_name(SECOND), reasons=OTHERS),
+            )
+        ]
+    )
+    of_first, of_second = (
+        crl(ISSUING, [], 1, extra=[issuing_point(full_name(name))], **FRESH)
+        for name in (FIRST, SECOND)
+    )
+    yield required("of_points_for_all_reasons", noted(), of_first, of_second, leaf=pointed)
+    yield required(
+        "of_one_point_for_some_reasons", unused("other_scope"), of_first, leaf=pointed
+    )
+    first, second = (
+        part([], bits, full_name(name)) for bits, name in ((COMPROMISE, FIRST), (OTHERS, SECOND))
+    )
+    yield required("of_points_and_reasons", noted(), first, second, leaf=pointed)
+    first, second = (
+        part([], bits, full_name(name)) for bits, name in ((COMPROMISE, SECOND), (OTHERS, FIRST))
+    )
+    yield required(
+        "of_points_and_other_reasons", unused("other_scope"), first, second, leaf=pointed
+    )
+    nameless = server_leaf(extra=[distribution_points(point(b"", reasons=(1,)))])
+    yield required("of_a_point_without_name", noted(), crl(ISSUING, [], 1, **FRESH), leaf=nameless)
+
+
+def lists_without_number():
+    """easy-rsa and a plain `openssl ca -gencrl` number no CRL. thisUpdate decides between two."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    early = {"this": day(2026, 5, 20), "following": day(2026, 6, 10)}
+
+    def bare(revoked, **dates):
+        return crl(ISSUING, revoked, None, **dates)
+
+    yield server("crl_without_number", chain, noted(), crls=[bare([], **FRESH)])
+    yield server("crl_without_number_revokes", chain, REVOKED, crls=[bare([leaf], **FRESH)])
+    yield server(
+        "crl_without_number_required",
+        chain,
+        noted(),
+        crls=[bare([], **FRESH), ROOT_CLEAN],
+        options=REQUIRE,
+    )
+    for name, lists, expect in (
+        ("later_revokes", [bare([], **early), bare([leaf], **FRESH)], REVOKED),
+        ("later_releases", [bare([leaf], **early), bare([], **FRESH)], noted()),
+        # Neither is known to be the later one.
+        ("of_one_date", [bare([leaf], **FRESH), bare([], **FRESH)], REVOKED),
+        ("beside_a_later_number", [bare([leaf], **early), crl(ISSUING, [], 1, **FRESH)], noted()),
+        ("after_a_number", [crl(ISSUING, [leaf], 9, **early), bare([], **FRESH)], noted()),
+    ):
+        yield server(f"crl_without_number_{name}", chain, expect, crls=lists)
+        reverse = list(reversed(lists))
+        yield server(f"crl_without_number_{name}_reversed", chain, expect, crls=reverse)
+    first = bare_v1(ISSUING, [leaf], **FRESH)
+    yield server("crl_of_version_1_revokes", chain, REVOKED, crls=[first])
+    first = bare_v1(ISSUING, [], **FRESH)
+    yield server("crl_of_version_1", chain, noted(), crls=[first, ROOT_CLEAN], options=REQUIRE)
+
+
+def stray_lists():
+    """CRLs that may have been meant for the path, and are not used for it."""
+    leaf = server_leaf()
+    chain = [leaf, ISSUING]
+    clean = crl(ISSUING, [], 5, **FRESH)
+    stray = crl(authority("Unrelated CA", key("unrelated")), [leaf], 1, **FRESH)
+
+    yield server("crl_stray_beside_used", chain, noted("crl_unused", "revocation_unchecked"), crls=[clean, stray])
+    yield server("crl_stray_beside_all", chain, noted(), crls=[clean, ROOT_CLEAN, stray])
+    yield server(
+        "crl_of_a_known_ca_elsewhere",
+        chain,
+        noted(),
+        crls=[crl(authority("Unrelated CA", key("unrelated")), [], 1, **FRESH)],
+        intermediates=[authority("Unrelated CA", key("unrelated"))],
+    )
+    yield server(
+        "crl_stray_required", chain, refused("crl_unusable", issuer=ISSUING.subject),
+        crls=[stray], options=REQUIRE,
+    )
+
+
+def renewed_keys():
+    """A CA that renews its key issues a certificate to itself; each key may sign its CRL."""
+    name = "Webhook Test Issuing CA"
+    renewed = authority(name, key("renewed issuing"), ROOT, path_length=1)
+    old_with_new = authority(name, ISSUING.key, renewed, path_length=0)
+    leaf = server_leaf(old_with_new)
+    chain = [leaf, old_with_new, renewed]
+    complete = [crl(renewed, [], 1, **FRESH), ROOT_CLEAN]
+    yield server("crl_of_the_next_key_covers", chain, noted(), crls=complete, options=REQUIRE)
+    revoking = crl(renewed, [leaf], 1, **FRESH)
+    yield server("crl_of_the_next_key_revokes", chain, REVOKED, crls=[revoking])
+    # A CA does not vouch for itself: a CRL under the key of a certificate says nothing about it.
+    own = crl(old_with_new, [], 1, **FRESH)
+    yield server(
+        "crl_of_the_own_key_required", chain, unused("another_key"), crls=[own, ROOT_CLEAN],
+        options=REQUIRE,
+    )
 
 
 def unusable_lists():
@@ -458,4 +626,24 @@ def names_of_issuers():
             options=REQUIRE,
         )
     joined = crl(ISSUING, [leaf], 6, name=spelled(name.replace(" ", ""), "UTF8String"), **FRESH)
-    yield server("crl_issuer_with_other_letters", chain, noted(), crls=[joined])
+    yield server(
+        "crl_issuer_with_other_letters",
+        chain,
+        unchecked("crl_unused", of=[leaf, ISSUING]),
+        crls=[joined],
+    )
+    clean = crl(ISSUING, [], 5, **FRESH)
+    # CRLs among the anchors are not used.
+    for label, lists, expect in (
+        ("alone", [], unchecked(of=[leaf, ISSUING])),
+        ("beside_used", [clean], unchecked(of=[ISSUING])),
+        ("beside_all", [clean, ROOT_CLEAN], noted()),
+    ):
+        case = server(f"crl_among_anchors_{label}", chain, expect, crls=lists)
+        case["trust"]["anchors"] += clean
+        yield case
+    case = server(
+        "crl_among_anchors_required", chain, unused_list(), options=REQUIRE
+    )
+    case["trust"]["anchors"] += clean
+    yield case

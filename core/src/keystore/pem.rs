@@ -14,7 +14,7 @@ use super::blocks::{self, Block, Label, TextFault};
 use super::pbe;
 use super::recognize::{self, Recognized, Structure};
 use crate::error::{Error, Kind, key};
-use crate::limits::MATERIAL;
+use crate::limits::{CRLS, MATERIAL};
 use crate::x509::Certificate;
 use crate::x509::der::{self, Reader};
 
@@ -60,7 +60,7 @@ pub(crate) fn private_key(
     input: &[u8],
     passphrase: Option<&[u8]>,
 ) -> Result<PrivateKeyDer<'static>, Error> {
-    opened(input, KEY, |contents| match contents {
+    opened(input, KEY, MATERIAL, |contents| match contents {
         Contents::Der(der) => key_of_der(der, passphrase),
         Contents::Blocks(blocks) => key_of_blocks(&blocks, passphrase),
     })
@@ -113,7 +113,8 @@ fn key_of_blocks(
 
 /// Returns the DER of every element of one kind. DER input counts as that kind.
 fn all_of(label: Label, input: &[u8], what: &str, kind: &str) -> Result<Vec<Vec<u8>>, Error> {
-    opened(input, what, |contents| {
+    let most = if label == Label::Crl { CRLS } else { MATERIAL };
+    opened(input, what, most, |contents| {
         let blocks = match contents {
             Contents::Der(der) => {
                 return match Structure::of(der).in_place_of_certificate() {
@@ -134,6 +135,20 @@ fn all_of(label: Label, input: &[u8], what: &str, kind: &str) -> Result<Vec<Vec<
     })
 }
 
+/// Returns the numbers of certificates and of CRLs of a PEM text that another function has read. DER holds
+/// one kind only, and has none here.
+pub(crate) fn count_blocks(input: &[u8]) -> (usize, usize) {
+    let counted = opened(input, "", CRLS, |contents| {
+        let blocks = match contents {
+            Contents::Der(_) => vec![],
+            Contents::Blocks(blocks) => blocks,
+        };
+        let count = |label| blocks.iter().filter(|block| block.label == label).count();
+        Ok((count(Label::Certificate), count(Label::Crl)))
+    });
+    counted.unwrap_or_default()
+}
+
 /// Says what a text holds in place of what is expected.
 fn held(blocks: &[Block<'_>]) -> &'static str {
     match blocks.first().map(|block| block.label) {
@@ -152,12 +167,15 @@ enum Contents<'a> {
 
 /// Removes text encodings, and passes what is inside to `read`. Fails with `pem_invalid` if that is
 /// neither PEM nor DER and is recognized as something else.
+///
+/// * `most`: the limit of the input in bytes.
 fn opened<T>(
     input: &[u8],
     what: &str,
+    most: usize,
     read: impl FnOnce(Contents<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    check_size(input, what)?;
+    check_size_within(input, what, most)?;
     let mut input = Cow::Borrowed(input);
     for _ in 0..=MAX_LAYERS {
         if is_der(&input) {
@@ -213,10 +231,14 @@ fn without_base64(input: &[u8]) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn check_size(input: &[u8], what: &str) -> Result<(), Error> {
-    if input.len() > MATERIAL {
+    check_size_within(input, what, MATERIAL)
+}
+
+fn check_size_within(input: &[u8], what: &str, most: usize) -> Result<(), Error> {
+    if input.len() > most {
         return Err(Error::new(
             Kind::PemInvalid,
-            format!("{what}: {} bytes exceed the limit of {MATERIAL}", input.len()),
+            format!("{what}: {} bytes exceed the limit of {most}", input.len()),
         ));
     }
     Ok(())

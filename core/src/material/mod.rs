@@ -1,6 +1,7 @@
 //! The material of a connection: identity, trust, pins and signing keys, and the files they come from.
 
 pub(crate) mod anchors;
+mod crl_set;
 pub(crate) mod expiry;
 pub(crate) mod identity;
 pub(crate) mod pin;

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::anchors::{self, Anchor, LoadPolicy};
-use crate::clock::{self, utc_text};
-use crate::error::{Error, Kind, key, presented};
-use crate::keystore::pem;
+use super::crl_set::{self, CrlSet};
+use crate::clock;
+use crate::error::{Error, Kind, key};
 use crate::material::pin::Pin;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
-use crate::x509::Crl;
-use crate::x509::{Certificate, ParsedCertificate, comparable_name, name_text};
+use crate::x509::{Certificate, ParsedCertificate};
 
 /// The private CA anchors, known intermediates and CRLs that verify a peer. Public web roots are refused.
 /// Cheap to clone.
@@ -43,7 +42,7 @@ pub struct Trust {
 struct Inner {
     anchors: Vec<Anchor>,
     intermediates: Vec<Certificate>,
-    crls: Vec<Crl>,
+    crls: CrlSet,
     /// Whether public web roots are allowed.
     public: bool,
     notes: Vec<String>,
@@ -53,7 +52,7 @@ struct Inner {
 impl Trust {
     /// Reads PEM files: anchors, and optionally intermediates and CRLs.
     ///
-    /// Every path must name a regular file of at most 1 MiB. The trust keeps the paths, and a
+    /// Every path must name a regular file of at most 1 MiB, or 64 MiB for CRLs. The trust keeps the paths, and a
     /// dispatcher or verifier that uses it watches the files.
     ///
     /// # Errors
@@ -190,8 +189,9 @@ impl Trust {
     }
 
     /// Warnings about a usable bundle, for the operator: an anchor that has expired and is not used, a
-    /// duplicate anchor, an intermediate as anchor, a public root that is skipped, a CRL that is not valid yet, a CRL with the name of a
-    /// CA of the bundle that another key has signed.
+    /// duplicate anchor, an intermediate as anchor, a public root that is skipped, and CRLs that cannot be
+    /// used: not in force yet, of no CA of the bundle, signed by another key than that of the CA with its
+    /// name, for attribute certificates, or among the certificates.
     pub fn notes(&self) -> &[String] {
         &self.inner.notes
     }
@@ -206,15 +206,16 @@ impl Trust {
         let mut inner = Inner {
             anchors: policy.anchors(anchors, &mut notes)?,
             intermediates: intermediates.map_or(Ok(Vec::new()), anchors::intermediates)?,
-            crls: Vec::new(),
+            crls: CrlSet::default(),
             public: !policy.refuse_public,
             notes,
             digest: [0; 32],
         };
-        for text in crls {
-            for (at, der) in pem::crls(text, "CRL")?.into_iter().enumerate() {
-                inner.crls.push(Crl::read(der, at)?);
-            }
+        inner.crls = CrlSet::read(crls, &mut inner.notes)?;
+        for (text, what) in
+            [(anchors, "trust bundle"), (intermediates.unwrap_or_default(), "intermediates")]
+        {
+            inner.crls.has_misplaced |= crl_set::note_misplaced(text, what, &mut inner.notes);
         }
         inner.note_crls(policy.now);
         inner.digest = inner.fingerprint();
@@ -239,7 +240,7 @@ impl Trust {
         &self.inner.intermediates
     }
 
-    pub(crate) fn crls(&self) -> &[Crl] {
+    pub(crate) fn crls(&self) -> &CrlSet {
         &self.inner.crls
     }
 
@@ -266,31 +267,12 @@ impl std::fmt::Debug for Trust {
 }
 
 impl Inner {
-    /// Adds notes about CRLs that cannot be used now. A CRL may be for a CA that only peers present, so an
-    /// unknown issuer is not reported.
+    /// Adds notes about CRLs that cannot be used now.
     fn note_crls(&mut self, now: i64) {
         let anchors = self.anchors.iter().map(|anchor| &anchor.certificate);
         let cas: Vec<ParsedCertificate<'_>> =
             anchors.chain(&self.intermediates).map(Certificate::parsed).collect();
-        let mut notes = Vec::new();
-        for (at, crl) in self.crls.iter().enumerate() {
-            let what = format!("CRL {} ({})", at + 1, presented(&name_text(&crl.issuer)));
-            if crl.this_update > now {
-                let from = utc_text(crl.this_update);
-                notes.push(format!("{what} is not used before {from}, its thisUpdate"));
-            }
-            let mut issuers = cas
-                .iter()
-                .filter(|ca| crl.is_of(ca.subject, &comparable_name(ca.subject)))
-                .peekable();
-            if issuers.peek().is_some() && !issuers.any(|ca| crl.is_signed_by(ca)) {
-                notes.push(format!(
-                    "{what} has the name of a CA of this bundle, but another key signed it: it is not \
-                     used for that CA"
-                ));
-            }
-        }
-        self.notes.extend(notes);
+        self.notes.extend(self.crls.notes_for(&cas, now));
     }
 
     fn fingerprint(&self) -> [u8; 32] {

@@ -38,11 +38,11 @@ words! {
         KeyIdMismatch = 2 "key_id_mismatch",
         /// The path ends in an intermediate. OpenSSL does not accept an intermediate as an anchor.
         AnchorIsIntermediate = 3 "anchor_is_intermediate",
-        /// A CRL that names an issuer of the path could not be used: another key signed it, or its
-        /// thisUpdate is in the future. The event `crl_unused` tells the reason.
+        /// A CRL could not be used for the path: another key signed it, its thisUpdate is in the future, or
+        /// its issuer is no known CA. The event `crl_unused` tells the reason.
         CrlUnused = 4 "crl_unused",
-        /// The trust has CRLs of an issuer of the path, but no usable one covers its certificate. It
-        /// is not known whether that certificate was revoked.
+        /// The trust has CRLs, but none that covers a certificate of the path could be used. It is not
+        /// known whether that certificate was revoked. `revocation_unchecked` names it.
         RevocationUnchecked = 5 "revocation_unchecked",
     }
 }
@@ -215,7 +215,15 @@ impl PeerIdentity {
         self.pin.map(|(pin, _)| pin.to_string())
     }
 
-    /// The CRLs that named an issuer of the path and were not used.
+    /// The subjects of the certificates of the path whose revocation is not checked, although the trust
+    /// has CRLs that may have been meant for them: the note [`Note::RevocationUnchecked`] is about them.
+    pub fn revocation_unchecked(&self) -> Vec<String> {
+        let subjects = self.path();
+        let unchecked = self.path.revocation().unchecked.iter();
+        unchecked.filter_map(|at| subjects.get(*at).cloned()).collect()
+    }
+
+    /// The CRLs that may have been meant for the path and were not used.
     pub(crate) fn unused_crls(&self) -> &[UnusedCrl] {
         &self.path.revocation().unused
     }
@@ -281,7 +289,7 @@ impl PeerIdentity {
             (mismatched, Note::KeyIdMismatch),
             (intermediate, Note::AnchorIsIntermediate),
             (revocation.unused.iter().any(is_defect), Note::CrlUnused),
-            (revocation.unchecked, Note::RevocationUnchecked),
+            (!revocation.unchecked.is_empty(), Note::RevocationUnchecked),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))
@@ -307,6 +315,8 @@ impl PeerIdentity {
             .chain(&issuers)
             .map(|parsed| name_text(parsed.subject))
             .collect();
+        let unchecked = self.path.revocation().unchecked.iter();
+        let unchecked: Vec<&String> = unchecked.filter_map(|at| path.get(*at)).collect();
         let notes: Vec<&str> =
             self.notes_on(&parsed, &issuers).iter().map(|note| note.name()).collect();
         json!({
@@ -331,6 +341,7 @@ impl PeerIdentity {
             "evidence": self.evidence().name(),
             "purpose": self.purpose_of(&parsed),
             "notes": notes,
+            "revocation_unchecked": unchecked,
         })
     }
 }

@@ -16,6 +16,77 @@ pub(crate) struct Scope {
     /// The names of its distribution point, comparable and sorted. `None` if it has none.
     names: Option<Vec<Vec<u8>>>,
     holders: Holders,
+    reasons: Reasons,
+}
+
+/// A set of reasons for revocation (ReasonFlags, RFC 5280 section 4.2.1.13). The default is all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reasons(u16);
+
+impl Reasons {
+    pub(crate) const NONE: Self = Self(0);
+    /// Every reason that a CRL can have. Bit 0 of ReasonFlags is unused.
+    pub(crate) const ALL: Self = Self(0x7f80);
+
+    const NAMES: [&'static str; 8] = [
+        "keyCompromise",
+        "cACompromise",
+        "affiliationChanged",
+        "superseded",
+        "cessationOfOperation",
+        "certificateHold",
+        "privilegeWithdrawn",
+        "aACompromise",
+    ];
+
+    /// Reads the content of a ReasonFlags. Unknown bits do not count.
+    fn read(bits: &[u8]) -> Result<Self, Malformed> {
+        let (flags, unused) = match *bits {
+            [unused @ 0..8, first] => (u16::from_be_bytes([first, 0]), unused),
+            [unused @ 0..8, first, second] => (u16::from_be_bytes([first, second]), unused),
+            _ => return Err(Malformed("has reasons that are not ReasonFlags")),
+        };
+        let last = u16::from(*bits.last().unwrap_or(&0));
+        if last & ((1 << unused) - 1) != 0 {
+            return Err(Malformed("has reasons that are not ReasonFlags"));
+        }
+        Ok(Self(flags & Self::ALL.0))
+    }
+
+    pub(crate) fn is_all(self) -> bool {
+        self == Self::ALL
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// The reasons of either set.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The reasons of both sets.
+    fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The reasons that the other set does not have.
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The names of RFC 5280.
+    pub(crate) fn names(self) -> String {
+        let has = |at: &usize| self.0 & (0x4000 >> at) != 0;
+        (0..Self::NAMES.len()).filter(has).map(|at| Self::NAMES[at]).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Default for Reasons {
+    fn default() -> Self {
+        Self::ALL
+    }
 }
 
 /// The kind of certificates that a CRL covers.
@@ -25,6 +96,8 @@ enum Holders {
     All,
     Users,
     Cas,
+    /// Attribute certificates, which no path contains.
+    Attributes,
 }
 
 impl Scope {
@@ -32,8 +105,7 @@ impl Scope {
     ///
     /// * `issuer`: the content of the CRL issuer's Name.
     ///
-    /// Fails if the CRL covers its certificates only in part, because then it alone decides about no
-    /// certificate.
+    /// Fails if the CRL is indirect.
     pub(crate) fn read(value: &[u8], issuer: &[u8]) -> Result<Self, CrlFault> {
         let mut outer = Reader::new(value);
         let mut reader = outer.nested(der::SEQUENCE)?;
@@ -46,79 +118,106 @@ impl Scope {
         }
         let users = flag(&mut reader, 1)?;
         let cas = flag(&mut reader, 2)?;
-        let refuse = |why, remedy| Err(CrlFault::Unsupported { why, remedy });
-        if reader.optional(der::context(3, false))?.is_some() {
-            return refuse(
-                "covers only some reasons of revocation (onlySomeReasons), which is not supported",
-                "Have the CA issue a CRL for all reasons.",
-            );
+        if let Some(reasons) = reader.optional(der::context(3, false))? {
+            scope.reasons = Reasons::read(reasons.content)?;
         }
         if flag(&mut reader, 4)? {
-            return refuse(
-                "is indirect (indirectCRL): it covers several issuers, which is not supported",
-                "Supply the CRL that each issuer signs itself.",
-            );
+            return Err(CrlFault::Unsupported {
+                why: "is indirect (indirectCRL): it covers several issuers, which is not supported",
+                remedy: "Supply the CRL that each issuer signs itself.",
+            });
         }
-        if flag(&mut reader, 5)? {
-            return refuse(
-                "covers only attribute certificates (onlyContainsAttributeCerts)",
-                "Supply the CRL of public key certificates.",
-            );
-        }
+        let attributes = flag(&mut reader, 5)?;
         reader.end()?;
-        scope.holders = match (users, cas) {
-            (false, false) => Holders::All,
-            (true, false) => Holders::Users,
-            (false, true) => Holders::Cas,
-            (true, true) => {
-                return Err(Malformed("covers only user and only CA certificates at once").into());
+        scope.holders = match (users, cas, attributes) {
+            (false, false, false) => Holders::All,
+            (true, false, false) => Holders::Users,
+            (false, true, false) => Holders::Cas,
+            (false, false, true) => Holders::Attributes,
+            _ => {
+                let why = "covers only certificates of one kind and only those of another";
+                return Err(Malformed(why).into());
             }
         };
         Ok(scope)
     }
 
-    /// Returns whether the CRL covers this certificate of its issuer, for all revocation reasons.
-    pub(crate) fn covers(&self, certificate: &ParsedCertificate<'_>) -> bool {
+    /// Returns the revocation reasons for which the CRL covers this certificate of its issuer.
+    pub(crate) fn covers(&self, certificate: &ParsedCertificate<'_>) -> Reasons {
         let is_held = match self.holders {
             Holders::All => true,
             Holders::Users => !certificate.is_ca,
             Holders::Cas => certificate.is_ca,
+            Holders::Attributes => false,
         };
-        is_held && self.names.as_ref().is_none_or(|names| is_published(certificate, names))
+        if !is_held {
+            return Reasons::NONE;
+        }
+        let published = match &self.names {
+            None => Reasons::ALL,
+            Some(names) => reasons_published(certificate, names),
+        };
+        self.reasons.and(published)
+    }
+
+    pub(crate) fn is_of_attributes(&self) -> bool {
+        self.holders == Holders::Attributes
     }
 }
 
-/// Returns whether the certificate points to one of these names for all revocation reasons.
-fn is_published(certificate: &ParsedCertificate<'_>, names: &[Vec<u8>]) -> bool {
-    let issuer = certificate.issuer;
+/// Returns the reasons for which the certificate points to one of these names.
+fn reasons_published(certificate: &ParsedCertificate<'_>, names: &[Vec<u8>]) -> Reasons {
     // Every certificate has an implied distribution point: the name of its issuer (section 6.3.3).
-    if names.contains(&directory_name(comparable_name(issuer))) {
-        return true;
+    if names.contains(&directory_name(comparable_name(certificate.issuer))) {
+        return Reasons::ALL;
     }
-    let Some(points) = certificate.crl_distribution_points else { return false };
-    // A malformed extension names no distribution point.
-    let points = distribution_points(points, issuer).unwrap_or_default();
-    points.iter().any(|name| names.contains(name))
+    let points = distribution_points(certificate).into_iter();
+    points
+        .filter(|point| !point.is_indirect && point.names.iter().any(|name| names.contains(name)))
+        .fold(Reasons::NONE, |reasons, point| reasons.or(point.reasons))
 }
 
-/// Returns the names of the points in a cRLDistributionPoints that are for all reasons and for CRLs of
-/// the certificate's own issuer.
-fn distribution_points(value: &[u8], issuer: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+/// Returns whether a distribution point of the certificate names another CRL issuer (cRLIssuer), whose
+/// CRL would be indirect.
+pub(crate) fn points_to_another_issuer(certificate: &ParsedCertificate<'_>) -> bool {
+    distribution_points(certificate).iter().any(|point| point.is_indirect)
+}
+
+/// One point of a cRLDistributionPoints.
+struct DistributionPoint {
+    /// Comparable.
+    names: Vec<Vec<u8>>,
+    reasons: Reasons,
+    /// It has a cRLIssuer. RFC 5280 section 6.3.3 then requires an indirect CRL.
+    is_indirect: bool,
+}
+
+/// Returns the distribution points of a certificate. A malformed extension has none.
+fn distribution_points(certificate: &ParsedCertificate<'_>) -> Vec<DistributionPoint> {
+    let value = certificate.crl_distribution_points;
+    value
+        .map(|value| read_points(value, certificate.issuer).unwrap_or_default())
+        .unwrap_or_default()
+}
+
+fn read_points(value: &[u8], issuer: &[u8]) -> Result<Vec<DistributionPoint>, Malformed> {
     let mut outer = Reader::new(value);
     let mut points = outer.nested(der::SEQUENCE)?;
     outer.end()?;
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     while !points.is_empty() {
         let mut point = points.nested(der::SEQUENCE)?;
         let name = point.optional(der::context(0, true))?;
         let reasons = point.optional(der::context(1, false))?;
         let other_issuer = point.optional(der::context(2, true))?;
         point.end()?;
-        if let (Some(name), None, None) = (name, reasons, other_issuer) {
-            names.extend(point_names(name.content, issuer)?);
-        }
+        found.push(DistributionPoint {
+            names: name.map_or(Ok(Vec::new()), |name| point_names(name.content, issuer))?,
+            reasons: reasons.map_or(Ok(Reasons::ALL), |bits| Reasons::read(bits.content))?,
+            is_indirect: other_issuer.is_some(),
+        });
     }
-    Ok(names)
+    Ok(found)
 }
 
 /// Returns the names of a DistributionPointName in comparable form.
@@ -180,5 +279,26 @@ fn flag(reader: &mut Reader<'_>, number: u8) -> Result<bool, Malformed> {
         Some(Element { content: [0xff], .. }) => Ok(true),
         Some(Element { content: [0x00], .. }) => Ok(false),
         Some(_) => Err(Malformed("has a BOOLEAN that is neither TRUE nor FALSE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_as_their_names() {
+        for (bits, names) in [
+            (&[6, 0x40][..], "keyCompromise"),
+            (&[1, 0x06], "cessationOfOperation, certificateHold"),
+            (&[7, 0x01, 0x80], "privilegeWithdrawn, aACompromise"),
+            (&[0, 0x80], ""),
+        ] {
+            assert_eq!(Reasons::read(bits).unwrap().names(), names, "{bits:02x?}");
+        }
+        assert!(Reasons::read(&[7, 0x7f, 0x80]).unwrap().is_all());
+        for malformed in [&[][..], &[0], &[8, 0], &[1, 0x41], &[0, 0, 0, 0]] {
+            assert!(Reasons::read(malformed).is_err(), "{malformed:02x?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod algorithms;
 mod certificate;
 mod crl;
+mod crl_entries;
 mod crl_fault;
 mod crl_scope;
 pub(crate) mod der;
@@ -16,6 +17,7 @@ mod presented;
 pub use certificate::Certificate;
 pub(crate) use certificate::{hex, pin_text, serial_hex, x5t_s256};
 pub(crate) use crl::Crl;
+pub(crate) use crl_scope::{Reasons, points_to_another_issuer};
 pub(crate) use fields::Signed;
 pub(crate) use key::{Key, key_parts};
 pub(crate) use name::{

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
+use super::Content;
 use crate::error::{Error, Kind, Stage, exhausted, key};
-use crate::limits::MATERIAL;
 
 /// The pause between attempts to open a leased file.
 const LEASE_PAUSE: Duration = Duration::from_millis(20);
@@ -21,10 +21,10 @@ pub(super) struct Contents {
     pub(super) mode: u32,
 }
 
-/// Reads a regular file of at most 1 MiB.
+/// Reads a regular file.
 ///
 /// * `known_as`: the path that the caller knows. `path` may be the target of its links.
-/// * `what`: the expected content, for the error.
+/// * `what`: the expected content.
 /// * `leased_until`: the time at which to stop waiting for another process that holds a lease on the
 ///   file.
 ///
@@ -32,9 +32,10 @@ pub(super) struct Contents {
 pub(super) fn read(
     path: &Path,
     known_as: &Path,
-    what: &str,
+    what: Content,
     leased_until: Instant,
 ) -> Result<Contents, Error> {
+    let most = what.largest();
     let fault = |reason: &str| fault(known_as, what, reason);
     let failed = |error: io::Error| match exhausted(&error) {
         Some(overloaded) => {
@@ -51,16 +52,17 @@ pub(super) fn read(
     })?;
     let found = opened.metadata().map_err(failed)?;
     check_regular(&found).map_err(fault)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).min(MATERIAL));
-    opened.take(MATERIAL as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > MATERIAL {
-        return Err(fault(&format!("is larger than the limit of {MATERIAL} bytes")));
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0).min(most));
+    opened.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > most {
+        return Err(fault(&format!("is larger than the limit of {most} bytes")));
     }
     Ok(Contents { bytes, mode: found.permissions().mode() & 0o777 })
 }
 
 /// The error for a file that cannot be read.
-pub(super) fn fault(known_as: &Path, what: &str, reason: &str) -> Error {
+pub(super) fn fault(known_as: &Path, what: Content, reason: &str) -> Error {
+    let what = what.name();
     Error::new(Kind::PemInvalid, format!("{what} file {}: {reason}", known_as.display()))
         .noting(key::FILE, known_as.display().to_string())
 }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Form, Kind, described, shown};
+use crate::limits;
 pub(crate) use reader::{ReadTimeouts, read_each};
 
 /// The most attempts to read files whose links change meanwhile.
@@ -38,6 +39,39 @@ pub(crate) enum Source {
     Pins {
         file: PathBuf,
     },
+}
+
+/// The expected content of a file.
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    Certificate,
+    PrivateKey,
+    Trust,
+    Intermediates,
+    Crl,
+    Pin,
+}
+
+impl Content {
+    /// Its name in errors.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::PrivateKey => "private key",
+            Self::Trust => "trust",
+            Self::Intermediates => "intermediates",
+            Self::Crl => "CRL",
+            Self::Pin => "pin",
+        }
+    }
+
+    /// The most bytes of such a file.
+    fn largest(self) -> usize {
+        match self {
+            Self::Crl => limits::CRLS,
+            _ => limits::MATERIAL,
+        }
+    }
 }
 
 /// The content of the files at one time.
@@ -71,19 +105,19 @@ impl Source {
         }
     }
 
-    /// The files, with the type of content of each.
-    pub(crate) fn files(&self) -> Vec<(&Path, &'static str)> {
+    /// The files, with the content of each.
+    pub(crate) fn files(&self) -> Vec<(&Path, Content)> {
         match self {
             Self::Identity { cert, key, .. } => {
-                vec![(cert, "certificate"), (key, "private key")]
+                vec![(cert, Content::Certificate), (key, Content::PrivateKey)]
             }
             Self::Trust { anchors, intermediates, crls, .. } => {
-                let mut files: Vec<(&Path, &'static str)> = vec![(anchors, "trust")];
-                files.extend(intermediates.iter().map(|path| (&**path, "intermediates")));
-                files.extend(crls.iter().map(|path| (&**path, "CRL")));
+                let mut files: Vec<(&Path, Content)> = vec![(anchors, Content::Trust)];
+                files.extend(intermediates.iter().map(|path| (&**path, Content::Intermediates)));
+                files.extend(crls.iter().map(|path| (&**path, Content::Crl)));
                 files
             }
-            Self::Pins { file } => vec![(file, "pin")],
+            Self::Pins { file } => vec![(file, Content::Pin)],
         }
     }
 
@@ -114,7 +148,7 @@ impl Source {
                 .iter()
                 .zip(&targets)
                 .map(|((path, what), target)| {
-                    file::read(target.as_deref().unwrap_or(path), path, what, leased_until)
+                    file::read(target.as_deref().unwrap_or(path), path, *what, leased_until)
                 })
                 .collect();
             // Neither content nor an error is valid if the links have moved meanwhile.
@@ -192,6 +226,6 @@ pub(crate) fn absolute_path(path: &Path, what: &str) -> Result<PathBuf, Error> {
 }
 
 /// Resolves the links of the paths. `None` stands for a path that cannot be resolved.
-fn link_targets(files: &[(&Path, &str)]) -> Vec<Option<PathBuf>> {
+fn link_targets(files: &[(&Path, Content)]) -> Vec<Option<PathBuf>> {
     files.iter().map(|(path, _)| fs::canonicalize(path).ok()).collect()
 }

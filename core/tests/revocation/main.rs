@@ -2,7 +2,9 @@
 //! belongs to the whole process, so these tests run one at a time. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+#[path = "../raw/mod.rs"]
 mod raw;
+mod recipe;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
