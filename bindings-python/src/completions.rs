@@ -19,9 +19,10 @@ use crate::error::{BindingError, exception};
 use crate::event::events;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
+use crate::recipe::Made;
 
 /// The outcomes for one event loop that it has not taken yet.
-#[pyclass(frozen, module = "webhook_mtls._native")]
+#[pyclass(frozen, weakref, module = "webhook_mtls._native")]
 #[derive(Clone)]
 pub struct Completions(Arc<Shared>);
 
@@ -83,7 +84,7 @@ type Settled<'py> = (u64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_>> {
     Ok(match outcome {
         Ok(Done::Delivered(receipt)) => {
-            (ticket, Some(Bound::new(py, Receipt(receipt))?.into_any()), None)
+            (ticket, Some(Bound::new(py, Receipt(Made::Live(receipt)))?.into_any()), None)
         }
         Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
         Ok(Done::Reloaded(reported)) => {
@@ -185,7 +186,7 @@ fn eventfd() -> Option<File> {
 }
 
 /// Cancels a delivery of an `AsyncDispatcher`.
-#[pyclass(frozen, module = "webhook_mtls._native")]
+#[pyclass(frozen, weakref, module = "webhook_mtls._native")]
 pub struct CancelToken(pub webhook_mtls::CancelToken);
 
 #[pymethods]

@@ -9,6 +9,7 @@ use crate::boundary::{guard, wait};
 use crate::error::BindingError;
 use crate::options;
 use crate::receipt::Receipt;
+use crate::recipe::Made;
 
 /// Delivers one payload over one connection and closes it. Use it in scripts.
 ///
@@ -57,6 +58,6 @@ pub fn deliver(
             }
         }
         let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);
-        Ok(Receipt(wait(url.py(), delivery)??))
+        Ok(Receipt(Made::Live(wait(url.py(), delivery)??)))
     })
 }

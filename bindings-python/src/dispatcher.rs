@@ -17,6 +17,7 @@ use crate::many::{Outcomes, Run};
 use crate::options;
 use crate::probe::Probe;
 use crate::receipt::Receipt;
+use crate::recipe::Made;
 
 /// Delivers webhooks to consumers over mutual TLS.
 ///
@@ -62,7 +63,7 @@ use crate::receipt::Receipt;
 /// >>> with Dispatcher(timeout=20) as dispatcher:
 /// ...     dispatcher.remove("unknown")
 /// False
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Dispatcher(pub webhook_mtls::Dispatcher);
 
 #[pymethods]
@@ -190,7 +191,7 @@ impl Dispatcher {
             let receipt = interruptible(py, |interrupt| {
                 dispatcher.deliver_blocking(target, body, options, Some(interrupt))
             })??;
-            Ok(Receipt(receipt))
+            Ok(Receipt(Made::Live(receipt)))
         })
     }
 

@@ -2,10 +2,12 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use webhook_mtls::bindings::Rebuild as _;
 
 use crate::arguments::{reject_unknown, text, texts};
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// The addresses that a dispatcher may connect to.
 ///
@@ -22,8 +24,8 @@ use crate::error::BindingError;
 ///
 /// >>> Egress("private", allow=["127.0.0.1"]) == Egress("private")
 /// False
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Egress(pub webhook_mtls::Egress);
 
 #[pymethods]
@@ -57,5 +59,21 @@ impl Egress {
             }
             Ok(Self(egress))
         })
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        recipe::shown(slf.py(), "Egress", slf.get().0.recipe())
     }
 }

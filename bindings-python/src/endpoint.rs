@@ -10,7 +10,7 @@ use crate::arguments;
 /// A consumer id with its URL, pins, identity and trust. Made by `Dispatcher.endpoint`.
 ///
 /// Two handles are equal if they refer to the same endpoint of the same dispatcher.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Endpoint(pub webhook_mtls::Endpoint);
 
@@ -46,7 +46,7 @@ impl Endpoint {
 }
 
 /// What deliveries and probes have observed of a consumer.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct EndpointStatus(webhook_mtls::endpoint::EndpointStatus);
 

@@ -13,7 +13,7 @@ use crate::error::BindingError;
 use crate::json;
 
 /// A change or warning for the operator. docs/events.md lists all events.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Event(pub webhook_mtls::Event);
 
 #[pymethods]
@@ -47,7 +47,7 @@ impl Event {
 }
 
 /// A certificate or CRL, and how much of its lifetime is left.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Expiry(webhook_mtls::material::Expiry);
 
 #[pymethods]

@@ -2,20 +2,22 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use webhook_mtls::bindings::Rebuild as _;
 use webhook_mtls::bindings::limits::Limit;
 
 use crate::arguments::{bytes, material, path, reject_unknown};
 
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// Our certificate chain and private key. The constructors check them.
 ///
 /// The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and is not a
 /// CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable and safe to share between
 /// threads.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Identity(pub webhook_mtls::Identity);
 
 #[pymethods]
@@ -112,7 +114,23 @@ impl Identity {
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), IN_MEMORY)
+    }
 }
+
+/// The error of a pickle that would contain the private key.
+const IN_MEMORY: &str = "an Identity is pickled only as the paths of its files: make it with \
+    from_files without a passphrase, or make it again in the other process";
 
 /// Reads the chain and the key with `read`, and the optional passphrase.
 fn pair<T>(

@@ -1,5 +1,7 @@
 //! Conversion between JSON values and Python objects.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Value};
@@ -35,6 +37,33 @@ pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
             dict.into_any()
         }
     })
+}
+
+/// Reads a text of a JSON form of the core; empty if it is another value.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Reads a list of texts.
+pub fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|value| text(value).to_owned()).collect()
+}
+
+/// Reads a whole number.
+pub fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+/// Reads milliseconds as seconds.
+pub fn seconds(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default() / 1000.0
+}
+
+/// Reads an instant in Unix milliseconds.
+pub fn instant(value: &Value) -> SystemTime {
+    let millis = value.as_i64().unwrap_or_default();
+    let distance = Duration::from_millis(millis.unsigned_abs());
+    if millis < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
 }
 
 /// Converts a Python object to a JSON value. Returns `None` if it has no JSON form, or exceeds the

@@ -26,6 +26,7 @@ mod pins;
 mod policy;
 mod probe;
 mod receipt;
+mod recipe;
 mod retry;
 mod signing;
 mod socket;
@@ -61,4 +62,10 @@ mod _native {
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},
     };
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
 }

@@ -17,6 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{BindingError, exception};
 use crate::options;
 use crate::receipt::Receipt;
+use crate::recipe::Made;
 
 /// One payload for one endpoint, as input of `deliver_many`.
 ///
@@ -36,7 +37,7 @@ use crate::receipt::Receipt;
 ///
 /// Raises:
 ///     ConfigError: `option_invalid` or `body_too_large`.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Delivery {
     endpoint: Py<Endpoint>,
     tag: Py<PyAny>,
@@ -109,7 +110,7 @@ impl Delivery {
 }
 
 /// The result of one delivery of `deliver_many`: a receipt or an error.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Outcome {
     /// The delivery.
     #[pyo3(get)]
@@ -138,7 +139,7 @@ impl Outcome {
 }
 
 /// The progress of a run of `deliver_many`.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Progress(webhook_mtls::dispatcher::FanoutProgress);
 
@@ -177,7 +178,7 @@ impl Progress {
 /// The outcomes of `Dispatcher.deliver_many`, in the order in which the deliveries end.
 ///
 /// It is an iterator. Closing or dropping it cancels the running deliveries.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Outcomes {
     run: Run,
     source: TryLock<Source>,
@@ -311,7 +312,7 @@ impl Source {
 }
 
 /// A run without a loop of its own. `AsyncDispatcher` drives it.
-#[pyclass(frozen, name = "_Run", module = "webhook_mtls._native")]
+#[pyclass(frozen, name = "_Run", weakref, module = "webhook_mtls._native")]
 pub struct Run(Fanout<Py<Delivery>>);
 
 #[pymethods]
@@ -397,9 +398,11 @@ fn outcome_of(
     outcome: Result<webhook_mtls::Receipt, Error>,
 ) -> Result<Outcome, BindingError> {
     Ok(match outcome {
-        Ok(receipt) => {
-            Outcome { delivery, receipt: Some(Py::new(py, Receipt(receipt))?), error: None }
-        }
+        Ok(receipt) => Outcome {
+            delivery,
+            receipt: Some(Py::new(py, Receipt(Made::Live(receipt)))?),
+            error: None,
+        },
         Err(error) => {
             Outcome { delivery, receipt: None, error: Some(exception(py, &error)?.unbind()) }
         }

@@ -2,10 +2,12 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
+use webhook_mtls::bindings::Rebuild as _;
 
 use crate::arguments::{material, path, reject_unknown, texts};
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// The pins of one endpoint: of the keys in use, and of announced keys. Never empty.
 ///
@@ -19,8 +21,8 @@ use crate::error::BindingError;
 ///
 /// >>> Pins(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])
 /// Pins(['sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='], next=[])
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Pins(pub webhook_mtls::Pins);
 
 #[pymethods]
@@ -64,6 +66,18 @@ impl Pins {
             slot(webhook_mtls::material::PinSlot::Next),
         );
         format!("Pins([{current}], next=[{next}])")
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
     }
 }
 

@@ -2,16 +2,18 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use webhook_mtls::bindings::Rebuild as _;
 
 use crate::arguments::{text, texts};
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// The part of a verified certificate that names its tenant, 1 to 64 of `A-Z a-z 0-9 . _ -`.
 ///
 /// Made by its class methods.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct TenantRule(pub webhook_mtls::TenantRule);
 
 #[pymethods]
@@ -58,12 +60,28 @@ impl TenantRule {
     fn subject_cn(_cls: &Bound<'_, PyType>) -> Self {
         Self(webhook_mtls::TenantRule::subject_cn())
     }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        recipe::shown(slf.py(), "TenantRule", slf.get().0.recipe())
+    }
 }
 
 /// The peers that are allowed. Made by its class methods; none of them allows every peer of every
 /// CA.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Authorization(pub webhook_mtls::Authorization);
 
 #[pymethods]
@@ -101,5 +119,21 @@ impl Authorization {
     #[classmethod]
     fn ca_members(_cls: &Bound<'_, PyType>) -> Self {
         Self(webhook_mtls::Authorization::ca_members())
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        recipe::shown(slf.py(), "Authorization", slf.get().0.recipe())
     }
 }

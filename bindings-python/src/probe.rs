@@ -6,12 +6,13 @@ use webhook_mtls::material::PinSlot;
 use crate::json;
 use crate::peer::PeerIdentity;
 use crate::receipt::TlsFacts;
+use crate::recipe::Made;
 
 /// A completed handshake without a payload. Made by `Dispatcher.probe`.
 ///
 /// The consumer passed every check of a delivery, requested our certificate, and did not reject it
 /// during the handshake.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Probe(pub webhook_mtls::Probe);
 
 #[pymethods]
@@ -25,7 +26,7 @@ impl Probe {
     /// The consumer, as its certificate describes it.
     #[getter]
     fn peer(&self) -> PeerIdentity {
-        PeerIdentity(self.0.peer().clone())
+        PeerIdentity(Made::Live(self.0.peer().clone()))
     }
 
     /// Which pin matched, `current` or `next`; None if the endpoint has no pins.
@@ -37,7 +38,7 @@ impl Probe {
     /// The result of the TLS negotiation.
     #[getter]
     fn tls(&self) -> TlsFacts {
-        TlsFacts(self.0.tls().clone())
+        TlsFacts::from(self.0.tls())
     }
 
     /// What the handshake does not show about our certificate, and the CAs that the consumer accepts

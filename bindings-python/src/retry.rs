@@ -2,11 +2,13 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use webhook_mtls::bindings::Rebuild as _;
 
 use crate::arguments::{count, reject_unknown, wrong_type};
 use crate::boundary::guard;
 use crate::error::{self, BindingError};
 use crate::options;
+use crate::recipe;
 
 /// The number of attempts and the delays between them. It keeps no state and does not wait: the
 /// queue does both.
@@ -26,8 +28,8 @@ use crate::options;
 /// >>> from webhook_mtls.testing import error
 /// >>> RetryPolicy(first=5).decide(error("http_status"), attempt=2)
 /// Decision(action='retry', delay=10.0, counts=True, reason='a retry may succeed')
-#[pyclass(frozen, eq, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct RetryPolicy(webhook_mtls::RetryPolicy);
 
 #[pymethods]
@@ -71,10 +73,26 @@ impl RetryPolicy {
             Ok(Decision(self.0.decide(&error::read("error", &fields)?, attempt)))
         })
     }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        recipe::shown(slf.py(), "RetryPolicy", slf.get().0.recipe())
+    }
 }
 
 /// What to do after one failure.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Decision(webhook_mtls::retry::Decision);
 

@@ -22,7 +22,7 @@ use crate::error::BindingError;
 ///
 /// >>> StandardWebhooks(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
 /// StandardWebhooks(v1)
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct StandardWebhooks(pub webhook_mtls::StandardWebhooks);
 

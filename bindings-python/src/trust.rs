@@ -14,7 +14,7 @@ use crate::error::BindingError;
 ///
 /// It contains no public web roots, unless `dangerous_public` made it. It is immutable and safe to
 /// share between threads.
-#[pyclass(frozen, eq, module = "webhook_mtls")]
+#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
 #[derive(PartialEq)]
 pub struct Trust(pub webhook_mtls::Trust);
 

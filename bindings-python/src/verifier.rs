@@ -18,6 +18,7 @@ use crate::options::{self, SetOption};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
 use crate::policy::{Authorization, TenantRule};
+use crate::recipe::Made;
 use crate::socket;
 use crate::trust::Trust;
 
@@ -47,7 +48,7 @@ use crate::trust::Trust;
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
-#[pyclass(frozen, module = "webhook_mtls")]
+#[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Verifier(webhook_mtls::Verifier);
 
 #[pymethods]
@@ -124,7 +125,8 @@ impl Verifier {
         guard(|| {
             reject_unknown(unknown, "socket, server_name")?;
             let handshake = socket::handshake(socket, server_name)?;
-            Ok(PeerIdentity(socket.py().detach(|| self.0.verify_handshake(&handshake))?))
+            let peer = socket.py().detach(|| self.0.verify_handshake(&handshake))?;
+            Ok(PeerIdentity(Made::Live(peer)))
         })
     }
 
@@ -274,5 +276,5 @@ fn verify_chain(
         let certificates = bytes_list("chain", chain, Limit::chain())?;
         py.detach(|| verifier.verify_chain(&certificates, server_name, at))
     };
-    Ok(PeerIdentity(outcome?))
+    Ok(PeerIdentity(Made::Live(outcome?)))
 }

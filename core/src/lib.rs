@@ -64,6 +64,7 @@ pub mod material;
 mod net;
 mod options;
 mod process;
+mod recipe;
 pub mod retry;
 mod runtime;
 mod tables;
@@ -97,6 +98,7 @@ pub use verify::{Authorization, Role, TenantRule, Verifier, VerifierOptions};
 #[doc(hidden)]
 pub mod bindings {
     pub use crate::options::{SetByName, Setting};
+    pub use crate::recipe::{Argument, Rebuild, Recipe};
     pub use crate::verify::handshake::Handshake;
 
     pub mod limits {

@@ -39,6 +39,7 @@ from ._native import (
     TlsFacts,
     Trust,
     Verifier,
+    __version__,
     deliver,
     pin_of,
     remember_signatures,
@@ -90,6 +91,7 @@ __all__ = [
     "Trust",
     "Verifier",
     "WebhookMtlsError",
+    "__version__",
     "deliver",
     "pin_of",
     "remember_signatures",
@@ -97,17 +99,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "AsyncDispatcher":
-        module = "._asyncio"
-    elif name == "AsyncOutcomes":
-        module = "._many"
-    elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):
-        module = "._words"
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+# Type checkers know the names above. For any other name, they must report an error.
+if not TYPE_CHECKING:
 
-    value: object = getattr(import_module(module, __name__), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name == "AsyncDispatcher":
+            module = "._asyncio"
+        elif name == "AsyncOutcomes":
+            module = "._many"
+        elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):
+            module = "._words"
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(module, __name__), name)
+        globals()[name] = value
+        return value

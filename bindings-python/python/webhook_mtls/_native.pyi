@@ -6,7 +6,9 @@ from types import TracebackType
 from typing import Any, Literal, Never, Self, TypeAlias, final
 
 from ._asyncio import AsyncDispatcher
-from ._errors import WebhookMtlsError
+from ._errors import Response, WebhookMtlsError
+
+__version__: str
 
 _Path: TypeAlias = str | PathLike[str]
 _Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -418,6 +420,8 @@ class Receipt:
     def reused(self) -> bool: ...
     @property
     def hold_honored(self) -> bool | None: ...
+    @property
+    def response(self) -> Response: ...
     def to_dict(self) -> dict[str, Any]: ...
 
 @final

@@ -13,7 +13,7 @@ use crate::error::BindingError;
 ///
 /// Args:
 ///     name: part of the subjects of its certificates; use a different name for each CA.
-#[pyclass(frozen, module = "webhook_mtls.testing")]
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Authority(pub(super) testing::Authority);
 
 #[pymethods]
@@ -102,7 +102,7 @@ impl Authority {
 }
 
 /// A certificate with its chain and private key.
-#[pyclass(frozen, module = "webhook_mtls.testing")]
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Issued(pub(super) testing::Issued);
 
 #[pymethods]

@@ -14,7 +14,7 @@ use crate::testing::authority::{Authority, Issued};
 /// A consumer on 127.0.0.1 that requires a client certificate of its lab's CA.
 ///
 /// Made by `Lab.consumer`. It runs until its lab is closed. Its recorded requests stay readable.
-#[pyclass(frozen, module = "webhook_mtls.testing")]
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Consumer(pub(super) testing::Consumer);
 
 #[pymethods]
@@ -222,7 +222,7 @@ impl Consumer {
 }
 
 /// A complete request that a consumer received.
-#[pyclass(frozen, module = "webhook_mtls.testing")]
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Received(pub(super) testing::Received);
 
 #[pymethods]

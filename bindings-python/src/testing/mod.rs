@@ -35,7 +35,7 @@ use crate::trust::Trust;
 /// ...     endpoint = dispatcher.endpoint("acme", acme.url, pins=Pins([acme.pin]))
 /// ...     dispatcher.deliver(endpoint, b"{}").status, len(acme.received)
 /// (200, 1)
-#[pyclass(frozen, module = "webhook_mtls.testing")]
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Lab {
     lab: Mutex<Option<testing::Lab>>,
     process: u32,

@@ -6,6 +6,7 @@ pub(crate) mod expiry;
 pub(crate) mod identity;
 pub(crate) mod pin;
 mod public_roots;
+mod recipes;
 pub(crate) mod signing;
 pub(crate) mod source;
 pub(crate) mod trust;

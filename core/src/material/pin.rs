@@ -242,6 +242,12 @@ impl PartialEq for Pins {
 
 impl Eq for Pins {}
 
+impl std::hash::Hash for Pins {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.pins.hash(state);
+    }
+}
+
 impl std::fmt::Debug for Pins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Pins").field(&self.pins).finish()

@@ -10,7 +10,7 @@ use crate::options;
 const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
 /// A network: an address and the number of its leading bits that are significant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cidr {
     pub(super) network: IpAddr,
     pub(super) prefix: u8,

@@ -8,6 +8,7 @@ use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
 use crate::error::{Blame, Error, Kind, Stage, key, words};
 use crate::options;
+use crate::recipe::{Argument, Rebuild, Recipe};
 
 words! {
     /// The networks that an egress policy starts from.
@@ -29,13 +30,23 @@ words! {
 /// assert!(Egress::public().allow(["10.20.0.0/40"]).is_err());
 /// # Ok::<(), webhook_mtls::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Egress {
     private: bool,
     allow: Arc<[Cidr]>,
     deny: Arc<[Cidr]>,
     /// The NAT64 prefixes of this network, the longest first.
     nat64: Arc<[Cidr]>,
+}
+
+impl Rebuild for Egress {
+    fn recipe(&self) -> Option<Recipe> {
+        let preset = if self.private { Preset::Private } else { Preset::Public };
+        let texts = |networks: &[Cidr]| networks.iter().map(Cidr::to_string).collect();
+        let recipe = Recipe::new("new").with("preset", Argument::Text(preset.name().to_owned()));
+        let recipe = recipe.with_texts("allow", texts(&self.allow));
+        Some(recipe.with_texts("deny", texts(&self.deny)).with_texts("nat64", texts(&self.nat64)))
+    }
 }
 
 impl Default for Egress {

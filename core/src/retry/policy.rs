@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Retry, Stage, words};
 use crate::options::{self, SetByName, Setting, Unchecked};
+use crate::recipe::{Argument, Rebuild, Recipe};
 
 words! {
     /// The action to take for a failed delivery. Exhaustive: a queue must take each.
@@ -19,7 +20,7 @@ words! {
 }
 
 /// The decision about one failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// The action to take.
     pub action: Action,
@@ -51,11 +52,19 @@ pub struct Decision {
 /// # #[cfg(not(feature = "testing"))]
 /// # fn main() {}
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
     attempts: u32,
     first: Duration,
     ceiling: Duration,
+}
+
+impl Rebuild for RetryPolicy {
+    fn recipe(&self) -> Option<Recipe> {
+        let recipe = Recipe::new("new").with("attempts", Argument::Integer(self.attempts.into()));
+        let recipe = recipe.with("first", Argument::Duration(self.first));
+        Some(recipe.with("ceiling", Argument::Duration(self.ceiling)))
+    }
 }
 
 impl Default for RetryPolicy {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Form, Kind, certain_secret, key, presented_list, shown, words};
 use crate::options;
+use crate::recipe::{Argument, Rebuild, Recipe};
 use crate::x509::{ParsedCertificate, San, common_name};
 use uri::SpiffeId;
 pub(crate) use uri::check as check_uri;
@@ -55,12 +56,12 @@ impl CrlPolicy {
 /// assert!(TenantRule::san_uri("spiffe://{tenant}/x").is_err(), "a tenant must not choose its domain");
 /// # Ok::<(), webhook_mtls::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantRule {
     rule: Rule,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Rule {
     SanUri { before: Arc<str>, after: Arc<str> },
     SanDnsSuffix(Arc<str>),
@@ -196,6 +197,21 @@ impl TenantRule {
     }
 }
 
+impl Rebuild for TenantRule {
+    fn recipe(&self) -> Option<Recipe> {
+        Some(match &self.rule {
+            Rule::SanUri { before, after } => {
+                let template = format!("{before}{PLACEHOLDER}{after}");
+                Recipe::new("san_uri").with("template", Argument::Text(template))
+            }
+            Rule::SanDnsSuffix(suffix) => {
+                Recipe::new("san_dns_suffix").with("suffix", Argument::Text(suffix.to_string()))
+            }
+            Rule::SubjectCn => Recipe::new("subject_cn"),
+        })
+    }
+}
+
 fn is_tenant(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
@@ -221,12 +237,12 @@ fn is_label(text: &str) -> bool {
 /// Authorization::ca_members();
 /// # Ok::<(), webhook_mtls::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authorization {
     rule: Allowed,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Allowed {
     SanUris(Arc<[String]>),
     TrustDomain(Arc<str>),
@@ -310,6 +326,20 @@ impl Authorization {
         )
         .noting(key::SUBJECT, leaf.subject_text())
         .noting(key::PRESENTED, presented_list(uris.into_iter())))
+    }
+}
+
+impl Rebuild for Authorization {
+    fn recipe(&self) -> Option<Recipe> {
+        Some(match &self.rule {
+            Allowed::SanUris(uris) => {
+                Recipe::new("san_uris").with("uris", Argument::Texts(uris.to_vec()))
+            }
+            Allowed::TrustDomain(domain) => {
+                Recipe::new("trust_domain").with("domain", Argument::Text(domain.to_string()))
+            }
+            Allowed::CaMembers => Recipe::new("ca_members"),
+        })
     }
 }
 
