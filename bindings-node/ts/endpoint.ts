@@ -27,6 +27,12 @@ export interface EndpointOptions {
   /** The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`. */
   minTls?: MinTls
   /**
+   * Whether to offer the key exchange X25519MLKEM768. Without it, the first message of the
+   * handshake fits into one packet, for a firewall that drops or resets connections with a larger
+   * one. By default true.
+   */
+  postQuantum?: boolean
+  /**
    * The name that the handshake asks for (SNI) and that the consumer's certificate must contain:
    * a DNS name or an IP address. The URL's host is still looked up and connected to. By default
    * the URL's host.

@@ -98,6 +98,9 @@ impl Dispatcher {
     ///     crl_policy: the certificates of this consumer that a CRL must cover: if_present
     ///         (none), require (all but the anchor) or require_leaf. By default the dispatcher's.
     ///     min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
+    ///     post_quantum: whether to offer the key exchange X25519MLKEM768. Without it, the
+    ///         first message of the handshake fits into one packet, for a firewall that drops or
+    ///         resets connections with a larger one. By default true.
     ///     server_name: the name that the handshake asks for (SNI) and that the consumer's
     ///         certificate must contain: a DNS name or an IP address. The URL's host is still
     ///         looked up and connected to. By default the URL's host.
@@ -120,7 +123,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (consumer, url, **keywords),
         // generated: begin text_signature ($self, consumer, url, *, {endpoint})
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
         // generated: end
     )]
     fn endpoint(

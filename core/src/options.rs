@@ -116,6 +116,8 @@ options! {
         "The certificates of this consumer that a CRL must cover: if_present (none), require (all but the anchor) or require_leaf.";
     "endpoint" "min_tls" "text" of "min_tls" "1.3"
         "The oldest TLS version to accept: 1.3 or 1.2.";
+    "endpoint" "post_quantum" "flag" "true"
+        "Whether to offer the key exchange X25519MLKEM768. Without it, the first message of the handshake fits into one packet, for a firewall that drops or resets connections with a larger one.";
     "endpoint" "server_name" "text" "the URL's host"
         "The name that the handshake asks for (SNI) and that the consumer's certificate must contain: a DNS name or an IP address. The URL's host is still looked up and connected to.";
     "endpoint" "server_uri" "text" "none"

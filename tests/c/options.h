@@ -33,6 +33,7 @@ static const struct {
     {"endpoint", "trust", "trust", ""},
     {"endpoint", "crl_policy", "text", "if_present"},
     {"endpoint", "min_tls", "text", "1.2"},
+    {"endpoint", "post_quantum", "flag", ""},
     {"endpoint", "server_name", "text", ""},
     {"endpoint", "server_uri", "text", ""},
     {"endpoint", "hold_payload", "flag", ""},

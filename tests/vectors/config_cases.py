@@ -696,6 +696,7 @@ def endpoints():
     yield of("tls_1_2", OK, options={"min_tls": "1.2"})
     yield of("tls_1_1", refused("option_invalid"), options={"min_tls": "1.1"})
     yield of("tls_unknown", refused("option_invalid"), options={"min_tls": "TLSv1.3"})
+    yield of("not_post_quantum", OK, options={"post_quantum": False})
     for name, host in {"a_dns_name": "hooks.acme.example", "an_address": "2001:db8::1"}.items():
         yield of(f"server_name_of_{name}", OK, options={"server_name": host})
     fault = refused("option_invalid", option="server_name")

@@ -157,6 +157,11 @@ def successes():
         received_headers_begin={"host": "localhost:"},
     )
     yield case("key_exchange_is_post_quantum", delivered(tls={"key_exchange": "X25519MLKEM768"}))
+    yield case(
+        "key_exchange_is_not_post_quantum",
+        delivered(tls={"key_exchange": "X25519"}),
+        endpoint_options={"post_quantum": False},
+    )
     for status in (201, 202, 204):
         yield case(f"status_{status}", delivered(status=status), consumer=respond(status))
     yield case("keep_alive", delivered(connection={"reused": True}), deliveries=3, received=3)

@@ -185,6 +185,10 @@ class Dispatcher:
         crl_policy: _CrlPolicy | None = None,
         # The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
         min_tls: _MinTls | None = None,
+        # Whether to offer the key exchange X25519MLKEM768. Without it, the first message of the
+        # handshake fits into one packet, for a firewall that drops or resets connections with a
+        # larger one. By default true.
+        post_quantum: bool | None = None,
         # The name that the handshake asks for (SNI) and that the consumer's certificate must
         # contain: a DNS name or an IP address. The URL's host is still looked up and connected to.
         # By default the URL's host.
@@ -287,6 +291,7 @@ def deliver(
     timeout: _Seconds | None = None,
     crl_policy: _CrlPolicy | None = None,
     min_tls: _MinTls | None = None,
+    post_quantum: bool | None = None,
     server_name: str | None = None,
     server_uri: str | None = None,
     hold_payload: bool | None = None,

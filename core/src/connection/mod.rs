@@ -4,6 +4,7 @@ mod deadline;
 mod exchange;
 mod facts;
 mod fault;
+mod first_flight;
 mod handshake_only;
 #[cfg(test)]
 mod hyper_differential_tests;

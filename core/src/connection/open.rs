@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::first_flight::FirstFlight;
 use super::socket::Socket;
 use super::tls_stream::TlsStream;
 use super::{ConnectionFacts, Deadlines, HandshakeFacts, Progress};
@@ -46,8 +47,11 @@ impl FreshConnection {
         progress.connected(ConnectionFacts { reused: false, address, handshake: None });
         let socket = Socket::new(stream);
         let by = connected + deadlines.handshake;
+        let first_flight = FirstFlight::default();
+        let shaking = handshake(terms, socket, first_flight.unanswered());
+        let shaken = deadlines.within("handshake", by, progress, shaking).await;
         let Established { stream, peer, facts: tls } =
-            deadlines.within("handshake", by, progress, handshake(terms, socket)).await?;
+            shaken.map_err(|error| first_flight.explain(error))?;
         let handshake = Arc::new(HandshakeFacts { peer, tls });
         progress.shook_hands(&handshake);
         let (stream, handshake_time) = (TlsStream::new(stream), connected.elapsed());

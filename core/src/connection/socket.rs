@@ -46,6 +46,8 @@ pub(super) struct Socket {
     ending: bool,
     /// Nothing was written since the last check for early bytes.
     checked: bool,
+    /// How many bytes were written before the first byte of the peer. `None` after it.
+    unanswered: Option<usize>,
 }
 
 /// How many more bytes may arrive without data.
@@ -78,6 +80,7 @@ impl Socket {
             early: None,
             ending: false,
             checked: false,
+            unanswered: Some(0),
         }
     }
 
@@ -163,6 +166,9 @@ impl Socket {
     /// Records that these bytes were read.
     fn note_read(&mut self, bytes: &[u8]) {
         self.usage.read += bytes.len();
+        if !bytes.is_empty() {
+            self.unanswered = None;
+        }
         self.charge(bytes.len());
         self.records.follow(bytes);
         if let Some(early) = &mut self.early {
@@ -196,6 +202,7 @@ impl Socket {
             }
             Poll::Ready(Ok(length)) => {
                 self.usage.written += length;
+                self.unanswered = self.unanswered.map(|before| before + length);
                 Poll::Ready(Ok(length))
             }
             other => other,
@@ -212,6 +219,10 @@ impl Allowance {
 impl PollLimited for Socket {
     fn begin_poll(&mut self) {
         self.usage = PollUsage::default();
+    }
+
+    fn unanswered(&self) -> usize {
+        self.unanswered.unwrap_or(0)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Sent, key};
 use crate::material::identity::Identity;
 use crate::material::pin::{Pin, PinSlot};
 use crate::process::Lock;
+use crate::tls::MAY_BE_REFUSED;
 
 /// Which of our identities one consumer accepted last.
 #[derive(Default)]
@@ -133,7 +134,8 @@ pub(crate) fn may_fall_back(error: &Error, in_doubt: bool, withheld: bool) -> bo
 
 /// Whether a connection ended as after a refusal of our certificate.
 pub(crate) fn may_be_refusal(error: &Error) -> bool {
-    error.kind() == Kind::ConnectionLost && error.fact(key::HINT).is_some()
+    error.kind() == Kind::ConnectionLost
+        && error.fact(key::HINT).is_some_and(|hint| hint == MAY_BE_REFUSED)
 }
 
 /// Which of our identities each consumer accepted last, as far as this process has observed.
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_close_counts_only_in_doubt() {
-        let lost = Error::new(Kind::ConnectionLost, "closed").noting(key::HINT, "refused?");
+        let lost = Error::new(Kind::ConnectionLost, "closed").noting(key::HINT, MAY_BE_REFUSED);
         assert!(may_fall_back(&lost, true, false));
         assert!(!may_fall_back(&lost, false, false));
         assert!(!may_fall_back(&lost.having_sent(Sent::Maybe), true, false));

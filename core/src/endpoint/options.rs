@@ -32,6 +32,7 @@ pub struct EndpointOptions {
     pub(super) crl_policy: Option<CrlPolicy>,
     pub(super) identity: Option<Identity>,
     pub(super) min_tls: MinTls,
+    pub(super) post_quantum: bool,
     pub(super) server_name: Option<Host>,
     pub(super) server_uri: Option<String>,
     pub(super) signing: Option<StandardWebhooks>,
@@ -51,6 +52,7 @@ impl Default for EndpointOptions {
             crl_policy: None,
             identity: None,
             min_tls: MinTls::V1_3,
+            post_quantum: true,
             server_name: None,
             server_uri: None,
             signing: None,
@@ -122,6 +124,13 @@ impl EndpointOptions {
     /// Sets the oldest TLS version to accept, by default TLS 1.3.
     pub fn min_tls(mut self, version: MinTls) -> Self {
         self.min_tls = version;
+        self
+    }
+
+    /// Sets whether to offer the key exchange X25519MLKEM768, by default `true`. Without it, the first message
+    /// fits into one packet, for a firewall that drops or resets connections with a larger one.
+    pub fn post_quantum(mut self, offer: bool) -> Self {
+        self.post_quantum = offer;
         self
     }
 
@@ -212,6 +221,7 @@ impl SetByName for EndpointOptions {
                 Ok(self.min_tls(version))
             }
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
+            "post_quantum" => Ok(self.post_quantum(value.flag()?)),
             "hold_payload" => Ok(self.hold_payload(value.flag()?)),
             "server_name" => self.server_name(value.text()?),
             "server_uri" => self.server_uri(value.text()?),
@@ -249,6 +259,7 @@ impl options::current::Current for EndpointOptions {
             "trust" => or_unset(self.trust.as_ref(), "the dispatcher's"),
             "crl_policy" => self.crl_policy.map_or("the dispatcher's", CrlPolicy::name).to_owned(),
             "min_tls" => self.min_tls.name().to_owned(),
+            "post_quantum" => self.post_quantum.to_string(),
             "server_name" => or_unset(self.server_name.as_ref(), "the URL's host"),
             "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
             "hold_payload" => self.hold_payload.to_string(),

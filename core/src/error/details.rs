@@ -215,7 +215,7 @@ keys! {
     REFUSED_BY: Count, "refused_by", false, "The number of consumers that refuse our certificate now.";
     HOW: String, "how", false, "How the connection ended, such as closed, reset or flooded.";
     ANSWER_BEGAN: bool, "answer_began", false, "true if part of the response head had arrived.";
-    HINT: String, "hint", false, "client_certificate_may_be_refused if the end of the connection looks like a refusal of our certificate.";
+    HINT: String, "hint", false, "client_certificate_may_be_refused if the end of the connection looks like a refusal of our certificate; client_hello_may_be_too_large if our first message is larger than a packet and got no answer.";
     DEADLINE: String, "deadline", false, "The deadline that passed: connect, handshake, write, response or total.";
     ALLOWED: Count, "allowed_ms", false, "The duration of that deadline in milliseconds.";
     ATTEMPTS: Count, "attempts", false, "The number of attempts of the delivery.";

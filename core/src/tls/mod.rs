@@ -16,7 +16,7 @@ mod terms;
 pub(crate) use alert::Alert;
 pub(crate) use flood::{Flood, is_flood};
 pub(crate) use refusal::{
-    may_be_refused, refused_by_alert, refused_by_close, refused_by_page, unjudged,
+    MAY_BE_REFUSED, may_be_refused, refused_by_alert, refused_by_close, refused_by_page, unjudged,
 };
 pub use session::TlsFacts;
 pub(crate) use session::{Established, handshake};

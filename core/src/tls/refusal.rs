@@ -8,7 +8,7 @@ use crate::material::identity::Identity;
 use crate::x509::Certificate;
 
 /// The hint of a connection that ended as after a refusal.
-const MAY_BE_REFUSED: &str = "client_certificate_may_be_refused";
+pub(crate) const MAY_BE_REFUSED: &str = "client_certificate_may_be_refused";
 
 /// The alerts that say that the consumer found no CA it knows.
 const UNKNOWN_CA: &str = "unknown_ca";

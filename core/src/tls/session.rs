@@ -2,6 +2,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use rustls::client::ResolvesClientCert;
@@ -73,7 +74,13 @@ pub(crate) struct Established<IO> {
 /// Completes the handshake. Writes nothing of the request.
 ///
 /// Fails with a kind of the 4xx group or with `connection_lost`.
-pub(crate) async fn handshake<IO>(terms: &Arc<Terms>, io: IO) -> Result<Established<IO>, Error>
+///
+/// * `unanswered`: receives how many bytes were written before the first byte of the peer.
+pub(crate) async fn handshake<IO>(
+    terms: &Arc<Terms>,
+    io: IO,
+    unanswered: &AtomicUsize,
+) -> Result<Established<IO>, Error>
 where
     IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
 {
@@ -85,7 +92,11 @@ where
     let mut connecting = connector.connect(terms.server_name.server_name().to_owned(), io);
     let connecting = poll_fn(|context| {
         connecting.get_mut().into_iter().for_each(IO::begin_poll);
-        Pin::new(&mut connecting).poll(context)
+        let polled = Pin::new(&mut connecting).poll(context);
+        if let Some(io) = connecting.get_mut() {
+            unanswered.store(io.unanswered(), Ordering::Relaxed);
+        }
+        polled
     });
     // The random number generator and RSA keys contain locks. They must be free at a fork.
     let outcome = process::around_forks(connecting).await;

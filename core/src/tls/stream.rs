@@ -20,6 +20,9 @@ pub(crate) fn plaintext<IO>(stream: &mut TlsStream<IO>) -> &[u8] {
 /// A stream that limits what one poll reads and writes. Beyond the limit it is pending, and wakes its task
 /// for the next poll.
 pub(crate) trait PollLimited {
+    /// How many bytes were written before the first byte of the peer. 0 after it.
+    fn unanswered(&self) -> usize;
+
     /// Begins a poll of the task that reads and writes, which resets the limits.
     fn begin_poll(&mut self);
 }

@@ -43,6 +43,8 @@ pub(crate) struct Terms {
     pub(crate) expected: Expected,
     pub(crate) crl_policy: CrlPolicy,
     pub(crate) min_tls: MinTls,
+    /// Offer a key exchange that resists quantum computers. Its key share fills more than one packet.
+    pub(crate) post_quantum: bool,
 }
 
 impl Terms {
@@ -54,25 +56,27 @@ impl Terms {
     /// our key can be used there: the resolver does not learn which version was negotiated.
     pub(super) fn base(&self) -> &'static ClientConfig {
         let tls13_only = self.identity.leaf().parsed().key == Key::MlDsa;
-        if tls13_only { MinTls::V1_3.base() } else { self.min_tls.base() }
+        let min_tls = if tls13_only { MinTls::V1_3 } else { self.min_tls };
+        min_tls.base(self.post_quantum)
     }
 }
 
 impl MinTls {
     /// The configuration of all connections with this minimum, without resolver and verifier.
-    fn base(self) -> &'static ClientConfig {
-        static TLS_1_3: Once<ClientConfig> = Once::new();
-        static TLS_1_2: Once<ClientConfig> = Once::new();
+    fn base(self, post_quantum: bool) -> &'static ClientConfig {
+        static TLS_1_3: [Once<ClientConfig>; 2] = [const { Once::new() }; 2];
+        static TLS_1_2: [Once<ClientConfig>; 2] = [const { Once::new() }; 2];
         let both = [&rustls::version::TLS13, &rustls::version::TLS12];
-        match self {
-            Self::V1_2 => TLS_1_2.get_or_init(|| base(&both)),
-            Self::V1_3 => TLS_1_3.get_or_init(|| base(&both[..1])),
-        }
+        let (made, versions) = match self {
+            Self::V1_2 => (&TLS_1_2, &both[..]),
+            Self::V1_3 => (&TLS_1_3, &both[..1]),
+        };
+        made[usize::from(post_quantum)].get_or_init(|| base(versions, post_quantum))
     }
 }
 
-fn base(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-    let (provider, clock) = (algorithms::provider().clone(), Arc::new(HandshakeClock));
+fn base(versions: &[&'static SupportedProtocolVersion], post_quantum: bool) -> ClientConfig {
+    let (provider, clock) = (algorithms::provider(post_quantum).clone(), Arc::new(HandshakeClock));
     let mut base = ClientConfig::builder_with_details(provider, clock)
         .with_protocol_versions(versions)
         .unwrap_or_else(|_| unreachable!("the provider has suites and groups for both versions"))

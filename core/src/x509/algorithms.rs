@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::sign::SigningKey;
-use rustls::{CipherSuite, SignatureScheme};
+use rustls::{CipherSuite, NamedGroup, SignatureScheme};
 use rustls_pki_types::PrivateKeyDer;
 use webpki::aws_lc_rs as algorithms;
 
@@ -15,8 +15,18 @@ use crate::process::{Once, Section};
 /// Returns the provider of every handshake. It prefers the key exchange X25519MLKEM768, and the cipher
 /// AES-128-GCM with SHA-256: a handshake hashes much and encrypts little, and processors have
 /// instructions for SHA-256.
-pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
+///
+/// * `post_quantum`: whether to offer X25519MLKEM768, whose key share takes 1216 bytes.
+pub(crate) fn provider(post_quantum: bool) -> &'static Arc<CryptoProvider> {
     static PROVIDER: Once<Arc<CryptoProvider>> = Once::new();
+    static CLASSICAL: Once<Arc<CryptoProvider>> = Once::new();
+    if !post_quantum {
+        return CLASSICAL.get_or_init(|| {
+            let mut provider = CryptoProvider::clone(provider(true));
+            provider.kx_groups.retain(|group| group.name() != NamedGroup::X25519MLKEM768);
+            Arc::new(provider)
+        });
+    }
     PROVIDER.get_or_init(|| {
         let mut provider = aws_lc_rs::default_provider();
         provider.signature_verification_algorithms = SIGNATURES;
