@@ -508,6 +508,11 @@ const char *wmtls_error_message(const wmtls_error *error);
 const char *wmtls_error_remedy(const wmtls_error *error);
 
 /*
+ Returns the address of the page about the error's kind: the causes, and the cure of each.
+ */
+const char *wmtls_error_help(const wmtls_error *error);
+
+/*
  Returns a fact of the error's context; NULL if the error does not have it. A text is returned
  as it is, any other value as JSON.
 

@@ -2,8 +2,15 @@
 
 use napi_derive::napi;
 use webhook_mtls::Error;
+use webhook_mtls::bindings::language::{Language, set_language};
 
 use crate::convert::{CallResult, guarded};
+
+/// Spells the names in errors as in JavaScript. Called once, when the addon is loaded.
+#[napi]
+pub fn spell_for_node() {
+    set_language(Language::Node);
+}
 
 /// Returns the error's JSON for a value of the wrong type.
 #[napi]

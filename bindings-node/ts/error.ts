@@ -49,6 +49,7 @@ interface ErrorJson {
   elapsed_ms?: number | null
   message: string
   remedy: string
+  help?: string
   context: Record<string, unknown>
   response: HttpResponseJson | null
 }
@@ -121,6 +122,8 @@ export class WebhookMtlsError extends Error {
   readonly elapsedMs?: number
   /** How to fix it, in a sentence. */
   readonly remedy: string
+  /** The address of the page about the kind: its causes, and the cure of each. */
+  readonly help?: string
   /**
    * Facts by name, such as `observedPin`, `alert`, `option`. Values are equal in every language.
    */
@@ -145,6 +148,7 @@ export class WebhookMtlsError extends Error {
     if (typeof json.attempts === 'number') this.attempts = json.attempts
     if (typeof json.elapsed_ms === 'number') this.elapsedMs = json.elapsed_ms
     this.remedy = json.remedy
+    if (typeof json.help === 'string') this.help = json.help
     this.context = Object.freeze(respelled(json.context, camelCase))
     if (json.response !== null) this.response = httpResponse(json.response)
   }

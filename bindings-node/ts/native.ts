@@ -64,6 +64,7 @@ export interface ReceivedRequest {
 
 interface Native {
   tables(): string
+  spellForNode(): void
   wrongType(option: string, expected: string, seen: string): string
   unknownName(name: string, expected: string): string
   tooLong(sort: string, argument: string, length: number): string | null
@@ -239,7 +240,9 @@ function load(): Native {
   const platform = `${process.platform}-${process.arch}`
   const path = join(__dirname, '..', 'native', `webhook-mtls.${platform}.node`)
   try {
-    return require(path) as Native
+    const loaded = require(path) as Native
+    loaded.spellForNode()
+    return loaded
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
     throw new Error(

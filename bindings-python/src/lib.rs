@@ -37,6 +37,8 @@ mod verifier;
 /// The items that `webhook_mtls` re-exports, and those that its Python files use.
 #[pyo3::pymodule]
 mod _native {
+    use webhook_mtls::bindings::language::{Language, set_language};
+
     #[pymodule_export]
     use crate::{
         boundary::panic,
@@ -66,6 +68,8 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Names in errors are spelled as in Python.
+        set_language(Language::Python);
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

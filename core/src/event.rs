@@ -51,8 +51,10 @@ macro_rules! events {
 }
 
 events! {
-    Rotated "rotated" "what files endpoints name not_after_ms"
-        "Watched files changed, and their new content is in use.";
+    Rotated "rotated" "what files endpoints name not_after_ms pid generation"
+        "Watched files changed, and their new content is in use in the process pid. The generation counts \
+         the contents of these files in that process, and is 1 before the first change. Several worker \
+         processes each raise this event.";
     RotationFailed "rotation_failed" "what files kind message remedy"
         "The content of watched files is not usable. The former material stays in use. Repair the files.";
     RotationWaiting "rotation_waiting" "what files name not_before_ms"

@@ -101,6 +101,10 @@ pub mod bindings {
     pub use crate::recipe::{Argument, Rebuild, Recipe};
     pub use crate::verify::handshake::Handshake;
 
+    pub mod language {
+        pub use crate::error::spelling::{Language, set_language};
+    }
+
     pub mod limits {
         pub use crate::limits::*;
     }

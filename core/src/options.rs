@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::error::cause::CAUSES;
 use crate::error::{
     Blame, Error, Family, Form, KEYS, Kind, Retry, Scope, Sent, Stage, key, named, shown,
 };
@@ -187,6 +188,13 @@ pub(crate) fn tables() -> Value {
             })
         })
         .collect();
+    let causes: Vec<Value> = CAUSES
+        .iter()
+        .map(|cause| {
+            let kinds: Vec<&str> = cause.kinds.iter().map(|kind| kind.name()).collect();
+            json!({ "name": cause.name, "kinds": kinds, "seen": cause.seen, "cure": cause.cure })
+        })
+        .collect();
     let options: Vec<Value> = ALL
         .iter()
         .map(|row| {
@@ -227,7 +235,7 @@ pub(crate) fn tables() -> Value {
         })
         .collect();
     json!({
-        "kinds": kinds, "words": words, "options": options, "events": events, "context": context
+        "kinds": kinds, "causes": causes, "words": words, "options": options, "events": events, "context": context
     })
 }
 

@@ -366,7 +366,7 @@ fn a_probe_takes_a_turn() {
     consumer.saw(&[Event::Connected, Event::Requested]);
     let short = || ProbeOptions::new().timeout(Duration::from_millis(100)).unwrap();
     let late = wait(dispatcher.probe(&endpoint, short())).unwrap_err();
-    assert_eq!((late.kind(), late.stage()), (Kind::DeadlineExceeded, Stage::Admit));
+    assert_eq!((late.kind(), late.stage()), (Kind::Overloaded, Stage::Admit));
     consumer.saw_no_more();
     consumer.answers.open();
     end(&running).unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::bindings::{Setting, runtime};
-use webhook_mtls::error::{Scope, Stage};
+use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Receipt,
@@ -59,7 +59,9 @@ fn a_delivery_beyond_the_limit_waits_without_a_connection() {
     assert!(acme.wait(1, SOON));
     let short = DeliverOptions::new().timeout(Duration::from_millis(200)).unwrap();
     let late = start(&dispatcher, &endpoint, short).recv_timeout(SOON).unwrap().unwrap_err();
-    assert_eq!((late.kind(), late.stage()), (Kind::DeadlineExceeded, Stage::Admit));
+    assert_eq!((late.kind(), late.stage()), (Kind::Overloaded, Stage::Admit));
+    assert_eq!((late.blame(), late.scope()), (Blame::Ours, Scope::Endpoint));
+    assert!(late.remedy().contains("concurrency"), "{}", late.remedy());
     assert_eq!((late.sent(), late.retry()), (Sent::Nothing, Retry::Later));
     assert_eq!(acme.connections(), 1);
     token.cancel();

@@ -186,7 +186,8 @@ fn each_refusal_has_its_scope_and_blame() {
         (403, Retry::AfterRepair, Scope::Endpoint, Blame::Path),
         (502, Retry::Later, Scope::Endpoint, Blame::Path),
         (503, Retry::Later, Scope::Endpoint, Blame::Path),
-        (302, Retry::Later, Scope::Endpoint, Blame::Path),
+        (302, Retry::AfterRepair, Scope::Process, Blame::Ours),
+        (400, Retry::AfterRepair, Scope::Process, Blame::Ours),
     ] {
         let error =
             answering(format!("HTTP/1.1 {status} No\r\ncontent-length: 2\r\n\r\nno")).refusal();
@@ -197,7 +198,16 @@ fn each_refusal_has_its_scope_and_blame() {
             "{status}"
         );
         assert!(!format!("{error:?} {}", error.to_json()).contains("hunter2"));
+        let target = scene_target(&error);
+        let named = [error.message(), error.remedy()].iter().all(|text| text.contains(&target));
+        assert!(named || !matches!(status, 403 | 502 | 503), "{error}. {}", error.remedy());
     }
+}
+
+/// Returns the address that the proxy was asked for.
+fn scene_target(error: &Error) -> String {
+    let (_, target) = error.message().split_once("CONNECT ").expect("the message names it");
+    target.to_owned()
 }
 
 #[test]
@@ -251,7 +261,8 @@ fn a_silent_proxy_ends_at_the_connect_deadline() {
     options = options.connect_timeout(Duration::from_millis(200)).unwrap();
     let started = Instant::now();
     let error = deliver_with(options, &scene.acme.url()).unwrap_err();
-    assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Connect));
+    assert_eq!((error.kind(), error.stage()), (Kind::ProxyRefused, Stage::Connect));
+    assert_eq!(error.context()["cause"], "proxy_silent");
     assert_eq!((&error.context()["deadline"], error.sent()), (&"connect".into(), Sent::Nothing));
     // Much shorter than the total of 30 seconds.
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -266,6 +277,8 @@ fn an_unreachable_proxy_stops_the_process_and_is_named() {
     assert_eq!((error.kind(), error.scope()), (Kind::ConnectFailed, Scope::Process));
     assert_eq!(error.context()["proxy"], unused.to_string());
     assert_eq!(error.blame(), Blame::Path);
+    let runs = format!("the proxy runs at {unused}");
+    assert!(error.remedy().contains(&runs), "{}", error.remedy());
 }
 
 #[test]

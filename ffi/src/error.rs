@@ -121,6 +121,12 @@ pub extern "C" fn wmtls_error_remedy(error: Option<&wmtls_error>) -> *const c_ch
     string(error, |error| Some(error.remedy().to_owned()))
 }
 
+/// Returns the address of the page about the error's kind: the causes, and the cure of each.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_error_help(error: Option<&wmtls_error>) -> *const c_char {
+    string(error, |error| Some(error.help().to_owned()))
+}
+
 /// Returns a fact of the error's context; NULL if the error does not have it. A text is returned
 /// as it is, any other value as JSON.
 ///

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use webhook_mtls::Error;
+use webhook_mtls::bindings::language::{Language, set_language};
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, Out, put};
@@ -32,10 +33,12 @@ pub fn run(err: Out<'_, wmtls_error>, entry: impl FnOnce() -> Result<(), Error>)
 pub fn value<T>(fallback: T, entry: impl FnOnce() -> T) -> T {
     // Unwind safe: a panic drops its own state, and shared state is behind a lock that recovers
     // from it.
+    set_language(Language::C);
     catch_unwind(AssertUnwindSafe(entry)).unwrap_or(fallback)
 }
 
 fn guarded<T>(entry: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    set_language(Language::C);
     catch_unwind(AssertUnwindSafe(entry)).unwrap_or_else(|_| Err(Error::caught_panic()))
 }
 

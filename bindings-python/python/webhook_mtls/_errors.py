@@ -127,6 +127,13 @@ class WebhookMtlsError(Exception):
         return remedy
 
     @property
+    def help(self) -> str:
+        """The address of the page about the kind: its causes, and the cure of each."""
+        # An error of an older version has none.
+        page: str = self.args[0].get("help", "")
+        return page
+
+    @property
     def context(self) -> Mapping[str, Any]:
         """Facts about the failure by name, such as `observed_pin`."""
         return dict(self.args[0].get("context") or {})

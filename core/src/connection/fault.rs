@@ -2,12 +2,13 @@
 
 use super::Connection;
 use super::tls_stream::StreamEnd;
+use crate::error::cause::{self, Cause};
 use crate::error::{Blame, Error, Kind, Scope, Sent, Stage, key};
 use crate::http::{MAX_HEAD, MAX_HEADERS, MAX_INTERIM, ResponseFault};
 use crate::tls::{self, Alert};
 
 /// Why an exchange brought no response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExchangeFault {
     /// The consumer's bytes are not a valid response.
     Response(ResponseFault),
@@ -76,7 +77,8 @@ impl Connection {
         let lost = Error::new(Kind::ConnectionLost, message)
             .at(stage)
             .having_sent(sent)
-            .noting(key::HOW, how);
+            .noting(key::HOW, how)
+            .caused(ending(end), &[("address", &self.address)]);
         if self.stream.is_answered() {
             lost.noting(key::ANSWER_BEGAN, true)
         } else if self.stream.is_first_and_unanswered() {
@@ -89,9 +91,19 @@ impl Connection {
     }
 }
 
+fn ending(end: Option<StreamEnd>) -> &'static Cause {
+    match end {
+        Some(StreamEnd::Reset) => &cause::CONNECTION_RESET,
+        _ => &cause::CONNECTION_CLOSED,
+    }
+}
+
 fn invalid_response(fault: ResponseFault) -> Error {
     match fault {
-        ResponseFault::Malformed => Error::new(Kind::HttpInvalid, "the response is not HTTP/1.1"),
+        ResponseFault::Malformed(why) => {
+            Error::new(Kind::HttpInvalid, format!("the response is not HTTP/1.1: {why}"))
+                .caused(&cause::INVALID_LINE, &[])
+        }
         ResponseFault::TooManyInterim => Error::new(
             Kind::HttpInvalid,
             format!("more than {MAX_INTERIM} interim responses arrived, and no final one"),

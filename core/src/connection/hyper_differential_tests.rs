@@ -132,6 +132,15 @@ fn is_refused_by_us_alone(text: &str) -> bool {
     text.replace("\r\n", "").contains('\n') || words.any(|word| word.len() > 16)
 }
 
+/// Returns a head for hyper, which refuses folded headers: on one line. A fold of the first line is
+/// refused by both.
+fn unfolded(head: &str) -> String {
+    if head.lines().nth(1).is_some_and(|line| line.starts_with(' ')) {
+        return head.to_owned();
+    }
+    head.replace("\r\n ", "   ").replace("\n ", "  ")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -144,7 +153,13 @@ proptest! {
         let text = heads.concat() + &body;
         let whole = read_answer(text.as_bytes(), usize::MAX);
         prop_assert_eq!(&whole, &read_answer(text.as_bytes(), piece), "in pieces of {}", piece);
-        let by_hyper = by_hyper(text.as_bytes());
+        let is_interim =
+            |head: &&String| ["HTTP/1.1 100", "HTTP/1.1 103"].iter().any(|it| head.starts_with(it));
+        // What follows the final head is a body.
+        let last = heads.iter().take_while(is_interim).count();
+        let read = |(at, head): (usize, &String)| if at <= last { unfolded(head) } else { head.clone() };
+        let unfolded: String = heads.iter().enumerate().map(read).collect();
+        let by_hyper = by_hyper((unfolded + &body).as_bytes());
         if let (Some(ours), Some(theirs)) = (&whole, &by_hyper)
             && is_refused_by_us_alone(&text)
             && !ours.2

@@ -34,9 +34,9 @@ use pool::PoolRef;
 pub(crate) use progress::Progress;
 use request_writer::Hold;
 pub(crate) use request_writer::Request;
-pub(crate) use response::Response;
 #[cfg(any(test, feature = "testing"))]
 pub use response::read_answer;
+pub(crate) use response::{Asked, Response};
 use tls_stream::TlsStream;
 pub(crate) use verdict::Heard;
 

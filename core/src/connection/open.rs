@@ -9,8 +9,8 @@ use super::socket::Socket;
 use super::tls_stream::TlsStream;
 use super::{ConnectionFacts, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
-use crate::error::{Error, Stage};
-use crate::net::{Route, Sockets, Url, resolve};
+use crate::error::{Blame, Error, Kind, Scope, Stage, cause, key};
+use crate::net::{Route, Sockets, Url, name_servers, resolve};
 use crate::tls::{Established, Terms, handshake};
 
 /// A finished handshake on a new connection that has carried no request.
@@ -35,13 +35,15 @@ impl FreshConnection {
         let by = started + deadlines.connect;
         let addresses = deadlines
             .within("connect", by, progress, resolve(url, &route.egress, sockets.owner()))
-            .await?;
+            .await
+            .map_err(|error| unresolved(error, url))?;
         progress.enter(Stage::Connect);
         // The addresses share the remaining time, which the total deadline may shorten.
         let share_until = by.min(started + deadlines.total);
         let connecting = route.connect(&addresses, sockets, share_until);
+        let connected = deadlines.within("connect", by, progress, connecting).await;
         let (stream, address, permit) =
-            deadlines.within("connect", by, progress, connecting).await?;
+            connected.map_err(|error| unconnected(error, &addresses, route))?;
 
         let connected = progress.enter(Stage::Handshake);
         progress.connected(ConnectionFacts { reused: false, address, handshake: None });
@@ -57,4 +59,54 @@ impl FreshConnection {
         let (stream, handshake_time) = (TlsStream::new(stream), connected.elapsed());
         Ok(Self { stream, handshake, handshake_time, address, permit })
     }
+}
+
+/// Explains a deadline that passed during the lookup: the name server is silent.
+fn unresolved(error: Error, url: &Url) -> Error {
+    let Some(allowed) = late_connect(&error) else { return error };
+    let (server, host) = (name_servers::first(), url.host.to_string());
+    let message = format!(
+        "no answer of the name server {server} (/etc/resolv.conf) for {host} within {allowed} ms"
+    );
+    late(error, Kind::ResolveFailed, message)
+        .noting(key::HOST, host)
+        .noting(key::NAME_SERVER, server.to_string())
+        .caused(&cause::NAME_SERVER_SILENT, &[("server", &server)])
+}
+
+/// Explains a deadline that passed before a connection was open: packets are dropped.
+fn unconnected(error: Error, addresses: &[SocketAddr], route: &Route) -> Error {
+    let Some(allowed) = late_connect(&error) else { return error };
+    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    let joined = addresses.join(", ");
+    let Some(proxy) = route.through() else {
+        let message = format!("{joined} did not answer within {allowed} ms");
+        return late(error, Kind::ConnectFailed, message)
+            .noting(key::ADDRESSES, addresses)
+            .caused(&cause::CONNECTION_UNANSWERED, &[("addresses", &joined)]);
+    };
+    let message = format!("the proxy {proxy} opened no tunnel to {joined} within {allowed} ms");
+    late(error, Kind::ProxyRefused, message)
+        .scoped(Scope::Endpoint)
+        .noting(key::PROXY, proxy.clone())
+        .noting(key::ADDRESSES, addresses)
+        .caused(&cause::PROXY_SILENT, &[("proxy", &proxy), ("target", &joined)])
+}
+
+/// Returns the milliseconds of the deadline if the error is a passed deadline.
+fn late_connect(error: &Error) -> Option<u64> {
+    let late = error.kind() == Kind::DeadlineExceeded;
+    error.fact(key::ALLOWED).filter(|_| late).map(|allowed| allowed.0)
+}
+
+/// The error for a passed deadline, with the kind of its cause. If the caller's time limit of the whole
+/// delivery passed, the kind stays.
+fn late(error: Error, kind: Kind, message: String) -> Error {
+    let by_caller = error.fact(key::DEADLINE).is_some_and(|part| part == "total");
+    let kind = if by_caller { error.kind() } else { kind };
+    Error::new(kind, message)
+        .at(error.stage())
+        .blamed(Blame::Path)
+        .having_sent(error.sent())
+        .noting_all(&error)
 }

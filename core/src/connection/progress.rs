@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::deadline::Deadlines;
 use super::phases::Phases;
 use super::{ConnectionFacts, HandshakeFacts};
-use crate::error::{Error, Kind, Sent, Stage, Timings, key, saturating_millis};
+use crate::error::{Error, Kind, Scope, Sent, Stage, Timings, cause, key, saturating_millis};
 use crate::process::own;
 
 /// The progress of a delivery or probe. A cancellation from outside reads it too.
@@ -233,15 +233,41 @@ impl Progress {
         deadlines: &Deadlines,
     ) -> Error {
         let part = if self.by <= due { "total" } else { part };
-        let millis = saturating_millis(deadlines.of(part));
-        Error::new(
-            Kind::DeadlineExceeded,
-            format!("the {part} deadline of {millis} ms passed at stage {}", self.stage().name()),
-        )
-        .at(self.stage())
-        .having_sent(self.sent())
-        .noting(key::DEADLINE, part)
-        .noting(key::ALLOWED, millis)
+        let (millis, stage) = (saturating_millis(deadlines.of(part)), self.stage());
+        let error = if stage == Stage::Admit {
+            self.limit_reached(millis)
+        } else {
+            let address = self.connection_facts().map(|known| known.address);
+            let with = address.map(|address| format!(" with {address}")).unwrap_or_default();
+            let passed = format!("the {part} deadline of {millis} ms passed at stage");
+            let message = format!("{passed} {}{with}", stage.name());
+            let error = Error::new(Kind::DeadlineExceeded, message).at(stage);
+            match (stage, address) {
+                (Stage::Handshake, Some(address)) => error
+                    .scoped(Scope::Endpoint)
+                    .caused(&cause::SILENT_HANDSHAKE, &[("address", &address)]),
+                (Stage::Request, Some(address)) => {
+                    error.caused(&cause::SLOW_WRITE, &[("address", &address)])
+                }
+                (Stage::Response, Some(address)) => {
+                    error.caused(&cause::SLOW_RESPONSE, &[("address", &address)])
+                }
+                _ => error.caused(&cause::TOTAL_TOO_SHORT, &[("stage", &stage.name())]),
+            }
+        };
+        error.having_sent(self.sent()).noting(key::DEADLINE, part).noting(key::ALLOWED, millis)
+    }
+
+    /// The error for a delivery that was not admitted until its deadline: a limit of ours was reached.
+    fn limit_reached(&self, millis: u64) -> Error {
+        // An attempt begins with its turn.
+        let (what, scope, cause) = if self.attempts() == 0 {
+            ("turn of the endpoint", Scope::Endpoint, &cause::TURN_AWAITED)
+        } else {
+            ("connection of the dispatcher", Scope::Process, &cause::CONNECTION_AWAITED)
+        };
+        let message = format!("no {what} became free within {millis} ms");
+        Error::new(Kind::Overloaded, message).at(Stage::Admit).scoped(scope).caused(cause, &[])
     }
 }
 

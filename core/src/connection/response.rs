@@ -4,9 +4,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::tls_stream::{StreamEnd, TlsStream};
-use crate::error::{Error, HttpResponse, Kind, Retry, Sent, Stage, key};
+use crate::error::cause::{self, Cause};
+use crate::error::{Error, HttpResponse, Kind, Retry, Sent, Stage, key, presented};
 use crate::http::BodyFraming;
 use crate::http::{HeadText, ResponseHead};
+use crate::material::identity::Identity;
+use crate::material::presented_identity::PresentedIdentity;
 use crate::process::Once;
 use crate::retry::StatusRetry;
 
@@ -117,32 +120,32 @@ impl Response {
     ///
     /// * `endpoint_rules`: the endpoint's rules for statuses.
     /// * `dispatcher_rules`: the dispatcher's rules, used for statuses that `endpoint_rules` does not contain.
+    /// * `asked`: what was sent.
     /// * `passed`: the consumer has accepted our certificate, so this cannot be a page that refuses it.
     pub(crate) fn into_error(
         mut self,
         endpoint_rules: &StatusRetry,
         dispatcher_rules: &StatusRetry,
+        asked: Asked<'_>,
         passed: bool,
     ) -> Error {
         let status = self.status;
-        let retry_after = self.head.value("retry-after").and_then(retry_after);
-        let error = if let Some(page) = self.certificate_page().filter(|_| !passed) {
+        let ours = PresentedIdentity::of(asked.identity);
+        let error = if let Some((page, cause)) = self.certificate_page().filter(|_| !passed) {
             Error::new(
                 Kind::ClientCertificateRejected,
                 format!("the consumer refused our certificate with an HTTP {status} page: {page}"),
             )
             .noting(key::VIA, "http")
+            .noting(key::IDENTITY, asked.identity.leaf().subject_text())
+            .caused(cause, &ours.values())
         } else {
             let (retry, scope) = endpoint_rules.judge(dispatcher_rules, status);
-            let error = Error::new(Kind::HttpStatus, format!("the consumer answered {status}"));
+            let after = self.head.value("retry-after").and_then(retry_after);
+            let after = after.filter(|_| retry == Retry::Later);
             let error =
-                error.retried(retry, if retry == Retry::Later { retry_after } else { None });
-            match status {
-                300..=399 => error.scoped(scope).advising(
-                    "Redirects are never followed: change the endpoint's URL to the new address.",
-                ),
-                _ => error.scoped(scope),
-            }
+                Error::new(Kind::HttpStatus, self.summary()).retried(retry, after).scoped(scope);
+            self.explain(error, asked.length, after, &ours)
         };
         let excerpt = std::mem::take(&mut self.body);
         error
@@ -152,15 +155,62 @@ impl Response {
             .answered(self.with_excerpt(excerpt))
     }
 
+    /// Adds the cause of a status.
+    fn explain(
+        &self,
+        error: Error,
+        length: usize,
+        after: Option<Duration>,
+        ours: &PresentedIdentity,
+    ) -> Error {
+        let location = self.location();
+        let wait = after.map(|after| format!(", and asks for {} s", after.as_secs()));
+        let (wait, shown) = (wait.unwrap_or_default(), location.clone().unwrap_or_default());
+        let mut values = ours.values();
+        values.push(("length", &length));
+        values.push(("wait", &wait));
+        values.push(("location", &shown));
+        let error = error.caused(status_cause(self.status, location.is_some()), &values);
+        match location {
+            Some(location) => error.noting(key::LOCATION, location),
+            None => error,
+        }
+    }
+
+    /// Returns the status, the new address or the first line of the text.
+    fn summary(&self) -> String {
+        let status = self.status;
+        match (self.location(), first_line(&self.body)) {
+            (Some(location), _) => {
+                format!("the consumer answered {status} with Location {location}")
+            }
+            (None, Some(line)) => format!("the consumer answered {status}: {line:?}"),
+            (None, None) => format!("the consumer answered {status}"),
+        }
+    }
+
+    /// Returns the address of a redirect without its query, which may contain a secret.
+    fn location(&self) -> Option<String> {
+        let redirects = (300..400).contains(&self.status);
+        let text = String::from_utf8_lossy(self.head.value("location").filter(|_| redirects)?);
+        let bare = text.split(['?', '#']).next().unwrap_or_default();
+        // User information is a credential.
+        let has_user = bare.split_once("//").is_some_and(|(_, rest)| rest.contains('@'));
+        (!bare.is_empty() && !has_user).then(|| presented(bare))
+    }
+
     /// Recognizes the pages by which servers refuse our certificate after the handshake.
-    fn certificate_page(&self) -> Option<&'static str> {
-        const NGINX: &[(&str, &str)] = &[
-            ("No required SSL certificate was sent", "no certificate arrived"),
-            ("The SSL certificate error", "the certificate was not accepted"),
+    fn certificate_page(&self) -> Option<(&'static str, &'static Cause)> {
+        const REFUSED: (&str, &Cause) =
+            ("the certificate was not accepted", &cause::PAGE_NOT_ACCEPTED);
+        const MISSING: (&str, &Cause) = ("no certificate arrived", &cause::PAGE_NOT_SENT);
+        const NGINX: [(&str, (&str, &Cause)); 2] = [
+            ("No required SSL certificate was sent", MISSING),
+            ("The SSL certificate error", REFUSED),
         ];
         match self.status {
-            495 => Some("the certificate was not accepted"),
-            496 => Some("no certificate arrived"),
+            495 => Some(REFUSED),
+            496 => Some(MISSING),
             400 => {
                 let body = String::from_utf8_lossy(&self.body);
                 NGINX.iter().find(|(page, _)| body.contains(page)).map(|(_, meaning)| *meaning)
@@ -168,6 +218,59 @@ impl Response {
             _ => None,
         }
     }
+}
+
+/// What a response answers, for its error.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The identity that was presented.
+    pub(crate) identity: &'a Identity,
+    /// The size of the payload in bytes.
+    pub(crate) length: usize,
+}
+
+fn status_cause(status: u16, has_location: bool) -> &'static Cause {
+    match status {
+        300..=399 if has_location => &cause::REDIRECT,
+        300..=399 => &cause::REDIRECT_WITHOUT_LOCATION,
+        400 => &cause::STATUS_400,
+        401 => &cause::STATUS_401,
+        403 => &cause::STATUS_403,
+        404 => &cause::STATUS_404,
+        405 => &cause::STATUS_405,
+        408 => &cause::STATUS_408,
+        409 => &cause::STATUS_409,
+        410 => &cause::STATUS_410,
+        413 => &cause::STATUS_413,
+        414 => &cause::STATUS_414,
+        415 => &cause::STATUS_415,
+        421 => &cause::STATUS_421,
+        422 => &cause::STATUS_422,
+        425 => &cause::STATUS_425,
+        429 => &cause::STATUS_429,
+        431 => &cause::STATUS_431,
+        500 => &cause::STATUS_500,
+        501 => &cause::STATUS_501,
+        502 => &cause::STATUS_502,
+        503 => &cause::STATUS_503,
+        504 => &cause::STATUS_504,
+        400..=499 => &cause::STATUS_4XX,
+        _ => &cause::STATUS_5XX,
+    }
+}
+
+/// The longest line of a text that a message quotes, in bytes.
+const LONGEST_LINE: usize = 120;
+
+/// Returns the first line of a text that explains a refusal, or `None` for HTML, JSON of many lines and
+/// other bytes.
+fn first_line(body: &[u8]) -> Option<String> {
+    let line =
+        body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).find(|it| !it.is_empty())?;
+    let text = std::str::from_utf8(line).ok()?;
+    let plain =
+        line.len() <= LONGEST_LINE && !text.starts_with('<') && !text.contains(char::is_control);
+    plain.then(|| text.to_owned())
 }
 
 /// Reads a response that arrives in pieces of `piece` bytes before a `close_notify`. Returns its status,

@@ -13,7 +13,7 @@ use super::request::PreparedRequest;
 use super::restarts::Restarts;
 use crate::admission::{Turn, removed};
 use crate::clock;
-use crate::connection::{Connection, Deadlines, Progress, Response};
+use crate::connection::{Asked, Connection, Deadlines, Progress, Response};
 use crate::endpoint::Generation;
 use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
@@ -292,7 +292,8 @@ impl DeliveryAttempts {
         let dispatcher_rules = &self.operation.dispatcher.options.status_retry;
         // A consumer that sends 100 Continue has accepted our certificate.
         let accepted = connection.hold_honored() == Some(true);
-        let error = answer.into_error(generation.status_retry(), dispatcher_rules, accepted);
+        let asked = Asked { identity: generation.identity(), length: self.request.length() };
+        let error = answer.into_error(generation.status_retry(), dispatcher_rules, asked, accepted);
         let error = match error.kind() {
             Kind::ClientCertificateRejected => connection.refused_by_page(error),
             _ => error,
@@ -420,6 +421,7 @@ pub(super) fn check_identity(generation: &Generation, now: i64) -> Result<(), Er
         Error::new(Kind::ClientCertificateUnusable, error.message())
             .at(Stage::Admit)
             .noting_all(&error)
+            .advising(error.remedy())
     })
 }
 

@@ -60,7 +60,7 @@ impl MaterialReload {
 impl Dispatcher {
     /// Checks all watched files now and puts changed ones into use. Returns the events of this check,
     /// which listeners receive as well. An unusable file is an event `rotation_failed`, and the former
-    /// material stays in use.
+    /// material stays in use; it is returned each time, as long as the file is unusable.
     ///
     /// # Errors
     ///
@@ -88,15 +88,20 @@ impl Dispatcher {
         Ok(expiries(self.inner.lifetimes(), now))
     }
 
-    /// Registers a callback for every event from now on. It is called for one event at a time, on a
+    /// Registers a callback for every event from now on, and starts to check the files and expiry dates
+    /// if no delivery has. It is called for one event at a time, on a
     /// thread of the runtime. It may block; a panic in it is caught.
     pub fn on_event(&self, callback: impl Fn(&Event) + Send + Sync + 'static) {
         self.inner.reload.listeners.callback(Box::new(callback));
+        self.inner.watch_files();
     }
 
-    /// Returns a queue that receives every event from now on.
+    /// Returns a queue that receives every event from now on, and starts to check the files and expiry
+    /// dates if no delivery has.
     pub fn events(&self) -> EventQueue {
-        self.inner.reload.listeners.queue()
+        let queue = self.inner.reload.listeners.queue();
+        self.inner.watch_files();
+        queue
     }
 }
 

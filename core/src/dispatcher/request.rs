@@ -106,6 +106,11 @@ impl PreparedRequest {
         Ok(())
     }
 
+    /// Returns the size of the payload in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.body.len()
+    }
+
     /// Returns the secrets to redact from the response, if the consumer sends them back.
     pub(super) fn credentials(&self) -> &[String] {
         &self.credentials

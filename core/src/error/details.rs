@@ -168,6 +168,7 @@ macro_rules! keys {
 // `true`: the fact may be shown to the consumer. A fact about our network, files, limits or rules may
 // not.
 keys! {
+    CAUSE: String, "cause", false, "The cause, as the page of the kind names it.";
     OPTION: String, "option", false, "The option or argument that is invalid.";
     HEADER: String, "header", false, "The request header that cannot be sent.";
     POSITION: Count, "position", false, "The number of the faulty item of a list, file or chain; the first is 1.";
@@ -209,6 +210,8 @@ keys! {
 
     VIA: String, "via", true, "How the consumer refused our certificate: alert, http or close.";
     ALERT: String, "alert", true, "The TLS alert that the consumer sent.";
+    LOCATION: String, "location", true, "The address that a redirect names, without its query.";
+    NAME_SERVER: String, "name_server", false, "The name server of this machine that failed.";
     STATUS: Count, "status", true, "The HTTP status of the consumer, or of the proxy.";
     IDENTITY: String, "identity", false, "The subject of our certificate that was refused.";
     ISSUER_LISTED: bool, "issuer_listed", true, "Whether the CAs that the consumer named include an issuer of our certificate. Absent if it named none.";

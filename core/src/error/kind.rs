@@ -34,6 +34,13 @@ macro_rules! kinds {
                 match self { $(Kind::$variant => $remedy,)* }
             }
 
+            /// Returns the address of the page about the kind, with the causes and the cure of each.
+            pub const fn help(self) -> &'static str {
+                match self { $(Kind::$variant => {
+                    concat!(env!("CARGO_PKG_REPOSITORY"), "/docs/errors/", $name, ".md")
+                },)* }
+            }
+
             /// Returns the stage in which the kind usually occurs.
             pub const fn stage(self) -> Stage {
                 match self { $(Kind::$variant => Stage::$stage,)* }

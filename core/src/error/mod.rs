@@ -3,6 +3,7 @@
 //! An [`Error`] is cheap to clone, never contains key material or payload, and has one JSON form that
 //! every language shows. This room knows nothing of TLS, HTTP or any other part of the crate.
 
+pub(crate) mod cause;
 mod class;
 mod details;
 mod exhausted;
@@ -11,6 +12,7 @@ mod kind;
 mod presented;
 mod response;
 mod shown;
+pub(crate) mod spelling;
 
 use std::fmt;
 use std::sync::Arc;
@@ -150,6 +152,12 @@ impl Error {
         self.inner.remedy.as_deref().unwrap_or(self.kind().remedy())
     }
 
+    /// Returns the address of the page about the kind, with the causes that the library tells apart and
+    /// the cure of each.
+    pub fn help(&self) -> &'static str {
+        self.kind().help()
+    }
+
     /// Returns named facts about the failure, as the JSON object that every language shows.
     /// `docs/errors.md` lists the keys, which are stable.
     pub fn context(&self) -> Context {
@@ -211,6 +219,7 @@ impl Error {
             "consumer": inner.consumer,
             "message": inner.message,
             "remedy": self.remedy(),
+            "help": self.help(),
             "context": self.context(),
             "response": inner.response.as_ref().map(HttpResponse::to_json),
         });
@@ -336,6 +345,13 @@ impl Error {
 
     pub(crate) fn advising(self, remedy: impl Into<String>) -> Self {
         self.with(|inner| inner.remedy = Some(presented::composed(remedy.into())))
+    }
+
+    /// Puts the file, or the files, that the error is about in front of the message.
+    pub(crate) fn in_files(self, files: &str) -> Self {
+        self.with(|inner| {
+            inner.message = presented::composed(format!("{files}: {}", inner.message));
+        })
     }
 
     pub(crate) fn noting<T: Fact>(self, key: Key<T>, value: impl Into<T>) -> Self {

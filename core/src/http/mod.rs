@@ -2,6 +2,7 @@
 //! sockets.
 
 mod body;
+mod invalid_line;
 mod limits;
 mod response_head;
 

@@ -5,13 +5,14 @@ use std::mem::MaybeUninit;
 use httparse::{Error, ParserConfig, Response, Status};
 
 use super::body::BodyFraming;
+use super::invalid_line;
 use super::limits::{MAX_HEAD, MAX_HEADERS, MAX_INTERIM};
 
 /// Why the bytes are not a valid response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponseFault {
-    /// They are not HTTP/1.1.
-    Malformed,
+    /// They are not HTTP/1.1. With a description of the invalid line.
+    Malformed(String),
     /// A head exceeds [`MAX_HEAD`].
     HeadTooLong,
     /// A head has more than [`MAX_HEADERS`] headers.
@@ -151,20 +152,65 @@ impl HeadReader {
 
 /// Parses a head. Returns it with its length, or `None` if it is incomplete.
 fn read(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, ResponseFault> {
+    match read_lines(bytes) {
+        // The parser takes the first line of a fold for a header without a name.
+        Err(ResponseFault::Malformed(line)) => match unfolded(bytes) {
+            Some(unfolded) => read_lines(&unfolded),
+            None => Err(ResponseFault::Malformed(line)),
+        },
+        read => read,
+    }
+}
+
+/// Replaces each line break of a folded header by spaces (obs-fold, RFC 9112 section 5.2). Returns
+/// `None` if no header is folded.
+fn unfolded(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut text = bytes.to_vec();
+    let (mut found, mut lines) = (false, 0);
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        lines += 1;
+        let ends = |text: &[u8]| matches!(text, [b'\n', ..] | [b'\r', b'\n', ..]);
+        match bytes.get(at + 1) {
+            _ if ends(&bytes[at + 1..]) => break,
+            // The first line is no header.
+            Some(b' ' | b'\t') if lines > 1 => {
+                found = true;
+                text[at..at + 2].fill(b' ');
+                if bytes[at - 1] == b'\r' {
+                    text[at - 1] = b' ';
+                }
+            }
+            _ => {}
+        }
+    }
+    found.then_some(text)
+}
+
+/// Parses a head without folded headers.
+fn read_lines(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, ResponseFault> {
+    let malformed = || {
+        let line = invalid_line::describe(bytes, |part| parsed(part, &mut header_slots()).is_ok());
+        ResponseFault::Malformed(format!("{line} is not valid"))
+    };
     let mut slots = header_slots();
     match parsed(bytes, &mut slots) {
         Ok((response, Status::Complete(length))) if length <= MAX_HEAD => {
-            let status =
-                response.code.filter(|code| *code >= 100).ok_or(ResponseFault::Malformed)?;
+            let status = response
+                .code
+                .filter(|code| *code >= 100)
+                .ok_or_else(|| ResponseFault::Malformed("its status is below 100".to_owned()))?;
             let framing = BodyFraming::of(status, response.version == Some(1), response.headers)
-                .ok_or(ResponseFault::Malformed)?;
+                .ok_or_else(|| {
+                    let why = "its content-length or transfer-encoding contradicts itself";
+                    ResponseFault::Malformed(why.to_owned())
+                })?;
             let text = HeadText(bytes[..length].into());
             Ok(Some((ResponseHead { status, framing, text }, length)))
         }
         Ok((_, Status::Partial)) if bytes.len() < MAX_HEAD => Ok(None),
         Ok(_) => Err(ResponseFault::HeadTooLong),
         Err(Error::TooManyHeaders) => Err(ResponseFault::TooManyHeaders),
-        Err(_) => Err(ResponseFault::Malformed),
+        Err(_) => Err(malformed()),
     }
 }
 
@@ -220,16 +266,55 @@ mod tests {
             "HTTP/1.1 099 x\r\n\r\n",
             "HTTP/1.1 20 x\r\n\r\n",
             "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
-            "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n a: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n 2\r\n\r\n",
             "HTTP/1.1 200 OK\r\na: \u{0}\r\n\r\n",
         ] {
             for piece in [1, text.len()] {
-                assert_eq!(
-                    heads(text, piece),
-                    Err(ResponseFault::Malformed),
-                    "{text:?} by {piece}"
+                let read = heads(text, piece);
+                assert!(
+                    matches!(read, Err(ResponseFault::Malformed(_))),
+                    "{text:?} by {piece}: {read:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_folded_header_is_read_as_one_line() {
+        let text =
+            "HTTP/1.1 200 OK\r\na: 1\r\n\tfolded\r\n  twice\r\ncontent-length:\n 0\r\n\r\n body";
+        for piece in [1, 2, 7, text.len()] {
+            let read = heads(text, piece);
+            assert_eq!(read, Ok(Some((200, " body".to_owned()))), "by {piece}");
+        }
+        let (_, head) = HeadReader::default().take(text.as_bytes()).unwrap();
+        let head = head.unwrap().text;
+        let value = String::from_utf8(head.value("a").unwrap().to_vec()).unwrap();
+        assert_eq!(value.split_whitespace().collect::<Vec<_>>(), ["1", "folded", "twice"]);
+        assert!(!value.contains(['\r', '\n']));
+        assert_eq!(head.value("content-length"), Some(&b"0"[..]));
+    }
+
+    #[test]
+    fn an_invalid_line_is_named_without_its_value() {
+        for (text, line) in [
+            (
+                "HTTP/1.1 200 OK\r\na: 1\r\nx-b : s3cret\r\n\r\n",
+                "line 3 of the response head, \"x-b :\"",
+            ),
+            ("SSH-2.0-OpenSSH_9.6\r\n", "line 1 of the response head, \"SSH-2.0-OpenSSH_9.6\""),
+            ("POST /s3cret HTTP/1.1\r\n\r\n", "line 1 of the response head, \"POST \""),
+            (
+                "HTTP/1.1 200 OK\r\ns3cret\r\n\r\n",
+                "line 2 of the response head, 6 bytes without a colon",
+            ),
+        ] {
+            let Err(ResponseFault::Malformed(seen)) = heads(text, text.len()) else {
+                panic!("{text:?} is valid");
+            };
+            assert_eq!(seen, format!("{line} is not valid"));
+            assert!(!seen.contains("s3cret"));
         }
     }
 

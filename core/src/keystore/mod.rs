@@ -1,6 +1,7 @@
 //! Files that hold keys and certificates: PEM, PKCS#12 and their encryption.
 
 mod blocks;
+pub(crate) mod mistaken;
 mod pbe;
 pub(crate) mod pem;
 pub(crate) mod pkcs12;

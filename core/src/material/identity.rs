@@ -8,8 +8,8 @@ use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{self, utc_text};
-use crate::error::{Error, Kind, key};
-use crate::keystore::{pem, pkcs12, private_key};
+use crate::error::{Error, Kind, cause, key};
+use crate::keystore::{mistaken, pem, pkcs12, private_key};
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
 use crate::x509::{Certificate, ParsedCertificate, Purpose};
@@ -79,7 +79,19 @@ impl Identity {
         else {
             unreachable!("an identity has two files");
         };
-        let read = Self::from_pem(cert, key, passphrase.as_deref())?;
+        let passphrase = passphrase.as_deref();
+        let read = Self::from_pem(cert, key, passphrase).map_err(|error| {
+            let at = if error.kind() == Kind::KeyMismatch {
+                None
+            } else if pem::certificates(cert, "").is_ok()
+                && pem::private_key(key, passphrase).and_then(|key| signing_key(&key)).is_err()
+            {
+                Some(1)
+            } else {
+                Some(0)
+            };
+            origin.source.blame(at, error)
+        })?;
         Ok(Self { origin: Some(Arc::new(origin)), ..read })
     }
 
@@ -90,8 +102,11 @@ impl Identity {
     /// Fails with `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable` or
     /// `clock_implausible`.
     pub fn from_pem(cert: &[u8], key: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
-        let chain = pem::certificates(cert, "certificate chain")?;
-        Self::new(chain, signing_key(&pem::private_key(key, passphrase)?)?)
+        let read = || {
+            let chain = pem::certificates(cert, "certificate chain")?;
+            Self::new(chain, signing_key(&pem::private_key(key, passphrase)?)?)
+        };
+        read().map_err(|error| mistaken::explain_pair(error, cert, key))
     }
 
     /// Reads a PKCS#12 file (`.p12`, `.pfx`): one private key, its certificate and the CAs above it,
@@ -271,12 +286,20 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
         return Err(fault("is a CA certificate".into()));
     }
     if at > parsed.not_after {
-        return Err(fault(format!("expired on {}", utc_text(parsed.not_after)))
-            .advising("Renew our certificate."));
+        return Err(fault(format!(
+            "expired on {} by this machine's clock ({})",
+            utc_text(parsed.not_after),
+            utc_text(at)
+        ))
+        .caused(&cause::IDENTITY_EXPIRED, &[]));
     }
     if at < parsed.not_before {
-        return Err(fault(format!("becomes valid on {}", utc_text(parsed.not_before)))
-            .advising("Wait for notBefore, or set the clock."));
+        let not_before = utc_text(parsed.not_before);
+        return Err(fault(format!(
+            "becomes valid on {not_before}, and this machine's clock says {}",
+            utc_text(at)
+        ))
+        .caused(&cause::IDENTITY_NOT_YET_VALID, &[("not_before", &not_before)]));
     }
     match parsed.client_purpose() {
         Purpose::Allowed | Purpose::Absent => {}

@@ -5,6 +5,7 @@ mod crl_set;
 pub(crate) mod expiry;
 pub(crate) mod identity;
 pub(crate) mod pin;
+pub(crate) mod presented_identity;
 mod public_roots;
 mod recipes;
 pub(crate) mod signing;

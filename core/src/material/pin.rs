@@ -200,7 +200,8 @@ impl Pins {
     /// Reads pins from the content of their file.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
         let text = std::str::from_utf8(&snapshot.texts[0])
-            .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))?;
+            .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))
+            .map_err(|error| origin.source.blame(Some(0), error))?;
         let (mut current, mut next) = (Vec::new(), Vec::new());
         for line in text.trim_start_matches('\u{feff}').lines() {
             let line = line.split('#').next().unwrap_or_default().trim();
@@ -211,7 +212,9 @@ impl Pins {
                 _ => current.push(line),
             }
         }
-        Ok(Self { origin: Some(Arc::new(origin)), ..Self::with_next(current, next)? })
+        let read =
+            Self::with_next(current, next).map_err(|error| origin.source.blame(Some(0), error))?;
+        Ok(Self { origin: Some(Arc::new(origin)), ..read })
     }
 
     /// The file that the pins were read from.

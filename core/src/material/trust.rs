@@ -10,6 +10,7 @@ use super::anchors::{self, Anchor, LoadPolicy};
 use super::crl_set::{self, CrlSet};
 use crate::clock;
 use crate::error::{Error, Kind, key};
+use crate::keystore::mistaken;
 use crate::material::pin::Pin;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{Certificate, ParsedCertificate};
@@ -85,7 +86,16 @@ impl Trust {
         let anchors = texts.next().unwrap_or_default();
         let intermediates = intermediates.as_ref().and_then(|_| texts.next());
         let crls = crls.as_ref().and_then(|_| texts.next());
-        let read = Self::from_pem(anchors, intermediates, crls.as_slice())?;
+        let read = Self::from_pem(anchors, intermediates, crls.as_slice()).map_err(|error| {
+            let at = if Self::from_pem(anchors, None, &[]).is_err() {
+                0
+            } else if Self::from_pem(anchors, intermediates, &[]).is_err() {
+                1
+            } else {
+                origin.source.files().len() - 1
+            };
+            origin.source.blame(Some(at), error)
+        })?;
         let distrusted = distrusted.clone();
         Self { origin: Some(Arc::new(origin)), distrusted, ..read }.check_anchor_left()
     }
@@ -204,7 +214,9 @@ impl Trust {
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
         let mut inner = Inner {
-            anchors: policy.anchors(anchors, &mut notes)?,
+            anchors: policy
+                .anchors(anchors, &mut notes)
+                .map_err(|error| mistaken::explain_certificates(error, anchors))?,
             intermediates: intermediates.map_or(Ok(Vec::new()), anchors::intermediates)?,
             crls: CrlSet::default(),
             public: !policy.refuse_public,

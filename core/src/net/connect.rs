@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 use super::Egress;
 use crate::admission::fair_limit::{Permit, Spare};
-use crate::error::{Blame, Error, Kind, exhausted, key};
+use crate::error::{Blame, Error, Kind, cause, exhausted, key};
 
 /// The time after which the next address is tried beside a slow one (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -237,9 +237,24 @@ fn connect_error(errors: &[(SocketAddr, io::Error)]) -> Error {
     }
     let list: Vec<String> =
         errors.iter().map(|(address, error)| format!("{address}: {error}")).collect();
-    let refused = errors.iter().any(|(_, error)| error.kind() == io::ErrorKind::ConnectionRefused);
+    let any =
+        |kinds: &[io::ErrorKind]| errors.iter().any(|(_, error)| kinds.contains(&error.kind()));
+    let refused = any(&[io::ErrorKind::ConnectionRefused]);
+    let unreachable = [io::ErrorKind::HostUnreachable, io::ErrorKind::NetworkUnreachable];
+    let cause = if refused {
+        Some(&cause::CONNECTION_REFUSED)
+    } else if any(&[io::ErrorKind::TimedOut]) {
+        Some(&cause::CONNECTION_UNANSWERED)
+    } else {
+        any(&unreachable).then_some(&cause::NETWORK_UNREACHABLE)
+    };
     let error = Error::new(Kind::ConnectFailed, format!("no connection to {}", list.join("; ")));
+    let joined = addresses.join(", ");
     let error = error.noting(key::ADDRESSES, addresses);
+    let error = match cause {
+        Some(cause) => error.caused(cause, &[("addresses", &joined)]),
+        None => error,
+    };
     // A refused connection means that the host was reached: the consumer is at fault, not the path.
     if refused { error.blamed(Blame::Theirs) } else { error }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
-use crate::error::{Blame, Error, Kind, Stage, key, words};
+use crate::error::{Blame, Error, Kind, Stage, cause, key, words};
 use crate::options;
 use crate::recipe::{Argument, Rebuild, Recipe};
 
@@ -178,7 +178,7 @@ impl Egress {
                 let preset = if self.private { "private" } else { "public" };
                 let denies = format_args!("which the preset {preset} denies");
                 let bits = if plain.is_ipv4() { 32 } else { 128 };
-                Err(denied(
+                let error = denied(
                     address,
                     &match self.behind_nat64(address) {
                         Some(_) => format!("it reaches {plain}, which is {name}, {denies}"),
@@ -189,7 +189,12 @@ impl Egress {
                         "If deliveries to this address are intended, allow it in the dispatcher's \
                          egress policy: {plain}/{bits}."
                     ),
-                ))
+                );
+                Err(if is_metadata(plain) {
+                    error.caused(&cause::METADATA_DENIED, &[])
+                } else {
+                    error
+                })
             }
         }
     }
@@ -207,6 +212,19 @@ impl Egress {
         let at = usize::from(prefix / 8);
         let mut next = || inside.find(|(place, _)| at + place != 8).map(|(_, octet)| *octet);
         Some(Ipv4Addr::new(next()?, next()?, next()?, next()?).into())
+    }
+}
+
+/// Returns whether clouds serve the credentials of a machine at this address: AWS, Azure, Google and
+/// others, ECS tasks, Alibaba, Oracle, and the IPv6 forms of AWS and Google.
+fn is_metadata(address: IpAddr) -> bool {
+    const V4: [[u8; 4]; 4] =
+        [[169, 254, 169, 254], [169, 254, 170, 2], [100, 100, 100, 200], [192, 0, 0, 192]];
+    const V6: [[u16; 8]; 2] =
+        [[0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]];
+    match address {
+        IpAddr::V4(v4) => V4.contains(&v4.octets()),
+        IpAddr::V6(v6) => V6.contains(&v6.segments()),
     }
 }
 

@@ -245,7 +245,7 @@ fn an_address_of_the_networks_own_nat64_is_checked_by_its_embedded_address() {
         assert!(!allows(&egress, of_metadata) && !allows(&egress, of_private), "{prefix}");
         let error = egress.check(of_metadata.parse().unwrap()).unwrap_err();
         assert!(error.message().contains("169.254.169.254"), "{error}");
-        assert!(error.remedy().contains("169.254.169.254/32"), "{}", error.remedy());
+        assert!(error.remedy().starts_with("Do not allow"), "{}", error.remedy());
         let private = Egress::private().nat64([prefix]).unwrap();
         assert!(allows(&private, of_private) && !allows(&private, of_metadata));
         let denying = egress.clone().deny(["93.184.216.0/24"]).unwrap();

@@ -17,8 +17,10 @@ const EAI_ADDRFAMILY: c_int = -9;
 /// Why a lookup found no addresses.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The name does not exist, or it has no address.
+    /// The name does not exist.
     NotFound,
+    /// The name exists, and has no address.
+    NoAddress,
     /// A system call failed.
     System(io::Error),
     /// The resolver failed with this code and meaning.
@@ -80,7 +82,8 @@ unsafe fn address(entry: &addrinfo) -> Option<IpAddr> {
 impl Failure {
     fn of(code: c_int) -> Self {
         match code {
-            libc::EAI_NONAME | libc::EAI_NODATA | EAI_ADDRFAMILY => Self::NotFound,
+            libc::EAI_NONAME => Self::NotFound,
+            libc::EAI_NODATA | EAI_ADDRFAMILY => Self::NoAddress,
             libc::EAI_SYSTEM => Self::System(io::Error::last_os_error()),
             libc::EAI_MEMORY => Self::System(io::Error::from_raw_os_error(libc::ENOMEM)),
             libc::EAI_AGAIN => Self::Code("EAI_AGAIN", "no name server answered"),
@@ -100,7 +103,8 @@ mod tests {
         let v6: IpAddr = "2001:db8::7".parse().unwrap();
         assert_eq!(getaddrinfo("2001:db8::7").unwrap(), [v6]);
         assert!(matches!(getaddrinfo("a\0b"), Err(Failure::NotFound)));
-        assert!(matches!(Failure::of(libc::EAI_NODATA), Failure::NotFound));
+        assert!(matches!(Failure::of(libc::EAI_NONAME), Failure::NotFound));
+        assert!(matches!(Failure::of(libc::EAI_NODATA), Failure::NoAddress));
         assert!(matches!(Failure::of(libc::EAI_AGAIN), Failure::Code("EAI_AGAIN", _)));
     }
 }

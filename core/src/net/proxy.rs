@@ -1,6 +1,7 @@
 //! A CONNECT proxy (RFC 9110 section 9.3.6). Its requests contain addresses that were resolved and
 //! checked here, never names: the resolver of a name decides where a payload goes.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 use super::connect::{Rules, race};
 use super::{Egress, Sockets, Url, connect, resolve};
 use crate::admission::fair_limit::Permit;
-use crate::error::{Blame, Error, Kind, Retry, Scope, key};
+use crate::error::{Blame, Error, Kind, Retry, Scope, cause, key};
 use crate::http::{MAX_HEAD, MAX_INTERIM};
 use crate::options;
 
@@ -156,12 +157,17 @@ impl Proxy {
             return error;
         }
         let message = format!("the proxy {}: {}", self.at.authority(), error.message());
-        Error::new(error.kind(), message)
+        let unreachable = Error::new(error.kind(), message)
             .at(error.stage())
             .blamed(Blame::Path)
             .scoped(Scope::Process)
             .noting_all(&error)
-            .noting(key::PROXY, self.at.authority().to_owned())
+            .noting(key::PROXY, self.at.authority().to_owned());
+        if cause::PROXY_UNREACHABLE.kinds.contains(&error.kind()) {
+            unreachable.caused(&cause::PROXY_UNREACHABLE, &[("proxy", &self.at.authority())])
+        } else {
+            unreachable
+        }
     }
 
     async fn tunnel_to(
@@ -180,27 +186,27 @@ impl Proxy {
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
-        let broken = || self.refused("closed the connection before it answered");
+        let broken = || self.closed(target);
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
         for _ in 0..=MAX_INTERIM {
-            match self.read_status(&mut stream).await? {
+            match self.read_status(&mut stream, target).await? {
                 // Switching protocols is final (RFC 9110 section 15.2.2).
                 100 | 102..=199 => {}
                 200..=299 => return Ok((stream, permit)),
-                status => return Err(self.refused_with_status(status)),
+                status => return Err(self.refused_with_status(status, target)),
             }
         }
         Err(self.refused("sent interim responses without end"))
     }
 
     /// Reads one response head to its end and no further: the following bytes are the consumer's.
-    async fn read_status(&self, stream: &mut TcpStream) -> Result<u16, Error> {
+    async fn read_status(&self, stream: &mut TcpStream, target: SocketAddr) -> Result<u16, Error> {
         let mut head = Vec::with_capacity(256);
         let mut chunk = [0; 1024];
         loop {
             let seen = stream.peek(&mut chunk).await.unwrap_or(0);
             if seen == 0 {
-                return Err(self.refused("closed the connection before it answered"));
+                return Err(self.closed(target));
             }
             // The end of the head may have started in the previous chunk.
             let from = head.len().saturating_sub(3);
@@ -211,7 +217,7 @@ impl Proxy {
             stream
                 .read_exact(&mut chunk[..seen - beyond])
                 .await
-                .map_err(|_| self.refused("closed the connection before it answered"))?;
+                .map_err(|_| self.closed(target))?;
             if end.unwrap_or(head.len() + 1) > MAX_HEAD {
                 return Err(self.refused("answered with a head of more than 16 KiB"));
             }
@@ -220,7 +226,23 @@ impl Proxy {
                 break;
             }
         }
-        status(&head).ok_or_else(|| self.refused("answered with something that is not HTTP/1.1"))
+        status(&head).ok_or_else(|| {
+            self.no_proxy(self.refused("answered with something that is not HTTP/1.1"))
+        })
+    }
+
+    fn closed(&self, target: SocketAddr) -> Error {
+        let how = format!("closed the connection before it answered CONNECT {target}");
+        self.refused(&how)
+            .caused(&cause::PROXY_CLOSES, &[("proxy", &self.at.authority()), ("target", &target)])
+    }
+
+    /// The error if the server at the proxy's address is no proxy.
+    fn no_proxy(&self, error: Error) -> Error {
+        error
+            .blamed(Blame::Ours)
+            .retried(Retry::AfterRepair, None)
+            .caused(&cause::NOT_A_PROXY, &[("proxy", &self.at.authority())])
     }
 
     fn refused(&self, how: &str) -> Error {
@@ -228,19 +250,25 @@ impl Proxy {
             .noting(key::PROXY, self.at.authority().to_owned())
     }
 
-    fn refused_with_status(&self, status: u16) -> Error {
-        let error = self.refused(&format!("answered {status}")).noting(key::STATUS, status);
+    fn refused_with_status(&self, status: u16, target: SocketAddr) -> Error {
+        let how = format!("answered {status} to CONNECT {target}");
+        let error = self.refused(&how).noting(key::STATUS, status);
+        let proxy = self.at.authority();
+        let values: [(&str, &dyn Display); 2] = [("proxy", &proxy), ("target", &target)];
         match status {
             // Some proxies send 401 for a wrong password, and 407 for a missing one.
             401 | 407 => error
                 .blamed(Blame::Ours)
                 .retried(Retry::AfterRepair, None)
-                .advising("Set or correct the proxy's user and password in the option proxy."),
-            403 | 405 => error
+                .caused(&cause::PROXY_CREDENTIALS, &values),
+            // A web server that does not know CONNECT.
+            300..=399 | 400 | 404 | 405 | 421 | 426 | 501 => self.no_proxy(error),
+            408 | 429 => error.scoped(Scope::Endpoint).caused(&cause::PROXY_BUSY, &values),
+            402..=499 => error
                 .scoped(Scope::Endpoint)
                 .retried(Retry::AfterRepair, None)
-                .advising("Allow the consumer's address and port in the proxy's rules."),
-            _ => error.scoped(Scope::Endpoint),
+                .caused(&cause::PROXY_FORBIDS, &values),
+            _ => error.scoped(Scope::Endpoint).caused(&cause::PROXY_CANNOT_REACH, &values),
         }
     }
 }

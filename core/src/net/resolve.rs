@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lookup::look_up;
 use super::{Egress, Host, Url};
-use crate::error::{Error, Kind, key};
+use crate::error::{Error, Kind, cause, key};
 
 /// The most addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 16;
@@ -40,5 +40,6 @@ pub(crate) async fn resolve(
     Err(refusal.unwrap_or_else(|| {
         Error::new(Kind::HostNotFound, format!("the host {} has no address", url.authority()))
             .noting(key::HOST, url.authority().to_owned())
+            .caused(&cause::HOST_WITHOUT_ADDRESS, &[("host", &url.authority())])
     }))
 }

@@ -1,11 +1,15 @@
 //! The addresses of a name from `/etc/hosts` or the system's resolver, and the errors if there are none.
 
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::getaddrinfo::{Failure, getaddrinfo};
 use super::hosts;
+use super::name_servers::{self, Seen};
+use crate::error::cause::{self, Cause};
 use crate::error::{Error, Kind, exhausted, key};
+
+const DNS_PORT: u16 = 53;
 
 /// Returns the addresses from `/etc/hosts`, or from the resolver if the file does not have the name.
 pub(super) fn addresses(name: &str) -> Result<Vec<IpAddr>, Error> {
@@ -27,18 +31,51 @@ fn resolve_fault(name: &str, failure: &Failure) -> Error {
     if let Some(overloaded) = exhausted {
         return overloaded.noting(key::HOST, name);
     }
+    let missing = |why: &str, cause: &Cause| {
+        Error::new(Kind::HostNotFound, format!("the host {name} {why}"))
+            .noting(key::HOST, name)
+            .caused(cause, &[("host", &name)])
+    };
     let failed = |why: &dyn std::fmt::Display| {
         let message = format!("the host {name} could not be looked up: {why}");
         Error::new(Kind::ResolveFailed, message).noting(key::HOST, name)
     };
     match failure {
         Failure::NotFound => {
-            Error::new(Kind::HostNotFound, format!("the host {name} is unknown to the resolver"))
-                .noting(key::HOST, name)
+            missing("does not exist, says the resolver (NXDOMAIN)", &cause::HOST_UNKNOWN)
         }
-        Failure::System(error) => failed(error),
-        Failure::Code(code, meaning) => failed(&format_args!("{meaning} ({code})")),
+        Failure::NoAddress => {
+            missing("exists and has no A or AAAA record", &cause::HOST_WITHOUT_ADDRESS)
+        }
+        Failure::System(error) => failed(error).caused(&cause::LOOKUP_FAILED, &[("host", &name)]),
+        Failure::Code(code, meaning) => {
+            let server = SocketAddr::new(name_servers::first(), DNS_PORT);
+            match name_servers::ask(server, name) {
+                Ok(seen) => of_server(name, server.ip(), &seen, failed),
+                Err(_) => failed(&format_args!("{meaning} ({code})"))
+                    .caused(&cause::LOOKUP_FAILED, &[("host", &name)]),
+            }
+        }
     }
+}
+
+/// The error for what the name server of this machine does when it is asked.
+fn of_server(
+    name: &str,
+    server: IpAddr,
+    seen: &Seen,
+    failed: impl Fn(&dyn std::fmt::Display) -> Error,
+) -> Error {
+    let (what, cause) = match seen {
+        Seen::Answered(2) => ("answers SERVFAIL", &cause::NAME_SERVER_FAILED),
+        Seen::Answered(5) => ("answers REFUSED", &cause::NAME_SERVER_FAILED),
+        Seen::Answered(_) => ("answers, and the lookup failed", &cause::LOOKUP_FAILED),
+        Seen::Down => ("does not run", &cause::NAME_SERVER_DOWN),
+        Seen::Silent => ("does not answer", &cause::NAME_SERVER_SILENT),
+    };
+    failed(&format_args!("the name server {server} {what}"))
+        .noting(key::NAME_SERVER, server.to_string())
+        .caused(cause, &[("host", &name), ("server", &server)])
 }
 
 #[cfg(test)]
@@ -50,6 +87,7 @@ mod tests {
         let code = Failure::Code("EAI_AGAIN", "no name server answered");
         for (failure, kind) in [
             (Failure::NotFound, Kind::HostNotFound),
+            (Failure::NoAddress, Kind::HostNotFound),
             (code, Kind::ResolveFailed),
             (
                 Failure::System(std::io::Error::from_raw_os_error(nix::libc::EIO)),
@@ -63,6 +101,24 @@ mod tests {
             let error = resolve_fault("acme.example", &failure);
             assert_eq!(error.kind(), kind, "{error}");
             assert_eq!(error.context()["host"], "acme.example");
+        }
+    }
+
+    #[test]
+    fn each_state_of_the_name_server_has_its_remedy() {
+        let server = [192, 0, 2, 53].into();
+        let failed = |why: &dyn std::fmt::Display| {
+            Error::new(Kind::ResolveFailed, format!("the host acme.test: {why}"))
+        };
+        for (seen, what, remedy) in [
+            (Seen::Answered(2), "answers SERVFAIL", "operator of the consumer's DNS"),
+            (Seen::Down, "does not run", "Start the resolver at 192.0.2.53"),
+            (Seen::Silent, "does not answer", "our own network team"),
+        ] {
+            let error = of_server("acme.test", server, &seen, failed);
+            assert!(error.message().contains(what), "{error}");
+            assert!(error.remedy().contains(remedy), "{}", error.remedy());
+            assert_eq!(error.context()["name_server"], "192.0.2.53");
         }
     }
 }

@@ -12,6 +12,8 @@ const OPTION: &str = "status_retry";
 /// Returns the default retry advice and scope of a status.
 fn default_advice(status: u16) -> (Retry, Scope) {
     match status {
+        // Only another URL helps.
+        300..=399 => (Retry::AfterRepair, Scope::Endpoint),
         410 => (Retry::Never, Scope::Endpoint),
         413 | 414 | 431 => (Retry::Never, Scope::Delivery),
         _ => (Retry::Later, Scope::Delivery),

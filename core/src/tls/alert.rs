@@ -46,13 +46,18 @@ impl Alert {
             (116, "certificate_required"),
             (120, "no_application_protocol"),
         ];
-        let number = u8::from(self.0);
+        let number = self.number();
         let known = NAMES.iter().find(|(known, _)| *known == number);
         known.map_or_else(|| format!("alert_{number}"), |(_, name)| (*name).to_owned())
     }
 
+    /// The number of the alert.
+    pub(crate) fn number(self) -> u8 {
+        u8::from(self.0)
+    }
+
     /// Whether the alert concerns our certificate.
     pub(crate) fn is_about_certificate(self) -> bool {
-        matches!(u8::from(self.0), 42..=46 | 48 | 49 | 116)
+        matches!(self.number(), 42..=46 | 48 | 49 | 116)
     }
 }

@@ -3,8 +3,10 @@
 
 use super::alert::Alert;
 use super::authorities::{CertificateAuthorities, Listed};
+use crate::error::cause::{self, Cause};
 use crate::error::{Error, Kind, key};
 use crate::material::identity::Identity;
+use crate::material::presented_identity::PresentedIdentity;
 use crate::x509::Certificate;
 
 /// The hint of a connection that ended as after a refusal.
@@ -27,14 +29,33 @@ pub(crate) fn refused_by_alert(
     .noting(key::VIA, "alert")
     .noting(key::ALERT, name.clone());
     let error = about(error, identity, authorities);
+    let error = match cause_of(alert) {
+        Some(cause) => error.caused(cause, &PresentedIdentity::of(identity).values()),
+        None => error,
+    };
     // The other alerts about a certificate name a cause that is not the CA.
     match name.as_str() {
         UNKNOWN_CA => error.advising(remedy(Refusal::UnknownCa, identity, authorities)),
-        "bad_certificate" | "certificate_unknown" | "access_denied" => {
+        "bad_certificate" | "certificate_unknown" => {
             error.advising(remedy(Refusal::Unstated, identity, authorities))
         }
         _ => error,
     }
+}
+
+/// Returns the cause that an alert about our certificate states.
+fn cause_of(alert: Alert) -> Option<&'static Cause> {
+    Some(match alert.number() {
+        42 => &cause::ALERT_BAD_CERTIFICATE,
+        43 => &cause::ALERT_UNSUPPORTED_CERTIFICATE,
+        44 => &cause::ALERT_CERTIFICATE_REVOKED,
+        45 => &cause::ALERT_CERTIFICATE_EXPIRED,
+        46 => &cause::ALERT_CERTIFICATE_UNKNOWN,
+        48 => &cause::ALERT_UNKNOWN_CA,
+        49 => &cause::ALERT_ACCESS_DENIED,
+        116 => &cause::ALERT_CERTIFICATE_REQUIRED,
+        _ => return None,
+    })
 }
 
 /// Completes the error for a page of an HTTP server that refuses our certificate.

@@ -27,7 +27,11 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     vec![
         port("nobody_listens", Port::Closed).ends([error("connect_failed", "nothing")]),
-        port("queue_is_full", Port::Full).within("connect_timeout", 500).ends([late("connect")]),
+        port("queue_is_full", Port::Full).within("connect_timeout", 500).ends([noting(
+            "connect_failed",
+            "nothing",
+            json!({ "deadline": "connect" }),
+        )]),
         port("queue_is_full_total", Port::Full).total(500).ends([late("total")]),
         Case::new("accepts_and_closes", |raw| {
             raw.wire.tcp.shutdown(std::net::Shutdown::Write)?;

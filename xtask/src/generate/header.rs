@@ -68,7 +68,7 @@ pub(crate) fn check() -> Result<String> {
 
 /// Returns the files that are generated as a whole.
 fn pages_and_headers(tables: &Tables) -> Result<Vec<(PathBuf, String)>> {
-    let mut files = Vec::from(reference::pages(&tables.json)?);
+    let mut files = reference::pages(&tables.json)?;
     for header in &HEADERS {
         files.push((header.path(), header.generate(tables)?));
     }

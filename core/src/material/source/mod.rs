@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Form, Kind, described, shown};
+use crate::error::{Error, Form, Kind, described, key, shown};
 use crate::limits;
 pub(crate) use reader::{ReadTimeouts, read_each};
 
@@ -124,6 +124,24 @@ impl Source {
     /// The paths of the files, for events.
     pub(crate) fn shown(&self) -> Vec<String> {
         self.files().iter().map(|(path, _)| path.display().to_string()).collect()
+    }
+
+    /// Adds to an error about the content the file that has it.
+    ///
+    /// * `at`: its place in [`files`](Self::files). `None`: all files together.
+    pub(crate) fn blame(&self, at: Option<usize>, error: Error) -> Error {
+        // Not a fault of the content.
+        if matches!(error.kind(), Kind::ClockImplausible | Kind::Overloaded | Kind::Internal) {
+            return error;
+        }
+        let mut shown = self.shown();
+        match at.filter(|at| *at < shown.len()) {
+            Some(at) => {
+                let file = shown.swap_remove(at);
+                error.in_files(&file).noting(key::FILE, file)
+            }
+            None => error.in_files(&shown.join(" and ")).noting(key::FILES, shown),
+        }
     }
 
     /// Reads all files for the first time, on a separate thread. Blocks for a few seconds at most.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::{Snapshot, Source, file};
-use crate::error::{Error, Kind, Stage, key};
+use crate::error::{Error, Kind, Stage, cause, key};
 use crate::process::{self, own};
 use crate::runtime;
 
@@ -208,7 +208,7 @@ fn hung(source: &Source) -> Error {
     let (path, what) = source.files()[0];
     file::fault(path, what, "the read of this file or of one that belongs to it timed out")
         .noting(key::FILES, source.shown())
-        .advising("Check the file system of the files: it does not answer.")
+        .caused(&cause::FILE_HANGS, &[("file", &path.display())])
 }
 
 #[cfg(test)]

@@ -342,7 +342,7 @@ impl Watch {
         let read = match Material::read(source, snapshot) {
             Ok(read) => read,
             Err(error) if becomes_valid(&error) => {
-                return self.report_waiting(source, snapshot, &error);
+                return self.report_waiting(source, snapshot, &error, reason);
             }
             Err(error) => return self.report_failure(source, &snapshot.digest, error, reason),
         };
@@ -356,7 +356,11 @@ impl Watch {
             return None;
         }
         entry.rotations += 1;
-        let event = entry.current.described(about(EventName::Rotated, source));
+        let event = entry
+            .current
+            .described(about(EventName::Rotated, source))
+            .with("pid", std::process::id())
+            .with("generation", entry.rotations + 1);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         Some(event)
     }
@@ -380,7 +384,8 @@ impl Watch {
         }
     }
 
-    /// Returns an event for each failure once. For polled files, only if the failure lasts.
+    /// Returns an event for each failure: once for polled files, and only if the failure lasts; each time
+    /// if the caller asked for the check.
     fn report_failure(
         &self,
         source: &Arc<Source>,
@@ -388,10 +393,12 @@ impl Watch {
         error: Error,
         reason: CheckReason,
     ) -> Option<Event> {
-        let cause = [digest, error.message().as_bytes()].concat();
+        // The message about known content may have the time of the check.
+        let what = if digest.is_empty() { error.message() } else { error.kind().name() };
+        let cause = [digest, what.as_bytes()].concat();
         let lasts =
             |since: Instant| reason != CheckReason::Polled || since.elapsed() >= FAILURE_GRACE;
-        self.mark_reported(source, cause, lasts)
+        self.mark_reported(source, cause, reason, lasts)
             .then(|| about(EventName::RotationFailed, source).because(error))
     }
 
@@ -400,8 +407,9 @@ impl Watch {
         source: &Arc<Source>,
         snapshot: &Snapshot,
         error: &Error,
+        reason: CheckReason,
     ) -> Option<Event> {
-        self.mark_reported(source, snapshot.digest.to_vec(), |_| true).then(|| {
+        self.mark_reported(source, snapshot.digest.to_vec(), reason, |_| true).then(|| {
             let not_before = error.fact(key::NOT_BEFORE).map(|from| from.0);
             about(EventName::RotationWaiting, source)
                 .with("name", error.fact(key::SUBJECT).cloned())
@@ -414,6 +422,7 @@ impl Watch {
         &self,
         source: &Arc<Source>,
         cause: Vec<u8>,
+        reason: CheckReason,
         lasts: impl FnOnce(Instant) -> bool,
     ) -> bool {
         let mut entries = self.entries.lock();
@@ -424,7 +433,8 @@ impl Watch {
                 failure.insert(PendingFailure { cause, since: Instant::now(), reported: false })
             }
         };
-        !failure.reported && {
+        let unheard = !failure.reported || reason == CheckReason::OnDemand;
+        unheard && {
             failure.reported = lasts(failure.since);
             failure.reported
         }

@@ -1,0 +1,116 @@
+//! How the calling language writes the names in messages and remedies. The tables of the core write
+//! `snake_case`; each binding sets its language once, when it is loaded.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A language with its own spelling of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// `max_connections`, `Identity::from_files`.
+    Rust = 0,
+    /// `max_connections`, `wmtls_identity_from_files`; durations end in `_ms`.
+    C = 1,
+    /// `max_connections`, `Identity.from_files`.
+    Python = 2,
+    /// `maxConnections`, `Identity.fromFiles`; durations end in `Ms`.
+    Node = 3,
+}
+
+static CALLER: AtomicU8 = AtomicU8::new(Language::Rust as u8);
+
+/// Sets the language of the program that uses the library.
+pub fn set_language(language: Language) {
+    CALLER.store(language as u8, Ordering::Relaxed);
+}
+
+/// Returns the language of the program that uses the library.
+pub(crate) fn language() -> Language {
+    const ALL: [Language; 4] = [Language::Rust, Language::C, Language::Python, Language::Node];
+    let number = CALLER.load(Ordering::Relaxed);
+    ALL.into_iter().find(|known| *known as u8 == number).unwrap_or(Language::Rust)
+}
+
+/// The options that are durations. `options` checks that the list is complete.
+pub(crate) const DURATIONS: [&str; 8] = [
+    "timeout",
+    "connect_timeout",
+    "handshake_timeout",
+    "write_timeout",
+    "response_timeout",
+    "reload",
+    "first",
+    "ceiling",
+];
+
+/// Returns the name of an option as the calling language writes it.
+pub(crate) fn option_name(name: &str) -> String {
+    language().spell(name)
+}
+
+/// Returns the text with the names in backticks written as the calling language writes them.
+pub(crate) fn spelled(text: &str) -> Cow<'_, str> {
+    language().spelled(text)
+}
+
+impl Language {
+    fn spelled(self, text: &str) -> Cow<'_, str> {
+        if !text.contains('`') {
+            return text.into();
+        }
+        // Every second part is a name.
+        let parts = text.split('`').enumerate();
+        parts
+            .map(|(at, part)| if at % 2 == 0 { part.into() } else { self.spell(part).into() })
+            .collect::<Vec<Cow<'_, str>>>()
+            .concat()
+            .into()
+    }
+
+    /// Spells the name of an option (`min_tls`) or of a method (`Identity.from_files`).
+    fn spell(self, name: &str) -> String {
+        let timed = DURATIONS.contains(&name);
+        match (self, name.split_once('.')) {
+            (Self::Python, _) => name.to_owned(),
+            (Self::Node, _) => camel(name) + if timed { "Ms" } else { "" },
+            (Self::Rust, _) => name.replace('.', "::"),
+            (Self::C, Some((noun, method))) => {
+                format!("wmtls_{}_{method}", noun.to_ascii_lowercase())
+            }
+            (Self::C, None) => name.to_owned() + if timed { "_ms" } else { "" },
+        }
+    }
+}
+
+/// Returns the camelCase form of a `snake_case` name.
+fn camel(name: &str) -> String {
+    let mut raised = String::with_capacity(name.len());
+    let mut after = false;
+    for letter in name.chars() {
+        if letter == '_' {
+            after = true;
+        } else {
+            raised.push(if after { letter.to_ascii_uppercase() } else { letter });
+            after = false;
+        }
+    }
+    raised
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_language_has_its_own_spelling() {
+        let text = "Set `min_tls`, or `response_timeout`; see `Identity.from_pkcs12`.";
+        for (language, expected) in [
+            (Language::Rust, "Set min_tls, or response_timeout; see Identity::from_pkcs12."),
+            (Language::C, "Set min_tls, or response_timeout_ms; see wmtls_identity_from_pkcs12."),
+            (Language::Python, "Set min_tls, or response_timeout; see Identity.from_pkcs12."),
+            (Language::Node, "Set minTls, or responseTimeoutMs; see Identity.fromPkcs12."),
+        ] {
+            assert_eq!(language.spelled(text), expected);
+        }
+    }
+}

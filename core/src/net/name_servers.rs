@@ -1,0 +1,110 @@
+//! Why a lookup failed, as the name server itself tells it. The system's resolver reports one code for
+//! a server that answers SERVFAIL, one that does not run and one that is silent.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, SystemTime};
+
+/// How long to wait for the answer.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the first name server of this machine did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It answered with this code: 2 is SERVFAIL, 5 is REFUSED.
+    Answered(u8),
+    /// Nothing listens there.
+    Down,
+    /// It did not answer in time.
+    Silent,
+}
+
+/// Returns the address of the first name server in `/etc/resolv.conf`.
+pub(crate) fn first() -> IpAddr {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    // The default of the system's resolver.
+    of_text(&text).unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+fn of_text(text: &str) -> Option<IpAddr> {
+    text.lines().find_map(|line| {
+        let address = line.trim().strip_prefix("nameserver")?.split_whitespace().next()?;
+        // An IPv6 address may have a zone, which the message does not need.
+        address.split('%').next()?.parse().ok()
+    })
+}
+
+/// Asks a name server for the address of a name, and returns what it did.
+pub(super) fn ask(server: SocketAddr, name: &str) -> io::Result<Seen> {
+    let local: IpAddr = match server {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((local, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let id = now.subsec_nanos().to_le_bytes();
+    let id = [id[0], id[1]];
+    socket.send(&query(id, name))?;
+    let mut answer = [0; 512];
+    match socket.recv(&mut answer) {
+        Ok(12..) if answer[..2] == id && answer[2] & 0x80 != 0 => {
+            Ok(Seen::Answered(answer[3] & 0x0f))
+        }
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Ok(Seen::Down),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Ok(Seen::Silent),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Returns a query for the A record of a name (RFC 1035 section 4.1).
+fn query(id: [u8; 2], name: &str) -> Vec<u8> {
+    // Recursion is desired; one question.
+    let mut query = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        let label = &label.as_bytes()[..label.len().min(63)];
+        query.push(u8::try_from(label.len()).unwrap_or_default());
+        query.extend_from_slice(label);
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    query
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn the_first_name_server_is_read() {
+        let text = "# nameserver 192.0.2.9\nsearch a.test\n nameserver  fe80::1%eth0\nnameserver 192.0.2.2\n";
+        assert_eq!(of_text(text), Some("fe80::1".parse().unwrap()));
+        assert_eq!(of_text("options edns0\n"), None);
+    }
+
+    #[test]
+    fn an_answer_a_missing_server_and_silence_are_told_apart() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let answering = thread::spawn(move || {
+            let mut asked = [0; 512];
+            let (length, client) = server.recv_from(&mut asked).unwrap();
+            assert_eq!(&asked[12..length], b"\x04fail\x04acme\x04test\0\0\x01\0\x01");
+            asked[2] |= 0x80;
+            asked[3] = 2;
+            server.send_to(&asked[..length], client).unwrap();
+            server
+        });
+        assert_eq!(ask(address, "fail.acme.test").unwrap(), Seen::Answered(2));
+        let silent = answering.join().unwrap();
+        assert_eq!(ask(address, "slow.acme.test").unwrap(), Seen::Silent);
+        drop(silent);
+        assert_eq!(ask(address, "slow.acme.test").unwrap(), Seen::Down);
+    }
+}
