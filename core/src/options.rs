@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::error::cause::CAUSES;
+use crate::error::spelling::{explain_unknown, option_name};
 use crate::error::{
     Blame, Error, Family, Form, KEYS, Kind, Retry, Scope, Sent, Stage, key, named, shown,
 };
@@ -244,17 +245,19 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// The error for an invalid value of the named option.
 pub(crate) fn fault(name: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::OptionInvalid, format!("option {name} {why}")).noting(key::OPTION, name)
+    let spelled = option_name(name);
+    Error::new(Kind::OptionInvalid, format!("option {spelled} {why}")).noting(key::OPTION, name)
 }
 
 /// The error for an option that the noun does not have. It lists the options of the noun.
 pub(crate) fn unknown(of: &str, name: &str) -> Error {
-    let known: Vec<&str> = ALL.iter().filter(|row| row.of == of).map(|row| row.name).collect();
-    Error::new(
-        Kind::OptionInvalid,
-        format!("{of} has no option {}; it has {}", shown(name, Form::Word), known.join(", ")),
-    )
-    .noting(key::OPTION, named(name))
+    let known: Vec<String> =
+        ALL.iter().filter(|row| row.of == of).map(|row| option_name(row.name)).collect();
+    let list = known.join(", ");
+    let message =
+        format!("{of} has no option {}; it has {list}", shown(&option_name(name), Form::Word));
+    explain_unknown(Error::new(Kind::OptionInvalid, message), name, &known)
+        .noting(key::OPTION, named(name))
 }
 
 /// The error for a value of the wrong type.

@@ -296,7 +296,14 @@ def statuses():
             **more,
         )
 
-    for status in (301, 302, 307, 308, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504):
+    # Only another URL helps.
+    for status in (301, 302, 307, 308):
+        yield case(
+            f"status_{status}",
+            refused(status, "after_repair", scope="endpoint", retry_after_ms=None),
+            consumer=respond(status),
+        )
+    for status in (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504):
         yield case(
             f"status_{status}",
             refused(status, "later", retry_after_ms=None),

@@ -254,7 +254,7 @@ fn status_cause(status: u16, has_location: bool) -> &'static Cause {
         502 => &cause::STATUS_502,
         503 => &cause::STATUS_503,
         504 => &cause::STATUS_504,
-        400..=499 => &cause::STATUS_4XX,
+        _ if status < 500 => &cause::STATUS_4XX,
         _ => &cause::STATUS_5XX,
     }
 }

@@ -71,6 +71,14 @@ macro_rules! causes {
 }
 
 causes! {
+    // Options and arguments.
+    MISSPELT: OptionInvalid, "misspelt",
+        "No option has the name, and one has almost the same.",
+        "Did you mean {near}?";
+    NO_SUCH_SWITCH: OptionInvalid, "no_such_switch",
+        "The name is that of a switch by which other libraries turn verification off.",
+        "There is no such switch, on purpose: every connection is verified. For a consumer with a self-signed certificate, trust that certificate; for a private CA, give its certificate in `trust`; for an expected URI instead of the host name, set `server_uri`.";
+
     // Files of identities, trust and pins.
     FILE_MISSING: PemInvalid, "file_missing",
         "The file does not exist.",

@@ -286,9 +286,12 @@ impl Error {
     /// The error for an unknown keyword, key or field that a binding was given.
     ///
     /// * `name`: the name as the caller wrote it.
-    /// * `expected`: the names that exist.
+    /// * `expected`: the names that exist, as `one of a, b`, or a description of them.
     pub fn unknown_name(name: &str, expected: &str) -> Self {
-        Self::new(Kind::OptionInvalid, format!("{} is not {expected}", shown(name, Form::Word)))
+        let message = format!("{} is not {expected}", shown(name, Form::Word));
+        let names = expected.strip_prefix("one of ").unwrap_or_default().split(", ");
+        let known: Vec<String> = names.map(str::to_owned).collect();
+        spelling::explain_unknown(Self::new(Kind::OptionInvalid, message), name, &known)
             .noting(key::OPTION, named(name))
     }
 

@@ -264,7 +264,7 @@ impl Proxy {
             // A web server that does not know CONNECT.
             300..=399 | 400 | 404 | 405 | 421 | 426 | 501 => self.no_proxy(error),
             408 | 429 => error.scoped(Scope::Endpoint).caused(&cause::PROXY_BUSY, &values),
-            402..=499 => error
+            _ if (402..500).contains(&status) => error
                 .scoped(Scope::Endpoint)
                 .retried(Retry::AfterRepair, None)
                 .caused(&cause::PROXY_FORBIDS, &values),

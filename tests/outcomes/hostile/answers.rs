@@ -134,7 +134,7 @@ fn statuses() -> Vec<Case> {
                 conn.answer(code, &headers, b"")?;
                 conn.behave()
             })
-            .ends([status(code, "later")]),
+            .ends([status(code, "after_repair")]),
         );
     }
     for (code, retry) in [

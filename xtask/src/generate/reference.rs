@@ -52,7 +52,7 @@ fn causes(tables: &Value, kind: &Value) -> Result<String> {
         paragraph(&mut page, field(cause, "seen")?);
         page.push('\n');
         // The placeholders of the remedy.
-        let cure = field(cause, "cure")?.replace('{', "*").replace('}', "*");
+        let cure = field(cause, "cure")?.replace(['{', '}'], "*");
         item(&mut page, &cure);
     }
     Ok(page)
