@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{Error, cause};
 
-/// A language with its own spelling of names.
+/// A language with its own spelling of names. Exhaustive: only bindings use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// `max_connections`, `Identity::from_files`.

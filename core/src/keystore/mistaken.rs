@@ -9,6 +9,8 @@ pub(crate) fn explain_pair(error: Error, certificate: &[u8], key: &[u8]) -> Erro
     }
     match (holds_key_only(certificate), holds_certificates_only(key)) {
         (true, true) => error.caused(&cause::FILES_SWAPPED, &[]),
+        // The format of the input is known, and its remedy says more.
+        _ if has_remedy(&error) => error,
         (true, false) => error.caused(&cause::KEY_AS_CERTIFICATE, &[]),
         (false, true) => error.caused(&cause::CERTIFICATE_AS_KEY, &[]),
         (false, false) => error,
@@ -17,11 +19,15 @@ pub(crate) fn explain_pair(error: Error, certificate: &[u8], key: &[u8]) -> Erro
 
 /// The same for a text of certificates alone.
 pub(crate) fn explain_certificates(error: Error, text: &[u8]) -> Error {
-    if error.kind() == Kind::PemInvalid && holds_key_only(text) {
+    if error.kind() == Kind::PemInvalid && !has_remedy(&error) && holds_key_only(text) {
         error.caused(&cause::KEY_AS_CERTIFICATE, &[])
     } else {
         error
     }
+}
+
+fn has_remedy(error: &Error) -> bool {
+    error.remedy() != error.kind().remedy()
 }
 
 fn holds_key_only(text: &[u8]) -> bool {
