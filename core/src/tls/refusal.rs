@@ -64,7 +64,12 @@ pub(crate) fn refused_by_page(
     identity: &Identity,
     authorities: &CertificateAuthorities,
 ) -> Error {
-    about(page, identity, authorities).advising(remedy(Refusal::Page, identity, authorities))
+    let page = about(page, identity, authorities);
+    // The consumer judged no certificate.
+    if page.fact(key::CAUSE).is_some_and(|name| name == cause::PAGE_NOT_SENT.name) {
+        return page;
+    }
+    page.advising(remedy(Refusal::Page, identity, authorities))
 }
 
 /// Completes the error for a connection that ended where a consumer refuses our certificate.
