@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dns import NO_SUCH_NAME, SERVER_FAILURE, Answer
-from network import PORT, PROXY, PUBLIC, SILENT
+from network import ALIASES, PORT, PROXY, PUBLIC, SEARCH, SILENT
 
 Fault = Callable[[dict[str, Any]], str | None]
 Rule = Callable[[int], Answer | None]
@@ -18,6 +18,7 @@ class Case:
     name: str
     rule: Rule
     fault: Fault
+    # `{work}` is the directory of the run.
     settings: dict[str, str] = field(default_factory=dict)
     # The number of sequential deliveries; the last one is checked.
     times: int = 1
@@ -101,6 +102,9 @@ DENIED = {
 }
 
 
+# Variables with which the system's resolver replaces a name, or appends to it.
+MISLEADING = {"HOSTALIASES": f"{{work}}/{ALIASES}", "LOCALDOMAIN": SEARCH}
+
 # Cases in which a resolver may repeat a question.
 ASKED_AGAIN = ("silence", "broken server", "aliases in a loop")
 
@@ -179,6 +183,14 @@ def absolute_names() -> list[Case]:
             failed("host_not_found"),
             at("hooks"),
             asked=0,
+        ),
+        *(
+            Case(f"{name} {host}", to(PUBLIC), fault, at(host) | {name: value}, asked=0)
+            for name, value in MISLEADING.items()
+            for host, fault in {
+                "hooks": failed("host_not_found"),
+                "intranet": failed("name_mismatch", stage="handshake"),
+            }.items()
         ),
         Case("in hosts", to("127.0.0.1"), delivered, asked=0),
         Case(

@@ -24,6 +24,9 @@ SEARCH = "evil.search"
 
 PROXY = ("127.0.0.1", 3128)
 
+# The name of a file for HOSTALIASES, which replaces names without a dot.
+ALIASES = "aliases"
+
 HOSTS = f"""\
 127.0.0.1 localhost
 {PUBLIC} in-hosts.consumer.example other-name intranet
@@ -38,6 +41,7 @@ def build(work: Path) -> None:
     """Configures the addresses and the resolver of this namespace."""
     traps = (trap for trap in TRAPS if ":" not in trap and trap != "127.0.0.1")
     set_addresses([PUBLIC, *traps, *SILENT])
+    (work / ALIASES).write_text(f"hooks hooks.{SEARCH}\nintranet intranet.{SEARCH}\n")
     use_resolver(work, HOSTS, f"search {SEARCH}\noptions ndots:5 timeout:1 attempts:1\n")
 
 

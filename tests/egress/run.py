@@ -46,7 +46,7 @@ def main() -> int:
             server.forget()
             before = traps.caught.copy()
             opening = network.SocketCount()
-            answers = [deliver(command, case, pki) for _ in range(case.times)]
+            answers = [deliver(command, case, pki, work) for _ in range(case.times)]
             opening.close()
             fault = case.fault(answers[-1]) or asked_too_much(case, server)
             if case.most_opening is not None and not 0 < opening.most <= case.most_opening:
@@ -76,7 +76,7 @@ def asked_too_much(case: Case, server: NameServer) -> str | None:
     return None
 
 
-def deliver(command: list[str], case: Case, pki: Pki) -> dict[str, Any]:
+def deliver(command: list[str], case: Case, pki: Pki, work: Path) -> dict[str, Any]:
     """Runs a client once; returns its output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {
@@ -88,10 +88,11 @@ def deliver(command: list[str], case: Case, pki: Pki) -> dict[str, Any]:
         "WMTLS_EGRESS": "public",
         "WMTLS_ALLOW": "",
     }
+    settings = {name: text.replace("{work}", str(work)) for name, text in case.settings.items()}
     done = subprocess.run(
         command,
         check=False,
-        env=environment | case.settings,
+        env=environment | settings,
         capture_output=True,
         text=True,
         timeout=CLIENT_SECONDS,
