@@ -2,8 +2,9 @@
 //!
 //! The system's resolver may block its thread for any time, and a lookup cannot be canceled. So
 //! lookups run on threads of their own: no delivery waits for one beyond its deadline, and deliveries
-//! to the same host share one. Stuck lookups cannot use up all threads, because the endpoints of one
-//! owner and the names of one domain each have a limited share.
+//! to the same host share one. Stuck lookups cannot use up all threads: the endpoints of one owner and the
+//! names of one domain each have a limited share, names with silent name servers have few threads of
+//! their own, and some threads are for names that were answered before.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,20 +14,28 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
+use super::lookup_history::LookupHistory;
 use super::system;
 use crate::admission::fair_limit::{FairLimit, Permit};
 use crate::error::{Error, Kind};
 use crate::process::{self, own};
 use crate::runtime;
 
-/// The most lookups at once, and the additional ones for owners and domains without a stuck lookup.
-/// Together they are half of the runtime's threads for blocking work. One owner has at most a quarter
-/// of either.
-const MAX_LOOKUPS: usize = 192;
+/// The most lookups at once, and the additional ones for owners and domains without a stuck lookup, for
+/// names that were answered before, and for names whose last lookup was stuck, which have no others. One
+/// owner has at most a quarter of each.
+const MAX_LOOKUPS: usize = 384;
 const RESERVE: usize = 64;
+const FOR_ANSWERED: usize = 64;
+const FOR_SILENT: usize = 64;
+
+/// The runtime has threads beyond these, for files.
+const _: () = assert!(
+    MAX_LOOKUPS + RESERVE + FOR_ANSWERED + FOR_SILENT <= runtime::MAX_BLOCKING_THREADS / 4 * 3
+);
 
 /// The most lookups at once for names of one domain.
-const MAX_PER_DOMAIN: usize = (MAX_LOOKUPS + RESERVE) / 4;
+const MAX_PER_DOMAIN: usize = 64;
 
 /// The most stuck lookups at once for one host.
 const MAX_PER_HOST: usize = 4;
@@ -57,6 +66,13 @@ struct Resolver {
     threads: Arc<FairLimit>,
     /// Threads of the reserve, shared by owner.
     reserve: Arc<FairLimit>,
+    /// Threads for names that were answered before, shared by owner.
+    for_answered: Arc<FairLimit>,
+    /// Threads for names whose last lookup was stuck, shared by owner.
+    for_silent: Arc<FairLimit>,
+    history: LookupHistory,
+    /// The time after which a lookup counts as stuck.
+    stuck_after: Duration,
     /// Threads, shared by domain: mostly the same name servers answer for all names of a domain.
     domains: Arc<FairLimit>,
     hosts: own::Mutex<HashMap<String, HostLookups>>,
@@ -84,12 +100,16 @@ type Permits = (Permit, Permit);
 static RESOLVER: ArcSwapOption<Resolver> = ArcSwapOption::const_empty();
 
 impl Resolver {
-    fn new(query: Arc<Query>) -> Arc<Self> {
+    fn new(query: Arc<Query>, stuck_after: Duration) -> Arc<Self> {
         Arc::new(Self {
             process: process::id(),
             query,
             threads: FairLimit::with_strict_shares(MAX_LOOKUPS),
             reserve: FairLimit::with_strict_shares(RESERVE),
+            for_answered: FairLimit::with_strict_shares(FOR_ANSWERED),
+            for_silent: FairLimit::with_strict_shares(FOR_SILENT),
+            history: LookupHistory::default(),
+            stuck_after,
             domains: FairLimit::for_each_owner(MAX_PER_DOMAIN),
             hosts: own::Mutex::default(),
         })
@@ -100,7 +120,7 @@ impl Resolver {
         if let Some(resolver) = current.as_ref().filter(|known| known.process == process::id()) {
             return resolver.clone();
         }
-        let made = Self::new(Arc::new(system::addresses));
+        let made = Self::new(Arc::new(system::addresses), STUCK_AFTER);
         let before = RESOLVER.compare_and_swap(&current, Some(made.clone()));
         match &*before {
             Some(theirs) if theirs.process == made.process => theirs.clone(),
@@ -147,35 +167,52 @@ impl Resolver {
 
     /// Returns the running lookup of that name, unless it is stuck and another one may start.
     fn join(&self, name: &str) -> Option<watch::Receiver<Found>> {
-        self.hosts().get(name).and_then(HostLookups::join)
+        self.hosts().get(name).and_then(|lookups| lookups.join(self.stuck_after))
     }
 
     fn try_permits(&self, name: &str, owner: &Arc<str>) -> Option<Permits> {
         let domain = self.domains.try_acquire(&domain(name))?;
-        let thread = self.threads.try_acquire(owner).or_else(|| {
-            if self.is_stuck(name, owner) { None } else { self.reserve.try_acquire(owner) }
-        })?;
+        if self.is_silent(name) {
+            return Some((self.for_silent.try_acquire(owner)?, domain));
+        }
+        let thread = self
+            .threads
+            .try_acquire(owner)
+            .or_else(|| (!self.is_stuck(name, owner)).then(|| self.reserve.try_acquire(owner))?)
+            .or_else(|| {
+                self.history.is_answered(name).then(|| self.for_answered.try_acquire(owner))?
+            })?;
         Some((thread, domain))
     }
 
     async fn permits(&self, name: &str, owner: &Arc<str>) -> Permits {
         let domain = self.domains.acquire(&domain(name)).await;
-        if self.is_stuck(name, owner) {
-            return (self.threads.acquire(owner).await, domain);
+        if self.is_silent(name) {
+            return (self.for_silent.acquire(owner).await, domain);
         }
+        let (stuck, answered) = (self.is_stuck(name, owner), self.history.is_answered(name));
         let thread = tokio::select! {
             biased;
             thread = self.threads.acquire(owner) => thread,
-            thread = self.reserve.acquire(owner) => thread,
+            thread = self.reserve.acquire(owner), if !stuck => thread,
+            thread = self.for_answered.acquire(owner), if answered => thread,
         };
         (thread, domain)
+    }
+
+    /// Whether a lookup of this name is stuck, or the last one was.
+    fn is_silent(&self, name: &str) -> bool {
+        let is_running = |lookups: &HostLookups| {
+            lookups.running.iter().any(|it| it.started.elapsed() >= self.stuck_after)
+        };
+        self.history.is_silent(name) || self.hosts().get(name).is_some_and(is_running)
     }
 
     /// Returns whether a lookup of this owner, or of a name of the same domain, is stuck.
     fn is_stuck(&self, name: &str, owner: &Arc<str>) -> bool {
         let domain = domain(name);
         self.hosts().iter().any(|(host, lookups)| {
-            let stuck = |it: &Lookup| it.started.elapsed() >= STUCK_AFTER;
+            let stuck = |it: &Lookup| it.started.elapsed() >= self.stuck_after;
             let of_domain = self::domain(host) == domain;
             lookups.running.iter().any(|it| stuck(it) && (of_domain || it.owner == *owner))
         })
@@ -194,7 +231,7 @@ impl Resolver {
             let mut hosts = self.hosts();
             let lookups = hosts.entry(name.to_owned()).or_default();
             // Another thread may have been faster.
-            if let Some(found) = lookups.join() {
+            if let Some(found) = lookups.join(self.stuck_after) {
                 return Ok(found);
             }
             lookups.running.push(Lookup { started, owner: owner.clone(), found: found.clone() });
@@ -206,6 +243,8 @@ impl Resolver {
                 let _running = RunningLookup { resolver: &resolver, name: &name, started };
                 (resolver.query)(&name)
             };
+            let in_time = started.elapsed() < resolver.stuck_after;
+            resolver.history.record(&name, in_time, outcome.is_ok());
             // The permits are back before a delivery can see the outcome.
             drop(permits);
             let _ = sender.send(Some(outcome));
@@ -219,9 +258,9 @@ impl Resolver {
 }
 
 impl HostLookups {
-    fn join(&self) -> Option<watch::Receiver<Found>> {
+    fn join(&self, stuck_after: Duration) -> Option<watch::Receiver<Found>> {
         let youngest = self.running.last()?;
-        let join = youngest.started.elapsed() < STUCK_AFTER || self.running.len() >= MAX_PER_HOST;
+        let join = youngest.started.elapsed() < stuck_after || self.running.len() >= MAX_PER_HOST;
         join.then(|| youngest.found.clone())
     }
 
@@ -292,183 +331,5 @@ fn domain(name: &str) -> Arc<str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Condvar, Mutex};
-
-    use super::*;
-    use crate::net::{Egress, Url, resolve};
-
-    /// A resolver that is stuck on every name except one until it is released.
-    struct Stuck {
-        released: Mutex<bool>,
-        changed: Condvar,
-        asked: AtomicUsize,
-    }
-
-    impl Stuck {
-        fn resolver(self: &Arc<Self>) -> Arc<Resolver> {
-            let stuck = self.clone();
-            Resolver::new(Arc::new(move |name| {
-                stuck.asked.fetch_add(1, Ordering::SeqCst);
-                if name != "well.example" {
-                    let released = stuck.released.lock().unwrap();
-                    drop(stuck.changed.wait_while(released, |released| !*released).unwrap());
-                }
-                Ok(vec![[192, 0, 2, 1].into()])
-            }))
-        }
-
-        fn release(&self) {
-            *self.released.lock().unwrap() = true;
-            self.changed.notify_all();
-        }
-    }
-
-    fn stuck() -> Arc<Stuck> {
-        Arc::new(Stuck {
-            released: Mutex::new(false),
-            changed: Condvar::new(),
-            asked: AtomicUsize::new(0),
-        })
-    }
-
-    fn wait<T>(work: impl Future<Output = T>) -> T {
-        runtime::drive(work, || false).unwrap()
-    }
-
-    fn owner(name: &str) -> Arc<str> {
-        name.into()
-    }
-
-    /// Starts a lookup for an owner, and does not wait for it.
-    fn begin(
-        resolver: &Arc<Resolver>,
-        name: &str,
-        of: &str,
-    ) -> runtime::Task<Result<Vec<IpAddr>, Error>> {
-        let (resolver, name, of) = (resolver.clone(), name.to_owned(), owner(of));
-        runtime::Task::start(async move { resolver.look_up(&name, &of).await }).unwrap()
-    }
-
-    /// Waits until `count` lookups have started.
-    fn until_asked(stuck: &Stuck, count: usize) {
-        let until = Instant::now() + Duration::from_secs(20);
-        while stuck.asked.load(Ordering::SeqCst) < count {
-            assert!(Instant::now() < until, "{:?} of {count}", stuck.asked);
-            std::thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn stuck_lookups_of_one_owner_delay_neither_another_owner_nor_an_address() {
-        let stuck = stuck();
-        let resolver = stuck.resolver();
-        let waiting: Vec<_> =
-            (0..400).map(|n| begin(&resolver, &format!("stuck-{n}.example"), "evil")).collect();
-        // A quarter of the threads, and of the reserve.
-        until_asked(&stuck, (MAX_LOOKUPS + RESERVE) / 4);
-        let found = wait(resolver.look_up("well.example", &owner("honest"))).unwrap();
-        assert_eq!(found, [IpAddr::from([192, 0, 2, 1])]);
-        let url = Url::parse("https://192.0.2.7/").unwrap();
-        let egress = Egress::public().allow(["192.0.2.0/24"]).unwrap();
-        let addresses = wait(resolve(&url, &egress, &owner("evil"))).unwrap();
-        assert_eq!(addresses, [([192, 0, 2, 7], 443).into()]);
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), (MAX_LOOKUPS + RESERVE) / 4 + 1);
-        stuck.release();
-        for task in waiting {
-            wait(task.output()).unwrap().unwrap();
-        }
-        assert!(resolver.hosts().is_empty());
-        assert_eq!(resolver.threads.issued() + resolver.reserve.issued(), 0);
-        assert_eq!(resolver.domains.issued(), 0);
-    }
-
-    #[test]
-    fn lookups_of_one_domain_are_limited_for_all_owners_together() {
-        let stuck = stuck();
-        let resolver = stuck.resolver();
-        let waiting: Vec<_> = (0..100)
-            .map(|n| begin(&resolver, &format!("h{n}.silent.example"), &format!("owner-{n}")))
-            .collect();
-        until_asked(&stuck, MAX_PER_DOMAIN);
-        wait(resolver.look_up("well.example", &owner("owner-1"))).unwrap();
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), MAX_PER_DOMAIN + 1);
-        stuck.release();
-        for task in waiting {
-            wait(task.output()).unwrap().unwrap();
-        }
-    }
-
-    #[test]
-    fn stuck_lookups_of_many_owners_leave_a_reserve_for_others() {
-        let stuck = stuck();
-        let resolver = stuck.resolver();
-        let names: Vec<String> = (0..MAX_LOOKUPS).map(|n| format!("h.stuck-{n}.example")).collect();
-        let waiting: Vec<_> = (0..MAX_LOOKUPS)
-            .map(|n| begin(&resolver, &names[n], &format!("owner-{}", n % 8)))
-            .collect();
-        until_asked(&stuck, MAX_LOOKUPS);
-        // Makes them stuck.
-        for lookups in resolver.hosts().values_mut().flat_map(|lookups| &mut lookups.running) {
-            lookups.started = lookups.started.checked_sub(STUCK_AFTER).unwrap();
-        }
-        let more: Vec<_> =
-            (0..8).map(|n| begin(&resolver, "h.new.example", &format!("owner-{n}"))).collect();
-        wait(resolver.look_up("well.example", &owner("honest"))).unwrap();
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), MAX_LOOKUPS + 1);
-        stuck.release();
-        for task in waiting.into_iter().chain(more) {
-            wait(task.output()).unwrap().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_canceled_wait_ends_at_once_and_the_others_share_one_lookup() {
-        let stuck = stuck();
-        let resolver = stuck.resolver();
-        let waiting: Vec<_> =
-            (0..100).map(|n| begin(&resolver, "acme.example", &format!("owner-{n}"))).collect();
-        // A deadline ends the wait of its delivery, and the lookup continues.
-        let of = owner("late");
-        assert!(runtime::drive(resolver.look_up("acme.example", &of), || true).is_none());
-        stuck.release();
-        for task in waiting {
-            wait(task.output()).unwrap().unwrap();
-        }
-        assert_eq!(stuck.asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn a_delivery_that_waits_for_a_thread_joins_a_lookup_of_the_same_name() {
-        let stuck = stuck();
-        let resolver = stuck.resolver();
-        let evil: Vec<_> =
-            (0..64).map(|n| begin(&resolver, &format!("stuck-{n}.example"), "evil")).collect();
-        until_asked(&stuck, 64);
-        // The owner has used its share, and would wait to the end for another thread.
-        let joining = begin(&resolver, "well.example", "evil");
-        while resolver.hosts().get("well.example").is_none_or(|lookups| lookups.waiting == 0) {
-            std::thread::yield_now();
-        }
-        wait(resolver.look_up("well.example", &owner("honest"))).unwrap();
-        stuck.release();
-        for task in evil.into_iter().chain([joining]) {
-            wait(task.output()).unwrap().unwrap();
-        }
-        assert!(resolver.hosts().is_empty());
-    }
-
-    #[test]
-    fn a_domain_has_one_label_more_than_the_registry_suffix() {
-        for (name, below) in [
-            ("localhost", "localhost"),
-            ("acme.example", "acme.example"),
-            ("h1.hooks.acme.example", "acme.example"),
-            ("a.acme.co.uk", "acme.co.uk"),
-            ("co.uk", "co.uk"),
-        ] {
-            assert_eq!(&*domain(name), below);
-        }
-    }
-}
+#[path = "lookup_tests.rs"]
+mod tests;

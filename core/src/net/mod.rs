@@ -11,6 +11,7 @@ mod getaddrinfo;
 mod host;
 mod hosts;
 mod lookup;
+mod lookup_history;
 pub(crate) mod name_servers;
 mod proxy;
 mod resolve;

@@ -23,6 +23,9 @@ pub(super) const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 /// More lanes would only contend: the work of a delivery is a few system calls.
 const MAX_LANES: usize = 4;
 
+/// The most threads of a lane for work that blocks. A thread ends after ten seconds without work.
+pub(crate) const MAX_BLOCKING_THREADS: usize = 1024;
+
 /// How long the keeper waits after the last caller has left. Most callers return at once, and a
 /// keeper that took over in between would cost both threads a wake-up.
 const GRACE: Duration = Duration::from_millis(20);
@@ -77,6 +80,7 @@ impl Lane {
             })
         };
         let runtime = Builder::new_current_thread()
+            .max_blocking_threads(MAX_BLOCKING_THREADS)
             .thread_name("webhook-mtls")
             .on_thread_start(block_signals)
             .enable_io()

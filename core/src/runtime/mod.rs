@@ -20,7 +20,7 @@ mod time;
 pub use drive::{drive, undriven};
 pub(crate) use drive::{drive_for, drive_in, drive_in_for, is_in_lane, is_inside};
 pub use event_loop::EventLoop;
-pub(crate) use lane::{Driven, Lane, lane};
+pub(crate) use lane::{Driven, Lane, MAX_BLOCKING_THREADS, lane};
 pub(crate) use task::{Task, blocking, handle, start};
 pub use task::{afterwards, spawn};
 pub(crate) use threads::apart;
