@@ -1478,13 +1478,14 @@ const char *wmtls_receipt_json(const wmtls_receipt *receipt);
 void wmtls_receipt_free(wmtls_receipt *receipt);
 
 /*
- Makes a builder with the defaults: 8 attempts, a delay of 5 seconds after the first, at most
- one hour. Free it with wmtls_retry_policy_free.
+ Makes a builder with the defaults: 60 attempts, a delay of up to 5 seconds after the first, at
+ most one hour. Free it with wmtls_retry_policy_free.
  */
 wmtls_retry_policy *wmtls_retry_policy_new(void);
 
 /*
- Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling".
+ Sets an option of the policy by its name in docs/options.md: "attempts", "first", "ceiling"
+ or "seed".
  The value has the form that wmtls_options_set describes.
  */
 void wmtls_retry_policy_set(wmtls_retry_policy *policy, const char *name, const char *value);
@@ -1502,7 +1503,7 @@ void wmtls_retry_policy_free(wmtls_retry_policy *policy);
  `attempt`: the number of the failed attempt, from 1.
  `out`: receives the decision; unchanged after a failure.
 
- Fails with WMTLS_OPTION_INVALID.
+ Fails with WMTLS_OPTION_INVALID, also if `attempt` is 0.
  */
 wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
                                 const wmtls_error *error,

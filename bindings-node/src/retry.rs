@@ -20,7 +20,7 @@ pub fn retry_decide(
     attempt: u32,
 ) -> CallResult<String> {
     guarded(|| {
-        let decision = policy.0.decide(&parse_error(&error)?, attempt);
+        let decision = policy.0.decide(&parse_error(&error)?, attempt)?;
         let json = json!({
             "action": decision.action.name(),
             "delay_ms": u64::try_from(decision.delay.as_millis()).unwrap_or(u64::MAX),

@@ -207,7 +207,8 @@ test('an error survives a queue', () => {
   const again = WebhookMtlsError.fromJSON(JSON.parse(JSON.stringify(e)))
   assert.deepEqual(again.toJSON(), e.toJSON())
   assert.equal(new RetryPolicy().decide(again, { attempt: 1 }).action, 'park')
-  assert.equal(new RetryPolicy({ attempts: 2, firstMs: 10 }).decide(error('connection_lost'), { attempt: 1 }).delayMs, 10)
+  const { delayMs } = new RetryPolicy({ attempts: 2, firstMs: 10, seed: 7 }).decide(error('connection_lost'), { attempt: 1 })
+  assert.ok(delayMs >= 5 && delayMs <= 10, `${delayMs}`)
   assert.throws(() => WebhookMtlsError.fromJSON({ kind: 'no such' }), { kind: 'option_invalid' })
 })
 

@@ -7,11 +7,14 @@ import type { Action } from './enums'
 /** The options of a retry policy. */
 export interface RetryPolicyOptions {
   // generated: begin properties retry_policy
-  /** The most attempts, including the first. By default 8. */
+  /**
+   * The most attempts, including the first. With the defaults, they take more than 24 hours. By
+   * default 60.
+   */
   attempts?: number
   /**
-   * The wait after the first attempt. It doubles after each further attempt. In milliseconds; by
-   * default 5000.
+   * The wait after the first attempt, of which half is random. It doubles after each further
+   * attempt. In milliseconds; by default 5000.
    */
   firstMs?: number
   /**
@@ -19,6 +22,8 @@ export interface RetryPolicyOptions {
    * 3600000.
    */
   ceilingMs?: number
+  /** A number that makes the random parts of the waits repeatable, for tests. */
+  seed?: number
   // generated: end
 }
 

@@ -15,19 +15,22 @@ use crate::recipe;
 ///
 /// Args:
 // generated: begin arguments retry_policy
-///     attempts: the most attempts, including the first. By default 8.
-///     first: the wait after the first attempt. It doubles after each further attempt. In
-///         seconds, or a timedelta; by default 5.
+///     attempts: the most attempts, including the first. With the defaults, they take more than
+///         24 hours. By default 60.
+///     first: the wait after the first attempt, of which half is random. It doubles after each
+///         further attempt. In seconds, or a timedelta; by default 5.
 ///     ceiling: the longest wait, unless the consumer asks for a longer one. In seconds, or a
 ///         timedelta; by default 3600.
+///     seed: a number that makes the random parts of the waits repeatable, for tests.
 // generated: end
 ///
 /// Raises:
 ///     ConfigError: `option_invalid`.
 ///
 /// >>> from webhook_mtls.testing import error
-/// >>> RetryPolicy(first=5).decide(error("http_status"), attempt=2)
-/// Decision(action='retry', delay=10.0, counts=True, reason='a retry may succeed')
+/// >>> decision = RetryPolicy(first=5).decide(error("http_status"), attempt=2)
+/// >>> decision.action, 5.0 <= decision.delay <= 10.0
+/// ('retry', True)
 #[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
 #[derive(PartialEq, Hash)]
 pub struct RetryPolicy(webhook_mtls::RetryPolicy);
@@ -38,7 +41,7 @@ impl RetryPolicy {
     #[pyo3(
         signature = (**keywords),
         // generated: begin text_signature (*, {retry_policy})
-        text_signature = "(*, attempts=None, first=None, ceiling=None)"
+        text_signature = "(*, attempts=None, first=None, ceiling=None, seed=None)"
         // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
@@ -70,7 +73,7 @@ impl RetryPolicy {
             let fields = error
                 .call_method0("to_dict")
                 .map_err(|_| wrong_type("error", "a WebhookMtlsError", error))?;
-            Ok(Decision(self.0.decide(&error::read("error", &fields)?, attempt)))
+            Ok(Decision(self.0.decide(&error::read("error", &fields)?, attempt)?))
         })
     }
 

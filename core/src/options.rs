@@ -164,12 +164,14 @@ options! {
         "The interval at which the files of trust and pins are checked for changes. 0 checks only in reload().";
     "verifier" "expiry_warning" "number" "0.2"
         "The remaining fraction of a lifetime at which the first expiry event is raised. More follow at 0.1, 0.05 and 0.";
-    "retry_policy" "attempts" "integer" "8"
-        "The most attempts, including the first.";
+    "retry_policy" "attempts" "integer" "60"
+        "The most attempts, including the first. With the defaults, they take more than 24 hours.";
     "retry_policy" "first" "duration" "5000"
-        "The wait after the first attempt. It doubles after each further attempt.";
+        "The wait after the first attempt, of which half is random. It doubles after each further attempt.";
     "retry_policy" "ceiling" "duration" "3600000"
         "The longest wait, unless the consumer asks for a longer one.";
+    "retry_policy" "seed" "integer" "none"
+        "A number that makes the random parts of the waits repeatable, for tests.";
 }
 
 /// Returns every kind, word, context key, option and event as JSON, for code that generates or checks a copy.

@@ -29,14 +29,15 @@ pub struct wmtls_decision {
     pub reason: *const c_char,
 }
 
-/// Makes a builder with the defaults: 8 attempts, a delay of 5 seconds after the first, at most
-/// one hour. Free it with wmtls_retry_policy_free.
+/// Makes a builder with the defaults: 60 attempts, a delay of up to 5 seconds after the first, at
+/// most one hour. Free it with wmtls_retry_policy_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_retry_policy_new() -> Option<Box<wmtls_retry_policy>> {
     panic::value(None, || give(wmtls_retry_policy(Builder::new(Ok(RetryPolicy::default())))))
 }
 
-/// Sets an option of the policy by its name in docs/options.md: "attempts", "first" or "ceiling".
+/// Sets an option of the policy by its name in docs/options.md: "attempts", "first", "ceiling"
+/// or "seed".
 /// The value has the form that wmtls_options_set describes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_retry_policy_set(
@@ -69,7 +70,7 @@ pub extern "C" fn wmtls_retry_policy_free(policy: Option<Box<wmtls_retry_policy>
 /// `attempt`: the number of the failed attempt, from 1.
 /// `out`: receives the decision; unchanged after a failure.
 ///
-/// Fails with WMTLS_OPTION_INVALID.
+/// Fails with WMTLS_OPTION_INVALID, also if `attempt` is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_retry_decide(
     policy: Option<&wmtls_retry_policy>,
@@ -80,7 +81,7 @@ pub extern "C" fn wmtls_retry_decide(
 ) -> wmtls_status {
     panic::run(err, || {
         let policy = policy.map_or_else(|| Ok(RetryPolicy::default()), wmtls_retry_policy::get)?;
-        let decision = policy.decide(required(error, "error")?.error(), attempt);
+        let decision = policy.decide(required(error, "error")?.error(), attempt)?;
         required(out, "out")?.write(wmtls_decision {
             action: decision.action as i32,
             counts: decision.counts,

@@ -85,10 +85,13 @@ static wmtls_decision decide(const wmtls_retry_policy *policy, const char *kind,
 
 static void a_retry_policy_decides(void) {
     wmtls_decision decision = decide(NULL, "connect_failed", 2);
-    CHECK(decision.action == WMTLS_ACTION_RETRY && decision.delay_ms == 10000);
+    CHECK(decision.action == WMTLS_ACTION_RETRY);
+    CHECK(decision.delay_ms >= 5000 && decision.delay_ms <= 10000);
     CHECK(decision.counts && strlen(decision.reason) > 0);
-    CHECK(decide(NULL, "connect_failed", 8).action == WMTLS_ACTION_DROP);
-    CHECK(decide(NULL, "pin_mismatch", 8).action == WMTLS_ACTION_PARK);
+    CHECK(decide(NULL, "connect_failed", 59).action == WMTLS_ACTION_RETRY);
+    CHECK(decide(NULL, "connect_failed", 60).action == WMTLS_ACTION_DROP);
+    CHECK(decide(NULL, "handle_closed", 60).action == WMTLS_ACTION_RETRY);
+    CHECK(decide(NULL, "pin_mismatch", 60).action == WMTLS_ACTION_PARK);
     CHECK(decide(NULL, "header_invalid", 1).action == WMTLS_ACTION_DROP);
     CHECK(!decide(NULL, "overloaded", 1).counts);
 
@@ -96,8 +99,16 @@ static void a_retry_policy_decides(void) {
     wmtls_retry_policy_set(policy, "attempts", "3");
     wmtls_retry_policy_set(policy, "first", "100");
     wmtls_retry_policy_set(policy, "ceiling", "150");
-    CHECK(decide(policy, "connect_failed", 1).delay_ms == 100);
-    CHECK(decide(policy, "connect_failed", 2).delay_ms == 150);
+    wmtls_retry_policy_set(policy, "seed", "7");
+    uint64_t first = decide(policy, "connect_failed", 1).delay_ms;
+    CHECK(first >= 50 && first <= 100);
+    CHECK(decide(policy, "connect_failed", 1).delay_ms == first);
+    uint64_t second = decide(policy, "connect_failed", 2).delay_ms;
+    CHECK(second >= 75 && second <= 150);
+    wmtls_error *lost = wmtls_lab_error("connect_failed"), *zero;
+    CHECK(wmtls_retry_decide(policy, lost, 0, &decision, &zero) == WMTLS_OPTION_INVALID);
+    wmtls_error_free(zero);
+    wmtls_error_free(lost);
     CHECK(decide(policy, "connect_failed", 3).action == WMTLS_ACTION_DROP);
     wmtls_retry_policy_free(policy);
 }

@@ -59,6 +59,7 @@ static const struct {
     {"retry_policy", "attempts", "integer", ""},
     {"retry_policy", "first", "duration", ""},
     {"retry_policy", "ceiling", "duration", ""},
+    {"retry_policy", "seed", "integer", ""},
 };
 /* generated: end */
 

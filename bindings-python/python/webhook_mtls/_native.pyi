@@ -600,14 +600,17 @@ class RetryPolicy:
         cls,
         *,
         # generated: begin keywords retry_policy
-        # The most attempts, including the first. By default 8.
+        # The most attempts, including the first. With the defaults, they take more than 24 hours.
+        # By default 60.
         attempts: int | None = None,
-        # The wait after the first attempt. It doubles after each further attempt. In seconds, or a
-        # timedelta; by default 5.
+        # The wait after the first attempt, of which half is random. It doubles after each further
+        # attempt. In seconds, or a timedelta; by default 5.
         first: _Seconds | None = None,
         # The longest wait, unless the consumer asks for a longer one. In seconds, or a timedelta;
         # by default 3600.
         ceiling: _Seconds | None = None,
+        # A number that makes the random parts of the waits repeatable, for tests.
+        seed: int | None = None,
         # generated: end
     ) -> Self: ...
     def decide(self, error: WebhookMtlsError, *, attempt: int) -> Decision: ...

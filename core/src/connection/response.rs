@@ -323,15 +323,16 @@ fn shown(head: &HeadText) -> Vec<(String, String)> {
     head.headers().into_iter().map(shown).collect()
 }
 
-/// Parses seconds or a date (RFC 9110 section 10.2.3), limited to one day. Returns `None` for any other
-/// value.
+/// Parses seconds or a date (RFC 9110 section 10.2.3), limited to one day. The time to a date is rounded
+/// up to seconds, so that no part of it is lost in milliseconds. Returns `None` for any other value.
 fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = std::str::from_utf8(value).ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+        let left = date.duration_since(crate::clock::read()).unwrap_or_default();
+        Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0))
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }

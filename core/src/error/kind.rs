@@ -99,9 +99,9 @@ kinds! {
     PinInvalid = 111 "pin_invalid" Config Ours Endpoint AfterRepair
         "A pin, or the set of pins, cannot be used.",
         "Write pins as sha256/ followed by the base64 of the SHA-256 of the SubjectPublicKeyInfo.";
-    HandleClosed = 112 "handle_closed" Config Ours Process Never
+    HandleClosed = 112 "handle_closed" Config Ours Process Later
         "The dispatcher was closed, or the endpoint removed.",
-        "Use a dispatcher only until it is closed, and an endpoint only until it is removed.";
+        "Deliver through an open dispatcher: make a new one, or let another process deliver. An endpoint that was removed must be made again.";
     ForkedProcess = 113 "forked_process" Config Ours Process Later
         "The process forked during the delivery.",
         "Deliver again from the process that should own the delivery.";

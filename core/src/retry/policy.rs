@@ -1,9 +1,11 @@
 //! The retry policy: maps a failure to an action of the queue. It has no state and no clock; the queue
 //! owns both.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
-use crate::error::{Error, Retry, Stage, words};
+use crate::error::{Error, Kind, Retry, Stage, words};
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::recipe::{Argument, Rebuild, Recipe};
 
@@ -35,6 +37,9 @@ pub struct Decision {
 
 /// The number of attempts and the delays between them.
 ///
+/// Half of each delay is fixed and half is random, so that many deliveries that failed together do not
+/// return together. With the defaults, more than 24 hours pass until the attempts are used up.
+///
 /// ```
 /// # #[cfg(feature = "testing")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,9 +49,10 @@ pub struct Decision {
 ///
 /// let policy = RetryPolicy::default().attempts(3)?.first(Duration::from_secs(10))?;
 /// let lost = testing::error(Kind::ConnectionLost);
-/// assert_eq!(policy.decide(&lost, 1).delay, Duration::from_secs(10));
-/// assert_eq!(policy.decide(&lost, 2).delay, Duration::from_secs(20));
-/// assert_eq!(policy.decide(&lost, 3).action, Action::Drop);
+/// let delay = policy.decide(&lost, 1)?.delay;
+/// assert!((Duration::from_secs(5)..=Duration::from_secs(10)).contains(&delay));
+/// assert_eq!(policy.decide(&lost, 3)?.action, Action::Drop);
+/// assert!(policy.decide(&lost, 0).is_err(), "attempts count from 1");
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "testing"))]
@@ -57,19 +63,27 @@ pub struct RetryPolicy {
     attempts: u32,
     first: Duration,
     ceiling: Duration,
+    /// Makes the delays repeatable.
+    seed: Option<u64>,
 }
 
 impl Rebuild for RetryPolicy {
     fn recipe(&self) -> Option<Recipe> {
         let recipe = Recipe::new("new").with("attempts", Argument::Integer(self.attempts.into()));
         let recipe = recipe.with("first", Argument::Duration(self.first));
-        Some(recipe.with("ceiling", Argument::Duration(self.ceiling)))
+        let recipe = recipe.with("ceiling", Argument::Duration(self.ceiling));
+        Some(match self.seed {
+            Some(seed) => recipe.with("seed", Argument::Integer(seed)),
+            None => recipe,
+        })
     }
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 8, first: Duration::from_secs(5), ceiling: Duration::from_secs(3600) }
+        // With the shortest random parts, 59 delays take 25 hours.
+        let (first, ceiling) = (Duration::from_secs(5), Duration::from_secs(3600));
+        Self { attempts: 60, first, ceiling, seed: None }
     }
 }
 
@@ -91,7 +105,7 @@ impl RetryPolicy {
         Self::default().attempts(attempts)?.first(first)?.ceiling(ceiling)
     }
 
-    /// Sets the most attempts, including the first, by default 8.
+    /// Sets the most attempts, including the first, by default 60.
     ///
     /// # Errors
     ///
@@ -102,7 +116,8 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// Sets the delay after the first attempt, by default 5 s. It doubles with each further attempt.
+    /// Sets the delay after the first attempt, by default 5 s, of which half is random. It doubles with
+    /// each further attempt.
     ///
     /// # Errors
     ///
@@ -123,15 +138,28 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// Returns the decision about a failure. The consumer's Retry-After replaces the policy's delay,
-    /// even by a shorter one, but not by one below `first`.
+    /// Makes the random parts of the delays repeatable, for tests. Equal seeds give equal delays.
+    #[must_use]
+    pub fn seed(mut self, seed: u32) -> Self {
+        self.seed = Some(seed.into());
+        self
+    }
+
+    /// Returns the decision about a failure. The delay is never shorter than the consumer's Retry-After.
     ///
     /// * `attempt`: the number of the failed attempt, from 1.
-    pub fn decide(&self, error: &Error, attempt: u32) -> Decision {
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if `attempt` is 0.
+    pub fn decide(&self, error: &Error, attempt: u32) -> Result<Decision, Error> {
+        if attempt == 0 {
+            return Err(options::fault("attempt", "must be 1 or more: attempts count from 1"));
+        }
         // The kind's usual stage: `overloaded` and `canceled` also end deliveries at later stages, and
-        // those do not count either.
-        let counts = error.kind().stage() != Stage::Admit;
-        match error.retry() {
+        // those do not count either. A closed dispatcher is no attempt.
+        let counts = error.kind().stage() != Stage::Admit && error.kind() != Kind::HandleClosed;
+        Ok(match error.retry() {
             Retry::Never => Decision {
                 action: Action::Drop,
                 delay: Duration::ZERO,
@@ -140,7 +168,7 @@ impl RetryPolicy {
             },
             Retry::AfterRepair => Decision {
                 action: Action::Park,
-                delay: self.ceiling,
+                delay: self.longest(),
                 counts: false,
                 reason: "the cause must be repaired first",
             },
@@ -152,28 +180,54 @@ impl RetryPolicy {
             },
             Retry::Later => {
                 let backoff = self.backoff(attempt);
-                match error.retry_after() {
-                    Some(asked) => Decision {
-                        action: Action::Retry,
-                        delay: asked.max(self.first),
-                        counts,
-                        reason: "the consumer set the delay",
-                    },
-                    None => Decision {
-                        action: Action::Retry,
-                        delay: backoff,
-                        counts,
-                        reason: "a retry may succeed",
+                let asked = error.retry_after().filter(|asked| *asked >= backoff);
+                Decision {
+                    action: Action::Retry,
+                    delay: asked.unwrap_or(backoff),
+                    counts,
+                    reason: match asked {
+                        Some(_) => "the consumer asked for this delay",
+                        None => "a retry may succeed",
                     },
                 }
             }
-        }
+        })
     }
 
+    /// Returns the delay after an attempt: half of it fixed, half random.
     fn backoff(&self, attempt: u32) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(31);
-        self.first.saturating_mul(1 << doublings).min(self.ceiling.max(self.first))
+        let half = self.whole(attempt) / 2;
+        half + half.mul_f64(self.random(attempt))
     }
+
+    /// Returns the longest delay after an attempt.
+    fn whole(&self, attempt: u32) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        self.first.saturating_mul(1 << doublings).min(self.longest())
+    }
+
+    fn longest(&self) -> Duration {
+        self.ceiling.max(self.first)
+    }
+
+    /// Returns a number from 0 to 1.
+    fn random(&self, attempt: u32) -> f64 {
+        let bits = match self.seed {
+            Some(seed) => mixed(seed ^ mixed(u64::from(attempt))),
+            // Each state has keys of its own, made of random bytes of the system.
+            None => RandomState::new().hash_one(attempt),
+        };
+        let bits = u32::try_from(bits >> 32).unwrap_or(u32::MAX);
+        f64::from(bits) / f64::from(u32::MAX)
+    }
+}
+
+/// Mixes the bits of a number (the finalizer of SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 impl SetByName for RetryPolicy {
@@ -184,6 +238,7 @@ impl SetByName for RetryPolicy {
             "attempts" => self.attempts(u32::try_from(value.count()?).unwrap_or(u32::MAX)),
             "first" => self.first(value.duration()?),
             "ceiling" => self.ceiling(value.duration()?),
+            "seed" => Ok(self.seed(u32::try_from(value.count()?).unwrap_or(u32::MAX))),
             _ => Err(options::mistyped("retry_policy", name)),
         }
     }
@@ -197,6 +252,7 @@ impl options::current::Current for RetryPolicy {
             "attempts" => self.attempts.to_string(),
             "first" => millis(self.first),
             "ceiling" => millis(self.ceiling),
+            "seed" => self.seed.map_or("none".to_owned(), |seed| seed.to_string()),
             other => panic!("a policy has no option {other}"),
         }
     }
@@ -205,38 +261,119 @@ impl options::current::Current for RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     fn later() -> Error {
         Error::new(Kind::HttpStatus, "503")
     }
 
+    fn decide(policy: &RetryPolicy, error: &Error, attempt: u32) -> Decision {
+        policy.decide(error, attempt).unwrap()
+    }
+
     #[test]
-    fn waits_double_up_to_the_ceiling() {
+    fn waits_double_up_to_the_ceiling_and_half_of_each_is_random() {
+        let policy =
+            RetryPolicy::new(100, Duration::from_secs(4), Duration::from_secs(60)).unwrap();
+        for (attempt, whole) in [(1, 4), (2, 8), (3, 16), (5, 60), (99, 60)] {
+            let delays: Vec<Duration> =
+                (0..200).map(|_| decide(&policy, &later(), attempt).delay).collect();
+            let (whole, half) = (Duration::from_secs(whole), Duration::from_secs(whole) / 2);
+            assert!(delays.iter().all(|delay| (half..=whole).contains(delay)), "{delays:?}");
+            // With 200 values, a quarter of the random half without one is as good as impossible.
+            assert!(delays.iter().any(|delay| *delay < half + half / 4), "{delays:?}");
+            assert!(delays.iter().any(|delay| *delay > whole - half / 4), "{delays:?}");
+        }
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_delays() {
+        let delays = |seed: u32| -> Vec<Duration> {
+            let policy = RetryPolicy::default().seed(seed);
+            (1..20).map(|attempt| decide(&policy, &later(), attempt).delay).collect()
+        };
+        assert_eq!(delays(7), delays(7));
+        assert_ne!(delays(7), delays(8));
+    }
+
+    #[test]
+    fn an_attempt_of_zero_is_refused() {
+        let error = RetryPolicy::default().decide(&later(), 0).unwrap_err();
+        assert_eq!(
+            (error.kind(), &error.context()["option"]),
+            (Kind::OptionInvalid, &"attempt".into())
+        );
+    }
+
+    /// Returns the least time until the delivery is dropped, or `None` if that takes over two days.
+    fn dropped_after(error: &Error) -> Option<Duration> {
         let policy = RetryPolicy::default();
-        let delays: Vec<u64> =
-            [1, 2, 3, 7].map(|attempt| policy.decide(&later(), attempt).delay.as_secs()).into();
-        assert_eq!(delays, [5, 10, 20, 320]);
-        let patient =
-            RetryPolicy::new(100, Duration::from_secs(5), Duration::from_secs(60)).unwrap();
-        assert_eq!(patient.decide(&later(), 99).delay.as_secs(), 60);
+        let (mut waited, mut attempt) = (Duration::ZERO, 1);
+        while waited < DAY * 2 {
+            let decision = decide(&policy, error, attempt);
+            match decision.action {
+                Action::Drop => return Some(waited),
+                // The fixed half.
+                Action::Retry => waited += policy.whole(attempt) / 2,
+                Action::Park => waited += decision.delay,
+            }
+            attempt += u32::from(decision.counts);
+        }
+        None
+    }
+
+    #[test]
+    fn no_failure_that_a_person_can_mend_is_dropped_within_a_day() {
+        // The payload, the headers or the peer's missing certificate stay as they are.
+        let hopeless =
+            [Kind::HeaderInvalid, Kind::BodyTooLarge, Kind::EvidenceMissing, Kind::HopUntrusted];
+        for &kind in Kind::ALL {
+            let error = Error::new(kind, "failed");
+            let impatient = error.clone().retried(error.retry(), Some(Duration::from_secs(1)));
+            for error in [error, impatient] {
+                let dropped = dropped_after(&error);
+                if hopeless.contains(&kind) {
+                    assert_eq!(dropped, Some(Duration::ZERO), "{}", kind.name());
+                } else {
+                    let soon = dropped.is_some_and(|after| after < DAY);
+                    assert!(!soon, "{}: {dropped:?}", kind.name());
+                }
+            }
+        }
+        assert!(dropped_after(&later()).is_some(), "a queue does not keep it forever");
+    }
+
+    #[test]
+    fn the_delay_is_never_shorter_than_the_consumer_asked() {
+        let asking = |seconds| later().retried(Retry::Later, Some(Duration::from_secs(seconds)));
+        let policy = RetryPolicy::default();
+        let long = decide(&policy, &asking(7200), 3);
+        assert_eq!(
+            (long.delay.as_secs(), long.reason),
+            (7200, "the consumer asked for this delay")
+        );
+        let short = decide(&policy, &asking(1), 12);
+        assert!(short.delay >= Duration::from_secs(1800), "{short:?}");
+        assert_eq!(short.reason, "a retry may succeed");
     }
 
     #[test]
     fn only_attempts_that_count_are_limited() {
         let policy = RetryPolicy::default();
-        assert_eq!(policy.decide(&later(), 8).action, Action::Drop);
+        assert_eq!(decide(&policy, &later(), 60).action, Action::Drop);
         let overloaded = Error::new(Kind::Overloaded, "full");
-        let decision = policy.decide(&overloaded, 50);
+        let decision = decide(&policy, &overloaded, 500);
         assert_eq!((decision.action, decision.counts), (Action::Retry, false));
     }
 
     #[test]
-    fn an_attempt_counts_unless_its_kind_is_of_admission() {
+    fn an_attempt_counts_unless_it_was_not_admitted() {
         for &kind in Kind::ALL {
-            let decision = RetryPolicy::default()
-                .decide(&Error::new(kind, "failed").retried(Retry::Later, None), 1);
-            assert_eq!(decision.counts, kind.stage() != Stage::Admit, "{}", kind.name());
+            let error = Error::new(kind, "failed").retried(Retry::Later, None);
+            let decision = decide(&RetryPolicy::default(), &error, 1);
+            let admitted = kind.stage() != Stage::Admit && kind != Kind::HandleClosed;
+            assert_eq!(decision.counts, admitted, "{}", kind.name());
         }
     }
 
@@ -244,13 +381,13 @@ mod tests {
     fn an_admission_kind_does_not_count_at_a_later_stage() {
         for kind in [Kind::CircuitOpen, Kind::Overloaded, Kind::Canceled] {
             let error = Error::new(kind, "ended").at(Stage::Response);
-            assert!(!RetryPolicy::default().decide(&error, 1).counts, "{}", kind.name());
+            assert!(!decide(&RetryPolicy::default(), &error, 1).counts, "{}", kind.name());
         }
     }
 
     #[test]
     fn a_failure_that_needs_repair_is_parked() {
         let error = Error::new(Kind::ClientCertificateRejected, "refused");
-        assert_eq!(RetryPolicy::default().decide(&error, 8).action, Action::Park);
+        assert_eq!(decide(&RetryPolicy::default(), &error, 60).action, Action::Park);
     }
 }
