@@ -1,5 +1,6 @@
 """Makes the network, the certificates and the servers for all cases, and ends what was started."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ def lab() -> Iterator[Lab]:
     """Returns the lab, below the folder that the build script names."""
     work = Path(os.environ["WMTLS_WORK"])
     network = Network(work)
-    made = Lab(work, os.environ.get("WMTLS_NODE", "node"))
+    clients = json.loads(os.environ["WMTLS_CLIENTS"])
+    made = Lab(work, os.environ["WMTLS_NODE"], clients)
     try:
         yield made
     finally:

@@ -112,6 +112,12 @@ def resets_large(connection: socket.socket) -> None:
         reset(connection)
 
 
+def swallows_large(connection: socket.socket) -> None:
+    """Never answers a first flight that does not fit into one packet."""
+    if len(connection.recv(65536)) > 1400:
+        silent(connection)
+
+
 def says(text: bytes) -> Handler:
     """Returns a handler that reads, answers with this text, and closes."""
 

@@ -1,5 +1,8 @@
 """A case, and what it needs: certificates, servers, and a delivery with one fault."""
 
+import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -8,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import consumers
-from certificates import Certificates
+from certificates import Certificates, openssl
 from said import Heard, Said
 from servers import Programs
 
 import webhook_mtls as wm
 from webhook_mtls.testing import set_clock
+
+CLIENT_SECONDS = 60
 
 BODY = b'{"event":"ping"}'
 
@@ -21,12 +26,14 @@ BODY = b'{"event":"ping"}'
 class Lab:
     """The certificates and the servers of all cases. Servers start when a case needs them."""
 
-    def __init__(self, work: Path, node: str) -> None:
+    def __init__(self, work: Path, node: str, clients: dict[str, list[str]]) -> None:
         self.work = work
         self.certificates = Certificates(work / "certificates")
         silent = consumers.serve(consumers.silent)
         self.programs = Programs(self.certificates, work / "servers", node, silent)
         self._ports: dict[object, int] = {}
+        self.clients = clients
+        self._told: dict[str, dict[str, Any]] = {}
 
     def port(self, of: object, handler: Callable[[], consumers.Handler]) -> int:
         """Returns the port of a socket in this process, which listens from the first use on."""
@@ -56,6 +63,32 @@ class Lab:
         """Loads an identity from its files."""
         made = self.certificates.identity(name)
         return wm.Identity.from_files(made.chain, made.key)
+
+    def told(self, language: str, case: str) -> Heard:
+        """Returns what the client of another language heard about a wrong argument."""
+        if language not in self._told:
+            self._told[language] = self._run(language)
+        error = self._told[language][case]
+        return Heard({"kind": "none"}, "") if error is None else Heard.of_json(error)
+
+    def _run(self, language: str) -> dict[str, Any]:
+        ours = self.certificates.identity("ours")
+        by = ["-in", ours.chain, "-inkey", ours.key, "-passout", "pass:secret"]
+        environment = {
+            "WMTLS_CERT": str(ours.chain),
+            "WMTLS_KEY": str(ours.key),
+            "WMTLS_CA": str(self.certificates.of("Acme Root").cert),
+            "WMTLS_PKCS12": str(self.file("tls.p12", openssl("pkcs12", "-export", *by))),
+        }
+        done = subprocess.run(
+            self.clients[language],
+            check=True,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            timeout=CLIENT_SECONDS,
+        )
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        return {line["case"]: line["error"] for line in lines}
 
     def trust(self, name: str = "Acme Root", **others: Any) -> wm.Trust:
         """Loads the trust in a root from its file."""

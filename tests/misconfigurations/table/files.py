@@ -7,6 +7,7 @@ from pathlib import Path
 
 from certificates import base64_of, openssl
 from lab import Case, Lab
+from pip._vendor import certifi
 from said import Said, ours
 
 import webhook_mtls as wm
@@ -413,6 +414,14 @@ CASES = [
         ours("trust_invalid", "endpoint")
         .naming("CN=Acme Old Root", r"expired on 20\d\d-")
         .curing("current"),
+    ),
+    Case(
+        "public bundle",
+        "the bundle holds the roots of the web",
+        lambda _: wm.Trust.from_files(certifi.where()),
+        ours("public_root_in_trust", "endpoint")
+        .naming("CN=|public")
+        .curing("private CA|remove", "dangerous_public|private"),
     ),
     Case(
         "too large",

@@ -30,6 +30,12 @@ def after_handshake(end: consumers.Handler, *, reads: bool = True) -> Delivery:
     return Delivery(tls_at(handler, f"after {end.__name__} {reads}"), dispatcher=quick)
 
 
+def proxy_port(lab: Lab) -> str:
+    """Returns a URL with the port of a proxy."""
+    port = lab.programs.proxy("tinyproxy open", "ConnectPort 9")
+    return f"https://hooks.acme.test:{port}/in"
+
+
 QUICK = {"handshake_timeout": 0.5}
 LOST = Said("connection_lost", "response", "unknown", "delivery", "all", "later")
 SILENT_PEER = Said("deadline_exceeded|connect_failed|tls_failed", "handshake", retry="later")
@@ -133,6 +139,12 @@ CASES = [
         ),
     ),
     peer(
+        "port of a proxy",
+        "the URL has the port of an HTTP proxy, which waits for a line",
+        Delivery(proxy_port, dispatcher=QUICK),
+        SILENT_PEER.naming(r"127\.0\.0\.1:\d+").curing("TLS|port"),
+    ),
+    peer(
         "reset in the handshake",
         "something resets the connection at once",
         Delivery(socket_at(consumers.reset)),
@@ -157,17 +169,23 @@ CASES = [
         .curing("post_quantum"),
     ),
     peer(
+        "large first flight dropped",
+        "a middlebox drops a ClientHello that needs two packets",
+        Delivery(socket_at(consumers.swallows_large), dispatcher=QUICK),
+        SILENT_PEER.curing("post_quantum"),
+    ),
+    peer(
         "lost before the answer",
         "the consumer closes the connection instead of answering",
         after_handshake(lambda stream: None),
-        LOST.naming("closed|ended", "all of the request").curing("consumer", "may"),
+        LOST.naming("closed|ended", "all of the request").curing("consumer"),
         NO_FAULT,
     ),
     peer(
         "reset before the answer",
         "the consumer resets the connection instead of answering",
         after_handshake(consumers.reset),
-        LOST.naming("reset|closed", "all of the request").curing("consumer", "may"),
+        LOST.naming("reset|closed", "all of the request").curing("consumer"),
         NO_FAULT,
     ),
     peer(

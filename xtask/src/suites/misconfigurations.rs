@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::Languages;
+use crate::languages::c_programs::{self, Linkage};
+use crate::languages::rust;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::passed_at_least;
@@ -56,9 +60,22 @@ fn run(languages: &Languages, writes: bool) -> Result<String> {
         .env("PYTHONPATH", path)
         .env("WMTLS_WORK", &work)
         .env("WMTLS_NODE", &languages.toolchain.node)
+        .env("WMTLS_CLIENTS", clients(languages)?.to_string())
         .limit(LIMIT);
     if writes {
         step = step.env("WMTLS_WRITE_PAGE", "1");
     }
     passed_at_least("misconfigurations", AT_LEAST, step.run()?)
+}
+
+/// Returns the command of each language's program with wrong arguments. The cases have those of
+/// Python themselves.
+fn clients(languages: &Languages) -> Result<Value> {
+    let source = paths::root().join("tests").join("clients").join("arguments.c");
+    let c = c_programs::compile(&languages.toolchain, languages.c()?, &source, Linkage::Static)?;
+    Ok(json!({
+        "c": [c],
+        "node": languages.node()?.command("tests/clients/arguments.mjs"),
+        "rust": [rust::test_program("arguments")?],
+    }))
 }
