@@ -636,6 +636,15 @@ wmtls_status wmtls_identity_from_pkcs12(const void *data,
                                         wmtls_error **err);
 
 /*
+ Returns a remark for the operator about the file of a usable identity, such as a certificate that
+ is not an issuer of ours and not presented; NULL after the last. The string lives as long as the
+ identity.
+
+ `index`: the position in the list of remarks, from 0.
+ */
+const char *wmtls_identity_note(const wmtls_identity *identity, size_t index);
+
+/*
  Frees an identity.
  */
 void wmtls_identity_free(wmtls_identity *identity);

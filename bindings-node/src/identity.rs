@@ -28,6 +28,11 @@ pub fn identity_from_pkcs12(data: &[u8], passphrase: String) -> CallResult<Handl
     guarded(|| Identity::from_pkcs12(data, passphrase.as_bytes()).map(Handle))
 }
 
+#[napi]
+pub fn identity_notes(identity: Handle<Identity>) -> Vec<String> {
+    identity.0.notes().to_vec()
+}
+
 fn bytes(passphrase: Option<&String>) -> Option<&[u8]> {
     passphrase.map(String::as_bytes)
 }

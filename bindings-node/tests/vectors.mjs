@@ -13,6 +13,12 @@ const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors'
 const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
 let disagreed = 0
 
+// The bytes of an argument: text, or hex under its name and `_hex`.
+function data(given, name) {
+  const hex = given[`${name}_hex`]
+  return Buffer.from(hex ?? given[name], hex === undefined ? 'utf8' : 'hex')
+}
+
 async function count(file, run) {
   const { cases, fixtures } = JSON.parse(readFileSync(`${directory}/${file}`, 'utf8'))
   for (const one of cases) {
@@ -32,11 +38,12 @@ async function configure({ do: operation, with: given }, fixtures) {
   }
   switch (operation) {
     case 'identity_from_pem': {
-      const { cert, key, passphrase } = given
-      return void Identity.fromPem(cert, key, passphrase === undefined ? {} : { passphrase })
+      const { passphrase } = given
+      const secret = passphrase === undefined ? {} : { passphrase }
+      return { notes: Identity.fromPem(data(given, 'cert'), data(given, 'key'), secret).notes }
     }
     case 'identity_from_pkcs12':
-      return void Identity.fromPkcs12(Buffer.from(given.data_hex, 'hex'), given.passphrase)
+      return { notes: Identity.fromPkcs12(data(given, 'data'), given.passphrase).notes }
     case 'trust_from_pem': return { notes: trust(given).notes.length }
     case 'pins': return void pins(given)
     case 'standard_webhooks': return void new StandardWebhooks(given.secrets)

@@ -12,7 +12,7 @@ export interface IdentityOptions {
 
 /**
  * Our certificate chain and private key. Creation checks that the key belongs to the leaf, and that
- * the leaf is within its validity period, allows clientAuth and is not a CA.
+ * the leaf is within its validity period, allows clientAuth and signatures, and is not a CA.
  */
 export class Identity {
   readonly #handle: Handle
@@ -70,6 +70,14 @@ export class Identity {
     if (!types.isUint8Array(data)) throw wrongType('data', 'a Uint8Array', data)
     const checked = [material('data', data), text('passphrase', passphrase)] as const
     return Identity.of(unwrap(native.identityFromPkcs12(...checked)))
+  }
+
+  /**
+   * Remarks for the operator about the file of a usable identity, such as a certificate that is not
+   * an issuer of ours and not presented.
+   */
+  get notes(): readonly string[] {
+    return native.identityNotes(this.#handle)
   }
 
   /** @internal */

@@ -81,6 +81,7 @@ interface Native {
     passphrase: Optional<string>,
   ): CallResult<Handle>
   identityFromPkcs12(data: Uint8Array, passphrase: string): CallResult<Handle>
+  identityNotes(identity: Handle): string[]
   trustFromFiles(
     anchors: string,
     intermediates: Optional<string>,

@@ -13,8 +13,8 @@ use crate::recipe;
 
 /// Our certificate chain and private key. The constructors check them.
 ///
-/// The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and is not a
-/// CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable and safe to share between
+/// The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and
+/// signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable and safe to share between
 /// threads.
 #[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
 #[derive(PartialEq, Hash)]
@@ -109,6 +109,13 @@ impl Identity {
             let read = || webhook_mtls::Identity::from_pkcs12(&data, &passphrase);
             Ok(Self(cls.py().detach(read)?))
         })
+    }
+
+    /// Remarks for the operator about the file of a usable identity, such as a certificate that is
+    /// not an issuer of ours and not presented.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.0.notes().to_vec()
     }
 
     fn __repr__(&self) -> String {

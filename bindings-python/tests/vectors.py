@@ -19,6 +19,12 @@ UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 DURATIONS = {row["name"] for row in _native._tables()["options"] if row["kind"] == "duration"}
 
 
+def data(with_: Any, name: str) -> bytes:
+    """Returns the bytes of an argument: text, or hex under its name and `_hex`."""
+    hexed = with_.get(f"{name}_hex")
+    return bytes.fromhex(hexed) if hexed is not None else with_[name].encode()
+
+
 def configure(case: Any, fixtures: Any) -> Any:
     with_ = case["with"]
     own: Any = {
@@ -30,9 +36,11 @@ def configure(case: Any, fixtures: Any) -> Any:
     match case["do"]:
         case "identity_from_pem":
             key = {"passphrase": with_["passphrase"].encode()} if "passphrase" in with_ else {}
-            wm.Identity.from_pem(with_["cert"].encode(), with_["key"].encode(), **key)
+            read = wm.Identity.from_pem(data(with_, "cert"), data(with_, "key"), **key)
+            return {"notes": read.notes}
         case "identity_from_pkcs12":
-            wm.Identity.from_pkcs12(bytes.fromhex(with_["data_hex"]), with_["passphrase"].encode())
+            read = wm.Identity.from_pkcs12(data(with_, "data"), with_["passphrase"].encode())
+            return {"notes": read.notes}
         case "trust_from_pem":
             return {"notes": len(trust(with_).notes)}
         case "pins":

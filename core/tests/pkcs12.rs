@@ -62,7 +62,6 @@ fn a_file_without_an_identity_is_refused_with_the_reason() {
         (file!("no_key"), Kind::PemInvalid, "no private key found"),
         (file!("several_keys"), Kind::PemInvalid, "2 private keys"),
         (file!("no_mac"), Kind::PemInvalid, "no MAC"),
-        (file!("stray_certificate"), Kind::IdentityUnusable, "CN=stranger"),
         (b"", Kind::PemInvalid, "ends where an element is expected"),
         (b"-----BEGIN CERTIFICATE-----", Kind::PemInvalid, ""),
     ] {
@@ -70,6 +69,14 @@ fn a_file_without_an_identity_is_refused_with_the_reason() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(said), "{error} says {said}");
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_ours_is_not_presented() {
+    let identity = Identity::from_pkcs12(file!("stray_certificate"), PASSPHRASE).unwrap();
+    assert_eq!(identity.notes().len(), 1, "{:?}", identity.notes());
+    assert!(identity.notes()[0].contains("CN=stranger"), "{:?}", identity.notes());
+    assert!(identity.chain().iter().all(|certificate| certificate.subject() != "CN=stranger"));
 }
 
 /// Returns one DER element of less than 64 KiB.

@@ -8,17 +8,18 @@ use webhook_mtls::bindings::limits::Limit;
 
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::Handle;
+use crate::text::StringPool;
 use crate::{panic, text};
 
 /// Our certificate chain with the private key of its leaf. Both were checked.
-pub struct wmtls_identity(pub(crate) Identity);
+pub struct wmtls_identity(pub(crate) Identity, StringPool);
 
 impl Handle for wmtls_identity {}
 
 impl wmtls_identity {
     /// Makes a handle of an identity.
     pub fn new(identity: Identity) -> Self {
-        Self(identity)
+        Self(identity, StringPool::new())
     }
 }
 
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn wmtls_identity_from_files(
         let key = unsafe { text::required(key, "key") }?;
         // SAFETY: as above.
         let passphrase = unsafe { text::optional(passphrase, "passphrase") }?;
-        Identity::from_files(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity)
+        Identity::from_files(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity::new)
     })
 }
 
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn wmtls_identity_from_pem(
         let key = unsafe { text::bytes(key, key_len, Limit::material("key")) }?;
         // SAFETY: as above.
         let passphrase = unsafe { text::optional(passphrase, "passphrase") }?;
-        Identity::from_pem(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity)
+        Identity::from_pem(cert, key, passphrase.map(str::as_bytes)).map(wmtls_identity::new)
     })
 }
 
@@ -102,7 +103,24 @@ pub unsafe extern "C" fn wmtls_identity_from_pkcs12(
         let data = unsafe { text::bytes(data, data_len, Limit::material("data")) }?;
         // SAFETY: as above.
         let passphrase = unsafe { text::required(passphrase, "passphrase") }?;
-        Identity::from_pkcs12(data, passphrase.as_bytes()).map(wmtls_identity)
+        Identity::from_pkcs12(data, passphrase.as_bytes()).map(wmtls_identity::new)
+    })
+}
+
+/// Returns a remark for the operator about the file of a usable identity, such as a certificate that
+/// is not an issuer of ours and not presented; NULL after the last. The string lives as long as the
+/// identity.
+///
+/// `index`: the position in the list of remarks, from 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_identity_note(
+    identity: Option<&wmtls_identity>,
+    index: usize,
+) -> *const c_char {
+    panic::value(std::ptr::null(), || {
+        identity.map_or(std::ptr::null(), |identity| {
+            identity.1.add_optional(identity.0.notes().get(index).map(String::as_str))
+        })
     })
 }
 

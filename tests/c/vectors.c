@@ -60,6 +60,15 @@ static void endpoint_option(wmtls_endpoint_options *options, const cJSON *option
     free(value);
 }
 
+static cJSON *notes_of(const wmtls_identity *identity) {
+    cJSON *notes = cJSON_CreateArray();
+    const char *note;
+    for (size_t at = 0; (note = wmtls_identity_note(identity, at)) != NULL; at++) {
+        cJSON_AddItemToArray(notes, cJSON_CreateString(note));
+    }
+    return notes;
+}
+
 static struct outcome configure(const char *operation, const cJSON *with) {
     struct outcome outcome = {NULL, cJSON_CreateObject()};
     wmtls_dispatcher *dispatcher = NULL;
@@ -67,10 +76,12 @@ static struct outcome configure(const char *operation, const cJSON *with) {
     if (strcmp(operation, "identity_from_pem") == 0) {
         wmtls_identity *identity;
         identity_make(with, &identity, &outcome.error);
+        cJSON_AddItemToObject(outcome.ok, "notes", notes_of(identity));
         wmtls_identity_free(identity);
     } else if (strcmp(operation, "identity_from_pkcs12") == 0) {
         wmtls_identity *identity;
         pkcs12_make(with, &identity, &outcome.error);
+        cJSON_AddItemToObject(outcome.ok, "notes", notes_of(identity));
         wmtls_identity_free(identity);
     } else if (strcmp(operation, "trust_from_pem") == 0) {
         wmtls_trust *trust;

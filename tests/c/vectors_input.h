@@ -67,10 +67,32 @@ static char *body_of(const cJSON *object, const char *name) {
 
 /* -- from JSON to the nouns -------------------------------------------------------------------- */
 
+/* The bytes of an argument: text, or hex under its name and "_hex". The caller frees them. */
+static unsigned char *bytes_of(const cJSON *with, const char *name, size_t *count) {
+    char hex_name[32];
+    snprintf(hex_name, sizeof hex_name, "%s_hex", name);
+    const char *plain = text(with, name), *hex = text(with, hex_name);
+    *count = hex ? length(hex) / 2 : length(plain);
+    unsigned char *data = malloc(*count + 1);
+    for (size_t i = 0; i < *count; i++) {
+        unsigned byte = (unsigned char)(hex ? 0 : plain[i]);
+        if (hex) {
+            sscanf(hex + 2 * i, "%2x", &byte);
+        }
+        data[i] = (unsigned char)byte;
+    }
+    return data;
+}
+
 static wmtls_status identity_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
-    const char *cert = text(with, "cert"), *key = text(with, "key");
-    return wmtls_identity_from_pem(cert, length(cert), key, length(key), text(with, "passphrase"),
-                                   out, err);
+    size_t cert_len, key_len;
+    unsigned char *cert = bytes_of(with, "cert", &cert_len);
+    unsigned char *key = bytes_of(with, "key", &key_len);
+    wmtls_status status = wmtls_identity_from_pem(cert, cert_len, key, key_len,
+                                                  text(with, "passphrase"), out, err);
+    free(cert);
+    free(key);
+    return status;
 }
 
 static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error **err) {
@@ -100,14 +122,8 @@ static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error
 }
 
 static wmtls_status pkcs12_make(const cJSON *with, wmtls_identity **out, wmtls_error **err) {
-    const char *hex = text(with, "data_hex");
-    size_t count = length(hex) / 2;
-    unsigned char *data = malloc(count + 1);
-    for (size_t i = 0; i < count; i++) {
-        unsigned byte;
-        sscanf(hex + 2 * i, "%2x", &byte);
-        data[i] = (unsigned char)byte;
-    }
+    size_t count;
+    unsigned char *data = bytes_of(with, "data", &count);
     wmtls_status status =
         wmtls_identity_from_pkcs12(data, count, text(with, "passphrase"), out, err);
     free(data);

@@ -69,13 +69,13 @@ ANYWHERE = {
     "wrong pin": "pin_mismatch",
     "not asked": "client_auth_not_requested",
     "for servers": "identity_unusable",
+    "key may not sign": "identity_unusable",
 }
 
 # OpenSSL's results, in every server that uses it: one alert per reason.
 OPENSSL = {
     "unknown CA": "unknown_ca, nothing",
     "revoked": "certificate_revoked, nothing",
-    "key may not sign": "unsupported_certificate, nothing",
     "expired": "certificate_expired, nothing",
     "optional, unknown CA": "unknown_ca, nothing",
 }
@@ -88,7 +88,6 @@ NODE = {
     "unknown CA": "close, nothing",
     "unknown CA, TLS 1.2": "close, nothing",
     "revoked": ENDED,
-    "key may not sign": ENDED,
     "expired": ENDED,
     # `rejectUnauthorized: false` accepts any certificate and leaves the verdict to the program.
     "optional, unknown CA": "receipt",
@@ -114,17 +113,15 @@ TRUTH: dict[str, dict[str, str]] = {
         "optional": "http_invalid, all",
         "unknown CA": "access_denied, nothing",
         "revoked": "access_denied, nothing",
-        "key may not sign": "closed by internal_error",
         "expired": "access_denied, nothing",
         "optional, unknown CA": "access_denied, nothing",
     },
     "node": NODE,
     "node-22": NODE,
-    # It has one alert for most reasons, and does not check the key usage of a client.
+    # It has one alert for most reasons.
     "go": {
         "unknown CA": "unknown_ca, nothing",
         "revoked": "bad_certificate, nothing",
-        "key may not sign": "receipt",
         "optional, unknown CA": "unknown_ca, nothing",
     },
 }

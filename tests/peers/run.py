@@ -118,7 +118,7 @@ def rotations(kind: str, pki: Pki) -> Iterator[tuple[str, Path]]:
     yield "rotated, unknown CA", pki.stranger
     # A close although the server names our CA.
     if kind in cases.NODES:
-        yield "rotated, may not sign", pki.no_signing
+        yield "rotated, revoked", pki.revoked
 
 
 def work_of(kind: str, setting: Setting, machine: Machine) -> Path:

@@ -54,10 +54,14 @@ fn configure(with: &Value, operation: &Value, fixtures: &Value) -> Outcome {
     match text(operation) {
         "identity_from_pem" => {
             let passphrase = with.get("passphrase").map(bytes);
-            Identity::from_pem(bytes(&with["cert"]), bytes(&with["key"]), passphrase)?;
+            let (cert, key) = (input(with, "cert"), input(with, "key"));
+            let identity = Identity::from_pem(&cert, &key, passphrase)?;
+            return Ok(json!({ "notes": identity.notes() }));
         }
         "identity_from_pkcs12" => {
-            Identity::from_pkcs12(&unhex(&with["data_hex"]), bytes(&with["passphrase"]))?;
+            let data = unhex(&with["data_hex"]);
+            let identity = Identity::from_pkcs12(&data, bytes(&with["passphrase"]))?;
+            return Ok(json!({ "notes": identity.notes() }));
         }
         "trust_from_pem" => return Ok(json!({ "notes": trust(with)?.notes().len() })),
         "pins" => drop(pins(with)?),
@@ -204,6 +208,14 @@ fn text(value: &Value) -> &str {
 
 fn bytes(value: &Value) -> &[u8] {
     text(value).as_bytes()
+}
+
+/// The bytes of an argument: text, or hex under its name and `_hex`.
+fn input(with: &Value, name: &str) -> Vec<u8> {
+    match with.get(format!("{name}_hex")) {
+        Some(hex) => unhex(hex),
+        None => bytes(&with[name]).to_vec(),
+    }
 }
 
 fn texts(value: &Value) -> Vec<&str> {

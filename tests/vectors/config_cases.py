@@ -8,6 +8,7 @@ import base64
 import ipaddress
 import json
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from forge import (
@@ -242,6 +243,71 @@ def identities():
     yield of("without_client_purpose", identity_leaf(purposes=(SERVER_AUTH,)).pem, KEY, unusable)
     yield of("of_both_purposes", identity_leaf(purposes=(SERVER_AUTH, CLIENT_AUTH)).pem, KEY, OK)
     yield of("purpose_absent", identity_leaf(purposes=()).pem, KEY, OK)
+    enciphers = identity_leaf(usage=("key_encipherment",))
+    yield of("without_digital_signature", enciphers.pem, KEY, unusable)
+    yield of("key_usage_absent", identity_leaf(usage=()).pem, KEY, OK)
+    yield of("issuer_before_leaf_of_another", LEAF.pem + ROOT.pem + ISSUING.pem, KEY, unusable)
+    stray = authority("Stray", key("stray"))
+    note = (
+        f"certificate {{}} of the file ({stray.subject}) is not an issuer of ours ({LEAF.subject}, "
+        f"issued by {ISSUING.subject}): it is not presented"
+    )
+    twice = "certificate {} of the file ({}) is there twice: it is presented once at most"
+    for name, given, notes in (
+        ("stray_certificate", CHAIN + stray.pem, [note.format(3)]),
+        ("stray_between", LEAF.pem + stray.pem + ISSUING.pem, [note.format(2)]),
+        ("leaf_twice", LEAF.pem + CHAIN, [twice.format(2, LEAF.subject)]),
+        ("root_twice", CHAIN + ROOT.pem + ROOT.pem, [twice.format(4, ROOT.subject)]),
+        ("whole_chain", CHAIN + ROOT.pem, []),
+    ):
+        yield of(name, given, KEY, {"ok": {"notes": notes}})
+    renewed = authority("Config Test Root", key("renewed config root"))
+    same_name = note.replace(stray.subject, ROOT.subject).format(4)
+    yield of(
+        "another_root_of_the_same_name",
+        CHAIN + ROOT.pem + renewed.pem,
+        KEY,
+        {"ok": {"notes": [same_name]}},
+    )
+    reader = {"encoding": serialization.Encoding.DER, "format": serialization.PrivateFormat.PKCS8}
+    clear = serialization.NoEncryption()
+    key_der = LEAF.key.private_bytes(**reader, encryption_algorithm=clear)
+    locked_der = base64.b64decode("".join(locked.splitlines()[1:-1]))
+    java = bytes.fromhex("feedfeed0000000200000001"), bytes.fromhex("cececece0000000200000001")
+    keytool = (
+        "Convert it: keytool -importkeystore -srckeystore old.jks -destkeystore new.p12 "
+        "-deststoretype PKCS12"
+    )
+
+    def of_bytes(name, cert, private, expect, **more):
+        given = {"cert_hex": cert.hex(), "key_hex": private.hex(), **more}
+        return case(name, "identity_from_pem", given, expect)
+
+    chain_der = LEAF.der + ISSUING.der
+    yield of_bytes("der", chain_der, key_der, OK)
+    yield of_bytes("der_and_line_break", chain_der + b"\r\n", key_der + b"\n", OK)
+    yield of_bytes("der_and_more", chain_der, key_der + key_der, unreadable)
+    yield of_bytes("encrypted_key_der", chain_der, locked_der, OK, passphrase=PASSPHRASE)
+    closed = refused("key_encrypted")
+    yield of_bytes("encrypted_key_der_wrong_passphrase", chain_der, locked_der, closed, passphrase="x")
+    yield of_bytes("encrypted_key_der_without_passphrase", chain_der, locked_der, closed)
+    for order in ("le", "be"):
+        mark = "\ufeff".encode(f"utf-16-{order}")
+        chain, private = (mark + text.encode(f"utf-16-{order}") for text in (CHAIN, KEY))
+        yield of_bytes(f"utf_16_{order}", chain, private, OK)
+        yield of_bytes(f"utf_16_{order}_without_mark", chain[2:], private[2:], OK)
+    for name, magic in zip(("jks", "jceks"), java, strict=True):
+        seen = refused("pem_invalid")
+        message = f"private key: it is a Java keystore ({name.upper()})"
+        seen["error"] |= {"message": message, "remedy": keytool}
+        yield of_bytes(f"{name}_instead_of_key", chain_der, magic, seen)
+    store = pkcs12(LEAF.key, [LEAF], PASSPHRASE)
+    seen = refused("pem_invalid")
+    seen["error"]["message"] = "certificate chain: it is a PKCS#12 file"
+    yield of_bytes("pkcs12_instead_of_certificate", store, key_der, seen)
+    seen = refused("pem_invalid")
+    seen["error"]["message"] = "certificate chain: it is a private key"
+    yield of_bytes("key_der_instead_of_certificate", key_der, key_der, seen)
 
 
 def pkcs12_files():
@@ -272,7 +338,15 @@ def pkcs12_files():
     yield of("key_of_another", pkcs12(key("another"), [LEAF], PASSPHRASE), refused("key_mismatch"))
     unusable = refused("identity_unusable")
     stray = authority("Stray", key("stray"))
-    yield of("stray_certificate", pkcs12(LEAF.key, [LEAF, stray], PASSPHRASE), unusable)
+    note = (
+        f"certificate 2 of the file ({stray.subject}) is not an issuer of ours ({LEAF.subject}, issued "
+        f"by {ISSUING.subject}): it is not presented"
+    )
+    noted = {"ok": {"notes": [note]}}
+    yield of("stray_certificate", pkcs12(LEAF.key, [LEAF, stray], PASSPHRASE), noted)
+    twice = f"certificate 2 of the file ({LEAF.subject}) is there twice: it is presented once at most"
+    noted = {"ok": {"notes": [twice]}}
+    yield of("leaf_twice", pkcs12(LEAF.key, [LEAF, LEAF, ISSUING], PASSPHRASE), noted)
     server = identity_leaf(purposes=(SERVER_AUTH,))
     yield of("without_client_purpose", pkcs12(LEAF.key, [server], PASSPHRASE), unusable)
 

@@ -207,14 +207,15 @@ pub(crate) fn is_der(input: &[u8]) -> bool {
 
 /// Converts UTF-16, which has a byte order mark or a zero byte beside each ASCII character.
 fn from_utf16(input: &[u8]) -> Option<Vec<u8>> {
-    let (text, convert): (&[u8], fn([u8; 2]) -> u16) = match input {
-        [0xff, 0xfe, text @ ..] => (text, u16::from_le_bytes),
-        [0xfe, 0xff, text @ ..] => (text, u16::from_be_bytes),
-        [b'-', 0, b'-', 0, ..] => (input, u16::from_le_bytes),
-        [0, b'-', 0, b'-', ..] => (input, u16::from_be_bytes),
+    let (text, low_first) = match input {
+        [0xff, 0xfe, text @ ..] => (text, true),
+        [0xfe, 0xff, text @ ..] => (text, false),
+        [b'-', 0, b'-', 0, ..] => (input, true),
+        [0, b'-', 0, b'-', ..] => (input, false),
         _ => return None,
     };
-    let units = text.chunks_exact(2).map(|pair| convert([pair[0], pair[1]]));
+    let unit = if low_first { u16::from_le_bytes } else { u16::from_be_bytes };
+    let units = text.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
     let text: String = char::decode_utf16(units).map(|unit| unit.unwrap_or('\u{fffd}')).collect();
     Some(text.into_bytes())
 }

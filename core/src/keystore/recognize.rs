@@ -13,6 +13,27 @@ const DECOMPRESS: &str = "Unpack it, and supply the file inside.";
 const USE_FROM_FILES: &str = "Pass the path to from_files (fromFiles in Node), or the content of the \
                               file here.";
 
+/// Formats by their first characters.
+const PREFIXES: &[(&[u8], Recognized)] = &[
+    (b"PK\x03\x04", ("is a ZIP archive", DECOMPRESS)),
+    (b"\x1f\x8b", ("is compressed with gzip", DECOMPRESS)),
+    (
+        b"PuTTY-User-Key-File-",
+        (
+            "is a key of PuTTY",
+            "Export the key from PuTTYgen in the OpenSSH format, and convert it: \
+             ssh-keygen -p -m PKCS8 -f copy.key",
+        ),
+    ),
+    (b"ssh-", ("is a public key of SSH", "Supply the private key, or the certificate.")),
+    (b"ecdsa-sha2-", ("is a public key of SSH", "Supply the private key, or the certificate.")),
+    (b"$ANSIBLE_VAULT", ("is encrypted by Ansible Vault", "Decrypt it first.")),
+    (b"{{", ("is a placeholder that no template has replaced", "Check the deployment.")),
+    (b"${", ("is a variable that nobody has expanded", "Check the deployment.")),
+    (b"{", ("is JSON", "Supply the PEM text inside.")),
+    (b"<", ("is HTML or XML", "Supply the PEM text. Check what the download returned.")),
+];
+
 /// Returns what input is that is neither DER nor has a PEM block, if it is known.
 pub(super) fn text(input: &[u8]) -> Option<Recognized> {
     if let Some(store) = java_keystore(input) {
@@ -22,25 +43,6 @@ pub(super) fn text(input: &[u8]) -> Option<Recognized> {
     if text.is_empty() {
         return Some(("is empty", "Supply the PEM text."));
     }
-    const PREFIXES: &[(&[u8], Recognized)] = &[
-        (b"PK\x03\x04", ("is a ZIP archive", DECOMPRESS)),
-        (b"\x1f\x8b", ("is compressed with gzip", DECOMPRESS)),
-        (
-            b"PuTTY-User-Key-File-",
-            (
-                "is a key of PuTTY",
-                "Export the key from PuTTYgen in the OpenSSH format, and convert it: \
-                 ssh-keygen -p -m PKCS8 -f copy.key",
-            ),
-        ),
-        (b"ssh-", ("is a public key of SSH", "Supply the private key, or the certificate.")),
-        (b"ecdsa-sha2-", ("is a public key of SSH", "Supply the private key, or the certificate.")),
-        (b"$ANSIBLE_VAULT", ("is encrypted by Ansible Vault", "Decrypt it first.")),
-        (b"{{", ("is a placeholder that no template has replaced", "Check the deployment.")),
-        (b"${", ("is a variable that nobody has expanded", "Check the deployment.")),
-        (b"{", ("is JSON", "Supply the PEM text inside.")),
-        (b"<", ("is HTML or XML", "Supply the PEM text. Check what the download returned.")),
-    ];
     let known = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix));
     known.map(|(_, known)| *known).or_else(|| {
         let is_path = text.starts_with(b"/") || text.starts_with(b"./") || text.starts_with(b"../");

@@ -10,12 +10,13 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, cause, key};
 use crate::keystore::{mistaken, pem, pkcs12, private_key};
+use crate::material::own_chain::{self, FileOrder, OwnChain};
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
-use crate::x509::{Certificate, ParsedCertificate, Purpose};
+use crate::x509::{Certificate, DIGITAL_SIGNATURE, Purpose};
 
 /// Our certificate chain and private key, after checks: the key belongs to the leaf, and the leaf is
-/// within its dates, allows clientAuth and is not a CA. Cheap to clone.
+/// within its dates, allows clientAuth and signatures, and is not a CA. Cheap to clone.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -44,6 +45,7 @@ struct Inner {
     /// Chain and key in the form of rustls, shared by all connections.
     certified: Arc<CertifiedKey>,
     digest: [u8; 32],
+    notes: Vec<String>,
 }
 
 impl Identity {
@@ -97,6 +99,10 @@ impl Identity {
 
     /// Reads PEM text (or DER): the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
     ///
+    /// Certificates that are not issuers of ours, and duplicates, are not presented ([`notes`]).
+    ///
+    /// [`notes`]: Self::notes
+    ///
     /// # Errors
     ///
     /// Fails with `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable` or
@@ -104,13 +110,15 @@ impl Identity {
     pub fn from_pem(cert: &[u8], key: &[u8], passphrase: Option<&[u8]>) -> Result<Self, Error> {
         let read = || {
             let chain = pem::certificates(cert, "certificate chain")?;
-            Self::new(chain, signing_key(&pem::private_key(key, passphrase)?)?)
+            let key = signing_key(&pem::private_key(key, passphrase)?)?;
+            check_key(&chain, &*key)?;
+            Self::new(own_chain::of_file(chain, &*key, FileOrder::LeafFirst)?, key)
         };
         read().map_err(|error| mistaken::explain_pair(error, cert, key))
     }
 
     /// Reads a PKCS#12 file (`.p12`, `.pfx`): one private key, its certificate and the CAs above it,
-    /// in any order.
+    /// in any order. Other certificates are not presented ([`notes`](Self::notes)).
     ///
     /// * `data`: the file's bytes, DER, at most 1 MiB.
     /// * `passphrase`: the passphrase of the file; may be empty.
@@ -126,23 +134,24 @@ impl Identity {
     pub fn from_pkcs12(data: &[u8], passphrase: &[u8]) -> Result<Self, Error> {
         let contents = pkcs12::read(data, passphrase)?;
         let key = signing_key(&contents.key)?;
-        Self::new(in_order(contents.certificates, &*key)?, key)
+        let chain = own_chain::of_file(contents.certificates, &*key, FileOrder::Any)?;
+        check_key(&chain.certificates, &*key)?;
+        Self::new(chain, key)
     }
 
-    fn new(chain: Vec<Certificate>, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
+    fn new(chain: OwnChain, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
+        let OwnChain { certificates: chain, notes } = chain;
         let Some(leaf) = chain.first() else {
             return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
         };
-        check_key(&chain, &*key)?;
         check_leaf(leaf, clock::now()?)?;
-        check_order(&chain)?;
         let mut digest = Sha256::new();
         for certificate in &chain {
             digest.update(certificate.der());
         }
         let ders = chain.iter().map(|certificate| certificate.as_der().into_owned()).collect();
         let certified = Arc::new(CertifiedKey::new(ders, key));
-        let inner = Inner { digest: digest.finalize().into(), chain, certified };
+        let inner = Inner { digest: digest.finalize().into(), chain, certified, notes };
         Ok(Self { inner: Arc::new(inner), origin: None })
     }
 
@@ -154,6 +163,12 @@ impl Identity {
     /// Our own certificate.
     pub fn leaf(&self) -> &Certificate {
         &self.inner.chain[0]
+    }
+
+    /// Remarks for the operator about the file of a usable identity: a certificate that is there twice,
+    /// or that is not an issuer of ours. They are not presented.
+    pub fn notes(&self) -> &[String] {
+        &self.inner.notes
     }
 
     /// The files that the identity was read from.
@@ -193,56 +208,6 @@ impl std::fmt::Debug for Identity {
 
 fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
     algorithms::signing_key(key).ok_or_else(|| private_key::unusable(key))
-}
-
-/// Sorts certificates: the one of the key, then the issuer of each. If none belongs to the key, the order
-/// stays, and [`check_key`] fails.
-///
-/// Fails if a certificate is not part of that chain. The file's author expects it to be presented, so it
-/// must not be dropped in silence.
-fn in_order(
-    mut certificates: Vec<Certificate>,
-    key: &dyn SigningKey,
-) -> Result<Vec<Certificate>, Error> {
-    let public = key.public_key();
-    let own = certificates.iter().position(|certificate| {
-        public.as_ref().is_some_and(|public| certificate.parsed().spki == public.as_ref())
-    });
-    let Some(own) = own else {
-        return Ok(certificates);
-    };
-    let mut chain = vec![certificates.remove(own)];
-    while let Some(next) = issuer_among(&certificates, &chain[chain.len() - 1].parsed()) {
-        chain.push(certificates.remove(next));
-    }
-    if let Some(stray) = certificates.first() {
-        let subject = stray.subject_text();
-        return Err(Error::new(
-            Kind::IdentityUnusable,
-            format!(
-                "the certificate {subject} is not an issuer of ours ({})",
-                chain[0].subject_text()
-            ),
-        )
-        .noting(key::SUBJECT, subject)
-        .advising("Remove from the file each certificate that is not a CA of ours."));
-    }
-    Ok(chain)
-}
-
-/// Finds the issuer of `subject`. If several CA certificates have its name, takes the one with the key
-/// identifier that `subject` names.
-fn issuer_among(certificates: &[Certificate], subject: &ParsedCertificate<'_>) -> Option<usize> {
-    let position = |fits: &dyn Fn(&ParsedCertificate<'_>) -> bool| {
-        certificates.iter().position(|other| {
-            let other = other.parsed();
-            other.subject == subject.issuer && fits(&other)
-        })
-    };
-    position(&|issuer| {
-        issuer.subject_key_id.is_some() && issuer.subject_key_id == subject.authority_key_id
-    })
-    .or_else(|| position(&|_| true))
 }
 
 fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
@@ -311,28 +276,13 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
             return Err(fault("does not allow clientAuth in its extendedKeyUsage".into()));
         }
     }
+    if parsed.key_usage(DIGITAL_SIGNATURE) == Some(false) {
+        let why = "may not sign handshakes (keyUsage without digitalSignature)";
+        return Err(fault(why.into())
+            .advising("Issue our certificate with digitalSignature in its keyUsage."));
+    }
     if let Some(refusal) = parsed.key.refusal() {
         return Err(fault(refusal));
-    }
-    Ok(())
-}
-
-/// Checks that each certificate is followed by its issuer (RFC 5246 section 7.4.2). Some servers accept
-/// no other order.
-fn check_order(chain: &[Certificate]) -> Result<(), Error> {
-    for (at, pair) in chain.windows(2).enumerate() {
-        if pair[0].parsed().issuer != pair[1].parsed().subject {
-            return Err(Error::new(
-                Kind::IdentityUnusable,
-                format!(
-                    "certificate {} of our chain was issued by {}, but {} follows",
-                    at + 1,
-                    pair[0].parsed().issuer_text(),
-                    pair[1].subject_text()
-                ),
-            )
-            .advising("Put the leaf first, then its issuer, and so on."));
-        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ pub(crate) mod anchors;
 mod crl_set;
 pub(crate) mod expiry;
 pub(crate) mod identity;
+mod own_chain;
 pub(crate) mod pin;
 pub(crate) mod presented_identity;
 mod public_roots;
