@@ -2,11 +2,14 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions};
+use webhook_mtls::bindings::runtime;
+use webhook_mtls::{CancelToken, DeliverOptions, DispatcherOptions, EndpointOptions};
 
 use crate::arguments::{body as payload, text};
 use crate::boundary::{guard, wait};
+use crate::completions::Done;
 use crate::error::BindingError;
+use crate::greenlets::{self, Wait};
 use crate::options;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
@@ -41,8 +44,9 @@ pub fn deliver(
     url: &Bound<'_, PyAny>,
     body: &Bound<'_, PyAny>,
     keywords: Option<&Bound<'_, PyDict>>,
-) -> Result<Receipt, BindingError> {
+) -> Result<Py<Receipt>, BindingError> {
     guard(|| {
+        let py = url.py();
         let url_text = text("url", url)?;
         let body = payload(body)?;
         let mut dispatcher = DispatcherOptions::new();
@@ -57,7 +61,22 @@ pub fn deliver(
                 dispatcher = options::set_keyword(dispatcher, &name, &value)?;
             }
         }
-        let delivery = webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery);
-        Ok(Receipt(Made::Live(wait(url.py(), delivery)??)))
+        let token = CancelToken::new();
+        let delivery = delivery.cancel(token.clone());
+        let delivery = async move {
+            webhook_mtls::deliver(&url_text, body, dispatcher, endpoint, delivery).await
+        };
+        if let Some(gevent) = greenlets::gevent(py)? {
+            let waiting = Wait::new(&gevent)?;
+            let (completions, ticket) = waiting.ends_with()?;
+            let slot = completions.slot(ticket);
+            runtime::spawn(delivery, move |outcome| slot.fill(outcome.map(Done::Delivered)))?;
+            let receipt = waiting.wait().inspect_err(|_| token.cancel());
+            waiting.close()?;
+            let receipt = receipt?;
+            return Ok(receipt.cast_into::<Receipt>().map_err(PyErr::from)?.unbind());
+        }
+        let receipt = Receipt(Made::Live(wait(py, delivery)??));
+        Ok(Py::new(py, receipt)?)
     })
 }

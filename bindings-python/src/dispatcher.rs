@@ -10,7 +10,8 @@ use crate::boundary::{guard, interruptible, wait};
 use crate::completions::{CancelToken, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::BindingError;
-use crate::event::{Event, Expiry, events, expiries, listener};
+use crate::event::{Expiry, events, expiries, listener};
+use crate::greenlets;
 use crate::identity::Identity;
 use crate::json;
 use crate::many::{Outcomes, Run};
@@ -179,22 +180,25 @@ impl Dispatcher {
         text_signature = "($self, endpoint, body, *, id=None, content_type=None, headers=None, timeout=None)"
         // generated: end
     )]
-    fn deliver(
-        &self,
-        endpoint: &Bound<'_, PyAny>,
-        body: &Bound<'_, PyAny>,
-        keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Receipt, BindingError> {
+    fn deliver<'py>(
+        slf: &Bound<'py, Self>,
+        endpoint: &Bound<'py, PyAny>,
+        body: &Bound<'py, PyAny>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, BindingError> {
         guard(|| {
-            let (py, target) =
-                (endpoint.py(), noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?);
+            let py = slf.py();
+            if let Some(gevent) = greenlets::gevent(py)? {
+                return Ok(gevent.call_method("deliver", (slf, endpoint, body), keywords)?);
+            }
+            let target = noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
             let (options, body) =
                 (options::apply(DeliverOptions::new(), keywords)?, payload(body)?);
-            let (dispatcher, target) = (&self.0, &target.0);
+            let (dispatcher, target) = (&slf.get().0, &target.0);
             let receipt = interruptible(py, |interrupt| {
                 dispatcher.deliver_blocking(target, body, options, Some(interrupt))
             })??;
-            Ok(Receipt(Made::Live(receipt)))
+            Ok(Bound::new(py, Receipt(Made::Live(receipt)))?.into_any())
         })
     }
 
@@ -223,15 +227,20 @@ impl Dispatcher {
         text_signature = "($self, endpoint, *, timeout=None)"
         // generated: end
     )]
-    fn probe(
-        &self,
-        endpoint: &Bound<'_, PyAny>,
-        keywords: Option<&Bound<'_, PyDict>>,
-    ) -> Result<Probe, BindingError> {
+    fn probe<'py>(
+        slf: &Bound<'py, Self>,
+        endpoint: &Bound<'py, PyAny>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, BindingError> {
         guard(|| {
+            let py = slf.py();
+            if let Some(gevent) = greenlets::gevent(py)? {
+                return Ok(gevent.call_method("probe", (slf, endpoint), keywords)?);
+            }
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
             let chosen = options::apply(ProbeOptions::new(), keywords)?;
-            Ok(Probe(wait(endpoint.py(), self.0.probe(&target.0, chosen))??))
+            let probe = Probe(wait(py, slf.get().0.probe(&target.0, chosen))??);
+            Ok(Bound::new(py, probe)?.into_any())
         })
     }
 
@@ -303,8 +312,15 @@ impl Dispatcher {
     ///
     /// Raises:
     ///     ConfigError: `handle_closed`.
-    fn reload(&self, py: Python<'_>) -> Result<Vec<Event>, BindingError> {
-        guard(|| Ok(events(wait(py, self.0.reload())??)))
+    fn reload<'py>(slf: &Bound<'py, Self>) -> Result<Bound<'py, PyAny>, BindingError> {
+        guard(|| {
+            let py = slf.py();
+            if let Some(gevent) = greenlets::gevent(py)? {
+                return Ok(gevent.call_method1("reload", (slf,))?);
+            }
+            let events = events(wait(py, slf.get().0.reload())??);
+            Ok(events.into_pyobject(py)?)
+        })
     }
 
     /// Lists when our chains, anchors, intermediates, CRLs and the last certificate of each
@@ -394,15 +410,19 @@ impl Dispatcher {
         text_signature = "($self, drain=0.0)"
     )]
     fn close(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         drain: Option<&Bound<'_, PyAny>>,
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<(), BindingError> {
         guard(|| {
             reject_unknown(unknown, "drain")?;
             let drain = drain.map(|value| duration("drain", value)).transpose()?;
-            wait(py, self.0.close(drain.unwrap_or_default()))
+            let drain = drain.unwrap_or_default();
+            if let Some(gevent) = greenlets::gevent(slf.py())? {
+                gevent.call_method1("close", (slf, drain))?;
+                return Ok(());
+            }
+            wait(slf.py(), slf.get().0.close(drain))
         })
     }
 
@@ -412,11 +432,10 @@ impl Dispatcher {
 
     #[pyo3(signature = (*_raised))]
     fn __exit__(
-        &self,
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         _raised: &Bound<'_, pyo3::types::PyTuple>,
     ) -> Result<(), BindingError> {
-        self.close(py, None, None)
+        Self::close(slf, None, None)
     }
 
     /// Starts a delivery. Its outcome is pushed to `completions` with the ticket.

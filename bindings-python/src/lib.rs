@@ -17,6 +17,7 @@ mod egress;
 mod endpoint;
 mod error;
 mod event;
+mod greenlets;
 mod identity;
 mod json;
 mod many;

@@ -15,6 +15,7 @@ use crate::boundary::{guard, interruptible};
 use crate::completions::{CompletionSlot, Completions, Done};
 use crate::endpoint::Endpoint;
 use crate::error::{BindingError, exception};
+use crate::greenlets;
 use crate::options;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
@@ -194,6 +195,8 @@ struct Source {
     /// The exception of the iterable. It is raised after the outcomes of all earlier deliveries.
     raised: Option<PyErr>,
     ready: VecDeque<(Py<Delivery>, Result<webhook_mtls::Receipt, Error>)>,
+    /// Under gevent, what wakes the greenlet that takes the outcomes.
+    wakeup: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -231,6 +234,18 @@ impl Outcomes {
                         Some(raised) => Err(raised.into()),
                         None => Ok(None),
                     };
+                }
+                if let Some(gevent) = greenlets::gevent(py)? {
+                    let Some(wakeup) = &source.wakeup else {
+                        let wakeup = greenlets::Wait::for_run(&gevent)?;
+                        let (completions, ticket) = wakeup.ends_with()?;
+                        self.run.wake(completions, ticket);
+                        source.wakeup = Some(wakeup.unbind());
+                        // An outcome may have arrived before the run had a waker.
+                        continue;
+                    };
+                    wakeup.bind(py).call_method0("wait")?;
+                    continue;
                 }
                 let wants_more = source.deliveries.is_some();
                 interruptible(py, |interrupt| match self.run.0.wait(wants_more, interrupt) {
@@ -279,12 +294,16 @@ impl Outcomes {
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, BindingError> {
-        let run = Run(Run::new(dispatcher, concurrency)?.0.waited_for());
+        let mut run = Run::new(dispatcher, concurrency)?;
+        if greenlets::gevent(deliveries.py())?.is_none() {
+            run = Run(run.0.waited_for());
+        }
         let expected = "an iterable of Delivery";
         let iterator =
             deliveries.try_iter().map_err(|_| wrong_type("deliveries", expected, deliveries))?;
         let deliveries = Some(iterator.unbind());
-        let source = TryLock::new(Source { deliveries, raised: None, ready: VecDeque::new() });
+        let source =
+            TryLock::new(Source { deliveries, raised: None, ready: VecDeque::new(), wakeup: None });
         Ok(Self { run, source })
     }
 }
@@ -348,8 +367,7 @@ impl Run {
 
     /// Pushes the ticket to `completions` whenever the first outcome arrives.
     fn watch(&self, completions: &Bound<'_, Completions>, ticket: u64) {
-        let waker = RunWaker { completions: completions.get().clone(), ticket };
-        self.0.watch(Waker::from(Arc::new(waker)));
+        self.wake(completions.get().clone(), ticket);
     }
 
     /// Cancels the running deliveries.
@@ -365,6 +383,10 @@ impl Run {
 }
 
 impl Run {
+    fn wake(&self, completions: Completions, ticket: u64) {
+        self.0.watch(Waker::from(Arc::new(RunWaker { completions, ticket })));
+    }
+
     /// Makes a run of a dispatcher.
     pub fn new(
         dispatcher: &webhook_mtls::Dispatcher,

@@ -284,3 +284,41 @@ def test_a_process_may_end_in_the_middle_of_deliveries(leave: str) -> None:
     assert ended.returncode == 0, ended.stderr
     for word in ("panic", "fatal", "Fatal", "abort"):
         assert word not in ended.stderr, ended.stderr
+
+
+def test_a_canceled_delivery_tells_what_was_sent(acme: Any) -> None:
+    async def canceled(stage: str) -> BaseException:
+        acme.consumer.misbehave("stall", 1)
+        deliverer = acme.dispatcher.as_async()
+        task = asyncio.create_task(deliverer.deliver(acme.endpoint, b"{}"))
+        if stage == "sent":
+            assert await asyncio.to_thread(acme.consumer.wait, 1, 20)
+        else:
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as raised:
+            return raised
+        raise AssertionError("the task was not canceled")
+
+    for stage in ("begun", "sent"):
+        raised = asyncio.run(canceled(stage))
+        outcome = raised.outcome  # type: ignore[attr-defined]
+        assert isinstance(outcome, wm.DeliveryError)
+        assert outcome.kind == "canceled"
+        assert f"sent: {outcome.sent}" in raised.__notes__[0]
+        if stage == "sent":
+            assert outcome.sent == "all"
+        acme.consumer.behave()
+
+    async def timed_out() -> BaseException | None:
+        acme.consumer.misbehave("stall", 1)
+        try:
+            async with asyncio.timeout(0.3):
+                await acme.dispatcher.as_async().deliver(acme.endpoint, b"{}")
+        except TimeoutError as error:
+            return error.__cause__
+        return None
+
+    assert asyncio.run(timed_out()).outcome.kind == "canceled"  # type: ignore[union-attr]

@@ -141,7 +141,7 @@ print("webhook_mtls.testing" in sys.modules)
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="colour"):
-        wm.colour  # noqa: B018
+        wm.colour  # type: ignore[attr-defined]  # noqa: B018  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

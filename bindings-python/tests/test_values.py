@@ -131,7 +131,8 @@ def public(value: Any) -> list[str]:
 
 @pytest.mark.parametrize("fields", [None, [], "text", {"peer": object()}])
 def test_a_forged_pickle_is_refused(fields: Any) -> None:
-    for made in (wm.Receipt, wm.PeerIdentity):
+    forged: Any = (wm.Receipt, wm.PeerIdentity)
+    for made in forged:
         with pytest.raises(TypeError):
             made._rebuilt(fields=fields)
 

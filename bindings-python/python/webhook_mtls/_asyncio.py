@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import select
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Never, Self
 
+from ._errors import DeliveryError
 from ._native import CancelToken, Completions, Dispatcher, Endpoint, Event, Probe, Receipt
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
     from ._many import AsyncOutcomes
     from ._native import Delivery
+
+
+# How long a canceled task waits for the outcome of its delivery, in seconds.
+_SETTLED_WITHIN = 1.0
 
 
 class AsyncDispatcher:
@@ -52,6 +58,10 @@ class AsyncDispatcher:
     ) -> Receipt:
         """Delivers one body. Canceling the task cancels the delivery.
 
+        The CancelledError then has `outcome`: the DeliveryError of kind `canceled`, whose `sent`
+        tells how much may have reached the consumer, or the receipt if the consumer has answered.
+        The TimeoutError of asyncio.timeout and wait_for has the CancelledError as `__cause__`.
+
         Args:
             endpoint: an endpoint of this dispatcher.
             body: bytes-like, at most 32 MiB; a str is refused. Copied before the first await.
@@ -80,7 +90,7 @@ class AsyncDispatcher:
             options["timeout"] = timeout
         # generated: end
         # As _outcome, but inlined, because this is the hot path.
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         notifier = self._cached_notifier()
         if notifier is None or notifier.loop is not loop:
             notifier = notifier_of(loop)
@@ -91,6 +101,9 @@ class AsyncDispatcher:
         notifier.waiting[ticket] = future
         try:
             return await future
+        except asyncio.CancelledError as canceled:
+            await notifier.settle_canceled(ticket, token, canceled)
+            raise
         except BaseException:
             notifier.waiting.pop(ticket, None)
             token.cancel()
@@ -207,7 +220,7 @@ class AsyncDispatcher:
 
 async def _outcome(start: Callable[[Completions, int], CancelToken | None]) -> Any:
     """Starts an operation and waits for its outcome."""
-    loop = asyncio.get_running_loop()
+    loop = _running_loop()
     notifier = notifier_of(loop)
     ticket = next(notifier.tickets)
     token = start(notifier.completions, ticket)
@@ -232,6 +245,23 @@ class _Notifier:
         self.waiting: dict[int, asyncio.Future[Any]] = {}
         # For runs of deliver_many, which wait for outcomes and for deliveries.
         self.wakeups: dict[int, asyncio.Event] = {}
+
+    async def settle_canceled(
+        self, ticket: int, token: CancelToken, canceled: asyncio.CancelledError
+    ) -> None:
+        """Cancels a delivery, and adds its outcome to the exception that ends the task."""
+        settled = self.waiting[ticket] = self.loop.create_future()
+        token.cancel()
+        try:
+            # The delivery ends at once, unless its thread has no turn.
+            await asyncio.wait([settled], timeout=_SETTLED_WITHIN)
+        finally:
+            self.waiting.pop(ticket, None)
+        if settled.done():
+            outcome = settled.exception() or settled.result()
+            canceled.outcome = outcome  # type: ignore[attr-defined]
+            if isinstance(outcome, DeliveryError):
+                canceled.add_note(f"The delivery was canceled; sent: {outcome.sent}.")
 
     def drain(self) -> None:
         """Takes all queued outcomes. Runs in the loop."""
@@ -281,6 +311,24 @@ def notifier_of(loop: asyncio.AbstractEventLoop) -> _Notifier:
             thread.start()
         _notifiers[loop] = weakref.ref(notifier)
     return notifier
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """Returns the loop of this task.
+
+    Raises:
+        RuntimeError: the loop is not asyncio's, with what to use instead.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        if trio is None or not trio.lowlevel.in_trio_run():
+            raise
+    raise RuntimeError(
+        "AsyncDispatcher is for asyncio, and this task runs under trio. Use a worker thread: "
+        "await trio.to_thread.run_sync(dispatcher.deliver, endpoint, body)"
+    )
 
 
 def _no_notifier() -> None:
