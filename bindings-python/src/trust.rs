@@ -3,19 +3,21 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use webhook_mtls::Error;
+use webhook_mtls::bindings::Rebuild as _;
 use webhook_mtls::bindings::limits::Limit;
 
 use crate::arguments::{bytes_list, material, path, reject_unknown, texts};
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// The private CA anchors, known intermediates and CRLs that verify a peer. The constructors check
 /// them.
 ///
 /// It contains no public web roots, unless `dangerous_public` made it. It is immutable and safe to
 /// share between threads.
-#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Trust(pub webhook_mtls::Trust);
 
 #[pymethods]
@@ -130,6 +132,18 @@ impl Trust {
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.0.notes().to_vec()
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> recipe::Reduced<'py> {
+        recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
     }
 
     fn __repr__(&self) -> String {

@@ -93,6 +93,25 @@ def test_material_from_files_is_pickled_as_its_paths(lab: Lab, tmp_path: Path) -
     assert key.splitlines()[1] not in pickled
 
 
+def test_a_trust_is_pickled_whole(lab: Lab, tmp_path: Path) -> None:
+    authority = lab.authority
+    crl = authority.crl()
+    (tmp_path / "ca.pem").write_bytes(lab.trust_pem)
+    (tmp_path / "crls.pem").write_bytes(crl)
+    trusts = [
+        wm.Trust.from_pem(lab.trust_pem),
+        wm.Trust.from_pem(lab.trust_pem, crls=[crl], distrusted=[PIN]),
+        wm.Trust.from_pem(authority.root_pem, intermediates=authority.intermediate_pem),
+        wm.Trust.dangerous_public(lab.trust_pem),
+        wm.Trust.from_files(tmp_path / "ca.pem", crls=tmp_path / "crls.pem", distrusted=[PIN]),
+    ]
+    for trust in trusts:
+        for same in copies(trust):
+            assert (same == trust, hash(same)) == (True, hash(trust))
+            assert repr(same) == repr(trust)
+    assert len(set(trusts)) == 4
+
+
 def test_an_identity_in_memory_is_not_pickled(lab: Lab) -> None:
     identity = wm.Identity.from_pem(*lab.identity_pem)
     assert copy.deepcopy(identity) is identity

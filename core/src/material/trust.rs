@@ -261,6 +261,11 @@ impl Trust {
         self.inner.public
     }
 
+    /// Returns the pins of the distrusted keys.
+    pub(super) fn distrusted(&self) -> Vec<String> {
+        self.distrusted.iter().map(|digest| Pin::Spki(*digest).to_string()).collect()
+    }
+
     pub(crate) fn distrusts(&self, issuer: &ParsedCertificate<'_>) -> bool {
         !self.distrusted.is_empty() && self.distrusted.contains(&issuer.spki_digest())
     }
