@@ -1,5 +1,6 @@
-//! Our Rust client: `flight` and the fleet use `deliver_many`, `verify` verifies a chain. The
-//! delivery modes also exist in C, Python and Node.
+//! Our Rust client: `flight` and the fleet use `deliver_many`, `verify` verifies a chain, and
+//! `verify_plain` and `verify_revoked` one of a CA with many revoked certificates, without and with
+//! its CRLs. The delivery modes also exist in C, Python and Node.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -8,15 +9,17 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use webhook_mtls::verify::remember_signatures;
+use webhook_mtls::verify::{CrlPolicy, remember_signatures};
 use webhook_mtls::{
     Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
     EndpointOptions, Error, Identity, Pins, Role, Trust, Verifier, VerifierOptions,
 };
 
 mod measure;
+mod revoked;
 
 use measure::{Arguments, IN_FLIGHT, Measure};
+use revoked::Revoked;
 
 fn main() -> Result<(), Error> {
     let arguments = Arguments::read();
@@ -63,14 +66,20 @@ fn main() -> Result<(), Error> {
     };
     let verify = |n: usize| {
         let trust = Trust::from_files(file("ca.pem"), None, None).expect("anchors");
-        let options = VerifierOptions::new(Role::Client, trust);
-        let verifier = Verifier::new(options.authorization(Authorization::ca_members()));
-        let verifier = verifier.expect("a verifier");
         let chain: Vec<CertificateDer> = CertificateDer::pem_file_iter(file("tls.crt"))
             .and_then(Iterator::collect)
             .expect("our own chain");
-        let now = SystemTime::now();
-        (0..n).filter(|_| verifier.verify_chain(&chain, None, now).is_err()).count()
+        verified(trust, CrlPolicy::IfPresent, &chain, n)
+    };
+    let own = arguments.mode.starts_with("verify_").then(|| Revoked::new().expect("a CA"));
+    let verify_own = |n: usize| {
+        let Revoked { root, chain, crls } = own.as_ref().expect("made above");
+        let (crls, policy): (&[String], _) = match &*arguments.mode {
+            "verify_revoked" => (crls, CrlPolicy::Require),
+            _ => (&[], CrlPolicy::IfPresent),
+        };
+        let crls: Vec<&[u8]> = crls.iter().map(String::as_bytes).collect();
+        verified(Trust::from_pem(root.as_bytes(), None, &crls).expect("anchors"), policy, chain, n)
     };
     remember_signatures(arguments.mode != "cold_unremembered");
     let deliver: &dyn Fn(usize) -> usize = match arguments.mode.as_str() {
@@ -78,6 +87,7 @@ fn main() -> Result<(), Error> {
         "threads" => &threads,
         "flight" | "fleet" | "again" | "idle" => &many,
         "verify" => &verify,
+        "verify_plain" | "verify_revoked" => &verify_own,
         other => panic!("unknown mode: {other}"),
     };
     deliver(arguments.before());
@@ -85,4 +95,12 @@ fn main() -> Result<(), Error> {
     let errors = deliver(arguments.n);
     measure.say("rust", &arguments, errors);
     Ok(())
+}
+
+/// Verifies a client's chain `n` times. Returns the number of refusals.
+fn verified(trust: Trust, policy: CrlPolicy, chain: &[impl AsRef<[u8]>], n: usize) -> usize {
+    let options = VerifierOptions::new(Role::Client, trust).crl_policy(policy);
+    let verifier = Verifier::new(options.authorization(Authorization::ca_members()));
+    let (verifier, now) = (verifier.expect("a verifier"), SystemTime::now());
+    (0..n).filter(|_| verifier.verify_chain(chain, None, now).is_err()).count()
 }

@@ -12,8 +12,8 @@ use crate::x509::{Crl, ParsedCertificate, comparable_name, name_text};
 pub(crate) struct CrlSet {
     crls: Vec<Crl>,
     groups: Vec<Group>,
-    /// The group of each spelling of an issuer's name: the content of a Name.
-    by_name: HashMap<Vec<u8>, usize>,
+    /// The group of each spelling of an issuer's name (the content of a Name), sorted by the name.
+    spellings: Vec<(Vec<u8>, usize)>,
     by_comparable_name: HashMap<Vec<u8>, usize>,
     /// Whether the files of certificates hold CRLs, which are not used.
     pub(crate) has_misplaced: bool,
@@ -63,13 +63,15 @@ impl CrlSet {
     }
 
     fn add_to_group(&mut self, at: usize) {
-        let Self { crls, groups, by_name, by_comparable_name, .. } = self;
+        let Self { crls, groups, spellings, by_comparable_name, .. } = self;
         let crl = &crls[at];
         let group = *by_comparable_name.entry(crl.comparable_issuer.clone()).or_insert_with(|| {
             groups.push(Group::default());
             groups.len() - 1
         });
-        by_name.insert(crl.issuer.clone(), group);
+        if let Err(at) = spellings.binary_search_by(|(name, _)| name.cmp(&crl.issuer)) {
+            spellings.insert(at, (crl.issuer.clone(), group));
+        }
         groups[group].members.push(at);
     }
 
@@ -80,8 +82,10 @@ impl CrlSet {
         if self.crls.is_empty() {
             return None;
         }
-        let known = self.by_name.get(name);
-        known.or_else(|| self.by_comparable_name.get(&comparable_name(name))).copied()
+        if let Ok(at) = self.spellings.binary_search_by(|(known, _)| (**known).cmp(name)) {
+            return Some(self.spellings[at].1);
+        }
+        self.by_comparable_name.get(&comparable_name(name)).copied()
     }
 
     /// Returns the CRLs of a group, the latest first, with their indexes in the trust.

@@ -20,9 +20,10 @@ use crate::x509::{
 /// keyUsage cRLSign.
 const CRL_SIGN: u8 = 6;
 
-/// The most signatures of CRLs that the check of one path may verify, apart from those that it
-/// remembers. A path of ten certificates with six partitions each needs sixty.
-const MAX_SIGNATURES: usize = 64;
+/// The most signatures of CRLs that the verdict on one path may depend on. It does not matter which of
+/// them are known already, so that the verdict is always the same. A path of ten certificates with CRLs
+/// for eight reasons each needs eighty.
+const MAX_SIGNATURES: usize = 256;
 
 /// The reason why a CRL of the trust was not used for a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,11 +285,8 @@ impl<'a> CertificateCheck<'a> {
 
     /// Returns whether the key of this CA signed the CRL.
     fn is_signed(&self, crl: &Crl, ca: &ParsedCertificate<'_>) -> Result<bool, Error> {
-        if let Some(known) = crl.known_signer(ca) {
-            return Ok(known);
-        }
         let Some(left) = self.signatures_left.get().checked_sub(1) else {
-            let why = format!("more than {MAX_SIGNATURES} signatures would be checked in CRLs");
+            let why = format!("more than {MAX_SIGNATURES} signatures count in the CRLs");
             return Err(self
                 .unusable(&why)
                 .advising("Remove CRLs that a later one replaces, or that are of no CA in use."));

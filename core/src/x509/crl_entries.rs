@@ -1,17 +1,30 @@
-//! The entries of a CRL: a sorted index of their places in its DER.
+//! The entries of a CRL: a hash table of their places in its DER.
 //!
-//! The index has four bytes per entry, so that the memory of a CRL is a small multiple of its size,
-//! and a binary search finds a serial number. A hash table with copies of the numbers would take ten
-//! times as much.
+//! A slot has four bytes and the table at most four slots per entry, so the memory of a CRL is a small
+//! multiple of its size. The hash is keyed: the serial numbers of a hostile CRL cannot make it slow.
+
+use std::hash::{BuildHasher as _, RandomState};
 
 use super::crl_fault::CrlFault;
 use super::der::{self, Reader};
 
 const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
 
-/// The places of the entries in the DER, in the order of their serial numbers, each number once.
+/// The places of the entries in the DER, each serial number once.
 #[derive(Default)]
-pub(super) struct Entries(Box<[u32]>);
+pub(super) struct Entries {
+    /// A power of two, more than half of it empty. An empty slot is 0, where no entry can be.
+    slots: Box<[u32]>,
+    keys: RandomState,
+}
+
+/// The slot of a serial number.
+enum Slot {
+    /// The entry is here.
+    Taken(usize),
+    /// There is no entry; this slot is free.
+    Free(usize),
+}
 
 impl Entries {
     /// Reads the revokedCertificates.
@@ -19,39 +32,64 @@ impl Entries {
     /// * `list`: the content of the list, a part of `der`.
     /// * `der`: the whole CRL, of less than 4 GiB.
     pub(super) fn read(list: &[u8], der: &[u8]) -> Result<Self, CrlFault> {
-        let mut places = Vec::new();
+        let mut count = 0usize;
+        let mut entries = Reader::new(list);
+        while !entries.is_empty() {
+            entries.element(der::SEQUENCE)?;
+            count += 1;
+        }
+        let slots = vec![0; (2 * count + 1).next_power_of_two()].into();
+        let mut table = Self { slots, keys: RandomState::new() };
         let mut entries = Reader::new(list);
         while !entries.is_empty() {
             let mut entry = entries.nested(der::SEQUENCE)?;
             let serial = entry.element(der::INTEGER)?;
-            der::time(entry.any()?)?;
+            let date = der::time(entry.any()?)?;
             if let Some(extensions) = entry.optional(der::SEQUENCE)? {
                 check_extensions(extensions.content)?;
             }
             entry.end()?;
             let place = serial.whole.as_ptr().addr() - der.as_ptr().addr();
-            places.push(u32::try_from(place).map_err(|_| der::Malformed("is too large"))?);
+            let place = u32::try_from(place).map_err(|_| der::Malformed("is too large"))?;
+            match table.slot_of(serial.content, der) {
+                // If a serial number occurs several times, the earliest date counts.
+                Slot::Taken(slot) if date_at(der, table.slots[slot]) <= Some(date) => {}
+                Slot::Taken(slot) | Slot::Free(slot) => table.slots[slot] = place,
+            }
         }
-        places.sort_unstable_by(|one, other| {
-            let by_serial = serial(der, *one).cmp(serial(der, *other));
-            by_serial.then_with(|| date(der, *one).cmp(&date(der, *other)))
-        });
-        // If a serial number occurs several times, the earliest date counts.
-        places.dedup_by(|later, earlier| serial(der, *later) == serial(der, *earlier));
-        Ok(Self(places.into()))
+        Ok(table)
     }
 
     /// Returns the revocation date (Unix seconds) of a serial number, or `None` if it is not listed.
     ///
     /// * `der`: the CRL that the entries were read from.
-    pub(super) fn date_of(&self, wanted: &[u8], der: &[u8]) -> Option<i64> {
-        let found = self.0.binary_search_by(|place| serial(der, *place).cmp(wanted)).ok()?;
-        date(der, self.0[found])
+    pub(super) fn date_of(&self, serial: &[u8], der: &[u8]) -> Option<i64> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        match self.slot_of(serial, der) {
+            Slot::Taken(slot) => date_at(der, self.slots[slot]),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// Finds the slot of a serial number in the table, which is not empty.
+    fn slot_of(&self, serial: &[u8], der: &[u8]) -> Slot {
+        let mask = self.slots.len() - 1;
+        #[allow(clippy::cast_possible_truncation, reason = "the mask cuts it")]
+        let mut slot = self.keys.hash_one(serial) as usize & mask;
+        loop {
+            match self.slots[slot] {
+                0 => return Slot::Free(slot),
+                place if serial_at(der, place) == serial => return Slot::Taken(slot),
+                _ => slot = (slot + 1) & mask,
+            }
+        }
     }
 }
 
 /// Returns the content of the INTEGER at a place that [`Entries::read`] has checked.
-fn serial(der: &[u8], place: u32) -> &[u8] {
+fn serial_at(der: &[u8], place: u32) -> &[u8] {
     let element = &der[place as usize..];
     let length = usize::from(element[1]);
     if length < 0x80 {
@@ -61,7 +99,7 @@ fn serial(der: &[u8], place: u32) -> &[u8] {
 }
 
 /// Returns the date that follows the INTEGER at a checked place.
-fn date(der: &[u8], place: u32) -> Option<i64> {
+fn date_at(der: &[u8], place: u32) -> Option<i64> {
     let mut entry = Reader::new(&der[place as usize..]);
     entry.any().ok()?;
     der::time(entry.any().ok()?).ok()
@@ -128,7 +166,7 @@ mod tests {
         ]
         .concat();
         let entries = Entries::read(&list, &list).ok().unwrap();
-        assert_eq!(entries.0.len(), 5);
+        assert_eq!(entries.slots.iter().filter(|place| **place > 0).count(), 5);
         for (serial, number) in
             [(&[9][..], 3), (&[1, 2, 3], 4), (&long, 6), (&[5], 2), (&[0, 0x80], 7)]
         {
@@ -140,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_among_many_entries_finds_each() {
+    fn each_of_many_entries_is_found() {
         let serial = |number: u32| (number * 7 + 0x0100_0000).to_be_bytes();
         let list: Vec<u8> = (0..5000).rev().flat_map(|number| entry(&serial(number), 1)).collect();
         let entries = Entries::read(&list, &list).ok().unwrap();
@@ -149,5 +187,6 @@ mod tests {
             let between = (number * 7 + 0x0100_0001).to_be_bytes();
             assert!(entries.date_of(&between, &list).is_none(), "{number}");
         }
+        assert!(entries.slots.len() <= 4 * 5000, "{} slots", entries.slots.len());
     }
 }

@@ -338,6 +338,29 @@ fn the_crl_policy_of_the_endpoint_outranks_that_of_the_dispatcher() {
     }
 }
 
+/// The signatures of CRLs have a limit of their own, whatever is known from earlier verifications.
+#[test]
+fn a_path_that_depends_on_too_many_crls_is_refused_each_time() {
+    let _clock = Clock::take();
+    let now = SystemTime::now();
+    let root = Ca::root();
+    let intermediate = root.intermediate(now + DAY);
+    let (chain, _) = intermediate.leaf("client", 9, ExtendedKeyUsagePurpose::ClientAuth);
+    // Of another CA with the name of the intermediate. None of them supersedes another.
+    let foreign = root.intermediate(now + DAY).crl(1, now - HOUR, now + DAY, &[]);
+    let own = intermediate.crl(2, now - 2 * HOUR, now + DAY, &[]);
+    for (count, kind) in [(255, None), (256, Some(Kind::CrlUnusable))] {
+        let crls = format!("{}{own}", foreign.repeat(count));
+        let options = VerifierOptions::new(Role::Client, root.trust(&[&crls]));
+        let options = options.authorization(webhook_mtls::Authorization::ca_members());
+        let verifier = Verifier::new(options).unwrap();
+        for _ in 0..2 {
+            let verdict = verifier.verify_chain(&chain, None, now);
+            assert_eq!(verdict.err().map(|error| error.kind()), kind, "{count}");
+        }
+    }
+}
+
 /// A change of the policy alone closes kept connections, because their peers were judged by the former.
 #[test]
 fn a_stricter_crl_policy_verifies_the_peer_again() {
