@@ -101,6 +101,12 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def read_and_reset(connection: socket.socket) -> None:
+    """Resets the connection after the first bytes."""
+    connection.recv(65536)
+    reset(connection)
+
+
 def close(connection: socket.socket) -> None:
     """Closes after the first bytes."""
     connection.recv(65536)

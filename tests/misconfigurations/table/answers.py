@@ -79,7 +79,7 @@ CASES = [
     status(
         421,
         "the server in front serves another name here",
-        answered(421, ".*", ".*").naming("hooks.acme.test|name").curing("name|URL|host"),
+        answered(421, ".*", ".*").naming("host").curing("name|URL|host"),
     ),
     status(425, "the consumer fears a replay", answered(425).curing("again|early")),
     status(429, "we are too fast", answered(429).naming("30 s").curing("slow|rate|wait")),
@@ -114,7 +114,7 @@ CASES = [
         "status 502",
         "the server in front is up, and the application behind it is down",
         Delivery("nginx strict", path="/down"),
-        answered(502).naming("in front").curing("behind").without(*SEE_RESPONSE),
+        answered(502).naming("in front", "application").curing("consumer").without(*SEE_RESPONSE),
         PROBED,
     ),
     status(
@@ -133,7 +133,7 @@ CASES = [
         "status 504, HAProxy",
         "the application behind HAProxy does not answer",
         Delivery("haproxy slow"),
-        answered(504).naming("in front").curing("behind|slow").without(*SEE_RESPONSE),
+        answered(504).naming("in front", "application").curing("consumer").without(*SEE_RESPONSE),
         PROBED,
     ),
     answers(

@@ -91,7 +91,7 @@ def switch(name: str, make: Callable[[Lab], object]) -> Case:
 CASES = [
     misspelt("time_out", "timeout", dispatcher(time_out=5)),
     misspelt("connectTimeout", "connect_timeout", dispatcher(connectTimeout=5)),
-    misspelt("retry_status", "status_retry", endpoint(retry_status={})),
+    misspelt("statusretries", "status_retry", endpoint(statusretries={})),
     misspelt("mintls", "min_tls", endpoint(mintls="1.2")),
     misspelt("header", "headers", deliver(header={})),
     misspelt("contentType", "content_type", deliver(contentType="text/plain")),

@@ -119,6 +119,8 @@ def a_pipe(lab: Lab) -> object:
     return wm.Identity.from_files(pipe, lab.certificates.of(OURS).key)
 
 
+# Text that was changed on its way has one reading, and is read.
+LOADED = Said("Identity").naming("CN=webhook-sender")
 MOUNT = ("create|mount|exist", "path|file")
 CUT = ("cut off|incomplete|ends within|still being written|truncated",)
 PEM = (r"PEM",)
@@ -199,13 +201,13 @@ CASES = [
         "certificate empty",
         "the certificate's file is empty",
         cert("empty.crt", lambda _: b""),
-        identity_fault("empty.crt").naming("empty").curing("write|mount|fill|content|check"),
+        identity_fault("empty.crt").naming("empty").curing("supply|write|mount|fill"),
     ),
     Case(
         "key empty",
         "the key's file is empty",
         key("empty.key", lambda _: b""),
-        identity_fault("empty.key").naming("empty").curing("write|mount|fill|content|check"),
+        identity_fault("empty.key").naming("empty").curing("supply|write|mount|fill"),
     ),
     Case(
         "bundle empty",
@@ -270,37 +272,37 @@ CASES = [
         "escaped newlines",
         r"the lines of the key end in \n as two characters",
         key("escaped.key", lambda lab: lab.key(OURS).replace(b"\n", rb"\n")),
-        identity_fault("escaped.key").naming(r"\\n").curing("line|newline"),
+        LOADED,
     ),
     Case(
         "one line",
         "the certificate is on one line",
         cert("one-line.crt", lambda lab: lab.pem(OURS).replace(b"\n", b"")),
-        identity_fault("one-line.crt").naming("one line|line").curing("line|newline"),
+        LOADED,
     ),
     Case(
         "spaces for newlines",
         "spaces have replaced the newlines of the certificate",
         cert("spaces.crt", lambda lab: lab.pem(OURS).replace(b"\n", b" ")),
-        identity_fault("spaces.crt").naming("line").curing("line|newline"),
+        LOADED,
     ),
     Case(
         "base64 twice",
         "the certificate is encoded once more, as in a Kubernetes Secret",
         cert("secret.crt", lambda lab: base64_of(lab.pem(OURS))),
-        identity_fault("secret.crt").naming("base64").curing("decode|once|twice"),
+        LOADED,
     ),
     Case(
         "in quotes",
         "the certificate stands in quotes",
         cert("quoted.crt", lambda lab: b'"' + lab.pem(OURS).replace(b"\n", rb"\n") + b'"'),
-        identity_fault("quoted.crt").naming(r"\\n|quote").curing("line|newline|quote"),
+        LOADED,
     ),
     Case(
         "utf-16",
         "the certificate was written by a shell that writes UTF-16",
         cert("utf16.crt", lambda lab: lab.pem(OURS).decode().encode("utf-16")),
-        identity_fault("utf16.crt").naming("UTF-?16").curing("UTF-?8|ASCII"),
+        LOADED,
     ),
     Case(
         "html",

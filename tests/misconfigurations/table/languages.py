@@ -21,7 +21,7 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
         "the name of an option is misspelt",
         {
             "c": OPTION.naming("time_out").curing(MEANT + "timeout"),
-            "node": OPTION.naming("time_out").curing(MEANT + "timeoutMs"),
+            "node": OPTION.naming("time_?out").curing(MEANT + "timeoutMs"),
         },
     ),
     "switch": (

@@ -104,7 +104,7 @@ CASES = [
         through(lambda lab: lab.programs.port("nginx plain")),
         refused("path|ours", "process|endpoint", "later|after_repair")
         .naming("40[05]", "CONNECT")
-        .curing("is that a proxy|not a proxy|proxy's address|is a proxy"),
+        .curing("web server|is that a proxy", "option proxy|proxy's address"),
     ),
     peer(
         "proxy is a portal",

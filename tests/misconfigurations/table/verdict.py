@@ -122,7 +122,7 @@ CASES = [
         "revoked, Node",
         "our certificate is on the CRL of Node",
         at("node crl", "revoked"),
-        CLOSE.naming("certificate", "clos").curing("ask.*refuses", "revoked|expired"),
+        CLOSE.but(sent="").naming("certificate", "clos").curing("ask.*refuses", "revoked|expired"),
     ),
     peer(
         "revoked, Python",
@@ -151,7 +151,7 @@ CASES = [
         "their clock, Node",
         "the clock of Node is three days ahead",
         at("node ahead", "ends soon"),
-        CLOSE.naming("certificate", "clos").curing("ask.*refuses", "revoked|expired"),
+        CLOSE.but(sent="").naming("certificate", "clos").curing("ask.*refuses", "revoked|expired"),
     ),
     peer(
         "key may not sign, HAProxy",
