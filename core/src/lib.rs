@@ -109,6 +109,13 @@ pub mod bindings {
         pub use crate::limits::*;
     }
 
+    pub mod observer {
+        pub use crate::connection::observer::{
+            AttemptEnd, AttemptOutcome, End, HandshakeEnd, Observer, OperationKind, Outcome,
+            Repeat, Subject,
+        };
+    }
+
     pub mod options {
         pub use crate::options::{ALL, OptionSpec};
     }

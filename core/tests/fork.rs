@@ -333,6 +333,33 @@ fn threads_of(process: Pid) -> String {
 }
 
 #[test]
+fn a_delivery_that_was_made_before_a_fork_is_made_by_the_parent_only() {
+    let lab = Lab::start().expect("a lab");
+    let acme = lab.consumer("acme").expect("a consumer");
+    let dispatcher = lab.dispatcher();
+    let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None));
+    let endpoint = endpoint.expect("an endpoint");
+    let delivering = dispatcher.deliver(&endpoint, "{}", DeliverOptions::new());
+    let mut delivering = Some(delivering);
+    Child::fork(|| {
+        let copy = delivering.take().expect("the child's copy");
+        let outcome = runtime::drive(copy, || false).expect("nothing interrupts it");
+        assert_eq!(outcome.expect_err("it is the parent's").kind(), Kind::ForkedProcess);
+        // The child makes deliveries of its own.
+        deliver_in_child(&dispatcher, &endpoint);
+    })
+    .end();
+    let delivering = delivering.take().expect("the parent's");
+    runtime::drive(delivering, || false).expect("nothing interrupts it").expect("a receipt");
+    assert_eq!(acme.received().len(), 2, "one of the child, one of the parent");
+}
+
+fn deliver_in_child(dispatcher: &Dispatcher, endpoint: &Endpoint) {
+    let outcome = dispatcher.deliver_blocking(endpoint, "{}", DeliverOptions::new(), None);
+    outcome.expect("nothing interrupts it").expect("a receipt in the child");
+}
+
+#[test]
 fn a_child_that_hangs_leaves_a_trace() {
     let child = Child::fork(|| thread::sleep(DEADLINE));
     let trace = threads_of(child.process);

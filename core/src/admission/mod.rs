@@ -1,11 +1,21 @@
-//! Decides whether a delivery may start now: turns of its endpoint, fair shares of its owner, limits on
-//! waiting, and the check before the first byte.
+//! Decides whether a delivery may start now: the one entrance, turns of its endpoint, fair shares of its
+//! owner, limits on waiting, and the check before the first byte.
 
+mod access;
+mod cancel;
+mod entrance;
 pub(crate) mod fair_limit;
+mod in_flight;
+mod reentry;
+mod run_place;
 mod starts;
 mod turns;
 mod wait_limit;
 
+pub(crate) use access::EndpointAccess;
+pub use cancel::CancelToken;
+pub(crate) use entrance::{Admission, Admitted, Entry, RunEntry, Waiter, canceled, check_process};
+pub(crate) use run_place::RunLimit;
 pub(crate) use starts::{Starting, Starts};
-pub(crate) use turns::{Turn, Turns, removed};
+pub(crate) use turns::{Turn, removed};
 pub(crate) use wait_limit::WaitLimit;

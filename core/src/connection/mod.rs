@@ -9,6 +9,8 @@ mod handshake_only;
 #[cfg(test)]
 mod hyper_differential_tests;
 mod idle_waker;
+mod observation;
+pub(crate) mod observer;
 mod open;
 mod phases;
 pub(crate) mod pool;
@@ -29,6 +31,7 @@ pub(crate) use deadline::Deadlines;
 pub(crate) use facts::{ConnectionFacts, HandshakeFacts};
 pub(crate) use handshake_only::probe;
 use idle_waker::IdleWaker;
+pub(crate) use observation::Observation;
 use open::FreshConnection;
 use pool::PoolRef;
 pub(crate) use progress::Progress;

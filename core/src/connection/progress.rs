@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadlines;
+use super::observation::{AttemptFacts, Observation};
+use super::observer::{AttemptOutcome, End, Outcome, Repeat};
 use super::phases::Phases;
 use super::{ConnectionFacts, HandshakeFacts};
 use crate::error::{Error, Kind, Scope, Sent, Stage, Timings, cause, key, saturating_millis};
@@ -36,12 +38,17 @@ pub(crate) struct Progress {
     decided: AtomicBool,
     /// The rest of the response is not needed.
     enough: AtomicBool,
+    /// `None` if nothing observes the operation.
+    observation: Option<Box<Observation>>,
 }
 
 impl Progress {
-    /// Starts at stage `admit`.
-    pub(crate) fn new() -> Self {
+    /// Starts at stage `admit`. The deadline follows with [`start_clock`](Self::start_clock).
+    pub(crate) fn new(observation: Option<Box<Observation>>) -> Self {
         let now = Instant::now();
+        if let Some(observation) = &observation {
+            observation.restart_clock(now);
+        }
         Self {
             started: now,
             by: now,
@@ -55,6 +62,7 @@ impl Progress {
             payload_before: AtomicBool::new(false),
             decided: AtomicBool::new(false),
             enough: AtomicBool::new(false),
+            observation,
         }
     }
 
@@ -62,6 +70,9 @@ impl Progress {
     pub(crate) fn start_clock(&mut self, total: Duration) {
         self.started = Instant::now();
         self.by = self.started + total;
+        if let Some(observation) = &self.observation {
+            observation.restart_clock(self.started);
+        }
     }
 
     /// The total deadline.
@@ -78,12 +89,56 @@ impl Progress {
             self.sent.store(Sent::Nothing as u8, Relaxed);
             self.payload.store(false, Relaxed);
         }
+        if let Some(observation) = &self.observation {
+            observation.enter(stage, now);
+        }
         now
     }
 
     /// Counts an attempt, which opens a connection unless it [reuses](Self::reuse) one.
     pub(crate) fn begin_attempt(&self) {
         self.attempts.fetch_add(1, Relaxed);
+        if let Some(observation) = &self.observation {
+            observation.begin_attempt(Instant::now());
+        }
+    }
+
+    /// Tells the observers how the current attempt ended.
+    pub(crate) fn end_attempt(&self, outcome: AttemptOutcome<'_>) {
+        if self.observation.is_some() {
+            self.end_attempt_at(Instant::now(), outcome);
+        }
+    }
+
+    fn end_attempt_at(&self, now: Instant, outcome: AttemptOutcome<'_>) {
+        if let Some(observation) = &self.observation {
+            let facts = || AttemptFacts {
+                number: self.attempts(),
+                connection: self.connection_facts(),
+                sent: match outcome {
+                    AttemptOutcome::Succeeded(_) | AttemptOutcome::Abandoned => self.sent_now(),
+                    AttemptOutcome::Failed(error) => error.sent(),
+                    AttemptOutcome::Repeated(Repeat::HoldUnsupported) => Sent::Maybe,
+                    AttemptOutcome::Repeated(_) => Sent::Nothing,
+                },
+            };
+            observation.end_attempt(now, facts, outcome);
+        }
+    }
+
+    /// Tells the observers how the operation ended, once.
+    pub(crate) fn end(&self, outcome: Outcome<'_>) {
+        if let Some(observation) = &self.observation {
+            let (sent, attempt) = match outcome {
+                Outcome::Succeeded => (self.sent(), AttemptOutcome::Succeeded(None)),
+                Outcome::Failed(error) => (error.sent(), AttemptOutcome::Failed(error)),
+                Outcome::Abandoned => (self.sent(), AttemptOutcome::Abandoned),
+            };
+            let now = Instant::now();
+            self.end_attempt_at(now, attempt);
+            let (attempts, elapsed) = (self.attempts(), now - self.started);
+            observation.end(now, &End { outcome, sent, attempts, elapsed });
+        }
     }
 
     /// Forgets the connection and the phases of the previous attempt.
@@ -106,14 +161,22 @@ impl Progress {
     /// Records that the handshake on the new connection is completed.
     pub(super) fn shook_hands(&self, handshake: &Arc<HandshakeFacts>) {
         self.phases.end(self.elapsed());
-        if let Some(connection) = &mut *self.connection() {
-            connection.handshake = Some(handshake.clone());
+        let mut connection = self.connection();
+        let Some(known) = &mut *connection else { return };
+        known.handshake = Some(handshake.clone());
+        let address = known.address;
+        drop(connection);
+        if let Some(observation) = &self.observation {
+            observation.shook_hands(Instant::now(), address, handshake);
         }
     }
 
     /// Records that the response has ended.
     pub(super) fn finish(&self, now: Instant) {
         self.phases.end(now - self.started);
+        if let Some(observation) = &self.observation {
+            observation.leave(now);
+        }
     }
 
     /// Returns the time from the start to the end of the response.
@@ -124,6 +187,19 @@ impl Progress {
     /// Records how much of the request has left.
     pub(super) fn wrote(&self, sent: Sent) {
         self.sent.store(sent as u8, Relaxed);
+        if let Some(observation) = &self.observation
+            && sent == Sent::All
+        {
+            observation.enter(Stage::Response, Instant::now());
+        }
+    }
+
+    /// Records that the delivery panicked. A write may have happened that was not recorded.
+    pub(crate) fn panicked(&self) {
+        if self.stage() >= Stage::Request {
+            self.wrote(Sent::Maybe);
+            self.wrote_payload();
+        }
     }
 
     /// Records that a byte of the payload has left.
@@ -153,13 +229,15 @@ impl Progress {
         read(&self.sent)
     }
 
-    /// Prepares another attempt.
-    ///
-    /// * `sent`: how much of the last attempt the consumer may have read.
-    pub(crate) fn next_attempt(&self, sent: Sent) {
+    /// Records how much of a failed attempt the consumer may have read.
+    pub(crate) fn add_attempt_sent(&self, sent: Sent) {
         self.before.fetch_max(sent as u8, Relaxed);
         let payload = sent > Sent::Nothing && self.payload.load(Relaxed);
         self.payload_before.fetch_or(payload, Relaxed);
+    }
+
+    /// Prepares another attempt, after [`add_attempt_sent`](Self::add_attempt_sent).
+    pub(crate) fn next_attempt(&self) {
         self.decided.store(false, Release);
         self.enter(Stage::Admit);
     }
@@ -268,6 +346,14 @@ impl Progress {
         };
         let message = format!("no {what} became free within {millis} ms");
         Error::new(Kind::Overloaded, message).at(Stage::Admit).scoped(scope).caused(cause, &[])
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.observation.as_ref().is_some_and(|observation| !observation.has_ended()) {
+            self.end(Outcome::Abandoned);
+        }
     }
 }
 

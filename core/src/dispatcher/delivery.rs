@@ -1,33 +1,24 @@
-//! One delivery from its turn to its receipt: its attempts, its total deadline and its cancellation.
+//! One delivery from its turn to its receipt, with its attempts.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
-use super::CancelToken;
 use super::fallback::{Failure, RefusedAttempt};
 use super::operation::Operation;
 use super::receipt::{Answered, Receipt};
 use super::request::PreparedRequest;
 use super::restarts::Restarts;
-use crate::admission::{Turn, removed};
+use crate::admission::removed;
 use crate::clock;
-use crate::connection::{Asked, Connection, Deadlines, Progress, Response};
+use crate::connection::observer::{AttemptOutcome, Repeat};
+use crate::connection::{Asked, Connection, Progress, Response};
 use crate::endpoint::Generation;
 use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
-use crate::runtime::poll_due;
 
 /// One admitted delivery, which makes one or several attempts.
 pub(super) struct DeliveryAttempts {
     pub(super) operation: Operation,
     pub(super) request: PreparedRequest,
-    pub(super) deadlines: Deadlines,
-    pub(super) cancel: Option<CancelToken>,
-    /// The run limits the number of deliveries, so this one waits for a connection even if
-    /// `max_waiting` is reached.
-    pub(super) bounded_by_run: bool,
 }
 
 /// The state that one attempt leaves for the next.
@@ -59,76 +50,52 @@ impl FailedAttempt {
     fn early(error: Error) -> Self {
         Self::Ended(Failure { error, in_doubt: true, withheld: false })
     }
+
+    /// The end of the attempt as observers see it.
+    fn outcome(&self) -> AttemptOutcome<'_> {
+        match self {
+            Self::Withdrawn => AttemptOutcome::Repeated(Repeat::SettingsChanged),
+            Self::Dead => AttemptOutcome::Repeated(Repeat::ConnectionClosed),
+            Self::Unheld => AttemptOutcome::Repeated(Repeat::HoldUnsupported),
+            Self::Ended(failure) => AttemptOutcome::Failed(&failure.error),
+        }
+    }
 }
 
 impl DeliveryAttempts {
-    /// Runs the delivery to its end.
+    /// Makes the runtime ready for the task of this delivery. A failure has left through the exit.
     ///
-    /// * `turn`: the turn of this delivery, if the caller has taken it.
-    pub(super) async fn run(&mut self, turn: Option<Turn>) -> Result<Receipt, Error> {
-        self.operation.progress.start_clock(self.deadlines.total);
-        let outcome = self.bounded(turn, &self.operation.progress).await;
-        self.operation.leave(outcome, Receipt::of)
+    /// * `ready`: of [`runtime`](crate::runtime).
+    pub(super) fn ready<T>(&self, ready: fn(usize) -> Result<T, Error>) -> Result<T, Error> {
+        let lane = self.operation.endpoint.lane();
+        ready(lane).map_err(|error| self.operation.fail(error))
     }
 
-    /// Runs the delivery until it ends, is canceled, or reaches the total deadline.
-    async fn bounded(&self, turn: Option<Turn>, progress: &Progress) -> Result<Answered, Error> {
-        let canceled = |by: &str| {
-            Error::new(Kind::Canceled, format!("{by} at stage {}", progress.stage().name()))
-                .at(progress.stage())
-                .having_sent(progress.sent())
+    /// Runs the delivery to its end.
+    pub(super) async fn run(&mut self) -> Result<Receipt, Error> {
+        let outcome = match self.operation.begin().await {
+            Ok(()) => self.operation.bounded(self.attempts_in_turn(&self.operation.progress)).await,
+            Err(error) => Err(error),
         };
-        let mut attempts = pin!(self.attempts_in_turn(turn, progress));
-        let mut total = pin!(tokio::time::sleep_until(progress.by().into()));
-        // During an exchange, the timer of the exchange also enforces the total deadline.
-        let late = poll_fn(|context| match progress.stage() {
-            Stage::Request | Stage::Response => Poll::Pending,
-            _ => poll_due(total.as_mut(), || progress.by(), context),
-        });
-        // In this order: cancellation takes precedence over the outcome.
-        let ended = tokio::select! {
-            biased;
-            () = CancelToken::canceled_if_any(self.cancel.as_ref()) => "canceled by the caller",
-            () = self.operation.dispatcher.stop.canceled() => "canceled because the dispatcher closed",
-            outcome = &mut attempts => return outcome,
-            () = late => "total",
-        };
-        // Once the head of the final response is here, the consumer has decided: return its outcome
-        // without waiting for the rest of the body.
-        if progress.stop_reading() {
-            return attempts.await;
-        }
-        Err(match ended {
-            "total" => progress.total_deadline_exceeded(&self.deadlines),
-            by => canceled(by),
-        })
+        self.operation.leave(outcome)
     }
 
     /// Waits for the turn of this delivery, then makes attempts.
-    async fn attempts_in_turn(
-        &self,
-        turn: Option<Turn>,
-        progress: &Progress,
-    ) -> Result<Answered, Error> {
-        let _turn = if let Some(turn) = turn {
-            turn
-        } else {
-            let owner = || self.operation.endpoint.generation().owner().clone();
-            self.operation
-                .endpoint
-                .turns()
-                .take_in(&self.operation.dispatcher.wait_limit, owner)
-                .await?
-        };
-        self.operation.dispatcher.catch_up().await;
+    async fn attempts_in_turn(&self, progress: &Progress) -> Result<Receipt, Error> {
+        let _turn = self.operation.take_turn().await?;
         let mut state = AttemptState::default();
         loop {
             let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
             let generation = self.next_generation(&mut state, now)?;
             progress.begin_attempt();
             match self.attempt(&generation, &state, now, progress).await {
-                Ok(answered) => return Ok(answered),
+                Ok(answered) => {
+                    let receipt = Receipt::of(&self.operation, answered);
+                    progress.end_attempt(AttemptOutcome::Succeeded(Some(receipt.status())));
+                    return Ok(receipt);
+                }
                 Err(failed) => {
+                    progress.end_attempt(failed.outcome());
                     self.prepare_next(failed, &generation, &mut state, now, progress).await?;
                 }
             }
@@ -260,15 +227,14 @@ impl DeliveryAttempts {
         progress: &Progress,
     ) -> Result<Box<Connection>, Error> {
         let route = &self.operation.dispatcher.options.route;
-        let wait_limit = (!self.bounded_by_run).then_some(&self.operation.dispatcher.wait_limit);
         let permit = self
             .operation
             .dispatcher
             .connection_limit
-            .permit(generation.owner(), wait_limit)
+            .permit(generation.owner(), self.operation.wait_limit())
             .await?;
         let (url, terms) = (&generation.url, &generation.terms);
-        Connection::open(permit, url, terms, route, &self.deadlines, progress).await
+        Connection::open(permit, url, terms, route, &self.operation.deadlines, progress).await
     }
 
     /// Makes the request. A response other than 2xx is an error.
@@ -284,7 +250,7 @@ impl DeliveryAttempts {
         let request = || self.request.request(generation, hold);
         let may_start = || self.operation.endpoint.start(generation);
         let mut answer =
-            connection.exchange(request, &may_start, &self.deadlines, progress).await?;
+            connection.exchange(request, &may_start, &self.operation.deadlines, progress).await?;
         answer.redact(self.request.credentials());
         if answer.is_success() {
             return Ok(answer);
@@ -386,13 +352,14 @@ impl DeliveryAttempts {
             }
             FailedAttempt::Dead => state.fresh = true,
             FailedAttempt::Unheld => {
-                progress.next_attempt(Sent::Maybe);
+                progress.add_attempt_sent(Sent::Maybe);
+                progress.next_attempt();
                 state.unheld = true;
             }
             FailedAttempt::Ended(Failure { error, in_doubt, withheld }) => {
                 // The error of the delivery covers the bytes of all attempts.
                 let error = self.operation.with_facts(error);
-                progress.next_attempt(error.sent());
+                progress.add_attempt_sent(error.sent());
                 let (before, endpoint) = (state.refused.take(), &self.operation.endpoint);
                 let (identity, consumer) = (generation.identity(), endpoint.consumer());
                 let error = self.operation.dispatcher.refusals.judge(identity, consumer, error);
@@ -403,6 +370,7 @@ impl DeliveryAttempts {
                         .after_refusal(endpoint, generation, failed, before, now)?,
                 );
                 state.fresh = false;
+                progress.next_attempt();
             }
         }
         Ok(())

@@ -1,12 +1,10 @@
 //! Keeps endpoints by consumer id and delivers webhooks to them.
 
-mod cancel;
 mod certificate_refusals;
 mod delivery;
 mod doubt;
 mod fallback;
 mod fanout;
-mod in_flight;
 mod many;
 mod operation;
 #[cfg(test)]
@@ -14,7 +12,6 @@ mod option_table_tests;
 mod options;
 mod probe;
 mod receipt;
-mod reentry;
 mod reload;
 mod request;
 mod restarts;
@@ -22,18 +19,17 @@ mod restarts;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use crate::admission::CancelToken;
 pub use crate::error::HttpResponse;
 pub use crate::tls::TlsFacts;
-pub use cancel::CancelToken;
 use certificate_refusals::CertificateRefusals;
 use delivery::DeliveryAttempts;
 pub use fanout::{Delivery, Fanout, FanoutProgress, Outcome};
-use in_flight::InFlight;
 pub use many::{BlockingOutcomes, Outcomes};
 use operation::{Operation, not_started};
 pub use options::{DeliverOptions, DispatcherOptions};
@@ -42,14 +38,15 @@ pub use receipt::Receipt;
 use reload::MaterialReload;
 use request::PreparedRequest;
 
-use crate::admission::WaitLimit;
+use crate::admission::{Admission, RunEntry, Waiter};
+use crate::connection::observer::OperationKind;
 use crate::connection::pool::ConnectionLimit;
 use crate::endpoint::{Defaults, Endpoint, EndpointOptions, Generation, check_id};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::material::trust::Trust;
 use crate::options::fault;
 use crate::process::{Lock, Locked};
-use crate::runtime::{self, Task};
+use crate::runtime::{self, Driven, Task, TaskPlace};
 
 /// Delivers webhooks. Cheap to clone; all clones share one dispatcher.
 ///
@@ -80,15 +77,11 @@ pub struct Dispatcher {
 }
 
 struct Inner {
-    number: u64,
+    admission: Admission,
     options: DispatcherOptions,
     endpoints: Lock<HashMap<Arc<str>, Endpoint>>,
     generations: AtomicU64,
-    closed: AtomicBool,
-    stop: CancelToken,
-    in_flight: InFlight,
     connection_limit: Arc<ConnectionLimit>,
-    wait_limit: WaitLimit,
     refusals: CertificateRefusals,
     reload: MaterialReload,
 }
@@ -109,17 +102,14 @@ impl Dispatcher {
         }
         let options = options.finish()?;
         let reload = MaterialReload::new(&options);
+        let number = DISPATCHERS.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             inner: Arc::new(Inner {
-                number: DISPATCHERS.fetch_add(1, Ordering::Relaxed),
+                admission: Admission::new(number, options.max_connections, options.max_waiting),
                 connection_limit: ConnectionLimit::new(options.max_connections),
-                wait_limit: WaitLimit::new(options.max_waiting),
                 options,
                 endpoints: Lock::default(),
                 generations: AtomicU64::new(1),
-                closed: AtomicBool::new(false),
-                stop: CancelToken::new(),
-                in_flight: InFlight::default(),
                 refusals: CertificateRefusals::default(),
                 reload,
             }),
@@ -184,7 +174,7 @@ impl Dispatcher {
             known.update(generation, concurrency);
             return Ok(known.clone());
         }
-        let made = Endpoint::new(self.inner.number, consumer, generation, concurrency);
+        let made = Endpoint::new(self.inner.admission.number(), consumer, generation, concurrency);
         endpoints.insert(made.consumer_arc(), made.clone());
         Ok(made)
     }
@@ -219,12 +209,13 @@ impl Dispatcher {
         options: DeliverOptions,
     ) -> impl Future<Output = Result<Receipt, Error>> + Send + 'static {
         let (started, id) = (Instant::now(), options.id.clone());
-        let prepared = self.prepare(endpoint, body.into(), options);
+        let prepared = self.prepare(endpoint, body.into(), options, Waiter::Unknown, None);
+        let prepared = prepared.and_then(|it| it.ready(runtime::ready_lane).map(|()| it));
         let endpoint = endpoint.clone();
         async move {
             let outcome = match prepared {
                 Ok(mut attempts) => {
-                    let run = async move { attempts.run(None).await };
+                    let run = async move { attempts.run().await };
                     match Task::start_in(endpoint.lane(), run) {
                         Ok(task) => task.output().await.and_then(|outcome| outcome),
                         Err(error) => Err(error),
@@ -277,24 +268,27 @@ impl Dispatcher {
         options: DeliverOptions,
         interrupt: Option<&mut dyn FnMut() -> bool>,
     ) -> Option<Result<Receipt, Error>> {
-        let prepared = self.prepare(endpoint, body, options);
-        let prepared = prepared.and_then(|it| self.check_reentry(endpoint).map(|()| it));
+        let prepared = self.prepare(endpoint, body, options, Waiter::CallerAtOnce, None);
         let mut attempts = match prepared {
             Ok(attempts) => attempts,
             Err(error) => return Some(Err(error)),
         };
         if !runtime::is_inside() {
-            let mut guarded = interrupt
-                .map(|interrupt| || reentry::while_held_up(self, endpoint, &mut *interrupt));
+            let (admission, access) = (&self.inner.admission, endpoint.access());
+            let mut guarded =
+                interrupt.map(|interrupt| || admission.while_held_up(access, &mut *interrupt));
             let guarded = guarded.as_mut().map(|guarded| guarded as &mut dyn FnMut() -> bool);
-            return match runtime::lane(endpoint.lane()) {
-                Ok(lane) => runtime::drive_in(&lane, attempts.run(None), guarded),
+            return match attempts.ready(runtime::lane) {
+                Ok(lane) => runtime::drive_in(&lane, attempts.run(), guarded),
                 Err(error) => Some(Err(error)),
             };
         }
+        if let Err(error) = attempts.ready(runtime::ready_lane) {
+            return Some(Err(error));
+        }
         let mut never = || false;
         let interrupt = interrupt.unwrap_or(&mut never);
-        match Task::start_in(endpoint.lane(), async move { attempts.run(None).await }) {
+        match Task::start_in(endpoint.lane(), async move { attempts.run().await }) {
             Ok(task) => runtime::drive(task.output(), interrupt).map(|outcome| outcome?),
             Err(error) => Some(Err(error)),
         }
@@ -314,51 +308,47 @@ impl Dispatcher {
         options: DeliverOptions,
         done: impl FnOnce(Result<Receipt, Error>) + Send + 'static,
     ) -> Result<(), Error> {
-        let (started, id) = (Instant::now(), options.id.clone());
-        let named = |error| not_started(error, Some(endpoint.consumer()), id.clone(), started);
-        let mut attempts = self.prepare(endpoint, body.into(), options).map_err(named)?;
+        let body = body.into();
+        let mut attempts = self.prepare(endpoint, body, options, Waiter::Unknown, None)?;
+        let place = attempts.ready(TaskPlace::new)?;
         let task = async move {
-            let outcome = attempts.run(None).await;
+            let outcome = attempts.run().await;
             drop(attempts);
             done(outcome);
         };
-        runtime::start(endpoint.lane(), runtime::Driven::ByKeeper, task, drop).map_err(named)
+        place.start(Driven::ByKeeper, task, drop);
+        Ok(())
     }
 
+    /// Admits a delivery and checks its request. A failure has left through the exit.
     fn prepare(
         &self,
         endpoint: &Endpoint,
         body: Bytes,
         options: DeliverOptions,
+        waiter: Waiter,
+        run: Option<RunEntry<'_>>,
     ) -> Result<DeliveryAttempts, Error> {
         let DeliverOptions { id, content_type, headers, timeout, cancel } = options;
-        let operation = Operation::start(self, endpoint, id);
-        let id = operation.id.as_deref();
-        let request = match self.prepare_request(endpoint, body, id, content_type, &headers) {
-            Ok(request) => request,
-            Err(error) => return Err(operation.fail(error)),
-        };
-        self.inner.watch_files();
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = timeout.unwrap_or(deadlines.total);
-        Ok(DeliveryAttempts { operation, request, deadlines, cancel, bounded_by_run: false })
-    }
-
-    fn prepare_request(
-        &self,
-        endpoint: &Endpoint,
-        body: Bytes,
-        id: Option<&str>,
-        content_type: Option<String>,
-        headers: &[(String, String)],
-    ) -> Result<PreparedRequest, Error> {
-        self.admit(endpoint)?;
-        let generation = endpoint.generation();
-        let request = PreparedRequest::new(body, id, content_type.as_deref(), headers)?;
-        if generation.signing().is_some() {
-            request.check_signable()?;
+        let mut operation =
+            Operation::new(OperationKind::Delivery, self, endpoint, id, deadlines, cancel);
+        let request = operation.enter(waiter, run).and_then(|()| {
+            let id = operation.id.as_deref();
+            let request = PreparedRequest::new(body, id, content_type.as_deref(), &headers)?;
+            if endpoint.generation().signing().is_some() {
+                request.check_signable()?;
+            }
+            Ok(request)
+        });
+        match request {
+            Ok(request) => {
+                self.inner.watch_files();
+                Ok(DeliveryAttempts { operation, request })
+            }
+            Err(error) => Err(operation.fail(error)),
         }
-        Ok(request)
     }
 
     /// Lets the deliveries in flight finish for at most `drain`, then cancels them (`canceled`), and
@@ -371,17 +361,18 @@ impl Dispatcher {
     /// at that moment, as in the callback of [`Dispatcher::start`], it waits for no delivery and
     /// closing continues in the background.
     pub fn close(&self, drain: Duration) -> impl Future<Output = ()> + Send + 'static {
-        self.inner.closed.store(true, Ordering::SeqCst);
-        let (inner, in_flight) = (self.inner.clone(), self.inner.in_flight.clone());
+        self.inner.admission.close();
+        let (inner, in_flight) = (self.inner.clone(), self.inner.admission.in_flight().clone());
         let closing = Task::start(async move {
-            let _ = tokio::time::timeout(drain, inner.in_flight.wait_until_at_most(0)).await;
-            inner.stop.cancel();
-            inner.in_flight.wait_until_at_most(0).await;
+            let in_flight = inner.admission.in_flight();
+            let _ = tokio::time::timeout(drain, in_flight.wait_until_at_most(0)).await;
+            inner.admission.stop().cancel();
+            in_flight.wait_until_at_most(0).await;
             let endpoints: Vec<Endpoint> =
                 inner.endpoints.lock().drain().map(|(_, endpoint)| endpoint).collect();
             endpoints.iter().for_each(Endpoint::remove);
         });
-        let (held_up, runs_lane) = (self.held_up() as u64, runtime::is_in_lane());
+        let (held_up, runs_lane) = (self.inner.admission.held_up() as u64, runtime::is_in_lane());
         let awaited = closing.ok().and_then(|task| {
             if held_up == 0 && !runs_lane {
                 return Some(task);
@@ -398,22 +389,8 @@ impl Dispatcher {
         }
     }
 
-    fn admit(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        self.check_open()?;
-        if !endpoint.belongs_to(self.inner.number) {
-            return Err(fault("endpoint", "belongs to another dispatcher"));
-        }
-        if endpoint.is_removed() {
-            return Err(Error::new(Kind::HandleClosed, "the endpoint was removed"));
-        }
-        Ok(())
-    }
-
     fn check_open(&self) -> Result<(), Error> {
-        if self.inner.is_closed() {
-            return Err(Error::new(Kind::HandleClosed, "the dispatcher was closed"));
-        }
-        Ok(())
+        self.inner.admission.check_open()
     }
 
     fn endpoints(&self) -> Locked<'_, HashMap<Arc<str>, Endpoint>> {
@@ -423,7 +400,7 @@ impl Dispatcher {
 
 impl Inner {
     fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
+        self.admission.is_closed()
     }
 }
 

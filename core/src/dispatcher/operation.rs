@@ -1,16 +1,24 @@
-//! One delivery or probe, from its start to its one exit.
+//! One delivery or probe, from its entrance to its one exit.
 //!
-//! Every way to deliver ends in [`Operation::leave`]. It adds to a success and to an error alike what
-//! is known: the consumer, the id, the attempts, the durations, the connection and the peer.
+//! Every way to deliver starts with [`Operation::enter`], runs in [`Operation::bounded`] and ends in
+//! [`Operation::leave`]. The exit adds to a success and to an error alike what is known: the consumer,
+//! the id, the attempts, the durations, the connection and the peer.
 
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::in_flight::InFlightGuard;
-use super::{Dispatcher, Inner};
-use crate::connection::Progress;
+use super::{CancelToken, Dispatcher, Inner};
+use crate::admission::{Admitted, Entry, RunEntry, Turn, WaitLimit, Waiter, canceled};
+use crate::connection::observer::{OperationKind, Outcome};
+use crate::connection::{Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
-use crate::error::{ConnectionParts, DeliveryFacts, Error, ShownHandshake, key};
+use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
+use crate::runtime::poll_due;
 
 /// One delivery or probe that has not ended.
 pub(super) struct Operation {
@@ -19,29 +27,130 @@ pub(super) struct Operation {
     /// The event's id, if one was set.
     pub(super) id: Option<String>,
     pub(super) progress: Progress,
-    _in_flight: InFlightGuard,
+    pub(super) deadlines: Deadlines,
+    cancel: Option<CancelToken>,
+    /// Dropped after `progress`: `close` returns after the end of the operation was observed.
+    admitted: Option<Admitted>,
 }
 
 impl Operation {
-    /// Starts an operation, which from now on counts as in flight: either `close` waits for it, or
-    /// `admit` fails with `handle_closed`.
-    pub(super) fn start(dispatcher: &Dispatcher, endpoint: &Endpoint, id: Option<String>) -> Self {
-        let dispatcher = dispatcher.inner.clone();
-        let in_flight = dispatcher.in_flight.start();
-        let (endpoint, progress) = (endpoint.clone(), Progress::new());
-        Self { dispatcher, endpoint, id, progress, _in_flight: in_flight }
+    /// Makes an operation, which is to [enter](Self::enter).
+    pub(super) fn new(
+        kind: OperationKind,
+        dispatcher: &Dispatcher,
+        endpoint: &Endpoint,
+        id: Option<String>,
+        deadlines: Deadlines,
+        cancel: Option<CancelToken>,
+    ) -> Self {
+        let (dispatcher, endpoint) = (dispatcher.inner.clone(), endpoint.clone());
+        let observers = &dispatcher.options.observers;
+        let consumer = || endpoint.consumer_arc();
+        let progress = Progress::new(Observation::begin(observers, kind, consumer, id.as_deref()));
+        Self { dispatcher, endpoint, id, progress, deadlines, cancel, admitted: None }
+    }
+
+    /// The one entrance. From now on the operation counts as in flight.
+    pub(super) fn enter(&mut self, waiter: Waiter, run: Option<RunEntry<'_>>) -> Result<(), Error> {
+        let (endpoint, cancel) = (self.endpoint.access(), self.cancel.as_ref());
+        let entry = Entry { endpoint, cancel, waiter, run };
+        self.admitted = Some(self.dispatcher.admission.enter(entry)?);
+        Ok(())
+    }
+
+    /// Waits for a place in the run, if a run makes the delivery, then starts the clock and the total
+    /// deadline.
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        if let Some(admitted) = &self.admitted {
+            admitted.check_process()?;
+            if !admitted.is_in_run() {
+                // Boxed, so that the future of a delivery with a free place stays small.
+                Box::pin(self.enter_run()).await?;
+            }
+        }
+        self.progress.start_clock(self.deadlines.total);
+        Ok(())
+    }
+
+    async fn enter_run(&mut self) -> Result<(), Error> {
+        let Some(admitted) = &mut self.admitted else { return Ok(()) };
+        let (endpoint, progress) = (self.endpoint.access(), &self.progress);
+        let mut waiting = pin!(admitted.enter_run(endpoint));
+        let mut by_caller = pin!(CancelToken::canceled_if_any(self.cancel.as_ref()));
+        let mut by_close = pin!(self.dispatcher.admission.stop().canceled());
+        let ended = poll_fn(|context| {
+            if let Poll::Ready(by) = poll_ended(by_caller.as_mut(), by_close.as_mut(), context) {
+                return Poll::Ready(Err(by));
+            }
+            poll_caught(waiting.as_mut(), progress, context).map(Ok)
+        });
+        ended.await.unwrap_or_else(|by| Err(by.into_error(progress)))
+    }
+
+    /// Waits for a turn of the endpoint. Returns `None` if the run has one.
+    pub(super) async fn take_turn(&self) -> Result<Option<Turn>, Error> {
+        let turn = match &self.admitted {
+            Some(admitted) => {
+                let owner = || self.endpoint.generation().owner().clone();
+                let admission = &self.dispatcher.admission;
+                admitted.take_turn(admission, self.endpoint.access(), owner).await?
+            }
+            None => None,
+        };
+        self.dispatcher.catch_up().await;
+        Ok(turn)
+    }
+
+    /// Returns the limit on waiting for a connection.
+    pub(super) fn wait_limit(&self) -> Option<&WaitLimit> {
+        self.dispatcher.admission.wait_limit(self.admitted.as_ref()?)
+    }
+
+    /// Runs `work` until it ends, is canceled, panics, or reaches the total deadline.
+    pub(super) async fn bounded<R>(
+        &self,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Result<R, Error> {
+        let progress = &self.progress;
+        let mut work = pin!(work);
+        let mut by_caller = pin!(CancelToken::canceled_if_any(self.cancel.as_ref()));
+        let mut by_close = pin!(self.dispatcher.admission.stop().canceled());
+        let mut total = pin!(tokio::time::sleep_until(progress.by().into()));
+        let ended = poll_fn(|context| {
+            // In this order: cancellation takes precedence over the outcome.
+            if let Poll::Ready(by) = poll_ended(by_caller.as_mut(), by_close.as_mut(), context) {
+                return Poll::Ready(Err(Some(by)));
+            }
+            if let Poll::Ready(outcome) = poll_caught(work.as_mut(), progress, context) {
+                return Poll::Ready(Ok(outcome));
+            }
+            // During an exchange, the timer of the exchange also enforces the total deadline.
+            match progress.stage() {
+                Stage::Request | Stage::Response => Poll::Pending,
+                _ => poll_due(total.as_mut(), || progress.by(), context).map(|()| Err(None)),
+            }
+        });
+        match ended.await {
+            Ok(outcome) => outcome,
+            // Once the head of the final response is here, the consumer has decided: return its outcome
+            // without waiting for the rest of the body.
+            Err(_) if progress.stop_reading() => {
+                poll_fn(|context| poll_caught(work.as_mut(), progress, context)).await
+            }
+            Err(Some(by)) => Err(by.into_error(progress)),
+            Err(None) => Err(progress.total_deadline_exceeded(&self.deadlines)),
+        }
     }
 
     /// The one exit.
     ///
-    /// * `succeed`: makes the result of a success with the facts of this operation.
-    pub(super) fn leave<R, T>(
-        &self,
-        outcome: Result<R, Error>,
-        succeed: impl FnOnce(&Self, R) -> T,
-    ) -> Result<T, Error> {
+    /// * `outcome`: a success has taken its facts from this operation already.
+    pub(super) fn leave<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         match outcome {
-            Ok(result) => Ok(succeed(self, result)),
+            Ok(success) => {
+                self.progress.end(Outcome::Succeeded);
+                Ok(success)
+            }
             Err(error) => Err(self.fail(error)),
         }
     }
@@ -49,10 +158,12 @@ impl Operation {
     /// The exit of a failure.
     pub(super) fn fail(&self, error: Error) -> Error {
         let error = self.with_facts(self.progress.add_sent(error));
-        match self.progress.attempts() {
+        let error = match self.progress.attempts() {
             0 => error,
             attempts => error.noting(key::ATTEMPTS, attempts),
-        }
+        };
+        self.progress.end(Outcome::Failed(&error));
+        error
     }
 
     /// Adds the facts of the attempt that has just failed to its error. An error that already has those
@@ -78,6 +189,56 @@ impl Operation {
             ..DeliveryFacts::of_none(None, self.progress.elapsed())
         }
     }
+}
+
+/// What canceled an operation.
+enum EndedBy {
+    Caller,
+    Close,
+}
+
+impl EndedBy {
+    fn into_error(self, progress: &Progress) -> Error {
+        let by = match self {
+            Self::Caller => "by the caller",
+            Self::Close => "because the dispatcher closed",
+        };
+        canceled(by, progress.stage()).having_sent(progress.sent())
+    }
+}
+
+/// Is ready once the caller or `close` has canceled the operation.
+fn poll_ended(
+    by_caller: Pin<&mut impl Future<Output = ()>>,
+    by_close: Pin<&mut impl Future<Output = ()>>,
+    context: &mut Context<'_>,
+) -> Poll<EndedBy> {
+    if by_caller.poll(context).is_ready() {
+        return Poll::Ready(EndedBy::Caller);
+    }
+    by_close.poll(context).map(|()| EndedBy::Close)
+}
+
+/// Polls the work of an operation. A panic ends the operation like any other failure, so that every way
+/// to deliver reports it.
+fn poll_caught<R>(
+    work: Pin<&mut impl Future<Output = Result<R, Error>>>,
+    progress: &Progress,
+    context: &mut Context<'_>,
+) -> Poll<Result<R, Error>> {
+    catch_unwind(AssertUnwindSafe(|| work.poll(context)))
+        .unwrap_or_else(|panic| Poll::Ready(Err(panicked(panic, progress))))
+}
+
+#[cold]
+fn panicked(panic: Box<dyn Any + Send>, progress: &Progress) -> Error {
+    // The text of a panic may contain anything, and dropping its value may panic again.
+    std::mem::forget(panic);
+    let stage = progress.stage();
+    progress.panicked();
+    Error::new(Kind::Internal, format!("the library panicked at stage {}", stage.name()))
+        .at(stage)
+        .having_sent(progress.sent())
 }
 
 /// The exit of a delivery or probe that did not start, or whose task ended without an outcome.

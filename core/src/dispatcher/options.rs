@@ -1,9 +1,11 @@
 //! The options of a dispatcher and of a delivery: setters for the table of options.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::CancelToken;
 use crate::connection::Deadlines;
+use crate::connection::observer::{Observer, Observers};
 use crate::error::{Error, Form, Retry, shown};
 use crate::material::identity::Identity;
 use crate::material::trust::Trust;
@@ -51,6 +53,7 @@ pub struct DispatcherOptions {
     pub(super) status_retry: StatusRetry,
     pub(super) reload: Option<Duration>,
     pub(super) expiry_warning: f64,
+    pub(super) observers: Observers,
 }
 
 impl Default for DispatcherOptions {
@@ -73,6 +76,7 @@ impl Default for DispatcherOptions {
             status_retry: StatusRetry::default(),
             reload: Some(Duration::from_secs(10)),
             expiry_warning: 0.2,
+            observers: Observers::default(),
         }
     }
 }
@@ -120,6 +124,22 @@ impl DispatcherOptions {
     /// the proxy has credentials already, or if the text has no colon.
     pub fn proxy_credentials(mut self, credentials: impl Into<String>) -> Self {
         self.proxy_credentials = Some(credentials.into());
+        self
+    }
+
+    /// Adds an observer of the deliveries and probes. Each call adds one; they are called in this order.
+    /// For the parts of this library that watch deliveries, and for tests: no compatibility is promised.
+    #[doc(hidden)]
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
+    /// Makes every delivery and probe panic when this stage begins, so that tests see how a panic ends.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn panic_at(mut self, stage: crate::error::Stage) -> Self {
+        self.observers.panic_at(stage);
         self
     }
 

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,16 +10,17 @@ use serde_json::{Value, json};
 use super::delivery::check_identity;
 use super::operation::{Operation, not_started};
 use super::restarts::Restarts;
-use super::{CancelToken, Dispatcher, Inner};
-use crate::admission::removed;
+use super::{CancelToken, Dispatcher};
+use crate::admission::{Waiter, removed};
 use crate::clock;
-use crate::connection::{Deadlines, HandshakeFacts, Progress, probe};
+use crate::connection::observer::{AttemptOutcome, OperationKind, Repeat};
+use crate::connection::{HandshakeFacts, probe};
 use crate::endpoint::{Endpoint, Generation};
-use crate::error::{Error, Kind, Stage, Timings, fraction};
+use crate::error::{Error, Stage, Timings, fraction};
 use crate::material::identity::Identity;
 use crate::material::pin::PinSlot;
 use crate::options::{self, SetByName, Setting, Unchecked};
-use crate::runtime::{Task, before};
+use crate::runtime::{self, Task};
 use crate::tls::{self, TlsFacts};
 use crate::verify::PeerIdentity;
 
@@ -132,7 +132,13 @@ struct ProbeParts {
 }
 
 impl Probe {
-    fn of(operation: &Operation, (generation, address, handshake): Seen) -> Self {
+    /// * `generation`: the generation that the handshake was made for.
+    fn of(
+        operation: &Operation,
+        generation: &Generation,
+        address: SocketAddr,
+        handshake: Arc<HandshakeFacts>,
+    ) -> Self {
         let progress = &operation.progress;
         let parts = ProbeParts {
             consumer: operation.endpoint.consumer().to_owned(),
@@ -223,120 +229,89 @@ impl Dispatcher {
         options: ProbeOptions,
     ) -> impl Future<Output = Result<Probe, Error>> + Send + 'static {
         let started = Instant::now();
-        let operation = Operation::start(self, endpoint, None);
-        let admitted = self.admit(endpoint);
-        let endpoint = endpoint.clone();
+        let ProbeOptions { timeout, cancel } = options;
+        let mut deadlines = self.inner.options.deadlines;
+        deadlines.total = timeout.unwrap_or(deadlines.total);
+        let mut operation =
+            Operation::new(OperationKind::Probe, self, endpoint, None, deadlines, Some(cancel));
+        let entered = operation.enter(Waiter::Unknown, None);
+        let consumer = endpoint.clone();
         async move {
-            let probing = async move {
-                let mut operation = operation;
-                let dispatcher = operation.dispatcher.clone();
-                let mut deadlines = dispatcher.options.deadlines;
-                deadlines.total = options.timeout.unwrap_or(deadlines.total);
-                operation.progress.start_clock(deadlines.total);
-                let outcome = match admitted {
-                    Ok(()) => {
-                        let progress = &operation.progress;
-                        let work =
-                            dispatcher.probe_in_turn(&operation.endpoint, &deadlines, progress);
-                        bounded(&options.cancel, &dispatcher.stop, &deadlines, progress, work).await
-                    }
+            let outcome = match entered.and_then(|()| runtime::ready_here()) {
+                Ok(()) => match Task::start(operation.probe()) {
+                    Ok(task) => task.output().await.and_then(|outcome| outcome),
                     Err(error) => Err(error),
-                };
-                operation.leave(outcome, Probe::of)
+                },
+                Err(error) => Err(operation.fail(error)),
             };
-            let outcome = match Task::start(probing) {
-                Ok(task) => task.output().await.and_then(|outcome| outcome),
-                Err(error) => Err(error),
-            };
-            outcome.map_err(|error| not_started(error, Some(endpoint.consumer()), None, started))
+            let consumer = Some(consumer.consumer());
+            outcome.map_err(|error| not_started(error, consumer, None, started))
         }
     }
 }
 
-/// A completed handshake, with the generation that it was made for.
-type Seen = (Arc<Generation>, SocketAddr, Arc<HandshakeFacts>);
+impl Operation {
+    /// Runs the probe to its end.
+    async fn probe(mut self) -> Result<Probe, Error> {
+        let outcome = match self.begin().await {
+            Ok(()) => self.bounded(self.probe_in_turn()).await,
+            Err(error) => Err(error),
+        };
+        self.leave(outcome)
+    }
 
-impl Inner {
     /// Waits for a turn, then probes the endpoint's current generation; probes again if the settings
     /// changed meanwhile.
-    async fn probe_in_turn(
-        self: &Arc<Self>,
-        endpoint: &Endpoint,
-        deadlines: &Deadlines,
-        progress: &Progress,
-    ) -> Result<Seen, Error> {
-        self.watch_files();
-        let owner = || endpoint.generation().owner().clone();
-        let _turn = endpoint.turns().take_in(&self.wait_limit, owner).await?;
-        self.catch_up().await;
+    async fn probe_in_turn(&self) -> Result<Probe, Error> {
+        let Self { dispatcher, endpoint, progress, .. } = self;
+        dispatcher.watch_files();
+        let _turn = self.take_turn().await?;
         let mut restarts = Restarts::default();
         loop {
             if endpoint.is_removed() {
                 return Err(removed());
             }
+            progress.begin_attempt();
             progress.enter(Stage::Admit);
             progress.connect_anew();
-            progress.begin_attempt();
             let generation = endpoint.generation();
             let seen = tokio::select! {
                 biased;
                 () = endpoint.withdrawn(&generation) => None,
-                seen = self.probe_once(&generation, deadlines, progress) => Some(seen),
+                seen = self.probe_once(&generation) => Some(seen),
             };
             // The result of former settings does not apply to the current ones.
             let Some(seen) = seen.filter(|_| endpoint.serves(&generation)) else {
+                progress.end_attempt(AttemptOutcome::Repeated(Repeat::SettingsChanged));
                 restarts.again(endpoint).await?;
                 continue;
             };
-            self.emit(&endpoint.record_handshake(
+            dispatcher.emit(&endpoint.record_handshake(
                 &generation,
                 seen.as_ref().map(|(_, handshake)| &handshake.peer),
             ));
             let (address, handshake) = match seen {
                 Ok(seen) => seen,
                 Err(error) => {
-                    return Err(self.judge_close(endpoint, &generation, error, clock::now()?));
+                    let now = clock::now()?;
+                    return Err(dispatcher.judge_close(endpoint, &generation, error, now));
                 }
             };
-            return Ok((generation, address, handshake));
+            return Ok(Probe::of(self, &generation, address, handshake));
         }
     }
 
     async fn probe_once(
         &self,
         generation: &Generation,
-        deadlines: &Deadlines,
-        progress: &Progress,
     ) -> Result<(SocketAddr, Arc<HandshakeFacts>), Error> {
         let now = clock::now().map_err(|error| error.at(Stage::Admit))?;
         check_identity(generation, now)?;
-        let permit =
-            self.connection_limit.permit(generation.owner(), Some(&self.wait_limit)).await?;
-        let route = &self.options.route;
-        probe(permit, &generation.url, &generation.terms, route, deadlines, progress).await
-    }
-}
-
-/// Ends `work` when it is canceled or exceeds the total deadline. No request was sent in any case.
-async fn bounded<T>(
-    cancel: &CancelToken,
-    stop: &CancelToken,
-    deadlines: &Deadlines,
-    progress: &Progress,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let canceled = |by: &str| {
-        let stage = progress.stage();
-        Err(Error::new(Kind::Canceled, format!("{by} at stage {}", stage.name())).at(stage))
-    };
-    let work = pin!(work);
-    tokio::select! {
-        biased;
-        () = cancel.canceled() => canceled("canceled by the caller"),
-        () = stop.canceled() => canceled("canceled because the dispatcher closed"),
-        outcome = before(progress.by(), work) => {
-            outcome.unwrap_or_else(|| Err(progress.total_deadline_exceeded(deadlines)))
-        }
+        let permits = &self.dispatcher.connection_limit;
+        let permit = permits.permit(generation.owner(), self.wait_limit()).await?;
+        let (url, terms, route) =
+            (&generation.url, &generation.terms, &self.dispatcher.options.route);
+        probe(permit, url, terms, route, &self.deadlines, &self.progress).await
     }
 }
 

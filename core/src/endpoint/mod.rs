@@ -8,7 +8,6 @@ mod peer_history;
 mod status;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -18,7 +17,7 @@ pub use options::EndpointOptions;
 pub(crate) use options::check_id;
 pub use status::EndpointStatus;
 
-use crate::admission::{Starting, Starts, Turns};
+use crate::admission::{EndpointAccess, Starting, Starts};
 use crate::clock::system_time;
 use crate::connection::Connection;
 use crate::connection::pool::ConnectionLimit;
@@ -61,11 +60,9 @@ pub struct Endpoint {
 }
 
 struct Inner {
-    dispatcher: u64,
+    access: EndpointAccess,
     consumer: Arc<str>,
     generation: ArcSwap<Generation>,
-    turns: Turns,
-    removed: AtomicBool,
     starts: Starts,
     /// Wakes the deliveries that have not started, so that they check whether they still may.
     changed: PerProcess<Arc<own::Notify>>,
@@ -82,11 +79,9 @@ impl Endpoint {
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
-                dispatcher,
+                access: EndpointAccess::new(dispatcher, concurrency),
                 consumer: consumer.into(),
                 generation: ArcSwap::from_pointee(generation),
-                turns: Turns::new(concurrency),
-                removed: AtomicBool::new(false),
                 starts: Starts::default(),
                 changed: PerProcess::default(),
                 history: Lock::default(),
@@ -131,8 +126,9 @@ impl Endpoint {
         self.inner.generation.load_full()
     }
 
-    pub(crate) fn belongs_to(&self, dispatcher: u64) -> bool {
-        self.inner.dispatcher == dispatcher
+    /// What decides whether a delivery to this endpoint is admitted.
+    pub(crate) fn access(&self) -> &EndpointAccess {
+        &self.inner.access
     }
 
     /// Selects the lane of the runtime that drives all connections of this endpoint.
@@ -141,15 +137,11 @@ impl Endpoint {
         Arc::as_ptr(&self.inner).addr().wrapping_mul(0x9E37_79B9) >> 16
     }
 
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.inner.turns
-    }
-
     /// Applies new values. Equal values keep the generation and its connections. No request starts under the
     /// former values after this call.
     pub(crate) fn update(&self, next: Generation, concurrency: usize) {
         // The limit is not part of a generation: connections stay usable.
-        self.inner.turns.set_limit(concurrency);
+        self.access().turns().set_limit(concurrency);
         let current = self.generation();
         if !current.equals(&next) {
             let next = self.succeeding(next, &current);
@@ -205,8 +197,7 @@ impl Endpoint {
     /// Fails the deliveries that have not started, and closes the idle connections. No request starts after
     /// this call.
     pub(crate) fn remove(&self) {
-        self.inner.removed.store(true, Ordering::SeqCst);
-        self.inner.turns.close();
+        self.access().remove();
         self.settle();
         let generation = self.generation();
         generation.close_idle();
@@ -222,7 +213,7 @@ impl Endpoint {
     }
 
     pub(crate) fn is_removed(&self) -> bool {
-        self.inner.removed.load(Ordering::SeqCst)
+        self.access().is_removed()
     }
 
     /// Whether a request may start on this generation now.
@@ -264,7 +255,7 @@ impl Endpoint {
 
     /// Returns a connection to its pool if its generation still serves.
     pub(crate) fn keep(&self, connection: Box<Connection>, generation: &Generation) {
-        let max = self.inner.turns.limit();
+        let max = self.access().turns().limit();
         generation.pool.put(connection, max, || self.serves(generation));
     }
 

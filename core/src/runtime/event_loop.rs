@@ -147,29 +147,41 @@ fn own_lane() -> Result<Arc<Lane>, Error> {
     }
 }
 
-/// Starts a delivery on this thread, and runs it until it must wait. Returns the future as the error
-/// if no loop of this thread can drive it.
-pub(super) fn start<F>(mut future: Pin<Box<F>>) -> Result<AbortHandle, Pin<Box<F>>>
-where
-    F: Future<Output = ()> + 'static,
-{
-    let attached = ATTACHED.with_borrow(Clone::clone);
-    // Inside another runtime the loop cannot take a turn, and in a forked child it is the parent's.
-    let can =
-        |inner: &Rc<Inner>| IN_TURN.get() || (!is_inside() && inner.lane.process == process::id());
-    let Some(inner) = attached.filter(can) else {
-        return Err(future);
-    };
-    let count = DeliveryCount::new(&inner.busy);
-    let task = poll_fn(move |context| {
-        let _ = &count;
-        polled(future.as_mut(), context)
-    });
-    if IN_TURN.get() {
-        return Ok(spawn_local(task).abort_handle());
+/// Whether the loop of this thread takes a turn at this moment.
+pub(super) fn is_in_turn() -> bool {
+    IN_TURN.get()
+}
+
+/// The loop of this thread, which can drive a delivery that starts now.
+pub(crate) struct AttachedLoop(Rc<Inner>);
+
+impl AttachedLoop {
+    /// Returns the loop of this thread if it can drive a delivery that starts now.
+    pub(super) fn of_this_thread() -> Option<Self> {
+        let attached = ATTACHED.with_borrow(Clone::clone);
+        // Inside another runtime the loop cannot take a turn, and in a forked child it is the parent's.
+        let can = |inner: &Rc<Inner>| {
+            IN_TURN.get() || (!is_inside() && inner.lane.process == process::id())
+        };
+        attached.filter(can).map(Self)
     }
-    inner.call();
-    Ok(inner.turn(false, || spawn_local(task).abort_handle()))
+
+    /// Starts a delivery on this thread, and runs it until it must wait.
+    pub(super) fn start<F>(self, mut future: Pin<Box<F>>) -> AbortHandle
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let count = DeliveryCount::new(&self.0.busy);
+        let task = poll_fn(move |context| {
+            let _ = &count;
+            polled(future.as_mut(), context)
+        });
+        if IN_TURN.get() {
+            return spawn_local(task).abort_handle();
+        }
+        self.0.call();
+        self.0.turn(false, || spawn_local(task).abort_handle())
+    }
 }
 
 /// Starts a task beside those of this turn. Returns the future as the error outside of a turn.

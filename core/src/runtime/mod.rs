@@ -21,7 +21,7 @@ pub use drive::{drive, undriven};
 pub(crate) use drive::{drive_for, drive_in, drive_in_for, is_in_lane, is_inside};
 pub use event_loop::EventLoop;
 pub(crate) use lane::{Driven, Lane, MAX_BLOCKING_THREADS, lane};
-pub(crate) use task::{Task, blocking, handle, start};
+pub(crate) use task::{Task, TaskPlace, blocking, handle, ready_here, ready_lane};
 pub use task::{afterwards, spawn};
 pub(crate) use threads::apart;
 pub(crate) use time::{before, poll_due};

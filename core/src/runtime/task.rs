@@ -1,12 +1,13 @@
 //! Tasks of a lane: how they start, and how they end.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::event_loop;
-use super::lane::{self, Driven, TaskCount, lane};
+use super::event_loop::{self, AttachedLoop};
+use super::lane::{self, Driven, Lane, TaskCount, lane};
 use crate::error::{Error, Kind};
 use crate::process;
 
@@ -19,7 +20,8 @@ pub fn spawn<F>(future: F, done: impl FnOnce(F::Output) + Send + 'static) -> Res
 where
     F: Future + Send + 'static,
 {
-    start(0, Driven::ByKeeper, async move { done(future.await) }, drop)
+    TaskPlace::new(0)?.start(Driven::ByKeeper, async move { done(future.await) }, drop);
+    Ok(())
 }
 
 /// Runs `work` after all ready tasks of this thread's lane, or at once if this thread runs no lane.
@@ -32,39 +34,65 @@ pub fn afterwards(work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Starts a task in the lane for `number`.
-///
-/// * `started`: gets the handle that aborts the task, in the lane and before the task runs.
+/// Makes the lane for `number` ready for [`Task::start_in`], which then cannot fail.
 ///
 /// Fails with `internal` or `overloaded` if the lane cannot be started.
-pub(crate) fn start(
-    number: usize,
-    driven: Driven,
-    future: impl Future<Output = ()> + Send + 'static,
-    started: impl FnOnce(AbortHandle) + Send + 'static,
-) -> Result<(), Error> {
-    // Boxed here: tokio would move the whole future three times into its task, and twice at its end.
-    let future = Box::pin(future);
-    let future = match event_loop::start(future) {
-        Ok(task) => {
-            started(task);
-            return Ok(());
+pub(crate) fn ready_lane(number: usize) -> Result<(), Error> {
+    lane(number).map(drop)
+}
+
+/// Makes the lane ready for [`Task::start`], which then cannot fail on this thread.
+///
+/// Fails with `internal` or `overloaded` if the lane cannot be started.
+pub(crate) fn ready_here() -> Result<(), Error> {
+    if event_loop::is_in_turn() { Ok(()) } else { ready_lane(lane::current().unwrap_or(0)) }
+}
+
+/// The place of a task, which is sure to start.
+pub(crate) enum TaskPlace {
+    /// On the event loop of this thread.
+    Loop(AttachedLoop),
+    Lane(Arc<Lane>),
+}
+
+impl TaskPlace {
+    /// Returns the event loop of this thread, or without one the lane for `number`.
+    ///
+    /// Fails with `internal` or `overloaded` if the lane cannot be started.
+    pub(crate) fn new(number: usize) -> Result<Self, Error> {
+        match AttachedLoop::of_this_thread() {
+            Some(attached) => Ok(Self::Loop(attached)),
+            None => Ok(Self::Lane(lane(number)?)),
         }
-        Err(future) => future,
-    };
-    let lane = lane(number)?;
-    let count = TaskCount::new(&lane, driven);
-    lane.inbox.push(move || {
-        let task = tokio::spawn(async move {
-            let _count = count;
-            future.await;
-        });
-        started(task.abort_handle());
-    });
-    if driven == Driven::ByKeeper {
-        lane.wake_keeper();
     }
-    Ok(())
+
+    /// Starts a task.
+    ///
+    /// * `started`: gets the handle that aborts the task, where the task runs; in a lane, before it runs.
+    pub(crate) fn start(
+        self,
+        driven: Driven,
+        future: impl Future<Output = ()> + Send + 'static,
+        started: impl FnOnce(AbortHandle) + Send + 'static,
+    ) {
+        // Boxed here: tokio would move the whole future three times into its task, and twice at its end.
+        let future = Box::pin(future);
+        let lane = match self {
+            Self::Loop(attached) => return started(attached.start(future)),
+            Self::Lane(lane) => lane,
+        };
+        let count = TaskCount::new(&lane, driven);
+        lane.inbox.push(move || {
+            let task = tokio::spawn(async move {
+                let _count = count;
+                future.await;
+            });
+            started(task.abort_handle());
+        });
+        if driven == Driven::ByKeeper {
+            lane.wake_keeper();
+        }
+    }
 }
 
 /// Runs work that may block on a blocking thread of the shared runtime.
@@ -161,7 +189,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::{Driven, afterwards, start};
+    use super::{Driven, TaskPlace, afterwards};
 
     #[test]
     fn deferred_work_runs_after_the_ready_tasks() {
@@ -172,7 +200,7 @@ mod tests {
             afterwards(move || after.send("afterwards").unwrap());
             tell.send("now").unwrap();
         };
-        start(0, Driven::ByKeeper, work, drop).unwrap();
+        TaskPlace::new(0).unwrap().start(Driven::ByKeeper, work, drop);
         for word in ["now", "ready", "afterwards"] {
             assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(word));
         }

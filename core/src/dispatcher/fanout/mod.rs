@@ -13,15 +13,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::delivery::DeliveryAttempts;
-use super::operation::not_started;
 use super::receipt::Receipt;
 use super::{DeliverOptions, Dispatcher};
+use crate::admission::{RunEntry, Waiter, check_process};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::options;
 use crate::process::{self, Once, own};
-use crate::runtime::{self, Driven, Lane};
+use crate::runtime::{self, Driven, Lane, TaskPlace};
 
 use state::FanoutState;
 pub use state::{FanoutProgress, Outcome};
@@ -219,10 +218,7 @@ impl<T: Send + 'static> Fanout<T> {
     ///
     /// Fails with `forked_process` in such a child.
     pub fn check_process(&self) -> Result<(), Error> {
-        if self.process == process::id() {
-            return Ok(());
-        }
-        Err(Error::new(Kind::ForkedProcess, "these deliveries belong to the process that forked"))
+        check_process(self.process)
     }
 
     /// Returns whether the run can take one more delivery.
@@ -233,63 +229,31 @@ impl<T: Send + 'static> Fanout<T> {
     /// Starts a delivery. Every failure becomes an outcome, also before the start.
     pub fn submit(&self, delivery: Delivery, tag: T) {
         let Delivery { endpoint, body, options } = delivery;
-        let (started, id) = (Instant::now(), options.id.clone());
         let completion = self.state.reserve(tag);
-        let prepared = self.check_process().and_then(|()| {
-            // A caller that waits for outcomes of this run must not wait for a delivery that its own
-            // thread holds up.
-            if self.waiter_lane.is_some() {
-                self.dispatcher.check_reentry(&endpoint)?;
-            }
-            self.dispatcher.prepare(&endpoint, body, options)
-        });
-        let attempts = match prepared {
-            Ok(attempts) => {
-                DeliveryAttempts { bounded_by_run: self.state.slots.is_some(), ..attempts }
-            }
-            Err(error) => {
-                let error = not_started(error, Some(endpoint.consumer()), id, started);
-                return completion.complete(Err(error));
-            }
+        // A caller that waits for outcomes of this run must not wait for a delivery that its own thread
+        // holds up.
+        let waiter = if self.waiter_lane.is_some() { Waiter::Caller } else { Waiter::Unknown };
+        let waits = || Box::new(self.state.wait_for_turn()) as Box<dyn Send + Sync>;
+        let limit = self.state.limit.as_ref();
+        let run = RunEntry { process: self.process, limit, waits: &waits };
+        let prepared = self.dispatcher.prepare(&endpoint, body, options, waiter, Some(run));
+        let mut attempts = match prepared {
+            Ok(attempts) => attempts,
+            Err(error) => return completion.complete(Err(error)),
+        };
+        let place = match attempts.ready(TaskPlace::new) {
+            Ok(place) => place,
+            Err(error) => return completion.complete(Err(error)),
         };
         let key = completion.key();
-        let slots = self.state.slots.clone();
         let lane = endpoint.lane();
-        // A free turn is taken here, so that deliveries start in the order of their submission.
-        let turn = slots.as_ref().and_then(|_| endpoint.turns().try_take());
-        let slot = turn.as_ref().and(slots.as_ref());
-        let slot = slot.and_then(|slots| slots.clone().try_acquire_owned().ok());
-        let waiting = slots.as_ref().filter(|_| turn.is_none()).map(|_| self.state.wait_for_turn());
         let task = async move {
-            let (mut attempts, mut turn, mut slot) = (attempts, turn, slot);
-            if let Some(slots) = slots {
-                if turn.is_none() {
-                    turn = match attempts.operation.endpoint.turns().take().await {
-                        Ok(turn) => Some(turn),
-                        Err(error) => {
-                            let error = attempts.operation.fail(error);
-                            drop(attempts);
-                            return completion.complete(Err(error));
-                        }
-                    };
-                }
-                drop(waiting);
-                if slot.is_none() {
-                    slot = slots.acquire_owned().await.ok();
-                }
-                // A canceled task releases its slot to the next task, which must stop too.
-                if completion.is_canceled() {
-                    return;
-                }
-            }
-            let outcome = attempts.run(turn).await;
+            let outcome = attempts.run().await;
             drop(attempts);
-            drop(slot);
             completion.complete(outcome);
         };
         let (driven, state) = (self.driver_of(lane), self.state.clone());
-        // If the task cannot start, its completion slot is dropped and records an outcome.
-        let _ = runtime::start(lane, driven, task, move |running| state.started(key, running));
+        place.start(driven, task, move |running| state.started(key, running));
     }
 
     /// Returns who drives a delivery in this lane: the thread that waits for outcomes if that is the

@@ -9,6 +9,7 @@ use slab::Slab;
 use tokio::task::AbortHandle;
 
 use super::{Delivery, Receipt};
+use crate::admission::RunLimit;
 use crate::error::Error;
 use crate::process::{Lock, Locked, Once, own};
 
@@ -38,9 +39,9 @@ pub(super) struct FanoutState<T> {
     unread: AtomicUsize,
     /// `None` if the caller enforces its own limit. A delivery then waits for a turn and a connection
     /// like a single one.
-    pub(super) slots: Option<Arc<own::Semaphore>>,
+    pub(super) limit: Option<RunLimit>,
     waiting: AtomicUsize,
-    canceled: AtomicBool,
+    canceled: Arc<AtomicBool>,
     pub(super) watcher: Once<Waker>,
     locked: Lock<LockedState<T>>,
 }
@@ -65,12 +66,13 @@ impl<T> FanoutState<T> {
         };
         let max_unread =
             slots.as_ref().map_or(usize::MAX, |slots| own::Semaphore::available_permits(slots));
+        let canceled = Arc::new(AtomicBool::new(false));
         Self {
             max_unread,
             unread: AtomicUsize::new(0),
-            slots,
+            limit: slots.map(|slots| RunLimit { slots, canceled: canceled.clone() }),
             waiting: AtomicUsize::new(0),
-            canceled: AtomicBool::new(false),
+            canceled,
             watcher: Once::new(),
             locked: Lock::new(locked),
         }
@@ -78,14 +80,14 @@ impl<T> FanoutState<T> {
 
     /// Whether the run can take one more delivery.
     pub(super) fn has_room(&self) -> bool {
-        let free = |slots: &Arc<own::Semaphore>| slots.available_permits() > 0;
+        let free = |limit: &RunLimit| limit.slots.available_permits() > 0;
         !self.is_canceled()
-            && self.slots.as_ref().is_none_or(free)
+            && self.limit.as_ref().is_none_or(free)
             && self.waiting.load(Ordering::Acquire) < MAX_WAITING
             && self.unread.load(Ordering::Acquire) < self.max_unread
     }
 
-    pub(super) fn is_canceled(&self) -> bool {
+    fn is_canceled(&self) -> bool {
         self.canceled.load(Ordering::Acquire)
     }
 
@@ -164,11 +166,13 @@ impl<T> FanoutState<T> {
     pub(super) fn progress(&self) -> FanoutProgress {
         let state = self.lock();
         let tasks = state.tasks.len();
-        let in_flight = match &self.slots {
+        let in_flight = match &self.limit {
             // The number of taken slots and the number of tasks can differ for a moment: a task
             // releases its slot before it records its outcome, and a canceled task is removed before
             // it releases its slot.
-            Some(slots) => self.max_unread.saturating_sub(slots.available_permits()).min(tasks),
+            Some(limit) => {
+                self.max_unread.saturating_sub(limit.slots.available_permits()).min(tasks)
+            }
             None => tasks,
         };
         let waiting = self.waiting.load(Ordering::Acquire).min(tasks - in_flight);
@@ -208,10 +212,6 @@ pub(super) struct CompletionSlot<T> {
 impl<T> CompletionSlot<T> {
     pub(super) fn key(&self) -> Option<usize> {
         self.key
-    }
-
-    pub(super) fn is_canceled(&self) -> bool {
-        self.state.is_canceled()
     }
 
     pub(super) fn complete(mut self, outcome: Result<Receipt, Error>) {

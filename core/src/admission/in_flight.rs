@@ -7,7 +7,7 @@ use crate::process::{self, PerProcess, own};
 
 /// The number of deliveries of one dispatcher that have not ended.
 #[derive(Clone, Default)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     inner: Arc<Inner>,
 }
 
@@ -21,7 +21,7 @@ struct Inner {
 }
 
 /// Counts one delivery as in flight until it is dropped.
-pub(super) struct InFlightGuard {
+pub(crate) struct InFlightGuard {
     in_flight: InFlight,
     process: u32,
 }
@@ -36,7 +36,7 @@ impl InFlight {
     }
 
     /// Returns once at most `most` deliveries are in flight.
-    pub(super) async fn wait_until_at_most(&self, most: u64) {
+    pub(crate) async fn wait_until_at_most(&self, most: u64) {
         let Inner { count, awaited, ended } = &*self.inner;
         // In this order: a delivery that ends either sees `awaited`, or the count below excludes it.
         awaited.store(true, Ordering::SeqCst);
@@ -49,6 +49,13 @@ impl InFlight {
             }
             ended.await;
         }
+    }
+}
+
+impl InFlightGuard {
+    /// The process that makes the delivery.
+    pub(super) fn process(&self) -> u32 {
+        self.process
     }
 }
 
