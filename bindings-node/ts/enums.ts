@@ -97,6 +97,8 @@ export type Evidence = 'socket' | 'asserted'
  * - `revocation_unchecked`: The trust has CRLs, but none that covers a certificate of the path
  *   could be used. It is not known whether that certificate was revoked. `revocation_unchecked`
  *   names it.
+ * - `serial_unusual`: The serial number of a certificate of the path is 0 or longer than 20
+ *   octets, which RFC 5280 section 4.1.2.2 forbids. A CRL may not be able to name it.
  */
 export type Note =
   | 'purpose_absent'
@@ -104,6 +106,7 @@ export type Note =
   | 'anchor_is_intermediate'
   | 'crl_unused'
   | 'revocation_unchecked'
+  | 'serial_unusual'
 
 /**
  * The part of a pin set that matched. Exhaustive: a set has two parts.

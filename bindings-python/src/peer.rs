@@ -150,7 +150,8 @@ impl PeerIdentity {
     /// Unusual facts that were tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
     /// (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ),
     /// `anchor_is_intermediate` (OpenSSL does not accept one as an anchor), `crl_unused` (a CRL could
-    /// not be used) or `revocation_unchecked` (no usable CRL covers a certificate of the path).
+    /// not be used), `revocation_unchecked` (no usable CRL covers a certificate of the path) or
+    /// `serial_unusual` (a serial number of 0 or above 20 octets).
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.0.get(

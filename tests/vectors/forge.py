@@ -373,6 +373,8 @@ def extension(dotted, value, critical=False):
 
 
 def _name(subject):
+    if isinstance(subject, x509.Name):
+        return subject
     if isinstance(subject, str):
         subject = [(NameOID.COMMON_NAME, subject)]
     return x509.Name([x509.NameAttribute(kind, value) for kind, value in subject])
@@ -642,7 +644,7 @@ def octets(content):
 
 
 def integer(number):
-    return value(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+    return value(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
 
 
 def oid(dotted):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import config_cases
 import deliver_cases
+import path_cases
 import revocation_cases
 import signatures
 import verify_cases
@@ -54,7 +55,7 @@ def main():
 def files():
     return {
         "config": {"fixtures": config_cases.fixtures(), "cases": config_cases.cases()},
-        "verify": {"cases": verify_cases.cases() + revocation_cases.cases()},
+        "verify": {"cases": verify_cases.cases() + path_cases.cases() + revocation_cases.cases()},
         "deliver": {"cases": deliver_cases.cases()},
     }
 

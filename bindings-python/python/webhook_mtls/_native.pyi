@@ -25,6 +25,7 @@ _Note: TypeAlias = Literal[
     "anchor_is_intermediate",
     "crl_unused",
     "revocation_unchecked",
+    "serial_unusual",
 ]
 _MinTls: TypeAlias = Literal["1.2", "1.3"]
 _CrlPolicy: TypeAlias = Literal["if_present", "require", "require_leaf"]

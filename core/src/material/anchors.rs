@@ -1,27 +1,17 @@
-//! The anchors of a trust bundle. They are checked when they are loaded, because path building does not
-//! check an anchor.
-
-use rustls_pki_types::TrustAnchor;
+//! The anchors of a trust bundle. They are checked when they are loaded, so that a fault shows before the
+//! first peer. Path validation checks them again, as it checks an intermediate.
 
 use super::public_roots;
 use crate::clock::utc_text;
-use crate::error::{Error, Kind, key};
+use crate::error::{Error, Kind, key, presented};
 use crate::keystore::pem;
-use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate};
+use crate::x509::{Certificate, KEY_CERT_SIGN, ParsedCertificate, dotted};
 
 const BUNDLE: &str = "trust bundle";
 
 pub(crate) struct Anchor {
     pub(crate) certificate: Certificate,
-    pub(crate) webpki: TrustAnchor<'static>,
-    pub(crate) not_before: i64,
     pub(crate) not_after: i64,
-}
-
-impl Anchor {
-    pub(crate) fn is_valid_at(&self, at: i64) -> bool {
-        self.not_before <= at && at <= self.not_after
-    }
 }
 
 /// The rules for loading a bundle.
@@ -89,15 +79,8 @@ impl LoadPolicy {
             public_roots::refuse(&parsed).map_err(Unfit::Refused)?;
         }
         check_ca(&parsed, what, at)?;
-        if parsed.has_purposes() && parsed.issuer == parsed.subject {
-            let why = "is a root with extendedKeyUsage, which only a CA below it may have";
-            return Err(Unfit::Unusable(fault(what, &parsed, at, why)));
-        }
-        let webpki = webpki::anchor_from_trusted_cert(&certificate.as_der())
-            .map_err(|_| Unfit::Unusable(fault(what, &parsed, at, "cannot be an anchor")))?
-            .to_owned();
-        let (not_before, not_after) = (parsed.not_before, parsed.not_after);
-        Ok(Anchor { certificate, webpki, not_before, not_after })
+        let not_after = parsed.not_after;
+        Ok(Anchor { certificate, not_after })
     }
 
     /// Adds notes about an anchor that is usable, but expired or an intermediate.
@@ -107,7 +90,7 @@ impl LoadPolicy {
             let end = utc_text(parsed.not_after);
             notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
         }
-        if parsed.issuer != parsed.subject {
+        if !parsed.is_self_issued() {
             notes.push(format!(
                 "{what} ({subject}) is an intermediate, issued by {}: OpenSSL does not \
                  accept an intermediate as an anchor, so peers that use it need the root",
@@ -164,8 +147,9 @@ fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(),
     if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
         return unusable(why);
     }
-    if parsed.unknown_critical.is_some() {
-        return unusable("has a critical extension that is not supported");
+    if let Some(id) = parsed.unknown_critical {
+        let id = presented(&dotted(id));
+        return unusable(&format!("has the critical extension {id}, which is not supported"));
     }
     Ok(())
 }

@@ -269,7 +269,7 @@ fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
     match parsed.client_purpose() {
         Purpose::Allowed | Purpose::Absent => {}
         Purpose::Any => {
-            let why = "lists anyExtendedKeyUsage, so it was not issued for clientAuth";
+            let why = "lists anyExtendedKeyUsage alone, so it was not issued for clientAuth";
             return Err(fault(why.into()));
         }
         Purpose::Refused => {

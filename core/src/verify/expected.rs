@@ -1,9 +1,9 @@
 //! The names that a certificate must contain.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use webpki::EndEntityCert;
-
+use super::dns_name;
 use crate::error::{Error, Kind, MAX_PRESENTED, key, presented_list};
 use crate::net::Host;
 use crate::x509::{ParsedCertificate, San};
@@ -30,25 +30,28 @@ impl Expected {
 
     /// Checks a leaf (RFC 6125, RFC 9525). The common name never counts.
     ///
-    /// * `webpki`: the same leaf as webpki has read it.
-    ///
     /// Fails with `name_mismatch`.
-    pub(super) fn check(
-        &self,
-        leaf: &ParsedCertificate<'_>,
-        webpki: &EndEntityCert<'_>,
-    ) -> Result<(), Error> {
+    pub(super) fn check(&self, leaf: &ParsedCertificate<'_>) -> Result<(), Error> {
         if let Some(uri) = &self.uri
             && !leaf.san_uris().any(|seen| seen == &**uri)
         {
             return Err(wrong_name(leaf, uri));
         }
         if let Some(name) = &self.name
-            && webpki.verify_is_valid_for_subject_name(&name.server_name()).is_err()
+            && !leaf.sans().any(|san| is_for(san, name))
         {
             return Err(wrong_name(leaf, &name.to_string()));
         }
         Ok(())
+    }
+}
+
+/// Returns whether a name of the certificate is the expected one, of the same type.
+fn is_for(san: San<'_>, expected: &Host) -> bool {
+    match (san, expected) {
+        (San::Dns(name), Host::Dns(expected)) => dns_name::matches(name, expected.as_ref()),
+        (San::Ip(address), Host::Ip(expected)) => address == *expected,
+        _ => false,
     }
 }
 
@@ -66,17 +69,37 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
     let (count, some) = (sans().count(), sans().take(MAX_PRESENTED).collect::<Vec<_>>());
     let some = presented_list(some.iter().map(String::as_str));
     let named = some[..some.len().min(MAX_NAMES_IN_MESSAGE)].join(", ");
-    let list = match count {
+    let mut list = match count {
         0 => "no name".to_owned(),
         count if count > MAX_NAMES_IN_MESSAGE => {
             format!("{named} and {} more names", count - MAX_NAMES_IN_MESSAGE)
         }
         _ => named,
     };
+    // The same text in another type or form must not look equal.
+    if let Some(why) = leaf.sans().find_map(|san| lookalike(san, expected)) {
+        list = format!("{list}, but {why}");
+    }
     Error::new(
         Kind::NameMismatch,
         format!("expected a certificate for {expected}; the peer's certificate is for {list}"),
     )
     .noting(key::EXPECTED_NAME, expected)
     .noting(key::PRESENTED, some)
+}
+
+/// Returns why a name with the text of the expected one is not that name.
+fn lookalike(san: San<'_>, expected: &str) -> Option<&'static str> {
+    let is_address = expected.parse::<IpAddr>().is_ok();
+    match san {
+        San::Dns(name) if is_address && name == expected => {
+            Some("as a DNS name; an IP address must be in the certificate as an IP address")
+        }
+        San::Dns(name) if name.trim_end_matches('.').eq_ignore_ascii_case(expected) => {
+            Some("not in the form that a DNS name has in a certificate")
+        }
+        San::Uri(uri) if uri == expected => Some("as a URI, not as a DNS name"),
+        San::Dns(name) if name == expected => Some("as a DNS name, not as a URI"),
+        _ => None,
+    }
 }

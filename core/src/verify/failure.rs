@@ -1,13 +1,13 @@
-//! Explains a refusal of webpki in terms that an operator can act on. Runs only after a refusal.
+//! Failures of a path in terms that an operator can act on, and the explanation of a search that found no
+//! path with valid signatures.
 
-use rustls_pki_types::SignatureVerificationAlgorithm;
-use webpki::Error as Webpki;
-
-use super::search::Search;
-use super::{Expectation, millis};
+use super::link::{Link, Place};
+use super::millis;
+use super::names::Names;
+use super::search::{Issuer, Search, SignatureVerdict};
 use crate::clock::utc_text;
 use crate::error::{Blame, Error, Kind, key, presented};
-use crate::x509::{ParsedCertificate, Presented};
+use crate::x509::{ParsedCertificate, dotted, signature_name};
 
 /// Ranks a failure by how much it tells the operator. Of two failures, the higher rank is reported.
 pub(super) fn rank(error: &Error) -> u8 {
@@ -25,18 +25,18 @@ pub(super) fn rank(error: &Error) -> u8 {
     }
 }
 
+/// Replaces a failure by another one of higher rank.
+pub(super) fn keep_highest(known: &mut Option<Error>, other: Error) {
+    if known.as_ref().is_none_or(|known| rank(&other) > rank(known)) {
+        *known = Some(other);
+    }
+}
+
 /// Checks the validity period at the instant `at` (Unix seconds).
-///
-/// * `what`: the certificate's role, as the start of the message.
-pub(super) fn check_dates(
-    certificate: &ParsedCertificate<'_>,
-    at: i64,
-    what: &str,
-) -> Result<(), Error> {
-    let subject = certificate.subject_text();
+pub(super) fn check_dates(certificate: &Link<'_>, at: i64) -> Result<(), Error> {
     let fault = |kind, why: String| {
-        Err(Error::new(kind, format!("{what} ({subject}) {why}"))
-            .noting(key::SUBJECT, subject.clone())
+        Err(certificate
+            .fault(kind, &why)
             .noting(key::NOT_BEFORE, millis(certificate.not_before))
             .noting(key::NOT_AFTER, millis(certificate.not_after))
             .noting(key::AT, millis(at)))
@@ -52,11 +52,8 @@ pub(super) fn check_dates(
     Ok(())
 }
 
-pub(super) fn key_weak(certificate: &ParsedCertificate<'_>, weakness: &str) -> Error {
-    let subject = certificate.subject_text();
-    Error::new(Kind::KeyWeak, format!("{subject} has {weakness}"))
-        .noting(key::SUBJECT, subject)
-        .noting(key::WEAKNESS, weakness)
+pub(super) fn key_weak(certificate: &Link<'_>, weakness: &str) -> Error {
+    certificate.fault(Kind::KeyWeak, &format!("has {weakness}")).noting(key::WEAKNESS, weakness)
 }
 
 pub(super) fn too_costly(signatures: usize) -> Error {
@@ -67,160 +64,97 @@ pub(super) fn too_costly(signatures: usize) -> Error {
     .noting(key::SIGNATURE_CHECKS, signatures)
 }
 
-/// The error for a certificate that this crate parses and webpki does not.
-pub(super) fn unreadable(error: &Webpki, certificate: &ParsedCertificate<'_>) -> Error {
-    invalid(certificate, &format!("cannot be used ({})", presented(&format!("{error:?}"))))
+pub(super) fn critical_extension(certificate: &Link<'_>) -> Error {
+    let id = presented(&dotted(certificate.unknown_critical.unwrap_or_default()));
+    certificate.invalid(&format!("has the critical extension {id}, which is not supported"))
 }
 
-fn invalid(certificate: &ParsedCertificate<'_>, why: &str) -> Error {
-    let subject = certificate.subject_text();
-    Error::new(Kind::CertificateInvalid, format!("the peer's certificate ({subject}) {why}"))
-        .noting(key::SUBJECT, subject)
-}
-
-/// Converts an error of webpki.
-pub(super) fn explain(
-    error: &Webpki,
-    search: &Search<'_>,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
-) -> Error {
-    let (leaf, issuers, expected) = (search.leaf.parsed(), search.issuers, search.expected);
-    match error {
-        Webpki::CertExpired { .. }
-        | Webpki::CertNotValidYet { .. }
-        | Webpki::InvalidCertValidity => outside_dates(leaf, issuers, expected.at),
-        Webpki::PathLenConstraintViolated => {
-            constraint(leaf, "is below a CA that may not issue to a CA (path length)")
-        }
-        Webpki::NameConstraintViolation
-        | Webpki::MalformedNameConstraint
-        | Webpki::InvalidNetworkMaskConstraint
-        | Webpki::MaximumNameConstraintComparisonsExceeded => {
-            constraint(leaf, "has a name that one of its CAs may not issue (name constraints)")
-        }
-        Webpki::EndEntityUsedAsCa => {
-            constraint(leaf, "was issued by a certificate that is not a CA")
-        }
-        Webpki::RequiredEkuNotFoundContext(_) => ca_purpose(leaf),
-        Webpki::MaximumPathBuildCallsExceeded
-        | Webpki::MaximumPathDepthExceeded
-        | Webpki::MaximumSignatureChecksExceeded => {
-            Error::new(Kind::ChainTooLong, "the peer's certificates form too many paths to judge")
-        }
-        Webpki::UnknownIssuer
-        | Webpki::InvalidSignatureForPublicKey
-        | Webpki::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
-            first_broken_link(leaf, issuers, expected, algorithms)
-        }
-        Webpki::UnsupportedSignatureAlgorithmContext(_) | Webpki::SignatureAlgorithmMismatch => {
-            invalid(
-                leaf,
-                "or one of its issuers has a signature with an algorithm that is not accepted, such as SHA-1",
-            )
-        }
-        // A self-signed CA certificate, which `openssl req -x509` makes by default. That no anchor
-        // matches it tells more than that it is a CA.
-        Webpki::CaUsedAsEndEntity if leaf.issuer == leaf.subject && !is_anchor(leaf, expected) => {
-            issuer_missing(leaf, leaf, 0)
-        }
-        Webpki::CaUsedAsEndEntity => invalid(leaf, "is a CA certificate; a leaf is expected"),
-        Webpki::UnsupportedCriticalExtension => {
-            invalid(leaf, "or one of its issuers has a critical extension that is not understood")
-        }
-        other => {
-            let why = presented(&format!("{other:?}"));
-            invalid(leaf, &format!("or one of its issuers is malformed ({why})"))
-        }
-    }
-}
-
-/// The error of the first certificate that is outside its validity period.
-fn outside_dates(leaf: &ParsedCertificate<'_>, issuers: &[Presented<'_>], at: i64) -> Error {
-    let outside = std::iter::once(leaf).chain(issuers.iter().map(Presented::parsed)).find_map(
-        |certificate| check_dates(certificate, at, "a certificate of the peer's chain").err(),
-    );
-    outside.unwrap_or_else(|| invalid(leaf, "has a notAfter before its notBefore"))
-}
-
-/// The error if the extendedKeyUsage of a CA excludes the role.
-fn ca_purpose(leaf: &ParsedCertificate<'_>) -> Error {
-    let subject = leaf.subject_text();
-    let message = format!("the extendedKeyUsage of a CA above {subject} does not allow the role");
-    Error::new(Kind::PurposeNotAllowed, message).noting(key::SUBJECT, subject)
-}
-
-fn constraint(leaf: &ParsedCertificate<'_>, why: &str) -> Error {
-    let subject = leaf.subject_text();
-    Error::new(Kind::ConstraintViolated, format!("{subject} {why}")).noting(key::SUBJECT, subject)
-}
-
-fn is_anchor(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> bool {
-    expected.trust.anchors().iter().any(|anchor| anchor.certificate.parsed().spki == leaf.spki)
+/// The error for a signature whose algorithm is not accepted.
+pub(super) fn algorithm_not_accepted(certificate: &Link<'_>) -> Error {
+    let name = presented(&signature_name(certificate.signed.algorithm));
+    certificate
+        .invalid(&format!("is signed with {name}, which is not accepted"))
+        .noting(key::WEAKNESS, name)
 }
 
 /// Follows issuer names from the leaf to find the link at which the path to an anchor breaks.
-fn first_broken_link(
-    leaf: &ParsedCertificate<'_>,
-    issuers: &[Presented<'_>],
-    expected: &Expectation<'_>,
-    algorithms: &[&dyn SignatureVerificationAlgorithm],
-) -> Error {
-    let mut at = leaf;
+pub(super) fn first_broken_link(search: &Search<'_>, names: &Names) -> Error {
+    let mut at = 0;
     let mut steps = 0;
     loop {
-        let anchor = expected
-            .trust
-            .anchors()
-            .iter()
-            .find(|anchor| anchor.certificate.parsed().subject == at.issuer);
-        if let Some(anchor) = anchor {
-            let issuer = anchor.certificate.parsed();
-            if let Err(error) = check_dates(&issuer, expected.at, "the trusted CA") {
+        let certificate = search.link(at);
+        let mut anchors = search.anchors().iter().enumerate();
+        let anchor = anchors
+            .find(|(anchor, _)| names.is_issuer(search, at, Issuer::Anchor(*anchor)))
+            .map(|(_, anchor)| anchor.certificate.parsed());
+        if let Some(issuer) = anchor {
+            let issuer = Link { parsed: &issuer, place: Place::Anchor };
+            if let Err(error) = check_dates(&issuer, search.expected.at) {
                 return error
                     .blamed(Blame::Ours)
                     .advising("Supply the CA's current certificate in the trust bundle.");
             }
-            return anchor_rekeyed(at, &issuer);
+            let verdict = search.check_signature(&certificate.signed, issuer.spki);
+            return if verdict == SignatureVerdict::Valid {
+                path_too_long(steps + 1)
+            } else {
+                anchor_rekeyed(&certificate, &issuer)
+            };
         }
         // Skips a self-signed certificate, because it leads to no other issuer.
-        let named = || {
-            issuers
-                .iter()
-                .map(Presented::parsed)
-                .filter(|issuer| issuer.subject == at.issuer && issuer.spki != at.spki)
+        let candidates = || {
+            (1..=search.issuers.len())
+                .filter(|issuer| names.is_issuer(search, at, Issuer::Candidate(*issuer)))
+                .filter(|issuer| search.certificate(*issuer).spki != certificate.spki)
                 .take(super::MAX_CHAIN)
         };
         // The issuer with the named key identifier is the likely signer. It comes first, because the
         // number of signature checks is limited.
-        let likely = named().filter(|issuer| names_key_of(at, issuer));
-        let others = named().filter(|issuer| !names_key_of(at, issuer));
-        let signer =
-            likely.chain(others).find(|issuer| at.signed.is_made_by(issuer.spki, algorithms));
-        let Some(next) = signer.or_else(|| named().next()) else {
-            return issuer_missing(at, leaf, steps);
+        let names_key = |issuer: &usize| names_key_of(&certificate, search.certificate(*issuer));
+        let likely = candidates().filter(names_key);
+        let others = candidates().filter(|issuer| !names_key(issuer));
+        let is_signer = |issuer: &usize| {
+            let spki = search.certificate(*issuer).spki;
+            search.check_signature(&certificate.signed, spki) == SignatureVerdict::Valid
         };
-        if let Err(error) = check_dates(next, expected.at, "an intermediate of the peer") {
+        let signer = likely.chain(others).find(is_signer);
+        let Some(next) = signer.or_else(|| candidates().next()) else {
+            return issuer_missing(search, at, steps);
+        };
+        let issuer = search.link(next);
+        if let Err(error) = check_dates(&issuer, search.expected.at) {
             return error;
         }
-        if let Some(weakness) = next.key.weakness() {
-            return key_weak(next, &weakness);
+        if let Some(weakness) = issuer.key.weakness() {
+            return key_weak(&issuer, &weakness);
         }
         if signer.is_none() {
-            return issuer_rekeyed(at, next);
+            return issuer_rekeyed(&certificate, &issuer);
         }
         at = next;
         steps += 1;
         if steps > super::MAX_CHAIN {
-            return issuer_missing(at, leaf, steps);
+            return issuer_missing(search, at, steps);
         }
     }
 }
 
+/// The error if every signature up to an anchor is valid, but the path has too many certificates.
+fn path_too_long(certificates: usize) -> Error {
+    Error::new(
+        Kind::ChainTooLong,
+        format!(
+            "the path to a trusted CA has {certificates} certificates; {} are the limit",
+            super::MAX_CHAIN
+        ),
+    )
+}
+
 /// The error if the presented issuer has the right name, but its key did not sign the certificate.
-fn issuer_rekeyed(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<'_>) -> Error {
+fn issuer_rekeyed(certificate: &Link<'_>, issuer: &Link<'_>) -> Error {
     let (subject, name) = (certificate.subject_text(), issuer.subject_text());
     if names_key_of(certificate, issuer) {
-        return invalid(certificate, "has a signature that its CA's key did not make");
+        return forged(certificate, issuer);
     }
     Error::new(
         Kind::IssuerUnknown,
@@ -240,10 +174,10 @@ fn names_key_of(certificate: &ParsedCertificate<'_>, issuer: &ParsedCertificate<
 }
 
 /// The error if the anchor has the right name, but its key did not sign the certificate.
-fn anchor_rekeyed(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificate<'_>) -> Error {
+fn anchor_rekeyed(certificate: &Link<'_>, anchor: &Link<'_>) -> Error {
     let subject = certificate.subject_text();
     if names_key_of(certificate, anchor) {
-        return invalid(certificate, "has a signature that its CA's key did not make");
+        return forged(certificate, anchor);
     }
     Error::new(
         Kind::IssuerRekeyed,
@@ -256,24 +190,45 @@ fn anchor_rekeyed(certificate: &ParsedCertificate<'_>, anchor: &ParsedCertificat
     .noting(key::ISSUER, anchor.subject_text())
 }
 
+/// The error if a certificate names the key of an issuer that did not sign it.
+fn forged(certificate: &Link<'_>, issuer: &Link<'_>) -> Error {
+    certificate
+        .invalid(&format!("has a signature that the key of {} did not make", issuer.described()))
+        .noting(key::ISSUER, issuer.subject_text())
+}
+
 /// The error if neither an anchor nor a presented certificate has the issuer's name.
-fn issuer_missing(at: &ParsedCertificate<'_>, leaf: &ParsedCertificate<'_>, steps: usize) -> Error {
-    let issuer = at.issuer_text();
-    let error = if at.issuer == at.subject {
+fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
+    let certificate = search.certificate(at);
+    let issuer = certificate.issuer_text();
+    let message = if certificate.issuer == certificate.subject {
         let what = if steps == 0 {
             "the peer's certificate is self-signed"
         } else {
             "the peer's chain ends in a root"
         };
-        Error::new(Kind::IssuerUnknown, format!("{what} ({issuer}), which is not trusted"))
+        format!("{what} ({issuer}), which is not trusted")
     } else {
-        Error::new(
-            Kind::IssuerUnknown,
-            format!(
-                "{} was issued by {issuer}, which is neither trusted nor presented",
-                at.subject_text()
-            ),
+        format!(
+            "{} was issued by {issuer}, which is neither trusted nor presented",
+            certificate.subject_text()
         )
     };
-    error.noting(key::MISSING_ISSUER, issuer).noting(key::SUBJECT, leaf.subject_text())
+    let message = if has_lookalike(search, &issuer) {
+        message + "; a CA whose name prints the same has other attributes or characters in it"
+    } else {
+        message
+    };
+    Error::new(Kind::IssuerUnknown, message)
+        .noting(key::MISSING_ISSUER, issuer)
+        .noting(key::SUBJECT, search.leaf.parsed().subject_text())
+}
+
+/// Returns whether a CA that is not the issuer has a name with the same text.
+fn has_lookalike(search: &Search<'_>, issuer: &str) -> bool {
+    let anchors = search.anchors().iter().map(|anchor| anchor.certificate.subject_text());
+    let others =
+        search.issuers.iter().filter(|other| other.parsed().issuer != other.parsed().subject);
+    let mut others = others.map(|other| other.parsed().subject_text());
+    anchors.into_iter().any(|name| name == issuer) || others.any(|name| name == issuer)
 }

@@ -2,12 +2,18 @@
 //! except the signature cache, and knows neither sockets nor HTTP.
 //!
 //! Authentication comes first (chain, dates, purpose, name, revocation, pins), then authorization
-//! (tenant, allow list). webpki builds paths and checks signatures. This room adds the checks that
-//! webpki does not make, and converts its errors into reasons that an operator can act on.
+//! (tenant, allow list). Paths are built (`search`) and validated by RFC 5280 section 6.1 (`issuer`,
+//! `path`, `constraints`, `certificate_policies`); webpki gives the signature algorithms.
 
+mod certificate_policies;
+mod constraints;
+mod dns_name;
 mod expected;
 mod failure;
 pub(crate) mod handshake;
+mod issuer;
+mod link;
+mod names;
 mod path;
 #[cfg(all(test, feature = "testing"))]
 mod path_cost_tests;
@@ -19,18 +25,15 @@ mod search;
 mod signature_cache;
 mod verifier;
 
-use rustls_pki_types::CertificateDer;
-use webpki::EndEntityCert;
-
 use crate::clock::system_time;
-use crate::error::{Error, Kind, key, presented};
+use crate::error::{Error, Kind, key};
 use crate::material::pin::{Pin, Pins};
 use crate::material::trust::Trust;
 use crate::x509::{
-    Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, dotted,
-    pin_text,
+    Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, pin_text,
 };
 pub(crate) use expected::Expected;
+use link::Link;
 pub use peer::{Evidence, Note, PeerIdentity};
 use policy::check_uri;
 pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
@@ -82,27 +85,28 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
     }
     issuers.extend(known.iter().map(Certificate::presented));
 
-    let leaf_fault = check_leaf(leaf.parsed(), expected).err();
-    let der = CertificateDer::from(leaf.der());
+    // A leaf outside its dates is not searched for: no other reason tells more.
+    failure::check_dates(&Link::leaf(leaf.parsed()), expected.at)?;
+    let leaf_fault = check_leaf(&Link::leaf(leaf.parsed()), expected).err();
     let limit = SignatureLimit::new();
-    let built = EndEntityCert::try_from(&der)
-        .map_err(|error| failure::unreadable(&error, leaf.parsed()))
-        .and_then(|webpki| {
-            let search = search::Search { leaf: &leaf, issuers: &issuers, expected, limit: &limit };
-            Ok((search.build(&webpki)?, webpki))
-        });
-    let (path, webpki) = match (built, leaf_fault) {
-        (Ok(built), None) => built,
-        // An unknown issuer outranks other faults of the leaf, but not its dates. Of two failures
-        // with one rank, the leaf's own is more precise: webpki does not tell which certificate it
-        // means.
+    let search = search::Search {
+        leaf: &leaf,
+        issuers: &issuers,
+        presented: others.len(),
+        expected,
+        limit: &limit,
+    };
+    let path = match (search.build(), leaf_fault) {
+        (Ok(path), None) => path,
+        // An unknown issuer outranks other faults of the leaf. Of two failures with one rank, the leaf's
+        // own is reported.
         (Err(fault), Some(own)) if failure::rank(&own) < failure::rank(&fault) => {
             return Err(fault);
         }
         (_, Some(own)) => return Err(own),
         (Err(fault), None) => return Err(fault),
     };
-    expected.names.check(leaf.parsed(), &webpki)?;
+    expected.names.check(leaf.parsed())?;
     let pin = check_pins(&leaf, &path, expected)?;
     let tenant = check_tenant(leaf.parsed(), expected)?;
     path.cache_signatures(leaf.parsed(), &limit);
@@ -138,31 +142,26 @@ fn check_tenant(
     Ok(tenant)
 }
 
-/// Makes the checks that need the leaf only.
-fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
-    failure::check_dates(leaf, expected.at, "the peer's certificate")?;
-    let invalid = |why: &str| {
-        Err(Error::new(
-            Kind::CertificateInvalid,
-            format!("the peer's certificate ({}) {why}", leaf.subject_text()),
-        )
-        .noting(key::SUBJECT, leaf.subject_text()))
-    };
+/// Makes the checks that need the leaf only, except its dates.
+fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+    let invalid = |why: &str| Err(leaf.invalid(why));
     if leaf.version != 3 {
-        return invalid("is not of version 3");
+        return invalid(&format!("is of version {}; version 3 is expected", leaf.version));
     }
     if leaf.is_ca {
         return invalid("is a CA certificate; a leaf is expected");
     }
-    if let Some(id) = leaf.unknown_critical {
-        let id = presented(&dotted(id));
-        return invalid(&format!("has the critical extension {id}, which is not supported"));
+    if leaf.unknown_critical.is_some() {
+        return Err(failure::critical_extension(leaf));
     }
     if let Some(why) = leaf.profile_fault {
         return invalid(why);
     }
-    if !leaf.has_sound_serial() {
-        return invalid("has a serial number that is not positive or longer than 20 octets");
+    if leaf.subject.is_empty() && leaf.general_names().next().is_none() {
+        return invalid("has neither a subject nor a subjectAltName, so it names no peer");
+    }
+    if leaf.has_negative_serial() {
+        return invalid("has a negative serial number");
     }
     if leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some() {
         return invalid("has rights that only a CA may have (keyCertSign or name constraints)");
@@ -173,23 +172,29 @@ fn check_leaf(leaf: &ParsedCertificate<'_>, expected: &Expectation<'_>) -> Resul
     if let Some(weakness) = leaf.key.weakness() {
         return Err(failure::key_weak(leaf, &weakness));
     }
-    let (purpose, wanted) = match expected.role {
-        Role::Client => (leaf.client_purpose(), "clientAuth"),
-        Role::Server => (leaf.server_purpose(), "serverAuth"),
+    check_purpose(leaf, expected)
+}
+
+fn check_purpose(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+    let purpose = match expected.role {
+        Role::Client => leaf.client_purpose(),
+        Role::Server => leaf.server_purpose(),
     };
+    let wanted = expected.role.purpose_name();
     let seen = match purpose {
         Purpose::Allowed => return Ok(()),
         Purpose::Absent if !expected.strict_purpose => return Ok(()),
-        Purpose::Absent => "has no extendedKeyUsage, which strict_purpose requires",
-        Purpose::Any => "lists anyExtendedKeyUsage, so it was not issued for this purpose",
-        Purpose::Refused => "does not list it in its extendedKeyUsage",
+        Purpose::Absent => "has no extendedKeyUsage, which strict_purpose requires".to_owned(),
+        Purpose::Any => {
+            "lists anyExtendedKeyUsage alone, so it was not issued for this purpose".to_owned()
+        }
+        Purpose::Refused => {
+            format!("lists only {} in its extendedKeyUsage", issuer::listed_purposes(leaf))
+        }
     };
     Err(Error::new(
         Kind::PurposeNotAllowed,
-        format!(
-            "{wanted} is required, but the peer's certificate ({}) {seen}",
-            leaf.subject_text()
-        ),
+        format!("{wanted} is required, but {} {seen}", leaf.described()),
     )
     .noting(key::EXPECTED_PURPOSE, wanted)
     .noting(key::SUBJECT, leaf.subject_text()))

@@ -44,6 +44,9 @@ words! {
         /// The trust has CRLs, but none that covers a certificate of the path could be used. It is not
         /// known whether that certificate was revoked. `revocation_unchecked` names it.
         RevocationUnchecked = 5 "revocation_unchecked",
+        /// The serial number of a certificate of the path is 0 or longer than 20 octets, which RFC 5280
+        /// section 4.1.2.2 forbids. A CRL may not be able to name it.
+        SerialUnusual = 6 "serial_unusual",
     }
 }
 
@@ -290,6 +293,10 @@ impl PeerIdentity {
             (intermediate, Note::AnchorIsIntermediate),
             (revocation.unused.iter().any(is_defect), Note::CrlUnused),
             (!revocation.unchecked.is_empty(), Note::RevocationUnchecked),
+            (
+                std::iter::once(leaf).chain(issuers).any(|one| !one.has_sound_serial()),
+                Note::SerialUnusual,
+            ),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))

@@ -56,6 +56,16 @@ impl Certificate {
         self.0.fields.within(&self.0.der)
     }
 
+    /// The content of the subject, without the cost of all fields.
+    pub(crate) fn subject_der(&self) -> &[u8] {
+        self.0.fields.subject.within(&self.0.der)
+    }
+
+    /// The subjectKeyIdentifier, without the cost of all fields.
+    pub(crate) fn subject_key_id(&self) -> Option<&[u8]> {
+        Some(self.0.fields.subject_key_id?.within(&self.0.der))
+    }
+
     /// The certificate in the form of one that a peer presented.
     pub(crate) fn presented(&self) -> Presented<'_> {
         Presented { der: self.der(), parsed: self.parsed() }

@@ -21,8 +21,13 @@ pub(crate) struct Fields<B> {
     pub(crate) spki: B,
     pub(crate) key: Key,
     pub(crate) is_ca: bool,
+    pub(crate) path_length: Option<u64>,
     /// The content of the extension.
     pub(crate) name_constraints: Option<B>,
+    pub(super) certificate_policies: Option<B>,
+    pub(super) policy_mappings: Option<B>,
+    pub(super) policy_constraints: Option<B>,
+    pub(super) inhibit_any_policy: Option<B>,
     pub(super) key_usage: Option<B>,
     pub(super) extended_key_usage: Option<B>,
     pub(super) subject_alt_name: Option<B>,
@@ -63,7 +68,12 @@ impl<B: Copy> Fields<B> {
             spki: convert(self.spki),
             key: self.key,
             is_ca: self.is_ca,
+            path_length: self.path_length,
             name_constraints: self.name_constraints.map(&convert),
+            certificate_policies: self.certificate_policies.map(&convert),
+            policy_mappings: self.policy_mappings.map(&convert),
+            policy_constraints: self.policy_constraints.map(&convert),
+            inhibit_any_policy: self.inhibit_any_policy.map(&convert),
             key_usage: self.key_usage.map(&convert),
             extended_key_usage: self.extended_key_usage.map(&convert),
             subject_alt_name: self.subject_alt_name.map(&convert),
@@ -103,7 +113,7 @@ impl Span {
         Self { start: narrow(start), length: narrow(part.len()) }
     }
 
-    fn within(self, der: &[u8]) -> &[u8] {
+    pub(super) fn within(self, der: &[u8]) -> &[u8] {
         &der[self.start as usize..][..self.length as usize]
     }
 }

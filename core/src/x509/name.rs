@@ -7,12 +7,26 @@ use std::fmt::Write as _;
 use super::der::{self, Reader};
 
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const EMAIL_ADDRESS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
 
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 const T61_STRING: u8 = 0x14;
 const IA5_STRING: u8 = 0x16;
+const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
+
+/// The string types of DirectoryString, NumericString, IA5String and VisibleString.
+const TEXT_TAGS: [u8; 8] = [
+    UTF8_STRING,
+    0x12,
+    PRINTABLE_STRING,
+    T61_STRING,
+    IA5_STRING,
+    0x1a,
+    UNIVERSAL_STRING,
+    BMP_STRING,
+];
 
 /// Returns a name as text, most specific attribute first (RFC 4514): `CN=issuing,O=acme`.
 pub(crate) fn text(name: &[u8]) -> String {
@@ -42,6 +56,39 @@ pub(crate) fn common_name(name: &[u8]) -> Option<String> {
     let mut found = attributes(name).filter(|(id, _)| *id == COMMON_NAME).map(|(_, value)| value);
     let first = found.next()?;
     found.next().is_none().then(|| first.into_owned())
+}
+
+/// Returns the values of the attribute emailAddress (PKCS #9).
+pub(crate) fn email_addresses(name: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    attributes(name).filter(|(id, _)| *id == EMAIL_ADDRESS).map(|(_, value)| value)
+}
+
+/// Returns whether an attribute has a NUL in its text.
+pub(super) fn has_nul(name: &[u8]) -> bool {
+    // Few names have a zero byte at all. BMPString has them in every Latin letter.
+    name.contains(&0)
+        && elements(name)
+            .any(|(_, value)| TEXT_TAGS.contains(&value.tag) && decoded(value).contains('\0'))
+}
+
+/// Returns whether two names are equal by RFC 5280 section 7.1.
+pub(crate) fn equal(one: &[u8], other: &[u8]) -> bool {
+    one == other || comparable(one) == comparable(other)
+}
+
+/// Returns the comparable forms of the RDNs of a name, or `None` if it is malformed.
+pub(crate) fn comparable_rdns(name: &[u8]) -> Option<Vec<Vec<u8>>> {
+    Some(rdns(name)?.into_iter().map(comparable_rdn).collect())
+}
+
+/// Returns the contents of the RDNs, or `None` if the name is malformed.
+pub(super) fn rdns(name: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut reader = Reader::new(name);
+    let mut rdns = Vec::new();
+    while !reader.is_empty() {
+        rdns.push(reader.content(der::SET).ok()?);
+    }
+    Some(rdns)
 }
 
 /// Returns a form of a Name's content that is the same for two names if RFC 5280 section 7.1 calls
@@ -93,7 +140,7 @@ fn comparable_value(value: der::Element<'_>) -> Vec<u8> {
     const TEXT: u8 = 0;
     let is_utf_8 = matches!(value.tag, UTF8_STRING | PRINTABLE_STRING | IA5_STRING)
         && std::str::from_utf8(value.content).is_ok();
-    if !is_utf_8 && !matches!(value.tag, BMP_STRING | T61_STRING) {
+    if !is_utf_8 && !matches!(value.tag, BMP_STRING | T61_STRING | UNIVERSAL_STRING) {
         return value.whole.to_vec();
     }
     let mut form = vec![TEXT];
@@ -107,13 +154,17 @@ fn comparable_value(value: der::Element<'_>) -> Vec<u8> {
 }
 
 fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, str>)> {
+    elements(name).map(|(id, value)| (id, decoded(value)))
+}
+
+fn elements(name: &[u8]) -> impl Iterator<Item = (&[u8], der::Element<'_>)> {
     let mut sets = Reader::new(name);
     let mut set = Reader::new(&[]);
     std::iter::from_fn(move || {
         loop {
             if let Ok(mut attribute) = set.nested(der::SEQUENCE) {
                 let id = attribute.content(der::OID).ok()?;
-                return Some((id, decoded(attribute.any().ok()?)));
+                return Some((id, attribute.any().ok()?));
             }
             set = sets.nested(der::SET).ok()?;
         }
@@ -130,6 +181,12 @@ fn decoded(value: der::Element<'_>) -> Cow<'_, str> {
                 .collect();
             String::from_utf16_lossy(&units).into()
         }
+        UNIVERSAL_STRING => value
+            .content
+            .chunks(4)
+            .map(|unit| unit.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
+            .map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect(),
         T61_STRING => value.content.iter().map(|byte| char::from(*byte)).collect(),
         _ => String::from_utf8_lossy(value.content),
     }
@@ -164,7 +221,7 @@ fn label(id: &[u8]) -> Cow<'static, str> {
         [0x55, 0x04, 0x0a] => "O".into(),
         [0x55, 0x04, 0x0b] => "OU".into(),
         [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19] => "DC".into(),
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01] => "emailAddress".into(),
+        EMAIL_ADDRESS => "emailAddress".into(),
         other => dotted(other).into(),
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! This file reads and does not judge: roles, trust and time are the concern of `verify`.
 
-use std::net::IpAddr;
-
 use sha2::{Digest as _, Sha256};
 
 use super::der::{self, Malformed, Reader};
 use super::fields::{Fields, Signed};
+use super::general_name::{GeneralName, San};
 use super::key::Key;
-use super::name::text as name_text;
+use super::name::{equal as names_equal, has_nul, text as name_text};
+use super::name_constraints;
 use crate::error::presented;
 
 /// The X.509 extensions that this crate understands (RFC 5280 section 4.2).
@@ -20,9 +20,12 @@ mod oid {
     pub(crate) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     pub(crate) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
     pub(crate) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
-    pub(crate) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x24];
+    pub(crate) const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 0x20];
+    pub(crate) const POLICY_MAPPINGS: &[u8] = &[0x55, 0x1d, 0x21];
     pub(crate) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
+    pub(crate) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x24];
     pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub(crate) const INHIBIT_ANY_POLICY: &[u8] = &[0x55, 0x1d, 0x36];
     pub(crate) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
 
     pub(crate) const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
@@ -44,21 +47,12 @@ const MAX_LENGTH: usize = (1 << 24) - 1;
 /// The fields of a certificate, borrowed from its DER.
 pub(crate) type ParsedCertificate<'a> = Fields<&'a [u8]>;
 
-/// A subjectAltName, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum San<'a> {
-    Dns(&'a str),
-    Ip(IpAddr),
-    Uri(&'a str),
-    Email(&'a str),
-}
-
 /// The verdict of extendedKeyUsage on a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Absent,
     Allowed,
-    /// anyExtendedKeyUsage is listed: the certificate was not issued for this purpose.
+    /// Listed is anyExtendedKeyUsage, but not the purpose: the certificate was not issued for it.
     Any,
     /// Only other purposes are listed.
     Refused,
@@ -94,6 +88,10 @@ impl<'a> ParsedCertificate<'a> {
         let not_after = der::time(validity.any()?)?;
         validity.end()?;
         let subject = tbs.content(der::SEQUENCE)?;
+        // A program in C would read such a name only up to the NUL.
+        if has_nul(issuer) || has_nul(subject) {
+            return Err(Malformed("has a NUL in its subject or issuer"));
+        }
         let spki = tbs.element(der::SEQUENCE)?;
         tbs.optional(der::context(1, false))?;
         tbs.optional(der::context(2, false))?;
@@ -110,7 +108,12 @@ impl<'a> ParsedCertificate<'a> {
             spki: spki.whole,
             key: Key::read(spki.content)?,
             is_ca: false,
+            path_length: None,
             name_constraints: None,
+            certificate_policies: None,
+            policy_mappings: None,
+            policy_constraints: None,
+            inhibit_any_policy: None,
             key_usage: None,
             extended_key_usage: None,
             subject_alt_name: None,
@@ -131,7 +134,7 @@ impl<'a> ParsedCertificate<'a> {
         let mut outer = Reader::new(explicit);
         let mut list = outer.nested(der::SEQUENCE)?;
         outer.end()?;
-        let mut seen: [&[u8]; 10] = [&[]; 10];
+        let mut seen: [&[u8]; 13] = [&[]; 13];
         let mut known = 0;
         let mut count = 0;
         while !list.is_empty() {
@@ -164,6 +167,7 @@ impl<'a> ParsedCertificate<'a> {
         let fault = match (id, critical) {
             (oid::AUTHORITY_KEY_ID, true) => "marks its authorityKeyIdentifier as critical",
             (oid::SUBJECT_KEY_ID, true) => "marks its subjectKeyIdentifier as critical",
+            (oid::AUTHORITY_INFO_ACCESS, true) => "marks its authorityInfoAccess as critical",
             (oid::POLICY_CONSTRAINTS, false) => "does not mark its policy constraints as critical",
             (oid::SUBJECT_ALT_NAME, false) if self.subject.is_empty() => {
                 "has no subject and does not mark its subjectAltName as critical"
@@ -184,7 +188,10 @@ impl<'a> ParsedCertificate<'a> {
     ) -> Result<bool, Malformed> {
         let mut reader = Reader::new(value);
         match id {
-            oid::BASIC_CONSTRAINTS => self.is_ca = read_is_ca(reader.nested(der::SEQUENCE)?)?,
+            oid::BASIC_CONSTRAINTS => {
+                (self.is_ca, self.path_length) =
+                    read_basic_constraints(reader.nested(der::SEQUENCE)?)?;
+            }
             oid::KEY_USAGE => {
                 let bits = reader.content(der::BIT_STRING)?;
                 if bits.len() < 2 || bits[0] > 7 {
@@ -208,12 +215,9 @@ impl<'a> ParsedCertificate<'a> {
             oid::SUBJECT_KEY_ID => self.subject_key_id = Some(reader.content(der::OCTET_STRING)?),
             oid::AUTHORITY_KEY_ID => {
                 let mut inner = reader.nested(der::SEQUENCE)?;
+                // The form with issuer and serial number alone gives no hint here.
                 self.authority_key_id =
                     inner.optional(der::context(0, false))?.map(|id| id.content);
-                if self.authority_key_id.is_none() {
-                    self.profile_fault =
-                        Some("has an authorityKeyIdentifier without a key identifier");
-                }
             }
             // Parsed when a CRL is matched with it: a malformed value does not make the certificate
             // unusable. Not understood if critical, because this crate fetches no CRL.
@@ -221,9 +225,15 @@ impl<'a> ParsedCertificate<'a> {
                 self.crl_distribution_points = Some(value);
                 return Ok(!critical);
             }
-            // Not understood if critical, because no code here enforces policy constraints.
-            oid::POLICY_CONSTRAINTS if !critical => {
-                reader.element(der::SEQUENCE)?;
+            oid::CERTIFICATE_POLICIES => {
+                self.certificate_policies = Some(reader.content(der::SEQUENCE)?);
+            }
+            oid::POLICY_MAPPINGS => self.policy_mappings = Some(reader.content(der::SEQUENCE)?),
+            oid::POLICY_CONSTRAINTS => {
+                self.policy_constraints = Some(reader.content(der::SEQUENCE)?);
+            }
+            oid::INHIBIT_ANY_POLICY => {
+                self.inhibit_any_policy = Some(reader.content(der::INTEGER)?);
             }
             oid::AUTHORITY_INFO_ACCESS => {
                 check_access_descriptions(reader.nested(der::SEQUENCE)?)?;
@@ -260,52 +270,55 @@ impl<'a> ParsedCertificate<'a> {
         let mut reader = Reader::new(purposes);
         let mut found = Purpose::Refused;
         while let Ok(purpose) = reader.content(der::OID) {
-            if purpose == oid::ANY_PURPOSE {
-                return Purpose::Any;
-            }
             if purpose == wanted {
-                found = Purpose::Allowed;
+                return Purpose::Allowed;
+            }
+            if purpose == oid::ANY_PURPOSE {
+                found = Purpose::Any;
             }
         }
         found
     }
 
-    pub(crate) fn has_purposes(&self) -> bool {
-        self.extended_key_usage.is_some()
+    /// Returns the object identifiers of the purposes, in the order of the certificate.
+    pub(crate) fn purposes(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut reader = Reader::new(self.extended_key_usage.unwrap_or_default());
+        std::iter::from_fn(move || reader.content(der::OID).ok())
+    }
+
+    pub(crate) fn has_negative_serial(&self) -> bool {
+        self.serial.first().is_none_or(|first| first & 0x80 != 0)
     }
 
     /// Returns whether the serial number is positive and at most 20 octets long (RFC 5280 section
     /// 4.1.2.2).
     pub(crate) fn has_sound_serial(&self) -> bool {
-        let positive = self.serial.first().is_some_and(|first| first & 0x80 == 0);
         let zero = self.serial.iter().all(|digit| *digit == 0);
         let octets = self.serial.len() - usize::from(self.serial.first() == Some(&0));
-        positive && !zero && octets <= 20
+        !self.has_negative_serial() && !zero && octets <= 20
     }
 
     /// Returns why the name constraints cannot be enforced (RFC 5280 section 4.2.1.10), or `None` if
     /// they can.
     pub(crate) fn constraints_fault(&self) -> Option<&'static str> {
-        let mut reader = Reader::new(self.name_constraints?);
-        let mut constrained = false;
-        while let Ok(trees) = reader.any() {
-            let mut trees = Reader::new(trees.content);
-            while let Ok(mut tree) = trees.nested(der::SEQUENCE) {
-                let Ok(base) = tree.any() else { return Some("has a malformed name constraint") };
-                constrained = true;
-                if base.tag == der::context(2, false) && base.content.starts_with(b".") {
-                    return Some("has a DNS name constraint that begins with a period");
-                }
-            }
-        }
-        (!constrained).then_some("has name constraints without any name")
+        name_constraints::fault(self.name_constraints?)
+    }
+
+    /// Returns whether subject and issuer are the same name (RFC 5280 section 6.1).
+    pub(crate) fn is_self_issued(&self) -> bool {
+        names_equal(self.issuer, self.subject)
     }
 
     /// Returns the names that can identify a peer, in the order of the certificate.
     pub(crate) fn sans(&self) -> impl Iterator<Item = San<'a>> + use<'a> {
+        self.general_names().filter_map(GeneralName::as_san)
+    }
+
+    /// Returns all names of the subjectAltName, in the order of the certificate.
+    pub(crate) fn general_names(&self) -> impl Iterator<Item = GeneralName<'a>> + use<'a> {
         let mut reader = Reader::new(self.subject_alt_name.unwrap_or_default());
         std::iter::from_fn(move || reader.any().ok())
-            .filter_map(|element| read_san(element).ok()?)
+            .filter_map(|element| GeneralName::read_san(element).ok())
     }
 
     pub(crate) fn san_uris(&self) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -324,14 +337,13 @@ impl<'a> ParsedCertificate<'a> {
     }
 }
 
-/// Reads basicConstraints. Returns whether the certificate is a CA.
-fn read_is_ca(mut constraints: Reader<'_>) -> Result<bool, Malformed> {
+/// Reads basicConstraints: whether the certificate is a CA, and pathLenConstraint.
+fn read_basic_constraints(mut constraints: Reader<'_>) -> Result<(bool, Option<u64>), Malformed> {
     let is_ca = constraints.default_false()?;
-    if let Some(length) = constraints.optional(der::INTEGER)? {
-        der::unsigned(length.content)?;
-    }
+    let length = constraints.optional(der::INTEGER)?;
+    let length = length.map(|length| der::unsigned(length.content)).transpose()?;
     constraints.end()?;
-    Ok(is_ca)
+    Ok((is_ca, length))
 }
 
 /// Reads the version, which is encoded as the number of the version minus one.
@@ -371,31 +383,7 @@ fn check_access_descriptions(mut list: Reader<'_>) -> Result<(), Malformed> {
 /// Checks every name of a subjectAltName.
 fn check_sans(mut names: Reader<'_>) -> Result<(), Malformed> {
     while !names.is_empty() {
-        read_san(names.any()?)?;
+        GeneralName::read_san(names.any()?)?;
     }
     Ok(())
-}
-
-/// Reads a GeneralName. Returns `None` for types that do not identify a peer.
-fn read_san(element: der::Element<'_>) -> Result<Option<San<'_>>, Malformed> {
-    let text = || {
-        let text = std::str::from_utf8(element.content).ok().filter(|text| text.is_ascii());
-        text.ok_or(Malformed("has a subjectAltName that is not ASCII"))
-    };
-    Ok(Some(match element.tag {
-        tag if tag == der::context(1, false) => San::Email(text()?),
-        tag if tag == der::context(2, false) => San::Dns(text()?),
-        tag if tag == der::context(6, false) => San::Uri(text()?),
-        tag if tag == der::context(7, false) => {
-            if let Ok(v4) = <[u8; 4]>::try_from(element.content) {
-                San::Ip(v4.into())
-            } else if let Ok(v6) = <[u8; 16]>::try_from(element.content) {
-                San::Ip(v6.into())
-            } else {
-                return Err(Malformed("has an IP address of odd length"));
-            }
-        }
-        tag if tag & 0xc0 == 0x80 => return Ok(None),
-        _ => return Err(Malformed("has a subjectAltName of unknown type")),
-    }))
 }

@@ -21,6 +21,16 @@ words! {
     }
 }
 
+impl Role {
+    /// The purpose that extendedKeyUsage must allow for the role.
+    pub(crate) fn purpose_name(self) -> &'static str {
+        match self {
+            Self::Client => "clientAuth",
+            Self::Server => "serverAuth",
+        }
+    }
+}
+
 words! {
     /// The verdict on a certificate of a path if no usable CRL covers it.
     #[non_exhaustive]
