@@ -1,46 +1,14 @@
 //! Each way to deliver adds the same facts to its errors. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
-use std::sync::mpsc;
-use std::time::Duration;
-
 use serde_json::Value;
-use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
-    CancelToken, DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Error,
-    ProbeOptions,
+    CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, ProbeOptions,
 };
 
-/// The ways to deliver, by a dispatcher and for one endpoint.
-type Way = fn(&Dispatcher, &Endpoint, DeliverOptions) -> Error;
-
-const WAYS: [(&str, Way); 5] = [
-    ("blocking", |dispatcher, endpoint, options| {
-        dispatcher.deliver_blocking(endpoint, "{}", options, None).unwrap().unwrap_err()
-    }),
-    ("async", |dispatcher, endpoint, options| {
-        runtime::drive(dispatcher.deliver(endpoint, "{}", options), || false).unwrap().unwrap_err()
-    }),
-    ("start", |dispatcher, endpoint, options| {
-        let (tell, told) = mpsc::channel();
-        let done = move |outcome| tell.send(outcome).unwrap();
-        match dispatcher.start(endpoint, "{}", options, done) {
-            Ok(()) => told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap_err(),
-            Err(error) => error,
-        }
-    }),
-    ("many", |dispatcher, endpoint, options| {
-        let delivery = Delivery::new(endpoint, "{}", options);
-        let mut outcomes = dispatcher.deliver_many([delivery], None).unwrap().blocking();
-        outcomes.next().unwrap().1.unwrap_err()
-    }),
-    ("submit", |dispatcher, endpoint, options| {
-        let run = webhook_mtls::Fanout::unbounded(dispatcher);
-        run.submit(Delivery::new(endpoint, "{}", options), ());
-        run.next_within(Some(Duration::from_secs(20))).unwrap().unwrap().1.unwrap_err()
-    }),
-];
+mod ways;
+use ways::WAYS;
 
 struct Scene {
     lab: Lab,
@@ -96,7 +64,8 @@ fn a_delivery_that_is_not_admitted_has_no_attempt() {
     let scene = scene();
     scene.dispatcher.remove("acme");
     for (way, deliver) in WAYS {
-        check(way, &deliver(&scene.dispatcher, &scene.endpoint, options()), 0, &[]);
+        let error = deliver(&scene.dispatcher, &scene.endpoint, options()).unwrap_err();
+        check(way, &error, 0, &[]);
     }
 }
 
@@ -107,7 +76,8 @@ fn a_canceled_delivery_has_no_attempt() {
     token.cancel();
     for (way, deliver) in WAYS {
         let options = options().cancel(token.clone());
-        check(way, &deliver(&scene.dispatcher, &scene.endpoint, options), 0, &[]);
+        let error = deliver(&scene.dispatcher, &scene.endpoint, options).unwrap_err();
+        check(way, &error, 0, &[]);
     }
 }
 
@@ -118,7 +88,7 @@ fn a_refused_connection_has_the_first_timings() {
     let url = format!("https://{free}/");
     let endpoint = scene.dispatcher.endpoint("acme", &url, EndpointOptions::new(None)).unwrap();
     for (way, deliver) in WAYS {
-        let error = deliver(&scene.dispatcher, &endpoint, options());
+        let error = deliver(&scene.dispatcher, &endpoint, options()).unwrap_err();
         check(way, &error, 1, &["resolve_ms", "connect_ms"]);
     }
 }
@@ -128,7 +98,7 @@ fn a_failed_handshake_has_the_address() {
     let scene = scene();
     for (way, deliver) in WAYS {
         scene.acme.misbehave(Misbehavior::Expired, 1);
-        let error = deliver(&scene.dispatcher, &scene.endpoint, options());
+        let error = deliver(&scene.dispatcher, &scene.endpoint, options()).unwrap_err();
         let json = check(way, &error, 1, &[&OPENED[..], &["connection"]].concat());
         let address = json["connection"]["address"].as_str().unwrap();
         assert!(scene.acme.url().contains(address), "{way}: {json}");
@@ -141,7 +111,7 @@ fn a_refusal_has_what_a_receipt_has() {
     let scene = scene();
     for (way, deliver) in WAYS {
         scene.acme.respond(Answer::status(503), 1);
-        let error = deliver(&scene.dispatcher, &scene.endpoint, options());
+        let error = deliver(&scene.dispatcher, &scene.endpoint, options()).unwrap_err();
         let json = check(way, &error, 1, &ANSWERED);
         let receipt =
             scene.dispatcher.deliver_blocking(&scene.endpoint, "{}", options(), None).unwrap();
@@ -164,18 +134,14 @@ fn a_refusal_has_what_a_receipt_has() {
 fn a_probe_and_a_single_delivery_have_the_same_facts() {
     let scene = scene();
     scene.acme.misbehave(Misbehavior::Expired, 1);
-    let probing = scene.dispatcher.probe(&scene.endpoint, ProbeOptions::new());
-    let error = runtime::drive(probing, || false).unwrap().unwrap_err().to_json();
+    let probed = ways::probe(&scene.dispatcher, &scene.endpoint, ProbeOptions::new());
+    let error = probed.unwrap_err().to_json();
     assert_eq!((&error["consumer"], &error["attempts"]), (&"acme".into(), &1.into()), "{error}");
     assert!(error["connection"].is_object() && error["timings"]["handshake_ms"].is_number());
 
     scene.acme.respond(Answer::status(503), 1);
-    let single = |url: String, dispatcher| {
-        let endpoint = EndpointOptions::new(None);
-        let delivering =
-            async move { webhook_mtls::deliver(&url, "{}", dispatcher, endpoint, options()).await };
-        runtime::drive(delivering, || false).unwrap().unwrap_err().to_json()
-    };
+    let single =
+        |url: String, dispatcher| ways::once(&url, dispatcher, options()).unwrap_err().to_json();
     let error = single(scene.acme.url(), scene.lab.dispatcher_options());
     assert_eq!((&error["id"], &error["attempts"]), (&"evt-1".into(), &1.into()), "{error}");
     assert!(error["tls"].is_object() && error["peer"].is_object(), "{error}");
