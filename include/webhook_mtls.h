@@ -393,8 +393,8 @@ typedef struct wmtls_retry_policy wmtls_retry_policy;
 typedef struct wmtls_rotation_status wmtls_rotation_status;
 
 /*
- The private CA that verifies a peer: anchors, known intermediates and CRLs. It contains no
- public web roots, unless wmtls_trust_dangerous_public made it.
+ The private CA that verifies a peer: anchors, known intermediates and CRLs. Or exactly one
+ certificate of a peer. It contains no public web roots, unless wmtls_trust_dangerous_public made it.
  */
 typedef struct wmtls_trust wmtls_trust;
 
@@ -716,6 +716,34 @@ wmtls_status wmtls_trust_dangerous_public(const void *anchors,
                                           size_t crls_len,
                                           wmtls_trust **out,
                                           wmtls_error **err);
+
+/*
+ Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one
+ certificate of a CA that is not trusted. Its dates, names, purpose and pins are checked as for
+ any other peer. A certificate that it has issued is refused. Free the result with
+ wmtls_trust_free.
+
+ `certificate`, `certificate_len`: the peer's certificate: PEM or DER with exactly one.
+ `out`: receives the trust.
+
+ Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID (several certificates, weak key) or
+ WMTLS_CLOCK_IMPLAUSIBLE.
+ */
+wmtls_status wmtls_trust_exact(const void *certificate,
+                               size_t certificate_len,
+                               wmtls_trust **out,
+                               wmtls_error **err);
+
+/*
+ Reads the certificate of wmtls_trust_exact from a file. A dispatcher or verifier that uses the
+ trust watches the file for changes.
+
+ `path`: the path of the file.
+ `out`: receives the trust; free it with wmtls_trust_free.
+
+ Fails as wmtls_trust_exact does.
+ */
+wmtls_status wmtls_trust_exact_from_file(const char *path, wmtls_trust **out, wmtls_error **err);
 
 /*
  Makes a copy of a trust that excludes some CA keys: no path may contain such a CA, as anchor

@@ -52,6 +52,16 @@ pub fn trust_dangerous_public(
 }
 
 #[napi]
+pub fn trust_exact(certificate: &[u8]) -> CallResult<Handle<Trust>> {
+    guarded(|| Trust::exact(certificate).map(Handle))
+}
+
+#[napi]
+pub fn trust_exact_from_file(path: String) -> CallResult<Handle<Trust>> {
+    guarded(|| Trust::exact_from_file(path).map(Handle))
+}
+
+#[napi]
 pub fn trust_notes(trust: Handle<Trust>) -> Vec<String> {
     trust.0.notes().to_vec()
 }

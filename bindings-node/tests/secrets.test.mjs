@@ -81,6 +81,8 @@ const callsOf = (lab, acme) => {
     'static Trust.fromFiles': [undefined, '/dev/null', {}],
     'static Trust.fromPem': [undefined, lab.trustPem, {}],
     'static Trust.dangerousPublic': [undefined, lab.trustPem, {}],
+    'static Trust.exact': [undefined, lab.trustPem],
+    'static Trust.exactFromFile': [undefined, '/dev/null'],
     'static Authorization.sanUris': [undefined, []],
     'static Authorization.trustDomain': [undefined, 'corp'],
     'static Authorization.caMembers': [undefined],

@@ -135,8 +135,8 @@ async function deliver(given) {
 const repeated = (body, { repeat = 1 }) => body.repeat(repeat)
 const pins = ({ current, next = [] }) => new Pins(current, next)
 const signing = (given) => 'signing' in given ? { signing: new StandardWebhooks(given.signing) } : {}
-const trust = ({ anchors, dangerous_public: open, ...others }) =>
-  open ? Trust.dangerousPublic(anchors, others) : Trust.fromPem(anchors, others)
+const trust = ({ anchors, dangerous_public: open, exact, ...others }) =>
+  exact ? Trust.exact(anchors) : open ? Trust.dangerousPublic(anchors, others) : Trust.fromPem(anchors, others)
 const ownTrusted = (given) => (given.trust ? { trust: trust(given.trust) } : {})
 
 function tenant(given) {

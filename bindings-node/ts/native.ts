@@ -100,6 +100,8 @@ interface Native {
     crls: Uint8Array[],
     distrusted: string[],
   ): CallResult<Handle>
+  trustExact(certificate: Uint8Array): CallResult<Handle>
+  trustExactFromFile(path: string): CallResult<Handle>
   trustNotes(trust: Handle): string[]
   pins(current: string[], next: string[]): CallResult<Handle>
   pinsFromFile(path: string): CallResult<Handle>

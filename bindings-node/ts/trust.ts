@@ -30,8 +30,8 @@ export interface TrustTexts extends TrustOptions {
 }
 
 /**
- * The trust in peers: anchors of private CAs, known intermediates, CRLs. It refuses the public
- * roots of the web. A bundle is validated when it is created.
+ * The trust in peers: anchors of private CAs, known intermediates, CRLs; or exactly one
+ * certificate of a peer. It refuses the public roots of the web. A bundle is validated when it is created.
  */
 export class Trust {
   readonly #handle: Handle
@@ -93,6 +93,32 @@ export class Trust {
    */
   static dangerousPublic(anchors: Body, options?: TrustTexts): Trust {
     return Trust.of(unwrap(native.trustDangerousPublic(...bundle(anchors, options))))
+  }
+
+  /**
+   * Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one
+   * certificate of a CA that is not trusted.
+   *
+   * Its dates, names, purpose and pins are checked as for any other peer. A certificate that it has
+   * issued is refused.
+   *
+   * @param certificate the peer's certificate: PEM or DER with exactly one
+   * @throws {WebhookMtlsError} `pem_invalid`, `trust_invalid` (several certificates, weak key),
+   * `clock_implausible` or `option_invalid`
+   */
+  static exact(certificate: Body): Trust {
+    return Trust.of(unwrap(native.trustExact(material('certificate', certificate))))
+  }
+
+  /**
+   * Reads the certificate of {@link exact} from a file. A dispatcher or verifier that uses the trust
+   * watches it.
+   *
+   * @param path path of the peer's certificate; at most 1 MiB
+   * @throws {WebhookMtlsError} as {@link exact} does, and `pem_invalid` if the file cannot be read
+   */
+  static exactFromFile(path: string): Trust {
+    return Trust.of(unwrap(native.trustExactFromFile(text('path', path))))
   }
 
   /**

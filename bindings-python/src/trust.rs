@@ -11,8 +11,8 @@ use crate::boundary::guard;
 use crate::error::BindingError;
 use crate::recipe;
 
-/// The private CA anchors, known intermediates and CRLs that verify a peer. The constructors check
-/// them.
+/// The private CA anchors, known intermediates and CRLs that verify a peer, or exactly one
+/// certificate of a peer. The constructors check them.
 ///
 /// It contains no public web roots, unless `dangerous_public` made it. It is immutable and safe to
 /// share between threads.
@@ -125,6 +125,49 @@ impl Trust {
             reject_unknown(unknown, KEYWORDS)?;
             let bundle = Bundle::from_arguments(anchors, intermediates, crls, distrusted)?;
             Ok(Self(class.py().detach(|| bundle.read(webhook_mtls::Trust::dangerous_public))?))
+        })
+    }
+
+    /// Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one
+    /// certificate of a CA that is not trusted.
+    ///
+    /// Its dates, names, purpose and pins are checked as for any other peer. A certificate that it
+    /// has issued is refused.
+    ///
+    /// Args:
+    ///     certificate: the peer's certificate, bytes-like: PEM or DER with exactly one.
+    ///
+    /// Raises:
+    ///     ConfigError: `pem_invalid`, `trust_invalid` (several certificates, weak key),
+    ///         `clock_implausible` or `option_invalid`.
+    #[classmethod]
+    fn exact(
+        class: &Bound<'_, PyType>,
+        certificate: &Bound<'_, PyAny>,
+    ) -> Result<Self, BindingError> {
+        guard(|| {
+            let certificate = material("certificate", certificate)?;
+            Ok(Self(class.py().detach(|| webhook_mtls::Trust::exact(&certificate))?))
+        })
+    }
+
+    /// Reads the certificate of `exact` from a file. A dispatcher or verifier that uses the trust
+    /// watches it.
+    ///
+    /// Args:
+    ///     path: path of the peer's certificate; a regular file of at most 1 MiB.
+    ///
+    /// Raises:
+    ///     ConfigError: as for `exact`.
+    #[classmethod]
+    #[pyo3(signature = (path), text_signature = "($cls, path)")]
+    fn exact_from_file(
+        class: &Bound<'_, PyType>,
+        path: &Bound<'_, PyAny>,
+    ) -> Result<Self, BindingError> {
+        guard(|| {
+            let path = crate::arguments::path("path", path)?;
+            Ok(Self(class.py().detach(|| webhook_mtls::Trust::exact_from_file(path))?))
         })
     }
 

@@ -104,12 +104,14 @@ def test_a_trust_is_pickled_whole(lab: Lab, tmp_path: Path) -> None:
         wm.Trust.from_pem(authority.root_pem, intermediates=authority.intermediate_pem),
         wm.Trust.dangerous_public(lab.trust_pem),
         wm.Trust.from_files(tmp_path / "ca.pem", crls=tmp_path / "crls.pem", distrusted=[PIN]),
+        wm.Trust.exact(authority.root_pem),
+        wm.Trust.exact_from_file(tmp_path / "ca.pem"),
     ]
     for trust in trusts:
         for same in copies(trust):
             assert (same == trust, hash(same)) == (True, hash(trust))
             assert repr(same) == repr(trust)
-    assert len(set(trusts)) == 4
+    assert len(set(trusts)) == 5
 
 
 def test_an_identity_in_memory_is_not_pickled(lab: Lab) -> None:

@@ -147,6 +147,8 @@ def body(with_: Any) -> bytes:
 
 
 def trust(with_: Any) -> wm.Trust:
+    if with_.get("exact"):
+        return wm.Trust.exact(with_["anchors"].encode())
     more: Any = {"distrusted": with_["distrusted"]} if "distrusted" in with_ else {}
     if "intermediates" in with_:
         more["intermediates"] = with_["intermediates"].encode()

@@ -218,6 +218,8 @@ fn makers() -> Vec<Use> {
         each("Trust::dangerous_public", |text| {
             told(Trust::dangerous_public(text.as_bytes(), None, &[]))
         }),
+        each("Trust::exact", |text| told(Trust::exact(text.as_bytes()))),
+        each("Trust::exact_from_file", |text| told(Trust::exact_from_file(text))),
         each("Pin::parse", |text| told(Pin::parse(text))),
         each("Pin::parse, prefixed", |text| told(Pin::parse(&format!("sha256/{text}")))),
         each("Pins::with_next", |text| {

@@ -12,8 +12,8 @@ use crate::handle::{Handle, required};
 use crate::text::StringPool;
 use crate::{panic, text};
 
-/// The private CA that verifies a peer: anchors, known intermediates and CRLs. It contains no
-/// public web roots, unless wmtls_trust_dangerous_public made it.
+/// The private CA that verifies a peer: anchors, known intermediates and CRLs. Or exactly one
+/// certificate of a peer. It contains no public web roots, unless wmtls_trust_dangerous_public made it.
 pub struct wmtls_trust(pub(crate) Trust, StringPool);
 
 impl Handle for wmtls_trust {}
@@ -116,6 +116,51 @@ pub unsafe extern "C" fn wmtls_trust_dangerous_public(
         // SAFETY: as above.
         let crls = unsafe { text::optional_bytes(crls, crls_len, Limit::crls()) }?;
         Trust::dangerous_public(anchors, intermediates, crls.as_slice()).map(wmtls_trust::new)
+    })
+}
+
+/// Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one
+/// certificate of a CA that is not trusted. Its dates, names, purpose and pins are checked as for
+/// any other peer. A certificate that it has issued is refused. Free the result with
+/// wmtls_trust_free.
+///
+/// `certificate`, `certificate_len`: the peer's certificate: PEM or DER with exactly one.
+/// `out`: receives the trust.
+///
+/// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID (several certificates, weak key) or
+/// WMTLS_CLOCK_IMPLAUSIBLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_trust_exact(
+    certificate: *const c_void,
+    certificate_len: usize,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_trust>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        let limit = Limit::material("certificate");
+        // SAFETY: the caller follows the header's conventions.
+        let certificate = unsafe { text::bytes(certificate, certificate_len, limit) }?;
+        Trust::exact(certificate).map(wmtls_trust::new)
+    })
+}
+
+/// Reads the certificate of wmtls_trust_exact from a file. A dispatcher or verifier that uses the
+/// trust watches the file for changes.
+///
+/// `path`: the path of the file.
+/// `out`: receives the trust; free it with wmtls_trust_free.
+///
+/// Fails as wmtls_trust_exact does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_trust_exact_from_file(
+    path: *const c_char,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_trust>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        // SAFETY: the caller follows the header's conventions.
+        let path = unsafe { text::required(path, "path") }?;
+        Trust::exact_from_file(path).map(wmtls_trust::new)
     })
 }
 

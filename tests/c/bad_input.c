@@ -280,6 +280,8 @@ static void null_is_named(void) {
     CHECK_OPTION(wmtls_identity_from_pkcs12(NULL, 1, "", NULL, &error), "data");
     CHECK_OPTION(wmtls_identity_from_pkcs12(cert, 1, NULL, NULL, &error), "passphrase");
     CHECK_OPTION(wmtls_trust_dangerous_public(NULL, 1, NULL, 0, NULL, 0, NULL, &error), "anchors");
+    CHECK_OPTION(wmtls_trust_exact(NULL, 1, NULL, &error), "certificate");
+    CHECK_OPTION(wmtls_trust_exact_from_file(NULL, NULL, &error), "path");
     CHECK_OPTION(wmtls_trust_distrusting(NULL, NULL, 0, NULL, &error), "trust");
     CHECK_OPTION(wmtls_trust_distrusting(trust, NULL, 1, NULL, &error), "distrusted");
     CHECK_TEXT(wmtls_trust_note(NULL, 0), NULL);

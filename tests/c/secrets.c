@@ -165,6 +165,14 @@ TRY(wmtls_trust_dangerous_public, {
     wmtls_trust *made;
     wmtls_trust_dangerous_public(text, strlen(text), NULL, 0, NULL, 0, &made, &error);
 })
+TRY(wmtls_trust_exact, {
+    wmtls_trust *made;
+    wmtls_trust_exact(text, strlen(text), &made, &error);
+})
+TRY(wmtls_trust_exact_from_file, {
+    wmtls_trust *made;
+    wmtls_trust_exact_from_file(text, &made, &error);
+})
 TRY(wmtls_trust_distrusting, {
     wmtls_trust *made;
     wmtls_trust_distrusting(trust, &text, 1, &made, &error);
@@ -288,6 +296,8 @@ static const struct {
     ENTRY(wmtls_trust_from_files),
     ENTRY(wmtls_trust_from_pem),
     ENTRY(wmtls_trust_dangerous_public),
+    ENTRY(wmtls_trust_exact),
+    ENTRY(wmtls_trust_exact_from_file),
     ENTRY(wmtls_trust_distrusting),
     ENTRY(wmtls_options_egress),
     ENTRY(wmtls_options_egress_allow),

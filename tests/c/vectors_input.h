@@ -97,6 +97,7 @@ static wmtls_status identity_make(const cJSON *with, wmtls_identity **out, wmtls
 
 static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error **err) {
     const char *anchors = text(with, "anchors"), *intermediates = text(with, "intermediates");
+    if (cJSON_IsTrue(get(with, "exact"))) return wmtls_trust_exact(anchors, length(anchors), out, err);
     char *crls = NULL;
     const cJSON *crl;
     cJSON_ArrayForEach(crl, get(with, "crls")) {

@@ -242,6 +242,9 @@ fn signed(options: EndpointOptions, with: &Value) -> Result<EndpointOptions, Err
 }
 
 fn trust(with: &Value) -> Result<Trust, Error> {
+    if with["exact"] == true {
+        return Trust::exact(bytes(&with["anchors"]));
+    }
     let crls: Vec<&[u8]> = with["crls"].as_array().into_iter().flatten().map(bytes).collect();
     let read =
         if with["dangerous_public"] == true { Trust::dangerous_public } else { Trust::from_pem };

@@ -19,6 +19,7 @@ import deliver_cases
 import path_cases
 import revocation_cases
 import signatures
+import trust_cases
 import verify_cases
 
 HERE = Path(__file__).resolve().parent
@@ -55,7 +56,12 @@ def main():
 def files():
     return {
         "config": {"fixtures": config_cases.fixtures(), "cases": config_cases.cases()},
-        "verify": {"cases": verify_cases.cases() + path_cases.cases() + revocation_cases.cases()},
+        "verify": {
+            "cases": verify_cases.cases()
+            + path_cases.cases()
+            + revocation_cases.cases()
+            + trust_cases.cases()
+        },
         "deliver": {"cases": deliver_cases.cases()},
     }
 

@@ -39,6 +39,7 @@ use reload::MaterialReload;
 use request::PreparedRequest;
 
 use crate::admission::{Admission, RunEntry, Waiter};
+use crate::clock;
 use crate::connection::observer::OperationKind;
 use crate::connection::pool::ConnectionLimit;
 use crate::endpoint::{Defaults, Endpoint, EndpointOptions, Generation, check_id};
@@ -91,7 +92,8 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// Fails with `option_invalid` if the options contradict each other.
+    /// Fails with `option_invalid` if the options contradict each other, and with `trust_invalid` if every
+    /// anchor of the default trust has expired.
     pub fn new(options: DispatcherOptions) -> Result<Self, Error> {
         static DISPATCHERS: AtomicU64 = AtomicU64::new(1);
         if options.trust.as_ref().is_some_and(Trust::is_public) {
@@ -99,6 +101,9 @@ impl Dispatcher {
                 .advising(
                     "Give it to the endpoints whose server certificate a public CA issues.",
                 ));
+        }
+        if let Some(trust) = &options.trust {
+            trust.check_current(clock::now()?)?;
         }
         let options = options.finish()?;
         let reload = MaterialReload::new(&options);
@@ -126,7 +131,8 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// Fails with `url_invalid`, `option_invalid` or `handle_closed`.
+    /// Fails with `url_invalid`, `option_invalid`, `trust_invalid` (every anchor has expired) or
+    /// `handle_closed`.
     pub fn endpoint(
         &self,
         consumer: &str,

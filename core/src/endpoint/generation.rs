@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 
 use super::options::{EndpointOptions, PinChoice};
+use crate::clock;
 use crate::connection::pool::{ConnectionLimit, Pool};
 use crate::error::Error;
 use crate::material::identity::Identity;
@@ -88,10 +89,12 @@ impl Generation {
             return Err(options::fault("trust", "from dangerous_public requires pins")
                 .advising("Pin the consumer's keys, or trust its private CA."));
         }
+        let trust = watch.trust(trust);
+        trust.check_current(clock::now()?)?;
         let url = Url::parse(url)?;
         let terms = Terms {
             identity: watch.identity(identity),
-            trust: watch.trust(trust),
+            trust,
             pins: pins.as_ref().map(|pins| watch.pins(pins)),
             server_name: options.server_name.as_ref().unwrap_or(&url.host).clone(),
             expected: Expected::of_consumer(

@@ -59,16 +59,6 @@ impl LoadPolicy {
             Some(fault) if anchors.is_empty() => return Err(fault),
             _ => {}
         }
-        if anchors.iter().all(|anchor| anchor.not_after < self.now) {
-            let last = &anchors[0];
-            return Err(Error::new(
-                Kind::TrustInvalid,
-                "every certificate of the trust bundle has expired",
-            )
-            .noting(key::SUBJECT, last.certificate.subject_text())
-            .noting(key::NOT_AFTER, last.not_after.saturating_mul(1000))
-            .advising("Supply the CA's current certificate."));
-        }
         Ok(anchors)
     }
 
@@ -83,13 +73,10 @@ impl LoadPolicy {
         Ok(Anchor { certificate, not_after })
     }
 
-    /// Adds notes about an anchor that is usable, but expired or an intermediate.
+    /// Adds notes about an anchor that is usable, but outside its dates or an intermediate.
     fn note(&self, parsed: &ParsedCertificate<'_>, what: &str, notes: &mut Vec<String>) {
         let subject = parsed.subject_text();
-        if parsed.not_after < self.now {
-            let end = utc_text(parsed.not_after);
-            notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
-        }
+        note_dates(parsed, what, self.now, notes);
         if !parsed.is_self_issued() {
             notes.push(format!(
                 "{what} ({subject}) is an intermediate, issued by {}: OpenSSL does not \
@@ -97,6 +84,46 @@ impl LoadPolicy {
                 parsed.issuer_text()
             ));
         }
+    }
+}
+
+/// Reads the certificate of an exact trust.
+///
+/// * `now`: Unix seconds.
+///
+/// Fails with `pem_invalid` or `trust_invalid`.
+pub(super) fn exact(text: &[u8], now: i64, notes: &mut Vec<String>) -> Result<Anchor, Error> {
+    const WHAT: &str = "exact trust";
+    let ders = pem::certificate_ders(text, WHAT)?;
+    let [der] = &ders[..] else {
+        let why = format!("{WHAT}: {} certificates found where one is expected", ders.len());
+        return Err(Error::new(Kind::TrustInvalid, why)
+            .advising("Pass the peer's own certificate, without its issuers."));
+    };
+    let certificate = pem::certificate(der, WHAT, 0)?;
+    let parsed = certificate.parsed();
+    let refuse = |why: &str| fault(WHAT, &parsed, 0, why);
+    if parsed.version != 3 {
+        return Err(refuse("is not of version 3"));
+    }
+    if let Some(refusal) = parsed.key.refusal() {
+        return Err(refuse(&refusal));
+    }
+    note_dates(&parsed, WHAT, now, notes);
+    let not_after = parsed.not_after;
+    Ok(Anchor { certificate, not_after })
+}
+
+/// Adds a note if an anchor is outside its dates.
+fn note_dates(parsed: &ParsedCertificate<'_>, what: &str, now: i64, notes: &mut Vec<String>) {
+    let subject = parsed.subject_text();
+    if parsed.not_after < now {
+        let end = utc_text(parsed.not_after);
+        notes.push(format!("{what} ({subject}) expired on {end} and is not used"));
+    }
+    if now < parsed.not_before {
+        let start = utc_text(parsed.not_before);
+        notes.push(format!("{what} ({subject}) is not used before {start}, its notBefore"));
     }
 }
 

@@ -39,6 +39,9 @@ impl Rebuild for Pins {
 impl Rebuild for Trust {
     fn recipe(&self) -> Option<Recipe> {
         let recipe = match self.origin().map(|origin| &*origin.source) {
+            Some(Source::Trust { anchors, exact: true, .. }) => {
+                Recipe::new("exact_from_file").with("path", Argument::Path(anchors.clone()))
+            }
             Some(Source::Trust { anchors, intermediates, crls, .. }) => {
                 let recipe =
                     Recipe::new("from_files").with("anchors", Argument::Path(anchors.clone()));
@@ -56,6 +59,10 @@ impl Rebuild for Trust {
 impl Trust {
     /// Returns the recipe of a trust that was not read from files.
     fn as_bytes(&self) -> Recipe {
+        if let Some(certificate) = self.exact_certificate() {
+            let der = certificate.der().to_vec();
+            return Recipe::new("exact").with("certificate", Argument::Bytes(der));
+        }
         let constructor = if self.is_public() { "dangerous_public" } else { "from_pem" };
         let anchors =
             self.anchors().iter().map(|anchor| anchor.certificate.der()).collect::<Vec<_>>();

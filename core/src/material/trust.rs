@@ -8,15 +8,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::anchors::{self, Anchor, LoadPolicy};
 use super::crl_set::{self, CrlSet};
-use crate::clock;
+use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, key};
 use crate::keystore::mistaken;
 use crate::material::pin::Pin;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{Certificate, ParsedCertificate};
 
-/// The private CA anchors, known intermediates and CRLs that verify a peer. Public web roots are refused.
-/// Cheap to clone.
+/// The private CA anchors, known intermediates and CRLs that verify a peer, or exactly one certificate of a
+/// peer. Public web roots are refused. Cheap to clone.
 ///
 /// ```
 /// # #[cfg(feature = "testing")]
@@ -46,6 +46,8 @@ struct Inner {
     crls: CrlSet,
     /// Whether public web roots are allowed.
     public: bool,
+    /// Whether the only anchor is the certificate of the peer itself.
+    exact: bool,
     notes: Vec<String>,
     digest: [u8; 32],
 }
@@ -72,6 +74,52 @@ impl Trust {
                 .transpose()?,
             crls: crls.map(|path| absolute_path(path, "CRL")).transpose()?,
             distrusted: Arc::default(),
+            exact: false,
+        });
+        let snapshot = source.read()?;
+        Self::from_snapshot(&snapshot, snapshot.origin(source))
+    }
+
+    /// Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one certificate of
+    /// a CA that is not trusted. Its dates, names, purpose and pins are checked as for any other peer.
+    ///
+    /// The peer must present this certificate itself: one that it has issued is refused. It may be a CA
+    /// certificate, because `openssl req -x509` makes one. No CRL applies to it. To revoke it, replace the trust.
+    ///
+    /// * `certificate`: PEM text or DER with exactly one certificate.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `pem_invalid`, `trust_invalid` (several certificates, weak key) or `clock_implausible`.
+    pub fn exact(certificate: &[u8]) -> Result<Self, Error> {
+        let mut notes = Vec::new();
+        let anchor = anchors::exact(certificate, clock::now()?, &mut notes)
+            .map_err(|error| mistaken::explain_certificates(error, certificate))?;
+        Ok(Self::of(Inner {
+            anchors: vec![anchor],
+            intermediates: Vec::new(),
+            crls: CrlSet::default(),
+            public: false,
+            exact: true,
+            notes,
+            digest: [0; 32],
+        }))
+    }
+
+    /// Reads the certificate of [`exact`](Self::exact) from a file, which is watched as those of
+    /// [`from_files`](Self::from_files).
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`exact`](Self::exact) does, and as [`from_files`](Self::from_files) does if the file cannot
+    /// be read.
+    pub fn exact_from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let source = Arc::new(Source::Trust {
+            anchors: absolute_path(path.as_ref(), "trust")?,
+            intermediates: None,
+            crls: None,
+            distrusted: Arc::default(),
+            exact: true,
         });
         let snapshot = source.read()?;
         Self::from_snapshot(&snapshot, snapshot.origin(source))
@@ -79,23 +127,27 @@ impl Trust {
 
     /// Reads a trust from the content of its files.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
-        let Source::Trust { intermediates, crls, distrusted, .. } = &*origin.source else {
+        let Source::Trust { intermediates, crls, distrusted, exact, .. } = &*origin.source else {
             unreachable!("a trust has the source of a trust");
         };
         let mut texts = snapshot.texts.iter().map(Vec::as_slice);
         let anchors = texts.next().unwrap_or_default();
         let intermediates = intermediates.as_ref().and_then(|_| texts.next());
         let crls = crls.as_ref().and_then(|_| texts.next());
-        let read = Self::from_pem(anchors, intermediates, crls.as_slice()).map_err(|error| {
-            let at = if Self::from_pem(anchors, None, &[]).is_err() {
-                0
-            } else if Self::from_pem(anchors, intermediates, &[]).is_err() {
-                1
-            } else {
-                origin.source.files().len() - 1
-            };
-            origin.source.blame(Some(at), error)
-        })?;
+        let read = if *exact {
+            Self::exact(anchors).map_err(|error| origin.source.blame(Some(0), error))?
+        } else {
+            Self::from_pem(anchors, intermediates, crls.as_slice()).map_err(|error| {
+                let at = if Self::from_pem(anchors, None, &[]).is_err() {
+                    0
+                } else if Self::from_pem(anchors, intermediates, &[]).is_err() {
+                    1
+                } else {
+                    origin.source.files().len() - 1
+                };
+                origin.source.blame(Some(at), error)
+            })?
+        };
         let distrusted = distrusted.clone();
         Self { origin: Some(Arc::new(origin)), distrusted, ..read }.check_anchor_left()
     }
@@ -109,9 +161,10 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// Fails with `pem_invalid`, `trust_invalid` (empty, no CA, weak key, all expired; the message
-    /// has the position and the subject of the certificate), `public_root_in_trust`, `crl_unusable` or
-    /// `clock_implausible`.
+    /// Fails with `pem_invalid`, `trust_invalid` (empty, no CA, weak key; the message has the position and the
+    /// subject of the certificate), `public_root_in_trust`, `crl_unusable` or `clock_implausible`. A trust
+    /// of expired anchors loads with notes, because a verifier may judge at an earlier instant; a
+    /// dispatcher and an endpoint refuse it with `trust_invalid`.
     pub fn from_pem(
         anchors: &[u8],
         intermediates: Option<&[u8]>,
@@ -220,6 +273,7 @@ impl Trust {
             intermediates: intermediates.map_or(Ok(Vec::new()), anchors::intermediates)?,
             crls: CrlSet::default(),
             public: !policy.refuse_public,
+            exact: false,
             notes,
             digest: [0; 32],
         };
@@ -230,8 +284,38 @@ impl Trust {
             inner.crls.has_misplaced |= crl_set::note_misplaced(text, what, &mut inner.notes);
         }
         inner.note_crls(policy.now);
+        Ok(Self::of(inner))
+    }
+
+    fn of(mut inner: Inner) -> Self {
         inner.digest = inner.fingerprint();
-        Ok(Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None })
+        Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None }
+    }
+
+    /// Checks that an anchor is not expired at the instant `at` (Unix seconds). Loading does not check it, because
+    /// a verifier may judge a chain at an earlier instant.
+    ///
+    /// Fails with `trust_invalid`.
+    pub(crate) fn check_current(&self, at: i64) -> Result<(), Error> {
+        if self.inner.anchors.iter().any(|anchor| at <= anchor.not_after) {
+            return Ok(());
+        }
+        let first = &self.inner.anchors[0];
+        let (subject, end) = (first.certificate.subject_text(), utc_text(first.not_after));
+        let what = if self.inner.exact {
+            "the trusted certificate"
+        } else {
+            "every certificate of the trust"
+        };
+        let message = format!("{what} has expired: {subject} expired on {end}");
+        Err(Error::new(Kind::TrustInvalid, message)
+            .noting(key::SUBJECT, subject)
+            .noting(key::NOT_AFTER, first.not_after.saturating_mul(1000))
+            .advising(if self.inner.exact {
+                "Supply the peer's current certificate."
+            } else {
+                "Supply the CA's current certificate."
+            }))
     }
 
     /// The files that the trust was read from.
@@ -264,6 +348,11 @@ impl Trust {
     /// Returns the pins of the distrusted keys.
     pub(super) fn distrusted(&self) -> Vec<String> {
         self.distrusted.iter().map(|digest| Pin::Spki(*digest).to_string()).collect()
+    }
+
+    /// The only certificate that a peer may present, if [`exact`](Self::exact) made the trust.
+    pub(crate) fn exact_certificate(&self) -> Option<&Certificate> {
+        self.inner.anchors.first().filter(|_| self.inner.exact).map(|anchor| &anchor.certificate)
     }
 
     pub(crate) fn distrusts(&self, issuer: &ParsedCertificate<'_>) -> bool {
@@ -299,7 +388,7 @@ impl Inner {
             digest.update((bytes.len() as u64).to_be_bytes());
             digest.update(bytes);
         };
-        part(b'p', &[u8::from(self.public)]);
+        part(b'p', &[u8::from(self.public), u8::from(self.exact)]);
         self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
         self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));

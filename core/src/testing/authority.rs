@@ -144,13 +144,18 @@ impl Authority {
         let serial = serial()?;
         let mut params = leaf.params()?;
         params.serial_number = Some(serial.clone());
-        let certificate = params.signed_by(&key, &self.inner.issuer)?;
+        let chain = if leaf.self_signed.is_some() {
+            vec![params.self_signed(&key)?]
+        } else {
+            let certificate = params.signed_by(&key, &self.inner.issuer)?;
+            vec![certificate, self.inner.intermediate.clone()]
+        };
         let pin = Sha256::digest(key.subject_public_key_info());
         Ok(Issued {
-            chain_pem: certificate.pem() + &self.inner.intermediate.pem(),
+            chain_pem: chain.iter().map(Certificate::pem).collect(),
             key_pem: key.serialize_pem(),
             pin: format!("sha256/{}", STANDARD.encode(pin)),
-            chain_der: vec![certificate.der().to_vec(), self.inner.intermediate.der().to_vec()],
+            chain_der: chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
             key_der: key.serialize_der(),
             serial,
             // A renewed leaf gets a new key unless the caller asks for the former one.
@@ -185,6 +190,8 @@ pub struct Leaf {
     purposes: Vec<ExtendedKeyUsagePurpose>,
     validity: Validity,
     key_pem: Option<String>,
+    /// Whether it is self-signed, and then a CA certificate.
+    self_signed: Option<bool>,
 }
 
 impl Leaf {
@@ -196,6 +203,7 @@ impl Leaf {
             purposes: vec![ExtendedKeyUsagePurpose::ClientAuth],
             validity: Validity::Current,
             key_pem: None,
+            self_signed: None,
         }
     }
 
@@ -251,15 +259,26 @@ impl Leaf {
         self
     }
 
+    /// Signs it with its own key: its chain has no CA.
+    ///
+    /// * `is_ca`: whether it is a CA certificate, as `openssl req -x509` makes it by default.
+    pub fn self_signed(mut self, is_ca: bool) -> Self {
+        self.self_signed = Some(is_ca);
+        self
+    }
+
     fn params(&self) -> Result<CertificateParams, rcgen::Error> {
         let mut params = CertificateParams::new(self.names.clone())?;
         let uri = format!("{TENANT_URI}{}", self.tenant);
         params.subject_alt_names.push(SanType::URI(uri.try_into()?));
         params.distinguished_name = subject(&self.tenant);
         params.is_ca = IsCa::ExplicitNoCa;
+        if self.self_signed == Some(true) {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages.clone_from(&self.purposes);
-        params.use_authority_key_identifier_extension = true;
+        params.use_authority_key_identifier_extension = self.self_signed.is_none();
         let (from, until) = self.validity.dates(SystemTime::now());
         (params.not_before, params.not_after) = (from.into(), until.into());
         Ok(params)

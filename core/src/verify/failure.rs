@@ -219,7 +219,16 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
     } else {
         message
     };
-    Error::new(Kind::IssuerUnknown, message)
+    let error = Error::new(Kind::IssuerUnknown, message);
+    let error = if steps == 0 && certificate.issuer == certificate.subject {
+        error.advising(
+            "The peer must present a certificate of a trusted CA. If it is a peer without a CA, trust \
+             this one certificate: Trust.exact.",
+        )
+    } else {
+        error
+    };
+    error
         .noting(key::MISSING_ISSUER, issuer)
         .noting(key::SUBJECT, search.leaf.parsed().subject_text())
 }

@@ -8,6 +8,7 @@
 mod certificate_policies;
 mod constraints;
 mod dns_name;
+mod exact;
 mod expected;
 mod failure;
 pub(crate) mod handshake;
@@ -77,6 +78,9 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
         .noting(key::PRESENTED_COUNT, chain.len()));
     }
     let leaf = read(leaf, 0)?;
+    if let Some(certificate) = expected.trust.exact_certificate() {
+        return exact::verify(&leaf, certificate, expected);
+    }
     // The candidates of the path search: the presented certificates, then those of the trust.
     let known = expected.trust.intermediates();
     let mut issuers = Vec::with_capacity(others.len() + known.len());
@@ -148,7 +152,9 @@ fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     if leaf.version != 3 {
         return invalid(&format!("is of version {}; version 3 is expected", leaf.version));
     }
-    if leaf.is_ca {
+    // A self-signed certificate is often a CA certificate as well. An exact trust makes no CA of it.
+    let may_be_ca = expected.trust.exact_certificate().is_some();
+    if leaf.is_ca && !may_be_ca {
         return invalid("is a CA certificate; a leaf is expected");
     }
     if leaf.unknown_critical.is_some() {
@@ -163,7 +169,9 @@ fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     if leaf.has_negative_serial() {
         return invalid("has a negative serial number");
     }
-    if leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some() {
+    let has_ca_rights =
+        leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some();
+    if has_ca_rights && !may_be_ca {
         return invalid("has rights that only a CA may have (keyCertSign or name constraints)");
     }
     if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, key};
 use crate::x509::{Certificate, ParsedCertificate, Presented, key_parts};
 
 /// The path from a leaf to its anchor without the leaf: intermediates first, the anchor last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Path {
     issuers: Vec<Certificate>,
     revocation: Revocation,

@@ -203,9 +203,9 @@ impl PeerIdentity {
         left as f64 / whole as f64
     }
 
-    /// The subject of the anchor that the path ends in.
+    /// The subject of the anchor that the path ends in: the leaf's own if the trust is exact.
     pub fn anchor(&self) -> String {
-        self.path.issuers().last().map(Certificate::subject).unwrap_or_default()
+        self.path.issuers().last().unwrap_or(&self.leaf).subject()
     }
 
     /// The subjects from the leaf to the anchor.

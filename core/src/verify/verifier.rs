@@ -243,12 +243,13 @@ impl Verifier {
     /// * `chain`: PEM text or concatenated DER, leaf first; the trust's intermediates are added.
     /// * `server_name`: the expected DNS name or IP address. Required for servers unless `server_uri`
     ///   is set; not allowed for clients.
-    /// * `at`: the instant of the verification.
+    /// * `at`: the instant of the verification. Dates of the chain, the anchors and the CRLs are all
+    ///   compared with it.
     ///
     /// # Errors
     ///
-    /// Fails with stage `verify` and a kind of the 4xx group, or with `pem_invalid` or
-    /// `option_invalid` if the arguments cannot be used.
+    /// Fails with stage `verify` and a kind of the 4xx group, with `pem_invalid` or `option_invalid` if
+    /// the arguments cannot be used, or with `trust_invalid` if every anchor has expired at that instant.
     pub fn verify(
         &self,
         chain: &[u8],
@@ -297,7 +298,14 @@ impl Verifier {
             crl_policy: options.crl_policy,
             at: unix_seconds(at),
         };
-        let peer = verify(&chain, &expected).map_err(|error| error.at(Stage::Verify))?;
+        let peer = verify(&chain, &expected).map_err(|error| match error.kind() {
+            // No anchor is known because none is left, which is a fault of ours.
+            Kind::IssuerUnknown if material.trust.exact_certificate().is_none() => {
+                let outdated = material.trust.check_current(expected.at).err();
+                outdated.unwrap_or_else(|| error.at(Stage::Verify))
+            }
+            _ => error.at(Stage::Verify),
+        })?;
         self.reloader.report_unused(&material, peer.unused_crls());
         Ok(peer)
     }

@@ -36,6 +36,11 @@ def bundle(name: str, made: Callable[[Lab], bytes | None]) -> Callable[[Lab], ob
     return lambda lab: wm.Trust.from_files(lab.file(name, made(lab)))
 
 
+def served(name: str, made: Callable[[Lab], bytes | None]) -> Callable[[Lab], object]:
+    """Makes a dispatcher with a trust whose bundle has this content."""
+    return lambda lab: wm.Dispatcher(identity=lab.identity(), trust=bundle(name, made)(lab))
+
+
 def crl(name: str, made: Callable[[Lab], bytes | None]) -> Callable[[Lab], object]:
     """Loads a trust whose CRL file has this content."""
     return lambda lab: lab.trust(crls=lab.file(name, made(lab)))
@@ -412,7 +417,7 @@ CASES = [
     Case(
         "anchor expired",
         "the only CA of the bundle has expired",
-        bundle("old-ca.pem", lambda lab: lab.pem("Acme Old Root")),
+        served("old-ca.pem", lambda lab: lab.pem("Acme Old Root")),
         ours("trust_invalid", "endpoint")
         .naming("CN=Acme Old Root", r"expired on 20\d\d-")
         .curing("current"),

@@ -35,6 +35,8 @@ pub(crate) enum Source {
         crls: Option<PathBuf>,
         /// Digests of the keys of distrusted issuers.
         distrusted: Arc<[[u8; 32]]>,
+        /// Whether the anchor is the certificate of the peer itself.
+        exact: bool,
     },
     Pins {
         file: PathBuf,

@@ -446,7 +446,11 @@ impl Material {
         let origin = snapshot.origin(source.clone());
         Ok(match &**source {
             Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
-            Source::Trust { .. } => Self::Trust(Trust::from_snapshot(snapshot, origin)?),
+            Source::Trust { .. } => {
+                let trust = Trust::from_snapshot(snapshot, origin)?;
+                trust.check_current(clock::now()?)?;
+                Self::Trust(trust)
+            }
             Source::Pins { .. } => Self::Pins(Pins::from_snapshot(snapshot, origin)?),
         })
     }
