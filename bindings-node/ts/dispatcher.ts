@@ -38,6 +38,13 @@ export interface DispatcherOptions {
   /** user:password for the proxy, if its URL must not contain them. */
   proxyCredentials?: string
   /**
+   * Whether CONNECT asks the proxy for the consumer's name instead of a checked address, for a
+   * proxy whose rules are written by name. The proxy then resolves the name, and the egress
+   * policy does not apply to it: the proxy's rules must keep deliveries away from internal
+   * addresses. By default false.
+   */
+  proxyByName?: boolean
+  /**
    * The time limit of a whole delivery. It bounds the other four timeouts. In milliseconds; by
    * default 30000.
    */

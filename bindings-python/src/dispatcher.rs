@@ -37,6 +37,10 @@ use crate::recipe::Made;
 ///     proxy: the CONNECT proxy for all connections: http://host:port, or
 ///         http://user:password@host:port. Environment variables are not read.
 ///     proxy_credentials: user:password for the proxy, if its URL must not contain them.
+///     proxy_by_name: whether CONNECT asks the proxy for the consumer's name instead of a
+///         checked address, for a proxy whose rules are written by name. The proxy then resolves
+///         the name, and the egress policy does not apply to it: the proxy's rules must keep
+///         deliveries away from internal addresses. By default False.
 ///     timeout: the time limit of a whole delivery. It bounds the other four timeouts. In
 ///         seconds, or a timedelta; by default 30.
 ///     connect_timeout: the time limit to resolve the host and open a TCP connection. In
@@ -73,7 +77,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (**keywords),
         // generated: begin text_signature (*, {dispatcher})
-        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
+        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
         // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {

@@ -88,6 +88,8 @@ options! {
         "The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port. Environment variables are not read.";
     "dispatcher" "proxy_credentials" "text" "none"
         "user:password for the proxy, if its URL must not contain them.";
+    "dispatcher" "proxy_by_name" "flag" "false"
+        "Whether CONNECT asks the proxy for the consumer's name instead of a checked address, for a proxy whose rules are written by name. The proxy then resolves the name, and the egress policy does not apply to it: the proxy's rules must keep deliveries away from internal addresses.";
     "dispatcher" "timeout" "duration" "30000"
         "The time limit of a whole delivery. It bounds the other four timeouts.";
     "dispatcher" "connect_timeout" "duration" "5000"

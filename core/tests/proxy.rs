@@ -21,6 +21,8 @@ use webhook_mtls::{
 #[derive(Clone)]
 enum Behavior {
     Tunnel,
+    /// Resolves every name to this address.
+    TunnelTo(String),
     Answer(Vec<u8>),
     Silence,
 }
@@ -64,7 +66,11 @@ fn serve(mut client: TcpStream, behavior: &Behavior, seen: &Mutex<Vec<String>>) 
     let target = head.split(' ').nth(1).unwrap().to_owned();
     seen.lock().unwrap().push(head);
     match behavior {
-        Behavior::Tunnel => {
+        Behavior::Tunnel | Behavior::TunnelTo(_) => {
+            let target = match behavior {
+                Behavior::TunnelTo(address) => address.clone(),
+                _ => target,
+            };
             let Ok(mut consumer) = TcpStream::connect(target) else {
                 let _ = client.write_all(b"HTTP/1.1 502 Unreachable\r\n\r\n");
                 return;
@@ -167,6 +173,82 @@ fn connections_through_a_proxy_are_kept_and_can_be_probed() {
     assert!(!deliver().is_reused() && deliver().is_reused());
     wait(dispatcher.probe(&endpoint, ProbeOptions::new())).unwrap();
     assert_eq!(scene.proxy.heads().len(), 2);
+}
+
+/// A scene whose proxy resolves names, and the consumer's port.
+fn by_name() -> (Scene, String) {
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let at = acme.url().split('/').nth(2).unwrap().to_owned();
+    let port = at.rsplit(':').next().unwrap().to_owned();
+    (Scene { lab, acme, proxy: TestProxy::start(Behavior::TunnelTo(at)) }, port)
+}
+
+#[test]
+fn by_name_the_proxy_resolves_the_consumer() {
+    let (scene, port) = by_name();
+    let dispatcher = Dispatcher::new(scene.options().proxy_by_name(true)).unwrap();
+    // This name has no address.
+    let url = format!("https://hooks.acme.invalid:{port}/in");
+    let options = EndpointOptions::new(None).server_name("localhost").unwrap();
+    let endpoint = dispatcher.endpoint("acme", &url, options).unwrap();
+    let receipt = wait(dispatcher.deliver(&endpoint, "{}", DeliverOptions::new())).unwrap();
+    let target = format!("hooks.acme.invalid:{port}");
+    assert_eq!(
+        scene.proxy.heads(),
+        [format!(
+            "CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\
+             proxy-authorization: Basic dXNlcjpodW50ZXIy\r\n\r\n"
+        )]
+    );
+    // The consumer's address is not known here.
+    let connection = &receipt.to_json()["connection"];
+    assert_eq!(connection["address"], scene.proxy.address);
+    assert_eq!(connection["proxy"], scene.proxy.address);
+    wait(dispatcher.probe(&endpoint, ProbeOptions::new())).unwrap();
+}
+
+#[test]
+fn by_name_an_address_in_the_url_and_localhost_are_still_checked() {
+    let (scene, port) = by_name();
+    for host in ["127.0.0.1", "localhost", "a.localhost"] {
+        let options = scene.options().proxy_by_name(true).egress(Egress::public());
+        let error = deliver_with(options, &format!("https://{host}:{port}/in")).unwrap_err();
+        assert_eq!(error.kind(), Kind::EgressDenied, "{host}");
+    }
+    assert!(scene.proxy.heads().is_empty());
+    // An allowed address is asked for as an address.
+    deliver_with(scene.options().proxy_by_name(true), &scene.acme.url()).unwrap();
+    assert!(scene.proxy.heads()[0].starts_with("CONNECT 127.0.0.1:"));
+}
+
+#[test]
+fn a_refusal_by_name_shows_the_name_to_us_alone() {
+    let scene = answering("HTTP/1.1 403 No\r\n\r\n");
+    let options = scene.options().proxy_by_name(true);
+    let error = deliver_with(options, "https://hooks.acme.invalid/in").unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::ProxyRefused, Sent::Nothing));
+    assert!(error.message().contains("CONNECT hooks.acme.invalid:443"), "{error}");
+    let without = scene.lab.dispatcher_options().proxy_by_name(true);
+    let error = Dispatcher::new(without).err().unwrap();
+    assert_eq!(
+        (error.kind(), &error.context()["option"]),
+        (Kind::OptionInvalid, &"proxy_by_name".into())
+    );
+}
+
+#[test]
+fn a_proxy_that_wants_another_scheme_is_named() {
+    let wants = |schemes: &str| {
+        answering(format!("HTTP/1.1 407 Who\r\nProxy-Authenticate: {schemes}\r\n\r\n")).refusal()
+    };
+    let error = wants("Negotiate\r\nproxy-authenticate: NTLM");
+    assert_eq!(error.context()["proxy_schemes"], serde_json::json!(["Negotiate", "NTLM"]));
+    assert!(error.remedy().contains("Negotiate, NTLM"), "{}", error.remedy());
+    assert_eq!((error.retry(), error.blame()), (Retry::AfterRepair, Blame::Ours));
+    let error = wants("Negotiate, Basic realm=\"corp\"");
+    assert_eq!(error.context()["proxy_schemes"], serde_json::json!(["Negotiate", "Basic"]));
+    assert!(error.remedy().contains("user and password"), "{}", error.remedy());
 }
 
 #[test]

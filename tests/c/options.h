@@ -18,6 +18,7 @@ static const struct {
     {"dispatcher", "egress", "egress", "public"},
     {"dispatcher", "proxy", "text", ""},
     {"dispatcher", "proxy_credentials", "text", ""},
+    {"dispatcher", "proxy_by_name", "flag", ""},
     {"dispatcher", "timeout", "duration", ""},
     {"dispatcher", "connect_timeout", "duration", ""},
     {"dispatcher", "handshake_timeout", "duration", ""},

@@ -688,6 +688,13 @@ def dispatchers():
         yield of(name, {"proxy": url}, OK)
     apart = {"proxy": "http://proxy.internal:3128", "proxy_credentials": "user:hunter2"}
     yield of("proxy_credentials", apart, OK)
+    named = {"proxy": "http://proxy.internal:3128", "proxy_by_name": True}
+    yield of("proxy_by_name", named, OK)
+    yield of(
+        "proxy_by_name_without_proxy",
+        {"proxy_by_name": True},
+        refused("option_invalid", option="proxy_by_name"),
+    )
     for name, url in {
         "empty": "",
         "without_scheme": "proxy.internal:3128",

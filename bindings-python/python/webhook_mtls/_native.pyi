@@ -144,6 +144,11 @@ class Dispatcher:
         proxy: str | None = None,
         # user:password for the proxy, if its URL must not contain them.
         proxy_credentials: str | None = None,
+        # Whether CONNECT asks the proxy for the consumer's name instead of a checked address, for a
+        # proxy whose rules are written by name. The proxy then resolves the name, and the egress
+        # policy does not apply to it: the proxy's rules must keep deliveries away from internal
+        # addresses. By default False.
+        proxy_by_name: bool | None = None,
         # The time limit of a whole delivery. It bounds the other four timeouts. In seconds, or a
         # timedelta; by default 30.
         timeout: _Seconds | None = None,
@@ -309,6 +314,7 @@ def deliver(
     egress: _Preset | Egress | None = None,
     proxy: str | None = None,
     proxy_credentials: str | None = None,
+    proxy_by_name: bool | None = None,
     connect_timeout: _Seconds | None = None,
     handshake_timeout: _Seconds | None = None,
     write_timeout: _Seconds | None = None,

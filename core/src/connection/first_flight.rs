@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::error::{Error, Kind, Stage, key};
+use crate::error::{Error, Kind, Stage, cause, key};
 
 /// The data of one packet on most paths, rounded down. Some firewalls look for the server's name in the
 /// first packet only, and drop or reset a connection if it is not there.
@@ -24,12 +24,11 @@ impl FirstFlight {
         if bytes <= ONE_PACKET || !ended || error.stage() != Stage::Handshake {
             return error;
         }
-        let remedy = format!(
-            "Our first message of {bytes} bytes got no answer. It does not fit into one packet, and some \
-             firewalls drop or reset such connections: set post_quantum of the endpoint to false. If \
-             that changes nothing: {}",
-            error.remedy()
-        );
-        error.noting(key::HINT, "client_hello_may_be_too_large").advising(remedy)
+        let otherwise = error.remedy().to_owned();
+        let error = error
+            .noting(key::HINT, "client_hello_may_be_too_large")
+            .caused(&cause::FIRST_MESSAGE_TOO_LARGE, &[("bytes", &bytes)]);
+        let remedy = format!("{} If that changes nothing: {otherwise}", error.remedy());
+        error.advising(remedy)
     }
 }

@@ -10,7 +10,7 @@ use super::tls_stream::TlsStream;
 use super::{ConnectionFacts, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Scope, Stage, cause, key};
-use crate::net::{Route, Sockets, Url, name_servers, resolve};
+use crate::net::{Destination, Route, Sockets, Url, name_servers};
 use crate::tls::{Established, Terms, handshake};
 
 /// A finished handshake on a new connection that has carried no request.
@@ -33,17 +33,17 @@ impl FreshConnection {
     ) -> Result<Self, Error> {
         let started = progress.enter(Stage::Resolve);
         let by = started + deadlines.connect;
-        let addresses = deadlines
-            .within("connect", by, progress, resolve(url, &route.egress, sockets.owner()))
+        let destination = deadlines
+            .within("connect", by, progress, route.destination(url, sockets.owner()))
             .await
             .map_err(|error| unresolved(error, url))?;
         progress.enter(Stage::Connect);
         // The addresses share the remaining time, which the total deadline may shorten.
         let share_until = by.min(started + deadlines.total);
-        let connecting = route.connect(&addresses, sockets, share_until);
+        let connecting = route.connect(&destination, sockets, share_until);
         let connected = deadlines.within("connect", by, progress, connecting).await;
         let (stream, address, permit) =
-            connected.map_err(|error| unconnected(error, &addresses, route))?;
+            connected.map_err(|error| unconnected(error, &destination, route))?;
 
         let connected = progress.enter(Stage::Handshake);
         progress.connected(ConnectionFacts { reused: false, address, handshake: None });
@@ -75,10 +75,9 @@ fn unresolved(error: Error, url: &Url) -> Error {
 }
 
 /// Explains a deadline that passed before a connection was open: packets are dropped.
-fn unconnected(error: Error, addresses: &[SocketAddr], route: &Route) -> Error {
+fn unconnected(error: Error, destination: &Destination, route: &Route) -> Error {
     let Some(allowed) = late_connect(&error) else { return error };
-    let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    let joined = addresses.join(", ");
+    let (addresses, joined) = (destination.texts(), destination.to_string());
     let Some(proxy) = route.through() else {
         let message = format!("{joined} did not answer within {allowed} ms");
         return late(error, Kind::ConnectFailed, message)

@@ -47,6 +47,7 @@ pub struct DispatcherOptions {
     pub(super) crl_policy: CrlPolicy,
     pub(super) route: Route,
     pub(super) proxy_credentials: Option<String>,
+    pub(super) proxy_by_name: bool,
     pub(super) deadlines: Deadlines,
     pub(super) max_connections: usize,
     pub(super) max_waiting: usize,
@@ -64,6 +65,7 @@ impl Default for DispatcherOptions {
             crl_policy: CrlPolicy::IfPresent,
             route: Route::default(),
             proxy_credentials: None,
+            proxy_by_name: false,
             deadlines: Deadlines {
                 connect: Duration::from_secs(5),
                 handshake: Duration::from_secs(5),
@@ -140,6 +142,14 @@ impl DispatcherOptions {
     #[doc(hidden)]
     pub fn panic_at(mut self, stage: crate::error::Stage) -> Self {
         self.observers.panic_at(stage);
+        self
+    }
+
+    /// Sets whether CONNECT asks the proxy for the consumer's name instead of a checked address, by default
+    /// `false`. The same as [`Proxy::by_name`], which says what it gives up.
+    /// [`Dispatcher::new`](crate::Dispatcher::new) fails with `option_invalid` if there is no proxy.
+    pub fn proxy_by_name(mut self, by_name: bool) -> Self {
+        self.proxy_by_name = by_name;
         self
     }
 
@@ -267,6 +277,7 @@ impl SetByName for DispatcherOptions {
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "proxy" => Ok(self.proxy(Proxy::new(&value.text()?)?)),
             "proxy_credentials" => Ok(self.proxy_credentials(value.text()?)),
+            "proxy_by_name" => Ok(self.proxy_by_name(value.flag()?)),
             "reload" => self.reload(value.interval()?),
             "expiry_warning" => self.expiry_warning(value.number()?),
             "egress" => Ok(self.egress(Egress::preset(&value.text()?)?)),
@@ -288,6 +299,11 @@ impl DispatcherOptions {
                 return Err(fault("are in the proxy's URL already"));
             }
             self.route.proxy = Some(proxy.credentials(user, password)?);
+        }
+        if self.proxy_by_name {
+            let fault = || options::fault("proxy_by_name", "needs a proxy");
+            let proxy = self.route.proxy.take().ok_or_else(fault)?;
+            self.route.proxy = Some(proxy.by_name(true));
         }
         Ok(self)
     }
@@ -410,6 +426,7 @@ mod current {
                 "egress" => or_unset((!is_public).then_some(&()), "public"),
                 "proxy" => or_unset(self.route.proxy.as_ref(), "none"),
                 "proxy_credentials" => or_unset(self.proxy_credentials.as_ref(), "none"),
+                "proxy_by_name" => self.proxy_by_name.to_string(),
                 "timeout" => millis(self.deadlines.total),
                 "connect_timeout" => millis(self.deadlines.connect),
                 "handshake_timeout" => millis(self.deadlines.handshake),

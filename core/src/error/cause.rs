@@ -161,10 +161,13 @@ causes! {
         "Check that the proxy runs at {proxy}, and that this machine may reach it. The consumer is not at fault.";
     PROXY_FORBIDS: ProxyRefused, "proxy_forbids",
         "The proxy answers 403 or another 4xx to CONNECT.",
-        "Allow CONNECT to {target} in the proxy's rules. The proxy is asked for the address, not for the name, so a rule by name refuses it.";
+        "Allow CONNECT to {target} in the proxy's rules. The proxy is asked for the address, not for the name, so a rule by name refuses it. If the proxy allows by name only, set `proxy_by_name`: the proxy then resolves names, and the egress policy does not apply to them.";
     PROXY_CREDENTIALS: ProxyRefused, "proxy_credentials",
         "The proxy answers 401 or 407.",
         "Set or correct the user and password of the proxy in the option `proxy`.";
+    PROXY_SCHEME: ProxyRefused, "proxy_scheme",
+        "The proxy answers 407 and offers no Basic authentication.",
+        "The proxy {proxy} asks for {schemes}, and this library authenticates with Basic alone. Let the proxy accept Basic for this client, or allow this machine without authentication.";
     PROXY_CANNOT_REACH: ProxyRefused, "proxy_cannot_reach",
         "The proxy answers 5xx: it works, and could not connect to the consumer.",
         "The proxy {proxy} works and could not reach {target}. Check that the consumer listens there, and read the proxy's log.";
@@ -235,6 +238,9 @@ causes! {
     PAGE_NOT_ACCEPTED: ClientCertificateRejected, "page_not_accepted",
         "The consumer's server answers its page for a certificate that it does not accept (nginx: HTTP 400 or 495).",
         "Ask the consumer for the line with \"client SSL certificate verify error\" of its error log. Likely: it does not trust {root}, its ssl_verify_depth is too small for our chain of {sent}, it revoked our certificate, or its clock is wrong.";
+    CLOSED_AFTER_HANDSHAKE: ClientCertificateRejected, "closed_after_handshake",
+        "The consumer closes the connection between the handshake and the request, without an alert, as Node does. It accepted another certificate of ours before, or the CAs that it names do not include ours.",
+        "Ask the consumer to accept {root} for clients, to which our certificate leads.";
     PAGE_NOT_SENT: ClientCertificateRejected, "page_not_sent",
         "The consumer's server answers its page for a missing certificate (nginx: HTTP 400 or 496).",
         "We had a certificate for the consumer, {subject}, and its server says that none arrived. Ask the consumer whether the list of CAs that it sends to clients names {root}.";
@@ -341,6 +347,9 @@ causes! {
     HANDSHAKE_CUT: ConnectionLost, "handshake_cut",
         "The connection ends during the TLS handshake, without an alert.",
         "Ask the operator of {host} for its log: the port may not speak TLS, the server may know no site of this name, a firewall may cut the connection, or the server refuses our certificate without saying so.";
+    FIRST_MESSAGE_TOO_LARGE: ConnectionLost | DeadlineExceeded, "first_message_too_large",
+        "Our first message of the handshake is larger than 1400 bytes, and silence, a close or a reset followed.",
+        "Our first message of {bytes} bytes got no answer. It does not fit into one packet, and some firewalls drop or reset such connections: set `post_quantum` of the endpoint to false.";
     CONNECTION_RESET: ConnectionLost, "connection_reset",
         "The peer, or a firewall on the path, resets the connection.",
         "The connection to {address} was reset: the consumer's server crashed, a firewall cut it, or the server refuses our certificate without an alert. Ask the consumer for its log. It may already have the payload, unless sent is nothing.";

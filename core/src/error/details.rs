@@ -185,6 +185,7 @@ keys! {
     ADDRESSES: Vec<String>, "addresses", false, "The socket addresses that could not be connected to.";
     RULE: String, "rule", false, "The rule that refused: of the egress policy, or the tenant rule.";
     PROXY: String, "proxy", false, "The host and port of the proxy.";
+    PROXY_SCHEMES: Vec<String>, "proxy_schemes", false, "The authentication schemes that the proxy offers with its status 407.";
     EXHAUSTED: String, "exhausted", false, "The error of the operating system that names the exhausted resource: EMFILE, ENFILE, ENOBUFS or ENOMEM.";
 
     SUBJECT: String, "subject", true, "The subject of the certificate that the error is about.";

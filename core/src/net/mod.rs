@@ -4,6 +4,7 @@
 mod address_class;
 mod cidr;
 mod connect;
+mod destination;
 mod egress;
 #[cfg(test)]
 mod egress_tests;
@@ -20,9 +21,10 @@ mod system;
 mod url;
 
 pub(crate) use connect::{Sockets, connect};
+pub(crate) use destination::Destination;
 pub use egress::{Egress, Preset};
 pub(crate) use host::Host;
 pub use proxy::Proxy;
-pub(crate) use resolve::resolve;
+use resolve::resolve;
 pub(crate) use route::Route;
 pub(crate) use url::Url;

@@ -1,5 +1,6 @@
 //! A CONNECT proxy (RFC 9110 section 9.3.6). Its requests contain addresses that were resolved and
-//! checked here, never names: the resolver of a name decides where a payload goes.
+//! checked here. They contain names only if the operator has chosen it: the resolver of a name decides
+//! where a payload goes.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::connect::{Rules, race};
-use super::{Egress, Sockets, Url, connect, resolve};
+use super::{Destination, Egress, Sockets, Url, connect, resolve};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Retry, Scope, cause, key};
 use crate::http::{MAX_HEAD, MAX_INTERIM};
@@ -38,6 +39,8 @@ pub struct Proxy {
     at: Url,
     /// The value of `proxy-authorization`.
     authorization: Option<String>,
+    /// CONNECT asks for names, which the proxy resolves.
+    by_name: bool,
 }
 
 impl Proxy {
@@ -71,7 +74,7 @@ impl Proxy {
         }
         let at = Url::parse(&format!("https://{host}/"))
             .map_err(|_| fault("has no valid host and port"))?;
-        let proxy = Self { at, authorization: None };
+        let proxy = Self { at, authorization: None, by_name: false };
         let Some(userinfo) = userinfo else {
             return Ok(proxy);
         };
@@ -100,6 +103,20 @@ impl Proxy {
         Ok(self)
     }
 
+    /// Sets whether CONNECT asks for the consumer's name instead of a checked address, by default `false`,
+    /// for a proxy whose rules are written by name.
+    ///
+    /// The proxy then resolves the name. The egress policy does not apply to it, so the proxy's rules must
+    /// keep deliveries away from internal addresses. TLS still verifies the consumer.
+    pub fn by_name(mut self, by_name: bool) -> Self {
+        self.by_name = by_name;
+        self
+    }
+
+    pub(super) fn is_by_name(&self) -> bool {
+        self.by_name
+    }
+
     pub(super) fn authority(&self) -> String {
         self.at.authority().to_owned()
     }
@@ -108,8 +125,8 @@ impl Proxy {
         self.authorization.is_some()
     }
 
-    /// Opens a tunnel to the first of these addresses that the proxy reaches. The egress policy has
-    /// allowed them. It does not apply to the proxy's own address, which the operator configured.
+    /// Opens a tunnel to the name, or to the first of the addresses that the proxy reaches. The egress policy
+    /// has allowed the addresses. It does not apply to the proxy's own address, which the operator configured.
     ///
     /// A proxy that waits for a silent address sends nothing meanwhile. So the next address is tried
     /// beside it, on a separate connection.
@@ -117,13 +134,21 @@ impl Proxy {
     /// Fails with `proxy_refused`, or as connecting to the proxy does.
     pub(super) async fn tunnel(
         &self,
-        targets: &[SocketAddr],
+        destination: &Destination,
         sockets: Sockets,
         by: Instant,
     ) -> Result<(TcpStream, SocketAddr, Option<Permit>), Error> {
         let spare = sockets.spare().clone();
         let found = resolve(&self.at, &Egress::unrestricted(), spare.owner()).await;
         let proxies = found.map_err(|error| self.unreachable(error))?;
+        let targets = match destination {
+            Destination::Addresses(addresses) => addresses.clone(),
+            Destination::Name(name) => {
+                let (stream, permit) = self.tunnel_to(name, &proxies, sockets, by).await?;
+                let address = stream.peer_addr().map_err(|_| self.closed(name))?;
+                return Ok((stream, address, permit));
+            }
+        };
         let rules = Rules {
             by,
             delay: TUNNEL_DELAY,
@@ -135,11 +160,11 @@ impl Proxy {
                     .scoped(Scope::Endpoint)
             },
         };
-        let open = |target| {
+        let open = |target: SocketAddr| {
             let (sockets, proxies) = (Sockets::within(&spare), &proxies);
-            async move { self.tunnel_to(target, proxies, sockets, by).await }
+            async move { self.tunnel_to(&target.to_string(), proxies, sockets, by).await }
         };
-        let raced = race(targets.to_vec(), sockets, &rules, open).await;
+        let raced = race(targets, sockets, &rules, open).await;
         let ((stream, own), target, held) = raced.map_err(|errors| {
             let mut errors: Vec<Error> = errors.into_iter().map(|(_, error)| error).collect();
             let decisive = errors.iter().position(rules.is_final).unwrap_or(0);
@@ -172,7 +197,7 @@ impl Proxy {
 
     async fn tunnel_to(
         &self,
-        target: SocketAddr,
+        target: &str,
         proxies: &[SocketAddr],
         sockets: Sockets,
         by: Instant,
@@ -189,18 +214,23 @@ impl Proxy {
         let broken = || self.closed(target);
         stream.write_all(request.as_bytes()).await.map_err(|_| broken())?;
         for _ in 0..=MAX_INTERIM {
-            match self.read_status(&mut stream, target).await? {
+            match self.read_head(&mut stream, target).await? {
                 // Switching protocols is final (RFC 9110 section 15.2.2).
-                100 | 102..=199 => {}
-                200..=299 => return Ok((stream, permit)),
-                status => return Err(self.refused_with_status(status, target)),
+                (100 | 102..=199, _) => {}
+                (200..=299, _) => return Ok((stream, permit)),
+                (status, head) => return Err(self.refused_with_status(status, &head, target)),
             }
         }
         Err(self.refused("sent interim responses without end"))
     }
 
-    /// Reads one response head to its end and no further: the following bytes are the consumer's.
-    async fn read_status(&self, stream: &mut TcpStream, target: SocketAddr) -> Result<u16, Error> {
+    /// Reads one response head to its end and no further: the following bytes are the consumer's. Returns its
+    /// status and its bytes.
+    async fn read_head(
+        &self,
+        stream: &mut TcpStream,
+        target: &str,
+    ) -> Result<(u16, Vec<u8>), Error> {
         let mut head = Vec::with_capacity(256);
         let mut chunk = [0; 1024];
         loop {
@@ -226,12 +256,13 @@ impl Proxy {
                 break;
             }
         }
-        status(&head).ok_or_else(|| {
-            self.no_proxy(self.refused("answered with something that is not HTTP/1.1"))
-        })
+        let Some(status) = status(&head) else {
+            return Err(self.no_proxy(self.refused("answered with something that is not HTTP/1.1")));
+        };
+        Ok((status, head))
     }
 
-    fn closed(&self, target: SocketAddr) -> Error {
+    fn closed(&self, target: &str) -> Error {
         let how = format!("closed the connection before it answered CONNECT {target}");
         self.refused(&how)
             .caused(&cause::PROXY_CLOSES, &[("proxy", &self.at.authority()), ("target", &target)])
@@ -250,12 +281,23 @@ impl Proxy {
             .noting(key::PROXY, self.at.authority().to_owned())
     }
 
-    fn refused_with_status(&self, status: u16, target: SocketAddr) -> Error {
-        let how = format!("answered {status} to CONNECT {target}");
+    fn refused_with_status(&self, status: u16, head: &[u8], target: &str) -> Error {
+        let schemes = if status == 407 { schemes(head) } else { Vec::new() };
+        let offered = schemes.join(", ");
+        let asking = if offered.is_empty() { offered.clone() } else { format!(" ({offered})") };
+        let how = format!("answered {status}{asking} to CONNECT {target}");
         let error = self.refused(&how).noting(key::STATUS, status);
+        let speaks_basic = schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
+        let error =
+            if schemes.is_empty() { error } else { error.noting(key::PROXY_SCHEMES, schemes) };
         let proxy = self.at.authority();
-        let values: [(&str, &dyn Display); 2] = [("proxy", &proxy), ("target", &target)];
+        let values: [(&str, &dyn Display); 3] =
+            [("proxy", &proxy), ("target", &target), ("schemes", &offered)];
         match status {
+            407 if !offered.is_empty() && !speaks_basic => error
+                .blamed(Blame::Ours)
+                .retried(Retry::AfterRepair, None)
+                .caused(&cause::PROXY_SCHEME, &values),
             // Some proxies send 401 for a wrong password, and 407 for a missing one.
             401 | 407 => error
                 .blamed(Blame::Ours)
@@ -280,6 +322,7 @@ impl std::fmt::Debug for Proxy {
         f.debug_struct("Proxy")
             .field("at", &self.at.authority())
             .field("has_credentials", &self.authorization.is_some())
+            .field("by_name", &self.by_name)
             .finish()
     }
 }
@@ -292,6 +335,31 @@ fn status(head: &[u8]) -> Option<u16> {
     let sound = digits.iter().all(u8::is_ascii_digit) && (reason.is_empty() || reason[0] == b' ');
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
     (sound && status >= 100).then_some(status)
+}
+
+/// Returns the authentication schemes in the `proxy-authenticate` headers of a response head (RFC 9110
+/// section 11.7.1), at most eight.
+fn schemes(head: &[u8]) -> Vec<String> {
+    let head = String::from_utf8_lossy(head);
+    let values = head.split("\r\n").filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("proxy-authenticate").then_some(value)
+    });
+    let mut found: Vec<String> = Vec::new();
+    for value in values {
+        // A quoted text may contain a comma.
+        let unquoted: String = value.split('"').step_by(2).collect();
+        for challenge in unquoted.split(',') {
+            // A scheme is followed by white space or nothing, and the name of a parameter by `=`.
+            let word = challenge.split_ascii_whitespace().next().unwrap_or_default();
+            let is_scheme = (1..=32).contains(&word.len())
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            if is_scheme && found.len() < 8 && !found.iter().any(|known| known == word) {
+                found.push(word.to_owned());
+            }
+        }
+    }
+    found
 }
 
 /// Returns the percent-decoded text, or `None` if it is not valid.
@@ -346,6 +414,15 @@ mod tests {
             assert_eq!(error.kind(), Kind::OptionInvalid, "{url}");
             assert!(!format!("{error:?} {}", error.to_json()).contains("hunter2"), "{url}");
         }
+    }
+
+    #[test]
+    fn the_schemes_of_a_proxy_are_read() {
+        let head =
+            b"HTTP/1.1 407 no\r\nProxy-Authenticate: Negotiate\r\nproxy-authenticate: NTLM, \
+                     Basic realm=\"a, b=\\c\", charset=UTF-8\r\nx: Digest\r\n\r\n";
+        assert_eq!(schemes(head), ["Negotiate", "NTLM", "Basic"]);
+        assert_eq!(schemes(b"HTTP/1.1 407 no\r\n\r\n"), [""; 0]);
     }
 
     #[test]

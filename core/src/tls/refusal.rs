@@ -106,7 +106,8 @@ pub(crate) fn refused_by_close(
     .at(lost.stage())
     .having_sent(lost.sent())
     .noting_all(lost)
-    .noting(key::VIA, "close");
+    .noting(key::VIA, "close")
+    .caused(&cause::CLOSED_AFTER_HANDSHAKE, &PresentedIdentity::of(identity).values());
     match former.filter(|_| lost.fact(key::ISSUER_LISTED) != Some(&false)) {
         Some(former) => error.advising(no_more_accepted(former, identity)),
         None => error.advising(lost.remedy()),
