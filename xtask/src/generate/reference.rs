@@ -318,7 +318,8 @@ const ABOUT_EVENTS: &str = "\
 
 Events report file rotation and upcoming expiry to the operator. An event has a name, a consumer if
 it concerns a single one, and fields. Instants are milliseconds since 1970. The rest of a lifetime
-is a fraction of 1.
+is a fraction of 1. Every event has `message`, which says what happened, and `remedy`, which says
+what to do.
 
 | | how to listen |
 | --- | --- |

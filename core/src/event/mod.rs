@@ -5,6 +5,8 @@
 //! reported later. A callback runs on a separate thread, so a slow or panicking callback delays no
 //! other code.
 
+mod name;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,87 +16,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::clock;
+use crate::error::spelling::spelled;
 use crate::error::{Context, Error, composed_value};
 use crate::process::{self, Lock, Locked};
 use crate::runtime;
+pub use name::EventName;
 
 /// The most events in the queue of one listener. Beyond it, the oldest are dropped.
 const MAX_WAITING: usize = 1024;
-
-macro_rules! events {
-    ($($variant:ident $name:literal $fields:literal $doc:literal;)*) => {
-        /// The name of an event. Later versions add names.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum EventName { $(#[doc = $doc] $variant,)* }
-
-        impl EventName {
-            /// Every name, in the order of the reference page.
-            pub const ALL: &'static [EventName] = &[$(EventName::$variant,)*];
-
-            /// Returns the word, equal in every language.
-            pub const fn name(self) -> &'static str {
-                match self { $(EventName::$variant => $name,)* }
-            }
-
-            /// Returns what the event means and what to do.
-            pub const fn doc(self) -> &'static str {
-                match self { $(EventName::$variant => $doc,)* }
-            }
-
-            /// Returns the names of its fields, separated by spaces.
-            pub const fn fields(self) -> &'static str {
-                match self { $(EventName::$variant => $fields,)* }
-            }
-        }
-    };
-}
-
-events! {
-    Rotated "rotated" "what files endpoints name not_after_ms pid generation"
-        "Watched files changed, and their new content is in use in the process pid. The generation counts \
-         the contents of these files in that process, and is 1 before the first change. Several worker \
-         processes each raise this event.";
-    RotationFailed "rotation_failed" "what files kind message remedy"
-        "The content of watched files is not usable. The former material stays in use. Repair the files.";
-    RotationWaiting "rotation_waiting" "what files name not_before_ms"
-        "A new certificate is not valid yet. The former one stays in use until it is.";
-    FileStale "file_stale" "what files name not_after_ms fraction_left"
-        "The certificate will expire soon, and its file has never changed while it was watched. Check \
-         how it is renewed, and how it is mounted: a Kubernetes subPath mount never changes.";
-    Expiry "expiry" "what name not_after_ms fraction_left threshold"
-        "The remaining lifetime of a certificate or CRL is below the threshold. At threshold 0 it has \
-         expired.";
-    AnchorExpired "anchor_expired" "name not_after_ms"
-        "A trust anchor has expired and is no longer used. Remove it from the bundle.";
-    ClockImplausible "clock_implausible" "clock_ms"
-        "The clock shows a time before this library existed, so no certificate can be verified. Set the \
-         clock.";
-    KeyReadable "key_readable" "file mode"
-        "Every user of this machine can read the file of our private key. Restrict its mode.";
-    RotatedButUndistributed "rotated_but_undistributed" "identity issuer previous previous_issuer not_after_ms via"
-        "A consumer refuses our new certificate and accepts the previous one, which is used for this \
-         consumer. Give it our new certificate or its CA (issuer) before the previous one expires.";
-    PinSingle "pin_single" "pin not_after_ms"
-        "An endpoint has only one pin, and the consumer's certificate will expire soon. A new key would \
-         stop deliveries. Ask the consumer for its next pin.";
-    PinNextUnseen "pin_next_unseen" "pin not_after_ms"
-        "The consumer's certificate will expire soon, and no connection has shown the key that was \
-         pinned as the next one.";
-    PinPreviousUsed "pin_previous_used" "pin next"
-        "A consumer that has shown its next key shows the former key again: some of its servers have not \
-         changed.";
-    ConsumerRekeys "consumer_rekeys" "pin previous"
-        "A consumer has changed its key at two consecutive renewals. A pin of its key will fail at the \
-         next renewal. Ask it to keep its key, or identify it by server_uri and its CA.";
-    CrlUnused "crl_unused" "name position why"
-        "A CRL was not used for a verified peer: another key signed it (another_key), its thisUpdate is \
-         in the future (not_yet_valid), no CRL of the issuer covers the peer's certificate \
-         (other_scope), or neither the trust nor the peer has its issuer (unknown_issuer). Supply the \
-         issuer's current CRL.";
-    EventsLost "events_lost" "count"
-        "This listener was too slow, and events before this one were dropped.";
-}
 
 /// An event for operators. See the example of [`EventQueue`].
 #[derive(Clone, Debug)]
@@ -107,26 +37,67 @@ pub struct Event {
 
 impl Event {
     pub(crate) fn new(name: EventName) -> Self {
-        Self { name, consumer: None, fields: Context::new(), error: None }
+        Self { name, consumer: None, fields: Context::new(), error: None }.telling()
     }
 
     pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
         self.consumer = Some(consumer.to_owned());
-        self
+        self.telling()
     }
 
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<Value>) -> Self {
         self.fields.insert(key.to_owned(), composed_value(value.into()));
-        self
+        self.telling()
     }
 
     pub(crate) fn because(mut self, error: Error) -> Self {
-        self = self
-            .with("kind", error.kind().name())
-            .with("message", error.message())
-            .with("remedy", error.remedy());
+        let kind = error.kind().name();
         self.error = Some(error);
+        self.with("kind", kind)
+    }
+
+    /// Writes the fields `message` and `remedy`: those of the failure, or the texts of the table with the
+    /// fields that are known so far.
+    fn telling(mut self) -> Self {
+        let (message, remedy) = if let Some(error) = &self.error {
+            (error.message().to_owned(), error.remedy().to_owned())
+        } else {
+            let (message, remedy) = self.name.texts();
+            (self.filled(message), self.filled(remedy))
+        };
+        for (key, text) in [("message", message), ("remedy", remedy)] {
+            self.fields.insert(key.to_owned(), composed_value(text.into()));
+        }
         self
+    }
+
+    /// Returns a text of the table with the values of the fields in braces.
+    fn filled(&self, text: &str) -> String {
+        let spelled = spelled(text);
+        let mut parts = spelled.split(['{', '}']);
+        let mut filled = parts.next().unwrap_or_default().to_owned();
+        // Every second part is the name of a field.
+        while let (Some(name), Some(after)) = (parts.next(), parts.next()) {
+            filled.push_str(&self.shown(name));
+            filled.push_str(after);
+        }
+        filled
+    }
+
+    /// Formats a field for a person. A field that is not known is shown by its name.
+    fn shown(&self, name: &str) -> String {
+        match (name, self.fields.get(name)) {
+            ("consumer", _) => self.consumer.clone().unwrap_or_else(|| "the consumer".to_owned()),
+            (_, Some(Value::String(text))) => text.clone(),
+            (_, Some(Value::Array(values))) => {
+                values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" and ")
+            }
+            (_, Some(value)) => match value.as_i64().filter(|_| name.ends_with("_ms")) {
+                Some(millis) => clock::utc_text(millis.div_euclid(1000)),
+                None => value.to_string(),
+            },
+            (_, None) => name.to_owned(),
+        }
     }
 
     /// Returns the name of the event.
@@ -139,8 +110,8 @@ impl Event {
         self.consumer.as_deref()
     }
 
-    /// Returns the fields that the table names, as far as they are known. Instants are milliseconds
-    /// since 1970.
+    /// Returns the fields that the table names, as far as they are known, and `message` and `remedy`.
+    /// Instants are milliseconds since 1970.
     pub fn fields(&self) -> &Context {
         &self.fields
     }
@@ -367,6 +338,45 @@ mod tests {
 
     fn numbered(number: u64) -> Event {
         Event::new(EventName::Expiry).with("number", number)
+    }
+
+    #[test]
+    fn each_event_names_its_facts_and_what_to_do() {
+        for &name in EventName::ALL {
+            let fields: Vec<&str> = name.fields().split(' ').collect();
+            let mut event = Event::new(name).of_consumer("acme");
+            for field in &fields {
+                let value = if field.ends_with("_ms") { json!(86_400_000) } else { json!(field) };
+                event = event.with(name_of(field), value);
+            }
+            let (message, remedy) = (&event.fields()["message"], &event.fields()["remedy"]);
+            let text = format!("{message} {remedy}");
+            assert!(!text.contains(['{', '}', '`']) && !text.contains("_ms"), "{text}");
+            let (first, second) = name.texts();
+            for part in format!("{first}{second}").split('{').skip(1) {
+                let field = part.split('}').next().unwrap_or_default();
+                assert!(
+                    field == "consumer" || fields.contains(&field),
+                    "{field} of {}",
+                    name.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_of_a_failure_has_its_message_and_remedy() {
+        let error = Error::new(crate::error::Kind::PemInvalid, "it is cut off");
+        let remedy = error.remedy().to_owned();
+        let event = Event::new(EventName::RotationFailed).because(error).with("files", "tls.crt");
+        assert_eq!(event.fields()["message"], "it is cut off");
+        assert_eq!(event.fields()["remedy"], remedy);
+        assert_eq!(event.fields()["kind"], "pem_invalid");
+    }
+
+    /// The keys of an event are static.
+    fn name_of(field: &str) -> &'static str {
+        Box::leak(field.to_owned().into_boxed_str())
     }
 
     #[test]
