@@ -42,6 +42,8 @@ def cases():
         *reasons(),
         *stray_lists(),
         *renewed_keys(),
+        *separate_keys(),
+        *long_chains(),
         *unusable_lists(),
         *names_of_issuers(),
     ]
@@ -568,6 +570,79 @@ def renewed_keys():
     own = crl(old_with_new, [], 1, **FRESH)
     yield server(
         "crl_of_the_own_key_required", chain, unused("another_key"), crls=[own, ROOT_CLEAN],
+        options=REQUIRE,
+    )
+
+
+def separate_keys():
+    """A CA may have a key for CRLs alone. The peer presents its certificate beside the path."""
+    name = "Webhook Test Issuing CA"
+    own, leaf = key("crl signer"), server_leaf()
+
+    def signer(issuer=ROOT, usage=("crl_sign",), **more):
+        return authority(name, own, issuer, usage=usage, **more)
+
+    clean = crl(ISSUING, [], 5, signer=own, **FRESH)
+    revoking = crl(ISSUING, [leaf], 5, signer=own, **FRESH)
+
+    def of(label, beside, expect, *crls):
+        return server(
+            f"crl_of_a_separate_key_{label}",
+            [leaf, ISSUING, beside],
+            expect,
+            crls=[*crls, ROOT_CLEAN],
+            options=REQUIRE,
+        )
+
+    foreign = unused("another_key")
+    yield of("covers", signer(), noted(), clean)
+    yield of("revokes", signer(), REVOKED, revoking)
+    yield of("without_its_certificate", ROOT, foreign, clean)
+    yield of("without_crl_sign", signer(usage=("key_cert_sign",)), foreign, clean)
+    yield of("without_key_usage", signer(usage=()), foreign, clean)
+    yield of("that_has_expired", signer(valid=(day(2020), day(2026, 5, 1))), foreign, clean)
+    stranger = authority("Unrelated CA", key("unrelated"))
+    yield of("of_another_issuer", signer(stranger), foreign, clean)
+    forged = signer(authority(ROOT.subject.removeprefix("CN="), key("forger")))
+    yield of("that_the_issuer_did_not_certify", forged, foreign, clean)
+    revoked = crl(ROOT, [signer()], 6, **FRESH)
+    yield server(
+        "crl_of_a_separate_key_that_is_revoked",
+        [leaf, ISSUING, signer()],
+        foreign,
+        crls=[clean, revoked],
+        options=REQUIRE,
+    )
+    # Certified by the CA itself: its own revocation needs a CRL under the CA's key.
+    by_itself = signer(ISSUING)
+    yield of("of_the_ca_itself_unchecked", by_itself, foreign, clean)
+    part = crl(ISSUING, [], 5, extra=[issuing_point(cas=True)], **FRESH)
+    yield of("of_the_ca_itself", by_itself, noted(), clean, part)
+
+
+def long_chains():
+    """The longest chain that is judged, each certificate with a CRL."""
+    cas = [ROOT]
+    for at in range(9):
+        cas.append(authority(f"Level {at} CA", key(f"level {at}"), cas[-1]))
+    leaf = server_leaf(cas[-1])
+    chain = [leaf, *reversed(cas[1:])]
+    lists = [crl(ca, [], 1, **FRESH) for ca in cas]
+    yield server("crl_of_ten_certificates", chain, noted(), crls=lists, options=REQUIRE)
+    for label, missing in {"first": 0, "last": 9}.items():
+        yield server(
+            f"crl_of_ten_certificates_but_the_{label}",
+            chain,
+            refused("crl_unusable", issuer=cas[missing].subject),
+            crls=[*lists[:missing], *lists[missing + 1 :]],
+            options=REQUIRE,
+        )
+    revoking = crl(cas[4], [cas[5]], 2, **FRESH)
+    yield server(
+        "crl_of_ten_certificates_revokes_one",
+        chain,
+        refused("certificate_revoked", subject=cas[5].subject),
+        crls=[*lists, revoking],
         options=REQUIRE,
     )
 

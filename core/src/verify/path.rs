@@ -59,9 +59,14 @@ impl Path {
 /// Checks a path with valid signatures: path lengths, name constraints, policies, revocation.
 ///
 /// * `links`: from the leaf to the anchor.
+/// * `candidates`: every certificate that the search may use. One may be that of a separate key for CRLs.
 ///
 /// Fails with the failure of highest rank.
-pub(super) fn check(links: &[Link<'_>], expected: &Expectation<'_>) -> Result<Revocation, Error> {
+pub(super) fn check(
+    links: &[Link<'_>],
+    candidates: &[Presented<'_>],
+    expected: &Expectation<'_>,
+) -> Result<Revocation, Error> {
     let mut worst = None;
     let checks = [check_lengths, constraints::check, certificate_policies::check];
     for error in checks.iter().filter_map(|check| check(links).err()) {
@@ -70,7 +75,7 @@ pub(super) fn check(links: &[Link<'_>], expected: &Expectation<'_>) -> Result<Re
     let revocation = if revocation::is_required(expected) {
         let issuers: Vec<&ParsedCertificate<'_>> =
             links[1..].iter().map(|link| link.parsed).collect();
-        revocation::check(links[0].parsed, &issuers, expected)
+        revocation::check(links[0].parsed, &issuers, candidates, expected)
     } else {
         Ok(Revocation::default())
     };

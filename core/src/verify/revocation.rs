@@ -13,8 +13,8 @@ use crate::error::{Error, Kind, key, presented};
 use crate::event::{Event, EventName};
 use crate::verify::policy::CrlPolicy;
 use crate::x509::{
-    Certificate, Crl, ParsedCertificate, Reasons, comparable_name, name_text,
-    points_to_another_issuer, serial_hex,
+    Certificate, Crl, ParsedCertificate, Presented, Reasons, algorithms, comparable_name,
+    name_text, points_to_another_issuer, serial_hex,
 };
 
 /// keyUsage cRLSign.
@@ -24,6 +24,9 @@ const CRL_SIGN: u8 = 6;
 /// them are known already, so that the verdict is always the same. A path of ten certificates with CRLs
 /// for eight reasons each needs eighty.
 const MAX_SIGNATURES: usize = 256;
+
+/// The most certificates of separate keys for CRLs that count for one CRL. A CA has one.
+const MAX_CRL_KEYS: usize = 4;
 
 /// The reason why a CRL of the trust was not used for a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +98,13 @@ pub(super) fn is_required(expected: &Expectation<'_>) -> bool {
 /// Checks the leaf and each intermediate with the CRLs of its issuer.
 ///
 /// * `issuers`: from the leaf's issuer to the anchor.
+/// * `others`: certificates outside the path. One may be that of a separate key that signs CRLs.
 ///
 /// Fails with `certificate_revoked` or `crl_unusable`.
 pub(super) fn check(
     leaf: &ParsedCertificate<'_>,
     issuers: &[&ParsedCertificate<'_>],
+    others: &[Presented<'_>],
     expected: &Expectation<'_>,
 ) -> Result<Revocation, Error> {
     let mut revocation = Revocation::default();
@@ -121,6 +126,7 @@ pub(super) fn check(
             issuer,
             above: &issuers[position..],
             groups_above: &groups[position..],
+            others,
             expected,
             must_be_covered,
             signatures_left: &signatures_left,
@@ -163,6 +169,8 @@ struct CertificateCheck<'a> {
     /// The issuers of the path from this one on, and the CRLs with the name of each.
     above: &'a [&'a ParsedCertificate<'a>],
     groups_above: &'a [Option<usize>],
+    /// Certificates outside the path.
+    others: &'a [Presented<'a>],
     expected: &'a Expectation<'a>,
     /// Whether the policy requires a CRL that covers the certificate.
     must_be_covered: bool,
@@ -272,19 +280,75 @@ impl<'a> CertificateCheck<'a> {
         Ok(false)
     }
 
-    /// Returns the CA that signed the CRL: the issuer, or a CA of the same name above it in the path. A
-    /// CA that renews its key issues certificates for the former or the next one to itself.
+    /// Returns the CA that signed the CRL: the issuer, or another CA of its name that the path vouches
+    /// for (RFC 5280 section 6.3.3 (f)).
     fn signer(&self, crl: &Crl) -> Result<Option<&'a ParsedCertificate<'a>>, Error> {
+        // A CA that renews its key issues certificates for the former or the next one to itself.
         for (ca, group) in self.above.iter().copied().zip(self.groups_above) {
             if *group == self.groups_above[0] && self.is_signed(crl, ca)? {
+                return Ok(Some(ca));
+            }
+        }
+        let others =
+            self.others.iter().map(Presented::parsed).filter(|other| self.may_sign_crls(other));
+        for ca in others.take(MAX_CRL_KEYS) {
+            // A peer may present any certificate. One that the path does not vouch for must not make
+            // the verifier hash large CRLs.
+            if self.is_vouched_for(ca)? && self.is_signed(crl, ca)? {
                 return Ok(Some(ca));
             }
         }
         Ok(None)
     }
 
+    /// Returns whether a certificate outside the path is that of a key for CRLs of the issuer, if the
+    /// path vouches for it.
+    fn may_sign_crls(&self, other: &ParsedCertificate<'_>) -> bool {
+        let expected = self.expected;
+        let is_in_time = || (other.not_before..=other.not_after).contains(&expected.at);
+        other.key_usage(CRL_SIGN) == Some(true)
+            && expected.trust.crls().group_of(other.subject) == self.groups_above[0]
+            && is_in_time()
+            && other.key.weakness().is_none()
+            && other.unknown_critical.is_none()
+            && other.profile_fault.is_none()
+            && !expected.trust.distrusts(other)
+            && !self.above.iter().any(|ca| ca.spki == other.spki)
+    }
+
+    /// Returns whether a CA of the path issued the certificate of a key for CRLs, and has not revoked it.
+    fn is_vouched_for(&self, other: &'a ParsedCertificate<'a>) -> Result<bool, Error> {
+        let name = comparable_name(other.issuer);
+        for (at, ca) in self.above.iter().enumerate() {
+            if comparable_name(ca.subject) != name {
+                continue;
+            }
+            self.take_signature()?;
+            if other.signed.is_made_by(ca.spki, algorithms::SIGNATURES.all) {
+                let groups = &self.groups_above[at..];
+                let check = CertificateCheck {
+                    subject: other,
+                    issuer: ca,
+                    above: &self.above[at..],
+                    groups_above: groups,
+                    // A key for CRLs does not vouch for another one.
+                    others: &[],
+                    ..*self
+                };
+                return Ok(check.check(&mut Revocation::default()).is_ok());
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns whether the key of this CA signed the CRL.
     fn is_signed(&self, crl: &Crl, ca: &ParsedCertificate<'_>) -> Result<bool, Error> {
+        self.take_signature()?;
+        Ok(crl.is_signed_by(ca))
+    }
+
+    /// Counts one signature. Fails with `crl_unusable` if there are too many.
+    fn take_signature(&self) -> Result<(), Error> {
         let Some(left) = self.signatures_left.get().checked_sub(1) else {
             let why = format!("more than {MAX_SIGNATURES} signatures count in the CRLs");
             return Err(self
@@ -292,7 +356,7 @@ impl<'a> CertificateCheck<'a> {
                 .advising("Remove CRLs that a later one replaces, or that are of no CA in use."));
         };
         self.signatures_left.set(left);
-        Ok(crl.is_signed_by(ca))
+        Ok(())
     }
 
     /// Decides about a certificate that no current CRL covers.
@@ -332,7 +396,9 @@ impl<'a> CertificateCheck<'a> {
     /// The error if no current CRL covers a certificate that the policy requires to be covered.
     fn missing(&self, crls: &IssuerCrls<'_>) -> Error {
         let (issuer, subject) = (self.issuer.subject_text(), self.subject.subject_text());
-        let (why, used, remedy) = if !crls.usable.is_empty() || !crls.elsewhere.is_empty() {
+        let is_elsewhere = crls.future.is_empty() && crls.foreign.is_empty();
+        let is_elsewhere = is_elsewhere && !crls.elsewhere.is_empty();
+        let (why, used, remedy) = if !crls.usable.is_empty() || is_elsewhere {
             let (why, remedy) = self.other_scope(crls, &issuer, &subject);
             (why, Some(UnusedReason::OtherScope), remedy)
         } else if let Some((_, crl)) = crls.future.first() {

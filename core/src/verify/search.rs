@@ -296,7 +296,7 @@ impl<'s, 'a> Walk<'s, 'a> {
                 }
             }
         }
-        worst.map_or_else(|| path::check(links, self.search.expected), Err)
+        worst.map_or_else(|| path::check(links, self.search.issuers, self.search.expected), Err)
     }
 
     fn is_signed(&mut self, child: usize, issuer: Issuer, spki: &[u8]) -> bool {
