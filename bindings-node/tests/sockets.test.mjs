@@ -164,3 +164,14 @@ test('no path uses a distrusted CA, and a public trust is only for pinned endpoi
   const endpoint = dispatcher.endpoint('acme', acme.url, { pins, trust: open })
   assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
 })
+
+test('a chain is read once, and kept when Node drops it', async (t) => {
+  const all = await scene(t)
+  const { server } = await pair(t, all)
+  const ask = t.mock.method(server, 'getPeerCertificate')
+  const first = all.clients.verifySocket(server)
+  // It takes the intermediates out of the socket.
+  server.getPeerX509Certificate()
+  assert.deepEqual(all.clients.verifySocket(server).toJSON(), first.toJSON())
+  assert.equal(ask.mock.callCount(), 1)
+})

@@ -2,7 +2,7 @@ import { expect } from './completions'
 import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointArguments, type EndpointOptions } from './endpoint'
 import { errorOf, unwrap, wrongType } from './error'
-import { events, expiries, listener, type Event, type Expiry } from './event'
+import { events, EventSource, expiries, type Event, type Expiry } from './event'
 import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
@@ -18,25 +18,25 @@ import type { CrlPolicy, StatusRetry } from './enums'
 export interface DispatcherOptions {
   // generated: begin properties dispatcher
   /** The identity to present to consumers, unless the endpoint sets its own. */
-  identity?: Identity
+  identity?: Identity | undefined
   /** The default trust, used if the endpoint sets none. */
-  trust?: Trust
+  trust?: Trust | undefined
   /**
    * The certificates of a consumer that a CRL must cover: if_present (none), require (all but the
    * anchor) or require_leaf. By default `if_present`.
    */
-  crlPolicy?: CrlPolicy
+  crlPolicy?: CrlPolicy | undefined
   /**
    * The addresses that the dispatcher may connect to: a preset, or a policy. By default `public`.
    */
-  egress?: Egress
+  egress?: Egress | undefined
   /**
    * The CONNECT proxy for all connections: http://host:port, or http://user:password@host:port.
    * Environment variables are not read.
    */
-  proxy?: string
+  proxy?: string | undefined
   /** user:password for the proxy, if its URL must not contain them. */
-  proxyCredentials?: string
+  proxyCredentials?: string | undefined
   /**
    * Whether CONNECT asks the proxy for the consumer's name instead of a checked address, for a
    * proxy whose rules are written by name. The proxy then resolves the name, and the egress
@@ -48,42 +48,42 @@ export interface DispatcherOptions {
    * The time limit of a whole delivery. It bounds the other four timeouts. In milliseconds; by
    * default 30000.
    */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /**
    * The time limit to resolve the host and open a TCP connection. In milliseconds; by default
    * 5000.
    */
-  connectTimeoutMs?: number
+  connectTimeoutMs?: number | undefined
   /** The time limit of the TLS handshake. In milliseconds; by default 5000. */
-  handshakeTimeoutMs?: number
+  handshakeTimeoutMs?: number | undefined
   /** The time limit to write the request to the kernel. In milliseconds; by default 10000. */
-  writeTimeoutMs?: number
+  writeTimeoutMs?: number | undefined
   /**
    * The time limit from the last byte of the request to the response head. In milliseconds; by
    * default 15000.
    */
-  responseTimeoutMs?: number
+  responseTimeoutMs?: number | undefined
   /** The most open connections, including idle ones. By default 256. */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /**
    * The most deliveries that may wait for a turn or a connection. One owner has at most a quarter
    * of them. Further deliveries fail with overloaded. By default 4096.
    */
-  maxWaiting?: number
+  maxWaiting?: number | undefined
   /**
    * The retry verdict for a status or status class other than 2xx: later, after_repair or never.
    */
-  statusRetry?: StatusRetry
+  statusRetry?: StatusRetry | undefined
   /**
    * The interval at which the files of the material are checked for changes. 0 checks only in
    * reload(). In milliseconds; by default 10000.
    */
-  reloadMs?: number
+  reloadMs?: number | undefined
   /**
    * The remaining fraction of a lifetime at which the first expiry event is raised. More follow
    * at 0.1, 0.05 and 0. By default 0.2.
    */
-  expiryWarning?: number
+  expiryWarning?: number | undefined
   // generated: end
 }
 
@@ -91,26 +91,37 @@ export interface DispatcherOptions {
 export interface DeliverOptions {
   // generated: begin properties deliver
   /** The event's id, sent as webhook-id. Use the same id for every attempt. */
-  id?: string
+  id?: string | undefined
   /** The content type of the payload. By default `application/json`. */
-  contentType?: string
+  contentType?: string | undefined
   /** Additional request headers. */
-  headers?: Readonly<Record<string, string>>
+  headers?: Readonly<Record<string, string>> | undefined
   /** The time limit of this whole delivery. In milliseconds; by default the dispatcher's. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   // generated: end
   /** Cancels the delivery when it is aborted: the promise rejects with `canceled`. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
+}
+
+/** The options of a run of `deliverMany`. */
+export interface DeliverManyOptions {
+  /** The maximum number of deliveries in flight. By default 64. */
+  concurrency?: number | undefined
+  /**
+   * Ends the run when it is aborted: deliveries in flight are canceled, each with an outcome, and no
+   * further ones are taken.
+   */
+  signal?: AbortSignal | undefined
 }
 
 /** The options of a probe. */
 export interface ProbeOptions {
   // generated: begin properties probe
   /** The time limit of the whole probe. In milliseconds; by default the dispatcher's. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   // generated: end
   /** Cancels the probe when it is aborted: the promise rejects with `canceled`. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 // Older releases of Node 20 lack the symbol. There, callers use close().
@@ -121,7 +132,7 @@ const asyncDispose: typeof Symbol.asyncDispose =
  * Delivers webhooks over mutual TLS. Create one per process and keep it, because it reuses
  * connections. An idle dispatcher does not keep the process alive; a delivery in flight does.
  */
-export class Dispatcher implements AsyncDisposable {
+export class Dispatcher extends EventSource implements AsyncDisposable {
   readonly #handle: Handle
   readonly #endpoints = new Map<string, Endpoint>()
 
@@ -136,6 +147,7 @@ export class Dispatcher implements AsyncDisposable {
     create: (options: DispatcherArguments) => CallResult<Handle>,
   )
   constructor(options?: DispatcherOptions, create = native.dispatcher) {
+    super()
     this.#handle = unwrap(create(dispatcherArguments(new Options(options, ['dispatcher']))))
   }
 
@@ -149,9 +161,9 @@ export class Dispatcher implements AsyncDisposable {
    * @returns the same object for the same consumer, until the endpoint is removed
    * @throws {WebhookMtlsError} `url_invalid`, `option_invalid` or `handle_closed`
    */
-  endpoint(consumer: string, url: string, options: EndpointOptions): Endpoint {
+  endpoint(consumer: string, url: string | URL, options: EndpointOptions): Endpoint {
     const parsed = endpointArguments(new Options(options, ['endpoint']))
-    const names = [text('consumer', consumer), text('url', url)] as const
+    const names = [text('consumer', consumer), urlText(url)] as const
     const handle = unwrap(native.dispatcherEndpoint(this.#handle, ...names, parsed))
     const known = this.#endpoints.get(consumer)
     if (known?.is(handle)) return known
@@ -267,7 +279,7 @@ export class Dispatcher implements AsyncDisposable {
    * @throws {WebhookMtlsError} `identity_in_use`, whose context lists the `consumers`, or
    * `handle_closed`
    */
-  retire(identity: Identity, options?: { force?: boolean }): string[] {
+  retire(identity: Identity, options?: { force?: boolean | undefined }): string[] {
     const parsed = new Options(options, [], ['force'])
     const force = parsed.optional('force', flag) ?? false
     return unwrap(
@@ -275,18 +287,9 @@ export class Dispatcher implements AsyncDisposable {
     )
   }
 
-  /**
-   * Registers a listener for all later events. It runs on the event loop and does not keep the
-   * process alive. An exception of a listener becomes a process warning.
-   *
-   * @param name `event`
-   * @param callback receives the event
-   * @returns this dispatcher
-   * @throws {WebhookMtlsError} `option_invalid`
-   */
-  on(name: 'event', callback: (event: Event) => void): this {
-    unwrap(native.dispatcherOnEvent(this.#handle, listener(name, callback)))
-    return this
+  /** @internal */
+  protected override registerEvents(callback: (json: string) => void): void {
+    unwrap(native.dispatcherOnEvent(this.#handle, callback))
   }
 
   /**
@@ -298,14 +301,14 @@ export class Dispatcher implements AsyncDisposable {
    * the iterable throws, its error is thrown after the outcomes of the deliveries before it.
    *
    * @param deliveries an iterable or an asynchronous iterable of deliveries
-   * @param options `concurrency`: the maximum number in flight; by default 64
+   * @param options `concurrency`, `signal`
    * @returns an asynchronous iterator of outcomes; leaving its loop cancels deliveries in flight
    *
    * Rejects with `option_invalid`, never throws.
    */
   deliverMany<T = unknown>(
     deliveries: Iterable<Delivery<T>> | AsyncIterable<Delivery<T>>,
-    options?: { concurrency?: number },
+    options?: DeliverManyOptions,
   ): Outcomes<T> {
     return new Outcomes<T>(this.#handle, deliveries, options)
   }
@@ -317,7 +320,7 @@ export class Dispatcher implements AsyncDisposable {
    * @param options `drainMs`: the time to finish, in milliseconds; by default 0
    * @returns a promise that resolves when no delivery is in flight and no connection is open
    */
-  async close(options?: { drainMs?: number }): Promise<void> {
+  async close(options?: { drainMs?: number | undefined }): Promise<void> {
     const parsed = new Options(options, [], ['drainMs'])
     const drainMs = parsed.optional('drainMs', duration) ?? 0
     unwrap(await native.dispatcherClose(this.#handle, drainMs))
@@ -344,12 +347,12 @@ export type OneShotOptions = DispatcherOptions & EndpointOptions & DeliverOption
  * Rejects with a {@link WebhookMtlsError} of any kind, never throws.
  */
 export async function deliver(
-  url: string,
+  url: string | URL,
   body: Body,
   options: OneShotOptions & { identity: Identity; trust: Trust },
 ): Promise<Receipt> {
   const parsed = new Options(options, ['deliver', 'endpoint', 'dispatcher'], ['signal'])
-  const target = text('url', url)
+  const target = urlText(url)
   const converted = [
     dispatcherArguments(parsed),
     endpointArguments(parsed),
@@ -367,6 +370,12 @@ function dispatcherArguments(options: Options): DispatcherArguments {
     egress: options.optional('egress', egressHandle),
     settings: options.settings('dispatcher'),
   }
+}
+
+/** Returns the text of a URL. An object of another realm is no instance of this realm's class. */
+function urlText(url: unknown): string {
+  const isUrl = Object.prototype.toString.call(url) === '[object URL]'
+  return text('url', isUrl ? (url as URL).href : url)
 }
 
 /** Returns the bytes of a body. Detaches from the signal if it fails. */

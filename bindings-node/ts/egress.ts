@@ -21,14 +21,14 @@ export type Egress =
       /** The rule for addresses that match no network below. */
       preset: EgressPreset
       /** Networks to allow in addition to the preset: CIDR (`10.1.0.0/16`) or single addresses. */
-      allow?: Iterable<string>
+      allow?: Iterable<string> | undefined
       /** Networks to deny. They take precedence over `allow`. */
-      deny?: Iterable<string>
+      deny?: Iterable<string> | undefined
       /**
        * The prefixes of this network's own NAT64 gateways, of 32, 40, 48, 56, 64 or 96 bits. The
        * rules apply to the IPv4 address that is embedded in such an address (RFC 6052).
        */
-      nat64?: Iterable<string>
+      nat64?: Iterable<string> | undefined
     }
 
 /** @internal */

@@ -16,51 +16,51 @@ export interface EndpointOptions {
    */
   pins: Pins | null
   /** The identity to present to this consumer. By default the dispatcher's. */
-  identity?: Identity
+  identity?: Identity | undefined
   /** The trust for this consumer's certificate. By default the dispatcher's. */
-  trust?: Trust
+  trust?: Trust | undefined
   /**
    * The certificates of this consumer that a CRL must cover: if_present (none), require (all but
    * the anchor) or require_leaf. By default the dispatcher's.
    */
-  crlPolicy?: CrlPolicy
+  crlPolicy?: CrlPolicy | undefined
   /** The oldest TLS version to accept: 1.3 or 1.2. By default `1.3`. */
-  minTls?: MinTls
+  minTls?: MinTls | undefined
   /**
    * Whether to offer the key exchange X25519MLKEM768. Without it, the first message of the
    * handshake fits into one packet, for a firewall that drops or resets connections with a larger
    * one. By default true.
    */
-  postQuantum?: boolean
+  postQuantum?: boolean | undefined
   /**
    * The name that the handshake asks for (SNI) and that the consumer's certificate must contain:
    * a DNS name or an IP address. The URL's host is still looked up and connected to. By default
    * the URL's host.
    */
-  serverName?: string
+  serverName?: string | undefined
   /** The SAN URI that the consumer's certificate must contain, instead of the URL's host name. */
-  serverUri?: string
+  serverUri?: string | undefined
   /**
    * Whether to hold the payload until the consumer answers the request head with 100 Continue,
    * for at most one second. By default false.
    */
-  holdPayload?: boolean
+  holdPayload?: boolean | undefined
   /**
    * The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.
    */
-  signing?: StandardWebhooks
+  signing?: StandardWebhooks | undefined
   /** The most deliveries to this consumer at once. By default 8. */
-  concurrency?: number
+  concurrency?: number | undefined
   /**
    * The customer that owns this endpoint. While others wait, the endpoints of one owner use at
    * most a quarter of maxConnections and of the DNS lookups. By default the consumer id.
    */
-  owner?: string
+  owner?: string | undefined
   /**
    * The same for this consumer. A status that it does not name uses the dispatcher's verdict. By
    * default the dispatcher's.
    */
-  statusRetry?: StatusRetry
+  statusRetry?: StatusRetry | undefined
   // generated: end
 }
 

@@ -1,3 +1,5 @@
+import { EventEmitter } from 'node:events'
+
 import { unwrap, wrongType } from './error'
 import type { CallResult } from './native'
 
@@ -50,16 +52,82 @@ export function expiries(result: CallResult<string>): Expiry[] {
   }))
 }
 
-/** @internal Checks the arguments of `on`, and returns the callback for the addon. */
-export function listener(name: unknown, callback: unknown): (json: string) => void {
-  if (name !== 'event') throw wrongType('name', "'event'", name)
-  if (typeof callback !== 'function') throw wrongType('callback', 'a function', callback)
-  return (json) => {
-    try {
-      ;(callback as (event: Event) => void)(event(JSON.parse(json) as EventJson))
-    } catch (raised) {
-      // An exception here would end the process, because no caller can catch it.
-      process.emitWarning(`a listener of webhook-mtls threw: ${String(raised)}`)
+/** A function that receives events. */
+export type EventListener = (event: Event) => void
+
+/** A listener of either name. */
+type AnyListener = EventListener | ((error: Error) => void)
+
+/** Emits events to listeners, as an EventEmitter does. Works with `events.once` and `events.on`. */
+export abstract class EventSource {
+  readonly #emitter = new EventEmitter()
+  #isRegistered = false
+
+  /** @internal Registers a callback for the JSON of each later event. */
+  protected abstract registerEvents(callback: (json: string) => void): void
+
+  /**
+   * Adds a listener for later events. It runs on the event loop and does not keep the process alive.
+   * An exception of a listener becomes a process warning.
+   *
+   * @param name `event`; a listener of `error` is never called
+   * @param listener receives the event
+   * @returns this object
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  on(name: 'event', listener: EventListener): this
+  on(name: 'error', listener: (error: Error) => void): this
+  on(name: string, listener: AnyListener): this {
+    return this.#add(name, listener, false)
+  }
+
+  /** As {@link on}, for the next event only. */
+  once(name: 'event', listener: EventListener): this
+  once(name: 'error', listener: (error: Error) => void): this
+  once(name: string, listener: AnyListener): this {
+    return this.#add(name, listener, true)
+  }
+
+  /** Removes a listener that {@link on} or {@link once} added. */
+  off(name: 'event', listener: EventListener): this
+  off(name: 'error', listener: (error: Error) => void): this
+  off(name: string, listener: AnyListener): this {
+    this.#emitter.off(name, listener)
+    return this
+  }
+
+  /** As {@link off}; `events.once` and `events.on` call it. */
+  removeListener(name: 'event', listener: EventListener): this
+  removeListener(name: 'error', listener: (error: Error) => void): this
+  removeListener(name: string, listener: AnyListener): this {
+    this.#emitter.off(name, listener)
+    return this
+  }
+
+  #add(name: unknown, listener: unknown, isOnce: boolean): this {
+    // `events.once` listens for errors as well.
+    if (name !== 'event' && name !== 'error') throw wrongType('name', "'event'", name)
+    if (typeof listener !== 'function') throw wrongType('callback', 'a function', listener)
+    if (!this.#isRegistered && name === 'event') {
+      this.registerEvents((json) => this.#emit(json))
+      this.#isRegistered = true
+    }
+    const callback = listener as (...values: unknown[]) => void
+    if (isOnce) this.#emitter.once(name, callback)
+    else this.#emitter.on(name, callback)
+    return this
+  }
+
+  #emit(json: string): void {
+    const emitted = event(JSON.parse(json) as EventJson)
+    // Each alone: one listener's exception must not keep the event from the others.
+    for (const listener of this.#emitter.rawListeners('event')) {
+      try {
+        listener.call(this.#emitter, emitted)
+      } catch (raised) {
+        // An exception here would end the process, because no caller can catch it.
+        process.emitWarning(`a listener of webhook-mtls threw: ${String(raised)}`)
+      }
     }
   }
 }

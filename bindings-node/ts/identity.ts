@@ -7,7 +7,7 @@ import { native, type Handle } from './native'
 /** The options to load an identity. */
 export interface IdentityOptions {
   /** The passphrase of an encrypted PKCS#8 key. */
-  passphrase?: string
+  passphrase?: string | undefined
 }
 
 /**

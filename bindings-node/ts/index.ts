@@ -11,11 +11,17 @@ export { StandardWebhooks } from './signing'
 export { Trust } from './trust'
 export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } from './verifier'
 
-export type { DeliverOptions, DispatcherOptions, OneShotOptions, ProbeOptions } from './dispatcher'
+export type {
+  DeliverManyOptions,
+  DeliverOptions,
+  DispatcherOptions,
+  OneShotOptions,
+  ProbeOptions,
+} from './dispatcher'
 export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
 export type { HttpResponse } from './error'
-export type { Event, Expiry } from './event'
+export type { Event, EventListener, Expiry } from './event'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'
 export type { Delivery, Outcome, Outcomes, Progress } from './many'

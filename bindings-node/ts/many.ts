@@ -5,7 +5,7 @@ import { errorOf, unwrap, WebhookMtlsError, wrongType } from './error'
 import { body as bodyOf, number, Options, type Body } from './options'
 import { native, type Handle } from './native'
 import type { Receipt } from './receipt'
-import { watchSignal, type WatchedSignal } from './signal'
+import { onAbort, signalOf, watchSignal, type WatchedSignal } from './signal'
 import { TicketTable } from './tickets'
 
 /** One delivery of `deliverMany`: a body for an endpoint. */
@@ -15,7 +15,7 @@ export interface Delivery<T = unknown> extends DeliverOptions {
   /** Text as UTF-8, or bytes. It is copied; consecutive equal bodies are copied once. */
   body: Body
   /** Any value, to recognize the delivery in its outcome. */
-  tag?: T
+  tag?: T | undefined
 }
 
 /** The outcome of one delivery: its receipt or its error. */
@@ -65,17 +65,21 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   /** Resolves when the last waiting call has its result; undefined if no call waits. */
   #lastWaiter: Promise<void> | undefined
   #wake: () => void = () => {}
+  #signal: AbortSignal | undefined
+  #detach: () => void = () => {}
 
   /** @internal */
   constructor(dispatcher: Handle, deliveries: unknown, options: unknown) {
     // On the first call of next(), so that errors of the arguments reject its promise.
     this.#start = () => {
-      const parsed = new Options(options, [], ['concurrency'])
+      const parsed = new Options(options, [], ['concurrency', 'signal'])
       const source = new Source<T>(deliveries)
       this.#ticket = completions.watchTicket()
       const concurrency = parsed.optional('concurrency', number)
       this.#run = unwrap(native.run(dispatcher, concurrency, this.#ticket))
       this.#source = source
+      this.#signal = signalOf(parsed)
+      if (this.#signal !== undefined) this.#detach = onAbort(this.#signal, () => this.#abort())
       return this.#run
     }
   }
@@ -184,9 +188,17 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     })
   }
 
+  /** Takes no further deliveries, and cancels those in flight. Each still has an outcome. */
+  #abort(): void {
+    this.#source?.close()
+    for (const { watched } of this.#submitted) if (watched) native.cancel(watched.cancel)
+    this.#wake()
+  }
+
   #end(): Result<T> {
     if (!this.#isFinished) {
       this.#isFinished = true
+      this.#detach()
       if (this.#run !== undefined) native.runCancel(this.#run)
       completions.unwatch(this.#ticket)
       for (const { watched } of this.#submitted) watched?.detach()
@@ -240,7 +252,7 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     try {
       const options = new Options(delivery, TARGETS, OTHER_KEYS, READ_HERE)
       const endpoint = Endpoint.handle('endpoint', delivery.endpoint)
-      watched = watchSignal(options)
+      watched = watchSignal(options, this.#signal)
       const settings = options.settings('deliver')
       const body = bodyOf('body', delivery.body)
       const ticket = this.#submitted.insert({ delivery, watched })

@@ -11,19 +11,19 @@ export interface RetryPolicyOptions {
    * The most attempts, including the first. With the defaults, they take more than 24 hours. By
    * default 60.
    */
-  attempts?: number
+  attempts?: number | undefined
   /**
    * The wait after the first attempt, of which half is random. It doubles after each further
    * attempt. In milliseconds; by default 5000.
    */
-  firstMs?: number
+  firstMs?: number | undefined
   /**
    * The longest wait, unless the consumer asks for a longer one. In milliseconds; by default
    * 3600000.
    */
-  ceilingMs?: number
+  ceilingMs?: number | undefined
   /** A number that makes the random parts of the waits repeatable, for tests. */
-  seed?: number
+  seed?: number | undefined
   // generated: end
 }
 

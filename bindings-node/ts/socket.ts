@@ -19,16 +19,31 @@ export function handshake(socket: unknown, serverName: string | undefined): Hand
   const { secureConnecting, servername } = socket as UndocumentedProperties
   // The peer's Finished message ends its half of the handshake, and follows its proof of possession
   // of the key (RFC 8446 section 4.4). A destroyed socket no longer has it.
-  const isComplete = secureConnecting !== true && socket.getPeerFinished() !== undefined
+  // Null for a destroyed socket.
+  const finished = secureConnecting === true ? undefined : (socket.getPeerFinished() ?? undefined)
   // Documented as null on the server side.
   const isServerSide = socket.getEphemeralKeyInfo() === null
   const requested = isServerSide ? undefined : servername || undefined
   return {
-    isComplete,
+    isComplete: finished !== undefined,
     isServerSide,
-    chain: isComplete ? chain(socket) : [],
+    chain: finished === undefined ? [] : knownChain(socket, finished),
     serverName: serverName ?? requested,
   }
+}
+
+/**
+ * The chain of each socket, with the Finished message of its handshake, which differs after a
+ * renegotiation. Node's answer is slow, and no longer complete after other questions about the peer.
+ */
+const chains = new WeakMap<TLSSocket, { finished: Buffer; chain: Uint8Array[] }>()
+
+function knownChain(socket: TLSSocket, finished: Buffer): Uint8Array[] {
+  const known = chains.get(socket)
+  if (known?.finished.equals(finished)) return known.chain
+  const presented = chain(socket)
+  if (presented.length > 0) chains.set(socket, { finished, chain: presented })
+  return presented
 }
 
 /** Returns the certificates that the peer presented, leaf first. */

@@ -10,23 +10,23 @@ interface TrustOptions {
    * Pins (`sha256/…`) of the keys of CAs that no path may contain, such as a compromised
    * intermediate.
    */
-  distrusted?: Iterable<string>
+  distrusted?: Iterable<string> | undefined
 }
 
 /** Options of a trust bundle that is read from files. */
 export interface TrustFiles extends TrustOptions {
   /** Path of CA certificates that peers may omit. They are not anchors. */
-  intermediates?: string
+  intermediates?: string | undefined
   /** Path of certificate revocation lists. */
-  crls?: string
+  crls?: string | undefined
 }
 
 /** Options of a trust bundle that is read from PEM or DER. */
 export interface TrustTexts extends TrustOptions {
   /** CA certificates that peers may omit. They are not anchors. */
-  intermediates?: Body
+  intermediates?: Body | undefined
   /** Certificate revocation lists. */
-  crls?: Body[]
+  crls?: Body[] | undefined
 }
 
 /**

@@ -2,7 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
-import { events, expiries, listener, type Event, type Expiry } from './event'
+import { events, expiries, EventSource, type Event, type Expiry } from './event'
 import { chain as chainOf, flag, Options, several, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
@@ -115,33 +115,33 @@ export interface VerifierOptions {
   /** The trust for the peers' certificates. */
   trust: Trust
   /** The keys that a peer may have. */
-  pins?: Pins | null
+  pins?: Pins | null | undefined
   /**
    * The rule by which a certificate names its tenant. The role client requires this or an
    * authorization.
    */
-  tenant?: TenantRule
+  tenant?: TenantRule | undefined
   /** The peers that are allowed. The role client requires this or a tenant rule. */
-  authorization?: Authorization
+  authorization?: Authorization | undefined
   /** The SAN URI that a server's certificate must contain. */
-  serverUri?: string
+  serverUri?: string | undefined
   /** Whether to refuse a certificate without extendedKeyUsage. By default false. */
-  strictPurpose?: boolean
+  strictPurpose?: boolean | undefined
   /**
    * The certificates of a peer that a CRL must cover: if_present (none), require (all but the
    * anchor) or require_leaf. By default `if_present`.
    */
-  crlPolicy?: CrlPolicy
+  crlPolicy?: CrlPolicy | undefined
   /**
    * The interval at which the files of trust and pins are checked for changes. 0 checks only in
    * reload(). In milliseconds; by default 10000.
    */
-  reloadMs?: number
+  reloadMs?: number | undefined
   /**
    * The remaining fraction of a lifetime at which the first expiry event is raised. More follow
    * at 0.1, 0.05 and 0. By default 0.2.
    */
-  expiryWarning?: number
+  expiryWarning?: number | undefined
   // generated: end
 }
 
@@ -151,19 +151,19 @@ export interface VerifyOptions {
    * The requested DNS name or IP address. Required for servers unless `serverUri` is set, refused
    * for clients.
    */
-  serverName?: string
+  serverName?: string | undefined
   /** The time of verification; by default now. */
-  at?: Date
+  at?: Date | undefined
 }
 
 /** The options to verify a socket's peer. */
 export interface SocketOptions {
   /** As in {@link VerifyOptions}; by default the name that the socket connected to. */
-  serverName?: string
+  serverName?: string | undefined
 }
 
 /** Verifies the certificates of peers: of TLS sockets, or as bytes. */
-export class Verifier {
+export class Verifier extends EventSource {
   readonly #handle: Handle
 
   /**
@@ -171,6 +171,7 @@ export class Verifier {
    * @throws {WebhookMtlsError} `option_invalid`
    */
   constructor(options: VerifierOptions) {
+    super()
     this.#handle = verifierHandle(new Options(options, ['verifier']))
   }
 
@@ -189,7 +190,9 @@ export class Verifier {
   }
 
   /**
-   * Verifies the peer of a TLS connection of `node:tls`, at the current time.
+   * Verifies the peer of a TLS connection of `node:tls`, at the current time. The chain is read once
+   * and kept for the socket. Read it here before you call `getPeerX509Certificate`, which takes the
+   * intermediates out of the socket; or pass them to the trust.
    *
    * @param socket a socket whose handshake is complete (`secureConnect`, `secureConnection`)
    * @param options the server name
@@ -224,17 +227,9 @@ export class Verifier {
     return expiries(native.verifierExpiries(this.#handle))
   }
 
-  /**
-   * Registers a listener for all later events, as `Dispatcher.on` does.
-   *
-   * @param name `event`
-   * @param callback receives the event
-   * @returns this verifier
-   * @throws {WebhookMtlsError} `option_invalid`
-   */
-  on(name: 'event', callback: (event: Event) => void): this {
-    unwrap(native.verifierOnEvent(this.#handle, listener(name, callback)))
-    return this
+  /** @internal */
+  protected override registerEvents(callback: (json: string) => void): void {
+    unwrap(native.verifierOnEvent(this.#handle, callback))
   }
 }
 

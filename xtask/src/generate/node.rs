@@ -43,8 +43,12 @@ pub(crate) fn properties(tables: &Tables, noun: &str, indent: usize) -> Result<V
     for row in tables.of(noun)? {
         lines.extend(comment(&sentence(tables, &row), indent));
         let (name, kind) = (row.camel_case(), annotation(&row)?);
-        let question = if row.is_required() { "" } else { "?" };
-        lines.push(format!("{name}{question}: {kind}"));
+        // With exactOptionalPropertyTypes, a caller may pass undefined only if the type says so.
+        lines.push(if row.is_required() {
+            format!("{name}: {kind}")
+        } else {
+            format!("{name}?: {kind} | undefined")
+        });
     }
     Ok(lines)
 }
@@ -137,7 +141,7 @@ mod tests {
             properties(&Tables::read(json).unwrap(), "probe", 2).unwrap(),
             [
                 "/** The limit. In milliseconds; by default 5000. */",
-                "idleTimeMs?: number",
+                "idleTimeMs?: number | undefined",
                 "/** The keys, as in idleTimeMs. */",
                 "pins: Pins | null",
             ]
