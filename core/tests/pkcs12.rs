@@ -16,7 +16,7 @@ fn refused(file: &[u8], passphrase: &[u8]) -> Error {
 
 #[test]
 fn every_tool_s_file_is_the_same_identity() {
-    let files: [(&str, &[u8], &[u8]); 10] = [
+    let files: [(&str, &[u8], &[u8]); 12] = [
         ("OpenSSL 3", file!("openssl3"), PASSPHRASE),
         ("OpenSSL 3 -legacy: RC2-40 and 3DES", file!("openssl3_legacy"), PASSPHRASE),
         ("3DES with SHA-1, as Windows exports", file!("windows_tripledes_sha1"), PASSPHRASE),
@@ -26,6 +26,8 @@ fn every_tool_s_file_is_the_same_identity() {
         ("certificates in clear", file!("certificates_in_clear"), PASSPHRASE),
         ("keytool", file!("keytool"), PASSPHRASE),
         ("keytool, legacy", file!("keytool_legacy"), PASSPHRASE),
+        ("NSS: AES, in BER", file!("nss"), PASSPHRASE),
+        ("NSS: RC2-40 and 3DES, in BER", file!("nss_legacy"), PASSPHRASE),
         ("no passphrase", file!("empty_passphrase"), b""),
     ];
     for (tool, file, passphrase) in files {
@@ -62,8 +64,8 @@ fn a_file_without_an_identity_is_refused_with_the_reason() {
         (file!("no_key"), Kind::PemInvalid, "no private key found"),
         (file!("several_keys"), Kind::PemInvalid, "2 private keys"),
         (file!("no_mac"), Kind::PemInvalid, "no MAC"),
-        (b"", Kind::PemInvalid, "ends where an element is expected"),
-        (b"-----BEGIN CERTIFICATE-----", Kind::PemInvalid, ""),
+        (b"", Kind::PemInvalid, "it is empty"),
+        (b"-----BEGIN CERTIFICATE-----", Kind::PemInvalid, "it is PEM text, not a PKCS#12 file"),
     ] {
         let error = refused(file, PASSPHRASE);
         assert_eq!(error.kind(), kind, "{error}");

@@ -22,6 +22,7 @@ from forge import (
     day,
     encrypted_key_pem,
     extension,
+    indefinite,
     integer,
     issuing_point,
     key,
@@ -225,6 +226,13 @@ def identities():
     yield of(
         "encrypted_key_on_one_line", CHAIN, locked.replace("\n", " "), OK, passphrase=PASSPHRASE
     )
+    camellia = "1.2.392.200011.61.1.1.1.4"
+    seen = refused("key_encrypted")
+    seen["error"]["message"] = (
+        f"private key: encrypted with the algorithm Camellia ({camellia}), which is not supported"
+    )
+    other_cipher = encrypted_key_pem(LEAF.key, PASSPHRASE, camellia)
+    yield of("encrypted_key_camellia", CHAIN, other_cipher, seen, passphrase=PASSPHRASE)
     broken = KEY.replace("-----\n", "-----", 1).replace("\n", "").removesuffix("-")
     yield of("key_on_one_line_cut_off", CHAIN, broken, unreadable)
     for name, given, message, remedy in NAMED:
@@ -335,6 +343,31 @@ def pkcs12_files():
     yield of("trailing_byte", whole + b"\0", unreadable)
     yield of("empty", b"", unreadable)
     yield of("pem_instead", CHAIN.encode(), unreadable)
+    for name in ("sha1", "sha256", "sha384", "sha512"):
+        protected = pkcs12(LEAF.key, [LEAF, ISSUING], PASSPHRASE, pbmac1=name)
+        yield of(f"pbmac1_{name}", protected, OK)
+        yield of(f"pbmac1_{name}_wrong_passphrase", protected, closed, passphrase="wrong")
+    unicode = pkcs12(LEAF.key, [LEAF], "grüße €", pbmac1="sha256")
+    yield of("pbmac1_unicode_passphrase", unicode, OK, passphrase="grüße €")
+    hostile = pkcs12(LEAF.key, [LEAF], PASSPHRASE, rounds=2**31 - 1, pbmac1="sha256")
+    yield of("pbmac1_rounds_without_end", hostile, closed)
+    changed = pkcs12(LEAF.key, [LEAF], PASSPHRASE, pbmac1="sha256").replace(b"tenant", b"tenanT")
+    yield of("pbmac1_content_changed", changed, closed)
+    ber = indefinite(whole)
+    yield of("ber", ber, {"ok": {"notes": []}})
+    yield of("ber_pbmac1", indefinite(protected), OK)
+    yield of("ber_truncated", ber[:-1], unreadable)
+    yield of("ber_trailing_byte", ber + b"?", unreadable)
+    yield of("ber_nested_without_end", b"\x30\x80" * 1000, unreadable)
+    yield of("base64", base64.b64encode(whole), OK)
+    for name, magic in (("jks", "feedfeed"), ("jceks", "cececece")):
+        seen = refused("pem_invalid")
+        seen["error"] |= {
+            "message": f"PKCS#12: it is a Java keystore ({name.upper()})",
+            "remedy": "Convert it: keytool -importkeystore -srckeystore old.jks -destkeystore "
+            "new.p12 -deststoretype PKCS12",
+        }
+        yield of(name, bytes.fromhex(magic + "0000000200000001"), seen)
     yield of("key_of_another", pkcs12(key("another"), [LEAF], PASSPHRASE), refused("key_mismatch"))
     unusable = refused("identity_unusable")
     stray = authority("Stray", key("stray"))

@@ -156,8 +156,11 @@ def key_pem(private, form="PKCS8"):
     ).decode()
 
 
-def encrypted_key_pem(private, passphrase):
-    """PKCS#8 under PBES2 (PBKDF2 with HMAC-SHA-256, AES-256-CBC), with a fixed salt and IV."""
+def encrypted_key_pem(private, passphrase, claimed="2.16.840.1.101.3.4.1.42"):
+    """PKCS#8 under PBES2 (PBKDF2 with HMAC-SHA-256, AES-256-CBC), with a fixed salt and IV.
+
+    `claimed` is the OID of the cipher that the file names.
+    """
     plain = private.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -172,16 +175,17 @@ def encrypted_key_pem(private, passphrase):
     derivation = sequence(
         oid("1.2.840.113549.1.5.12"), sequence(octets(salt), integer(rounds), prf)
     )
-    cipher = sequence(oid("2.16.840.1.101.3.4.1.42"), octets(iv))
+    cipher = sequence(oid(claimed), octets(iv))
     scheme = sequence(oid("1.2.840.113549.1.5.13"), sequence(derivation, cipher))
     return pem("ENCRYPTED PRIVATE KEY", sequence(scheme, octets(hidden)))
 
 
-def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048):
+def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048, pbmac1=None):
     """Returns a PKCS#12 file (RFC 7292): keys and certificates in clear, under a MAC with SHA-256.
 
     `private` is a key, or several. With `mac` False the file has no MAC. `rounds` is the number of
-    key derivation rounds of the MAC, or the number that the file claims.
+    key derivation rounds of the MAC, or the number that the file claims. With `pbmac1`, the name of
+    a hash, the MAC is PBMAC1 (RFC 9579).
     """
     data = "1.2.840.113549.1.7.1"
     keys = private if isinstance(private, list) else [private]
@@ -198,12 +202,48 @@ def pkcs12(private, certificates, passphrase, *, mac=True, rounds=2048):
     content = sequence(safe)
     salt = bytes(range(8))
     parts = [integer(3), sequence(oid(data), tagged(0, octets(content)))]
-    if mac:
+    if pbmac1:
+        parts.append(_pbmac1(content, passphrase, salt, rounds, pbmac1))
+    elif mac:
         secret = _pkcs12_mac_key(passphrase, salt, min(rounds, 2048))
         digest = hmac.digest(secret, content, "sha256")
         algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"), NULL)
         parts.append(sequence(sequence(algorithm, octets(digest)), octets(salt), integer(rounds)))
     return sequence(*parts)
+
+
+HMAC = {"sha1": 7, "sha256": 9, "sha384": 10, "sha512": 11}
+
+
+def _pbmac1(content, passphrase, salt, rounds, name):
+    """The MacData of RFC 9579: PBKDF2 and HMAC with the same hash."""
+    size = hashlib.new(name).digest_size
+    secret = hashlib.pbkdf2_hmac(name, passphrase.encode(), salt, min(rounds, 2048), size)
+    scheme = sequence(oid(f"1.2.840.113549.2.{HMAC[name]}"), NULL)
+    derivation = sequence(octets(salt), integer(rounds), integer(size), scheme)
+    both = sequence(sequence(oid("1.2.840.113549.1.5.12"), derivation), scheme)
+    algorithm = sequence(oid("1.2.840.113549.1.5.14"), both)
+    digest = hmac.digest(secret, content, name)
+    return sequence(sequence(algorithm, octets(digest)), octets(b"NOT USED"), integer(1))
+
+
+def indefinite(der, part=100):
+    """Returns DER as NSS writes it: BER with indefinite lengths, and strings in parts."""
+    elements, rest = b"", der
+    while rest:
+        tag, head, size = rest[0], 2, rest[1]
+        if size > 0x80:
+            head = 2 + (size & 0x7F)
+            size = int.from_bytes(rest[2:head], "big")
+        content, rest = rest[head : head + size], rest[head + size :]
+        if tag & 0x20:
+            elements += bytes([tag, 0x80]) + indefinite(content, part) + bytes(2)
+        elif tag == 0x04 and size > part:
+            parts = (octets(content[at : at + part]) for at in range(0, size, part))
+            elements += bytes([0x24, 0x80]) + b"".join(parts) + bytes(2)
+        else:
+            elements += value(tag, content)
+    return elements
 
 
 def _pkcs12_mac_key(passphrase, salt, rounds):

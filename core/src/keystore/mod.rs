@@ -1,8 +1,10 @@
 //! Files that hold keys and certificates: PEM, PKCS#12 and their encryption.
 
+mod ber;
 mod blocks;
 pub(crate) mod mistaken;
 mod pbe;
+mod pbmac1;
 pub(crate) mod pem;
 pub(crate) mod pkcs12;
 pub(crate) mod private_key;

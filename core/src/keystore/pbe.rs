@@ -15,9 +15,9 @@ use crate::error::{Error, Kind};
 use crate::x509::der::{self, Malformed, Reader};
 use crate::x509::dotted;
 
-/// The most rounds of key derivation for one input: five times the recommended number for PBKDF2 with
-/// SHA-256, which take a second or two.
-const MAX_ROUNDS: u64 = 3_000_000;
+/// The most rounds of key derivation for one input: eight times the recommended number for PBKDF2 with
+/// SHA-256, which take two or three seconds. NSS derives six keys for one file, each with 600 000.
+const MAX_ROUNDS: u64 = 5_000_000;
 
 /// The most memory for scrypt (128 N r), in bytes: four times the amount that OpenSSL uses.
 const MAX_SCRYPT_MEMORY: u64 = 64 * 1024 * 1024;
@@ -61,7 +61,10 @@ impl DecryptError {
                 return Error::new(Kind::KeyEncrypted, format!("{what}: {why}")).advising(advice);
             }
             Self::TooCostly => {
-                (Kind::KeyEncrypted, "its key derivation exceeds the work limit".to_owned())
+                let why =
+                    format!("its key derivation exceeds the work limit ({MAX_ROUNDS} rounds)");
+                let advice = "Encrypt it again with fewer rounds, as OpenSSL does by default.";
+                return Error::new(Kind::KeyEncrypted, format!("{what}: {why}")).advising(advice);
             }
             Self::WrongPassphrase => {
                 (Kind::KeyEncrypted, "the passphrase does not open it".to_owned())
@@ -164,7 +167,7 @@ fn decrypt_pbes2(
     passphrase: &[u8],
     work: &mut WorkLimit,
 ) -> Result<Vec<u8>, DecryptError> {
-    let unsupported = |_| DecryptError::Unsupported(format!("PBES2 ({})", dotted(oid::PBES2)));
+    let unsupported = |_| DecryptError::Unsupported(unsupported_part(algorithm));
     let scheme = EncryptionScheme::try_from(algorithm).map_err(unsupported)?;
     let parameters = scheme.pbes2().ok_or(DecryptError::Malformed("is not PBES2"))?;
     match &parameters.kdf {
@@ -188,6 +191,34 @@ fn decrypt_pbes2(
         }
         _ => DecryptError::WrongPassphrase,
     })
+}
+
+/// Names the part of PBES2 that is not supported: mostly the cipher, by its OID and, if it is known, its
+/// name.
+fn unsupported_part(algorithm: &[u8]) -> String {
+    const CIPHERS: &[(&str, &str)] = &[
+        ("1.2.392.200011.61.1.1.1.", "Camellia"),
+        ("1.2.410.200046.1.1.", "ARIA"),
+        ("1.2.410.200004.1.", "SEED"),
+        ("1.2.156.10197.1.104.", "SM4"),
+        ("1.3.14.3.2.7", "DES"),
+        ("1.2.840.113549.3.2", "RC2"),
+        ("2.16.840.1.101.3.4.1.", "AES in a mode"),
+    ];
+    let cipher = || {
+        let mut scheme = Reader::new(algorithm).nested(der::SEQUENCE)?;
+        scheme.content(der::OID)?;
+        let mut parameters = scheme.nested(der::SEQUENCE)?;
+        parameters.element(der::SEQUENCE)?;
+        parameters.nested(der::SEQUENCE)?.content(der::OID)
+    };
+    let Ok(cipher) = cipher().map(dotted) else {
+        return format!("PBES2 ({})", dotted(oid::PBES2));
+    };
+    match CIPHERS.iter().find(|(prefix, _)| cipher.starts_with(prefix)) {
+        Some((_, name)) => format!("{name} ({cipher})"),
+        None => cipher,
+    }
 }
 
 /// The purpose of a derived key. The number is the diversifier of RFC 7292 appendix B.3.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use memchr::memmem;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 
 use super::blocks::{self, Block, Label, TextFault};
@@ -196,6 +197,33 @@ fn opened<T>(
     match recognize::text(&input) {
         Some(recognized) => Err(named(what, recognized)),
         None => read(Contents::Blocks(vec![])),
+    }
+}
+
+/// Returns a PKCS#12 file without base64 around it. Fails with `pem_invalid` if it is recognized as
+/// something else.
+pub(super) fn file_of_pkcs12<'a>(input: &'a [u8], what: &str) -> Result<Cow<'a, [u8]>, Error> {
+    const USE_FROM_PEM: &str = "Use from_pem (fromPem in Node), or from_files.";
+    if is_der(input) {
+        return match Structure::of(input) {
+            Structure::Pkcs12 | Structure::Other => Ok(Cow::Borrowed(input)),
+            Structure::PrivateKey | Structure::EncryptedKey => {
+                Err(named(what, ("is a private key, not a PKCS#12 file", USE_FROM_PEM)))
+            }
+            Structure::Pkcs7 => {
+                Err(named(what, ("is a PKCS#7 file, which holds no private key", USE_FROM_PEM)))
+            }
+        };
+    }
+    if memmem::find(input, b"-----BEGIN ").is_some() {
+        return Err(named(what, ("is PEM text, not a PKCS#12 file", USE_FROM_PEM)));
+    }
+    if let Some(file) = without_base64(input).filter(|inner| is_der(inner)) {
+        return Ok(Cow::Owned(file));
+    }
+    match recognize::text(input) {
+        Some(recognized) => Err(named(what, recognized)),
+        None => Ok(Cow::Borrowed(input)),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Reads PKCS#12 (RFC 7292): one private key and the certificates around it, in one file.
 //!
-//! The MAC is checked before the content is used. The reader accepts DER only. BER, which some tools
-//! write, fails with advice.
+//! The MAC is checked before the content is used. BER, which some tools write, is converted to DER at
+//! each layer; the MAC covers the octets of the content, whose form does not change.
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::pbe::{self, DecryptError, Derivation, DerivedKey, WorkLimit, bmp_string};
-use super::pem::check_size;
+use super::pem::{self, check_size};
+use super::{ber, pbmac1};
 use crate::error::{Error, Kind, key};
 use crate::x509::der::{self, Reader};
 use crate::x509::{Certificate, dotted};
@@ -52,6 +53,7 @@ pub(crate) struct Contents {
 /// Fails with `pem_invalid` or `key_encrypted`.
 pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
     check_size(file, WHAT)?;
+    let file = &*pem::file_of_pkcs12(file, WHAT)?;
     let mut reader =
         Pkcs12Reader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
     reader.file(file).map_err(|error| match error {
@@ -60,7 +62,7 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
             format!("{WHAT}: the file {why}"),
         )
         .advising(
-            "Supply a complete DER file; openssl pkcs12 -in … | openssl pkcs12 -export makes one.",
+            "Supply the complete file; openssl pkcs12 -in … | openssl pkcs12 -export makes a new one.",
         ),
         other => other.into_error(WHAT),
     })?;
@@ -97,7 +99,8 @@ struct Pkcs12Reader<'a> {
 
 impl Pkcs12Reader<'_> {
     fn file(&mut self, file: &[u8]) -> Result<(), DecryptError> {
-        let mut outer = Reader::new(file);
+        let file = ber::to_der(file)?;
+        let mut outer = Reader::new(&file);
         let mut pfx = outer.nested(der::SEQUENCE)?;
         outer.end()?;
         if der::unsigned(pfx.content(der::INTEGER)?)? != 3 {
@@ -123,7 +126,8 @@ impl Pkcs12Reader<'_> {
         pfx.end()?;
         self.check_mac(authenticated, mac.content)?;
 
-        let mut outer = Reader::new(authenticated);
+        let authenticated = ber::to_der(authenticated)?;
+        let mut outer = Reader::new(&authenticated);
         let mut safes = outer.nested(der::SEQUENCE)?;
         outer.end()?;
         while !safes.is_empty() {
@@ -137,6 +141,11 @@ impl Pkcs12Reader<'_> {
         let mut info = reader.nested(der::SEQUENCE)?;
         let mut algorithm = info.nested(der::SEQUENCE)?;
         let (digest, with) = match algorithm.content(der::OID)? {
+            pbmac1::PBMAC1 => {
+                let (expected, work) = (info.content(der::OCTET_STRING)?, &mut self.work);
+                // Salt and rounds beside it are not used (RFC 9579 section 4).
+                return pbmac1::check(algorithm, authenticated, expected, self.passphrase, work);
+            }
             oid::SHA1 => (&digest::SHA1_FOR_LEGACY_USE_ONLY, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             oid::SHA224 => (&digest::SHA224, hmac::HMAC_SHA224),
             oid::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
@@ -192,8 +201,8 @@ impl Pkcs12Reader<'_> {
                     ));
                 }
                 let algorithm = encrypted.element(der::SEQUENCE)?.whole;
-                let ciphertext = encrypted.content(der::context(0, false))?;
-                let bags = pbe::decrypt(algorithm, ciphertext, self.passphrase, &mut self.work)?;
+                let ciphertext = octets_of_implicit(encrypted)?;
+                let bags = pbe::decrypt(algorithm, &ciphertext, self.passphrase, &mut self.work)?;
                 self.bags(&bags, 0)
             }
             oid::ENVELOPED_DATA => Err(DecryptError::Malformed(
@@ -207,7 +216,8 @@ impl Pkcs12Reader<'_> {
         if depth > MAX_DEPTH {
             return Err(DecryptError::Malformed("nests its bags too deeply"));
         }
-        let mut outer = Reader::new(bags);
+        let bags = ber::to_der(bags)?;
+        let mut outer = Reader::new(&bags);
         let mut bags = outer.nested(der::SEQUENCE)?;
         outer.end()?;
         while !bags.is_empty() {
@@ -250,4 +260,17 @@ impl Pkcs12Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads `[0] IMPLICIT OCTET STRING`. In BER it may have several parts, each an OCTET STRING.
+fn octets_of_implicit(mut encrypted: Reader<'_>) -> Result<Vec<u8>, DecryptError> {
+    if let Some(whole) = encrypted.optional(der::context(0, false))? {
+        return Ok(whole.content.to_vec());
+    }
+    let mut parts = encrypted.nested(der::context(0, true))?;
+    let mut octets = Vec::new();
+    while !parts.is_empty() {
+        octets.extend_from_slice(parts.content(der::OCTET_STRING)?);
+    }
+    Ok(octets)
 }

@@ -120,11 +120,11 @@ impl Identity {
     /// Reads a PKCS#12 file (`.p12`, `.pfx`): one private key, its certificate and the CAs above it,
     /// in any order. Other certificates are not presented ([`notes`](Self::notes)).
     ///
-    /// * `data`: the file's bytes, DER, at most 1 MiB.
+    /// * `data`: the file's bytes, DER or BER, at most 1 MiB.
     /// * `passphrase`: the passphrase of the file; may be empty.
     ///
     /// Supports AES, which OpenSSL 3 and current Java write, and triple DES and RC2, which Windows and
-    /// older tools write. The MAC is checked first, and a file without one is refused.
+    /// older tools write. The MAC (also PBMAC1, RFC 9579) is checked first, and a file without one is refused.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes the PKCS#12 files of this folder: with OpenSSL 3 in its current format and in the format of
-# Windows and OpenSSL 1, and with the keytool of OpenJDK 17. The certificates are valid to 2120, and
+# Windows and OpenSSL 1, with the keytool of OpenJDK 17, and with the pk12util of NSS 3.87 (Firefox). The certificates are valid to 2120, and
 # the keys are public. Each file opens with "correct horse", unless its name says otherwise.
 #
-# Needs openssl and keytool. Not part of any build: the files are committed.
+# Needs openssl, keytool, certutil and pk12util (Debian: libnss3-tools). Not part of any build: the files are committed.
 set -eu
 cd "$(dirname "$0")"
 work=$(mktemp -d)
@@ -65,3 +65,15 @@ keytool -J-Dkeystore.pkcs12.legacy -importkeystore -noprompt -srckeystore openss
 cp keytool.p12 several_keys.p12
 keytool -genkeypair -alias second -keyalg EC -groupname secp256r1 -dname CN=second -validity $days \
     -keystore several_keys.p12 -storepass "$pass" 2>/dev/null
+
+# NSS writes BER: indefinite lengths, and strings in several parts.
+printf '%s\n' "$pass" > "$work/passphrase"
+certutil -N -d "sql:$work" --empty-password
+pk12util -i openssl3.p12 -d "sql:$work" -w "$work/passphrase" > /dev/null
+export_nss() { # out, further arguments
+    out=$1; shift
+    pk12util -o "$out" -n acme -d "sql:$work" -w "$work/passphrase" "$@" > /dev/null
+}
+export_nss nss.p12
+export_nss nss_legacy.p12 -c 'PKCS #12 V2 PBE With SHA-1 And 3KEY Triple DES-CBC' \
+    -C 'PKCS #12 V2 PBE With SHA-1 And 40 Bit RC2 CBC'
