@@ -483,6 +483,7 @@ def bundles():
     # A verifier may judge at an earlier instant. A dispatcher and an endpoint refuse it.
     yield of("all_expired", dead.pem, {"ok": {"notes": 1}})
     yield of("exact", LEAF.pem, {"ok": {"notes": 0}}, exact=True)
+    yield of("exact_beside_a_crl", LEAF.pem + clean, {"ok": {"notes": 1}}, exact=True)
     yield of("exact_expired", dead.pem, {"ok": {"notes": 1}}, exact=True)
     fault = refused("trust_invalid")
     yield of("exact_of_two_certificates", LEAF.pem + ISSUING.pem, fault, exact=True)

@@ -198,8 +198,16 @@ pub(super) fn note_misplaced(text: &[u8], what: &str, notes: &mut Vec<String>) -
     }
     let these = if blocks == 1 { "a CRL".to_owned() } else { format!("{blocks} CRLs") };
     notes.push(format!(
-        "{what}: holds {these} among the certificates, which is not used: pass CRLs as crls, because \
-         revocation is not checked for their issuers"
+        "{what}: holds {these} beside the certificates, which is not used, so that revocation is not \
+         checked for the issuers: pass CRLs as crls"
     ));
     true
+}
+
+/// Adds a note if the file of an exact trust holds CRLs.
+pub(super) fn note_beside_exact(text: &[u8], notes: &mut Vec<String>) {
+    if pem::count_blocks(text).1 > 0 {
+        let why = "exact trust: holds a CRL, which is not used: no CRL applies to an exact trust";
+        notes.push(why.to_owned());
+    }
 }

@@ -95,6 +95,7 @@ impl Trust {
         let mut notes = Vec::new();
         let anchor = anchors::exact(certificate, clock::now()?, &mut notes)
             .map_err(|error| mistaken::explain_certificates(error, certificate))?;
+        crl_set::note_beside_exact(certificate, &mut notes);
         Ok(Self::of(Inner {
             anchors: vec![anchor],
             intermediates: Vec::new(),
@@ -392,6 +393,7 @@ impl Inner {
         self.anchors.iter().for_each(|anchor| part(b'a', anchor.certificate.der()));
         self.intermediates.iter().for_each(|certificate| part(b'i', certificate.der()));
         self.crls.iter().for_each(|crl| part(b'c', crl.der()));
+        part(b'm', &[u8::from(self.crls.has_misplaced)]);
         digest.finalize().into()
     }
 }
