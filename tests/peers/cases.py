@@ -154,7 +154,8 @@ def outcome(answer: dict[str, Any]) -> str:
     kind, sent, context = error["kind"], error["sent"], error["context"]
     if kind == "client_certificate_rejected":
         via = context["via"]
-        how = {"alert": context.get("alert"), "close": via}.get(via, f"page {context.get('status')}")
+        by_page = f"page {context.get('status')}"
+        how = {"alert": context.get("alert"), "close": via}.get(via, by_page)
         # After an alert the payload went nowhere. A server that answers with a page has read it.
         return f"{how}, {sent}"
     # How much left before the end is a race, and not part of the result.

@@ -1,5 +1,5 @@
-"""A Go TLS server with `RequireAndVerifyClientCert`. It refuses a certificate with an alert, after the
-client's own handshake is complete (TLS 1.3)."""
+"""A Go TLS server with `RequireAndVerifyClientCert`. It refuses a certificate with an alert, after
+the client's own handshake is complete (TLS 1.3)."""
 
 import os
 import subprocess

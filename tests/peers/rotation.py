@@ -1,7 +1,8 @@
 """Replaces an identity during deliveries by one that the server refuses.
 
-The refusal comes before the payload: nothing is lost, and every payload arrives once by the server's own
-log. By the forwarded bytes, a connection whose certificate was refused carried no payload.
+The refusal comes before the payload: nothing is lost, and every payload arrives once by the
+server's own log. By the forwarded bytes, a connection whose certificate was refused carried no
+payload.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ from pki import Pki
 from server import Server
 
 SECONDS = 120
+LOG_SECONDS = 10
 
 
 class Way:
@@ -87,13 +90,7 @@ def fault(program: str, server: Server, pki: Pki, log: Path, next_identity: Path
         return "no delivery met the refusal"
     if told["undistributed"] != [VIA[server.kind]]:
         return f"the events rotated_but_undistributed were {told['undistributed']}"
-    lines = [line for line in log.read_text().splitlines()[seen_before:] if line[:8] == "rotated-"]
-    taken: Counter[str] = Counter()
-    answered = set()
-    for name, status, port in (line.split(" ") for line in lines):
-        if status == "200":
-            taken[name] += 1
-            answered.add(int(port))
+    taken, answered = answers(log, seen_before, told["deliveries"])
     for port, carried in way.carried.items():
         if port not in answered and carried >= told["body_bytes"]:
             return f"{carried} bytes came on a connection without an answer 200, port {port}"
@@ -101,6 +98,28 @@ def fault(program: str, server: Server, pki: Pki, log: Path, next_identity: Path
         return f"{len(taken)} of {told['deliveries']} payloads came"
     twice = [name for name, count in taken.items() if count > 1]
     return f"payloads came twice: {twice}" if twice else None
+
+
+def answers(log: Path, after: int, expected: int) -> tuple[Counter[str], set[int]]:
+    """Returns how often each request was answered with 200, and the ports that it came from.
+
+    A server may write a line after its answer, so this waits for the expected number of names.
+    """
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        taken: Counter[str] = Counter()
+        answered = set()
+        # The last line may be incomplete.
+        whole = [line for line in log.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+        for line in whole[after:]:
+            if line[:8] == "rotated-":
+                name, status, port = line.split()
+                if status == "200":
+                    taken[name] += 1
+                    answered.add(int(port))
+        if len(taken) >= expected or time.monotonic() > deadline:
+            return taken, answered
+        time.sleep(0.02)
 
 
 def rotated(program: str, url: str, pki: Pki, next_identity: Path) -> dict[str, Any]:

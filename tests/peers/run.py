@@ -1,9 +1,9 @@
 """Delivers to real servers from each language.
 
 Runs the delivery client of every language against nginx, Apache, HAProxy, stunnel, GnuTLS,
-OpenSSL's s_server, Python's ssl, and TLS servers of two versions of Node and of Go, in every case of `cases.py`. Prints a table
-and `peers: N passed, N failed`. Needs only the standard library and the openssl command. `cargo
-xtask test peers` starts it.
+OpenSSL's s_server, Python's ssl, and TLS servers of two versions of Node and of Go, in every case
+of `cases.py`. Prints a table and `peers: N passed, N failed`. Needs only the standard library and
+the openssl command. `cargo xtask test peers` starts it.
 """
 
 import argparse

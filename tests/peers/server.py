@@ -98,7 +98,7 @@ class Server:
 
 
 def access_log(work: Path) -> Path:
-    """Returns the log that has a line for each answered request: id, status, and the client's port."""
+    """Returns the log of answered requests: a line with id, status, and the client's port."""
     return work / "access.log"
 
 
