@@ -42,3 +42,22 @@ test('a probe fails as a delivery would', async (t) => {
   await assert.rejects(dispatcher.probe(endpoint, { timeout: 1 }), { kind: 'option_invalid' })
   await assert.rejects(dispatcher.probe('acme'), { kind: 'option_invalid' })
 })
+
+test('the CAs of the consumer explain a refusal', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  const probe = await dispatcher.probe(endpoint)
+  const [ours] = probe.tls.certificateAuthorities
+  assert.ok(ours.startsWith('CN=lab ') && probe.tls.issuerListed)
+  assert.match(probe.note, /comes with the first answer\.$/)
+  acme.misbehave('reject_by_close')
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), (error) => {
+    assert.deepEqual([error.kind, error.sent], ['client_certificate_rejected', 'nothing'])
+    const json = error.toJSON()
+    assert.deepEqual([json.context.via, json.context.issuer_listed], ['close', false])
+    const [other] = json.tls.certificate_authorities
+    assert.ok(error.remedy.includes(other) && !error.message.includes(other))
+    return true
+  })
+  const receipt = await dispatcher.deliver(endpoint, '{}')
+  assert.deepEqual(receipt.tls.certificateAuthorities, [ours])
+})

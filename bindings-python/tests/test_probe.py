@@ -49,3 +49,23 @@ def test_bad_options_of_a_probe(acme: Any, given: Any) -> None:
         asyncio.run(acme.dispatcher.as_async().probe(acme.endpoint, **given))
     with pytest.raises(wm.ConfigError):
         acme.dispatcher.probe("acme")
+
+
+def test_the_cas_of_the_consumer_explain_a_refusal(acme: Any) -> None:
+    probe = acme.dispatcher.probe(acme.endpoint)
+    [ours] = probe.tls.certificate_authorities
+    assert ours.startswith("CN=lab ")
+    assert probe.tls.issuer_listed is True
+    assert probe.note.endswith("comes with the first answer.")
+    acme.consumer.misbehave("reject_by_close")
+    with pytest.raises(wm.DeliveryError) as raised:
+        acme.dispatcher.deliver(acme.endpoint, b"{}")
+    error = raised.value
+    assert (error.kind, error.sent) == ("client_certificate_rejected", "nothing")
+    assert (error.context["via"], error.context["issuer_listed"]) == ("close", False)
+    [other] = error.to_dict()["tls"]["certificate_authorities"]
+    assert other in error.remedy
+    assert other not in str(error)
+    assert other not in repr(error)
+    receipt = acme.dispatcher.deliver(acme.endpoint, b"{}")
+    assert receipt.tls.certificate_authorities == [ours]

@@ -236,7 +236,8 @@ fn the_error_compares_the_cas_of_the_consumer_with_ours_and_no_log_shows_them() 
     let accepted = json["tls"]["certificate_authorities"][0].as_str().unwrap();
     assert!(accepted.starts_with("CN=other "), "{accepted}");
     assert!(error.remedy().contains(accepted), "{}", error.remedy());
-    assert!(error.remedy().contains("Ours leads to CN=lab "), "{}", error.remedy());
+    let ours = "Ours (CN=dispatcher) leads to CN=lab ";
+    assert!(error.remedy().contains(ours), "{}", error.remedy());
     assert!(!format!("{error} {error:?}").contains(accepted));
     assert!(!error.public().to_string().contains(accepted));
 

@@ -198,15 +198,16 @@ fn not_named(chain: &[Certificate], top: &str) -> String {
 }
 
 fn not_listed(chain: &[Certificate], top: &str, accepted: &str) -> String {
+    let subject = chain[0].subject_text();
     match chain {
         [_] => format!(
-            "The consumer accepts CAs: {accepted}. We sent 1 certificate, issued by {top}, which is \
-             not among them. If {top} is an intermediate CA below one of them, our certificate file \
+            "The consumer accepts CAs: {accepted}. We sent 1 certificate ({subject}), issued by {top}, \
+             which is not among them. If {top} is an intermediate CA below one of them, our certificate file \
              lacks the intermediate: put it below the leaf. If not, the consumer must accept {top}."
         ),
         _ => format!(
-            "The consumer accepts CAs: {accepted}. Ours leads to {top}, which is not among them. Ask \
-             the consumer to accept {top}, or present a certificate of a CA that it accepts."
+            "The consumer accepts CAs: {accepted}. Ours ({subject}) leads to {top}, which is not among \
+             them. Ask the consumer to accept {top}, or present a certificate of a CA that it accepts."
         ),
     }
 }
@@ -224,8 +225,9 @@ fn listed(refusal: Refusal, chain: &[Certificate], known: &str) -> String {
     match refusal {
         Refusal::Page => format!(
             "The consumer names our CA {known}, so its list of CAs is right. It probably takes our \
-             certificate for expired (compare the clocks) or revoked, or its ssl_verify_depth is too \
-             small. Ask for the line \"client SSL certificate verify error\" of its error log."
+             certificate {} for expired (compare the clocks) or revoked, or its ssl_verify_depth is too \
+             small. Ask for the line \"client SSL certificate verify error\" of its error log.",
+            chain[0].subject_text()
         ),
         Refusal::UnknownCa => format!(
             "The consumer names our CA {known}, and could not build a path to it. It may have another \
