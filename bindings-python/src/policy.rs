@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use webhook_mtls::bindings::Rebuild as _;
+use webhook_mtls::bindings::{Argument, Rebuild as _, Recipe};
 
 use crate::arguments::{text, texts};
 use crate::boundary::guard;
@@ -133,7 +133,16 @@ impl Authorization {
         recipe::reduce(&slf.get_type(), slf.get().0.recipe(), "")
     }
 
+    // Without the URIs: one could contain userinfo.
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        recipe::shown(slf.py(), "Authorization", slf.get().0.recipe())
+        let recipe = slf.get().0.recipe();
+        if let Some(Argument::Texts(uris)) = recipe.iter().flat_map(first_argument).next() {
+            return Ok(format!("Authorization.san_uris({} URIs)", uris.len()));
+        }
+        recipe::shown(slf.py(), "Authorization", recipe)
     }
+}
+
+fn first_argument(recipe: &Recipe) -> Option<&Argument> {
+    recipe.arguments.first().map(|(_, argument)| argument)
 }

@@ -83,6 +83,8 @@ class Call:
 def calls(nouns: dict[str, Any]) -> Iterator[Call]:
     for module in (webhook_mtls, testing):
         for name in module.__all__:
+            if not callable(getattr(module, name)):
+                continue
             if name in PASSED_OVER:
                 continue
             value = getattr(module, name)

@@ -76,6 +76,10 @@ def test_a_value_equals_its_copies_and_no_other(name: str) -> None:
 @pytest.mark.parametrize("name", VALUES)
 def test_the_repr_of_a_value_makes_it(name: str) -> None:
     value = VALUES[name][0]()
+    if "URIs" in repr(value):
+        # The URIs are not shown, because one could contain userinfo.
+        assert repr(value) == "Authorization.san_uris(2 URIs)"
+        return
     assert eval(f"wm.{value!r}", {"wm": wm}) == value
 
 

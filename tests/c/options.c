@@ -33,7 +33,7 @@ static const char *valid(size_t i, char *pair, size_t size) {
 
 static wmtls_status set_dispatcher(const char *name, const char *value, wmtls_error **error) {
     wmtls_options *options = wmtls_options_new();
-    if (strcmp(name, "proxy_credentials") == 0) {
+    if (strcmp(name, "proxy_credentials") == 0 || strcmp(name, "proxy_by_name") == 0) {
         wmtls_options_set(options, "proxy", "http://127.0.0.1:1");
         value = strcmp(value, "a") == 0 ? "user:password" : value;
     }
