@@ -131,13 +131,16 @@ impl Response {
     ) -> Error {
         let status = self.status;
         let ours = PresentedIdentity::of(asked.identity);
+        let subject = asked.identity.leaf().subject_text();
         let error = if let Some((page, cause)) = self.certificate_page().filter(|_| !passed) {
             Error::new(
                 Kind::ClientCertificateRejected,
-                format!("the consumer refused our certificate with an HTTP {status} page: {page}"),
+                format!(
+                    "the consumer refused our certificate ({subject}) with an HTTP {status} page: {page}"
+                ),
             )
             .noting(key::VIA, "http")
-            .noting(key::IDENTITY, asked.identity.leaf().subject_text())
+            .noting(key::IDENTITY, subject)
             .caused(cause, &ours.values())
         } else {
             let (retry, scope) = endpoint_rules.judge(dispatcher_rules, status);

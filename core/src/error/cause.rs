@@ -210,6 +210,20 @@ causes! {
         "The consumer sends the alert internal_error.",
         "The consumer's TLS has failed: ask it for the line of its error log.";
 
+    // The peer's certificate.
+    PEER_NOT_YET_VALID: CertificateNotYetValid, "peer_not_yet_valid",
+        "The notBefore of a certificate of the peer is after the time of the check.",
+        "Check the clock of this machine first (timedatectl): the certificate was issued already. If it is right, the clock of the peer's CA is ahead: wait until {not_before}.";
+    OTHER_ROOT: IssuerUnknown, "other_root",
+        "The peer's chain ends at another CA than those of the trust.",
+        "Ask the peer's operator whether the peer changed its CA. Trust {root} only if the operator hands over its certificate, never from this connection.";
+    ADDRESS_NOT_NAMED: NameMismatch, "address_not_named",
+        "The URL has an IP address, and the certificate does not contain it.",
+        "Use a name of the certificate in the URL, or set `server_name` to one of them. If the URL must have the address, the certificate needs it as an IP address in subjectAltName.";
+    SIGNATURE_NOT_ACCEPTED: CertificateInvalid, "signature_not_accepted",
+        "A certificate of the peer is signed with an algorithm that is not accepted, such as SHA-1.",
+        "The CA {issuer} must issue {subject} again, signed with SHA-256 or better. The other certificates of the chain may stay.";
+
     // Our certificate, as the consumer judges it.
     ALERT_CERTIFICATE_EXPIRED: ClientCertificateRejected, "alert_certificate_expired",
         "The consumer says that our certificate has expired (alert 45); by our clock it has not.",

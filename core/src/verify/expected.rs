@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::dns_name;
-use crate::error::{Error, Kind, MAX_PRESENTED, key, presented_list};
+use crate::error::{Error, Kind, MAX_PRESENTED, cause, key, presented_list};
 use crate::net::Host;
 use crate::x509::{ParsedCertificate, San};
 
@@ -80,12 +80,17 @@ fn wrong_name(leaf: &ParsedCertificate<'_>, expected: &str) -> Error {
     if let Some(why) = leaf.sans().find_map(|san| lookalike(san, expected)) {
         list = format!("{list}, but {why}");
     }
-    Error::new(
+    let is_address = expected.parse::<IpAddr>().is_ok();
+    let what = if is_address { "the IP address " } else { "" };
+    let error = Error::new(
         Kind::NameMismatch,
-        format!("expected a certificate for {expected}; the peer's certificate is for {list}"),
+        format!(
+            "expected a certificate for {what}{expected}; the peer's certificate is for {list}"
+        ),
     )
     .noting(key::EXPECTED_NAME, expected)
-    .noting(key::PRESENTED, some)
+    .noting(key::PRESENTED, some);
+    if is_address && count > 0 { error.caused(&cause::ADDRESS_NOT_NAMED, &[]) } else { error }
 }
 
 /// Returns why a name with the text of the expected one is not that name.

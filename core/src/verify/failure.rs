@@ -6,7 +6,7 @@ use super::millis;
 use super::names::Names;
 use super::search::{Issuer, Search, SignatureVerdict};
 use crate::clock::utc_text;
-use crate::error::{Blame, Error, Kind, key, presented};
+use crate::error::{Blame, Error, Kind, cause, key, presented};
 use crate::x509::{ParsedCertificate, dotted, signature_name};
 
 /// Ranks a failure by how much it tells the operator. Of two failures, the higher rank is reported.
@@ -34,20 +34,23 @@ pub(super) fn keep_highest(known: &mut Option<Error>, other: Error) {
 
 /// Checks the validity period at the instant `at` (Unix seconds).
 pub(super) fn check_dates(certificate: &Link<'_>, at: i64) -> Result<(), Error> {
-    let fault = |kind, why: String| {
+    let fault = |kind, why: &str| {
         Err(certificate
-            .fault(kind, &why)
+            .fault(kind, &format!("{why}; the time of the check is {}", utc_text(at)))
             .noting(key::NOT_BEFORE, millis(certificate.not_before))
             .noting(key::NOT_AFTER, millis(certificate.not_after))
             .noting(key::AT, millis(at)))
     };
     if at > certificate.not_after {
         let why = format!("expired on {}", utc_text(certificate.not_after));
-        return fault(Kind::CertificateExpired, why);
+        return fault(Kind::CertificateExpired, &why);
     }
     if at < certificate.not_before {
-        let why = format!("becomes valid on {}", utc_text(certificate.not_before));
-        return fault(Kind::CertificateNotYetValid, why);
+        let not_before = utc_text(certificate.not_before);
+        let why = format!("becomes valid on {not_before}");
+        return fault(Kind::CertificateNotYetValid, &why).map_err(|error| {
+            error.caused(&cause::PEER_NOT_YET_VALID, &[("not_before", &not_before)])
+        });
     }
     Ok(())
 }
@@ -75,6 +78,10 @@ pub(super) fn algorithm_not_accepted(certificate: &Link<'_>) -> Error {
     certificate
         .invalid(&format!("is signed with {name}, which is not accepted"))
         .noting(key::WEAKNESS, name)
+        .caused(
+            &cause::SIGNATURE_NOT_ACCEPTED,
+            &[("issuer", &certificate.issuer_text()), ("subject", &certificate.subject_text())],
+        )
 }
 
 /// Follows issuer names from the leaf to find the link at which the path to an anchor breaks.
@@ -214,6 +221,7 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
             certificate.subject_text()
         )
     };
+    let message = format!("{message}; {}", trusted(search));
     let message = if has_lookalike(search, &issuer) {
         message + "; a CA whose name prints the same has other attributes or characters in it"
     } else {
@@ -225,12 +233,29 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
             "The peer must present a certificate of a trusted CA. If it is a peer without a CA, trust \
              this one certificate: Trust.exact.",
         )
+    } else if certificate.issuer == certificate.subject {
+        error.caused(&cause::OTHER_ROOT, &[("root", &issuer)])
     } else {
         error
     };
     error
         .noting(key::MISSING_ISSUER, issuer)
         .noting(key::SUBJECT, search.leaf.parsed().subject_text())
+}
+
+/// Names the CAs of the trust.
+fn trusted(search: &Search<'_>) -> String {
+    /// The most CAs in a message.
+    const MAX_NAMES: usize = 3;
+    let anchors = search.anchors();
+    let names = anchors.iter().take(MAX_NAMES).map(|anchor| anchor.certificate.subject_text());
+    let names = names.collect::<Vec<_>>().join(", ");
+    match anchors.len() {
+        0 => "no CA is trusted".to_owned(),
+        count if count > MAX_NAMES => format!("{names} and {} more are trusted", count - MAX_NAMES),
+        1 => format!("{names} is trusted"),
+        _ => format!("{names} are trusted"),
+    }
 }
 
 /// Returns whether a CA that is not the issuer has a name with the same text.

@@ -66,6 +66,12 @@ CASES = [
         UNUSABLE.naming("CN=webhook-sender", "CA").curing("client certificate|leaf|not a CA"),
     ),
     Case(
+        "our key may not sign",
+        "our certificate does not allow signatures",
+        lambda lab: lab.identity("encipherment only"),
+        UNUSABLE.naming("CN=webhook-sender", "digitalSignature").curing("issue.*digitalSignature"),
+    ),
+    Case(
         "our key is small",
         "our key has 1024 bits",
         lambda lab: lab.identity("small key"),

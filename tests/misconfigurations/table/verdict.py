@@ -154,21 +154,6 @@ CASES = [
         CLOSE.but(sent="").naming("certificate", "clos").curing("ask.*refuses", "revoked|expired"),
     ),
     peer(
-        "key may not sign, HAProxy",
-        "our certificate does not allow signatures",
-        at("haproxy strict", "encipherment only"),
-        ALERT.naming("unsupported_certificate", "keyUsage|digitalSignature|purpose").curing(
-            "digitalSignature|issue"
-        ),
-    ),
-    peer(
-        "key may not sign, nginx",
-        "our certificate does not allow signatures",
-        at("nginx strict", "encipherment only"),
-        PAGE.naming(LEAF, "400").curing("log|digitalSignature"),
-        noted(),
-    ),
-    peer(
         "refused by rule, HAProxy",
         "HAProxy accepts our certificate in the handshake, and a rule answers 403",
         at("haproxy rules", "stranger"),
