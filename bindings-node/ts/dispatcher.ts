@@ -43,7 +43,7 @@ export interface DispatcherOptions {
    * policy does not apply to it: the proxy's rules must keep deliveries away from internal
    * addresses. By default false.
    */
-  proxyByName?: boolean
+  proxyByName?: boolean | undefined
   /**
    * The time limit of a whole delivery. It bounds the other four timeouts. In milliseconds; by
    * default 30000.

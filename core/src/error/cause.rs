@@ -111,6 +111,10 @@ causes! {
         "The input for the private key holds certificates and no key.",
         "Give the private key here. The input holds only certificates: was the certificate's path or text given by mistake?";
 
+    PKCS12_WITHOUT_KEY: PemInvalid, "pkcs12_without_key",
+        "The PKCS#12 file holds no private key: it was exported without it, or is a store of CAs.",
+        "Export the certificate again together with its private key: openssl pkcs12 -export -inkey tls.key -in tls.crt -out identity.p12. If the file holds CAs, it is no identity.";
+
     // Our own certificate and the clock.
     IDENTITY_EXPIRED: IdentityUnusable | ClientCertificateUnusable, "identity_expired",
         "Our certificate's notAfter is before the clock of this machine.",

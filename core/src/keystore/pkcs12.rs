@@ -9,7 +9,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::pbe::{self, DecryptError, Derivation, DerivedKey, WorkLimit, bmp_string};
 use super::pem::{self, check_size};
 use super::{ber, pbmac1};
-use crate::error::{Error, Kind, key};
+use crate::error::{Error, Kind, cause, key};
 use crate::x509::der::{self, Reader};
 use crate::x509::{Certificate, dotted};
 
@@ -71,7 +71,9 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
     if keys.len() > 1 {
         return Err(fault(format!("{} private keys found where one is expected", keys.len())));
     }
-    let key = keys.pop().ok_or_else(|| fault("no private key found".into()))?;
+    let key = keys.pop().ok_or_else(|| {
+        fault("no private key found".into()).caused(&cause::PKCS12_WITHOUT_KEY, &[])
+    })?;
     if certificates.is_empty() {
         return Err(fault("no certificate found".into()));
     }
