@@ -3,6 +3,7 @@
 //! Every disagreement must be listed with its reason. An unlisted one fails, and so does a listed
 //! case that agrees. `cargo xtask test paths` runs both; see README.md for their forms.
 
+mod judge;
 mod limbo;
 mod pkits;
 mod report;
@@ -15,7 +16,11 @@ fn main() -> ExitCode {
     let report = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["limbo", file] => limbo::run(Path::new(file)),
         ["pkits", folder] => pkits::run(Path::new(folder)),
-        _ => panic!("usage: paths limbo FILE | paths pkits FOLDER"),
+        ["judge"] => {
+            judge::run();
+            return ExitCode::SUCCESS;
+        }
+        _ => panic!("usage: paths limbo FILE | paths pkits FOLDER | paths judge"),
     };
     report.close()
 }

@@ -1,5 +1,5 @@
-"""The verify cases about path validation by RFC 5280: names of issuers, self-issued certificates, path
-lengths, purposes, name constraints and policies of CAs, cross-signed CAs, and names of no peer."""
+"""The verify cases about path validation by RFC 5280: names of issuers, self-issued certificates,
+path lengths, purposes, name constraints and policies of CAs, cross-signed CAs, names of no peer."""
 
 import dataclasses
 import ipaddress
@@ -115,7 +115,9 @@ def chains():
     )
     # Two certificates of one CA: the search must try both.
     leaf = server_leaf()
-    lapsed = authority("Webhook Test Issuing CA", key("issuing"), ROOT, valid=(LONG_AGO, LONG_AGO_END))
+    lapsed = authority(
+        "Webhook Test Issuing CA", key("issuing"), ROOT, valid=(LONG_AGO, LONG_AGO_END)
+    )
     other_root = authority("Cross Test Root", key("cross root"))
     foreign = authority("Webhook Test Issuing CA", key("issuing"), other_root)
     for name, order in {
@@ -159,7 +161,9 @@ def lengths():
     )
     short_root = authority("Short Test Root", key("short root"), path_length=0)
     under = authority("Under Short CA", key("under short"), short_root)
-    yield server("length_of_anchor_kept", [server_leaf(short_root)], accepted(), anchors=[short_root])
+    yield server(
+        "length_of_anchor_kept", [server_leaf(short_root)], accepted(), anchors=[short_root]
+    )
     yield server(
         "length_of_anchor_exceeded",
         [server_leaf(under), under],
@@ -181,7 +185,10 @@ def purposes():
         "purpose_refused_by_an_issuer_names_it",
         *_purposes_of_issuer((CLIENT_AUTH,)),
         refused(
-            "purpose_not_allowed", expected_purpose="serverAuth", position=2, subject="CN=Purpose CA"
+            "purpose_not_allowed",
+            expected_purpose="serverAuth",
+            position=2,
+            subject="CN=Purpose CA",
         ),
     )
     yield client(
@@ -220,7 +227,9 @@ def dns_constraints():
         ("wildcard_above", HOST, ["*.example.test", HOST], VIOLATED),
         ("malformed_name", "example.test", ["a..example.test", HOST], INVALID),
     ):
-        yield server(f"dns_permitted_{name}", limited(permitted=dns(base), sans=dns(*names)), expect)
+        yield server(
+            f"dns_permitted_{name}", limited(permitted=dns(base), sans=dns(*names)), expect
+        )
     for name, base, names, expect in (
         ("leading_period_below", ".example.test", [HOST], VIOLATED),
         ("leading_period_itself", "." + HOST, [HOST], accepted()),
@@ -283,8 +292,9 @@ def other_constraints():
         ("v4", "192.0.2.10", accepted(), VIOLATED),
     ):
         sans = [x509.IPAddress(ipaddress.ip_address(address))]
-        permitting, excluding = limited(permitted=networks, sans=sans), limited(
-            excluded=networks, sans=sans
+        permitting, excluding = (
+            limited(permitted=networks, sans=sans),
+            limited(excluded=networks, sans=sans),
         )
         yield server(f"address_{name}_permitted", permitting, permitted, server_name=address)
         yield server(f"address_{name}_excluded", excluding, excluded, server_name=address)
@@ -410,17 +420,42 @@ def policies():
 
     no_any = extension("2.5.29.54", integer(0), critical=True)
     for name, of_ca, of_leaf, expect in (
-        ("critical", [asserting(POLICY, critical=True)], [asserting(POLICY, critical=True)], accepted()),
+        (
+            "critical",
+            [asserting(POLICY, critical=True)],
+            [asserting(POLICY, critical=True)],
+            accepted(),
+        ),
         ("of_no_ca", [], [asserting(POLICY, critical=True)], accepted()),
         ("not_required", [asserting(POLICY)], [asserting(OTHER_POLICY)], accepted()),
         ("required", [asserting(POLICY), requiring(0)], [asserting(POLICY)], accepted()),
         ("required_and_absent", [asserting(POLICY), requiring(0)], [], VIOLATED),
-        ("required_and_another", [asserting(POLICY), requiring(0)], [asserting(OTHER_POLICY)], VIOLATED),
+        (
+            "required_and_another",
+            [asserting(POLICY), requiring(0)],
+            [asserting(OTHER_POLICY)],
+            VIOLATED,
+        ),
         ("required_later", [asserting(POLICY), requiring(2)], [], accepted()),
-        ("required_and_any", [asserting(ANY_POLICY), requiring(0)], [asserting(POLICY)], accepted()),
+        (
+            "required_and_any",
+            [asserting(ANY_POLICY), requiring(0)],
+            [asserting(POLICY)],
+            accepted(),
+        ),
         ("any_of_leaf", [asserting(POLICY), requiring(0)], [asserting(ANY_POLICY)], accepted()),
-        ("any_inhibited", [asserting(POLICY), requiring(0), no_any], [asserting(ANY_POLICY)], VIOLATED),
-        ("any_inhibited_unrequired", [asserting(POLICY), no_any], [asserting(ANY_POLICY)], accepted()),
+        (
+            "any_inhibited",
+            [asserting(POLICY), requiring(0), no_any],
+            [asserting(ANY_POLICY)],
+            VIOLATED,
+        ),
+        (
+            "any_inhibited_unrequired",
+            [asserting(POLICY), no_any],
+            [asserting(ANY_POLICY)],
+            accepted(),
+        ),
         (
             "mapped",
             [asserting(POLICY), mapping((POLICY, OTHER_POLICY)), requiring(0)],
@@ -481,7 +516,9 @@ def identifiers():
     ca = authority("Old Form CA", key("old form"), ROOT, authority_key_id=None, extra=[old_form])
     yield server("key_id_by_issuer_and_serial", [server_leaf(ca), ca], accepted(notes=[]))
     root = authority("Old Form Root", key("old form root"), extra=[old_form])
-    yield server("root_key_id_by_issuer_and_serial", [server_leaf(root)], accepted(), anchors=[root])
+    yield server(
+        "root_key_id_by_issuer_and_serial", [server_leaf(root)], accepted(), anchors=[root]
+    )
     noted = accepted(notes=["serial_unusual"])
     for which, serial, expect in (
         ("zero", 0, noted),
@@ -538,9 +575,7 @@ def reasons():
         misconfigured("trust_invalid"),
         anchors=[strange_root],
     )
-    yield server(
-        "unknown_critical_extension_elsewhere", [leaf, strange, ISSUING], accepted()
-    )
+    yield server("unknown_critical_extension_elsewhere", [leaf, strange, ISSUING], accepted())
     weak = authority("Webhook Test Issuing CA", key("issuing"), ROOT, digest="sha1")
     yield server(
         "sha1_signature_of_an_issuer",

@@ -53,7 +53,7 @@ const SUITES: [Suite; 18] = [
     Suite { name: "rust", about: "cargo test", run: |_| rust::test() },
     Suite {
         name: "paths",
-        about: "public corpora of certificate paths: x509-limbo, PKITS",
+        about: "certificate paths: x509-limbo, PKITS, generated chains",
         run: |languages| paths::test(&languages.toolchain),
     },
     Suite { name: "fuzz", about: "mutated input of every parser", run: |_| fuzz::test() },

@@ -1,5 +1,5 @@
-//! Public corpora of certificate paths, through the public API: x509-limbo, which lies beside the
-//! checkout, and PKITS, which a package of PyPI ships.
+//! Certificate paths through the public API: x509-limbo, which lies beside the checkout, PKITS, which a
+//! package of PyPI ships, and generated chains, whose verdicts are compared with other verifiers.
 
 use std::path::{Path, PathBuf};
 
@@ -14,22 +14,38 @@ use crate::toolchain::Toolchain;
 const LIMBO_AT_LEAST: u32 = 172;
 const PKITS_AT_LEAST: u32 = 162;
 
-/// Runs both corpora; returns the closing line. Skipped without x509-limbo.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// The number of generated chains, and their seed. Each change of a chain occurs alone, then in pairs.
+const CHAINS: u32 = 300;
+const SEED: u32 = 1;
+
+/// Runs both corpora and the generated chains; returns the closing line. Skipped without x509-limbo.
 pub(crate) fn test(toolchain: &Toolchain) -> Result<String> {
     let program = rust::test_program("paths")?;
     let run = |corpus: &'static str, place: &Path, least| {
         let step = Step::new(corpus, &program).arg(corpus).arg(place);
         passed_at_least(corpus, least, step.run()?)
     };
-    let pkits = run("pkits", &pkits(toolchain)?, PKITS_AT_LEAST)?;
+    let python =
+        environment(toolchain, &paths::target().join("paths"), &folder().join(REQUIREMENTS))?;
+    let python = executable(&python, "python");
+    let pkits = run("pkits", &pkits(&python)?, PKITS_AT_LEAST)?;
+    let differential = Step::new(format!("{CHAINS} generated chains"), &python)
+        .arg(folder().join("differential.py"))
+        .arg(&program)
+        .args([CHAINS.to_string(), SEED.to_string()])
+        .run()?;
+    let differential = passed_at_least("differential", CHAINS, differential)?;
     let limbo = limbo();
     if !limbo.exists() {
         return Err(Failure::skipped(format!(
-            "the corpus x509-limbo is not beside this checkout; PKITS: {pkits}"
+            "the corpus x509-limbo is not beside this checkout; PKITS: {pkits}; \
+             generated: {differential}"
         )));
     }
     let limbo = run("limbo", &limbo, LIMBO_AT_LEAST)?;
-    Ok(format!("x509-limbo: {limbo}; PKITS: {pkits}"))
+    Ok(format!("x509-limbo: {limbo}; PKITS: {pkits}; generated: {differential}"))
 }
 
 fn limbo() -> PathBuf {
@@ -37,12 +53,14 @@ fn limbo() -> PathBuf {
     corpora.join("x509-limbo").join("limbo-core.json")
 }
 
-/// Installs the package with PKITS and returns the folder of its data.
-fn pkits(toolchain: &Toolchain) -> Result<PathBuf> {
-    let requirements = paths::root().join("tests").join("paths").join("requirements.txt");
-    let home = environment(toolchain, &paths::target().join("paths"), &requirements)?;
+fn folder() -> PathBuf {
+    paths::root().join("tests").join("paths")
+}
+
+/// Returns the folder of PKITS in the installed package.
+fn pkits(python: &Path) -> Result<PathBuf> {
     let ask = "import pathlib, cryptography_vectors; \
                print(pathlib.Path(cryptography_vectors.__file__).parent)";
-    let folder = Step::new("PKITS", executable(&home, "python")).args(["-c", ask]).ask()?.stdout;
+    let folder = Step::new("PKITS", python).args(["-c", ask]).ask()?.stdout;
     Ok(Path::new(folder.trim()).join("x509").join("PKITS_data"))
 }
