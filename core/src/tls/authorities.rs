@@ -93,7 +93,11 @@ impl CertificateAuthorities {
         words.truncate(MAX_IN_SENTENCE);
         let more = self.count - words.len();
         let named = words.join("; ");
-        if more == 0 { named } else { format!("{named}; and {more} more") }
+        match (words.is_empty(), more) {
+            (true, more) => format!("{more} with names that cannot be shown"),
+            (false, 0) => named,
+            (false, more) => format!("{named}; and {more} more"),
+        }
     }
 }
 
@@ -118,5 +122,75 @@ impl Listed {
 impl fmt::Debug for CertificateAuthorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CertificateAuthorities({} names)", self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = content.len();
+        let mut der = vec![tag];
+        match u8::try_from(length) {
+            Ok(short) if short < 0x80 => der.push(short),
+            _ => {
+                let length = u16::try_from(length).unwrap().to_be_bytes();
+                der.extend([0x82, length[0], length[1]]);
+                assert!(length[0] > 0, "a minimal length");
+            }
+        }
+        der.extend_from_slice(content);
+        der
+    }
+
+    /// The DER Name with this common name.
+    fn name(common_name: &str) -> Vec<u8> {
+        let value = [element(0x06, &[0x55, 0x04, 0x03]), element(0x0c, common_name.as_bytes())];
+        element(0x30, &element(0x31, &element(0x30, &value.concat())))
+    }
+
+    fn kept(names: &[Vec<u8>]) -> CertificateAuthorities {
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        CertificateAuthorities::new(&names, &[])
+    }
+
+    #[test]
+    fn without_names_nothing_is_listed() {
+        let none = kept(&[]);
+        assert_eq!((none.count(), none.lists_our_issuer()), (0, None));
+        assert!(none.texts().is_empty());
+    }
+
+    #[test]
+    fn names_are_escaped_and_in_order() {
+        let names = kept(&[name("Acme Root"), name("evil\u{1b}[2J\n\u{202e}")]);
+        assert_eq!(names.texts(), ["CN=Acme Root", "CN=evil\\1B[2J\\0A\\u{202e}"]);
+        assert_eq!(names.lists_our_issuer(), Some(false));
+        assert_eq!(names.in_words(), names.texts().join("; "));
+        assert_eq!(format!("{names:?}"), "CertificateAuthorities(2 names)");
+    }
+
+    #[test]
+    fn a_long_list_is_cut_to_four_kibibytes_and_counted() {
+        let names: Vec<Vec<u8>> = (0..3000).map(|number| name(&format!("Root {number}"))).collect();
+        let names = kept(&names);
+        let bytes: usize = names.kept.iter().map(|name| name.len()).sum();
+        assert!(bytes <= MAX_BYTES && names.count() == 3000);
+        assert!(names.texts().concat().len() <= MAX_BYTES);
+        assert!(names.in_words().ends_with("; and 2997 more"), "{}", names.in_words());
+        // One name alone exceeds the limit.
+        let huge = kept(&[name(&"x".repeat(8000)), name("Acme Root")]);
+        assert_eq!((huge.count(), huge.texts().len()), (2, 0));
+        assert_eq!(huge.in_words(), "2 with names that cannot be shown");
+        // Escaping multiplies the length.
+        let escaped = kept(&[name(&"\n".repeat(3500))]);
+        assert!(escaped.texts().concat().len() <= 300);
+    }
+
+    #[test]
+    fn bytes_that_are_no_name_are_counted_alone() {
+        let names = kept(&[vec![], vec![0x30], vec![0xff; 70], name("Acme Root")]);
+        assert_eq!((names.count(), names.texts()), (4, vec!["CN=Acme Root".to_owned()]));
     }
 }
