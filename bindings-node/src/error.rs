@@ -18,6 +18,18 @@ pub fn wrong_type(option: String, expected: String, seen: String) -> String {
     Error::wrong_type(&option, &expected, &seen).to_json().to_string()
 }
 
+/// Returns the error's JSON for an item of a list that has the wrong type.
+#[napi]
+pub fn wrong_item(option: String, position: u32, expected: String, seen: String) -> String {
+    Error::wrong_item(&option, position as usize, &expected, &seen).to_json().to_string()
+}
+
+/// Returns the error's JSON for the value of a key that has the wrong type.
+#[napi]
+pub fn wrong_value(option: String, name: String, expected: String, seen: String) -> String {
+    Error::wrong_value(&option, &name, &expected, &seen).to_json().to_string()
+}
+
 /// Returns the error's JSON for an unknown name, as the caller wrote it.
 #[napi]
 pub fn unknown_name(name: String, expected: String) -> String {

@@ -196,6 +196,16 @@ export function wrongType(option: string, expected: string, value: unknown): Web
   return errorOf(native.wrongType(option, expected, typeName(value)))
 }
 
+/** @internal Creates the error for an item of a list; `position` is from 1. */
+export function wrongItem(option: string, position: number, value: unknown): WebhookMtlsError {
+  return errorOf(native.wrongItem(option, position, 'a string', typeName(value)))
+}
+
+/** @internal Creates the error for the value of a key. */
+export function wrongValueOf(option: string, name: string, value: unknown): WebhookMtlsError {
+  return errorOf(native.wrongValue(option, name.slice(0, 1000), 'a string', typeName(value)))
+}
+
 /** @internal Creates the error for an unknown name. It shows the name unless it may be a secret. */
 export function unknownName(name: string, expected: string): WebhookMtlsError {
   return errorOf(native.unknownName(name.slice(0, 1000), expected))

@@ -66,6 +66,8 @@ interface Native {
   tables(): string
   spellForNode(): void
   wrongType(option: string, expected: string, seen: string): string
+  wrongItem(option: string, position: number, expected: string, seen: string): string
+  wrongValue(option: string, name: string, expected: string, seen: string): string
   unknownName(name: string, expected: string): string
   tooLong(sort: string, argument: string, length: number): string | null
   tooMany(sort: string, argument: string, entries: number, bytes: number): string | null

@@ -2,7 +2,7 @@
 
 import { types } from 'node:util'
 
-import { errorOf, unknownName, wrongType, wrongValue } from './error'
+import { errorOf, unknownName, wrongItem, wrongType, wrongValue, wrongValueOf } from './error'
 import { LIMITS, type Sort } from './limits'
 import { native, type Settings } from './native'
 import { camelCase, snakeCase } from './spelling'
@@ -166,7 +166,10 @@ export function texts(option: string, value: unknown): string[] {
   }
   const tally = new SizeTally('text', option)
   const found: string[] = []
-  for (const item of value as Iterable<unknown>) found.push(tally.add(text(option, item)))
+  for (const item of value as Iterable<unknown>) {
+    if (typeof item !== 'string') throw wrongItem(option, found.length + 1, item)
+    found.push(tally.add(text(option, item)))
+  }
   return found
 }
 
@@ -175,10 +178,10 @@ function pairs(option: string, value: unknown): [string, string][] {
     throw wrongType(option, 'an object of strings', value)
   }
   const tally = new SizeTally('text', option)
-  const pair = (name: string, item: unknown): [string, string] => [
-    tally.add(text(option, name)),
-    text(option, item),
-  ]
+  const pair = (name: string, item: unknown): [string, string] => {
+    if (typeof item !== 'string') throw wrongValueOf(option, name, item)
+    return [tally.add(text(option, name)), text(option, item)]
+  }
   return Object.entries(value).map(([name, item]) => pair(name, item))
 }
 

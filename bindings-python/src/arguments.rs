@@ -21,9 +21,12 @@ use crate::error::BindingError;
 
 /// Makes the error of an argument that has the wrong type.
 pub fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> BindingError {
-    let seen =
-        value.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string());
-    Error::wrong_type(name, expected, &seen).into()
+    Error::wrong_type(name, expected, &type_name(value)).into()
+}
+
+/// Returns the name of a value's type.
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string())
 }
 
 /// Fails if a keyword is unknown.
@@ -75,8 +78,13 @@ pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, Bindin
     }
     let mut tally = Tally::new(Limit::text(name));
     let mut texts = Vec::new();
-    for value in value.try_iter().map_err(|_| wrong_type(name, expected, value))? {
-        let text = text(name, &value?)?;
+    for (at, value) in value.try_iter().map_err(|_| wrong_type(name, expected, value))?.enumerate()
+    {
+        let value = value?;
+        if !value.is_instance_of::<PyString>() {
+            return Err(Error::wrong_item(name, at + 1, "a str", &type_name(&value)).into());
+        }
+        let text = text(name, &value)?;
         tally.add(text.len())?;
         texts.push(text);
     }
@@ -85,9 +93,8 @@ pub fn texts(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<String>, Bindin
 
 /// Reads a mapping of str to str.
 pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String)>, BindingError> {
-    let mapping = value
-        .cast::<PyMapping>()
-        .map_err(|_| wrong_type(name, "a mapping of str to str", value))?;
+    let mapping =
+        value.cast::<PyMapping>().map_err(|_| wrong_type(name, "a dict of str to str", value))?;
     let limit = Limit::text(name);
     limit.check_list(mapping.len()?, 0)?;
     let mut tally = Tally::new(limit);
@@ -95,7 +102,11 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
     // Item by item: a list of all items would copy a mapping of any length.
     for item in mapping.call_method0("items")?.try_iter()? {
         let item = item?.cast_into::<PyTuple>().map_err(PyErr::from)?;
-        let pair = (text(name, &item.get_item(0)?)?, text(name, &item.get_item(1)?)?);
+        let (key, value) = (text(name, &item.get_item(0)?)?, item.get_item(1)?);
+        if !value.is_instance_of::<PyString>() {
+            return Err(Error::wrong_value(name, &key, "a str", &type_name(&value)).into());
+        }
+        let pair = (key, text(name, &value)?);
         tally.add(pair.0.len() + pair.1.len())?;
         pairs.push(pair);
     }

@@ -231,7 +231,8 @@ fn build(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier,
 fn role_of(value: &Bound<'_, PyAny>) -> Result<Role, BindingError> {
     let expected = "client or server";
     let name = text("role", value).map_err(|_| wrong_type("role", expected, value))?;
-    Role::from_name(&name).ok_or_else(|| Error::wrong_type("role", expected, "another text").into())
+    let words = ["client", "server"];
+    Role::from_name(&name).ok_or_else(|| Error::unknown_word("role", &name, &words).into())
 }
 
 impl SetOption for VerifierOptions {

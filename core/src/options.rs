@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::error::cause::CAUSES;
-use crate::error::spelling::{explain_unknown, option_name};
+use crate::error::spelling::{Language, explain_unknown, language, option_name};
 use crate::error::{
     Blame, Error, Family, Form, KEYS, Kind, Retry, Scope, Sent, Stage, key, named, shown,
 };
@@ -386,13 +386,21 @@ pub(crate) fn duration(name: &str, duration: Duration) -> Result<Duration, Error
         return Err(duration_fault(name));
     }
     if duration > LONGEST {
-        return Err(fault(name, "must be at most 24 hours"));
+        let error = fault(name, "is longer than 24 h");
+        return Err(match language() {
+            Language::Python => error
+                .advising("A number is seconds: divide milliseconds by 1000, or pass a timedelta."),
+            Language::Node | Language::C => {
+                error.advising("A number is milliseconds, not microseconds.")
+            }
+            Language::Rust => error,
+        });
     }
     Ok(duration)
 }
 
 fn duration_fault(name: &str) -> Error {
-    fault(name, "must be a duration that is finite and greater than zero")
+    fault(name, "is 0, negative or not finite; it must be greater than 0 and at most 24 h")
 }
 
 /// Reads options back, for the tests of the table.

@@ -84,7 +84,13 @@ impl Connection {
         } else if self.stream.is_first_and_unanswered() {
             // A server that resets instead of sending an alert about our certificate looks the same,
             // even if it does so before the request left.
-            tls::may_be_refused(lost, self.terms.identity(), &self.handshake.tls.authorities)
+            let lost =
+                tls::may_be_refused(lost, self.terms.identity(), &self.handshake.tls.authorities);
+            if sent == Sent::Nothing {
+                return lost;
+            }
+            let remedy = lost.remedy().to_owned();
+            lost.advising(format!("{remedy} The consumer may already have the payload."))
         } else {
             lost
         }

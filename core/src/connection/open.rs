@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::first_flight::FirstFlight;
-use super::socket::Socket;
+use super::socket::{FirstBytes, Socket};
 use super::tls_stream::TlsStream;
 use super::{ConnectionFacts, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
@@ -43,17 +43,20 @@ impl FreshConnection {
         let connecting = route.connect(&destination, sockets, share_until);
         let connected = deadlines.within("connect", by, progress, connecting).await;
         let (stream, address, permit) =
-            connected.map_err(|error| unconnected(error, &destination, route))?;
+            connected.map_err(|error| unconnected(error, &destination, url, route))?;
 
         let connected = progress.enter(Stage::Handshake);
         progress.connected(ConnectionFacts { reused: false, address, handshake: None });
-        let socket = Socket::new(stream);
+        let first = FirstBytes::default();
+        let socket = Socket::new(stream, first.clone());
         let by = connected + deadlines.handshake;
         let first_flight = FirstFlight::default();
         let shaking = handshake(terms, socket, first_flight.unanswered());
         let shaken = deadlines.within("handshake", by, progress, shaking).await;
-        let Established { stream, peer, facts: tls } =
-            shaken.map_err(|error| first_flight.explain(error))?;
+        let Established { stream, peer, facts: tls } = shaken.map_err(|error| {
+            let error = not_established(error, address, first.get(), route);
+            first_flight.explain(error)
+        })?;
         let handshake = Arc::new(HandshakeFacts { peer, tls });
         progress.shook_hands(&handshake);
         let (stream, handshake_time) = (TlsStream::new(stream), connected.elapsed());
@@ -74,22 +77,68 @@ fn unresolved(error: Error, url: &Url) -> Error {
         .caused(&cause::NAME_SERVER_SILENT, &[("server", &server)])
 }
 
-/// Explains a deadline that passed before a connection was open: packets are dropped.
-fn unconnected(error: Error, destination: &Destination, route: &Route) -> Error {
-    let Some(allowed) = late_connect(&error) else { return error };
+/// Explains why no connection was opened: names the host whose address it is, and packets that are
+/// dropped.
+fn unconnected(error: Error, destination: &Destination, url: &Url, route: &Route) -> Error {
+    let host = url.host.to_string();
+    let Some(allowed) = late_connect(&error) else {
+        // The proxy is asked for an address. Its operator may know only the name.
+        return if error.kind() == Kind::ProxyRefused { error.prefixed(&host) } else { error };
+    };
     let (addresses, joined) = (destination.texts(), destination.to_string());
     let Some(proxy) = route.through() else {
-        let message = format!("{joined} did not answer within {allowed} ms");
+        let message = format!("{joined} ({host}) did not answer within {allowed} ms");
         return late(error, Kind::ConnectFailed, message)
             .noting(key::ADDRESSES, addresses)
             .caused(&cause::CONNECTION_UNANSWERED, &[("addresses", &joined)]);
     };
-    let message = format!("the proxy {proxy} opened no tunnel to {joined} within {allowed} ms");
+    let message =
+        format!("the proxy {proxy} opened no tunnel to {joined} ({host}) within {allowed} ms");
     late(error, Kind::ProxyRefused, message)
         .scoped(Scope::Endpoint)
         .noting(key::PROXY, proxy.clone())
         .noting(key::ADDRESSES, addresses)
         .caused(&cause::PROXY_SILENT, &[("proxy", &proxy), ("target", &joined)])
+}
+
+/// Names the address of a handshake that failed, and what the peer speaks if that is not TLS.
+fn not_established(error: Error, address: SocketAddr, first: [u8; 8], route: &Route) -> Error {
+    let cause = error.fact(key::CAUSE).map(String::as_str);
+    if cause == Some(cause::HANDSHAKE_CUT.name) {
+        return error.prefixed(&address.to_string());
+    }
+    if cause != Some(cause::NOT_TLS.name) {
+        return error;
+    }
+    let message = match spoken(first) {
+        Some(protocol) => format!("{address}: the peer's answer is {protocol}, not TLS"),
+        None => format!("{address}: the peer's answer is not TLS"),
+    };
+    let plain = Error::new(error.kind(), message)
+        .blamed(error.blame())
+        .retried(error.retry(), None)
+        .noting_all(&error);
+    match route.through() {
+        Some(proxy) => {
+            plain.caused(&cause::NOT_TLS_BEHIND_PROXY, &[("proxy", &proxy), ("address", &address)])
+        }
+        None => plain.caused(&cause::NOT_TLS, &[]),
+    }
+}
+
+/// Returns the protocol that begins with these bytes.
+fn spoken(first: [u8; 8]) -> Option<&'static str> {
+    const KNOWN: &[(&[u8], &str)] = &[
+        (b"HTTP/", "HTTP"),
+        (b"<", "HTML"),
+        (b"SSH-", "SSH"),
+        (b"220 ", "SMTP or FTP"),
+        (b"220-", "SMTP or FTP"),
+        (b"+OK", "POP3"),
+        (b"* OK", "IMAP"),
+        (b"\0\0", "HTTP/2 or another binary protocol"),
+    ];
+    KNOWN.iter().find(|(start, _)| first.starts_with(start)).map(|(_, name)| *name)
 }
 
 /// Returns the milliseconds of the deadline if the error is a passed deadline.

@@ -11,6 +11,8 @@
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
@@ -48,6 +50,26 @@ pub(super) struct Socket {
     checked: bool,
     /// How many bytes were written before the first byte of the peer. `None` after it.
     unanswered: Option<usize>,
+    /// Where the first bytes go, until they have arrived.
+    first: Option<FirstBytes>,
+}
+
+/// The first bytes of a peer, for the error if they are not TLS. Zero until they arrive.
+#[derive(Clone, Default)]
+pub(super) struct FirstBytes(Arc<AtomicU64>);
+
+impl FirstBytes {
+    fn note(&self, bytes: &[u8]) {
+        let mut first = [0; 8];
+        let length = bytes.len().min(first.len());
+        first[..length].copy_from_slice(&bytes[..length]);
+        self.0.store(u64::from_be_bytes(first), Ordering::Relaxed);
+    }
+
+    /// Returns the bytes, padded with zeros.
+    pub(super) fn get(&self) -> [u8; 8] {
+        self.0.load(Ordering::Relaxed).to_be_bytes()
+    }
 }
 
 /// How many more bytes may arrive without data.
@@ -70,7 +92,7 @@ struct EarlyBytes {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, first: FirstBytes) -> Self {
         Self {
             stream,
             broken: false,
@@ -81,6 +103,7 @@ impl Socket {
             ending: false,
             checked: false,
             unanswered: Some(0),
+            first: Some(first),
         }
     }
 
@@ -270,6 +293,9 @@ impl AsyncRead for Socket {
         let limit = this.read_limit().min(buffer.remaining());
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(limit));
         ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
+        if let Some(first) = this.first.take() {
+            first.note(part.filled());
+        }
         this.note_read(part.filled());
         let length = part.filled().len();
         buffer.advance(length);

@@ -259,10 +259,16 @@ fn checked_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(value).ok().filter(|_| valid).ok_or_else(|| {
         let name = shown(name, Form::Header);
         let name = name.trim_matches('"');
-        Error::new(
-            Kind::HeaderInvalid,
-            format!("the value of header {name} is empty, has white space around it, or holds characters other than visible ASCII"),
-        )
-        .noting(key::HEADER, name)
+        let why = if value.is_empty() {
+            "is empty"
+        } else if value.contains(['\r', '\n']) {
+            "contains a line break"
+        } else if value != value.trim_matches([' ', '\t']) {
+            "has white space around it"
+        } else {
+            "contains a character other than visible ASCII"
+        };
+        let message = format!("the value of header {name} {why}");
+        Error::new(Kind::HeaderInvalid, message).noting(key::HEADER, name)
     })
 }

@@ -216,8 +216,9 @@ impl SetByName for EndpointOptions {
         let value = Unchecked { of: "endpoint", name, value };
         match name {
             "min_tls" => {
-                let version = MinTls::from_name(&value.text()?)
-                    .ok_or_else(|| options::fault(name, "must be 1.3 or 1.2"))?;
+                let given = value.text()?;
+                let version = MinTls::from_name(&given)
+                    .ok_or_else(|| Error::unknown_word(name, &given, &["1.3", "1.2"]))?;
                 Ok(self.min_tls(version))
             }
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),

@@ -77,7 +77,11 @@ causes! {
         "Did you mean {near}?";
     NO_SUCH_SWITCH: OptionInvalid, "no_such_switch",
         "The name is that of a switch by which other libraries turn verification off.",
-        "There is no such switch, on purpose: every connection is verified. For a consumer with a self-signed certificate, trust that certificate; for a private CA, give its certificate in `trust`; for an expected URI instead of the host name, set `server_uri`.";
+        "Verification cannot be turned off: there is no such switch, on purpose. For a consumer with a self-signed certificate, trust that certificate; for a private CA, give its certificate in `trust`; for an expected URI instead of the host name, set `server_uri`.";
+
+    PIN_IS_FINGERPRINT: PinInvalid, "pin_is_fingerprint",
+        "A pin is a fingerprint in hex, as openssl and browsers show it.",
+        "Write the fingerprint of the certificate as cert-sha256/ and its base64, or better, pin the key: `pin_of` of the certificate returns its pin.";
 
     // Files of identities, trust and pins.
     FILE_MISSING: PemInvalid, "file_missing",
@@ -101,6 +105,12 @@ causes! {
     FILE_LEASED: PemInvalid, "file_leased",
         "Another process holds a lease on the file and did not give it up in time.",
         "Find the process that holds a lease on {file} (fcntl F_SETLEASE), and end the lease.";
+    FILE_EMPTY: PemInvalid | TrustInvalid | PinInvalid | CrlUnusable, "file_empty",
+        "The file is empty.",
+        "Check what writes {file}: it is empty. A secret may not be mounted yet.";
+    FILE_CUT_OFF: PemInvalid | TrustInvalid | CrlUnusable, "file_cut_off",
+        "The file ends within a PEM block.",
+        "{file} is cut off or still being written: write the complete file beside it, and rename it into place.";
     FILES_SWAPPED: PemInvalid, "files_swapped",
         "The certificate holds a private key, and the key holds a certificate.",
         "Swap the two arguments: the certificate chain comes first, then the private key.";
@@ -180,7 +190,7 @@ causes! {
         "Raise the limit of the proxy {proxy}, or lower `max_connections`.";
     NOT_A_PROXY: ProxyRefused, "not_a_proxy",
         "The server at the proxy's address does not take CONNECT: it answers another status, HTML, or something that is not HTTP.",
-        "Check the option `proxy`: the server at {proxy} does not take CONNECT. Is it a web server?";
+        "Correct the proxy's address in the option `proxy`: the server at {proxy} does not take CONNECT. It is likely a web server.";
     PROXY_CLOSES: ProxyRefused, "proxy_closes",
         "The proxy closes the connection without an answer to CONNECT.",
         "Read the log of the proxy {proxy}: it closed the connection when it was asked for {target}. A proxy that expects TLS from its clients does the same.";
@@ -191,7 +201,13 @@ causes! {
     // TLS.
     NOT_TLS: TlsFailed, "not_tls",
         "The answer to our first TLS message is not TLS.",
-        "Check the port in the URL: the service at {address} does not speak TLS.";
+        "Check the port in the URL: the service there does not speak TLS.";
+    NOT_TLS_BEHIND_PROXY: TlsFailed, "not_tls_behind_proxy",
+        "The answer that comes through the proxy is not TLS: the proxy or a portal answers itself, or the port is wrong.",
+        "Check the option `proxy`: {proxy} may be a captive portal or a web server that answers CONNECT with a page. If it is a proxy, the service at {address} does not speak TLS: check the port in the URL.";
+    ACCESS_DENIED: TlsFailed, "access_denied",
+        "The consumer, or a firewall, ends the handshake with the alert access_denied before it has our certificate.",
+        "Ask the consumer to allow this address of ours in its firewall or rules.";
     PROTOCOL_MISMATCH: TlsFailed, "protocol_mismatch",
         "The consumer has no TLS 1.3, and this endpoint asks for it.",
         "The consumer must enable TLS 1.3, or set `min_tls` to 1.2 for this endpoint.";
@@ -305,7 +321,7 @@ causes! {
         "Ask the consumer which content type it takes, and set `content_type`.";
     STATUS_421: HttpStatus, "status_421",
         "The server that answers does not serve the host of the URL.",
-        "Check the host of the endpoint's URL with the consumer: the server that answered does not serve it. Its DNS or its proxy leads to another server.";
+        "Check the host of the endpoint's URL with the consumer: the server that answered does not serve this name. Its DNS or its proxy leads to another server.";
     STATUS_422: HttpStatus, "status_422",
         "The consumer understands the payload's format and refuses its content.",
         "Show the consumer the answer and the event's schema: its application refuses the content of the payload.";
@@ -314,7 +330,7 @@ causes! {
         "Try again later. The consumer takes the request for TLS early data, which this library never sends: a proxy in front of it is misconfigured if it recurs.";
     STATUS_429: HttpStatus, "status_429",
         "The consumer receives too many requests.",
-        "Deliver more slowly: lower `concurrency` for this endpoint, or ask the consumer to raise its limit.";
+        "The consumer limits the rate{wait}. Deliver more slowly: lower `concurrency` for this endpoint, or ask the consumer to raise its limit.";
     STATUS_431: HttpStatus, "status_431",
         "The request headers are too large for the consumer.",
         "Send fewer or shorter `headers`, or ask the consumer to raise its limit.";
@@ -326,13 +342,13 @@ causes! {
         "Check the endpoint's URL with the consumer: its server does not take POST.";
     STATUS_502: HttpStatus, "status_502",
         "The server in front is up, and the application behind it is not.",
-        "The server in front of the consumer is up, and its application does not answer. Tell the consumer; nothing is to be done here.";
+        "The server in front of the consumer is up, and the application behind it does not answer. Tell the consumer; nothing is to be done here.";
     STATUS_503: HttpStatus, "status_503",
         "The consumer is overloaded or in maintenance.",
         "The consumer is overloaded or in maintenance{wait}. Try again later; nothing is to be done here.";
     STATUS_504: HttpStatus, "status_504",
         "The server in front is up, and the application behind it is too slow.",
-        "The consumer's application did not answer the server in front of it in time. Tell the consumer: it may have processed the payload.";
+        "The application behind the server in front did not answer it in time. Tell the consumer: its application is too slow, and may have processed the payload.";
     STATUS_4XX: HttpStatus, "status_4xx",
         "The consumer refuses the request with another 4xx.",
         "Ask the consumer why it refuses the request; the answer may say it.";
@@ -352,7 +368,7 @@ causes! {
         "Raise `max_connections` of the dispatcher, or deliver more slowly.";
     SILENT_HANDSHAKE: DeadlineExceeded, "silent_handshake",
         "The consumer accepts the TCP connection and does not finish the TLS handshake.",
-        "{address} accepts connections and does not finish the TLS handshake: a hung process, a service that does not speak TLS, or a firewall that drops what follows. Ask the consumer.";
+        "{address} accepts connections and sends nothing that completes the TLS handshake: a hung process, a service that does not speak TLS, or a firewall that drops what follows. Ask the consumer.";
     SLOW_WRITE: DeadlineExceeded, "slow_write",
         "The consumer does not read the request.",
         "The consumer at {address} stopped reading the request: its server hangs, or the path is too slow for the payload in `write_timeout`.";
@@ -364,7 +380,7 @@ causes! {
         "Try again later. If it recurs, raise `timeout`, or find out why stage {stage} takes so long.";
     HANDSHAKE_CUT: ConnectionLost, "handshake_cut",
         "The connection ends during the TLS handshake, without an alert.",
-        "Ask the operator of {host} for its log: the port may not speak TLS, the server may know no site of this name, a firewall may cut the connection, or the server refuses our certificate without saying so.";
+        "Ask the consumer for its log: the server may not speak TLS on this port or know no site of this name, a load balancer may have no server behind it, or a firewall may cut the connection.";
     FIRST_MESSAGE_TOO_LARGE: ConnectionLost | DeadlineExceeded, "first_message_too_large",
         "Our first message of the handshake is larger than 1400 bytes, and silence, a close or a reset followed.",
         "Our first message of {bytes} bytes got no answer. It does not fit into one packet, and some firewalls drop or reset such connections: set `post_quantum` of the endpoint to false.";

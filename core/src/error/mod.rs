@@ -5,6 +5,7 @@
 
 pub(crate) mod cause;
 mod class;
+mod conversion;
 mod details;
 mod exhausted;
 mod facts;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 pub use class::{Blame, Family, Retry, Scope, Sent, Stage};
 pub(crate) use class::{docs, words};
+use conversion::{Place, conversion};
 pub use details::Context;
 use details::{Details, Key};
 pub(crate) use details::{Fact, KEYS, key};
@@ -279,8 +281,61 @@ impl Error {
     /// * `option`: the snake_case name of the option or argument; never text of the caller.
     /// * `seen`: the type of the value; never the value.
     pub fn wrong_type(option: &str, expected: &str, seen: &str) -> Self {
-        Self::new(Kind::OptionInvalid, format!("option {option} must be {expected}, not {seen}"))
+        let name = spelling::option_name(option);
+        Self::new(Kind::OptionInvalid, format!("option {name} must be {expected}, not {seen}"))
             .noting(key::OPTION, option)
+            .converting(conversion(option, Place::Whole, seen))
+    }
+
+    /// The error for an item of a list that a binding cannot convert.
+    ///
+    /// * `position`: from 1.
+    pub fn wrong_item(option: &str, position: usize, expected: &str, seen: &str) -> Self {
+        let item = match option {
+            // The arguments of a set of pins.
+            "current" | "next" => "pin",
+            _ => option.strip_suffix('s').unwrap_or(option),
+        };
+        let message = format!("{item} {position} must be {expected}, not {seen}");
+        Self::new(Kind::OptionInvalid, message)
+            .noting(key::OPTION, option)
+            .noting(key::POSITION, position)
+            .converting(conversion(option, Place::Item, seen))
+    }
+
+    /// The error for the value of a key that a binding cannot convert.
+    ///
+    /// * `name`: the key as the caller wrote it.
+    pub fn wrong_value(option: &str, name: &str, expected: &str, seen: &str) -> Self {
+        let item = option.strip_suffix('s').unwrap_or(option);
+        let shown = shown(name, Form::Header);
+        let message = format!("{item} {} must be {expected}, not {seen}", shown.trim_matches('"'));
+        Self::new(Kind::OptionInvalid, message).noting(key::OPTION, option).converting(conversion(
+            option,
+            Place::Item,
+            seen,
+        ))
+    }
+
+    /// The error for a text that is not one of the words of an option.
+    ///
+    /// * `given`: the text as the caller wrote it.
+    pub fn unknown_word(option: &str, given: &str, words: &[&str]) -> Self {
+        let name = spelling::option_name(option);
+        let quoted = shown(given, Form::Word);
+        // A version has digits and a full stop, as a network has.
+        let quoted = if quoted.starts_with('"') { quoted } else { shown(given, Form::Network) };
+        let known: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let message = format!("option {name} is {quoted}, not {}", words.join(" or "));
+        let error = Self::new(Kind::OptionInvalid, message).noting(key::OPTION, option);
+        spelling::explain_unknown(error, given, &known)
+    }
+
+    fn converting(self, remedy: Option<&'static str>) -> Self {
+        match remedy {
+            Some(remedy) => self.advising(remedy),
+            None => self,
+        }
     }
 
     /// The error for an unknown keyword, key or field that a binding was given.
@@ -350,10 +405,10 @@ impl Error {
         self.with(|inner| inner.remedy = Some(presented::composed(remedy.into())))
     }
 
-    /// Puts the file, or the files, that the error is about in front of the message.
-    pub(crate) fn in_files(self, files: &str) -> Self {
+    /// Puts what the error is about, such as a file or an address, in front of the message.
+    pub(crate) fn prefixed(self, subject: &str) -> Self {
         self.with(|inner| {
-            inner.message = presented::composed(format!("{files}: {}", inner.message));
+            inner.message = presented::composed(format!("{subject}: {}", inner.message));
         })
     }
 

@@ -130,12 +130,30 @@ fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     };
     let given = plain(name);
     let near = |other: &&str| {
-        let distance = distance(&given, &plain(other));
+        // The right words in another order.
+        let distance =
+            if words(name) == words(other) { 0 } else { distance(&given, &plain(other)) };
         // A third of the letters may differ, and not all of a short name.
         (distance <= (given.len() / 3).max(1) && distance < given.len()).then_some(distance)
     };
     let known = known.iter().map(String::as_str);
     known.filter_map(|other| Some((near(&other)?, other))).min_by_key(|it| it.0).map(|it| it.1)
+}
+
+/// Returns the words of a name in alphabetical order.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![String::new()];
+    for letter in name.chars() {
+        if letter == '_' || letter.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| letter != '_') {
+            word.push(letter.to_ascii_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words.sort_unstable();
+    words
 }
 
 /// Returns how many letters must be added, removed or replaced (the Levenshtein distance).
@@ -181,6 +199,7 @@ mod tests {
             ("maxConections", Some("maxConnections")),
             ("minTLS", Some("min_tls")),
             ("timeout", Some("timeoutMs")),
+            ("tls_min", Some("min_tls")),
             ("colour", None),
             ("x", None),
             ("", None),

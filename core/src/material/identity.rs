@@ -92,7 +92,7 @@ impl Identity {
             } else {
                 Some(0)
             };
-            origin.source.blame(at, error)
+            origin.source.blame(at, &snapshot.texts, error)
         })?;
         Ok(Self { origin: Some(Arc::new(origin)), ..read })
     }

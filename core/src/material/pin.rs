@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Kind, certain_secret, described, key};
+use crate::error::{Error, Kind, cause, certain_secret, described, key};
 use crate::keystore::pem;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::{ParsedCertificate, pin_text};
@@ -42,7 +42,7 @@ impl Pin {
     ///
     /// Fails with `pin_invalid`. The message describes the text and never quotes it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::read(text).map_err(|why| Error::new(Kind::PinInvalid, format!("the pin {why}")))
+        Self::read(text).map_err(|why| pin_fault(format!("the pin {why}")))
     }
 
     /// Parses a pin, or describes the text without a quote. A key in place of a pin looks like one, so the
@@ -162,7 +162,7 @@ impl Pins {
         let mut add = |text: &str, slot: PinSlot, at: usize| {
             let pin = Pin::read(text).map_err(|why| {
                 let message = format!("{} pin {} {why}", slot.name(), at + 1);
-                Error::new(Kind::PinInvalid, message).noting(key::POSITION, at + 1)
+                pin_fault(message).noting(key::POSITION, at + 1)
             })?;
             // A pin in both sets counts as current, so that a match is not reported as the next key.
             if known.insert(pin) {
@@ -201,7 +201,7 @@ impl Pins {
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
         let text = std::str::from_utf8(&snapshot.texts[0])
             .map_err(|_| Error::new(Kind::PinInvalid, "the pin file is not UTF-8"))
-            .map_err(|error| origin.source.blame(Some(0), error))?;
+            .map_err(|error| origin.source.blame(Some(0), &snapshot.texts, error))?;
         let (mut current, mut next) = (Vec::new(), Vec::new());
         for line in text.trim_start_matches('\u{feff}').lines() {
             let line = line.split('#').next().unwrap_or_default().trim();
@@ -212,8 +212,8 @@ impl Pins {
                 _ => current.push(line),
             }
         }
-        let read =
-            Self::with_next(current, next).map_err(|error| origin.source.blame(Some(0), error))?;
+        let read = Self::with_next(current, next)
+            .map_err(|error| origin.source.blame(Some(0), &snapshot.texts, error))?;
         Ok(Self { origin: Some(Arc::new(origin)), ..read })
     }
 
@@ -267,6 +267,12 @@ pub fn pin_of(certificate: &[u8]) -> Result<String, Error> {
     let chain = pem::certificates(certificate, "certificate")?;
     let leaf = chain.first().ok_or_else(|| Error::new(Kind::PemInvalid, "no certificate found"))?;
     Ok(leaf.spki_pin())
+}
+
+fn pin_fault(message: String) -> Error {
+    let is_fingerprint = ["fingerprint", "hex"].iter().any(|form| message.contains(form));
+    let error = Error::new(Kind::PinInvalid, message);
+    if is_fingerprint { error.caused(&cause::PIN_IS_FINGERPRINT, &[]) } else { error }
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ fn explained_by_alert(error: Error, alert: Alert, terms: &Terms) -> Error {
         112 => &cause::NAME_NOT_SERVED,
         120 => &cause::NO_COMMON_APPLICATION_PROTOCOL,
         // Its cause may pass.
+        49 => return error.caused(&cause::ACCESS_DENIED, &[]),
         80 => return error.caused(&cause::CONSUMER_INTERNAL_ERROR, &[]),
         _ => return error,
     };

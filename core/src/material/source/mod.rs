@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::error::cause::{self, Cause};
 use crate::error::{Error, Form, Kind, described, key, shown};
 use crate::limits;
 pub(crate) use reader::{ReadTimeouts, read_each};
@@ -131,7 +132,8 @@ impl Source {
     /// Adds to an error about the content the file that has it.
     ///
     /// * `at`: its place in [`files`](Self::files). `None`: all files together.
-    pub(crate) fn blame(&self, at: Option<usize>, error: Error) -> Error {
+    /// * `texts`: the content of the files.
+    pub(crate) fn blame(&self, at: Option<usize>, texts: &[Vec<u8>], error: Error) -> Error {
         // Not a fault of the content.
         if matches!(error.kind(), Kind::ClockImplausible | Kind::Overloaded | Kind::Internal) {
             return error;
@@ -140,9 +142,13 @@ impl Source {
         match at.filter(|at| *at < shown.len()) {
             Some(at) => {
                 let file = shown.swap_remove(at);
-                error.in_files(&file).noting(key::FILE, file)
+                let error = error.prefixed(&file).noting(key::FILE, file.clone());
+                match incomplete(texts.get(at).map_or(&[], Vec::as_slice), &error) {
+                    Some(cause) => error.caused(cause, &[("file", &file)]),
+                    None => error,
+                }
             }
-            None => error.in_files(&shown.join(" and ")).noting(key::FILES, shown),
+            None => error.prefixed(&shown.join(" and ")).noting(key::FILES, shown),
         }
     }
 
@@ -201,6 +207,19 @@ impl Source {
             Self::Trust { .. } | Self::Pins { .. } => None,
         }
     }
+}
+
+/// Returns the cause if the content of a file is not complete.
+fn incomplete(text: &[u8], error: &Error) -> Option<&'static Cause> {
+    let count = |part| memchr::memmem::find_iter(text, part).count();
+    let cause = if text.trim_ascii().is_empty() {
+        &cause::FILE_EMPTY
+    } else if count("-----BEGIN ") > count("-----END ") {
+        &cause::FILE_CUT_OFF
+    } else {
+        return None;
+    };
+    cause.kinds.contains(&error.kind()).then_some(cause)
 }
 
 impl Snapshot {
