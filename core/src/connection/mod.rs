@@ -16,6 +16,7 @@ mod phases;
 pub(crate) mod pool;
 mod progress;
 mod records;
+mod redaction;
 mod request_writer;
 mod response;
 mod socket;
@@ -35,6 +36,7 @@ pub(crate) use observation::Observation;
 use open::FreshConnection;
 use pool::PoolRef;
 pub(crate) use progress::Progress;
+pub(crate) use redaction::Secrets;
 use request_writer::Hold;
 pub(crate) use request_writer::Request;
 #[cfg(any(test, feature = "testing"))]

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::redaction::Secrets;
 use super::tls_stream::{StreamEnd, TlsStream};
 use crate::error::cause::{self, Cause};
 use crate::error::{Error, HttpResponse, Kind, Retry, Sent, Stage, key, presented};
@@ -27,6 +28,7 @@ pub(crate) struct Response {
     body: Vec<u8>,
     /// Whether the body was read to its end.
     complete: bool,
+    secrets: Secrets,
     /// Built on first use: most callers need only the status.
     shown: Once<HttpResponse>,
 }
@@ -35,8 +37,8 @@ impl Response {
     /// A response of which only the head was read, with the framing of its body.
     pub(super) fn new(head: ResponseHead) -> (Self, BodyFraming) {
         let ResponseHead { status, framing, text } = head;
-        let (body, shown) = (Vec::new(), Once::new());
-        (Self { status, head: text, body, complete: false, shown }, framing)
+        let (body, secrets, shown) = (Vec::new(), Secrets::default(), Once::new());
+        (Self { status, head: text, body, complete: false, secrets, shown }, framing)
     }
 
     /// Reads the body up to its end or the limit. A broken body does not change the outcome, which the
@@ -87,30 +89,48 @@ impl Response {
         self.complete
     }
 
-    /// Replaces secrets of the caller that the consumer sent back. Callers log responses.
-    pub(crate) fn redact(&mut self, secrets: &[String]) {
-        for secret in secrets {
-            let secret = secret.as_bytes();
-            self.body =
-                redacted(&self.body, secret).unwrap_or_else(|| std::mem::take(&mut self.body));
-            let headers = self.head.headers();
-            if headers.iter().any(|(_, value)| redacted(value, secret).is_some()) {
-                let redact = |value: &[u8]| redacted(value, secret).unwrap_or(value.to_vec());
-                let headers = headers.into_iter().map(|(name, value)| (name, redact(value)));
-                self.head = HeadText::of(headers);
-            }
-        }
+    /// Blots out what the caller sent, if the consumer sent it back, where the response is shown.
+    pub(crate) fn conceal(&mut self, secrets: Secrets) {
+        self.secrets = secrets;
     }
 
     /// The response in the form of a receipt.
     pub(crate) fn response(&self) -> &HttpResponse {
-        self.shown.get_or_init(|| self.with_excerpt(self.body.clone()))
+        self.shown.get_or_init(|| {
+            let head = self.redacted_head();
+            let excerpt = self.secrets.redact(&self.body).unwrap_or_else(|| self.body.clone());
+            self.with_excerpt(head.as_ref().unwrap_or(&self.head), excerpt)
+        })
     }
 
-    fn with_excerpt(&self, excerpt: Vec<u8>) -> HttpResponse {
+    /// The head without what the caller sent, or `None` if it contains nothing of it.
+    fn redacted_head(&self) -> Option<HeadText> {
+        let headers = self.head.headers();
+        let redacted: Vec<Option<Vec<u8>>> =
+            headers.iter().map(|(_, value)| self.secrets.redact(value)).collect();
+        if redacted.iter().all(Option::is_none) {
+            return None;
+        }
+        let headers = headers.into_iter().zip(redacted);
+        Some(HeadText::of(
+            headers.map(|((name, value), redacted)| (name, redacted.unwrap_or(value.to_vec()))),
+        ))
+    }
+
+    /// Blots out what the caller sent.
+    fn redact(&mut self) {
+        if let Some(head) = self.redacted_head() {
+            self.head = head;
+        }
+        if let Some(body) = self.secrets.redact(&self.body) {
+            self.body = body;
+        }
+    }
+
+    fn with_excerpt(&self, head: &HeadText, excerpt: Vec<u8>) -> HttpResponse {
         HttpResponse {
             status: self.status,
-            headers: shown(&self.head),
+            headers: shown(head),
             excerpt,
             truncated: !self.complete,
         }
@@ -132,6 +152,9 @@ impl Response {
         let status = self.status;
         let ours = PresentedIdentity::of(asked.identity);
         let subject = asked.identity.leaf().subject_text();
+        // Before a number in it may be blotted out.
+        let after = self.head.value("retry-after").and_then(retry_after);
+        self.redact();
         let error = if let Some((page, cause)) = self.certificate_page().filter(|_| !passed) {
             Error::new(
                 Kind::ClientCertificateRejected,
@@ -144,7 +167,6 @@ impl Response {
             .caused(cause, &ours.values())
         } else {
             let (retry, scope) = endpoint_rules.judge(dispatcher_rules, status);
-            let after = self.head.value("retry-after").and_then(retry_after);
             let after = after.filter(|_| retry == Retry::Later);
             let error =
                 Error::new(Kind::HttpStatus, self.summary()).retried(retry, after).scoped(scope);
@@ -155,7 +177,7 @@ impl Response {
             .at(Stage::Response)
             .having_sent(Sent::All)
             .noting(key::STATUS, status)
-            .answered(self.with_excerpt(excerpt))
+            .answered(self.with_excerpt(&self.head, excerpt))
     }
 
     /// Adds the cause of a status.
@@ -305,20 +327,6 @@ pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
     Some((status, body, complete && !cut))
 }
 
-/// The text with the secret replaced, or `None` if the text does not contain it.
-fn redacted(text: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = text;
-    let mut kept = Vec::new();
-    while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
-        kept.extend_from_slice(&rest[..at]);
-        kept.extend_from_slice(b"[redacted]");
-        rest = &rest[at + secret.len()..];
-    }
-    let found = rest.len() < text.len();
-    kept.extend_from_slice(rest);
-    found.then_some(kept)
-}
-
 fn shown(head: &HeadText) -> Vec<(String, String)> {
     let shown = |(name, value): (&str, &[u8])| {
         (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
@@ -365,7 +373,10 @@ mod tests {
     fn a_secret_that_is_sent_back_is_redacted() {
         let mut answer = answer("HTTP/1.1 400 no\r\nx-token: a token\r\nvia: b\r\n\r\n");
         answer.body = b"your token: token".to_vec();
-        answer.redact(&["token".to_owned()]);
+        answer.conceal(Secrets {
+            headers: vec![http::header::HeaderValue::from_static("token")],
+            ..Secrets::default()
+        });
         let response = answer.response();
         let headers = [("x-token", "a [redacted]"), ("via", "b")];
         assert_eq!(

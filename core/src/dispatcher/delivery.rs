@@ -251,7 +251,7 @@ impl DeliveryAttempts {
         let may_start = || self.operation.endpoint.start(generation);
         let mut answer =
             connection.exchange(request, &may_start, &self.operation.deadlines, progress).await?;
-        answer.redact(self.request.credentials());
+        answer.conceal(self.request.secrets());
         if answer.is_success() {
             return Ok(answer);
         }

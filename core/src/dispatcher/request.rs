@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::clock;
-use crate::connection::Request;
+use crate::connection::{Request, Secrets};
 use crate::endpoint::Generation;
 use crate::error::{Error, Form, Kind, Retry, Scope, key, shown};
 use crate::limits::Limit;
@@ -31,9 +31,19 @@ const RESERVED: &[HeaderName] = &[
     header::EXPECT,
 ];
 
-/// Headers in which a caller sends credentials.
-const CREDENTIALS: &[HeaderName] =
-    &[header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+/// Headers whose values are words of public vocabularies, which responses contain by chance.
+const PUBLIC: &[HeaderName] = &[
+    header::ACCEPT,
+    header::ACCEPT_CHARSET,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::DATE,
+    header::PRAGMA,
+    header::USER_AGENT,
+];
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -46,7 +56,6 @@ pub(super) struct PreparedRequest {
     id: Option<HeaderValue>,
     /// The caller's headers.
     headers: Vec<(HeaderName, HeaderValue)>,
-    credentials: Vec<String>,
 }
 
 impl PreparedRequest {
@@ -67,13 +76,8 @@ impl PreparedRequest {
             None => HeaderValue::from_static(DEFAULT_CONTENT_TYPE),
         };
         let id = id.map(|id| checked_value("webhook-id", id)).transpose()?;
-        let mut request = Self {
-            body,
-            content_type,
-            id,
-            headers: Vec::with_capacity(headers.len()),
-            credentials: Vec::new(),
-        };
+        let mut request =
+            Self { body, content_type, id, headers: Vec::with_capacity(headers.len()) };
         for (name, value) in headers {
             request.add(name, value)?;
         }
@@ -99,9 +103,6 @@ impl PreparedRequest {
         let mut value = checked_value(name.as_str(), value)?;
         // The value may be a credential, so `Debug` must not show it.
         value.set_sensitive(true);
-        if CREDENTIALS.contains(&name) {
-            self.credentials.extend(secrets_of(value.to_str().unwrap_or_default()));
-        }
         self.headers.push((name, value));
         Ok(())
     }
@@ -111,9 +112,11 @@ impl PreparedRequest {
         self.body.len()
     }
 
-    /// Returns the secrets to redact from the response, if the consumer sends them back.
-    pub(super) fn credentials(&self) -> &[String] {
-        &self.credentials
+    /// Returns what to blot out of the response, if the consumer sends it back.
+    pub(super) fn secrets(&self) -> Secrets {
+        let own = self.headers.iter().filter(|(name, _)| !PUBLIC.contains(name));
+        let headers = own.map(|(_, value)| value.clone()).collect();
+        Secrets { headers, payload: self.body.clone() }
     }
 
     /// Checks that the request can be signed: it has an id, and the caller set no signature headers.
@@ -218,13 +221,6 @@ impl RequestHead {
 }
 
 const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
-
-/// Returns a credential, and its parts: a token without its scheme, a cookie without its name. Leaves
-/// out short parts, which are words and not secrets.
-fn secrets_of(value: &str) -> impl Iterator<Item = String> + '_ {
-    let parts = value.split([' ', ';', ',', '=']).filter(|part| part.len() >= 12);
-    std::iter::once(value).filter(|whole| whole.len() >= 8).chain(parts).map(str::to_owned)
-}
 
 fn check_amount<'a>(
     headers: &'a [(String, String)],

@@ -136,7 +136,8 @@ impl Trust {
         let intermediates = intermediates.as_ref().and_then(|_| texts.next());
         let crls = crls.as_ref().and_then(|_| texts.next());
         let read = if *exact {
-            Self::exact(anchors).map_err(|error| origin.source.blame(Some(0), &snapshot.texts, error))?
+            Self::exact(anchors)
+                .map_err(|error| origin.source.blame(Some(0), &snapshot.texts, error))?
         } else {
             Self::from_pem(anchors, intermediates, crls.as_slice()).map_err(|error| {
                 let at = if Self::from_pem(anchors, None, &[]).is_err() {
