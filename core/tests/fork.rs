@@ -19,7 +19,7 @@ use webhook_mtls::material::pin_of;
 use webhook_mtls::testing::{Authority, Consumer, Lab, Leaf};
 use webhook_mtls::{
     Authorization, DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint,
-    EndpointOptions, Error, EventQueue, Identity, Kind, Receipt, Role, Trust, Verifier,
+    EndpointOptions, Error, EventQueue, Identity, Kind, Receipt, Role, Sent, Trust, Verifier,
     VerifierOptions,
 };
 
@@ -344,7 +344,9 @@ fn a_delivery_that_was_made_before_a_fork_is_made_by_the_parent_only() {
     Child::fork(|| {
         let copy = delivering.take().expect("the child's copy");
         let outcome = runtime::drive(copy, || false).expect("nothing interrupts it");
-        assert_eq!(outcome.expect_err("it is the parent's").kind(), Kind::ForkedProcess);
+        let error = outcome.expect_err("it is the parent's");
+        assert_eq!((error.kind(), error.sent()), (Kind::ForkedProcess, Sent::Maybe));
+        assert_eq!(error.context()["payload_sent"], true);
         // The child makes deliveries of its own.
         deliver_in_child(&dispatcher, &endpoint);
     })

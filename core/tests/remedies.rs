@@ -13,7 +13,9 @@ use webhook_mtls::{
 };
 
 fn failure(dispatcher: &Dispatcher, url: &str) -> Error {
-    let endpoint = dispatcher.endpoint("acme", url, EndpointOptions::new(None)).unwrap();
+    // A large first message without an answer has a cause of its own.
+    let options = EndpointOptions::new(None).post_quantum(false);
+    let endpoint = dispatcher.endpoint("acme", url, options).unwrap();
     let delivery = dispatcher.deliver(&endpoint, "{\"a\":1}", DeliverOptions::new());
     runtime::drive(delivery, || false).unwrap().unwrap_err()
 }
@@ -91,9 +93,9 @@ fn each_file_fault_names_its_file() {
         (load(&key, &key), Some("key_as_certificate"), &key),
         (load(&cert, &cert), Some("certificate_as_key"), &cert),
         (trust(&key), Some("key_as_certificate"), &key),
-        (load(&half, &key), None, &half),
-        (load(&cert, &half), Some("certificate_as_key"), &half),
-        (trust(&half), None, &half),
+        (load(&half, &key), Some("file_cut_off"), &half),
+        (load(&cert, &half), Some("file_cut_off"), &half),
+        (trust(&half), Some("file_cut_off"), &half),
         (load(&ca, &key), None, &ca),
     ] {
         let named = named.trim_end_matches('/');

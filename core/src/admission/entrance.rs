@@ -191,7 +191,7 @@ pub(crate) fn check_process(process: u32) -> Result<(), Error> {
     if process == process::id() {
         return Ok(());
     }
-    Err(Error::new(Kind::ForkedProcess, "these deliveries belong to the process that forked"))
+    Err(Error::of_parent("these deliveries belong to the process that forked"))
 }
 
 /// The error of a canceled delivery or probe that has sent nothing yet.

@@ -250,7 +250,9 @@ impl Progress {
             return error;
         }
         let now = last > Sent::Nothing && self.payload.load(Relaxed);
-        let payload = now || self.payload_before.load(Relaxed);
+        // Of a parent's delivery, this process does not know it.
+        let unknown = error.kind() == Kind::ForkedProcess;
+        let payload = unknown || now || self.payload_before.load(Relaxed);
         error.having_sent(sent).noting(key::PAYLOAD_SENT, payload)
     }
 

@@ -247,7 +247,7 @@ mod tests {
         for echo in [
             r#"a"b/c&d <"#,
             r#"a\"b\/c&d <"#,
-            r#"a\u0022b/c\u0026d \u003c"#,
+            r"a\u0022b/c\u0026d \u003c",
             "a%22b%2Fc%26d%20%3C",
             "a%22b%2fc%26d+%3c",
             "a&quot;b/c&amp;d &lt;",

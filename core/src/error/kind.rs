@@ -104,7 +104,7 @@ kinds! {
         "Deliver through an open dispatcher: make a new one, or let another process deliver. An endpoint that was removed must be made again.";
     ForkedProcess = 113 "forked_process" Config Ours Process Later
         "The process forked during the delivery.",
-        "Deliver again from the process that should own the delivery.";
+        "Let the parent finish its delivery. The child may deliver only what the parent does not.";
     ClockImplausible = 114 "clock_implausible" Config Ours Process AfterRepair
         "The system clock shows an impossible date.",
         "Set the clock. Certificates cannot be verified without the time.";

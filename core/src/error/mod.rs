@@ -350,6 +350,14 @@ impl Error {
             .noting(key::OPTION, named(name))
     }
 
+    /// The error for a child that was forked, about work of its parent. The parent may send the request at
+    /// any time, so the child cannot know that nothing was sent.
+    pub(crate) fn of_parent(message: &str) -> Self {
+        Self::new(Kind::ForkedProcess, message)
+            .having_sent(Sent::Maybe)
+            .noting(key::PAYLOAD_SENT, true)
+    }
+
     /// The error for a panic that a binding caught.
     pub fn caught_panic() -> Self {
         Self::new(Kind::Internal, "a panic was caught at the language border")

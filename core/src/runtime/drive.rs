@@ -77,7 +77,7 @@ pub fn undriven() -> Error {
             "Wait on a thread that is not in a callback or signal handler of this library.",
         );
     }
-    Error::new(Kind::ForkedProcess, "the thread waited for work of the process that forked")
+    Error::of_parent("the thread waited for work of the process that forked")
 }
 
 /// Runs a future to its end on the calling thread, which blocks.
