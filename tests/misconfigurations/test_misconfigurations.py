@@ -11,10 +11,14 @@ from said import NAMES, Heard, Said
 from table import TOPICS
 from table.languages import CASES
 
+import webhook_mtls as wm
+
 ALL = [case for cases in TOPICS.values() for case in cases]
 PROBED = [case for case in ALL if case.probed is not None]
 SPELLED = [(language, case) for case, (_, says) in CASES.items() for language in says]
 LISTED = exceptions.read()
+
+DAY = 24 * 3600
 
 TITLES = {"c": "C", "node": "Node", "rust": "Rust"}
 
@@ -48,6 +52,25 @@ def test_a_probe_says_the_same(case: Case, lab: Lab) -> None:
 def test_each_language_spells_the_cure(language: str, case: str, lab: Lab) -> None:
     _, says = CASES[case]
     judge(f"{language}: {case}", says[language], lab.told(language, case))
+
+
+def test_no_fault_that_can_be_mended_is_dropped_within_a_day() -> None:
+    errors = [heard.error for heard, _ in said.values() if heard.error is not None]
+    for error in errors:
+        if error.retry != "never":
+            assert waited(error) >= DAY, error.kind
+
+
+def waited(error: wm.WebhookMtlsError) -> float:
+    """Returns the seconds after which the default policy drops a payload that always fails so."""
+    policy, seconds, attempt = wm.RetryPolicy(), 0.0, 1
+    while seconds < DAY:
+        decision = policy.decide(error, attempt=attempt)
+        if decision.action == "drop":
+            return seconds
+        seconds += decision.delay
+        attempt += decision.counts
+    return seconds
 
 
 def test_every_exception_is_a_case() -> None:

@@ -27,6 +27,13 @@ def answers(id: str, title: str, text: bytes, says: Said) -> Case:
     return peer(id, title, Delivery(tls_at(handler, f"answers {id}")), says, PROBED)
 
 
+def plain(number: int, reason: str, title: str, retry: str, *cure: str) -> Case:
+    """A case in which the consumer answers this status and nothing else."""
+    head = f"HTTP/1.1 {number} {reason}\r\ncontent-length: 0\r\n\r\n".encode()
+    says = answered(number, retry, "delivery|endpoint").curing(*cure).without(*SEE_RESPONSE)
+    return answers(f"status {number}", title, head, says)
+
+
 def moved(number: int) -> Case:
     """A redirect, which is never followed."""
     says = answered(number, "after_repair", "endpoint|delivery")
@@ -109,6 +116,14 @@ CASES = [
         b"HTTP/1.1 496 SSL Certificate Required\r\ncontent-length: 0\r\n\r\n",
         CERTIFICATE.naming("496", "certificate").curing("log|consumer"),
     ),
+    plain(304, "Not Modified", "the consumer answers as to a GET", "after_repair", "ask|consumer"),
+    plain(409, "Conflict", "the event conflicts with the consumer's state", "later", "conflict"),
+    plain(414, "URI Too Long", "the URL is too long for the consumer", "never", "shorten|limit"),
+    plain(422, "Unprocessable", "the consumer refuses the content", "later", "content|schema"),
+    plain(431, "Too Large", "our headers are too large for the consumer", "never", "headers"),
+    plain(451, "Legal", "the consumer refuses with a rare status", "later", "ask|consumer"),
+    plain(501, "Not Implemented", "the consumer's server takes no POST", "later", "POST", "URL"),
+    plain(520, "Unknown", "a network in front answers a status of its own", "later", "consumer"),
     status(500, "the application of the consumer fails", answered(500).curing("consumer")),
     peer(
         "status 502",
