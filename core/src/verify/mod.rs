@@ -2,7 +2,7 @@
 //! except the signature cache, and knows neither sockets nor HTTP.
 //!
 //! Authentication comes first (chain, dates, purpose, name, revocation, pins), then authorization
-//! (tenant, allow list). Paths are built (`search`) and validated by RFC 5280 section 6.1 (`issuer`,
+//! (tenant, allow list). Paths are built (`walk`) and validated by RFC 5280 section 6.1 (`issuer`,
 //! `path`, `constraints`, `certificate_policies`); webpki gives the signature algorithms.
 
 mod certificate_policies;
@@ -25,6 +25,7 @@ mod revocation;
 mod search;
 mod signature_cache;
 mod verifier;
+mod walk;
 
 use crate::clock::system_time;
 use crate::error::{Error, Kind, key};
