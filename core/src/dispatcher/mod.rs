@@ -88,7 +88,8 @@ struct Inner {
 }
 
 impl Dispatcher {
-    /// Makes a dispatcher. Starts no thread: the first delivery starts the runtime.
+    /// Makes a dispatcher. Starts no thread: the first delivery or event listener starts the
+    /// runtime.
     ///
     /// # Errors
     ///
