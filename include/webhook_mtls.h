@@ -35,6 +35,11 @@
               the parent.
    Units      Durations are milliseconds (_ms), times are Unix seconds, unless a name or text says
               otherwise. "We" and "our" mean the program that uses this library.
+   Time-outs  A time limit of an option or a delivery is at least 1; 0 is WMTLS_OPTION_INVALID. Where
+              a function waits, 0 does not wait, and only wmtls_next_outcome has "no limit", which is
+              a negative number. The time that the system takes to wake a thread comes on top.
+   Structs    A struct that a function fills (wmtls_decision) never changes its size. A later version
+              returns more facts from new functions. Numbers of kinds, enums and functions only grow.
    Panics     No panic unwinds into C. A defect of the library is WMTLS_INTERNAL. */
 
 #ifndef WEBHOOK_MTLS_H
@@ -301,6 +306,11 @@
  The current time, as the argument `at` of wmtls_verify_peer.
  */
 #define WMTLS_NOW -1
+
+/*
+ A payload that many deliveries share. It never changes.
+ */
+typedef struct wmtls_body wmtls_body;
 
 /*
  Cancels every delivery that it is attached to. A canceled token stays canceled.
@@ -1284,7 +1294,7 @@ void wmtls_cancel_token_cancel(const wmtls_cancel_token *token);
 void wmtls_cancel_token_free(wmtls_cancel_token *token);
 
 /*
- Makes a delivery. The payload is copied. Free it with wmtls_delivery_free unless wmtls_submit
+ Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free it with wmtls_delivery_free unless wmtls_submit
  takes it.
 
  `endpoint`: the destination; it may be freed once the function has returned.
@@ -1294,6 +1304,29 @@ void wmtls_cancel_token_free(wmtls_cancel_token *token);
 wmtls_delivery *wmtls_delivery_new(const wmtls_endpoint *endpoint,
                                    const void *body,
                                    size_t body_len);
+
+/*
+ Copies a payload once, for any number of deliveries. Free it with wmtls_body_free; deliveries
+ that were made from it keep the payload.
+
+ `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes
+ wmtls_deliver or wmtls_submit fail with WMTLS_BODY_TOO_LARGE.
+ */
+wmtls_body *wmtls_body_new(const void *body, size_t body_len);
+
+/*
+ Frees a payload.
+ */
+void wmtls_body_free(wmtls_body *body);
+
+/*
+ Makes a delivery of a shared payload, which is not copied. Otherwise it does what
+ wmtls_delivery_new does.
+
+ `endpoint`, `body`: the destination and the payload; both may be freed once the function has
+ returned.
+ */
+wmtls_delivery *wmtls_delivery_of_body(const wmtls_endpoint *endpoint, const wmtls_body *body);
 
 /*
  Sets the event's id, sent as webhook-id. Use the same id for every attempt.
@@ -1344,12 +1377,19 @@ void wmtls_delivery_free(wmtls_delivery *delivery);
  Starts a delivery and returns at once. Every delivery that it accepts has exactly one outcome,
  which wmtls_next_outcome returns, unless the dispatcher is freed first.
 
+ At most as many deliveries as the option "max_connections" allows run at once. The others wait
+ in line, and none fails because others wait before it. The time limit of a delivery starts when
+ its turn comes; a cancel token ends a delivery that still waits.
+
  `delivery`: with its tag; the function takes it and frees it, on failure too. A failure has no
  outcome.
 
- Fails with the first fault of a setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the
- process has forked since the dispatcher's first submission: make a new dispatcher in the
- child.
+ Fails with WMTLS_OVERLOADED if 65536 deliveries wait, run, or have an outcome that was not
+ taken, or if the payloads of those that wait or run would exceed 256 MiB; a wmtls_body counts
+ once. Take outcomes with wmtls_next_outcome, then submit again. Fails with the first fault of a
+ setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the process has forked since the
+ dispatcher's first submission: make a new dispatcher in the child. Every other failure is an
+ outcome.
  */
 wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
                           wmtls_delivery *delivery,
@@ -1358,7 +1398,12 @@ wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
 /*
  Returns a file descriptor that is readable while an outcome waits, for poll, epoll or an event
  loop; -1 if it cannot be made. The descriptor belongs to the dispatcher: do not read from it,
- and do not close it.
+ and do not close it. Each call returns the same number.
+
+ From the first call on, a thread of the library drives the submitted deliveries: they make
+ progress while the program waits for the descriptor, or does something else. Call the function
+ before the first submission, because a delivery that was submitted earlier pauses for some
+ milliseconds until that thread takes over.
  */
 int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
 

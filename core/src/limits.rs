@@ -178,7 +178,7 @@ fn kind_of(argument: &str) -> Kind {
     match argument {
         "url" => Kind::UrlInvalid,
         "headers" => Kind::HeaderInvalid,
-        "current" | "next" | "pin" | "pins" | "distrusted" => Kind::PinInvalid,
+        "current" | "next" | "pin" | "pins" | "distrusted" | "issuers" => Kind::PinInvalid,
         _ => Kind::OptionInvalid,
     }
 }

@@ -40,6 +40,16 @@ unsafe impl Send for Tag {}
 unsafe impl Sync for Tag {}
 
 impl wmtls_delivery {
+    /// Starts a delivery, or keeps the first fault of its arguments.
+    fn draft(endpoint: Option<&wmtls_endpoint>, body: Result<Bytes, Error>) -> Self {
+        let draft = || {
+            let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
+            let (body, options, headers) = (body?, DeliverOptions::new(), Vec::new());
+            Ok(DeliveryDraft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
+        };
+        Self(Builder::new(draft()))
+    }
+
     pub(crate) fn parts(&self) -> Result<(&Endpoint, Bytes, DeliverOptions), Error> {
         let draft = self.0.built()?;
         let options = draft.options.clone().headers(draft.headers.clone());
@@ -52,7 +62,18 @@ impl wmtls_delivery {
     }
 }
 
-/// Makes a delivery. The payload is copied. Free it with wmtls_delivery_free unless wmtls_submit
+/// Copies a payload. Fails with `body_too_large`.
+///
+/// # Safety
+///
+/// As for [`text::bytes`].
+unsafe fn copied(body: *const c_void, body_len: usize) -> Result<Bytes, Error> {
+    // SAFETY: the caller guarantees it.
+    let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
+    Limit::body().copied(body).map(Bytes::from)
+}
+
+/// Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free it with wmtls_delivery_free unless wmtls_submit
 /// takes it.
 ///
 /// `endpoint`: the destination; it may be freed once the function has returned.
@@ -65,15 +86,51 @@ pub unsafe extern "C" fn wmtls_delivery_new(
     body_len: usize,
 ) -> Option<Box<wmtls_delivery>> {
     panic::value(None, || {
-        let draft = || {
-            let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
-            // SAFETY: the caller follows the header's conventions.
-            let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
-            let body = Bytes::from(Limit::body().copied(body)?);
-            let (options, headers) = (DeliverOptions::new(), Vec::new());
-            Ok(DeliveryDraft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
-        };
-        give(wmtls_delivery(Builder::new(draft())))
+        // SAFETY: the caller follows the header's conventions.
+        give(wmtls_delivery::draft(endpoint, unsafe { copied(body, body_len) }))
+    })
+}
+
+/// A payload that many deliveries share. It never changes.
+pub struct wmtls_body(Result<Bytes, Error>);
+
+impl Handle for wmtls_body {}
+
+/// Copies a payload once, for any number of deliveries. Free it with wmtls_body_free; deliveries
+/// that were made from it keep the payload.
+///
+/// `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes
+/// wmtls_deliver or wmtls_submit fail with WMTLS_BODY_TOO_LARGE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_body_new(
+    body: *const c_void,
+    body_len: usize,
+) -> Option<Box<wmtls_body>> {
+    panic::value(None, || {
+        // SAFETY: the caller follows the header's conventions.
+        give(wmtls_body(unsafe { copied(body, body_len) }))
+    })
+}
+
+/// Frees a payload.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_body_free(body: Option<Box<wmtls_body>>) {
+    panic::value((), || drop(body));
+}
+
+/// Makes a delivery of a shared payload, which is not copied. Otherwise it does what
+/// wmtls_delivery_new does.
+///
+/// `endpoint`, `body`: the destination and the payload; both may be freed once the function has
+/// returned.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_delivery_of_body(
+    endpoint: Option<&wmtls_endpoint>,
+    body: Option<&wmtls_body>,
+) -> Option<Box<wmtls_delivery>> {
+    panic::value(None, || {
+        let body = required(body, "body").and_then(|body| body.0.clone());
+        give(wmtls_delivery::draft(endpoint, body))
     })
 }
 

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn wmtls_options_egress(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        draft.egress = Some(Egress::preset(unsafe { text::required(preset, "egress") }?)?);
+        draft.egress = Some(Egress::preset(unsafe { text::required(preset, "preset") }?)?);
         Ok(draft)
     });
 }
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn wmtls_options_egress_allow(
     network: *const c_char,
 ) {
     edit(options, |mut draft| {
-        Limit::text("egress").check_list(draft.allow.len() + 1, 0)?;
+        Limit::text("network").check_list(draft.allow.len() + 1, 0)?;
         // SAFETY: the caller follows the header's conventions.
         draft.allow.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn wmtls_options_egress_deny(
     network: *const c_char,
 ) {
     edit(options, |mut draft| {
-        Limit::text("egress").check_list(draft.deny.len() + 1, 0)?;
+        Limit::text("network").check_list(draft.deny.len() + 1, 0)?;
         // SAFETY: the caller follows the header's conventions.
         draft.deny.push(unsafe { text::required(network, "network") }?.to_owned());
         Ok(draft)
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn wmtls_options_egress_nat64(
     prefix: *const c_char,
 ) {
     edit(options, |mut draft| {
-        Limit::text("egress").check_list(draft.nat64.len() + 1, 0)?;
+        Limit::text("prefix").check_list(draft.nat64.len() + 1, 0)?;
         // SAFETY: the caller follows the header's conventions.
         draft.nat64.push(unsafe { text::required(prefix, "prefix") }?.to_owned());
         Ok(draft)
@@ -375,7 +375,7 @@ pub unsafe extern "C" fn wmtls_deliver_once(
         let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
         let body = Limit::body().copied(body)?;
         let options = required(options, "options")?.finish()?;
-        let endpoint = required(endpoint_options, "endpoint options")?.finish()?;
+        let endpoint = required(endpoint_options, "endpoint_options")?.finish()?;
         wait(deliver(url, body, options, endpoint, DeliverOptions::new()))?.map(wmtls_receipt::new)
     })
 }

@@ -84,7 +84,7 @@ impl Wake for CompletionSignal {
 impl wmtls_dispatcher {
     fn completions(&self) -> &Completions {
         self.completions.get_or_init(|| {
-            let fanout = Fanout::unbounded(&self.dispatcher).waited_for();
+            let fanout = Fanout::in_line(&self.dispatcher).waited_for();
             Completions { fanout, signal: Arc::default() }
         })
     }
@@ -93,12 +93,19 @@ impl wmtls_dispatcher {
 /// Starts a delivery and returns at once. Every delivery that it accepts has exactly one outcome,
 /// which wmtls_next_outcome returns, unless the dispatcher is freed first.
 ///
+/// At most as many deliveries as the option "max_connections" allows run at once. The others wait
+/// in line, and none fails because others wait before it. The time limit of a delivery starts when
+/// its turn comes; a cancel token ends a delivery that still waits.
+///
 /// `delivery`: with its tag; the function takes it and frees it, on failure too. A failure has no
 /// outcome.
 ///
-/// Fails with the first fault of a setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the
-/// process has forked since the dispatcher's first submission: make a new dispatcher in the
-/// child.
+/// Fails with WMTLS_OVERLOADED if 65536 deliveries wait, run, or have an outcome that was not
+/// taken, or if the payloads of those that wait or run would exceed 256 MiB; a wmtls_body counts
+/// once. Take outcomes with wmtls_next_outcome, then submit again. Fails with the first fault of a
+/// setter of the delivery. Fails with WMTLS_FORKED_PROCESS if the process has forked since the
+/// dispatcher's first submission: make a new dispatcher in the child. Every other failure is an
+/// outcome.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_submit(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -115,7 +122,12 @@ pub extern "C" fn wmtls_submit(
 
 /// Returns a file descriptor that is readable while an outcome waits, for poll, epoll or an event
 /// loop; -1 if it cannot be made. The descriptor belongs to the dispatcher: do not read from it,
-/// and do not close it.
+/// and do not close it. Each call returns the same number.
+///
+/// From the first call on, a thread of the library drives the submitted deliveries: they make
+/// progress while the program waits for the descriptor, or does something else. Call the function
+/// before the first submission, because a delivery that was submitted earlier pauses for some
+/// milliseconds until that thread takes over.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> c_int {
     panic::value(-1, || {
@@ -170,9 +182,7 @@ pub extern "C" fn wmtls_next_outcome(
 pub extern "C" fn wmtls_in_flight(dispatcher: Option<&wmtls_dispatcher>) -> usize {
     panic::value(0, || {
         dispatcher.map_or(0, |dispatcher| match dispatcher.completions() {
-            Completions { fanout, .. } if fanout.check_process().is_ok() => {
-                fanout.progress().in_flight
-            }
+            Completions { fanout, .. } if fanout.check_process().is_ok() => fanout.unfinished(),
             Completions { .. } => 0,
         })
     })

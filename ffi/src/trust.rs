@@ -184,7 +184,7 @@ pub unsafe extern "C" fn wmtls_trust_distrusting(
     panic::make(out, err, || {
         let trust = required(trust, "trust")?.0.clone();
         // SAFETY: the caller follows the header's conventions.
-        let issuers = unsafe { text::list(issuers, count, "distrusted") }?;
+        let issuers = unsafe { text::list(issuers, count, "issuers") }?;
         trust.distrusting(issuers).map(wmtls_trust::new)
     })
 }

@@ -115,7 +115,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_tenant_san_uri(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let rule = TenantRule::san_uri(unsafe { text::required(template, "tenant") }?)?;
+        let rule = TenantRule::san_uri(unsafe { text::required(template, "template") }?)?;
         draft.options = draft.options.tenant(rule);
         Ok(draft)
     });
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_tenant_san_dns_suffix(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let rule = TenantRule::san_dns_suffix(unsafe { text::required(suffix, "tenant") }?)?;
+        let rule = TenantRule::san_dns_suffix(unsafe { text::required(suffix, "suffix") }?)?;
         draft.options = draft.options.tenant(rule);
         Ok(draft)
     });
@@ -162,8 +162,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_authorize_san_uris(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let allowed =
-            Authorization::san_uris(unsafe { text::list(uris, count, "authorization") }?)?;
+        let allowed = Authorization::san_uris(unsafe { text::list(uris, count, "uris") }?)?;
         draft.options = draft.options.authorization(allowed);
         Ok(draft)
     });
@@ -180,7 +179,7 @@ pub unsafe extern "C" fn wmtls_verifier_options_authorize_trust_domain(
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let domain = unsafe { text::required(domain, "authorization") }?;
+        let domain = unsafe { text::required(domain, "domain") }?;
         draft.options = draft.options.authorization(Authorization::trust_domain(domain)?);
         Ok(draft)
     });

@@ -283,7 +283,7 @@ static void null_is_named(void) {
     CHECK_OPTION(wmtls_trust_exact(NULL, 1, NULL, &error), "certificate");
     CHECK_OPTION(wmtls_trust_exact_from_file(NULL, NULL, &error), "path");
     CHECK_OPTION(wmtls_trust_distrusting(NULL, NULL, 0, NULL, &error), "trust");
-    CHECK_OPTION(wmtls_trust_distrusting(trust, NULL, 1, NULL, &error), "distrusted");
+    CHECK_OPTION(wmtls_trust_distrusting(trust, NULL, 1, NULL, &error), "issuers");
     CHECK_TEXT(wmtls_trust_note(NULL, 0), NULL);
     CHECK_OPTION(wmtls_pin_of(NULL, 1, pin, &error), "cert");
     CHECK_OPTION(wmtls_pin_of(cert, strlen(cert), NULL, &error), "pin");
@@ -323,6 +323,23 @@ static void null_is_named(void) {
     wmtls_endpoint_options *pinned = wmtls_endpoint_options_new();
     wmtls_endpoint_options_pins(pinned, NULL, 1, WMTLS_PIN_CURRENT);
     CHECK_OPTION(endpoint_status(pinned, &error), "pins");
+    CHECK_OPTION(wmtls_deliver_once(url, "", 0, wmtls_options_new(), NULL, NULL, &error),
+                 "endpoint_options");
+    options = wmtls_options_new();
+    wmtls_options_egress(options, NULL);
+    CHECK_OPTION(wmtls_dispatcher_new(options, NULL, &error), "preset");
+    wmtls_verifier_options *builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    wmtls_verifier_options_tenant_san_uri(builder, NULL);
+    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "template");
+    builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    wmtls_verifier_options_tenant_san_dns_suffix(builder, NULL);
+    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "suffix");
+    builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    wmtls_verifier_options_authorize_san_uris(builder, NULL, 1);
+    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "uris");
+    builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
+    wmtls_verifier_options_authorize_trust_domain(builder, NULL);
+    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "domain");
     wmtls_trust_free(trust);
     wmtls_endpoint_free(endpoint);
 }

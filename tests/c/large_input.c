@@ -74,6 +74,9 @@ static void a_body_is_refused_by_its_length(void) {
     wmtls_error *error;
     EACH(length) {
         check_delivery(wmtls_delivery_new(endpoint, data, length), WMTLS_BODY_TOO_LARGE);
+        wmtls_body *body = wmtls_body_new(data, length);
+        check_delivery(wmtls_delivery_of_body(endpoint, body), WMTLS_BODY_TOO_LARGE);
+        wmtls_body_free(body);
         wmtls_delivery *delivery = wmtls_delivery_new(endpoint, data, length);
         wmtls_status status = wmtls_submit(dispatcher, delivery, &error);
         CHECK_STATUS(status, WMTLS_BODY_TOO_LARGE, error);

@@ -230,6 +230,11 @@ TRY(wmtls_rotation_status_of, {
     wmtls_rotation_status_free(status);
 })
 TRY(wmtls_delivery_new, { consume_delivery(wmtls_delivery_new(endpoint, text, strlen(text))); })
+TRY(wmtls_body_new, {
+    wmtls_body *body = wmtls_body_new(text, strlen(text));
+    consume_delivery(wmtls_delivery_of_body(endpoint, body));
+    wmtls_body_free(body);
+})
 TRY_SETTER(wmtls_delivery_id, wmtls_delivery, draft(), consume_delivery, text)
 TRY_SETTER(wmtls_delivery_content_type, wmtls_delivery, draft(), consume_delivery, text)
 TRY(wmtls_delivery_header, {
@@ -316,6 +321,7 @@ static const struct {
     ENTRY(wmtls_error_context),
     ENTRY(wmtls_rotation_status_of),
     ENTRY(wmtls_delivery_new),
+    ENTRY(wmtls_body_new),
     ENTRY(wmtls_delivery_id),
     ENTRY(wmtls_delivery_content_type),
     ENTRY(wmtls_delivery_header),

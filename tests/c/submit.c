@@ -12,7 +12,7 @@
 
 #include "check.h"
 
-enum { MANY = 200, LONG_MS = 60000 };
+enum { MANY = 200, LINE = 6000, LONG_MS = 60000, HUGE_BODY = 32 << 20, HUGE_BODIES = 8 };
 
 static wmtls_lab *lab;
 static wmtls_lab_consumer *acme;
@@ -73,6 +73,59 @@ static void each_delivery_has_one_outcome_with_its_tag(void) {
     CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
     CHECK(wmtls_in_flight(dispatcher) == 0);
     CHECK(wmtls_lab_consumer_connections(acme) <= 8);
+    end();
+}
+
+/* Under a memory checker a delivery takes fifty times as long. */
+static int line(void) {
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "valgrind") != NULL ? LINE / 20 : LINE;
+}
+
+static void a_long_line_is_delivered_whole(void) {
+    start();
+    for (int i = 0; i < line(); i++) {
+        submit(NULL);
+    }
+    for (int i = 0; i < line(); i++) {
+        wmtls_outcome *outcome = wmtls_next_outcome(dispatcher, LONG_MS);
+        CHECK(outcome != NULL);
+        CHECK(wmtls_receipt_status(wmtls_outcome_receipt(outcome)) == 200);
+        wmtls_outcome_free(outcome);
+    }
+    CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
+    CHECK(wmtls_in_flight(dispatcher) == 0);
+    CHECK(wmtls_lab_consumer_received(acme) == (size_t)line());
+    end();
+}
+
+static void payloads_in_line_are_bounded_and_a_shared_one_counts_once(void) {
+    wmtls_error *error;
+    char *payload = calloc(1, HUGE_BODY);
+    start();
+    CHECK(payload != NULL);
+    CHECK_STATUS(wmtls_lab_consumer_misbehave(acme, "stall", 0, &error), WMTLS_OK, error);
+    wmtls_body *body = wmtls_body_new(payload, HUGE_BODY);
+    for (int i = 0; i < MANY; i++) {
+        wmtls_delivery *shared = wmtls_delivery_of_body(endpoint, body);
+        CHECK_STATUS(wmtls_submit(dispatcher, shared, &error), WMTLS_OK, error);
+    }
+    wmtls_body_free(body);
+    for (int i = 1; i < HUGE_BODIES; i++) {
+        wmtls_delivery *own = wmtls_delivery_new(endpoint, payload, HUGE_BODY);
+        CHECK_STATUS(wmtls_submit(dispatcher, own, &error), WMTLS_OK, error);
+    }
+    wmtls_delivery *beyond = wmtls_delivery_new(endpoint, payload, HUGE_BODY);
+    CHECK_STATUS(wmtls_submit(dispatcher, beyond, &error), WMTLS_OVERLOADED, error);
+    CHECK(wmtls_in_flight(dispatcher) == MANY + HUGE_BODIES - 1);
+    wmtls_dispatcher_close(dispatcher, 0);
+    for (int i = 0; i < MANY + HUGE_BODIES - 1; i++) {
+        wmtls_outcome *outcome = wmtls_next_outcome(dispatcher, LONG_MS);
+        CHECK(wmtls_error_kind(wmtls_outcome_error(outcome)) == WMTLS_CANCELED);
+        wmtls_outcome_free(outcome);
+    }
+    CHECK(wmtls_in_flight(dispatcher) == 0);
+    free(payload);
     end();
 }
 
@@ -211,6 +264,12 @@ static void bad_input_is_refused(void) {
     CHECK_STATUS(wmtls_submit(dispatcher, NULL, &error), WMTLS_OPTION_INVALID, error);
     wmtls_delivery *delivery = wmtls_delivery_new(NULL, "{}", 2);
     CHECK_STATUS(wmtls_submit(dispatcher, delivery, &error), WMTLS_OPTION_INVALID, error);
+    delivery = wmtls_delivery_of_body(endpoint, NULL);
+    CHECK_STATUS(wmtls_submit(dispatcher, delivery, &error), WMTLS_OPTION_INVALID, error);
+    wmtls_body *empty = wmtls_body_new(NULL, 0);
+    wmtls_delivery_free(wmtls_delivery_of_body(endpoint, empty));
+    wmtls_body_free(empty);
+    wmtls_body_free(NULL);
     CHECK(wmtls_next_outcome(NULL, 0) == NULL);
     CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
     CHECK(wmtls_completion_fd(NULL) == -1);
@@ -225,6 +284,8 @@ static void bad_input_is_refused(void) {
 
 int main(void) {
     RUN(each_delivery_has_one_outcome_with_its_tag);
+    RUN(a_long_line_is_delivered_whole);
+    RUN(payloads_in_line_are_bounded_and_a_shared_one_counts_once);
     RUN(the_descriptor_is_readable_while_an_outcome_waits);
     RUN(a_descriptor_requested_late_misses_nothing);
     RUN(polling_does_not_delay_deliveries);

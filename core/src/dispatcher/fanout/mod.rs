@@ -4,6 +4,7 @@
 //! A delivery whose endpoint has no free turn waits and does not count towards the limit until it
 //! gets its turn. A slow consumer thus delays no other.
 
+mod backlog;
 mod state;
 
 use std::future::poll_fn;
@@ -22,6 +23,7 @@ use crate::options;
 use crate::process::{self, Once, own};
 use crate::runtime::{self, Driven, Lane, TaskPlace};
 
+use backlog::{Backlog, Place};
 use state::FanoutState;
 pub use state::{FanoutProgress, Outcome};
 
@@ -119,6 +121,8 @@ pub struct Fanout<T> {
     process: u32,
     /// The lane that the thread which waits for outcomes drives. `None` if no thread waits.
     waiter_lane: Option<Once<usize>>,
+    /// What the run may hold. `None` if the caller asks [`Fanout::has_room`] before it submits.
+    backlog: Option<Arc<Backlog>>,
     state: Arc<FanoutState<T>>,
 }
 
@@ -143,9 +147,26 @@ impl<T: Send + 'static> Fanout<T> {
         Self::with_slots(dispatcher, None)
     }
 
+    /// Makes a run for a caller that submits without asking [`Fanout::has_room`]. At most as many
+    /// deliveries as the dispatcher may have connections are in flight, all others wait in line, and
+    /// the total deadline of each starts with its turn. The run holds at most 65 536 deliveries and
+    /// untaken outcomes, and 256 MiB of payloads, of which a shared one counts once. Beyond that
+    /// [`Fanout::try_submit`] fails.
+    pub fn in_line(dispatcher: &Dispatcher) -> Self {
+        let slots = own::Semaphore::new(dispatcher.inner.options.max_connections);
+        let mut run = Self::with_slots(dispatcher, Some(Arc::new(slots)));
+        run.backlog = Some(Arc::default());
+        run
+    }
+
     fn with_slots(dispatcher: &Dispatcher, slots: Option<Arc<own::Semaphore>>) -> Self {
-        let (dispatcher, process) = (dispatcher.clone(), process::id());
-        Self { dispatcher, process, waiter_lane: None, state: Arc::new(FanoutState::new(slots)) }
+        Self {
+            dispatcher: dispatcher.clone(),
+            process: process::id(),
+            waiter_lane: None,
+            backlog: None,
+            state: Arc::new(FanoutState::new(slots)),
+        }
     }
 
     /// Declares that a thread will wait for the outcomes, by [`Fanout::wait`] or
@@ -228,6 +249,11 @@ impl<T: Send + 'static> Fanout<T> {
 
     /// Starts a delivery. Every failure becomes an outcome, also before the start.
     pub fn submit(&self, delivery: Delivery, tag: T) {
+        self.start(delivery, tag, None);
+    }
+
+    /// * `place_in_backlog`: counts the delivery until it has ended.
+    fn start(&self, delivery: Delivery, tag: T, place_in_backlog: Option<Place>) {
         let Delivery { endpoint, body, options } = delivery;
         let completion = self.state.reserve(tag);
         // A caller that waits for outcomes of this run must not wait for a delivery that its own thread
@@ -250,6 +276,7 @@ impl<T: Send + 'static> Fanout<T> {
         let task = async move {
             let outcome = attempts.run().await;
             drop(attempts);
+            drop(place_in_backlog);
             completion.complete(outcome);
         };
         let (driven, state) = (self.driver_of(lane), self.state.clone());
@@ -271,14 +298,18 @@ impl<T: Send + 'static> Fanout<T> {
     }
 
     /// Starts a delivery as [`Fanout::submit`] does, but fails instead of recording an outcome in a
-    /// child forked after the run was made.
+    /// child forked after the run was made, and if the run holds too much.
     ///
     /// # Errors
     ///
-    /// Fails with `forked_process`.
+    /// Fails with `forked_process`; with `overloaded` if a run of [`Fanout::in_line`] is full.
     pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {
         self.check_process()?;
-        self.submit(delivery, tag);
+        let place = match &self.backlog {
+            Some(backlog) => Some(backlog.enter(&delivery.body, self.state.unread())?),
+            None => None,
+        };
+        self.start(delivery, tag, place);
         Ok(())
     }
 
@@ -312,6 +343,11 @@ impl<T: Send + 'static> Fanout<T> {
     /// delivery again. Only the first watcher is used; later calls have no effect.
     pub fn watch(&self, watcher: Waker) {
         self.state.watcher.set(watcher);
+    }
+
+    /// Returns how many deliveries have no outcome yet: those in flight and all that wait.
+    pub fn unfinished(&self) -> usize {
+        self.state.unfinished()
     }
 
     /// Returns the progress of the run.

@@ -163,6 +163,16 @@ impl<T> FanoutState<T> {
         Poll::Pending
     }
 
+    /// How many outcomes the caller has not taken.
+    pub(super) fn unread(&self) -> usize {
+        self.unread.load(Ordering::Acquire)
+    }
+
+    /// How many deliveries have no outcome yet.
+    pub(super) fn unfinished(&self) -> usize {
+        self.lock().tasks.len()
+    }
+
     pub(super) fn progress(&self) -> FanoutProgress {
         let state = self.lock();
         let tasks = state.tasks.len();
