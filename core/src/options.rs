@@ -267,6 +267,10 @@ pub(crate) fn unknown(of: &str, name: &str) -> Error {
 /// The error for a value of the wrong type.
 pub(crate) fn mistyped(of: &str, name: &str) -> Error {
     match ALL.iter().find(|row| row.of == of && row.name == name) {
+        // The text of C. The other languages convert a value before they pass it.
+        Some(row) if row.kind == "duration" => {
+            fault(name, "must be of type duration: milliseconds as digits, such as 2500")
+        }
         Some(row) => fault(name, format_args!("must be of type {}", row.kind)),
         None => unknown(of, name),
     }

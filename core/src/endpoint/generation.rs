@@ -9,6 +9,7 @@ use super::options::{EndpointOptions, PinChoice};
 use crate::clock;
 use crate::connection::pool::{ConnectionLimit, Pool};
 use crate::error::Error;
+use crate::error::spelling::no_pins;
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
 use crate::material::signing::StandardWebhooks;
@@ -74,8 +75,10 @@ impl Generation {
             PinChoice::Pinned(pins) => Some(pins),
             PinChoice::Declined => None,
             PinChoice::Missing => {
-                let advice =
-                    "Give the consumer's pins, or choose none explicitly to rely on its CA alone.";
+                let advice = format!(
+                    "Give the consumer's pins, or rely on its CA alone and say so: {}.",
+                    no_pins()
+                );
                 return Err(options::fault("pins", "is missing").advising(advice));
             }
         };

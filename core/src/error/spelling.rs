@@ -79,9 +79,25 @@ impl Language {
             (Self::C, Some((noun, method))) => {
                 format!("wmtls_{}_{method}", noun.to_ascii_lowercase())
             }
+            (Self::C, None) if name == "pin_of" => "wmtls_pin_of".to_owned(),
             (Self::C, None) => name.to_owned(),
         }
     }
+
+    /// How to state that an endpoint has no pins.
+    fn no_pins(self) -> &'static str {
+        match self {
+            Self::Rust => "EndpointOptions::new(None)",
+            Self::C => "wmtls_endpoint_options_no_pins",
+            Self::Python => "pins=None",
+            Self::Node => "pins: null",
+        }
+    }
+}
+
+/// Returns how the calling language states that an endpoint has no pins.
+pub(crate) fn no_pins() -> &'static str {
+    language().no_pins()
 }
 
 /// Adds the remedy for an unknown name: the nearest name, or why there is no such switch.

@@ -14,6 +14,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, Pr
 use super::blocks::{self, Block, Label, TextFault};
 use super::pbe;
 use super::recognize::{self, Recognized, Structure};
+use crate::error::spelling::spelled;
 use crate::error::{Error, Kind, key};
 use crate::limits::{CRLS, MATERIAL};
 use crate::x509::Certificate;
@@ -306,7 +307,7 @@ fn text_fault(what: &str, fault: TextFault) -> Error {
 
 /// Makes the error for an input that is recognized as something else.
 pub(super) fn named(what: &str, (is, remedy): Recognized) -> Error {
-    Error::new(Kind::PemInvalid, format!("{what}: it {is}")).advising(remedy)
+    Error::new(Kind::PemInvalid, format!("{what}: it {is}")).advising(spelled(remedy))
 }
 
 fn decrypted(encrypted: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Error> {

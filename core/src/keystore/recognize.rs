@@ -5,7 +5,7 @@ use crate::x509::der::{self, Reader};
 /// What an input is, as the rest of a sentence ("is a Java keystore (JKS)"), and the way out.
 pub(super) type Recognized = (&'static str, &'static str);
 
-const USE_PKCS12: &str = "Use Identity from_pkcs12 (fromPkcs12 in Node). For trust, export the CA \
+const USE_PKCS12: &str = "Use `Identity.from_pkcs12`. For trust, export the CA \
                           certificates: openssl pkcs12 -cacerts -nokeys -in store.p12 -out ca.pem";
 const USE_KEYTOOL: &str = "Convert it: keytool -importkeystore -srckeystore old.jks -destkeystore \
                            new.p12 -deststoretype PKCS12";

@@ -95,7 +95,7 @@ CASES: dict[str, tuple[str, dict[str, Said]]] = {
     "path as content": (
         "a path is given where the content is expected",
         {
-            "c": PEM.naming("path").curing("wmtls_trust_from_files"),
+            "c": PEM.naming("path").curing("from_files"),
             "node": PEM.naming("path").curing("fromFiles"),
             "rust": PEM.naming("path").curing("from_files"),
         },
