@@ -5,6 +5,7 @@
 //! material stays. This module does not know the users of the material.
 
 mod entries;
+mod watched_material;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -21,6 +22,7 @@ use crate::material::trust::Trust;
 use crate::process::{self, Once, PerProcess, own};
 pub(crate) use entries::Watched;
 use entries::{Entries, PendingFailure};
+pub(crate) use watched_material::Material;
 
 /// The time that a failure of polled files must last before it is reported. During a replacement, files
 /// may not fit together for a moment.
@@ -35,14 +37,6 @@ const SETTLING_ON_DEMAND: Duration = Duration::from_millis(100);
 
 /// The most reads of changing content within one check.
 const MAX_SETTLING_READS: usize = 10;
-
-/// The content of watched files.
-#[derive(Clone)]
-pub(crate) enum Material {
-    Identity(Identity),
-    Trust(Trust),
-    Pins(Pins),
-}
 
 /// The reason for a check of the files.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -437,47 +431,6 @@ impl Watch {
         unheard && {
             failure.reported = lasts(failure.since);
             failure.reported
-        }
-    }
-}
-
-impl Material {
-    fn read(source: &Arc<Source>, snapshot: &Snapshot) -> Result<Self, Error> {
-        let origin = snapshot.origin(source.clone());
-        Ok(match &**source {
-            Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
-            Source::Trust { .. } => {
-                let trust = Trust::from_snapshot(snapshot, origin)?;
-                trust.check_current(clock::now()?)?;
-                Self::Trust(trust)
-            }
-            Source::Pins { .. } => Self::Pins(Pins::from_snapshot(snapshot, origin)?),
-        })
-    }
-
-    fn origin(&self) -> Option<&crate::material::source::Origin> {
-        match self {
-            Self::Identity(identity) => identity.origin(),
-            Self::Trust(trust) => trust.origin(),
-            Self::Pins(pins) => pins.origin(),
-        }
-    }
-
-    fn equals(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Identity(one), Self::Identity(other)) => one == other,
-            (Self::Trust(one), Self::Trust(other)) => one == other,
-            (Self::Pins(one), Self::Pins(other)) => one == other,
-            _ => false,
-        }
-    }
-
-    fn described(&self, event: Event) -> Event {
-        match self {
-            Self::Identity(identity) => event
-                .with("name", identity.leaf().subject())
-                .with("not_after_ms", identity.leaf().not_after().saturating_mul(1000)),
-            Self::Trust(_) | Self::Pins(_) => event,
         }
     }
 }

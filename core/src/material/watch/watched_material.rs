@@ -1,0 +1,60 @@
+//! The content of watched files, of one of three types.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::error::Error;
+use crate::event::Event;
+use crate::material::identity::Identity;
+use crate::material::pin::Pins;
+use crate::material::source::{Snapshot, Source};
+use crate::material::trust::Trust;
+
+/// The content of watched files.
+#[derive(Clone)]
+pub(crate) enum Material {
+    Identity(Identity),
+    Trust(Trust),
+    Pins(Pins),
+}
+
+impl Material {
+    pub(super) fn read(source: &Arc<Source>, snapshot: &Snapshot) -> Result<Self, Error> {
+        let origin = snapshot.origin(source.clone());
+        Ok(match &**source {
+            Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
+            Source::Trust { .. } => {
+                let trust = Trust::from_snapshot(snapshot, origin)?;
+                trust.check_current(clock::now()?)?;
+                Self::Trust(trust)
+            }
+            Source::Pins { .. } => Self::Pins(Pins::from_snapshot(snapshot, origin)?),
+        })
+    }
+
+    pub(super) fn origin(&self) -> Option<&crate::material::source::Origin> {
+        match self {
+            Self::Identity(identity) => identity.origin(),
+            Self::Trust(trust) => trust.origin(),
+            Self::Pins(pins) => pins.origin(),
+        }
+    }
+
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Identity(one), Self::Identity(other)) => one == other,
+            (Self::Trust(one), Self::Trust(other)) => one == other,
+            (Self::Pins(one), Self::Pins(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    pub(super) fn described(&self, event: Event) -> Event {
+        match self {
+            Self::Identity(identity) => event
+                .with("name", identity.leaf().subject())
+                .with("not_after_ms", identity.leaf().not_after().saturating_mul(1000)),
+            Self::Trust(_) | Self::Pins(_) => event,
+        }
+    }
+}
