@@ -33,6 +33,9 @@
               still uses.
    Fork       A child process may use the handles that it inherits. A running delivery belongs to
               the parent.
+   Unloading  dlclose succeeds, and the library stays in memory until the process ends: its threads
+              and fork handlers remain. Free all handles first, or keep them and use them after the
+              next dlopen.
    Units      Durations are milliseconds (_ms), times are Unix seconds, unless a name or text says
               otherwise. "We" and "our" mean the program that uses this library.
    Time-outs  A time limit of an option or a delivery is at least 1; 0 is WMTLS_OPTION_INVALID. Where
@@ -1189,6 +1192,18 @@ wmtls_status wmtls_reload(const wmtls_dispatcher *dispatcher, wmtls_error **err)
 wmtls_event *wmtls_next_event(const wmtls_dispatcher *dispatcher, uint64_t timeout_ms);
 
 /*
+ Returns a file descriptor that is readable while an event waits, for poll, epoll or an event
+ loop; -1 if it cannot be made. Take the events with wmtls_next_event and a time-out of 0. The
+ descriptor belongs to the dispatcher: do not read from it, and do not close it. Each call
+ returns the same number.
+
+ The first call starts the recording, as the first call of wmtls_next_event does. In a forked
+ child, the descriptor is that of the parent until the child has called this function or
+ wmtls_next_event: from then on it signals the events of the child.
+ */
+int wmtls_event_fd(const wmtls_dispatcher *dispatcher);
+
+/*
  Lists when our chains, anchors, intermediates, CRLs and the last certificate of each consumer
  expire.
 
@@ -1264,6 +1279,12 @@ wmtls_status wmtls_verifier_reload(const wmtls_verifier *verifier, wmtls_error *
  `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
  */
 wmtls_event *wmtls_verifier_next_event(const wmtls_verifier *verifier, uint64_t timeout_ms);
+
+/*
+ Returns a file descriptor that is readable while an event of a verifier waits, as
+ wmtls_event_fd does for a dispatcher; -1 if it cannot be made.
+ */
+int wmtls_verifier_event_fd(const wmtls_verifier *verifier);
 
 /*
  Lists when the anchors, intermediates and CRLs of a verifier expire.
@@ -1404,6 +1425,11 @@ wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
  progress while the program waits for the descriptor, or does something else. Call the function
  before the first submission, because a delivery that was submitted earlier pauses for some
  milliseconds until that thread takes over.
+
+ In a child that was forked since the dispatcher's first submission or the first call, the
+ outcomes belong to the parent. Call this function or wmtls_next_outcome there before the child
+ waits for the descriptor: it keeps its number and is never readable. An epoll instance that
+ was made before the fork is the parent's too: make a new one in the child.
  */
 int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
 

@@ -121,7 +121,7 @@ pub mod bindings {
     }
 
     pub mod process {
-        pub use crate::process::{Lock, Locked, Once};
+        pub use crate::process::{Lock, Locked, Once, id};
     }
 
     pub mod runtime {

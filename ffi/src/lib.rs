@@ -26,6 +26,8 @@ pub mod handle;
 pub mod panic;
 pub mod text;
 
+mod signal;
+
 // A separate group keeps the order of the header: rustfmt sorts each group.
 pub mod error;
 

@@ -1,16 +1,12 @@
 //! Submitted deliveries and their outcomes.
 
 use std::ffi::{c_int, c_void};
-use std::io::{Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use webhook_mtls::bindings::process::Once;
 use webhook_mtls::{Endpoint, Fanout};
 
 use crate::delivery::{Tag, wmtls_delivery};
@@ -20,6 +16,7 @@ use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::panic;
 use crate::receipt::wmtls_receipt;
+use crate::signal::Signal;
 
 /// The result of a submitted delivery: a receipt or an error.
 pub struct wmtls_outcome {
@@ -34,51 +31,7 @@ impl Handle for wmtls_outcome {}
 /// The submitted deliveries of one dispatcher, and the signal that an outcome waits.
 pub struct Completions {
     fanout: Fanout<(Tag, Endpoint)>,
-    signal: Arc<CompletionSignal>,
-}
-
-/// A descriptor that is readable while an outcome waits. It exists from the first call of
-/// `wmtls_completion_fd`.
-#[derive(Default)]
-struct CompletionSignal {
-    pair: Once<Option<(UnixStream, UnixStream)>>,
-}
-
-impl CompletionSignal {
-    fn descriptor(&self) -> c_int {
-        let make = || {
-            let (read, write) = UnixStream::pair().ok()?;
-            read.set_nonblocking(true).ok()?;
-            write.set_nonblocking(true).ok()?;
-            Some((read, write))
-        };
-        self.pair.get_or_init(make).as_ref().map_or(-1, |(read, _)| read.as_raw_fd())
-    }
-
-    fn set(&self) {
-        if let Some((_, write)) = self.pair.get().and_then(Option::as_ref) {
-            let mut write = write;
-            // A write fails only if it would block, and then the descriptor is readable already.
-            let _ = write.write(&[1]);
-        }
-    }
-
-    fn clear(&self) {
-        if let Some((read, _)) = self.pair.get().and_then(Option::as_ref) {
-            let mut read = read;
-            while matches!(read.read(&mut [0; 64]), Ok(64)) {}
-        }
-    }
-}
-
-impl Wake for CompletionSignal {
-    fn wake(self: Arc<Self>) {
-        self.set();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.set();
-    }
+    signal: Arc<Signal>,
 }
 
 impl wmtls_dispatcher {
@@ -128,16 +81,24 @@ pub extern "C" fn wmtls_submit(
 /// progress while the program waits for the descriptor, or does something else. Call the function
 /// before the first submission, because a delivery that was submitted earlier pauses for some
 /// milliseconds until that thread takes over.
+///
+/// In a child that was forked since the dispatcher's first submission or the first call, the
+/// outcomes belong to the parent. Call this function or wmtls_next_outcome there before the child
+/// waits for the descriptor: it keeps its number and is never readable. An epoll instance that
+/// was made before the fork is the parent's too: make a new one in the child.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> c_int {
     panic::value(-1, || {
         dispatcher.map_or(-1, |dispatcher| {
             let completions = dispatcher.completions();
             let descriptor = completions.signal.descriptor();
+            if completions.fanout.check_process().is_err() {
+                return descriptor;
+            }
             // A thread of the library drives the deliveries from now on.
             completions.fanout.watch(Waker::from(completions.signal.clone()));
             // An outcome from before the descriptor existed has not been signaled.
-            if completions.fanout.check_process().is_ok() && completions.fanout.has_outcome() {
+            if completions.fanout.has_outcome() {
                 completions.signal.set();
             }
             descriptor
@@ -161,14 +122,13 @@ pub extern "C" fn wmtls_next_outcome(
     panic::value(None, || {
         let Completions { fanout, signal } = dispatcher?.completions();
         let limit = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
-        let ((tag, endpoint), outcome) = fanout.next_within(limit).ok()??;
-        if !fanout.has_outcome() {
-            signal.clear();
-            // An outcome may have arrived in between.
-            if fanout.has_outcome() {
-                signal.set();
-            }
+        if fanout.check_process().is_err() {
+            // Silences a descriptor that this process shares with its parent.
+            signal.clear_unless(|| false);
+            return None;
         }
+        let ((tag, endpoint), outcome) = fanout.next_within(limit).ok()??;
+        signal.clear_unless(|| fanout.has_outcome());
         let (receipt, error) = match outcome {
             Ok(receipt) => (Some(wmtls_receipt::new(receipt)), None),
             Err(error) => (None, Some(wmtls_error::new(error))),

@@ -1,8 +1,10 @@
 //! Rotation while a dispatcher or verifier is in use: reload, events, expiry and retirement.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use webhook_mtls::bindings::process::Once;
@@ -17,12 +19,16 @@ use crate::expiry::wmtls_expiries;
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
+use crate::signal::Signal;
 use crate::text::{self, StringPool};
 use crate::verifier::wmtls_verifier;
 
-/// The event queue of a handle. The first call of `next` subscribes it.
+/// The event queue of a handle. The first call of `next` or `descriptor` subscribes it.
 #[derive(Default)]
-pub(crate) struct EventSubscription(Once<EventQueue>);
+pub(crate) struct EventSubscription {
+    queue: Once<EventQueue>,
+    signal: Arc<Signal>,
+}
 
 impl EventSubscription {
     fn next(
@@ -30,8 +36,21 @@ impl EventSubscription {
         subscribe: impl FnOnce() -> EventQueue,
         timeout_ms: u64,
     ) -> Option<Box<wmtls_event>> {
-        let event = self.0.get_or_init(subscribe).next(Duration::from_millis(timeout_ms))?;
-        give(wmtls_event::new(event))
+        let queue = self.queue.get_or_init(subscribe);
+        let event = queue.next(Duration::from_millis(timeout_ms));
+        self.signal.clear_unless(|| queue.has_event());
+        give(wmtls_event::new(event?))
+    }
+
+    fn descriptor(&self, subscribe: impl FnOnce() -> EventQueue) -> c_int {
+        let queue = self.queue.get_or_init(subscribe);
+        let descriptor = self.signal.descriptor();
+        queue.watch(Waker::from(self.signal.clone()));
+        // An event from before the descriptor existed has not been signaled.
+        if queue.has_event() {
+            self.signal.set();
+        }
+        descriptor
     }
 }
 
@@ -64,6 +83,21 @@ pub extern "C" fn wmtls_next_event(
     panic::value(None, || {
         let handle = dispatcher?;
         handle.events.next(|| handle.dispatcher.events(), timeout_ms)
+    })
+}
+
+/// Returns a file descriptor that is readable while an event waits, for poll, epoll or an event
+/// loop; -1 if it cannot be made. Take the events with wmtls_next_event and a time-out of 0. The
+/// descriptor belongs to the dispatcher: do not read from it, and do not close it. Each call
+/// returns the same number.
+///
+/// The first call starts the recording, as the first call of wmtls_next_event does. In a forked
+/// child, the descriptor is that of the parent until the child has called this function or
+/// wmtls_next_event: from then on it signals the events of the child.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_event_fd(dispatcher: Option<&wmtls_dispatcher>) -> c_int {
+    panic::value(-1, || {
+        dispatcher.map_or(-1, |handle| handle.events.descriptor(|| handle.dispatcher.events()))
     })
 }
 
@@ -213,6 +247,15 @@ pub extern "C" fn wmtls_verifier_next_event(
     panic::value(None, || {
         let handle = verifier?;
         handle.events.next(|| handle.verifier.events(), timeout_ms)
+    })
+}
+
+/// Returns a file descriptor that is readable while an event of a verifier waits, as
+/// wmtls_event_fd does for a dispatcher; -1 if it cannot be made.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_verifier_event_fd(verifier: Option<&wmtls_verifier>) -> c_int {
+    panic::value(-1, || {
+        verifier.map_or(-1, |handle| handle.events.descriptor(|| handle.verifier.events()))
     })
 }
 

@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -174,6 +175,11 @@ static void a_consumer_without_the_new_ca_gets_the_previous_identity(void) {
     wmtls_lab_authority_free(next);
 }
 
+static bool is_readable(int descriptor) {
+    struct pollfd wanted = {.fd = descriptor, .events = POLLIN, .revents = 0};
+    return poll(&wanted, 1, 0) == 1;
+}
+
 static void a_verifier_rotates_with_its_files(void) {
     wmtls_error *error;
     wmtls_trust *trust = trust_of_files();
@@ -188,7 +194,8 @@ static void a_verifier_rotates_with_its_files(void) {
     wmtls_verifier_options_pins_file(options, path("peer-pins"));
     wmtls_verifier_options_set(options, "reload", "0");
     CHECK_STATUS(wmtls_verifier_new(options, &verifier, &error), WMTLS_OK, error);
-    CHECK(wmtls_verifier_next_event(verifier, 0) == NULL);
+    int descriptor = wmtls_verifier_event_fd(verifier);
+    CHECK(wmtls_verifier_next_event(verifier, 0) == NULL && !is_readable(descriptor));
     CHECK_STATUS(
         wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, &error), WMTLS_OK,
         error);
@@ -202,6 +209,7 @@ static void a_verifier_rotates_with_its_files(void) {
     CHECK_STATUS(
         wmtls_verify_peer(verifier, chain, strlen(chain), NULL, WMTLS_NOW, NULL, &error),
         WMTLS_PIN_MISMATCH, error);
+    CHECK(is_readable(descriptor));
     wmtls_event *event = wmtls_verifier_next_event(verifier, 0);
     CHECK_TEXT(wmtls_event_name(event), "rotation_failed");
     wmtls_event_free(event);
@@ -211,6 +219,27 @@ static void a_verifier_rotates_with_its_files(void) {
     wmtls_lab_issued_free(issued);
     wmtls_verifier_free(verifier);
     wmtls_trust_free(trust);
+}
+
+static void the_descriptor_is_readable_while_an_event_waits(void) {
+    wmtls_error *error;
+    wmtls_event *event;
+    int descriptor = wmtls_event_fd(dispatcher);
+    CHECK(descriptor >= 0 && wmtls_event_fd(dispatcher) == descriptor);
+    while ((event = wmtls_next_event(dispatcher, 0)) != NULL) wmtls_event_free(event);
+    for (int round = 0; round < 3; round++) {
+        CHECK(!is_readable(descriptor));
+        put("pins", "");
+        CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_PIN_INVALID, error);
+        CHECK(is_readable(descriptor));
+        event = wmtls_next_event(dispatcher, 0);
+        CHECK_TEXT(wmtls_event_name(event), "rotation_failed");
+        wmtls_event_free(event);
+        put("pins", wmtls_lab_consumer_pin(acme));
+        CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
+        while ((event = wmtls_next_event(dispatcher, 0)) != NULL) wmtls_event_free(event);
+    }
+    CHECK(wmtls_event_fd(NULL) == -1 && wmtls_verifier_event_fd(NULL) == -1);
 }
 
 static void each_expiry_has_a_remaining_lifetime(void) {
@@ -283,6 +312,7 @@ int main(void) {
     RUN(a_revoked_consumer_is_refused_within_a_reload);
     RUN(a_consumer_without_the_new_ca_gets_the_previous_identity);
     RUN(a_verifier_rotates_with_its_files);
+    RUN(the_descriptor_is_readable_while_an_event_waits);
     RUN(each_expiry_has_a_remaining_lifetime);
 
     const char *files[] = {"tls.crt", "tls.key", "ca.pem", "crl.pem", "pins", "peer-pins"};

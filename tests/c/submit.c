@@ -257,6 +257,44 @@ static void a_forked_child_gets_forked_process(void) {
     end();
 }
 
+/* An outcome of the parent waits at the time of the fork, and another arrives afterwards. */
+static void the_descriptor_is_silent_in_a_forked_child(void) {
+    int ready[2], done[2];
+    start();
+    int descriptor = wmtls_completion_fd(dispatcher);
+    submit(NULL);
+    CHECK(is_readable(descriptor, LONG_MS));
+    CHECK(pipe(ready) == 0 && pipe(done) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        bool same = wmtls_completion_fd(dispatcher) == descriptor;
+        bool silent = !is_readable(descriptor, 0) && wmtls_next_outcome(dispatcher, 0) == NULL;
+        bool told = write(ready[1], "r", 1) == 1 && read(done[0], &byte, 1) == 1;
+        silent = silent && !is_readable(descriptor, 0);
+        const char *word = told && same && silent ? "true" : "false";
+        execl(told && same && silent ? "/bin/true" : "/bin/false", word, (char *)NULL);
+        _exit(1);
+    }
+    char byte;
+    int status = 0;
+    CHECK(read(ready[0], &byte, 1) == 1);
+    /* The child has taken no signal away. */
+    CHECK(is_readable(descriptor, 0));
+    wmtls_outcome_free(wmtls_next_outcome(dispatcher, 0));
+    submit(NULL);
+    CHECK(is_readable(descriptor, LONG_MS));
+    CHECK(write(done[1], "d", 1) == 1);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    wmtls_outcome_free(wmtls_next_outcome(dispatcher, 0));
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(done[i]);
+    }
+    end();
+}
+
 static void bad_input_is_refused(void) {
     wmtls_error *error;
     CHECK_STATUS(wmtls_submit(NULL, NULL, &error), WMTLS_OPTION_INVALID, error);
@@ -293,6 +331,7 @@ int main(void) {
     RUN(a_waiting_delivery_ends_with_its_endpoint);
     RUN(freeing_the_dispatcher_ends_deliveries_in_flight);
     RUN(a_forked_child_gets_forked_process);
+    RUN(the_descriptor_is_silent_in_a_forked_child);
     RUN(bad_input_is_refused);
     return 0;
 }

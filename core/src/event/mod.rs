@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::error::spelling::spelled;
 use crate::error::{Context, Error, composed_value};
-use crate::process::{self, Lock, Locked};
+use crate::process::{self, Lock, Locked, Once};
 use crate::runtime;
 pub use name::EventName;
 
@@ -160,8 +161,11 @@ impl Listeners {
         queues.retain(|queue| queue.callback.is_some() || Arc::strong_count(queue) > 1);
         let idle: Vec<Arc<Queue>> =
             queues.iter().filter(|queue| queue.push(event.clone())).cloned().collect();
+        let watched = queues.iter().filter(|queue| queue.watcher.get().is_some());
+        let watched: Vec<Arc<Queue>> = watched.cloned().collect();
         drop(queues);
         idle.iter().for_each(Queue::start_calling_back);
+        watched.iter().filter_map(|queue| queue.watcher.get()).for_each(Waker::wake_by_ref);
     }
 
     fn add(&self, queue: Arc<Queue>) {
@@ -218,6 +222,17 @@ impl EventQueue {
         self.queue.state().pop()
     }
 
+    /// Returns whether the queue has an event.
+    pub fn has_event(&self) -> bool {
+        self.queue.state().has_event()
+    }
+
+    /// Wakes `watcher` at every event from now on, on the thread that raises it: `watcher` must not
+    /// wait. Only the first watcher is used; later calls have no effect.
+    pub fn watch(&self, watcher: Waker) {
+        self.queue.watcher.set(watcher);
+    }
+
     /// Returns the oldest event, after waiting for at most `timeout`. Blocks the calling thread.
     pub fn next(&self, timeout: Duration) -> Option<Event> {
         // An instant that the clock cannot represent sets no limit.
@@ -250,6 +265,7 @@ impl std::fmt::Debug for EventQueue {
 #[derive(Default)]
 struct Queue {
     callback: Option<Box<Callback>>,
+    watcher: Once<Waker>,
     state: Lock<State>,
 }
 
@@ -274,9 +290,13 @@ impl State {
         self.waiting.pop_front()
     }
 
+    fn has_event(&self) -> bool {
+        self.lost > 0 || !self.waiting.is_empty()
+    }
+
     /// Wakes a waiting thread if the queue has an event.
     fn wake_one(&mut self) {
-        if (self.lost > 0 || !self.waiting.is_empty())
+        if self.has_event()
             && let Some(waiter) = self.waiters.pop_front()
         {
             waiter.unpark();

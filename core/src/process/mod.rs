@@ -40,7 +40,7 @@ pub(crate) mod own {
 }
 
 /// Returns a number that differs between this process and its ancestors; never 0.
-pub(crate) fn id() -> u32 {
+pub fn id() -> u32 {
     gate::generation()
 }
 

@@ -146,7 +146,7 @@ impl CLibrary {
         self.lib().join(format!("lib{}.a", flavour.name()))
     }
 
-    fn shared(&self, flavour: Flavour) -> PathBuf {
+    pub(crate) fn shared(&self, flavour: Flavour) -> PathBuf {
         self.lib().join(format!("lib{}.so", flavour.name()))
     }
 

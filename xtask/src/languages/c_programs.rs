@@ -140,7 +140,8 @@ fn link(
     let mut step = Step::new(format!("compile {name} ({how})"), compiler)
         .arg(standard)
         .args(WARNINGS)
-        .args(["-O1", "-g"]);
+        .args(["-O1", "-g"])
+        .arg(format!("-DSHARED_LIBRARY=\"{}\"", library.shared(flavour).display()));
     step = match linkage {
         Linkage::Static => step.args(static_arguments(&include, &source, &program, &lib, flavour)),
         Linkage::Shared => step
