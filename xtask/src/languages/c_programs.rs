@@ -45,8 +45,12 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
         let name = paths::shown(program);
         for (linkage, how) in [(Linkage::Static, "static"), (Linkage::Shared, "shared")] {
             let executable = compile(toolchain, library, program, linkage)?;
-            Step::new(format!("{name} ({how})"), executable).limit(LIMIT).run()?;
+            Step::new(format!("{name} ({how})"), &executable).limit(LIMIT).run()?;
             passed += 1;
+            if name.ends_with("submit.c") {
+                nothing_is_left_over(&format!("{name} ({how}, suppressions)"), &executable)?;
+                passed += 1;
+            }
         }
         let executable = compile(toolchain, library, program, Linkage::Static)?;
         memory_checked(&format!("{name} (valgrind)"), &executable)?;
@@ -81,6 +85,20 @@ fn programs(part: &str) -> Result<Vec<PathBuf>> {
         return Err(Failure::new(format!("tests/c has no program {part}")));
     }
     Ok(programs)
+}
+
+/// Runs a program under memcheck with the suppressions for users. Fails on an error and on any block
+/// that is left at the end, reachable or not.
+fn nothing_is_left_over(title: &str, executable: &Path) -> Result {
+    let suppressions = paths::root().join("ffi").join("valgrind.supp");
+    Step::new(title, paths::program("valgrind").unwrap_or_else(|| "valgrind".into()))
+        .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+        .args(["--errors-for-leak-kinds=all", "--show-leak-kinds=all"])
+        .arg(format!("--suppressions={}", suppressions.display()))
+        .arg(executable)
+        .limit(LIMIT)
+        .run()
+        .map(drop)
 }
 
 /// Runs a program under memcheck. Fails on an error or a definite leak.
