@@ -185,3 +185,23 @@ fn an_idle_run_ends_at_once_and_a_bad_bound_is_refused() {
         assert_eq!(fault.kind(), Kind::OptionInvalid);
     }
 }
+
+#[test]
+fn a_run_in_line_refuses_no_delivery_because_others_wait() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let acme = lab.consumer("acme").unwrap();
+    let endpoint = endpoint(&dispatcher, &acme);
+    let run = Fanout::in_line(&dispatcher).waited_for();
+    let body = Bytes::from_static(b"{}");
+    // One owner may have 1024 waiting deliveries outside a run.
+    for number in 0..2000 {
+        run.try_submit(delivery(&endpoint, &body, number), number).unwrap();
+    }
+    let mut done = 0;
+    while let Some((_, outcome)) = run.next_within(None).unwrap() {
+        outcome.unwrap();
+        done += 1;
+    }
+    assert_eq!((done, run.unfinished()), (2000, 0));
+}
