@@ -13,6 +13,8 @@ use webhook_mtls::Error;
 use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::bindings::runtime;
 
+use crate::completions;
+
 /// A value of core inside a JavaScript external.
 ///
 /// Core's types are cheap to clone. A call holds its own clone, so the garbage collector cannot
@@ -156,8 +158,10 @@ where
     match catch_panic(prepare) {
         Ok(future) => {
             let of_future = settler.clone();
-            if let Err(error) = runtime::spawn(future, move |result| of_future.settle(result)) {
-                settler.settle(Err(error));
+            match runtime::spawn(future, move |result| of_future.settle(result)) {
+                // The loop drives the future as it drives a delivery, with its timers.
+                Ok(()) => completions::started(),
+                Err(error) => settler.settle(Err(error)),
             }
         }
         Err(error) => settler.settle(Err(error)),
