@@ -1,9 +1,9 @@
 //! Greenlets: under gevent, a blocking call waits in the hub, and other greenlets run meanwhile.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use pyo3::{Py, intern};
+use webhook_mtls::bindings::process::Once;
 
 use crate::completions::Completions;
 
@@ -11,10 +11,10 @@ use crate::completions::Completions;
 ///
 /// Fails in a green thread of eventlet.
 pub fn gevent(py: Python<'_>) -> PyResult<Option<Bound<'_, PyModule>>> {
-    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    static MODULES: Once<Py<PyDict>> = Once::new();
     // The modules that are imported: neither library is imported by us.
     let modules = MODULES
-        .get_or_try_init(py, || {
+        .get_or_try_init(|| {
             let modules = py.import("sys")?.getattr("modules")?;
             PyResult::Ok(modules.cast_into::<PyDict>()?.unbind())
         })?

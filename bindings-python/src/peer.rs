@@ -144,7 +144,10 @@ impl PeerIdentity {
     /// Whether the leaf has an extendedKeyUsage: `present` or `absent`.
     #[getter]
     fn purpose(&self) -> &str {
-        self.0.get(|peer| peer.purpose(), |fields| json::text(&fields["purpose"]))
+        match &self.0 {
+            Made::Live(peer) => peer.purpose(),
+            Made::Rebuilt(fields) => json::text(&fields["purpose"]),
+        }
     }
 
     /// Unusual facts that were tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`

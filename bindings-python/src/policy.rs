@@ -136,7 +136,7 @@ impl Authorization {
     // Without the URIs: one could contain userinfo.
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let recipe = slf.get().0.recipe();
-        if let Some(Argument::Texts(uris)) = recipe.iter().flat_map(first_argument).next() {
+        if let Some(Argument::Texts(uris)) = recipe.as_ref().and_then(first_argument) {
             return Ok(format!("Authorization.san_uris({} URIs)", uris.len()));
         }
         recipe::shown(slf.py(), "Authorization", recipe)

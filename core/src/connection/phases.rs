@@ -74,11 +74,11 @@ impl Phases {
 
     /// Returns the durations. The phase in progress has lasted until now.
     ///
-    /// * `now`: the time since the start of the delivery.
-    pub(super) fn timings(&self, now: Duration) -> Timings {
+    /// * `now`: returns the time since the start of the delivery. Called only for a phase in progress.
+    pub(super) fn timings(&self, now: impl Fn() -> Duration) -> Timings {
         let of = |phase: u8| {
             if self.current.load(Relaxed) == phase {
-                return Some(now.saturating_sub(self.ended()));
+                return Some(now().saturating_sub(self.ended()));
             }
             let spent = self.spent[usize::from(phase)].load(Relaxed);
             (spent != NOT_BEGUN).then(|| Duration::from_nanos(spent))
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn a_phase_ends_where_the_next_begins() {
         let phases = Phases::default();
-        assert_eq!(phases.timings(at(5)), Timings::default());
+        assert_eq!(phases.timings(|| at(5)), Timings::default());
         phases.enter(Stage::Resolve, at(10));
         phases.enter(Stage::Connect, at(13));
-        let timings = phases.timings(at(20));
+        let timings = phases.timings(|| at(20));
         assert_eq!((timings.resolve, timings.connect), (Some(at(3)), Some(at(7))));
         assert_eq!((timings.handshake, timings.response), (None, None));
     }
@@ -117,9 +117,9 @@ mod tests {
         phases.enter(Stage::Request, at(1));
         phases.end(at(4));
         assert_eq!(phases.ended(), at(4));
-        let timings = phases.timings(at(900));
+        let timings = phases.timings(|| at(900));
         assert_eq!((timings.resolve, timings.response), (Some(at(0)), Some(at(3))));
         phases.forget();
-        assert_eq!(phases.timings(at(900)), Timings::default());
+        assert_eq!(phases.timings(|| at(900)), Timings::default());
     }
 }

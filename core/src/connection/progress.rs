@@ -18,9 +18,10 @@ use crate::process::own;
 
 /// The progress of a delivery or probe. A cancellation from outside reads it too.
 pub(crate) struct Progress {
-    started: Instant,
+    /// `None` until the clock is started.
+    started: Option<Instant>,
     /// The total deadline.
-    by: Instant,
+    by: Option<Instant>,
     stage: AtomicU8,
     phases: Phases,
     attempts: AtomicU32,
@@ -45,13 +46,9 @@ pub(crate) struct Progress {
 impl Progress {
     /// Starts at stage `admit`. The deadline follows with [`start_clock`](Self::start_clock).
     pub(crate) fn new(observation: Option<Box<Observation>>) -> Self {
-        let now = Instant::now();
-        if let Some(observation) = &observation {
-            observation.restart_clock(now);
-        }
         Self {
-            started: now,
-            by: now,
+            started: None,
+            by: None,
             stage: AtomicU8::new(Stage::Admit as u8),
             phases: Phases::default(),
             attempts: AtomicU32::new(0),
@@ -68,22 +65,22 @@ impl Progress {
 
     /// Starts the clock and the total deadline. The wait before, for a place in a run, does not count.
     pub(crate) fn start_clock(&mut self, total: Duration) {
-        self.started = Instant::now();
-        self.by = self.started + total;
+        let now = Instant::now();
+        (self.started, self.by) = (Some(now), Some(now + total));
         if let Some(observation) = &self.observation {
-            observation.restart_clock(self.started);
+            observation.restart_clock(now);
         }
     }
 
     /// The total deadline.
     pub(crate) fn by(&self) -> Instant {
-        self.by
+        self.by.unwrap_or_else(Instant::now)
     }
 
     /// Enters a stage. Returns the time of the entry.
     pub(crate) fn enter(&self, stage: Stage) -> Instant {
         let now = Instant::now();
-        self.phases.enter(stage, now - self.started);
+        self.phases.enter(stage, self.until(now));
         self.stage.store(stage as u8, Relaxed);
         if stage <= Stage::Request {
             self.sent.store(Sent::Nothing as u8, Relaxed);
@@ -136,7 +133,7 @@ impl Progress {
             };
             let now = Instant::now();
             self.end_attempt_at(now, attempt);
-            let (attempts, elapsed) = (self.attempts(), now - self.started);
+            let (attempts, elapsed) = (self.attempts(), self.until(now));
             observation.end(now, &End { outcome, sent, attempts, elapsed });
         }
     }
@@ -173,7 +170,7 @@ impl Progress {
 
     /// Records that the response has ended.
     pub(super) fn finish(&self, now: Instant) {
-        self.phases.end(now - self.started);
+        self.phases.end(self.until(now));
         if let Some(observation) = &self.observation {
             observation.leave(now);
         }
@@ -282,12 +279,17 @@ impl Progress {
 
     /// Returns the time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.started.map_or(Duration::ZERO, |started| started.elapsed())
+    }
+
+    /// Returns the time from the start to an instant.
+    fn until(&self, at: Instant) -> Duration {
+        self.started.map_or(Duration::ZERO, |started| at - started)
     }
 
     /// Returns how long the phases of the current attempt have taken so far.
     pub(crate) fn timings(&self) -> Timings {
-        self.phases.timings(self.elapsed())
+        self.phases.timings(|| self.elapsed())
     }
 
     /// Returns the connection of the current attempt, if it has one.
@@ -301,7 +303,7 @@ impl Progress {
 
     /// The error for a passed total deadline.
     pub(crate) fn total_deadline_exceeded(&self, deadlines: &Deadlines) -> Error {
-        self.deadline_exceeded("total", self.by, deadlines)
+        self.deadline_exceeded("total", self.by(), deadlines)
     }
 
     /// The error for a part whose deadline `due` has passed, or for the total deadline if that was
@@ -312,7 +314,7 @@ impl Progress {
         due: Instant,
         deadlines: &Deadlines,
     ) -> Error {
-        let part = if self.by <= due { "total" } else { part };
+        let part = if self.by() <= due { "total" } else { part };
         let (millis, stage) = (saturating_millis(deadlines.of(part)), self.stage());
         let error = if stage == Stage::Admit {
             self.limit_reached(millis)

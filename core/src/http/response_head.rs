@@ -152,18 +152,19 @@ impl HeadReader {
 
 /// Parses a head. Returns it with its length, or `None` if it is incomplete.
 fn read(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, ResponseFault> {
-    match read_lines(bytes) {
-        // The parser takes the first line of a fold for a header without a name.
-        Err(ResponseFault::Malformed(line)) => match unfolded(bytes) {
-            Some(unfolded) => read_lines(&unfolded),
-            None => Err(ResponseFault::Malformed(line)),
-        },
-        read => read,
+    let read = read_lines(bytes);
+    // The parser takes the first line of a fold for a header without a name.
+    if matches!(read, Err(ResponseFault::Malformed(_)))
+        && let Some(unfolded) = unfolded(bytes)
+    {
+        return read_lines(&unfolded);
     }
+    read
 }
 
 /// Replaces each line break of a folded header by spaces (obs-fold, RFC 9112 section 5.2). Returns
 /// `None` if no header is folded.
+#[cold]
 fn unfolded(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut text = bytes.to_vec();
     let (mut found, mut lines) = (false, 0);
