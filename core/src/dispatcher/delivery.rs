@@ -1,5 +1,6 @@
 //! One delivery from its turn to its receipt, with its attempts.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::fallback::{Failure, RefusedAttempt};
@@ -74,7 +75,11 @@ impl DeliveryAttempts {
     /// Runs the delivery to its end.
     pub(super) async fn run(&mut self) -> Result<Receipt, Error> {
         let outcome = match self.operation.begin().await {
-            Ok(()) => self.operation.bounded(self.attempts_in_turn(&self.operation.progress)).await,
+            Ok(()) => {
+                // Pinned here: `bounded` would move the whole future.
+                let attempts = pin!(self.attempts_in_turn(&self.operation.progress));
+                self.operation.bounded(attempts).await
+            }
             Err(error) => Err(error),
         };
         self.operation.leave(outcome)
