@@ -2,7 +2,7 @@ import { expect } from './completions'
 import { egressHandle, type Egress } from './egress'
 import { Endpoint, endpointArguments, type EndpointOptions } from './endpoint'
 import { errorOf, unwrap, wrongType } from './error'
-import { events, EventSource, expiries, type Event, type Expiry } from './event'
+import { events, EventSource, expiries, REGISTER, type Event, type Expiry } from './event'
 import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
@@ -288,7 +288,7 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
   }
 
   /** @internal */
-  protected override registerEvents(callback: (json: string) => void): void {
+  override [REGISTER](callback: (json: string) => void): void {
     unwrap(native.dispatcherOnEvent(this.#handle, callback))
   }
 

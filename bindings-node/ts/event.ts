@@ -52,6 +52,9 @@ export function expiries(result: CallResult<string>): Expiry[] {
   }))
 }
 
+/** @internal The key of the method that registers a callback for the JSON of each later event. */
+export const REGISTER = Symbol('register')
+
 /** A function that receives events. */
 export type EventListener = (event: Event) => void
 
@@ -63,8 +66,8 @@ export abstract class EventSource {
   readonly #emitter = new EventEmitter()
   #isRegistered = false
 
-  /** @internal Registers a callback for the JSON of each later event. */
-  protected abstract registerEvents(callback: (json: string) => void): void
+  /** @internal */
+  abstract [REGISTER](callback: (json: string) => void): void
 
   /**
    * Adds a listener for later events. It runs on the event loop and does not keep the process alive.
@@ -109,7 +112,7 @@ export abstract class EventSource {
     if (name !== 'event' && name !== 'error') throw wrongType('name', "'event'", name)
     if (typeof listener !== 'function') throw wrongType('callback', 'a function', listener)
     if (!this.#isRegistered && name === 'event') {
-      this.registerEvents((json) => this.#emit(json))
+      this[REGISTER]((json) => this.#emit(json))
       this.#isRegistered = true
     }
     const callback = listener as (...values: unknown[]) => void

@@ -2,7 +2,7 @@ import type { TLSSocket } from 'node:tls'
 import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
-import { events, expiries, EventSource, type Event, type Expiry } from './event'
+import { events, expiries, EventSource, REGISTER, type Event, type Expiry } from './event'
 import { chain as chainOf, flag, Options, several, text, texts, type Body } from './options'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
@@ -228,7 +228,7 @@ export class Verifier extends EventSource {
   }
 
   /** @internal */
-  protected override registerEvents(callback: (json: string) => void): void {
+  override [REGISTER](callback: (json: string) => void): void {
     unwrap(native.verifierOnEvent(this.#handle, callback))
   }
 }

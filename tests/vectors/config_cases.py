@@ -297,7 +297,9 @@ def identities():
     yield of_bytes("der_and_more", chain_der, key_der + key_der, unreadable)
     yield of_bytes("encrypted_key_der", chain_der, locked_der, OK, passphrase=PASSPHRASE)
     closed = refused("key_encrypted")
-    yield of_bytes("encrypted_key_der_wrong_passphrase", chain_der, locked_der, closed, passphrase="x")
+    yield of_bytes(
+        "encrypted_key_der_wrong_passphrase", chain_der, locked_der, closed, passphrase="x"
+    )
     yield of_bytes("encrypted_key_der_without_passphrase", chain_der, locked_der, closed)
     for order in ("le", "be"):
         mark = "\ufeff".encode(f"utf-16-{order}")
@@ -372,12 +374,14 @@ def pkcs12_files():
     unusable = refused("identity_unusable")
     stray = authority("Stray", key("stray"))
     note = (
-        f"certificate 2 of the file ({stray.subject}) is not an issuer of ours ({LEAF.subject}, issued "
-        f"by {ISSUING.subject}): it is not presented"
+        f"certificate 2 of the file ({stray.subject}) is not an issuer of ours "
+        f"({LEAF.subject}, issued by {ISSUING.subject}): it is not presented"
     )
     noted = {"ok": {"notes": [note]}}
     yield of("stray_certificate", pkcs12(LEAF.key, [LEAF, stray], PASSPHRASE), noted)
-    twice = f"certificate 2 of the file ({LEAF.subject}) is there twice: it is presented once at most"
+    twice = (
+        f"certificate 2 of the file ({LEAF.subject}) is there twice: it is presented once at most"
+    )
     noted = {"ok": {"notes": [twice]}}
     yield of("leaf_twice", pkcs12(LEAF.key, [LEAF, LEAF, ISSUING], PASSPHRASE), noted)
     server = identity_leaf(purposes=(SERVER_AUTH,))

@@ -500,9 +500,7 @@ def required_crls():
                 received=0,
                 **({"probe": True} if probe else {}),
             )
-    yield case(
-        "crl_policy_if_present", delivered(), endpoint_options={"crl_policy": "if_present"}
-    )
+    yield case("crl_policy_if_present", delivered(), endpoint_options={"crl_policy": "if_present"})
 
 
 def nothing_sent():

@@ -1,10 +1,11 @@
 """Makes the keys, certificates, CRLs and encrypted keys of the vectors, always with equal bytes.
 
 Every key is derived from its label and every signature is deterministic (RFC 6979 for ECDSA), or
-kept (`signatures.py`, for ML-DSA). A second run of the generator therefore changes no byte, and a reviewer can check that a committed
-file is the generator's output. This file encodes the certificate body instead of `cryptography`'s
-builder, because the vectors need forms that the builder rightly refuses: version 1, a foreign
-signature, an issuer without CA:TRUE. Extension values and names come from `cryptography`.
+kept (`signatures.py`, for ML-DSA). A second run of the generator therefore changes no byte, and a
+reviewer can check that a committed file is the generator's output. This file encodes the
+certificate body instead of `cryptography`'s builder, because the vectors need forms that the
+builder rightly refuses: version 1, a foreign signature, an issuer without CA:TRUE. Extension values
+and names come from `cryptography`.
 
 The keys can be derived by any reader of this file. They have no value, and must never be used for
 anything else.
@@ -18,13 +19,12 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+import signatures
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-import signatures
 
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
@@ -84,7 +84,8 @@ class PssKey:
 def key(label, kind="p256"):
     """Returns a label's private key.
 
-    `kind` is a curve of CURVES, a key of ML_DSA, `ed25519`, `ed448`, `rsa<bits>[e3]` or `rsapss2048`.
+    `kind` is a curve of CURVES, a key of ML_DSA, `ed25519`, `ed448`, `rsa<bits>[e3]` or
+    `rsapss2048`.
     """
     seed = f"webhook-mtls vectors: {kind}: {label}".encode()
     if kind in CURVES:

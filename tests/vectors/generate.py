@@ -14,12 +14,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import config_cases
-import deliver_cases
 import path_cases
-import revocation_cases
 import signatures
 import trust_cases
+
+import config_cases
+import deliver_cases
+import revocation_cases
 import verify_cases
 
 HERE = Path(__file__).resolve().parent

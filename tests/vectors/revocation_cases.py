@@ -3,8 +3,8 @@ reports of CRLs that do not count."""
 
 from forge import (
     authority,
-    certificate_issuer,
     bare_v1,
+    certificate_issuer,
     crl,
     day,
     distribution_points,
@@ -465,7 +465,9 @@ def reasons():
     yield server("crl_of_other_reasons_expired", chain, UNUSABLE, crls=[one, outdated])
     # A list of one scope does not replace one of another.
     later = part([], COMPROMISE, this=day(2026, 5, 30))
-    yield server("crl_of_some_reasons_is_no_later_one", chain, REVOKED, crls=[part([leaf], OTHERS), later])
+    yield server(
+        "crl_of_some_reasons_is_no_later_one", chain, REVOKED, crls=[part([leaf], OTHERS), later]
+    )
     yield required("of_some_reasons_beside_complete", noted(), one, crl(ISSUING, [], 2, **FRESH))
 
     pointed = server_leaf(
@@ -481,9 +483,7 @@ def reasons():
         for name in (FIRST, SECOND)
     )
     yield required("of_points_for_all_reasons", noted(), of_first, of_second, leaf=pointed)
-    yield required(
-        "of_one_point_for_some_reasons", unused("other_scope"), of_first, leaf=pointed
-    )
+    yield required("of_one_point_for_some_reasons", unused("other_scope"), of_first, leaf=pointed)
     first, second = (
         part([], bits, full_name(name)) for bits, name in ((COMPROMISE, FIRST), (OTHERS, SECOND))
     )
@@ -540,7 +540,12 @@ def stray_lists():
     clean = crl(ISSUING, [], 5, **FRESH)
     stray = crl(authority("Unrelated CA", key("unrelated")), [leaf], 1, **FRESH)
 
-    yield server("crl_stray_beside_used", chain, noted("crl_unused", "revocation_unchecked"), crls=[clean, stray])
+    yield server(
+        "crl_stray_beside_used",
+        chain,
+        noted("crl_unused", "revocation_unchecked"),
+        crls=[clean, stray],
+    )
     yield server("crl_stray_beside_all", chain, noted(), crls=[clean, ROOT_CLEAN, stray])
     yield server(
         "crl_of_a_known_ca_elsewhere",
@@ -550,8 +555,11 @@ def stray_lists():
         intermediates=[authority("Unrelated CA", key("unrelated"))],
     )
     yield server(
-        "crl_stray_required", chain, refused("crl_unusable", issuer=ISSUING.subject),
-        crls=[stray], options=REQUIRE,
+        "crl_stray_required",
+        chain,
+        refused("crl_unusable", issuer=ISSUING.subject),
+        crls=[stray],
+        options=REQUIRE,
     )
 
 
@@ -569,7 +577,10 @@ def renewed_keys():
     # A CA does not vouch for itself: a CRL under the key of a certificate says nothing about it.
     own = crl(old_with_new, [], 1, **FRESH)
     yield server(
-        "crl_of_the_own_key_required", chain, unused("another_key"), crls=[own, ROOT_CLEAN],
+        "crl_of_the_own_key_required",
+        chain,
+        unused("another_key"),
+        crls=[own, ROOT_CLEAN],
         options=REQUIRE,
     )
 
@@ -717,8 +728,6 @@ def names_of_issuers():
         case = server(f"crl_among_anchors_{label}", chain, expect, crls=lists)
         case["trust"]["anchors"] += clean
         yield case
-    case = server(
-        "crl_among_anchors_required", chain, unused_list(), options=REQUIRE
-    )
+    case = server("crl_among_anchors_required", chain, unused_list(), options=REQUIRE)
     case["trust"]["anchors"] += clean
     yield case

@@ -1,8 +1,8 @@
-"""Keeps the ML-DSA signatures of the vectors, so that a second run of the generator changes no byte.
+"""Keeps the ML-DSA signatures of the vectors, so that the generator always writes the same bytes.
 
 `cryptography` signs with ML-DSA in the hedged variant of FIPS 204, which is random. A signature is
-made once, kept in signatures.json, and verified before each use. A signature that no vector uses any
-more is dropped.
+made once, kept in signatures.json, and verified before each use. A signature that no vector uses
+any more is dropped.
 """
 
 import base64

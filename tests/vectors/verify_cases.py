@@ -861,7 +861,8 @@ UNSUPPORTED_KEYS = {
     "supported",
     "ed448": "a key for Ed448 (1.3.101.113), which is not supported",
     "rsapss2048": "a key for RSA-PSS (1.2.840.113549.1.1.10), whose type id-RSASSA-PSS is not "
-    "supported: use the same key as plain RSA (rsaEncryption), which signs with PSS in TLS 1.3, too",
+    "supported: use the same key as plain RSA (rsaEncryption), which signs with PSS in TLS 1.3, "
+    "too",
 }
 
 

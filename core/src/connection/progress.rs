@@ -46,8 +46,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// Starts at stage `admit`. The deadline follows with [`start_clock`](Self::start_clock).
     pub(crate) fn new(observation: Option<Box<Observation>>) -> Self {
+        // What is observed before the clock is started takes time, too.
+        let observed = observation.as_ref().map(|observation| {
+            let now = Instant::now();
+            observation.restart_clock(now);
+            now
+        });
         Self {
-            started: None,
+            started: observed,
             by: None,
             stage: AtomicU8::new(Stage::Admit as u8),
             phases: Phases::default(),

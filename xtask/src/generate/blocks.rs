@@ -150,7 +150,10 @@ mod tests {
         let path = Path::new("probe.ts");
         let filled = fill(path, text, &tables()).unwrap();
         assert!(!filled.contains("old"), "{filled}");
-        assert!(filled.contains("  idleTimeoutMs?: number\n  // generated: end"), "{filled}");
+        assert!(
+            filled.contains("  idleTimeoutMs?: number | undefined\n  // generated: end"),
+            "{filled}"
+        );
         assert!(filled.ends_with("  signal?: AbortSignal\n}\n"), "{filled}");
         assert_eq!(fill(path, &filled, &tables()).unwrap(), filled);
     }
