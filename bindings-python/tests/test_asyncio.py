@@ -292,7 +292,7 @@ def test_a_canceled_delivery_tells_what_was_sent(acme: Any) -> None:
         deliverer = acme.dispatcher.as_async()
         task = asyncio.create_task(deliverer.deliver(acme.endpoint, b"{}"))
         if stage == "sent":
-            assert await asyncio.to_thread(acme.consumer.wait, 1, 20)
+            assert await asyncio.to_thread(acme.consumer.wait, 1, within=20)
         else:
             await asyncio.sleep(0)
         task.cancel()
