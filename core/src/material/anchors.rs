@@ -160,7 +160,11 @@ fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(),
         return unusable("is not of version 3, so it cannot be a CA");
     }
     if !parsed.is_ca {
-        return refuse("is not a CA certificate (basicConstraints without CA:TRUE)");
+        let why = "is not a CA certificate (basicConstraints without CA:TRUE)";
+        return Err(Unfit::Refused(fault(what, parsed, at, why).advising(
+            "Supply only the certificates of the private CA. To trust this one certificate and no CA, \
+             use Trust.exact.",
+        )));
     }
     if parsed.key_usage(KEY_CERT_SIGN) == Some(false) {
         return refuse("may not sign certificates (keyUsage without keyCertSign)");

@@ -156,7 +156,16 @@ fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     // A self-signed certificate is often a CA certificate as well. An exact trust makes no CA of it.
     let may_be_ca = expected.trust.exact_certificate().is_some();
     if leaf.is_ca && !may_be_ca {
-        return invalid("is a CA certificate; a leaf is expected");
+        let error = invalid("is a CA certificate; a leaf is expected");
+        return error.map_err(|error| {
+            if !leaf.is_self_issued() {
+                return error;
+            }
+            error.advising(
+                "The peer must present a leaf certificate. If it is a peer without a CA, trust this one \
+                 certificate: Trust.exact.",
+            )
+        });
     }
     if leaf.unknown_critical.is_some() {
         return Err(failure::critical_extension(leaf));
