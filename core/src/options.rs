@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::error::cause::CAUSES;
-use crate::error::spelling::{Language, explain_unknown, language, option_name};
+use crate::error::spelling::{Language, language, option_name};
+use crate::error::unknown_name::explain_unknown;
 use crate::error::{
     Blame, Error, Family, Form, KEYS, Kind, Retry, Scope, Sent, Stage, key, named, shown,
 };

@@ -1,6 +1,7 @@
 //! The errors for arguments of the wrong type and for unknown names, which bindings raise.
 
 use super::conversion::{Place, conversion};
+use super::unknown_name::explain_unknown;
 use super::{Error, Form, Kind, key, named, shown, spelling};
 
 impl Error {
@@ -56,7 +57,7 @@ impl Error {
         let known: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let message = format!("option {name} is {quoted}, not {}", words.join(" or "));
         let error = Self::new(Kind::OptionInvalid, message).noting(key::OPTION, option);
-        spelling::explain_unknown(error, given, &known)
+        explain_unknown(error, given, &known)
     }
 
     fn converting(self, remedy: Option<&'static str>) -> Self {
@@ -74,7 +75,7 @@ impl Error {
         let message = format!("{} is not {expected}", shown(name, Form::Word));
         let names = expected.strip_prefix("one of ").unwrap_or_default().split(", ");
         let known: Vec<String> = names.map(str::to_owned).collect();
-        spelling::explain_unknown(Self::new(Kind::OptionInvalid, message), name, &known)
+        explain_unknown(Self::new(Kind::OptionInvalid, message), name, &known)
             .noting(key::OPTION, named(name))
     }
 }

@@ -15,6 +15,7 @@ mod presented;
 mod response;
 mod shown;
 pub(crate) mod spelling;
+pub(crate) mod unknown_name;
 
 use std::fmt;
 use std::sync::Arc;
