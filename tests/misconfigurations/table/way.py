@@ -30,12 +30,6 @@ def after_handshake(end: consumers.Handler, *, reads: bool = True) -> Delivery:
     return Delivery(tls_at(handler, f"after {end.__name__} {reads}"), dispatcher=quick)
 
 
-def proxy_port(lab: Lab) -> str:
-    """Returns a URL with the port of a proxy."""
-    port = lab.programs.proxy("tinyproxy open", "ConnectPort 9")
-    return f"https://hooks.acme.test:{port}/in"
-
-
 QUICK = {"handshake_timeout": 0.5}
 LOST = Said("connection_lost", "response", "unknown", "delivery", "all", "later")
 SILENT_PEER = Said("deadline_exceeded|connect_failed|tls_failed", "handshake", retry="later")
@@ -137,12 +131,6 @@ CASES = [
         SILENT_PEER.naming(r"127\.0\.0\.1:\d+", "sen(t|ds) nothing|no byte|nothing").curing(
             "hung|not TLS|TLS", "firewall|middlebox"
         ),
-    ),
-    peer(
-        "port of a proxy",
-        "the URL has the port of an HTTP proxy, which waits for a line",
-        Delivery(proxy_port, dispatcher=QUICK),
-        SILENT_PEER.naming(r"127\.0\.0\.1:\d+").curing("TLS|port"),
     ),
     peer(
         "reset in the handshake",
