@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pki import pin_of
+from pki import BOOKS, pin_of
 from server import CLOCK
 
 AUTHORITY = "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n"
@@ -20,16 +20,6 @@ subjectAltName = {names}
 """
 NAME = "DNS:hooks.acme.test, DNS:localhost"
 URI = "URI:spiffe://sender.test/webhooks"
-
-BOOKS = """\
-[ca]
-default_ca = books
-[books]
-database = {home}/index.txt
-crlnumber = {home}/crlnumber
-default_md = sha256
-default_crl_days = 20
-"""
 
 
 @dataclass(frozen=True)
@@ -281,7 +271,7 @@ class Certificates:
         (books / "index.txt").write_text("")
         (books / "crlnumber").write_text("01\n")
         config = books / "books.cnf"
-        config.write_text(BOOKS.format(home=str(books).replace(" ", "\\ ")))
+        config.write_text(BOOKS.format(home=str(books).replace(" ", "\\ "), days=20))
         by = ["-config", config, "-cert", self.of(issuer).cert, "-keyfile", self.of(issuer).key]
         if revoked is not None:
             openssl("ca", *by, "-revoke", self.of(revoked).cert)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import tinyproxy
 from certificates import Certificates
 
 from server import Server, Setting, free_port
@@ -78,18 +79,6 @@ frontend {name}
     http-request return status 200 content-type text/plain string ok
 """
 
-TINYPROXY = """\
-Port {port}
-Listen 127.0.0.1
-Timeout 30
-MaxClients 32
-LogLevel Info
-LogFile "{work}/log"
-PidFile "{work}/pid"
-Allow 127.0.0.1
-{settings}
-"""
-
 NODE = Path(__file__).with_name("node_server.mjs")
 
 
@@ -133,7 +122,7 @@ class Programs:
             work = self._directory(name)
             port = free_port()
             config = work / "tinyproxy.conf"
-            config.write_text(TINYPROXY.format(port=port, work=work, settings=settings))
+            config.write_text(tinyproxy.CONFIG.format(port=port, work=work, settings=settings))
             (work / "log").touch()
             self._start(name, ["tinyproxy", "-d", "-c", str(config)], port, NOW, work)
             self.ports[name] = port

@@ -42,7 +42,7 @@ default_ca = books
 database = {home}/index.txt
 crlnumber = {home}/crlnumber
 default_md = sha256
-default_crl_days = 2
+default_crl_days = {days}
 """
 
 
@@ -137,7 +137,7 @@ def crl(home: Path, name: str, issuer: Issuer, revoked: Path | None) -> Path:
     (books / "index.txt").write_text("")
     (books / "crlnumber").write_text("01\n")
     config, made = books / "books.cnf", home / f"{name}.crl"
-    config.write_text(BOOKS.format(home=books))
+    config.write_text(BOOKS.format(home=books, days=DAYS))
     by: list[str | Path] = ["-config", config, "-cert", issuer.cert, "-keyfile", issuer.key]
     if revoked is not None:
         run("ca", *by, "-revoke", revoked / "leaf.crt")

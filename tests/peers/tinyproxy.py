@@ -17,8 +17,7 @@ LogLevel Info
 LogFile "{work}/log"
 PidFile "{work}/pid"
 Allow 127.0.0.1
-BasicAuth {user} {password}
-ConnectPort {allowed}
+{settings}
 """
 
 
@@ -27,10 +26,9 @@ def start(allowed: int, work: Path) -> Server:
     work.mkdir(parents=True)
     port = free_port()
     user, password = CREDENTIALS.split(":")
+    settings = f"BasicAuth {user} {password}\nConnectPort {allowed}"
     config, log = work / "tinyproxy.conf", work / "log"
-    config.write_text(
-        CONFIG.format(port=port, work=work, user=user, password=password, allowed=allowed)
-    )
+    config.write_text(CONFIG.format(port=port, work=work, settings=settings))
     log.touch()
     program = shutil.which("tinyproxy") or "/usr/bin/tinyproxy"
     with log.open("ab") as output:

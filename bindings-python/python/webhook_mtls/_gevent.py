@@ -66,13 +66,20 @@ def close(dispatcher: Dispatcher, drain: float | timedelta) -> None:
     _outcome(lambda completions, ticket: dispatcher._start_close(completions, ticket, drain))
 
 
-class Wait:
-    """The wait of a greenlet for one ticket."""
+class _Ticket:
+    """A new ticket of the notifier of this hub."""
 
     def __init__(self) -> None:
         self._notifier = _notifier_of(get_hub_if_exists())
         self.completions = self._notifier.completions
         self.ticket = next(self._notifier.tickets)
+
+
+class Wait(_Ticket):
+    """The wait of a greenlet for one outcome."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._result = AsyncResult()
         self._notifier.add(self.ticket, self._result)
 
@@ -91,13 +98,8 @@ class Wait:
         self._notifier.discard(self.ticket)
 
 
-class Wakeup:
+class Wakeup(_Ticket):
     """Wakes a greenlet whenever a run of `deliver_many` has outcomes to take."""
-
-    def __init__(self) -> None:
-        self._notifier = _notifier_of(get_hub_if_exists())
-        self.completions = self._notifier.completions
-        self.ticket = next(self._notifier.tickets)
 
     def wait(self) -> None:
         """Suspends the greenlet until the run has outcomes, or for nothing.

@@ -177,7 +177,7 @@ fn unescaped(text: &[u8]) -> Option<(usize, char)> {
             if !(0xd800..0xdc00).contains(&unit) {
                 return Some((6, char::from_u32(unit)?));
             }
-            let low = number(digits.strip_prefix_at(4, b"\\u")?.get(..4)?, 16)?;
+            let low = number(digits[4..].strip_prefix(b"\\u")?.get(..4)?, 16)?;
             let low = low.checked_sub(0xdc00)?;
             Some((12, char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + low)?))
         }
@@ -211,17 +211,6 @@ fn unescaped(text: &[u8]) -> Option<(usize, char)> {
     }
 }
 
-/// The rest of bytes behind a prefix.
-trait StripPrefixAt {
-    fn strip_prefix_at(&self, at: usize, prefix: &[u8]) -> Option<&[u8]>;
-}
-
-impl StripPrefixAt for [u8] {
-    fn strip_prefix_at(&self, at: usize, prefix: &[u8]) -> Option<&[u8]> {
-        self.get(at..)?.strip_prefix(prefix)
-    }
-}
-
 fn number(digits: &[u8], radix: u32) -> Option<u32> {
     let plain = digits.iter().all(u8::is_ascii_alphanumeric);
     u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| plain)?, radix).ok()
@@ -243,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_header_is_blotted_out_in_any_escaping() {
-        let sent = secrets(&[r#"a"b/c&d <é>"#.split('é').next().unwrap()], "");
+        let sent = secrets(&[r#"a"b/c&d <"#], "");
         for echo in [
             r#"a"b/c&d <"#,
             r#"a\"b\/c&d <"#,

@@ -202,19 +202,20 @@ impl Resolver {
 
     /// Whether a lookup of this name is stuck, or the last one was.
     fn is_silent(&self, name: &str) -> bool {
-        let is_running = |lookups: &HostLookups| {
-            lookups.running.iter().any(|it| it.started.elapsed() >= self.stuck_after)
+        let has_stuck = |lookups: &HostLookups| {
+            lookups.running.iter().any(|lookup| lookup.is_stuck(self.stuck_after))
         };
-        self.history.is_silent(name) || self.hosts().get(name).is_some_and(is_running)
+        self.history.is_silent(name) || self.hosts().get(name).is_some_and(has_stuck)
     }
 
     /// Returns whether a lookup of this owner, or of a name of the same domain, is stuck.
     fn is_stuck(&self, name: &str, owner: &Arc<str>) -> bool {
         let domain = domain(name);
         self.hosts().iter().any(|(host, lookups)| {
-            let stuck = |it: &Lookup| it.started.elapsed() >= self.stuck_after;
             let of_domain = self::domain(host) == domain;
-            lookups.running.iter().any(|it| stuck(it) && (of_domain || it.owner == *owner))
+            let mut stuck =
+                lookups.running.iter().filter(|lookup| lookup.is_stuck(self.stuck_after));
+            stuck.any(|lookup| of_domain || lookup.owner == *owner)
         })
     }
 
@@ -257,10 +258,16 @@ impl Resolver {
     }
 }
 
+impl Lookup {
+    fn is_stuck(&self, after: Duration) -> bool {
+        self.started.elapsed() >= after
+    }
+}
+
 impl HostLookups {
     fn join(&self, stuck_after: Duration) -> Option<watch::Receiver<Found>> {
         let youngest = self.running.last()?;
-        let join = youngest.started.elapsed() < stuck_after || self.running.len() >= MAX_PER_HOST;
+        let join = !youngest.is_stuck(stuck_after) || self.running.len() >= MAX_PER_HOST;
         join.then(|| youngest.found.clone())
     }
 
