@@ -53,7 +53,7 @@ pub struct Subject {
     pub id: Option<String>,
 }
 
-/// What is observed. Exhaustive: there are no other operations.
+/// The operation that is observed. Exhaustive: a dispatcher makes no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationKind {
     /// A delivery, by any way to deliver.
@@ -69,7 +69,7 @@ pub struct HandshakeEnd<'a> {
     pub address: SocketAddr,
     /// The duration.
     pub took: Duration,
-    /// What was negotiated, if the handshake was completed.
+    /// The result of the negotiation, if the handshake was completed.
     pub tls: Option<&'a TlsFacts>,
     /// The verified peer, if the handshake was completed.
     pub peer: Option<&'a PeerIdentity>,
@@ -138,7 +138,7 @@ pub enum Outcome<'a> {
     Succeeded,
     /// It failed with this error, which the caller gets.
     Failed(&'a Error),
-    /// The caller dropped it, canceled its run, or interrupted it: nobody gets an outcome.
+    /// The caller dropped it, canceled its run, or interrupted it, and so gets no outcome.
     Abandoned,
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Starts at stage `admit`. The deadline follows with [`start_clock`](Self::start_clock).
     pub(crate) fn new(observation: Option<Box<Observation>>) -> Self {
-        // What is observed before the clock is started takes time, too.
+        // Observers see the time before the deadline starts as well.
         let observed = observation.as_ref().map(|observation| {
             let now = Instant::now();
             observation.restart_clock(now);

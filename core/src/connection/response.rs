@@ -140,7 +140,7 @@ impl Response {
     ///
     /// * `endpoint_rules`: the endpoint's rules for statuses.
     /// * `dispatcher_rules`: the dispatcher's rules, used for statuses that `endpoint_rules` does not contain.
-    /// * `asked`: what was sent.
+    /// * `asked`: the request that the response answers.
     /// * `passed`: the consumer has accepted our certificate, so this cannot be a page that refuses it.
     pub(crate) fn into_error(
         mut self,

@@ -1,8 +1,8 @@
 //! One delivery or probe, from its entrance to its one exit.
 //!
 //! Every way to deliver starts with [`Operation::enter`], runs in [`Operation::bounded`] and ends in
-//! [`Operation::leave`]. The exit adds to a success and to an error alike what is known: the consumer,
-//! the id, the attempts, the durations, the connection and the peer.
+//! [`Operation::leave`]. The exit adds the known facts to a success and to an error: the consumer, the id,
+//! the attempts, the durations, the connection and the peer.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};

@@ -1,5 +1,5 @@
-//! The causes of failures that the library tells apart, each with what was seen and the cure. A remedy
-//! and the page of its kind are made of the same row, so they cannot differ.
+//! The table of the causes of failures: the symptom and the cure of each. A remedy and the page of its
+//! kind are made of the same row, so they cannot differ.
 //!
 //! A cure may contain `{placeholders}`, which the error fills, and names in backticks, which
 //! [`spelling`](super::spelling) writes in the form of the calling language.

@@ -151,7 +151,7 @@ pub(crate) fn count_blocks(input: &[u8]) -> (usize, usize) {
     counted.unwrap_or_default()
 }
 
-/// Says what a text holds in place of what is expected.
+/// Names the first block of a text, for a message about a missing block of another type.
 fn held(blocks: &[Block<'_>]) -> &'static str {
     match blocks.first().map(|block| block.label) {
         None => "",
@@ -167,8 +167,8 @@ enum Contents<'a> {
     Blocks(Vec<Block<'a>>),
 }
 
-/// Removes text encodings, and passes what is inside to `read`. Fails with `pem_invalid` if that is
-/// neither PEM nor DER and is recognized as something else.
+/// Removes text encodings, and passes the PEM or DER inside to `read`. Fails with `pem_invalid` if the
+/// content is another format that is recognized.
 ///
 /// * `most`: the limit of the input in bytes.
 fn opened<T>(

@@ -13,7 +13,7 @@ const SILENT_FOR: Duration = Duration::from_secs(5 * 60);
 /// The most names that are remembered.
 const MAX_NAMES: usize = 16 * 1024;
 
-/// What is known of a name.
+/// The result of the last lookup of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// The last lookup was answered in time.

@@ -54,7 +54,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Returns the error for a certificate that is malformed, or needs what is not supported.
+    /// Returns the error for a certificate that is malformed, or that needs an unsupported feature.
     pub(super) fn invalid(&self, why: &str) -> Error {
         self.fault(Kind::CertificateInvalid, why)
     }
