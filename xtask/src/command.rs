@@ -102,6 +102,7 @@ pub(crate) struct Step {
     variables: Vec<(OsString, Option<OsString>)>,
     directory: PathBuf,
     limit: Duration,
+    inherits: bool,
 }
 
 impl Step {
@@ -114,6 +115,7 @@ impl Step {
             variables: Vec::new(),
             directory: paths::root(),
             limit: LIMIT,
+            inherits: true,
         }
     }
 
@@ -140,6 +142,12 @@ impl Step {
     /// Removes one of our variables from the command's environment.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.variables.push((name.into(), None));
+        self
+    }
+
+    /// Starts the command with only the variables that are set with `env`.
+    pub(crate) fn without_our_environment(mut self) -> Self {
+        self.inherits = false;
         self
     }
 
@@ -210,6 +218,9 @@ impl Step {
     fn spawn(&self) -> Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).current_dir(&self.directory);
+        if !self.inherits {
+            command.env_clear();
+        }
         for (name, value) in &self.variables {
             match value {
                 Some(value) => command.env(name, value),

@@ -11,6 +11,7 @@ mod debian;
 mod demo;
 mod generate;
 mod languages;
+mod packages;
 mod paths;
 mod profile;
 mod reports;
@@ -36,6 +37,10 @@ cargo xtask <verb>
                       name contains this one
   build [language ...]
                       build optimized packages for c, python, node, or all of them
+  package [c|node|python|rust ...] [--prove] [--all]
+                      make the packages of this platform in target/packages/; --prove also installs
+                      and tests each, as the suite `packages` does; --all adds other targets and the
+                      slow proofs, with results in docs/packages.md
   vectors             run the shared cases in all four languages
   generate [--check]  write include/*.h, the reference pages and the copies of the core's tables in
                       the bindings, or fail if they differ (`header` is the same verb)
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         ["test", languages @ .., "--dev", name] => suites::dev::run(languages, Some(name)),
         ["test", suites @ ..] => suites::run(suites),
         ["build", languages @ ..] => build::run(languages),
+        ["package", words @ ..] => packages::run(words),
         ["vectors"] => vectors::run().map(|closing| println!("\n{closing}")),
         ["generate" | "header"] => header::write(),
         ["generate" | "header", "--check"] => header::check().map(|closing| println!("{closing}")),

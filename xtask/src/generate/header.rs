@@ -7,7 +7,7 @@ use cbindgen::{Builder, Config};
 
 use crate::command::{Failure, Result};
 use crate::generate::rows::Tables;
-use crate::generate::{blocks, c, reference};
+use crate::generate::{blocks, c, reference, versions};
 use crate::paths;
 
 /// A header, the crate whose items it declares, and whether it contains the constants of the tables.
@@ -69,6 +69,7 @@ pub(crate) fn check() -> Result<String> {
 /// Returns the files that are generated as a whole.
 fn pages_and_headers(tables: &Tables) -> Result<Vec<(PathBuf, String)>> {
     let mut files = reference::pages(&tables.json)?;
+    files.extend(versions::files()?);
     for header in &HEADERS {
         files.push((header.path(), header.generate(tables)?));
     }

@@ -12,3 +12,4 @@ pub(crate) mod readme;
 mod recipes;
 mod reference;
 mod rows;
+mod versions;

@@ -96,7 +96,7 @@ impl CLibrary {
                 vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
             arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
             let title = format!("C library {} ({})", flavour.name(), profile.name());
-            Step::cargo(title, &arguments).run()?;
+            profile.apply(Step::cargo(title, &arguments)).run()?;
             let built = paths::built(profile, flavour.built_as());
             let shared = library.shared(flavour);
             paths::copy(&built.with_extension("so"), &shared)?;

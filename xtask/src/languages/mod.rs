@@ -51,11 +51,28 @@ pub(crate) struct Languages {
     c: Once<CLibrary>,
     python: Once<Python>,
     node: Once<Node>,
+    shipped: OnceCell<Box<Languages>>,
 }
 
 impl Languages {
     pub(crate) fn new(toolchain: Toolchain, profile: Profile) -> Languages {
-        Languages { toolchain, profile, c: Once::new(), python: Once::new(), node: Once::new() }
+        Languages {
+            toolchain,
+            profile,
+            c: Once::new(),
+            python: Once::new(),
+            node: Once::new(),
+            shipped: OnceCell::new(),
+        }
+    }
+
+    /// Returns the build results for users, whatever the profile of this run.
+    pub(crate) fn shipped(&self) -> &Languages {
+        if self.profile == Profile::Shipped {
+            return self;
+        }
+        self.shipped
+            .get_or_init(|| Box::new(Languages::new(self.toolchain.clone(), Profile::Shipped)))
     }
 
     /// Builds all languages, and fails if one fails.

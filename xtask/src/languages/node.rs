@@ -24,7 +24,8 @@ impl Node {
     pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
         let arguments =
             ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
-        Step::cargo(format!("addon ({})", profile.name()), &arguments).run()?;
+        let title = format!("addon ({})", profile.name());
+        profile.apply(Step::cargo(title, &arguments)).run()?;
         let home = paths::target().join("node").join(profile.name());
         let build = home.join("build");
         prepare(toolchain, &build, &paths::built(profile, library()))?;

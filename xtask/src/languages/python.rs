@@ -168,7 +168,8 @@ pub(crate) fn environment(
 fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
     let wheels = paths::target().join("wheels").join(profile.name());
     paths::make_empty(&wheels)?;
-    Step::new("maturin build", executable(tools, "maturin"))
+    profile
+        .apply(Step::new("maturin build", executable(tools, "maturin")))
         .args(["build", "--locked", "--profile", profile.name(), "--interpreter"])
         .arg(executable(tools, "python"))
         .arg("--manifest-path")

@@ -75,7 +75,7 @@ pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
 fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
     let arguments =
         ["build", "--locked", "--profile", profile.name(), "--package", package, "--bin", name];
-    Step::cargo(format!("{name} ({})", profile.name()), &arguments).run()?;
+    profile.apply(Step::cargo(format!("{name} ({})", profile.name()), &arguments)).run()?;
     Ok(paths::built(profile, name))
 }
 

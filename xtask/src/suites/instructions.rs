@@ -13,7 +13,6 @@ use crate::languages::Languages;
 use crate::languages::bench_programs;
 use crate::languages::bench_receiver::{ClientRun, Receiver};
 use crate::paths;
-use crate::profile::Profile;
 use crate::table::Table;
 
 /// Each limit is a tenth above the value measured when it was set. Lower a limit when the measured
@@ -61,11 +60,11 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         return Err(Failure::skipped("the limits are for x86-64"));
     }
     debian::ensure(debian::INSTRUCTIONS)?;
-    let shipped = Languages::new(languages.toolchain.clone(), Profile::Shipped);
+    let shipped = languages.shipped();
     let mut commands = BTreeMap::new();
     for path in &HOT_PATHS {
         if !commands.contains_key(path.client) {
-            commands.insert(path.client, under_callgrind(&shipped, path.client)?);
+            commands.insert(path.client, under_callgrind(shipped, path.client)?);
         }
     }
     let receiver = Receiver::start(&languages.toolchain)?;

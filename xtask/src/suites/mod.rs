@@ -14,6 +14,7 @@ mod leak_check;
 pub(crate) mod misconfigurations;
 pub(crate) mod model;
 pub(crate) mod outcomes;
+mod packages;
 mod paths;
 pub(crate) mod peers;
 pub(crate) mod rotation;
@@ -41,7 +42,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 18] = [
+const SUITES: [Suite; 19] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -98,6 +99,11 @@ const SUITES: [Suite; 18] = [
         name: "instructions",
         about: "instructions of the hot paths, by callgrind",
         run: instructions::test,
+    },
+    Suite {
+        name: "packages",
+        about: "every package, installed in an empty folder without Rust",
+        run: packages::test,
     },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
 ];
