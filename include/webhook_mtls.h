@@ -12,8 +12,10 @@
    Input      A text is NUL-terminated UTF-8. Bytes are a pointer and a length; NULL is allowed with
               the length 0. A list is an array of texts and its count. The function copies its input
               before it returns. A required argument that is NULL, and a text that is not UTF-8,
-              fail with WMTLS_OPTION_INVALID, and the error names the argument. The length is
-              checked before the copy: a body may have 32 MiB, CRLs 64 MiB, other PEM and PKCS#12
+              fail with WMTLS_OPTION_INVALID, and the error names the argument (in its context, as
+              "option"). An error about the value of an option names the option as docs/options.md
+              does, also if its setter has a unit: "timeout" for wmtls_options_timeout_ms. The length
+              is checked before the copy: a body may have 32 MiB, CRLs 64 MiB, other PEM and PKCS#12
               1 MiB, any other text 64 KiB, a list 100000 texts.
    Output     The caller owns a handle that a function returns or writes to T **out, unless the
               function says otherwise. Free it with its _free function, which accepts NULL. A
@@ -38,11 +40,18 @@
               next dlopen.
    Units      Durations are milliseconds (_ms), times are Unix seconds, unless a name or text says
               otherwise. "We" and "our" mean the program that uses this library.
-   Time-outs  A time limit of an option or a delivery is at least 1; 0 is WMTLS_OPTION_INVALID. Where
-              a function waits, 0 does not wait, and only wmtls_next_outcome has "no limit", which is
-              a negative number. The time that the system takes to wake a thread comes on top.
-   Structs    A struct that a function fills (wmtls_decision) never changes its size. A later version
-              returns more facts from new functions. Numbers of kinds, enums and functions only grow.
+   Time-outs  A time limit of an option or a delivery is at least 1 and at most one day; 0 is
+              WMTLS_OPTION_INVALID, not "no limit". A probe uses the limit of its dispatcher if its own
+              is 0. Where a function waits for an outcome or an event, 0 does not wait; only
+              wmtls_next_outcome has "no limit", which is any negative number. The time that the
+              system takes to wake a thread comes on top.
+   Driving    Deliveries make progress while a thread drives them. wmtls_deliver drives its own.
+              Submitted deliveries are driven by the thread that waits in wmtls_next_outcome; after
+              the first call of wmtls_completion_fd, by a thread of the library.
+   Versions   Numbers of kinds, enums and functions only grow: a program that was compiled with this
+              header runs with any later library of the same soname. A struct that a function fills
+              (wmtls_decision) never changes its size or layout; a later version returns more facts
+              from new functions. wmtls_version returns the version of the library that runs.
    Panics     No panic unwinds into C. A defect of the library is WMTLS_INTERNAL. */
 
 #ifndef WEBHOOK_MTLS_H
@@ -375,7 +384,8 @@ typedef struct wmtls_identity wmtls_identity;
 typedef struct wmtls_options wmtls_options;
 
 /*
- The result of a submitted delivery: a receipt or an error.
+ The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, reload or
+ close.
  */
 typedef struct wmtls_outcome wmtls_outcome;
 
@@ -603,8 +613,9 @@ const char *wmtls_version(void);
  `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
  `out`: receives the identity.
 
- Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE
- or WMTLS_CLOCK_IMPLAUSIBLE.
+ Fails with WMTLS_PEM_INVALID (also if a file cannot be read within five seconds),
+ WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE, or
+ with WMTLS_OVERLOADED if the process has no descriptor or thread left.
  */
 wmtls_status wmtls_identity_from_files(const char *cert,
                                        const char *key,
@@ -620,7 +631,7 @@ wmtls_status wmtls_identity_from_files(const char *cert,
  `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
  `out`: receives the identity.
 
- Fails as wmtls_identity_from_files does.
+ Fails as wmtls_identity_from_files does, except with WMTLS_OVERLOADED.
  */
 wmtls_status wmtls_identity_from_pem(const void *cert,
                                      size_t cert_len,
@@ -683,8 +694,9 @@ wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_er
  `crls`: path of certificate revocation lists, at most 64 MiB; NULL if there are none.
  `out`: receives the trust.
 
- Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
- WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+ Fails with WMTLS_PEM_INVALID (also if a file cannot be read within five seconds),
+ WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST, WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE,
+ or with WMTLS_OVERLOADED if the process has no descriptor or thread left.
  */
 wmtls_status wmtls_trust_from_files(const char *anchors,
                                     const char *intermediates,
@@ -702,7 +714,7 @@ wmtls_status wmtls_trust_from_files(const char *anchors,
  `crls`, `crls_len`: certificate revocation lists, at most 64 MiB; NULL and 0 if there are none.
  `out`: receives the trust.
 
- Fails as wmtls_trust_from_files does.
+ Fails as wmtls_trust_from_files does, except with WMTLS_OVERLOADED.
  */
 wmtls_status wmtls_trust_from_pem(const void *anchors,
                                   size_t anchors_len,
@@ -754,7 +766,8 @@ wmtls_status wmtls_trust_exact(const void *certificate,
  `path`: the path of the file.
  `out`: receives the trust; free it with wmtls_trust_free.
 
- Fails as wmtls_trust_exact does.
+ Fails as wmtls_trust_exact does, and with WMTLS_OVERLOADED if the process has no descriptor or
+ thread left.
  */
 wmtls_status wmtls_trust_exact_from_file(const char *path, wmtls_trust **out, wmtls_error **err);
 
@@ -873,7 +886,8 @@ void wmtls_options_free(wmtls_options *options);
 
  `options`: the builder; the function takes it and frees it, on failure too.
 
- Fails with WMTLS_OPTION_INVALID, or with the first fault of a setter.
+ Fails with WMTLS_OPTION_INVALID, with WMTLS_TRUST_INVALID if every anchor of the trust has
+ expired, or with the first fault of a setter.
  */
 wmtls_status wmtls_dispatcher_new(wmtls_options *options,
                                   wmtls_dispatcher **out,
@@ -889,7 +903,8 @@ wmtls_status wmtls_dispatcher_new(wmtls_options *options,
  pins, or state that there are none (wmtls_endpoint_options_no_pins).
 
  Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED,
- or with the first fault of a setter.
+ with WMTLS_TRUST_INVALID if every anchor of its trust has expired, or with the first fault of a
+ setter, such as WMTLS_PEM_INVALID for a file of pins.
  */
 wmtls_status wmtls_dispatcher_endpoint(const wmtls_dispatcher *dispatcher,
                                        const char *consumer,
@@ -1177,9 +1192,10 @@ void wmtls_expiries_free(wmtls_expiries *expiries);
 /*
  Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 
- Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file whose content changed and
- cannot be used. The previous content of that file remains in use, and all other files are still
- reloaded. A later call returns WMTLS_OK while the file stays the same.
+ Fails with WMTLS_HANDLE_CLOSED, with WMTLS_OVERLOADED in a signal handler that interrupts a
+ delivery, or with the error of the first file that cannot be used, such as WMTLS_PEM_INVALID or
+ WMTLS_KEY_MISMATCH. The previous content of that file remains in use, and all other files are still
+ reloaded. Each call fails as long as the file cannot be used.
  */
 wmtls_status wmtls_reload(const wmtls_dispatcher *dispatcher, wmtls_error **err);
 
@@ -1267,8 +1283,8 @@ wmtls_status wmtls_retire(const wmtls_dispatcher *dispatcher,
 /*
  Checks the watched files of the trust and the pins now, and uses their new content.
 
- Fails with the error of the first file that cannot be used. The previous content of that file
- remains in use.
+ Fails with the error of the first file that cannot be used, such as WMTLS_PEM_INVALID,
+ WMTLS_TRUST_INVALID or WMTLS_PIN_INVALID. The previous content of that file remains in use.
  */
 wmtls_status wmtls_verifier_reload(const wmtls_verifier *verifier, wmtls_error **err);
 
@@ -1315,8 +1331,8 @@ void wmtls_cancel_token_cancel(const wmtls_cancel_token *token);
 void wmtls_cancel_token_free(wmtls_cancel_token *token);
 
 /*
- Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free it with wmtls_delivery_free unless wmtls_submit
- takes it.
+ Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free
+ it with wmtls_delivery_free unless wmtls_submit takes it.
 
  `endpoint`: the destination; it may be freed once the function has returned.
  `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes
@@ -1417,6 +1433,56 @@ wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
                           wmtls_error **err);
 
 /*
+ Starts a probe, as wmtls_dispatcher_probe does, and returns at once. wmtls_next_outcome returns its
+ outcome, with a probe (wmtls_outcome_probe) or an error. A probe does not wait for the deliveries
+ in line. A thread of the library drives it.
+
+ `endpoint`: the consumer; it may be freed once the function has returned.
+ `timeout_ms`: the time limit in milliseconds, at most 86400000 (one day); 0 uses the
+ dispatcher's.
+ `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+
+ Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit does; an operation counts as
+ a delivery without a payload. Fails with WMTLS_OPTION_INVALID if `timeout_ms` is too long. Every
+ other failure is an outcome.
+ */
+wmtls_status wmtls_submit_probe(const wmtls_dispatcher *dispatcher,
+                                const wmtls_endpoint *endpoint,
+                                uint64_t timeout_ms,
+                                void *tag,
+                                wmtls_error **err);
+
+/*
+ Checks all watched files, as wmtls_reload does, but returns at once. The outcome, which
+ wmtls_next_outcome returns, has an error if wmtls_reload would fail, and WMTLS_CANCELED if the
+ dispatcher is closed first. It has no receipt, no probe and no endpoint. A thread of the library
+ reads the files.
+
+ `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+
+ Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit_probe does. Every other
+ failure is an outcome.
+ */
+wmtls_status wmtls_submit_reload(const wmtls_dispatcher *dispatcher, void *tag, wmtls_error **err);
+
+/*
+ Closes a dispatcher, as wmtls_dispatcher_close does, but returns at once: new deliveries fail with
+ WMTLS_HANDLE_CLOSED from now on. The outcome, which wmtls_next_outcome returns, comes once nothing
+ runs any more, and after the outcomes of everything that was submitted before. It has no receipt,
+ no probe, no endpoint and no error. A thread of the library drives the deliveries to their end only
+ after the first call of wmtls_completion_fd; without it, wait in wmtls_next_outcome.
+
+ `drain_ms`: how long running deliveries may continue, in milliseconds; 0 cancels them at once.
+ `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+
+ Fails with WMTLS_FORKED_PROCESS as wmtls_submit does. The dispatcher stays open then.
+ */
+wmtls_status wmtls_submit_close(const wmtls_dispatcher *dispatcher,
+                                uint64_t drain_ms,
+                                void *tag,
+                                wmtls_error **err);
+
+/*
  Returns a file descriptor that is readable while an outcome waits, for poll, epoll or an event
  loop; -1 if it cannot be made. The descriptor belongs to the dispatcher: do not read from it,
  and do not close it. Each call returns the same number.
@@ -1434,8 +1500,8 @@ wmtls_status wmtls_submit(const wmtls_dispatcher *dispatcher,
 int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
 
 /*
- Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if no
- delivery is running. Free the outcome with wmtls_outcome_free.
+ Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if nothing
+ that was submitted is running. Free the outcome with wmtls_outcome_free.
 
  `timeout_ms`: how long to wait, in milliseconds; 0 does not wait, a negative number has no
  limit.
@@ -1446,34 +1512,41 @@ int wmtls_completion_fd(const wmtls_dispatcher *dispatcher);
 wmtls_outcome *wmtls_next_outcome(const wmtls_dispatcher *dispatcher, int timeout_ms);
 
 /*
- Returns how many submitted deliveries have no outcome yet.
+ Returns how many submitted deliveries and operations have no outcome yet.
  */
 size_t wmtls_in_flight(const wmtls_dispatcher *dispatcher);
 
 /*
- Returns the tag of the delivery, as wmtls_delivery_tag set it.
+ Returns the tag of the delivery, as wmtls_delivery_tag set it, or the tag of the operation.
  */
 void *wmtls_outcome_tag(const wmtls_outcome *outcome);
 
 /*
- Returns the endpoint of the delivery. It belongs to the outcome; do not free it.
+ Returns the endpoint of the delivery or probe, or NULL for a reload or close. It belongs to the
+ outcome; do not free it.
  */
 const wmtls_endpoint *wmtls_outcome_endpoint(const wmtls_outcome *outcome);
 
 /*
- Returns the receipt, or NULL if the delivery failed. It belongs to the outcome; do not free
- it.
+ Returns the receipt of a delivery, or NULL if it failed, and for another operation. It belongs to
+ the outcome; do not free it.
  */
 const wmtls_receipt *wmtls_outcome_receipt(const wmtls_outcome *outcome);
 
 /*
- Returns the error, or NULL if the delivery succeeded. It belongs to the outcome; do not free
- it.
+ Returns the result of a probe, or NULL if it failed, and for another operation. It belongs to the
+ outcome; do not free it.
+ */
+const wmtls_probe *wmtls_outcome_probe(const wmtls_outcome *outcome);
+
+/*
+ Returns the error, or NULL if the delivery or operation succeeded. It belongs to the outcome; do
+ not free it.
  */
 const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
 
 /*
- Frees an outcome, with its receipt or error.
+ Frees an outcome, with its receipt, probe or error.
  */
 void wmtls_outcome_free(wmtls_outcome *outcome);
 
@@ -1692,9 +1765,10 @@ void wmtls_verifier_options_pins_file(wmtls_verifier_options *options, const cha
 /*
  Takes the tenant from a segment of a SAN URI. It replaces any tenant rule set before.
 
- `template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
+ `uri_template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
  */
-void wmtls_verifier_options_tenant_san_uri(wmtls_verifier_options *options, const char *template_);
+void wmtls_verifier_options_tenant_san_uri(wmtls_verifier_options *options,
+                                           const char *uri_template);
 
 /*
  Takes the tenant from the label before a suffix in a SAN DNS name. It replaces any tenant rule
@@ -1769,8 +1843,9 @@ wmtls_status wmtls_verifier_new(wmtls_verifier_options *options,
  `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
  `out`: receives the peer; free it with wmtls_peer_free.
 
- Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY. Fails with
- WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used.
+ Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY: one of the kinds from
+ 401 to 499. Fails with WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used,
+ and with WMTLS_TRUST_INVALID if every anchor has expired at that time.
  */
 wmtls_status wmtls_verify_peer(const wmtls_verifier *verifier,
                                const void *chain,

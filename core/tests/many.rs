@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use webhook_mtls::bindings::runtime;
-use webhook_mtls::dispatcher::FanoutProgress;
+use webhook_mtls::dispatcher::{Completed, FanoutProgress};
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior};
 use webhook_mtls::{
-    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, Kind, Sent,
+    DeliverOptions, Delivery, Dispatcher, Endpoint, EndpointOptions, Fanout, Kind, ProbeOptions,
+    Sent,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -204,4 +205,35 @@ fn a_run_in_line_refuses_no_delivery_because_others_wait() {
         done += 1;
     }
     assert_eq!((done, run.unfinished()), (2000, 0));
+}
+
+#[test]
+fn a_run_takes_probes_reloads_and_the_close_and_the_close_ends_last() {
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let (consumers, endpoints) = several(&lab, &dispatcher, 2);
+    let run: Fanout<&str, Completed> = Fanout::with_operations_in_line(&dispatcher).waited_for();
+    let body = Bytes::from_static(b"{}");
+    consumers[0].misbehave(Misbehavior::Stall, 1);
+    run.try_submit(delivery(&endpoints[0], &body, 0), "stalled").unwrap();
+    run.try_submit(delivery(&endpoints[1], &body, 1), "delivery").unwrap();
+    run.submit_probe(&endpoints[1], ProbeOptions::new(), "probe").unwrap();
+    run.submit_reload("reload").unwrap();
+    let mut before = Vec::new();
+    while before.len() < 3 {
+        let (tag, outcome) = run.next_within(Some(SOON)).unwrap().expect("an outcome");
+        match outcome.unwrap() {
+            Completed::Delivered(receipt) => assert_eq!((tag, receipt.status()), ("delivery", 200)),
+            Completed::Probed(probe) => assert_eq!((tag, probe.consumer()), ("probe", "c1")),
+            Completed::Reloaded(events) => assert_eq!((tag, events.len()), ("reload", 0)),
+            other => panic!("{tag}: {other:?}"),
+        }
+        before.push(tag);
+    }
+    run.submit_close(Duration::ZERO, "close").unwrap();
+    let (tag, outcome) = run.next_within(Some(SOON)).unwrap().expect("an outcome");
+    assert_eq!((tag, outcome.unwrap_err().kind()), ("stalled", Kind::Canceled));
+    let (tag, outcome) = run.next_within(Some(SOON)).unwrap().expect("an outcome");
+    assert!(tag == "close" && matches!(outcome, Ok(Completed::Closed)), "{tag}: {outcome:?}");
+    assert!(run.is_idle());
 }

@@ -39,13 +39,19 @@ unsafe impl Send for Tag {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Tag {}
 
+impl Default for Tag {
+    fn default() -> Self {
+        Self(ptr::null_mut())
+    }
+}
+
 impl wmtls_delivery {
     /// Starts a delivery, or keeps the first fault of its arguments.
     fn draft(endpoint: Option<&wmtls_endpoint>, body: Result<Bytes, Error>) -> Self {
         let draft = || {
             let endpoint = required(endpoint, "endpoint")?.endpoint.clone();
             let (body, options, headers) = (body?, DeliverOptions::new(), Vec::new());
-            Ok(DeliveryDraft { endpoint, body, options, headers, tag: Tag(ptr::null_mut()) })
+            Ok(DeliveryDraft { endpoint, body, options, headers, tag: Tag::default() })
         };
         Self(Builder::new(draft()))
     }
@@ -73,8 +79,8 @@ unsafe fn copied(body: *const c_void, body_len: usize) -> Result<Bytes, Error> {
     Limit::body().copied(body).map(Bytes::from)
 }
 
-/// Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free it with wmtls_delivery_free unless wmtls_submit
-/// takes it.
+/// Makes a delivery. The payload is copied; wmtls_delivery_of_body shares one among deliveries. Free
+/// it with wmtls_delivery_free unless wmtls_submit takes it.
 ///
 /// `endpoint`: the destination; it may be freed once the function has returned.
 /// `body`, `body_len`: the payload and its length in bytes, at most 32 MiB; a longer one makes

@@ -1,4 +1,4 @@
-//! Submitted deliveries and their outcomes.
+//! Submitted deliveries and operations, and their outcomes.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use webhook_mtls::{Endpoint, Fanout};
+use webhook_mtls::dispatcher::Completed;
+use webhook_mtls::{Endpoint, Error, Fanout};
 
 use crate::delivery::{Tag, wmtls_delivery};
 use crate::dispatcher::wmtls_dispatcher;
@@ -15,29 +16,54 @@ use crate::endpoint::wmtls_endpoint;
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::panic;
+use crate::probe::{self, wmtls_probe};
 use crate::receipt::wmtls_receipt;
+use crate::rotation;
 use crate::signal::Signal;
 
-/// The result of a submitted delivery: a receipt or an error.
+/// The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, reload or
+/// close.
+#[derive(Default)]
 pub struct wmtls_outcome {
     tag: Tag,
-    endpoint: wmtls_endpoint,
+    endpoint: Option<wmtls_endpoint>,
     receipt: Option<wmtls_receipt>,
+    probe: Option<wmtls_probe>,
     error: Option<wmtls_error>,
 }
 
 impl Handle for wmtls_outcome {}
 
-/// The submitted deliveries of one dispatcher, and the signal that an outcome waits.
+impl wmtls_outcome {
+    fn new(tag: Tag, endpoint: Option<Endpoint>, result: Result<Completed, Error>) -> Self {
+        let outcome = Self { tag, endpoint: endpoint.map(wmtls_endpoint::new), ..Self::default() };
+        let failed = |error| Some(wmtls_error::new(error));
+        match result {
+            Ok(Completed::Delivered(receipt)) => {
+                Self { receipt: Some(wmtls_receipt::new(receipt)), ..outcome }
+            }
+            Ok(Completed::Probed(probe)) => {
+                Self { probe: Some(wmtls_probe::new(probe)), ..outcome }
+            }
+            Ok(Completed::Reloaded(events)) => {
+                Self { error: rotation::first_error(&events).err().and_then(failed), ..outcome }
+            }
+            Ok(_) => outcome,
+            Err(error) => Self { error: failed(error), ..outcome },
+        }
+    }
+}
+
+/// The submitted deliveries and operations of one dispatcher, and the signal that an outcome waits.
 pub struct Completions {
-    fanout: Fanout<(Tag, Endpoint)>,
+    fanout: Fanout<(Tag, Option<Endpoint>), Completed>,
     signal: Arc<Signal>,
 }
 
 impl wmtls_dispatcher {
     fn completions(&self) -> &Completions {
         self.completions.get_or_init(|| {
-            let fanout = Fanout::in_line(&self.dispatcher).waited_for();
+            let fanout = Fanout::with_operations_in_line(&self.dispatcher).waited_for();
             Completions { fanout, signal: Arc::default() }
         })
     }
@@ -69,7 +95,80 @@ pub extern "C" fn wmtls_submit(
         let dispatcher = required(dispatcher, "dispatcher")?;
         let (delivery, tag) = required(delivery, "delivery")?.finish()?;
         let endpoint = delivery.endpoint.clone();
-        dispatcher.completions().fanout.try_submit(delivery, (tag, endpoint))
+        dispatcher.completions().fanout.try_submit(delivery, (tag, Some(endpoint)))
+    })
+}
+
+/// Starts a probe, as wmtls_dispatcher_probe does, and returns at once. wmtls_next_outcome returns its
+/// outcome, with a probe (wmtls_outcome_probe) or an error. A probe does not wait for the deliveries
+/// in line. A thread of the library drives it.
+///
+/// `endpoint`: the consumer; it may be freed once the function has returned.
+/// `timeout_ms`: the time limit in milliseconds, at most 86400000 (one day); 0 uses the
+/// dispatcher's.
+/// `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+///
+/// Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit does; an operation counts as
+/// a delivery without a payload. Fails with WMTLS_OPTION_INVALID if `timeout_ms` is too long. Every
+/// other failure is an outcome.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_submit_probe(
+    dispatcher: Option<&wmtls_dispatcher>,
+    endpoint: Option<&wmtls_endpoint>,
+    timeout_ms: u64,
+    tag: *mut c_void,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let dispatcher = required(dispatcher, "dispatcher")?;
+        let endpoint = &required(endpoint, "endpoint")?.endpoint;
+        let tag = (Tag(tag), Some(endpoint.clone()));
+        let options = probe::options(timeout_ms)?;
+        dispatcher.completions().fanout.submit_probe(endpoint, options, tag)
+    })
+}
+
+/// Checks all watched files, as wmtls_reload does, but returns at once. The outcome, which
+/// wmtls_next_outcome returns, has an error if wmtls_reload would fail, and WMTLS_CANCELED if the
+/// dispatcher is closed first. It has no receipt, no probe and no endpoint. A thread of the library
+/// reads the files.
+///
+/// `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+///
+/// Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit_probe does. Every other
+/// failure is an outcome.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_submit_reload(
+    dispatcher: Option<&wmtls_dispatcher>,
+    tag: *mut c_void,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let completions = required(dispatcher, "dispatcher")?.completions();
+        completions.fanout.submit_reload((Tag(tag), None))
+    })
+}
+
+/// Closes a dispatcher, as wmtls_dispatcher_close does, but returns at once: new deliveries fail with
+/// WMTLS_HANDLE_CLOSED from now on. The outcome, which wmtls_next_outcome returns, comes once nothing
+/// runs any more, and after the outcomes of everything that was submitted before. It has no receipt,
+/// no probe, no endpoint and no error. A thread of the library drives the deliveries to their end only
+/// after the first call of wmtls_completion_fd; without it, wait in wmtls_next_outcome.
+///
+/// `drain_ms`: how long running deliveries may continue, in milliseconds; 0 cancels them at once.
+/// `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+///
+/// Fails with WMTLS_FORKED_PROCESS as wmtls_submit does. The dispatcher stays open then.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_submit_close(
+    dispatcher: Option<&wmtls_dispatcher>,
+    drain_ms: u64,
+    tag: *mut c_void,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let completions = required(dispatcher, "dispatcher")?.completions();
+        completions.fanout.submit_close(Duration::from_millis(drain_ms), (Tag(tag), None))
     })
 }
 
@@ -106,8 +205,8 @@ pub extern "C" fn wmtls_completion_fd(dispatcher: Option<&wmtls_dispatcher>) -> 
     })
 }
 
-/// Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if no
-/// delivery is running. Free the outcome with wmtls_outcome_free.
+/// Returns the next outcome, or NULL if none arrives in time. It returns NULL at once if nothing
+/// that was submitted is running. Free the outcome with wmtls_outcome_free.
 ///
 /// `timeout_ms`: how long to wait, in milliseconds; 0 does not wait, a negative number has no
 /// limit.
@@ -129,15 +228,11 @@ pub extern "C" fn wmtls_next_outcome(
         }
         let ((tag, endpoint), outcome) = fanout.next_within(limit).ok()??;
         signal.clear_unless(|| fanout.has_outcome());
-        let (receipt, error) = match outcome {
-            Ok(receipt) => (Some(wmtls_receipt::new(receipt)), None),
-            Err(error) => (None, Some(wmtls_error::new(error))),
-        };
-        give(wmtls_outcome { tag, endpoint: wmtls_endpoint::new(endpoint), receipt, error })
+        give(wmtls_outcome::new(tag, endpoint, outcome))
     })
 }
 
-/// Returns how many submitted deliveries have no outcome yet.
+/// Returns how many submitted deliveries and operations have no outcome yet.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_in_flight(dispatcher: Option<&wmtls_dispatcher>) -> usize {
     panic::value(0, || {
@@ -148,35 +243,43 @@ pub extern "C" fn wmtls_in_flight(dispatcher: Option<&wmtls_dispatcher>) -> usiz
     })
 }
 
-/// Returns the tag of the delivery, as wmtls_delivery_tag set it.
+/// Returns the tag of the delivery, as wmtls_delivery_tag set it, or the tag of the operation.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_tag(outcome: Option<&wmtls_outcome>) -> *mut c_void {
     panic::value(ptr::null_mut(), || outcome.map_or(ptr::null_mut(), |outcome| outcome.tag.0))
 }
 
-/// Returns the endpoint of the delivery. It belongs to the outcome; do not free it.
+/// Returns the endpoint of the delivery or probe, or NULL for a reload or close. It belongs to the
+/// outcome; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_endpoint(
     outcome: Option<&wmtls_outcome>,
 ) -> Option<&wmtls_endpoint> {
-    panic::value(None, || outcome.map(|outcome| &outcome.endpoint))
+    panic::value(None, || outcome.and_then(|outcome| outcome.endpoint.as_ref()))
 }
 
-/// Returns the receipt, or NULL if the delivery failed. It belongs to the outcome; do not free
-/// it.
+/// Returns the receipt of a delivery, or NULL if it failed, and for another operation. It belongs to
+/// the outcome; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_receipt(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_receipt> {
     panic::value(None, || outcome.and_then(|outcome| outcome.receipt.as_ref()))
 }
 
-/// Returns the error, or NULL if the delivery succeeded. It belongs to the outcome; do not free
-/// it.
+/// Returns the result of a probe, or NULL if it failed, and for another operation. It belongs to the
+/// outcome; do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_outcome_probe(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_probe> {
+    panic::value(None, || outcome.and_then(|outcome| outcome.probe.as_ref()))
+}
+
+/// Returns the error, or NULL if the delivery or operation succeeded. It belongs to the outcome; do
+/// not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_error(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_error> {
     panic::value(None, || outcome.and_then(|outcome| outcome.error.as_ref()))
 }
 
-/// Frees an outcome, with its receipt or error.
+/// Frees an outcome, with its receipt, probe or error.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_free(outcome: Option<Box<wmtls_outcome>>) {
     panic::value((), || drop(outcome));

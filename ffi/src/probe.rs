@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Duration;
 
-use webhook_mtls::{Probe, ProbeOptions};
+use webhook_mtls::{Error, Probe, ProbeOptions};
 
 use crate::dispatcher::{wait, wmtls_dispatcher};
 use crate::endpoint::wmtls_endpoint;
@@ -24,6 +24,13 @@ pub struct wmtls_probe {
 }
 
 impl Handle for wmtls_probe {}
+
+impl wmtls_probe {
+    pub(crate) fn new(probe: Probe) -> Self {
+        let peer = wmtls_peer::new(probe.peer().clone());
+        Self { probe, peer, strings: StringPool::new() }
+    }
+}
 
 /// Opens a new connection to a consumer, runs the handshake with the checks of a delivery, and
 /// closes it. It sends no byte of a request. A probe cannot detect a consumer that rejects our
@@ -45,14 +52,16 @@ pub extern "C" fn wmtls_dispatcher_probe(
     panic::make(out, err, || {
         let dispatcher = required(dispatcher, "dispatcher")?;
         let endpoint = &required(endpoint, "endpoint")?.endpoint;
-        let options = match timeout_ms {
-            0 => ProbeOptions::new(),
-            millis => ProbeOptions::new().timeout(Duration::from_millis(millis))?,
-        };
-        let probe = wait(dispatcher.dispatcher.probe(endpoint, options))??;
-        let peer = wmtls_peer::new(probe.peer().clone());
-        Ok(wmtls_probe { probe, peer, strings: StringPool::new() })
+        wait(dispatcher.dispatcher.probe(endpoint, options(timeout_ms)?))?.map(wmtls_probe::new)
     })
+}
+
+/// * `timeout_ms`: 0 for the dispatcher's.
+pub(crate) fn options(timeout_ms: u64) -> Result<ProbeOptions, Error> {
+    match timeout_ms {
+        0 => Ok(ProbeOptions::new()),
+        millis => ProbeOptions::new().timeout(Duration::from_millis(millis)),
+    }
 }
 
 /// Returns the peer, as its certificate describes it. It belongs to the probe; do not free it.

@@ -56,9 +56,10 @@ impl EventSubscription {
 
 /// Checks all watched files now and uses their new content. wmtls_next_event reports each change.
 ///
-/// Fails with WMTLS_HANDLE_CLOSED, or with the error of the first file whose content changed and
-/// cannot be used. The previous content of that file remains in use, and all other files are still
-/// reloaded. A later call returns WMTLS_OK while the file stays the same.
+/// Fails with WMTLS_HANDLE_CLOSED, with WMTLS_OVERLOADED in a signal handler that interrupts a
+/// delivery, or with the error of the first file that cannot be used, such as WMTLS_PEM_INVALID or
+/// WMTLS_KEY_MISMATCH. The previous content of that file remains in use, and all other files are still
+/// reloaded. Each call fails as long as the file cannot be used.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_reload(
     dispatcher: Option<&wmtls_dispatcher>,
@@ -225,8 +226,8 @@ pub extern "C" fn wmtls_retire(
 
 /// Checks the watched files of the trust and the pins now, and uses their new content.
 ///
-/// Fails with the error of the first file that cannot be used. The previous content of that file
-/// remains in use.
+/// Fails with the error of the first file that cannot be used, such as WMTLS_PEM_INVALID,
+/// WMTLS_TRUST_INVALID or WMTLS_PIN_INVALID. The previous content of that file remains in use.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_reload(
     verifier: Option<&wmtls_verifier>,
@@ -275,6 +276,6 @@ pub extern "C" fn wmtls_verifier_expiries(
     })
 }
 
-fn first_error(events: &[Event]) -> Result<(), Error> {
+pub(crate) fn first_error(events: &[Event]) -> Result<(), Error> {
     events.iter().find_map(Event::error).cloned().map_or(Ok(()), Err)
 }

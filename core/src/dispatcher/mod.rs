@@ -29,7 +29,7 @@ pub use crate::error::HttpResponse;
 pub use crate::tls::TlsFacts;
 use certificate_refusals::CertificateRefusals;
 use delivery::DeliveryAttempts;
-pub use fanout::{Delivery, Fanout, FanoutProgress, Outcome};
+pub use fanout::{Completed, Delivery, Fanout, FanoutProgress, Outcome};
 pub use many::{BlockingOutcomes, Outcomes};
 use operation::{Operation, not_started};
 pub use options::{DeliverOptions, DispatcherOptions};

@@ -5,6 +5,7 @@
 //! gets its turn. A slow consumer thus delays no other.
 
 mod backlog;
+mod operations;
 mod state;
 
 use std::future::poll_fn;
@@ -24,6 +25,7 @@ use crate::process::{self, Once, own};
 use crate::runtime::{self, Driven, Lane, TaskPlace};
 
 use backlog::{Backlog, Place};
+pub use operations::Completed;
 use state::FanoutState;
 pub use state::{FanoutProgress, Outcome};
 
@@ -116,14 +118,17 @@ impl std::fmt::Debug for Delivery {
 /// # #[cfg(not(feature = "testing"))]
 /// # fn main() {}
 /// ```
-pub struct Fanout<T> {
+///
+/// * `S`: what a successful outcome holds: a receipt, or [`Completed`] in a run that takes probes,
+///   reloads and the close as well.
+pub struct Fanout<T, S = Receipt> {
     dispatcher: Dispatcher,
     process: u32,
     /// The lane that the thread which waits for outcomes drives. `None` if no thread waits.
     waiter_lane: Option<Once<usize>>,
     /// What the run may hold. `None` if the caller asks [`Fanout::has_room`] before it submits.
     backlog: Option<Arc<Backlog>>,
-    state: Arc<FanoutState<T>>,
+    state: Arc<FanoutState<T, S>>,
 }
 
 impl<T: Send + 'static> Fanout<T> {
@@ -153,6 +158,13 @@ impl<T: Send + 'static> Fanout<T> {
     /// untaken outcomes, and 256 MiB of payloads, of which a shared one counts once. Beyond that
     /// [`Fanout::try_submit`] fails.
     pub fn in_line(dispatcher: &Dispatcher) -> Self {
+        Self::with_operations_in_line(dispatcher)
+    }
+}
+
+impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
+    /// Makes a run as [`Fanout::in_line`] does, for operations of other types as well.
+    pub fn with_operations_in_line(dispatcher: &Dispatcher) -> Self {
         let slots = own::Semaphore::new(dispatcher.inner.options.max_connections);
         let mut run = Self::with_slots(dispatcher, Some(Arc::new(slots)));
         run.backlog = Some(Arc::default());
@@ -204,7 +216,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// # Errors
     ///
     /// Fails with `forked_process`, and with `internal` if the runtime cannot be started.
-    pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T>>, Error> {
+    pub fn next_within(&self, limit: Option<Duration>) -> Result<Option<Outcome<T, S>>, Error> {
         self.check_process()?;
         // A limit beyond the range of `Instant` is no limit.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -255,7 +267,7 @@ impl<T: Send + 'static> Fanout<T> {
     /// * `place_in_backlog`: counts the delivery until it has ended.
     fn start(&self, delivery: Delivery, tag: T, place_in_backlog: Option<Place>) {
         let Delivery { endpoint, body, options } = delivery;
-        let completion = self.state.reserve(tag);
+        let completion = self.state.reserve(tag, false);
         // A caller that waits for outcomes of this run must not wait for a delivery that its own thread
         // holds up.
         let waiter = if self.waiter_lane.is_some() { Waiter::Caller } else { Waiter::Unknown };
@@ -277,7 +289,7 @@ impl<T: Send + 'static> Fanout<T> {
             let outcome = attempts.run().await;
             drop(attempts);
             drop(place_in_backlog);
-            completion.complete(outcome);
+            completion.complete(outcome.map(S::from));
         };
         let (driven, state) = (self.driver_of(lane), self.state.clone());
         place.start(driven, task, move |running| state.started(key, running));
@@ -314,12 +326,12 @@ impl<T: Send + 'static> Fanout<T> {
     }
 
     /// Returns the next outcome if one is ready.
-    pub fn try_next(&self) -> Option<Outcome<T>> {
+    pub fn try_next(&self) -> Option<Outcome<T, S>> {
         self.state.next_outcome()
     }
 
     /// Returns all outcomes that are ready.
-    pub fn take_finished(&self) -> Vec<Outcome<T>> {
+    pub fn take_finished(&self) -> Vec<Outcome<T, S>> {
         self.state.all_outcomes()
     }
 
@@ -364,7 +376,7 @@ impl<T: Send + 'static> Fanout<T> {
     }
 }
 
-impl<T> Drop for Fanout<T> {
+impl<T, S> Drop for Fanout<T, S> {
     fn drop(&mut self) {
         if self.process == process::id() {
             self.state.cancel();
@@ -372,7 +384,7 @@ impl<T> Drop for Fanout<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Fanout<T> {
+impl<T, S> std::fmt::Debug for Fanout<T, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fanout").field("dispatcher", &self.dispatcher).finish_non_exhaustive()
     }

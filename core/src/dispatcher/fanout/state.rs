@@ -31,9 +31,9 @@ pub struct FanoutProgress {
 }
 
 /// A delivery of a run, and its receipt or error.
-pub type Outcome<T = Delivery> = (T, Result<Receipt, Error>);
+pub type Outcome<T = Delivery, S = Receipt> = (T, Result<S, Error>);
 
-pub(super) struct FanoutState<T> {
+pub(super) struct FanoutState<T, S> {
     /// With this many unread outcomes, the run asks for no further delivery.
     max_unread: usize,
     unread: AtomicUsize,
@@ -43,18 +43,20 @@ pub(super) struct FanoutState<T> {
     waiting: AtomicUsize,
     canceled: Arc<AtomicBool>,
     pub(super) watcher: Once<Waker>,
-    locked: Lock<LockedState<T>>,
+    locked: Lock<LockedState<T, S>>,
 }
 
-struct LockedState<T> {
+struct LockedState<T, S> {
     progress: FanoutProgress,
-    finished: VecDeque<Outcome<T>>,
+    finished: VecDeque<Outcome<T, S>>,
     /// The tasks that run. An entry is `None` until its task has started.
     tasks: Slab<Option<AbortHandle>>,
+    /// How many of the tasks close the dispatcher.
+    closing: usize,
     wakers: Vec<Waker>,
 }
 
-impl<T> FanoutState<T> {
+impl<T, S> FanoutState<T, S> {
     /// * `slots`: one for each delivery that may run at once; `None` if the caller enforces its own
     ///   limit.
     pub(super) fn new(slots: Option<Arc<own::Semaphore>>) -> Self {
@@ -62,6 +64,7 @@ impl<T> FanoutState<T> {
             progress: FanoutProgress::default(),
             finished: VecDeque::new(),
             tasks: Slab::new(),
+            closing: 0,
             wakers: Vec::new(),
         };
         let max_unread =
@@ -91,15 +94,18 @@ impl<T> FanoutState<T> {
         self.canceled.load(Ordering::Acquire)
     }
 
-    /// Reserves the slot in which the outcome of one delivery is recorded.
-    pub(super) fn reserve(self: &Arc<Self>, tag: T) -> CompletionSlot<T> {
+    /// Reserves the slot in which the outcome of one delivery or operation is recorded.
+    ///
+    /// * `closes`: whether it closes the dispatcher.
+    pub(super) fn reserve(self: &Arc<Self>, tag: T, closes: bool) -> CompletionSlot<T, S> {
         let mut state = self.lock();
         let key = (!self.is_canceled()).then(|| state.tasks.insert(None));
-        CompletionSlot { state: self.clone(), key, tag: Some(tag) }
+        state.closing += usize::from(closes);
+        CompletionSlot { state: self.clone(), key, closes, tag: Some(tag) }
     }
 
     /// Counts a delivery as waiting for its turn until the guard is dropped.
-    pub(super) fn wait_for_turn(self: &Arc<Self>) -> WaitingForTurn<T> {
+    pub(super) fn wait_for_turn(self: &Arc<Self>) -> WaitingForTurn<T, S> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         WaitingForTurn(self.clone())
     }
@@ -116,8 +122,9 @@ impl<T> FanoutState<T> {
         }
     }
 
-    fn complete(&self, key: Option<usize>, tag: T, outcome: Result<Receipt, Error>) {
+    fn complete(&self, key: Option<usize>, closes: bool, tag: T, outcome: Result<S, Error>) {
         let mut state = self.lock();
+        state.closing -= usize::from(closes);
         // A canceled run returns no further outcomes.
         let Some(key) = key.filter(|_| !self.is_canceled()) else { return };
         state.tasks.remove(key);
@@ -130,13 +137,13 @@ impl<T> FanoutState<T> {
         self.wake(state, first);
     }
 
-    pub(super) fn next_outcome(&self) -> Option<Outcome<T>> {
+    pub(super) fn next_outcome(&self) -> Option<Outcome<T, S>> {
         let outcome = self.lock().finished.pop_front()?;
         self.unread.fetch_sub(1, Ordering::AcqRel);
         Some(outcome)
     }
 
-    pub(super) fn all_outcomes(&self) -> Vec<Outcome<T>> {
+    pub(super) fn all_outcomes(&self) -> Vec<Outcome<T, S>> {
         let finished = std::mem::take(&mut self.lock().finished);
         self.unread.fetch_sub(finished.len(), Ordering::AcqRel);
         finished.into()
@@ -160,6 +167,16 @@ impl<T> FanoutState<T> {
         if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
             state.wakers.push(context.waker().clone());
         }
+        Poll::Pending
+    }
+
+    /// Is ready once all tasks have ended but those that close the dispatcher.
+    pub(super) fn poll_others_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.tasks.len() <= state.closing {
+            return Poll::Ready(());
+        }
+        state.wakers.push(context.waker().clone());
         Poll::Pending
     }
 
@@ -198,51 +215,52 @@ impl<T> FanoutState<T> {
     }
 
     /// Wakes all tasks that wait, and the watcher if `watcher` says so, after releasing the lock.
-    fn wake(&self, mut state: Locked<'_, LockedState<T>>, watcher: bool) {
+    fn wake(&self, mut state: Locked<'_, LockedState<T, S>>, watcher: bool) {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.watcher.get().filter(|_| watcher).into_iter().for_each(Waker::wake_by_ref);
     }
 
-    fn lock(&self) -> Locked<'_, LockedState<T>> {
+    fn lock(&self) -> Locked<'_, LockedState<T, S>> {
         self.locked.lock()
     }
 }
 
 /// The slot for the outcome of one delivery. If it is dropped without an outcome (its task panicked
 /// or did not start), the outcome is `internal`, so that the caller does not wait forever.
-pub(super) struct CompletionSlot<T> {
-    state: Arc<FanoutState<T>>,
+pub(super) struct CompletionSlot<T, S> {
+    state: Arc<FanoutState<T, S>>,
     /// The key of the task. `None` if the run was canceled before.
     key: Option<usize>,
+    closes: bool,
     tag: Option<T>,
 }
 
-impl<T> CompletionSlot<T> {
+impl<T, S> CompletionSlot<T, S> {
     pub(super) fn key(&self) -> Option<usize> {
         self.key
     }
 
-    pub(super) fn complete(mut self, outcome: Result<Receipt, Error>) {
+    pub(super) fn complete(mut self, outcome: Result<S, Error>) {
         if let Some(tag) = self.tag.take() {
-            self.state.complete(self.key, tag, outcome);
+            self.state.complete(self.key, self.closes, tag, outcome);
         }
     }
 }
 
-impl<T> Drop for CompletionSlot<T> {
+impl<T, S> Drop for CompletionSlot<T, S> {
     fn drop(&mut self) {
         if let Some(tag) = self.tag.take() {
-            self.state.complete(self.key, tag, Err(Error::caught_panic()));
+            self.state.complete(self.key, self.closes, tag, Err(Error::caught_panic()));
         }
     }
 }
 
 /// Counts one delivery that waits for a turn of its endpoint.
-pub(super) struct WaitingForTurn<T>(Arc<FanoutState<T>>);
+pub(super) struct WaitingForTurn<T, S>(Arc<FanoutState<T, S>>);
 
-impl<T> Drop for WaitingForTurn<T> {
+impl<T, S> Drop for WaitingForTurn<T, S> {
     fn drop(&mut self) {
         if self.0.waiting.fetch_sub(1, Ordering::AcqRel) == MAX_WAITING {
             self.0.wake(self.0.lock(), true);
