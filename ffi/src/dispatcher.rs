@@ -259,7 +259,8 @@ impl wmtls_dispatcher {
 ///
 /// `options`: the builder; the function takes it and frees it, on failure too.
 ///
-/// Fails with WMTLS_OPTION_INVALID, or with the first fault of a setter.
+/// Fails with WMTLS_OPTION_INVALID, with WMTLS_TRUST_INVALID if every anchor of the trust has
+/// expired, or with the first fault of a setter.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_dispatcher_new(
     options: Option<Box<wmtls_options>>,
@@ -281,7 +282,8 @@ pub extern "C" fn wmtls_dispatcher_new(
 /// pins, or state that there are none (wmtls_endpoint_options_no_pins).
 ///
 /// Fails with WMTLS_URL_INVALID, WMTLS_PIN_INVALID, WMTLS_OPTION_INVALID or WMTLS_HANDLE_CLOSED,
-/// or with the first fault of a setter.
+/// with WMTLS_TRUST_INVALID if every anchor of its trust has expired, or with the first fault of a
+/// setter, such as WMTLS_PEM_INVALID for a file of pins.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_dispatcher_endpoint(
     dispatcher: Option<&wmtls_dispatcher>,

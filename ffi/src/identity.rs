@@ -30,8 +30,9 @@ impl wmtls_identity {
 /// `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
 /// `out`: receives the identity.
 ///
-/// Fails with WMTLS_PEM_INVALID, WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE
-/// or WMTLS_CLOCK_IMPLAUSIBLE.
+/// Fails with WMTLS_PEM_INVALID (also if a file cannot be read within five seconds),
+/// WMTLS_KEY_ENCRYPTED, WMTLS_KEY_MISMATCH, WMTLS_IDENTITY_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE, or
+/// with WMTLS_OVERLOADED if the process has no descriptor or thread left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_files(
     cert: *const c_char,
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn wmtls_identity_from_files(
 /// `passphrase`: decrypts a PKCS#8 key; NULL if the key is not encrypted.
 /// `out`: receives the identity.
 ///
-/// Fails as wmtls_identity_from_files does.
+/// Fails as wmtls_identity_from_files does, except with WMTLS_OVERLOADED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_identity_from_pem(
     cert: *const c_void,

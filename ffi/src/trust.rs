@@ -33,8 +33,9 @@ impl wmtls_trust {
 /// `crls`: path of certificate revocation lists, at most 64 MiB; NULL if there are none.
 /// `out`: receives the trust.
 ///
-/// Fails with WMTLS_PEM_INVALID, WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST,
-/// WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE.
+/// Fails with WMTLS_PEM_INVALID (also if a file cannot be read within five seconds),
+/// WMTLS_TRUST_INVALID, WMTLS_PUBLIC_ROOT_IN_TRUST, WMTLS_CRL_UNUSABLE or WMTLS_CLOCK_IMPLAUSIBLE,
+/// or with WMTLS_OVERLOADED if the process has no descriptor or thread left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_from_files(
     anchors: *const c_char,
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn wmtls_trust_from_files(
 /// `crls`, `crls_len`: certificate revocation lists, at most 64 MiB; NULL and 0 if there are none.
 /// `out`: receives the trust.
 ///
-/// Fails as wmtls_trust_from_files does.
+/// Fails as wmtls_trust_from_files does, except with WMTLS_OVERLOADED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_from_pem(
     anchors: *const c_void,
@@ -150,7 +151,8 @@ pub unsafe extern "C" fn wmtls_trust_exact(
 /// `path`: the path of the file.
 /// `out`: receives the trust; free it with wmtls_trust_free.
 ///
-/// Fails as wmtls_trust_exact does.
+/// Fails as wmtls_trust_exact does, and with WMTLS_OVERLOADED if the process has no descriptor or
+/// thread left.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_trust_exact_from_file(
     path: *const c_char,

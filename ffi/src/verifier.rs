@@ -107,15 +107,15 @@ pub unsafe extern "C" fn wmtls_verifier_options_pins_file(
 
 /// Takes the tenant from a segment of a SAN URI. It replaces any tenant rule set before.
 ///
-/// `template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
+/// `uri_template`: the URI with the segment, such as "spiffe://corp/tenant/{tenant}".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verifier_options_tenant_san_uri(
     options: Option<&mut wmtls_verifier_options>,
-    template: *const c_char,
+    uri_template: *const c_char,
 ) {
     edit(options, |mut draft| {
         // SAFETY: the caller follows the header's conventions.
-        let rule = TenantRule::san_uri(unsafe { text::required(template, "template") }?)?;
+        let rule = TenantRule::san_uri(unsafe { text::required(uri_template, "uri_template") }?)?;
         draft.options = draft.options.tenant(rule);
         Ok(draft)
     });
@@ -270,8 +270,9 @@ pub extern "C" fn wmtls_verifier_new(
 /// `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
 /// `out`: receives the peer; free it with wmtls_peer_free.
 ///
-/// Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY. Fails with
-/// WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used.
+/// Fails with the kind of the first defect of the peer, at WMTLS_STAGE_VERIFY: one of the kinds from
+/// 401 to 499. Fails with WMTLS_PEM_INVALID or WMTLS_OPTION_INVALID if an argument cannot be used,
+/// and with WMTLS_TRUST_INVALID if every anchor has expired at that time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wmtls_verify_peer(
     verifier: Option<&wmtls_verifier>,

@@ -330,7 +330,7 @@ static void null_is_named(void) {
     CHECK_OPTION(wmtls_dispatcher_new(options, NULL, &error), "preset");
     wmtls_verifier_options *builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
     wmtls_verifier_options_tenant_san_uri(builder, NULL);
-    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "template");
+    CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "uri_template");
     builder = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
     wmtls_verifier_options_tenant_san_dns_suffix(builder, NULL);
     CHECK_OPTION(wmtls_verifier_new(builder, NULL, &error), "suffix");

@@ -24,6 +24,17 @@
 
 #define RUN(test) (printf("%s\n", #test), fflush(stdout), test())
 
+/* Returns whether a memory checker or a sanitizer runs the program. It then takes up to fifty times
+   as long, and the checker needs memory of its own. */
+static inline int is_checked(void) {
+#ifdef SANITIZED
+    return 1;
+#else
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+#endif
+}
+
 static inline void check_failed(const char *file, int line, const char *test, const char *what) {
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, test, what);
     exit(1);

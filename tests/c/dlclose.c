@@ -2,7 +2,9 @@
    stays in memory, because its threads and fork handlers do. */
 
 /* RTLD_NOLOAD */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 
 #include <dlfcn.h>
 #include <sys/wait.h>

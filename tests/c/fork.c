@@ -8,10 +8,17 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __cplusplus
+#include <atomic>
+using std::atomic_bool;
+using std::atomic_int;
+#else
+#include <stdatomic.h>
+#endif
 
 #include "webhook_mtls_testing.h"
 
@@ -222,8 +229,8 @@ static void wait_for(pid_t child) {
 
 /* Under a memory checker all threads share one processor. */
 static int forks(void) {
-    const char *preloaded = getenv("LD_PRELOAD"), *wanted = getenv("FORKS");
-    if (preloaded != NULL && strstr(preloaded, "valgrind") != NULL) {
+    const char *wanted = getenv("FORKS");
+    if (is_checked()) {
         return 24;
     }
     return wanted != NULL ? atoi(wanted) : 500;
@@ -286,7 +293,7 @@ static void hold(pthread_t *thread, wmtls_status *status) {
 /* The method for every program: a thread that waits for signals. */
 static void *close_upon_signal(void *argument) {
     int signal;
-    CHECK(sigwait(argument, &signal) == 0 && signal == SIGUSR1);
+    CHECK(sigwait((const sigset_t *)argument, &signal) == 0 && signal == SIGUSR1);
     wmtls_error *error;
     CHECK_STATUS(wmtls_reload(busy, &error), WMTLS_OK, error);
     wmtls_dispatcher_close(busy, 100);
@@ -340,7 +347,8 @@ static void wait_instead_in_the_handler(int signal) {
 static void in_a_handler(void (*handler)(int), wmtls_status ends_as) {
     pthread_t held;
     wmtls_status status = WMTLS_OK;
-    struct sigaction action = {0};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
     start();
     handled = 0;
     action.sa_handler = handler;

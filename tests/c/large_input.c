@@ -136,7 +136,7 @@ static void material_is_refused_by_its_length(void) {
 }
 
 static void a_list_is_refused_by_its_count(void) {
-    const char *const *texts = data;
+    const char *const *texts = (const char *const *)data;
     wmtls_trust *made;
     wmtls_error *error;
     EACH(count) {
@@ -195,14 +195,8 @@ static void a_text_is_refused_by_its_length(void) {
     check_delivery(delivery, WMTLS_OPTION_INVALID);
 }
 
-/* The memory checker needs memory of its own. */
-static int is_checked(void) {
-    const char *preloaded = getenv("LD_PRELOAD");
-    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
-}
-
 static void bound(void) {
-    unsigned long pages;
+    unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
     CHECK(file != NULL && fscanf(file, "%lu", &pages) == 1);
     fclose(file);
@@ -224,7 +218,7 @@ int main(void) {
     data = mmap(NULL, LENGTHS[0], PROT_READ, flags, -1, 0);
     CHECK(data != MAP_FAILED);
     const size_t length = 2 * SPARE;
-    text = malloc(length + 1);
+    text = (char *)malloc(length + 1);
     CHECK(text != NULL);
     memset(text, 'x', length);
     text[length] = '\0';

@@ -88,7 +88,7 @@ struct outcome {
 };
 
 static void *deliver_into_silence(void *argument) {
-    struct outcome *outcome = argument;
+    struct outcome *outcome = (struct outcome *)argument;
     wmtls_error *error;
     wmtls_delivery *delivery = wmtls_delivery_new(endpoint, "{}", 2);
     wmtls_delivery_timeout_ms(delivery, LONG_MS);

@@ -385,7 +385,7 @@ static int run(const char *directory, const char *file, void (*run_one)(const cJ
     char *content = NULL;
     size_t size = 0, more = 0;
     do {
-        content = realloc(content, size + 65537);
+        content = (char *)realloc(content, size + 65537);
         more = stream != NULL ? fread(content + size, 1, 65536, stream) : 0;
         size += more;
     } while (more > 0);

@@ -55,7 +55,7 @@ static struct list list_of(const cJSON *array) {
 static char *body_of(const cJSON *object, const char *name) {
     const char *once = text(object, name);
     int times = number(object, "repeat", 1);
-    char *body = malloc(length(once) * (size_t)times + 1);
+    char *body = (char *)malloc(length(once) * (size_t)times + 1);
     char *end = body;
     for (int i = 0; i < times; i++) {
         memcpy(end, once ? once : "", length(once));
@@ -73,7 +73,7 @@ static unsigned char *bytes_of(const cJSON *with, const char *name, size_t *coun
     snprintf(hex_name, sizeof hex_name, "%s_hex", name);
     const char *plain = text(with, name), *hex = text(with, hex_name);
     *count = hex ? length(hex) / 2 : length(plain);
-    unsigned char *data = malloc(*count + 1);
+    unsigned char *data = (unsigned char *)malloc(*count + 1);
     for (size_t i = 0; i < *count; i++) {
         unsigned byte = (unsigned char)(hex ? 0 : plain[i]);
         if (hex) {
@@ -103,7 +103,7 @@ static wmtls_status trust_make(const cJSON *with, wmtls_trust **out, wmtls_error
     cJSON_ArrayForEach(crl, get(with, "crls")) {
         const char *more = cJSON_GetStringValue(crl);
         size_t before = length(crls);
-        crls = realloc(crls, before + strlen(more) + 1);
+        crls = (char *)realloc(crls, before + strlen(more) + 1);
         strcpy(crls + before, more);
     }
     wmtls_trust *read;
@@ -135,16 +135,16 @@ static wmtls_status pkcs12_make(const cJSON *with, wmtls_identity **out, wmtls_e
 static char *option_text(const cJSON *option) {
     const cJSON *pair;
     if (cJSON_IsString(option)) {
-        char *copy = malloc(strlen(option->valuestring) + 1);
+        char *copy = (char *)malloc(strlen(option->valuestring) + 1);
         return strcpy(copy, option->valuestring);
     }
     if (!cJSON_IsObject(option)) {
         return cJSON_PrintUnformatted(option);
     }
-    char *pairs = calloc(1, 1);
+    char *pairs = (char *)calloc(1, 1);
     cJSON_ArrayForEach(pair, option) {
         size_t before = strlen(pairs), more = strlen(pair->string) + strlen(pair->valuestring) + 3;
-        pairs = realloc(pairs, before + more);
+        pairs = (char *)realloc(pairs, before + more);
         snprintf(pairs + before, more, "%s%s=%s", before > 0 ? "," : "", pair->string,
                  pair->valuestring);
     }

@@ -75,7 +75,7 @@ static void signatures_are_remembered_unless_switched_off(void) {
 /* Repeats a text until it has more than a mebibyte, then appends another. Free the result. */
 static char *repeated(const char *text, const char *last) {
     size_t length = strlen(text), copies = (1UL << 20) / length + 1;
-    char *all = malloc(copies * length + strlen(last) + 1);
+    char *all = (char *)malloc(copies * length + strlen(last) + 1);
     CHECK(all != NULL);
     for (size_t i = 0; i < copies; i++) {
         memcpy(all + i * length, text, length);
@@ -124,7 +124,7 @@ static void crls_may_have_more_than_a_mebibyte_and_belong_to_crls(void) {
 
     /* Among the anchors, CRLs are not used, and the peer shows for which certificates. */
     const char *crl = wmtls_lab_authority_crl(ca, issued);
-    char *mixed = malloc(strlen(root) + strlen(crl) + 1);
+    char *mixed = (char *)malloc(strlen(root) + strlen(crl) + 1);
     CHECK(mixed != NULL);
     strcat(strcpy(mixed, root), crl);
     CHECK(judge_issued(issued, mixed, NULL, NULL, &peer, &notes) == WMTLS_OK);
