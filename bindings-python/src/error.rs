@@ -2,11 +2,11 @@
 //! that type checkers see them.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::PyType;
 use serde_json::Value;
+use webhook_mtls::Error;
 use webhook_mtls::bindings::process::Once;
 use webhook_mtls::error::Family;
-use webhook_mtls::{Error, Kind, testing};
 
 use crate::{arguments, boundary, json};
 
@@ -70,34 +70,6 @@ pub fn read(name: &str, fields: &Bound<'_, PyAny>) -> Result<Error, BindingError
 #[pyfunction(name = "_public")]
 pub fn public<'py>(fields: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, BindingError> {
     boundary::guard(|| Ok(json::to_python(fields.py(), &read("fields", fields)?.public())?))
-}
-
-/// Makes an exception of a kind, with fields that replace the defaults of the table.
-#[pyfunction(name = "_make_error")]
-pub fn make_error<'py>(
-    kind: &Bound<'py, PyAny>,
-    fields: &Bound<'py, PyDict>,
-) -> Result<Bound<'py, PyAny>, BindingError> {
-    boundary::guard(|| {
-        let known = arguments::text("kind", kind)?;
-        let known = Kind::from_name(&known).ok_or_else(|| {
-            Error::wrong_type("kind", "the name of an error kind", "another text")
-        })?;
-        let mut described = testing::error(known).to_json();
-        for (name, value) in fields {
-            let name = arguments::text("field", &name)?;
-            let known = described.get_mut(&name).filter(|_| name != "kind" && name != "number");
-            let value = json::from_python(&value);
-            match (known, value) {
-                (Some(known), Some(value)) => *known = value,
-                _ => return Err(Error::unknown_name(&name, "a field of an error").into()),
-            }
-        }
-        let made = Error::from_json(&described).ok_or_else(|| {
-            Error::wrong_type("fields", "valid values of an error's fields", "other values")
-        })?;
-        Ok(exception(kind.py(), &made)?)
-    })
 }
 
 /// Returns the core's tables of kinds, enums and options.

@@ -7,35 +7,36 @@
 // The doc comments become Python docstrings, not rustdoc.
 #![allow(clippy::doc_link_with_quotes)]
 
-mod arguments;
-mod attach;
-mod boundary;
-mod completions;
-mod deliver;
-mod dispatcher;
-mod egress;
-mod endpoint;
-mod error;
-mod event;
-mod greenlets;
-mod identity;
-mod json;
-mod many;
-mod options;
-mod peer;
-mod pins;
-mod policy;
-mod probe;
-mod receipt;
-mod recipe;
-mod retry;
-mod signing;
-mod socket;
-mod testing;
-mod trust;
-mod verifier;
+pub mod arguments;
+pub mod attach;
+pub mod boundary;
+pub mod completions;
+pub mod deliver;
+pub mod dispatcher;
+pub mod egress;
+pub mod endpoint;
+pub mod error;
+pub mod event;
+pub mod greenlets;
+pub mod identity;
+pub mod json;
+pub mod many;
+pub mod options;
+pub mod peer;
+pub mod pins;
+pub mod policy;
+pub mod probe;
+pub mod receipt;
+pub mod recipe;
+pub mod retry;
+pub mod signing;
+pub mod socket;
+pub mod test_hooks;
+pub mod trust;
+pub mod verifier;
 
 /// The items that `webhook_mtls` re-exports, and those that its Python files use.
+#[cfg(feature = "module")]
 #[pyo3::pymodule]
 mod _native {
     use webhook_mtls::bindings::language::{Language, set_language};
@@ -48,7 +49,7 @@ mod _native {
         dispatcher::Dispatcher,
         egress::Egress,
         endpoint::{Endpoint, EndpointStatus},
-        error::{make_error, public, tables},
+        error::{public, tables},
         event::{Event, Expiry},
         identity::Identity,
         many::{Delivery, Outcome, Outcomes, Progress, Run},
@@ -59,9 +60,7 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
-        testing::authority::{Authority, Issued},
-        testing::consumer::{Consumer, Received},
-        testing::{Lab, set_clock, signatures_checked},
+        test_hooks::{set_clock, signatures_checked},
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},
     };

@@ -50,7 +50,9 @@ pub fn shown(py: Python<'_>, class: &str, recipe: Option<Recipe>) -> PyResult<St
 
 /// A value of the core, or the JSON form of one that was unpickled.
 pub enum Made<T> {
+    /// The object itself.
     Live(T),
+    /// The JSON form, from which it is rebuilt.
     Rebuilt(Value),
 }
 

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import pytest
 
 import webhook_mtls as wm
-from webhook_mtls import _native
 from webhook_mtls.testing import Lab, error
 
 KINDS = get_args(wm.Kind)
@@ -120,7 +119,7 @@ def test_a_deep_context_is_refused_without_a_crash() -> None:
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(wm.ConfigError):
-        _native._make_error("internal", {"context": {"deep": deep}})
+        error("internal", context={"deep": deep})
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_importing_loads_only_needed_modules() -> None:
     assert "webhook_mtls._native" in loaded
     heavy = ["asyncio", "ssl", "json", "typing", "dataclasses", "inspect", "threading", "logging"]
     ours = ["webhook_mtls.testing", "webhook_mtls._asyncio", "webhook_mtls._words"]
+    ours += ["webhook_mtls_testing"]
     bare = run("import sys; print(*sys.modules)").split()
     assert [name for name in heavy + ours if name in loaded and name not in bare] == []
 
@@ -148,11 +149,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_stubs_match_the_native_module(tmp_path: Path) -> None:
     allowed = tmp_path / "allowed"
     # stubtest treats a Literal alias as a function, and a native module lists all its names.
-    allowed.write_text("webhook_mtls\\._words\\..*\nwebhook_mtls\\._native\\.__all__\n")
+    names = ["webhook_mtls\\._words\\..*", "webhook_mtls.*\\._(native|kit)\\.__all__"]
+    allowed.write_text("\n".join(names))
     # Libraries without types, which two modules use.
     config = tmp_path / "mypy.ini"
     config.write_text("[mypy-eventlet.*,gevent.*]\nignore_missing_imports = True\n")
-    command = [sys.executable, "-m", "mypy.stubtest", "webhook_mtls", "--allowlist", str(allowed)]
+    packages = ["webhook_mtls", "webhook_mtls_testing"]
+    command = [sys.executable, "-m", "mypy.stubtest", *packages, "--allowlist", str(allowed)]
     command += ["--mypy-config-file", str(config)]
     compared = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert compared.returncode == 0, compared.stdout

@@ -1,6 +1,9 @@
 """The testing kit, used as in a user's own tests."""
 
+import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +69,26 @@ def test_the_callers_options_replace_the_labs(lab: Lab) -> None:
         theirs = stranger.endpoint("acme", lab.consumer("acme").url, pins=None)
         with pytest.raises(wm.DeliveryError, match="issuer"):
             stranger.deliver(theirs, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("kit", "answer"),
+    [
+        ("None", "ModuleNotFoundError: the testing kit of webhook-mtls is not installed: pip"),
+        ("Other", "ImportError: webhook-mtls is .*, but webhook-mtls-testing is 0.0.0; the vers"),
+    ],
+)
+def test_a_kit_that_is_missing_or_of_another_version_is_named(kit: str, answer: str) -> None:
+    program = f"""
+import sys, webhook_mtls
+class Other:
+    __version__ = "0.0.0"
+    def __getattr__(self, name): return None
+sys.modules["webhook_mtls_testing"] = {kit.replace("Other", "Other()")}
+import webhook_mtls.testing
+"""
+    command = [sys.executable, "-I", "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    last = ran.stderr.splitlines()[-1]
+    assert re.match(answer, last), ran.stderr
+    assert f'pip install "webhook-mtls[testing]=={wm.__version__}"' in last

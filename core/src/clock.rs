@@ -24,16 +24,18 @@ pub(crate) fn now() -> Result<i64, Error> {
 }
 
 /// Returns the time of the clock, plausible or not.
-#[cfg(not(feature = "testing"))]
+#[cfg(not(feature = "test-hooks"))]
 pub(crate) fn read() -> SystemTime {
     SystemTime::now()
 }
 
-#[cfg(feature = "testing")]
-pub(crate) use shifted::{read, set};
+#[cfg(feature = "test-hooks")]
+pub(crate) use shifted::read;
+#[cfg(feature = "test-hooks")]
+pub use shifted::set;
 
-/// The clock of the testing kit: a test may set it, and it runs on from there.
-#[cfg(feature = "testing")]
+/// A clock that a test may set. It runs on from there.
+#[cfg(feature = "test-hooks")]
 mod shifted {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::{Duration, SystemTime};
@@ -47,7 +49,8 @@ mod shifted {
         if shift >= 0 { SystemTime::now() + distance } else { SystemTime::now() - distance }
     }
 
-    pub(crate) fn set(at: Option<SystemTime>) {
+    /// Sets the clock of this process. `None` is the true time again.
+    pub fn set(at: Option<SystemTime>) {
         let shift = at.map_or(0, |at| {
             let (distance, ahead) = match at.duration_since(SystemTime::now()) {
                 Ok(distance) => (distance, true),

@@ -1,26 +1,38 @@
 """The testing kit: a private CA and receivers on loopback, to test the use of a dispatcher.
 
 It contains no mocks: certificates, sockets and handshakes are real. Do not import this module in
-production code.
+production code. It is installed by `pip install "webhook-mtls[testing]"`, and not without the
+extra.
 """
 
-from __future__ import annotations
+from ._native import __version__
 
-from typing import TYPE_CHECKING, Any
+_HOW = f'pip install "webhook-mtls[testing]=={__version__}"'
 
-from ._native import (
-    Authority,
-    Consumer,
-    Issued,
-    Lab,
-    Received,
-    _make_error,
-    set_clock,
-    signatures_checked,
-)
+try:
+    from webhook_mtls_testing import (
+        Authority,
+        Consumer,
+        Issued,
+        Lab,
+        Received,
+        error,
+        set_clock,
+        signatures_checked,
+    )
+    from webhook_mtls_testing import __version__ as _kit
+except ModuleNotFoundError as _missing:
+    if _missing.name != "webhook_mtls_testing":
+        raise
+    raise ModuleNotFoundError(
+        f"the testing kit of webhook-mtls is not installed: {_HOW}", name=_missing.name
+    ) from None
 
-if TYPE_CHECKING:
-    from . import WebhookMtlsError
+if _kit != __version__:
+    raise ImportError(
+        f"webhook-mtls is {__version__}, but webhook-mtls-testing is {_kit}; the versions must be "
+        f"equal: {_HOW}"
+    )
 
 __all__ = [
     "Authority",
@@ -32,28 +44,3 @@ __all__ = [
     "set_clock",
     "signatures_checked",
 ]
-
-
-def error(kind: str, **fields: Any) -> WebhookMtlsError:
-    """Creates a well-formed exception of a kind, to test error handling without a network.
-
-    Args:
-        kind: the name of the kind, such as `pin_mismatch`.
-        fields: fields that differ from the defaults of the kind: `stage`, `blame`, `scope`, `sent`,
-            `retry`, `retry_after` (seconds), `consumer`, `message`, `remedy`, `context`, or
-            `response` (a dict as in `to_dict`).
-
-    Returns:
-        The exception, which is not raised. Its stage determines its class.
-
-    Raises:
-        ConfigError: `option_invalid` if the kind, a field or a value is unknown.
-
-    >>> failure = error("http_status", sent="all", retry_after=30)
-    >>> failure.kind, failure.retry_after, type(failure).__name__
-    ('http_status', 30.0, 'DeliveryError')
-    """
-    if "retry_after" in fields:
-        seconds = fields.pop("retry_after")
-        fields["retry_after_ms"] = None if seconds is None else round(seconds * 1000)
-    return _make_error(kind, fields)

@@ -52,6 +52,10 @@ pub use consumer::Consumer;
 pub use misbehavior::Misbehavior;
 pub use script::{Answer, Received};
 
+/// The networks of the receivers, which the egress policy of the lab's dispatchers allows.
+#[doc(hidden)]
+pub const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
 /// The tenant in the lab's own identity.
 const DISPATCHER: &str = "dispatcher";
 
@@ -94,7 +98,7 @@ impl Lab {
         let identity =
             Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None)?;
         let trust = Trust::from_pem(authority.root_pem().as_bytes(), None, &[])?;
-        let egress = Egress::public().allow(["127.0.0.0/8", "::1/128"])?;
+        let egress = Egress::public().allow(LOOPBACK)?;
 
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()

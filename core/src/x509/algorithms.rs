@@ -1,7 +1,7 @@
 //! The cryptographic algorithms: aws-lc through rustls and webpki. Only this file names them.
 
 use std::sync::Arc;
-#[cfg(feature = "testing")]
+#[cfg(feature = "test-hooks")]
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
@@ -51,17 +51,18 @@ pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>
 }
 
 /// The number of signatures of certificates and CRLs that this process has checked.
-#[cfg(feature = "testing")]
+#[cfg(feature = "test-hooks")]
 static CHECKED: AtomicU64 = AtomicU64::new(0);
 
-#[cfg(feature = "testing")]
-pub(crate) fn signatures_checked() -> u64 {
+#[cfg(feature = "test-hooks")]
+/// Returns the number of signatures of certificates and CRLs that this process has checked.
+pub fn signatures_checked() -> u64 {
     CHECKED.load(Ordering::Relaxed)
 }
 
 /// Counts one check of a signature, for tests.
 pub(crate) fn count_check() {
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "test-hooks")]
     CHECKED.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -20,7 +20,7 @@ const PLACES: [(&str, &str); 7] = [
     ("bindings-python/python/webhook_mtls", "py"),
     ("bindings-python/python/webhook_mtls", "pyi"),
     ("bindings-python/src", "rs"),
-    ("bindings-python/src/testing", "rs"),
+    ("bindings-python/testing/src", "rs"),
     ("bindings-node/ts", "ts"),
     ("ffi/src", "rs"),
     ("tests/c", "h"),

@@ -1,5 +1,5 @@
-//! The copies of the version, which `Cargo.toml` says once. The wheel and the Rust crates need none:
-//! their build reads it there.
+//! The copies of the version, which `Cargo.toml` says once. The Rust crates need none, and the wheels
+//! need none of their own: their build reads it there.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,9 @@ use crate::packages;
 use crate::paths;
 
 /// A line that repeats the version: the file, the beginning of the line, and its end.
-const COPIES: [(&str, &str, &str); 3] = [
+const COPIES: [(&str, &str, &str); 5] = [
+    ("bindings-python/pyproject.toml", "testing = [\"webhook-mtls-testing==", "\"]"),
+    ("bindings-python/testing/pyproject.toml", "dependencies = [\"webhook-mtls==", "\"]"),
     ("bindings-node/package.json", "  \"version\": \"", "\","),
     ("bindings-node/package-lock.json", "  \"version\": \"", "\","),
     ("bindings-node/package-lock.json", "      \"version\": \"", "\","),

@@ -1,5 +1,6 @@
-//! The Python build: a virtual environment with pinned tools, the wheel, and a second environment
-//! that holds only the wheel, in which all programs run as for a user.
+//! The Python build: a virtual environment with pinned tools, the wheels of the package and of its
+//! testing kit, and a second environment that holds only the wheels, in which all programs run as
+//! for a user.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use crate::profile::Profile;
 use crate::suites::dev;
 use crate::toolchain::Toolchain;
 
-/// An environment like that of a user: the wheel, and pytest to test it.
+/// An environment like that of a user: the wheels, and pytest to test them.
 pub(crate) struct Python {
     tools: PathBuf,
     wheel: PathBuf,
@@ -22,12 +23,15 @@ impl Python {
         let home = paths::target().join("python");
         let requirements = source().join("requirements-dev.txt");
         let tools = environment(toolchain, &home.join("venv"), &requirements)?;
-        let wheel = wheel(&tools, profile)?;
+        let wheels = paths::target().join("wheels").join(profile.name());
+        paths::make_empty(&wheels)?;
+        let wheel = wheel(&tools, profile, &source(), &wheels.join("package"))?;
+        let kit = self::wheel(&tools, profile, &kit(), &wheels.join("kit"))?;
         let installed = environment(toolchain, &home.join(profile.name()), &requirements)?;
-        Step::new("install the wheel", executable(&installed, "python"))
+        Step::new("install the wheels", executable(&installed, "python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-deps", "--force-reinstall"])
-            .arg(&wheel)
+            .args([&wheel, &kit])
             .run()?;
         let python = Python { tools, wheel, installed };
         python.require_the_wheel()?;
@@ -56,6 +60,7 @@ impl Python {
         let format = Step::new("ruff format --check", &ruff).args(["format", "--check"]);
         format.args(no_cache).arg(&config).args(&places).run()?;
         self.types("mypy --strict, the package", &source().join("python").join("webhook_mtls"))?;
+        self.types("mypy --strict, the kit", &kit().join("python").join("webhook_mtls_testing"))?;
         self.types("mypy --strict, its tests", &source().join("tests"))?;
         let output = pytest(&self.interpreter()).arg("tests").run()?;
         Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
@@ -94,6 +99,8 @@ impl Python {
 /// without the mark `slow`. With `name`, runs only the tests with that text in their name.
 pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<u32> {
     let library = dev::library("webhook-mtls-python", "libwebhook_mtls_python")?;
+    let kit_library =
+        dev::library("webhook-mtls-python-testing", "libwebhook_mtls_python_testing")?;
     let home = paths::target().join("python");
     let requirements = source().join("requirements-dev.txt");
     let interpreter =
@@ -103,6 +110,8 @@ pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<
     let sources = source().join("python").join("webhook_mtls");
     paths::copy_tree(&sources, &package.join("webhook_mtls"), &["__pycache__"])?;
     paths::copy(&library, &package.join("webhook_mtls").join("_native.abi3.so"))?;
+    paths::copy_tree(&kit().join("python"), &package, &["__pycache__"])?;
+    paths::copy(&kit_library, &package.join("webhook_mtls_testing").join("_kit.abi3.so"))?;
     let ask = Step::new("site-packages", &interpreter)
         .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]);
     let site = PathBuf::from(ask.ask()?.stdout.trim());
@@ -132,6 +141,10 @@ fn pytest(interpreter: &Path) -> Step {
 
 fn source() -> PathBuf {
     paths::root().join("bindings-python")
+}
+
+fn kit() -> PathBuf {
+    source().join("testing")
 }
 
 pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
@@ -164,24 +177,22 @@ pub(crate) fn environment(
     Ok(home.to_path_buf())
 }
 
-/// Builds the wheel in an empty directory, so that it cannot be confused with an older one.
-fn wheel(tools: &Path, profile: Profile) -> Result<PathBuf> {
-    let wheels = paths::target().join("wheels").join(profile.name());
-    paths::make_empty(&wheels)?;
+/// Builds the wheel of a project into a directory without other wheels.
+fn wheel(tools: &Path, profile: Profile, project: &Path, wheels: &Path) -> Result<PathBuf> {
     profile
         .apply(Step::new("maturin build", executable(tools, "maturin")))
         .args(["build", "--locked", "--profile", profile.name(), "--interpreter"])
         .arg(executable(tools, "python"))
         .arg("--manifest-path")
-        .arg(source().join("Cargo.toml"))
+        .arg(project.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(paths::target())
         .arg("--out")
-        .arg(&wheels)
+        .arg(wheels)
         .run()?;
-    let mut found = paths::files_with_extension(&wheels, "whl")?;
+    let mut found = paths::files_with_extension(wheels, "whl")?;
     match (found.pop(), found.is_empty()) {
         (Some(wheel), true) => Ok(wheel),
-        _ => Err(Failure::new(format!("expected one wheel in {}", paths::shown(&wheels)))),
+        _ => Err(Failure::new(format!("expected one wheel in {}", paths::shown(wheels)))),
     }
 }

@@ -8,7 +8,8 @@ use crate::profile::Profile;
 use crate::suites::dev::number_before;
 
 /// These crates are shared objects for an interpreter, which runs their tests.
-const FOR_INTERPRETERS: [&str; 2] = ["webhook-mtls-python", "webhook-mtls-node"];
+const FOR_INTERPRETERS: [&str; 3] =
+    ["webhook-mtls-python", "webhook-mtls-python-testing", "webhook-mtls-node"];
 
 /// The prefix of the line with the reason why a test did not run.
 const SKIPPED: &str = "SKIPPED: ";

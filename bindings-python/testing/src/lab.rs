@@ -1,9 +1,6 @@
-//! The native part of `webhook_mtls.testing`: the core's testing kit.
+//! `Lab`: the core's testing kit.
 
 #![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
-
-pub(crate) mod authority;
-pub(crate) mod consumer;
 
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,16 +9,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use webhook_mtls::Kind;
 use webhook_mtls::testing;
+use webhook_mtls_python::arguments::{path, text};
+use webhook_mtls_python::boundary::guard;
+use webhook_mtls_python::error::BindingError;
 
-use crate::arguments::{instant, path, text};
-use crate::boundary::guard;
-use crate::dispatcher::Dispatcher;
-use crate::error::BindingError;
-use crate::identity::Identity;
-use crate::options;
-use crate::testing::authority::Authority;
-use crate::testing::consumer::Consumer;
-use crate::trust::Trust;
+use crate::authority::Authority;
+use crate::consumer::Consumer;
 
 /// A temporary private CA, and consumers on loopback that require client certificates.
 ///
@@ -53,14 +46,16 @@ impl Lab {
 
     /// A client identity of the lab's CA, for the tenant `dispatcher`.
     #[getter]
-    fn identity(&self) -> Result<Identity, BindingError> {
-        self.with_lab(|lab| Ok(Identity(lab.identity())))
+    fn identity<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
+        let (chain, key) = self.identity_pem(py)?;
+        Ok(production(py, "Identity")?.call_method1("from_pem", (chain, key))?)
     }
 
     /// A trust that contains only the lab's root.
     #[getter]
-    fn trust(&self) -> Result<Trust, BindingError> {
-        self.with_lab(|lab| Ok(Trust(lab.trust())))
+    fn trust<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
+        let root = self.trust_pem(py)?;
+        Ok(production(py, "Trust")?.call_method1("from_pem", (root,))?)
     }
 
     /// The same identity as PEM: the certificate chain, leaf first, and the private key.
@@ -105,11 +100,24 @@ impl Lab {
     /// Raises:
     ///     ConfigError: `option_invalid`.
     #[pyo3(signature = (**options))]
-    fn dispatcher(&self, options: Option<&Bound<'_, PyDict>>) -> Result<Dispatcher, BindingError> {
-        self.with_lab(|lab| {
-            let chosen = options::apply(lab.dispatcher_options(), options)?;
-            Ok(Dispatcher(webhook_mtls::Dispatcher::new(chosen)?))
-        })
+    fn dispatcher<'py>(
+        &self,
+        py: Python<'py>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, BindingError> {
+        let chosen = PyDict::new(py);
+        let allow = PyDict::new(py);
+        allow.set_item("allow", testing::LOOPBACK)?;
+        chosen.set_item("egress", production(py, "Egress")?.call((), Some(&allow))?)?;
+        chosen.set_item("identity", self.identity(py)?)?;
+        chosen.set_item("trust", self.trust(py)?)?;
+        for (name, value) in options.into_iter().flatten() {
+            // `None` leaves an option unset.
+            if !(value.is_none() && chosen.contains(&name)?) {
+                chosen.set_item(name, value)?;
+            }
+        }
+        Ok(production(py, "Dispatcher")?.call((), Some(&chosen))?)
     }
 
     /// Writes `tls.crt`, `tls.key` (mode 0600) and `ca.pem`, for programs that take paths.
@@ -166,26 +174,7 @@ impl Drop for Lab {
     }
 }
 
-/// Sets the clock of the library for the whole process. The clock then runs on.
-///
-/// Use it to test expiry and rotation. The lab's consumers and certificates use the system clock.
-///
-/// Args:
-///     at: an aware datetime; None uses the system clock again.
-#[pyfunction]
-#[pyo3(signature = (at), text_signature = "(at)")]
-pub fn set_clock(at: Option<&Bound<'_, PyAny>>) -> Result<(), BindingError> {
-    guard(|| {
-        testing::set_clock(at.map(|value| instant("at", value)).transpose()?);
-        Ok(())
-    })
-}
-
-/// Returns how many signatures of certificates and CRLs this process has checked.
-///
-/// A cached signature is not checked again; see `remember_signatures`.
-#[pyfunction]
-#[pyo3(text_signature = "()")]
-pub fn signatures_checked() -> u64 {
-    testing::signatures_checked()
+/// Returns a class of the production package.
+fn production<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("webhook_mtls")?.getattr(name)
 }

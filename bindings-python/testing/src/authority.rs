@@ -5,9 +5,9 @@ use pyo3::types::PyBytes;
 use webhook_mtls::Error;
 use webhook_mtls::testing::{self, Leaf};
 
-use crate::arguments::{instant, noun, text};
-use crate::boundary::guard;
-use crate::error::BindingError;
+use webhook_mtls_python::arguments::{instant, noun, text};
+use webhook_mtls_python::boundary::guard;
+use webhook_mtls_python::error::BindingError;
 
 /// A temporary private CA: a root, and an intermediate that issues certificates.
 ///

@@ -6,10 +6,10 @@ use webhook_mtls::Error;
 use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::testing::{self, Answer, Misbehavior};
 
-use crate::arguments::{bytes, count, duration, noun, pairs, text};
-use crate::boundary::guard;
-use crate::error::BindingError;
-use crate::testing::authority::{Authority, Issued};
+use crate::authority::{Authority, Issued};
+use webhook_mtls_python::arguments::{bytes, count, duration, noun, pairs, text};
+use webhook_mtls_python::boundary::guard;
+use webhook_mtls_python::error::BindingError;
 
 /// A consumer on 127.0.0.1 that requires a client certificate of its lab's CA.
 ///
