@@ -53,6 +53,20 @@ wmtls_status wmtls_lab_authority_new(const char *name,
                                      wmtls_error **err);
 
 /*
+ Makes a CA like wmtls_lab_authority_new, with keys of another type. Its certificates have keys of
+ this type, too.
+
+ `key_type`: "p256", "ml_dsa_44", "ml_dsa_65" or "ml_dsa_87".
+ `out`: receives the CA.
+
+ Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
+ */
+wmtls_status wmtls_lab_authority_new_with_key_type(const char *name,
+                                                   const char *key_type,
+                                                   wmtls_lab_authority **out,
+                                                   wmtls_error **err);
+
+/*
  Returns the root certificate as PEM.
  */
 const char *wmtls_lab_authority_root_pem(const wmtls_lab_authority *authority);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use napi::bindgen_prelude::{Buffer, Env, Object};
 use napi_derive::napi;
-use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, Lab, Leaf, Misbehavior};
+use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, KeyType, Lab, Leaf, Misbehavior};
 use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
 
 use crate::convert::{CallResult, Handle, guarded, promise_on_thread};
@@ -197,8 +197,15 @@ pub fn lab_authority(lab: Handle<SharedLab>) -> CallResult<Handle<Authority>> {
 }
 
 #[napi]
-pub fn authority(name: String) -> CallResult<Handle<Authority>> {
-    guarded(|| Authority::new(&name).map(Handle))
+pub fn authority(name: String, key_type: Option<String>) -> CallResult<Handle<Authority>> {
+    guarded(|| {
+        let key_type = match key_type {
+            None => KeyType::default(),
+            Some(word) => KeyType::from_name(&word)
+                .ok_or_else(|| Error::wrong_type("key_type", "a type of key", "another text"))?,
+        };
+        Authority::with_key_type(&name, key_type).map(Handle)
+    })
 }
 
 /// Returns the root and the intermediate as PEM.

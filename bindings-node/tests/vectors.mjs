@@ -7,7 +7,7 @@ import {
   Authorization, Dispatcher, Identity, pinOf, Pins, StandardWebhooks, TenantRule, Trust, Verifier,
   WebhookMtlsError,
 } from 'webhook-mtls'
-import { Lab } from 'webhook-mtls/testing'
+import { Authority, Lab } from 'webhook-mtls/testing'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
 const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
@@ -76,6 +76,16 @@ function judge(given) {
   return verifier(given, trust(given.trust)).verify(given.chain, { at, ...name }).toJSON()
 }
 
+// Gives the receiver a certificate of another CA. Returns the dispatcher's options.
+function withKeys(keyType, acme) {
+  const authority = new Authority('vectors', { keyType })
+  acme.certify(authority)
+  acme.renew({ newKey: true })
+  acme.acceptOnly(authority)
+  const { certPem, keyPem } = authority.issue('dispatcher')
+  return { identity: Identity.fromPem(certPem, keyPem), trust: Trust.fromPem(authority.rootPem) }
+}
+
 async function deliver(given) {
   const [lab, other] = [await Lab.start(), await Lab.start()]
   try {
@@ -85,12 +95,13 @@ async function deliver(given) {
     for (const { status, retry_after, times } of respond) {
       acme.respond(status, { times, ...(retry_after !== undefined && { retryAfter: retry_after }) })
     }
+    const ours = given.key_type ? withKeys(given.key_type, acme) : {}
     const right = acme.pin
     const chosen = {
       right: [[right]], wrong: [[UNUSED_PIN]], next: [[UNUSED_PIN], [right]], both: [[right], [UNUSED_PIN]],
     }[given.pins]
     const differences = await compare(given, 'receipt', async () => {
-      const dispatcher = lab.dispatcher()
+      const dispatcher = lab.dispatcher(ours)
       const endpoint = dispatcher.endpoint('acme', acme.url.replace('127.0.0.1', given.host ?? '127.0.0.1'), {
         pins: chosen ? new Pins(...chosen) : null,
         ...(given.trust === 'other' && { trust: other.trust }),

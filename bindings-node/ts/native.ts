@@ -223,7 +223,7 @@ interface Native {
   consumerAccept(consumer: Handle, authority: Handle): void
   consumerAcceptOnly(consumer: Handle, authority: Handle): void
   labAuthority(lab: Handle): CallResult<Handle>
-  authority(name: string): CallResult<Handle>
+  authority(name: string, keyType: string | undefined): CallResult<Handle>
   authorityPem(authority: Handle): [root: string, intermediate: string]
   authorityIssue(
     authority: Handle,

@@ -29,6 +29,9 @@ export type Misbehavior =
   | 'close_after_handshake'
   | 'reject_by_close'
 
+/** The types of the keys of an {@link Authority} and of the certificates that it issues. */
+export type KeyType = 'p256' | 'ml_dsa_44' | 'ml_dsa_65' | 'ml_dsa_87'
+
 /** A request as a receiver recorded it. */
 export interface Received {
   /** The header `webhook-id`, if the request had it. */
@@ -201,12 +204,17 @@ export class Authority {
   /** The intermediate as PEM. */
   readonly intermediatePem: string
 
-  /** @param name a part of its subjects; use a different name for each authority */
-  constructor(name: string)
+  /**
+   * @param name a part of its subjects; use a different name for each authority
+   * @param options `keyType`: the type of its keys and of those of its certificates, by default
+   * `p256`
+   */
+  constructor(name: string, options?: { keyType?: KeyType })
   /** @internal */
-  constructor(name: string, handle: Handle)
-  constructor(name: string, handle?: Handle) {
-    this.#handle = handle ?? unwrap(native.authority(text('name', name)))
+  constructor(name: string, options: undefined, handle: Handle)
+  constructor(name: string, options?: { keyType?: KeyType }, handle?: Handle) {
+    const keyType = new Options(options, [], ['keyType']).optional('keyType', text)
+    this.#handle = handle ?? unwrap(native.authority(text('name', name), keyType))
     ;[this.rootPem, this.intermediatePem] = native.authorityPem(this.#handle)
   }
 
@@ -292,7 +300,7 @@ export class Lab implements AsyncDisposable {
     const [cert, key, root] = unwrap(native.labPem(handle))
     this.identityPem = { cert, key }
     this.trustPem = root
-    this.authority = new Authority('lab', unwrap(native.labAuthority(handle)))
+    this.authority = new Authority('lab', undefined, unwrap(native.labAuthority(handle)))
   }
 
   /** Creates the CA. Close the lab with `await using`, or with {@link close}. */

@@ -13,7 +13,7 @@ from typing import Any
 
 import webhook_mtls as wm
 from webhook_mtls import _native
-from webhook_mtls.testing import Lab
+from webhook_mtls.testing import Authority, Consumer, Lab
 
 UNUSED_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 DURATIONS = {row["name"] for row in _native._tables()["options"] if row["kind"] == "duration"}
@@ -86,6 +86,19 @@ def judge(case: Any) -> Any:
     return judged.to_dict()
 
 
+def with_keys(key_type: Any, acme: Consumer) -> dict[str, Any]:
+    """Gives the receiver a certificate of another CA. Returns the dispatcher's options."""
+    authority = Authority("vectors", key_type=key_type)
+    acme.certify(authority)
+    acme.renew(new_key=True)
+    acme.accept_only(authority)
+    ours = authority.issue("dispatcher")
+    return {
+        "identity": wm.Identity.from_pem(ours.cert_pem, ours.key_pem),
+        "trust": wm.Trust.from_pem(authority.root_pem),
+    }
+
+
 def deliver(case: Any) -> list[str]:
     with Lab() as lab, Lab() as other:
         acme, does = lab.consumer("acme"), case["consumer"]
@@ -93,6 +106,7 @@ def deliver(case: Any) -> list[str]:
             acme.misbehave(does["misbehave"]["how"], times=does["misbehave"]["times"])
         for answer in does.get("respond", []):
             acme.respond(**answer)
+        ours = with_keys(case["key_type"], acme) if "key_type" in case else {}
         pins = {
             "right": wm.Pins([acme.pin]),
             "wrong": wm.Pins([UNUSED_PIN]),
@@ -104,7 +118,7 @@ def deliver(case: Any) -> list[str]:
         elsewhere |= options({"options": case.get("endpoint_options", {})}) | signing(case)
 
         def attempts() -> Any:
-            dispatcher = lab.dispatcher()
+            dispatcher = lab.dispatcher(**ours)
             url = acme.url.replace("127.0.0.1", case.get("host", "127.0.0.1"))
             endpoint = dispatcher.endpoint("acme", url, pins=pins, **elsewhere)
             if "renew" in does:

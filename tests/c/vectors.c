@@ -306,6 +306,37 @@ static void compare_request(const cJSON *vector, wmtls_lab_consumer *acme) {
     wmtls_lab_request_free(request);
 }
 
+/* Returns the lab's dispatcher. If the case has a type of key, the dispatcher and the receiver have
+   certificates of another CA, with keys of this type. */
+static wmtls_dispatcher *dispatcher_make(const cJSON *vector, wmtls_lab *lab,
+                                         wmtls_lab_consumer *acme) {
+    wmtls_options *options = wmtls_lab_options(lab);
+    if (get(vector, "key_type") != NULL) {
+        wmtls_lab_authority *authority = NULL;
+        wmtls_lab_issued *ours = NULL;
+        wmtls_identity *identity = NULL;
+        wmtls_trust *trust = NULL;
+        wmtls_lab_authority_new_with_key_type("vectors", text(vector, "key_type"), &authority, NULL);
+        wmtls_lab_consumer_certify(acme, authority, NULL);
+        wmtls_lab_consumer_renew(acme, true, NULL);
+        wmtls_lab_consumer_accept_only(acme, authority);
+        wmtls_lab_authority_issue(authority, "dispatcher", WMTLS_ROLE_CLIENT, -1, -1, &ours, NULL);
+        const char *cert = wmtls_lab_issued_cert_pem(ours), *key = wmtls_lab_issued_key_pem(ours);
+        const char *root = wmtls_lab_authority_root_pem(authority);
+        wmtls_identity_from_pem(cert, strlen(cert), key, strlen(key), NULL, &identity, NULL);
+        wmtls_trust_from_pem(root, strlen(root), NULL, 0, NULL, 0, &trust, NULL);
+        wmtls_options_identity(options, identity);
+        wmtls_options_trust(options, trust);
+        wmtls_trust_free(trust);
+        wmtls_identity_free(identity);
+        wmtls_lab_issued_free(ours);
+        wmtls_lab_authority_free(authority);
+    }
+    wmtls_dispatcher *dispatcher = NULL;
+    wmtls_dispatcher_new(options, &dispatcher, NULL);
+    return dispatcher;
+}
+
 static void run_config(const cJSON *vector) {
     struct outcome outcome = configure(text(vector, "do"), get(vector, "with"));
     compare("config.json", vector, "ok", &outcome);
@@ -327,8 +358,8 @@ static void run_deliver(const cJSON *vector) {
         fputs("vectors: no lab\n", stderr);
         exit(2);
     }
+    wmtls_dispatcher *dispatcher = dispatcher_make(vector, lab, acme);
     consumer_prepare(acme, consumer);
-    wmtls_dispatcher *dispatcher = wmtls_lab_dispatcher(lab);
     wmtls_endpoint_options *options = pinned(text(vector, "pins"), wmtls_lab_consumer_pin(acme));
     if (trust_of != NULL && strcmp(trust_of->valuestring, "other") == 0) {
         wmtls_trust *trust = wmtls_lab_trust(other);

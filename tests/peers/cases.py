@@ -93,7 +93,7 @@ NODE = {
     "optional, unknown CA": "receipt",
 }
 
-NODES = ("node", "node-22")
+NODES = ("node", "node-22", "node-24")
 
 # The result of a refusal at each server: an alert by its name or a page by its status, and `sent`.
 # `receipt` is listed where a server accepts a certificate that it should refuse.
@@ -118,6 +118,7 @@ TRUTH: dict[str, dict[str, str]] = {
     },
     "node": NODE,
     "node-22": NODE,
+    "node-24": NODE,
     # It has one alert for most reasons.
     "go": {
         "unknown CA": "unknown_ca, nothing",

@@ -1,21 +1,24 @@
 // A Node HTTPS server:
-// node_tls.mjs <directory of the server> <root> require|optional|never <CRLs or ""> <newest TLS> <log>
+// node_tls.mjs <directories of the server, with commas> <root> require|optional|never <CRLs or "">
+//   <newest TLS> <log> [server|client: whose order chooses the certificate]
 // Prints its port when it listens.
 
 import { appendFileSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 
-const [directory, root, asks, crls, newest, log] = process.argv.slice(2)
+const [directories, root, asks, crls, newest, log, order = 'server'] = process.argv.slice(2)
+const read = (name) => directories.split(',').map((each) => readFileSync(`${each}/${name}`))
 const server = createServer(
   {
-    cert: readFileSync(`${directory}/tls.crt`),
-    key: readFileSync(`${directory}/tls.key`),
+    cert: read('tls.crt'),
+    key: read('tls.key'),
     ca: readFileSync(root),
     // Node reads only the first CRL of a text with several.
     crl: crls ? readFileSync(crls, 'utf8').split(/(?=-----BEGIN)/) : undefined,
     requestCert: asks !== 'never',
     rejectUnauthorized: asks === 'require',
     maxVersion: newest,
+    honorCipherOrder: order === 'server',
   },
   (request, response) => {
     request.resume().once('end', () => {

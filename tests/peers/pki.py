@@ -53,12 +53,13 @@ class Pki:
     Each leaf is a directory with `tls.crt` (leaf, then intermediate), `tls.key` and `ca.pem` (the
     root of the servers). The other client leaves differ from `ours` in one property: the issuer
     (`elsewhere`, a root), revocation, a key that may not sign, or the purpose of a server.
-    `crl` is the CRL of the intermediate; `crls` also contains that of the root.
+    `crl` is the CRL of the intermediate; `crls` also contains that of the root, or is None: then a
+    server checks no CRL.
     """
 
     root: Path
     crl: Path
-    crls: Path
+    crls: Path | None
     server: Path
     ours: Path
     stranger: Path

@@ -73,6 +73,7 @@ VIA = {
     "go": "alert",
     "node": "close",
     "node-22": "close",
+    "node-24": "close",
 }
 
 

@@ -1,7 +1,7 @@
 """Delivers to real servers from each language.
 
 Runs the delivery client of every language against nginx, Apache, HAProxy, stunnel, GnuTLS,
-OpenSSL's s_server, Python's ssl, and TLS servers of two versions of Node and of Go, in every case
+OpenSSL's s_server, Python's ssl, and TLS servers of three versions of Node and of Go, in every case
 of `cases.py`. Prints a table and `peers: N passed, N failed`. Needs only the standard library and
 the openssl command. `cargo xtask test peers` starts it.
 """
@@ -22,6 +22,7 @@ import apache
 import gnutls
 import go_tls
 import haproxy
+import post_quantum
 import rotation
 import stunnel
 import ways
@@ -37,6 +38,9 @@ from server import Server, Setting, access_log
 
 CLIENT_SECONDS = 60
 
+# The versions of Node beside that of the machine.
+OTHER_NODES = ("node-22", "node-24")
+
 
 @dataclass
 class Machine:
@@ -46,12 +50,15 @@ class Machine:
     node: str
     clients: dict[str, list[str]]
     rotate: str
-    node_22: str | None
+    other_nodes: dict[str, str]
+    post_quantum: str
     go: Path | None
 
     def has(self, kind: str) -> bool:
         """Whether this machine can run the server."""
-        return {"node-22": self.node_22, "go": self.go}.get(kind, kind) is not None
+        if kind == "go":
+            return self.go is not None
+        return kind in self.other_nodes or kind not in OTHER_NODES
 
 
 def main() -> int:
@@ -87,6 +94,10 @@ def main() -> int:
                         fault = rotation.fault(machine.rotate, server, pki, log, identity)
                         rows.append((kind, name, ["FAIL" if fault else "ok"]))
                         failures += [f"{kind}, {name}: {fault}{server.said()}"] if fault else []
+    if "node-24" in machine.other_nodes:
+        for name, marked in run_post_quantum(pki, machine):
+            rows.append(("node-24", name, ["FAIL" if fault else "ok" for fault in marked]))
+            failures += [f"node-24, {name}: {fault}" for fault in marked if fault]
     print_table(list(machine.clients), rows)
     for failure in failures:
         print(f"\n{failure}")
@@ -104,13 +115,17 @@ def arguments() -> Machine:
     parser.add_argument("--node", required=True, help="the node executable")
     parser.add_argument("--clients", required=True, help='{"c": ["path", "argument"], …}')
     parser.add_argument("--rotate", required=True, help="the program tests/programs/rotate_at.rs")
-    parser.add_argument("--node-22", help="the node executable of another version")
+    parser.add_argument("--post-quantum", required=True, help="tests/programs/post_quantum.rs")
+    for name in OTHER_NODES:
+        parser.add_argument(f"--{name}", help="the node executable of another version")
     parser.add_argument("--go", help="the go command")
     given = parser.parse_args()
     clients = json.loads(given.clients)
     work = given.work.resolve()
     go = go_tls.build(given.go, work) if given.go else None
-    return Machine(work, given.node, clients, given.rotate, given.node_22, go)
+    found = {name: getattr(given, name.replace("-", "_")) for name in OTHER_NODES}
+    others = {name: node for name, node in found.items() if node}
+    return Machine(work, given.node, clients, given.rotate, others, given.post_quantum, go)
 
 
 def rotations(kind: str, pki: Pki) -> Iterator[tuple[str, Path]]:
@@ -146,9 +161,8 @@ def serving(kind: str, setting: Setting, pki: Pki, machine: Machine) -> Iterator
             server = openssl.start(pki, setting, work)
         case "node":
             server = node_tls.start(pki, setting, work, machine.node)
-        case "node-22":
-            assert machine.node_22 is not None
-            server = node_tls.start(pki, setting, work, machine.node_22)
+        case _ if kind in machine.other_nodes:
+            server = node_tls.start(pki, setting, work, machine.other_nodes[kind])
             server.kind = kind
         case "go":
             assert machine.go is not None
@@ -178,6 +192,16 @@ def run_case(
         return f"{fault}\n  {json.dumps(answer)}{server.said()}" if fault else None
 
     return {language: found(command) for language, command in clients.items()}
+
+
+def run_post_quantum(pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:
+    """Runs the trials with keys of ML-DSA; yields the fault of each result, or None."""
+    node, work = machine.other_nodes["node-24"], machine.work / "post-quantum"
+    with ExitStack() as held:
+        for trial in post_quantum.trials(pki, machine.post_quantum, node, work, held):
+            faults = run_case(trial.case, trial.expected, trial.server, trial.pki, machine.clients)
+            told = [one and f"from {language}: {one}" for language, one in faults.items()]
+            yield trial.row, told
 
 
 def run_ways(server: Server, pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:

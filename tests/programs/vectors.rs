@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use webhook_mtls::bindings::SetByName;
 use webhook_mtls::bindings::{Setting, options, runtime};
 use webhook_mtls::material::pin_of;
-use webhook_mtls::testing::{Answer, Lab, Misbehavior};
+use webhook_mtls::testing::{Answer, Authority, Consumer, KeyType, Lab, Leaf, Misbehavior};
 use webhook_mtls::{
     Authorization, DeliverOptions, Dispatcher, DispatcherOptions, Egress, EndpointOptions, Error,
     Identity, Pins, ProbeOptions, Role, StandardWebhooks, TenantRule, Trust, Verifier,
@@ -120,10 +120,26 @@ fn judge(case: &Value) -> Outcome {
     Ok(verifier.verify(bytes(&case["chain"]), name, at)?.to_json())
 }
 
+/// Gives the receiver and the dispatcher certificates of another CA, with keys of this type.
+fn with_keys(key_type: &str, acme: &Consumer, options: DispatcherOptions) -> DispatcherOptions {
+    let key_type = KeyType::from_name(key_type).expect("a type of key");
+    let authority = Authority::with_key_type("vectors", key_type).expect("an authority");
+    acme.certify(&authority).and_then(|()| acme.renew(true)).expect("a certificate");
+    acme.accept_only(&authority);
+    let ours = authority.issue(Leaf::client("dispatcher")).expect("a certificate");
+    let identity = Identity::from_pem(ours.chain_pem.as_bytes(), ours.key_pem.as_bytes(), None);
+    let trust = Trust::from_pem(authority.root_pem().as_bytes(), None, &[]);
+    options.identity(identity.expect("an identity")).trust(trust.expect("a trust"))
+}
+
 fn deliver(case: &Value) -> Vec<String> {
     let lab = Lab::start().expect("a lab");
     let other = Lab::start().expect("another lab");
     let acme = lab.consumer("acme").expect("a receiver");
+    let mut options = lab.dispatcher_options();
+    if let Some(key_type) = case.get("key_type") {
+        options = with_keys(text(key_type), &acme, options);
+    }
     let wrong = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned();
     let consumer = &case["consumer"];
     if let Some(how) = consumer.get("misbehave") {
@@ -153,7 +169,7 @@ fn deliver(case: &Value) -> Vec<String> {
             chosen = set("endpoint", &given, chosen)?;
         }
         let chosen = signed(chosen, case)?;
-        let dispatcher = lab.dispatcher();
+        let dispatcher = Dispatcher::new(options)?;
         let url = acme.url().replace("127.0.0.1", case["host"].as_str().unwrap_or("127.0.0.1"));
         let endpoint = dispatcher.endpoint("acme", &url, chosen)?;
         if let Some(renewal) = consumer.get("renew") {

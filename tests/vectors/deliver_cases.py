@@ -53,7 +53,50 @@ def cases():
         *nothing_sent(),
         *required_crls(),
         *probes(),
+        *post_quantum(),
     ]
+
+
+def post_quantum():
+    for key_type in ("ml_dsa_44", "ml_dsa_65", "ml_dsa_87"):
+        yield case(
+            f"keys_of_{key_type}",
+            delivered(status=200, pin="current", tls={"version": "TLSv1.3"}),
+            key_type=key_type,
+        )
+    yield case(
+        "keys_of_ml_dsa_65_where_tls_1_2_is_accepted",
+        delivered(status=200, pin="current", tls={"version": "TLSv1.3"}),
+        key_type="ml_dsa_65",
+        endpoint_options={"min_tls": "1.2"},
+    )
+    yield case(
+        "next_key_of_ml_dsa_65",
+        delivered(status=200, pin="next"),
+        key_type="ml_dsa_65",
+        pins="next",
+    )
+    yield case(
+        "another_key_than_that_of_ml_dsa_65",
+        failed("pin_mismatch", sent="nothing"),
+        key_type="ml_dsa_65",
+        pins="wrong",
+        received=0,
+    )
+    yield case(
+        "expired_ml_dsa_65",
+        failed("certificate_expired", sent="nothing"),
+        key_type="ml_dsa_65",
+        consumer={"misbehave": {"how": "expired", "times": ALWAYS}},
+        received=0,
+    )
+    yield case(
+        "identity_of_ml_dsa_65_refused",
+        failed("client_certificate_rejected", sent="nothing", context={"alert": "unknown_ca"}),
+        key_type="ml_dsa_65",
+        consumer={"misbehave": {"how": "reject_certificate", "times": ALWAYS}},
+        received=0,
+    )
 
 
 def probes():

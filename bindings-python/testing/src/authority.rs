@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use webhook_mtls::Error;
-use webhook_mtls::testing::{self, Leaf};
+use webhook_mtls::testing::{self, KeyType, Leaf};
 
 use webhook_mtls_python::arguments::{instant, noun, text};
 use webhook_mtls_python::boundary::guard;
@@ -13,16 +13,29 @@ use webhook_mtls_python::error::BindingError;
 ///
 /// Args:
 ///     name: part of the subjects of its certificates; use a different name for each CA.
+///     key_type: the type of its keys and of those of its certificates: `p256`, `ml_dsa_44`,
+///         `ml_dsa_65` or `ml_dsa_87`.
 #[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
 pub struct Authority(pub(super) testing::Authority);
 
 #[pymethods]
 impl Authority {
     #[new]
-    fn new(py: Python<'_>, name: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
+    #[pyo3(signature = (name, *, key_type = None), text_signature = "(name, *, key_type='p256')")]
+    fn new(
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        key_type: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Self, BindingError> {
         guard(|| {
             let name = text("name", name)?;
-            Ok(Self(py.detach(|| testing::Authority::new(&name))?))
+            let key_type = match key_type.map(|value| text("key_type", value)).transpose()? {
+                None => KeyType::default(),
+                Some(word) => KeyType::from_name(&word).ok_or_else(|| {
+                    Error::wrong_type("key_type", "a type of key", "another text")
+                })?,
+            };
+            Ok(Self(py.detach(|| testing::Authority::with_key_type(&name, key_type))?))
         })
     }
 

@@ -18,7 +18,7 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, lab_failed};
+use super::{Error, KeyType, lab_failed};
 
 /// The prefix of the SAN URI of every leaf, before the tenant.
 pub(super) const TENANT_URI: &str = "spiffe://lab.test/tenant/";
@@ -37,6 +37,7 @@ pub struct Authority {
 
 struct Inner {
     name: String,
+    key_type: KeyType,
     root_pem: String,
     intermediate: Certificate,
     issuer: Issuer<'static, KeyPair>,
@@ -53,7 +54,17 @@ impl Authority {
     ///
     /// Fails with `internal` if a key cannot be made or a certificate cannot be signed.
     pub fn new(name: &str) -> Result<Self, Error> {
-        Self::build(name).map_err(|cause| lab_failed("make its CA", cause))
+        Self::with_key_type(name, KeyType::default())
+    }
+
+    /// Makes a CA like [`Authority::new`], with keys of another type. Its leaves have keys of this type,
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Authority::new`] does.
+    pub fn with_key_type(name: &str, key_type: KeyType) -> Result<Self, Error> {
+        Self::build(name, key_type).map_err(|cause| lab_failed("make its CA", cause))
     }
 
     /// Returns the root certificate as PEM. A peer must trust it.
@@ -118,36 +129,37 @@ impl Authority {
         list.signed_by(&self.inner.issuer)?.pem()
     }
 
-    fn build(name: &str) -> Result<Self, rcgen::Error> {
+    fn build(name: &str, key_type: KeyType) -> Result<Self, rcgen::Error> {
         let name = format!("{name} {:08x}", u32::from_be_bytes(random()?));
 
         let params = ca_params(&format!("{name} root"), 1, 3650 * DAY)?;
-        let key = KeyPair::generate()?;
+        let key = key_type.generate()?;
         let root_pem = params.self_signed(&key)?.pem();
         let root = Issuer::new(params, key);
 
         let mut params = ca_params(&format!("{name} intermediate"), 0, 7 * DAY)?;
         params.use_authority_key_identifier_extension = true;
-        let key = KeyPair::generate()?;
+        let key = key_type.generate()?;
         let intermediate = params.signed_by(&key, &root)?;
 
         let issuer = Issuer::new(params, key);
-        let inner = Inner { name, root_pem, intermediate, issuer, crls: AtomicU64::new(1) };
+        let crls = AtomicU64::new(1);
+        let inner = Inner { name, key_type, root_pem, intermediate, issuer, crls };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     fn sign(&self, leaf: Leaf) -> Result<Issued, rcgen::Error> {
-        let key = match &leaf.key_pem {
-            Some(pem) => KeyPair::from_pem(pem)?,
-            None => KeyPair::generate()?,
+        let key = match &leaf.key {
+            Some(key) => Arc::clone(key),
+            None => Arc::new(self.inner.key_type.generate()?),
         };
         let serial = serial()?;
         let mut params = leaf.params()?;
         params.serial_number = Some(serial.clone());
         let chain = if leaf.self_signed.is_some() {
-            vec![params.self_signed(&key)?]
+            vec![params.self_signed(&*key)?]
         } else {
-            let certificate = params.signed_by(&key, &self.inner.issuer)?;
+            let certificate = params.signed_by(&*key, &self.inner.issuer)?;
             vec![certificate, self.inner.intermediate.clone()]
         };
         let pin = Sha256::digest(key.subject_public_key_info());
@@ -159,7 +171,8 @@ impl Authority {
             key_der: key.serialize_der(),
             serial,
             // A renewed leaf gets a new key unless the caller asks for the former one.
-            leaf: Leaf { key_pem: None, ..leaf },
+            leaf: Leaf { key: None, ..leaf },
+            key,
         })
     }
 }
@@ -189,7 +202,7 @@ pub struct Leaf {
     names: Vec<String>,
     purposes: Vec<ExtendedKeyUsagePurpose>,
     validity: Validity,
-    key_pem: Option<String>,
+    key: Option<Arc<KeyPair>>,
     /// Whether it is self-signed, and then a CA certificate.
     self_signed: Option<bool>,
 }
@@ -202,7 +215,7 @@ impl Leaf {
             names: Vec::new(),
             purposes: vec![ExtendedKeyUsagePurpose::ClientAuth],
             validity: Validity::Current,
-            key_pem: None,
+            key: None,
             self_signed: None,
         }
     }
@@ -255,7 +268,7 @@ impl Leaf {
 
     /// Uses the key of `issued` instead of a new one.
     pub fn key_of(mut self, issued: &Issued) -> Self {
-        self.key_pem = Some(issued.key_pem.clone());
+        self.key = Some(Arc::clone(&issued.key));
         self
     }
 
@@ -312,6 +325,7 @@ pub struct Issued {
     /// The private key of `key_pem`, as DER.
     pub key_der: Vec<u8>,
     serial: SerialNumber,
+    key: Arc<KeyPair>,
     leaf: Leaf,
 }
 

