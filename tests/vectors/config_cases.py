@@ -506,7 +506,16 @@ def bundles():
         )
     yield bad("version_1", mint("Version 1", key("version 1"), version=1).pem, at=1)
     odd = [extension("1.3.6.1.4.1.32473.1", octets(b"?"), critical=True)]
-    yield bad("unknown_critical_extension", authority("Odd", key("odd"), extra=odd).pem, at=1)
+    strange = authority("Odd", key("odd"), extra=odd).pem
+    yield bad("unknown_critical_extension", strange, at=1)
+    # No path may contain it. Those of another anchor do not depend on it.
+    yield of("unknown_critical_extension_beside_valid", ROOT.pem + strange, {"ok": {"notes": 1}})
+    yield of(
+        "unknown_critical_extension_of_an_intermediate",
+        ROOT.pem,
+        {"ok": {"notes": 2}},
+        intermediates=strange + strange,
+    )
     unreadable = refused("pem_invalid")
     yield of("text_without_certificate", "see the wiki\n", unreadable)
     yield of("key_instead_of_certificate", KEY, unreadable)

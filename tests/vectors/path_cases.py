@@ -575,6 +575,18 @@ def reasons():
         misconfigured("trust_invalid"),
         anchors=[strange_root],
     )
+    yield server(
+        "unknown_critical_extension_of_the_anchor_beside_another",
+        [server_leaf(strange_root)],
+        refused("certificate_invalid", subject="CN=Strange Root"),
+        anchors=[ROOT, strange_root],
+    )
+    yield server(
+        "unknown_critical_extension_of_an_unrelated_anchor",
+        [leaf, ISSUING],
+        accepted(),
+        anchors=[strange_root, ROOT],
+    )
     yield server("unknown_critical_extension_elsewhere", [leaf, strange, ISSUING], accepted())
     weak = authority("Webhook Test Issuing CA", key("issuing"), ROOT, digest="sha1")
     yield server(

@@ -12,6 +12,8 @@ const BUNDLE: &str = "trust bundle";
 pub(crate) struct Anchor {
     pub(crate) certificate: Certificate,
     pub(crate) not_after: i64,
+    /// Whether it has an extension that is not supported, so that path validation refuses it.
+    pub(crate) is_unsupported: bool,
 }
 
 /// The rules for loading a bundle.
@@ -24,8 +26,11 @@ pub(super) struct LoadPolicy {
 }
 
 impl LoadPolicy {
-    /// Reads the anchors without duplicates, in the order of the bundle. Fails with `trust_invalid` if there
-    /// is none.
+    /// Reads the anchors without duplicates, in the order of the bundle. Fails with `trust_invalid` if none
+    /// can be used.
+    ///
+    /// An anchor with an unsupported extension stays, with a note: the paths of the other anchors do not
+    /// depend on it, and an error about a path to it names the extension.
     pub(super) fn anchors(
         &self,
         bundle: &[u8],
@@ -35,14 +40,14 @@ impl LoadPolicy {
             return Err(Error::new(Kind::TrustInvalid, "the trust bundle is empty"));
         }
         let mut anchors: Vec<Anchor> = Vec::new();
-        let mut skipped = None;
+        let mut first_fault = None;
         for (at, der) in pem::certificate_ders(bundle, BUNDLE)?.iter().enumerate() {
             let what = format!("{BUNDLE}: certificate {}", at + 1);
             let anchor = match self.anchor(der, &what, at) {
                 Ok(anchor) => anchor,
                 Err(Unfit::Unusable(fault)) if !self.refuse_public => {
                     notes.push(format!("{}; it is skipped", fault.message()));
-                    skipped.get_or_insert(fault);
+                    first_fault.get_or_insert(fault);
                     continue;
                 }
                 Err(Unfit::Unusable(fault) | Unfit::Refused(fault)) => return Err(fault),
@@ -52,14 +57,17 @@ impl LoadPolicy {
                 notes.push(format!("{what} ({}) is in the bundle twice", parsed.subject_text()));
                 continue;
             }
+            if let Some(fault) = unsupported(&parsed, &what, at) {
+                notes.push(format!("{}; no path may contain it", fault.message()));
+                first_fault.get_or_insert(fault);
+            }
             self.note(&parsed, &what, notes);
             anchors.push(anchor);
         }
-        match skipped {
-            Some(fault) if anchors.is_empty() => return Err(fault),
-            _ => {}
+        match first_fault {
+            Some(fault) if anchors.iter().all(|anchor| anchor.is_unsupported) => Err(fault),
+            _ => Ok(anchors),
         }
-        Ok(anchors)
     }
 
     fn anchor(&self, der: &[u8], what: &str, at: usize) -> Result<Anchor, Unfit> {
@@ -69,8 +77,9 @@ impl LoadPolicy {
             public_roots::refuse(&parsed).map_err(Unfit::Refused)?;
         }
         check_ca(&parsed, what, at)?;
-        let not_after = parsed.not_after;
-        Ok(Anchor { certificate, not_after })
+        let (not_after, is_unsupported) =
+            (parsed.not_after, unsupported(&parsed, what, at).is_some());
+        Ok(Anchor { certificate, not_after, is_unsupported })
     }
 
     /// Adds notes about an anchor that is usable, but outside its dates or an intermediate.
@@ -111,7 +120,7 @@ pub(super) fn exact(text: &[u8], now: i64, notes: &mut Vec<String>) -> Result<An
     }
     note_dates(&parsed, WHAT, now, notes);
     let not_after = parsed.not_after;
-    Ok(Anchor { certificate, not_after })
+    Ok(Anchor { certificate, not_after, is_unsupported: false })
 }
 
 /// Adds a note if an anchor is outside its dates.
@@ -143,11 +152,19 @@ impl From<Unfit> for Error {
     }
 }
 
-/// Reads the known intermediates of a trust.
-pub(super) fn intermediates(bundle: &[u8]) -> Result<Vec<Certificate>, Error> {
+/// Reads the known intermediates of a trust. One with an unsupported extension stays, with a note.
+pub(super) fn intermediates(
+    bundle: &[u8],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Certificate>, Error> {
     let intermediates = pem::certificates(bundle, "intermediates")?;
     for (at, certificate) in intermediates.iter().enumerate() {
-        check_ca(&certificate.parsed(), &format!("intermediates: certificate {}", at + 1), at)?;
+        let (parsed, what) =
+            (certificate.parsed(), format!("intermediates: certificate {}", at + 1));
+        check_ca(&parsed, &what, at)?;
+        if let Some(fault) = unsupported(&parsed, &what, at) {
+            notes.push(format!("{}; no path may contain it", fault.message()));
+        }
     }
     Ok(intermediates)
 }
@@ -175,14 +192,17 @@ fn check_ca(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Result<(),
     if parsed.subject.is_empty() {
         return unusable("has no subject, so no certificate can name it as issuer");
     }
-    if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
-        return unusable(why);
-    }
-    if let Some(id) = parsed.unknown_critical {
-        let id = presented(&dotted(id));
-        return unusable(&format!("has the critical extension {id}, which is not supported"));
-    }
     Ok(())
+}
+
+/// Returns the fault of a CA with an extension that path validation cannot follow.
+fn unsupported(parsed: &ParsedCertificate<'_>, what: &str, at: usize) -> Option<Error> {
+    if let Some(why) = parsed.profile_fault.or_else(|| parsed.constraints_fault()) {
+        return Some(fault(what, parsed, at, why));
+    }
+    let id = presented(&dotted(parsed.unknown_critical?));
+    let why = format!("has the critical extension {id}, which is not supported");
+    Some(fault(what, parsed, at, &why))
 }
 
 pub(super) fn fault(what: &str, parsed: &ParsedCertificate<'_>, at: usize, why: &str) -> Error {

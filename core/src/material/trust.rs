@@ -253,8 +253,8 @@ impl Trust {
         Ok(self)
     }
 
-    /// Warnings about a usable bundle, for the operator: an anchor that has expired and is not used, a
-    /// duplicate anchor, an intermediate as anchor, a public root that is skipped, and CRLs that cannot be
+    /// Warnings about a usable bundle, for the operator: an anchor that has expired and is not used, one
+    /// with a critical extension that is not supported, a duplicate anchor, an intermediate as anchor, a public root that is skipped, and CRLs that cannot be
     /// used: not in force yet, of no CA of the bundle, signed by another key than that of the CA with its
     /// name, for attribute certificates, or among the certificates.
     pub fn notes(&self) -> &[String] {
@@ -268,11 +268,14 @@ impl Trust {
         policy: &LoadPolicy,
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
+        let found = policy
+            .anchors(anchors, &mut notes)
+            .map_err(|error| mistaken::explain_certificates(error, anchors))?;
+        let known =
+            intermediates.map(|text| anchors::intermediates(text, &mut notes)).transpose()?;
         let mut inner = Inner {
-            anchors: policy
-                .anchors(anchors, &mut notes)
-                .map_err(|error| mistaken::explain_certificates(error, anchors))?,
-            intermediates: intermediates.map_or(Ok(Vec::new()), anchors::intermediates)?,
+            anchors: found,
+            intermediates: known.unwrap_or_default(),
             crls: CrlSet::default(),
             public: !policy.refuse_public,
             exact: false,
@@ -294,15 +297,17 @@ impl Trust {
         Self { inner: Arc::new(inner), distrusted: Arc::default(), origin: None }
     }
 
-    /// Checks that an anchor is not expired at the instant `at` (Unix seconds). Loading does not check it, because
+    /// Checks that a usable anchor is not expired at the instant `at` (Unix seconds). Loading does not check it, because
     /// a verifier may judge a chain at an earlier instant.
     ///
     /// Fails with `trust_invalid`.
     pub(crate) fn check_current(&self, at: i64) -> Result<(), Error> {
-        if self.inner.anchors.iter().any(|anchor| at <= anchor.not_after) {
+        let is_current = |anchor: &Anchor| at <= anchor.not_after && !anchor.is_unsupported;
+        if self.inner.anchors.iter().any(is_current) {
             return Ok(());
         }
-        let first = &self.inner.anchors[0];
+        let first = self.inner.anchors.iter().find(|anchor| !anchor.is_unsupported);
+        let first = first.unwrap_or(&self.inner.anchors[0]);
         let (subject, end) = (first.certificate.subject_text(), utc_text(first.not_after));
         let what = if self.inner.exact {
             "the trusted certificate"

@@ -249,7 +249,8 @@ impl Verifier {
     /// # Errors
     ///
     /// Fails with stage `verify` and a kind of the 4xx group, with `pem_invalid` or `option_invalid` if
-    /// the arguments cannot be used, or with `trust_invalid` if every anchor has expired at that instant.
+    /// the arguments cannot be used, or with `trust_invalid` if every anchor has expired at that instant and
+    /// the chain leads to none of them.
     pub fn verify(
         &self,
         chain: &[u8],
