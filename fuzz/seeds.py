@@ -7,6 +7,7 @@ Needs only Python 3.11. Keeps the inputs that libFuzzer found, which have other 
 """
 
 import base64
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -67,6 +68,9 @@ def main():
         seed("pkcs12", file.stem, whole)
         seed("pkcs12", f"{file.stem}-content", authenticated(whole))
 
+    for name, flight in server_flights().items():
+        seed("server_hello", name, flight)
+
     for name, text in ANSWERS.items():
         seed("answer", name, text.replace("\n", "\r\n").encode())
 
@@ -79,6 +83,52 @@ ANSWERS = {
     "contradiction": "HTTP/1.1 200 OK\ncontent-length: 3, 3\ntransfer-encoding: gzip, chunked\n\n0\n\n",
     "switching": "HTTP/1.1 101 Switching Protocols\nupgrade: x\nconnection: upgrade, close\n\nhello",
 }
+
+
+def server_flights():
+    """Returns the first flights of TLS servers."""
+
+    def vector(data, length_bytes=2):
+        return len(data).to_bytes(length_bytes, "big") + data
+
+    def extension(number, content):
+        return number.to_bytes(2, "big") + vector(content)
+
+    def message(kind, body):
+        return bytes([kind]) + vector(body, 3)
+
+    def record(content_type, *bodies):
+        return bytes([content_type, 3, 3]) + vector(b"".join(bodies))
+
+    def hello(suite, *extensions, version=0x0303, random=b"\x09" * 32):
+        head = version.to_bytes(2, "big") + random + vector(b"session", 1)
+        rest = vector(b"".join(extensions)) if extensions else b""
+        return message(2, head + suite.to_bytes(2, "big") + b"\0" + rest)
+
+    tls13 = extension(43, b"\x03\x04")
+    encrypted = record(23, b"\x17" * 40)
+    retry = hashlib.sha256(b"HelloRetryRequest").digest()
+    x25519 = extension(51, b"\x00\x1d" + vector(b"k" * 32))
+    hybrid = extension(51, b"\x11\xec" + vector(b"k" * 1120))
+    secp384r1 = extension(51, b"\x00\x18")
+    done = message(14, b"")
+    exchange = message(12, b"\x03\x00\x17" + vector(b"k" * 65, 1) + b"\x04\x03" + vector(b"s" * 70))
+    tls12 = hello(0xC02B, extension(23, b""), extension(65281, b"\0"))
+    certificate = message(11, vector(vector(b"c" * 90, 3), 3))
+    return {
+        "tls-1.3": record(22, hello(0x1301, x25519, tls13)) + record(20, b"\1") + encrypted,
+        "tls-1.3-hybrid": record(22, hello(0x1302, tls13, hybrid)) + encrypted,
+        "retry": record(22, hello(0x1303, tls13, secp384r1, random=retry))
+        + record(20, b"\1")
+        + record(22, hello(0x1303, tls13, x25519)),
+        "tls-1.2": record(22, tls12, certificate, exchange, done),
+        "tls-1.2-in-records": b"".join(
+            record(22, part) for part in (tls12, certificate, message(22, b"o"), exchange, done)
+        ),
+        "tls-1.0": record(22, hello(0x002F, version=0x0301), certificate, done),
+        "alert": record(21, b"\x02\x46"),
+        "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    }
 
 
 def config(operation):

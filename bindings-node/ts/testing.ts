@@ -28,6 +28,7 @@ export type Misbehavior =
   | 'other_ca'
   | 'close_after_handshake'
   | 'reject_by_close'
+  | 'tls_1_2'
 
 /** The types of the keys of an {@link Authority} and of the certificates that it issues. */
 export type KeyType = 'p256' | 'ml_dsa_44' | 'ml_dsa_65' | 'ml_dsa_87'

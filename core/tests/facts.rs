@@ -94,15 +94,16 @@ fn a_refused_connection_has_the_first_timings() {
 }
 
 #[test]
-fn a_failed_handshake_has_the_address() {
+fn a_failed_handshake_has_the_address_and_the_choices_of_the_peer() {
     let scene = scene();
     for (way, deliver) in WAYS {
         scene.acme.misbehave(Misbehavior::Expired, 1);
         let error = deliver(&scene.dispatcher, &scene.endpoint, options()).unwrap_err();
-        let json = check(way, &error, 1, &[&OPENED[..], &["connection"]].concat());
+        let json = check(way, &error, 1, &[&OPENED[..], &["connection", "tls"]].concat());
         let address = json["connection"]["address"].as_str().unwrap();
         assert!(scene.acme.url().contains(address), "{way}: {json}");
         assert_eq!(json["connection"]["reused"], false, "{way}: {json}");
+        assert_eq!(json["tls"]["version"], "TLSv1.3", "{way}: {json}");
     }
 }
 

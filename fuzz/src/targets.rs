@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use webhook_mtls::material::{Pin, pin_of};
-use webhook_mtls::testing::read_answer;
+use webhook_mtls::testing::{read_answer, read_first_messages};
 use webhook_mtls::{
     Authorization, Error, Identity, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
@@ -87,6 +87,18 @@ pub fn pkcs12(input: &[u8]) {
         if let Err(error) = Identity::from_pkcs12(file, PASSPHRASE) {
             quotes_nothing(&error, input);
         }
+    }
+}
+
+/// Reads the first messages of a TLS server. The result must not depend on the sizes of the received
+/// pieces, and has only known names.
+pub fn server_hello(input: &[u8]) {
+    let whole = read_first_messages(input, usize::MAX);
+    for piece in [1, 2, 5, 64, 1000] {
+        assert_eq!(read_first_messages(input, piece), whole, "in pieces of {piece}");
+    }
+    if let Some([version, _, _]) = whole {
+        assert!(version.starts_with("TLSv1.") || version == "SSLv3", "{version}");
     }
 }
 

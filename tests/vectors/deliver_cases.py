@@ -8,6 +8,25 @@ from config_cases import ED25519_SECRET, SECRET
 ALWAYS = 9
 EVENT = '{"event":"order.created"}'
 
+# What a handshake negotiates with a receiver of the testing kit.
+TLS_1_3 = {
+    "version": "TLSv1.3",
+    "cipher_suite": "TLS13_AES_128_GCM_SHA256",
+    "key_exchange": "X25519MLKEM768",
+    "client_auth_requested": True,
+    "certificate_authorities_count": 1,
+    "issuer_listed": True,
+}
+TLS_1_2 = TLS_1_3 | {
+    "version": "TLSv1.2",
+    "cipher_suite": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "key_exchange": "X25519",
+}
+ON_TLS_1_2 = {
+    "consumer": {"misbehave": {"how": "tls_1_2", "times": ALWAYS}},
+    "endpoint_options": {"min_tls": "1.2"},
+}
+
 
 def case(
     name,
@@ -133,10 +152,18 @@ def probes():
         )
     yield case(
         "probe_wrong_pin",
-        failed("pin_mismatch", stage="handshake", sent="nothing"),
+        failed("pin_mismatch", stage="handshake", sent="nothing", tls=TLS_1_3, peer=None),
         pins="wrong",
         probe=True,
         received=0,
+    )
+    yield case(
+        "probe_wrong_pin_on_tls_1_2",
+        failed("pin_mismatch", stage="handshake", sent="nothing", tls=TLS_1_2, peer=None),
+        pins="wrong",
+        probe=True,
+        received=0,
+        **ON_TLS_1_2,
     )
 
 
@@ -147,12 +174,7 @@ def successes():
             id=None,
             status=200,
             pin="current",
-            tls={
-                "version": "TLSv1.3",
-                "client_auth_requested": True,
-                "certificate_authorities_count": 1,
-                "issuer_listed": True,
-            },
+            tls=TLS_1_3,
             connection={"reused": False},
             peer={"evidence": "socket", "purpose": "present"},
             response={"truncated": False},
@@ -199,6 +221,7 @@ def successes():
         host="localhost",
         received_headers_begin={"host": "localhost:"},
     )
+    yield case("consumer_of_tls_1_2", delivered(tls=TLS_1_2), **ON_TLS_1_2)
     yield case("key_exchange_is_post_quantum", delivered(tls={"key_exchange": "X25519MLKEM768"}))
     yield case(
         "key_exchange_is_not_post_quantum",
@@ -310,7 +333,18 @@ def pins():
     yield case("pin_next", delivered(pin="next"), pins="next")
     yield case("pin_none", delivered(pin=None), pins="none")
     yield case("pin_both", delivered(pin="current"), pins="both")
-    yield case("pin_wrong", wrong, pins="wrong", received=0)
+    # The consumer's ServerHello came before its certificate, so the error has its choices.
+    for name, facts, more in (
+        ("pin_wrong", TLS_1_3, {}),
+        ("pin_wrong_on_tls_1_2", TLS_1_2, ON_TLS_1_2),
+        (
+            "pin_wrong_without_post_quantum",
+            TLS_1_3 | {"key_exchange": "X25519"},
+            {"endpoint_options": {"post_quantum": False}},
+        ),
+    ):
+        seen = {"error": wrong["error"] | {"tls": facts, "peer": None}}
+        yield case(name, seen, pins="wrong", received=0, **more)
     renewed = {"renew": {"new_key": True}}
     yield case("renewed_with_new_key", wrong, consumer=renewed, received=0)
     yield case("renewed_with_new_key_unpinned", delivered(pin=None), consumer=renewed, pins="none")
@@ -410,7 +444,10 @@ def refusals():
     def facing(how, expect, **more):
         return case(how, expect, consumer=misbehave(how), received=0, **more)
 
-    yield facing("never_ask", refused("client_auth_not_requested"))
+    not_asked = {"version": "TLSv1.3", "client_auth_requested": False}
+    yield facing("never_ask", refused("client_auth_not_requested", tls=not_asked, peer=None))
+    # It answers with an alert in place of a ServerHello.
+    yield facing("tls_1_2", refused("tls_failed", tls=None, peer=None))
     # Without a stage: on TLS 1.3 the handshake is complete when the alert arrives.
     yield facing(
         "reject_certificate",
@@ -420,6 +457,7 @@ def refusals():
             retry="after_repair",
             scope="endpoint",
             context={"via": "alert", "alert": "unknown_ca"},
+            tls=TLS_1_3,
         ),
     )
     # Receivers that close instead of sending an alert, as Node does on TLS 1.3.

@@ -120,7 +120,7 @@ impl Consumer {
     ///
     /// Args:
     ///     how: `never_ask`, `reject_certificate`, `expired`, `wrong_name`, `other_ca`,
-    ///         `close_after_handshake` or `reject_by_close`, which affect connections;
+    ///         `close_after_handshake`, `reject_by_close` or `tls_1_2`, which affect connections;
     ///         `reset_after_body` or `stall`, which affect requests.
     ///     times: the number of connections or requests; 0 lasts until the next call for the same
     ///         one of the two.

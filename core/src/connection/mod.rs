@@ -29,6 +29,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 pub(crate) use deadline::Deadlines;
+#[cfg(any(test, feature = "testing"))]
+pub use facts::read_first_messages;
 pub(crate) use facts::{ConnectionFacts, HandshakeFacts};
 pub(crate) use handshake_only::probe;
 use idle_waker::IdleWaker;
@@ -111,7 +113,7 @@ impl Connection {
     /// * `reused`: the delivery did not open it.
     pub(crate) fn facts(&self, reused: bool) -> ConnectionFacts {
         let (address, handshake) = (self.address, Some(self.handshake.clone()));
-        ConnectionFacts { reused, address, handshake }
+        ConnectionFacts { reused, address, handshake, partial: None }
     }
 
     /// Whether the consumer answered the last request's `Expect` with 100 (Continue). `Some(false)` if

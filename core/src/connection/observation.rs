@@ -158,7 +158,9 @@ impl Observation {
         let AttemptFacts { number, connection, sent } = facts();
         let address = connection.as_ref().map(|known| known.address);
         if let Some(address) = address {
+            let tls = connection.as_ref().and_then(ConnectionFacts::failed_handshake);
             self.end_handshake(now, address, |end| {
+                end.tls = tls.as_ref();
                 if let AttemptOutcome::Failed(error) = outcome {
                     end.error = Some(error);
                 }

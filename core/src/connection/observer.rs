@@ -69,11 +69,12 @@ pub struct HandshakeEnd<'a> {
     pub address: SocketAddr,
     /// The duration.
     pub took: Duration,
-    /// The result of the negotiation, if the handshake was completed.
+    /// The result of the negotiation. If the handshake was not completed, the choices of the consumer's
+    /// ServerHello. `None` if it did not arrive.
     pub tls: Option<&'a TlsFacts>,
     /// The verified peer, if the handshake was completed.
     pub peer: Option<&'a PeerIdentity>,
-    /// The error, if the handshake failed. `None` beside no `tls`: it was abandoned.
+    /// The error, if the handshake failed. `None` beside no `peer`: it was abandoned.
     pub error: Option<&'a Error>,
 }
 

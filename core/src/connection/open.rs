@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::first_flight::FirstFlight;
-use super::socket::{FirstBytes, Socket};
+use super::first_flight;
+use super::socket::Socket;
 use super::tls_stream::TlsStream;
 use super::{ConnectionFacts, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
 use crate::error::{Blame, Error, Kind, Scope, Stage, cause, key};
 use crate::net::{Destination, Route, Sockets, Url, name_servers};
-use crate::tls::{Established, Terms, handshake};
+use crate::tls::{Established, PartialHandshake, Terms, handshake};
 
 /// A finished handshake on a new connection that has carried no request.
 pub(super) struct FreshConnection {
@@ -46,16 +46,15 @@ impl FreshConnection {
             connected.map_err(|error| unconnected(error, &destination, url, route))?;
 
         let connected = progress.enter(Stage::Handshake);
-        progress.connected(ConnectionFacts { reused: false, address, handshake: None });
-        let first = FirstBytes::default();
-        let socket = Socket::new(stream, first.clone());
+        let partial = Arc::<PartialHandshake>::default();
+        progress.connected(ConnectionFacts::of_partial(address, partial.clone()));
+        let socket = Socket::new(stream, partial.clone());
         let by = connected + deadlines.handshake;
-        let first_flight = FirstFlight::default();
-        let shaking = handshake(terms, socket, first_flight.unanswered());
+        let shaking = handshake(terms, socket, &partial);
         let shaken = deadlines.within("handshake", by, progress, shaking).await;
         let Established { stream, peer, facts: tls } = shaken.map_err(|error| {
-            let error = not_established(error, address, first.get(), route);
-            first_flight.explain(error)
+            let error = not_established(error, address, partial.first_bytes(), route);
+            first_flight::explain(error, partial.unanswered())
         })?;
         let handshake = Arc::new(HandshakeFacts { peer, tls });
         progress.shook_hands(&handshake);

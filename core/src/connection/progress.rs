@@ -166,7 +166,7 @@ impl Progress {
         self.phases.end(self.elapsed());
         let mut connection = self.connection();
         let Some(known) = &mut *connection else { return };
-        known.handshake = Some(handshake.clone());
+        known.complete(handshake);
         let address = known.address;
         drop(connection);
         if let Some(observation) = &self.observation {

@@ -15,13 +15,19 @@ pub(super) struct RecordBoundaries {
 
 impl RecordBoundaries {
     /// Records that these bytes have arrived.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
+        self.follow_bodies(bytes, |_, _| {});
+    }
+
+    /// The same, and calls `body` with the content type and each part of a record's body.
+    pub(super) fn follow_bodies(&mut self, mut bytes: &[u8], mut body: impl FnMut(u8, &[u8])) {
         while !bytes.is_empty() {
             let length = self.bytes_to_boundary().min(bytes.len());
             let (these, rest) = bytes.split_at(length);
             bytes = rest;
             if self.left > 0 {
                 self.left -= length;
+                body(self.header[0], these);
                 continue;
             }
             self.header[self.begun..self.begun + length].copy_from_slice(these);
@@ -60,6 +66,21 @@ mod tests {
                 at += bytes.len();
                 assert_eq!(records.is_between(), ends.contains(&at), "at {at} by {piece}");
             }
+        }
+    }
+
+    #[test]
+    fn bodies_have_the_content_type_of_their_record() {
+        let text =
+            [&[22, 3, 3, 0, 3][..], &[7; 3], &[23, 3, 3, 0, 0], &[20, 3, 3, 0, 1, 9]].concat();
+        for piece in 1..=text.len() {
+            let (mut records, mut bodies) = (RecordBoundaries::default(), Vec::new());
+            for bytes in text.chunks(piece) {
+                records.follow_bodies(bytes, |content_type, part| {
+                    bodies.extend(part.iter().map(|byte| (content_type, *byte)));
+                });
+            }
+            assert_eq!(bodies, [(22, 7), (22, 7), (22, 7), (20, 9)], "by {piece}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! * It limits the TLS bytes that carry no data: session tickets, key updates, empty records.
 //! * It marks the records that began to arrive before the request had left. They cannot contain a response
 //!   to that request.
+//! * It reads the plaintext messages that choose the parameters of the connection, so that the error of a
+//!   failed handshake has them.
 //! * It reports a write error only after the peer's last bytes were read. A peer that refuses our
 //!   certificate sends an alert and closes. If we are still writing, the kernel returns EPIPE or
 //!   ECONNRESET. A client that stops there never reads the alert that explains the refusal.
@@ -12,7 +14,6 @@ use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
@@ -20,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::records::RecordBoundaries;
-use crate::tls::{Flood, PollLimited};
+use crate::tls::{FirstMessages, Flood, PartialHandshake, PollLimited};
 
 /// The most bytes that one poll reads, and writes.
 const MAX_READ_PER_POLL: usize = 16 * 1024;
@@ -50,26 +51,8 @@ pub(super) struct Socket {
     checked: bool,
     /// How many bytes were written before the first byte of the peer. `None` after it.
     unanswered: Option<usize>,
-    /// Where the first bytes go, until they have arrived.
-    first: Option<FirstBytes>,
-}
-
-/// The first bytes of a peer, for the error if they are not TLS. Zero until they arrive.
-#[derive(Clone, Default)]
-pub(super) struct FirstBytes(Arc<AtomicU64>);
-
-impl FirstBytes {
-    fn note(&self, bytes: &[u8]) {
-        let mut first = [0; 8];
-        let length = bytes.len().min(first.len());
-        first[..length].copy_from_slice(&bytes[..length]);
-        self.0.store(u64::from_be_bytes(first), Ordering::Relaxed);
-    }
-
-    /// Returns the bytes, padded with zeros.
-    pub(super) fn get(&self) -> [u8; 8] {
-        self.0.load(Ordering::Relaxed).to_be_bytes()
-    }
+    /// Reads the peer's first messages, until they have arrived.
+    first_messages: Option<Box<FirstMessages>>,
 }
 
 /// How many more bytes may arrive without data.
@@ -92,7 +75,8 @@ struct EarlyBytes {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, first: FirstBytes) -> Self {
+    /// * `partial`: receives the facts of the handshake.
+    pub(super) fn new(stream: TcpStream, partial: Arc<PartialHandshake>) -> Self {
         Self {
             stream,
             broken: false,
@@ -103,7 +87,7 @@ impl Socket {
             ending: false,
             checked: false,
             unanswered: Some(0),
-            first: Some(first),
+            first_messages: Some(Box::new(FirstMessages::new(partial))),
         }
     }
 
@@ -193,9 +177,22 @@ impl Socket {
             self.unanswered = None;
         }
         self.charge(bytes.len());
-        self.records.follow(bytes);
+        match &self.first_messages {
+            None => self.records.follow(bytes),
+            Some(_) => self.read_first_messages(bytes),
+        }
         if let Some(early) = &mut self.early {
             early.unread = early.unread.saturating_sub(bytes.len());
+        }
+    }
+
+    #[cold]
+    fn read_first_messages(&mut self, bytes: &[u8]) {
+        let Some(messages) = &mut self.first_messages else { return };
+        messages.note(bytes);
+        self.records.follow_bodies(bytes, |content_type, body| messages.read(content_type, body));
+        if messages.are_read() {
+            self.first_messages = None;
         }
     }
 
@@ -293,9 +290,6 @@ impl AsyncRead for Socket {
         let limit = this.read_limit().min(buffer.remaining());
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(limit));
         ready!(Pin::new(&mut this.stream).poll_read(context, &mut part))?;
-        if let Some(first) = this.first.take() {
-            first.note(part.filled());
-        }
         this.note_read(part.filled());
         let length = part.filled().len();
         buffer.advance(length);

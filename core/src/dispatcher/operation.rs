@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::{CancelToken, Dispatcher, Inner};
 use crate::admission::{Admitted, Entry, RunEntry, Turn, WaitLimit, Waiter, canceled};
 use crate::connection::observer::{OperationKind, Outcome};
-use crate::connection::{Deadlines, Observation, Progress};
+use crate::connection::{ConnectionFacts, Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
 use crate::runtime::poll_due;
@@ -177,7 +177,7 @@ impl Operation {
 
     fn attempt_facts(&self) -> DeliveryFacts {
         let connection = self.progress.connection_facts();
-        let handshake = connection.as_ref().and_then(|known| known.handshake.clone());
+        let handshake = connection.as_ref().and_then(ConnectionFacts::for_error);
         DeliveryFacts {
             timings: self.progress.timings(),
             connection: connection.map(|known| ConnectionParts {
@@ -185,7 +185,7 @@ impl Operation {
                 address: known.address,
                 proxy: self.dispatcher.options.route.through(),
             }),
-            handshake: handshake.map(|known| ShownHandshake::Completed(known as _)),
+            handshake: handshake.map(ShownHandshake::Known),
             ..DeliveryFacts::of_none(None, self.progress.elapsed())
         }
     }

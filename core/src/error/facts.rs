@@ -18,7 +18,7 @@ pub(crate) struct DeliveryFacts {
     /// Of the last attempt, like the fields below.
     pub(crate) timings: Timings,
     pub(crate) connection: Option<ConnectionParts>,
-    /// The result of the handshake, if one was completed.
+    /// The handshake, if the peer's ServerHello arrived.
     pub(crate) handshake: Option<ShownHandshake>,
 }
 
@@ -30,19 +30,20 @@ pub(crate) struct ConnectionParts {
     pub(crate) proxy: Option<String>,
 }
 
-/// A completed handshake: as it was, or as read from the JSON of an error.
+/// A handshake: as it was, or as read from the JSON of an error.
 #[derive(Clone, Debug)]
 pub(crate) enum ShownHandshake {
-    Completed(Arc<dyn HandshakeJson>),
+    Known(Arc<dyn HandshakeJson>),
     Read { tls: Value, peer: Value },
 }
 
-/// A completed handshake. It is converted to JSON only if the error is.
+/// A handshake, completed or not. It is converted to JSON only if the error is.
 pub(crate) trait HandshakeJson: Debug + Send + Sync {
     /// Returns the parameters of the TLS connection, as in a receipt.
     fn tls_json(&self) -> Value;
 
-    /// Returns the identity of the verified peer, as in a receipt.
+    /// Returns the identity of the verified peer, as in a receipt. Returns `null` if the handshake was not
+    /// completed.
     fn peer_json(&self) -> Value;
 }
 
@@ -87,9 +88,10 @@ impl DeliveryFacts {
             elapsed: duration(error.get("elapsed_ms")?)?,
             timings: object("timings").map(Timings::from_json).unwrap_or_default(),
             connection: object("connection").and_then(ConnectionParts::from_json),
-            handshake: object("tls")
-                .zip(object("peer"))
-                .map(|(tls, peer)| ShownHandshake::Read { tls: tls.clone(), peer: peer.clone() }),
+            handshake: object("tls").map(|tls| {
+                let peer = object("peer").cloned().unwrap_or_default();
+                ShownHandshake::Read { tls: tls.clone(), peer }
+            }),
         })
     }
 }
@@ -116,14 +118,14 @@ impl ConnectionParts {
 impl ShownHandshake {
     fn tls_json(&self) -> Value {
         match self {
-            Self::Completed(handshake) => handshake.tls_json(),
+            Self::Known(handshake) => handshake.tls_json(),
             Self::Read { tls, .. } => tls.clone(),
         }
     }
 
     fn peer_json(&self) -> Value {
         match self {
-            Self::Completed(handshake) => handshake.peer_json(),
+            Self::Known(handshake) => handshake.peer_json(),
             Self::Read { peer, .. } => peer.clone(),
         }
     }

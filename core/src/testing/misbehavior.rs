@@ -28,6 +28,8 @@ pub enum Misbehavior {
     /// The same, after it has named only another CA in its certificate request. So Node refuses a
     /// certificate on TLS 1.3.
     RejectByClose,
+    /// Speaks TLS 1.2 and no later version, and is correct otherwise.
+    Tls12,
 }
 
 impl Misbehavior {
@@ -42,6 +44,7 @@ impl Misbehavior {
         Self::OtherCa,
         Self::CloseAfterHandshake,
         Self::RejectByClose,
+        Self::Tls12,
     ];
 
     /// Returns its name, which is the same in all languages, such as `never_ask`.
@@ -56,6 +59,7 @@ impl Misbehavior {
             Self::OtherCa => "other_ca",
             Self::CloseAfterHandshake => "close_after_handshake",
             Self::RejectByClose => "reject_by_close",
+            Self::Tls12 => "tls_1_2",
         }
     }
 
@@ -72,7 +76,8 @@ impl Misbehavior {
             | Self::WrongName
             | Self::OtherCa
             | Self::CloseAfterHandshake
-            | Self::RejectByClose => Moment::Handshake,
+            | Self::RejectByClose
+            | Self::Tls12 => Moment::Handshake,
             Self::ResetAfterBody | Self::Stall => Moment::Request,
         }
     }

@@ -45,7 +45,7 @@ use crate::Trust;
 use crate::error::{Form, shown};
 
 #[doc(hidden)]
-pub use crate::connection::read_answer;
+pub use crate::connection::{read_answer, read_first_messages};
 #[doc(hidden)]
 pub use crate::material::public_root_entry;
 pub use authority::{Authority, Issued, Leaf};

@@ -21,7 +21,7 @@ use rustls::server::{Acceptor, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -233,7 +233,12 @@ impl Receiver {
             }
             _ => Some(self.verifier()?),
         };
-        server_config(&issued, verifier).map_err(|cause| lab_failed("configure a receiver", cause))
+        let versions: &[_] = match how {
+            Some(Misbehavior::Tls12) => &[&TLS12],
+            _ => &[&TLS13, &TLS12],
+        };
+        server_config(&issued, verifier, versions)
+            .map_err(|cause| lab_failed("configure a receiver", cause))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
@@ -353,10 +358,10 @@ fn listen(lab: &Handle) -> io::Result<(TcpListener, SocketAddr)> {
 fn server_config(
     issued: &Issued,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    versions: &[&'static SupportedProtocolVersion],
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13, &TLS12])?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),

@@ -28,12 +28,18 @@ pub(crate) struct CertificateAuthorities {
 /// What one handshake has shown of our certificate.
 #[derive(Default)]
 pub(super) struct OurCertificate {
-    /// The consumer requested it.
-    pub(super) is_requested: bool,
+    /// Whether the consumer requested it. `None` until it has, or can no longer do so.
+    pub(super) requested: Option<bool>,
     /// The CAs that it named in the request.
     pub(super) authorities: CertificateAuthorities,
     /// It has left. In TLS 1.2 it leaves before the end of the handshake; in TLS 1.3, with it.
     pub(super) is_sent: bool,
+}
+
+impl OurCertificate {
+    pub(super) fn is_requested(&self) -> bool {
+        self.requested == Some(true)
+    }
 }
 
 /// Whether a list of CAs names an issuer of our chain.

@@ -41,7 +41,7 @@ pub(super) fn key_unusable(terms: &Terms) -> Error {
 ///
 pub(super) fn handshake_error(error: &io::Error, ours: &OurCertificate, terms: &Terms) -> Error {
     if let Some(alert) = Alert::of(error) {
-        if ours.is_requested && alert.is_about_certificate() {
+        if ours.is_requested() && alert.is_about_certificate() {
             return refused_by_alert(alert, &terms.identity, &ours.authorities);
         }
         let name = alert.name();

@@ -6,19 +6,23 @@
 
 mod alert;
 mod authorities;
+mod facts;
 mod failure;
 mod flood;
+mod partial;
 mod refusal;
+mod server_hello;
 mod session;
 mod stream;
 mod terms;
 
 pub(crate) use alert::Alert;
+pub use facts::TlsFacts;
 pub(crate) use flood::{Flood, is_flood};
+pub(crate) use partial::{FirstMessages, PartialHandshake};
 pub(crate) use refusal::{
     MAY_BE_REFUSED, may_be_refused, refused_by_alert, refused_by_close, refused_by_page, unjudged,
 };
-pub use session::TlsFacts;
 pub(crate) use session::{Established, handshake};
 pub(crate) use stream::{PollLimited, has_plaintext, plaintext, tickets};
 pub use terms::MinTls;

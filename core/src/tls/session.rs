@@ -2,67 +2,28 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, PeerMisbehaved, ProtocolVersion, SignatureScheme};
-use serde_json::{Value, json};
+use rustls::{DigitallySignedStruct, PeerMisbehaved, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::authorities::{CertificateAuthorities, OurCertificate};
+use super::authorities::CertificateAuthorities;
+use super::facts::TlsFacts;
 use super::failure::{alert_for, handshake_error, key_unusable};
+use super::partial::PartialHandshake;
 use super::stream::PollLimited;
 use super::terms::Terms;
 use crate::error::{Error, Kind, key};
-use crate::process::{self, own};
+use crate::process;
 use crate::verify::policy::Role;
 use crate::verify::{Expectation, PeerIdentity, verify};
 use crate::x509::algorithms;
-
-/// The parameters that a handshake negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// `TLSv1.3` or `TLSv1.2`.
-    pub version: &'static str,
-    /// The cipher suite by its IANA name.
-    pub cipher_suite: &'static str,
-    /// The key exchange group by its IANA name.
-    pub key_exchange: &'static str,
-    /// Whether the consumer requested our certificate. Always true on a receipt.
-    pub client_auth_requested: bool,
-    pub(crate) authorities: CertificateAuthorities,
-}
-
-impl TlsFacts {
-    /// Returns the CAs that the consumer named in its certificate request, escaped and cut to 4 KiB. It
-    /// accepts certificates of these CAs. Empty if it named none.
-    pub fn certificate_authorities(&self) -> Vec<String> {
-        self.authorities.texts()
-    }
-
-    /// Returns whether the consumer named an issuer of our certificate. `None` if it named no CA.
-    pub fn is_issuer_listed(&self) -> Option<bool> {
-        self.authorities.lists_our_issuer()
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "version": self.version,
-            "cipher_suite": self.cipher_suite,
-            "key_exchange": self.key_exchange,
-            "client_auth_requested": self.client_auth_requested,
-            "certificate_authorities": self.certificate_authorities(),
-            "certificate_authorities_count": self.authorities.count(),
-            "issuer_listed": self.is_issuer_listed(),
-        })
-    }
-}
 
 /// A finished handshake.
 pub(crate) struct Established<IO> {
@@ -75,16 +36,16 @@ pub(crate) struct Established<IO> {
 ///
 /// Fails with a kind of the 4xx group or with `connection_lost`.
 ///
-/// * `unanswered`: receives how many bytes were written before the first byte of the peer.
+/// * `partial`: receives the facts of the handshake as they become known.
 pub(crate) async fn handshake<IO>(
     terms: &Arc<Terms>,
     io: IO,
-    unanswered: &AtomicUsize,
+    partial: &Arc<PartialHandshake>,
 ) -> Result<Established<IO>, Error>
 where
     IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
 {
-    let session = Arc::new(Session { terms: terms.clone(), state: own::Mutex::default() });
+    let session = Arc::new(Session { terms: terms.clone(), partial: partial.clone() });
     let mut config = terms.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
@@ -94,36 +55,19 @@ where
         connecting.get_mut().into_iter().for_each(IO::begin_poll);
         let polled = Pin::new(&mut connecting).poll(context);
         if let Some(io) = connecting.get_mut() {
-            unanswered.store(io.unanswered(), Ordering::Relaxed);
+            partial.set_unanswered(io.unanswered());
         }
         polled
     });
     // The random number generator and RSA keys contain locks. They must be free at a fork.
     let outcome = process::around_forks(connecting).await;
-    let mut state = session.state();
+    let mut state = partial.state();
     // The refusal of our verifier explains more than the error of rustls.
     if let Some(refusal) = state.refusal.take() {
         return Err(refusal);
     }
     let stream = outcome.map_err(|error| handshake_error(&error, &state.ours, terms))?;
-    let connection = stream.get_ref().1;
-    let facts = TlsFacts {
-        version: match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-            _ => "",
-        },
-        cipher_suite: connection
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
-            .unwrap_or_default(),
-        key_exchange: connection
-            .negotiated_key_exchange_group()
-            .and_then(|group| group.name().as_str())
-            .unwrap_or_default(),
-        client_auth_requested: state.ours.is_requested,
-        authorities: std::mem::take(&mut state.ours.authorities),
-    };
+    let facts = TlsFacts::of_connection(stream.get_ref().1, &mut state.ours);
     // Only now has the peer proved possession of the key (CertificateVerify, or the key exchange).
     let peer =
         state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
@@ -133,27 +77,13 @@ where
     Ok(Established { stream, peer, facts })
 }
 
-/// The state that resolver and verifier share.
-#[derive(Default)]
-struct SessionState {
-    ours: OurCertificate,
-    /// Our key supports a signature scheme that the consumer offers.
-    key_fits: bool,
-    peer: Option<PeerIdentity>,
-    refusal: Option<Error>,
-}
-
 /// The resolver and verifier of one connection.
 struct Session {
     terms: Arc<Terms>,
-    state: own::Mutex<SessionState>,
+    partial: Arc<PartialHandshake>,
 }
 
 impl Session {
-    fn state(&self) -> own::MutexGuard<'_, SessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn verify_peer(
         &self,
         leaf: &CertificateDer<'_>,
@@ -178,9 +108,8 @@ impl Session {
                 at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             },
         )?;
-        // rustls calls the verifier after it has processed CertificateRequest, in TLS 1.2 and 1.3.
-        let state = self.state();
-        if !state.ours.is_requested {
+        let state = self.partial.state();
+        if !state.ours.is_requested() {
             return Err(Error::new(
                 Kind::ClientAuthNotRequested,
                 "the consumer's certificate is valid, but the consumer did not request ours in the handshake",
@@ -200,8 +129,8 @@ impl Session {
 
 impl ResolvesClientCert for Session {
     fn resolve(&self, names: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let mut state = self.state();
-        state.ours.is_requested = true;
+        let mut state = self.partial.state();
+        state.ours.requested = Some(true);
         // The names explain a refusal, and decide nothing: the consumer decides which certificates it
         // accepts.
         state.ours.authorities = CertificateAuthorities::new(names, self.terms.identity.chain());
@@ -224,14 +153,16 @@ impl ServerCertVerifier for Session {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        // rustls calls the verifier after it has processed CertificateRequest, in TLS 1.2 and 1.3.
+        self.partial.state().ours.requested.get_or_insert(false);
         match self.verify_peer(leaf, intermediates, now) {
             Ok(peer) => {
-                self.state().peer = Some(peer);
+                self.partial.state().peer = Some(peer);
                 Ok(ServerCertVerified::assertion())
             }
             Err(refusal) => {
                 let alert = alert_for(refusal.kind());
-                self.state().refusal = Some(refusal);
+                self.partial.state().refusal = Some(refusal);
                 Err(rustls::Error::InvalidCertificate(alert))
             }
         }
@@ -253,7 +184,7 @@ impl ServerCertVerifier for Session {
             &algorithms::SIGNATURES,
         )?;
         // It is the last check of rustls before our certificate.
-        self.state().ours.is_sent = true;
+        self.partial.state().ours.is_sent = true;
         Ok(valid)
     }
 

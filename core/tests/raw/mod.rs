@@ -9,6 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -78,10 +79,20 @@ pub(crate) fn config_with(
     verifier: ClientCertVerifierBuilder,
     versions: &[&'static SupportedProtocolVersion],
 ) -> ServerConfig {
+    config_of(lab, default_provider(), verifier, versions)
+}
+
+/// The same, with these cipher suites and groups.
+pub(crate) fn config_of(
+    lab: &Lab,
+    provider: CryptoProvider,
+    verifier: ClientCertVerifierBuilder,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
     let issued = lab.authority().issue(Leaf::server("raw")).unwrap();
     let chain = CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes());
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier.build().unwrap())

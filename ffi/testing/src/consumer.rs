@@ -45,8 +45,8 @@ pub extern "C" fn wmtls_lab_consumer_pin(consumer: Option<&wmtls_lab_consumer>) 
 /// first.
 ///
 /// `how`: "never_ask", "reject_certificate", "expired", "wrong_name", "reset_after_body", "stall",
-/// "other_ca", "close_after_handshake" or "reject_by_close". "reset_after_body" and "stall" affect requests; the others affect handshakes,
-/// and close idle connections.
+/// "other_ca", "close_after_handshake", "reject_by_close" or "tls_1_2". "reset_after_body" and "stall"
+/// affect requests; the others affect handshakes, and close idle connections.
 /// `times`: the number of connections or requests; 0 lasts until the next call for the same one
 /// of the two.
 ///

@@ -99,6 +99,10 @@ An error that ends a delivery or a probe has what a receipt has, with the same n
 `peer`. A field is `null` if it is not known, or if the error ended no delivery. `id` is `null` too if
 it looks like a key, because errors are logged. `public()` shows none of them but `consumer`.
 
+If the handshake failed, `tls` has the version, the cipher suite and the group that the consumer chose
+in its ServerHello, and the CAs that it named, as far as they arrived; `peer` is `null`. `tls` is `null`
+if no ServerHello arrived.
+
 `remedy` says what to do about the cause, and `help` is the address of the page of the kind, with the
 causes that the library tells apart.
 

@@ -9,12 +9,13 @@ use crate::paths;
 use crate::profile::Profile;
 
 /// Each target with a number of mutations that takes some seconds. PKCS#12 is slow by design.
-const TARGETS: [(&str, u32); 6] = [
+const TARGETS: [(&str, u32); 7] = [
     ("pem", 60_000),
     ("certificate", 200_000),
     ("pin", 400_000),
     ("crl", 200_000),
     ("pkcs12", 10_000),
+    ("server_hello", 400_000),
     ("answer", 200_000),
 ];
 

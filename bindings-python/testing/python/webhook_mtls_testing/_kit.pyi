@@ -70,6 +70,7 @@ class Consumer:
             "other_ca",
             "close_after_handshake",
             "reject_by_close",
+            "tls_1_2",
         ],
         times: int = 1,
     ) -> None: ...

@@ -29,6 +29,19 @@ fn tls_1_2_is_served_as_well() {
 }
 
 #[test]
+fn tls_1_2_alone_is_served_on_demand() {
+    let (lab, acme) = lab();
+    acme.misbehave(Misbehavior::Tls12, 2);
+    let error = run(refusal(&acme, config(&lab, Some(&lab.issued), &TLS13)));
+    assert_eq!(alert(&error), Some(AlertDescription::ProtocolVersion));
+    run(async {
+        let mut client =
+            Client::with(&acme, config(&lab, Some(&lab.issued), &TLS12)).await.unwrap();
+        assert!(client.post("", b"{}").await.ends_with(OK));
+    });
+}
+
+#[test]
 fn no_session_is_resumed() {
     let (lab, acme) = lab();
     for version in [&TLS12, &TLS13] {

@@ -16,7 +16,7 @@ fn misbehaviors_have_names() {
     for how in Misbehavior::ALL {
         assert_eq!(Misbehavior::from_name(how.name()), Some(*how));
     }
-    assert_eq!(Misbehavior::ALL.len(), 9);
+    assert_eq!(Misbehavior::ALL.len(), 10);
     assert_eq!(Misbehavior::from_name("NeverAsk"), None);
 }
 
