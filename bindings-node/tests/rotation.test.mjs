@@ -158,6 +158,26 @@ test('time stamps are ignored', async (t) => {
   })
 })
 
+test('the first listener starts the events', async (t) => {
+  const lab = await Lab.start()
+  const now = Math.floor(Date.now() / 1000) * 1000
+  const issued = lab.authority.issue('us', {
+    notBefore: new Date(now - 99 * 3600_000),
+    notAfter: new Date(now + 3600_000),
+  })
+  const identity = Identity.fromPem(issued.certPem, issued.keyPem)
+  const dispatcher = lab.dispatcher({ identity, reloadMs: 20 })
+  // A listener does not keep Node running, and without a delivery nothing else does.
+  const awake = setInterval(() => {}, 1000)
+  t.after(async () => {
+    clearInterval(awake)
+    await dispatcher.close()
+    await lab.close()
+  })
+  const event = await new Promise((resolve) => dispatcher.on('event', resolve))
+  assert.deepEqual([event.name, event.fields.name, event.fields.threshold], ['expiry', 'CN=us', 0.05])
+})
+
 test('files are polled and listeners get events', async (t) => {
   const s = await scene(t)
   const { identity, trust } = s

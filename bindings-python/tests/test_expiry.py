@@ -1,5 +1,6 @@
 """Events and states of certificates that expire or are not valid yet."""
 
+import queue
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,6 +60,25 @@ def test_each_threshold_has_one_event(
         issue()
         assert [event.name for event in dispatcher.reload()] == ["rotated"]
         assert told(0.199) == [("expiry", 0.2)]
+
+
+def test_the_first_listener_starts_the_events(lab: Lab) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    issued = lab.authority.issue(
+        "us", not_before=now - timedelta(hours=99), not_after=now + timedelta(hours=1)
+    )
+    identity = wm.Identity.from_pem(issued.cert_pem, issued.key_pem)
+    heard: queue.Queue[wm.Event] = queue.Queue()
+
+    def listener(event: wm.Event) -> None:
+        heard.put(event)
+
+    # Without a delivery and without files.
+    with lab.dispatcher(identity=identity, reload=0.02) as dispatcher:
+        dispatcher.on_event(listener)
+        event = heard.get(timeout=20)
+        assert (event.name, event.fields["name"]) == ("expiry", "CN=us")
+        assert event.fields["threshold"] == 0.05
 
 
 def test_an_implausible_clock_has_no_expiry_events(

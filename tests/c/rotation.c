@@ -242,6 +242,42 @@ static void the_descriptor_is_readable_while_an_event_waits(void) {
     CHECK(wmtls_event_fd(NULL) == -1 && wmtls_verifier_event_fd(NULL) == -1);
 }
 
+/* Without a delivery and without files, for each way to hear of an event. */
+static void the_first_listener_starts_the_events(void) {
+    wmtls_error *error;
+    wmtls_lab_issued *issued;
+    wmtls_identity *identity;
+    time_t now = time(NULL);
+    CHECK_STATUS(
+        wmtls_lab_authority_issue(ca, "us", WMTLS_ROLE_CLIENT, now - 99 * 3600, now + 3600, &issued,
+                                  &error),
+        WMTLS_OK, error);
+    const char *chain = wmtls_lab_issued_cert_pem(issued), *key = wmtls_lab_issued_key_pem(issued);
+    CHECK_STATUS(
+        wmtls_identity_from_pem(chain, strlen(chain), key, strlen(key), NULL, &identity, &error),
+        WMTLS_OK, error);
+    for (int by_descriptor = 0; by_descriptor < 2; by_descriptor++) {
+        wmtls_dispatcher *quiet;
+        wmtls_options *options = wmtls_lab_options(lab);
+        wmtls_options_identity(options, identity);
+        wmtls_options_set(options, "reload", "20");
+        CHECK_STATUS(wmtls_dispatcher_new(options, &quiet, &error), WMTLS_OK, error);
+        if (by_descriptor) {
+            struct pollfd wanted = {.fd = wmtls_event_fd(quiet), .events = POLLIN, .revents = 0};
+            CHECK(poll(&wanted, 1, 20000) == 1);
+        }
+        wmtls_event *event = wmtls_next_event(quiet, by_descriptor ? 0 : 20000);
+        CHECK(event != NULL);
+        CHECK_TEXT(wmtls_event_name(event), "expiry");
+        CHECK_TEXT(wmtls_event_field(event, "name"), "CN=us");
+        CHECK_TEXT(wmtls_event_field(event, "threshold"), "0.05");
+        wmtls_event_free(event);
+        wmtls_dispatcher_free(quiet);
+    }
+    wmtls_identity_free(identity);
+    wmtls_lab_issued_free(issued);
+}
+
 static void each_expiry_has_a_remaining_lifetime(void) {
     wmtls_error *error;
     wmtls_expiries *expiries;
@@ -313,6 +349,7 @@ int main(void) {
     RUN(a_consumer_without_the_new_ca_gets_the_previous_identity);
     RUN(a_verifier_rotates_with_its_files);
     RUN(the_descriptor_is_readable_while_an_event_waits);
+    RUN(the_first_listener_starts_the_events);
     RUN(each_expiry_has_a_remaining_lifetime);
 
     const char *files[] = {"tls.crt", "tls.key", "ca.pem", "crl.pem", "pins", "peer-pins"};

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Map, Value};
 use webhook_mtls::MinTls;
 use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Authority, Lab, Leaf};
@@ -240,6 +241,38 @@ fn an_upsert_with_old_values_does_not_restore_old_material() {
     upsert();
     assert!(scene.deliver().unwrap().is_reused(), "equal values keep the connections");
     assert_eq!(scene.seen_as(), "second");
+}
+
+/// Without a delivery and without files, the expiry of our certificate is an event.
+#[test]
+fn the_first_listener_starts_the_events() {
+    let lab = Lab::start().unwrap();
+    let now = SystemTime::now();
+    let (from, until) = (now - Duration::from_secs(99 * 3600), now + Duration::from_secs(3600));
+    let leaf = Leaf::client("us").between(Some(from), Some(until));
+    let issued = lab.authority().issue(leaf).unwrap();
+    let (chain, key) = (issued.chain_pem.as_bytes(), issued.key_pem.as_bytes());
+    let dispatcher = || {
+        let identity = Identity::from_pem(chain, key, None).unwrap();
+        let options = lab.dispatcher_options().identity(identity);
+        let options = options.reload(Some(Duration::from_millis(20))).unwrap();
+        Dispatcher::new(options).unwrap()
+    };
+    let check = |name: EventName, fields: &Map<String, Value>| {
+        assert_eq!(name, EventName::Expiry);
+        assert_eq!((&fields["name"], &fields["threshold"]), (&"CN=us".into(), &0.05.into()));
+    };
+    let polled = dispatcher();
+    let event = polled.events().next(LONG).unwrap();
+    check(event.name(), event.fields());
+
+    let (sender, heard) = std::sync::mpsc::channel();
+    let called = dispatcher();
+    called.on_event(move |event| {
+        let _ = sender.send((event.name(), event.fields().clone()));
+    });
+    let (name, fields) = heard.recv_timeout(LONG).unwrap();
+    check(name, &fields);
 }
 
 #[test]
