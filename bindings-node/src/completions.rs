@@ -1,34 +1,38 @@
 //! Passes finished deliveries to JavaScript: in batches, on the event loop of its environment.
 //!
 //! On platforms with a pollable descriptor, the loop of Node drives the deliveries itself
-//! (`webhook_mtls::bindings::runtime::EventLoop`), without another thread. Outcomes go into a queue. One call
-//! into JavaScript passes all queued outcomes through the outcome buffer (`outcome_buffer.rs`).
+//! (`webhook_mtls::bindings::runtime::EventLoop`), without another thread. Elsewhere, and in runtimes
+//! without libuv, the threads of the core drive them. Outcomes go into a queue. One call into
+//! JavaScript passes all queued outcomes through the outcome buffer (`outcome_buffer.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Wake;
-use std::time::Duration;
 
 use napi::bindgen_prelude::{Either, Env, Float64Array, Function, ToNapiValue, sys};
 use napi::{JsValue, check_status};
 use napi_derive::napi;
 use webhook_mtls::bindings::process::Lock;
-use webhook_mtls::bindings::runtime::EventLoop;
 use webhook_mtls::{Error, Receipt};
 
 use crate::convert::Handle;
+use crate::loop_handles::{Callbacks, LoopHandles, LoopSignal};
 use crate::outcome_buffer::{Attachment, OutcomeBuffer, ReceiptPage, Report};
 use crate::uv::{RawHandle, Uv};
 
-/// The interval at which timers are checked while deliveries are in flight.
-const TICK: Duration = Duration::from_millis(10);
+/// What libuv calls.
+const CALLBACKS: Callbacks = Callbacks { signal: on_signal, readable: on_readable, tick: on_tick };
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<NodeLoop>>> = const { RefCell::new(None) };
+    /// Never dropped with its thread: `process.exit` and an uncaught exception end the process without
+    /// the cleanup hook, and at that time the thread-locals of tokio, which deliveries need to end,
+    /// may be destroyed.
+    static CURRENT: RefCell<Option<ManuallyDrop<Rc<NodeLoop>>>> = const { RefCell::new(None) };
     /// Whether this thread will drain the queue before its loop continues.
     static WILL_DRAIN: Cell<bool> = const { Cell::new(false) };
     /// While the environment is torn down: its cleanup hook and the number of open handles.
@@ -38,9 +42,23 @@ thread_local! {
 
 /// Attaches the addon to this environment. Outcomes are written into `buffer`, and then `settle` is
 /// called with their count.
+///
+/// * `has_libuv`: whether the environment runs on a loop of libuv.
 #[napi]
-pub fn attach(env: &Env, buffer: Float64Array, settle: Function<f64, ()>) -> napi::Result<()> {
-    NodeLoop::attach(env, buffer, settle.raw())
+pub fn attach(
+    env: &Env,
+    buffer: Float64Array,
+    settle: Function<f64, ()>,
+    has_libuv: bool,
+) -> napi::Result<()> {
+    let queue = Arc::new(CompletionQueue { completions: Lock::default(), signal: Lock::default() });
+    let handles = if has_libuv {
+        let of_driver = queue.clone();
+        LoopHandles::of_libuv(env, CALLBACKS, move || of_driver.send_signal())?
+    } else {
+        LoopHandles::of_node_api(*env, on_call)?
+    };
+    NodeLoop::attach(env, buffer, settle.raw(), queue, handles)
 }
 
 /// Returns the next attachment of the buffer's rows, in their order: a page of receipts or an
@@ -131,7 +149,7 @@ pub(crate) fn started() {
 }
 
 fn with_current<T>(work: impl FnOnce(&NodeLoop) -> T) -> Result<T, Error> {
-    let current = CURRENT.with_borrow(Clone::clone);
+    let current = CURRENT.with_borrow(|current| current.as_deref().cloned());
     current.map(|current| work(&current)).ok_or_else(Error::caught_panic)
 }
 
@@ -147,10 +165,10 @@ struct CompletionQueue {
     signal: Lock<Option<Signal>>,
 }
 
-/// An async handle of libuv. Any thread may send it until it is closed.
-struct Signal(Uv);
+/// The signal of a loop. Any thread may send it until it is released.
+struct Signal(LoopSignal);
 
-// SAFETY: other threads call only `uv_async_send` with the handle, which is thread-safe.
+// SAFETY: other threads only send the signal, which is thread-safe.
 unsafe impl Send for Signal {}
 
 impl CompletionQueue {
@@ -176,60 +194,36 @@ struct NodeLoop {
     env: sys::napi_env,
     settle: sys::napi_ref,
     buffer: RefCell<OutcomeBuffer>,
-    driver: RefCell<Option<EventLoop>>,
     queue: Arc<CompletionQueue>,
-    signal: Uv,
-    readable: Option<Uv>,
-    timer: Uv,
-    is_ticking: Cell<bool>,
+    handles: LoopHandles,
     /// The number of completions for which the loop stays alive.
     pending: Cell<usize>,
 }
 
 impl NodeLoop {
-    fn attach(env: &Env, buffer: Float64Array, settle: sys::napi_value) -> napi::Result<()> {
-        let failed =
-            |what: &str| napi::Error::from_reason(format!("libuv could not create a {what}"));
-        let uv = env.get_uv_event_loop()?.cast::<c_void>();
-        let queue =
-            Arc::new(CompletionQueue { completions: Lock::default(), signal: Lock::default() });
-        let of_driver = queue.clone();
-        // Without a driver, core's own threads drive the deliveries and send the signal.
-        let driver = EventLoop::attach(move || of_driver.send_signal()).ok().flatten();
-        let descriptor = driver.as_ref().map(EventLoop::descriptor);
-        // SAFETY: the environment is that of the current call, on its thread.
-        let signal = unsafe { Uv::signal(uv, on_signal) }.ok_or_else(|| failed("signal"))?;
-        // SAFETY: as above. The descriptor is never closed.
-        let readable =
-            descriptor.and_then(|descriptor| unsafe { Uv::readable(uv, descriptor, on_readable) });
-        // SAFETY: as above.
-        let timer = unsafe { Uv::timer(uv) }.ok_or_else(|| failed("timer"))?;
+    fn attach(
+        env: &Env,
+        buffer: Float64Array,
+        settle: sys::napi_value,
+        queue: Arc<CompletionQueue>,
+        handles: LoopHandles,
+    ) -> napi::Result<()> {
         let mut settle_reference = ptr::null_mut();
-        // SAFETY: as above.
+        // SAFETY: the environment is that of the current call, on its thread.
         let status =
             unsafe { sys::napi_create_reference(env.raw(), settle, 1, &raw mut settle_reference) };
         check_status!(status, "napi_create_reference")?;
-        // A driver that libuv does not poll would never run.
-        let driver = driver.filter(|_| readable.is_some());
-        *queue.signal.lock() = Some(Signal(signal));
-        CURRENT.set(Some(Rc::new(NodeLoop {
+        let has_libuv = matches!(handles.signal, LoopSignal::Libuv(_));
+        *queue.signal.lock() = Some(Signal(handles.signal));
+        CURRENT.set(Some(ManuallyDrop::new(Rc::new(NodeLoop {
             env: env.raw(),
             settle: settle_reference,
             buffer: RefCell::new(OutcomeBuffer::new(buffer)),
-            driver: RefCell::new(driver),
             queue,
-            signal,
-            readable,
-            timer,
-            is_ticking: Cell::new(false),
+            handles,
             pending: Cell::new(0),
-        })));
-        let none = ptr::null_mut();
-        // SAFETY: the hook takes no argument, and finds the loop in a thread-local.
-        let status = unsafe {
-            sys::napi_add_async_cleanup_hook(env.raw(), Some(tear_down), none, ptr::null_mut())
-        };
-        let hooked = check_status!(status, "napi_add_async_cleanup_hook");
+        }))));
+        let hooked = NodeLoop::add_cleanup_hook(*env, has_libuv);
         if hooked.is_err() {
             // Without the hook, the handles would outlive their loop.
             detach();
@@ -237,31 +231,40 @@ impl NodeLoop {
         hooked
     }
 
+    /// Tears down the loop with its environment. The hook waits until the handles of libuv are closed.
+    fn add_cleanup_hook(env: Env, has_libuv: bool) -> napi::Result<()> {
+        let (env, none) = (env.raw(), ptr::null_mut());
+        let status = if has_libuv {
+            // SAFETY: the hook takes no argument, and finds the loop in a thread-local.
+            unsafe { sys::napi_add_async_cleanup_hook(env, Some(tear_down), none, ptr::null_mut()) }
+        } else {
+            // SAFETY: as above.
+            unsafe { sys::napi_add_env_cleanup_hook(env, Some(tear_down_at_once), none) }
+        };
+        check_status!(status, "the cleanup hook")
+    }
+
     /// Drives the deliveries that can progress, then passes outcomes to JavaScript.
     fn poll(&self) {
-        WILL_DRAIN.set(true);
-        if let Some(driver) = &*self.driver.borrow() {
-            driver.turn();
+        if let Some(polling) = &self.handles.polling {
+            WILL_DRAIN.set(true);
+            polling.turn();
+            WILL_DRAIN.set(false);
         }
-        WILL_DRAIN.set(false);
         self.drain();
     }
 
     fn tick(&self) {
-        let is_busy = self.driver.borrow().as_ref().is_some_and(EventLoop::is_busy);
-        if is_busy {
-            return self.poll();
-        }
-        self.is_ticking.set(false);
-        self.timer.stop();
-        if let Some(driver) = &*self.driver.borrow() {
-            driver.rest();
+        match &self.handles.polling {
+            Some(polling) if polling.is_busy() => self.poll(),
+            Some(polling) => polling.stop_ticking(),
+            None => {}
         }
     }
 
     fn start_ticking(&self) {
-        if self.readable.is_some() && !self.is_ticking.replace(true) {
-            self.timer.start(TICK, on_tick);
+        if let Some(polling) = &self.handles.polling {
+            polling.start_ticking();
         }
     }
 
@@ -270,7 +273,7 @@ impl NodeLoop {
         let pending = self.pending.get();
         self.pending.set(pending + 1);
         if pending == 0 {
-            self.signal.keep_alive(true);
+            self.handles.signal.keep_alive(true);
         }
     }
 
@@ -278,7 +281,7 @@ impl NodeLoop {
         let pending = self.pending.get() - 1;
         self.pending.set(pending);
         if pending == 0 {
-            self.signal.keep_alive(false);
+            self.handles.signal.keep_alive(false);
         }
     }
 
@@ -336,14 +339,16 @@ impl NodeLoop {
         // SAFETY: guaranteed by the caller, here and below.
         let count = unsafe { u32::to_napi_value(env, count) }?;
         let (mut global, mut settle, none) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let mut result = ptr::null_mut();
         // SAFETY: as above.
         check_status!(unsafe { sys::napi_get_global(env, &raw mut global) })?;
         // SAFETY: the reference was created in this environment.
         let status = unsafe { sys::napi_get_reference_value(env, self.settle, &raw mut settle) };
         check_status!(status, "napi_get_reference_value")?;
-        // SAFETY: one argument, and no place for the result.
+        // SAFETY: one argument, and a place for the result.
         let called = unsafe {
-            sys::napi_make_callback(env, none, global, settle, 1, &raw const count, none.cast())
+            let count = &raw const count;
+            sys::napi_make_callback(env, none, global, settle, 1, count, &raw mut result)
         };
         self.clear_exception()?;
         match called {
@@ -373,6 +378,10 @@ extern "C" fn on_signal(_: RawHandle) {
     let _ = with_current(NodeLoop::poll);
 }
 
+extern "C" fn on_call() {
+    let _ = with_current(NodeLoop::poll);
+}
+
 extern "C" fn on_readable(_: RawHandle, _: c_int, _: c_int) {
     let _ = with_current(NodeLoop::poll);
 }
@@ -390,14 +399,19 @@ unsafe extern "C" fn tear_down(hook: sys::napi_async_cleanup_hook_handle, _: *mu
     }
 }
 
+/// As [`tear_down`], without handles of libuv.
+unsafe extern "C" fn tear_down_at_once(_: *mut c_void) {
+    detach();
+}
+
 /// Ends the deliveries of this thread's loop and closes its handles. Returns the number of handles,
 /// which are closed later.
 fn detach() -> Option<usize> {
-    let current = CURRENT.take()?;
+    let current = ManuallyDrop::into_inner(CURRENT.take()?);
     current.queue.signal.lock().take();
-    drop(current.driver.take());
+    current.handles.end_deliveries();
     current.queue.completions.lock().clear();
-    let handles = [Some(current.signal), current.readable, Some(current.timer)];
+    let handles = current.handles.release();
     let open = handles.iter().flatten().count();
     handles.into_iter().flatten().for_each(|handle| handle.close(on_closed));
     Some(open)

@@ -18,6 +18,7 @@ mod error;
 mod event;
 mod identity;
 mod limits;
+mod loop_handles;
 mod many;
 mod options;
 mod outcome_buffer;

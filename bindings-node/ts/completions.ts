@@ -25,6 +25,9 @@ const RUN_READY = -1
 /** The page of the receipts in the buffer. A receipt with index 0 begins a new page. */
 let page: Handle
 
+/** Bun and Deno imitate Node, but not the event loop that it offers to addons. */
+const HAS_LIBUV = !('bun' in process.versions || 'deno' in process.versions)
+
 type Receiver = (completion: Receipt | string) => void
 
 const receivers = new TicketTable<Receiver>()
@@ -57,7 +60,7 @@ export function unwatch(ticket: number): void {
 function attach(): void {
   // On first use: attaching starts threads.
   if (isAttached) return
-  native.attach(buffer, settle)
+  native.attach(buffer, settle, HAS_LIBUV)
   isAttached = true
 }
 

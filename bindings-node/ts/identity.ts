@@ -2,7 +2,7 @@ import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
 import { material, Options, text, type Body } from './options'
-import { native, type Handle } from './native'
+import { isHandle, native, type Handle } from './native'
 
 /** The options to load an identity. */
 export interface IdentityOptions {
@@ -18,7 +18,7 @@ export class Identity {
   readonly #handle: Handle
 
   private constructor(handle: Handle) {
-    if (!types.isExternal(handle)) {
+    if (!isHandle(handle)) {
       throw wrongType('identity', 'made by fromFiles, fromPem or fromPkcs12', handle)
     }
     this.#handle = handle

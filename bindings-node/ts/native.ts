@@ -2,6 +2,7 @@
 // and returns `{ value }` or `{ error }`, the error as JSON text.
 
 import { join } from 'node:path'
+import { types } from 'node:util'
 
 /** An object of the core. Opaque here; the addon knows its type. */
 export type Handle = { readonly handle: unique symbol }
@@ -120,7 +121,7 @@ interface Native {
   ): CallResult<Handle>
   dispatcherRemove(dispatcher: Handle, consumer: string): CallResult<boolean>
   dispatcherClose(dispatcher: Handle, drainMs: number): Promise<CallResult<void>>
-  attach(buffer: Float64Array, settle: (count: number) => void): void
+  attach(buffer: Float64Array, settle: (count: number) => void, hasLibuv: boolean): void
   nextAttachment(): Handle | string | null
   dispatcherDeliver(
     dispatcher: Handle,
@@ -240,6 +241,13 @@ interface Native {
 }
 
 export const native: Native = load()
+
+/** Returns whether a value is an object of the core. */
+export function isHandle(value: unknown): value is Handle {
+  // Deno has no isExternal. There, as in Node, an external has no prototype.
+  if (typeof types.isExternal === 'function') return types.isExternal(value)
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null
+}
 
 function load(): Native {
   const platform = `${process.platform}-${process.arch}`

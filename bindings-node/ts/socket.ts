@@ -21,8 +21,8 @@ export function handshake(socket: unknown, serverName: string | undefined): Hand
   // of the key (RFC 8446 section 4.4). A destroyed socket no longer has it.
   // Null for a destroyed socket.
   const finished = secureConnecting === true ? undefined : (socket.getPeerFinished() ?? undefined)
-  // Documented as null on the server side.
-  const isServerSide = socket.getEphemeralKeyInfo() === null
+  // Documented as null on the server side. Before the handshake, Node 24 would crash.
+  const isServerSide = finished !== undefined && socket.getEphemeralKeyInfo() === null
   const requested = isServerSide ? undefined : servername || undefined
   return {
     isComplete: finished !== undefined,

@@ -1,8 +1,6 @@
-import { types } from 'node:util'
-
 import { unwrap, wrongType } from './error'
 import { crlText, material, Options, several, text, texts, type Body } from './options'
-import { native, type Handle } from './native'
+import { isHandle, native, type Handle } from './native'
 
 /** Options of every trust bundle. */
 interface TrustOptions {
@@ -37,7 +35,7 @@ export class Trust {
   readonly #handle: Handle
 
   private constructor(handle: Handle) {
-    if (!types.isExternal(handle)) {
+    if (!isHandle(handle)) {
       throw wrongType('trust', 'made by one of its static methods', handle)
     }
     this.#handle = handle
