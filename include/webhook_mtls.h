@@ -61,6 +61,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header. wmtls_version() returns the version of the library. */
+#define WMTLS_VERSION "0.1.0"
+#define WMTLS_VERSION_MAJOR 0
+#define WMTLS_VERSION_MINOR 1
+#define WMTLS_VERSION_PATCH 0
+
+/* For comparisons: 0.1.0 is 1000, and 1.2.3 is 1002003. */
+#define WMTLS_VERSION_NUMBER 1000
+
 /* Success. */
 #define WMTLS_OK 0
 

@@ -39,6 +39,11 @@
 //! Each option has a typed setter. A setter that can refuse its value returns a `Result`, so that the
 //! error names the option where it was set.
 //!
+//! # Features
+//!
+//! By default none is on. `testing` adds the module `testing`: a private CA and receivers for your own
+//! tests, also ones that misbehave.
+//!
 //! # Compatibility
 //!
 //! An enum is marked `#[non_exhaustive]` if a minor version may add a variant. The documentation of any
@@ -48,7 +53,14 @@
 
 // A lock that a forked child inherits might be held. `clippy.toml` lists the refused types.
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
+// On docs.rs, an item shows the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::missing_errors_doc)]
+
+/// The programs of the crate's page are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod admission;
 mod clock;
@@ -69,6 +81,7 @@ pub mod retry;
 mod runtime;
 mod tables;
 #[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 mod tls;
 pub mod verify;

@@ -36,6 +36,22 @@ pub(crate) const C: &[Program] = &[
     CJSON,
 ];
 
+/// The programs that build with the installed C library and read it.
+pub(crate) const C_PACKAGE: &[Program] = &[
+    Program { name: "cmake", package: "cmake", purpose: "the CMake package" },
+    Program { name: "make", package: "make", purpose: "the CMake package" },
+    Program { name: "pkg-config", package: "pkg-config", purpose: "the pkg-config files" },
+    Program { name: "readelf", package: "binutils", purpose: "the protections of the library" },
+    ABI[0],
+];
+
+/// The comparison of binary interfaces.
+pub(crate) const ABI: &[Program] = &[Program {
+    name: "abidiff",
+    package: "abigail-tools",
+    purpose: "the interface of the library",
+}];
+
 /// The receiver of the bench, its PKI, and the C client of libcurl.
 pub(crate) const BENCH: &[Program] = &[
     RECEIVER,

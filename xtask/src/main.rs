@@ -37,10 +37,10 @@ cargo xtask <verb>
                       name contains this one
   build [language ...]
                       build optimized packages for c, python, node, or all of them
-  package [c|node|python|rust ...] [--prove] [--all]
+  package [c|node|python|rust ...] [--prove] [--all] [--dev]
                       make the packages of this platform in target/packages/; --prove also installs
                       and tests each, as the suite `packages` does; --all adds other targets and the
-                      slow proofs, with results in docs/packages.md
+                      slow proofs; --dev takes unoptimized builds, to try a change of the packaging
   vectors             run the shared cases in all four languages
   generate [--check]  write include/*.h, the reference pages and the copies of the core's tables in
                       the bindings, or fail if they differ (`header` is the same verb)
@@ -48,6 +48,9 @@ cargo xtask <verb>
   readme              copy the programs of examples/ into README.md
   public-roots        write the list of refused web roots
   install             install the Debian packages for the tests
+  install c [--prefix P] [--libdir L] [--destdir D] [--small]
+                      install the C library, by default below /usr/local; --small for little storage
+  abi                 record the C interface in ffi/abi/, which later versions must keep
   misconfigurations   make every misconfiguration; what errors say goes to
                       docs/misconfigurations.md
   bench [rounds]      measure a delivery in each language, beside a floor and other clients;
@@ -76,6 +79,8 @@ fn main() -> ExitCode {
         ["readme"] => readme::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
+        ["install", "c", words @ ..] => packages::c_install::run(words),
+        ["abi"] => packages::interface::write(),
         ["misconfigurations"] => suites::misconfigurations::write(),
         ["bench"] => bench::run(None),
         ["bench", rounds] => bench::run(Some(rounds)),

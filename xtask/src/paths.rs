@@ -48,6 +48,15 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result {
     Ok(())
 }
 
+/// Makes a symbolic link to `target`, which is relative to the link. Replaces a former file.
+pub(crate) fn link(target: &str, link: &Path) -> Result {
+    if link.symlink_metadata().is_ok() {
+        fs::remove_file(link).map_err(|error| Failure::at("cannot remove", link, &error))?;
+    }
+    std::os::unix::fs::symlink(target, link)
+        .map_err(|error| Failure::at("cannot link", link, &error))
+}
+
 /// Copies a directory, without entries that have one of these names, at any depth.
 pub(crate) fn copy_tree(from: &Path, to: &Path, leave_out: &[&str]) -> Result {
     make_directory(to)?;

@@ -15,6 +15,8 @@ pub(crate) enum Profile {
     Release,
     /// The profile of users: instruction counts, benchmarks and packages.
     Shipped,
+    /// The C library for small devices: less code, and more instructions.
+    Small,
 }
 
 impl Profile {
@@ -24,6 +26,7 @@ impl Profile {
             Profile::Dev => "dev",
             Profile::Release => "release",
             Profile::Shipped => "shipped",
+            Profile::Small => "small",
         }
     }
 
@@ -35,16 +38,21 @@ impl Profile {
         }
     }
 
+    /// Whether users get its results.
+    pub(crate) fn is_for_users(self) -> bool {
+        matches!(self, Profile::Shipped | Profile::Small)
+    }
+
     /// Sets the variables of a build in this profile. Every build for users has the same, so that
     /// cargo compiles each dependency once, and so that no path of this machine gets into a binary.
     pub(crate) fn apply(self, step: Step) -> Step {
-        match self {
-            Profile::Shipped => step
-                .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&[]))
-                .without_env("RUSTFLAGS")
-                .env("SOURCE_DATE_EPOCH", source_date()),
-            _ => step,
+        if !self.is_for_users() {
+            return step;
         }
+        step.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&[]))
+            .without_env("RUSTFLAGS")
+            .env("CFLAGS", c_flags())
+            .env("SOURCE_DATE_EPOCH", source_date())
     }
 }
 
@@ -69,6 +77,17 @@ pub(crate) fn rust_flags(additional: &[String]) -> String {
     flags.extend(rules.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
     flags.extend_from_slice(additional);
     flags.join("\x1f")
+}
+
+/// The C code, which is aws-lc, protects the stack and checks the sizes of copies. It leaves out what
+/// it has for AVX-512: 0.7 MB that only make the encryption of megabytes faster.
+const C_FLAGS: &str =
+    "-fstack-protector-strong -D_FORTIFY_SOURCE=2 -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX";
+
+/// Returns the flags of the C code: ours, then those of this shell.
+pub(crate) fn c_flags() -> String {
+    let given = env::var("CFLAGS").unwrap_or_default();
+    format!("{C_FLAGS} {given}").trim_end().to_owned()
 }
 
 /// Returns the paths that no shipped file may contain.

@@ -28,6 +28,24 @@ pub(crate) fn constants(tables: &Tables) -> Result<String> {
     Ok(text)
 }
 
+/// Returns the macros of the version.
+pub(crate) fn version_macros(version: &str) -> String {
+    let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let [major, minor, patch] = parts[..] else {
+        return String::new();
+    };
+    let number = (major * 1000 + minor) * 1000 + patch;
+    format!(
+        "/* The version of this header. wmtls_version() returns the version of the library. */\n\
+         #define WMTLS_VERSION \"{version}\"\n\
+         #define WMTLS_VERSION_MAJOR {major}\n\
+         #define WMTLS_VERSION_MINOR {minor}\n\
+         #define WMTLS_VERSION_PATCH {patch}\n\n\
+         /* For comparisons: 0.1.0 is 1000, and 1.2.3 is 1002003. */\n\
+         #define WMTLS_VERSION_NUMBER {number}\n"
+    )
+}
+
 fn define(text: &mut String, meaning: &str, name: &str, number: u64) {
     let meaning = wrapped(&format!("/* {meaning} */"), WIDTH - 3).join("\n   ");
     writeln!(text, "\n{meaning}\n#define WMTLS_{name} {number}").expect("a String grows");
@@ -116,7 +134,7 @@ pub(crate) fn option_table(tables: &Tables) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{constants, setter};
+    use super::{constants, setter, version_macros};
     use crate::generate::rows::Tables;
     use serde_json::{Value, json};
 
@@ -140,6 +158,13 @@ mod tests {
              \n/* The URL is bad. */\n#define WMTLS_URL_INVALID 102\n\
              \n/* First. */\n#define WMTLS_STAGE_ONE 1\n"
         ));
+    }
+
+    #[test]
+    fn the_version_has_a_number_that_grows_with_it() {
+        let text = version_macros("1.2.3");
+        assert!(text.contains("#define WMTLS_VERSION \"1.2.3\"\n"), "{text}");
+        assert!(text.ends_with("#define WMTLS_VERSION_NUMBER 1002003\n"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use cbindgen::{Builder, Config};
 use crate::command::{Failure, Result};
 use crate::generate::rows::Tables;
 use crate::generate::{blocks, c, reference, versions};
+use crate::packages;
 use crate::paths;
 
 /// A header, the crate whose items it declares, and whether it contains the constants of the tables.
@@ -87,9 +88,10 @@ impl Header {
         let mut config =
             Config::from_file(&file).map_err(|error| Failure::at("cannot use", &file, &error))?;
         if self.has_constants {
+            let version = c::version_macros(&packages::version()?);
             let kinds = c::constants(tables)?;
             let after = config.after_includes.take().unwrap_or_default();
-            config.after_includes = Some(format!("{after}\n{kinds}"));
+            config.after_includes = Some(format!("{after}\n{version}\n{kinds}"));
         }
         let bindings = Builder::new()
             .with_crate(&krate)

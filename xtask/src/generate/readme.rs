@@ -55,8 +55,8 @@ fn link_command() -> String {
     let (include, lib) = (format!("{dist}/include"), format!("{dist}/lib"));
     let arguments =
         static_arguments(&include, "program.c", "program", &lib, Flavour::Production).join(" ");
-    let (ours, system) = arguments.split_once(" -lgcc_s").expect("what Rust asks of the system");
-    format!("cc {ours} \\\n    -lgcc_s{system}")
+    let (ours, system) = arguments.split_once(" -lutil").expect("what Rust asks of the system");
+    format!("cc {ours} \\\n    -lutil{system}")
 }
 
 fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result<String> {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
+use crate::packages;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -20,8 +21,20 @@ const PREFIX: &str = "wmtls_";
 /// global, and all objects of a program share the one definition.
 const PERSONALITY: &str = "DW.ref.rust_eh_personality";
 
-/// The system libraries that a static Rust library needs.
-const SYSTEM: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+/// The system libraries that a static Rust library needs. The C compiler adds libc and the unwinder
+/// by itself, the static one if the whole program is static.
+pub(crate) const SYSTEM: [&str; 5] = ["-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+
+/// The version of the binary interface in the name of the shared library: the minor version while
+/// the major version is 0. `ffi/build.rs` computes the same, and the packages test compares them.
+pub(crate) fn abi(version: &str) -> String {
+    let parts: Vec<&str> = version.split('.').collect();
+    match parts[..] {
+        ["0", minor, ..] => format!("0.{minor}"),
+        [major, ..] => major.to_owned(),
+        [] => String::new(),
+    }
+}
 
 /// The production library, or its superset with the testing kit, which replaces it in tests.
 #[derive(Clone, Copy, PartialEq)]
@@ -39,7 +52,7 @@ impl Flavour {
         }
     }
 
-    fn package(self) -> &'static str {
+    pub(crate) fn package(self) -> &'static str {
         match self {
             Flavour::Production => "webhook-mtls-ffi",
             Flavour::Testing => "webhook-mtls-ffi-testing",
@@ -83,27 +96,38 @@ impl CLibrary {
     pub(crate) fn build(profile: Profile) -> Result<CLibrary> {
         let library = CLibrary { home: paths::target().join("c").join(profile.name()) };
         library.install_headers()?;
-        // Two cargo calls: one call would unify the features and put the testing kit into the
-        // production library.
-        let flavours: &[Flavour] = match profile {
-            Profile::Shipped => &[Flavour::Production],
-            _ => &[Flavour::Production, Flavour::Testing],
-        };
-        for &flavour in flavours {
-            // The crate types are explicit. As a Rust library, which the testing flavor also needs,
-            // it would not be linked as one piece.
-            let mut arguments =
-                vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
-            arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
-            let title = format!("C library {} ({})", flavour.name(), profile.name());
-            profile.apply(Step::cargo(title, &arguments)).run()?;
-            let built = paths::built(profile, flavour.built_as());
-            let shared = library.shared(flavour);
-            paths::copy(&built.with_extension("so"), &shared)?;
-            only_our_symbols(&["-D"], &shared)?;
-            library.isolate(&built.with_extension("a"), flavour)?;
+        library.add(profile, Flavour::Production)?;
+        if !profile.is_for_users() {
+            library.add(profile, Flavour::Testing)?;
         }
         Ok(library)
+    }
+
+    /// Builds one flavor. Each has its own cargo call: one call would unify the features and put the
+    /// testing kit into the production library.
+    pub(crate) fn add(&self, profile: Profile, flavour: Flavour) -> Result {
+        // The crate types are explicit. As a Rust library, which the testing flavor also needs, it
+        // would not be linked as one piece.
+        let mut arguments = vec!["rustc", "--locked", "--lib", "--crate-type", "staticlib,cdylib"];
+        arguments.extend(["--profile", profile.name(), "--package", flavour.package()]);
+        let title = format!("C library {} ({})", flavour.name(), profile.name());
+        profile.apply(Step::cargo(title, &arguments)).run()?;
+        let built = paths::built(profile, flavour.built_as());
+        self.install_shared(&built.with_extension("so"), flavour)?;
+        only_our_symbols(&["-D"], &self.shared(flavour))?;
+        self.isolate(&built.with_extension("a"), flavour)
+    }
+
+    /// Copies a shared library under its full name, with the links by which the loader and the
+    /// linker find it.
+    fn install_shared(&self, built: &Path, flavour: Flavour) -> Result {
+        let version = packages::version()?;
+        let file = format!("lib{}.so.{version}", flavour.name());
+        paths::copy(built, &self.lib().join(&file))?;
+        for link in [self.shared(flavour), self.shared_with(flavour, &abi(&version))] {
+            paths::link(&file, &link)?;
+        }
+        Ok(())
     }
 
     /// Rebuilds only the shared library with the testing kit, which stands in for the production
@@ -113,7 +137,7 @@ impl CLibrary {
         library.install_headers()?;
         let built = dev::library(Flavour::Testing.package(), Flavour::Testing.built_as())?;
         for flavour in [Flavour::Production, Flavour::Testing] {
-            paths::copy(&built, &library.shared(flavour))?;
+            library.install_shared(&built, flavour)?;
         }
         Ok(library)
     }
@@ -148,6 +172,11 @@ impl CLibrary {
 
     pub(crate) fn shared(&self, flavour: Flavour) -> PathBuf {
         self.lib().join(format!("lib{}.so", flavour.name()))
+    }
+
+    /// The path of the shared library with a version in its name.
+    pub(crate) fn shared_with(&self, flavour: Flavour, version: &str) -> PathBuf {
+        self.lib().join(format!("lib{}.so.{version}", flavour.name()))
     }
 
     /// Links a whole archive into one object, and hides all its symbols except the API.
@@ -206,7 +235,7 @@ fn only_our_symbols(options: &[&str], library: &Path) -> Result {
 }
 
 /// Returns the global symbols that an object defines.
-fn globals(options: &[&str], object: &Path) -> Result<BTreeSet<String>> {
+pub(crate) fn globals(options: &[&str], object: &Path) -> Result<BTreeSet<String>> {
     let step = Step::new("nm", "nm").args(["--extern-only", "--defined-only", "--format=posix"]);
     let output = step.args(options).arg(object).ask()?;
     Ok(symbols(&output.stdout))
@@ -227,7 +256,12 @@ fn symbols(listing: &str) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::symbols;
+    use super::{abi, symbols};
+
+    #[test]
+    fn the_interface_has_the_minor_version_before_1_0_and_then_the_major_version() {
+        assert_eq!([abi("0.1.0"), abi("0.12.3"), abi("2.3.4")], ["0.1", "0.12", "2"]);
+    }
 
     #[test]
     fn archive_members_are_not_symbols() {

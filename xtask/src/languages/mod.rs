@@ -66,6 +66,10 @@ impl Languages {
         }
     }
 
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile
+    }
+
     /// Returns the build results for users, whatever the profile of this run.
     pub(crate) fn shipped(&self) -> &Languages {
         if self.profile == Profile::Shipped {

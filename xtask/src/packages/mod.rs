@@ -23,13 +23,16 @@
 //!   bill of materials, and `crates.write_all` writes both with our license texts.
 //! * `archive`: a tarball whose bytes depend only on its content; `strip`: a binary without local
 //!   symbols; `no_private_paths`: the check for it.
+//! * `readme_lines`: the install commands of the README, which `prove` runs.
 //! * `Order::version`: the version of the workspace. `Cargo.toml` has it once; `cargo xtask generate`
 //!   writes the other copies (`generate/versions.rs`), and `--check` compares them.
 //! * `target/packages/SHA256SUMS` is written after all languages.
 
 mod archive;
 mod c;
+pub(crate) mod c_install;
 mod crates;
+pub(crate) mod interface;
 mod node;
 mod python;
 mod room;
@@ -50,7 +53,8 @@ pub(crate) use room::Room;
 
 /// What a language needs to make and to prove its packages.
 pub(crate) struct Order<'a> {
-    /// The build results in the profile `shipped`.
+    /// The build results in the profile `shipped`; with `--dev` unoptimized ones, to try a change of
+    /// the packaging quickly.
     pub(crate) languages: &'a Languages,
     /// The version of the workspace.
     pub(crate) version: String,
@@ -88,10 +92,11 @@ pub(crate) const LANGUAGES: [Language; 4] = [
     },
 ];
 
-/// `cargo xtask package [language ...] [--prove] [--all]`.
+/// `cargo xtask package [language ...] [--prove] [--all] [--dev]`.
 pub(crate) fn run(words: &[&str]) -> Result {
     let chosen = choose(words)?;
-    let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
+    let profile = if words.contains(&"--dev") { Profile::Dev } else { Profile::Shipped };
+    let languages = Languages::new(Toolchain::find()?, profile);
     let mut results = Vec::new();
     for language in chosen {
         terminal::headline(&format!("Packages: {}", language.name));
@@ -126,13 +131,13 @@ fn choose(words: &[&str]) -> Result<Vec<&'static Language>> {
     let names: Vec<&str> = words.iter().filter(|word| !word.starts_with("--")).copied().collect();
     let known = |name: &str| LANGUAGES.iter().find(|language| language.name == name);
     let unknown = words.iter().find(|word| match word.strip_prefix("--") {
-        Some(option) => !["prove", "all"].contains(&option),
+        Some(option) => !["prove", "all", "dev"].contains(&option),
         None => known(word).is_none(),
     });
     if let Some(unknown) = unknown {
         let names = LANGUAGES.each_ref().map(|language| language.name).join(", ");
         return Err(Failure::new(format!(
-            "package takes {names}, --prove and --all, not {unknown}"
+            "package takes {names}, --prove, --all and --dev, not {unknown}"
         )));
     }
     let chosen = LANGUAGES.iter().filter(|l| names.is_empty() || names.contains(&l.name));
@@ -156,6 +161,20 @@ pub(crate) fn version() -> Result<String> {
     line.and_then(|line| line.split('"').nth(1))
         .map(str::to_owned)
         .ok_or_else(|| Failure::new("Cargo.toml has no version below [workspace.package]"))
+}
+
+/// Returns the shell commands of the README between `<!-- NAME -->` and `<!-- /NAME -->`. The suite
+/// runs them, so that the README shows tested lines.
+pub(crate) fn readme_lines(name: &str) -> Result<String> {
+    let readme = paths::read(&paths::root().join("README.md"))?;
+    let missing = || Failure::new(format!("README.md has no commands between markers for {name}"));
+    let (_, rest) = readme.split_once(&format!("<!-- {name} -->\n```sh\n")).ok_or_else(missing)?;
+    let (lines, rest) = rest.split_once("```\n").ok_or_else(missing)?;
+    if rest.starts_with(&format!("<!-- /{name} -->")) {
+        Ok(lines.to_owned())
+    } else {
+        Err(missing())
+    }
 }
 
 const CHECKSUMS: &str = "SHA256SUMS";

@@ -2,7 +2,6 @@
 //! the programs that the folder names: how a package is installed by a user who has no Rust.
 
 use std::env;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
@@ -58,7 +57,7 @@ impl Room {
             };
             let found = found.ok_or_else(|| Failure::new(format!("{program} was not found")))?;
             let link = room.home.join("bin").join(found.file_name().unwrap_or_default());
-            symlink(&found, &link).map_err(|error| Failure::at("cannot link", &link, &error))?;
+            paths::link(&found.display().to_string(), &link)?;
         }
         Ok(room)
     }
