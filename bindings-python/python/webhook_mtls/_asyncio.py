@@ -33,7 +33,10 @@ _SETTLED_WITHIN = 1.0
 class AsyncDispatcher:
     """A `Dispatcher` for asyncio, with the same endpoints and connections.
 
-    Created by `Dispatcher.as_async`. Several event loops may use it at the same time.
+    Created by `Dispatcher.as_async`. Several event loops may use it at the same time. As a context
+    manager (`async with`), it closes the dispatcher at the end, without waiting.
+
+    Every method that awaits raises RuntimeError outside an asyncio task, under trio for example.
     """
 
     __module__ = "webhook_mtls"
@@ -58,17 +61,14 @@ class AsyncDispatcher:
     ) -> Receipt:
         """Delivers one body. Canceling the task cancels the delivery.
 
-        The CancelledError then has `outcome`: the DeliveryError of kind `canceled`, whose `sent`
-        tells how much may have reached the consumer, or the receipt if the consumer has answered.
-        The TimeoutError of asyncio.timeout and wait_for has the CancelledError as `__cause__`.
-
         Args:
             endpoint: an endpoint of this dispatcher.
             body: bytes-like, at most 32 MiB; a str is refused. Copied before the first await.
             id: the event's id, sent as `webhook-id`; use the same id for every attempt.
             content_type: the content type of the body; by default `application/json`.
             headers: additional request headers.
-            timeout: the maximum time of this delivery, in seconds or as a timedelta.
+            timeout: the maximum time of this delivery, in seconds or as a timedelta; by default the
+                dispatcher's.
 
         Returns:
             The receipt, once the consumer has answered with a final 2xx head.
@@ -77,6 +77,11 @@ class AsyncDispatcher:
             DeliveryError: any kind; its `sent` tells how much may have reached the consumer.
             ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
                 nothing was sent.
+            asyncio.CancelledError: the task was canceled. `outcome` is the DeliveryError of kind
+                `canceled`, whose `sent` tells how much may have reached the consumer, or the
+                receipt if the consumer has answered. It is missing if the delivery did not end
+                within a second. The TimeoutError of asyncio.timeout and wait_for has the
+                CancelledError as `__cause__`.
         """
         options: dict[str, Any] = dict(unknown)
         # generated: begin collect deliver
@@ -120,17 +125,20 @@ class AsyncDispatcher:
     ) -> Probe:
         """Completes a handshake with a consumer, verifies it as a delivery does, and closes.
 
-        Sends no byte of a request. Canceling the task cancels the probe.
+        Sends no byte of a request. Canceling the task cancels the probe. A probe cannot detect a
+        consumer that rejects our certificate only in its HTTP response, as nginx does.
 
         Args:
             endpoint: an endpoint of this dispatcher.
-            timeout: the maximum time of the probe, in seconds or as a timedelta.
+            timeout: the maximum time of the probe, in seconds or as a timedelta; by default the
+                dispatcher's.
 
         Returns:
-            The facts of the handshake.
+            The result of the handshake.
 
         Raises:
-            DeliveryError: the errors that a delivery has before its request.
+            DeliveryError: the kinds of a delivery that fails before its request, at the stages
+                `admit`, `resolve`, `connect` and `handshake`.
             ConfigError: `option_invalid` or `handle_closed`.
         """
 
@@ -147,10 +155,13 @@ class AsyncDispatcher:
         return probe
 
     async def reload(self) -> list[Event]:
-        """Checks all watched files now, as `Dispatcher.reload` does.
+        """Checks all watched files now and uses their new content.
+
+        Listeners receive the events as well. An unusable file is an event `rotation_failed`, and
+        its previous content remains in use. Canceling the task does not stop the check.
 
         Returns:
-            The events.
+            The events; empty if nothing has changed.
 
         Raises:
             ConfigError: `handle_closed`.
@@ -171,7 +182,9 @@ class AsyncDispatcher:
     ) -> AsyncOutcomes:
         """Delivers many bodies concurrently and yields outcomes as they finish.
 
-        As `Dispatcher.deliver_many`, for `async for`.
+        As `Dispatcher.deliver_many`, for `async for`. A failed delivery is an outcome and does not
+        end the run. If the iterable raises, the iteration raises the exception again, after the
+        outcomes of all earlier deliveries.
 
         Args:
             deliveries: an iterable or an asynchronous iterable of `Delivery`.
@@ -182,7 +195,8 @@ class AsyncDispatcher:
             deliveries in flight.
 
         Raises:
-            ConfigError: `option_invalid`.
+            ConfigError: `option_invalid`. A delivery to a closed dispatcher is an outcome with
+                `handle_closed`.
         """
         from ._many import AsyncOutcomes
 
@@ -192,10 +206,11 @@ class AsyncDispatcher:
         """Lets deliveries in flight finish for up to `drain`, then cancels the rest.
 
         New deliveries fail with `handle_closed`. Closes the underlying `Dispatcher` as well. A
-        second call has no further effect.
+        second call has no further effect. Canceling the task does not stop the closing.
 
         Args:
-            drain: the time to finish, in seconds or as a timedelta; by default 0.
+            drain: the time to finish, in seconds or as a timedelta; by default 0, which cancels
+                them at once.
 
         Raises:
             ConfigError: `option_invalid`.
