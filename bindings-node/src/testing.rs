@@ -150,10 +150,7 @@ pub fn consumer_respond(
 #[napi]
 pub fn consumer_misbehave(consumer: Handle<Consumer>, how: String, times: u32) -> CallResult<()> {
     guarded(|| {
-        let known = || Misbehavior::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
-        let how = Misbehavior::from_name(&how)
-            .ok_or_else(|| Error::wrong_type("how", &known().join(", "), "another text"))?;
-        consumer.0.misbehave(how, times);
+        consumer.0.misbehave(Misbehavior::of_argument(&how)?, times);
         Ok(())
     })
 }

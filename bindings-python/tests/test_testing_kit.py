@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import webhook_mtls as wm
-from webhook_mtls.testing import Lab
+import webhook_mtls_testing
+from webhook_mtls.testing import Consumer, Lab
 
 
 def test_answers_are_given_in_order(acme: Any) -> None:
@@ -34,8 +35,18 @@ def test_a_consumer_is_identified_by_its_name(lab: Lab) -> None:
     for bad in ("", "a b", 7):
         with pytest.raises(wm.ConfigError, match="option_invalid"):
             lab.consumer(bad)  # type: ignore[arg-type]
-    with pytest.raises(wm.ConfigError, match="misbehavior"):
-        acme.misbehave("sing")  # type: ignore[arg-type]
+
+
+def test_the_names_of_misbehaviors_are_documented(lab: Lab) -> None:
+    with pytest.raises(wm.ConfigError, match="option_invalid") as refused:
+        lab.consumer("acme").misbehave("sing")  # type: ignore[arg-type]
+    names = refused.value.message.partition('is "sing", not ')[2].split(" or ")
+    assert "never_ask" in names
+    documented = re.findall("`([a-z0-9_]+)`", str(Consumer.misbehave.__doc__))
+    assert sorted(documented) == sorted([*names, "option_invalid"])
+    stub = Path(webhook_mtls_testing.__file__).with_name("_kit.pyi").read_text("utf-8")
+    literal = stub.partition("def misbehave(")[2].partition("]")[0]
+    assert sorted(re.findall('"(.*)"', literal)) == sorted(names)
 
 
 def test_a_closed_lab_serves_no_client_and_keeps_its_records(lab: Lab) -> None:

@@ -2,7 +2,6 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use webhook_mtls::Error;
 use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::testing::{self, Answer, Misbehavior};
 
@@ -134,9 +133,7 @@ impl Consumer {
         times: Option<&Bound<'_, PyAny>>,
     ) -> Result<(), BindingError> {
         guard(|| {
-            let name = text("how", how)?;
-            let how = Misbehavior::from_name(&name)
-                .ok_or_else(|| Error::wrong_type("how", "a misbehavior", "another text"))?;
+            let how = Misbehavior::of_argument(&text("how", how)?)?;
             self.0.misbehave(how, times.map_or(Ok(1), |value| count("times", value))?);
             Ok(())
         })

@@ -3,6 +3,8 @@
 //! To add one, add a variant and its name here, and its behavior to `receiver`: where the TLS
 //! configuration of a connection is chosen, or where a request has been read.
 
+use super::Error;
+
 /// A fault that a receiver commits on demand.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +68,17 @@ impl Misbehavior {
     /// Returns the misbehavior with this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|how| how.name() == name)
+    }
+
+    /// Returns the misbehavior that the argument `how` of a binding names.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` and lists the names if there is no such misbehavior.
+    #[doc(hidden)]
+    pub fn of_argument(how: &str) -> Result<Self, Error> {
+        let names = || Self::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
+        Self::from_name(how).ok_or_else(|| Error::unknown_word("how", how, &names()))
     }
 
     pub(super) const fn moment(self) -> Moment {

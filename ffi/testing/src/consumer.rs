@@ -60,8 +60,7 @@ pub unsafe extern "C" fn wmtls_lab_consumer_misbehave(
 ) -> wmtls_status {
     panic::run(err, || {
         // SAFETY: the caller follows the header's conventions.
-        let how = Misbehavior::from_name(unsafe { text::required(how, "how") }?)
-            .ok_or_else(|| Error::wrong_type("how", "a misbehavior", "another text"))?;
+        let how = Misbehavior::of_argument(unsafe { text::required(how, "how") }?)?;
         required(consumer, "consumer")?.consumer.misbehave(how, times);
         Ok(())
     })
@@ -231,4 +230,17 @@ fn string(
     panic::value(ptr::null(), || {
         consumer.map_or(ptr::null(), |handle| handle.strings.add(&get(&handle.consumer)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Misbehavior;
+
+    #[test]
+    fn the_header_names_every_misbehavior() {
+        let header = include_str!("../../../include/webhook_mtls_testing.h");
+        for how in Misbehavior::ALL {
+            assert!(header.contains(&format!("\"{}\"", how.name())), "{}", how.name());
+        }
+    }
 }
