@@ -95,6 +95,9 @@ NODE = {
 
 NODES = ("node", "node-22", "node-24")
 
+# The server's ServerHello came before any of these failures.
+AFTER_HELLO = ("pin_mismatch", "client_auth_not_requested", "client_certificate_rejected")
+
 # The result of a refusal at each server: an alert by its name or a page by its status, and `sent`.
 # `receipt` is listed where a server accepts a certificate that it should refuse.
 TRUTH: dict[str, dict[str, str]] = {
@@ -153,6 +156,8 @@ def outcome(answer: dict[str, Any]) -> str:
         return "receipt" if sound and receipt["status"] in (200, 204) else "an unsound receipt"
     error = answer["error"]
     kind, sent, context = error["kind"], error["sent"], error["context"]
+    if kind in AFTER_HELLO and not has_choices(error["tls"]):
+        return f"{kind} without the choices of the ServerHello"
     if kind == "client_certificate_rejected":
         via = context["via"]
         by_page = f"page {context.get('status')}"
@@ -166,6 +171,12 @@ def outcome(answer: dict[str, Any]) -> str:
         hinted = context.get("hint") == "client_certificate_may_be_refused"
         return ENDED if hinted else "closed without a hint"
     return str(kind) if sent == "nothing" else f"{kind}, {sent}"
+
+
+def has_choices(tls: dict[str, Any] | None) -> bool:
+    """Returns whether the facts of a handshake have the choices of the server."""
+    choices = ("version", "cipher_suite", "key_exchange")
+    return tls is not None and all(isinstance(tls[choice], str) for choice in choices)
 
 
 def receipt_fault(answer: dict[str, Any]) -> str | None:
