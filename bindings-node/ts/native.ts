@@ -50,6 +50,7 @@ export interface HandshakeFacts {
   isComplete: boolean
   isServerSide: boolean
   chain: Uint8Array[]
+  isResumed: boolean
   serverName: Optional<string>
 }
 

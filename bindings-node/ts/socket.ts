@@ -28,6 +28,7 @@ export function handshake(socket: unknown, serverName: string | undefined): Hand
     isComplete: finished !== undefined,
     isServerSide,
     chain: finished === undefined ? [] : knownChain(socket, finished),
+    isResumed: socket.isSessionReused(),
     serverName: serverName ?? requested,
   }
 }

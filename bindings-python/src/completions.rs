@@ -17,7 +17,7 @@ use webhook_mtls::bindings::runtime;
 
 use crate::error::{BindingError, exception};
 use crate::event::events;
-use crate::probe::Probe;
+use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
 
@@ -86,7 +86,9 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
         Ok(Done::Delivered(receipt)) => {
             (ticket, Some(Bound::new(py, Receipt(Made::Live(receipt)))?.into_any()), None)
         }
-        Ok(Done::Probed(probe)) => (ticket, Some(Bound::new(py, Probe(probe))?.into_any()), None),
+        Ok(Done::Probed(probe)) => {
+            (ticket, Some(Bound::new(py, ProbeResult(probe))?.into_any()), None)
+        }
         Ok(Done::Reloaded(reported)) => {
             (ticket, Some(events(reported).into_bound_py_any(py)?), None)
         }

@@ -16,9 +16,9 @@ use crate::identity::Identity;
 use crate::json;
 use crate::many::{Outcomes, Run};
 use crate::options;
-use crate::probe::Probe;
+use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
-use crate::recipe::Made;
+use crate::recipe::{self, Made};
 
 /// Delivers webhooks to consumers over mutual TLS.
 ///
@@ -243,7 +243,7 @@ impl Dispatcher {
             }
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
             let chosen = options::apply(ProbeOptions::new(), keywords)?;
-            let probe = Probe(wait(py, slf.get().0.probe(&target.0, chosen))??);
+            let probe = ProbeResult(wait(py, slf.get().0.probe(&target.0, chosen))??);
             Ok(Bound::new(py, probe)?.into_any())
         })
     }
@@ -440,6 +440,18 @@ impl Dispatcher {
         _raised: &Bound<'_, pyo3::types::PyTuple>,
     ) -> Result<(), BindingError> {
         Self::close(slf, None, None)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.0.is_closed() { "closed" } else { "open" };
+        format!("<Dispatcher {state}, endpoints={}>", self.0.endpoint_count())
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(recipe::not_pickled(
+            "a Dispatcher has threads and connections: make it in the process that uses it, from its \
+             Identity and Trust, which can be pickled",
+        ))
     }
 
     /// Starts a delivery. Its outcome is pushed to `completions` with the ticket.

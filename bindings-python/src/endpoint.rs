@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use pyo3::prelude::*;
 
 use crate::arguments;
+use crate::recipe;
 
 /// A consumer id with its URL, pins, identity and trust. Made by `Dispatcher.endpoint`.
 ///
@@ -43,11 +44,18 @@ impl Endpoint {
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(recipe::not_pickled(
+            "an Endpoint belongs to its Dispatcher: pass the consumer id, and call \
+             Dispatcher.endpoint in the other process",
+        ))
+    }
 }
 
 /// What deliveries and probes have observed of a consumer.
-#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct EndpointStatus(webhook_mtls::endpoint::EndpointStatus);
 
 #[pymethods]
@@ -79,6 +87,14 @@ impl EndpointStatus {
     }
 
     fn __repr__(&self) -> String {
-        format!("EndpointStatus(pin_seen={:?})", self.0.pin_seen.as_deref().unwrap_or("None"))
+        let shown = |pin: &Option<String>| {
+            pin.as_ref().map_or_else(|| "None".to_owned(), |pin| format!("'{pin}'"))
+        };
+        format!(
+            "EndpointStatus(pin_seen={}, identity_accepted={}, pins_never_seen={})",
+            shown(&self.0.pin_seen),
+            shown(&self.0.identity_accepted),
+            self.0.pins_never_seen.len()
+        )
     }
 }

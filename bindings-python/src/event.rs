@@ -11,6 +11,7 @@ use crate::arguments::{self, wrong_type};
 use crate::attach::{attached, hold_at_fork};
 use crate::error::BindingError;
 use crate::json;
+use crate::recipe;
 
 /// A change or warning for the operator. docs/events.md lists all events.
 #[pyclass(frozen, weakref, module = "webhook_mtls")]
@@ -39,6 +40,14 @@ impl Event {
     /// Returns the event as a dict, in the same form in every language.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().0.to_json() == self.0.to_json())
+    }
+
+    fn __hash__(&self) -> u64 {
+        recipe::hash(&self.0.to_json())
     }
 
     fn __repr__(&self) -> String {
@@ -79,6 +88,14 @@ impl Expiry {
     /// Returns the entry as a dict, in the same form in every language.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().0.to_json() == self.0.to_json())
+    }
+
+    fn __hash__(&self) -> u64 {
+        recipe::hash(&self.0.to_json())
     }
 
     fn __repr__(&self) -> String {

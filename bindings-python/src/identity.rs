@@ -6,16 +6,16 @@ use webhook_mtls::bindings::Rebuild as _;
 use webhook_mtls::bindings::limits::Limit;
 
 use crate::arguments::{bytes, material, path, reject_unknown};
-
 use crate::boundary::guard;
+use crate::certificates::certificates;
 use crate::error::BindingError;
 use crate::recipe;
 
 /// Our certificate chain and private key. The constructors check them.
 ///
 /// The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and
-/// signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable and safe to share between
-/// threads.
+/// signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable
+/// and safe to share between threads.
 #[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
 #[derive(PartialEq, Hash)]
 pub struct Identity(pub webhook_mtls::Identity);
@@ -46,7 +46,8 @@ impl Identity {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, BindingError> {
         guard(|| {
-            let (cert, key, passphrase) = pair(path, cert, key, passphrase, unknown)?;
+            let (cert, key, passphrase) =
+                pair::<std::path::PathBuf>((path, path), cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_files(cert, key, passphrase.as_deref());
             Ok(Self(cls.py().detach(read)?))
         })
@@ -55,7 +56,8 @@ impl Identity {
     /// Reads PEM or DER: the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
     ///
     /// Args:
-    ///     cert: the certificate chain, bytes-like.
+    ///     cert: the certificate chain: str or bytes-like, certificates of `cryptography` or
+    ///         `ssl`, or a sequence of these.
     ///     key: the private key, bytes-like.
     ///     passphrase: bytes that decrypt a PKCS#8 key.
     ///
@@ -75,7 +77,8 @@ impl Identity {
         unknown: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, BindingError> {
         guard(|| {
-            let (cert, key, passphrase) = pair(material, cert, key, passphrase, unknown)?;
+            let (cert, key, passphrase) =
+                pair::<Vec<u8>>((certificates, material), cert, key, passphrase, unknown)?;
             let read = || webhook_mtls::Identity::from_pem(&cert, &key, passphrase.as_deref());
             Ok(Self(cls.py().detach(read)?))
         })
@@ -139,16 +142,18 @@ impl Identity {
 const IN_MEMORY: &str = "an Identity is pickled only as the paths of its files: make it with \
     from_files without a passphrase, or make it again in the other process";
 
+type Read<T> = fn(&str, &Bound<'_, PyAny>) -> Result<T, BindingError>;
+
 /// Reads the chain and the key with `read`, and the optional passphrase.
 fn pair<T>(
-    read: fn(&str, &Bound<'_, PyAny>) -> Result<T, BindingError>,
+    read: (Read<T>, Read<T>),
     cert: &Bound<'_, PyAny>,
     key: &Bound<'_, PyAny>,
     passphrase: Option<&Bound<'_, PyAny>>,
     unknown: Option<&Bound<'_, PyDict>>,
 ) -> Result<(T, T, Option<Vec<u8>>), BindingError> {
     reject_unknown(unknown, "cert, key, passphrase")?;
-    let (cert, key) = (read("cert", cert)?, read("key", key)?);
+    let (cert, key) = (read.0("cert", cert)?, read.1("key", key)?);
     Ok((cert, key, passphrase.map(secret).transpose()?))
 }
 

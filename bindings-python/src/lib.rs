@@ -10,6 +10,7 @@
 pub mod arguments;
 pub mod attach;
 pub mod boundary;
+pub mod certificates;
 pub mod completions;
 pub mod deliver;
 pub mod dispatcher;
@@ -56,7 +57,7 @@ mod _native {
         peer::PeerIdentity,
         pins::{Pins, pin_of},
         policy::{Authorization, TenantRule},
-        probe::Probe,
+        probe::ProbeResult,
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,

@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use bytes::Bytes;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator};
+use pyo3::types::{PyDict, PyIterator, PyType};
 use webhook_mtls::{DeliverOptions, Error, Fanout};
 
 use crate::arguments::{body as payload, count, noun, text, wrong_type};
@@ -45,6 +45,8 @@ pub struct Delivery {
     id: Option<String>,
     body: Bytes,
     options: DeliverOptions,
+    /// Why it cannot be delivered, if `deferred` made it.
+    fault: Option<Error>,
 }
 
 #[pymethods]
@@ -63,21 +65,42 @@ impl Delivery {
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> Result<Self, BindingError> {
         guard(|| {
-            let py = endpoint.py();
-            noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
-            let mut id = None;
-            for (name, value) in options::keyword_values(keywords)? {
-                if name == "id" && !value.is_none() {
-                    id = Some(text("id", &value)?);
-                }
+            let mut delivery = Self::empty(endpoint, tag)?;
+            delivery.fill(body, keywords)?;
+            Ok(delivery)
+        })
+    }
+
+    /// Makes a delivery whose invalid arguments do not raise here.
+    ///
+    /// The outcome of such a delivery is the `ConfigError`, so that a run goes on with the others.
+    ///
+    /// Args:
+    ///     endpoint, body, id, content_type, headers, timeout, tag: as for `Delivery`.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` if `endpoint` is not an Endpoint.
+    #[classmethod]
+    #[pyo3(
+        signature = (endpoint, body, *, tag = None, **keywords),
+        // generated: begin text_signature ($cls, endpoint, body, *, {deliver}, tag=None)
+        text_signature = "($cls, endpoint, body, *, id=None, content_type=None, headers=None, timeout=None, tag=None)"
+        // generated: end
+    )]
+    fn deferred(
+        _cls: &Bound<'_, PyType>,
+        endpoint: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyAny>,
+        tag: Option<Py<PyAny>>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<Self, BindingError> {
+        guard(|| {
+            let mut delivery = Self::empty(endpoint, tag)?;
+            match delivery.fill(body, keywords) {
+                Err(BindingError::Core(fault)) => delivery.fault = Some(fault),
+                filled => filled?,
             }
-            Ok(Self {
-                endpoint: endpoint.cast::<Endpoint>().map_err(PyErr::from)?.clone().unbind(),
-                tag: tag.unwrap_or_else(|| py.None()),
-                id,
-                body: payload(body)?,
-                options: options::apply(DeliverOptions::new(), keywords)?,
-            })
+            Ok(delivery)
         })
     }
 
@@ -110,6 +133,35 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    fn empty(endpoint: &Bound<'_, PyAny>, tag: Option<Py<PyAny>>) -> Result<Self, BindingError> {
+        noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
+        Ok(Self {
+            endpoint: endpoint.cast::<Endpoint>().map_err(PyErr::from)?.clone().unbind(),
+            tag: tag.unwrap_or_else(|| endpoint.py().None()),
+            id: None,
+            body: Bytes::new(),
+            options: DeliverOptions::new(),
+            fault: None,
+        })
+    }
+
+    fn fill(
+        &mut self,
+        body: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<(), BindingError> {
+        for (name, value) in options::keyword_values(keywords)? {
+            if name == "id" && !value.is_none() {
+                self.id = Some(text("id", &value)?);
+            }
+        }
+        self.body = payload(body)?;
+        self.options = options::apply(DeliverOptions::new(), keywords)?;
+        Ok(())
+    }
+}
+
 /// The result of one delivery of `deliver_many`: a receipt or an error.
 #[pyclass(frozen, weakref, module = "webhook_mtls")]
 pub struct Outcome {
@@ -126,10 +178,14 @@ pub struct Outcome {
 
 #[pymethods]
 impl Outcome {
-    fn __repr__(&self) -> String {
-        let word = if self.receipt.is_some() { "receipt" } else { "error" };
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let what = match (&self.receipt, &self.error) {
+            (Some(receipt), _) => receipt.bind(py).repr()?.to_string(),
+            (None, Some(error)) => error.bind(py).repr()?.to_string(),
+            (None, None) => "None".to_owned(),
+        };
         let consumer = self.delivery.get().endpoint.get().0.consumer().to_owned();
-        format!("Outcome({consumer:?}, {word})")
+        Ok(format!("Outcome({consumer:?}, {what})"))
     }
 
     #[allow(clippy::missing_errors_doc, reason = "the garbage collector calls it")]
@@ -346,8 +402,12 @@ impl Run {
         let kept = delivery
             .cast::<Delivery>()
             .map_err(|_| wrong_type("deliveries", "a Delivery each", delivery))?;
-        let Delivery { endpoint, body, options, .. } = kept.get();
+        let Delivery { endpoint, body, options, fault, .. } = kept.get();
         let endpoint = &endpoint.get().0;
+        if let Some(fault) = fault {
+            self.0.fail(endpoint, fault.clone(), kept.clone().unbind());
+            return Ok(());
+        }
         let wanted = webhook_mtls::Delivery::new(endpoint, body.clone(), options.clone());
         self.0.submit(wanted, kept.clone().unbind());
         Ok(())

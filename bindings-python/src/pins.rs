@@ -4,8 +4,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 use webhook_mtls::bindings::Rebuild as _;
 
-use crate::arguments::{material, path, reject_unknown, texts};
+use crate::arguments::{path, reject_unknown, texts};
 use crate::boundary::guard;
+use crate::certificates::certificates;
 use crate::error::BindingError;
 use crate::recipe;
 
@@ -84,7 +85,7 @@ impl Pins {
 /// Computes the pin of a certificate's public key.
 ///
 /// Args:
-///     cert: one certificate, PEM or DER, bytes-like.
+///     cert: one certificate: PEM or DER, str or bytes-like, or an object of `cryptography` or `ssl`.
 ///
 /// Returns:
 ///     `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo.
@@ -93,5 +94,5 @@ impl Pins {
 ///     ConfigError: `pem_invalid` or `option_invalid`.
 #[pyfunction]
 pub fn pin_of(cert: &Bound<'_, PyAny>) -> Result<String, BindingError> {
-    guard(|| Ok(webhook_mtls::material::pin_of(&material("cert", cert)?)?))
+    guard(|| Ok(webhook_mtls::material::pin_of(&certificates("cert", cert)?)?))
 }

@@ -6,17 +6,17 @@ use webhook_mtls::material::PinSlot;
 use crate::json;
 use crate::peer::PeerIdentity;
 use crate::receipt::TlsFacts;
-use crate::recipe::Made;
+use crate::recipe::{self, Made};
 
 /// A completed handshake without a payload. Made by `Dispatcher.probe`.
 ///
 /// The consumer passed every check of a delivery, requested our certificate, and did not reject it
 /// during the handshake.
-#[pyclass(frozen, weakref, module = "webhook_mtls")]
-pub struct Probe(pub webhook_mtls::Probe);
+#[pyclass(frozen, name = "Probe", weakref, module = "webhook_mtls")]
+pub struct ProbeResult(pub webhook_mtls::Probe);
 
 #[pymethods]
-impl Probe {
+impl ProbeResult {
     /// The consumer id of the endpoint.
     #[getter]
     fn consumer(&self) -> &str {
@@ -64,6 +64,14 @@ impl Probe {
     /// milliseconds.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::to_python(py, &self.0.to_json())
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().0.to_json() == self.0.to_json())
+    }
+
+    fn __hash__(&self) -> u64 {
+        recipe::hash(&self.0.to_json())
     }
 
     fn __repr__(&self) -> String {

@@ -86,6 +86,11 @@ pub fn reduce_fields<'py>(class: &Bound<'py, PyType>, fields: &Value) -> Reduced
     Ok((py.import("webhook_mtls._values")?.getattr("rebuild")?, arguments))
 }
 
+/// Makes the error of a value that cannot be pickled.
+pub fn not_pickled(why: &str) -> PyErr {
+    PyTypeError::new_err(why.to_owned())
+}
+
 /// Hashes a JSON form.
 pub fn hash(fields: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();

@@ -95,8 +95,8 @@ impl RetryPolicy {
 }
 
 /// What to do after one failure.
-#[pyclass(frozen, eq, weakref, module = "webhook_mtls")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, weakref, module = "webhook_mtls")]
+#[derive(PartialEq, Hash)]
 pub struct Decision(webhook_mtls::retry::Decision);
 
 #[pymethods]

@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 use crate::arguments::{reject_unknown, texts};
 use crate::boundary::guard;
 use crate::error::BindingError;
+use crate::recipe;
 
 /// The secrets that sign the deliveries of an endpoint with Standard Webhooks: HMAC-SHA256 (`v1`)
 /// and Ed25519 (`v1a`).
@@ -42,5 +43,25 @@ impl StandardWebhooks {
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
+    }
+
+    fn __hash__(&self) -> u64 {
+        // Not of the secrets: equal values have equal signature schemes.
+        recipe::hash(&format!("{:?}", self.0).into())
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __deepcopy__(slf: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        slf
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(recipe::not_pickled(
+            "a StandardWebhooks is not pickled, because the pickle would contain its secrets: make it \
+             again in the other process",
+        ))
     }
 }

@@ -6,8 +6,9 @@ use webhook_mtls::Error;
 use webhook_mtls::bindings::Rebuild as _;
 use webhook_mtls::bindings::limits::Limit;
 
-use crate::arguments::{bytes_list, material, path, reject_unknown, texts};
+use crate::arguments::{bytes_list, path, reject_unknown, texts};
 use crate::boundary::guard;
+use crate::certificates::certificates;
 use crate::error::BindingError;
 use crate::recipe;
 
@@ -66,9 +67,10 @@ impl Trust {
     /// Reads PEM or DER.
     ///
     /// Args:
-    ///     anchors: the trusted CA certificates, bytes-like.
-    ///     intermediates: CA certificates that peers may fail to send, bytes-like. They are not
-    ///         anchors.
+    ///     anchors: the trusted CA certificates: str or bytes-like, certificates of
+    ///         `cryptography` or `ssl`, or a sequence of these.
+    ///     intermediates: CA certificates that peers may fail to send, in the same forms. They are
+    ///         not anchors.
     ///     crls: a sequence of certificate revocation lists, each bytes-like; at most 64 MiB.
     ///     distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
     ///         intermediate.
@@ -135,7 +137,8 @@ impl Trust {
     /// has issued is refused.
     ///
     /// Args:
-    ///     certificate: the peer's certificate, bytes-like: PEM or DER with exactly one.
+    ///     certificate: the peer's certificate: PEM or DER with exactly one, str or bytes-like, or
+    ///         an object of `cryptography` or `ssl`.
     ///
     /// Raises:
     ///     ConfigError: `pem_invalid`, `trust_invalid` (several certificates, weak key),
@@ -146,7 +149,7 @@ impl Trust {
         certificate: &Bound<'_, PyAny>,
     ) -> Result<Self, BindingError> {
         guard(|| {
-            let certificate = material("certificate", certificate)?;
+            let certificate = certificates("certificate", certificate)?;
             Ok(Self(class.py().detach(|| webhook_mtls::Trust::exact(&certificate))?))
         })
     }
@@ -214,9 +217,9 @@ impl Bundle {
         distrusted: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, BindingError> {
         Ok(Self {
-            anchors: material("anchors", anchors)?,
+            anchors: certificates("anchors", anchors)?,
             intermediates: intermediates
-                .map(|value| material("intermediates", value))
+                .map(|value| certificates("intermediates", value))
                 .transpose()?,
             crls: crls
                 .map(|value| bytes_list("crls", value, Limit::crls()))

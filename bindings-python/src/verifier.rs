@@ -3,22 +3,20 @@
 use std::time::SystemTime;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use webhook_mtls::bindings::SetByName as _;
-use webhook_mtls::bindings::limits::Limit;
 use webhook_mtls::{Error, Role, VerifierOptions};
 
-use crate::arguments::{
-    bytes, bytes_list, flag, instant, is_bytes, noun, reject_unknown, text, wrong_type,
-};
+use crate::arguments::{flag, instant, noun, reject_unknown, text, wrong_type};
 use crate::boundary::guard;
+use crate::certificates::{self, Chain};
 use crate::error::BindingError;
 use crate::event::{Event, Expiry, events, expiries, listener};
 use crate::options::{self, SetOption};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
 use crate::policy::{Authorization, TenantRule};
-use crate::recipe::Made;
+use crate::recipe::{self, Made};
 use crate::socket;
 use crate::trust::Trust;
 
@@ -67,8 +65,8 @@ impl Verifier {
     /// Verifies a chain.
     ///
     /// Args:
-    ///     chain: PEM text or concatenated DER as bytes-like, or a sequence of DER certificates;
-    ///         leaf first. The trust's intermediates are added.
+    ///     chain: PEM text or concatenated DER, str or bytes-like; a certificate of `cryptography`
+    ///         or `ssl`; or a sequence of these, leaf first. The trust's intermediates are added.
     ///     server_name: the DNS name or IP address that the client connected to; required for
     ///         servers unless a SAN URI is expected, rejected for clients.
     ///     at: the time of the verification, an aware datetime; now by default.
@@ -98,8 +96,9 @@ impl Verifier {
 
     /// Verifies the peer of a TLS connection of the `ssl` module at the current time.
     ///
-    /// Before Python 3.13, `ssl` returns only the peer's own certificate: add the CAs of the peer
-    /// to the trust as intermediates.
+    /// A session that was resumed has only the peer's own certificate: add the CAs of the peer to
+    /// the trust as intermediates, or turn off session tickets (`context.num_tickets = 0`, and
+    /// `ssl.OP_NO_TICKET` for TLS 1.2).
     ///
     /// Args:
     ///     socket: an `ssl.SSLSocket` or `ssl.SSLObject` whose handshake is complete.
@@ -160,6 +159,17 @@ impl Verifier {
             self.0.on_event(listener(callback)?);
             Ok(())
         })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Verifier of {}s>", self.0.role().name())
+    }
+
+    fn __reduce__(_slf: &Bound<'_, Self>) -> PyResult<()> {
+        Err(recipe::not_pickled(
+            "a Verifier watches files and has callbacks: make it in the process that uses it, from \
+             its Trust and rules, which can be pickled",
+        ))
     }
 }
 
@@ -267,15 +277,10 @@ fn verify_chain(
     let server_name = server_name.as_deref();
     let at = at.map_or_else(|| Ok(SystemTime::now()), |value| instant("at", value))?;
     let py = chain.py();
-    let outcome = if is_bytes(chain) {
-        let whole = bytes("chain", chain, Limit::chain())?;
-        py.detach(|| verifier.verify(&whole, server_name, at))
-    } else {
-        if chain.is_instance_of::<PyString>() || chain.try_iter().is_err() {
-            return Err(wrong_type("chain", "bytes or a sequence of bytes", chain));
-        }
-        let certificates = bytes_list("chain", chain, Limit::chain())?;
-        py.detach(|| verifier.verify_chain(&certificates, server_name, at))
-    };
+    let chain = certificates::chain("chain", chain)?;
+    let outcome = py.detach(|| match &chain {
+        Chain::Text(text) => verifier.verify(text, server_name, at),
+        Chain::Ders(ders) => verifier.verify_chain(ders, server_name, at),
+    });
     Ok(PeerIdentity(Made::Live(outcome?)))
 }

@@ -124,6 +124,60 @@ def test_a_delivery_is_checked_at_construction(acme: Any) -> None:
     assert repr(wm.Delivery(acme.endpoint, b"{}", id="x")) == 'Delivery("acme", 2 bytes)'
 
 
+def test_a_deferred_delivery_fails_alone(acme: Any, run: Any) -> None:
+    rows: list[tuple[Any, dict[str, Any]]] = [
+        (b"{}", {"id": "evt_1"}),
+        ("text", {"id": "evt_2"}),
+        (b"{}", {"id": "evt_3", "headers": {"x a": "1"}}),
+        (b"{}", {"id": 4}),
+        (b"{}", {"timeout": -1}),
+        (b"{}", {"colour": "red"}),
+        (bytes(33 * 1024 * 1024), {"id": "evt_7"}),
+        (bytearray(b"{}"), {"id": "evt_8"}),
+    ]
+    given = (
+        wm.Delivery.deferred(acme.endpoint, body, tag=number, **options)
+        for number, (body, options) in enumerate(rows, 1)
+    )
+    outcomes = {outcome.delivery.tag: outcome for outcome in run(acme.dispatcher, given)}
+    kinds = {tag: getattr(outcome.error, "kind", None) for tag, outcome in outcomes.items()}
+    invalid = "option_invalid"
+    assert kinds == {
+        1: None,
+        2: invalid,
+        3: "header_invalid",
+        4: invalid,
+        5: invalid,
+        6: invalid,
+        7: "body_too_large",
+        8: None,
+    }
+    error = outcomes[2].error
+    assert isinstance(error, wm.ConfigError)
+    assert (error.consumer, error.context["option"], error.sent) == ("acme", "body", "nothing")
+    assert outcomes[2].delivery.endpoint == acme.endpoint
+    assert outcomes[2].delivery.id == "evt_2"
+    assert outcomes[4].delivery.id is None
+    assert sorted(str(received.id) for received in acme.consumer.received) == ["evt_1", "evt_8"]
+    with pytest.raises(wm.ConfigError, match="endpoint"):
+        wm.Delivery.deferred(None, b"{}")  # type: ignore[arg-type]
+
+
+def test_an_exception_of_an_argument_is_not_deferred(acme: Any) -> None:
+    class Broken(dict[str, str]):
+        def items(self) -> Any:
+            raise LookupError("the row is gone")
+
+    with pytest.raises(LookupError, match="the row is gone"):
+        wm.Delivery.deferred(acme.endpoint, b"{}", headers=Broken(a="b"))
+
+
+def test_deferred_deliveries_alone_are_a_run(acme: Any, run: Any) -> None:
+    given: Any = (wm.Delivery.deferred(acme.endpoint, None) for _ in range(300))  # type: ignore[arg-type]
+    outcomes = run(acme.dispatcher, given, concurrency=1)
+    assert [outcome.error.kind for outcome in outcomes] == ["option_invalid"] * 300
+
+
 def test_deliveries_are_taken_on_demand(acme: Any) -> None:
     taken = 0
 

@@ -14,6 +14,7 @@ from webhook_mtls.testing import Lab
 PROGRAMS = Path(__file__).parent / "runtimes"
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("program", sorted(PROGRAMS.glob("with_*.py")), ids=lambda path: path.stem)
 def test_a_program_of_its_own_loop(program: Path) -> None:
     command = [sys.executable, "-W", "error::ResourceWarning", str(program)]

@@ -20,10 +20,15 @@ TENANT = wm.TenantRule.san_uri("spiffe://lab.test/tenant/{tenant}")
 class Pair:
     """Both ends of one connection in memory."""
 
-    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        server: ssl.SSLContext,
+        client: ssl.SSLContext,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.server = server.wrap_bio(there, back, server_side=True)
-        self.client = client.wrap_bio(back, there, server_hostname="localhost")
+        self.client = client.wrap_bio(back, there, server_hostname="localhost", session=session)
 
     def step(self, end: ssl.SSLObject) -> bool:
         try:
@@ -55,7 +60,7 @@ def contexts(lab: Lab, tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def intermediate(lab: Lab) -> bytes:
-    """Returns the chain after the leaf, which `ssl` does not provide before Python 3.13."""
+    """Returns the chain after the leaf, which `ssl` does not keep with a session."""
     chain, _ = lab.identity_pem
     end = b"-----END CERTIFICATE-----\n"
     return chain.replace(b"\r", b"").split(end, 1)[1]
@@ -80,6 +85,51 @@ def test_a_client_has_proved_possession_of_its_key(
     assert (peer.tenant, peer.evidence) == ("dispatcher", "socket")
     assert peer.to_dict()["evidence"] == "socket"
     assert peer.spki_pin == wm.pin_of(lab.identity_pem[0])
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_chain_comes_from_the_socket(
+    lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext], version: ssl.TLSVersion
+) -> None:
+    contexts[1].maximum_version = contexts[1].minimum_version = version
+    pair = Pair(*contexts)
+    pair.shake_hands()
+    # The trust does not know the intermediate.
+    peer = clients(lab.trust).verify_socket(pair.server)
+    assert (peer.tenant, len(peer.path)) == ("dispatcher", 3)
+    servers = wm.Verifier(role="server", trust=lab.trust)
+    refuses(lambda: servers.verify_socket(pair.client), "purpose_not_allowed")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_has_no_chain_and_the_error_says_so(
+    lab: Lab, contexts: tuple[ssl.SSLContext, ssl.SSLContext], version: ssl.TLSVersion
+) -> None:
+    contexts[1].maximum_version = contexts[1].minimum_version = version
+    first = Pair(*contexts)
+    first.shake_hands()
+    first.server.write(b"ticket")
+    assert first.client.read(6) == b"ticket"
+    pair = Pair(*contexts, session=first.client.session)
+    pair.shake_hands()
+    assert pair.server.session_reused
+    verifier = clients(lab.trust)
+    with pytest.raises(wm.PeerRefused) as raised:
+        verifier.verify_socket(pair.server)
+    assert (raised.value.kind, raised.value.context["cause"]) == (
+        "issuer_unknown",
+        "chain_withheld",
+    )
+    assert "nor presented" not in raised.value.message
+    assert "session tickets" in raised.value.remedy
+    assert clients(knowing(lab)).verify_socket(pair.server).tenant == "dispatcher"
+    # Without tickets and a session cache, the chain is there again.
+    contexts[0].num_tickets = 0
+    contexts[0].options |= ssl.OP_NO_TICKET
+    last = Pair(*contexts, session=first.client.session)
+    last.shake_hands()
+    if not last.server.session_reused:
+        assert verifier.verify_socket(last.server).tenant == "dispatcher"
 
 
 def test_before_the_end_of_the_handshake_there_is_no_evidence(

@@ -1,7 +1,9 @@
 """Copies of the core's tables are equal to them, and every public item is documented."""
 
+import ast
 import doctest
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from typing import Any, get_args
 import pytest
 
 import webhook_mtls as wm
+import webhook_mtls_testing
 from webhook_mtls import AsyncDispatcher, _native, testing
 
 TABLES = _native._tables()
@@ -99,6 +102,36 @@ def test_every_public_item_is_documented() -> None:
     names = dict(documented())
     assert len(names) > 120
     assert [name for name, item in names.items() if not (item.__doc__ or "").strip()] == []
+
+
+def stubbed(tree: ast.Module) -> Iterator[tuple[str, str | None]]:
+    """Yields the public names of the stub, and their docstrings."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name, ast.get_docstring(node)
+        if isinstance(node, ast.ClassDef):
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef):
+                    yield f"{node.name}.{member.name}", ast.get_docstring(member)
+
+
+def test_the_stubs_have_the_docstrings_of_the_native_modules() -> None:
+    places = [
+        Path(_native.__file__).with_name("_native.pyi"),
+        Path(webhook_mtls_testing.__file__).with_name("_kit.pyi"),
+    ]
+    pairs = (pair for place in places for pair in stubbed(ast.parse(place.read_text())))
+    stub = {name: doc for name, doc in pairs if not re.search(r"(^|\.)_", name)}
+    native: dict[str, str | None] = {}
+    for name, item in documented():
+        name = name.removeprefix("webhook_mtls.").removeprefix("testing.")
+        if name in stub:
+            native[name] = inspect.getdoc(item)
+    assert len(native) > 110
+    known = {name.split(".")[-1] for name, _ in public()} | {"Completions", "CancelToken"}
+    assert {name for name in stub if name.split(".")[0] not in known} == set()
+    assert {name: stub[name] for name in native} == native
+    assert [name for name in native if not stub[name]] == []
 
 
 @pytest.mark.parametrize(

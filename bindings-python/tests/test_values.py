@@ -118,6 +118,79 @@ def test_a_trust_is_pickled_whole(lab: Lab, tmp_path: Path) -> None:
     assert len(set(trusts)) == 5
 
 
+def test_facts_are_equal_by_their_content(lab: Lab) -> None:
+    consumer = lab.consumer("acme")
+    with lab.dispatcher() as dispatcher:
+        endpoint = dispatcher.endpoint("acme", consumer.url, pins=wm.Pins([consumer.pin]))
+        receipt = dispatcher.deliver(endpoint, b"{}")
+        probe, probed_again = dispatcher.probe(endpoint), dispatcher.probe(endpoint)
+        status = endpoint.status()
+        expiries = dispatcher.expiries()
+        consumer.respond(410)
+        with pytest.raises(wm.DeliveryError) as raised:
+            dispatcher.deliver(endpoint, b"{}")
+        policy = wm.RetryPolicy(seed=7)
+        gone = raised.value
+        equal: list[tuple[Any, Any]] = [
+            (probe, probe),
+            (status, endpoint.status()),
+            (expiries[0], expiries[0]),
+            (receipt.response, pickle.loads(pickle.dumps(receipt.response))),
+            (gone.response, pickle.loads(pickle.dumps(gone)).response),
+            (policy.decide(gone, attempt=1), policy.decide(gone, attempt=1)),
+        ]
+        for one, same in equal:
+            assert one == same
+            assert hash(one) == hash(same)
+        assert probe != probed_again
+        assert receipt.response != gone.response
+        assert receipt.response != 7
+        assert len({receipt.response, gone.response, receipt.response}) == 2
+    signing = wm.StandardWebhooks(["whsec_" + "A" * 32])
+    assert hash(signing) == hash(wm.StandardWebhooks(["whsec_" + "A" * 32]))
+    assert signing != wm.StandardWebhooks(["whsec_" + "B" * 32])
+    assert copy.deepcopy(signing) is signing
+
+
+def test_every_noun_has_a_repr(lab: Lab) -> None:
+    consumer = lab.consumer("acme")
+    issued = lab.authority.issue("acme")
+    with lab.dispatcher() as dispatcher:
+        endpoint = dispatcher.endpoint("acme", consumer.url, pins=None)
+        many = dispatcher.deliver_many([wm.Delivery(endpoint, b"{}")])
+        outcomes = list(many)
+        verifier = wm.Verifier(role="server", trust=lab.trust)
+        nouns: list[Any] = [
+            *(dispatcher, dispatcher.as_async(), endpoint, endpoint.status(), verifier, many),
+            *(many.progress, outcomes[0], outcomes[0].delivery, dispatcher.probe(endpoint)),
+            *(outcomes[0].receipt, lab, consumer, lab.authority, issued, consumer.received[0]),
+            *(dispatcher.expiries()[0], wm.StandardWebhooks(["whsec_" + "A" * 32])),
+        ]
+        for noun in nouns:
+            assert type(noun).__name__ in repr(noun), repr(noun)
+            assert " object at 0x" not in repr(noun)
+        assert repr(dispatcher) == "<Dispatcher open, endpoints=1>"
+        assert repr(verifier) == "<Verifier of servers>"
+        assert "Receipt(" in repr(outcomes[0])
+    assert repr(dispatcher) == "<Dispatcher closed, endpoints=0>"
+
+
+def test_what_belongs_to_a_process_says_so_when_it_is_pickled(lab: Lab) -> None:
+    with lab.dispatcher() as dispatcher:
+        endpoint = dispatcher.endpoint("acme", "https://127.0.0.1:1/", pins=None)
+        verifier = wm.Verifier(role="server", trust=lab.trust)
+        signing = wm.StandardWebhooks(["whsec_" + "A" * 32])
+        nouns: list[tuple[Any, str]] = [
+            (dispatcher, "make it in the process that uses it"),
+            (endpoint, "pass the consumer id"),
+            (verifier, "make it in the process that uses it"),
+            (signing, "make it again in the other process"),
+        ]
+        for noun, remedy in nouns:
+            with pytest.raises(TypeError, match=remedy):
+                pickle.dumps(noun)
+
+
 def test_an_identity_in_memory_is_not_pickled(lab: Lab) -> None:
     identity = wm.Identity.from_pem(*lab.identity_pem)
     assert copy.deepcopy(identity) is identity

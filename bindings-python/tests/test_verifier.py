@@ -162,8 +162,8 @@ def test_a_missing_certificate_is_missing_evidence(lab: Lab, chain: Any) -> None
         verifier.verify(chain)
 
 
-@pytest.mark.parametrize("chain", ["text", None, 7, ["text"], [b"a", None]])
-def test_a_chain_is_bytes(lab: Lab, chain: Any) -> None:
+@pytest.mark.parametrize("chain", [None, 7, {}, {b"": 1}, object(), [b"a", None], ["text", 7]])
+def test_a_chain_is_certificates(lab: Lab, chain: Any) -> None:
     verifier = wm.Verifier(role="client", trust=lab.trust, authorization=authorized())
     with pytest.raises(wm.ConfigError) as raised:
         verifier.verify(chain)

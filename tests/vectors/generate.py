@@ -20,6 +20,7 @@ import trust_cases
 
 import config_cases
 import deliver_cases
+import header_cases
 import revocation_cases
 import verify_cases
 
@@ -56,12 +57,16 @@ def main():
 
 def files():
     return {
-        "config": {"fixtures": config_cases.fixtures(), "cases": config_cases.cases()},
+        "config": {
+            "fixtures": config_cases.fixtures(),
+            "cases": [*config_cases.cases(), *header_cases.config_cases()],
+        },
         "verify": {
             "cases": verify_cases.cases()
             + path_cases.cases()
             + revocation_cases.cases()
             + trust_cases.cases()
+            + list(header_cases.verify_cases())
         },
         "deliver": {"cases": deliver_cases.cases()},
     }

@@ -52,6 +52,10 @@ pub(crate) const ABI: &[Program] = &[Program {
     purpose: "the interface of the library",
 }];
 
+/// The broker of the Python tests about Celery.
+pub(crate) const PYTHON: &[Program] =
+    &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];
+
 /// The receiver of the bench, its PKI, and the C client of libcurl.
 pub(crate) const BENCH: &[Program] = &[
     RECEIVER,
@@ -81,10 +85,11 @@ pub(crate) const CJSON: Program = Program {
 /// `cargo xtask install`.
 pub(crate) fn run() -> Result {
     terminal::headline("Programs that the tests need");
-    ensure(&[PEERS, C].concat())?;
-    for program in [PEERS, C].concat() {
+    let programs = [PEERS, C, PYTHON].concat();
+    ensure(&programs)?;
+    for program in programs {
         let path = paths::program(program.name).expect("ensured");
-        println!("  {:<9} {}", program.name, path.display());
+        println!("  {:<12} {}", program.name, path.display());
     }
     Ok(())
 }

@@ -141,7 +141,6 @@ class AsyncDispatcher:
                 `admit`, `resolve`, `connect` and `handshake`.
             ConfigError: `option_invalid` or `handle_closed`.
         """
-
         options: dict[str, Any] = dict(unknown)
         # generated: begin collect probe
         if timeout is not None:
@@ -220,6 +219,11 @@ class AsyncDispatcher:
             self._dispatcher._start_close(completions, ticket, drain)
 
         await _outcome(start)
+
+    def __repr__(self) -> str:
+        # Another object, given by mistake, could be a secret.
+        known = isinstance(self._dispatcher, Dispatcher)
+        return f"<AsyncDispatcher of {self._dispatcher!r}>" if known else "<AsyncDispatcher>"
 
     async def __aenter__(self) -> Self:
         return self

@@ -221,5 +221,13 @@ class Response:
         truncated: bool = self._fields.get("truncated", False)
         return truncated
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        return self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash((self.status, self._fields["excerpt_base64"]))
+
     def __repr__(self) -> str:
-        return f"<Response {self.status}>"
+        return f"<Response {self.status}, {len(self.excerpt)} bytes>"

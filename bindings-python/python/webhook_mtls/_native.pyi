@@ -1,9 +1,9 @@
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
 from ssl import SSLObject, SSLSocket
 from types import TracebackType
-from typing import Any, Literal, Never, Self, TypeAlias, final
+from typing import Any, Literal, Never, Protocol, Self, TypeAlias, final
 
 from ._asyncio import AsyncDispatcher
 from ._errors import Response, WebhookMtlsError
@@ -13,6 +13,14 @@ __version__: str
 _Path: TypeAlias = str | PathLike[str]
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Seconds: TypeAlias = float | timedelta
+
+class _CertificateObject(Protocol):
+    """A certificate of `cryptography` or `ssl`."""
+
+    def public_bytes(self, encoding: Any, /) -> Any: ...
+
+_Certificate: TypeAlias = str | _Bytes | _CertificateObject
+_Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
 # generated: begin aliases retry action pin role evidence note min_tls crl_policy preset expiring
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
@@ -35,19 +43,74 @@ _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "con
 
 @final
 class Identity:
+    """Our certificate chain and private key. The constructors check them.
+
+    The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and
+    signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable
+    and safe to share between threads.
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @classmethod
-    def from_files(cls, cert: _Path, key: _Path, *, passphrase: _Bytes | None = None) -> Self: ...
+    def from_files(cls, cert: _Path, key: _Path, *, passphrase: _Bytes | None = None) -> Self:
+        """Reads PEM files: the chain, leaf first, and the private key. A dispatcher that uses the
+        identity watches the files.
+
+        Args:
+            cert: path of the certificate chain; a regular file of at most 1 MiB.
+            key: path of the private key; it may be the same file.
+            passphrase: bytes that decrypt a PKCS#8 key.
+
+        Raises:
+            ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
+                `clock_implausible` or `option_invalid`.
+        """
     @classmethod
-    def from_pem(cls, cert: _Bytes, key: _Bytes, *, passphrase: _Bytes | None = None) -> Self: ...
+    def from_pem(
+        cls, cert: _Certificates, key: _Bytes, *, passphrase: _Bytes | None = None
+    ) -> Self:
+        """Reads PEM or DER: the chain, leaf first, and the private key (PKCS#8, PKCS#1 or SEC1).
+
+        Args:
+            cert: the certificate chain: str or bytes-like, certificates of `cryptography` or
+                `ssl`, or a sequence of these.
+            key: the private key, bytes-like.
+            passphrase: bytes that decrypt a PKCS#8 key.
+
+        Raises:
+            ConfigError: `pem_invalid`, `key_encrypted`, `key_mismatch`, `identity_unusable`,
+                `clock_implausible` or `option_invalid`.
+        """
     @classmethod
-    def from_pkcs12(cls, data: _Bytes, passphrase: _Bytes) -> Self: ...
+    def from_pkcs12(cls, data: _Bytes, passphrase: _Bytes) -> Self:
+        """Reads a PKCS#12 file (.p12, .pfx) with one private key, its certificate and the CAs above
+        it.
+
+        Args:
+            data: the content of the file, bytes-like; DER, at most 1 MiB.
+            passphrase: bytes that decrypt the file; empty if it has no passphrase.
+
+        Raises:
+            ConfigError: `key_encrypted` (the passphrase is wrong, or decryption would cost too
+                much), `pem_invalid` (malformed, no key, several keys, no certificate),
+                `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`.
+        """
     @property
-    def notes(self) -> list[str]: ...
+    def notes(self) -> list[str]:
+        """Remarks for the operator about the file of a usable identity, such as a certificate that is
+        not an issuer of ours and not presented.
+        """
 
 @final
 class Trust:
+    """The private CA anchors, known intermediates and CRLs that verify a peer, or exactly one
+    certificate of a peer. The constructors check them.
+
+    It contains no public web roots, unless `dangerous_public` made it. It is immutable and safe to
+    share between threads.
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @classmethod
@@ -58,48 +121,186 @@ class Trust:
         intermediates: _Path | None = None,
         crls: _Path | None = None,
         distrusted: Iterable[str] = (),
-    ) -> Self: ...
+    ) -> Self:
+        """Reads PEM files. A dispatcher or verifier that uses the trust watches them.
+
+        Args:
+            anchors: path of the trusted CA certificates; a regular file of at most 1 MiB.
+            intermediates: path of CA certificates that peers may fail to send. They are not
+                anchors.
+            crls: path of certificate revocation lists; a regular file of at most 64 MiB.
+            distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
+                intermediate.
+
+        Raises:
+            ConfigError: `pem_invalid`, `trust_invalid`, `public_root_in_trust`, `crl_unusable`,
+                `pin_invalid`, `clock_implausible` or `option_invalid`.
+        """
     @classmethod
     def from_pem(
         cls,
-        anchors: _Bytes,
+        anchors: _Certificates,
         *,
-        intermediates: _Bytes | None = None,
+        intermediates: _Certificates | None = None,
         crls: Iterable[_Bytes] = (),
         distrusted: Iterable[str] = (),
-    ) -> Self: ...
+    ) -> Self:
+        """Reads PEM or DER.
+
+        Args:
+            anchors: the trusted CA certificates: str or bytes-like, certificates of
+                `cryptography` or `ssl`, or a sequence of these.
+            intermediates: CA certificates that peers may fail to send, in the same forms. They are
+                not anchors.
+            crls: a sequence of certificate revocation lists, each bytes-like; at most 64 MiB.
+            distrusted: pins (`sha256/…`) of CA keys that no path may contain, such as a compromised
+                intermediate.
+
+        Raises:
+            ConfigError: `pem_invalid`, `trust_invalid` (the message names the certificate by
+                position and subject), `public_root_in_trust`, `crl_unusable`, `pin_invalid`,
+                `clock_implausible` or `option_invalid`.
+        """
     @classmethod
     def dangerous_public(
         cls,
-        anchors: _Bytes,
+        anchors: _Certificates,
         *,
-        intermediates: _Bytes | None = None,
+        intermediates: _Certificates | None = None,
         crls: Iterable[_Bytes] = (),
         distrusted: Iterable[str] = (),
-    ) -> Self: ...
+    ) -> Self:
+        """Reads PEM or DER, and also accepts public web roots: for a consumer whose *server*
+        certificate comes from a public CA.
+
+        Anyone who controls a domain name can get a certificate of such a CA. An endpoint accepts
+        this trust only together with pins; a `Dispatcher` and a `Verifier` reject it.
+
+        Args:
+            anchors, intermediates, crls, distrusted: as for `from_pem`.
+
+        Raises:
+            ConfigError: as for `from_pem`, except `public_root_in_trust`.
+        """
     @classmethod
-    def exact(cls, certificate: _Bytes) -> Self: ...
+    def exact(cls, certificate: _Certificates) -> Self:
+        """Trusts one certificate and no CA: for a peer with a self-signed certificate, or for one
+        certificate of a CA that is not trusted.
+
+        Its dates, names, purpose and pins are checked as for any other peer. A certificate that it
+        has issued is refused.
+
+        Args:
+            certificate: the peer's certificate: PEM or DER with exactly one, str or bytes-like, or
+                an object of `cryptography` or `ssl`.
+
+        Raises:
+            ConfigError: `pem_invalid`, `trust_invalid` (several certificates, weak key),
+                `clock_implausible` or `option_invalid`.
+        """
     @classmethod
-    def exact_from_file(cls, path: _Path) -> Self: ...
+    def exact_from_file(cls, path: _Path) -> Self:
+        """Reads the certificate of `exact` from a file. A dispatcher or verifier that uses the trust
+        watches it.
+
+        Args:
+            path: path of the peer's certificate; a regular file of at most 1 MiB.
+
+        Raises:
+            ConfigError: as for `exact`.
+        """
     @property
-    def notes(self) -> list[str]: ...
+    def notes(self) -> list[str]:
+        """Remarks for the operator about a usable trust, such as an expired anchor that is not used."""
 
 @final
 class Pins:
+    """The pins of one endpoint: of the keys in use, and of announced keys. Never empty.
+
+    Args:
+        current: the pins of keys in use, each `sha256/<base64>`, `sha256//<base64>`, the bare
+            base64 of 32 bytes, or `cert-sha256/<base64>`.
+        next: the pins of announced keys, which are accepted as well.
+
+    Raises:
+        ConfigError: `pin_invalid` if a pin cannot be read or `current` is empty; `option_invalid`.
+
+    >>> Pins(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="])
+    Pins(['sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='], next=[])
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __new__(cls, current: Iterable[str], next: Iterable[str] = ()) -> Self: ...
     @classmethod
-    def from_file(cls, path: _Path) -> Self: ...
+    def from_file(cls, path: _Path) -> Self:
+        """Reads a file with one pin on each line. `next` precedes an announced pin, `#` precedes a
+        comment. A dispatcher or verifier that uses the pins watches the file.
 
-def pin_of(cert: _Bytes) -> str: ...
+        Args:
+            path: a regular file of at most 1 MiB.
+
+        Raises:
+            ConfigError: `pem_invalid` if the file cannot be read, `pin_invalid` if a line is not a
+                pin; `option_invalid`.
+        """
+
+def pin_of(cert: _Certificates) -> str:
+    """Computes the pin of a certificate's public key.
+
+    Args:
+        cert: one certificate: PEM or DER, str or bytes-like, or an object of `cryptography` or `ssl`.
+
+    Returns:
+        `sha256/` and the base64 of the SHA-256 of its SubjectPublicKeyInfo.
+
+    Raises:
+        ConfigError: `pem_invalid` or `option_invalid`.
+    """
 
 @final
 class StandardWebhooks:
+    """The secrets that sign the deliveries of an endpoint with Standard Webhooks: HMAC-SHA256 (`v1`)
+    and Ed25519 (`v1a`).
+
+    Every secret makes a signature, and the consumer needs one of them. To change a secret, use the
+    old and the new one together for a while. A signed delivery requires an `id`.
+
+    Args:
+        secrets: one to eight, each `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and the
+            base64 of an Ed25519 private key: its 32 bytes, optionally followed by the public key.
+
+    Raises:
+        ConfigError: `option_invalid`, which names a secret by its position and never shows it.
+
+    >>> StandardWebhooks(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+    StandardWebhooks(v1)
+    """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any, /) -> Self: ...
+    def __hash__(self) -> int: ...
     def __new__(cls, secrets: Iterable[str]) -> Self: ...
 
 @final
 class Egress:
+    """The addresses that a dispatcher may connect to.
+
+    Args:
+        preset: `public` (the default: only the Internet) or `private` (adds RFC 1918, ULA and
+            CGNAT).
+        allow: networks in addition to the preset, each a CIDR block or an address.
+        deny: networks that are always denied, even if `allow` contains them.
+        nat64: the prefixes of the NAT64 gateways of the local network, of 32, 40, 48, 56, 64 or 96
+            bits. An address below one is checked as the IPv4 address that it embeds (RFC 6052).
+
+    Raises:
+        ConfigError: `option_invalid`.
+
+    >>> Egress("private", allow=["127.0.0.1"]) == Egress("private")
+    False
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __new__(
@@ -113,26 +314,92 @@ class Egress:
 
 @final
 class Endpoint:
+    """A consumer id with its URL, pins, identity and trust. Made by `Dispatcher.endpoint`.
+
+    Two handles are equal if they refer to the same endpoint of the same dispatcher.
+    """
+
     @property
-    def consumer(self) -> str: ...
+    def consumer(self) -> str:
+        """The consumer id."""
     @property
-    def url(self) -> str: ...
-    def status(self) -> EndpointStatus: ...
+    def url(self) -> str:
+        """The current URL in its canonical form."""
+    def status(self) -> EndpointStatus:
+        """Returns a snapshot of what deliveries and probes of this process have observed."""
     def __hash__(self) -> int: ...
 
 @final
 class EndpointStatus:
+    """What deliveries and probes have observed of a consumer."""
+
     @property
-    def pin_seen(self) -> str | None: ...
+    def pin_seen(self) -> str | None:
+        """The pin of the key that the consumer presented last; None before the first handshake."""
     @property
-    def pins_never_seen(self) -> list[str]: ...
+    def pins_never_seen(self) -> list[str]:
+        """The configured pins that no connection has matched yet."""
     @property
-    def peer_not_after(self) -> datetime | None: ...
+    def peer_not_after(self) -> datetime | None:
+        """When the certificate that the consumer presented last expires, an aware datetime; None
+        before the first handshake.
+        """
     @property
-    def identity_accepted(self) -> str | None: ...
+    def identity_accepted(self) -> str | None:
+        """The certificate pin of our identity that the consumer accepted last; None before its first
+        answer.
+        """
 
 @final
 class Dispatcher:
+    """Delivers webhooks to consumers over mutual TLS.
+
+    Keeps one endpoint for each consumer id, and connections for each endpoint. It is safe to share
+    between threads and with forked processes: a child opens its own connections on first use. The
+    constructor starts no thread and opens no connection.
+
+    Args:
+        identity: the identity to present to consumers, unless the endpoint sets its own.
+        trust: the default trust, used if the endpoint sets none.
+        crl_policy: the certificates of a consumer that a CRL must cover: if_present (none),
+            require (all but the anchor) or require_leaf. By default `if_present`.
+        egress: the addresses that the dispatcher may connect to: a preset, or a policy. By
+            default `public`.
+        proxy: the CONNECT proxy for all connections: http://host:port, or
+            http://user:password@host:port. Environment variables are not read.
+        proxy_credentials: user:password for the proxy, if its URL must not contain them.
+        proxy_by_name: whether CONNECT asks the proxy for the consumer's name instead of a
+            checked address, for a proxy whose rules are written by name. The proxy then resolves
+            the name, and the egress policy does not apply to it: the proxy's rules must keep
+            deliveries away from internal addresses. By default False.
+        timeout: the time limit of a whole delivery. It bounds the other four timeouts. In
+            seconds, or a timedelta; by default 30.
+        connect_timeout: the time limit to resolve the host and open a TCP connection. In
+            seconds, or a timedelta; by default 5.
+        handshake_timeout: the time limit of the TLS handshake. In seconds, or a timedelta; by
+            default 5.
+        write_timeout: the time limit to write the request to the kernel. In seconds, or a
+            timedelta; by default 10.
+        response_timeout: the time limit from the last byte of the request to the response head.
+            In seconds, or a timedelta; by default 15.
+        max_connections: the most open connections, including idle ones. By default 256.
+        max_waiting: the most deliveries that may wait for a turn or a connection. One owner has
+            at most a quarter of them. Further deliveries fail with overloaded. By default 4096.
+        status_retry: the retry verdict for a status or status class other than 2xx: later,
+            after_repair or never.
+        reload: the interval at which the files of the material are checked for changes. 0
+            checks only in reload(). In seconds, or a timedelta; by default 10.
+        expiry_warning: the remaining fraction of a lifetime at which the first expiry event is
+            raised. More follow at 0.1, 0.05 and 0. By default 0.2.
+
+    Raises:
+        ConfigError: `option_invalid`.
+
+    >>> with Dispatcher(timeout=20) as dispatcher:
+    ...     dispatcher.remove("unknown")
+    False
+    """
+
     def __new__(
         cls,
         *,
@@ -230,8 +497,53 @@ class Dispatcher:
         # By default the dispatcher's.
         status_retry: Mapping[str, _Retry] | None = None,
         # generated: end
-    ) -> Endpoint: ...
-    def remove(self, consumer: str) -> bool: ...
+    ) -> Endpoint:
+        """Makes or changes the endpoint of a consumer.
+
+        Equal values return the same endpoint and keep its connections. Changed values affect only
+        this endpoint.
+
+        Args:
+            consumer: the consumer id, not empty.
+            url: the consumer's URL; the scheme must be https.
+            pins: the keys that the consumer may have. There is no default: to rely on the CA
+                alone, say so explicitly.
+            identity: the identity to present to this consumer. By default the dispatcher's.
+            trust: the trust for this consumer's certificate. By default the dispatcher's.
+            crl_policy: the certificates of this consumer that a CRL must cover: if_present
+                (none), require (all but the anchor) or require_leaf. By default the dispatcher's.
+            min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
+            post_quantum: whether to offer the key exchange X25519MLKEM768. Without it, the
+                first message of the handshake fits into one packet, for a firewall that drops or
+                resets connections with a larger one. By default true.
+            server_name: the name that the handshake asks for (SNI) and that the consumer's
+                certificate must contain: a DNS name or an IP address. The URL's host is still
+                looked up and connected to. By default the URL's host.
+            server_uri: the SAN URI that the consumer's certificate must contain, instead of the
+                URL's host name.
+            hold_payload: whether to hold the payload until the consumer answers the request
+                head with 100 Continue, for at most one second. By default False.
+            signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
+                then requires an id.
+            concurrency: the most deliveries to this consumer at once. By default 8.
+            owner: the customer that owns this endpoint. While others wait, the endpoints of one
+                owner use at most a quarter of max_connections and of the DNS lookups. By default
+                the consumer id.
+            status_retry: the same for this consumer. A status that it does not name uses the
+                dispatcher's verdict. By default the dispatcher's.
+
+        Raises:
+            ConfigError: `url_invalid`, `option_invalid` or `handle_closed`.
+        """
+    def remove(self, consumer: str) -> bool:
+        """Removes the endpoint of a consumer and closes its idle connections.
+
+        No request to the endpoint starts after this call has returned. Deliveries that have started
+        to write a request finish. All others end with `handle_closed` and have sent nothing.
+
+        Returns:
+            Whether the consumer had an endpoint.
+        """
     def deliver(
         self,
         endpoint: Endpoint,
@@ -248,7 +560,29 @@ class Dispatcher:
         # dispatcher's.
         timeout: _Seconds | None = None,
         # generated: end
-    ) -> Receipt: ...
+    ) -> Receipt:
+        """Delivers one payload. Waits for the response without holding the interpreter.
+
+        Ctrl-C raises KeyboardInterrupt and cancels the delivery.
+
+        Args:
+            endpoint: an endpoint of this dispatcher.
+            body: bytes-like, at most 32 MiB; a str is rejected.
+            id: the event's id, sent as webhook-id. Use the same id for every attempt.
+            content_type: the content type of the payload. By default `application/json`.
+            headers: additional request headers.
+            timeout: the time limit of this whole delivery. In seconds, or a timedelta; by
+                default the dispatcher's.
+
+        Returns:
+            The receipt, once the consumer has answered with a final 2xx head.
+
+        Raises:
+            DeliveryError: any kind; `sent` tells how much of the request may have reached the
+                consumer.
+            ConfigError: `option_invalid`, `header_invalid`, `body_too_large`, `handle_closed`;
+                nothing was sent.
+        """
     def probe(
         self,
         endpoint: Endpoint,
@@ -258,17 +592,123 @@ class Dispatcher:
         # dispatcher's.
         timeout: _Seconds | None = None,
         # generated: end
-    ) -> Probe: ...
-    def reload(self) -> list[Event]: ...
-    def expiries(self) -> list[Expiry]: ...
-    def on_event(self, callback: Callable[[Event], object]) -> None: ...
+    ) -> Probe:
+        """Opens a new connection to a consumer, runs the handshake with the checks of a delivery, and
+        closes it. It sends no byte of a request.
+
+        The status of the endpoint records the result. A probe cannot detect a consumer that rejects
+        our certificate only in its HTTP response, as nginx does.
+
+        Args:
+            endpoint: an endpoint of this dispatcher.
+            timeout: the time limit of the whole probe. In seconds, or a timedelta; by default
+                the dispatcher's.
+
+        Returns:
+            The result of the handshake.
+
+        Raises:
+            DeliveryError: the kinds of a delivery that fails before its request.
+            ConfigError: `option_invalid` or `handle_closed`.
+        """
+    def reload(self) -> list[Event]:
+        """Checks all watched files now and uses their new content.
+
+        Listeners receive the events as well. An unusable file is an event `rotation_failed`, and
+        its previous content remains in use.
+
+        Returns:
+            The events.
+
+        Raises:
+            ConfigError: `handle_closed`.
+        """
+    def expiries(self) -> list[Expiry]:
+        """Lists when our chains, anchors, intermediates, CRLs and the last certificate of each
+        consumer expire, the smallest fraction of lifetime left first.
+
+        Raises:
+            ConfigError: `clock_implausible`, because no lifetime can be computed without the date.
+        """
+    def on_event(self, callback: Callable[[Event], object]) -> None:
+        """Registers a callback for all later events. It is called for one event at a time, on a thread
+        of its own.
+
+        An exception of the callback goes to `sys.unraisablehook`. The registration survives a fork:
+        the parent and each child receive the events of their own process.
+
+        Args:
+            callback: a callable that takes an `Event`.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
     def deliver_many(
         self, deliveries: Iterable[Delivery], *, concurrency: int | None = None
-    ) -> Outcomes: ...
-    def rotation_status(self) -> dict[str, Any]: ...
-    def retire(self, identity: Identity, *, force: bool = False) -> list[str]: ...
-    def as_async(self) -> AsyncDispatcher: ...
-    def close(self, drain: _Seconds = 0.0) -> None: ...
+    ) -> Outcomes:
+        """Runs many deliveries at once, and yields outcomes as they finish.
+
+        Takes the next delivery while fewer than `concurrency` are running. If a consumer is at its
+        own limit, its delivery is parked until a permit is free; it does not delay the deliveries
+        to other consumers, and its timeout starts with the permit. A failed delivery is an outcome
+        and does not end the run. If the iterable raises, the exception is raised again after the
+        outcomes of all earlier deliveries.
+
+        Args:
+            deliveries: an iterable of `Delivery`.
+            concurrency: how many deliveries run at once, by default 64.
+
+        Returns:
+            An iterator of `Outcome` with `progress` and `close`. Dropping the iterator cancels the
+            running deliveries.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+    def rotation_status(self) -> dict[str, Any]:
+        """Returns which of our identities each consumer accepted last, as this process has observed
+        it.
+
+        To merge the status of several processes, take each consumer from the one with the greatest
+        `accepted_at_ms`; None is less than any number.
+
+        Returns:
+            A dict that can be serialized as JSON. `consumers` maps each consumer id to `wanted`,
+            `accepted`, `accepted_at_ms`, `state` (`current`, `previous` or `unknown`), `pin` and
+            `pin_slot`.
+        """
+    def retire(self, identity: Identity, *, force: bool = False) -> list[str]:
+        """Stops presenting a previous identity, for instance before its certificate is revoked.
+
+        Args:
+            identity: a previous identity. The current identity cannot be retired.
+            force: retires it even if it is the one that some consumers accepted last.
+
+        Returns:
+            The consumers that depended on it. The list is empty unless `force` is true.
+
+        Raises:
+            ConfigError: `identity_in_use`, whose context lists the `consumers`, or `handle_closed`.
+        """
+    def as_async(self) -> AsyncDispatcher:
+        """Returns an `AsyncDispatcher` that shares the endpoints and connections."""
+    def close(self, drain: _Seconds = 0.0) -> None:
+        """Closes the dispatcher: rejects new deliveries, waits for the running ones for at most
+        `drain`, then cancels the rest.
+
+        A second call has no effect. Leaving a `with` block closes without waiting.
+
+        A signal handler may call it during a delivery of its own thread. It then waits for all
+        other deliveries. The interrupted delivery continues after the handler for the rest of
+        `drain`, and then raises `canceled`.
+
+        Args:
+            drain: the time limit for running deliveries, in seconds or as a timedelta; 0 cancels
+                them at once.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -276,7 +716,8 @@ class Dispatcher:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-    def _run(self, deliveries: object, concurrency: int | None, **unknown: Never) -> _Run: ...
+    def _run(self, deliveries: object, concurrency: int | None, **unknown: Never) -> _Run:
+        """Makes a run that asyncio drives."""
     def _start(
         self,
         completions: Completions,
@@ -284,7 +725,8 @@ class Dispatcher:
         endpoint: Endpoint,
         body: _Bytes,
         options: dict[str, Any],
-    ) -> CancelToken: ...
+    ) -> CancelToken:
+        """Starts a delivery. Its outcome is pushed to `completions` with the ticket."""
     def _start_probe(
         self,
         completions: Completions,
@@ -293,9 +735,12 @@ class Dispatcher:
         *,
         timeout: _Seconds | None = None,
         **unknown: Never,
-    ) -> CancelToken: ...
-    def _start_reload(self, completions: Completions, ticket: int) -> None: ...
-    def _start_close(self, completions: Completions, ticket: int, drain: _Seconds) -> None: ...
+    ) -> CancelToken:
+        """Starts a probe. Its outcome is pushed to `completions` with the ticket."""
+    def _start_reload(self, completions: Completions, ticket: int) -> None:
+        """Starts a reload. Its events are pushed to `completions` with the ticket."""
+    def _start_close(self, completions: Completions, ticket: int, drain: _Seconds) -> None:
+        """Starts the close. Its end is pushed to `completions` with the ticket."""
 
 def deliver(
     url: str,
@@ -332,32 +777,83 @@ def deliver(
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
     # generated: end
-) -> Receipt: ...
+) -> Receipt:
+    """Delivers one payload over one connection and closes it. Use it in scripts.
+
+    Accepts the options of `Dispatcher`, `Dispatcher.endpoint` and `Dispatcher.deliver`. The
+    consumer id is the host and port of the URL. `timeout` is the time limit of the delivery.
+
+    Args:
+        url: the consumer's URL; the scheme must be https.
+        body: bytes-like, at most 32 MiB; a str is rejected.
+        identity: the identity to present to the consumer.
+        trust: the CAs that verify the consumer.
+        pins: the keys that the consumer may have; None relies on the CA alone.
+
+    Returns:
+        The receipt, once the consumer has answered with a final 2xx head.
+
+    Raises:
+        DeliveryError: any kind; `sent` tells how much of the request may have reached the consumer.
+        ConfigError: `url_invalid`, `option_invalid`, `header_invalid`, `body_too_large`; nothing
+            was sent.
+    """
 
 @final
 class Event:
+    """A change or warning for the operator. docs/events.md lists all events."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the event, such as `rotated`."""
     @property
-    def consumer(self) -> str | None: ...
+    def consumer(self) -> str | None:
+        """The consumer id; None if the event does not concern a single consumer."""
     @property
-    def fields(self) -> dict[str, Any]: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def fields(self) -> dict[str, Any]:
+        """The facts of the event. Times are Unix milliseconds."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the event as a dict, in the same form in every language."""
 
 @final
 class Expiry:
+    """A certificate or CRL, and how much of its lifetime is left."""
+
     @property
-    def what(self) -> _Expiring: ...
+    def what(self) -> _Expiring:
+        """The type of the entry: `identity`, `anchor`, `intermediate`, `crl` or `consumer`."""
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The subject of a certificate, the issuer of a CRL, or the consumer id."""
     @property
-    def not_after(self) -> datetime: ...
+    def not_after(self) -> datetime:
+        """The last instant of validity, an aware datetime."""
     @property
-    def fraction_left(self) -> float: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def fraction_left(self) -> float:
+        """The fraction of the lifetime that is left: 1 at its first instant, 0 once it has expired."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the entry as a dict, in the same form in every language."""
 
 @final
 class Delivery:
+    """One payload for one endpoint, as input of `deliver_many`.
+
+    It is immutable, and may be delivered again. Deliveries with the same `bytes` object share it.
+
+    Args:
+        endpoint: an endpoint of the dispatcher that delivers it.
+        body: bytes-like, at most 32 MiB; a str is rejected.
+        id: the event's id, sent as webhook-id. Use the same id for every attempt.
+        content_type: the content type of the payload. By default `application/json`.
+        headers: additional request headers.
+        timeout: the time limit of this whole delivery. In seconds, or a timedelta; by default
+            the dispatcher's.
+        tag: any object, to recognize the delivery in its outcome.
+
+    Raises:
+        ConfigError: `option_invalid` or `body_too_large`.
+    """
+
     def __new__(
         cls,
         endpoint: Endpoint,
@@ -371,40 +867,88 @@ class Delivery:
         # generated: end
         tag: Any = None,
     ) -> Self: ...
+    @classmethod
+    def deferred(
+        cls,
+        endpoint: Endpoint,
+        body: _Bytes,
+        *,
+        # generated: begin keywords deliver brief
+        id: str | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: _Seconds | None = None,
+        # generated: end
+        tag: Any = None,
+    ) -> Self:
+        """Makes a delivery whose invalid arguments do not raise here.
+
+        The outcome of such a delivery is the `ConfigError`, so that a run goes on with the others.
+
+        Args:
+            endpoint, body, id, content_type, headers, timeout, tag: as for `Delivery`.
+
+        Raises:
+            ConfigError: `option_invalid` if `endpoint` is not an Endpoint.
+        """
     @property
-    def endpoint(self) -> Endpoint: ...
+    def endpoint(self) -> Endpoint:
+        """The endpoint."""
     @property
-    def id(self) -> str | None: ...
+    def id(self) -> str | None:
+        """The event's id; None if it has none."""
     @property
-    def tag(self) -> Any: ...
+    def tag(self) -> Any:
+        """The tag; None by default."""
 
 @final
 class Outcome:
+    """The result of one delivery of `deliver_many`: a receipt or an error."""
+
     @property
-    def delivery(self) -> Delivery: ...
+    def delivery(self) -> Delivery:
+        """The delivery."""
     @property
-    def receipt(self) -> Receipt | None: ...
+    def receipt(self) -> Receipt | None:
+        """The receipt; None if the delivery failed."""
     @property
-    def error(self) -> WebhookMtlsError | None: ...
+    def error(self) -> WebhookMtlsError | None:
+        """The exception that `deliver` would have raised; None if the delivery succeeded."""
 
 @final
 class Progress:
+    """The progress of a run of `deliver_many`."""
+
     @property
-    def done(self) -> int: ...
+    def done(self) -> int:
+        """The number of deliveries that have ended, including failed ones."""
     @property
-    def failed(self) -> int: ...
+    def failed(self) -> int:
+        """The number of deliveries that have failed."""
     @property
-    def in_flight(self) -> int: ...
+    def in_flight(self) -> int:
+        """The number of running deliveries."""
     @property
-    def waiting(self) -> int: ...
+    def waiting(self) -> int:
+        """The number of deliveries that wait for a permit of their consumer."""
 
 @final
 class Outcomes:
+    """The outcomes of `Dispatcher.deliver_many`, in the order in which the deliveries end.
+
+    It is an iterator. Closing or dropping it cancels the running deliveries.
+    """
+
     def __iter__(self) -> Self: ...
     def __next__(self) -> Outcome: ...
     @property
-    def progress(self) -> Progress: ...
-    def close(self) -> None: ...
+    def progress(self) -> Progress:
+        """The progress of the run. Any thread may read it."""
+    def close(self) -> None:
+        """Cancels the running deliveries, and takes no more from the iterable.
+
+        The outcomes of deliveries that had already ended can still be taken.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -415,150 +959,329 @@ class Outcomes:
 
 @final
 class _Run:
-    def has_room(self) -> bool: ...
-    def submit(self, delivery: Delivery) -> None: ...
-    def take(self) -> list[Outcome]: ...
-    def is_idle(self) -> bool: ...
-    def watch(self, completions: Completions, ticket: int) -> None: ...
-    def cancel(self) -> None: ...
+    """A run without a loop of its own. `AsyncDispatcher` drives it."""
+
+    def has_room(self) -> bool:
+        """Returns whether one more delivery may be submitted."""
+    def submit(self, delivery: Delivery) -> None:
+        """Starts a delivery."""
+    def take(self) -> list[Outcome]:
+        """Takes the outcomes that have arrived."""
+    def is_idle(self) -> bool:
+        """Returns whether no delivery is running and no outcome waits."""
+    def watch(self, completions: Completions, ticket: int) -> None:
+        """Pushes the ticket to `completions` whenever the first outcome arrives."""
+    def cancel(self) -> None:
+        """Cancels the running deliveries."""
     @property
-    def progress(self) -> Progress: ...
+    def progress(self) -> Progress:
+        """The progress of the run."""
 
 @final
 class Receipt:
+    """A delivery that the consumer answered with a final 2xx head."""
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @property
-    def consumer(self) -> str: ...
+    def consumer(self) -> str:
+        """The consumer id of the endpoint."""
     @property
-    def id(self) -> str | None: ...
+    def id(self) -> str | None:
+        """The event's id; None if the delivery has none."""
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status, 200 to 299."""
     @property
-    def peer(self) -> PeerIdentity: ...
+    def peer(self) -> PeerIdentity:
+        """The consumer, as its certificate describes it."""
     @property
-    def pin(self) -> _Pin | None: ...
+    def pin(self) -> _Pin | None:
+        """Which pin matched, `current` or `next`; None if the endpoint has no pins."""
     @property
-    def attempts(self) -> int: ...
+    def attempts(self) -> int:
+        """The number of attempts, including the successful one. An attempt is repeated only if it sent
+        nothing.
+        """
     @property
-    def elapsed(self) -> float: ...
+    def elapsed(self) -> float:
+        """The duration of the whole delivery, in seconds."""
     @property
-    def tls(self) -> TlsFacts: ...
+    def tls(self) -> TlsFacts:
+        """The result of the TLS negotiation."""
     @property
-    def reused(self) -> bool: ...
+    def reused(self) -> bool:
+        """Whether the delivery used an idle connection."""
     @property
-    def hold_honored(self) -> bool | None: ...
+    def hold_honored(self) -> bool | None:
+        """Whether the consumer answered the head with 100 Continue before the payload was sent.
+
+        None if the payload was not held. It is held by `hold_payload`, or for an identity that the
+        consumer has not answered yet.
+        """
     @property
-    def response(self) -> Response: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def response(self) -> Response:
+        """The response: its status, its headers and the first bytes of its body."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the whole receipt as a dict, in the same form in every language. Durations are
+        milliseconds.
+
+        It has more than the attributes: the address, the time of each step, the headers of the
+        response and the first bytes of its body.
+        """
 
 @final
 class Probe:
+    """A completed handshake without a payload. Made by `Dispatcher.probe`.
+
+    The consumer passed every check of a delivery, requested our certificate, and did not reject it
+    during the handshake.
+    """
+
     @property
-    def consumer(self) -> str: ...
+    def consumer(self) -> str:
+        """The consumer id of the endpoint."""
     @property
-    def peer(self) -> PeerIdentity: ...
+    def peer(self) -> PeerIdentity:
+        """The consumer, as its certificate describes it."""
     @property
-    def pin(self) -> _Pin | None: ...
+    def pin(self) -> _Pin | None:
+        """Which pin matched, `current` or `next`; None if the endpoint has no pins."""
     @property
-    def tls(self) -> TlsFacts: ...
+    def tls(self) -> TlsFacts:
+        """The result of the TLS negotiation."""
     @property
-    def note(self) -> str | None: ...
+    def note(self) -> str | None:
+        """What the handshake does not show about our certificate, and the CAs that the consumer accepts
+        if they do not include ours; None if there is nothing to say.
+        """
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The IP address and port of the connection."""
     @property
-    def elapsed(self) -> float: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def elapsed(self) -> float:
+        """The duration of the whole probe, in seconds."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the whole result as a dict, in the same form in every language. Durations are
+        milliseconds.
+        """
 
 @final
 class TlsFacts:
+    """The result of the TLS negotiation of a connection."""
+
     @property
-    def version(self) -> Literal["TLSv1.3", "TLSv1.2"]: ...
+    def version(self) -> Literal["TLSv1.3", "TLSv1.2"]:
+        """`TLSv1.3` or `TLSv1.2`."""
     @property
-    def cipher_suite(self) -> str: ...
+    def cipher_suite(self) -> str:
+        """The cipher suite by its IANA name."""
     @property
-    def key_exchange(self) -> str: ...
+    def key_exchange(self) -> str:
+        """The key exchange group by its IANA name."""
     @property
-    def client_auth_requested(self) -> bool: ...
+    def client_auth_requested(self) -> bool:
+        """Whether the consumer requested our certificate. Always true on a receipt."""
     @property
-    def certificate_authorities(self) -> list[str]: ...
+    def certificate_authorities(self) -> list[str]:
+        """The CAs that the consumer named in its certificate request: it accepts certificates of these.
+
+        Escaped, and cut to 4 KiB. Empty if it named none.
+        """
     @property
-    def issuer_listed(self) -> bool | None: ...
+    def issuer_listed(self) -> bool | None:
+        """Whether the consumer named an issuer of our certificate; None if it named no CA."""
 
 @final
 class PeerIdentity:
+    """A verified peer. Only a verification makes it. It can be copied and pickled."""
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @property
-    def tenant(self) -> str | None: ...
+    def tenant(self) -> str | None:
+        """The tenant that the tenant rule finds in the certificate. Without a rule, the only SAN URI,
+        if it is a SPIFFE ID or another URI in canonical form; None otherwise.
+        """
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """The subject as RFC 4514 text."""
     @property
-    def cn(self) -> str | None: ...
+    def cn(self) -> str | None:
+        """The subject's common name, if there is exactly one. It does not identify a peer by itself."""
     @property
-    def san_dns(self) -> list[str]: ...
+    def san_dns(self) -> list[str]:
+        """The DNS names of the subjectAltName."""
     @property
-    def san_ip(self) -> list[str]: ...
+    def san_ip(self) -> list[str]:
+        """The IP addresses of the subjectAltName."""
     @property
-    def san_uri(self) -> list[str]: ...
+    def san_uri(self) -> list[str]:
+        """The URIs of the subjectAltName."""
     @property
-    def san_email(self) -> list[str]: ...
+    def san_email(self) -> list[str]:
+        """The e-mail addresses of the subjectAltName."""
     @property
-    def spki_pin(self) -> str: ...
+    def spki_pin(self) -> str:
+        """The pin of the leaf's public key: `sha256/…`."""
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """The SHA-256 of the whole leaf, as lower-case hex."""
     @property
-    def x5t_s256(self) -> str: ...
+    def x5t_s256(self) -> str:
+        """The SHA-256 of the whole leaf, as a certificate-bound token has it (`x5t#S256`)."""
     @property
-    def serial(self) -> str: ...
+    def serial(self) -> str:
+        """The serial number, as lower-case hex."""
     @property
-    def issuer(self) -> str: ...
+    def issuer(self) -> str:
+        """The issuer as RFC 4514 text."""
     @property
-    def not_before(self) -> datetime: ...
+    def not_before(self) -> datetime:
+        """The first instant of validity, an aware datetime."""
     @property
-    def not_after(self) -> datetime: ...
+    def not_after(self) -> datetime:
+        """The last instant of validity, an aware datetime."""
     @property
-    def lifetime_left(self) -> float: ...
+    def lifetime_left(self) -> float:
+        """The fraction of the leaf's lifetime that was left when it was verified, 0 to 1."""
     @property
-    def anchor(self) -> str: ...
+    def anchor(self) -> str:
+        """The subject of the anchor that the path ends in."""
     @property
-    def path(self) -> list[str]: ...
+    def path(self) -> list[str]:
+        """The subjects from the leaf to the anchor."""
     @property
-    def matched_pin(self) -> str | None: ...
+    def matched_pin(self) -> str | None:
+        """The configured pin that matched; None if no pin is configured."""
     @property
-    def evidence(self) -> _Evidence: ...
+    def evidence(self) -> _Evidence:
+        """The source of the certificate: `socket` (a handshake proved the key) or `asserted`."""
     @property
-    def purpose(self) -> Literal["present", "absent"]: ...
+    def purpose(self) -> Literal["present", "absent"]:
+        """Whether the leaf has an extendedKeyUsage: `present` or `absent`."""
     @property
-    def notes(self) -> list[_Note]: ...
+    def notes(self) -> list[_Note]:
+        """Unusual facts that were tolerated: `purpose_absent` (no extendedKeyUsage), `key_id_mismatch`
+        (authorityKeyIdentifier and the issuer's subjectKeyIdentifier differ),
+        `anchor_is_intermediate` (OpenSSL does not accept one as an anchor), `crl_unused` (a CRL could
+        not be used), `revocation_unchecked` (no usable CRL covers a certificate of the path) or
+        `serial_unusual` (a serial number of 0 or above 20 octets).
+        """
     @property
-    def revocation_unchecked(self) -> list[str]: ...
-    def to_dict(self) -> dict[str, Any]: ...
+    def revocation_unchecked(self) -> list[str]:
+        """The subjects of the certificates of the path whose revocation is not checked, although the
+        trust has CRLs. The note `revocation_unchecked` is about them.
+        """
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the whole identity as a dict, in the same form in every language. Times are Unix
+        milliseconds.
+        """
 
 @final
 class TenantRule:
+    """The part of a verified certificate that names its tenant, 1 to 64 of `A-Z a-z 0-9 . _ -`.
+
+    Made by its class methods.
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @classmethod
-    def san_uri(cls, template: str) -> Self: ...
+    def san_uri(cls, template: str) -> Self:
+        """Takes the tenant from a SAN URI that equals the template; `{tenant}` is one whole path
+        segment.
+
+        Args:
+            template: compared byte by byte, without percent-decoding.
+
+        Raises:
+            ConfigError: `option_invalid` if the template does not have exactly one such segment.
+
+        >>> template = "spiffe://corp/tenant/{tenant}"
+        >>> TenantRule.san_uri(template) == TenantRule.san_uri(template)
+        True
+        """
     @classmethod
-    def san_dns_suffix(cls, suffix: str) -> Self: ...
+    def san_dns_suffix(cls, suffix: str) -> Self:
+        """Takes the tenant from the one label before the suffix of a SAN DNS name: `tenants.corp`
+        finds `acme` in `acme.tenants.corp`.
+
+        Args:
+            suffix: a DNS name.
+
+        Raises:
+            ConfigError: `option_invalid` if the suffix is not a DNS name.
+        """
     @classmethod
-    def subject_cn(cls) -> Self: ...
+    def subject_cn(cls) -> Self:
+        """Takes the tenant from the only common name of the subject. Use it only for a CA that names
+        tenants only there.
+        """
 
 @final
 class Authorization:
+    """The peers that are allowed. Made by its class methods; none of them allows every peer of every
+    CA.
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     @classmethod
-    def san_uris(cls, uris: Iterable[str]) -> Self: ...
+    def san_uris(cls, uris: Iterable[str]) -> Self:
+        """Allows peers that have one of these SAN URIs, compared byte by byte.
+
+        Args:
+            uris: a sequence of at least one URI.
+
+        Raises:
+            ConfigError: `option_invalid` if the sequence is empty or an entry is not a URI.
+        """
     @classmethod
-    def trust_domain(cls, domain: str) -> Self: ...
+    def trust_domain(cls, domain: str) -> Self:
+        """Allows peers that have exactly one SPIFFE ID, of this trust domain.
+
+        Args:
+            domain: a SPIFFE trust domain, such as `corp`.
+
+        Raises:
+            ConfigError: `option_invalid` if the text is not a trust domain.
+        """
     @classmethod
-    def ca_members(cls) -> Self: ...
+    def ca_members(cls) -> Self:
+        """Allows every peer that has a valid certificate of the trusted CA.
+
+        Use it only if every holder of a certificate of that CA is authorized.
+        """
 
 @final
 class Verifier:
+    """Verifies the certificates of peers. The connection may end in another program.
+
+    It runs the checks of a handshake of this library. It is safe to share between threads.
+
+    Args:
+        role: the role of the peers: client or server.
+        trust: the trust for the peers' certificates.
+        pins: the keys that a peer may have.
+        tenant: the rule by which a certificate names its tenant. The role client requires this
+            or an authorization.
+        authorization: the peers that are allowed. The role client requires this or a tenant
+            rule.
+        server_uri: the SAN URI that a server's certificate must contain.
+        strict_purpose: whether to refuse a certificate without extendedKeyUsage. By default
+            False.
+        crl_policy: the certificates of a peer that a CRL must cover: if_present (none), require
+            (all but the anchor) or require_leaf. By default `if_present`.
+        reload: the interval at which the files of trust and pins are checked for changes. 0
+            checks only in reload(). In seconds, or a timedelta; by default 10.
+        expiry_warning: the remaining fraction of a lifetime at which the first expiry event is
+            raised. More follow at 0.1, 0.05 and 0. By default 0.2.
+
+    Raises:
+        ConfigError: `option_invalid`.
+    """
+
     def __new__(
         cls,
         *,
@@ -591,20 +1314,74 @@ class Verifier:
     ) -> Self: ...
     def verify(
         self,
-        chain: _Bytes | Sequence[_Bytes],
+        chain: _Certificates,
         *,
         server_name: str | None = None,
         at: datetime | None = None,
-    ) -> PeerIdentity: ...
+    ) -> PeerIdentity:
+        """Verifies a chain.
+
+        Args:
+            chain: PEM text or concatenated DER, str or bytes-like; a certificate of `cryptography`
+                or `ssl`; or a sequence of these, leaf first. The trust's intermediates are added.
+            server_name: the DNS name or IP address that the client connected to; required for
+                servers unless a SAN URI is expected, rejected for clients.
+            at: the time of the verification, an aware datetime; now by default.
+
+        Returns:
+            The peer, with evidence `asserted`.
+
+        Raises:
+            PeerRefused: a kind of the 4xx group, or `pem_invalid`.
+            ConfigError: `option_invalid`.
+        """
     def verify_socket(
         self, socket: SSLSocket | SSLObject, *, server_name: str | None = None
-    ) -> PeerIdentity: ...
-    def reload(self) -> list[Event]: ...
-    def expiries(self) -> list[Expiry]: ...
-    def on_event(self, callback: Callable[[Event], object]) -> None: ...
+    ) -> PeerIdentity:
+        """Verifies the peer of a TLS connection of the `ssl` module at the current time.
+
+        A session that was resumed has only the peer's own certificate: add the CAs of the peer to
+        the trust as intermediates, or turn off session tickets (`context.num_tickets = 0`, and
+        `ssl.OP_NO_TICKET` for TLS 1.2).
+
+        Args:
+            socket: an `ssl.SSLSocket` or `ssl.SSLObject` whose handshake is complete.
+            server_name: as for `verify`; by default the socket's `server_hostname`.
+
+        Returns:
+            The peer, with evidence `socket`: the handshake proved that it holds the key.
+
+        Raises:
+            PeerRefused: a kind of the 4xx group; `evidence_missing` if the handshake is not
+                complete, the socket is closed, or the peer presented no certificate.
+            ConfigError: `option_invalid`.
+        """
+    def reload(self) -> list[Event]:
+        """Checks the watched files of the trust and the pins now, and uses their new content.
+
+        Returns:
+            The events. An unusable file is `rotation_failed`, and its previous content remains in
+            use.
+        """
+    def expiries(self) -> list[Expiry]:
+        """Lists when the anchors, intermediates and CRLs expire, the smallest fraction of lifetime
+        left first.
+
+        Raises:
+            ConfigError: `clock_implausible`.
+        """
+    def on_event(self, callback: Callable[[Event], object]) -> None:
+        """Registers a callback for all later events, as `Dispatcher.on_event` does.
+
+        Args:
+            callback: a callable that takes an `Event`.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
 
 def verify_peer(
-    chain: _Bytes | Sequence[_Bytes],
+    chain: _Certificates,
     *,
     server_name: str | None = None,
     at: datetime | None = None,
@@ -620,11 +1397,54 @@ def verify_peer(
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
     # generated: end
-) -> PeerIdentity: ...
-def remember_signatures(enabled: bool) -> None: ...
+) -> PeerIdentity:
+    """Verifies one chain with a temporary `Verifier`.
+
+    Args:
+        chain, server_name, at: as for `Verifier.verify`.
+        role and the rest: as for `Verifier`.
+
+    Raises:
+        PeerRefused: a kind of the 4xx group, or `pem_invalid`.
+        ConfigError: `option_invalid`.
+    """
+
+def remember_signatures(enabled: bool) -> None:
+    """Turns the signature cache of the whole process on or off, for measurements.
+
+    It is on by default. Entries from before it was turned off count again when it is turned on.
+
+    Args:
+        enabled: whether a signature that was found valid is not checked again. Each verification
+            still makes a new decision.
+
+    Raises:
+        ConfigError: `option_invalid`.
+    """
 
 @final
 class RetryPolicy:
+    """The number of attempts and the delays between them. It keeps no state and does not wait: the
+    queue does both.
+
+    Args:
+        attempts: the most attempts, including the first. With the defaults, they take more than
+            24 hours. By default 60.
+        first: the wait after the first attempt, of which half is random. It doubles after each
+            further attempt. In seconds, or a timedelta; by default 5.
+        ceiling: the longest wait, unless the consumer asks for a longer one. In seconds, or a
+            timedelta; by default 3600.
+        seed: a number that makes the random parts of the waits repeatable, for tests.
+
+    Raises:
+        ConfigError: `option_invalid`.
+
+    >>> from webhook_mtls.testing import error
+    >>> decision = RetryPolicy(first=5).decide(error("http_status"), attempt=2)
+    >>> decision.action, 5.0 <= decision.delay <= 10.0
+    ('retry', True)
+    """
+
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __new__(
@@ -644,35 +1464,66 @@ class RetryPolicy:
         seed: int | None = None,
         # generated: end
     ) -> Self: ...
-    def decide(self, error: WebhookMtlsError, *, attempt: int) -> Decision: ...
+    def decide(self, error: WebhookMtlsError, *, attempt: int) -> Decision:
+        """Returns what to do after a failure.
+
+        Args:
+            error: the `WebhookMtlsError` that was raised, or one that was serialized and rebuilt.
+            attempt: the number of the failed attempt, from 1.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
 
 @final
 class Decision:
+    """What to do after one failure."""
+
     @property
-    def action(self) -> _Action: ...
+    def action(self) -> _Action:
+        """`retry` after the delay, `park` until a repair, or `drop`."""
     @property
-    def delay(self) -> float: ...
+    def delay(self) -> float:
+        """The delay before the next attempt, in seconds."""
     @property
-    def counts(self) -> bool: ...
+    def counts(self) -> bool:
+        """Whether the attempt counts. One that was not admitted, or waits for a repair, does not."""
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """The reason in a few words."""
 
 # -- used only by the Python files of this package -----------------------------------------------
 
 @final
 class Completions:
+    """The outcomes for one event loop that it has not taken yet."""
+
     def __new__(cls, *, eventfd: bool = True) -> Self: ...
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Returns the descriptor that is readable while outcomes wait."""
     def drain(
         self,
-    ) -> list[tuple[int, Receipt | Probe | list[Event] | None, BaseException | None]]: ...
+    ) -> list[tuple[int, Receipt | Probe | list[Event] | None, BaseException | None]]:
+        """Takes all outcomes: each a ticket, a result or None, and an exception or None."""
 
 @final
 class CancelToken:
-    def cancel(self) -> None: ...
+    """Cancels a delivery of an `AsyncDispatcher`."""
 
-def _panic() -> None: ...
-def _public(fields: dict[str, Any]) -> dict[str, Any]: ...
-def _set_clock(at: datetime | None) -> None: ...
-def _signatures_checked() -> int: ...
-def _tables() -> dict[str, Any]: ...
+    def cancel(self) -> None:
+        """Cancels the delivery. Does nothing if it has ended."""
+
+def _panic() -> None:
+    """Panics inside `guard`, so that a test can check the resulting error."""
+
+def _public(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the part of an error that may be shown to the consumer, from the fields of the error."""
+
+def _set_clock(at: datetime | None) -> None:
+    """Sets the clock of the library for the whole process. The clock then runs on."""
+
+def _signatures_checked() -> int:
+    """Returns how many signatures of certificates and CRLs this process has checked."""
+
+def _tables() -> dict[str, Any]:
+    """Returns the core's tables of kinds, enums and options."""

@@ -110,7 +110,7 @@ impl Authority {
     }
 
     fn __repr__(&self) -> String {
-        format!("{:?}", self.0)
+        format!("Authority('{}')", self.0.name())
     }
 }
 
@@ -136,5 +136,9 @@ impl Issued {
     #[getter]
     fn pin(&self) -> &str {
         &self.0.pin
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Issued('{}')", self.0.pin)
     }
 }

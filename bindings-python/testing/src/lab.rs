@@ -132,6 +132,11 @@ impl Lab {
         self.with_lab(|lab| Ok(lab.write_files(directory)?))
     }
 
+    fn __repr__(&self) -> String {
+        let state = if self.lock().is_some() { "running" } else { "closed" };
+        format!("<Lab {state}>")
+    }
+
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }

@@ -400,6 +400,18 @@ impl Dispatcher {
         self.inner.admission.check_open()
     }
 
+    /// Returns the number of endpoints.
+    #[doc(hidden)]
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints().len()
+    }
+
+    /// Returns whether [`close`](Self::close) was called.
+    #[doc(hidden)]
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
+    }
+
     fn endpoints(&self) -> Locked<'_, HashMap<Arc<str>, Endpoint>> {
         self.inner.endpoints.lock()
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::clock::unix_seconds;
 
 /// What the deliveries of this process have shown of an endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EndpointStatus {
     /// The pin of the key that the consumer presented last.
     pub pin_seen: Option<String>,

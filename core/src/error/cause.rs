@@ -237,6 +237,9 @@ causes! {
     OTHER_ROOT: IssuerUnknown, "other_root",
         "The peer's chain ends at another CA than those of the trust.",
         "Ask the peer's operator whether the peer changed its CA. Trust {root} only if the operator hands over its certificate, never from this connection.";
+    CHAIN_WITHHELD: IssuerUnknown, "chain_withheld",
+        "The socket's TLS library reports the peer's certificate without the rest of its chain, as it does for a resumed session.",
+        "Give the certificate of {issuer} to the trust as `intermediates`, or turn off the resumption of sessions (session tickets) in the TLS server.";
     ADDRESS_NOT_NAMED: NameMismatch, "address_not_named",
         "The URL has an IP address, and the certificate does not contain it.",
         "Use a name of the certificate in the URL, or set `server_name` to one of them. If the URL must have the address, the certificate needs it as an IP address in subjectAltName.";

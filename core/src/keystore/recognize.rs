@@ -1,5 +1,7 @@
 //! Names what people supply in place of PEM, with the way out.
 
+use memchr::memmem;
+
 use crate::x509::der::{self, Reader};
 
 /// What an input is, as the rest of a sentence ("is a Java keystore (JKS)"), and the way out.
@@ -43,6 +45,9 @@ pub(super) fn text(input: &[u8]) -> Option<Recognized> {
     if text.is_empty() {
         return Some(("is empty", "Supply the PEM text."));
     }
+    if let Some(header) = forwarded(text) {
+        return Some(header);
+    }
     let known = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix));
     known.map(|(_, known)| *known).or_else(|| {
         let is_path = text.starts_with(b"/") || text.starts_with(b"./") || text.starts_with(b"../");
@@ -52,6 +57,44 @@ pub(super) fn text(input: &[u8]) -> Option<Recognized> {
         let one_line = text.len() <= 4096 && !text.iter().any(u8::is_ascii_control);
         (is_file && one_line).then_some(("is a path, not the content of a file", USE_FROM_FILES))
     })
+}
+
+/// Recognizes a header by which a proxy passes on the certificate of its client.
+fn forwarded(text: &[u8]) -> Option<Recognized> {
+    let has = |part: &[u8]| memmem::find(text, part).is_some();
+    // Envoy encodes the PEM as nginx does, so its own form comes first.
+    if has(b"-----BEGIN%20") || has(b"-----BEGIN+") || has(b"%2DBEGIN") {
+        return Some(if has(b"Cert=") || has(b"Chain=") {
+            (
+                "is the header x-forwarded-client-cert (Envoy), not the PEM text inside",
+                "Take the value of Chain or Cert, without the quotes, percent-decode it, and pass the \
+                 PEM text.",
+            )
+        } else {
+            (
+                "is percent-encoded PEM text, as nginx's $ssl_client_escaped_cert",
+                "Percent-decode it, and pass the PEM text.",
+            )
+        });
+    }
+    // The base64 of a certificate starts with MI, because its DER has more than 127 bytes.
+    if text.starts_with(b":MI") && text.ends_with(b":") {
+        return Some((
+            "is a header of RFC 9440 (Client-Cert, Client-Cert-Chain): base64 between colons",
+            "Decode the base64 between each pair of colons: it is one certificate in DER. Pass the DER, \
+             leaf first.",
+        ));
+    }
+    let is_joined = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=,%".contains(byte);
+    if text.starts_with(b"MI") && text.iter().all(is_joined) && (has(b",MI") || has(b"%2C")) {
+        return Some((
+            "is base64 of several certificates with commas between them, as Traefik's \
+             X-Forwarded-Tls-Client-Cert",
+            "Percent-decode it if it has %, split it at the commas, and decode each part: it is one \
+             certificate in DER. Pass the DER, leaf first.",
+        ));
+    }
+    None
 }
 
 /// Recognizes the two formats of the JDK before PKCS#12. The first bytes are their magic numbers.

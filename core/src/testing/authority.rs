@@ -177,6 +177,14 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Returns the name.
+    #[doc(hidden)]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+}
+
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority").field("name", &self.inner.name).finish_non_exhaustive()

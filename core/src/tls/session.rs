@@ -105,6 +105,7 @@ impl Session {
                 authorization: None,
                 strict_purpose: false,
                 crl_policy: terms.crl_policy,
+                chain_is_whole: true,
                 at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             },
         )?;

@@ -216,10 +216,12 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
         };
         format!("{what} ({issuer}), which is not trusted")
     } else {
-        format!(
-            "{} was issued by {issuer}, which is neither trusted nor presented",
-            certificate.subject_text()
-        )
+        let how = if search.expected.chain_is_whole {
+            "which is neither trusted nor presented"
+        } else {
+            "which is not trusted; the rest of the peer's chain is not known"
+        };
+        format!("{} was issued by {issuer}, {how}", certificate.subject_text())
     };
     let message = format!("{message}; {}", trusted(search));
     let message = if has_lookalike(search, &issuer) {
@@ -235,6 +237,8 @@ fn issuer_missing(search: &Search<'_>, at: usize, steps: usize) -> Error {
         )
     } else if certificate.issuer == certificate.subject {
         error.caused(&cause::OTHER_ROOT, &[("root", &issuer)])
+    } else if !search.expected.chain_is_whole {
+        error.caused(&cause::CHAIN_WITHHELD, &[("issuer", &issuer)])
     } else {
         error
     };

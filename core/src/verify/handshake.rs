@@ -18,8 +18,10 @@ pub struct Handshake {
     pub complete: bool,
     /// The role of the peer.
     pub peer: Role,
-    /// The certificates that the peer presented, leaf first. Some libraries report only the leaf.
+    /// The certificates that the peer presented, leaf first.
     pub chain: Vec<Vec<u8>>,
+    /// Whether `chain` has all of them. A library keeps only the leaf of a resumed session.
+    pub chain_is_whole: bool,
     /// The expected server name, if the peer is a server.
     pub server_name: Option<String>,
 }
@@ -51,7 +53,9 @@ impl Verifier {
             return Err(options::fault("socket", why));
         }
         let server_name = handshake.server_name.as_deref();
-        let peer = self.verify_chain(&handshake.chain, server_name, SystemTime::now())?;
+        let chain: Vec<&[u8]> = handshake.chain.iter().map(Vec::as_slice).collect();
+        let now = SystemTime::now();
+        let peer = self.judge(&chain, handshake.chain_is_whole, server_name, now)?;
         Ok(peer.over_socket())
     }
 }

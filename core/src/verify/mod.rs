@@ -60,6 +60,8 @@ pub(crate) struct Expectation<'a> {
     pub(crate) authorization: Option<&'a Authorization>,
     pub(crate) strict_purpose: bool,
     pub(crate) crl_policy: CrlPolicy,
+    /// Whether the chain has every certificate that the peer presented.
+    pub(crate) chain_is_whole: bool,
     /// Unix seconds.
     pub(crate) at: i64,
 }

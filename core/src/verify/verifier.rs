@@ -234,7 +234,9 @@ impl Verifier {
         Ok(Self { options: Arc::new(options), reloader: Arc::new(reloader) })
     }
 
-    pub(super) fn role(&self) -> Role {
+    /// Returns the role of the peers.
+    #[doc(hidden)]
+    pub fn role(&self) -> Role {
         self.options.role
     }
 
@@ -277,6 +279,20 @@ impl Verifier {
         server_name: Option<&str>,
         at: SystemTime,
     ) -> Result<PeerIdentity, Error> {
+        let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+        self.judge(&chain, true, server_name, at)
+    }
+
+    /// Verifies a chain of DER certificates, leaf first.
+    ///
+    /// * `chain_is_whole`: whether it has every certificate that the peer presented.
+    pub(super) fn judge(
+        &self,
+        chain: &[&[u8]],
+        chain_is_whole: bool,
+        server_name: Option<&str>,
+        at: SystemTime,
+    ) -> Result<PeerIdentity, Error> {
         let options = &*self.options;
         let material = self.reloader.current(options.expiry_warning);
         let server_name = match (options.role, server_name) {
@@ -287,7 +303,6 @@ impl Verifier {
             (_, name) => name.map(checked_server_name).transpose()?,
         };
         let names = Expected::of_peer(server_name, options.server_uri.clone());
-        let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
         let expected = Expectation {
             role: options.role,
             trust: &material.trust,
@@ -297,9 +312,10 @@ impl Verifier {
             authorization: options.authorization.as_ref(),
             strict_purpose: options.strict_purpose,
             crl_policy: options.crl_policy,
+            chain_is_whole,
             at: unix_seconds(at),
         };
-        let peer = verify(&chain, &expected).map_err(|error| match error.kind() {
+        let peer = verify(chain, &expected).map_err(|error| match error.kind() {
             // No anchor is known because none is left, which is a fault of ours.
             Kind::IssuerUnknown if material.trust.exact_certificate().is_none() => {
                 let outdated = material.trust.check_current(expected.at).err();

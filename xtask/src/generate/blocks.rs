@@ -12,15 +12,16 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result};
 use crate::generate::rows::Tables;
-use crate::generate::{c, node, python};
+use crate::generate::{c, docstrings, node, python};
 use crate::paths;
 
 /// Directories with files that may have generated parts, and the extension of such files.
-const PLACES: [(&str, &str); 7] = [
+const PLACES: [(&str, &str); 8] = [
     ("bindings-python/python/webhook_mtls", "py"),
     ("bindings-python/python/webhook_mtls", "pyi"),
     ("bindings-python/src", "rs"),
     ("bindings-python/testing/src", "rs"),
+    ("bindings-python/testing/python/webhook_mtls_testing", "pyi"),
     ("bindings-node/ts", "ts"),
     ("ffi/src", "rs"),
     ("tests/c", "h"),
@@ -35,8 +36,13 @@ pub(crate) fn files(tables: &Tables) -> Result<Vec<(PathBuf, String)>> {
     for (directory, extension) in PLACES {
         for path in paths::files_with_extension(&paths::root().join(directory), extension)? {
             let text = paths::read(&path)?;
-            if text.contains(BEGIN) {
-                filled.push((path.clone(), fill(&path, &text, tables)?));
+            let is_stub = extension == "pyi";
+            if text.contains(BEGIN) || is_stub {
+                let mut text = fill(&path, &text, tables)?;
+                if is_stub {
+                    text = docstrings::fill(&text, &docstrings::of_binding()?);
+                }
+                filled.push((path.clone(), text));
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod c;
+mod docstrings;
 pub(crate) mod header;
 mod node;
 pub(crate) mod public_roots;

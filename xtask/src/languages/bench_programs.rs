@@ -56,7 +56,7 @@ fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf
 /// Returns the interpreter of a virtual environment that has pycurl.
 fn pycurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {
     let requirements = sources.join("requirements.txt");
-    let environment = python::environment(toolchain, &home.join("python"), &requirements)?;
+    let environment = python::environment(&toolchain.python, &home.join("python"), &requirements)?;
     Ok(python::executable(&environment, "python"))
 }
 

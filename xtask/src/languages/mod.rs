@@ -7,6 +7,7 @@ pub(crate) mod bench_programs;
 pub(crate) mod bench_receiver;
 pub(crate) mod c_library;
 pub(crate) mod c_programs;
+pub(crate) mod interpreters;
 pub(crate) mod lab;
 pub(crate) mod node;
 pub(crate) mod python;

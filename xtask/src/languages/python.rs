@@ -2,9 +2,12 @@
 //! testing kit, and a second environment that holds only the wheels, in which all programs run as
 //! for a user.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::command::{Failure, Result, Step};
+use crate::command::{Failure, Output, Result, Step};
+use crate::debian;
+use crate::languages::interpreters::{self, Interpreter};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -12,9 +15,12 @@ use crate::toolchain::Toolchain;
 
 /// An environment like that of a user: the wheels, and pytest to test them.
 pub(crate) struct Python {
+    toolchain: Toolchain,
     tools: PathBuf,
     wheel: PathBuf,
+    kit: PathBuf,
     installed: PathBuf,
+    profile: Profile,
 }
 
 impl Python {
@@ -22,20 +28,16 @@ impl Python {
     pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Python> {
         let home = paths::target().join("python");
         let requirements = source().join("requirements-dev.txt");
-        let tools = environment(toolchain, &home.join("venv"), &requirements)?;
+        let tools = environment(&toolchain.python, &home.join("venv"), &requirements)?;
         let wheels = paths::target().join("wheels").join(profile.name());
         paths::make_empty(&wheels)?;
         let wheel = wheel(&tools, profile, &source(), &wheels.join("package"))?;
         let kit = self::wheel(&tools, profile, &kit(), &wheels.join("kit"))?;
-        let installed = environment(toolchain, &home.join(profile.name()), &requirements)?;
-        Step::new("install the wheels", executable(&installed, "python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--no-deps", "--force-reinstall"])
-            .args([&wheel, &kit])
-            .run()?;
-        let python = Python { tools, wheel, installed };
-        python.require_the_wheel()?;
-        Ok(python)
+        let installed = home.join(profile.name());
+        let installed = environment(&toolchain.python, &installed, &requirements)?;
+        install(&installed, [&wheel, &kit])?;
+        let toolchain = toolchain.clone();
+        Ok(Python { toolchain, tools, wheel, kit, installed, profile })
     }
 
     pub(crate) fn wheel(&self) -> &Path {
@@ -62,8 +64,60 @@ impl Python {
         self.types("mypy --strict, the package", &source().join("python").join("webhook_mtls"))?;
         self.types("mypy --strict, the kit", &kit().join("python").join("webhook_mtls_testing"))?;
         self.types("mypy --strict, its tests", &source().join("tests"))?;
+        self.pyright()?;
+        debian::ensure(debian::PYTHON)?;
         let output = pytest(&self.interpreter()).arg("tests").run()?;
-        Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
+        let mut closing = counted(&output);
+        let found = interpreters::all();
+        let asked = Step::new("version", self.interpreter()).arg("--version").ask()?;
+        for other in &found {
+            if asked.stdout.trim() != format!("Python {}", other.version) {
+                let output = self.test_in(other)?;
+                write!(closing, "; {}: {}", other.version, counted(&output)).expect("a String");
+            }
+        }
+        let absent = interpreters::absent(&found).join(", ");
+        if !absent.is_empty() {
+            write!(closing, "; not on this machine: {absent}").expect("a String");
+        }
+        Ok(closing)
+    }
+
+    /// Runs the tests without the mark `slow`, and those of the runtimes, in another interpreter.
+    fn test_in(&self, interpreter: &Interpreter) -> Result<Output> {
+        let home = paths::target().join("python");
+        let home = home.join(format!("{}-{}", self.profile.name(), interpreter.version));
+        let requirements = source().join("requirements-runtimes.txt");
+        let installed = environment(&interpreter.path, &home, &requirements)?;
+        install(&installed, [&self.wheel, &self.kit])?;
+        let select = ["-m", "not slow or runtime", "tests"];
+        pytest(&executable(&installed, "python")).args(select).run()
+    }
+
+    /// Checks the package, and the completeness of its types, with pyright. It comes from npm, and
+    /// runs in the Node of the machine.
+    fn pyright(&self) -> Result {
+        let node = self.toolchain.node.parent().map(Path::to_path_buf).unwrap_or_default();
+        let directories = [self.installed.join("bin"), node];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(directories.into_iter().chain(std::env::split_paths(&path)))
+                .map_err(|fault| Failure::new(format!("PATH: {fault}")))?;
+        let pyright = |title: &str| {
+            Step::new(title, executable(&self.tools, "pyright"))
+                .env("PATH", &path)
+                .env("VIRTUAL_ENV", &self.installed)
+                .env("PYRIGHT_PYTHON_CACHE_DIR", paths::target().join("python").join("pyright"))
+                .env("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
+                .in_directory(&source())
+                .without_env("PYTHONPATH")
+        };
+        pyright("pyright, the package").arg("python/webhook_mtls").run()?;
+        pyright("pyright, a user's program").arg("tests/typed_program.py").run()?;
+        pyright("pyright, complete types")
+            .args(["--ignoreexternal", "--verifytypes", "webhook_mtls"])
+            .run()
+            .map(drop)
     }
 
     fn types(&self, title: &str, what: &Path) -> Result {
@@ -80,19 +134,30 @@ impl Python {
             .run()
             .map(drop)
     }
+}
 
-    /// Fails if Python imports the source folder instead of the installed wheel.
-    fn require_the_wheel(&self) -> Result {
-        let ask = Step::new("where is webhook_mtls", self.interpreter())
-            .args(["-c", "import webhook_mtls; print(webhook_mtls.__file__)"])
-            .in_directory(&paths::target())
-            .without_env("PYTHONPATH");
-        let place = PathBuf::from(ask.ask()?.stdout.trim());
-        if place.starts_with(&self.installed) {
-            return Ok(());
-        }
-        Err(Failure::new(format!("webhook_mtls was imported from {}", place.display())))
+/// Installs the wheels. Fails if Python then imports the source folder instead.
+fn install(environment: &Path, wheels: [&PathBuf; 2]) -> Result {
+    let interpreter = executable(environment, "python");
+    Step::new("install the wheels", &interpreter)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-deps", "--force-reinstall"])
+        .args(wheels)
+        .run()?;
+    let ask = Step::new("where is webhook_mtls", &interpreter)
+        .args(["-c", "import webhook_mtls; print(webhook_mtls.__file__)"])
+        .in_directory(&paths::target())
+        .without_env("PYTHONPATH");
+    let place = PathBuf::from(ask.ask()?.stdout.trim());
+    if place.starts_with(environment) {
+        return Ok(());
     }
+    Err(Failure::new(format!("webhook_mtls was imported from {}", place.display())))
+}
+
+/// Returns the numbers of pytest's closing line.
+fn counted(output: &Output) -> String {
+    output.last_line().trim_matches(['=', ' ']).to_owned()
 }
 
 /// Rebuilds the extension module, places it beside copies of the Python files, and runs the tests
@@ -103,8 +168,10 @@ pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<
         dev::library("webhook-mtls-python-testing", "libwebhook_mtls_python_testing")?;
     let home = paths::target().join("python");
     let requirements = source().join("requirements-dev.txt");
-    let interpreter =
-        executable(&environment(toolchain, &home.join("editable"), &requirements)?, "python");
+    let interpreter = executable(
+        &environment(&toolchain.python, &home.join("editable"), &requirements)?,
+        "python",
+    );
     let package = home.join("package");
     paths::make_empty(&package)?;
     let sources = source().join("python").join("webhook_mtls");
@@ -153,19 +220,15 @@ pub(crate) fn executable(environment: &Path, name: &str) -> PathBuf {
 
 /// Makes a virtual environment with the pinned tools. Reuses it until the pins or the interpreter
 /// change.
-pub(crate) fn environment(
-    toolchain: &Toolchain,
-    home: &Path,
-    requirements: &Path,
-) -> Result<PathBuf> {
-    let version = Step::new("version", &toolchain.python).arg("--version").ask()?.stdout;
-    let wanted = format!("{version}{}", paths::read(requirements)?);
+pub(crate) fn environment(python: &Path, home: &Path, requirements: &Path) -> Result<PathBuf> {
+    let version = Step::new("version", python).arg("--version").ask()?.stdout;
+    let wanted = format!("{version}{}", pins(requirements)?);
     let stamp = home.join("made-from.txt");
     if paths::read(&stamp).is_ok_and(|made_from| made_from == wanted) {
         return Ok(home.to_path_buf());
     }
     let name = paths::shown(home);
-    Step::new(format!("virtual environment {name}"), &toolchain.python)
+    Step::new(format!("virtual environment {name}"), python)
         .args(["-m", "venv", "--clear"])
         .arg(home)
         .run()?;
@@ -175,6 +238,15 @@ pub(crate) fn environment(
         .run()?;
     paths::write(&stamp, &wanted)?;
     Ok(home.to_path_buf())
+}
+
+/// Returns a file of requirements, and those that it includes.
+fn pins(requirements: &Path) -> Result<String> {
+    let mut text = paths::read(requirements)?;
+    for included in text.clone().lines().filter_map(|line| line.strip_prefix("-r ")) {
+        text += &pins(&requirements.with_file_name(included))?;
+    }
+    Ok(text)
 }
 
 /// Builds the wheel of a project into a directory without other wheels.

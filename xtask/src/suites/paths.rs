@@ -27,8 +27,11 @@ pub(crate) fn test(toolchain: &Toolchain) -> Result<String> {
         let step = Step::new(corpus, &program).arg(corpus).arg(place);
         passed_at_least(corpus, least, step.run()?)
     };
-    let python =
-        environment(toolchain, &paths::target().join("paths"), &folder().join(REQUIREMENTS))?;
+    let python = environment(
+        &toolchain.python,
+        &paths::target().join("paths"),
+        &folder().join(REQUIREMENTS),
+    )?;
     let python = executable(&python, "python");
     let pkits = run("pkits", &pkits(&python)?, PKITS_AT_LEAST)?;
     let differential = Step::new(format!("{CHAINS} generated chains"), &python)

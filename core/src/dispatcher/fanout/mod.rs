@@ -264,6 +264,11 @@ impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
         self.start(delivery, tag, None);
     }
 
+    /// Records a delivery that failed before it could be described, as an outcome.
+    pub fn fail(&self, endpoint: &Endpoint, error: Error, tag: T) {
+        self.state.reserve(tag, false).complete(Err(error.for_consumer(endpoint.consumer())));
+    }
+
     /// * `place_in_backlog`: counts the delivery until it has ended.
     fn start(&self, delivery: Delivery, tag: T, place_in_backlog: Option<Place>) {
         let Delivery { endpoint, body, options } = delivery;

@@ -1,0 +1,99 @@
+"""Celery with Redis: each pool delivers as many at once as it has slots, and errors are whole."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+import webhook_mtls as wm
+from barrier import LONG, Barrier, running
+from webhook_mtls.testing import Lab
+
+RUNTIMES = Path(__file__).parent / "runtimes"
+AT_ONCE = 6
+
+
+@pytest.fixture
+def redis() -> Iterator[str]:
+    """A Redis of its own, on a Unix socket."""
+    program = shutil.which("redis-server")
+    assert program, "redis-server is missing: cargo xtask install, or apt-get install redis-server"
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / "redis.sock"
+        command = [program, "--port", "0", "--unixsocket", str(place), "--save", "", "--dir"]
+        with running([*command, directory], Path(directory) / "redis.log", {}) as server:
+            wait_for(place, server)
+            yield f"redis+socket://{place}"
+
+
+def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + LONG
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(place))
+                return
+            except OSError:
+                assert server.poll() is None, "Redis has ended"
+                assert time.monotonic() < end, "Redis does not answer"
+                time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
+def test_a_pool_delivers(lab: Lab, tmp_path: Path, redis: str, pool: str) -> None:
+    lab.write_files(tmp_path)
+    acme = lab.consumer("acme")
+    with Barrier(lab, AT_ONCE) as barrier:
+        environment = {
+            "WMTLS_DIRECTORY": str(tmp_path),
+            "WMTLS_URL": acme.url,
+            "WMTLS_BARRIER_URL": barrier.url,
+            "WMTLS_REDIS": redis,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(RUNTIMES),
+        }
+        command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(RUNTIMES)]
+        command += ["worker", "--pool", pool, "--concurrency", str(AT_ONCE), "--loglevel", "INFO"]
+        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        with running(command, tmp_path / "celery.log", environment) as worker:
+            client = Celery(broker=redis, backend=redis)
+            deliver = client.signature("deliver", app=client)
+            made: Any = deliver.clone(("acme", "first")).apply_async().get(timeout=LONG)
+            assert made["receipt"]["id"] == "evt_first"
+            # The children of a prefork pool deliver, not the process that delivered before.
+            assert (made["worker"] == worker.pid) is (pool != "prefork")
+            waiting = [
+                deliver.clone(("barrier", str(number))).apply_async() for number in range(AT_ONCE)
+            ]
+            done = [each.get(timeout=LONG) for each in waiting]
+            assert [each["receipt"]["status"] for each in done] == [200] * AT_ONCE
+            assert len({each["worker"] for each in done}) == (AT_ONCE if pool == "prefork" else 1)
+            failures_arrive_whole(client, acme)
+            client.close()
+    assert sorted(barrier.bodies) == [b"%d" % number for number in range(AT_ONCE)]
+
+
+def failures_arrive_whole(client: Celery, acme: Any) -> None:
+    acme.respond(410)
+    lost = client.signature("deliver", app=client).clone(("acme", "gone")).apply_async()
+    with pytest.raises(wm.DeliveryError) as raised:
+        lost.get(timeout=LONG)
+    error = raised.value
+    assert (error.kind, error.sent, error.id) == ("http_status", "all", "evt_gone")
+    assert (error.consumer, error.retry, error.attempts) == ("acme", "never", 1)
+    assert error.response is not None
+    assert error.response.status == 410
+    acme.respond(503, times=2)
+    again = client.signature("deliver_with_retry", app=client).clone(("again",)).apply_async()
+    assert again.get(timeout=LONG) == {"attempt": 3, "status": 200}
