@@ -610,6 +610,11 @@ const char *wmtls_action_name(int32_t action);
 const char *wmtls_pin_name(int32_t slot);
 
 /*
+ Returns the name of a WMTLS_CIRCUIT_STATE_...; NULL if no state has this number.
+ */
+const char *wmtls_circuit_state_name(int32_t state);
+
+/*
  Returns the version of the library, such as "0.1.0". The text lives as long as the process.
  */
 const char *wmtls_version(void);
@@ -1084,6 +1089,24 @@ const char *wmtls_endpoint_consumer(const wmtls_endpoint *endpoint);
 const char *wmtls_endpoint_url(const wmtls_endpoint *endpoint);
 
 /*
+ Lets the next delivery try an endpoint whose circuit is open, at once, because something was
+ repaired. A changed option and wmtls_reload do the same.
+ */
+void wmtls_endpoint_reset_circuit(const wmtls_endpoint *endpoint);
+
+/*
+ Opens the circuit, because another process has found that the consumer fails. Afterwards one
+ delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+
+ `duration_ms`: for how long, in milliseconds.
+
+ Fails with WMTLS_OPTION_INVALID unless the duration is above zero and at most 24 hours.
+ */
+wmtls_status wmtls_endpoint_open_circuit(const wmtls_endpoint *endpoint,
+                                         uint64_t duration_ms,
+                                         wmtls_error **err);
+
+/*
  Frees a handle of an endpoint. The dispatcher keeps the endpoint until
  wmtls_dispatcher_remove.
  */
@@ -1118,6 +1141,16 @@ int64_t wmtls_endpoint_status_peer_not_after(const wmtls_endpoint_status *status
  last; NULL before its first answer.
  */
 const char *wmtls_endpoint_status_identity_accepted(const wmtls_endpoint_status *status);
+
+/*
+ Returns whether deliveries are admitted, WMTLS_CIRCUIT_STATE_...; 0 for NULL.
+ */
+int32_t wmtls_endpoint_status_circuit(const wmtls_endpoint_status *status);
+
+/*
+ Returns until when the circuit is open, in Unix seconds; 0 if it is not open and for NULL.
+ */
+int64_t wmtls_endpoint_status_circuit_open_until(const wmtls_endpoint_status *status);
 
 /*
  Returns the whole status as JSON, in the same form in every language.

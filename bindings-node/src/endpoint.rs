@@ -1,5 +1,7 @@
 //! Endpoints.
 
+use std::time::Duration;
+
 use napi_derive::napi;
 use webhook_mtls::{Endpoint, EndpointOptions, Error, Identity, Pins, StandardWebhooks, Trust};
 
@@ -57,4 +59,19 @@ pub fn endpoint_is(endpoint: Handle<Endpoint>, other: Handle<Endpoint>) -> bool 
 #[napi]
 pub fn endpoint_status(endpoint: Handle<Endpoint>) -> CallResult<String> {
     guarded(|| Ok(endpoint.0.status().to_json().to_string()))
+}
+
+#[napi]
+pub fn endpoint_reset_circuit(endpoint: Handle<Endpoint>) {
+    endpoint.0.reset_circuit();
+}
+
+/// Opens the circuit for this many milliseconds.
+#[napi]
+pub fn endpoint_open_circuit(endpoint: Handle<Endpoint>, duration_ms: f64) -> CallResult<()> {
+    guarded(|| {
+        let duration = Duration::try_from_secs_f64(duration_ms / 1000.0)
+            .map_err(|_| Error::wrong_type("duration", "a duration", "another number"))?;
+        endpoint.0.open_circuit(duration)
+    })
 }

@@ -8,6 +8,7 @@ import {
   WebhookMtlsError,
 } from 'webhook-mtls'
 import { Authority, Lab } from 'webhook-mtls/testing'
+import { circuit } from './vectors_circuit.mjs'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
 const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
@@ -181,7 +182,8 @@ function sent({ id, content_type, headers, timeout_ms, options: others }) {
 /** Sets options by name; a number is a duration in milliseconds. */
 function options(given = {}) {
   const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-  const lasts = (name) => name.endsWith('timeout') || name === 'reload'
+  const durations = ['reload', 'circuit_open', 'circuit_ceiling']
+  const lasts = (name) => name.endsWith('timeout') || durations.includes(name)
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [
     typeof value === 'number' && lasts(name) ? `${camel(name)}Ms` : camel(name), value,
   ]))
@@ -215,7 +217,7 @@ const config = await count('config.json', (one, fixtures) =>
   compare(one, 'ok', () => configure(one, fixtures)))
 const verify = await count('verify.json', (one) => compare(one, 'ok', () => judge(one)))
 const delivered = await count('deliver.json', deliver)
-console.log(
-  `vectors node: config ${config}, verify ${verify}, deliver ${delivered}, disagreed ${disagreed}`,
-)
+const circuits = await count('circuit.json', (one) => circuit(one, options, subset))
+const counts = `config ${config}, verify ${verify}, deliver ${delivered}, circuit ${circuits}`
+console.log(`vectors node: ${counts}, disagreed ${disagreed}`)
 process.exitCode = disagreed > 0 ? 1 : 0

@@ -71,6 +71,18 @@ export interface DispatcherOptions {
    */
   maxWaiting?: number | undefined
   /**
+   * The failures in a row before a request that open the circuit of an endpoint. 0 opens none. By
+   * default 5.
+   */
+  circuitFailures?: number | undefined
+  /**
+   * The time for which a circuit opens first. It doubles each time the consumer fails again. In
+   * milliseconds; by default 30000.
+   */
+  circuitOpenMs?: number | undefined
+  /** The longest time for which a circuit opens. In milliseconds; by default 600000. */
+  circuitCeilingMs?: number | undefined
+  /**
    * The retry verdict for a status or status class other than 2xx: later, after_repair or never.
    */
   statusRetry?: StatusRetry | undefined

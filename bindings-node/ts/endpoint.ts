@@ -5,7 +5,7 @@ import { native, type EndpointArguments, type Handle } from './native'
 import { Pins } from './pins'
 import { StandardWebhooks } from './signing'
 import { Trust } from './trust'
-import type { CrlPolicy, MinTls, StatusRetry } from './enums'
+import type { CircuitState, CrlPolicy, MinTls, StatusRetry } from './enums'
 
 /** The options of an endpoint. */
 export interface EndpointOptions {
@@ -74,6 +74,10 @@ export interface EndpointStatus {
   readonly peerNotAfter: Date | null
   /** The identity that the consumer accepted last, as the pin of its certificate. */
   readonly identityAccepted: string | null
+  /** Whether deliveries are admitted. */
+  readonly circuit: CircuitState
+  /** Until when the circuit is open, if it is. */
+  readonly circuitOpenUntil: Date | null
 }
 
 /**
@@ -103,13 +107,40 @@ export class Endpoint {
       pins_never_seen: string[]
       peer_not_after_ms: number | null
       identity_accepted: string | null
+      circuit: CircuitState
+      circuit_open_until_ms: number | null
     }
+    const openUntil = json.circuit_open_until_ms
     return {
       pinSeen: json.pin_seen,
       pinsNeverSeen: json.pins_never_seen,
       peerNotAfter: json.peer_not_after_ms === null ? null : new Date(json.peer_not_after_ms),
       identityAccepted: json.identity_accepted,
+      circuit: json.circuit,
+      circuitOpenUntil: openUntil === null ? null : new Date(openUntil),
     }
+  }
+
+  /**
+   * Lets the next delivery try an endpoint whose circuit is open, at once, because something was
+   * repaired. A changed option and {@link Dispatcher.reload} do the same.
+   */
+  resetCircuit(): void {
+    native.endpointResetCircuit(this.#handle)
+  }
+
+  /**
+   * Opens the circuit, because another process has found that the consumer fails. Afterwards one
+   * delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+   *
+   * @param durationMs for how long, in milliseconds: above zero, at most 24 hours
+   * @throws `option_invalid` for another value
+   */
+  openCircuit(durationMs: number): void {
+    if (typeof durationMs !== 'number') {
+      throw wrongType('durationMs', 'a number of milliseconds', durationMs)
+    }
+    unwrap(native.endpointOpenCircuit(this.#handle, durationMs))
   }
 
   /** @internal */

@@ -1,6 +1,6 @@
 // The enums. `cargo xtask generate` writes them from the core's tables.
 
-// generated: begin unions stage blame scope sent retry action role evidence note pin=PinSlot min_tls crl_policy
+// generated: begin unions stage blame scope sent retry action role evidence note pin=PinSlot min_tls crl_policy circuit_state
 /**
  * The step that failed. Exhaustive: a new stage is a new major version.
  * - `config`: Options, material and arguments.
@@ -130,6 +130,15 @@ export type MinTls = '1.2' | '1.3'
  *   checked if the trust has some.
  */
 export type CrlPolicy = 'if_present' | 'require' | 'require_leaf'
+
+/**
+ * Whether deliveries to an endpoint are admitted. Exhaustive: an operator must understand each.
+ * - `closed`: Deliveries are admitted.
+ * - `open`: Deliveries fail with circuit_open.
+ * - `half_open`: The next delivery is admitted as a trial. The others fail with circuit_open
+ *   until it has ended.
+ */
+export type CircuitState = 'closed' | 'open' | 'half_open'
 // generated: end
 
 /** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */

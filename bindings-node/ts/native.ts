@@ -173,6 +173,8 @@ interface Native {
   endpointUrl(endpoint: Handle): string
   endpointIs(endpoint: Handle, other: Handle): boolean
   endpointStatus(endpoint: Handle): CallResult<string>
+  endpointResetCircuit(endpoint: Handle): void
+  endpointOpenCircuit(endpoint: Handle, durationMs: number): CallResult<void>
   cancelToken(): Handle
   cancel(token: Handle): void
 

@@ -54,6 +54,12 @@ use crate::recipe::{self, Made};
 ///     max_connections: the most open connections, including idle ones. By default 256.
 ///     max_waiting: the most deliveries that may wait for a turn or a connection. One owner has
 ///         at most a quarter of them. Further deliveries fail with overloaded. By default 4096.
+///     circuit_failures: the failures in a row before a request that open the circuit of an
+///         endpoint. 0 opens none. By default 5.
+///     circuit_open: the time for which a circuit opens first. It doubles each time the
+///         consumer fails again. In seconds, or a timedelta; by default 30.
+///     circuit_ceiling: the longest time for which a circuit opens. In seconds, or a timedelta;
+///         by default 600.
 ///     status_retry: the retry verdict for a status or status class other than 2xx: later,
 ///         after_repair or never.
 ///     reload: the interval at which the files of the material are checked for changes. 0
@@ -77,7 +83,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (**keywords),
         // generated: begin text_signature (*, {dispatcher})
-        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, status_retry=None, reload=None, expiry_warning=None)"
+        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, circuit_failures=None, circuit_open=None, circuit_ceiling=None, status_retry=None, reload=None, expiry_warning=None)"
         // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use pyo3::prelude::*;
 
 use crate::arguments;
+use crate::error::BindingError;
 use crate::recipe;
 
 /// A consumer id with its URL, pins, identity and trust. Made by `Dispatcher.endpoint`.
@@ -32,6 +33,24 @@ impl Endpoint {
     /// Returns a snapshot of what deliveries and probes of this process have observed.
     fn status(&self) -> EndpointStatus {
         EndpointStatus(self.0.status())
+    }
+
+    /// Lets the next delivery try an endpoint whose circuit is open, at once, because something was
+    /// repaired. A changed option and `Dispatcher.reload` do the same.
+    fn reset_circuit(&self) {
+        self.0.reset_circuit();
+    }
+
+    /// Opens the circuit, because another process has found that the consumer fails. Afterwards one
+    /// delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+    ///
+    /// Args:
+    ///     duration: for how long, in seconds or a timedelta.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` unless the duration is above zero and at most 24 hours.
+    fn open_circuit(&self, duration: &Bound<'_, PyAny>) -> Result<(), BindingError> {
+        Ok(self.0.open_circuit(arguments::duration("duration", duration)?)?)
     }
 
     fn __hash__(&self) -> u64 {
@@ -86,15 +105,29 @@ impl EndpointStatus {
         self.0.identity_accepted.as_deref()
     }
 
+    /// Whether deliveries are admitted: "closed", "open" or "half_open".
+    #[getter]
+    fn circuit(&self) -> &'static str {
+        self.0.circuit.name()
+    }
+
+    /// Until when the circuit is open, an aware datetime; None if it is not.
+    #[getter]
+    fn circuit_open_until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.0.circuit_open_until.map(|instant| arguments::datetime(py, instant)).transpose()
+    }
+
     fn __repr__(&self) -> String {
         let shown = |pin: &Option<String>| {
             pin.as_ref().map_or_else(|| "None".to_owned(), |pin| format!("'{pin}'"))
         };
         format!(
-            "EndpointStatus(pin_seen={}, identity_accepted={}, pins_never_seen={})",
+            "EndpointStatus(pin_seen={}, identity_accepted={}, pins_never_seen={}, \
+             circuit='{}')",
             shown(&self.0.pin_seen),
             shown(&self.0.identity_accepted),
-            self.0.pins_never_seen.len()
+            self.0.pins_never_seen.len(),
+            self.circuit()
         )
     }
 }

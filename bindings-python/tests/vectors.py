@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import vectors_circuit
+
 import webhook_mtls as wm
 from webhook_mtls import _native
 from webhook_mtls.testing import Authority, Consumer, Lab
@@ -243,6 +245,8 @@ def run(file: str, case: Any, fixtures: Any) -> list[str]:
         return compare(case, lambda: configure(case, fixtures), "ok")
     if file == "verify":
         return compare(case, lambda: judge(case), "ok")
+    if file == "circuit":
+        return vectors_circuit.run(case, options, differences)
     return deliver(case)
 
 
@@ -250,7 +254,7 @@ def main() -> int:
     home = Path(__file__).resolve().parents[2] / "tests" / "vectors"
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else home
     disagreed, ran = 0, []
-    for file in ("config", "verify", "deliver"):
+    for file in ("config", "verify", "deliver", "circuit"):
         vectors = json.loads((directory / f"{file}.json").read_text(encoding="utf-8"))
         for case in vectors["cases"]:
             for difference in run(file, case, vectors.get("fixtures")):

@@ -23,6 +23,19 @@ pub(crate) fn now() -> Result<i64, Error> {
     Ok(now)
 }
 
+/// Returns the time of the clock in milliseconds since 1970, plausible or not.
+pub(crate) fn now_millis() -> i64 {
+    unix_millis(read())
+}
+
+/// Converts an instant to milliseconds since 1970.
+pub(crate) fn unix_millis(at: SystemTime) -> i64 {
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(_) => unix_seconds(at).saturating_mul(1000),
+    }
+}
+
 /// Returns the time of the clock, plausible or not.
 #[cfg(not(feature = "test-hooks"))]
 pub(crate) fn read() -> SystemTime {
@@ -92,6 +105,12 @@ pub(crate) fn utc_text(seconds: i64) -> String {
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Converts milliseconds since 1970 to an instant.
+pub(crate) fn time_of_millis(millis: i64) -> SystemTime {
+    let distance = std::time::Duration::from_millis(millis.unsigned_abs());
+    if millis >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
 }
 
 /// Converts Unix seconds to an instant.

@@ -105,6 +105,12 @@ options! {
         "The most open connections, including idle ones.";
     "dispatcher" "max_waiting" "integer" "4096"
         "The most deliveries that may wait for a turn or a connection. One owner has at most a quarter of them. Further deliveries fail with overloaded.";
+    "dispatcher" "circuit_failures" "integer" "5"
+        "The failures in a row before a request that open the circuit of an endpoint. 0 opens none.";
+    "dispatcher" "circuit_open" "duration" "30000"
+        "The time for which a circuit opens first. It doubles each time the consumer fails again.";
+    "dispatcher" "circuit_ceiling" "duration" "600000"
+        "The longest time for which a circuit opens.";
     "dispatcher" "status_retry" "pairs" of "retry" "none"
         "The retry verdict for a status or status class other than 2xx: later, after_repair or never.";
     "dispatcher" "reload" "duration" "10000"
@@ -329,6 +335,11 @@ impl Unchecked<'_> {
 
     /// Converts a count. The setter checks its limits.
     pub(crate) fn count(self) -> Result<usize, Error> {
+        self.count_from(1)
+    }
+
+    /// Converts a count that may be `least`, for the message of a failure.
+    pub(crate) fn count_from(self, least: usize) -> Result<usize, Error> {
         let name = self.name;
         let number = self.number()?;
         if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
@@ -339,7 +350,7 @@ impl Unchecked<'_> {
             )]
             return Ok(number as usize);
         }
-        Err(count_fault(name))
+        Err(count_fault(name, least))
     }
 
     /// Converts milliseconds. The setter checks the limits of the duration.
@@ -370,11 +381,16 @@ impl Unchecked<'_> {
 
 /// Checks a count: from one to a million.
 pub(crate) fn count(name: &str, number: usize) -> Result<usize, Error> {
-    if (1..=1_000_000).contains(&number) { Ok(number) } else { Err(count_fault(name)) }
+    count_from(1, name, number)
 }
 
-fn count_fault(name: &str) -> Error {
-    fault(name, "must be a whole number from 1 to 1000000")
+/// Checks a count: from `least` to a million.
+pub(crate) fn count_from(least: usize, name: &str, number: usize) -> Result<usize, Error> {
+    if (least..=1_000_000).contains(&number) { Ok(number) } else { Err(count_fault(name, least)) }
+}
+
+fn count_fault(name: &str, least: usize) -> Error {
+    fault(name, format_args!("must be a whole number from {least} to 1000000"))
 }
 
 /// Checks a fraction: above 0 and below 1.

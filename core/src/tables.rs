@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::admission::CircuitState;
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
@@ -44,6 +45,7 @@ pub fn all() -> Value {
         "note" Note;
         "min_tls" MinTls;
         "crl_policy" CrlPolicy;
+        "circuit_state" CircuitState;
         "preset" Preset;
         "expiring" Expiring;
         "family" Family;

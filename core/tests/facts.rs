@@ -20,7 +20,9 @@ struct Scene {
 fn scene() -> Scene {
     let lab = Lab::start().unwrap();
     let acme = lab.consumer("acme").unwrap();
-    let dispatcher = lab.dispatcher();
+    // Every way to deliver fails in turn.
+    let options = lab.dispatcher_options().circuit_failures(0).unwrap();
+    let dispatcher = Dispatcher::new(options).unwrap();
     let endpoint = dispatcher.endpoint("acme", &acme.url(), EndpointOptions::new(None)).unwrap();
     Scene { lab, acme, dispatcher, endpoint }
 }

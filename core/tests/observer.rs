@@ -127,8 +127,9 @@ impl Scene {
         let lab = Lab::start().unwrap();
         let acme = lab.consumer("acme").unwrap();
         let recorder = Arc::<Recorder>::default();
-        let dispatcher = lab.dispatcher_options().observed_by(recorder.clone());
-        let dispatcher = Dispatcher::new(dispatcher).unwrap();
+        let options = lab.dispatcher_options().observed_by(recorder.clone());
+        // Every way to deliver fails in turn.
+        let dispatcher = Dispatcher::new(options.circuit_failures(0).unwrap()).unwrap();
         let endpoint = endpoint(&dispatcher, &acme.url(), 1);
         Self { lab, acme, recorder, dispatcher, endpoint }
     }

@@ -1,12 +1,15 @@
 //! An endpoint and its options.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::ptr;
+use std::time::Duration;
 
 use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::{Endpoint, EndpointOptions, Error, StandardWebhooks};
 
 use crate::builder::{Builder, setting};
+use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
 use crate::panic;
@@ -224,6 +227,35 @@ pub extern "C" fn wmtls_endpoint_consumer(endpoint: Option<&wmtls_endpoint>) -> 
 pub extern "C" fn wmtls_endpoint_url(endpoint: Option<&wmtls_endpoint>) -> *const c_char {
     panic::value(ptr::null(), || {
         endpoint.map_or(ptr::null(), |handle| handle.strings.add(&handle.endpoint.url()))
+    })
+}
+
+/// Lets the next delivery try an endpoint whose circuit is open, at once, because something was
+/// repaired. A changed option and wmtls_reload do the same.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_reset_circuit(endpoint: Option<&wmtls_endpoint>) {
+    panic::value((), || {
+        if let Some(handle) = endpoint {
+            handle.endpoint.reset_circuit();
+        }
+    });
+}
+
+/// Opens the circuit, because another process has found that the consumer fails. Afterwards one
+/// delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+///
+/// `duration_ms`: for how long, in milliseconds.
+///
+/// Fails with WMTLS_OPTION_INVALID unless the duration is above zero and at most 24 hours.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_open_circuit(
+    endpoint: Option<&wmtls_endpoint>,
+    duration_ms: u64,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let endpoint = &required(endpoint, "endpoint")?.endpoint;
+        endpoint.open_circuit(Duration::from_millis(duration_ms))
     })
 }
 

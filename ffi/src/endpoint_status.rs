@@ -6,6 +6,7 @@ use std::ptr;
 use webhook_mtls::endpoint::EndpointStatus;
 
 use crate::endpoint::wmtls_endpoint;
+use crate::enums::NONE;
 use crate::handle::{Handle, give};
 use crate::panic;
 use crate::peer::unix_seconds;
@@ -70,6 +71,22 @@ pub extern "C" fn wmtls_endpoint_status_identity_accepted(
     status: Option<&wmtls_endpoint_status>,
 ) -> *const c_char {
     string(status, |status| status.identity_accepted.as_deref())
+}
+
+/// Returns whether deliveries are admitted, WMTLS_CIRCUIT_STATE_...; 0 for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_status_circuit(status: Option<&wmtls_endpoint_status>) -> i32 {
+    panic::value(0, || status.map_or(NONE, |handle| handle.status.circuit as i32))
+}
+
+/// Returns until when the circuit is open, in Unix seconds; 0 if it is not open and for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_status_circuit_open_until(
+    status: Option<&wmtls_endpoint_status>,
+) -> i64 {
+    panic::value(0, || {
+        status.and_then(|handle| handle.status.circuit_open_until).map_or(0, unix_seconds)
+    })
 }
 
 /// Returns the whole status as JSON, in the same form in every language.

@@ -4,6 +4,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use webhook_mtls::endpoint::CircuitState;
 use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::material::PinSlot;
 use webhook_mtls::retry::Action;
@@ -66,6 +67,12 @@ pub extern "C" fn wmtls_action_name(action: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_pin_name(slot: i32) -> *const c_char {
     name(slot, PinSlot::ALL, |value| (*value as i32, value.name()))
+}
+
+/// Returns the name of a WMTLS_CIRCUIT_STATE_...; NULL if no state has this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_circuit_state_name(state: i32) -> *const c_char {
+    name(state, CircuitState::ALL, |value| (*value as i32, value.name()))
 }
 
 /// Returns the version of the library, such as "0.1.0". The text lives as long as the process.

@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vectors_circuit.h"
+#include "vectors_compare.h"
 #include "vectors_input.h"
 #include "webhook_mtls_testing.h"
-
-static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-static int disagreed;
 
 /* The outcome of a case: an error, or the JSON of the result. */
 struct outcome {
@@ -189,20 +188,6 @@ static struct outcome judge(const cJSON *vector) {
     return outcome;
 }
 
-static wmtls_endpoint_options *pinned(const char *which, const char *right) {
-    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
-    if (strcmp(which, "none") == 0) {
-        wmtls_endpoint_options_no_pins(options);
-        return options;
-    }
-    int is_right = strcmp(which, "right") == 0 || strcmp(which, "both") == 0;
-    wmtls_endpoint_options_pin(options, is_right ? right : UNUSED_PIN, WMTLS_PIN_CURRENT);
-    if (strcmp(which, "next") == 0 || strcmp(which, "both") == 0) {
-        wmtls_endpoint_options_pin(options, is_right ? UNUSED_PIN : right, WMTLS_PIN_NEXT);
-    }
-    return options;
-}
-
 /* Writes the consumer's URL, with the vector's host in place of 127.0.0.1. */
 static void consumer_url(const cJSON *vector, const wmtls_lab_consumer *acme, char *url,
                          size_t size) {
@@ -225,33 +210,6 @@ static void consumer_prepare(wmtls_lab_consumer *acme, const cJSON *consumer) {
 }
 
 /* -- comparing --------------------------------------------------------------------------------- */
-
-static void disagree(const char *file, const cJSON *vector, const char *where, const cJSON *seen,
-                     const cJSON *wanted) {
-    char *shown = seen != NULL ? cJSON_PrintUnformatted(seen) : NULL;
-    char *expected = wanted != NULL ? cJSON_PrintUnformatted(wanted) : NULL;
-    printf("%s: %s: %s is %s, expected %s\n", file, text(vector, "name"), where,
-           shown ? shown : "missing", expected ? expected : "nothing");
-    free(shown);
-    free(expected);
-    disagreed++;
-}
-
-static void subset(const char *file, const cJSON *vector, const char *where, const cJSON *wanted,
-                   const cJSON *seen) {
-    const cJSON *item;
-    if (!cJSON_IsObject(wanted) || !cJSON_IsObject(seen)) {
-        if (!cJSON_Compare(wanted, seen, 1)) {
-            disagree(file, vector, where, seen, wanted);
-        }
-        return;
-    }
-    cJSON_ArrayForEach(item, wanted) {
-        char path[256];
-        snprintf(path, sizeof path, "%s.%s", where, item->string);
-        subset(file, vector, path, item, get(seen, item->string));
-    }
-}
 
 static void compare(const char *file, const cJSON *vector, const char *success,
                     struct outcome *outcome) {
@@ -442,7 +400,8 @@ int main(int argc, char **argv) {
     int config = run(directory, "config.json", run_config);
     int verify = run(directory, "verify.json", run_verify);
     int deliver = run(directory, "deliver.json", run_deliver);
-    printf("vectors c: config %d, verify %d, deliver %d, disagreed %d\n", config, verify, deliver,
-           disagreed);
+    int circuit = run(directory, "circuit.json", run_circuit);
+    printf("vectors c: config %d, verify %d, deliver %d, circuit %d, disagreed %d\n", config, verify,
+           deliver, circuit, disagreed);
     return disagreed > 0;
 }

@@ -10,6 +10,9 @@
 
 #include "webhook_mtls_testing.h"
 
+/* A pin without a key. */
+static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /* The certificates and keys that the cases name. */
 static const cJSON *fixtures;
 
@@ -242,6 +245,21 @@ static wmtls_status verifier_make(const cJSON *with, wmtls_verifier **out, wmtls
     }
     SET(wmtls_verifier_options_set, options, with);
     return wmtls_verifier_new(options, out, err);
+}
+
+/* Returns options with the pins of this name. */
+static wmtls_endpoint_options *pinned(const char *which, const char *right) {
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    if (strcmp(which, "none") == 0) {
+        wmtls_endpoint_options_no_pins(options);
+        return options;
+    }
+    int is_right = strcmp(which, "right") == 0 || strcmp(which, "both") == 0;
+    wmtls_endpoint_options_pin(options, is_right ? right : UNUSED_PIN, WMTLS_PIN_CURRENT);
+    if (strcmp(which, "next") == 0 || strcmp(which, "both") == 0) {
+        wmtls_endpoint_options_pin(options, is_right ? UNUSED_PIN : right, WMTLS_PIN_NEXT);
+    }
+    return options;
 }
 
 #endif

@@ -1,6 +1,8 @@
 //! Runs the shared vectors in Rust: `vectors DIRECTORY`. `tests/vectors/README.md` describes the
 //! format. The other languages have a runner of the same structure.
 
+mod vectors_circuit;
+
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +16,9 @@ use webhook_mtls::{
     Identity, Pins, ProbeOptions, Role, StandardWebhooks, TenantRule, Trust, Verifier,
     VerifierOptions,
 };
+
+/// A pin without a key.
+const UNUSED_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 type Outcome = Result<Value, Error>;
 
@@ -38,8 +43,10 @@ fn main() {
     });
     let verify = count("verify.json", &|case, _| compare(case, &judge(case), "ok"));
     let deliver = count("deliver.json", &|case, _| deliver(case));
+    let circuit = count("circuit.json", &|case, _| vectors_circuit::run(case));
     println!(
-        "vectors rust: config {config}, verify {verify}, deliver {deliver}, disagreed {disagreed}"
+        "vectors rust: config {config}, verify {verify}, deliver {deliver}, circuit {circuit}, \
+         disagreed {disagreed}"
     );
     std::process::exit(i32::from(disagreed > 0));
 }
@@ -140,7 +147,7 @@ fn deliver(case: &Value) -> Vec<String> {
     if let Some(key_type) = case.get("key_type") {
         options = with_keys(text(key_type), &acme, options);
     }
-    let wrong = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned();
+    let wrong = UNUSED_PIN.to_owned();
     let consumer = &case["consumer"];
     if let Some(how) = consumer.get("misbehave") {
         let named = Misbehavior::from_name(text(&how["how"])).expect("a misbehavior");

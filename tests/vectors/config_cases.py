@@ -718,7 +718,12 @@ def dispatchers():
     expired = authority("Dead Config Root", key("dead config root"), valid=(LONG_AGO, LONG_AGO_END))
     yield of("trust_expired", {}, refused("trust_invalid"), trust={"anchors": expired.pem})
     yield of("every_timeout", dict.fromkeys(limits, 2500), OK)
-    for limit in limits:
+    pauses = ("circuit_open", "circuit_ceiling")
+    yield of("every_circuit_option", dict.fromkeys(pauses, 2500) | {"circuit_failures": 0}, OK)
+    for name, number in {"negative": -1, "half": 0.5, "beyond_a_million": 1000001}.items():
+        fault = refused("option_invalid", option="circuit_failures")
+        yield of(f"circuit_failures_{name}", {"circuit_failures": number}, fault)
+    for limit in limits + pauses:
         yield of(f"{limit}_zero", {limit: 0}, refused("option_invalid", option=limit))
         yield of(f"{limit}_negative", {limit: -1}, refused("option_invalid", option=limit))
     yield of("timeout_beyond_all_bounds", {"timeout": 1e300}, bad)

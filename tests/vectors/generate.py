@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes config.json, verify.json and deliver.json beside this file.
+"""Writes config.json, verify.json, deliver.json and circuit.json beside this file.
 
     python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=48'
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
@@ -18,6 +18,7 @@ import path_cases
 import signatures
 import trust_cases
 
+import circuit_cases
 import config_cases
 import deliver_cases
 import header_cases
@@ -25,7 +26,7 @@ import revocation_cases
 import verify_cases
 
 HERE = Path(__file__).resolve().parent
-LEAST = {"config": 70, "verify": 110, "deliver": 36}
+LEAST = {"config": 70, "verify": 110, "deliver": 36, "circuit": 30}
 
 
 def main():
@@ -69,6 +70,7 @@ def files():
             + list(header_cases.verify_cases())
         },
         "deliver": {"cases": deliver_cases.cases()},
+        "circuit": {"cases": circuit_cases.cases()},
     }
 
 

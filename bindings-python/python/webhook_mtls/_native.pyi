@@ -21,7 +21,7 @@ class _CertificateObject(Protocol):
 
 _Certificate: TypeAlias = str | _Bytes | _CertificateObject
 _Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
-# generated: begin aliases retry action pin role evidence note min_tls crl_policy preset expiring
+# generated: begin aliases retry action pin role evidence note min_tls crl_policy circuit_state preset expiring
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
 _Pin: TypeAlias = Literal["current", "next"]
@@ -37,6 +37,7 @@ _Note: TypeAlias = Literal[
 ]
 _MinTls: TypeAlias = Literal["1.2", "1.3"]
 _CrlPolicy: TypeAlias = Literal["if_present", "require", "require_leaf"]
+_CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 _Preset: TypeAlias = Literal["public", "private"]
 _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
 # generated: end
@@ -327,6 +328,20 @@ class Endpoint:
         """The current URL in its canonical form."""
     def status(self) -> EndpointStatus:
         """Returns a snapshot of what deliveries and probes of this process have observed."""
+    def reset_circuit(self) -> None:
+        """Lets the next delivery try an endpoint whose circuit is open, at once, because something
+        was repaired. A changed option and `Dispatcher.reload` do the same.
+        """
+    def open_circuit(self, duration: _Seconds) -> None:
+        """Opens the circuit, because another process has found that the consumer fails. Afterwards
+        one delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+
+        Args:
+            duration: for how long, in seconds or a timedelta.
+
+        Raises:
+            ConfigError: `option_invalid` unless the duration is above zero and at most 24 hours.
+        """
     def __hash__(self) -> int: ...
 
 @final
@@ -349,6 +364,12 @@ class EndpointStatus:
         """The certificate pin of our identity that the consumer accepted last; None before its first
         answer.
         """
+    @property
+    def circuit(self) -> _CircuitState:
+        """Whether deliveries are admitted: "closed", "open" or "half_open"."""
+    @property
+    def circuit_open_until(self) -> datetime | None:
+        """Until when the circuit is open, an aware datetime; None if it is not."""
 
 @final
 class Dispatcher:
@@ -443,6 +464,14 @@ class Dispatcher:
         # The most deliveries that may wait for a turn or a connection. One owner has at most a
         # quarter of them. Further deliveries fail with overloaded. By default 4096.
         max_waiting: int | None = None,
+        # The failures in a row before a request that open the circuit of an endpoint. 0 opens none.
+        # By default 5.
+        circuit_failures: int | None = None,
+        # The time for which a circuit opens first. It doubles each time the consumer fails again.
+        # In seconds, or a timedelta; by default 30.
+        circuit_open: _Seconds | None = None,
+        # The longest time for which a circuit opens. In seconds, or a timedelta; by default 600.
+        circuit_ceiling: _Seconds | None = None,
         # The retry verdict for a status or status class other than 2xx: later, after_repair or
         # never.
         status_retry: Mapping[str, _Retry] | None = None,
@@ -774,6 +803,9 @@ def deliver(
     response_timeout: _Seconds | None = None,
     max_connections: int | None = None,
     max_waiting: int | None = None,
+    circuit_failures: int | None = None,
+    circuit_open: _Seconds | None = None,
+    circuit_ceiling: _Seconds | None = None,
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
     # generated: end

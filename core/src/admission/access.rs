@@ -1,7 +1,8 @@
-//! What admission knows of one endpoint: whose it is, whether it was removed, and its turns.
+//! What admission knows of one endpoint: whose it is, whether it was removed, its circuit, and its turns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::circuit::Circuit;
 use super::turns::{Turns, removed};
 use crate::error::Error;
 use crate::options::fault;
@@ -10,6 +11,7 @@ use crate::options::fault;
 pub(crate) struct EndpointAccess {
     dispatcher: u64,
     removed: AtomicBool,
+    circuit: Circuit,
     turns: Turns,
 }
 
@@ -17,7 +19,16 @@ impl EndpointAccess {
     /// * `dispatcher`: the number of the dispatcher that the endpoint belongs to.
     /// * `concurrency`: how many deliveries may run at once.
     pub(crate) fn new(dispatcher: u64, concurrency: usize) -> Self {
-        Self { dispatcher, removed: AtomicBool::new(false), turns: Turns::new(concurrency) }
+        Self {
+            dispatcher,
+            removed: AtomicBool::new(false),
+            circuit: Circuit::default(),
+            turns: Turns::new(concurrency),
+        }
+    }
+
+    pub(crate) fn circuit(&self) -> &Circuit {
+        &self.circuit
     }
 
     pub(crate) fn turns(&self) -> &Turns {

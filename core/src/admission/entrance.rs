@@ -9,6 +9,7 @@ use super::in_flight::{InFlight, InFlightGuard};
 use super::run_place::{RunLimit, RunPlace};
 use super::turns::Turn;
 use super::wait_limit::WaitLimit;
+use crate::clock;
 use crate::error::{Error, Kind, Stage};
 use crate::process;
 use crate::runtime;
@@ -28,6 +29,9 @@ pub(crate) struct Admission {
 pub(crate) struct Entry<'a> {
     pub(crate) endpoint: &'a EndpointAccess,
     pub(crate) cancel: Option<&'a CancelToken>,
+    /// Whether an open circuit refuses the entry. A probe enters, since an operator makes it to learn
+    /// whether the consumer is well again.
+    pub(crate) is_delivery: bool,
     pub(crate) waiter: Waiter,
     pub(crate) run: Option<RunEntry<'a>>,
 }
@@ -108,8 +112,8 @@ impl Admission {
 
     /// Admits a delivery or probe, or refuses it, without waiting. The checks, in this order: the
     /// dispatcher is open; this process made the run; the endpoint is one of the dispatcher and was not
-    /// removed; the delivery was not canceled; it will not wait for the calling thread. A delivery of a
-    /// run takes a free turn.
+    /// removed; the delivery was not canceled; the circuit is not open; it will not wait for the calling
+    /// thread. A delivery of a run takes a free turn.
     ///
     /// The rest of the entrance waits: [`Admitted::enter_run`], [`Admitted::take_turn`], and a permit for
     /// each new connection.
@@ -122,6 +126,9 @@ impl Admission {
         entry.endpoint.check(self.number)?;
         if entry.cancel.is_some_and(CancelToken::is_canceled) {
             return Err(canceled("by the caller", Stage::Admit));
+        }
+        if entry.is_delivery {
+            entry.endpoint.circuit().check(clock::now_millis)?;
         }
         if entry.waiter == Waiter::CallerAtOnce && runtime::is_in_lane() {
             return Err(runtime::undriven());

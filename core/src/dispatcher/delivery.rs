@@ -8,7 +8,7 @@ use super::operation::Operation;
 use super::receipt::{Answered, Receipt};
 use super::request::PreparedRequest;
 use super::restarts::Restarts;
-use crate::admission::removed;
+use crate::admission::{Needs, removed};
 use crate::clock;
 use crate::connection::observer::{AttemptOutcome, Repeat};
 use crate::connection::{Asked, Connection, Progress, Response};
@@ -137,7 +137,11 @@ impl DeliveryAttempts {
         now: i64,
         progress: &Progress,
     ) -> Result<Answered, FailedAttempt> {
-        let idle = if state.fresh { None } else { generation.pool.take(now) };
+        let idle = if state.fresh || self.operation.trial().is_some() {
+            None
+        } else {
+            generation.pool.take(now)
+        };
         let reused = idle.is_some();
         let mut connection = match idle {
             Some(connection) => {
@@ -150,7 +154,8 @@ impl DeliveryAttempts {
         // A consumer that has not answered under a new identity yet may refuse it in its response.
         let excluded = !reused && connection.excludes_our_issuer();
         let endpoint = &self.operation.endpoint;
-        let in_doubt = !state.unheld && endpoint.is_in_doubt(generation, !reused, excluded);
+        let in_doubt = !state.unheld
+            && (self.tries_certificate() || endpoint.is_in_doubt(generation, !reused, excluded));
         let hold = generation.holds_payload() || in_doubt;
         let exchanged = self.exchange(&mut connection, generation, hold, progress).await;
         let answer = match exchanged {
@@ -209,21 +214,31 @@ impl DeliveryAttempts {
             () = self.operation.endpoint.withdrawn(generation) => return Err(FailedAttempt::Withdrawn),
             heard = self.hear_verdict(opened, generation) => heard,
         };
-        heard.map_err(|error| {
-            let (dispatcher, endpoint) = (&self.operation.dispatcher, &self.operation.endpoint);
+        let (dispatcher, endpoint) = (&self.operation.dispatcher, &self.operation.endpoint);
+        let (connection, shown) = heard.map_err(|error| {
             FailedAttempt::early(dispatcher.judge_close(endpoint, generation, error, now))
-        })
+        })?;
+        dispatcher.record_connected(endpoint, shown);
+        Ok(connection)
     }
 
     async fn hear_verdict(
         &self,
         opened: Result<Box<Connection>, Error>,
         generation: &Generation,
-    ) -> Result<Box<Connection>, Error> {
+    ) -> Result<(Box<Connection>, Needs), Error> {
         let mut connection = opened?;
         let (dispatcher, endpoint) = (&self.operation.dispatcher, &self.operation.endpoint);
-        dispatcher.hear_verdict_in_doubt(endpoint, generation, &mut connection).await?;
-        Ok(connection)
+        let tries = self.tries_certificate();
+        let shown =
+            dispatcher.hear_verdict_in_doubt(endpoint, generation, &mut connection, tries).await?;
+        Ok((connection, shown))
+    }
+
+    /// Whether this is the trial of a circuit that a refusal of our certificate opened. The identity is in
+    /// doubt then.
+    fn tries_certificate(&self) -> bool {
+        self.operation.trial().is_some_and(|needs| needs > Needs::Handshake)
     }
 
     async fn connect(
@@ -276,6 +291,7 @@ impl DeliveryAttempts {
     fn record_accepted(&self, generation: &Generation, refused: Option<&RefusedAttempt>, now: i64) {
         let consumer = self.operation.endpoint.consumer();
         self.operation.dispatcher.refusals.accepted(generation.identity(), consumer);
+        self.operation.dispatcher.record_well(&self.operation.endpoint, Needs::Answer);
         self.operation.dispatcher.record_accepted(
             &self.operation.endpoint,
             generation,

@@ -2,6 +2,7 @@
 //! meaning of a connection that ends in that wait.
 
 use super::Inner;
+use crate::admission::Needs;
 use crate::connection::{Connection, Heard};
 use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::endpoint::{Endpoint, Generation};
@@ -10,22 +11,26 @@ use crate::tls;
 
 impl Inner {
     /// Waits for the verdict on our certificate if the identity is in doubt on this fresh connection. Does
-    /// not wait for a consumer that is known to send nothing. Fails as
-    /// [`Connection::hear_verdict`] does.
+    /// not wait for a consumer that is known to send nothing. Returns what the connection has shown so far.
+    /// Fails as [`Connection::hear_verdict`] does.
+    ///
+    /// * `tries`: the identity is in doubt, because the delivery tries whether it is accepted again.
     pub(super) async fn hear_verdict_in_doubt(
         &self,
         endpoint: &Endpoint,
         generation: &Generation,
         connection: &mut Connection,
-    ) -> Result<(), Error> {
+        tries: bool,
+    ) -> Result<Needs, Error> {
         let excluded = connection.excludes_our_issuer();
-        if !endpoint.is_in_doubt(generation, true, excluded) || endpoint.rollout().is_silent() {
-            return Ok(());
+        let in_doubt = tries || endpoint.is_in_doubt(generation, true, excluded);
+        if !in_doubt || endpoint.rollout().is_silent() {
+            return Ok(Needs::Handshake);
         }
         if connection.hear_verdict().await? == Heard::Silence {
             endpoint.rollout().set_silent(true);
         }
-        Ok(())
+        Ok(Needs::Verdict)
     }
 
     /// Decides whether a connection that ended before its request was refused: the consumer accepted

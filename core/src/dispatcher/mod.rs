@@ -1,6 +1,7 @@
 //! Keeps endpoints by consumer id and delivers webhooks to them.
 
 mod certificate_refusals;
+mod circuits;
 mod delivery;
 mod doubt;
 mod fallback;
@@ -28,6 +29,7 @@ pub use crate::admission::CancelToken;
 pub use crate::error::HttpResponse;
 pub use crate::tls::TlsFacts;
 use certificate_refusals::CertificateRefusals;
+use circuits::WayJudgment;
 use delivery::DeliveryAttempts;
 pub use fanout::{Completed, Delivery, Fanout, FanoutProgress, Outcome};
 pub use many::{BlockingOutcomes, Outcomes};
@@ -84,6 +86,7 @@ struct Inner {
     generations: AtomicU64,
     connection_limit: Arc<ConnectionLimit>,
     refusals: CertificateRefusals,
+    way: WayJudgment,
     reload: MaterialReload,
 }
 
@@ -117,6 +120,7 @@ impl Dispatcher {
                 endpoints: Lock::default(),
                 generations: AtomicU64::new(1),
                 refusals: CertificateRefusals::default(),
+                way: WayJudgment::default(),
                 reload,
             }),
         })

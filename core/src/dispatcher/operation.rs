@@ -13,11 +13,13 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::{CancelToken, Dispatcher, Inner};
-use crate::admission::{Admitted, Entry, RunEntry, Turn, WaitLimit, Waiter, canceled};
+use crate::admission::{Admitted, Entry, Needs, Pass, RunEntry, Turn, WaitLimit, Waiter, canceled};
+use crate::clock;
 use crate::connection::observer::{OperationKind, Outcome};
 use crate::connection::{ConnectionFacts, Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
+use crate::process::Once;
 use crate::runtime::poll_due;
 
 /// One delivery or probe that has not ended.
@@ -29,6 +31,9 @@ pub(super) struct Operation {
     pub(super) progress: Progress,
     pub(super) deadlines: Deadlines,
     cancel: Option<CancelToken>,
+    kind: OperationKind,
+    /// What the delivery must show if it is the trial of a half-open circuit.
+    trial: Once<Needs>,
     /// Dropped after `progress`: `close` returns after the end of the operation was observed.
     admitted: Option<Admitted>,
 }
@@ -47,13 +52,24 @@ impl Operation {
         let observers = &dispatcher.options.observers;
         let consumer = || endpoint.consumer_arc();
         let progress = Progress::new(Observation::begin(observers, kind, consumer, id.as_deref()));
-        Self { dispatcher, endpoint, id, progress, deadlines, cancel, admitted: None }
+        Self {
+            dispatcher,
+            endpoint,
+            id,
+            progress,
+            deadlines,
+            cancel,
+            kind,
+            trial: Once::new(),
+            admitted: None,
+        }
     }
 
     /// The one entrance. From now on the operation counts as in flight.
     pub(super) fn enter(&mut self, waiter: Waiter, run: Option<RunEntry<'_>>) -> Result<(), Error> {
         let (endpoint, cancel) = (self.endpoint.access(), self.cancel.as_ref());
-        let entry = Entry { endpoint, cancel, waiter, run };
+        let is_delivery = self.kind == OperationKind::Delivery;
+        let entry = Entry { endpoint, cancel, is_delivery, waiter, run };
         self.admitted = Some(self.dispatcher.admission.enter(entry)?);
         Ok(())
     }
@@ -87,7 +103,7 @@ impl Operation {
         ended.await.unwrap_or_else(|by| Err(by.into_error(progress)))
     }
 
-    /// Waits for a turn of the endpoint. Returns `None` if the run has one.
+    /// Waits for a turn of the endpoint, then passes its circuit. Returns `None` if the run has a turn.
     pub(super) async fn take_turn(&self) -> Result<Option<Turn>, Error> {
         let turn = match &self.admitted {
             Some(admitted) => {
@@ -98,7 +114,23 @@ impl Operation {
             None => None,
         };
         self.dispatcher.catch_up().await;
+        self.pass_circuit()?;
         Ok(turn)
+    }
+
+    /// Passes the circuit, which may have opened while the delivery waited. Fails with `circuit_open`.
+    fn pass_circuit(&self) -> Result<(), Error> {
+        if self.kind == OperationKind::Delivery
+            && let Pass::Trial(needs) = self.endpoint.access().circuit().pass(clock::now_millis)?
+        {
+            self.trial.set(needs);
+        }
+        Ok(())
+    }
+
+    /// Returns what the delivery must show if it is the trial of a half-open circuit.
+    pub(super) fn trial(&self) -> Option<Needs> {
+        self.trial.get().copied()
     }
 
     /// Returns the limit on waiting for a connection.
@@ -162,6 +194,7 @@ impl Operation {
             0 => error,
             attempts => error.noting(key::ATTEMPTS, attempts),
         };
+        self.dispatcher.record_failure(&self.endpoint, &error, self.trial().is_some());
         self.progress.end(Outcome::Failed(&error));
         error
     }
@@ -187,6 +220,15 @@ impl Operation {
             }),
             handshake: handshake.map(ShownHandshake::Known),
             ..DeliveryFacts::of_none(None, self.progress.elapsed())
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // A trial that was canceled or dropped shows nothing.
+        if self.trial().is_some() {
+            self.endpoint.access().circuit().end_trial();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CancelToken;
+use crate::admission::CircuitLimits;
 use crate::connection::Deadlines;
 use crate::connection::observer::{Observer, Observers};
 use crate::error::{Error, Form, Retry, shown};
@@ -51,6 +52,7 @@ pub struct DispatcherOptions {
     pub(super) deadlines: Deadlines,
     pub(super) max_connections: usize,
     pub(super) max_waiting: usize,
+    pub(super) circuit: CircuitLimits,
     pub(super) status_retry: StatusRetry,
     pub(super) reload: Option<Duration>,
     pub(super) expiry_warning: f64,
@@ -75,6 +77,11 @@ impl Default for DispatcherOptions {
             },
             max_connections: 256,
             max_waiting: 4096,
+            circuit: CircuitLimits {
+                failures: 5,
+                open: Duration::from_secs(30),
+                ceiling: Duration::from_secs(600),
+            },
             status_retry: StatusRetry::default(),
             reload: Some(Duration::from_secs(10)),
             expiry_warning: 0.2,
@@ -224,6 +231,39 @@ impl DispatcherOptions {
         Ok(self)
     }
 
+    /// Sets how many failures in a row before a request open the circuit of an endpoint, by default 5. 0
+    /// opens none.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if the count is above 1 000 000.
+    pub fn circuit_failures(mut self, count: usize) -> Result<Self, Error> {
+        let count = options::count_from(0, "circuit_failures", count)?;
+        self.circuit.failures = u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(self)
+    }
+
+    /// Sets for how long a circuit opens first, by default 30 s. The time doubles each time the consumer
+    /// fails again, and is up to a tenth shorter or longer at random.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn circuit_open(mut self, pause: Duration) -> Result<Self, Error> {
+        self.circuit.open = options::duration("circuit_open", pause)?;
+        Ok(self)
+    }
+
+    /// Sets the longest time for which a circuit opens, by default 10 minutes.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` unless the duration is above zero and at most 24 hours.
+    pub fn circuit_ceiling(mut self, pause: Duration) -> Result<Self, Error> {
+        self.circuit.ceiling = options::duration("circuit_ceiling", pause)?;
+        Ok(self)
+    }
+
     /// Overrides whether a retry can help after a status other than 2xx. Without an override, 410, 413,
     /// 414 and 431 are `never` and all others `later`, as in the table of the README.
     ///
@@ -274,6 +314,9 @@ impl SetByName for DispatcherOptions {
             "response_timeout" => self.response_timeout(value.duration()?),
             "max_connections" => self.max_connections(value.count()?),
             "max_waiting" => self.max_waiting(value.count()?),
+            "circuit_failures" => self.circuit_failures(value.count_from(0)?),
+            "circuit_open" => self.circuit_open(value.duration()?),
+            "circuit_ceiling" => self.circuit_ceiling(value.duration()?),
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "proxy" => Ok(self.proxy(Proxy::new(&value.text()?)?)),
             "proxy_credentials" => Ok(self.proxy_credentials(value.text()?)),
@@ -434,6 +477,9 @@ mod current {
                 "response_timeout" => millis(self.deadlines.response),
                 "max_connections" => self.max_connections.to_string(),
                 "max_waiting" => self.max_waiting.to_string(),
+                "circuit_failures" => self.circuit.failures.to_string(),
+                "circuit_open" => millis(self.circuit.open),
+                "circuit_ceiling" => millis(self.circuit.ceiling),
                 "status_retry" => or_unset(has_rules.then_some(&()), "none"),
                 "reload" => self.reload.map_or("0".to_owned(), millis),
                 "expiry_warning" => self.expiry_warning.to_string(),

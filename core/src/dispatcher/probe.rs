@@ -11,7 +11,7 @@ use super::delivery::check_identity;
 use super::operation::{Operation, not_started};
 use super::restarts::Restarts;
 use super::{CancelToken, Dispatcher};
-use crate::admission::{Waiter, removed};
+use crate::admission::{Needs, Waiter, removed};
 use crate::clock;
 use crate::connection::observer::{AttemptOutcome, OperationKind, Repeat};
 use crate::connection::{HandshakeFacts, probe};
@@ -213,7 +213,9 @@ impl Probe {
 impl Dispatcher {
     /// Opens a connection to a consumer, completes the handshake with the checks of a delivery, and
     /// closes. Sends no byte of a request. The endpoint's status records the result. Takes one of the
-    /// endpoint's turns (`concurrency`) and waits for it as a delivery does.
+    /// endpoint's turns (`concurrency`) and waits for it as a delivery does. An open circuit does not
+    /// refuse a probe, and a successful one closes it unless only the answer to a request shows that our
+    /// certificate is accepted.
     ///
     /// A probe detects a consumer that refuses our certificate in the handshake or closes after it. It
     /// does not detect one that refuses it only in the response to a request, as nginx does;
@@ -297,6 +299,7 @@ impl Operation {
                     return Err(dispatcher.judge_close(endpoint, &generation, error, now));
                 }
             };
+            dispatcher.record_connected(endpoint, Needs::Verdict);
             return Ok(Probe::of(self, &generation, address, handshake));
         }
     }

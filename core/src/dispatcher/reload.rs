@@ -60,7 +60,8 @@ impl MaterialReload {
 impl Dispatcher {
     /// Checks all watched files now and puts changed ones into use. Returns the events of this check,
     /// which listeners receive as well. An unusable file is an event `rotation_failed`, and the former
-    /// material stays in use; it is returned each time, as long as the file is unusable.
+    /// material stays in use; it is returned each time, as long as the file is unusable. Circuits that are
+    /// open admit a trial at once, because something was repaired.
     ///
     /// # Errors
     ///
@@ -70,6 +71,7 @@ impl Dispatcher {
         let inner = self.inner.clone();
         async move {
             open?;
+            inner.all_endpoints().iter().for_each(Endpoint::reset_circuit);
             let task = Task::start(async move {
                 tokio::task::spawn_blocking(move || inner.check_files(CheckReason::OnDemand)).await
             })?;

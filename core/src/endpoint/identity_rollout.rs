@@ -58,6 +58,11 @@ impl IdentityRollout {
         changed
     }
 
+    /// Returns when the consumer gave a final response last, in Unix seconds; 0 if it gave none.
+    pub(crate) fn answered_at(&self) -> i64 {
+        self.at.load(Ordering::Relaxed)
+    }
+
     /// Records that the consumer refused this identity.
     pub(crate) fn refused(&self, identity: &Identity) {
         let mut state = self.state.lock();

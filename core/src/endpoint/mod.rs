@@ -17,8 +17,10 @@ pub use options::EndpointOptions;
 pub(crate) use options::check_id;
 pub use status::EndpointStatus;
 
+pub use crate::admission::CircuitState;
+
 use crate::admission::{EndpointAccess, Starting, Starts};
-use crate::clock::system_time;
+use crate::clock::{self, system_time};
 use crate::connection::Connection;
 use crate::connection::pool::ConnectionLimit;
 use crate::error::{Error, key};
@@ -109,6 +111,7 @@ impl Endpoint {
         let generation = self.generation();
         let history = self.history();
         let pins = generation.terms.pins.as_ref();
+        let (circuit, open_until) = self.access().circuit().state(clock::now_millis());
         EndpointStatus {
             pin_seen: history.pin.map(|pin| pin.to_string()),
             pins_never_seen: pins
@@ -119,6 +122,8 @@ impl Endpoint {
                 .collect(),
             peer_not_after: history.not_after.map(system_time),
             identity_accepted: self.rollout().last().map(|(identity, _)| identity_pin(&identity)),
+            circuit,
+            circuit_open_until: open_until.map(clock::time_of_millis),
         }
     }
 
@@ -146,6 +151,7 @@ impl Endpoint {
         if !current.equals(&next) {
             let next = self.succeeding(next, &current);
             let former = self.inner.generation.swap(Arc::new(next));
+            self.reset_circuit();
             former.release();
             self.settle();
             former.close_idle();
@@ -168,6 +174,7 @@ impl Endpoint {
             let former = self.inner.generation.compare_and_swap(&current, Arc::new(next));
             // If another thread has changed the endpoint meanwhile, its values stay, and this starts again.
             if Arc::ptr_eq(&former, &current) {
+                self.reset_circuit();
                 current.release();
                 self.release_if_removed();
                 self.settle();

@@ -4,10 +4,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::clock::unix_seconds;
+use crate::admission::CircuitState;
+use crate::clock::{unix_millis, unix_seconds};
 
 /// What the deliveries of this process have shown of an endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct EndpointStatus {
     /// The pin of the key that the consumer presented last.
     pub pin_seen: Option<String>,
@@ -17,6 +19,10 @@ pub struct EndpointStatus {
     pub peer_not_after: Option<SystemTime>,
     /// The identity that the consumer accepted last, as the pin of its certificate (`cert-sha256/…`).
     pub identity_accepted: Option<String>,
+    /// Whether deliveries are admitted.
+    pub circuit: CircuitState,
+    /// Until when the circuit is open, if it is.
+    pub circuit_open_until: Option<SystemTime>,
 }
 
 impl EndpointStatus {
@@ -28,6 +34,8 @@ impl EndpointStatus {
             "pins_never_seen": self.pins_never_seen,
             "peer_not_after_ms": self.peer_not_after.map(millis),
             "identity_accepted": self.identity_accepted,
+            "circuit": self.circuit.name(),
+            "circuit_open_until_ms": self.circuit_open_until.map(unix_millis),
         })
     }
 }

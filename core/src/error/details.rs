@@ -222,6 +222,7 @@ keys! {
     HINT: String, "hint", false, "client_certificate_may_be_refused if the end of the connection looks like a refusal of our certificate; client_hello_may_be_too_large if our first message is larger than a packet and got no answer.";
     DEADLINE: String, "deadline", false, "The deadline that passed: connect, handshake, write, response or total.";
     ALLOWED: Count, "allowed_ms", false, "The duration of that deadline in milliseconds.";
+    LAST_KIND: String, "last_kind", true, "The kind of the last failure before the circuit opened. Absent if the application opened it.";
     ATTEMPTS: Count, "attempts", false, "The number of attempts of the delivery.";
     PAYLOAD_SENT: bool, "payload_sent", false, "Whether a byte of the payload left. Set unless sent is nothing.";
 }

@@ -108,6 +108,24 @@ events! {
         "{consumer} has changed its key at two consecutive renewals, from {previous} to {pin}",
         "Ask {consumer} to keep its key, or identify it by `server_uri` and its CA. A pin of \
          its key fails at the next renewal.";
+    CircuitOpened "circuit_opened" "kind failures open_until_ms why cure"
+        "Deliveries to a consumer failed several times in a row before they had a request, so deliveries \
+         to it fail with circuit_open until then. Why and cure are those of the last failure.",
+        "deliveries to {consumer} are paused until {open_until_ms} after {failures} failures in a row, the \
+         last with {kind}: {why}",
+        "{cure}";
+    CircuitClosed "circuit_closed" "kind"
+        "A consumer whose circuit was open is well again. The kind is that of the failure that opened it; \
+         it is absent if the application opened it.",
+        "deliveries to {consumer} are admitted again",
+        "Nothing is to be done.";
+    NetworkFailing "network_failing" "tried failing kind"
+        "More than half of the endpoints tried lately, and at least five, fail while their name is looked \
+         up or while they are connected to. The fault is probably of this machine, its name server or \
+         its network. These failures open no circuit.",
+        "{failing} of {tried} endpoints tried lately cannot be reached, the last with {kind}",
+        "Check the name server, the network and the firewall of this machine. Deliveries go on when they \
+         work again.";
     CrlUnused "crl_unused" "name position why"
         "A CRL was not used for a verified peer: another key signed it (another_key), its thisUpdate is \
          in the future (not_yet_valid), no CRL of the issuer covers the peer's certificate \

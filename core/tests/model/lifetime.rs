@@ -55,7 +55,9 @@ type Seen = (usize, u64);
 impl<'a> Lifetime<'a> {
     pub(super) fn begin(world: &'a World, random: &'a mut Random, place: String) -> Self {
         let egress = Egress::public().allow(["127.0.0.0/8"]).expect("an egress");
-        let mut options = DispatcherOptions::new().trust(world.trust.clone()).egress(egress);
+        // The model does not know the circuit, which would refuse a delivery after failures.
+        let options = DispatcherOptions::new().circuit_failures(0).expect("a count");
+        let mut options = options.trust(world.trust.clone()).egress(egress);
         options = options.max_connections(MAX_CONNECTIONS).expect("a limit");
         options = options.reload(None).expect("an interval");
         for consumer in 0..CONSUMERS {

@@ -92,7 +92,7 @@ never reused. A single error may differ from the usual values below: read the fi
 | Rust | `Kind::PinMismatch` | `webhook_mtls::Error` |
 
 Most callers do not need the kind. Use `retry` and `scope`, or call `RetryPolicy.decide`. This version
-raises neither `circuit_open` nor `hop_untrusted`: their names and numbers are reserved.
+does not raise `hop_untrusted`: its name and number are reserved.
 
 An error that ends a delivery or a probe has what a receipt has, with the same names in the JSON form:
 `consumer`, `id`, `attempts`, `elapsed_ms`, and of the last attempt `timings`, `connection`, `tls` and
