@@ -1,4 +1,4 @@
-//! Copies the programs of `examples/` into the README byte for byte, so that the README shows
+//! Copies the programs of `examples/` into the README and the pages byte for byte, so that they show
 //! tested programs.
 //!
 //! A program is between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence. The command
@@ -10,43 +10,56 @@ use crate::command::{Failure, Result};
 use crate::languages::c_library::{Flavour, static_arguments};
 use crate::paths;
 
-/// The programs, and the language tag of each one's fence.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("examples/first_delivery.py", "python"),
-    ("examples/first_delivery.mjs", "js"),
-    ("examples/first_delivery.c", "c"),
-    ("examples/first_delivery.rs", "rust"),
+/// The pages with the programs that each shows, and the language tag of each program's fence.
+const PAGES: [(&str, &[(&str, &str)]); 2] = [
+    (
+        README,
+        &[
+            ("examples/first_delivery.py", "python"),
+            ("examples/first_delivery.mjs", "js"),
+            ("examples/first_delivery.c", "c"),
+            ("examples/first_delivery.rs", "rust"),
+        ],
+    ),
+    ("docs/circuit.md", &[("examples/circuit_hint.py", "python")]),
 ];
+
+const README: &str = "README.md";
 
 /// The name of the command that links a C program with the static library.
 const LINK: &str = "static C program";
 
 /// `cargo xtask readme`.
 pub(crate) fn write() -> Result {
-    paths::write(&page(), &current()?)?;
-    println!("  wrote {}", paths::shown(&page()));
+    for (page, programs) in PAGES {
+        paths::write(&file(page), &current(page, programs)?)?;
+        println!("  wrote {page}");
+    }
     Ok(())
 }
 
-/// Fails if a program in the README differs from its file.
+/// Fails if a program in a page differs from its file.
 pub(crate) fn check() -> Result {
-    if paths::read(&page())? == current()? {
-        return Ok(());
+    for (page, programs) in PAGES {
+        if paths::read(&file(page))? != current(page, programs)? {
+            let why = format!("{page} differs from examples/: run cargo xtask readme");
+            return Err(Failure::new(why));
+        }
     }
-    Err(Failure::new("README.md differs from examples/: run cargo xtask readme"))
+    Ok(())
 }
 
-fn page() -> PathBuf {
-    paths::root().join("README.md")
+fn file(page: &str) -> PathBuf {
+    paths::root().join(page)
 }
 
-/// The README with the current programs.
-fn current() -> Result<String> {
-    let mut text = paths::read(&page())?;
-    for (name, language) in PROGRAMS {
-        text = with_program(&text, name, language, &paths::read(&paths::root().join(name))?)?;
+/// Returns the page with the current programs.
+fn current(page: &str, programs: &[(&str, &str)]) -> Result<String> {
+    let mut text = paths::read(&file(page))?;
+    for (name, language) in programs {
+        text = with_program(&text, name, language, &paths::read(&file(name))?)?;
     }
-    with_program(&text, LINK, "sh", &link_command())
+    if page == README { with_program(&text, LINK, "sh", &link_command()) } else { Ok(text) }
 }
 
 /// The command with the arguments that the tests use, for a program in the current directory.
@@ -61,7 +74,7 @@ fn link_command() -> String {
 
 fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let missing = || Failure::new(format!("README.md has no markers for {name}"));
+    let missing = || Failure::new(format!("no page has markers for {name}"));
     let (before, rest) = text.split_once(&begin).ok_or_else(missing)?;
     let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
     if program.contains("```") {
