@@ -1,5 +1,6 @@
 """Deliveries over real TLS: fields of receipts and of refusals."""
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,28 @@ def test_the_endpoint_status_reflects_deliveries(acme: Any) -> None:
     assert (after.pin_seen, after.pins_never_seen) == (acme.consumer.pin, [])
     assert after.peer_not_after == receipt.peer.not_after
     assert (acme.endpoint.consumer, acme.endpoint.url) == ("acme", acme.consumer.url)
+
+
+def test_a_circuit_is_opened_and_reset(acme: Any) -> None:
+    assert (acme.endpoint.status().circuit, acme.endpoint.status().circuit_open_until) == (
+        "closed",
+        None,
+    )
+    for wrong in (0, -1, math.nan, math.inf, True, "60", timedelta(days=2)):
+        with pytest.raises(wm.ConfigError) as caught:
+            acme.endpoint.open_circuit(wrong)
+        assert (caught.value.kind, caught.value.context["option"]) == ("option_invalid", "duration")
+    acme.endpoint.open_circuit(timedelta(minutes=1))
+    status = acme.endpoint.status()
+    assert status.circuit == "open"
+    assert timedelta(seconds=50) < status.circuit_open_until - datetime.now(UTC)
+    with pytest.raises(wm.DeliveryError) as refused:
+        acme.dispatcher.deliver(acme.endpoint, b"{}")
+    assert (refused.value.kind, refused.value.context) == ("circuit_open", {})
+    assert acme.consumer.connections == 0
+    acme.endpoint.reset_circuit()
+    assert repr(acme.endpoint.status()) == 'EndpointStatus(pin_seen="None", circuit="half_open")'
+    acme.dispatcher.deliver(acme.endpoint, b"{}")
 
 
 def test_a_removed_endpoint_is_forgotten(acme: Any) -> None:

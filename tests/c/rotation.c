@@ -124,6 +124,30 @@ static void the_endpoint_status_reflects_deliveries(void) {
     wmtls_endpoint_status_free(NULL);
 }
 
+static void a_circuit_is_opened_and_reset(void) {
+    wmtls_error *error;
+    CHECK_STATUS(wmtls_endpoint_open_circuit(endpoint, 0, &error), WMTLS_OPTION_INVALID, error);
+    CHECK_STATUS(wmtls_endpoint_open_circuit(NULL, 1, &error), WMTLS_OPTION_INVALID, error);
+    CHECK_STATUS(wmtls_endpoint_open_circuit(endpoint, 60000, &error), WMTLS_OK, error);
+    wmtls_endpoint_status *status = wmtls_endpoint_status_new(endpoint);
+    CHECK(wmtls_endpoint_status_circuit(status) == WMTLS_CIRCUIT_STATE_OPEN);
+    CHECK(wmtls_endpoint_status_circuit_open_until(status) > (int64_t)time(NULL) + 50);
+    wmtls_endpoint_status_free(status);
+    CHECK_STATUS(deliver(&error), WMTLS_CIRCUIT_OPEN, error);
+
+    wmtls_endpoint_reset_circuit(endpoint);
+    status = wmtls_endpoint_status_new(endpoint);
+    CHECK(wmtls_endpoint_status_circuit(status) == WMTLS_CIRCUIT_STATE_HALF_OPEN);
+    CHECK(wmtls_endpoint_status_circuit_open_until(status) == 0);
+    wmtls_endpoint_status_free(status);
+    CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+
+    wmtls_endpoint_reset_circuit(NULL);
+    CHECK(wmtls_endpoint_status_circuit(NULL) == 0);
+    CHECK(wmtls_endpoint_status_circuit_open_until(NULL) == 0);
+    CHECK(wmtls_circuit_state_name(99) == NULL);
+}
+
 static void a_revoked_consumer_is_refused_within_a_reload(void) {
     wmtls_error *error;
     wmtls_lab_issued *shown = wmtls_lab_consumer_issued(acme);
@@ -343,6 +367,7 @@ int main(void) {
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
 
     RUN(the_endpoint_status_reflects_deliveries);
+    RUN(a_circuit_is_opened_and_reset);
     RUN(an_identity_rotates_once_it_is_whole);
     RUN(an_old_pin_is_refused_within_a_reload);
     RUN(a_revoked_consumer_is_refused_within_a_reload);
