@@ -148,6 +148,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
         nouns = {
             "Dispatcher": dispatcher,
             "AsyncDispatcher": dispatcher.as_async(),
+            "Endpoint": endpoint,
             "Verifier": verifier,
             "RetryPolicy": wm.RetryPolicy(),
             "Authority": lab.authority,
@@ -166,6 +167,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "data": b"",
             "deliveries": [],
             "dispatcher": dispatcher,
+            "duration": 1,
             "endpoint": endpoint,
             "error": testing.error("internal"),
             "how": "stall",

@@ -32,9 +32,9 @@ fn tls_1_2_is_served_as_well() {
 fn tls_1_2_alone_is_served_on_demand() {
     let (lab, acme) = lab();
     acme.misbehave(Misbehavior::Tls12, 2);
-    let error = run(refusal(&acme, config(&lab, Some(&lab.issued), &TLS13)));
-    assert_eq!(alert(&error), Some(AlertDescription::ProtocolVersion));
     run(async {
+        let refused = Client::with(&acme, config(&lab, Some(&lab.issued), &TLS13)).await;
+        assert_eq!(alert(&refused.err().unwrap()), Some(AlertDescription::ProtocolVersion));
         let mut client =
             Client::with(&acme, config(&lab, Some(&lab.issued), &TLS12)).await.unwrap();
         assert!(client.post("", b"{}").await.ends_with(OK));
