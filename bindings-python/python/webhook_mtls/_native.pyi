@@ -329,12 +329,12 @@ class Endpoint:
     def status(self) -> EndpointStatus:
         """Returns a snapshot of what deliveries and probes of this process have observed."""
     def reset_circuit(self) -> None:
-        """Lets the next delivery try an endpoint whose circuit is open, at once, because something
-        was repaired. A changed option and `Dispatcher.reload` do the same.
+        """Lets the next delivery try an endpoint whose circuit is open, at once, because something was
+        repaired. A changed option and `Dispatcher.reload` do the same.
         """
     def open_circuit(self, duration: _Seconds) -> None:
-        """Opens the circuit, because another process has found that the consumer fails. Afterwards
-        one delivery tries it. A circuit that is open for longer stays so. No event is emitted.
+        """Opens the circuit, because another process has found that the consumer fails. Afterwards one
+        delivery tries it. A circuit that is open for longer stays so. No event is emitted.
 
         Args:
             duration: for how long, in seconds or a timedelta.
@@ -406,6 +406,12 @@ class Dispatcher:
         max_connections: the most open connections, including idle ones. By default 256.
         max_waiting: the most deliveries that may wait for a turn or a connection. One owner has
             at most a quarter of them. Further deliveries fail with overloaded. By default 4096.
+        circuit_failures: the failures in a row before a request that open the circuit of an
+            endpoint. 0 opens none. By default 5.
+        circuit_open: the time for which a circuit opens first. It doubles each time the
+            consumer fails again. In seconds, or a timedelta; by default 30.
+        circuit_ceiling: the longest time for which a circuit opens. In seconds, or a timedelta;
+            by default 600.
         status_retry: the retry verdict for a status or status class other than 2xx: later,
             after_repair or never.
         reload: the interval at which the files of the material are checked for changes. 0
