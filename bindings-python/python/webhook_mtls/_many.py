@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 class AsyncOutcomes:
     """The outcomes of `AsyncDispatcher.deliver_many`, as they finish.
 
-    An asynchronous iterator. Closing or dropping it cancels deliveries in flight.
+    An asynchronous iterator of `Outcome`. A failed delivery is an outcome. If the iterable of
+    deliveries raises, the iteration raises the exception again, after the outcomes of all earlier
+    deliveries. Closing or dropping it cancels deliveries in flight.
     """
 
     __module__ = "webhook_mtls"
@@ -41,7 +43,7 @@ class AsyncOutcomes:
 
     @property
     def progress(self) -> Progress:
-        """The progress of the run."""
+        """The numbers of deliveries that are done, failed, in flight and waiting."""
         return self._run.progress
 
     def __aiter__(self) -> Self:
@@ -67,7 +69,10 @@ class AsyncOutcomes:
             await wakeup.wait()
 
     async def aclose(self) -> None:
-        """Cancels deliveries in flight and takes no further ones."""
+        """Cancels deliveries in flight and takes no further ones.
+
+        The iteration ends. A second call has no effect.
+        """
         self._run.cancel()
         self._source.stop()
         self._unregister()
