@@ -200,6 +200,7 @@ test('files are polled and listeners get events', async (t) => {
   // A pending promise alone does not keep Node running; the deliveries do.
   await delivering(s, () => count(2))
   assert.deepEqual(heard.slice(0, 2).map((event) => event.fields.what).sort(), ['identity', 'trust'])
+  for (const { fields } of heard.slice(0, 2)) assert.deepEqual([fields.pid, fields.generation], [process.pid, 2])
   await chmod(s.at('tls.key'), 0o644)
   await delivering(s, () => count(3))
   assert.equal(heard[2].name, 'key_readable')

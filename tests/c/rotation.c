@@ -91,7 +91,11 @@ static void an_old_pin_is_refused_within_a_reload(void) {
     put("pins", OTHER_PIN);
     CHECK_STATUS(wmtls_reload(dispatcher, &error), WMTLS_OK, error);
     wmtls_event *event = wmtls_next_event(dispatcher, 0);
+    char pid[32];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
     CHECK_TEXT(wmtls_event_consumer(event), "acme");
+    CHECK_TEXT(wmtls_event_field(event, "pid"), pid);
+    CHECK_TEXT(wmtls_event_field(event, "generation"), "2");
     wmtls_event_free(event);
     CHECK_STATUS(deliver(&error), WMTLS_PIN_MISMATCH, error);
     put("pins", wmtls_lab_consumer_pin(acme));

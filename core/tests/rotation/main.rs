@@ -45,6 +45,20 @@ fn an_identity_renamed_in_either_order_is_used_once_complete() {
     }
 }
 
+/// The content that was read first is generation 1.
+#[test]
+fn a_rotation_has_its_process_and_its_generation() {
+    let scene = Scene::new("marks", false);
+    for generation in 2..5 {
+        let stranger = Authority::new("stranger").unwrap();
+        scene.write("ca.pem", scene.lab.trust_pem() + stranger.root_pem());
+        let [event] = &scene.reload()[..] else { panic!("one file has changed") };
+        assert_eq!((event.name(), &event.fields()["what"]), (EventName::Rotated, &"trust".into()));
+        assert_eq!(event.fields()["pid"], std::process::id());
+        assert_eq!(event.fields()["generation"], generation);
+    }
+}
+
 #[test]
 fn a_kubernetes_swap_is_read_as_one_change() {
     let scene = Scene::with("kubernetes", true, |directory, files| {
