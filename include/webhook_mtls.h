@@ -42,9 +42,11 @@
               otherwise. "We" and "our" mean the program that uses this library.
    Time-outs  A time limit of an option or a delivery is at least 1 and at most one day; 0 is
               WMTLS_OPTION_INVALID, not "no limit". A probe uses the limit of its dispatcher if its own
-              is 0. Where a function waits for an outcome or an event, 0 does not wait; only
-              wmtls_next_outcome has "no limit", which is any negative number. The time that the
-              system takes to wake a thread comes on top.
+              is 0. Where a function waits for an outcome or an event, 0 does not wait. A negative
+              number is "no limit" for wmtls_next_outcome. Every other duration has no sign: -1 becomes
+              a very long one, which an option or a probe refuses, and which lets wmtls_next_event and
+              a close wait without limit. The time that the system takes to wake a thread comes on
+              top.
    Driving    Deliveries make progress while a thread drives them. wmtls_deliver drives its own.
               Submitted deliveries are driven by the thread that waits in wmtls_next_outcome; after
               the first call of wmtls_completion_fd, by a thread of the library.

@@ -35,6 +35,16 @@ static inline int is_checked(void) {
 #endif
 }
 
+/* Returns whether a forked child may start threads. ThreadSanitizer refuses a thread whose identity a
+   thread of the parent had. */
+static inline int children_have_threads(void) {
+#ifdef THREAD_SANITIZED
+    return 0;
+#else
+    return 1;
+#endif
+}
+
 static inline void check_failed(const char *file, int line, const char *test, const char *what) {
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, test, what);
     exit(1);

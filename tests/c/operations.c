@@ -15,6 +15,9 @@
 
 enum { LONG_MS = 60000, DAY_MS = 86400000, ROUNDS = 20, EACH = 12 };
 
+/* What a caller passes who expects "no limit" from -1. */
+static const uint64_t MINUS_ONE = (uint64_t)-1;
+
 static wmtls_lab *lab;
 static wmtls_lab_consumer *acme;
 static wmtls_dispatcher *dispatcher;
@@ -192,6 +195,7 @@ static void a_reload_is_awaited_in_a_poll_loop(void) {
     wmtls_endpoint_free(endpoint);
     wmtls_dispatcher_free(dispatcher);
     dispatch_with(options);
+    CHECK(wmtls_next_event(dispatcher, 0) == NULL);
     overwrite(path, "no certificate");
     CHECK_STATUS(wmtls_submit_reload(dispatcher, &tags[0], &error), WMTLS_OK, error);
     wmtls_outcome *outcome = polled();
@@ -199,6 +203,9 @@ static void a_reload_is_awaited_in_a_poll_loop(void) {
     CHECK(wmtls_outcome_tag(outcome) == &tags[0] && wmtls_outcome_endpoint(outcome) == NULL);
     CHECK(wmtls_outcome_receipt(outcome) == NULL && wmtls_outcome_probe(outcome) == NULL);
     wmtls_outcome_free(outcome);
+    wmtls_event *event = wmtls_next_event(dispatcher, MINUS_ONE);
+    CHECK_TEXT(wmtls_event_name(event), "rotation_failed");
+    wmtls_event_free(event);
     overwrite(path, wmtls_lab_authority_root_pem(ca));
     CHECK_STATUS(wmtls_submit_reload(dispatcher, &tags[1], &error), WMTLS_OK, error);
     check_polled(&tags[1], WMTLS_OK);
@@ -243,7 +250,7 @@ static void a_close_lets_deliveries_finish_and_refuses_new_ones(void) {
     for (int i = 0; i < EACH; i++) {
         submit(&tags[0]);
     }
-    CHECK_STATUS(wmtls_submit_close(dispatcher, LONG_MS, &closed, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_submit_close(dispatcher, MINUS_ONE, &closed, &error), WMTLS_OK, error);
     submit(&tags[1]);
     CHECK_STATUS(wmtls_submit_probe(dispatcher, endpoint, 0, &tags[1], &error), WMTLS_OK, error);
     CHECK_STATUS(wmtls_submit_reload(dispatcher, &tags[1], &error), WMTLS_OK, error);
@@ -320,7 +327,13 @@ static void bad_input_is_refused(void) {
     CHECK_STATUS(wmtls_submit_probe(dispatcher, NULL, 0, NULL, &error), WMTLS_OPTION_INVALID, error);
     CHECK_STATUS(wmtls_submit_probe(dispatcher, endpoint, DAY_MS + 1, NULL, &error),
                  WMTLS_OPTION_INVALID, error);
+    CHECK_STATUS(wmtls_submit_probe(dispatcher, endpoint, MINUS_ONE, NULL, &error),
+                 WMTLS_OPTION_INVALID, error);
     CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
+    wmtls_dispatcher_close(dispatcher, MINUS_ONE);
+    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options_timeout_ms(options, MINUS_ONE);
+    CHECK_STATUS(wmtls_dispatcher_new(options, NULL, &error), WMTLS_OPTION_INVALID, error);
     end();
 }
 

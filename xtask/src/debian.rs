@@ -30,7 +30,10 @@ pub(crate) const PEERS: &[Program] = &[
 
 /// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[
+    Program { name: "gcc", package: "gcc", purpose: "the C programs" },
+    Program { name: "g++", package: "g++", purpose: "the header as C++" },
     Program { name: "c++", package: "g++", purpose: "the header as C++17" },
+    Program { name: "clang", package: "clang", purpose: "the C programs with another compiler" },
     Program { name: "valgrind", package: "valgrind", purpose: "memory errors in the C programs" },
     Program { name: "objcopy", package: "binutils", purpose: "the static library" },
     CJSON,

@@ -61,7 +61,7 @@ impl Flavour {
 
     /// The name that cargo gives the files. Core's own library already has the name of the C
     /// library.
-    fn built_as(self) -> &'static str {
+    pub(crate) fn built_as(self) -> &'static str {
         match self {
             Flavour::Production => "libwebhook_mtls_c",
             Flavour::Testing => "libwebhook_mtls_c_testing",

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use crate::command::{Failure, Result, Step};
 use crate::debian;
+use crate::languages::c_dialects::{self, CPLUSPLUS};
 use crate::languages::c_library::{CLibrary, Flavour, static_arguments};
 use crate::paths;
 use crate::suites::dev;
 use crate::toolchain::Toolchain;
 
 /// Headers and tests must compile with these warnings as errors.
-const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
 /// The time limit of one test program, also under the memory checker.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -33,7 +34,7 @@ pub(crate) fn compile(
     source: &Path,
     linkage: Linkage,
 ) -> Result<PathBuf> {
-    link(&toolchain.cc, "-std=c11", library, source, linkage)
+    link(&toolchain.cc, &["-std=c11"], library, source, linkage)
 }
 
 /// Runs the C suite; returns its closing line.
@@ -41,19 +42,21 @@ pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> 
     debian::ensure(debian::C)?;
     let programs = programs("")?;
     let mut passed = headers(toolchain, library)?;
+    passed += c_dialects::check(library, &programs)?;
+    let cplusplus = c_dialects::compiler("clang++");
     for program in &programs {
         let name = paths::shown(program);
-        for (linkage, how) in [(Linkage::Static, "static"), (Linkage::Shared, "shared")] {
-            let executable = compile(toolchain, library, program, linkage)?;
-            Step::new(format!("{name} ({how})"), &executable).limit(LIMIT).run()?;
+        let in_c = compile(toolchain, library, program, Linkage::Static)?;
+        let in_cplusplus = link(&cplusplus, &CPLUSPLUS, library, program, Linkage::Shared)?;
+        for (executable, how) in [(&in_c, "static, C11"), (&in_cplusplus, "shared, C++20")] {
+            Step::new(format!("{name} ({how})"), executable).limit(LIMIT).run()?;
             passed += 1;
             if name.ends_with("submit.c") {
-                nothing_is_left_over(&format!("{name} ({how}, suppressions)"), &executable)?;
+                nothing_is_left_over(&format!("{name} ({how}, suppressions)"), executable)?;
                 passed += 1;
             }
         }
-        let executable = compile(toolchain, library, program, Linkage::Static)?;
-        memory_checked(&format!("{name} (valgrind)"), &executable)?;
+        memory_checked(&format!("{name} (valgrind)"), &in_c)?;
         passed += 1;
     }
     Ok(format!("{passed} passed, 0 failed"))
@@ -73,7 +76,7 @@ pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<
 }
 
 /// Returns the test programs whose name contains `part`.
-fn programs(part: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn programs(part: &str) -> Result<Vec<PathBuf>> {
     let directory = paths::root().join("tests").join("c");
     let mut programs = paths::files_with_extension(&directory, "c")?;
     // The vector runner is a separate suite.
@@ -127,7 +130,7 @@ fn headers(toolchain: &Toolchain, library: &CLibrary) -> Result<u32> {
         {
             let source = stem.with_extension(extension);
             paths::write(&source, &text)?;
-            let program = link(compiler, standard, library, &source, Linkage::Static)?;
+            let program = link(compiler, &[standard], library, &source, Linkage::Static)?;
             Step::new(format!("{name} as {}", &standard[5..]), program).limit(LIMIT).run()?;
             passed += 1;
         }
@@ -135,9 +138,9 @@ fn headers(toolchain: &Toolchain, library: &CLibrary) -> Result<u32> {
     Ok(passed)
 }
 
-fn link(
+pub(crate) fn link(
     compiler: &Path,
-    standard: &str,
+    dialect: &[&str],
     library: &CLibrary,
     source: &Path,
     linkage: Linkage,
@@ -156,7 +159,7 @@ fn link(
     let (include, lib) = (shown(&library.include()), shown(&library.lib()));
     let (source, program) = (shown(source), shown(&executable));
     let mut step = Step::new(format!("compile {name} ({how})"), compiler)
-        .arg(standard)
+        .args(dialect)
         .args(WARNINGS)
         .args(["-O1", "-g"])
         .arg(format!("-DSHARED_LIBRARY=\"{}\"", library.shared(flavour).display()));

@@ -5,6 +5,7 @@
 
 pub(crate) mod bench_programs;
 pub(crate) mod bench_receiver;
+pub(crate) mod c_dialects;
 pub(crate) mod c_library;
 pub(crate) mod c_programs;
 pub(crate) mod interpreters;
