@@ -6,6 +6,7 @@
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 static const char BODY[] = "{\"event\":\"ping\"}";
 static const char UNUSED_PIN[] = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -41,7 +42,7 @@ static struct scene scene_start(void) {
     struct scene scene = {NULL, NULL, NULL, NULL};
     CHECK(wmtls_lab_start(&scene.lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(scene.lab, "acme", &scene.acme, NULL) == WMTLS_OK);
-    scene.dispatcher = wmtls_lab_dispatcher(scene.lab);
+    scene.dispatcher = patient_dispatcher(scene.lab);
     scene.endpoint = endpoint_of(&scene, wmtls_lab_consumer_pin(scene.acme), NULL);
     return scene;
 }

@@ -23,6 +23,7 @@ using std::atomic_int;
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 enum { THREADS = 8, AT_ONCE = 4, DEADLINE_S = 60, LONG_MS = 60000 };
 
@@ -49,28 +50,14 @@ static wmtls_endpoint *endpoint_of(wmtls_dispatcher *dispatcher, const char *nam
     return made;
 }
 
-/* No part of a delivery has a short time-out: under valgrind, all threads share one processor. */
-static wmtls_dispatcher *patient_dispatcher(void) {
-    static const char *const parts[] = {"connect_timeout", "handshake_timeout", "write_timeout",
-                                        "response_timeout"};
-    wmtls_options *options = wmtls_lab_options(lab);
-    wmtls_dispatcher *made = NULL;
-    wmtls_error *error;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        wmtls_options_set(options, parts[i], "60000");
-    }
-    CHECK_STATUS(wmtls_dispatcher_new(options, &made, &error), WMTLS_OK, error);
-    return made;
-}
-
 static void start(void) {
     wmtls_trust *trust;
     wmtls_error *error;
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &consumer, NULL) == WMTLS_OK);
-    quiet = patient_dispatcher();
+    quiet = patient_dispatcher(lab);
     session = endpoint_of(quiet, "quiet", wmtls_lab_consumer_url(consumer));
-    busy = patient_dispatcher();
+    busy = patient_dispatcher(lab);
     endpoint = endpoint_of(busy, "busy", wmtls_lab_consumer_url(consumer));
     trust = wmtls_lab_trust(lab);
     wmtls_verifier_options *options = wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);

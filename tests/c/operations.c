@@ -12,6 +12,7 @@
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 enum { LONG_MS = 60000, DAY_MS = 86400000, ROUNDS = 20, EACH = 12 };
 
@@ -45,7 +46,7 @@ static void start(void) {
     wmtls_error *error;
     CHECK_STATUS(wmtls_lab_start(&lab, &error), WMTLS_OK, error);
     CHECK_STATUS(wmtls_lab_consumer_new(lab, "acme", &acme, &error), WMTLS_OK, error);
-    dispatch_with(wmtls_lab_options(lab));
+    dispatch_with(patient_options(lab));
 }
 
 static void end(void) {
@@ -189,7 +190,7 @@ static void a_reload_is_awaited_in_a_poll_loop(void) {
     wmtls_lab_authority *ca = wmtls_lab_authority_of(lab);
     overwrite(path, wmtls_lab_authority_root_pem(ca));
     CHECK_STATUS(wmtls_trust_from_files(path, NULL, NULL, &trust, &error), WMTLS_OK, error);
-    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options *options = patient_options(lab);
     wmtls_options_trust(options, trust);
     wmtls_trust_free(trust);
     wmtls_endpoint_free(endpoint);
@@ -239,7 +240,7 @@ static void the_outcome_of_a_close_is_the_last(void) {
         CHECK(wmtls_in_flight(dispatcher) == 0 && wmtls_next_outcome(dispatcher, -1) == NULL);
         wmtls_endpoint_free(endpoint);
         wmtls_dispatcher_free(dispatcher);
-        dispatch_with(wmtls_lab_options(lab));
+        dispatch_with(patient_options(lab));
     }
     end();
 }
@@ -331,7 +332,7 @@ static void bad_input_is_refused(void) {
                  WMTLS_OPTION_INVALID, error);
     CHECK(wmtls_next_outcome(dispatcher, -1) == NULL);
     wmtls_dispatcher_close(dispatcher, MINUS_ONE);
-    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options *options = patient_options(lab);
     wmtls_options_timeout_ms(options, MINUS_ONE);
     CHECK_STATUS(wmtls_dispatcher_new(options, NULL, &error), WMTLS_OPTION_INVALID, error);
     end();

@@ -13,6 +13,7 @@
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 static const char OTHER_PIN[] = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
@@ -357,7 +358,7 @@ int main(void) {
         wmtls_identity_from_files(path("tls.crt"), path("tls.key"), NULL, &identity, &error),
         WMTLS_OK, error);
     wmtls_trust *trust = trust_of_files();
-    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options *options = patient_options(lab);
     wmtls_options_identity(options, identity);
     wmtls_options_trust(options, trust);
     wmtls_options_set(options, "reload", "0");

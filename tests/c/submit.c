@@ -11,6 +11,7 @@
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 enum { MANY = 200, LINE = 6000, LONG_MS = 60000, HUGE_BODY = 32 << 20, HUGE_BODIES = 8 };
 
@@ -23,7 +24,7 @@ static int tags[MANY];
 static void start(void) {
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
-    dispatcher = wmtls_lab_dispatcher(lab);
+    dispatcher = patient_dispatcher(lab);
     wmtls_endpoint_options *options = wmtls_endpoint_options_new();
     wmtls_endpoint_options_pin(options, wmtls_lab_consumer_pin(acme), WMTLS_PIN_CURRENT);
     CHECK(wmtls_dispatcher_endpoint(dispatcher, "acme", wmtls_lab_consumer_url(acme), options,

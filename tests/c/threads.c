@@ -9,6 +9,7 @@
 #include "webhook_mtls_testing.h"
 
 #include "check.h"
+#include "patient.h"
 
 enum { THREADS = 8, DELIVERIES = 200, LONG_MS = 60000 };
 
@@ -21,7 +22,7 @@ static wmtls_endpoint *endpoint;
 static void start_as(bool single) {
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
-    wmtls_options *all = wmtls_lab_options(lab);
+    wmtls_options *all = patient_options(lab);
     wmtls_endpoint_options *options = wmtls_endpoint_options_new();
     if (single) {
         wmtls_options_max_connections(all, 1);
