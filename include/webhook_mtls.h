@@ -318,6 +318,16 @@
 /* We connect to the peer, a TLS server. */
 #define WMTLS_ROLE_SERVER 2
 
+/* Deliveries are admitted. */
+#define WMTLS_CIRCUIT_STATE_CLOSED 1
+
+/* Deliveries fail with circuit_open. */
+#define WMTLS_CIRCUIT_STATE_OPEN 2
+
+/* The next delivery is admitted as a trial. The others fail with circuit_open until it has
+   ended. */
+#define WMTLS_CIRCUIT_STATE_HALF_OPEN 3
+
 
 /*
  The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
@@ -1100,9 +1110,9 @@ void wmtls_endpoint_reset_circuit(const wmtls_endpoint *endpoint);
  Opens the circuit, because another process has found that the consumer fails. Afterwards one
  delivery tries it. A circuit that is open for longer stays so. No event is emitted.
 
- `duration_ms`: for how long, in milliseconds.
+ `duration_ms`: for how long, in milliseconds, from 1 to 86400000 (one day); 0 is a fault.
 
- Fails with WMTLS_OPTION_INVALID unless the duration is above zero and at most 24 hours.
+ Fails with WMTLS_OPTION_INVALID if the duration is out of range.
  */
 wmtls_status wmtls_endpoint_open_circuit(const wmtls_endpoint *endpoint,
                                          uint64_t duration_ms,

@@ -244,9 +244,9 @@ pub extern "C" fn wmtls_endpoint_reset_circuit(endpoint: Option<&wmtls_endpoint>
 /// Opens the circuit, because another process has found that the consumer fails. Afterwards one
 /// delivery tries it. A circuit that is open for longer stays so. No event is emitted.
 ///
-/// `duration_ms`: for how long, in milliseconds.
+/// `duration_ms`: for how long, in milliseconds, from 1 to 86400000 (one day); 0 is a fault.
 ///
-/// Fails with WMTLS_OPTION_INVALID unless the duration is above zero and at most 24 hours.
+/// Fails with WMTLS_OPTION_INVALID if the duration is out of range.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_endpoint_open_circuit(
     endpoint: Option<&wmtls_endpoint>,

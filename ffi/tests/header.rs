@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// The structs with fields. The layout of each never changes; `tests/c/errors.c` compares it.
+/// The structs with fields. The layout of each never changes; `tests/c/abi.c` compares it.
 const STRUCTS: [&str; 1] = ["wmtls_decision"];
 
 fn header(name: &str) -> String {

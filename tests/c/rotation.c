@@ -146,6 +146,7 @@ static void a_circuit_is_opened_and_reset(void) {
     CHECK(wmtls_endpoint_status_circuit_open_until(status) == 0);
     wmtls_endpoint_status_free(status);
     CHECK_STATUS(deliver(&error), WMTLS_OK, error);
+    check_event("circuit_closed", NULL, NULL);
 
     wmtls_endpoint_reset_circuit(NULL);
     CHECK(wmtls_endpoint_status_circuit(NULL) == 0);

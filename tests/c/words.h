@@ -40,6 +40,9 @@ static const struct {
     {wmtls_action_name, "drop", WMTLS_ACTION_DROP, 3},
     {wmtls_pin_name, "current", WMTLS_PIN_CURRENT, 1},
     {wmtls_pin_name, "next", WMTLS_PIN_NEXT, 2},
+    {wmtls_circuit_state_name, "closed", WMTLS_CIRCUIT_STATE_CLOSED, 1},
+    {wmtls_circuit_state_name, "open", WMTLS_CIRCUIT_STATE_OPEN, 2},
+    {wmtls_circuit_state_name, "half_open", WMTLS_CIRCUIT_STATE_HALF_OPEN, 3},
 };
 /* generated: end */
 

@@ -10,7 +10,8 @@ use crate::terminal::wrapped;
 const WIDTH: usize = 100;
 
 /// The enums that C has as numbers.
-const ENUMS: [&str; 8] = ["stage", "blame", "scope", "sent", "retry", "action", "pin", "role"];
+const ENUMS: [&str; 9] =
+    ["stage", "blame", "scope", "sent", "retry", "action", "pin", "role", "circuit_state"];
 
 /// Returns one `#define` for each kind and each value of an enum, with its meaning above it.
 pub(crate) fn constants(tables: &Tables) -> Result<String> {
