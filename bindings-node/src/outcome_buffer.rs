@@ -11,13 +11,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{Float64Array, ToNapiValue, sys};
+use webhook_mtls::material::PinSlot;
 use webhook_mtls::{Error, Receipt};
 
 use crate::convert::Handle;
 
 /// The numbers of a row: the ticket; a receipt's status or one of the codes below; the index in the
-/// page.
-const WIDTH: usize = 3;
+/// page; the numbers of [`row_of`].
+const WIDTH: usize = 7;
 
 /// Codes in the place of a receipt's status.
 const ERROR: f64 = 0.0;
@@ -67,14 +68,15 @@ impl OutcomeBuffer {
         let mut count = 0;
         for row in rows {
             let Some((ticket, report)) = reports.next() else { break };
-            let (code, index) = match report {
-                Report::RunReady => (RUN_READY, 0.0),
+            let (code, rest) = match report {
+                Report::RunReady => (RUN_READY, [0.0; 5]),
                 Report::Finished(Err(error)) => {
                     attachments.push_back(Attachment::Error(error));
-                    (ERROR, 0.0)
+                    (ERROR, [0.0; 5])
                 }
                 Report::Finished(Ok(receipt)) => {
                     let status = f64::from(receipt.status());
+                    let [attempts, elapsed, pin, held] = row_of(&receipt);
                     if page.is_full() {
                         *page = Rc::default();
                     }
@@ -82,10 +84,11 @@ impl OutcomeBuffer {
                     if index == 0 {
                         attachments.push_back(Attachment::Page(page.clone()));
                     }
-                    (status, f64::from(index))
+                    (status, [f64::from(index), attempts, elapsed, pin, held])
                 }
             };
-            row.copy_from_slice(&[ticket, code, index]);
+            row[..2].copy_from_slice(&[ticket, code]);
+            row[2..].copy_from_slice(&rest);
             count += 1;
         }
         count
@@ -95,6 +98,20 @@ impl OutcomeBuffer {
     pub(crate) fn next_attachment(&mut self) -> Option<Attachment> {
         self.attachments.pop_front()
     }
+}
+
+/// Returns the attempts; the duration in milliseconds, with microseconds as the fraction; 0 without
+/// pins, 1 for a current pin, 2 for a next one; and whether a held payload was asked for, NaN if it was
+/// not held.
+#[allow(clippy::cast_precision_loss, reason = "microseconds of a delivery fit")]
+fn row_of(receipt: &Receipt) -> [f64; 4] {
+    let pin = match receipt.pin() {
+        None => 0.0,
+        Some(PinSlot::Current) => 1.0,
+        Some(PinSlot::Next) => 2.0,
+    };
+    let held = receipt.hold_honored().map_or(f64::NAN, |held| f64::from(u8::from(held)));
+    [f64::from(receipt.attempts()), receipt.elapsed().as_micros() as f64 / 1000.0, pin, held]
 }
 
 /// Receipts that share one external.

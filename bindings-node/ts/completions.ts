@@ -5,7 +5,9 @@ import { native, type Handle } from './native'
 import { Receipt } from './receipt'
 import { TicketTable } from './tickets'
 
-/** @internal A receipt, or the JSON text of an error; null if a run has progressed. */
+/**
+ * @internal A receipt without its names, or the JSON text of an error; null if a run has progressed.
+ */
 export type Completion = Receipt | string | null
 
 /** @internal A completion and its ticket. */
@@ -16,9 +18,10 @@ export interface Entry {
 
 /**
  * The rows that the addon writes: the ticket; a receipt's status or one of the codes below; the
- * receipt's index in its page.
+ * receipt's index in its page; its attempts, duration, pin, and whether the body was held.
  */
-const buffer = new Float64Array(3 * 64)
+const WIDTH = 7
+const buffer = new Float64Array(WIDTH * 64)
 const ERROR = 0
 const RUN_READY = -1
 
@@ -70,19 +73,20 @@ function attach(): void {
  */
 export function read(count: number): Entry[] {
   const entries: Entry[] = []
-  for (let at = 0; at < 3 * count; at += 3) {
-    const ticket = buffer[at] as number
-    const completion = completionOf(buffer[at + 1] as number, buffer[at + 2] as number)
-    entries.push({ ticket, completion })
+  for (let at = 0; at < WIDTH * count; at += WIDTH) {
+    entries.push({ ticket: buffer[at] as number, completion: completionOf(at) })
   }
   return entries
 }
 
-function completionOf(code: number, index: number): Completion {
-  if (code === RUN_READY) return null
-  if (code === ERROR) return native.nextAttachment() as string
+function completionOf(at: number): Completion {
+  const [status, index] = [buffer[at + 1] as number, buffer[at + 2] as number]
+  if (status === RUN_READY) return null
+  if (status === ERROR) return native.nextAttachment() as string
   if (index === 0) page = native.nextAttachment() as Handle
-  return new Receipt(page, index, code)
+  const [attempts, elapsedMs] = [buffer[at + 3] as number, buffer[at + 4] as number]
+  const [pin, held] = [buffer[at + 5] as number, buffer[at + 6] as number]
+  return new Receipt(page, index, { status, attempts, elapsedMs, pin, held })
 }
 
 function settle(count: number): void {

@@ -226,7 +226,7 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
     watched?.detach()
     // Created here and not in the callback, so that its stack shows the caller.
     if (typeof completion === 'string') throw errorOf(completion, watched?.cause())
-    return completion
+    return Receipt.named(completion, endpoint.consumer, parsed.id)
   }
 
   /**
@@ -372,7 +372,7 @@ export async function deliver(
   ] as const
   const send = (cancel: Handle | undefined) =>
     native.deliverOnce(target, bodyOf('body', body), ...converted, cancel)
-  return new Receipt(await cancelable(parsed, send))
+  return Receipt.single(await cancelable(parsed, send))
 }
 
 function dispatcherArguments(options: Options): DispatcherArguments {

@@ -1,5 +1,7 @@
 // The error class, and conversions from and to the core's JSON form.
 
+import { inspect } from 'node:util'
+
 import { LIMITS } from './limits'
 import { native, type CallResult } from './native'
 import { camelCase, respelled, snakeCase } from './spelling'
@@ -31,7 +33,10 @@ export interface HttpResponseJson {
 /** @internal */
 export function httpResponse(json: HttpResponseJson): HttpResponse {
   const { status, headers, header_lines: headerLines, excerpt_base64, truncated } = json
-  return { status, headers, headerLines, excerpt: Buffer.from(excerpt_base64, 'base64'), truncated }
+  // In memory of its own: a clone of a slice would hold the pool with the bytes of others.
+  const excerpt = Buffer.alloc(Buffer.byteLength(excerpt_base64, 'base64'))
+  excerpt.write(excerpt_base64, 'base64')
+  return { status, headers, headerLines, excerpt, truncated }
 }
 
 interface ErrorJson {
@@ -54,6 +59,22 @@ interface ErrorJson {
   response: HttpResponseJson | null
 }
 
+/**
+ * The JSON form of an error without its message, as its `cause` unless it has another:
+ * structuredClone drops every other property of an Error.
+ */
+class ErrorFacts {
+  constructor(json: ErrorJson) {
+    const { message: _, ...facts } = json
+    Object.assign(this, facts)
+  }
+
+  /** The error shows the same facts as its own fields. */
+  [inspect.custom](): string {
+    return '[the facts above, which structuredClone keeps here]'
+  }
+}
+
 // In the global symbol registry, so that two copies of this package recognize each other's errors.
 const BRAND = Symbol.for('webhook-mtls.WebhookMtlsError')
 
@@ -67,13 +88,15 @@ const BRAND = Symbol.for('webhook-mtls.WebhookMtlsError')
 export class WebhookMtlsError extends Error {
   /**
    * Returns whether a value is such an error. Recognizes errors of another copy of this package or
-   * another realm, and errors that lost their prototype but kept their fields.
+   * another realm, and errors that lost their prototype but kept their fields. An error that
+   * structuredClone or `postMessage` has copied keeps its fields in its `cause`; this gives them back.
+   * It cannot do so for a `canceled` error whose cause is the reason of an AbortSignal.
    *
    * @param value any value
    */
   static is(this: void, value: unknown): value is WebhookMtlsError {
     if (typeof value !== 'object' || value === null) return false
-    return Reflect.get(value, BRAND) === true || hasFields(value)
+    return Reflect.get(value, BRAND) === true || hasFields(value) || restoreFields(value)
   }
 
   /**
@@ -95,62 +118,48 @@ export class WebhookMtlsError extends Error {
   readonly #json: ErrorJson
 
   /** `WMTLS_` and the kind in upper case: the name of the C constant. */
-  readonly code: `WMTLS_${string}`
+  declare readonly code: `WMTLS_${string}`
   /** The kind of failure: a stable name, equal in every language. */
-  readonly kind: Kind
+  declare readonly kind: Kind
   /** The kind's stable number, equal to the C status. */
-  readonly number: number
+  declare readonly number: number
   /** The stage at which it failed. */
-  readonly stage: Stage
+  declare readonly stage: Stage
   /** Whose fault it is. */
-  readonly blame: Blame
+  declare readonly blame: Blame
   /** What it affects. */
-  readonly scope: Scope
+  declare readonly scope: Scope
   /** How much of the request was sent. */
-  readonly sent: Sent
+  declare readonly sent: Sent
   /** Whether a retry helps. */
-  readonly retry: Retry
+  declare readonly retry: Retry
   /** The time to wait before a retry in milliseconds, if the consumer specified it. */
-  readonly retryAfterMs?: number
+  declare readonly retryAfterMs?: number
   /** The consumer id, if the failure concerns an endpoint. */
-  readonly consumer?: string
+  declare readonly consumer?: string
   /** The event's id, if the error ended a delivery that had one. */
-  readonly id?: string
+  declare readonly id?: string
   /** How many attempts began, if the error ended a delivery or a probe. */
-  readonly attempts?: number
+  declare readonly attempts?: number
   /** The total duration in milliseconds, if the error ended a delivery or a probe. */
-  readonly elapsedMs?: number
+  declare readonly elapsedMs?: number
   /** How to fix it, in a sentence. */
-  readonly remedy: string
+  declare readonly remedy: string
   /** The address of the page about the kind: its causes, and the cure of each. */
-  readonly help?: string
+  declare readonly help?: string
   /**
    * Facts by name, such as `observedPin`, `alert`, `option`. Values are equal in every language.
    */
-  readonly context: Readonly<Record<string, unknown>>
+  declare readonly context: Readonly<Record<string, unknown>>
   /** The response of the consumer, if it sent one. */
-  readonly response?: HttpResponse
+  declare readonly response?: HttpResponse
 
   private constructor(json: ErrorJson, options?: ErrorOptions) {
-    super(json.message, options)
+    super(json.message, options ?? { cause: new ErrorFacts(json) })
     this.#json = json
-    this.code = `WMTLS_${json.kind.toUpperCase()}`
-    this.kind = json.kind
-    this.number = json.number
-    this.stage = json.stage
-    this.blame = json.blame
-    this.scope = json.scope
-    this.sent = json.sent
-    this.retry = json.retry
-    if (json.retry_after_ms !== null) this.retryAfterMs = json.retry_after_ms
-    if (json.consumer !== null) this.consumer = json.consumer
-    if (typeof json.id === 'string') this.id = json.id
-    if (typeof json.attempts === 'number') this.attempts = json.attempts
-    if (typeof json.elapsed_ms === 'number') this.elapsedMs = json.elapsed_ms
-    this.remedy = json.remedy
-    if (typeof json.help === 'string') this.help = json.help
-    this.context = Object.freeze(respelled(json.context, camelCase))
-    if (json.response !== null) this.response = httpResponse(json.response)
+    // A spread copies it.
+    Object.defineProperty(this, 'message', { enumerable: true })
+    Object.assign(this, fieldsOf(json))
   }
 
   /**
@@ -172,6 +181,60 @@ export class WebhookMtlsError extends Error {
       string,
       unknown
     >
+  }
+}
+
+type Fields = Omit<WebhookMtlsError, keyof Error | 'toJSON' | 'public'>
+
+/** Returns the fields of an error, except its message. */
+function fieldsOf(json: ErrorJson): Fields {
+  return {
+    code: `WMTLS_${json.kind.toUpperCase()}`,
+    kind: json.kind,
+    number: json.number,
+    stage: json.stage,
+    blame: json.blame,
+    scope: json.scope,
+    sent: json.sent,
+    retry: json.retry,
+    ...(json.retry_after_ms !== null && { retryAfterMs: json.retry_after_ms }),
+    ...(json.consumer !== null && { consumer: json.consumer }),
+    ...(typeof json.id === 'string' && { id: json.id }),
+    ...(typeof json.attempts === 'number' && { attempts: json.attempts }),
+    ...(typeof json.elapsed_ms === 'number' && { elapsedMs: json.elapsed_ms }),
+    remedy: json.remedy,
+    ...(typeof json.help === 'string' && { help: json.help }),
+    context: Object.freeze(respelled(json.context, camelCase)),
+    ...(json.response !== null && { response: httpResponse(json.response) }),
+  }
+}
+
+/** Gives a clone the fields back that its `cause` kept; returns whether it did. */
+function restoreFields(value: object): boolean {
+  const kept = Object.isExtensible(value) ? keptJson(value) : undefined
+  const json = kept && knownJson(kept)
+  if (json === undefined) return false
+  Object.defineProperty(value, 'name', { value: 'WebhookMtlsError', configurable: true })
+  Object.assign(value, fieldsOf(json))
+  return true
+}
+
+/** Returns the JSON form that the `cause` of a clone may have kept. */
+function keptJson(value: object): object | undefined {
+  const { message, cause } = value as { message?: unknown; cause?: unknown }
+  if (typeof message !== 'string' || typeof cause !== 'object' || cause === null) return undefined
+  // An error's whole JSON form may be the cause of another error.
+  return Array.isArray(cause) || 'message' in cause ? undefined : { ...cause, message }
+}
+
+/** Returns the JSON form of an error, completed by the core; undefined if it is none. */
+function knownJson(value: object): ErrorJson | undefined {
+  try {
+    const { value: text } = native.errorFromJson(errorText(value))
+    return text === undefined ? undefined : (JSON.parse(text) as ErrorJson)
+  } catch {
+    // It is longer than any error.
+    return undefined
   }
 }
 
@@ -228,7 +291,8 @@ export function errorText(value: unknown): string {
   try {
     const hasLostMethods =
       WebhookMtlsError.is(value) && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
-    return JSON.stringify(hasLostMethods ? jsonOfFields(value) : value, counted) ?? 'null'
+    const json = hasLostMethods ? (keptJson(value) ?? jsonOfFields(value)) : value
+    return JSON.stringify(json, counted) ?? 'null'
   } catch {
     const fault = length > LIMITS.error ? native.tooLong('error', 'error', length) : null
     if (fault !== null) throw errorOf(fault)

@@ -4,7 +4,7 @@ import { Endpoint } from './endpoint'
 import { errorOf, unwrap, WebhookMtlsError, wrongType } from './error'
 import { body as bodyOf, number, Options, type Body } from './options'
 import { native, type Handle } from './native'
-import type { Receipt } from './receipt'
+import { Receipt } from './receipt'
 import { onAbort, signalOf, watchSignal, type WatchedSignal } from './signal'
 import { TicketTable } from './tickets'
 
@@ -42,6 +42,9 @@ export interface Progress {
 /** A delivery that was submitted to core. */
 interface Submitted<T> {
   delivery: Delivery<T>
+  /** As they were when it was submitted. */
+  consumer: string
+  id: string | undefined
   watched: WatchedSignal | undefined
 }
 
@@ -180,11 +183,11 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   #receive(run: Handle): void {
     this.#yielded = 0
     this.#outcomes = completions.read(native.runTake(run)).map(({ ticket, completion }) => {
-      const { delivery, watched } = this.#submitted.remove(ticket) as Submitted<T>
+      const { delivery, consumer, id, watched } = this.#submitted.remove(ticket) as Submitted<T>
       watched?.detach()
       return typeof completion === 'string'
         ? { delivery, error: errorOf(completion, watched?.cause()) }
-        : { delivery, receipt: completion as Receipt }
+        : { delivery, receipt: Receipt.named(completion as Receipt, consumer, id) }
     })
   }
 
@@ -251,11 +254,13 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
     let watched: WatchedSignal | undefined
     try {
       const options = new Options(delivery, TARGETS, OTHER_KEYS, READ_HERE)
-      const endpoint = Endpoint.handle('endpoint', delivery.endpoint)
+      const target = delivery.endpoint
+      const endpoint = Endpoint.handle('endpoint', target)
       watched = watchSignal(options, this.#signal)
       const settings = options.settings('deliver')
       const body = bodyOf('body', delivery.body)
-      const ticket = this.#submitted.insert({ delivery, watched })
+      const { consumer } = target
+      const ticket = this.#submitted.insert({ delivery, consumer, id: options.id, watched })
       const submitted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
       if (typeof submitted !== 'string') return submitted
       this.#submitted.remove(ticket)

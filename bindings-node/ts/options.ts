@@ -29,6 +29,8 @@ for (const spec of SPECS) {
   BY_NAME.set(spec.of, names.set(key(spec), spec))
 }
 
+const ID = SPECS.findIndex((spec) => spec.of === 'deliver' && spec.name === 'id')
+
 /** Returns an option's JavaScript name. The name of a duration has its unit as a suffix. */
 function key(spec: OptionSpec): string {
   return spec.kind === 'duration' ? `${camelCase(spec.name)}Ms` : camelCase(spec.name)
@@ -80,6 +82,16 @@ export class Options {
   /** Returns the settings of a target for the core, if there are any. */
   settings(target: Target): Settings | undefined {
     return this.#settings?.get(target)
+  }
+
+  /** The `id` of a delivery; undefined if it has none. */
+  get id(): string | undefined {
+    const settings = this.#settings?.get('deliver') ?? []
+    // Pairs: a value may equal the index.
+    for (let at = 0; at < settings.length; at += 2) {
+      if (settings[at] === ID) return settings[at + 1] as string
+    }
+    return undefined
   }
 
   #keep(name: string, value: unknown): void {

@@ -78,9 +78,23 @@ export interface Timings {
   readonly responseMs: number | null
 }
 
+/** @internal The parts of a receipt that are plain numbers, from a row of the outcome buffer. */
+export interface ReceiptRow {
+  status: number
+  attempts: number
+  elapsedMs: number
+  /** 0 without pins, else 1 plus the index in {@link PIN_SLOTS}. */
+  pin: number
+  /** 0 or 1; NaN if the body was not held. */
+  held: number
+}
+
+const PIN_SLOTS: readonly PinSlot[] = ['current', 'next']
+
 /**
- * The receipt of a delivery that the consumer answered with a final 2xx head. Its fields are read
- * from the core on first access.
+ * The receipt of a delivery that the consumer answered with a final 2xx head. A spread and
+ * `structuredClone` make plain objects with all of its fields. `peer`, `tls`, `connection`,
+ * `timings` and `response` are read from the core on first access.
  */
 export class Receipt {
   // Several receipts share a page of the addon. The reference is dropped once this one is read.
@@ -90,78 +104,79 @@ export class Receipt {
 
   /** The HTTP status, 200 to 299. */
   readonly status: number
-
-  /** @internal */
-  constructor(page: Handle, index = 0, status?: number) {
-    this.#page = page
-    this.#index = index
-    this.status = status ?? this.#loaded.json.status
-  }
-
   /** The consumer id of the endpoint. */
-  get consumer(): string {
-    return this.#loaded.json.consumer
-  }
-
+  readonly consumer: string = ''
   /** The event's id, if the delivery had one. */
-  get id(): string | undefined {
-    return this.#loaded.json.id ?? undefined
-  }
-
-  /** The identity of the consumer, from its certificate. */
-  get peer(): PeerIdentity {
-    return this.#loaded.fields.peer
-  }
-
+  readonly id: string | undefined = undefined
   /** Which of the endpoint's pins matched; null if it has none. */
-  get pin(): PinSlot | null {
-    return this.#loaded.json.pin
-  }
-
+  readonly pin: PinSlot | null
   /** The number of attempts. A delivery is attempted again only if nothing was sent. */
-  get attempts(): number {
-    return this.#loaded.json.attempts
-  }
-
+  readonly attempts: number
   /** The total duration in milliseconds. */
-  get elapsedMs(): number {
-    return this.#loaded.json.elapsed_ms
-  }
-
-  /** The parameters that the handshake negotiated. */
-  get tls(): TlsFacts {
-    return this.#loaded.fields.tls
-  }
-
-  /**
-   * Whether the delivery reused an idle connection, the consumer's address, and the proxy, or null
-   * without a proxy.
-   */
-  get connection(): {
-    readonly reused: boolean
-    readonly address: string
-    readonly proxy: string | null
-  } {
-    return this.#loaded.fields.connection
-  }
-
-  /** The durations of the phases. */
-  get timings(): Timings {
-    return this.#loaded.fields.timings
-  }
-
+  readonly elapsedMs: number
   /**
    * Whether the consumer answered the head with 100 Continue before the body was sent. Null unless
    * the body was held: because of `holdPayload`, or for an identity that the consumer has not
    * accepted yet.
    */
-  get holdHonored(): boolean | null {
-    return this.#loaded.json.hold_honored
+  readonly holdHonored: boolean | null
+  /** The identity of the consumer, from its certificate. */
+  declare readonly peer: PeerIdentity
+  /** The parameters that the handshake negotiated. */
+  declare readonly tls: TlsFacts
+  /**
+   * Whether the delivery reused an idle connection, the consumer's address, and the proxy, or null
+   * without a proxy.
+   */
+  declare readonly connection: {
+    readonly reused: boolean
+    readonly address: string
+    readonly proxy: string | null
+  }
+  /** The durations of the phases. */
+  declare readonly timings: Timings
+  /** The response. */
+  declare readonly response: HttpResponse
+
+  // Properties of each receipt, because a spread and structuredClone skip those of the prototype.
+  // An accessor takes 0.3 µs to define, so all other fields are values.
+  static readonly #accessors = (
+    ['peer', 'tls', 'connection', 'timings', 'response'] as const
+  ).map((name) => {
+    const get = function (this: Receipt) {
+      return this.#loaded.fields[name]
+    }
+    return [name, { get, enumerable: true, configurable: true }] as const
+  })
+
+  /** @internal */
+  constructor(page: Handle, index: number, row: ReceiptRow) {
+    this.#page = page
+    this.#index = index
+    this.status = row.status
+    this.pin = PIN_SLOTS[row.pin - 1] ?? null
+    this.attempts = row.attempts
+    this.elapsedMs = row.elapsedMs
+    this.holdHonored = Number.isNaN(row.held) ? null : row.held === 1
+    for (const [name, accessor] of Receipt.#accessors) Object.defineProperty(this, name, accessor)
   }
 
-  /** The response. */
-  get response(): HttpResponse {
-    return this.#loaded.fields.response
+  /** @internal Returns the receipt with the names that its caller knows. */
+  static named(receipt: Receipt, consumer: string, id: string | undefined): Receipt {
+    const named = receipt as { consumer: string; id: string | undefined }
+    named.consumer = consumer
+    named.id = id
+    return receipt
+  }
+
+  /** @internal Creates the receipt of a page of its own. */
+  static single(page: Handle): Receipt {
+    const json = readJson(page, 0)
+    const pin = json.pin === null ? 0 : 1 + PIN_SLOTS.indexOf(json.pin)
+    const held = json.hold_honored === null ? NaN : Number(json.hold_honored)
+    const { status, attempts, elapsed_ms: elapsedMs } = json
+    const receipt = new Receipt(page, 0, { status, attempts, elapsedMs, pin, held })
+    return Receipt.named(receipt, json.consumer, json.id ?? undefined)
   }
 
   /**
@@ -185,13 +200,16 @@ export class Receipt {
 
   get #loaded(): { json: ReceiptJson; fields: Fields } {
     if (this.#cache === undefined) {
-      const text = unwrap(native.receiptJson(this.#page as Handle, this.#index))
-      const json = JSON.parse(text) as ReceiptJson
+      const json = readJson(this.#page as Handle, this.#index)
       this.#cache = { json, fields: fieldsOf(json) }
       this.#page = undefined
     }
     return this.#cache
   }
+}
+
+function readJson(page: Handle, index: number): ReceiptJson {
+  return JSON.parse(unwrap(native.receiptJson(page, index))) as ReceiptJson
 }
 
 type Fields = Pick<Receipt, 'peer' | 'tls' | 'connection' | 'timings' | 'response'>

@@ -1,9 +1,11 @@
 //! Many deliveries at once. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -236,4 +238,33 @@ fn a_run_takes_probes_reloads_and_the_close_and_the_close_ends_last() {
     let (tag, outcome) = run.next_within(Some(SOON)).unwrap().expect("an outcome");
     assert!(tag == "close" && matches!(outcome, Ok(Completed::Closed)), "{tag}: {outcome:?}");
     assert!(run.is_idle());
+}
+
+#[test]
+fn the_payloads_of_a_run_are_bounded_by_their_bytes() {
+    const MIB: usize = 1024 * 1024;
+    let lab = Lab::start().unwrap();
+    let dispatcher = lab.dispatcher();
+    let acme = lab.consumer("acme").unwrap();
+    acme.misbehave(Misbehavior::Stall, u32::MAX);
+    // All but the first wait for a turn.
+    let options = EndpointOptions::new(None).concurrency(1).unwrap();
+    let endpoint = dispatcher.endpoint("acme", &acme.url(), options).unwrap();
+    let one = Bytes::from(vec![0; 8 * MIB]);
+    // Zeroed pages that nothing writes take no memory.
+    let own = |_| Bytes::from(vec![0; 8 * MIB]);
+    let shares = |_| one.clone();
+    let bodies: [(&dyn Fn(usize) -> Bytes, usize); 2] = [(&own, 32), (&shares, 100)];
+    for (body, expected) in bodies {
+        let taken = AtomicUsize::new(0);
+        let deliveries = (0..100).map(|number| {
+            taken.fetch_add(1, Ordering::SeqCst);
+            delivery(&endpoint, &body(number), number)
+        });
+        let mut outcomes = dispatcher.deliver_many(deliveries, Some(200)).unwrap();
+        let mut next = pin!(outcomes.next());
+        let is_pending = poll_fn(|context| Poll::Ready(next.as_mut().poll(context).is_pending()));
+        assert!(wait(is_pending), "no delivery ends");
+        assert_eq!(taken.load(Ordering::SeqCst), expected);
+    }
 }

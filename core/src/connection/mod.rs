@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection over mutual TLS, and what a failure says about the request.
 
+mod closings;
 mod deadline;
 mod exchange;
 mod facts;

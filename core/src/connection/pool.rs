@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::Connection;
+use super::closings::Closings;
 use super::idle_waker::IdleWaker;
 use crate::admission::WaitLimit;
 use crate::admission::fair_limit::{FairLimit, Permit};
@@ -155,6 +156,7 @@ struct LimitState {
     /// the entry is corrected when it is checked.
     listed: own::Mutex<BinaryHeap<IdleEntry>>,
     sweeping: AtomicBool,
+    closings: Closings,
 }
 
 /// An entry for a connection that has been idle since `since` at the earliest.
@@ -193,6 +195,12 @@ impl ConnectionLimit {
         Ok(waiting.served().await)
     }
 
+    /// Returns, once, how many idle connections were closed to make room within a minute, if they are
+    /// at least as many as may be open.
+    pub(crate) fn closings_to_report(&self) -> Option<usize> {
+        self.state.get_or(|| LimitState::new(self.max)).value.closings.to_report()
+    }
+
     fn state(&self) -> Arc<LimitState> {
         self.state.get_or(|| LimitState::new(self.max)).value.clone()
     }
@@ -226,6 +234,7 @@ impl LimitState {
             waiting: AtomicUsize::new(0),
             listed: own::Mutex::default(),
             sweeping: AtomicBool::new(false),
+            closings: Closings::new(max),
         })
     }
 
@@ -233,7 +242,8 @@ impl LimitState {
     /// are issued, or the longest idle of the owner's own if the owner waits only because of its share.
     fn connection_to_close(&self, owner: &Arc<str>) -> Option<Box<Connection>> {
         if self.permits.is_exhausted() {
-            return self.longest_idle(Instant::now());
+            let now = Instant::now();
+            return self.longest_idle(now).inspect(|_| self.closings.count(now));
         }
         if !self.permits.is_capped(owner) {
             return None;

@@ -246,13 +246,11 @@ impl DeliveryAttempts {
         generation: &Generation,
         progress: &Progress,
     ) -> Result<Box<Connection>, Error> {
-        let route = &self.operation.dispatcher.options.route;
-        let permit = self
-            .operation
-            .dispatcher
-            .connection_limit
-            .permit(generation.owner(), self.operation.wait_limit())
-            .await?;
+        let dispatcher = &self.operation.dispatcher;
+        let route = &dispatcher.options.route;
+        let waited = self.operation.wait_limit();
+        let permit = dispatcher.connection_limit.permit(generation.owner(), waited).await?;
+        dispatcher.report_closings();
         let (url, terms) = (&generation.url, &generation.terms);
         Connection::open(permit, url, terms, route, &self.operation.deadlines, progress).await
     }

@@ -21,6 +21,10 @@ impl Dispatcher {
     /// delivery starts with its turn, so earlier deliveries do not use it up. A failed delivery is an
     /// outcome and does not affect the others.
     ///
+    /// The run holds at most 1024 deliveries that wait for a turn of their endpoint, and takes no
+    /// further ones while the payloads of these and of those in flight have 256 MiB or more. A payload
+    /// that deliveries share counts once.
+    ///
     /// # Errors
     ///
     /// Fails with `option_invalid` unless `concurrency` is 1 to 1 000 000.

@@ -175,6 +175,14 @@ impl Inner {
         events
     }
 
+    /// Emits an event if too many idle connections were closed to make room for others.
+    pub(super) fn report_closings(&self) {
+        if let Some(closed) = self.connection_limit.closings_to_report() {
+            let thrashed = Event::new(EventName::ConnectionsThrashed).with("closed", closed);
+            self.emit(&[thrashed.with("max_connections", self.options.max_connections)]);
+        }
+    }
+
     /// Emits events to the listeners.
     pub(super) fn emit(&self, events: &[Event]) {
         for event in events {

@@ -133,6 +133,10 @@ events! {
          issuer's current CRL.",
         "CRL {position}, of {name}, was not used: {why}",
         "Supply the issuer's current CRL.";
+    ConnectionsThrashed "connections_thrashed" "closed max_connections"
+        "Within a minute, at least as many idle connections were closed to make room for other endpoints          as may be open at once. Deliveries then open a connection each, which costs ten times as much          as a delivery. Raised at most once an hour.",
+        "{closed} idle connections were closed within a minute to make room for other endpoints, and          {max_connections} may be open at once",
+        "Raise `max_connections` to the number of endpoints that deliveries go to at the same time.          Check that this process may open as many files (ulimit -n).";
     EventsLost "events_lost" "count"
         "This listener was too slow, and events before this one were dropped.",
         "{count} events before this one were dropped, because this listener was too slow",

@@ -1,7 +1,8 @@
-//! What a run that takes every delivery may hold at once.
+//! What a run may hold at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 
@@ -14,40 +15,64 @@ const MAX_DELIVERIES: usize = 65_536;
 /// How many bytes of payloads the deliveries that wait or run may hold.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// The deliveries of a run that have not ended. Their number and their payloads are bounded.
+/// A payload of fewer bytes does not count towards the room of a run. The number of deliveries bounds
+/// such payloads, and a count takes a hundredth of a delivery.
+const SMALL: usize = 16 * 1024;
+
+/// The deliveries of a run that have not ended, and their payloads.
 #[derive(Default)]
-pub(super) struct Backlog(Lock<Held>);
+pub(super) struct Backlog {
+    held: Lock<Held>,
+    /// The total size of the payloads. Changed under the lock.
+    bytes: AtomicUsize,
+}
 
 #[derive(Default)]
 struct Held {
     deliveries: usize,
-    bytes: usize,
     /// How many deliveries share a payload, by its address and length. A shared payload counts once.
     bodies: HashMap<(usize, usize), usize>,
 }
 
 impl Backlog {
+    /// Whether the payloads leave room for one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.load(SeqCst) < MAX_BYTES
+    }
+
+    /// Counts a delivery until the returned value is dropped, for a caller that asks
+    /// [`has_room`](Self::has_room) before. Returns `None` for a small payload.
+    pub(super) fn hold(self: &Arc<Self>, body: &Bytes) -> Option<Place> {
+        (body.len() >= SMALL).then(|| self.add(&mut self.held.lock(), body))
+    }
+
     /// Counts a delivery until the returned value is dropped. Fails with `overloaded` if the run holds
     /// too much.
     ///
     /// * `unread`: how many outcomes the caller has not taken.
     pub(super) fn enter(self: &Arc<Self>, body: &Bytes, unread: usize) -> Result<Place, Error> {
-        let mut held = self.0.lock();
+        let mut held = self.held.lock();
         if held.deliveries + unread >= MAX_DELIVERIES {
             return Err(full(format_args!("{MAX_DELIVERIES} submitted deliveries")));
         }
-        let key = key(body);
-        let added = if held.bodies.contains_key(&key) { 0 } else { body.len() };
-        if held.bytes + added > MAX_BYTES {
-            let size = held.bytes + added;
+        let added = if held.bodies.contains_key(&key(body)) { 0 } else { body.len() };
+        let size = self.bytes.load(SeqCst) + added;
+        if size > MAX_BYTES {
             return Err(full(format_args!(
                 "submitted payloads of {size} bytes, this one included,"
             )));
         }
+        Ok(self.add(&mut held, body))
+    }
+
+    fn add(self: &Arc<Self>, held: &mut Held, body: &Bytes) -> Place {
         held.deliveries += 1;
-        held.bytes += added;
-        *held.bodies.entry(key).or_default() += 1;
-        Ok(Place { backlog: self.clone(), body: body.clone() })
+        let sharers = held.bodies.entry(key(body)).or_default();
+        *sharers += 1;
+        if *sharers == 1 {
+            self.bytes.fetch_add(body.len(), SeqCst);
+        }
+        Place { backlog: self.clone(), body: body.clone() }
     }
 }
 
@@ -60,14 +85,14 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.backlog.0.lock();
+        let mut held = self.backlog.held.lock();
         let key = key(&self.body);
         held.deliveries -= 1;
         if let Some(sharers) = held.bodies.get_mut(&key) {
             *sharers -= 1;
             if *sharers == 0 {
                 held.bodies.remove(&key);
-                held.bytes -= self.body.len();
+                self.backlog.bytes.fetch_sub(self.body.len(), SeqCst);
             }
         }
     }
@@ -112,6 +137,6 @@ mod tests {
             drop(place);
         }
         assert!(backlog.enter(&other, 0).is_ok());
-        assert_eq!(backlog.0.lock().bytes, 0);
+        assert_eq!(backlog.bytes.load(SeqCst), 0);
     }
 }

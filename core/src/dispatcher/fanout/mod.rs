@@ -24,7 +24,7 @@ use crate::options;
 use crate::process::{self, Once, own};
 use crate::runtime::{self, Driven, Lane, TaskPlace};
 
-use backlog::{Backlog, Place};
+use backlog::Place;
 pub use operations::Completed;
 use state::FanoutState;
 pub use state::{FanoutProgress, Outcome};
@@ -126,8 +126,9 @@ pub struct Fanout<T, S = Receipt> {
     process: u32,
     /// The lane that the thread which waits for outcomes drives. `None` if no thread waits.
     waiter_lane: Option<Once<usize>>,
-    /// What the run may hold. `None` if the caller asks [`Fanout::has_room`] before it submits.
-    backlog: Option<Arc<Backlog>>,
+    /// Whether the run refuses what it cannot hold. Other callers ask [`Fanout::has_room`] before they
+    /// submit.
+    refuses: bool,
     state: Arc<FanoutState<T, S>>,
 }
 
@@ -167,7 +168,7 @@ impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
     pub fn with_operations_in_line(dispatcher: &Dispatcher) -> Self {
         let slots = own::Semaphore::new(dispatcher.inner.options.max_connections);
         let mut run = Self::with_slots(dispatcher, Some(Arc::new(slots)));
-        run.backlog = Some(Arc::default());
+        run.refuses = true;
         run
     }
 
@@ -176,7 +177,7 @@ impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
             dispatcher: dispatcher.clone(),
             process: process::id(),
             waiter_lane: None,
-            backlog: None,
+            refuses: false,
             state: Arc::new(FanoutState::new(slots)),
         }
     }
@@ -254,14 +255,17 @@ impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
         check_process(self.process)
     }
 
-    /// Returns whether the run can take one more delivery.
+    /// Returns whether the run can take one more delivery: fewer than its limit are in flight, fewer
+    /// than 1024 wait for a turn, and the payloads of both have fewer than 256 MiB. A shared payload
+    /// counts once.
     pub fn has_room(&self) -> bool {
         self.state.has_room()
     }
 
     /// Starts a delivery. Every failure becomes an outcome, also before the start.
     pub fn submit(&self, delivery: Delivery, tag: T) {
-        self.start(delivery, tag, None);
+        let place = self.state.backlog.hold(&delivery.body);
+        self.start(delivery, tag, place);
     }
 
     /// Records a delivery that failed before it could be described, as an outcome.
@@ -322,9 +326,11 @@ impl<T: Send + 'static, S: From<Receipt> + Send + 'static> Fanout<T, S> {
     /// Fails with `forked_process`; with `overloaded` if a run of [`Fanout::in_line`] is full.
     pub fn try_submit(&self, delivery: Delivery, tag: T) -> Result<(), Error> {
         self.check_process()?;
-        let place = match &self.backlog {
-            Some(backlog) => Some(backlog.enter(&delivery.body, self.state.unread())?),
-            None => None,
+        let backlog = &self.state.backlog;
+        let place = if self.refuses {
+            Some(backlog.enter(&delivery.body, self.state.unread())?)
+        } else {
+            backlog.hold(&delivery.body)
         };
         self.start(delivery, tag, place);
         Ok(())

@@ -3,13 +3,12 @@
 //! The loop of a program thus awaits them as it awaits deliveries.
 
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::select;
 
-use super::backlog::{Backlog, Place};
+use super::backlog::Place;
 use super::state::CompletionSlot;
 use super::{Fanout, Receipt};
 use crate::admission::canceled;
@@ -109,8 +108,8 @@ impl<T: Send + 'static> Fanout<T, Completed> {
     /// Reserves what an operation needs, so that it is sure to start.
     fn enter_operation(&self) -> Result<OperationPlace, Error> {
         self.check_process()?;
-        let enter = |backlog: &Arc<Backlog>| backlog.enter(&Bytes::new(), self.state.unread());
-        let in_backlog = self.backlog.as_ref().map(enter).transpose()?;
+        let enter = || self.state.backlog.enter(&Bytes::new(), self.state.unread());
+        let in_backlog = self.refuses.then(enter).transpose()?;
         Ok(OperationPlace { place: TaskPlace::new(0)?, in_backlog })
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 use tokio::task::AbortHandle;
 
+use super::backlog::Backlog;
 use super::{Delivery, Receipt};
 use crate::admission::RunLimit;
 use crate::error::Error;
@@ -40,6 +41,8 @@ pub(super) struct FanoutState<T, S> {
     /// `None` if the caller enforces its own limit. A delivery then waits for a turn and a connection
     /// like a single one.
     pub(super) limit: Option<RunLimit>,
+    /// The payloads that the run holds.
+    pub(super) backlog: Arc<Backlog>,
     waiting: AtomicUsize,
     canceled: Arc<AtomicBool>,
     pub(super) watcher: Once<Waker>,
@@ -74,6 +77,7 @@ impl<T, S> FanoutState<T, S> {
             max_unread,
             unread: AtomicUsize::new(0),
             limit: slots.map(|slots| RunLimit { slots, canceled: canceled.clone() }),
+            backlog: Arc::default(),
             waiting: AtomicUsize::new(0),
             canceled,
             watcher: Once::new(),
@@ -86,6 +90,7 @@ impl<T, S> FanoutState<T, S> {
         let free = |limit: &RunLimit| limit.slots.available_permits() > 0;
         !self.is_canceled()
             && self.limit.as_ref().is_none_or(free)
+            && self.backlog.has_room()
             && self.waiting.load(Ordering::Acquire) < MAX_WAITING
             && self.unread.load(Ordering::Acquire) < self.max_unread
     }
