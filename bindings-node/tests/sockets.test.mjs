@@ -49,6 +49,32 @@ for (const version of ['TLSv1.2', 'TLSv1.3']) {
   })
 }
 
+for (const version of ['TLSv1.2', 'TLSv1.3']) {
+  test(`a resumed session has no chain, and the error says so, over ${version}`, async (t) => {
+    const all = await scene(t)
+    const options = {
+      ...all.own, port: all.listener.address().port, rejectUnauthorized: false,
+      minVersion: version, maxVersion: version,
+    }
+    const first = tls.connect(options)
+    t.after(() => first.destroy())
+    const [[session], [whole]] = await Promise.all([
+      once(first, 'session'), once(all.listener, 'secureConnection'),
+    ])
+    t.after(() => whole.destroy())
+    assert.equal(all.clients.verifySocket(whole).tenant, 'dispatcher')
+    const { server } = await pair(t, all, { ...options, session })
+    assert.equal(server.isSessionReused(), true)
+    assert.throws(() => all.clients.verifySocket(server), (error) => {
+      assert.equal(error.kind, 'issuer_unknown')
+      assert.equal(error.context.cause, 'chain_withheld')
+      assert.doesNotMatch(error.message, /nor presented/)
+      assert.match(error.remedy, /session tickets/)
+      return true
+    })
+  })
+}
+
 test('before the end of the handshake there is no evidence', async (t) => {
   const { clients, servers, own } = await scene(t)
   // A server that accepts and never answers.
