@@ -38,11 +38,10 @@ fn read(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Chain,
     if let Some(one) = one(name, value, limit)? {
         return Ok(Chain::Text(one));
     }
-    // The keys of a mapping are no certificates.
-    let items = if value.is_instance_of::<PyDict>() { None } else { value.try_iter().ok() };
-    let Some(items) = items else {
-        return Err(wrong_type(name, EXPECTED, value));
-    };
+    if let Some(seen) = mistaken(value)? {
+        return Err(Error::wrong_type(name, EXPECTED, seen).into());
+    }
+    let items = value.try_iter().map_err(|_| wrong_type(name, EXPECTED, value))?;
     let (mut each, mut tally) = (Vec::new(), Tally::new(limit));
     for (at, item) in items.enumerate() {
         let item = item?;
@@ -59,6 +58,16 @@ fn read(name: &str, value: &Bound<'_, PyAny>, limit: Limit<'_>) -> Result<Chain,
         return Ok(Chain::Text(joined(value.py(), &each)?));
     }
     Ok(Chain::Ders(each.into_iter().map(|(_, der)| der).collect()))
+}
+
+/// Names what `ssl` returns in place of certificates.
+fn mistaken(value: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+    if value.is_instance_of::<PyDict>() {
+        return Ok(Some("a dict; getpeercert(True) returns the certificate"));
+    }
+    let class = value.get_type();
+    let is_socket = class.name()? == "SSLSocket" || class.name()? == "SSLObject";
+    Ok(is_socket.then_some("a TLS socket; Verifier.verify_socket takes it"))
 }
 
 /// Reads bytes, a text, or an object that is a certificate. Returns `None` for another value.

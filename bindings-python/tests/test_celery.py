@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,24 @@ def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
                 time.sleep(0.02)
 
 
+def worker_of(
+    pool: str, directory: Path, redis: str, url: str, barrier_url: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Runs a worker with the tasks of `celery_app`."""
+    environment = {
+        "WMTLS_DIRECTORY": str(directory),
+        "WMTLS_URL": url,
+        "WMTLS_BARRIER_URL": barrier_url,
+        "WMTLS_REDIS": redis,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(RUNTIMES),
+    }
+    command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(RUNTIMES)]
+    command += ["worker", "--pool", pool, "--concurrency", str(AT_ONCE), "--loglevel", "INFO"]
+    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return running(command, directory / "celery.log", environment)
+
+
 @pytest.mark.slow
 @pytest.mark.runtime
 @pytest.mark.filterwarnings("ignore")
@@ -54,34 +73,38 @@ def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
 def test_a_pool_delivers(lab: Lab, tmp_path: Path, redis: str, pool: str) -> None:
     lab.write_files(tmp_path)
     acme = lab.consumer("acme")
-    with Barrier(lab, AT_ONCE) as barrier:
-        environment = {
-            "WMTLS_DIRECTORY": str(tmp_path),
-            "WMTLS_URL": acme.url,
-            "WMTLS_BARRIER_URL": barrier.url,
-            "WMTLS_REDIS": redis,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(RUNTIMES),
-        }
-        command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(RUNTIMES)]
-        command += ["worker", "--pool", pool, "--concurrency", str(AT_ONCE), "--loglevel", "INFO"]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        with running(command, tmp_path / "celery.log", environment) as worker:
-            client = Celery(broker=redis, backend=redis)
-            deliver = client.signature("deliver", app=client)
-            made: Any = deliver.clone(("acme", "first")).apply_async().get(timeout=LONG)
-            assert made["receipt"]["id"] == "evt_first"
-            # The children of a prefork pool deliver, not the process that delivered before.
-            assert (made["worker"] == worker.pid) is (pool != "prefork")
-            waiting = [
-                deliver.clone(("barrier", str(number))).apply_async() for number in range(AT_ONCE)
-            ]
-            done = [each.get(timeout=LONG) for each in waiting]
-            assert [each["receipt"]["status"] for each in done] == [200] * AT_ONCE
-            assert len({each["worker"] for each in done}) == (AT_ONCE if pool == "prefork" else 1)
-            failures_arrive_whole(client, acme)
-            client.close()
+    barrier = Barrier(lab, AT_ONCE)
+    with barrier, worker_of(pool, tmp_path, redis, acme.url, barrier.url) as worker:
+        client = Celery(broker=redis, backend=redis)
+        deliver = client.signature("deliver", app=client)
+        made: Any = deliver.clone(("acme", "first")).apply_async().get(timeout=LONG)
+        assert made["receipt"]["id"] == "evt_first"
+        # The children of a prefork pool deliver, not the process that delivered before.
+        assert (made["worker"] == worker.pid) is (pool != "prefork")
+        waiting = [
+            deliver.clone(("barrier", str(number))).apply_async() for number in range(AT_ONCE)
+        ]
+        done = [each.get(timeout=LONG) for each in waiting]
+        assert [each["receipt"]["status"] for each in done] == [200] * AT_ONCE
+        assert len({each["worker"] for each in done}) == (AT_ONCE if pool == "prefork" else 1)
+        failures_arrive_whole(client, acme)
+        client.close()
     assert sorted(barrier.bodies) == [b"%d" % number for number in range(AT_ONCE)]
+
+
+@pytest.mark.slow
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
+def test_a_pool_of_eventlet_is_told_what_to_use(lab: Lab, tmp_path: Path, redis: str) -> None:
+    lab.write_files(tmp_path)
+    acme = lab.consumer("acme")
+    with worker_of("eventlet", tmp_path, redis, acme.url, acme.url):
+        client = Celery(broker=redis, backend=redis)
+        refused = client.signature("deliver", app=client).clone(("acme", "any")).apply_async()
+        with pytest.raises(RuntimeError, match="for Celery: -P gevent or -P threads"):
+            refused.get(timeout=LONG)
+        client.close()
+    assert acme.received == []
 
 
 def failures_arrive_whole(client: Celery, acme: Any) -> None:

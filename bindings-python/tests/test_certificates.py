@@ -103,6 +103,19 @@ def test_another_value_is_named(lab: Lab, wrong: Any) -> None:
         wm.Identity.from_pem(lab.identity_pem[0], key.decode())  # type: ignore[arg-type]
 
 
+def test_what_ssl_returns_in_place_of_a_certificate_is_named(lab: Lab) -> None:
+    verifier = wm.Verifier(role="server", trust=lab.trust)
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    secure = context.wrap_bio(there, back, server_hostname="localhost")
+    wrong: Any = {"subject": ()}
+    with pytest.raises(wm.ConfigError, match=r"getpeercert\(True\)"):
+        verifier.verify(wrong, server_name="localhost")
+    wrong = secure
+    with pytest.raises(wm.ConfigError, match="verify_socket"):
+        verifier.verify(wrong, server_name="localhost")
+
+
 def test_a_path_in_place_of_the_content_is_named(lab: Lab) -> None:
     for use in (wm.Trust.from_pem, wm.Trust.exact, wm.pin_of):
         with pytest.raises(wm.ConfigError, match="path") as raised:
