@@ -69,9 +69,11 @@ impl Python {
         let output = pytest(&self.interpreter()).arg("tests").run()?;
         let mut closing = counted(&output);
         let found = interpreters::all();
-        let asked = Step::new("version", self.interpreter()).arg("--version").ask()?;
+        let own = Step::new("version", self.interpreter())
+            .args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
+            .ask()?;
         for other in &found {
-            if asked.stdout.trim() != format!("Python {}", other.version) {
+            if !interpreters::is_of(&other.version, own.stdout.trim()) {
                 let output = self.test_in(other)?;
                 write!(closing, "; {}: {}", other.version, counted(&output)).expect("a String");
             }
@@ -94,8 +96,8 @@ impl Python {
         pytest(&executable(&installed, "python")).args(select).run()
     }
 
-    /// Checks the package, and the completeness of its types, with pyright. It comes from npm, and
-    /// runs in the Node of the machine.
+    /// Checks the package, and the completeness of its types, with pyright. Its wheel contains the
+    /// checker, which runs in the Node of the machine.
     fn pyright(&self) -> Result {
         let node = self.toolchain.node.parent().map(Path::to_path_buf).unwrap_or_default();
         let directories = [self.installed.join("bin"), node];
@@ -107,7 +109,6 @@ impl Python {
             Step::new(title, executable(&self.tools, "pyright"))
                 .env("PATH", &path)
                 .env("VIRTUAL_ENV", &self.installed)
-                .env("PYRIGHT_PYTHON_CACHE_DIR", paths::target().join("python").join("pyright"))
                 .env("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
                 .in_directory(&source())
                 .without_env("PYTHONPATH")
