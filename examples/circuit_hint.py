@@ -3,6 +3,7 @@
 import time
 
 import redis
+
 import webhook_mtls as wm
 
 KEY = "webhook-mtls:circuit:"

@@ -173,6 +173,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "how": "stall",
             "identity": lab.identity,
             "key": "/dev/null",
+            "name": "acme",
             "new_key": False,
             "passphrase": b"",
             "pins": None,

@@ -3,6 +3,7 @@
 import queue
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import webhook_mtls as wm
@@ -51,12 +52,12 @@ class Scene:
             case "circuit":
                 return list(differences(with_, self.endpoint.status().circuit, "circuit"))
             case "deliver":
-                deliver = lambda: self.dispatcher.deliver(self.endpoint, b"{}")
+                deliver = partial(self.dispatcher.deliver, self.endpoint, b"{}")
                 return compare(with_, deliver, differences)
             case "probe":
                 return compare(with_, lambda: self.dispatcher.probe(self.endpoint), differences)
             case "open_circuit":
-                hint = lambda: self.endpoint.open_circuit(with_["duration_ms"] / 1000)
+                hint = partial(self.endpoint.open_circuit, with_["duration_ms"] / 1000)
                 return compare(with_, hint, differences)
             case other:
                 raise AssertionError(f"no step {other}")
