@@ -16,7 +16,7 @@ pub(crate) fn run(file: &Path) -> Report {
     let mut report = Report::new("limbo", EXCEPTIONS);
     for case in corpus["testcases"].as_array().expect("test cases") {
         let id = case["id"].as_str().expect("an id");
-        let verdict = judge(case);
+        let verdict = judge(id, case);
         // Public roots are no private trust: a refusal by name is the right verdict here.
         let refused_public = case_has_public_roots(id);
         let is_valid = case["expected_result"] == "SUCCESS" && !refused_public;
@@ -34,7 +34,7 @@ fn case_has_public_roots(id: &str) -> bool {
     id.starts_with("online::") || id.starts_with("webpki::cryptographydotio-chain")
 }
 
-fn judge(case: &Value) -> Result<(), Error> {
+fn judge(id: &str, case: &Value) -> Result<(), Error> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |key: &str| -> Vec<String> {
         case[key].as_array().into_iter().flatten().map(text).collect()
@@ -47,7 +47,11 @@ fn judge(case: &Value) -> Result<(), Error> {
         text(&case["peer_certificate"]) + "\n" + &list("untrusted_intermediates").join("\n");
     let name = case["expected_peer_name"]["value"].as_str();
     let role = if case["validation_kind"] == "CLIENT" { Role::Client } else { Role::Server };
-    let options = VerifierOptions::new(role, trust).authorization(Authorization::ca_members());
+    // The web's profile requires extendedKeyUsage, as this option does.
+    let is_strict = id.starts_with("webpki::");
+    let options = VerifierOptions::new(role, trust)
+        .authorization(Authorization::ca_members())
+        .strict_purpose(is_strict);
     let verifier = Verifier::new(options)?;
     let verify = |name| verifier.verify(chain.as_bytes(), name, at).map(drop);
     match (role, name) {
