@@ -41,6 +41,12 @@ def main():
         for at, block in enumerate(blocks(case["chain"])[:1]):
             seed("certificate", f"{case['name']}-{at}", der(block))
 
+    # Each change of a chain, with some of its values. fuzz/src/chain.rs tells what the octets mean.
+    for change in range(25):
+        for value in range(0, 24, 4):
+            octets = bytes([change % 4, change, change + value, value])
+            seed("path", f"{change:02}-{value:02}", octets)
+
     for case in config("pins"):
         texts = case["with"]["current"] + case["with"].get("next", [])
         seed("pin", case["name"], "\n".join(texts).encode())

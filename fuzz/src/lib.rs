@@ -1,6 +1,10 @@
 //! Feeds arbitrary bytes to the parsers of untrusted input. Each target is a function that panics
 //! if a promise is broken: no input causes a panic or a hang, and parsed values are consistent.
 
+mod chain;
+mod changes;
+mod der;
+mod differential;
 pub mod mutation;
 mod pfx;
 pub mod targets;

@@ -2,6 +2,8 @@
 
 use aws_lc_rs::{digest, hmac};
 
+use crate::der::tlv;
+
 const DATA: &[u8] = &[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
 const SHA256: &[u8] = &[0x30, 13, 0x06, 9, 0x60, 0x86, 0x48, 1, 101, 3, 4, 2, 1, 0x05, 0];
 const SALT: &[u8] = b"saltsalt";
@@ -25,20 +27,4 @@ fn mac_key(passphrase: &[u8]) -> Vec<u8> {
     };
     let input = [vec![3; 64], filled(SALT), filled(&password)].concat();
     digest::digest(&digest::SHA256, &input).as_ref().to_vec()
-}
-
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let digits: Vec<u8> =
-        content.len().to_be_bytes().into_iter().skip_while(|digit| *digit == 0).collect();
-    let mut whole = vec![tag];
-    match (content.len(), u8::try_from(digits.len())) {
-        (short @ 0..0x80, _) => whole.push(u8::try_from(short).unwrap_or_default()),
-        (_, count) => {
-            whole.push(0x80 | count.unwrap_or(8));
-            whole.extend(digits);
-        }
-    }
-    whole.extend(content);
-    whole
 }

@@ -9,7 +9,7 @@ use webhook_mtls::{
     Authorization, Error, Identity, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
 
-use crate::pfx;
+use crate::{differential, pfx};
 
 /// A CA, a leaf of it that is valid for a century, and its key. The key is public.
 const ROOT: &[u8] = include_bytes!("../fixtures/root.pem");
@@ -100,6 +100,11 @@ pub fn server_hello(input: &[u8]) {
     if let Some([version, _, _]) = whole {
         assert!(version.starts_with("TLSv1.") || version == "SSLv3", "{version}");
     }
+}
+
+/// Compares the verdicts on a chain, which the input describes, with those of other verifiers.
+pub fn path(input: &[u8]) {
+    differential::compare(input);
 }
 
 /// Parses a consumer's response. The result must not depend on the sizes of the received pieces.

@@ -1,7 +1,7 @@
-//! Judges the chains of `differential.py` with this library and with webpki. Reads a JSON list from
-//! standard input, and writes a line for each chain.
+//! Judges the chains of `differential.py` with this library and with webpki. Reads a line of
+//! JSON for each chain from standard input, and writes one for each pair of verdicts.
 
-use std::io::{Read as _, stdin};
+use std::io::stdin;
 use std::time::{Duration, SystemTime};
 
 use rustls::RootCertStore;
@@ -13,12 +13,10 @@ use serde_json::{Value, json};
 use webhook_mtls::{Role, Trust, Verifier, VerifierOptions};
 
 pub(crate) fn run() {
-    let mut text = String::new();
-    stdin().read_to_string(&mut text).expect("chains on standard input");
-    let chains: Value = serde_json::from_str(&text).expect("JSON");
-    for chain in chains.as_array().expect("a list") {
-        let library = shown(by_library(chain));
-        let webpki = shown(by_webpki(chain));
+    for line in stdin().lines() {
+        let chain: Value = serde_json::from_str(&line.expect("a chain")).expect("JSON");
+        let library = shown(by_library(&chain));
+        let webpki = shown(by_webpki(&chain));
         println!("{}", json!({ "library": library, "webpki": webpki }));
     }
 }

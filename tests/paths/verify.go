@@ -1,4 +1,5 @@
-// Judges the chains of differential.py with crypto/x509. Reads a JSON list, writes a line for each.
+// Judges chains with crypto/x509. Reads a line of JSON for each chain, and writes one for each verdict,
+// at once.
 package main
 
 import (
@@ -42,12 +43,12 @@ func judge(given chain) error {
 }
 
 func main() {
-	var chains []chain
-	if err := json.NewDecoder(os.Stdin).Decode(&chains); err != nil {
-		panic(err)
-	}
-	out := json.NewEncoder(os.Stdout)
-	for _, given := range chains {
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	for in.More() {
+		var given chain
+		if err := in.Decode(&given); err != nil {
+			panic(err)
+		}
 		var found verdict
 		if err := judge(given); err == nil {
 			found.Accepted = true

@@ -58,6 +58,9 @@ cargo xtask <verb>
   scale               measure how cost grows with endpoints, consumers, connections and
                       deliveries in flight; results go to docs/scale.md
   soak [minutes]      run the long tests in rounds; results go to docs/soak.md
+  fuzz [minutes] [target]
+                      run each fuzz target, or one, under libFuzzer (nightly), by default for ten
+                      minutes; keeps new inputs in fuzz/corpus, results go to docs/soak.md
   mutants [count] [seed]
                       change the core in this many random places, one at a time, and check that a
                       test fails each time; results go to docs/soak.md";
@@ -87,6 +90,9 @@ fn main() -> ExitCode {
         ["scale"] => scale::run(),
         ["soak"] => soak::run(None),
         ["soak", minutes] => soak::run(Some(minutes)),
+        ["fuzz"] => soak::fuzz(None, None),
+        ["fuzz", minutes] => soak::fuzz(Some(minutes), None),
+        ["fuzz", minutes, target] => soak::fuzz(Some(minutes), Some(target)),
         ["mutants", numbers @ ..] => mutants::run(numbers),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -25,6 +25,9 @@ use crate::toolchain::Toolchain;
 
 const MINUTES: u64 = 60;
 
+/// The time of each target under libFuzzer, unless the caller sets it.
+const FUZZ_MINUTES: u64 = 10;
+
 pub(crate) fn run(minutes: Option<&str>) -> Result {
     let minutes = match minutes {
         None => MINUTES,
@@ -35,7 +38,7 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     let languages = Languages::new(Toolchain::find()?, Profile::Shipped);
     languages.toolchain.show();
     let started = Instant::now();
-    let fuzzed = fuzz::soak(seconds_of_fuzzing(minutes));
+    let fuzzed = fuzz::soak(&languages.toolchain, seconds_of_fuzzing(minutes));
     let forked = fuzzed.and_then(|_| forks::test(&languages));
     if let Err(failure) = forked.map(|line| println!("  {line}")) {
         let why = failure.what().lines().next().unwrap_or_default();
@@ -59,6 +62,21 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
 /// Returns ten minutes per target for a soak of an hour or more, else a sixth of its duration.
 fn seconds_of_fuzzing(minutes: u64) -> u64 {
     (minutes * 10).clamp(10, 600)
+}
+
+/// `cargo xtask fuzz`: runs libFuzzer on every target, or on the named one, for this many minutes each.
+pub(crate) fn fuzz(minutes: Option<&str>, target: Option<&str>) -> Result {
+    let minutes = match minutes {
+        None => FUZZ_MINUTES,
+        Some(text) => text
+            .parse()
+            .map_err(|_| Failure::new(format!("fuzz takes a number of minutes, not {text}")))?,
+    };
+    let (runs, failure) = fuzz::keep(&Toolchain::find()?, minutes * 60, target)?;
+    let each = if minutes == 1 { "minute" } else { "minutes" };
+    let date = today()?;
+    record(&format!("- {date}: libFuzzer, {minutes} {each} per target, runs: {runs}\n"))?;
+    failure.map_or(Ok(()), Err)
 }
 
 fn round(languages: &Languages) -> Result {
@@ -87,8 +105,8 @@ fn entry(date: &str, rounds: u32, took: Duration, failure: Option<&str>) -> Stri
 /// Adds one line to the record.
 pub(super) fn record(entry: &str) -> Result {
     let file = paths::root().join("docs").join("soak.md");
-    let heading =
-        "# Soak\n\nResults of `cargo xtask soak` and `cargo xtask mutants`, oldest first.\n\n";
+    let heading = "# Soak\n\nResults of `cargo xtask soak`, `cargo xtask fuzz` and `cargo xtask mutants`, oldest \
+         first.\n\n";
     let before = paths::read(&file).unwrap_or_else(|_| heading.to_owned());
     paths::write(&file, &format!("{before}{entry}"))?;
     println!("\n{}: {entry}", paths::shown(&file));

@@ -57,7 +57,11 @@ const SUITES: [Suite; 19] = [
         about: "certificate paths: x509-limbo, PKITS, generated chains",
         run: |languages| paths::test(&languages.toolchain),
     },
-    Suite { name: "fuzz", about: "mutated input of every parser", run: |_| fuzz::test() },
+    Suite {
+        name: "fuzz",
+        about: "mutated input of every parser, and chains for every verifier",
+        run: |languages| fuzz::test(&languages.toolchain),
+    },
     Suite {
         name: "header",
         about: "headers and reference pages are current",
