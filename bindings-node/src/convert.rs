@@ -170,6 +170,7 @@ where
 }
 
 /// Returns a promise of the result of blocking work, which runs on its own thread.
+#[cfg(feature = "testing")]
 pub(crate) fn promise_on_thread<T: ToNapiValue + Send + 'static>(
     env: &Env,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,

@@ -1,16 +1,19 @@
 //! Core's tables: kinds, enums, options and limits.
 
 use napi_derive::napi;
-use serde_json::{Value, json};
+use serde_json::json;
 use webhook_mtls::bindings::{limits, tables};
-use webhook_mtls::testing::Misbehavior;
 
 /// Returns the tables as JSON.
 #[napi]
 pub fn tables() -> String {
     let mut tables = tables::all();
-    tables["words"]["misbehavior"] =
-        Misbehavior::ALL.iter().map(|how| Value::from(how.name())).collect();
+    #[cfg(feature = "testing")]
+    {
+        use webhook_mtls::testing::Misbehavior;
+        tables["words"]["misbehavior"] =
+            Misbehavior::ALL.iter().map(|how| serde_json::Value::from(how.name())).collect();
+    }
     tables["limits"] = json!({
         "body": limits::BODY,
         "material": limits::MATERIAL,

@@ -30,7 +30,15 @@ mod rotation;
 mod signal;
 mod signing;
 mod socket;
+mod test_hooks;
+#[cfg(feature = "testing")]
 mod testing;
 mod trust;
 mod uv;
 mod verifier;
+
+/// Returns the version of this addon, which the loader compares with that of its JavaScript.
+#[napi_derive::napi]
+pub fn addon_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

@@ -1,17 +1,20 @@
 //! The native side of the testing kit, `webhook-mtls/testing`.
+//!
+//! In production the kit is an addon of its own. Identities and trust therefore leave it as PEM, and
+//! never as handles, which are valid in one addon only.
 
 #![expect(clippy::disallowed_types, reason = "the kit belongs to the process that started it")]
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Env, Object};
 use napi_derive::napi;
 use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, KeyType, Lab, Leaf, Misbehavior};
-use webhook_mtls::{Dispatcher, Error, Identity, Kind, Trust, testing};
+use webhook_mtls::{Error, Kind, testing};
 
 use crate::convert::{CallResult, Handle, guarded, promise_on_thread};
-use crate::dispatcher::DispatcherArguments;
+use crate::test_hooks::instant;
 
 /// A lab; `None` once it is closed.
 type SharedLab = Arc<Mutex<Option<Lab>>>;
@@ -36,16 +39,6 @@ pub fn lab_close(env: &Env, lab: Handle<SharedLab>) -> napi::Result<Object<'_>> 
     })
 }
 
-#[napi]
-pub fn lab_identity(lab: Handle<SharedLab>) -> CallResult<Handle<Identity>> {
-    guarded(|| with_lab(&lab.0, |lab| Ok(Handle(lab.identity()))))
-}
-
-#[napi]
-pub fn lab_trust(lab: Handle<SharedLab>) -> CallResult<Handle<Trust>> {
-    guarded(|| with_lab(&lab.0, |lab| Ok(Handle(lab.trust()))))
-}
-
 /// Returns the certificate chain, the key and the root as PEM.
 #[napi]
 pub fn lab_pem(lab: Handle<SharedLab>) -> CallResult<Vec<String>> {
@@ -62,16 +55,10 @@ pub fn lab_write_files(lab: Handle<SharedLab>, directory: String) -> CallResult<
     guarded(|| with_lab(&lab.0, |lab| lab.write_files(directory)))
 }
 
+/// Returns the networks of the receivers, which a dispatcher for them must allow.
 #[napi]
-pub fn lab_dispatcher(
-    lab: Handle<SharedLab>,
-    arguments: DispatcherArguments,
-) -> CallResult<Handle<Dispatcher>> {
-    guarded(|| {
-        with_lab(&lab.0, |lab| {
-            Dispatcher::new(arguments.apply_to(lab.dispatcher_options())?).map(Handle)
-        })
-    })
+pub fn lab_networks() -> Vec<&'static str> {
+    testing::LOOPBACK.to_vec()
 }
 
 #[napi]
@@ -245,21 +232,6 @@ pub fn issued_pem(issued: Handle<Issued>) -> Vec<String> {
     vec![chain_pem, key_pem, pin]
 }
 
-#[napi]
-pub fn set_clock(at_ms: Option<f64>) -> CallResult<()> {
-    guarded(|| {
-        testing::set_clock(at_ms.map(|millis| instant("at", millis)).transpose()?);
-        Ok(())
-    })
-}
-
-fn instant(name: &str, millis: f64) -> Result<SystemTime, Error> {
-    Duration::try_from_secs_f64(millis / 1000.0)
-        .ok()
-        .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since))
-        .ok_or_else(|| Error::wrong_type(name, "an instant after 1970", "another"))
-}
-
 /// Returns the JSON of a well-formed error of a kind.
 #[napi]
 pub fn testing_error(kind: String) -> CallResult<String> {
@@ -268,13 +240,6 @@ pub fn testing_error(kind: String) -> CallResult<String> {
             .ok_or_else(|| Error::wrong_type("kind", "the name of a kind", "another text"))?;
         Ok(testing::error(kind).to_json().to_string())
     })
-}
-
-/// Returns how many signatures this process has checked; below 2^53.
-#[napi]
-#[allow(clippy::cast_precision_loss)]
-pub fn signatures_checked() -> f64 {
-    testing::signatures_checked() as f64
 }
 
 /// Panics, for the test that a panic becomes an error.

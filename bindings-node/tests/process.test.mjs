@@ -62,15 +62,17 @@ test('workers and the main thread deliver concurrently', async (t) => {
   assert.deepEqual((await Promise.all(exits)).flat(), [0, 0, 0])
 })
 
-test('a package without its native part names the missing file', (t) => {
+test('a package without its native part says where it looked', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'webhook-mtls-'))
   t.after(() => rmSync(directory, { recursive: true }))
-  cpSync(join(home, 'dist'), join(directory, 'dist'), { recursive: true })
+  for (const part of ['dist', 'package.json']) {
+    cpSync(join(home, part), join(directory, part), { recursive: true })
+  }
   assert.throws(() => require(join(directory, 'dist', 'index.js')), (e) => {
-    const platform = `${process.platform}-${process.arch}`
-    const path = join(directory, 'native', `webhook-mtls.${platform}.node`)
-    assert.ok(e.message.includes(path), e.message)
-    assert.ok(e.message.includes(process.version) && e.cause instanceof Error)
+    const local = `../native/webhook-mtls.${process.platform}-${process.arch}.node`
+    assert.equal(e.code, 'WMTLS_ADDON_MISSING')
+    assert.ok(e.context.tried[0].includes(local), e.context.tried[0])
+    assert.ok(e.message.includes(process.versions.node) && e.cause instanceof Error)
     return true
   })
 })

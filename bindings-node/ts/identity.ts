@@ -1,8 +1,9 @@
 import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
+import { isHandle } from './handle'
 import { material, Options, text, type Body } from './options'
-import { isHandle, native, type Handle } from './native'
+import { native, type Handle } from './native'
 
 /** The options to load an identity. */
 export interface IdentityOptions {

@@ -1,6 +1,9 @@
 // Delivers webhooks over mutual TLS to consumers of a private CA, and verifies the peer at the
 // other end of a connection.
 
+// First: it loads the addon, and tells what to do on a runtime that cannot run the other files.
+import './native'
+
 export { deliver, Dispatcher } from './dispatcher'
 export { WebhookMtlsError } from './error'
 export { Identity } from './identity'

@@ -1,8 +1,7 @@
-// Loads the addon and declares its functions. The addon takes values that this layer has checked,
-// and returns `{ value }` or `{ error }`, the error as JSON text.
+// Declares the functions of the addon. The addon takes values that this layer has checked, and
+// returns `{ value }` or `{ error }`, the error as JSON text.
 
-import { join } from 'node:path'
-import { types } from 'node:util'
+import { load } from './loader'
 
 /** An object of the core. Opaque here; the addon knows its type. */
 export type Handle = { readonly handle: unique symbol }
@@ -54,17 +53,8 @@ export interface HandshakeFacts {
   serverName: Optional<string>
 }
 
-export interface ReceivedRequest {
-  id?: string
-  method: string
-  path: string
-  headers: [string, string][]
-  body: Buffer
-  tenant?: string
-  serverName?: string
-}
-
 interface Native {
+  addonVersion(): string
   tables(): string
   spellForNode(): void
   wrongType(option: string, expected: string, seen: string): string
@@ -200,72 +190,9 @@ interface Native {
   verifyHandshake(verifier: Handle, facts: HandshakeFacts): CallResult<string>
   rememberSignatures(enabled: boolean): void
 
-  labStart(): Promise<CallResult<Handle>>
-  labClose(lab: Handle): Promise<CallResult<void>>
-  labIdentity(lab: Handle): CallResult<Handle>
-  labTrust(lab: Handle): CallResult<Handle>
-  labPem(lab: Handle): CallResult<[chain: string, key: string, root: string]>
-  labWriteFiles(lab: Handle, directory: string): CallResult<void>
-  labDispatcher(lab: Handle, options: DispatcherArguments): CallResult<Handle>
-  labConsumer(lab: Handle, name: string): Promise<CallResult<Handle>>
-  consumerUrl(consumer: Handle): string
-  consumerPin(consumer: Handle): string
-  consumerConnections(consumer: Handle): number
-  consumerReceived(consumer: Handle): ReceivedRequest[]
-  consumerWait(consumer: Handle, count: number, withinMs: number): Promise<CallResult<boolean>>
-  consumerRespond(
-    consumer: Handle,
-    status: number,
-    retryAfter: Optional<number>,
-    times: number,
-  ): void
-  consumerMisbehave(consumer: Handle, how: string, times: number): CallResult<void>
-  consumerRenew(consumer: Handle, newKey: boolean): CallResult<void>
-  consumerIssued(consumer: Handle): Handle
-  consumerShow(consumer: Handle, issued: Handle): void
-  consumerCertify(consumer: Handle, authority: Handle): CallResult<void>
-  consumerAccept(consumer: Handle, authority: Handle): void
-  consumerAcceptOnly(consumer: Handle, authority: Handle): void
-  labAuthority(lab: Handle): CallResult<Handle>
-  authority(name: string, keyType: string | undefined): CallResult<Handle>
-  authorityPem(authority: Handle): [root: string, intermediate: string]
-  authorityIssue(
-    authority: Handle,
-    tenant: string,
-    server: boolean,
-    notBeforeMs: Optional<number>,
-    notAfterMs: Optional<number>,
-  ): CallResult<Handle>
-  authorityCrl(authority: Handle, revoked: Handle[]): CallResult<string>
-  issuedPem(issued: Handle): [chain: string, key: string, pin: string]
   setClock(atMs: Optional<number>): CallResult<void>
   signaturesChecked(): number
-  testingError(kind: string): CallResult<string>
 }
 
-export const native: Native = load()
-
-/** Returns whether a value is an object of the core. */
-export function isHandle(value: unknown): value is Handle {
-  // Deno has no isExternal. There, as in Node, an external has no prototype.
-  if (typeof types.isExternal === 'function') return types.isExternal(value)
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null
-}
-
-function load(): Native {
-  const platform = `${process.platform}-${process.arch}`
-  const path = join(__dirname, '..', 'native', `webhook-mtls.${platform}.node`)
-  try {
-    const loaded = require(path) as Native
-    loaded.spellForNode()
-    return loaded
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
-    throw new Error(
-      `The native part of webhook-mtls did not load on ${platform} with Node ${process.version}. ` +
-        `Tried ${path}: ${reason}. ` +
-        'Install a package that was built for this platform, or build one from source.',
-      { cause },
-    )
-  }
-}
+export const native: Native = load<Native>('webhook-mtls')
+native.spellForNode()

@@ -1,6 +1,8 @@
 // The testing kit: a temporary private CA, and receivers on loopback that require client
 // certificates, record requests, send configured responses and misbehave on demand.
 
+import './native'
+
 import { Dispatcher, type DispatcherOptions } from './dispatcher'
 import {
   unwrap,
@@ -12,7 +14,8 @@ import {
 } from './error'
 import { number, Options, text } from './options'
 import { Identity } from './identity'
-import { native, type Handle, type ReceivedRequest } from './native'
+import { kit, type ReceivedRequest } from './kit'
+import { native, type Handle } from './native'
 import { snakeCase } from './spelling'
 import { Trust } from './trust'
 import type { Kind, Role } from './enums'
@@ -69,22 +72,22 @@ export class Consumer {
 
   /** The URL of the consumer. */
   get url(): string {
-    return native.consumerUrl(this.#handle)
+    return kit.consumerUrl(this.#handle)
   }
 
   /** The pin of the certificate that it presents on the next connection. */
   get pin(): string {
-    return native.consumerPin(this.#handle)
+    return kit.consumerPin(this.#handle)
   }
 
   /** All complete requests so far. */
   get received(): readonly Received[] {
-    return native.consumerReceived(this.#handle).map(received)
+    return kit.consumerReceived(this.#handle).map(received)
   }
 
   /** The number of accepted TCP connections. */
   get connections(): number {
-    return native.consumerConnections(this.#handle)
+    return kit.consumerConnections(this.#handle)
   }
 
   /**
@@ -96,7 +99,7 @@ export class Consumer {
    */
   async waitFor(count: number, options: { withinMs: number }): Promise<boolean> {
     const within = number('within', new Options(options, [], ['withinMs']).value('withinMs'))
-    return unwrap(await native.consumerWait(this.#handle, wholeNumber('count', count), within))
+    return unwrap(await kit.consumerWait(this.#handle, wholeNumber('count', count), within))
   }
 
   /**
@@ -108,7 +111,7 @@ export class Consumer {
    */
   respond(status: number, options?: { retryAfter?: number; times?: number }): void {
     const parsed = new Options(options, [], ['retryAfter', 'times'])
-    native.consumerRespond(
+    kit.consumerRespond(
       this.#handle,
       wholeNumber('status', status),
       parsed.optional('retryAfter', wholeNumber),
@@ -124,7 +127,7 @@ export class Consumer {
    * @throws {WebhookMtlsError} `option_invalid`
    */
   misbehave(how: Misbehavior, times = 1): void {
-    unwrap(native.consumerMisbehave(this.#handle, text('how', how), wholeNumber('times', times)))
+    unwrap(kit.consumerMisbehave(this.#handle, text('how', how), wholeNumber('times', times)))
   }
 
   /**
@@ -135,17 +138,17 @@ export class Consumer {
   renew(options: { newKey: boolean }): void {
     const newKey = new Options(options, [], ['newKey']).value('newKey')
     if (typeof newKey !== 'boolean') throw wrongType('new_key', 'a boolean', newKey)
-    unwrap(native.consumerRenew(this.#handle, newKey))
+    unwrap(kit.consumerRenew(this.#handle, newKey))
   }
 
   /** The certificate that it presents on the next connection, for example to revoke it. */
   get issued(): Issued {
-    return Issued.of(native.consumerIssued(this.#handle))
+    return Issued.of(kit.consumerIssued(this.#handle))
   }
 
   /** Presents this certificate from the next connection on, and closes idle connections. */
   show(issued: Issued): void {
-    native.consumerShow(this.#handle, Issued.handle(issued))
+    kit.consumerShow(this.#handle, Issued.handle(issued))
   }
 
   /**
@@ -153,12 +156,12 @@ export class Consumer {
    * idle connections.
    */
   certify(authority: Authority): void {
-    unwrap(native.consumerCertify(this.#handle, Authority.handle(authority)))
+    unwrap(kit.consumerCertify(this.#handle, Authority.handle(authority)))
   }
 
   /** Accepts client certificates of another CA as well, from the next connection on. */
   accept(authority: Authority): void {
-    native.consumerAccept(this.#handle, Authority.handle(authority))
+    kit.consumerAccept(this.#handle, Authority.handle(authority))
   }
 
   /**
@@ -166,7 +169,7 @@ export class Consumer {
    * connections.
    */
   acceptOnly(authority: Authority): void {
-    native.consumerAcceptOnly(this.#handle, Authority.handle(authority))
+    kit.consumerAcceptOnly(this.#handle, Authority.handle(authority))
   }
 }
 
@@ -182,7 +185,7 @@ export class Issued {
 
   private constructor(handle: Handle) {
     this.#handle = handle
-    ;[this.certPem, this.keyPem, this.pin] = native.issuedPem(handle)
+    ;[this.certPem, this.keyPem, this.pin] = kit.issuedPem(handle)
   }
 
   /** @internal */
@@ -215,8 +218,8 @@ export class Authority {
   constructor(name: string, options: undefined, handle: Handle)
   constructor(name: string, options?: { keyType?: KeyType }, handle?: Handle) {
     const keyType = new Options(options, [], ['keyType']).optional('keyType', text)
-    this.#handle = handle ?? unwrap(native.authority(text('name', name), keyType))
-    ;[this.rootPem, this.intermediatePem] = native.authorityPem(this.#handle)
+    this.#handle = handle ?? unwrap(kit.authority(text('name', name), keyType))
+    ;[this.rootPem, this.intermediatePem] = kit.authorityPem(this.#handle)
   }
 
   /**
@@ -239,7 +242,7 @@ export class Authority {
     }
     const [from, until] = [parsed.optional('notBefore', date), parsed.optional('notAfter', date)]
     const name = text('tenant', tenant)
-    return Issued.of(unwrap(native.authorityIssue(this.#handle, name, isServer, from, until)))
+    return Issued.of(unwrap(kit.authorityIssue(this.#handle, name, isServer, from, until)))
   }
 
   /**
@@ -249,7 +252,7 @@ export class Authority {
    * @returns the CRL as PEM
    */
   crl(revoked: Iterable<Issued> = []): string {
-    return unwrap(native.authorityCrl(this.#handle, Array.from(revoked, Issued.handle)))
+    return unwrap(kit.authorityCrl(this.#handle, Array.from(revoked, Issued.handle)))
   }
 
   /** @internal */
@@ -296,17 +299,17 @@ export class Lab implements AsyncDisposable {
 
   private constructor(handle: Handle) {
     this.#handle = handle
-    this.identity = Identity.of(unwrap(native.labIdentity(handle)))
-    this.trust = Trust.of(unwrap(native.labTrust(handle)))
-    const [cert, key, root] = unwrap(native.labPem(handle))
+    const [cert, key, root] = unwrap(kit.labPem(handle))
+    this.identity = Identity.fromPem(cert, key)
+    this.trust = Trust.fromPem(root)
     this.identityPem = { cert, key }
     this.trustPem = root
-    this.authority = new Authority('lab', undefined, unwrap(native.labAuthority(handle)))
+    this.authority = new Authority('lab', undefined, unwrap(kit.labAuthority(handle)))
   }
 
   /** Creates the CA. Close the lab with `await using`, or with {@link close}. */
   static async start(): Promise<Lab> {
-    return new Lab(unwrap(await native.labStart()))
+    return new Lab(unwrap(await kit.labStart()))
   }
 
   /**
@@ -315,7 +318,7 @@ export class Lab implements AsyncDisposable {
    * @param name its tenant: 1 to 64 characters of `A-Z a-z 0-9 . _ -`
    */
   async consumer(name: string): Promise<Consumer> {
-    return Consumer.of(unwrap(await native.labConsumer(this.#handle, text('name', name))))
+    return Consumer.of(unwrap(await kit.labConsumer(this.#handle, text('name', name))))
   }
 
   /**
@@ -324,7 +327,14 @@ export class Lab implements AsyncDisposable {
    * @param options options that differ from these
    */
   dispatcher(options?: DispatcherOptions): Dispatcher {
-    return new Dispatcher(options, (converted) => native.labDispatcher(this.#handle, converted))
+    return new Dispatcher(options, (given) =>
+      native.dispatcher({
+        identity: given.identity ?? Identity.handle('identity', this.identity),
+        trust: given.trust ?? Trust.handle('trust', this.trust),
+        egress: given.egress ?? unwrap(native.egress('public', kit.labNetworks(), [], [])),
+        settings: given.settings,
+      }),
+    )
   }
 
   /**
@@ -333,12 +343,12 @@ export class Lab implements AsyncDisposable {
    * @param directory the directory; created if it is missing
    */
   writeFiles(directory: string): void {
-    unwrap(native.labWriteFiles(this.#handle, text('directory', directory)))
+    unwrap(kit.labWriteFiles(this.#handle, text('directory', directory)))
   }
 
   /** Closes every receiver. Recorded requests stay readable. */
   async close(): Promise<void> {
-    unwrap(await native.labClose(this.#handle))
+    unwrap(await kit.labClose(this.#handle))
   }
 
   /** Calls {@link close}; used by `await using`. */
@@ -360,7 +370,7 @@ export function error(
   kind: Kind,
   fields: Readonly<Record<string, unknown>> = {},
 ): WebhookMtlsError {
-  const defaults = unwrap(native.testingError(text('kind', kind)))
+  const defaults = unwrap(kit.testingError(text('kind', kind)))
   const json = JSON.parse(defaults) as Record<string, unknown>
   for (const [name, value] of Object.entries(fields)) {
     const key = snakeCase(name)

@@ -1,6 +1,7 @@
 import { unwrap, wrongType } from './error'
+import { isHandle } from './handle'
 import { crlText, material, Options, several, text, texts, type Body } from './options'
-import { isHandle, native, type Handle } from './native'
+import { native, type Handle } from './native'
 
 /** Options of every trust bundle. */
 interface TrustOptions {

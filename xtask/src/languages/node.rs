@@ -15,31 +15,57 @@ use crate::toolchain::Toolchain;
 /// The directory with the installed package.
 pub(crate) struct Node {
     program: PathBuf,
+    profile: Profile,
+    build: PathBuf,
     tarball: PathBuf,
     run: PathBuf,
 }
 
+/// What an addon contains. In the profile of users the testing kit is an addon of its own.
+#[derive(Clone, Copy)]
+pub(crate) enum Addon {
+    Production,
+    Kit,
+}
+
 impl Node {
     /// Builds the addon and the TypeScript layer, packs both, and installs the tarball.
+    ///
+    /// Other profiles than that of users need one addon with the testing kit, not two.
     pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
-        let arguments =
-            ["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
-        let title = format!("addon ({})", profile.name());
-        profile.apply(Step::cargo(title, &arguments)).run()?;
         let home = paths::target().join("node").join(profile.name());
         let build = home.join("build");
-        prepare(toolchain, &build, &paths::built(profile, library()))?;
+        if profile == Profile::Shipped {
+            prepare(toolchain, &build, &addon(Addon::Production, profile)?)?;
+            let kit = local(toolchain, Addon::Kit)?;
+            paths::copy(&addon(Addon::Kit, profile)?, &build.join("native").join(kit))?;
+        } else {
+            prepare(toolchain, &build, &addon(Addon::Kit, profile)?)?;
+        }
         typescript(&build)?;
         let tarball = pack(&build)?;
         let run = home.join("run");
         install(&tarball, &run)?;
-        let node = Node { program: toolchain.node.clone(), tarball, run };
+        let node = Node { program: toolchain.node.clone(), profile, build, tarball, run };
         node.require_the_tarball()?;
         Ok(node)
     }
 
     pub(crate) fn tarball(&self) -> &Path {
         &self.tarball
+    }
+
+    /// The directory with the compiled TypeScript.
+    pub(crate) fn built(&self) -> &Path {
+        &self.build
+    }
+
+    /// Returns the addon for packages. Only the profile of users has built both.
+    pub(crate) fn addon(&self, toolchain: &Toolchain, which: Addon) -> Result<PathBuf> {
+        if self.profile == Profile::Shipped {
+            return Ok(self.build.join("native").join(local(toolchain, which)?));
+        }
+        addon(which, self.profile)
     }
 
     /// Returns a command that runs a file of the workspace with the installed package.
@@ -139,16 +165,49 @@ fn prepare(toolchain: &Toolchain, build: &Path, addon: &Path) -> Result {
         }
     }
     paths::copy_tree(&source, build, &["node_modules", "target", "Cargo.toml", "src", "native"])?;
-    let platform = Step::new("platform", &toolchain.node)
-        .args(["-p", "process.platform + '-' + process.arch"])
-        .ask()?;
-    let name = format!("webhook-mtls.{}.node", platform.stdout.trim());
+    let name = local(toolchain, Addon::Production)?;
     paths::copy(addon, &build.join("native").join(name))?;
     if !is_current {
         npm("npm ci", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], build)?;
         paths::write(&stamp, &lock)?;
     }
     Ok(())
+}
+
+/// Builds an addon and returns its path, which the next build overwrites.
+fn addon(which: Addon, profile: Profile) -> Result<PathBuf> {
+    let mut arguments =
+        vec!["build", "--locked", "--profile", profile.name(), "--package", "webhook-mtls-node"];
+    arguments.extend(which.features());
+    let title = format!("{} ({})", which.name(), profile.name());
+    profile.apply(Step::cargo(title, &arguments)).run()?;
+    Ok(paths::built(profile, library()))
+}
+
+/// Returns the name of an addon that was built on this machine, as the loader spells it.
+fn local(toolchain: &Toolchain, which: Addon) -> Result<String> {
+    let platform = Step::new("platform", &toolchain.node)
+        .args(["-p", "process.platform + '-' + process.arch"])
+        .ask()?;
+    Ok(format!("{}.{}.node", which.name(), platform.stdout.trim()))
+}
+
+impl Addon {
+    /// The name of the package, whose packages for each platform have it as a prefix.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Addon::Production => "webhook-mtls",
+            Addon::Kit => "webhook-mtls-testing",
+        }
+    }
+
+    /// The arguments of cargo for its features.
+    pub(crate) fn features(self) -> &'static [&'static str] {
+        match self {
+            Addon::Production => &["--no-default-features"],
+            Addon::Kit => &[],
+        }
+    }
 }
 
 fn typescript(build: &Path) -> Result {
@@ -206,7 +265,25 @@ fn mirror(packages: &Path, run: &Path) -> Result {
     Ok(())
 }
 
-fn npm(title: &str, arguments: &[&str], directory: &Path) -> Result {
+/// Installs the packages of a lock file in a directory below the target directory, unless they are
+/// there.
+///
+/// * `source`: the directory with `package.json` and `package-lock.json`.
+pub(crate) fn install_locked(source: &Path, home: &Path) -> Result {
+    let lock = paths::read(&source.join("package-lock.json"))?;
+    let stamp = home.join("made-from.json");
+    if paths::read(&stamp).is_ok_and(|made_from| made_from == lock) {
+        return Ok(());
+    }
+    for name in ["package.json", "package-lock.json"] {
+        paths::copy(&source.join(name), &home.join(name))?;
+    }
+    let title = format!("npm ci of {}", paths::shown(source));
+    npm(&title, &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], home)?;
+    paths::write(&stamp, &lock)
+}
+
+pub(crate) fn npm(title: &str, arguments: &[&str], directory: &Path) -> Result {
     let step = Step::new(title, "npm").args(arguments).in_directory(directory);
     step.env("npm_config_update_notifier", "false").run().map(drop)
 }
@@ -227,7 +304,7 @@ fn is_test(file: &Path) -> bool {
 }
 
 /// Reads a count from the summary of node's TAP reporter.
-fn count(output: &str, word: &str) -> u32 {
+pub(crate) fn count(output: &str, word: &str) -> u32 {
     let prefix = format!("# {word} ");
     output
         .lines()

@@ -47,7 +47,13 @@ struct Crate {
 impl Crates {
     /// Reads the crates that a package links for a target, in the order of cargo's tree.
     pub(crate) fn of(package: &str, target: &str) -> Result<Crates> {
+        Crates::with_features(package, target, &[])
+    }
+
+    /// Reads the crates as [`of`](Crates::of), for a build with these arguments of cargo.
+    pub(crate) fn with_features(package: &str, target: &str, features: &[&str]) -> Result<Crates> {
         let tree = Step::cargo("cargo tree", &["tree", "--locked", "--package", package])
+            .args(features)
             .args(["--edges", "normal,no-proc-macro", "--target", target])
             .args(["--prefix", "depth", "--charset", "ascii"])
             .ask()?;
