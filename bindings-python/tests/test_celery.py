@@ -1,11 +1,8 @@
 """Celery with Redis: each pool delivers as many at once as it has slots, and errors are whole."""
 
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +13,7 @@ from celery import Celery
 
 import webhook_mtls as wm
 from barrier import LONG, Barrier, running
+from redis_server import redis_server
 from webhook_mtls.testing import Lab
 
 RUNTIMES = Path(__file__).parent / "runtimes"
@@ -25,27 +23,8 @@ AT_ONCE = 6
 @pytest.fixture
 def redis() -> Iterator[str]:
     """A Redis of its own, on a Unix socket."""
-    program = shutil.which("redis-server")
-    assert program, "redis-server is missing: cargo xtask install, or apt-get install redis-server"
-    with tempfile.TemporaryDirectory() as directory:
-        place = Path(directory) / "redis.sock"
-        command = [program, "--port", "0", "--unixsocket", str(place), "--save", "", "--dir"]
-        with running([*command, directory], Path(directory) / "redis.log", {}) as server:
-            wait_for(place, server)
-            yield f"redis+socket://{place}"
-
-
-def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + LONG
-    while True:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(place))
-                return
-            except OSError:
-                assert server.poll() is None, "Redis has ended"
-                assert time.monotonic() < end, "Redis does not answer"
-                time.sleep(0.02)
+    with redis_server() as place:
+        yield f"redis+socket://{place}"
 
 
 def worker_of(

@@ -1,0 +1,39 @@
+"""A Redis server of a test's own."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from barrier import LONG, running
+
+
+@contextmanager
+def redis_server() -> Iterator[Path]:
+    """Runs Redis until the end; yields its Unix socket."""
+    program = shutil.which("redis-server")
+    assert program, "redis-server is missing: cargo xtask install, or apt-get install redis-server"
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / "redis.sock"
+        command = [program, "--port", "0", "--unixsocket", str(place), "--save", "", "--dir"]
+        with running([*command, directory], Path(directory) / "redis.log", {}) as server:
+            wait_for(place, server)
+            yield place
+
+
+def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
+    """Returns when the server accepts a connection."""
+    end = time.monotonic() + LONG
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(place))
+                return
+            except OSError:
+                assert server.poll() is None, "Redis has ended"
+                assert time.monotonic() < end, "Redis does not answer"
+                time.sleep(0.02)

@@ -1,0 +1,54 @@
+"""Circuits that processes share through Redis, by the program of docs/circuit.md."""
+
+import importlib.util
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import redis
+
+import webhook_mtls as wm
+from barrier import LONG
+from redis_server import redis_server
+from webhook_mtls.testing import Lab
+
+
+def hints() -> ModuleType:
+    path = Path(__file__).parents[2] / "examples" / "circuit_hint.py"
+    spec = importlib.util.spec_from_file_location("circuit_hint", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.runtime
+def test_a_circuit_that_opens_is_open_elsewhere(lab: Lab) -> None:
+    hint: Any = hints()
+    acme = lab.consumer("acme")
+    with redis_server() as place, redis.Redis(unix_socket_path=str(place)) as shared:
+        failing, other = lab.dispatcher(circuit_failures=1), lab.dispatcher()
+        pins = wm.Pins([acme.pin])
+        here, there = (each.endpoint("acme", acme.url, pins=pins) for each in (failing, other))
+        hint.share(failing, shared)
+        hint.heed(there, shared)
+        other.deliver(there, b"{}")
+
+        acme.misbehave("expired")
+        with pytest.raises(wm.DeliveryError):
+            failing.deliver(here, b"{}")
+        # The callback is called after the delivery has failed.
+        end = time.monotonic() + LONG
+        while not shared.exists(f"{hint.KEY}acme"):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert shared.get(f"{hint.KEY}acme") == b"certificate_expired"
+        hint.heed(there, shared)
+        with pytest.raises(wm.DeliveryError) as refused:
+            other.deliver(there, b"{}")
+        assert refused.value.kind == "circuit_open"
+        assert 20 < (refused.value.retry_after or 0) < 34
