@@ -46,6 +46,10 @@ export interface EndpointOptions {
    */
   holdPayload?: boolean | undefined
   /**
+   * How many bytes of a response's body receipts and errors show, at most 65536. By default 1024.
+   */
+  responseExcerpt?: number | undefined
+  /**
    * The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.
    */
   signing?: StandardWebhooks | undefined

@@ -15,7 +15,7 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, string>>
   /** Each header line in order; a name may occur more than once. */
   readonly headerLines: readonly (readonly [name: string, value: string])[]
-  /** The first bytes of the body, at most 64 KiB. */
+  /** The first bytes of the body: 1 KiB, or as many as `responseExcerpt` says. */
   readonly excerpt: Uint8Array
   /** Whether the body was longer than the excerpt, or broke off. */
   readonly truncated: boolean

@@ -119,6 +119,8 @@ impl Dispatcher {
     ///         URL's host name.
     ///     hold_payload: whether to hold the payload until the consumer answers the request
     ///         head with 100 Continue, for at most one second. By default False.
+    ///     response_excerpt: how many bytes of a response's body receipts and errors show, at
+    ///         most 65536. By default 1024.
     ///     signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
     ///         then requires an id.
     ///     concurrency: the most deliveries to this consumer at once. By default 8.
@@ -134,7 +136,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (consumer, url, **keywords),
         // generated: begin text_signature ($self, consumer, url, *, {endpoint})
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, response_excerpt=None, signing=None, concurrency=None, owner=None, status_retry=None)"
         // generated: end
     )]
     fn endpoint(

@@ -135,6 +135,8 @@ options! {
         "The SAN URI that the consumer's certificate must contain, instead of the URL's host name.";
     "endpoint" "hold_payload" "flag" "false"
         "Whether to hold the payload until the consumer answers the request head with 100 Continue, for at most one second.";
+    "endpoint" "response_excerpt" "integer" "1024"
+        "How many bytes of a response's body receipts and errors show, at most 65536.";
     "endpoint" "signing" "standard_webhooks" "none"
         "The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.";
     "endpoint" "concurrency" "integer" "8"

@@ -299,8 +299,17 @@ fn the_response_is_read_only_to_the_limit() {
     scene.acme.respond(long, 1);
     let receipt = scene.deliver(b"{}", DeliverOptions::new()).unwrap();
     assert!(receipt.response().truncated);
-    assert_eq!(receipt.response().excerpt.len(), 64 * 1024);
+    assert_eq!(receipt.response().excerpt.len(), 1024);
     assert!(!scene.deliver(b"{}", DeliverOptions::new()).unwrap().is_reused());
+    let options = EndpointOptions::new(None).response_excerpt(64 * 1024).unwrap();
+    scene.dispatcher.endpoint("acme", &scene.acme.url(), options).unwrap();
+    for (body, shown) in [(100_000, 64 * 1024), (64 * 1024, 64 * 1024)] {
+        let long = Answer { body: vec![b'a'; body], ..Answer::status(503) };
+        scene.acme.respond(long, 1);
+        let error = scene.deliver(b"{}", DeliverOptions::new()).unwrap_err();
+        let response = error.response().unwrap();
+        assert_eq!((response.excerpt.len(), response.truncated), (shown, body > shown));
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ static const struct {
     {"endpoint", "server_name", "text", ""},
     {"endpoint", "server_uri", "text", ""},
     {"endpoint", "hold_payload", "flag", ""},
+    {"endpoint", "response_excerpt", "integer", ""},
     {"endpoint", "signing", "standard_webhooks", ""},
     {"endpoint", "concurrency", "integer", ""},
     {"endpoint", "owner", "text", ""},

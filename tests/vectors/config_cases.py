@@ -816,6 +816,10 @@ def endpoints():
     yield of("hold_payload", {"ok": {}}, options={"hold_payload": True})
     fault = refused("option_invalid", option="hold_payload")
     yield of("hold_payload_of_text", fault, options={"hold_payload": "soon"})
+    yield of("response_excerpt", {"ok": {}}, options={"response_excerpt": 65536})
+    for name, size in {"negative": -1, "half": 0.5, "beyond_64_kib": 65537}.items():
+        fault = refused("option_invalid", option="response_excerpt")
+        yield of(f"response_excerpt_{name}", fault, options={"response_excerpt": size})
     yield of("no_pins_said", OK, pins=None)
     unsaid = of("pins_unsaid", refused("option_invalid"))
     del unsaid["with"]["pins"]

@@ -228,6 +228,16 @@ def successes():
         delivered(tls={"key_exchange": "X25519"}),
         endpoint_options={"post_quantum": False},
     )
+    yield case(
+        "response_excerpt_of_one_byte",
+        delivered(response={"excerpt_base64": "ew==", "truncated": True}),
+        endpoint_options={"response_excerpt": 1},
+    )
+    yield case(
+        "response_excerpt_of_none",
+        delivered(response={"excerpt_base64": "", "truncated": True}),
+        endpoint_options={"response_excerpt": 0},
+    )
     for status in (201, 202, 204):
         yield case(f"status_{status}", delivered(status=status), consumer=respond(status))
     yield case("keep_alive", delivered(connection={"reused": True}), deliveries=3, received=3)

@@ -210,7 +210,7 @@ class Response:
 
     @property
     def excerpt(self) -> bytes:
-        """The first bytes of the body, at most 64 KiB."""
+        """The first bytes of the body: 1 KiB, or as many as `response_excerpt` says."""
         from binascii import a2b_base64
 
         return a2b_base64(self._fields["excerpt_base64"])

@@ -520,6 +520,9 @@ class Dispatcher:
         # Whether to hold the payload until the consumer answers the request head with 100 Continue,
         # for at most one second. By default False.
         hold_payload: bool | None = None,
+        # How many bytes of a response's body receipts and errors show, at most 65536. By default
+        # 1024.
+        response_excerpt: int | None = None,
         # The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an
         # id.
         signing: StandardWebhooks | None = None,
@@ -795,6 +798,7 @@ def deliver(
     server_name: str | None = None,
     server_uri: str | None = None,
     hold_payload: bool | None = None,
+    response_excerpt: int | None = None,
     signing: StandardWebhooks | None = None,
     concurrency: int | None = None,
     owner: str | None = None,

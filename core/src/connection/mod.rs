@@ -44,7 +44,7 @@ use request_writer::Hold;
 pub(crate) use request_writer::Request;
 #[cfg(any(test, feature = "testing"))]
 pub use response::read_answer;
-pub(crate) use response::{Asked, Response};
+pub(crate) use response::{Asked, MAX_BODY, Response};
 use tls_stream::TlsStream;
 pub(crate) use verdict::Heard;
 

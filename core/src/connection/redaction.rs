@@ -21,7 +21,7 @@ const START: usize = 32;
 /// out as a whole.
 const MOST_STEPS: usize = 8 << 20;
 
-const BLOT: &[u8] = b"[redacted]";
+pub(super) const BLOT: &[u8] = b"[redacted]";
 
 /// What the caller sent in one request.
 #[derive(Default)]

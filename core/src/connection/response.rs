@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::redaction::Secrets;
+use super::redaction::{BLOT, Secrets};
 use super::tls_stream::{StreamEnd, TlsStream};
 use crate::error::cause::{self, Cause};
 use crate::error::{Error, HttpResponse, Kind, Retry, Sent, Stage, key, presented};
@@ -15,7 +15,10 @@ use crate::process::Once;
 use crate::retry::StatusRetry;
 
 /// The most bytes of a body that are read.
-const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// Where the consumer asks us to keep a secret of its own.
+const SECRET_HEADER: &str = "set-cookie";
 
 /// The longest `Retry-After` that is honored.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -29,6 +32,8 @@ pub(crate) struct Response {
     /// Whether the body was read to its end.
     complete: bool,
     secrets: Secrets,
+    /// The most bytes of the body that are shown.
+    excerpt: usize,
     /// Built on first use: most callers need only the status.
     shown: Once<HttpResponse>,
 }
@@ -38,7 +43,8 @@ impl Response {
     pub(super) fn new(head: ResponseHead) -> (Self, BodyFraming) {
         let ResponseHead { status, framing, text } = head;
         let (body, secrets, shown) = (Vec::new(), Secrets::default(), Once::new());
-        (Self { status, head: text, body, complete: false, secrets, shown }, framing)
+        let (complete, excerpt) = (false, MAX_BODY);
+        (Self { status, head: text, body, complete, secrets, excerpt, shown }, framing)
     }
 
     /// Reads the body up to its end or the limit. A broken body does not change the outcome, which the
@@ -89,9 +95,13 @@ impl Response {
         self.complete
     }
 
-    /// Blots out what the caller sent, if the consumer sent it back, where the response is shown.
-    pub(crate) fn conceal(&mut self, secrets: Secrets) {
+    /// Limits what is shown of the response.
+    ///
+    /// * `secrets`: what the caller sent; blotted out if the consumer sent it back.
+    /// * `excerpt`: the most bytes of the body.
+    pub(crate) fn conceal(&mut self, secrets: Secrets, excerpt: usize) {
         self.secrets = secrets;
+        self.excerpt = excerpt;
     }
 
     /// The response in the form of a receipt.
@@ -127,13 +137,11 @@ impl Response {
         }
     }
 
-    fn with_excerpt(&self, head: &HeadText, excerpt: Vec<u8>) -> HttpResponse {
-        HttpResponse {
-            status: self.status,
-            headers: shown(head),
-            excerpt,
-            truncated: !self.complete,
-        }
+    /// * `body`: without what the caller sent, so that no secret is cut in two before it is found.
+    fn with_excerpt(&self, head: &HeadText, mut body: Vec<u8>) -> HttpResponse {
+        let truncated = !self.complete || body.len() > self.excerpt;
+        body.truncate(self.excerpt);
+        HttpResponse { status: self.status, headers: shown(head), excerpt: body, truncated }
     }
 
     /// The error for a response other than 2xx.
@@ -329,7 +337,9 @@ pub fn read_answer(text: &[u8], piece: usize) -> Option<(u16, Vec<u8>, bool)> {
 
 fn shown(head: &HeadText) -> Vec<(String, String)> {
     let shown = |(name, value): (&str, &[u8])| {
-        (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
+        let name = name.to_ascii_lowercase();
+        let value = if name == SECRET_HEADER { BLOT } else { value };
+        (name, String::from_utf8_lossy(value).into_owned())
     };
     head.headers().into_iter().map(shown).collect()
 }
@@ -373,10 +383,8 @@ mod tests {
     fn a_secret_that_is_sent_back_is_redacted() {
         let mut answer = answer("HTTP/1.1 400 no\r\nx-token: a token\r\nvia: b\r\n\r\n");
         answer.body = b"your token: token".to_vec();
-        answer.conceal(Secrets {
-            headers: vec![http::header::HeaderValue::from_static("token")],
-            ..Secrets::default()
-        });
+        let token = http::header::HeaderValue::from_static("token");
+        answer.conceal(Secrets { headers: vec![token], ..Secrets::default() }, MAX_BODY);
         let response = answer.response();
         let headers = [("x-token", "a [redacted]"), ("via", "b")];
         assert_eq!(
@@ -384,6 +392,25 @@ mod tests {
             headers.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(response.excerpt, b"your [redacted]: [redacted]");
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_the_excerpt_is_redacted() {
+        let mut answer = answer("HTTP/1.1 200 OK\r\n\r\n");
+        answer.body = b"your token: secret-of-16-byte".to_vec();
+        answer.complete = true;
+        let secret = http::header::HeaderValue::from_static("secret-of-16-byte");
+        answer.conceal(Secrets { headers: vec![secret], ..Secrets::default() }, 15);
+        let response = answer.response();
+        assert_eq!((&response.excerpt[..], response.truncated), (&b"your token: [re"[..], true));
+    }
+
+    #[test]
+    fn a_cookie_is_not_shown() {
+        let text = "HTTP/1.1 200 OK\r\nSet-Cookie: session=1\r\ncookie: 2\r\n\r\n";
+        let shown = [("set-cookie", "[redacted]"), ("cookie", "2")];
+        let shown = shown.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(answer(text).response().headers, shown);
     }
 
     #[test]

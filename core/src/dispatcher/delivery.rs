@@ -269,7 +269,7 @@ impl DeliveryAttempts {
         let may_start = || self.operation.endpoint.start(generation);
         let mut answer =
             connection.exchange(request, &may_start, &self.operation.deadlines, progress).await?;
-        answer.conceal(self.request.secrets());
+        answer.conceal(self.request.secrets(), generation.response_excerpt());
         if answer.is_success() {
             return Ok(answer);
         }

@@ -46,6 +46,7 @@ struct RequestSettings {
     owner: Arc<str>,
     signing: Option<StandardWebhooks>,
     hold_payload: bool,
+    response_excerpt: usize,
     status_retry: StatusRetry,
 }
 
@@ -111,8 +112,13 @@ impl Generation {
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
         let owner = options.owner.as_deref().unwrap_or(consumer).into();
-        let settings =
-            RequestSettings { owner, signing, hold_payload: options.hold_payload, status_retry };
+        let settings = RequestSettings {
+            owner,
+            signing,
+            hold_payload: options.hold_payload,
+            response_excerpt: options.response_excerpt,
+            status_retry,
+        };
         let made = Self::of(number, url, terms, settings, connection_limit);
         Ok(made.watched_by(watch))
     }
@@ -257,6 +263,11 @@ impl Generation {
     /// Whether payloads are held until the consumer accepts the head.
     pub(crate) fn holds_payload(&self) -> bool {
         self.settings.hold_payload
+    }
+
+    /// The most bytes of a response's body that receipts and errors show.
+    pub(crate) fn response_excerpt(&self) -> usize {
+        self.settings.response_excerpt
     }
 
     pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {

@@ -1,5 +1,6 @@
 //! The options of an endpoint.
 
+use crate::connection::MAX_BODY;
 use crate::error::{Error, Retry, certain_secret};
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
@@ -37,6 +38,7 @@ pub struct EndpointOptions {
     pub(super) server_uri: Option<String>,
     pub(super) signing: Option<StandardWebhooks>,
     pub(super) hold_payload: bool,
+    pub(super) response_excerpt: usize,
     pub(super) concurrency: usize,
     pub(super) owner: Option<String>,
     pub(super) status_retry: StatusRetry,
@@ -57,6 +59,7 @@ impl Default for EndpointOptions {
             server_uri: None,
             signing: None,
             hold_payload: false,
+            response_excerpt: 1024,
             concurrency: 8,
             owner: None,
             status_retry: StatusRetry::default(),
@@ -166,6 +169,22 @@ impl EndpointOptions {
         self
     }
 
+    /// Sets how many bytes of a response's body receipts and errors show, by default 1024.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if the size is above 65 536 bytes, which is as much as is read.
+    pub fn response_excerpt(mut self, bytes: usize) -> Result<Self, Error> {
+        if bytes > MAX_BODY {
+            return Err(options::fault(
+                "response_excerpt",
+                format_args!("must be a whole number of bytes from 0 to {MAX_BODY}"),
+            ));
+        }
+        self.response_excerpt = bytes;
+        Ok(self)
+    }
+
     /// Sets the most deliveries to this consumer at once, by default 8.
     ///
     /// # Errors
@@ -224,6 +243,7 @@ impl SetByName for EndpointOptions {
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "post_quantum" => Ok(self.post_quantum(value.flag()?)),
             "hold_payload" => Ok(self.hold_payload(value.flag()?)),
+            "response_excerpt" => self.response_excerpt(value.count_from(0)?),
             "server_name" => self.server_name(value.text()?),
             "server_uri" => self.server_uri(value.text()?),
             "concurrency" => self.concurrency(value.count()?),
@@ -264,6 +284,7 @@ impl options::current::Current for EndpointOptions {
             "server_name" => or_unset(self.server_name.as_ref(), "the URL's host"),
             "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
             "hold_payload" => self.hold_payload.to_string(),
+            "response_excerpt" => self.response_excerpt.to_string(),
             "signing" => or_unset(self.signing.as_ref(), "none"),
             "concurrency" => self.concurrency.to_string(),
             "owner" => or_unset(self.owner.as_ref(), "the consumer id"),

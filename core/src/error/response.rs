@@ -13,7 +13,7 @@ pub struct HttpResponse {
     /// The header lines in the order in which they arrived; names in lower case. A name may occur more
     /// than once.
     pub headers: Vec<(String, String)>,
-    /// The first bytes of the body, at most 64 KiB.
+    /// The first bytes of the body: 1 KiB, or as many as `response_excerpt` says.
     pub excerpt: Vec<u8>,
     /// Whether the body was longer than the excerpt, or broke off.
     pub truncated: bool,
@@ -21,8 +21,7 @@ pub struct HttpResponse {
 
 impl HttpResponse {
     /// Returns the JSON that receipts and errors share. `headers` has the values of equal names joined
-    /// with a comma (RFC 9110 section 5.3), and `header_lines` each line, because `set-cookie` cannot
-    /// be joined.
+    /// with a comma (RFC 9110 section 5.3), and `header_lines` each line.
     pub(crate) fn to_json(&self) -> Value {
         let mut headers = Map::new();
         for (name, value) in &self.headers {

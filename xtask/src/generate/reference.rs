@@ -190,8 +190,8 @@ object.
 | --- | --- |
 | `status` | the HTTP status |
 | `headers` | an object with one value for each name, in lower case; the values of equal names are joined with a comma |
-| `header_lines` | each header line in order, as `[name, value]`; `set-cookie` cannot be joined, so read it here |
-| `excerpt_base64` | the first bytes of the body, at most 64 KiB |
+| `header_lines` | each header line in order, as `[name, value]`; the value of `set-cookie` is blotted out, because receipts and errors are logged |
+| `excerpt_base64` | the first bytes of the body: 1 KiB, or as many as `response_excerpt` says |
 | `truncated` | whether the body was longer than the excerpt, or broke off |
 
 ## Context
