@@ -1,6 +1,5 @@
 """Celery with Redis: each pool delivers as many at once as it has slots, and errors are whole."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis_server import redis_server
 
 import webhook_mtls as wm
 from barrier import LONG, Barrier, running
-from redis_server import redis_server
 from webhook_mtls.testing import Lab
 
 RUNTIMES = Path(__file__).parent / "runtimes"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import redis
+from redis_server import redis_server
 
 import webhook_mtls as wm
 from barrier import LONG
-from redis_server import redis_server
 from webhook_mtls.testing import Lab
 
 

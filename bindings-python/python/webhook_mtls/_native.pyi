@@ -561,6 +561,8 @@ class Dispatcher:
                 URL's host name.
             hold_payload: whether to hold the payload until the consumer answers the request
                 head with 100 Continue, for at most one second. By default False.
+            response_excerpt: how many bytes of a response's body receipts and errors show, at
+                most 65536. By default 1024.
             signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
                 then requires an id.
             concurrency: the most deliveries to this consumer at once. By default 8.
