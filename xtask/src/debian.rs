@@ -48,6 +48,14 @@ pub(crate) const C_PACKAGE: &[Program] = &[
     ABI[0],
 ];
 
+/// The build of the Debian packages. The compiler does not replace one of rustup.
+pub(crate) const DEBIAN_PACKAGE: &[Program] = &[
+    Program { name: "dpkg-buildpackage", package: "dpkg-dev", purpose: "the Debian packages" },
+    Program { name: "dh", package: "debhelper", purpose: "the Debian packages" },
+    Program { name: "/usr/bin/rustc", package: "rustc-web", purpose: "the Debian packages" },
+    Program { name: "/usr/bin/cargo", package: "cargo-web", purpose: "the Debian packages" },
+];
+
 /// The comparison of binary interfaces.
 pub(crate) const ABI: &[Program] = &[Program {
     name: "abidiff",

@@ -8,9 +8,10 @@ use crate::packages;
 use crate::paths;
 
 /// A line that repeats the version: the file, the beginning of the line, and its end.
-const COPIES: [(&str, &str, &str); 5] = [
+const COPIES: [(&str, &str, &str); 6] = [
     ("bindings-python/pyproject.toml", "testing = [\"webhook-mtls-testing==", "\"]"),
     ("bindings-python/testing/pyproject.toml", "dependencies = [\"webhook-mtls==", "\"]"),
+    ("ffi/packaging/debian/changelog", "webhook-mtls (", "-1) UNRELEASED; urgency=medium"),
     ("bindings-node/package.json", "  \"version\": \"", "\","),
     ("bindings-node/package-lock.json", "  \"version\": \"", "\","),
     ("bindings-node/package-lock.json", "      \"version\": \"", "\","),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
 use crate::packages;
+use crate::packages::musl::{self, Musl};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -128,6 +129,22 @@ impl CLibrary {
             paths::link(&file, &link)?;
         }
         Ok(())
+    }
+
+    /// Builds the production archive for musl, for users, and returns its path.
+    pub(crate) fn build_for_musl(musl: &Musl) -> Result<PathBuf> {
+        let library = CLibrary { home: paths::target().join("c").join("musl") };
+        let profile = Profile::Shipped;
+        let step = musl
+            .build("C library for musl (shipped)", "rustc")
+            .args(["--lib", "--crate-type", "staticlib", "--profile", profile.name()])
+            .args(["--package", Flavour::Production.package()]);
+        profile.apply(step).run()?;
+        let built = Path::new(musl::TARGET).join(profile.directory());
+        let built = paths::target().join(built).join(Flavour::Production.built_as());
+        paths::make_directory(&library.lib())?;
+        library.isolate(&built.with_extension("a"), Flavour::Production)?;
+        Ok(library.archive(Flavour::Production))
     }
 
     /// Rebuilds only the shared library with the testing kit, which stands in for the production

@@ -8,7 +8,11 @@ use crate::debian;
 use crate::languages::c_library::{CLibrary, Flavour, abi};
 use crate::languages::lab::Lab;
 use crate::packages::c_install::{Places, install};
-use crate::packages::{HOST, Order, Room, archive, interface, readme_lines};
+use crate::packages::debian_package;
+use crate::packages::musl::{self, Musl};
+use crate::packages::{
+    self, Crates, HOST, Order, Room, archive, interface, no_private_paths, readme_lines,
+};
 use crate::paths;
 use crate::profile::Profile;
 
@@ -74,7 +78,38 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
 
 pub(crate) fn prove_slowly(order: &Order) -> Result<Vec<String>> {
     interface::is_recorded()?;
-    Ok(vec![small(order)?])
+    Ok(vec![small(order)?, musl(order)?, debian_package::prove(order)?])
+}
+
+/// Builds the archive for musl, and delivers with a static program that is linked with it.
+fn musl(order: &Order) -> Result<String> {
+    let musl = Musl::ready(&order.languages.toolchain)?;
+    let archive = CLibrary::build_for_musl(&musl)?;
+    let lab = Lab::start()?;
+    let room = Room::new("c-musl", &[])?;
+    let program = room.path().join("first_delivery");
+    let source = paths::root().join("examples").join("first_delivery.c");
+    musl.cc("compile with musl")
+        .args(["-static", "-Wl,--gc-sections", "-s", "-I"])
+        .arg(paths::root().join("include"))
+        .args([&source, &archive])
+        .args(["-lunwind", "-o"])
+        .arg(&program)
+        .run()?;
+    let proof = Proof { room, lab, version: order.version.clone(), is_shipped: true };
+    proof.delivers("first_delivery")?;
+    let name = format!("webhook-mtls-{}-{}", order.version, musl::TARGET);
+    let tree = paths::target().join("c").join("package").join(&name);
+    let (lib, include) = (tree.join("lib"), tree.join("include"));
+    paths::copy(&archive, &lib.join("libwebhook_mtls.a"))?;
+    no_private_paths(&archive)?;
+    let header = "webhook_mtls.h";
+    paths::copy(&paths::root().join("include").join(header), &include.join(header))?;
+    let purl = format!("pkg:generic/webhook-mtls@{}", order.version);
+    Crates::of(Flavour::Production.package(), musl::TARGET)?.write_all(&purl, &tree)?;
+    packages::archive(&tree, &order.place.join(format!("{name}.tar.gz")))?;
+    let size = proof.size("first_delivery")?;
+    Ok(format!("musl: the archive delivers in a static program of {size} bytes"))
 }
 
 /// Installs the library for little storage, and delivers with a program that is linked with it.

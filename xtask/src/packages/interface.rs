@@ -60,6 +60,20 @@ pub(crate) fn is_recorded() -> Result {
     Err(Failure::new(format!("ffi/abi lacks {new:?}: run cargo xtask abi before a release")))
 }
 
+/// Returns Debian's symbols file: every function, with the version of the package that had it first.
+pub(crate) fn debian_symbols(version: &str) -> Result<String> {
+    let abi = abi(version);
+    let mut text = format!("libwebhook_mtls.so.{abi} libwebhook-mtls{abi} #MINVER#\n");
+    for function in Interface::of_header()?.functions {
+        text += " ";
+        text += &function;
+        text += "@Base ";
+        text += version;
+        text += "\n";
+    }
+    Ok(text)
+}
+
 /// Fails if a program that was built with the baseline could break. New functions are allowed.
 fn difference(described: &Path) -> Result {
     Step::new("abidiff with the baseline", "abidiff")

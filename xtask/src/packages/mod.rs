@@ -24,6 +24,7 @@
 //! * `archive`: a tarball whose bytes depend only on its content; `strip`: a binary without local
 //!   symbols; `no_private_paths`: the check for it.
 //! * `readme_lines`: the install commands of the README, which `prove` runs.
+//! * `musl::Musl`: builds for `x86_64-unknown-linux-musl`, for `--all`.
 //! * `Order::version`: the version of the workspace. `Cargo.toml` has it once; `cargo xtask generate`
 //!   writes the other copies (`generate/versions.rs`), and `--check` compares them.
 //! * `target/packages/SHA256SUMS` is written after all languages.
@@ -32,7 +33,9 @@ mod archive;
 mod c;
 pub(crate) mod c_install;
 mod crates;
+mod debian_package;
 pub(crate) mod interface;
+pub(crate) mod musl;
 mod node;
 mod python;
 mod room;

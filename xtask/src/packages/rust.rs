@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::cargo_tool;
 use crate::command::{Failure, Result, Step};
 use crate::languages::lab::Lab;
 use crate::packages::{Order, Room};
 use crate::paths;
 
 const PACKAGE: &str = "webhook-mtls";
+
+/// The version of `cargo semver-checks`. Newer ones need a newer compiler.
+const SEMVER_CHECKS: &str = "0.51.0";
 
 /// The programs of a Rust developer beside cargo and rustc: aws-lc needs a C compiler.
 const TOOLS: [&str; 5] = ["cc", "as", "ld", "ar", "ranlib"];
@@ -156,9 +160,18 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
     Some((parts.next()??, parts.next()??))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the languages share one signature")]
+/// Compares the public interface with that of the commit in `core/semver-baseline.txt`, the last
+/// release. A change that needs a new version fails, unless the version is new.
 pub(crate) fn prove_slowly(_order: &Order) -> Result<Vec<String>> {
-    Ok(Vec::new())
+    let tool = cargo_tool::installed("cargo-semver-checks", SEMVER_CHECKS)?;
+    let baseline = paths::read(&paths::root().join("core").join("semver-baseline.txt"))?;
+    let baseline = baseline.trim();
+    let output = Step::new("cargo semver-checks", tool)
+        .args(["semver-checks", "--package", PACKAGE, "--baseline-rev", baseline])
+        .env("CARGO_TERM_COLOR", "never")
+        .run()?;
+    let summary = output.all.lines().rev().find(|line| line.contains("Summary"));
+    Ok(vec![format!("semver: {}", summary.unwrap_or_default().trim())])
 }
 
 #[cfg(test)]
