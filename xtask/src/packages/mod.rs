@@ -38,6 +38,7 @@ pub(crate) mod interface;
 pub(crate) mod musl;
 mod node;
 mod python;
+mod reproduce;
 mod room;
 mod rust;
 
@@ -47,6 +48,7 @@ use crate::command::{Failure, Result, Step};
 use crate::languages::Languages;
 use crate::paths;
 use crate::profile::Profile;
+use crate::reports::soak;
 use crate::terminal;
 use crate::toolchain::Toolchain;
 
@@ -101,7 +103,7 @@ pub(crate) fn run(words: &[&str]) -> Result {
     let profile = if words.contains(&"--dev") { Profile::Dev } else { Profile::Shipped };
     let languages = Languages::new(Toolchain::find()?, profile);
     let mut results = Vec::new();
-    for language in chosen {
+    for language in &chosen {
         terminal::headline(&format!("Packages: {}", language.name));
         let order = language.order(&languages)?;
         (language.make)(&order)?;
@@ -115,11 +117,25 @@ pub(crate) fn run(words: &[&str]) -> Result {
         }
     }
     write_checksums()?;
-    if !results.is_empty() {
-        println!("\n{}", results.join("\n"));
+    if words.contains(&"--all") {
+        let names: Vec<&str> = chosen.iter().map(|language| language.name).collect();
+        results.push(reproduce::prove(&names, &directory())?);
     }
+    record(&results)?;
     print!("\n{}", paths::read(&directory().join(CHECKSUMS))?);
     Ok(())
+}
+
+/// Adds the results of the slow proofs to their page, with the date.
+fn record(results: &[String]) -> Result {
+    if results.is_empty() {
+        return Ok(());
+    }
+    let page = paths::root().join("docs").join("packages.md");
+    let date = soak::today()?;
+    let lines: Vec<String> = results.iter().map(|line| format!("- {date}: {line}\n")).collect();
+    println!("\n{}", lines.concat());
+    paths::write(&page, &(paths::read(&page)? + &lines.concat()))
 }
 
 /// Makes and proves the packages of one language; returns the number of passed checks.

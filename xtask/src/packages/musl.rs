@@ -41,7 +41,7 @@ impl Musl {
         }
         let requirements =
             paths::root().join("ffi").join("packaging").join("requirements-musl.txt");
-        let tools = python::environment(toolchain, &home.join("venv"), &requirements)?;
+        let tools = python::environment(&toolchain.python, &home.join("venv"), &requirements)?;
         Ok(Musl { debian, tools })
     }
 

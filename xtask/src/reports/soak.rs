@@ -113,7 +113,7 @@ pub(super) fn record(entry: &str) -> Result {
     Ok(())
 }
 
-pub(super) fn today() -> Result<String> {
+pub(crate) fn today() -> Result<String> {
     let output = Step::new("date", "date").args(["-u", "+%Y-%m-%d"]).ask()?;
     Ok(output.stdout.trim().to_owned())
 }
