@@ -35,10 +35,10 @@ static inline int is_checked(void) {
 #endif
 }
 
-/* Returns whether a forked child may start threads. ThreadSanitizer refuses a thread whose identity a
-   thread of the parent had. */
-static inline int children_have_threads(void) {
-#ifdef THREAD_SANITIZED
+/* Returns whether a test may fork. A child of a process under a sanitizer inherits the locks of its
+   allocator, which another thread may hold, and ThreadSanitizer refuses threads of a child. */
+static inline int can_fork(void) {
+#ifdef SANITIZED
     return 0;
 #else
     return 1;

@@ -73,6 +73,11 @@ impl Failure {
         }
     }
 
+    /// Returns the output of the command, if there was one.
+    pub(crate) fn output(&self) -> &str {
+        self.output.as_deref().unwrap_or_default()
+    }
+
     /// Returns the sentence without the output.
     pub(crate) fn what(&self) -> &str {
         &self.what

@@ -18,6 +18,7 @@ mod packages;
 mod paths;
 pub(crate) mod peers;
 pub(crate) mod rotation;
+mod sanitizers;
 pub(crate) mod steady;
 pub(crate) mod structure;
 pub(crate) mod vectors;
@@ -42,7 +43,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 19] = [
+const SUITES: [Suite; 20] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -69,8 +70,13 @@ const SUITES: [Suite; 19] = [
     },
     Suite {
         name: "c",
-        about: "C11 and C++17, static and shared, under valgrind",
+        about: "C11 to C23 and C++20, two compilers, valgrind",
         run: |languages| c_programs::test(&languages.toolchain, languages.c()?),
+    },
+    Suite {
+        name: "sanitizers",
+        about: "C programs and library: addresses, leaks, undefined behavior, threads",
+        run: sanitizers::test,
     },
     Suite {
         name: "python",
