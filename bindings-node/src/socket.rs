@@ -14,7 +14,7 @@ pub struct HandshakeFacts {
     pub is_complete: bool,
     pub is_server_side: bool,
     pub chain: Vec<Uint8Array>,
-    pub is_resumed: bool,
+    pub is_chain_whole: bool,
     pub server_name: Option<String>,
 }
 
@@ -30,8 +30,7 @@ pub fn verify_handshake(verifier: Handle<Verifier>, facts: HandshakeFacts) -> Ca
                 .iter()
                 .map(|certificate| Limit::chain().copied(certificate))
                 .collect::<Result<_, _>>()?,
-            // A resumed session keeps the leaf only.
-            chain_is_whole: !facts.is_resumed,
+            chain_is_whole: facts.is_chain_whole,
             server_name: facts.server_name,
         };
         Ok(verifier.0.verify_handshake(&handshake)?.to_json().to_string())

@@ -201,3 +201,28 @@ test('a chain is read once, and kept when Node drops it', async (t) => {
   assert.deepEqual(all.clients.verifySocket(server).toJSON(), first.toJSON())
   assert.equal(ask.mock.callCount(), 1)
 })
+
+test('a chain that Node has dropped is not said to be missing', async (t) => {
+  const all = await scene(t)
+  const { server } = await pair(t, all)
+  // Node before 24.22 takes the intermediates out of the socket.
+  server.getPeerX509Certificate()
+  server.getPeerX509Certificate()
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major > 24 || (major === 24 && minor >= 22)) {
+    assert.equal(all.clients.verifySocket(server).evidence, 'socket')
+  } else {
+    assert.throws(() => all.clients.verifySocket(server), (error) => {
+      assert.deepEqual([error.kind, error.context.cause], ['issuer_unknown', 'chain_withheld'])
+      assert.doesNotMatch(error.message, /nor presented/)
+      assert.match(error.remedy, /intermediates/)
+      return true
+    })
+  }
+  const end = '-----END CERTIFICATE-----\n'
+  const [, issuer] = all.own.cert.replaceAll('\r', '').split(end)
+  const trust = Trust.fromPem(all.lab.trustPem, { intermediates: issuer + end })
+  const authorization = Authorization.caMembers()
+  const knowing = new Verifier({ role: 'client', trust, authorization })
+  assert.equal(knowing.verifySocket(server).evidence, 'socket')
+})

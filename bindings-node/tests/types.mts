@@ -65,3 +65,19 @@ void new Dispatcher({ identity: Trust.fromFiles('ca.pem') })
 dispatcher.endpoint('acme', 'https://acme.example/', {})
 // @ts-expect-error a misbehavior must be a name of the table
 void Lab.start().then((lab) => lab.consumer('acme')).then((acme) => acme.misbehave('dance'))
+
+// With exactOptionalPropertyTypes, undefined is the absence of an option.
+export async function optional(row: Row, id: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+  const target = dispatcher.endpoint(row.consumer, new URL(row.url), { pins: null, trust: undefined, concurrency: undefined })
+  await dispatcher.deliver(target, '{}', { id, signal, timeoutMs: undefined, headers: undefined })
+  await dispatcher.probe(target, { signal })
+  const run = dispatcher.deliverMany([{ endpoint: target, body: '{}', id, tag: undefined }], { signal, concurrency: undefined })
+  for await (const { receipt } of run) if (receipt) console.log(receipt.peer.tenant, { ...receipt }.consumer)
+  dispatcher.on('event', ({ name, consumer, fields }) => console.log(name.length, consumer?.length, fields['closed']))
+  dispatcher.once('event', (event) => { event.name satisfies string })
+  await dispatcher.close({ drainMs: undefined })
+}
+// @ts-expect-error only events are emitted
+dispatcher.on('evnt', () => {})
+// @ts-expect-error a listener receives an event
+dispatcher.on('event', (event: number) => event)

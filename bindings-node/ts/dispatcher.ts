@@ -307,7 +307,8 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
   /**
    * Delivers many bodies concurrently and yields outcomes as they finish.
    *
-   * Takes the next delivery from the iterable while fewer than `concurrency` are in flight. A
+   * Takes the next delivery from the iterable while fewer than `concurrency` are in flight, fewer than
+   * 1024 wait for a permit, and the bodies of all these have less than 256 MiB. A
    * delivery to a slow consumer waits for its permit and does not delay deliveries to others; its
    * timeout starts with the permit. A failed delivery is an outcome and does not end the run. If
    * the iterable throws, its error is thrown after the outcomes of the deliveries before it.

@@ -49,7 +49,7 @@ export interface HandshakeFacts {
   isComplete: boolean
   isServerSide: boolean
   chain: Uint8Array[]
-  isResumed: boolean
+  isChainWhole: boolean
   serverName: Optional<string>
 }
 

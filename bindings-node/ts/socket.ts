@@ -24,11 +24,12 @@ export function handshake(socket: unknown, serverName: string | undefined): Hand
   // Documented as null on the server side. Before the handshake, Node 24 would crash.
   const isServerSide = finished !== undefined && socket.getEphemeralKeyInfo() === null
   const requested = isServerSide ? undefined : servername || undefined
+  const chain = finished === undefined ? [] : knownChain(socket, finished)
   return {
     isComplete: finished !== undefined,
     isServerSide,
-    chain: finished === undefined ? [] : knownChain(socket, finished),
-    isResumed: socket.isSessionReused(),
+    chain,
+    isChainWhole: chain.length !== 1 || !mayLackChain(socket),
     serverName: serverName ?? requested,
   }
 }
@@ -42,13 +43,27 @@ const chains = new WeakMap<TLSSocket, { finished: Buffer; chain: Uint8Array[] }>
 function knownChain(socket: TLSSocket, finished: Buffer): Uint8Array[] {
   const known = chains.get(socket)
   if (known?.finished.equals(finished)) return known.chain
-  const presented = chain(socket)
+  const presented = presentedChain(socket)
   if (presented.length > 0) chains.set(socket, { finished, chain: presented })
   return presented
 }
 
+/**
+ * Node before 24.22 takes the issuers out of a socket when it is asked for an X509Certificate, which
+ * 24.21 does itself before `secureConnection`.
+ */
+const DROPS_ISSUERS = ((): boolean => {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  return major < 24 || (major === 24 && minor < 22)
+})()
+
+/** Returns whether the peer may have presented more than its own certificate. */
+function mayLackChain(socket: TLSSocket): boolean {
+  return DROPS_ISSUERS || socket.isSessionReused()
+}
+
 /** Returns the certificates that the peer presented, leaf first. */
-function chain(socket: TLSSocket): Uint8Array[] {
+function presentedChain(socket: TLSSocket): Uint8Array[] {
   const presented: Uint8Array[] = []
   // Stops at a root, which is its own issuer.
   const seen = new Set<DetailedPeerCertificate>()

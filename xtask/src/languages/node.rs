@@ -86,7 +86,8 @@ impl Node {
                 .run()?;
         }
         let files = test_files(&self.run)?;
-        let output = node_test(&self.program, &self.run, None, &files).run()?;
+        let step = node_test(&self.program, &self.run, None, &files);
+        let output = with_runtimes(step)?.run()?;
         Ok(format!("{} passed, {} failed", count(&output.all, "pass"), count(&output.all, "fail")))
     }
 
@@ -129,7 +130,9 @@ pub(crate) fn test_quickly(toolchain: &Toolchain, name: Option<&str>) -> Result<
     let mut files = test_files(&run)?;
     dev::keep_quick(&mut files, name)?;
     let pattern = name.map(|name| format!("--test-name-pattern={name}"));
-    let output = node_test(&toolchain.node, &run, pattern.as_deref(), &files).run()?;
+    let step = node_test(&toolchain.node, &run, pattern.as_deref(), &files);
+    // A named test may be one of those that need them.
+    let output = if name.is_some() { with_runtimes(step)? } else { step }.run()?;
     Ok(count(&output.all, "pass"))
 }
 
@@ -149,6 +152,27 @@ fn test_files(run: &Path) -> Result<Vec<PathBuf>> {
 fn node_test(program: &Path, run: &Path, pattern: Option<&str>, files: &[PathBuf]) -> Step {
     let step = Step::new("node --test", program).args(["--test", "--test-reporter=tap"]);
     step.args(pattern).args(files).in_directory(run)
+}
+
+/// Installs the other runtimes and the test runners of `tests/runtimes`, which npm has for Linux on
+/// x86-64, and tells the tests where they are.
+fn with_runtimes(step: Step) -> Result<Step> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(step);
+    }
+    let sources = paths::root().join("tests").join("runtimes");
+    let home = paths::target().join("runtimes");
+    let lock = paths::read(&sources.join("package-lock.json"))?;
+    let stamp = home.join("made-from.json");
+    if !paths::read(&stamp).is_ok_and(|made_from| made_from == lock) {
+        for name in ["package.json", "package-lock.json"] {
+            paths::copy(&sources.join(name), &home.join(name))?;
+        }
+        let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+        npm("npm ci: other runtimes", &arguments, &home)?;
+        paths::write(&stamp, &lock)?;
+    }
+    Ok(step.env("WMTLS_RUNTIMES", home.display().to_string()))
 }
 
 /// Makes a copy of the sources with the addon and the pinned tools, so that the source tree stays
