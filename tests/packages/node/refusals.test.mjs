@@ -115,7 +115,8 @@ test('Deno without the permission for addons is told the flag', async (t) => {
 for (const [name, node] of Object.entries(NODES)) {
   test(`the permission model of ${name} is told which flag is missing`, async (t) => {
     const folder = await home(t, [ROOT, ADDON])
-    const permission = name === 'this Node' ? '--experimental-permission' : '--permission'
+    const { stdout } = await folder.run(node, '--version')
+    const permission = stdout.startsWith('v20.') ? '--experimental-permission' : '--permission'
     const flags = [permission, '--no-warnings', '--allow-fs-read=*', '--eval', REPORT]
     const error = await report(folder, node, ...flags)
     assert.equal(error.code, 'WMTLS_ADDON_DENIED')
