@@ -76,10 +76,19 @@ fn visit(directory: &Path, name: &str, found: &mut BTreeSet<String>) {
         let is_test = file.ends_with("tests.rs") || file.contains("/testing/");
         // A file that is not text has no recipe.
         let Ok(text) = paths::read(&path) else { continue };
-        if !is_test && has_name(&blocks::by_hand(&text), name) {
+        let mut by_hand = blocks::by_hand(&text);
+        if file.ends_with(".pyi") {
+            by_hand = without_docstrings(&by_hand);
+        }
+        if !is_test && has_name(&by_hand, name) {
             found.insert(file);
         }
     }
+}
+
+/// Returns a stub without its docstrings, which are generated, too.
+fn without_docstrings(stub: &str) -> String {
+    stub.split("\"\"\"").step_by(2).collect()
 }
 
 /// Returns whether a text has the name as a whole word, in the spelling of any language.
