@@ -1,0 +1,233 @@
+//! The checks of the finished wheels and source distributions.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Result, Step};
+use crate::languages::python::executable;
+use crate::packages::python::{HERE, OTHERS, PROJECTS, Platform, home, tools};
+use crate::packages::{Order, Room};
+use crate::paths;
+use crate::profile::Profile;
+use crate::suites::dev::number_before;
+
+/// The names under which a CPython may be installed.
+const INTERPRETERS: [&str; 6] =
+    ["python3", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15"];
+
+/// Checks the artifacts with the tools of the Python packagers, and installs and uses the wheels on
+/// every CPython of this machine, without a compiler.
+pub(crate) fn prove(order: &Order) -> Result<u32> {
+    let tools = tools(order)?;
+    let mut passed = check_files(order, &tools)?;
+    passed += check_types(order, &tools)?;
+    let interpreters = interpreters(order)?;
+    for (version, interpreter) in &interpreters {
+        passed += use_wheels(order, version, interpreter)?;
+    }
+    let versions: Vec<&str> = interpreters.keys().map(String::as_str).collect();
+    println!("  wheels used on CPython {}", versions.join(", "));
+    Ok(passed)
+}
+
+/// Builds the wheels of the other platforms, installs from source, and builds a second time.
+pub(crate) fn prove_slowly(order: &Order) -> Result<Vec<String>> {
+    let tools = tools(order)?;
+    let mut lines = Vec::new();
+    for platform in &OTHERS {
+        lines.push(build_for(platform, order, &tools)?);
+    }
+    lines.push(install_from_source(order)?);
+    lines.push(build_again(order, &tools)?);
+    Ok(lines)
+}
+
+/// Runs the checks that need no installation.
+fn check_files(order: &Order, tools: &Path) -> Result<u32> {
+    let wheels = paths::files_with_extension(&order.place, "whl")?;
+    let sources = paths::files_with_extension(&order.place, "gz")?;
+    let all: Vec<&PathBuf> = wheels.iter().chain(&sources).collect();
+    let contents = Step::new("contents", executable(tools, "python"))
+        .arg(programs().join("contents.py"))
+        .arg(&order.version)
+        .args(&all)
+        .run()?;
+    let mut passed = number_before(contents.last_line(), " passed");
+    let tool = |name: &str| Step::new(name, executable(tools, name));
+    tool("twine").args(["check", "--strict"]).args(&all).run()?;
+    tool("check-wheel-contents").args(&wheels).run()?;
+    tool("abi3audit").args(["--strict", "--verbose"]).args(&wheels).run()?;
+    passed += 3;
+    for wheel in &wheels {
+        require_tag(wheel, &HERE, tools)?;
+        passed += 1;
+    }
+    Ok(passed)
+}
+
+/// Fails unless the libraries and symbols that a wheel needs exist on every system of its tag.
+fn require_tag(wheel: &Path, platform: &Platform, tools: &Path) -> Result {
+    let show = Step::new("auditwheel show", executable(tools, "auditwheel")).arg("show").arg(wheel);
+    let shown = show.run()?;
+    let architecture = platform.target.split('-').next().unwrap_or_default();
+    // The output is wrapped at the width of a terminal.
+    let text = shown.all.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = "consistent with the following platform tag: ";
+    if text.contains(&format!("{sentence}\"{}_{architecture}\"", platform.tag)) {
+        return Ok(());
+    }
+    Err(Failure::with_output(format!("a wheel needs more than {}", platform.tag), shown.all))
+}
+
+/// Installs the wheels beside the tools, and checks that every public name has a known type.
+fn check_types(order: &Order, tools: &Path) -> Result<u32> {
+    let wheels = paths::files_with_extension(&order.place, "whl")?;
+    Step::new("install beside pyright", executable(tools, "python"))
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        .args(["--no-index", "--no-deps", "--force-reinstall"])
+        .args(&wheels)
+        .run()?;
+    let path = super::path_with(tools)?;
+    for project in &PROJECTS {
+        Step::new(format!("pyright --verifytypes {}", project.name), executable(tools, "pyright"))
+            .args(["--verifytypes", project.name, "--ignoreexternal"])
+            .env("PATH", &path)
+            .env("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
+            .in_directory(&home())
+            .run()?;
+    }
+    Step::new("pyright, a program", executable(tools, "pyright"))
+        .arg(programs().join("use.py"))
+        .env("PATH", &path)
+        .env("PYRIGHT_PYTHON_IGNORE_WARNINGS", "1")
+        .in_directory(&home())
+        .run()?;
+    Ok(3)
+}
+
+/// Returns the CPythons of this machine by version, one for each minor version.
+fn interpreters(order: &Order) -> Result<BTreeMap<String, PathBuf>> {
+    let on_path = INTERPRETERS.iter().filter_map(|name| paths::program(name));
+    let pyenv = env::var_os("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|user| Path::new(&user).join(".pyenv")));
+    let versions = pyenv.unwrap_or_default().join("versions");
+    let managed = if versions.exists() { paths::entries(&versions)? } else { Vec::new() };
+    let managed = managed.into_iter().rev().map(|version| executable(&version, "python3"));
+    let known = [order.languages.toolchain.python.clone()];
+    let mut found = BTreeMap::new();
+    for candidate in known.into_iter().chain(on_path).chain(managed) {
+        let ask = "import sys, venv, ensurepip; print(sys.implementation.name, \
+                   '%d.%02d' % sys.version_info[:2], sys.executable)";
+        let Ok(told) = Step::new("version", &candidate).args(["-c", ask]).ask() else { continue };
+        let mut words = told.stdout.split_whitespace();
+        if let (Some("cpython"), Some(version), Some(path)) =
+            (words.next(), words.next(), words.next())
+            && version >= "3.11"
+        {
+            found.entry(version.to_owned()).or_insert_with(|| PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
+/// Installs the package and then its kit into an empty environment, and uses both.
+fn use_wheels(order: &Order, version: &str, interpreter: &Path) -> Result<u32> {
+    let room = Room::new(&format!("python-{version}"), &[])?;
+    let environment = room.path().join("environment");
+    room.step(format!("CPython {version}"), interpreter)
+        .args(["-m", "venv"])
+        .arg(&environment)
+        .run()?;
+    let python = executable(&environment, "python");
+    let mut passed = 0;
+    for (extra, part) in [("", "production"), ("[testing]", "kit")] {
+        room.step(format!("install webhook-mtls{extra}"), &python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--no-index", "--find-links"])
+            .arg(&order.place)
+            .arg(format!("webhook-mtls{extra}=={}", order.version))
+            .run()?;
+        let used = room
+            .step(format!("use {part}"), &python)
+            .arg("-I")
+            .arg(programs().join("use.py"))
+            .arg(part)
+            .run()?;
+        passed += number_before(used.last_line(), " passed");
+    }
+    Ok(passed)
+}
+
+/// Builds the wheels of another platform, if the standard library of Rust exists for it.
+fn build_for(platform: &Platform, order: &Order, tools: &Path) -> Result<String> {
+    let target = platform.target;
+    let place = Step::new("rustc", "rustc").args(["--print", "target-libdir", "--target", target]);
+    let library = PathBuf::from(place.ask()?.stdout.trim());
+    if !library.exists() {
+        return Ok(format!("{target}: not built, this machine has no standard library for it"));
+    }
+    for project in &PROJECTS {
+        let source = project.unpacked(&order.version);
+        let wheel = project.wheel(&source, platform, tools, &order.place)?;
+        require_tag(&wheel, platform, tools)?;
+    }
+    Ok(format!("{target}: built as {}, not run", platform.tag))
+}
+
+/// Builds and installs both source distributions with pip, as a user with Rust does.
+fn install_from_source(order: &Order) -> Result<String> {
+    let environment = home().join("from-source");
+    Step::new("environment", &order.languages.toolchain.python)
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment)
+        .run()?;
+    let python = executable(&environment, "python");
+    let sources = paths::files_with_extension(&order.place, "gz")?;
+    // The crates come from the builds of this run; the rest is that of a user.
+    let install = Step::new("pip install, from source", &python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(&sources)
+        .env("CARGO_TARGET_DIR", paths::target());
+    Profile::Shipped.apply(install).run()?;
+    Step::new("use kit", &python)
+        .arg("-I")
+        .arg(programs().join("use.py"))
+        .arg("kit")
+        .in_directory(&home())
+        .run()?;
+    Ok("source distributions: built with --locked by pip, installed and used".to_owned())
+}
+
+/// Builds everything a second time from nothing, and compares the bytes.
+fn build_again(order: &Order, tools: &Path) -> Result<String> {
+    let built = paths::target().join(HERE.target);
+    let aside = paths::target().join(format!("{}-first", HERE.target));
+    if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(|error| Failure::at("cannot empty", &aside, &error))?;
+    }
+    fs::rename(&built, &aside).map_err(|error| Failure::at("cannot move", &built, &error))?;
+    let again = Order {
+        languages: order.languages,
+        version: order.version.clone(),
+        place: home().join("again"),
+    };
+    paths::make_empty(&again.place)?;
+    super::build(&again, tools)?;
+    for file in paths::entries(&again.place)? {
+        let first = order.place.join(file.file_name().unwrap_or_default());
+        let read =
+            |path: &Path| fs::read(path).map_err(|error| Failure::at("cannot read", path, &error));
+        if read(&file)? != read(&first)? {
+            return Err(Failure::new(format!("{} has other bytes", paths::shown(&file))));
+        }
+    }
+    fs::remove_dir_all(&aside).map_err(|error| Failure::at("cannot remove", &aside, &error))?;
+    Ok(format!("two builds of {}: the same bytes", HERE.target))
+}
+
+fn programs() -> PathBuf {
+    paths::root().join("bindings-python").join("tests").join("packages")
+}
