@@ -32,6 +32,7 @@ static void thrashed_connections_are_an_event(void) {
         wmtls_delivery *delivery = wmtls_delivery_new(endpoints[i % CONSUMERS], "{}", 2);
         CHECK_STATUS(wmtls_deliver(dispatcher, delivery, &receipt, &error), WMTLS_OK, error);
         wmtls_receipt_free(receipt);
+        wmtls_delivery_free(delivery);
     }
     wmtls_event *event = wmtls_next_event(dispatcher, 20000);
     CHECK(event != NULL);

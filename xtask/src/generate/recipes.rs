@@ -77,7 +77,7 @@ fn visit(directory: &Path, name: &str, found: &mut BTreeSet<String>) {
         // A file that is not text has no recipe.
         let Ok(text) = paths::read(&path) else { continue };
         let mut by_hand = blocks::by_hand(&text);
-        if file.ends_with(".pyi") {
+        if path.extension().is_some_and(|extension| extension == "pyi") {
             by_hand = without_docstrings(&by_hand);
         }
         if !is_test && has_name(&by_hand, name) {
