@@ -250,7 +250,7 @@ impl Proof {
     /// Runs two tests of the repository with the testing kit of the package.
     fn kit(&self) -> Result<u32> {
         let tests = paths::root().join("tests").join("c");
-        for name in ["check.h", "deliver.c", "verify.c"] {
+        for name in ["check.h", "patient.h", "deliver.c", "verify.c"] {
             self.take(&tests.join(name))?;
         }
         for name in ["deliver", "verify"] {
