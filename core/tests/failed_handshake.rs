@@ -114,8 +114,8 @@ fn config(
     raw::config_of(lab, provider, verifier, &[version])
 }
 
-/// rustls says what was negotiated if a handshake succeeds. If our own pins refuse the same server, the
-/// error has the same.
+/// A receipt has the TLS facts that rustls reports. If our own pins refuse the same server, the error has
+/// equal facts.
 #[test]
 fn a_wrong_pin_shows_what_a_receipt_shows() {
     let scene = scene();

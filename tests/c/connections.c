@@ -25,7 +25,7 @@ static void thrashed_connections_are_an_event(void) {
                                                &endpoints[i], &error),
                      WMTLS_OK, error);
     }
-    /* Events are for those who listen. */
+    /* The first call starts the recording of events. */
     CHECK(wmtls_next_event(dispatcher, 0) == NULL);
     for (int i = 0; i < CONSUMERS * ROUNDS; i++) {
         wmtls_receipt *receipt;

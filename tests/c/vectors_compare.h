@@ -1,4 +1,4 @@
-/* Compares what was seen with what the cases of the shared vectors expect. */
+/* Compares results with the expectations of the shared vectors. */
 
 #ifndef VECTORS_COMPARE_H
 #define VECTORS_COMPARE_H

@@ -253,7 +253,7 @@ def half_open():
 
 
 def repaired():
-    """What is repaired is tried at once."""
+    """A repair admits a trial at once."""
     for name, step in [("reset", RESET), ("reload", RELOAD), ("new_generation", NEW_GENERATION)]:
         yield case(
             f"{name}_of_an_open_circuit",

@@ -1,4 +1,4 @@
-"""The cases about certificates in the headers of proxies: what is read, and what is named."""
+"""Cases with certificates as proxies write them into headers: the core reads them, or names their form."""
 
 import base64
 from urllib.parse import quote, quote_plus

@@ -95,7 +95,7 @@ impl Response {
         self.complete
     }
 
-    /// Limits what is shown of the response.
+    /// Sets which parts of the response receipts and errors show.
     ///
     /// * `secrets`: what the caller sent; blotted out if the consumer sent it back.
     /// * `excerpt`: the most bytes of the body.

@@ -1,4 +1,4 @@
-//! Archives with reproducible bytes, and checks of what is inside.
+//! Archives with reproducible bytes, and checks of their contents.
 
 use std::path::Path;
 

@@ -29,7 +29,7 @@ pub(crate) struct Musl {
 }
 
 impl Musl {
-    /// Downloads what is missing. SKIPPED on a machine without `apt-get`.
+    /// Downloads the missing packages. The result is SKIPPED on a machine without `apt-get`.
     pub(crate) fn ready(toolchain: &Toolchain) -> Result<Musl> {
         if paths::program("apt-get").is_none() {
             return Err(Failure::skipped("the standard library for musl comes from Debian"));

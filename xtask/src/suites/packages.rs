@@ -1,4 +1,5 @@
-//! Makes the packages of this platform, installs each in an empty folder and tests what is there.
+//! Makes the packages of this platform, installs each in an empty folder and tests
+//! the installation.
 
 use crate::command::Result;
 use crate::languages::Languages;
