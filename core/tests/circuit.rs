@@ -175,13 +175,9 @@ fn one_success_in_between_starts_the_count_again() {
         scene.acme.misbehave(Misbehavior::Expired, 4);
         scene.fail_times(Kind::CertificateExpired, 4);
         scene.deliver().unwrap();
-        // The next delivery makes a handshake again.
-        scene.acme.renew(false).unwrap();
-        wait(scene.dispatcher.reload()).unwrap();
-        scene.dispatcher.remove("none");
-        let other = EndpointOptions::new(None);
-        scene.dispatcher.endpoint("acme", &scene.acme.url(), other).unwrap();
-        endpoint(&scene.dispatcher, &scene.acme);
+        // It does not count, and the next delivery makes a handshake again.
+        scene.acme.misbehave(Misbehavior::ResetAfterBody, 1);
+        scene.fail_times(Kind::ConnectionLost, 1);
     }
     assert_eq!(scene.event_names(), []);
 }
@@ -385,4 +381,29 @@ fn when_most_endpoints_cannot_be_reached_the_way_is_ours() {
     }
     assert_eq!(unreachable[0].status().circuit, CircuitState::Open);
     assert_eq!(scene.event_names(), [EventName::CircuitOpened]);
+}
+
+#[test]
+fn the_way_is_judged_ours_with_the_first_failure_that_makes_a_majority() {
+    let scene = Scene::new();
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = format!("https://{}/", refusing.local_addr().unwrap());
+    drop(refusing);
+    for number in 0..7 {
+        let well = scene.lab.consumer(&format!("c-{number}")).unwrap();
+        deliver(&scene.dispatcher, &endpoint(&scene.dispatcher, &well)).unwrap();
+    }
+    for failing in 1..=4 {
+        let options = EndpointOptions::new(None);
+        let moved = scene.dispatcher.endpoint(&format!("c-{failing}"), &away, options).unwrap();
+        assert_eq!(deliver(&scene.dispatcher, &moved).unwrap_err().kind(), Kind::ConnectFailed);
+        let events = scene.events();
+        assert_eq!(events.len(), usize::from(failing == 4), "{failing}");
+        if let Some(event) = events.first() {
+            assert_eq!(
+                (&event.fields()["failing"], &event.fields()["tried"]),
+                (&4.into(), &7.into())
+            );
+        }
+    }
 }

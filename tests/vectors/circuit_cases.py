@@ -41,6 +41,10 @@ RELOAD = {"reload": True}
 NEW_GENERATION = {"pins": "both"}
 
 
+# It does not count, and the next delivery makes a handshake again.
+LOSE_THE_CONNECTION = [misbehave("reset_after_body", 1), deliver("connection_lost")]
+
+
 def advance(millis):
     return {"advance_ms": millis}
 
@@ -90,8 +94,7 @@ def counting():
         misbehave("expired", 4),
         *[deliver("certificate_expired")] * 4,
         deliver("ok"),
-        # The next delivery makes a handshake again.
-        NEW_GENERATION,
+        *LOSE_THE_CONNECTION,
         misbehave("expired", 4),
         *[deliver("certificate_expired")] * 4,
         circuit("closed"),
@@ -174,7 +177,7 @@ def pauses():
         deliver("certificate_expired"),
         advance(2 * PAUSE),
         deliver("ok"),
-        NEW_GENERATION,
+        *LOSE_THE_CONNECTION,
         misbehave("expired", 1),
         deliver("certificate_expired"),
         advance(PAUSE),

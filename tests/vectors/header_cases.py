@@ -1,4 +1,4 @@
-"""Cases with certificates as proxies write them into headers: the core reads them, or names their form."""
+"""Cases with certificates as proxies write them into headers: which are read, which are refused."""
 
 import base64
 from urllib.parse import quote, quote_plus

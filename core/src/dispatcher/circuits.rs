@@ -1,6 +1,5 @@
 //! Decides which failures count against an endpoint's circuit, and whether the way to all endpoints fails.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use super::Inner;
@@ -11,7 +10,7 @@ use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::error::{Blame, Error, Kind, Scope, Sent, Stage, key};
 use crate::event::{Event, EventName};
 use crate::options;
-use crate::process::Lock;
+use crate::process::{self, Lock};
 
 /// An endpoint was tried lately if it was tried within this time, in seconds.
 const LATELY: i64 = 60;
@@ -19,7 +18,7 @@ const LATELY: i64 = 60;
 /// With fewer endpoints tried lately, nothing is said about the way.
 const FEWEST_TRIED: usize = 5;
 
-/// A judgment of the way holds for this long, in milliseconds: it looks at every endpoint.
+/// A judgment of the way holds for this long, in milliseconds, because it looks at every endpoint.
 const JUDGMENT_HOLDS: i64 = 1000;
 
 /// The last judgment of the way to the endpoints of a dispatcher.
@@ -31,6 +30,8 @@ struct Judged {
     /// In milliseconds since 1970.
     at: i64,
     fails: bool,
+    /// If the way does not fail: how many more failures leave it so.
+    spare: usize,
 }
 
 impl Inner {
@@ -87,8 +88,14 @@ impl Inner {
     /// event when this begins, and lets the circuits admit a trial that opened for such failures.
     fn way_fails(&self, error: &Error, now: i64) -> bool {
         let mut judged = self.way.0.lock();
-        if (judged.at..judged.at.saturating_add(JUDGMENT_HOLDS)).contains(&now) && judged.fails {
-            return true;
+        if (judged.at..judged.at.saturating_add(JUDGMENT_HOLDS)).contains(&now) {
+            if judged.fails {
+                return true;
+            }
+            if let Some(spare) = judged.spare.checked_sub(1) {
+                judged.spare = spare;
+                return false;
+            }
         }
         let since = now.div_euclid(1000) - LATELY;
         let (mut tried, mut failing) = (0, Vec::new());
@@ -103,7 +110,9 @@ impl Inner {
         }
         let fails = tried >= FEWEST_TRIED && failing.len() * 2 > tried;
         let began = fails && !judged.fails;
-        *judged = Judged { at: now, fails };
+        // Each further failure adds one failing endpoint at most.
+        let spare = tried.saturating_sub(2 * failing.len()) / 2;
+        *judged = Judged { at: now, fails, spare };
         drop(judged);
         if began {
             failing.iter().for_each(Endpoint::reset_circuit);
@@ -152,10 +161,7 @@ fn is_past_the_way(error: &Error) -> bool {
 /// Returns a random number from -0.1 to 0.1, so that the circuits of many processes do not all admit a trial
 /// at once.
 fn jitter() -> f64 {
-    // Each state has keys of its own, made of random bytes of the system.
-    let bits = RandomState::new().hash_one(()) >> 32;
-    let part = u32::try_from(bits).map_or(0.0, f64::from) / f64::from(u32::MAX);
-    (part - 0.5) / 5.0
+    (process::random_fraction() - 0.5) / 5.0
 }
 
 impl Endpoint {

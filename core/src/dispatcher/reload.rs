@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::material::identity::Identity;
 use crate::material::source::Source;
 use crate::material::trust::Trust;
 use crate::material::watch::{CheckReason, Watch, Watched};
-use crate::process::{Lock, PerProcess, own};
+use crate::process::{self, Lock, PerProcess, own};
 use crate::runtime::Task;
 
 /// The idle connections of replaced generations are closed over this time, so that many endpoints do
@@ -276,8 +275,7 @@ async fn poll_files(dispatcher: Weak<Inner>) {
 /// Closes the idle connections of a replaced generation, after a delay that differs between
 /// generations.
 fn close_idle(former: Arc<Generation>) {
-    let share = RandomState::new().hash_one(former.number) % 1000;
-    let delay = CLOSE_IDLE_OVER * u32::try_from(share).unwrap_or(0) / 1000;
+    let delay = CLOSE_IDLE_OVER.mul_f64(process::random_fraction());
     let closing = Task::start(async move {
         tokio::time::sleep(delay).await;
         former.close_idle();

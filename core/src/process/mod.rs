@@ -14,6 +14,7 @@ mod gate;
 mod lock;
 
 use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher as _, RandomState};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::pin::{Pin, pin};
@@ -42,6 +43,18 @@ pub(crate) mod own {
 /// Returns a number that differs between this process and its ancestors; never 0.
 pub fn id() -> u32 {
     gate::generation()
+}
+
+/// Returns a random number from 0 to 1. A forked child inherits the keys of the hash, so the number of the
+/// process is hashed, too: the children of one parent get different numbers.
+pub(crate) fn random_fraction() -> f64 {
+    fraction(RandomState::new().hash_one(std::process::id()))
+}
+
+/// Converts random bits to a number from 0 to 1.
+pub(crate) fn fraction(bits: u64) -> f64 {
+    let bits = u32::try_from(bits >> 32).unwrap_or(u32::MAX);
+    f64::from(bits) / f64::from(u32::MAX)
 }
 
 /// Polls a future in critical sections of the fork gate. Use it for libraries whose locks do not

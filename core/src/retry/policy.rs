@@ -1,12 +1,11 @@
 //! The retry policy: maps a failure to an action of the queue. It has no state and no clock; the queue
 //! owns both.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Retry, Stage, words};
 use crate::options::{self, SetByName, Setting, Unchecked};
+use crate::process;
 use crate::recipe::{Argument, Rebuild, Recipe};
 
 words! {
@@ -212,13 +211,10 @@ impl RetryPolicy {
 
     /// Returns a number from 0 to 1.
     fn random(&self, attempt: u32) -> f64 {
-        let bits = match self.seed {
-            Some(seed) => mixed(seed ^ mixed(u64::from(attempt))),
-            // Each state has keys of its own, made of random bytes of the system.
-            None => RandomState::new().hash_one(attempt),
-        };
-        let bits = u32::try_from(bits >> 32).unwrap_or(u32::MAX);
-        f64::from(bits) / f64::from(u32::MAX)
+        match self.seed {
+            Some(seed) => process::fraction(mixed(seed ^ mixed(u64::from(attempt)))),
+            None => process::random_fraction(),
+        }
     }
 }
 
