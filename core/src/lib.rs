@@ -72,6 +72,7 @@ pub mod event;
 mod http;
 mod keystore;
 mod limits;
+mod log;
 pub mod material;
 mod net;
 mod options;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::admission::CircuitState;
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
+use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
 pub use crate::net::Preset;
@@ -48,9 +49,14 @@ pub fn all() -> Value {
         "circuit_state" CircuitState;
         "preset" Preset;
         "expiring" Expiring;
+        "log_level" LogLevel;
         "family" Family;
     );
     tables["enums"] = enums.into();
+    tables["log_fields"] = FIELDS
+        .iter()
+        .map(|row| json!({ "name": row.name, "type": row.value_type, "doc": row.doc }))
+        .collect();
     tables
 }
 

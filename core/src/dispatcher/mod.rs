@@ -27,6 +27,7 @@ use bytes::Bytes;
 
 pub use crate::admission::CancelToken;
 pub use crate::error::HttpResponse;
+pub use crate::log::{LogLevel, LogRecord};
 pub use crate::tls::TlsFacts;
 use certificate_refusals::CertificateRefusals;
 use circuits::WayJudgment;

@@ -116,7 +116,7 @@ impl ConnectionParts {
 }
 
 impl ShownHandshake {
-    fn tls_json(&self) -> Value {
+    pub(crate) fn tls_json(&self) -> Value {
         match self {
             Self::Known(handshake) => handshake.tls_json(),
             Self::Read { tls, .. } => tls.clone(),

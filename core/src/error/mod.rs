@@ -35,7 +35,7 @@ pub(crate) use facts::{
 pub use kind::Kind;
 pub(crate) use presented::{MAX_PRESENTED, composed_value, presented, presented_list};
 pub use response::HttpResponse;
-pub(crate) use shown::{Form, certain_secret, described, shown};
+pub(crate) use shown::{Form, certain_secret, described, is_plain, shown};
 
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
 ///
@@ -327,7 +327,7 @@ impl Error {
     /// Adds the facts of the delivery or probe that the error ended. The id is a caller's text, so one
     /// that cannot be sent or that looks like a secret is left out.
     pub(crate) fn with_facts(self, mut facts: DeliveryFacts) -> Self {
-        facts.id = facts.id.filter(|id| shown::is_plain(id));
+        facts.id = facts.id.filter(|id| is_plain(id));
         self.with(|inner| inner.facts = Some(Box::new(facts)))
     }
 

@@ -77,7 +77,7 @@ pub(crate) fn certain_secret(text: &str) -> Option<&'static str> {
 }
 
 /// Whether the text is visible ASCII of a bounded length and does not look like a secret.
-pub(super) fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     text.len() <= LONGEST
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && secret(text).is_none()

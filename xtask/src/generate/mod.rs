@@ -13,4 +13,5 @@ pub(crate) mod readme;
 mod recipes;
 mod reference;
 mod rows;
+mod telemetry;
 mod versions;
