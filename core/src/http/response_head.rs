@@ -306,6 +306,11 @@ mod tests {
             ),
             ("SSH-2.0-OpenSSH_9.6\r\n", "line 1 of the response head, \"SSH-2.0-OpenSSH_9.6\""),
             ("POST /s3cret HTTP/1.1\r\n\r\n", "line 1 of the response head, \"POST \""),
+            ("HTTP/1.1 2x0 OK\r\n\r\n", "line 1 of the response head, \"HTTP/1.1 2x0 OK\""),
+            (
+                "HTTP/1.1 200 OK\r\nHTTP/1 x: s3cret\r\n\r\n",
+                "line 2 of the response head, \"HTTP/1 x:\"",
+            ),
             (
                 "HTTP/1.1 200 OK\r\ns3cret\r\n\r\n",
                 "line 2 of the response head, 6 bytes without a colon",

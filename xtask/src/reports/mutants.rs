@@ -1,6 +1,6 @@
 //! `cargo xtask mutants [count] [seed]`: changes the core in random places, one at a time, and checks
 //! that a test fails each time. A seed decides which of the possible mutants are tried, so that a run
-//! can be repeated.
+//! can be repeated. A run that was interrupted goes on where it ended.
 //!
 //! cargo-mutants lists the mutants. This verb applies them itself, because each is tested in stages,
 //! cheapest first, and cargo-mutants has no stages: the unit tests of the core, the shared vectors, the
@@ -49,8 +49,9 @@ const STAGES: [&[&str]; 3] = [
     &["--package", "webhook-mtls", "--features", "testing", "--tests"],
 ];
 
-/// How long the tests of one stage may run. A mutant that hangs is caught.
-const STAGE_LIMIT: Duration = Duration::from_secs(300);
+/// How long the tests of one stage may run. A mutant that hangs is caught. The longest stage takes one
+/// minute on a quiet machine, and ten times that is no hang on a busy one.
+const STAGE_LIMIT: Duration = Duration::from_secs(900);
 
 pub(crate) fn run(numbers: &[&str]) -> Result {
     let mut numbers = numbers.iter().map(|text| {
@@ -71,8 +72,12 @@ pub(crate) fn run(numbers: &[&str]) -> Result {
         tree.test("the tests without a mutant", stage).run()?;
     }
     let mut tally = Tally::default();
+    let mut known = KnownEnds::of(&tree.commit()?)?;
     for (at, mutant) in chosen.iter().enumerate() {
-        let end = tree.end_of(mutant)?;
+        let end = match known.end_of(mutant) {
+            Some(end) => end,
+            None => known.add(mutant, tree.end_of(mutant)?)?,
+        };
         println!("  {}/{}  {:8}  {}", at + 1, chosen.len(), end.name(), mutant.name);
         tally.add(end, &mutant.name);
     }
@@ -129,6 +134,36 @@ impl End {
     }
 }
 
+/// The ends of earlier runs on the same commit, so that an interrupted run goes on.
+struct KnownEnds {
+    file: PathBuf,
+    /// A line per mutant: the name of its end, a tab, and its own name.
+    lines: String,
+}
+
+impl KnownEnds {
+    fn of(commit: &str) -> Result<KnownEnds> {
+        let file = paths::target().join("mutants").join(format!("ends-{commit}"));
+        let lines = if file.exists() { paths::read(&file)? } else { String::new() };
+        Ok(KnownEnds { file, lines })
+    }
+
+    fn end_of(&self, mutant: &Mutant) -> Option<End> {
+        let (end, _) = self
+            .lines
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, name)| *name == mutant.name)?;
+        [End::Caught, End::Alive, End::Unviable].into_iter().find(|known| known.name() == end)
+    }
+
+    fn add(&mut self, mutant: &Mutant, end: End) -> Result<End> {
+        self.lines.push_str(&format!("{}\t{}\n", end.name(), mutant.name));
+        paths::write(&self.file, &self.lines)?;
+        Ok(end)
+    }
+}
+
 /// A clone of the last commit, where files are changed in place.
 struct Tree {
     folder: PathBuf,
@@ -145,6 +180,11 @@ impl Tree {
             .arg(&folder)
             .run()?;
         Ok(Tree { folder, build })
+    }
+
+    fn commit(&self) -> Result<String> {
+        let step = Step::new("the last commit", "git").args(["rev-parse", "HEAD"]);
+        Ok(step.in_directory(&self.folder).ask()?.stdout.trim().to_owned())
     }
 
     /// Returns all mutants of the critical code.
@@ -249,9 +289,11 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use serde_json::json;
 
-    use super::{End, Mutant, Tally, sample};
+    use super::{End, KnownEnds, Mutant, Tally, sample};
 
     fn mutants() -> Vec<Mutant> {
         let mutant = |n| Mutant { name: format!("file.rs:{n}"), patch: String::new() };
@@ -279,6 +321,16 @@ mod tests {
         let entry = json!({ "diff": diff, "file": "core/a.rs", "name": "a.rs:1" });
         let patch = "--- a/core/a.rs\n+++ b/core/a.rs\n@@ -1 +1 @@\n-a > b\n+a == b\n";
         assert_eq!(Mutant::read(&entry).unwrap().patch, patch);
+    }
+
+    #[test]
+    fn a_known_end_is_not_tried_again() {
+        let mutant = |name: &str| Mutant { name: name.to_owned(), patch: String::new() };
+        let lines = "caught\tfile.rs:1: replace > with <\nALIVE\tfile.rs:2\n".to_owned();
+        let known = KnownEnds { file: PathBuf::new(), lines };
+        assert_eq!(known.end_of(&mutant("file.rs:1: replace > with <")), Some(End::Caught));
+        assert_eq!(known.end_of(&mutant("file.rs:2")), Some(End::Alive));
+        assert_eq!(known.end_of(&mutant("file.rs:3")), None);
     }
 
     #[test]
