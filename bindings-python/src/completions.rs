@@ -20,6 +20,7 @@ use crate::event::events;
 use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
+use crate::telemetry::Telemetry;
 
 /// The outcomes for one event loop that it has not taken yet.
 #[pyclass(frozen, weakref, module = "webhook_mtls._native")]
@@ -42,9 +43,12 @@ pub enum Done {
 
 type Outcome = Result<Done, Error>;
 
+/// A ticket, its outcome, and the instruments that are told of a delivery.
+type Queued = (u64, Outcome, Option<Telemetry>);
+
 struct Shared {
     signal: Signal,
-    queue: Lock<Vec<(u64, Outcome)>>,
+    queue: Lock<Vec<Queued>>,
 }
 
 #[pymethods]
@@ -68,14 +72,17 @@ impl Completions {
         // for nothing.
         self.0.signal.clear();
         let arrived = std::mem::take(&mut *self.0.queue());
-        arrived.into_iter().map(|(ticket, outcome)| settled(py, ticket, outcome)).collect()
+        for telemetry in arrived.iter().filter_map(|(_, _, telemetry)| telemetry.as_ref()) {
+            telemetry.flush(py);
+        }
+        arrived.into_iter().map(|(ticket, outcome, _)| settled(py, ticket, outcome)).collect()
     }
 }
 
 impl Completions {
     /// Makes the slot of one outcome.
     pub fn slot(&self, ticket: u64) -> CompletionSlot {
-        CompletionSlot { shared: self.0.clone(), ticket, filled: false }
+        CompletionSlot { shared: self.0.clone(), ticket, telemetry: None, filled: false }
     }
 }
 
@@ -102,29 +109,36 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
 pub struct CompletionSlot {
     shared: Arc<Shared>,
     ticket: u64,
+    telemetry: Option<Telemetry>,
     filled: bool,
 }
 
 impl CompletionSlot {
+    /// Tells the instruments of the delivery before its outcome is handed over.
+    pub fn traced_by(mut self, telemetry: &Telemetry) -> Self {
+        self.telemetry = telemetry.is_used().then(|| telemetry.clone());
+        self
+    }
+
     /// Stores the outcome and wakes the loop.
     pub fn fill(mut self, outcome: Outcome) {
         self.filled = true;
-        self.shared.push(self.ticket, outcome);
+        self.shared.push((self.ticket, outcome, self.telemetry.take()));
     }
 }
 
 impl Drop for CompletionSlot {
     fn drop(&mut self) {
         if !self.filled {
-            self.shared.push(self.ticket, Err(Error::caught_panic()));
+            self.shared.push((self.ticket, Err(Error::caught_panic()), self.telemetry.take()));
         }
     }
 }
 
 impl Shared {
-    fn push(self: &Arc<Self>, ticket: u64, outcome: Outcome) {
+    fn push(self: &Arc<Self>, queued: Queued) {
         let mut queue = self.queue();
-        queue.push((ticket, outcome));
+        queue.push(queued);
         let first = queue.len() == 1;
         drop(queue);
         // Only the first outcome signals, after other deliveries of this turn have ended. The loop
@@ -135,7 +149,7 @@ impl Shared {
         }
     }
 
-    fn queue(&self) -> Locked<'_, Vec<(u64, Outcome)>> {
+    fn queue(&self) -> Locked<'_, Vec<Queued>> {
         self.queue.lock()
     }
 }

@@ -19,6 +19,7 @@ use crate::options;
 use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
 use crate::recipe::{self, Made};
+use crate::telemetry::Telemetry;
 
 /// Delivers webhooks to consumers over mutual TLS.
 ///
@@ -75,7 +76,7 @@ use crate::recipe::{self, Made};
 /// ...     dispatcher.remove("unknown")
 /// False
 #[pyclass(frozen, weakref, module = "webhook_mtls")]
-pub struct Dispatcher(pub webhook_mtls::Dispatcher);
+pub struct Dispatcher(pub webhook_mtls::Dispatcher, pub Telemetry);
 
 #[pymethods]
 impl Dispatcher {
@@ -89,7 +90,7 @@ impl Dispatcher {
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {
         guard(|| {
             let chosen = options::apply(DispatcherOptions::new(), keywords)?;
-            Ok(Self(webhook_mtls::Dispatcher::new(chosen)?))
+            Ok(Self(webhook_mtls::Dispatcher::new(chosen)?, Telemetry::default()))
         })
     }
 
@@ -206,11 +207,13 @@ impl Dispatcher {
             let target = noun::<Endpoint>("endpoint", "an Endpoint", endpoint)?;
             let (options, body) =
                 (options::apply(DeliverOptions::new(), keywords)?, payload(body)?);
-            let (dispatcher, target) = (&slf.get().0, &target.0);
-            let receipt = interruptible(py, |interrupt| {
+            let Self(dispatcher, telemetry) = slf.get();
+            let (target, options) = (&target.0, telemetry.begin(py, &target.0, options));
+            let outcome = interruptible(py, |interrupt| {
                 dispatcher.deliver_blocking(target, body, options, Some(interrupt))
-            })??;
-            Ok(Bound::new(py, Receipt(Made::Live(receipt)))?.into_any())
+            });
+            telemetry.flush(py);
+            Ok(Bound::new(py, Receipt(Made::Live(outcome??)))?.into_any())
         })
     }
 
@@ -286,7 +289,7 @@ impl Dispatcher {
     ) -> Result<Outcomes, BindingError> {
         guard(|| {
             reject_unknown(unknown, "concurrency")?;
-            Outcomes::new(&self.0, deliveries, concurrency)
+            Outcomes::new(self, deliveries, concurrency)
         })
     }
 
@@ -304,7 +307,7 @@ impl Dispatcher {
                 let expected = "an iterable or asynchronous iterable of Delivery";
                 return Err(wrong_type("deliveries", expected, deliveries));
             }
-            Run::new(&self.0, concurrency)
+            Run::new(self, concurrency)
         })
     }
 
@@ -434,7 +437,9 @@ impl Dispatcher {
                 gevent.call_method1("close", (slf, drain))?;
                 return Ok(());
             }
-            wait(slf.py(), slf.get().0.close(drain))
+            let closed = wait(slf.py(), slf.get().0.close(drain));
+            slf.get().1.flush(slf.py());
+            closed
         })
     }
 
@@ -462,6 +467,12 @@ impl Dispatcher {
         ))
     }
 
+    /// Returns the hub of the instruments.
+    #[pyo3(name = "_telemetry")]
+    fn telemetry(&self, py: Python<'_>) -> Result<Py<PyAny>, BindingError> {
+        guard(|| Ok(self.1.hub(py)?))
+    }
+
     /// Starts a delivery. Its outcome is pushed to `completions` with the ticket.
     #[pyo3(name = "_start")]
     fn start(
@@ -477,11 +488,13 @@ impl Dispatcher {
             let chosen = DeliverOptions::new().cancel(token.clone());
             let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
             let options = options::apply(chosen, Some(options))?;
-            let slot = completions.get().slot(ticket);
+            let body = payload(body)?;
+            let options = self.1.begin(endpoint.py(), &target.0, options);
+            let slot = completions.get().slot(ticket).traced_by(&self.1);
             let done = move |outcome: Result<webhook_mtls::Receipt, webhook_mtls::Error>| {
                 slot.fill(outcome.map(Done::Delivered));
             };
-            self.0.start(&target.0, payload(body)?, options, done)?;
+            self.0.start(&target.0, body, options, done)?;
             Ok(CancelToken(token))
         })
     }

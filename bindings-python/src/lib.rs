@@ -32,6 +32,7 @@ pub mod recipe;
 pub mod retry;
 pub mod signing;
 pub mod socket;
+pub mod telemetry;
 pub mod test_hooks;
 pub mod trust;
 pub mod verifier;

@@ -13,12 +13,14 @@ use webhook_mtls::{DeliverOptions, Error, Fanout};
 use crate::arguments::{body as payload, count, noun, text, wrong_type};
 use crate::boundary::{guard, interruptible};
 use crate::completions::{CompletionSlot, Completions, Done};
+use crate::dispatcher::Dispatcher;
 use crate::endpoint::Endpoint;
 use crate::error::{BindingError, exception};
 use crate::greenlets;
 use crate::options;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
+use crate::telemetry::Telemetry;
 
 /// One payload for one endpoint, as input of `deliver_many`.
 ///
@@ -245,12 +247,15 @@ pub struct Outcomes {
 #[expect(clippy::disallowed_types, reason = "it is only tried, so a child cannot hang in it")]
 type TryLock<T> = std::sync::Mutex<T>;
 
+/// A delivery and its outcome.
+type Finished = (Py<Delivery>, Result<webhook_mtls::Receipt, Error>);
+
 /// The input of a run, and the outcomes that were taken but not yielded yet.
 struct Source {
     deliveries: Option<Py<PyIterator>>,
     /// The exception of the iterable. It is raised after the outcomes of all earlier deliveries.
     raised: Option<PyErr>,
-    ready: VecDeque<(Py<Delivery>, Result<webhook_mtls::Receipt, Error>)>,
+    ready: VecDeque<Finished>,
     /// Under gevent, what wakes the greenlet that takes the outcomes.
     wakeup: Option<Py<PyAny>>,
 }
@@ -278,7 +283,7 @@ impl Outcomes {
             loop {
                 source.refill(py, &self.run);
                 if source.ready.is_empty() {
-                    source.ready.extend(self.run.0.take_finished());
+                    source.ready.extend(self.run.take_finished(py));
                     // The run has room again.
                     source.refill(py, &self.run);
                 }
@@ -346,13 +351,13 @@ impl Outcomes {
 impl Outcomes {
     /// Makes a run over an iterable.
     pub fn new(
-        dispatcher: &webhook_mtls::Dispatcher,
+        dispatcher: &Dispatcher,
         deliveries: &Bound<'_, PyAny>,
         concurrency: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, BindingError> {
         let mut run = Run::new(dispatcher, concurrency)?;
         if greenlets::gevent(deliveries.py())?.is_none() {
-            run = Run(run.0.waited_for());
+            run = Run(run.0.waited_for(), run.1);
         }
         let expected = "an iterable of Delivery";
         let iterator =
@@ -388,7 +393,7 @@ impl Source {
 
 /// A run without a loop of its own. `AsyncDispatcher` drives it.
 #[pyclass(frozen, name = "_Run", weakref, module = "webhook_mtls._native")]
-pub struct Run(Fanout<Py<Delivery>>);
+pub struct Run(Fanout<Py<Delivery>>, Telemetry);
 
 #[pymethods]
 impl Run {
@@ -408,7 +413,8 @@ impl Run {
             self.0.fail(endpoint, fault.clone(), kept.clone().unbind());
             return Ok(());
         }
-        let wanted = webhook_mtls::Delivery::new(endpoint, body.clone(), options.clone());
+        let options = self.1.begin(delivery.py(), endpoint, options.clone());
+        let wanted = webhook_mtls::Delivery::new(endpoint, body.clone(), options);
         self.0.submit(wanted, kept.clone().unbind());
         Ok(())
     }
@@ -416,7 +422,7 @@ impl Run {
     /// Takes the outcomes that have arrived.
     fn take(&self, py: Python<'_>) -> Result<Vec<Outcome>, BindingError> {
         self.0.check_process()?;
-        let finished = self.0.take_finished();
+        let finished = self.take_finished(py);
         finished.into_iter().map(|(delivery, outcome)| outcome_of(py, delivery, outcome)).collect()
     }
 
@@ -443,18 +449,24 @@ impl Run {
 }
 
 impl Run {
+    fn take_finished(&self, py: Python<'_>) -> Vec<Finished> {
+        let finished = self.0.take_finished();
+        self.1.flush(py);
+        finished
+    }
+
     fn wake(&self, completions: Completions, ticket: u64) {
         self.0.watch(Waker::from(Arc::new(RunWaker { completions, ticket })));
     }
 
     /// Makes a run of a dispatcher.
     pub fn new(
-        dispatcher: &webhook_mtls::Dispatcher,
+        dispatcher: &Dispatcher,
         concurrency: Option<&Bound<'_, PyAny>>,
     ) -> Result<Self, BindingError> {
         let concurrency = concurrency.map(|value| count("concurrency", value)).transpose()?;
         let concurrency = concurrency.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        Ok(Self(Fanout::new(dispatcher, concurrency)?))
+        Ok(Self(Fanout::new(&dispatcher.0, concurrency)?, dispatcher.1.clone()))
     }
 }
 

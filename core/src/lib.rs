@@ -146,6 +146,10 @@ pub mod bindings {
         pub use crate::tables::{Preset, all};
     }
 
+    pub mod trace {
+        pub use crate::dispatcher::{Trace, TraceQueue};
+    }
+
     /// What a testing kit in another module needs of this one.
     #[cfg(feature = "test-hooks")]
     pub mod test_hooks {

@@ -758,6 +758,8 @@ class Dispatcher:
     ) -> None: ...
     def _run(self, deliveries: object, concurrency: int | None, **unknown: Never) -> _Run:
         """Makes a run that asyncio drives."""
+    def _telemetry(self) -> Hub:
+        """Returns the hub of the instruments."""
     def _start(
         self,
         completions: Completions,

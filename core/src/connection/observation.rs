@@ -40,16 +40,19 @@ pub(super) struct AttemptFacts {
 
 impl Observation {
     /// Starts to observe a delivery or probe at stage `admit`. Returns `None` if nothing observes it.
+    ///
+    /// * `trace`: an observer of this operation alone, called after the others.
     pub(crate) fn begin(
         observers: &Observers,
+        trace: Option<Arc<dyn Observer>>,
         operation: OperationKind,
         consumer: impl FnOnce() -> Arc<str>,
         id: Option<&str>,
     ) -> Option<Box<Self>> {
-        if observers.are_none() {
+        if observers.are_none() && trace.is_none() {
             return None;
         }
-        Some(Self::begin_observed(observers.clone(), operation, consumer(), id))
+        Some(Self::begin_observed(observers.with(trace), operation, consumer(), id))
     }
 
     #[cold]

@@ -157,6 +157,15 @@ impl Observers {
         Arc::make_mut(self.list.get_or_insert_default()).push(observer);
     }
 
+    /// Returns these observers and one more, if there is one.
+    pub(super) fn with(&self, further: Option<Arc<dyn Observer>>) -> Self {
+        let mut all = self.clone();
+        if let Some(observer) = further {
+            all.add(observer);
+        }
+        all
+    }
+
     /// Makes every delivery and probe panic when this stage begins.
     #[cfg(feature = "testing")]
     pub(crate) fn panic_at(&mut self, stage: Stage) {

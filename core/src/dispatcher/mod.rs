@@ -16,6 +16,7 @@ mod receipt;
 mod reload;
 mod request;
 mod restarts;
+mod trace;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -40,6 +41,8 @@ pub use probe::{Probe, ProbeOptions};
 pub use receipt::Receipt;
 use reload::MaterialReload;
 use request::PreparedRequest;
+#[doc(hidden)]
+pub use trace::{Trace, TraceQueue};
 
 use crate::admission::{Admission, RunEntry, Waiter};
 use crate::clock;
@@ -341,11 +344,11 @@ impl Dispatcher {
         waiter: Waiter,
         run: Option<RunEntry<'_>>,
     ) -> Result<DeliveryAttempts, Error> {
-        let DeliverOptions { id, content_type, headers, timeout, cancel } = options;
+        let DeliverOptions { id, content_type, headers, timeout, cancel, trace } = options;
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = timeout.unwrap_or(deadlines.total);
         let mut operation =
-            Operation::new(OperationKind::Delivery, self, endpoint, id, deadlines, cancel);
+            Operation::new(OperationKind::Delivery, self, endpoint, id, deadlines, cancel, trace);
         let request = operation.enter(waiter, run).and_then(|()| {
             let id = operation.id.as_deref();
             let request = PreparedRequest::new(body, id, content_type.as_deref(), &headers)?;

@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::{CancelToken, Dispatcher, Inner};
 use crate::admission::{Admitted, Entry, Needs, Pass, RunEntry, Turn, WaitLimit, Waiter, canceled};
 use crate::clock;
-use crate::connection::observer::{OperationKind, Outcome};
+use crate::connection::observer::{Observer, OperationKind, Outcome};
 use crate::connection::{ConnectionFacts, Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
@@ -47,11 +47,13 @@ impl Operation {
         id: Option<String>,
         deadlines: Deadlines,
         cancel: Option<CancelToken>,
+        trace: Option<Arc<dyn Observer>>,
     ) -> Self {
         let (dispatcher, endpoint) = (dispatcher.inner.clone(), endpoint.clone());
         let observers = &dispatcher.options.observers;
         let consumer = || endpoint.consumer_arc();
-        let progress = Progress::new(Observation::begin(observers, kind, consumer, id.as_deref()));
+        let progress =
+            Progress::new(Observation::begin(observers, trace, kind, consumer, id.as_deref()));
         Self {
             dispatcher,
             endpoint,

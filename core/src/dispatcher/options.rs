@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::CancelToken;
+use super::{CancelToken, Trace};
 use crate::admission::CircuitLimits;
 use crate::connection::Deadlines;
 use crate::connection::observer::{Observer, Observers};
@@ -382,6 +382,7 @@ pub struct DeliverOptions {
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
     pub(super) cancel: Option<CancelToken>,
+    pub(super) trace: Option<Arc<dyn Observer>>,
 }
 
 impl DeliverOptions {
@@ -421,6 +422,18 @@ impl DeliverOptions {
     /// Cancels the delivery when `token` is canceled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = Some(token);
+        self
+    }
+
+    /// Traces this delivery, and adds headers. A header that the caller has set stays as it is.
+    #[doc(hidden)]
+    pub fn traced(mut self, trace: Trace, headers: Vec<(String, String)>) -> Self {
+        self.trace = Some(Arc::new(trace));
+        for (name, value) in headers {
+            if !self.headers.iter().any(|(set, _)| set.eq_ignore_ascii_case(&name)) {
+                self.headers.push((name, value));
+            }
+        }
         self
     }
 }

@@ -253,8 +253,15 @@ impl Dispatcher {
         let ProbeOptions { timeout, cancel } = options;
         let mut deadlines = self.inner.options.deadlines;
         deadlines.total = timeout.unwrap_or(deadlines.total);
-        let mut operation =
-            Operation::new(OperationKind::Probe, self, endpoint, None, deadlines, Some(cancel));
+        let mut operation = Operation::new(
+            OperationKind::Probe,
+            self,
+            endpoint,
+            None,
+            deadlines,
+            Some(cancel),
+            None,
+        );
         let entered = operation.enter(Waiter::Unknown, None);
         let consumer = endpoint.clone();
         async move {
