@@ -42,6 +42,12 @@ impl Event {
         json::to_python(py, &self.0.to_json())
     }
 
+    /// Returns the log record of the event: level, message and fields.
+    #[pyo3(name = "_log_record")]
+    fn log_record<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        json::to_python(py, &self.0.log_record().to_json())
+    }
+
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other.cast::<Self>().is_ok_and(|other| other.get().0.to_json() == self.0.to_json())
     }

@@ -84,7 +84,7 @@ impl Telemetry {
         let ended = json::to_python(py, &Value::Array(records))
             .and_then(|records| hub.call_method1("end", (records,)));
         if let Err(raised) = ended {
-            reported(raised, hub)
+            reported::<()>(raised, hub);
         }
     }
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from conftest import Acme
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -17,7 +18,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 import webhook_mtls as wm
-from conftest import Acme
 from webhook_mtls.opentelemetry import instrument
 
 
@@ -218,7 +218,7 @@ def test_a_canceled_delivery_ends_its_span(acme: Acme, exported: Exported) -> No
 def test_a_dropped_run_ends_its_spans(acme: Acme, exported: Exported) -> None:
     acme.consumer.misbehave("stall")
     run = acme.dispatcher.deliver_many([wm.Delivery(acme.endpoint, b"{}")])
-    thread = threading.Thread(target=lambda: list(run))
+    thread = threading.Thread(target=list, args=(run,))
     thread.start()
     while not run.progress.in_flight:
         pass

@@ -51,6 +51,7 @@ from ._native import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._asyncio import AsyncDispatcher
+    from ._logging import log_deliveries
     from ._many import AsyncOutcomes
     from ._words import Blame, Kind, Retry, Scope, Sent, Stage
 
@@ -93,6 +94,7 @@ __all__ = [
     "WebhookMtlsError",
     "__version__",
     "deliver",
+    "log_deliveries",
     "pin_of",
     "remember_signatures",
     "verify_peer",
@@ -105,6 +107,8 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name == "AsyncDispatcher":
             module = "._asyncio"
+        elif name == "log_deliveries":
+            module = "._logging"
         elif name == "AsyncOutcomes":
             module = "._many"
         elif name in ("Blame", "Kind", "Retry", "Scope", "Sent", "Stage"):

@@ -7,6 +7,7 @@ from typing import Any, Literal, Never, Protocol, Self, TypeAlias, final
 
 from ._asyncio import AsyncDispatcher
 from ._errors import Response, WebhookMtlsError
+from ._telemetry import Hub
 
 __version__: str
 
@@ -858,6 +859,8 @@ class Event:
     @property
     def fields(self) -> dict[str, Any]:
         """The facts of the event. Times are Unix milliseconds."""
+    def _log_record(self) -> dict[str, Any]:
+        """Returns the log record of the event: level, message and fields."""
     def to_dict(self) -> dict[str, Any]:
         """Returns the event as a dict, in the same form in every language."""
 

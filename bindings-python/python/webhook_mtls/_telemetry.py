@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._native import Dispatcher
+
+if TYPE_CHECKING:
+    from ._asyncio import AsyncDispatcher
 
 Record = Mapping[str, Any]
 
@@ -28,6 +33,11 @@ class Instrument(Protocol):
         ...
 
 
+def dispatcher_of(dispatcher: Dispatcher | AsyncDispatcher) -> Dispatcher:
+    """Returns the dispatcher below one for asyncio."""
+    return dispatcher if isinstance(dispatcher, Dispatcher) else dispatcher._dispatcher
+
+
 class Hub:
     """The instruments of one dispatcher."""
 
@@ -38,6 +48,10 @@ class Hub:
         """Adds an instrument. Another one with the same key is replaced, so none counts twice."""
         # Copied, because another thread may iterate.
         self._instruments = {**self._instruments, key: instrument}
+
+    def get(self, key: object) -> Instrument | None:
+        """Returns the instrument with this key."""
+        return self._instruments.get(key)
 
     def begin(self, number: int, consumer: str, server: str, port: int) -> list[tuple[str, str]]:
         """Tells all instruments that a delivery begins. Returns the headers that they add."""

@@ -18,6 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ._native import __version__
+from ._telemetry import dispatcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ def instrument(
     The metrics are histograms of seconds: `http.client.request.duration` for each attempt,
     `webhook_mtls.delivery.duration` and `webhook_mtls.handshake.duration`.
     """
-    known: Dispatcher = getattr(dispatcher, "_dispatcher", dispatcher)
+    known = dispatcher_of(dispatcher)
     instrument = _OpenTelemetry(tracer_provider, meter_provider)
     known._telemetry().add(__name__, instrument)
 
@@ -208,10 +209,8 @@ def _of_attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
 
 def _error_type(facts: Mapping[str, Any]) -> str | None:
     """Returns the kind of the failure; None for a success."""
-    if facts["outcome"] == "abandoned":
-        return "canceled"
     kind: str | None = facts["kind"]
-    return kind
+    return "canceled" if facts["outcome"] == "abandoned" else kind
 
 
 def _set_status(span: Span, facts: Mapping[str, Any]) -> None:

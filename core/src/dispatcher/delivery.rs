@@ -82,6 +82,9 @@ impl DeliveryAttempts {
             }
             Err(error) => Err(error),
         };
+        if let (Ok(receipt), Some(trace)) = (&outcome, &self.operation.trace) {
+            trace.succeed(receipt);
+        }
         self.operation.leave(outcome)
     }
 

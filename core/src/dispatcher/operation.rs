@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use super::{CancelToken, Dispatcher, Inner};
+use super::{CancelToken, Dispatcher, Inner, Trace};
 use crate::admission::{Admitted, Entry, Needs, Pass, RunEntry, Turn, WaitLimit, Waiter, canceled};
 use crate::clock;
 use crate::connection::observer::{Observer, OperationKind, Outcome};
@@ -32,6 +32,7 @@ pub(super) struct Operation {
     pub(super) deadlines: Deadlines,
     cancel: Option<CancelToken>,
     kind: OperationKind,
+    pub(super) trace: Option<Arc<Trace>>,
     /// What the delivery must show if it is the trial of a half-open circuit.
     trial: Once<Needs>,
     /// Dropped after `progress`: `close` returns after the end of the operation was observed.
@@ -47,13 +48,14 @@ impl Operation {
         id: Option<String>,
         deadlines: Deadlines,
         cancel: Option<CancelToken>,
-        trace: Option<Arc<dyn Observer>>,
+        trace: Option<Arc<Trace>>,
     ) -> Self {
         let (dispatcher, endpoint) = (dispatcher.inner.clone(), endpoint.clone());
         let observers = &dispatcher.options.observers;
         let consumer = || endpoint.consumer_arc();
+        let observer = trace.clone().map(|trace| trace as Arc<dyn Observer>);
         let progress =
-            Progress::new(Observation::begin(observers, trace, kind, consumer, id.as_deref()));
+            Progress::new(Observation::begin(observers, observer, kind, consumer, id.as_deref()));
         Self {
             dispatcher,
             endpoint,
@@ -62,6 +64,7 @@ impl Operation {
             deadlines,
             cancel,
             kind,
+            trace,
             trial: Once::new(),
             admitted: None,
         }

@@ -382,7 +382,7 @@ pub struct DeliverOptions {
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
     pub(super) cancel: Option<CancelToken>,
-    pub(super) trace: Option<Arc<dyn Observer>>,
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 impl DeliverOptions {

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use super::receipt::Receipt;
 use crate::clock;
 use crate::connection::observer::{
     AttemptEnd, AttemptOutcome, End, HandshakeEnd, Observer, Outcome, Repeat, Subject,
 };
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Stage, fraction, key};
+use crate::error::{Blame, Error, Kind, Stage, fraction, is_plain, key};
+use crate::log::{LogFields, LogLevel, LogRecord};
 use crate::process::{self, Lock};
 use crate::tls::TlsFacts;
 
@@ -80,9 +82,14 @@ pub struct Trace {
 #[derive(Default)]
 struct Told {
     id: Option<String>,
-    stages: Vec<(Stage, Duration)>,
+    /// The stage that was entered last.
+    stage: Option<Stage>,
+    /// The time at each stage, of the whole delivery and of the current attempt.
+    stages: Map<String, Value>,
+    attempt_stages: Map<String, Value>,
     handshakes: Vec<Value>,
     attempts: Vec<Value>,
+    succeeded: Option<LogRecord>,
 }
 
 impl Trace {
@@ -96,17 +103,30 @@ impl Trace {
         fraction(self.began.elapsed().saturating_sub(took))
     }
 
+    /// Tells the trace the receipt. The end follows.
+    pub(super) fn succeed(&self, receipt: &Receipt) {
+        let record = receipt.log_record();
+        self.told.lock().succeeded = Some(record);
+    }
+
+    /// Returns the log record of a delivery without an outcome.
+    fn abandoned(&self) -> LogRecord {
+        let fields = LogFields {
+            event: Some("delivery".to_owned()),
+            outcome: Some("abandoned".to_owned()),
+            consumer: Some((*self.consumer).to_owned()),
+            elapsed_ms: Some(self.offset(Duration::ZERO)),
+            ..LogFields::default()
+        };
+        LogRecord::new(LogLevel::Info, "the delivery was abandoned".to_owned(), fields)
+    }
+
     fn record(&self, end: Option<&End<'_>>) {
         if self.is_recorded.swap(true, Relaxed) {
             return;
         }
         let told = std::mem::take(&mut *self.told.lock());
         let elapsed = end.map_or_else(|| self.began.elapsed(), |end| end.elapsed);
-        let mut stages = Map::new();
-        for (stage, took) in &told.stages {
-            let earlier = stages.get(stage.name()).and_then(Value::as_f64).unwrap_or_default();
-            stages.insert(stage.name().to_owned(), json!(earlier + fraction(*took)));
-        }
         let last = told.attempts.last();
         let of_last = |name: &str| last.map(|last| last[name].clone()).unwrap_or_default();
         let mut record = json!({
@@ -123,7 +143,7 @@ impl Trace {
             "status": of_last("status"),
             "address": of_last("address"),
             "reused": of_last("reused") == true,
-            "stages_ms": stages,
+            "stages_ms": told.stages,
             "handshake_list": told.handshakes,
             "attempt_list": told.attempts,
         });
@@ -136,18 +156,33 @@ impl Trace {
         for (name, value) in failure(error) {
             record[name] = value;
         }
-        record["message"] = json!(error.map(Error::message));
+        if outcome == "abandoned" {
+            record["kind"] = json!(Kind::Canceled.name());
+            record["stage"] = json!(told.stage.map(Stage::name));
+            record["blame"] = json!(Blame::Caller.name());
+        }
+        let log = told.succeeded.or_else(|| error.map(Error::log_record));
+        record["log"] = log.unwrap_or_else(|| self.abandoned()).to_json();
         self.queue.push(self.process, record);
     }
 }
 
 impl Observer for Trace {
     fn began(&self, subject: &Subject) {
-        self.told.lock().id.clone_from(&subject.id);
+        self.told.lock().id = subject.id.clone().filter(|id| is_plain(id));
+    }
+
+    fn stage_entered(&self, _subject: &Subject, stage: Stage) {
+        self.told.lock().stage = Some(stage);
     }
 
     fn stage_left(&self, _subject: &Subject, stage: Stage, took: Duration) {
-        self.told.lock().stages.push((stage, took));
+        let mut told = self.told.lock();
+        let Told { stages, attempt_stages, .. } = &mut *told;
+        for stages in [stages, attempt_stages] {
+            let earlier = stages.get(stage.name()).and_then(Value::as_f64).unwrap_or_default();
+            stages.insert(stage.name().to_owned(), json!(earlier + fraction(took)));
+        }
     }
 
     fn handshake_ended(&self, _subject: &Subject, handshake: &HandshakeEnd<'_>) {
@@ -162,7 +197,7 @@ impl Observer for Trace {
             "cipher_suite": tls(|facts| facts.cipher_suite),
             "key_exchange": tls(|facts| facts.key_exchange),
             "outcome": match (handshake.peer, handshake.error) {
-                (Some(_), _) => "succeeded",
+                (Some(_), _) => "completed",
                 (None, Some(_)) => "failed",
                 (None, None) => "abandoned",
             },
@@ -175,9 +210,9 @@ impl Observer for Trace {
 
     fn attempt_ended(&self, _subject: &Subject, attempt: &AttemptEnd<'_>) {
         let (outcome, status, repeat, error) = match attempt.outcome {
-            AttemptOutcome::Succeeded(status) => ("succeeded", status, None, None),
+            AttemptOutcome::Succeeded(status) => ("succeeded", status.map(u64::from), None, None),
             AttemptOutcome::Failed(error) => {
-                ("failed", error.response().map(|answer| answer.status), None, Some(error))
+                ("failed", error.fact(key::STATUS).map(|status| status.0), None, Some(error))
             }
             AttemptOutcome::Repeated(repeat) => ("repeated", None, Some(repeat_name(repeat)), None),
             AttemptOutcome::Abandoned => ("abandoned", None, None, None),
@@ -196,7 +231,9 @@ impl Observer for Trace {
         for (name, value) in failure(error) {
             ended[name] = value;
         }
-        self.told.lock().attempts.push(ended);
+        let mut told = self.told.lock();
+        ended["stages_ms"] = std::mem::take(&mut told.attempt_stages).into();
+        told.attempts.push(ended);
     }
 
     fn ended(&self, _subject: &Subject, end: &End<'_>) {
