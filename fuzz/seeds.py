@@ -11,9 +11,11 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 HERE = Path(__file__).resolve().parent
 CONFIG = json.loads((HERE.parent / "tests" / "vectors" / "config.json").read_text("utf-8"))
+FORWARDED = json.loads((HERE.parent / "tests" / "vectors" / "forwarded.json").read_text("utf-8"))
 VERIFY = json.loads((HERE.parent / "tests" / "vectors" / "verify.json").read_text("utf-8"))
 PKCS12 = HERE.parent / "core" / "tests" / "pkcs12"
 
@@ -46,6 +48,17 @@ def main():
         for value in range(0, 24, 4):
             octets = bytes([change % 4, change, change + value, value])
             seed("path", f"{change:02}-{value:02}", octets)
+
+    for at, (dialect, lines) in enumerate(requests(leaf, issuing).items()):
+        text = "\n".join(f"{name}: {value}" for name, value in lines)
+        seed("forwarded", dialect, bytes([at]) + text.encode())
+    dialects = list(requests(leaf, issuing))
+    for case in FORWARDED["cases"][::7]:
+        if case["dialect"] in dialects and "filler" not in case:
+            lines = [f"{line[0]}: {line[1]}" for line in case["headers"]]
+            whole = bytes([dialects.index(case["dialect"])]) + "\n".join(lines).encode()
+            if len(whole) < 4096:
+                seed("forwarded", case["name"], whole)
 
     for case in config("pins"):
         texts = case["with"]["current"] + case["with"].get("next", [])
@@ -134,6 +147,47 @@ def server_flights():
         "tls-1.0": record(22, hello(0x002F, version=0x0301), certificate, done),
         "alert": record(21, b"\x02\x46"),
         "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    }
+
+
+def requests(leaf, issuing):
+    """Returns the header lines of a good request in each dialect, in the order of the dialects."""
+    one, other = (base64.b64encode(der(each)).decode() for each in (leaf, issuing))
+    both = base64.b64encode(der(leaf) + der(issuing)).decode()
+    escaped, chain = quote(leaf, safe=""), quote(leaf + issuing, safe="")
+    digest = hashlib.sha256(der(leaf)).hexdigest()
+    certificate, success = "ssl-client-cert", ("ssl-client-verify", "SUCCESS")
+    return {
+        "nginx": [(certificate, escaped), success],
+        "envoy": [
+            (
+                "x-forwarded-client-cert",
+                f'Hash={digest};Cert="{escaped}";Chain="{chain}";Subject=""',
+            )
+        ],
+        "aws_alb": [("x-amzn-mtls-clientcert-leaf", quote(leaf, safe="+=/"))],
+        "aws_alb_passthrough": [("x-amzn-mtls-clientcert", quote(leaf + issuing, safe="+=/"))],
+        "traefik": [("x-forwarded-tls-client-cert", f"{one},{other}")],
+        "haproxy": [
+            (certificate, one),
+            ("ssl-client-used", "1"),
+            ("ssl-client-verify", "0"),
+            ("ssl-client-chain", both),
+        ],
+        "caddy": [(certificate, one)],
+        "apache": [(certificate, leaf.replace("\n", " ")), success],
+        "gcp": [
+            ("x-client-cert-leaf", f":{one}:"),
+            ("x-client-cert-chain-verified", "true"),
+            ("x-client-cert-chain", f":{other}:"),
+        ],
+        "cloudflare": [
+            ("cf-client-cert-der-base64", one),
+            ("cf-client-cert-sha256", digest),
+            ("cf-cert-verified", "true"),
+            ("cf-cert-revoked", "false"),
+        ],
+        "rfc9440": [("client-cert", f":{one}:"), ("client-cert-chain", f":{other}:")],
     }
 
 

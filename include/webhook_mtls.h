@@ -395,6 +395,11 @@ typedef struct wmtls_event wmtls_event;
 typedef struct wmtls_expiries wmtls_expiries;
 
 /*
+ A proxy that is believed when it forwards a certificate. Immutable.
+ */
+typedef struct wmtls_hop wmtls_hop;
+
+/*
  Our certificate chain with the private key of its leaf. Both were checked.
  */
 typedef struct wmtls_identity wmtls_identity;
@@ -1745,6 +1750,103 @@ wmtls_status wmtls_retry_decide(const wmtls_retry_policy *policy,
                                 uint32_t attempt,
                                 wmtls_decision *out,
                                 wmtls_error **err);
+
+/*
+ Makes a hop of the TCP peers with an address in some networks. Free it with wmtls_hop_free.
+ Everything in these networks that can reach the application is believed: name the proxies.
+
+ `name`: 1 to 64 characters of A-Z a-z 0-9 . _ -; the peer and errors show it.
+ `networks`, `count`: addresses or CIDRs, at least one; none may contain every address.
+ `out`: receives the hop.
+
+ Fails with WMTLS_OPTION_INVALID.
+ */
+wmtls_status wmtls_hop_address(const char *name,
+                               const char *const *networks,
+                               size_t count,
+                               wmtls_hop **out,
+                               wmtls_error **err);
+
+/*
+ Makes a hop that is recognized by a secret in a header. The proxy sets it on every request, in
+ place of what a client sends. Free it with wmtls_hop_free.
+
+ `name`: as for wmtls_hop_address.
+ `header`: the name of the header: letters, digits and hyphens.
+ `value`: the secret: 16 to 512 printable ASCII characters. It is compared in constant time, and
+ no error shows it.
+ `out`: receives the hop.
+
+ Fails with WMTLS_OPTION_INVALID.
+ */
+wmtls_status wmtls_hop_secret(const char *name,
+                              const char *header,
+                              const char *value,
+                              wmtls_hop **out,
+                              wmtls_error **err);
+
+/*
+ Makes a hop that is recognized by its own certificate. The application ends the TLS of the proxy,
+ verifies it, and passes its pin as the remote. Free it with wmtls_hop_free.
+
+ `name`: as for wmtls_hop_address.
+ `pins`, `count`: the pins of the proxy, at least one.
+ `out`: receives the hop.
+
+ Fails with WMTLS_OPTION_INVALID or WMTLS_PIN_INVALID.
+ */
+wmtls_status wmtls_hop_certificate(const char *name,
+                                   const char *const *pins,
+                                   size_t count,
+                                   wmtls_hop **out,
+                                   wmtls_error **err);
+
+/*
+ Makes a hop of the peers of a Unix socket. The permissions of its file must admit only the proxy.
+ Free it with wmtls_hop_free.
+
+ `name`: as for wmtls_hop_address.
+ `out`: receives the hop.
+
+ Fails with WMTLS_OPTION_INVALID.
+ */
+wmtls_status wmtls_hop_unix(const char *name, wmtls_hop **out, wmtls_error **err);
+
+/*
+ Frees a hop.
+ */
+void wmtls_hop_free(wmtls_hop *hop);
+
+/*
+ Verifies the client certificate that a proxy forwards in the headers of a request. The peer's
+ evidence is "forwarded", with the name of the hop, as wmtls_peer_json shows.
+
+ `verifier`: a verifier of clients. Most proxies forward the leaf alone: give its trust the
+ intermediates.
+ `dialect`: how the proxy writes the certificate: "nginx", "envoy", "aws_alb",
+ "aws_alb_passthrough", "traefik", "haproxy", "caddy", "apache", "gcp", "cloudflare" or "rfc9440".
+ `hop`: the proxy that is believed.
+ `header_pairs`, `count`: the name and the value of each header line of the request as it arrived,
+ repeats included: `count` pairs, so twice as many texts.
+ `remote`: the peer of the transport itself: an IP address without a port, "unix", or the pin of
+ the proxy's verified certificate. Never an address from a header. NULL if it is not known; only a
+ secret hop needs none.
+ `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
+ `out`: receives the peer; free it with wmtls_peer_free.
+
+ Fails with WMTLS_HOP_UNTRUSTED if the request does not come from the hop or if a client could have
+ written the headers, with WMTLS_EVIDENCE_MISSING if the hop forwards no readable certificate, or
+ as wmtls_verify_peer does.
+ */
+wmtls_status wmtls_verify_forwarded(const wmtls_verifier *verifier,
+                                    const char *dialect,
+                                    const wmtls_hop *hop,
+                                    const char *const *header_pairs,
+                                    size_t count,
+                                    const char *remote,
+                                    int64_t at,
+                                    wmtls_peer **out,
+                                    wmtls_error **err);
 
 /*
  Returns the tenant that the tenant rule finds in the certificate. Without a rule, returns the

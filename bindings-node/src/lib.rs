@@ -16,6 +16,7 @@ mod endpoint;
 mod enums;
 mod error;
 mod event;
+mod forwarded;
 mod identity;
 mod limits;
 mod loop_handles;

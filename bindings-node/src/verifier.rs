@@ -109,7 +109,7 @@ pub fn remember_signatures(enabled: bool) {
     webhook_mtls::verify::remember_signatures(enabled);
 }
 
-fn instant(at_ms: Option<f64>) -> Result<SystemTime, Error> {
+pub(crate) fn instant(at_ms: Option<f64>) -> Result<SystemTime, Error> {
     let Some(at) = at_ms else { return Ok(SystemTime::now()) };
     let out_of_range = || Error::wrong_type("at", "an instant", "one out of range");
     let distance = Duration::try_from_secs_f64(at.abs() / 1000.0).map_err(|_| out_of_range())?;

@@ -22,7 +22,7 @@ test('kinds and words', () => {
   assert.deepEqual(union('enums.d.ts', 'KnownKind'), core.kinds.map(({ name }) => name).sort())
   for (const [type, key] of [
     ['Stage', 'stage'], ['Blame', 'blame'], ['Scope', 'scope'], ['Sent', 'sent'], ['Retry', 'retry'],
-    ['Action', 'action'], ['CrlPolicy', 'crl_policy'], ['Evidence', 'evidence'], ['MinTls', 'min_tls'],
+    ['Action', 'action'], ['CrlPolicy', 'crl_policy'], ['Evidence', 'evidence'], ['Dialect', 'dialect'], ['MinTls', 'min_tls'],
     ['Note', 'note'], ['PinSlot', 'pin'], ['Role', 'role'],
   ]) {
     assert.deepEqual(union('enums.d.ts', type), [...core.words[key]].sort())

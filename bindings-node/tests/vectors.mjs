@@ -9,6 +9,7 @@ import {
 } from 'webhook-mtls'
 import { Authority, Lab } from 'webhook-mtls/testing'
 import { circuit } from './vectors_circuit.mjs'
+import { forwarded } from './vectors_forwarded.mjs'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
 const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
@@ -218,6 +219,8 @@ const config = await count('config.json', (one, fixtures) =>
 const verify = await count('verify.json', (one) => compare(one, 'ok', () => judge(one)))
 const delivered = await count('deliver.json', deliver)
 const circuits = await count('circuit.json', (one) => circuit(one, options, subset))
+const forwards = await count('forwarded.json', (one, fixtures) =>
+  compare(one, 'ok', () => forwarded(one, fixtures, trust, verifier)))
 const counts = `config ${config}, verify ${verify}, deliver ${delivered}, circuit ${circuits}`
-console.log(`vectors node: ${counts}, disagreed ${disagreed}`)
+console.log(`vectors node: ${counts}, forwarded ${forwards}, disagreed ${disagreed}`)
 process.exitCode = disagreed > 0 ? 1 : 0

@@ -1,6 +1,6 @@
 // The enums. `cargo xtask generate` writes them from the core's tables.
 
-// generated: begin unions stage blame scope sent retry action role evidence note pin=PinSlot min_tls crl_policy circuit_state
+// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state
 /**
  * The step that failed. Exhaustive: a new stage is a new major version.
  * - `config`: Options, material and arguments.
@@ -81,8 +81,41 @@ export type Role = 'client' | 'server'
  * The source of a certificate.
  * - `socket`: A TLS handshake with us: the peer has proved possession of its key.
  * - `asserted`: Bytes from the caller, who asserts that the peer presented the certificate.
+ * - `forwarded`: The headers of a proxy that is believed: the hop.
  */
-export type Evidence = 'socket' | 'asserted'
+export type Evidence = 'socket' | 'asserted' | 'forwarded'
+
+/**
+ * How a proxy writes the client's certificate into request headers.
+ * - `nginx`: nginx and ingress-nginx: the percent-encoded PEM of the leaf in ssl-client-cert, and
+ *   ssl-client-verify.
+ * - `envoy`: Envoy and Istio: x-forwarded-client-cert as text, with Cert or Chain.
+ * - `aws_alb`: The load balancer of AWS in verify mode: x-amzn-mtls-clientcert-leaf.
+ * - `aws_alb_passthrough`: The load balancer of AWS in passthrough mode, which verifies nothing:
+ *   x-amzn-mtls-clientcert. The verifier alone judges the chain.
+ * - `traefik`: Traefik 3 with passTLSClientCert: x-forwarded-tls-client-cert.
+ * - `haproxy`: HAProxy: base64 of the DER in ssl-client-cert, ssl-client-verify, ssl-client-used,
+ *   and the chain in ssl-client-chain if it is forwarded.
+ * - `caddy`: Caddy 2: base64 of the DER of the leaf in ssl-client-cert.
+ * - `apache`: Apache httpd 2.4: the PEM of the leaf in one line in ssl-client-cert, and
+ *   ssl-client-verify.
+ * - `gcp`: The Application Load Balancer of Google Cloud: x-client-cert-leaf,
+ *   x-client-cert-chain-verified, and x-client-cert-chain if it is forwarded.
+ * - `cloudflare`: Cloudflare: cf-client-cert-der-base64, cf-cert-verified and cf-cert-revoked.
+ * - `rfc9440`: RFC 9440: client-cert, and client-cert-chain if it is forwarded.
+ */
+export type Dialect =
+  | 'nginx'
+  | 'envoy'
+  | 'aws_alb'
+  | 'aws_alb_passthrough'
+  | 'traefik'
+  | 'haproxy'
+  | 'caddy'
+  | 'apache'
+  | 'gcp'
+  | 'cloudflare'
+  | 'rfc9440'
 
 /**
  * An unusual fact about a peer that passed verification.

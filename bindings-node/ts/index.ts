@@ -6,6 +6,7 @@ import './native'
 
 export { deliver, Dispatcher } from './dispatcher'
 export { WebhookMtlsError } from './error'
+export { Hop } from './forwarded'
 export { Identity } from './identity'
 export { pinOf, Pins } from './pins'
 export { Probe } from './probe'
@@ -25,6 +26,7 @@ export type { Egress, EgressPreset } from './egress'
 export type { Endpoint, EndpointOptions, EndpointStatus } from './endpoint'
 export type { HttpResponse } from './error'
 export type { Event, EventListener, Expiry } from './event'
+export type { ForwardedOptions } from './forwarded'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'
 export type { Delivery, Outcome, Outcomes, Progress } from './many'
@@ -38,6 +40,7 @@ export type {
   Action,
   Blame,
   CrlPolicy,
+  Dialect,
   Evidence,
   Kind,
   KnownKind,

@@ -188,6 +188,18 @@ interface Native {
     atMs: Optional<number>,
   ): CallResult<string>
   verifyHandshake(verifier: Handle, facts: HandshakeFacts): CallResult<string>
+  hopAddress(name: string, networks: string[]): CallResult<Handle>
+  hopSecret(name: string, header: string, value: string): CallResult<Handle>
+  hopCertificate(name: string, pins: Handle): CallResult<Handle>
+  hopUnix(name: string): CallResult<Handle>
+  verifyForwarded(
+    verifier: Handle,
+    lines: string[],
+    dialect: string,
+    hop: Handle,
+    remote: Optional<string>,
+    atMs: Optional<number>,
+  ): CallResult<string>
   rememberSignatures(enabled: boolean): void
 
   setClock(atMs: Optional<number>): CallResult<void>

@@ -20,6 +20,7 @@ interface PeerJson {
   path: string[]
   matched_pin: string | null
   evidence: Evidence
+  hop: string | null
   purpose: 'present' | 'absent'
   notes: Note[]
   revocation_unchecked: string[]
@@ -72,6 +73,8 @@ export class PeerIdentity {
   readonly matchedPin: string | null
   /** How the certificate was received. */
   readonly evidence: Evidence
+  /** The name of the hop that forwarded the certificate, if the evidence is `forwarded`. */
+  readonly hop: string | null
   /** Whether the leaf has an extendedKeyUsage. */
   readonly purpose: 'present' | 'absent'
   /** Unusual properties that verification tolerates. */
@@ -105,6 +108,7 @@ export class PeerIdentity {
     this.path = json.path
     this.matchedPin = json.matched_pin
     this.evidence = json.evidence
+    this.hop = json.hop
     this.purpose = json.purpose
     this.notes = json.notes
     this.revocationUnchecked = json.revocation_unchecked

@@ -4,6 +4,7 @@ import { types } from 'node:util'
 import { unwrap, wrongType } from './error'
 import { events, expiries, EventSource, REGISTER, type Event, type Expiry } from './event'
 import { chain as chainOf, flag, Options, several, text, texts, type Body } from './options'
+import { headerLines, Hop, instant, type ForwardedOptions } from './forwarded'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
@@ -207,6 +208,31 @@ export class Verifier extends EventSource {
   }
 
   /**
+   * Verifies the client certificate that a proxy forwards in the headers of a request. Most proxies
+   * forward the leaf alone: give the trust the intermediates.
+   *
+   * @param rawHeaders `req.rawHeaders`: every header line of the request as it arrived. Not
+   * `req.headers`, which hides a second line.
+   * @param options the dialect and the hop, the peer of the transport, the time
+   * @returns the verified peer; its evidence is `forwarded`, and `hop` is the name of the hop
+   * @throws {WebhookMtlsError} `hop_untrusted` if the request does not come from the hop, or if a
+   * client could have written the headers; `evidence_missing` if the hop forwards no readable
+   * certificate; otherwise as {@link verify} does
+   */
+  verifyForwarded(rawHeaders: readonly string[], options: ForwardedOptions): PeerIdentity {
+    const given = new Options(options, [], ['dialect', 'hop', 'remote', 'at'])
+    const result = native.verifyForwarded(
+      this.#handle,
+      headerLines(rawHeaders),
+      text('dialect', given.value('dialect')),
+      Hop.handle('hop', given.value('hop')),
+      given.optional('remote', text),
+      given.optional('at', instant),
+    )
+    return new PeerIdentity(JSON.parse(unwrap(result)))
+  }
+
+  /**
    * Checks the watched files of trust and pins now and puts changed material into use.
    *
    * @returns the events; an unusable file causes `rotation_failed`, and the previous material stays
@@ -288,9 +314,4 @@ function verifyWith(verifier: Handle, chain: unknown, options: Options): PeerIde
 function certificate(option: string, value: unknown): Uint8Array {
   if (!types.isUint8Array(value)) throw wrongType(option, 'an array of Uint8Array', value)
   return chainOf(option, value)
-}
-
-function instant(option: string, value: unknown): number {
-  if (types.isDate(value) && !Number.isNaN(value.getTime())) return value.getTime()
-  throw wrongType(option, 'a valid Date', value)
 }

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod greenlets;
+pub mod hop;
 pub mod identity;
 pub mod json;
 pub mod many;
@@ -53,6 +54,7 @@ mod _native {
         endpoint::{Endpoint, EndpointStatus},
         error::{public, tables},
         event::{Event, Expiry},
+        hop::Hop,
         identity::Identity,
         many::{Delivery, Outcome, Outcomes, Progress, Run},
         peer::PeerIdentity,

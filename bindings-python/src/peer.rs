@@ -135,10 +135,17 @@ impl PeerIdentity {
         self.0.get(Peer::matched_pin, |fields| fields["matched_pin"].as_str().map(str::to_owned))
     }
 
-    /// The source of the certificate: `socket` (a handshake proved the key) or `asserted`.
+    /// The source of the certificate: `socket` (a handshake proved the key), `forwarded` (a hop that
+    /// is believed) or `asserted`.
     #[getter]
     fn evidence(&self) -> &str {
         self.0.get(|peer| peer.evidence().name(), |fields| json::text(&fields["evidence"]))
+    }
+
+    /// The name of the hop that forwarded the certificate; None unless the evidence is `forwarded`.
+    #[getter]
+    fn hop(&self) -> Option<&str> {
+        self.0.get(Peer::hop, |fields| fields["hop"].as_str())
     }
 
     /// Whether the leaf has an extendedKeyUsage: `present` or `absent`.

@@ -12,6 +12,7 @@ use crate::boundary::guard;
 use crate::certificates::{self, Chain};
 use crate::error::BindingError;
 use crate::event::{Event, Expiry, events, expiries, listener};
+use crate::hop::{self, Hop};
 use crate::options::{self, SetOption};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
@@ -126,6 +127,54 @@ impl Verifier {
             let handshake = socket::handshake(socket, server_name)?;
             let peer = socket.py().detach(|| self.0.verify_handshake(&handshake))?;
             Ok(PeerIdentity(Made::Live(peer)))
+        })
+    }
+
+    /// Verifies the client certificate that a proxy forwards in the headers of a request.
+    ///
+    /// Most proxies forward the leaf alone: give the trust the intermediates.
+    ///
+    /// Args:
+    ///     headers: every header line of the request as it arrived, repeats included: pairs of name
+    ///         and value, each str or bytes, such as `scope["headers"]` of ASGI. Not a dict.
+    ///     dialect: how the proxy writes the certificate.
+    ///     hop: the proxy that is believed.
+    ///     remote: the peer of the transport itself: an IP address without a port, `unix`, or the
+    ///         pin of the proxy's verified certificate. Never an address from a header. Only a
+    ///         secret hop needs none.
+    ///     at: the time of the verification, an aware datetime; now by default.
+    ///
+    /// Returns:
+    ///     The peer, with evidence `forwarded` and the name of the hop.
+    ///
+    /// Raises:
+    ///     PeerRefused: `hop_untrusted` if the request does not come from the hop, or if a client
+    ///         could have written the headers; `evidence_missing` if the hop forwards no readable
+    ///         certificate; otherwise as for `verify`.
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (headers, *, dialect = None, hop = None, remote = None, at = None, **unknown),
+        text_signature = "($self, headers, *, dialect, hop, remote=None, at=None)"
+    )]
+    fn verify_forwarded(
+        &self,
+        headers: &Bound<'_, PyAny>,
+        dialect: Option<&Bound<'_, PyAny>>,
+        hop: Option<&Bound<'_, PyAny>>,
+        remote: Option<&Bound<'_, PyAny>>,
+        at: Option<&Bound<'_, PyAny>>,
+        unknown: Option<&Bound<'_, PyDict>>,
+    ) -> Result<PeerIdentity, BindingError> {
+        guard(|| {
+            reject_unknown(unknown, "headers, dialect, hop, remote, at")?;
+            let left_out = |name, expected| Error::wrong_type(name, expected, "left out");
+            let dialect = dialect.ok_or_else(|| left_out("dialect", "given"))?;
+            let hop: &Hop = noun("hop", "a Hop", hop.ok_or_else(|| left_out("hop", "a Hop"))?)?;
+            let (dialect, remote) = (hop::dialect(dialect)?, hop::remote(remote)?);
+            let at = at.map_or_else(|| Ok(SystemTime::now()), |value| instant("at", value))?;
+            let lines = hop::headers(headers)?;
+            let verify = || self.0.verify_forwarded(&lines, dialect, &hop.0, remote, at);
+            Ok(PeerIdentity(Made::Live(headers.py().detach(verify)?)))
         })
     }
 

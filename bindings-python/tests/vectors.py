@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import vectors_circuit
+import vectors_forwarded
 
 import webhook_mtls as wm
 from webhook_mtls import _native
@@ -245,6 +246,9 @@ def run(file: str, case: Any, fixtures: Any) -> list[str]:
         return compare(case, lambda: configure(case, fixtures), "ok")
     if file == "verify":
         return compare(case, lambda: judge(case), "ok")
+    if file == "forwarded":
+        judged = vectors_forwarded.judge
+        return compare(case, lambda: judged(case, fixtures, trust, verifier), "ok")
     if file == "circuit":
         return vectors_circuit.run(case, options, differences)
     return deliver(case)
@@ -254,7 +258,7 @@ def main() -> int:
     home = Path(__file__).resolve().parents[2] / "tests" / "vectors"
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else home
     disagreed, ran = 0, []
-    for file in ("config", "verify", "deliver", "circuit"):
+    for file in ("config", "verify", "deliver", "circuit", "forwarded"):
         vectors = json.loads((directory / f"{file}.json").read_text(encoding="utf-8"))
         for case in vectors["cases"]:
             for difference in run(file, case, vectors.get("fixtures")):

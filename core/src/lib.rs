@@ -31,8 +31,8 @@
 //! ```
 //!
 //! The root has the names of daily use. The modules have all names of their topic: [`dispatcher`],
-//! [`endpoint`], [`material`] (identity, trust, pins, signing), [`verify`], [`retry`], [`event`] and
-//! [`error`].
+//! [`endpoint`], [`material`] (identity, trust, pins, signing), [`verify`], [`forwarded`] (receivers
+//! behind a proxy), [`retry`], [`event`] and [`error`].
 //!
 //! # Options
 //!
@@ -69,6 +69,7 @@ pub mod dispatcher;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod forwarded;
 mod http;
 mod keystore;
 mod limits;

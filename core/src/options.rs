@@ -199,6 +199,7 @@ pub(crate) fn tables() -> Value {
                 "blame": kind.blame().name(),
                 "scope": kind.scope().name(),
                 "retry": kind.retry().name(),
+                "answer": kind.answer(),
             })
         })
         .collect();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::admission::CircuitState;
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
+use crate::forwarded::Dialect;
 use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
@@ -43,6 +44,7 @@ pub fn all() -> Value {
         "pin" PinSlot;
         "role" Role;
         "evidence" Evidence;
+        "dialect" Dialect;
         "note" Note;
         "min_tls" MinTls;
         "crl_policy" CrlPolicy;

@@ -52,5 +52,6 @@ pub mod probe;
 pub mod receipt;
 pub mod retry;
 
+pub mod forwarded;
 pub mod peer;
 pub mod verifier;

@@ -309,7 +309,7 @@ pub extern "C" fn wmtls_verifier_free(verifier: Option<Box<wmtls_verifier>>) {
     panic::value((), || drop(verifier));
 }
 
-fn instant(at: i64) -> Result<SystemTime, Error> {
+pub(crate) fn instant(at: i64) -> Result<SystemTime, Error> {
     if at == WMTLS_NOW {
         return Ok(SystemTime::now());
     }

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use webhook_mtls::forwarded::{Dialect, Hop, Remote};
 use webhook_mtls::material::{Pin, pin_of};
 use webhook_mtls::testing::{read_answer, read_first_messages};
 use webhook_mtls::{
@@ -112,6 +113,41 @@ pub fn answer(input: &[u8]) {
     let whole = read_answer(input, usize::MAX);
     for piece in [1, 2, 5, 64, 1000] {
         assert_eq!(read_answer(input, piece), whole, "in pieces of {piece}");
+    }
+}
+
+/// Decodes the header lines of a request in one dialect, which the first byte selects. A decoder
+/// either reads the one line, or fails with an error that quotes no header.
+pub fn forwarded(input: &[u8]) {
+    static HOP: OnceLock<Hop> = OnceLock::new();
+    let hop = HOP.get_or_init(|| Hop::unix("edge").expect("a name"));
+    let Some((first, text)) = input.split_first() else { return };
+    let dialect = Dialect::ALL[usize::from(*first) % Dialect::ALL.len()];
+    let lines: Vec<(&[u8], &[u8])> = text.split(|byte| *byte == b'\n').map(header).collect();
+    let at = SystemTime::UNIX_EPOCH + AT;
+    for verifier in verifiers() {
+        match verifier.verify_forwarded(&lines, dialect, hop, Some(Remote::Unix), at) {
+            Ok(peer) => {
+                assert_eq!(peer.subject(), "CN=dispatcher", "only this certificate can pass");
+                assert_eq!(peer.hop(), Some("edge"));
+                for header in dialect.headers() {
+                    let same = |name: &[u8]| {
+                        let name = String::from_utf8_lossy(name).replace('_', "-");
+                        name.eq_ignore_ascii_case(header)
+                    };
+                    let count = lines.iter().filter(|(name, _)| same(name)).count();
+                    assert!(count <= 1, "{count} lines of {header} passed");
+                }
+            }
+            Err(error) => quotes_nothing(&error, text),
+        }
+    }
+}
+
+fn header(line: &[u8]) -> (&[u8], &[u8]) {
+    match line.iter().position(|byte| *byte == b':') {
+        Some(at) => (&line[..at], &line[at + 1..]),
+        None => (line, &[]),
     }
 }
 

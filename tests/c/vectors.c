@@ -8,6 +8,7 @@
 
 #include "vectors_circuit.h"
 #include "vectors_compare.h"
+#include "vectors_forwarded.h"
 #include "vectors_input.h"
 #include "webhook_mtls_testing.h"
 
@@ -305,6 +306,14 @@ static void run_verify(const cJSON *vector) {
     compare("verify.json", vector, "ok", &outcome);
 }
 
+static void run_forwarded(const cJSON *vector) {
+    struct outcome outcome = {NULL, NULL};
+    wmtls_peer *peer = forwarded_judge(vector, &outcome.error);
+    outcome.ok = peer != NULL ? cJSON_Parse(wmtls_peer_json(peer)) : NULL;
+    wmtls_peer_free(peer);
+    compare("forwarded.json", vector, "ok", &outcome);
+}
+
 static void run_deliver(const cJSON *vector) {
     struct outcome outcome = {NULL, NULL};
     wmtls_lab *lab, *other;
@@ -401,7 +410,8 @@ int main(int argc, char **argv) {
     int verify = run(directory, "verify.json", run_verify);
     int deliver = run(directory, "deliver.json", run_deliver);
     int circuit = run(directory, "circuit.json", run_circuit);
-    printf("vectors c: config %d, verify %d, deliver %d, circuit %d, disagreed %d\n", config, verify,
-           deliver, circuit, disagreed);
+    int forwarded = run(directory, "forwarded.json", run_forwarded);
+    printf("vectors c: config %d, verify %d, deliver %d, circuit %d, forwarded %d, disagreed %d\n",
+           config, verify, deliver, circuit, forwarded, disagreed);
     return disagreed > 0;
 }

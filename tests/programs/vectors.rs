@@ -2,6 +2,7 @@
 //! format. The other languages have a runner of the same structure.
 
 mod vectors_circuit;
+mod vectors_forwarded;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -44,9 +45,12 @@ fn main() {
     let verify = count("verify.json", &|case, _| compare(case, &judge(case), "ok"));
     let deliver = count("deliver.json", &|case, _| deliver(case));
     let circuit = count("circuit.json", &|case, _| vectors_circuit::run(case));
+    let forwarded = count("forwarded.json", &|case, fixtures| {
+        compare(case, &vectors_forwarded::judge(case, fixtures), "ok")
+    });
     println!(
         "vectors rust: config {config}, verify {verify}, deliver {deliver}, circuit {circuit}, \
-         disagreed {disagreed}"
+         forwarded {forwarded}, disagreed {disagreed}"
     );
     std::process::exit(i32::from(disagreed > 0));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes config.json, verify.json, deliver.json and circuit.json beside this file.
+"""Writes config.json, verify.json, deliver.json, circuit.json and forwarded.json beside this file.
 
     python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=48'
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import forwarded_cases
 import path_cases
 import signatures
 import trust_cases
@@ -26,7 +27,7 @@ import revocation_cases
 import verify_cases
 
 HERE = Path(__file__).resolve().parent
-LEAST = {"config": 70, "verify": 110, "deliver": 36, "circuit": 30}
+LEAST = {"config": 70, "verify": 110, "deliver": 36, "circuit": 30, "forwarded": 400}
 
 
 def main():
@@ -71,6 +72,10 @@ def files():
         },
         "deliver": {"cases": deliver_cases.cases()},
         "circuit": {"cases": circuit_cases.cases()},
+        "forwarded": {
+            "fixtures": forwarded_cases.fixtures(),
+            "cases": forwarded_cases.cases(),
+        },
     }
 
 

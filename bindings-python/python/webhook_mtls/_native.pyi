@@ -22,12 +22,25 @@ class _CertificateObject(Protocol):
 
 _Certificate: TypeAlias = str | _Bytes | _CertificateObject
 _Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
-# generated: begin aliases retry action pin role evidence note min_tls crl_policy circuit_state preset expiring
+# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
 _Pin: TypeAlias = Literal["current", "next"]
 _Role: TypeAlias = Literal["client", "server"]
-_Evidence: TypeAlias = Literal["socket", "asserted"]
+_Evidence: TypeAlias = Literal["socket", "asserted", "forwarded"]
+_Dialect: TypeAlias = Literal[
+    "nginx",
+    "envoy",
+    "aws_alb",
+    "aws_alb_passthrough",
+    "traefik",
+    "haproxy",
+    "caddy",
+    "apache",
+    "gcp",
+    "cloudflare",
+    "rfc9440",
+]
 _Note: TypeAlias = Literal[
     "purpose_absent",
     "key_id_mismatch",
@@ -1205,7 +1218,12 @@ class PeerIdentity:
         """The configured pin that matched; None if no pin is configured."""
     @property
     def evidence(self) -> _Evidence:
-        """The source of the certificate: `socket` (a handshake proved the key) or `asserted`."""
+        """The source of the certificate: `socket` (a handshake proved the key), `forwarded` (a hop that
+        is believed) or `asserted`.
+        """
+    @property
+    def hop(self) -> str | None:
+        """The name of the hop that forwarded the certificate; None unless the evidence is `forwarded`."""
     @property
     def purpose(self) -> Literal["present", "absent"]:
         """Whether the leaf has an extendedKeyUsage: `present` or `absent`."""
@@ -1302,6 +1320,71 @@ class Authorization:
 
         Use it only if every holder of a certificate of that CA is authorized.
         """
+
+@final
+class Hop:
+    """A proxy that is believed when it forwards a client certificate. Made by its class methods."""
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any, /) -> Self: ...
+    @classmethod
+    def address(cls, name: str, *networks: str) -> Self:
+        """Believes the TCP peers with an address in these networks.
+
+        Everything in them that can reach the application is believed: name the proxies, and not
+        the whole network.
+
+        Args:
+            name: 1 to 64 characters of `A-Z a-z 0-9 . _ -`; the peer and errors show it.
+            networks: addresses or CIDRs, at least one; none may contain every address.
+
+        Raises:
+            ConfigError: `option_invalid`.
+
+        >>> Hop.address("edge", "10.0.0.0/24").kind
+        'address'
+        """
+    @classmethod
+    def secret(cls, name: str, header: str, value: str) -> Self:
+        """Believes requests with a secret in a header, which the proxy sets on every request in place
+        of what a client sends. The secret is compared in constant time.
+
+        Args:
+            name: as for `address`.
+            header: the name of the header: letters, digits and hyphens.
+            value: the secret: 16 to 512 printable ASCII characters. No error shows it.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+    @classmethod
+    def certificate(cls, name: str, pins: Pins) -> Self:
+        """Believes the TLS peers with one of these pins. The application ends the TLS of the proxy,
+        verifies it with `Verifier.verify_socket`, and passes the `spki_pin` as `remote`.
+
+        Args:
+            name: as for `address`.
+            pins: the pins of the proxy.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+    @classmethod
+    def unix(cls, name: str) -> Self:
+        """Believes the peers of a Unix socket. The permissions of its file must admit only the proxy.
+
+        Args:
+            name: as for `address`.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+    @property
+    def name(self) -> str:
+        """The name."""
+    @property
+    def kind(self) -> Literal["address", "secret", "certificate", "unix"]:
+        """How the proxy is recognized: `address`, `secret`, `certificate` or `unix`."""
 
 @final
 class Verifier:
@@ -1403,6 +1486,38 @@ class Verifier:
         Raises:
             PeerRefused: a kind of the 4xx group; `evidence_missing` if the handshake is not
                 complete, the socket is closed, or the peer presented no certificate.
+            ConfigError: `option_invalid`.
+        """
+    def verify_forwarded(
+        self,
+        headers: Iterable[tuple[str | bytes, str | bytes]],
+        *,
+        dialect: _Dialect,
+        hop: Hop,
+        remote: str | None = None,
+        at: datetime | None = None,
+    ) -> PeerIdentity:
+        """Verifies the client certificate that a proxy forwards in the headers of a request.
+
+        Most proxies forward the leaf alone: give the trust the intermediates.
+
+        Args:
+            headers: every header line of the request as it arrived, repeats included: pairs of name
+                and value, each str or bytes, such as `scope["headers"]` of ASGI. Not a dict.
+            dialect: how the proxy writes the certificate.
+            hop: the proxy that is believed.
+            remote: the peer of the transport itself: an IP address without a port, `unix`, or the
+                pin of the proxy's verified certificate. Never an address from a header. Only a
+                secret hop needs none.
+            at: the time of the verification, an aware datetime; now by default.
+
+        Returns:
+            The peer, with evidence `forwarded` and the name of the hop.
+
+        Raises:
+            PeerRefused: `hop_untrusted` if the request does not come from the hop, or if a client
+                could have written the headers; `evidence_missing` if the hop forwards no readable
+                certificate; otherwise as for `verify`.
             ConfigError: `option_invalid`.
         """
     def reload(self) -> list[Event]:

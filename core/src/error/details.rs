@@ -170,7 +170,7 @@ macro_rules! keys {
 keys! {
     CAUSE: String, "cause", false, "The cause, as the page of the kind names it.";
     OPTION: String, "option", false, "The option or argument that is invalid.";
-    HEADER: String, "header", false, "The request header that cannot be sent.";
+    HEADER: String, "header", false, "The request header that cannot be sent, or the header of a forwarded certificate that is refused.";
     POSITION: Count, "position", false, "The number of the faulty item of a list, file or chain; the first is 1.";
     LENGTH: Count, "length", false, "The size of the input in bytes, or the number of its items.";
     LIMIT: Count, "limit", false, "The greatest allowed size or number.";
@@ -208,6 +208,9 @@ keys! {
     EXPECTED_PINS: Vec<String>, "expected_pins", false, "The configured pins.";
     CHAIN_VALID: bool, "chain_valid", true, "Whether the chain was verified before the pins were compared.";
     CONFIGURED_IS: String, "configured_is", false, "What a configured pin is instead of the leaf's key: issuer_spki or certificate_fingerprint.";
+
+    HOP: String, "hop", false, "The name of the hop that was expected to forward the certificate.";
+    REASON: String, "reason", false, "Why a forwarded certificate is refused: remote_unknown, remote_not_listed, secret_missing, secret_wrong, repeated_header, ambiguous_header, verdict_missing, verdict_negative, certificate_absent, too_large, malformed or inconsistent.";
 
     VIA: String, "via", true, "How the consumer refused our certificate: alert, http or close.";
     ALERT: String, "alert", true, "The TLS alert that the consumer sent.";

@@ -239,6 +239,20 @@ impl Kind {
         self as u16
     }
 
+    /// Returns the HTTP status with which a receiver answers a request whose peer failed the verification
+    /// with this kind: 403 if the peer is known and not allowed, 401 for any other fault of the peer, and
+    /// 500 for a fault of ours.
+    pub const fn answer(self) -> u16 {
+        match self {
+            Self::TenantRefused | Self::NotAuthorized => 403,
+            Self::CrlUnusable | Self::ClientCertificateUnusable => 500,
+            _ => match self.number() {
+                400..=499 => 401,
+                _ => 500,
+            },
+        }
+    }
+
     /// Returns the kind with this stable name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
@@ -253,6 +267,16 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_peer_that_is_not_allowed_gets_403_and_no_evidence_401() {
+        let answers = |kinds: &[Kind], status| {
+            assert!(kinds.iter().all(|kind| kind.answer() == status), "{status}");
+        };
+        answers(&[Kind::NotAuthorized, Kind::TenantRefused], 403);
+        answers(&[Kind::EvidenceMissing, Kind::HopUntrusted, Kind::CertificateRevoked], 401);
+        answers(&[Kind::CrlUnusable, Kind::OptionInvalid, Kind::Internal], 500);
+    }
 
     #[test]
     fn names_and_numbers_are_unique_and_ordered() {

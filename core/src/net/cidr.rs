@@ -11,24 +11,25 @@ const NAT64_LENGTHS: [u8; 6] = [32, 40, 48, 56, 64, 96];
 
 /// A network: an address and the number of its leading bits that are significant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Cidr {
+pub(crate) struct Cidr {
     pub(super) network: IpAddr,
-    pub(super) prefix: u8,
+    pub(crate) prefix: u8,
 }
 
 impl Cidr {
-    pub(super) fn parse_all<I>(networks: I) -> Result<Arc<[Self]>, Error>
+    /// Parses the networks of an option. Fails with `option_invalid`.
+    pub(crate) fn parse_all<I>(option: &str, networks: I) -> Result<Arc<[Self]>, Error>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        networks.into_iter().map(|text| Self::parse(text.as_ref())).collect()
+        networks.into_iter().map(|text| Self::parse(option, text.as_ref())).collect()
     }
 
-    fn parse(text: &str) -> Result<Self, Error> {
+    fn parse(option: &str, text: &str) -> Result<Self, Error> {
         let fault = |why: &str| {
             let network = shown(text, Form::Network);
-            options::fault("egress", format_args!("has the network {network}, which {why}"))
+            options::fault(option, format_args!("has the network {network}, which {why}"))
         };
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -67,7 +68,7 @@ impl Cidr {
         }
     }
 
-    pub(super) fn contains(self, address: IpAddr) -> bool {
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
         address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix) == self.network
     }
 }

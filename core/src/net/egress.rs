@@ -91,7 +91,7 @@ impl Egress {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        self.allow = Cidr::parse_all(networks)?;
+        self.allow = Cidr::parse_all("egress", networks)?;
         Ok(self)
     }
 
@@ -105,7 +105,7 @@ impl Egress {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        self.deny = Cidr::parse_all(networks)?;
+        self.deny = Cidr::parse_all("egress", networks)?;
         Ok(self)
     }
 
@@ -123,7 +123,7 @@ impl Egress {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut parsed = Cidr::parse_all(prefixes)?.to_vec();
+        let mut parsed = Cidr::parse_all("egress", prefixes)?.to_vec();
         if let Some(unfit) = parsed.iter().find(|cidr| !cidr.may_be_nat64()) {
             return Err(options::fault(
                 "egress",

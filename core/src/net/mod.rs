@@ -20,6 +20,7 @@ mod route;
 mod system;
 mod url;
 
+pub(crate) use cidr::Cidr;
 pub(crate) use connect::{Sockets, connect};
 pub(crate) use destination::Destination;
 pub use egress::{Egress, Preset};

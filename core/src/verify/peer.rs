@@ -1,5 +1,6 @@
 //! The result of a verification: the identity of the peer.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ words! {
         Socket = 1 "socket",
         /// Bytes from the caller, who asserts that the peer presented the certificate.
         Asserted = 2 "asserted",
+        /// The headers of a proxy that is believed: the hop.
+        Forwarded = 3 "forwarded",
     }
 }
 
@@ -82,6 +85,7 @@ pub struct PeerIdentity {
     path: Path,
     at: i64,
     evidence: Evidence,
+    hop: Option<Arc<str>>,
 }
 
 impl PeerIdentity {
@@ -101,6 +105,7 @@ impl PeerIdentity {
             path,
             at,
             evidence: Evidence::Asserted,
+            hop: None,
         }
     }
 
@@ -108,6 +113,13 @@ impl PeerIdentity {
     /// of the key.
     pub(crate) fn over_socket(mut self) -> Self {
         self.evidence = Evidence::Socket;
+        self
+    }
+
+    /// Sets the evidence to `forwarded`, by the hop with this name.
+    pub(crate) fn forwarded_by(mut self, hop: Arc<str>) -> Self {
+        self.evidence = Evidence::Forwarded;
+        self.hop = Some(hop);
         self
     }
 
@@ -249,6 +261,11 @@ impl PeerIdentity {
         self.evidence
     }
 
+    /// The name of the hop that forwarded the certificate, if the evidence is `forwarded`.
+    pub fn hop(&self) -> Option<&str> {
+        self.hop.as_deref()
+    }
+
     /// Whether the leaf names its purpose (`present`) or leaves it open (`absent`).
     pub fn purpose(&self) -> &'static str {
         self.purpose_of(&self.leaf.parsed())
@@ -346,6 +363,7 @@ impl PeerIdentity {
             "path": path,
             "matched_pin": self.matched_pin(),
             "evidence": self.evidence().name(),
+            "hop": self.hop(),
             "purpose": self.purpose_of(&parsed),
             "notes": notes,
             "revocation_unchecked": unchecked,

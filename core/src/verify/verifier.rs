@@ -286,7 +286,7 @@ impl Verifier {
     /// Verifies a chain of DER certificates, leaf first.
     ///
     /// * `chain_is_whole`: whether it has every certificate that the peer presented.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         chain: &[&[u8]],
         chain_is_whole: bool,

@@ -11,7 +11,7 @@ use crate::profile::Profile;
 use crate::toolchain::Toolchain;
 
 /// Each target with a number of mutations that takes some seconds. PKCS#12 is slow by design.
-const TARGETS: [(&str, u32); 8] = [
+const TARGETS: [(&str, u32); 9] = [
     ("pem", 60_000),
     ("certificate", 200_000),
     ("pin", 400_000),
@@ -19,6 +19,7 @@ const TARGETS: [(&str, u32); 8] = [
     ("pkcs12", 10_000),
     ("server_hello", 400_000),
     ("answer", 200_000),
+    ("forwarded", 100_000),
     ("path", 5_000),
 ];
 
