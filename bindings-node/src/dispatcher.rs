@@ -14,6 +14,7 @@ use crate::convert::{BorrowedBytes, CallResult, Handle, error_json, guarded, pro
 use crate::endpoint::EndpointArguments;
 use crate::options::{Settings, deliver_options, set_all};
 use crate::outcome_buffer::SingleReceipt;
+use crate::telemetry::TraceRequest;
 
 /// The options of a dispatcher.
 #[napi(object, object_to_js = false)]
@@ -93,12 +94,14 @@ pub fn dispatcher_deliver(
     settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
+    trace: Option<Handle<TraceRequest>>,
 ) -> Option<String> {
     error_json(|| {
         // First, so that every path reports the ticket and JavaScript can reuse it.
         let slot = CompletionSlot::new(ticket)?;
         let options = deliver_options(settings, cancel)?;
         let body = Limit::body().copied(body.bytes())?;
+        let options = TraceRequest::apply_to(trace, &endpoint.0, options);
         dispatcher.0.start(&endpoint.0, body, options, move |outcome| slot.fill(outcome))?;
         completions::started();
         Ok(())

@@ -14,12 +14,20 @@ use crate::convert::{CallResult, Handle, guarded, promise};
 /// that loop alive.
 ///
 /// Its queue is short. Further events wait in the core, which counts those that it drops.
-type Listener = ThreadsafeFunction<String, (), String, Status, false, true, 64>;
+pub(crate) type Listener = ThreadsafeFunction<String, (), String, Status, false, true, 64>;
 
 fn forward_to(listener: Listener) -> impl Fn(&Event) + Send + Sync + 'static {
     move |event| {
         // The call has no effect if the listener's environment is gone.
         listener.call(event.to_json().to_string(), ThreadsafeFunctionCallMode::Blocking);
+    }
+}
+
+/// As [`forward_to`], with the log record of the event.
+pub(crate) fn forward_log_to(listener: Listener) -> impl Fn(&Event) + Send + Sync + 'static {
+    move |event| {
+        let record = event.log_record().to_json().to_string();
+        listener.call(record, ThreadsafeFunctionCallMode::Blocking);
     }
 }
 

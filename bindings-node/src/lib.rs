@@ -31,6 +31,7 @@ mod rotation;
 mod signal;
 mod signing;
 mod socket;
+mod telemetry;
 mod test_hooks;
 #[cfg(feature = "testing")]
 mod testing;

@@ -14,6 +14,7 @@ use webhook_mtls::{CancelToken, Delivery, Dispatcher, Endpoint, Fanout};
 use crate::completions::{self, RunWaker};
 use crate::convert::{BorrowedBytes, CallResult, Handle, error_json, guarded};
 use crate::options::{Settings, deliver_options};
+use crate::telemetry::TraceRequest;
 
 /// One run of `deliverMany`. Clones are cheap; the run ends when the last one is dropped.
 #[derive(Clone)]
@@ -69,6 +70,7 @@ pub fn run_submit(
     settings: Option<Settings>,
     cancel: Option<Handle<CancelToken>>,
     ticket: f64,
+    trace: Option<Handle<TraceRequest>>,
 ) -> Either<bool, String> {
     let error = error_json(|| {
         let options = deliver_options(settings, cancel)?;
@@ -77,6 +79,7 @@ pub fn run_submit(
             shared = Bytes::from(Limit::body().copied(body)?);
             *run.0.body.lock() = shared.clone();
         }
+        let options = TraceRequest::apply_to(trace, &endpoint.0, options);
         let delivery = Delivery::new(&endpoint.0, shared, options);
         run.0.fanout.submit(delivery, ticket);
         completions::started();

@@ -11,6 +11,7 @@ import { Probe } from './probe'
 import { Receipt } from './receipt'
 import { rotationStatus, type RotationStatus } from './rotation'
 import { watchSignal, type WatchedSignal } from './signal'
+import { Telemetry, TELEMETRY } from './telemetry'
 import { Trust } from './trust'
 import type { CrlPolicy, StatusRetry } from './enums'
 
@@ -147,6 +148,8 @@ const asyncDispose: typeof Symbol.asyncDispose =
 export class Dispatcher extends EventSource implements AsyncDisposable {
   readonly #handle: Handle
   readonly #endpoints = new Map<string, Endpoint>()
+  /** @internal */
+  readonly [TELEMETRY]: Telemetry
 
   /**
    * @param options all are optional; without an identity or trust, each endpoint must set its own
@@ -161,6 +164,7 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
   constructor(options?: DispatcherOptions, create = native.dispatcher) {
     super()
     this.#handle = unwrap(create(dispatcherArguments(new Options(options, ['dispatcher']))))
+    this[TELEMETRY] = new Telemetry(this.#handle)
   }
 
   /**
@@ -215,15 +219,19 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
     const watched = watchSignal(parsed)
     const settings = parsed.settings('deliver')
     const payload = payloadOf(body, watched)
+    const telemetry = this[TELEMETRY]
     const completion = await new Promise<Receipt | string>((resolve) => {
       const dispatcher = this.#handle
       const ticket = expect(resolve)
       const cancel = watched?.cancel
-      const fault = native.dispatcherDeliver(dispatcher, target, payload, settings, cancel, ticket)
+      const trace = telemetry.begin(endpoint)
+      const handles = [dispatcher, target, payload, settings, cancel, ticket, trace] as const
+      const fault = native.dispatcherDeliver(...handles)
       // The addon also reports `internal` under the ticket; the promise ignores it.
       if (fault !== null) resolve(fault)
     })
     watched?.detach()
+    telemetry.flush()
     // Created here and not in the callback, so that its stack shows the caller.
     if (typeof completion === 'string') throw errorOf(completion, watched?.cause())
     return Receipt.named(completion, endpoint.consumer, parsed.id)
@@ -323,7 +331,7 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
     deliveries: Iterable<Delivery<T>> | AsyncIterable<Delivery<T>>,
     options?: DeliverManyOptions,
   ): Outcomes<T> {
-    return new Outcomes<T>(this.#handle, deliveries, options)
+    return new Outcomes<T>(this.#handle, this[TELEMETRY], deliveries, options)
   }
 
   /**
@@ -336,7 +344,9 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
   async close(options?: { drainMs?: number | undefined }): Promise<void> {
     const parsed = new Options(options, [], ['drainMs'])
     const drainMs = parsed.optional('drainMs', duration) ?? 0
-    unwrap(await native.dispatcherClose(this.#handle, drainMs))
+    const closed = await native.dispatcherClose(this.#handle, drainMs)
+    this[TELEMETRY].flush()
+    unwrap(closed)
     this.#endpoints.clear()
   }
 

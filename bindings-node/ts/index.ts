@@ -34,6 +34,14 @@ export type { PeerIdentity } from './peer'
 export type { Receipt, Timings, TlsFacts } from './receipt'
 export type { ConsumerRotation, RotationStatus } from './rotation'
 export type { Decision, RetryPolicyOptions } from './retry'
+export type {
+  AttemptRecord,
+  DeliveryBegin,
+  DeliveryRecord,
+  EndClasses,
+  HandshakeRecord,
+  LogRecord,
+} from './telemetry'
 export type { TrustFiles, TrustTexts } from './trust'
 export type { SocketOptions, VerifierOptions, VerifyOptions } from './verifier'
 export type {

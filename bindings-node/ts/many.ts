@@ -6,6 +6,7 @@ import { body as bodyOf, number, Options, type Body } from './options'
 import { native, type Handle } from './native'
 import { Receipt } from './receipt'
 import { onAbort, signalOf, watchSignal, type WatchedSignal } from './signal'
+import type { Telemetry } from './telemetry'
 import { TicketTable } from './tickets'
 
 /** One delivery of `deliverMany`: a body for an endpoint. */
@@ -53,6 +54,7 @@ type Result<T> = IteratorResult<Outcome<T>, undefined>
 /** The outcomes of {@link Dispatcher.deliverMany}, as they finish. */
 export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> {
   readonly #start: () => Handle
+  readonly #telemetry: Telemetry
   #source: Source<T> | undefined
   #run: Handle | undefined
   readonly #submitted = new TicketTable<Submitted<T>>()
@@ -72,7 +74,8 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
   #detach: () => void = () => {}
 
   /** @internal */
-  constructor(dispatcher: Handle, deliveries: unknown, options: unknown) {
+  constructor(dispatcher: Handle, telemetry: Telemetry, deliveries: unknown, options: unknown) {
+    this.#telemetry = telemetry
     // On the first call of next(), so that errors of the arguments reject its promise.
     this.#start = () => {
       const parsed = new Options(options, [], ['concurrency', 'signal'])
@@ -182,7 +185,9 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
 
   #receive(run: Handle): void {
     this.#yielded = 0
-    this.#outcomes = completions.read(native.runTake(run)).map(({ ticket, completion }) => {
+    const entries = completions.read(native.runTake(run))
+    this.#telemetry.flush()
+    this.#outcomes = entries.map(({ ticket, completion }) => {
       const { delivery, consumer, id, watched } = this.#submitted.remove(ticket) as Submitted<T>
       watched?.detach()
       return typeof completion === 'string'
@@ -204,6 +209,7 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       this.#detach()
       if (this.#run !== undefined) native.runCancel(this.#run)
       completions.unwatch(this.#ticket)
+      this.#telemetry.flush()
       for (const { watched } of this.#submitted) watched?.detach()
       this.#source?.close()
     }
@@ -261,7 +267,9 @@ export class Outcomes<T = unknown> implements AsyncIterableIterator<Outcome<T>> 
       const body = bodyOf('body', delivery.body)
       const { consumer } = target
       const ticket = this.#submitted.insert({ delivery, consumer, id: options.id, watched })
-      const submitted = native.runSubmit(run, endpoint, body, settings, watched?.cancel, ticket)
+      const trace = this.#telemetry.begin(target)
+      const handles = [run, endpoint, body, settings, watched?.cancel, ticket, trace] as const
+      const submitted = native.runSubmit(...handles)
       if (typeof submitted !== 'string') return submitted
       this.#submitted.remove(ticket)
       throw errorOf(submitted)

@@ -121,6 +121,7 @@ interface Native {
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
     ticket: number,
+    trace: Optional<Handle>,
   ): string | null
   receiptJson(page: Handle, index: number): CallResult<string>
   run(dispatcher: Handle, concurrency: Optional<number>, ticket: number): CallResult<Handle>
@@ -132,6 +133,7 @@ interface Native {
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
     ticket: number,
+    trace: Optional<Handle>,
   ): boolean | string
   runTake(run: Handle): number
   runWait(run: Handle): boolean
@@ -152,6 +154,10 @@ interface Native {
     cancel: Optional<Handle>,
   ): Promise<CallResult<string>>
   dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): CallResult<void>
+  dispatcherOnEventLog(dispatcher: Handle, listener: (json: string) => void): CallResult<void>
+  traceQueue(): Handle
+  traceRequest(queue: Handle, number: number, headers: [string, string][]): Handle
+  traceRecords(queue: Handle): string
   dispatcherReload(dispatcher: Handle): Promise<CallResult<string>>
   dispatcherExpiries(dispatcher: Handle): CallResult<string>
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>

@@ -270,7 +270,8 @@ fn install(tarball: &Path, run: &Path) -> Result {
 /// Adds what the tests and their type check need to a directory that has the package.
 fn mirror(packages: &Path, run: &Path) -> Result {
     let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
-    for name in links.into_iter().chain(["@stablelib", "fast-sha256"]) {
+    let telemetry = ["@opentelemetry", "prom-client", "tdigest", "bintrees"];
+    for name in links.into_iter().chain(["@stablelib", "fast-sha256"]).chain(telemetry) {
         let from = packages.join(name);
         if from.exists() {
             Step::new("link", "ln")
