@@ -84,6 +84,11 @@ export interface DispatcherOptions {
   /** The longest time for which a circuit opens. In milliseconds; by default 600000. */
   circuitCeilingMs?: number | undefined
   /**
+   * How many endpoints have metrics of their own, by consumer id: those that were made first. The
+   * others share the value other. By default 0.
+   */
+  metricsEndpoints?: number | undefined
+  /**
    * The retry verdict for a status or status class other than 2xx: later, after_repair or never.
    */
   statusRetry?: StatusRetry | undefined

@@ -61,6 +61,8 @@ use crate::telemetry::Telemetry;
 ///         consumer fails again. In seconds, or a timedelta; by default 30.
 ///     circuit_ceiling: the longest time for which a circuit opens. In seconds, or a timedelta;
 ///         by default 600.
+///     metrics_endpoints: how many endpoints have metrics of their own, by consumer id: those
+///         that were made first. The others share the value other. By default 0.
 ///     status_retry: the retry verdict for a status or status class other than 2xx: later,
 ///         after_repair or never.
 ///     reload: the interval at which the files of the material are checked for changes. 0
@@ -84,7 +86,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (**keywords),
         // generated: begin text_signature (*, {dispatcher})
-        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, circuit_failures=None, circuit_open=None, circuit_ceiling=None, status_retry=None, reload=None, expiry_warning=None)"
+        text_signature = "(*, identity=None, trust=None, crl_policy=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, timeout=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, circuit_failures=None, circuit_open=None, circuit_ceiling=None, metrics_endpoints=None, status_retry=None, reload=None, expiry_warning=None)"
         // generated: end
     )]
     fn new(keywords: Option<&Bound<'_, PyDict>>) -> Result<Self, BindingError> {

@@ -75,6 +75,7 @@ mod keystore;
 mod limits;
 mod log;
 pub mod material;
+mod metrics;
 mod net;
 mod options;
 mod process;

@@ -111,6 +111,8 @@ options! {
         "The time for which a circuit opens first. It doubles each time the consumer fails again.";
     "dispatcher" "circuit_ceiling" "duration" "600000"
         "The longest time for which a circuit opens.";
+    "dispatcher" "metrics_endpoints" "integer" "0"
+        "How many endpoints have metrics of their own, by consumer id: those that were made first. The others share the value other.";
     "dispatcher" "status_retry" "pairs" of "retry" "none"
         "The retry verdict for a status or status class other than 2xx: later, after_repair or never.";
     "dispatcher" "reload" "duration" "10000"

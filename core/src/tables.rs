@@ -9,6 +9,7 @@ use crate::forwarded::Dialect;
 use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
+use crate::metrics::{self, Combine, MetricType, MetricsFormat, Owner};
 pub use crate::net::Preset;
 use crate::options;
 use crate::retry::Action;
@@ -52,9 +53,14 @@ pub fn all() -> Value {
         "preset" Preset;
         "expiring" Expiring;
         "log_level" LogLevel;
+        "metrics_format" MetricsFormat;
+        "metric_type" MetricType;
+        "metric_owner" Owner;
+        "combine" Combine;
         "family" Family;
     );
     tables["enums"] = enums.into();
+    tables["metrics"] = metrics::table();
     tables["log_fields"] = FIELDS
         .iter()
         .map(|row| json!({ "name": row.name, "type": row.value_type, "doc": row.doc }))

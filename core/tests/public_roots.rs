@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
-use webhook_mtls::{Kind, Trust};
+use webhook_mtls::{Authorization, Kind, Role, Trust, Verifier, VerifierOptions};
 
 /// The files of Debian's package. The bundle in `/etc/ssl/certs` may have private CAs besides.
 const DEBIAN: &str = "/usr/share/ca-certificates/mozilla";
@@ -98,4 +98,20 @@ fn a_ca_below_a_public_root_is_refused_by_the_name_of_its_issuer() {
     }
     // A namesake has another key identifier.
     Trust::from_pem(private(public, None).as_bytes(), None, &[]).unwrap();
+}
+
+#[test]
+fn a_refused_bundle_is_counted() {
+    let trust = Trust::from_pem(private("Acme Root", None).as_bytes(), None, &[]).unwrap();
+    let options =
+        VerifierOptions::new(Role::Client, trust).authorization(Authorization::ca_members());
+    let verifier = Verifier::new(options).unwrap();
+    let counted = || {
+        let metrics = verifier.metrics().to_json();
+        metrics["webhook_mtls_public_roots_refused_total"]["samples"][0]["value"].as_u64().unwrap()
+    };
+    // Other tests of this process are counted as well.
+    let before = counted();
+    refusal(private("R3", Some("ISRG Root X1")).as_bytes());
+    assert!(counted() > before);
 }

@@ -29,6 +29,7 @@ static const struct {
     {"dispatcher", "circuit_failures", "integer", ""},
     {"dispatcher", "circuit_open", "duration", ""},
     {"dispatcher", "circuit_ceiling", "duration", ""},
+    {"dispatcher", "metrics_endpoints", "integer", ""},
     {"dispatcher", "status_retry", "pairs", "later"},
     {"dispatcher", "reload", "duration", ""},
     {"dispatcher", "expiry_warning", "number", ""},

@@ -719,10 +719,12 @@ def dispatchers():
     yield of("trust_expired", {}, refused("trust_invalid"), trust={"anchors": expired.pem})
     yield of("every_timeout", dict.fromkeys(limits, 2500), OK)
     pauses = ("circuit_open", "circuit_ceiling")
+    yield of("metrics_endpoints", {"metrics_endpoints": 100}, OK)
     yield of("every_circuit_option", dict.fromkeys(pauses, 2500) | {"circuit_failures": 0}, OK)
     for name, number in {"negative": -1, "half": 0.5, "beyond_a_million": 1000001}.items():
-        fault = refused("option_invalid", option="circuit_failures")
-        yield of(f"circuit_failures_{name}", {"circuit_failures": number}, fault)
+        for option in ("circuit_failures", "metrics_endpoints"):
+            fault = refused("option_invalid", option=option)
+            yield of(f"{option}_{name}", {option: number}, fault)
     for limit in limits + pauses:
         yield of(f"{limit}_zero", {limit: 0}, refused("option_invalid", option=limit))
         yield of(f"{limit}_negative", {limit: -1}, refused("option_invalid", option=limit))

@@ -426,6 +426,8 @@ class Dispatcher:
             consumer fails again. In seconds, or a timedelta; by default 30.
         circuit_ceiling: the longest time for which a circuit opens. In seconds, or a timedelta;
             by default 600.
+        metrics_endpoints: how many endpoints have metrics of their own, by consumer id: those
+            that were made first. The others share the value other. By default 0.
         status_retry: the retry verdict for a status or status class other than 2xx: later,
             after_repair or never.
         reload: the interval at which the files of the material are checked for changes. 0
@@ -492,6 +494,9 @@ class Dispatcher:
         circuit_open: _Seconds | None = None,
         # The longest time for which a circuit opens. In seconds, or a timedelta; by default 600.
         circuit_ceiling: _Seconds | None = None,
+        # How many endpoints have metrics of their own, by consumer id: those that were made first.
+        # The others share the value other. By default 0.
+        metrics_endpoints: int | None = None,
         # The retry verdict for a status or status class other than 2xx: later, after_repair or
         # never.
         status_retry: Mapping[str, _Retry] | None = None,
@@ -834,6 +839,7 @@ def deliver(
     circuit_failures: int | None = None,
     circuit_open: _Seconds | None = None,
     circuit_ceiling: _Seconds | None = None,
+    metrics_endpoints: int | None = None,
     reload: _Seconds | None = None,
     expiry_warning: float | None = None,
     # generated: end

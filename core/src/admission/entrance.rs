@@ -142,6 +142,11 @@ impl Admission {
         Ok(Admitted { run, in_flight })
     }
 
+    /// Returns how many deliveries wait for a turn or a connection.
+    pub(crate) fn waiting(&self) -> usize {
+        self.wait_limit.waiting()
+    }
+
     /// Returns the limit on waiting for a connection. A run bounds its deliveries itself.
     pub(crate) fn wait_limit(&self, admitted: &Admitted) -> Option<&WaitLimit> {
         admitted.run.is_none().then_some(&self.wait_limit)

@@ -96,7 +96,6 @@ impl FairLimit {
     }
 
     /// The number of issued permits.
-    #[cfg(test)]
     pub(crate) fn issued(&self) -> usize {
         self.state().issued
     }

@@ -35,6 +35,11 @@ impl InFlight {
         InFlightGuard { in_flight: self.clone(), process }
     }
 
+    /// Returns how many deliveries of this process have not ended.
+    pub(crate) fn count(&self) -> u64 {
+        count_in(self.inner.count.load(Ordering::SeqCst), process::id())
+    }
+
     /// Returns once at most `most` deliveries are in flight.
     pub(crate) async fn wait_until_at_most(&self, most: u64) {
         let Inner { count, awaited, ended } = &*self.inner;

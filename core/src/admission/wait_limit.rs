@@ -29,6 +29,11 @@ impl WaitLimit {
         Self { max, waiters: PerProcess::default() }
     }
 
+    /// Returns how many deliveries wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiters.get().value.count.load(Ordering::Relaxed)
+    }
+
     /// The maximum for one owner, and for one endpoint.
     pub(super) fn share(&self) -> usize {
         self.max.div_ceil(SHARE)

@@ -32,6 +32,14 @@ impl ConnectionFacts {
         (self.handshake, self.partial) = (Some(handshake.clone()), None);
     }
 
+    /// Whether the handshake was completed, and the TLS version if it is known.
+    pub(crate) fn version(&self) -> (bool, &'static str) {
+        match &self.handshake {
+            Some(completed) => (true, completed.tls.version),
+            None => (false, self.failed_handshake().map_or("", |tls| tls.version)),
+        }
+    }
+
     /// The facts of a handshake that was not completed. `None` if the peer's ServerHello did not arrive.
     pub(super) fn failed_handshake(&self) -> Option<TlsFacts> {
         self.partial.as_ref()?.facts()

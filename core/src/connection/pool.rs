@@ -103,6 +103,11 @@ impl Pool {
         self.connection_limit.yield_to_waiting(&self.owner);
     }
 
+    /// Returns the number of idle connections.
+    pub(crate) fn idle_count(&self) -> usize {
+        lock(&self.idle.get().value).len()
+    }
+
     /// Closes the idle connections.
     pub(crate) fn clear(&self) {
         let closed = std::mem::take(&mut *lock(&self.idle.get().value));
@@ -199,6 +204,11 @@ impl ConnectionLimit {
     /// at least as many as may be open.
     pub(crate) fn closings_to_report(&self) -> Option<usize> {
         self.state.get_or(|| LimitState::new(self.max)).value.closings.to_report()
+    }
+
+    /// Returns the number of open sockets, with those that are being opened.
+    pub(crate) fn open_count(&self) -> usize {
+        self.state().permits.issued()
     }
 
     fn state(&self) -> Arc<LimitState> {

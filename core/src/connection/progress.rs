@@ -14,6 +14,7 @@ use super::observer::{AttemptOutcome, End, Outcome, Repeat};
 use super::phases::Phases;
 use super::{ConnectionFacts, HandshakeFacts};
 use crate::error::{Error, Kind, Scope, Sent, Stage, Timings, cause, key, saturating_millis};
+use crate::metrics::AttemptPhases;
 use crate::process::own;
 
 /// The progress of a delivery or probe. A cancellation from outside reads it too.
@@ -190,10 +191,12 @@ impl Progress {
     /// Records how much of the request has left.
     pub(super) fn wrote(&self, sent: Sent) {
         self.sent.store(sent as u8, Relaxed);
-        if let Some(observation) = &self.observation
-            && sent == Sent::All
-        {
-            observation.enter(Stage::Response, Instant::now());
+        if sent == Sent::All {
+            let now = Instant::now();
+            self.phases.wrote_request(self.until(now));
+            if let Some(observation) = &self.observation {
+                observation.enter(Stage::Response, now);
+            }
         }
     }
 
@@ -296,6 +299,19 @@ impl Progress {
     /// Returns how long the phases of the current attempt have taken so far.
     pub(crate) fn timings(&self) -> Timings {
         self.phases.timings(|| self.elapsed())
+    }
+
+    /// Ends the phase in progress. Returns how long the phases of the current attempt took, for metrics.
+    pub(crate) fn counted_phases(&self) -> AttemptPhases {
+        if !self.phases.are_ended() {
+            self.phases.end(self.elapsed());
+        }
+        self.phases.counted()
+    }
+
+    /// Whether the current attempt uses an idle connection.
+    pub(crate) fn is_reusing(&self) -> bool {
+        self.phases.are_of_reuse()
     }
 
     /// Returns the connection of the current attempt, if it has one.

@@ -52,6 +52,14 @@ impl FailedAttempt {
         Self::Ended(Failure { error, in_doubt: true, withheld: false })
     }
 
+    /// The failure, unless the attempt is made again for another reason.
+    fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Ended(failure) => Some(&failure.error),
+            Self::Withdrawn | Self::Dead | Self::Unheld => None,
+        }
+    }
+
     /// The end of the attempt as observers see it.
     fn outcome(&self) -> AttemptOutcome<'_> {
         match self {
@@ -103,6 +111,7 @@ impl DeliveryAttempts {
                     return Ok(receipt);
                 }
                 Err(failed) => {
+                    self.operation.count_attempt(failed.error());
                     progress.end_attempt(failed.outcome());
                     self.prepare_next(failed, &generation, &mut state, now, progress).await?;
                 }

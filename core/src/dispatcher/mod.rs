@@ -1,5 +1,6 @@
 //! Keeps endpoints by consumer id and delivers webhooks to them.
 
+mod accounting;
 mod certificate_refusals;
 mod circuits;
 mod delivery;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 pub use crate::admission::CancelToken;
 pub use crate::error::HttpResponse;
 pub use crate::log::{LogLevel, LogRecord};
+pub use crate::metrics::{Metrics, MetricsFormat};
 pub use crate::tls::TlsFacts;
 use certificate_refusals::CertificateRefusals;
 use circuits::WayJudgment;
@@ -51,8 +53,9 @@ use crate::connection::pool::ConnectionLimit;
 use crate::endpoint::{Defaults, Endpoint, EndpointOptions, Generation, check_id};
 use crate::error::Error;
 use crate::material::trust::Trust;
+use crate::metrics::DispatcherCells;
 use crate::options::fault;
-use crate::process::{Lock, Locked};
+use crate::process::{Lock, Locked, PerProcess};
 use crate::runtime::{self, Driven, Task, TaskPlace};
 
 /// Delivers webhooks. Cheap to clone; all clones share one dispatcher.
@@ -92,6 +95,7 @@ struct Inner {
     refusals: CertificateRefusals,
     way: WayJudgment,
     reload: MaterialReload,
+    metrics: PerProcess<DispatcherCells>,
 }
 
 impl Dispatcher {
@@ -126,6 +130,7 @@ impl Dispatcher {
                 refusals: CertificateRefusals::default(),
                 way: WayJudgment::default(),
                 reload,
+                metrics: PerProcess::default(),
             }),
         })
     }
@@ -189,7 +194,9 @@ impl Dispatcher {
             known.update(generation, concurrency);
             return Ok(known.clone());
         }
-        let made = Endpoint::new(self.inner.admission.number(), consumer, generation, concurrency);
+        let has_metrics = endpoints.len() < defaults.metrics_endpoints;
+        let number = self.inner.admission.number();
+        let made = Endpoint::new(number, consumer, generation, concurrency, has_metrics);
         endpoints.insert(made.consumer_arc(), made.clone());
         Ok(made)
     }

@@ -9,8 +9,9 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{CancelToken, Dispatcher, Inner, Trace};
 use crate::admission::{Admitted, Entry, Needs, Pass, RunEntry, Turn, WaitLimit, Waiter, canceled};
@@ -19,7 +20,8 @@ use crate::connection::observer::{Observer, OperationKind, Outcome};
 use crate::connection::{ConnectionFacts, Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
-use crate::process::Once;
+use crate::log::LogRecord;
+use crate::process::{self, Once};
 use crate::runtime::poll_due;
 
 /// One delivery or probe that has not ended.
@@ -31,12 +33,26 @@ pub(super) struct Operation {
     pub(super) progress: Progress,
     pub(super) deadlines: Deadlines,
     cancel: Option<CancelToken>,
-    kind: OperationKind,
+    pub(super) kind: OperationKind,
+    /// The process that makes the operation.
+    pub(super) process: u32,
+    /// How many attempts were counted.
+    pub(super) counted: AtomicU32,
+    /// Whether its end was counted.
+    pub(super) ended: AtomicBool,
     pub(super) trace: Option<Arc<Trace>>,
     /// What the delivery must show if it is the trial of a half-open circuit.
     trial: Once<Needs>,
     /// Dropped after `progress`: `close` returns after the end of the operation was observed.
     admitted: Option<Admitted>,
+}
+
+/// A success that an operation ends with.
+pub(super) trait Success {
+    fn log_record(&self) -> LogRecord;
+
+    /// Returns how long it took.
+    fn elapsed(&self) -> Duration;
 }
 
 impl Operation {
@@ -64,6 +80,9 @@ impl Operation {
             deadlines,
             cancel,
             kind,
+            process: process::id(),
+            counted: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
             trace,
             trial: Once::new(),
             admitted: None,
@@ -182,9 +201,10 @@ impl Operation {
     /// The one exit.
     ///
     /// * `outcome`: a success has taken its facts from this operation already.
-    pub(super) fn leave<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn leave<T: Success>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         match outcome {
             Ok(success) => {
+                self.account_for_success(&success);
                 self.progress.end(Outcome::Succeeded);
                 Ok(success)
             }
@@ -200,6 +220,7 @@ impl Operation {
             attempts => error.noting(key::ATTEMPTS, attempts),
         };
         self.dispatcher.record_failure(&self.endpoint, &error, self.trial().is_some());
+        self.account_for_failure(&error);
         self.progress.end(Outcome::Failed(&error));
         error
     }
@@ -231,6 +252,7 @@ impl Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
+        self.account_for_drop();
         // A trial that was canceled or dropped shows nothing.
         if self.trial().is_some() {
             self.endpoint.access().circuit().end_trial();

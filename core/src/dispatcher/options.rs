@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{CancelToken, Trace};
 use crate::admission::CircuitLimits;
 use crate::connection::Deadlines;
-use crate::connection::observer::{Observer, Observers};
+use crate::connection::observer::Observers;
 use crate::error::{Error, Form, Retry, shown};
+use crate::log::LogSinks;
 use crate::material::identity::Identity;
 use crate::material::trust::Trust;
 use crate::net::{Egress, Proxy, Route};
@@ -57,6 +58,8 @@ pub struct DispatcherOptions {
     pub(super) reload: Option<Duration>,
     pub(super) expiry_warning: f64,
     pub(super) observers: Observers,
+    pub(super) log: LogSinks,
+    pub(super) metrics_endpoints: usize,
 }
 
 impl Default for DispatcherOptions {
@@ -86,6 +89,8 @@ impl Default for DispatcherOptions {
             reload: Some(Duration::from_secs(10)),
             expiry_warning: 0.2,
             observers: Observers::default(),
+            log: LogSinks::default(),
+            metrics_endpoints: 0,
         }
     }
 }
@@ -133,22 +138,6 @@ impl DispatcherOptions {
     /// the proxy has credentials already, or if the text has no colon.
     pub fn proxy_credentials(mut self, credentials: impl Into<String>) -> Self {
         self.proxy_credentials = Some(credentials.into());
-        self
-    }
-
-    /// Adds an observer of the deliveries and probes. Each call adds one; they are called in this order.
-    /// For the parts of this library that watch deliveries, and for tests: no compatibility is promised.
-    #[doc(hidden)]
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observers.add(observer);
-        self
-    }
-
-    /// Makes every delivery and probe panic when this stage begins, so that tests see how a panic ends.
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    pub fn panic_at(mut self, stage: crate::error::Stage) -> Self {
-        self.observers.panic_at(stage);
         self
     }
 
@@ -317,6 +306,7 @@ impl SetByName for DispatcherOptions {
             "circuit_failures" => self.circuit_failures(value.count_from(0)?),
             "circuit_open" => self.circuit_open(value.duration()?),
             "circuit_ceiling" => self.circuit_ceiling(value.duration()?),
+            "metrics_endpoints" => self.metrics_endpoints(value.count_from(0)?),
             "crl_policy" => Ok(self.crl_policy(CrlPolicy::from_option(&value.text()?)?)),
             "proxy" => Ok(self.proxy(Proxy::new(&value.text()?)?)),
             "proxy_credentials" => Ok(self.proxy_credentials(value.text()?)),
@@ -493,6 +483,7 @@ mod current {
                 "circuit_failures" => self.circuit.failures.to_string(),
                 "circuit_open" => millis(self.circuit.open),
                 "circuit_ceiling" => millis(self.circuit.ceiling),
+                "metrics_endpoints" => self.metrics_endpoints.to_string(),
                 "status_retry" => or_unset(has_rules.then_some(&()), "none"),
                 "reload" => self.reload.map_or("0".to_owned(), millis),
                 "expiry_warning" => self.expiry_warning.to_string(),

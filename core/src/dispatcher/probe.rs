@@ -310,6 +310,7 @@ impl Operation {
             };
             // The result of former settings does not apply to the current ones.
             let Some(seen) = seen.filter(|_| endpoint.serves(&generation)) else {
+                self.count_attempt(None);
                 progress.end_attempt(AttemptOutcome::Repeated(Repeat::SettingsChanged));
                 restarts.again(endpoint).await?;
                 continue;

@@ -185,7 +185,7 @@ impl Inner {
     /// Emits events to the listeners.
     pub(super) fn emit(&self, events: &[Event]) {
         for event in events {
-            self.reload.listeners.emit(event);
+            self.emit_one(event);
         }
     }
 
@@ -222,7 +222,7 @@ impl Inner {
         consumers
     }
 
-    fn lifetimes(&self) -> Lifetimes {
+    pub(super) fn lifetimes(&self) -> Lifetimes {
         let MaterialReload { watch, .. } = &self.reload;
         let mut lifetimes = Lifetimes::new();
         let mut seen = HashSet::new();

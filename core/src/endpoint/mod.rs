@@ -29,6 +29,7 @@ use crate::material::expiry::Lifetime;
 use crate::material::identity::Identity;
 use crate::material::pin::{Pin, PinSlot, Pins};
 use crate::material::watch::Watch;
+use crate::metrics::EndpointCells;
 use crate::process::{Lock, Locked, PerProcess, own};
 use crate::verify::PeerIdentity;
 use identity_rollout::{IdentityRollout, identity_pin};
@@ -70,6 +71,8 @@ struct Inner {
     changed: PerProcess<Arc<own::Notify>>,
     history: Lock<PeerHistory>,
     rollout: IdentityRollout,
+    /// The counts of this endpoint, if it has metrics of its own.
+    cells: Option<Box<PerProcess<EndpointCells>>>,
 }
 
 impl Endpoint {
@@ -78,6 +81,7 @@ impl Endpoint {
         consumer: &str,
         generation: Generation,
         concurrency: usize,
+        has_metrics: bool,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -88,6 +92,7 @@ impl Endpoint {
                 changed: PerProcess::default(),
                 history: Lock::default(),
                 rollout: IdentityRollout::default(),
+                cells: has_metrics.then(Box::default),
             }),
         }
     }
@@ -125,6 +130,19 @@ impl Endpoint {
             circuit,
             circuit_open_until: open_until.map(clock::time_of_millis),
         }
+    }
+
+    /// Counts a delivery that has ended, if the endpoint has metrics of its own.
+    pub(crate) fn count_end(&self, has_succeeded: bool) {
+        if let Some(cells) = &self.inner.cells {
+            cells.get().value.count(has_succeeded);
+        }
+    }
+
+    /// Returns how many deliveries of this process have succeeded and failed. `None` if the endpoint has no
+    /// metrics of its own.
+    pub(crate) fn ends(&self) -> Option<(u64, u64)> {
+        Some(self.inner.cells.as_ref()?.get().value.read())
     }
 
     pub(crate) fn generation(&self) -> Arc<Generation> {

@@ -10,7 +10,7 @@ mod name;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::error::spelling::spelled;
 use crate::error::{Context, Error, composed_value};
-use crate::process::{self, Lock, Locked, Once};
+use crate::process::{self, Lock, Locked, Once, PerProcess};
 use crate::runtime;
 pub use name::EventName;
 
@@ -133,6 +133,7 @@ impl Event {
 pub(crate) struct Listeners {
     any: AtomicBool,
     queues: Lock<Vec<Arc<Queue>>>,
+    lost: PerProcess<AtomicU64>,
 }
 
 impl Listeners {
@@ -159,13 +160,26 @@ impl Listeners {
         let mut queues = self.queues.lock();
         // Removes the queues whose handles were dropped.
         queues.retain(|queue| queue.callback.is_some() || Arc::strong_count(queue) > 1);
-        let idle: Vec<Arc<Queue>> =
-            queues.iter().filter(|queue| queue.push(event.clone())).cloned().collect();
+        let mut lost = 0;
+        let mut push = |queue: &&Arc<Queue>| {
+            let pushed = queue.push(event.clone());
+            lost += u64::from(pushed.has_dropped);
+            pushed.must_start
+        };
+        let idle: Vec<Arc<Queue>> = queues.iter().filter(&mut push).cloned().collect();
         let watched = queues.iter().filter(|queue| queue.watcher.get().is_some());
         let watched: Vec<Arc<Queue>> = watched.cloned().collect();
         drop(queues);
+        if lost > 0 {
+            self.lost.get().value.fetch_add(lost, Ordering::Relaxed);
+        }
         idle.iter().for_each(Queue::start_calling_back);
         watched.iter().filter_map(|queue| queue.watcher.get()).for_each(Waker::wake_by_ref);
+    }
+
+    /// Returns how many events this process has dropped because a listener was too slow.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.get().value.load(Ordering::Relaxed)
     }
 
     fn add(&self, queue: Arc<Queue>) {
@@ -304,6 +318,14 @@ impl State {
     }
 }
 
+/// The result of adding an event to a queue.
+struct Pushed {
+    /// The caller must start the thread for the callback.
+    must_start: bool,
+    /// The oldest event was dropped.
+    has_dropped: bool,
+}
+
 impl Queue {
     fn state(&self) -> Locked<'_, State> {
         let mut state = self.state.lock();
@@ -314,16 +336,19 @@ impl Queue {
         state
     }
 
-    /// Adds an event. Returns true if the caller must start the thread for the callback.
-    fn push(&self, event: Event) -> bool {
+    /// Adds an event.
+    fn push(&self, event: Event) -> Pushed {
         let mut state = self.state();
         state.waiting.push_back(event);
-        if state.waiting.len() > MAX_WAITING {
+        let has_dropped = state.waiting.len() > MAX_WAITING;
+        if has_dropped {
             state.waiting.pop_front();
             state.lost += 1;
         }
         state.wake_one();
-        self.callback.is_some() && !std::mem::replace(&mut state.is_calling_back, true)
+        let has_callback = self.callback.is_some();
+        let must_start = has_callback && !std::mem::replace(&mut state.is_calling_back, true);
+        Pushed { must_start, has_dropped }
     }
 
     fn start_calling_back(self: &Arc<Self>) {
@@ -411,6 +436,7 @@ mod tests {
         assert_eq!((first.name(), &first.fields()["count"]), (EventName::EventsLost, &json!(7)));
         assert_eq!(queue.try_next().unwrap().fields()["number"], excess);
         assert_eq!(std::iter::from_fn(|| queue.try_next()).count(), MAX_WAITING - 1);
+        assert_eq!(listeners.lost(), excess);
     }
 
     #[test]

@@ -5,15 +5,17 @@
 //! no path, query, header, body or key.
 
 mod fields;
+mod sinks;
 
 use serde_json::{Map, Value};
 
 use crate::error::{
-    Blame, DeliveryFacts, Error, Stage, Timings, fraction, key, saturating_millis, words,
+    Blame, DeliveryFacts, Error, Kind, Stage, Timings, fraction, key, saturating_millis, words,
 };
 use crate::event::{Event, EventName};
 pub(crate) use fields::{FIELDS, LogFields};
 use fields::{cut, json_len};
+pub(crate) use sinks::LogSinks;
 
 words! {
     /// The level of a log record.
@@ -221,6 +223,23 @@ impl Event {
     }
 }
 
+/// Returns the record of a delivery or a probe without an outcome: the caller dropped or interrupted it.
+///
+/// * `event`: `delivery` or `probe`.
+pub(crate) fn abandoned(event: &str, consumer: &str, stage: Stage) -> LogRecord {
+    let fields = LogFields {
+        event: Some(event.to_owned()),
+        outcome: Some("abandoned".to_owned()),
+        consumer: Some(consumer.to_owned()),
+        kind: Some(Kind::Canceled.name().to_owned()),
+        stage: Some(stage.name().to_owned()),
+        blame: Some(Blame::Caller.name().to_owned()),
+        ..LogFields::default()
+    };
+    let message = format!("the caller abandoned a {event} at stage {}", stage.name());
+    LogRecord::new(LogLevel::Info, message, fields)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -228,7 +247,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::error::{ConnectionParts, Kind, ShownHandshake};
+    use crate::error::{ConnectionParts, ShownHandshake};
 
     /// The letters that JSON libraries escape at the greatest length.
     const LETTERS: [&str; 5] = ["a", "\"", "\\", "ä", "\u{1f600}"];

@@ -116,6 +116,11 @@ impl Lifetime {
 }
 
 impl Expiry {
+    /// Returns the labels and the values of its metrics: type, name, date in Unix seconds, share left.
+    pub(crate) fn into_gauge(self) -> (&'static str, String, i64, f64) {
+        (self.what.name(), self.name, unix_seconds(self.not_after), self.fraction_left)
+    }
+
     /// The expiry as JSON, in the form that every language shows.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({

@@ -5,6 +5,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, key};
+use crate::metrics;
 use crate::x509::{ParsedCertificate, comparable_name, hex};
 
 /// A header, an empty line, and the first 64 bits of each digest in hex, sorted, one in a line.
@@ -49,6 +50,7 @@ pub(crate) fn refuse(anchor: &ParsedCertificate<'_>) -> Result<(), Error> {
     } else {
         return Ok(());
     };
+    metrics::count_public_root();
     let subject = anchor.subject_text();
     let message = format!("the trust bundle's certificate {subject} {relation}");
     Err(Error::new(Kind::PublicRootInTrust, message)

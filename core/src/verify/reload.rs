@@ -10,10 +10,12 @@ use super::revocation::UnusedCrl;
 use crate::clock;
 use crate::error::Error;
 use crate::event::{Event, Listeners};
+use crate::log::LogSinks;
 use crate::material::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
 use crate::material::watch::{CheckReason, Watch, Watched};
+use crate::metrics::{Metrics, VerifierCells, add_expiries, row};
 use crate::process::{Lock, PerProcess, own};
 use crate::runtime;
 
@@ -30,6 +32,8 @@ pub(super) struct MaterialReloader {
     epoch: AtomicU64,
     warnings: Lock<Warnings>,
     pub(super) listeners: Listeners,
+    pub(super) metrics: PerProcess<VerifierCells>,
+    log: LogSinks,
 }
 
 /// Trust and pins, which are replaced together.
@@ -56,7 +60,12 @@ impl VerifierMaterial {
 }
 
 impl MaterialReloader {
-    pub(super) fn new(trust: &Trust, pins: Option<&Pins>, interval: Option<Duration>) -> Self {
+    pub(super) fn new(
+        trust: &Trust,
+        pins: Option<&Pins>,
+        interval: Option<Duration>,
+        log: LogSinks,
+    ) -> Self {
         let watch = Watch::new(interval);
         let watched = [watch.watch_trust(trust), pins.and_then(|pins| watch.watch_pins(pins))];
         let current = VerifierMaterial::new(trust.clone(), pins.cloned());
@@ -68,6 +77,8 @@ impl MaterialReloader {
             watch,
             warnings: Lock::default(),
             listeners: Listeners::default(),
+            metrics: PerProcess::default(),
+            log,
         }
     }
 
@@ -127,7 +138,7 @@ impl MaterialReloader {
         let due = self.warnings.lock().due(&lifetimes, first, |it| self.watch.rotations(it));
         events.extend(due);
         for event in &events {
-            self.listeners.emit(event);
+            self.emit(event);
         }
         events
     }
@@ -135,8 +146,24 @@ impl MaterialReloader {
     /// Emits an event for each CRL that was not used for a peer, once per CRL and reason.
     pub(super) fn report_unused(&self, material: &VerifierMaterial, crls: &[UnusedCrl]) {
         for crl in crls.iter().filter(|crl| material.mark_reported(crl)) {
-            self.listeners.emit(&crl.event());
+            self.emit(&crl.event());
         }
+    }
+
+    /// Counts and logs an event, and emits it to the listeners.
+    fn emit(&self, event: &Event) {
+        self.metrics.get().value.events.count(event);
+        self.log.write(|| event.log_record());
+        self.listeners.emit(event);
+    }
+
+    /// Adds what the verifier has counted, and what expires.
+    pub(super) fn show(&self, metrics: &mut Metrics) {
+        self.metrics.get().value.show(metrics);
+        metrics.count(row::EVENTS_LOST, &[], self.listeners.lost());
+        // Without a plausible clock, nothing can be said about a remaining lifetime.
+        let all = self.expiries().unwrap_or_default().into_iter();
+        add_expiries(metrics, all.map(Expiry::into_gauge));
     }
 
     /// Takes over the material of the watch if it has changed.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest as _, Sha256};
 
+use crate::metrics;
 use crate::process::{Lock, Once};
 use crate::x509::algorithms;
 
@@ -118,7 +119,10 @@ impl SignatureVerificationAlgorithm for CachingAlgorithm<'_> {
     ) -> Result<(), InvalidSignature> {
         let enabled = ENABLED.load(Ordering::Relaxed);
         let digest = enabled.then(|| self.digest(public_key, message, signature));
-        if digest.is_some_and(|digest| cache().contains(&digest) || self.limit.contains(&digest)) {
+        let is_known =
+            digest.is_some_and(|digest| cache().contains(&digest) || self.limit.contains(&digest));
+        metrics::count_signature(is_known);
+        if is_known {
             return Ok(());
         }
         let slot = self.limit.take_check().ok_or(InvalidSignature)?;

@@ -9,10 +9,12 @@ use crate::clock::unix_seconds;
 use crate::error::{Error, Form, Kind, Stage, certain_secret, key, shown};
 use crate::event::{Event, EventQueue};
 use crate::keystore::pem;
+use crate::log::{LogRecord, LogSinks};
 use crate::material::expiry::Expiry;
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
 use crate::material::watch::CheckReason;
+use crate::metrics::{Metrics, add_process_wide};
 use crate::net::Host;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::verify::policy::{Authorization, CrlPolicy, Role, TenantRule, check_uri};
@@ -49,6 +51,7 @@ pub struct VerifierOptions {
     crl_policy: CrlPolicy,
     reload: Option<Duration>,
     expiry_warning: f64,
+    log: LogSinks,
 }
 
 impl VerifierOptions {
@@ -65,6 +68,7 @@ impl VerifierOptions {
             crl_policy: CrlPolicy::IfPresent,
             reload: Some(Duration::from_secs(10)),
             expiry_warning: 0.2,
+            log: LogSinks::default(),
         }
     }
 
@@ -118,6 +122,14 @@ impl VerifierOptions {
     pub fn reload(mut self, interval: Option<Duration>) -> Result<Self, Error> {
         self.reload = interval.map(|interval| options::duration("reload", interval)).transpose()?;
         Ok(self)
+    }
+
+    /// Adds a sink of the log. It gets a record of each verification that fails, and of each event, on the
+    /// thread that verifies or raises the event. No lock of the library is held. A sink must not block. A
+    /// panic in it is caught and has no effect.
+    pub fn log_to(mut self, sink: impl Fn(&LogRecord) + Send + Sync + 'static) -> Self {
+        self.log.add(Arc::new(sink));
+        self
     }
 
     /// Sets the remaining fraction of a lifetime at which the first expiry event is raised, by default
@@ -230,7 +242,8 @@ impl Verifier {
         if options.role == Role::Client && options.server_uri.is_some() {
             return Err(options::fault("server_uri", "is for servers"));
         }
-        let reloader = MaterialReloader::new(&options.trust, options.pins.as_ref(), options.reload);
+        let VerifierOptions { trust, pins, reload, log, .. } = &options;
+        let reloader = MaterialReloader::new(trust, pins.as_ref(), *reload, log.clone());
         Ok(Self { options: Arc::new(options), reloader: Arc::new(reloader) })
     }
 
@@ -262,8 +275,8 @@ impl Verifier {
         if chain.is_empty() {
             return self.verify_chain::<&[u8]>(&[], server_name, at);
         }
-        let chain =
-            pem::certificate_ders(chain, "chain").map_err(|error| error.at(Stage::Verify))?;
+        let chain = pem::certificate_ders(chain, "chain").map_err(|error| error.at(Stage::Verify));
+        let chain = chain.inspect_err(|error| self.account(Some(error)))?;
         self.verify_chain(&chain, server_name, at)
     }
 
@@ -283,10 +296,30 @@ impl Verifier {
         self.judge(&chain, true, server_name, at)
     }
 
-    /// Verifies a chain of DER certificates, leaf first.
+    /// Verifies a chain of DER certificates, leaf first. Counts and logs the verdict.
     ///
     /// * `chain_is_whole`: whether it has every certificate that the peer presented.
     pub(crate) fn judge(
+        &self,
+        chain: &[&[u8]],
+        chain_is_whole: bool,
+        server_name: Option<&str>,
+        at: SystemTime,
+    ) -> Result<PeerIdentity, Error> {
+        let verdict = self.verdict(chain, chain_is_whole, server_name, at);
+        self.account(verdict.as_ref().err());
+        verdict
+    }
+
+    /// Counts and logs a verification. A success is not logged: the application knows the peer.
+    pub(super) fn account(&self, error: Option<&Error>) {
+        self.reloader.metrics.get().value.verified(error);
+        if let Some(error) = error {
+            self.options.log.write(|| error.log_record_of("verification"));
+        }
+    }
+
+    fn verdict(
         &self,
         chain: &[&[u8]],
         chain_is_whole: bool,
@@ -342,6 +375,14 @@ impl Verifier {
     /// Fails with `clock_implausible`.
     pub fn expiries(&self) -> Result<Vec<Expiry>, Error> {
         self.reloader.expiries()
+    }
+
+    /// Returns the metrics of this verifier in this process. A forked child starts at zero.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.reloader.show(&mut metrics);
+        add_process_wide(&mut metrics);
+        metrics
     }
 
     /// Calls `callback` for every event from now on, as

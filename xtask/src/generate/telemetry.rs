@@ -1,12 +1,13 @@
-//! Generates the reference page `docs/log.md` from the tables of core.
+//! Generates the reference pages `docs/log.md` and `docs/metrics.md` from the tables of core.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use crate::command::Result;
-use crate::generate::reference::MARK;
+use crate::generate::reference::{MARK, WIDTH};
 use crate::generate::rows::{field, list};
+use crate::terminal::wrapped;
 
 const ABOUT_LOG: &str = "\
 # Log records
@@ -40,6 +41,67 @@ pub(crate) fn log(tables: &Value) -> Result<String> {
         "\nThe record of an event also has the fields of the event ([events](events.md)).\n",
     );
     Ok(page)
+}
+
+const ABOUT_METRICS: &str = "\
+# Metrics
+
+A dispatcher and a verifier count what they do, always and per process: a forked child starts at zero.
+A delivery on an idle connection adds to atomic numbers and takes no lock.
+
+| | a snapshot | text |
+| --- | --- | --- |
+| Rust | `dispatcher.metrics()`, `verifier.metrics()` | `metrics.text(format)` |
+
+The text is that of Prometheus 0.0.4 (`prometheus`) or of OpenMetrics 1.0 (`openmetrics`).
+
+A label never has a path, a query, a header, a body or bytes of a key. Its values are words of the tables
+of this library, or at most 64, beyond which they are counted as `other`. The consumer id is a label only
+for as many endpoints as the option `metrics_endpoints` says, and for consumers that refuse our new
+certificate.
+
+Histograms have the buckets of OpenTelemetry: 5, 10, 25, 50, 75, 100, 250, 500 and 750 ms, 1, 2.5, 5, 7.5
+and 10 s.
+";
+
+/// Returns the page `docs/metrics.md`.
+pub(crate) fn metrics(tables: &Value) -> Result<String> {
+    let mut page = format!("{MARK}{ABOUT_METRICS}");
+    let sections = [
+        ("Deliveries and connections", "dispatcher", "A dispatcher has these metrics."),
+        ("Verifications", "verifier", "A verifier has these metrics."),
+        ("Certificates and events", "both", "A dispatcher and a verifier have these metrics."),
+        (
+            "Process",
+            "process",
+            "Every dispatcher and verifier of a process shows the same values of these metrics.",
+        ),
+    ];
+    for (title, of, about) in sections {
+        line(&mut page, &format!("\n## {title}\n\n{about}"));
+        for row in list(tables, &["metrics"])?.iter().filter(|row| row["of"] == of) {
+            metric(&mut page, row)?;
+        }
+    }
+    Ok(page)
+}
+
+fn metric(page: &mut String, row: &Value) -> Result {
+    let (name, of, doc) = (field(row, "name")?, field(row, "type")?, field(row, "doc")?);
+    line(page, &format!("\n### {name}\n"));
+    for part in wrapped(doc, WIDTH) {
+        line(page, &part);
+    }
+    let unit = match field(row, "unit")? {
+        "" => String::new(),
+        unit => format!(", in {unit}"),
+    };
+    let labels = row["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let labels: Vec<String> = labels.map(|label| format!("`{label}`")).collect();
+    let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+    line(page, &format!("\n- {of}{unit}; labels: {labels}"));
+    line(page, &format!("- over processes: {}", field(row, "combine")?));
+    Ok(())
 }
 
 fn line(page: &mut String, text: &str) {
