@@ -91,7 +91,7 @@ pub(crate) fn unix_seconds(at: SystemTime) -> i64 {
 /// Formats an instant for messages: `2026-11-27 22:14:03 UTC`.
 ///
 /// * `seconds`: Unix seconds.
-pub(crate) fn utc_text(seconds: i64) -> String {
+pub fn utc_text(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days since 0000-03-01. A year starts in March here, so that the leap day is its last day.
     let days = days.saturating_add(719_468);

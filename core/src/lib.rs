@@ -71,6 +71,7 @@ pub mod error;
 pub mod event;
 pub mod forwarded;
 mod http;
+mod inspection;
 mod keystore;
 mod limits;
 mod log;
@@ -116,6 +117,11 @@ pub mod bindings {
     pub use crate::options::{SetByName, Setting};
     pub use crate::recipe::{Argument, Rebuild, Recipe};
     pub use crate::verify::handshake::Handshake;
+
+    pub mod inspection {
+        pub use crate::clock::utc_text;
+        pub use crate::inspection::*;
+    }
 
     pub mod language {
         pub use crate::error::spelling::{Language, set_language};

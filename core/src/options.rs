@@ -419,7 +419,7 @@ pub(crate) fn duration(name: &str, duration: Duration) -> Result<Duration, Error
             Language::Node | Language::C => {
                 error.advising("A number is milliseconds, not microseconds.")
             }
-            Language::Rust => error,
+            Language::Rust | Language::Command => error,
         });
     }
     Ok(duration)

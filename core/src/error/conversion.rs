@@ -24,7 +24,7 @@ fn of_language(language: Language, option: &str, place: Place, seen: &str) -> Op
         Language::Python => python(option, place, seen),
         Language::Node => node(option, place, seen),
         // The compiler checks types.
-        Language::Rust | Language::C => None,
+        Language::Rust | Language::C | Language::Command => None,
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Language {
     Python = 2,
     /// `maxConnections`, `Identity.fromFiles`; durations end in `Ms`.
     Node = 3,
+    /// `--min-tls`, and the option in place of a method. The command `webhook-mtls`.
+    Command = 4,
 }
 
 static CALLER: AtomicU8 = AtomicU8::new(Language::Rust as u8);
@@ -26,7 +28,8 @@ pub fn set_language(language: Language) {
 
 /// Returns the language of the program that uses the library.
 pub(crate) fn language() -> Language {
-    const ALL: [Language; 4] = [Language::Rust, Language::C, Language::Python, Language::Node];
+    const ALL: [Language; 5] =
+        [Language::Rust, Language::C, Language::Python, Language::Node, Language::Command];
     let number = CALLER.load(Ordering::Relaxed);
     ALL.into_iter().find(|known| *known as u8 == number).unwrap_or(Language::Rust)
 }
@@ -74,6 +77,20 @@ impl Language {
             (Self::Python, _) => name.to_owned(),
             (Self::Node, _) => camel(name) + if timed { "Ms" } else { "" },
             (Self::Rust, _) => name.replace('.', "::"),
+            (Self::Command, _) => match name {
+                "Identity.from_pem" | "Identity.from_files" => "--cert and --key".to_owned(),
+                "Identity.from_pkcs12" => "--p12".to_owned(),
+                "Trust.exact" => "--exact".to_owned(),
+                "pin_of" => "webhook-mtls inspect".to_owned(),
+                "headers" => "--header".to_owned(),
+                "trust" => "--ca".to_owned(),
+                "content_type" | "id" | "intermediates" | "min_tls" | "proxy" | "proxy_by_name"
+                | "server_name" | "server_uri" | "timeout" => {
+                    format!("--{}", name.replace('_', "-"))
+                }
+                // The command has no option for it.
+                other => other.to_owned(),
+            },
             (Self::C, Some((noun, method))) => {
                 format!("wmtls_{}_{method}", noun.to_ascii_lowercase())
             }
@@ -89,6 +106,7 @@ impl Language {
             Self::C => "wmtls_endpoint_options_no_pins",
             Self::Python => "pins=None",
             Self::Node => "pins: null",
+            Self::Command => "no --pin",
         }
     }
 }

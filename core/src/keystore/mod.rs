@@ -2,6 +2,7 @@
 
 mod ber;
 mod blocks;
+pub(crate) mod contents;
 pub(crate) mod mistaken;
 mod pbe;
 mod pbmac1;

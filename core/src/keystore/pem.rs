@@ -71,7 +71,10 @@ pub(crate) fn private_key(
 /// The start of a message about a private key.
 const KEY: &str = "private key";
 
-fn key_of_der(der: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, Error> {
+pub(super) fn key_of_der(
+    der: &[u8],
+    passphrase: Option<&[u8]>,
+) -> Result<PrivateKeyDer<'static>, Error> {
     if let Some(recognized) = Structure::of(der).in_place_of_key() {
         return Err(named(KEY, recognized));
     }
@@ -100,6 +103,16 @@ fn key_of_blocks(
             return Err(fault(format!("{several} private keys found where one is expected")));
         }
     };
+    key_of_block(key, passphrase)
+}
+
+/// Returns the private key of a block.
+///
+/// Fails with `pem_invalid` or `key_encrypted`.
+pub(super) fn key_of_block(
+    key: &Block<'_>,
+    passphrase: Option<&[u8]>,
+) -> Result<PrivateKeyDer<'static>, Error> {
     let der = key.der().map_err(|fault| text_fault(KEY, fault))?;
     match key.label {
         // Some tools write an encrypted key under the label of one in clear.
@@ -162,7 +175,7 @@ fn held(blocks: &[Block<'_>]) -> &'static str {
 }
 
 /// An input without the layers around it.
-enum Contents<'a> {
+pub(super) enum Contents<'a> {
     Der(&'a [u8]),
     Blocks(Vec<Block<'a>>),
 }
@@ -171,7 +184,7 @@ enum Contents<'a> {
 /// content is another format that is recognized.
 ///
 /// * `most`: the limit of the input in bytes.
-fn opened<T>(
+pub(super) fn opened<T>(
     input: &[u8],
     what: &str,
     most: usize,
@@ -275,7 +288,7 @@ fn check_size_within(input: &[u8], what: &str, most: usize) -> Result<(), Error>
 }
 
 /// Splits DER into its elements. White space may follow the last: editors add a line break.
-fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
+pub(super) fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     let mut reader = Reader::new(input);
     let mut found = Vec::new();
     let mut length = 0;
@@ -292,7 +305,7 @@ fn concatenated(input: &[u8], what: &str) -> Result<Vec<Vec<u8>>, Error> {
     Ok(found)
 }
 
-fn text_fault(what: &str, fault: TextFault) -> Error {
+pub(super) fn text_fault(what: &str, fault: TextFault) -> Error {
     if fault.is_traditional {
         let why = "encrypted in OpenSSL's traditional form, which is too weak to be read";
         return Error::new(Kind::KeyEncrypted, format!("{what}: {why}"))

@@ -52,21 +52,7 @@ pub(crate) struct Contents {
 ///
 /// Fails with `pem_invalid` or `key_encrypted`.
 pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
-    check_size(file, WHAT)?;
-    let file = &*pem::file_of_pkcs12(file, WHAT)?;
-    let mut reader =
-        Pkcs12Reader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
-    reader.file(file).map_err(|error| match error {
-        DecryptError::Malformed(why) => Error::new(
-            Kind::PemInvalid,
-            format!("{WHAT}: the file {why}"),
-        )
-        .advising(
-            "Supply the complete file; openssl pkcs12 -in … | openssl pkcs12 -export makes a new one.",
-        ),
-        other => other.into_error(WHAT),
-    })?;
-    let Pkcs12Reader { mut keys, certificates, .. } = reader;
+    let (mut keys, certificates) = open(file, passphrase)?;
     let fault = |why: String| Error::new(Kind::PemInvalid, format!("{WHAT}: {why}"));
     if keys.len() > 1 {
         return Err(fault(format!("{} private keys found where one is expected", keys.len())));
@@ -88,6 +74,30 @@ pub(crate) fn read(file: &[u8], passphrase: &[u8]) -> Result<Contents, Error> {
         })
         .collect::<Result<_, _>>()?;
     Ok(Contents { key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)), certificates })
+}
+
+/// Several structures, each in DER.
+type Ders = Vec<Vec<u8>>;
+
+/// Returns the private keys (each a PKCS#8 PrivateKeyInfo) and the certificates (DER) of a file.
+///
+/// Fails with `pem_invalid` or `key_encrypted`.
+pub(super) fn open(file: &[u8], passphrase: &[u8]) -> Result<(Ders, Ders), Error> {
+    check_size(file, WHAT)?;
+    let file = &*pem::file_of_pkcs12(file, WHAT)?;
+    let mut reader =
+        Pkcs12Reader { passphrase, work: WorkLimit::new(), keys: vec![], certificates: vec![] };
+    reader.file(file).map_err(|error| match error {
+        DecryptError::Malformed(why) => Error::new(
+            Kind::PemInvalid,
+            format!("{WHAT}: the file {why}"),
+        )
+        .advising(
+            "Supply the complete file; openssl pkcs12 -in … | openssl pkcs12 -export makes a new one.",
+        ),
+        other => other.into_error(WHAT),
+    })?;
+    Ok((reader.keys, reader.certificates))
 }
 
 /// The parts of a file that were decrypted so far.

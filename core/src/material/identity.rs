@@ -236,7 +236,9 @@ fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
     }
 }
 
-fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
+/// Checks that a certificate can be ours at the instant `at` (Unix seconds). Fails with
+/// `identity_unusable`.
+pub(crate) fn check_leaf(leaf: &Certificate, at: i64) -> Result<(), Error> {
     let parsed = leaf.parsed();
     let fault = |why: String| {
         Error::new(

@@ -20,7 +20,7 @@ pub(super) fn verify(
         return Err(other_certificate(leaf, certificate));
     }
     failure::check_dates(&Link::leaf(leaf.parsed()), expected.at)?;
-    check_leaf(&Link::leaf(leaf.parsed()), expected)?;
+    check_leaf(&Link::leaf(leaf.parsed()), &expected.leaf_rules())?;
     expected.names.check(leaf.parsed())?;
     let path = Path::default();
     let pin = check_pins(leaf, &path, expected)?;

@@ -31,6 +31,7 @@ use crate::clock::system_time;
 use crate::error::{Error, Kind, key};
 use crate::material::pin::{Pin, Pins};
 use crate::material::trust::Trust;
+use crate::x509::algorithms::SIGNATURES;
 use crate::x509::{
     Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Presented, Purpose, pin_text,
 };
@@ -94,7 +95,7 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
 
     // A leaf outside its dates is not searched for: no other reason tells more.
     failure::check_dates(&Link::leaf(leaf.parsed()), expected.at)?;
-    let leaf_fault = check_leaf(&Link::leaf(leaf.parsed()), expected).err();
+    let leaf_fault = check_leaf(&Link::leaf(leaf.parsed()), &expected.leaf_rules()).err();
     let limit = SignatureLimit::new();
     let search = search::Search {
         leaf: &leaf,
@@ -149,15 +150,48 @@ fn check_tenant(
     Ok(tenant)
 }
 
+/// The conditions on a leaf itself, without a path.
+struct LeafRules {
+    role: Role,
+    strict_purpose: bool,
+    /// A self-signed certificate is often a CA certificate as well. An exact trust makes no CA of it.
+    may_be_ca: bool,
+}
+
+impl Expectation<'_> {
+    fn leaf_rules(&self) -> LeafRules {
+        LeafRules {
+            role: self.role,
+            strict_purpose: self.strict_purpose,
+            may_be_ca: self.trust.exact_certificate().is_some(),
+        }
+    }
+}
+
+/// Judges the leaf of a peer without a path: its dates, form, key, purpose and the algorithm of its
+/// signature.
+///
+/// * `at`: Unix seconds.
+///
+/// Fails as [`verify`] does.
+pub(crate) fn judge_leaf(leaf: &ParsedCertificate<'_>, role: Role, at: i64) -> Result<(), Error> {
+    let link = Link::leaf(leaf);
+    failure::check_dates(&link, at)?;
+    check_leaf(&link, &LeafRules { role, strict_purpose: false, may_be_ca: false })?;
+    let accepted = SIGNATURES.all.iter().map(|known| known.signature_alg_id());
+    if accepted.into_iter().all(|known| known.as_ref() != leaf.signed.algorithm) {
+        return Err(failure::algorithm_not_accepted(&link));
+    }
+    Ok(())
+}
+
 /// Makes the checks that need the leaf only, except its dates.
-fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
+fn check_leaf(leaf: &Link<'_>, rules: &LeafRules) -> Result<(), Error> {
     let invalid = |why: &str| Err(leaf.invalid(why));
     if leaf.version != 3 {
         return invalid(&format!("is of version {}; version 3 is expected", leaf.version));
     }
-    // A self-signed certificate is often a CA certificate as well. An exact trust makes no CA of it.
-    let may_be_ca = expected.trust.exact_certificate().is_some();
-    if leaf.is_ca && !may_be_ca {
+    if leaf.is_ca && !rules.may_be_ca {
         let error = invalid("is a CA certificate; a leaf is expected");
         return error.map_err(|error| {
             if !leaf.is_self_issued() {
@@ -183,7 +217,7 @@ fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     }
     let has_ca_rights =
         leaf.key_usage(KEY_CERT_SIGN) == Some(true) || leaf.name_constraints.is_some();
-    if has_ca_rights && !may_be_ca {
+    if has_ca_rights && !rules.may_be_ca {
         return invalid("has rights that only a CA may have (keyCertSign or name constraints)");
     }
     if leaf.key_usage(DIGITAL_SIGNATURE) == Some(false) {
@@ -192,18 +226,18 @@ fn check_leaf(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> 
     if let Some(weakness) = leaf.key.weakness() {
         return Err(failure::key_weak(leaf, &weakness));
     }
-    check_purpose(leaf, expected)
+    check_purpose(leaf, rules)
 }
 
-fn check_purpose(leaf: &Link<'_>, expected: &Expectation<'_>) -> Result<(), Error> {
-    let purpose = match expected.role {
+fn check_purpose(leaf: &Link<'_>, rules: &LeafRules) -> Result<(), Error> {
+    let purpose = match rules.role {
         Role::Client => leaf.client_purpose(),
         Role::Server => leaf.server_purpose(),
     };
-    let wanted = expected.role.purpose_name();
+    let wanted = rules.role.purpose_name();
     let seen = match purpose {
         Purpose::Allowed => return Ok(()),
-        Purpose::Absent if !expected.strict_purpose => return Ok(()),
+        Purpose::Absent if !rules.strict_purpose => return Ok(()),
         Purpose::Absent => "has no extendedKeyUsage, which strict_purpose requires".to_owned(),
         Purpose::Any => {
             "lists anyExtendedKeyUsage alone, so it was not issued for this purpose".to_owned()

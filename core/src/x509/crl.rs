@@ -195,6 +195,21 @@ impl Crl {
         self.entries.date_of(serial, &self.der)
     }
 
+    /// Returns how many serial numbers it lists.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.count()
+    }
+
+    /// Returns the content of its AlgorithmIdentifier.
+    pub(crate) fn signature_algorithm(&self) -> &[u8] {
+        &self.der[self.signature_algorithm.clone()]
+    }
+
+    /// Returns its number, big-endian without leading zeros, if it has one.
+    pub(crate) fn number(&self) -> Option<&[u8]> {
+        self.number.as_deref()
+    }
+
     /// Returns the reasons of revocation for which the certificate is good if the CRL does not list it.
     pub(crate) fn reasons_covered(&self, certificate: &ParsedCertificate<'_>) -> Reasons {
         self.scope.covers(certificate)

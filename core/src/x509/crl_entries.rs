@@ -60,6 +60,11 @@ impl Entries {
         Ok(table)
     }
 
+    /// Returns how many serial numbers are listed.
+    pub(super) fn count(&self) -> usize {
+        self.slots.iter().filter(|slot| **slot != 0).count()
+    }
+
     /// Returns the revocation date (Unix seconds) of a serial number, or `None` if it is not listed.
     ///
     /// * `der`: the CRL that the entries were read from.

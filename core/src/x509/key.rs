@@ -36,6 +36,21 @@ pub(crate) enum Key {
 }
 
 impl Key {
+    /// Returns the name of its algorithm with its size or curve, such as `RSA 3072` or `EC P-256`.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Rsa { bits, .. } => format!("RSA {bits}"),
+            Self::P256 => "EC P-256".into(),
+            Self::P384 => "EC P-384".into(),
+            Self::P521 => "EC P-521".into(),
+            Self::Ed25519 => "Ed25519".into(),
+            Self::MlDsa => "ML-DSA".into(),
+            Self::OtherCurve(Some(curve)) => format!("EC {}", curve.curve_name()),
+            Self::OtherCurve(None) => "EC with explicit parameters".into(),
+            Self::Other(algorithm) => algorithm.algorithm_name(),
+        }
+    }
+
     /// Returns why the key is refused, as a noun phrase ("RSA of 1024 bits", "a secp256k1 key, …"), or
     /// `None` if it is accepted.
     pub(crate) fn weakness(self) -> Option<String> {
@@ -66,6 +81,11 @@ impl Key {
         let weakness = self.weakness()?;
         let is_unsupported = matches!(self, Self::OtherCurve(_) | Self::Other(_));
         Some(format!("has {}{weakness}", if is_unsupported { "" } else { "a weak key: " }))
+    }
+
+    /// Returns the kind of the key of a SubjectPublicKeyInfo.
+    pub(crate) fn of_spki(spki: &[u8]) -> Result<Self, Malformed> {
+        Self::read(Reader::new(spki).content(der::SEQUENCE)?)
     }
 
     /// Reads the content of a SubjectPublicKeyInfo.

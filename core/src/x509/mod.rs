@@ -33,4 +33,4 @@ pub(crate) use name_constraints::{Subtree, is_host, subtrees};
 pub(crate) use parsed::{DIGITAL_SIGNATURE, KEY_CERT_SIGN, ParsedCertificate, Purpose};
 pub(crate) use policies::ANY_POLICY;
 pub(crate) use presented::Presented;
-pub(crate) use signature_name::{purpose_name, signature_name};
+pub(crate) use signature_name::{purpose_name, signature_name, signature_title};

@@ -74,6 +74,16 @@ impl ObjectId {
         &self.octets[..usize::from(self.length)]
     }
 
+    /// Returns the name of the curve with this OID, or the OID.
+    pub(crate) fn curve_name(self) -> String {
+        self.among(CURVES).map_or_else(|| self.dotted(), |(name, _)| name.to_owned())
+    }
+
+    /// Returns the name of the algorithm with this OID, or the OID.
+    pub(crate) fn algorithm_name(self) -> String {
+        self.among(ALGORITHMS).map_or_else(|| self.dotted(), |(name, _)| name.to_owned())
+    }
+
     /// Describes the key of a curve with this OID.
     pub(crate) fn refused_curve(self) -> String {
         match self.among(CURVES) {

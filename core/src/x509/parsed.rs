@@ -41,6 +41,19 @@ const MAX_EXTENSIONS: usize = 64;
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
 pub(crate) const KEY_CERT_SIGN: u8 = 5;
 
+/// The names of the keyUsage bits, in their order.
+const KEY_USAGES: [&str; 9] = [
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+];
+
 /// The largest certificate. A TLS message carries no larger one (RFC 8446 section 4.4.2).
 const MAX_LENGTH: usize = (1 << 24) - 1;
 
@@ -253,6 +266,14 @@ impl<'a> ParsedCertificate<'a> {
         let bits = self.key_usage?;
         let byte = bits.get(1 + usize::from(bit / 8)).copied().unwrap_or(0);
         Some(byte & (0x80 >> (bit % 8)) != 0)
+    }
+
+    /// Returns the names of the keyUsage bits that are set, or `None` if the extension is absent.
+    pub(crate) fn key_usages(&self) -> Option<Vec<&'static str>> {
+        self.key_usage?;
+        let is_set =
+            |(bit, name): (u8, &'static str)| (self.key_usage(bit) == Some(true)).then_some(name);
+        Some((0..).zip(KEY_USAGES).filter_map(is_set).collect())
     }
 
     pub(crate) fn server_purpose(&self) -> Purpose {

@@ -1,5 +1,6 @@
 //! The usual names of signature algorithms and purposes, for messages.
 
+use super::algorithms::SIGNATURES;
 use super::der::{self, Reader};
 use super::name::dotted;
 
@@ -35,6 +36,39 @@ pub(crate) fn signature_name(algorithm: &[u8]) -> String {
         _ => "",
     };
     if name.is_empty() { dotted(id) } else { format!("{name} ({})", dotted(id)) }
+}
+
+/// Returns the name of a signature algorithm that is accepted, or [`signature_name`] of any other.
+///
+/// * `algorithm`: the content of its AlgorithmIdentifier.
+pub(crate) fn signature_title(algorithm: &[u8]) -> String {
+    let accepted = SIGNATURES.all.iter().map(|known| known.signature_alg_id());
+    let is_accepted = accepted.into_iter().any(|known| known.as_ref() == algorithm);
+    let id = Reader::new(algorithm).content(der::OID).ok().filter(|_| is_accepted);
+    let name = match id {
+        Some([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last]) => match last {
+            10 => "RSASSA-PSS",
+            11 => "sha256WithRSAEncryption",
+            12 => "sha384WithRSAEncryption",
+            13 => "sha512WithRSAEncryption",
+            _ => "",
+        },
+        Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, last]) => match last {
+            2 => "ecdsa-with-SHA256",
+            3 => "ecdsa-with-SHA384",
+            4 => "ecdsa-with-SHA512",
+            _ => "",
+        },
+        Some([0x2b, 0x65, 0x70]) => "Ed25519",
+        Some([0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, last]) => match last {
+            17 => "ML-DSA-44",
+            18 => "ML-DSA-65",
+            19 => "ML-DSA-87",
+            _ => "",
+        },
+        _ => "",
+    };
+    if name.is_empty() { signature_name(algorithm) } else { name.to_owned() }
 }
 
 /// Returns the name of a purpose of extendedKeyUsage, or its object identifier.

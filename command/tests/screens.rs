@@ -1,0 +1,124 @@
+//! What people see: screens that are kept in `tests/command/screens`, and read before they are committed.
+//! `WMTLS_WRITE_SCREENS=1 cargo test -p webhook-mtls-command --test screens` writes them again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use webhook_mtls_command::{Console, run};
+
+/// A screen: its name, the columns, whether it is colored, the exit code, and the arguments.
+type Screen = (&'static str, usize, bool, u8, &'static [&'static str]);
+
+const SCREENS: &[Screen] = &[
+    ("help", 80, false, 0, &["--help"]),
+    ("help-deliver", 80, false, 0, &["deliver", "--help"]),
+    ("help-inspect", 80, false, 0, &["inspect", "--help"]),
+    ("no-verb", 80, false, 2, &[]),
+    ("wrong-option", 80, false, 2, &["inspect", "--jsn", "ca.pem"]),
+    ("identity", 80, false, 0, &["inspect", "chain.pem", "client.key"]),
+    ("identity-color", 80, true, 0, &["inspect", "chain.pem", "client.key"]),
+    ("identity-120", 120, false, 0, &["inspect", "chain.pem", "client.key"]),
+    ("identity-120-color", 120, true, 0, &["inspect", "chain.pem", "client.key"]),
+    ("wrong-key", 80, false, 3, &["inspect", "chain.pem", "other.key"]),
+    ("pkcs12", 80, false, 0, &["inspect", "--passphrase-file", "passphrase.txt", "client.p12"]),
+    ("locked", 80, false, 3, &["inspect", "client.p12", "client-encrypted.key"]),
+    ("mixed", 80, false, 0, &["inspect", "mixed.pem"]),
+    ("anchor", 80, false, 0, &["inspect", "ca.pem"]),
+    ("leaf-as-anchor", 80, false, 3, &["inspect", "--as", "anchor", "server.pem"]),
+    ("below-ca", 80, false, 0, &["inspect", "--ca", "ca.pem", "server.pem"]),
+    ("no-intermediate", 80, false, 3, &["inspect", "--ca", "ca.pem", "no-intermediate.pem"]),
+    ("crls", 80, false, 4, &["inspect", "--strict", "crl.pem", "crl-outdated.pem"]),
+    ("expired", 80, false, 4, &["inspect", "--strict", "expired.pem"]),
+    ("expired-as-identity", 80, false, 3, &["inspect", "--as", "identity", "expired.pem"]),
+    ("weak", 80, true, 3, &["inspect", "--as", "server", "weak.pem"]),
+    ("hostile", 80, true, 0, &["inspect", "hostile.pem"]),
+    ("many-names", 80, false, 0, &["inspect", "wide.pem"]),
+    ("cut", 80, false, 3, &["inspect", "cut.pem", "empty.pem", "missing.pem"]),
+    (
+        "bundle-as-anchor",
+        80,
+        false,
+        0,
+        &["inspect", "--as", "anchor", "ca.pem", "intermediate.pem"],
+    ),
+    ("der", 80, false, 0, &["inspect", "server.der", "modern.pem"]),
+    ("cut-120-color", 120, true, 3, &["inspect", "cut.pem", "empty.pem"]),
+];
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command")
+}
+
+/// Runs the command, and returns the exit code and what it wrote, errors last.
+fn ran(arguments: &[&str], width: usize, color: bool) -> (u8, String) {
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None)
+        .with_width(width)
+        .with_color(color);
+    let arguments = ["webhook-mtls"].iter().chain(arguments).map(Into::into);
+    let code = run(arguments, &mut console);
+    drop(console);
+    output.append(&mut errors);
+    (code, timeless(&String::from_utf8(output).expect("UTF-8")))
+}
+
+/// Replaces the time of the run. The certificates begin and end at midnight of a first of January.
+fn timeless(seen: &str) -> String {
+    /// Returns whether a text has the form of another one, in which digits stand for digits.
+    fn has_form(text: &str, form: &str) -> bool {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                form => byte == form,
+            })
+    }
+    let parts = seen.split_inclusive([' ', '\n', '(']).map(|part| {
+        let word = part.trim_end_matches([' ', '\n', '(']);
+        if has_form(word, "0000-00-00") && !word.ends_with("-01-01") {
+            part.replace(word, "YYYY-MM-DD")
+        } else if has_form(word, "00:00:00") && word != "00:00:00" {
+            part.replace(word, "hh:mm:ss")
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect()
+}
+
+#[test]
+fn every_screen_is_the_one_that_was_read() {
+    std::env::set_current_dir(tests().join("files")).expect("the files are there");
+    let writes = std::env::var_os("WMTLS_WRITE_SCREENS").is_some();
+    let mut differing = Vec::new();
+    for (name, width, color, expected, arguments) in SCREENS {
+        let (code, seen) = ran(arguments, *width, *color);
+        assert_eq!(code, *expected, "{name}: {seen}");
+        let path = tests().join("screens").join(format!("{name}.txt"));
+        let shown = format!("$ webhook-mtls {}\n{seen}", arguments.join(" "));
+        if writes {
+            fs::write(&path, &shown).expect("written");
+        } else if fs::read_to_string(&path).ok().as_deref() != Some(&shown) {
+            differing.push(format!("{name}:\n{shown}"));
+        }
+        check_form(name, &seen, *width, *color);
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// Checks what holds for every screen.
+fn check_form(name: &str, seen: &str, width: usize, color: bool) {
+    assert_eq!(seen.contains('\u{1b}'), color, "{name}");
+    let plain = without_color(seen);
+    assert!(!plain.contains('\u{1b}'), "{name}: {plain:?}");
+    for line in plain.lines() {
+        let is_long_word = line.split_whitespace().any(|word| word.chars().count() > width / 2);
+        assert!(line.chars().count() <= width || is_long_word, "{name}: {line}");
+    }
+    assert!(!seen.contains("PRIVATE KEY-----"), "{name}");
+}
+
+fn without_color(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
+}
