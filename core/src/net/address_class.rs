@@ -89,3 +89,57 @@ pub(super) fn class_v6(address: Ipv6Addr) -> Class {
         _ => Class::Special("outside the global unicast space"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Class, class_v4, class_v6};
+
+    /// The error of a refused address says what the address is used for.
+    #[test]
+    fn each_block_has_its_own_words() {
+        for (address, words) in [
+            ("10.1.2.3", "private (RFC 1918)"),
+            ("172.31.0.1", "private (RFC 1918)"),
+            ("192.168.0.1", "private (RFC 1918)"),
+            ("100.64.0.1", "shared address space (RFC 6598)"),
+            ("0.1.2.3", "this network (0.0.0.0/8)"),
+            ("127.0.0.1", "loopback"),
+            ("169.254.169.254", "link-local, used by cloud metadata services"),
+            ("192.0.0.1", "IETF protocol assignments"),
+            ("203.0.113.1", "documentation"),
+            ("192.88.99.1", "6to4 relay anycast"),
+            ("198.18.0.1", "benchmarking (RFC 2544)"),
+            ("224.0.0.1", "multicast"),
+            ("255.255.255.255", "reserved or broadcast"),
+            ("93.184.216.34", "public"),
+            ("::", "unspecified"),
+            ("::1", "loopback"),
+            ("::5db8:d822", "IPv4-compatible, a deprecated form"),
+            ("64:ff9b::10.0.0.1", "NAT64 of an address that is not public"),
+            ("64:ff9b::93.184.216.34", "public"),
+            ("64:ff9b:1::1", "local-use NAT64 (RFC 8215)"),
+            ("100::1", "discard-only"),
+            ("2001::1", "Teredo, which embeds an IPv4 address"),
+            ("2001:1::1", "IETF protocol assignments"),
+            ("2001:db8::1", "documentation"),
+            ("3fff::1", "documentation"),
+            ("2002::1", "6to4, which embeds an IPv4 address"),
+            ("fd00::5efe:a00:1", "ISATAP, which embeds an IPv4 address"),
+            ("fd00::1", "a unique local address (RFC 4193)"),
+            ("fe80::1", "link-local"),
+            ("ff02::1", "multicast"),
+            ("2606:2800:220:1::1", "public"),
+            ("4000::1", "outside the global unicast space"),
+        ] {
+            let class = match address.parse().unwrap() {
+                std::net::IpAddr::V4(v4) => class_v4(v4),
+                std::net::IpAddr::V6(v6) => class_v6(v6),
+            };
+            let seen = match class {
+                Class::Public => "public",
+                Class::Private(words) | Class::Special(words) => words,
+            };
+            assert_eq!(seen, words, "{address}");
+        }
+    }
+}
