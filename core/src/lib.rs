@@ -31,8 +31,8 @@
 //! ```
 //!
 //! The root has the names of daily use. The modules have all names of their topic: [`dispatcher`],
-//! [`endpoint`], [`material`] (identity, trust, pins, signing), [`verify`], [`forwarded`] (receivers
-//! behind a proxy), [`retry`], [`event`] and [`error`].
+//! [`endpoint`], [`diagnosis`], [`material`] (identity, trust, pins, signing), [`verify`], [`forwarded`]
+//! (receivers behind a proxy), [`retry`], [`event`] and [`error`].
 //!
 //! # Options
 //!
@@ -65,6 +65,7 @@ mod readme {}
 mod admission;
 mod clock;
 mod connection;
+pub mod diagnosis;
 pub mod dispatcher;
 pub mod endpoint;
 pub mod error;

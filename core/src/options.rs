@@ -157,6 +157,10 @@ options! {
         "The time limit of this whole delivery.";
     "probe" "timeout" "duration" "the dispatcher's"
         "The time limit of the whole probe.";
+    "diagnosis" "timeout" "duration" "the dispatcher's"
+        "The time limit of the whole diagnosis. At the limit the report has what is known.";
+    "diagnosis" "request" "text" of "diagnosis_request" "none"
+        "The request without a payload to make after the handshake: head or options. Servers like nginx judge our certificate only when a request arrives.";
     "verifier" "role" "role" of "role" "required"
         "The role of the peers: client or server.";
     "verifier" "trust" "trust" "required"

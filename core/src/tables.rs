@@ -1,9 +1,13 @@
 //! Every table and enum of the crate as JSON. `cargo xtask generate` writes the copies of the other
 //! languages from it. Tests compare the copies that are written by hand.
 
+#[cfg(test)]
+mod option_table_tests;
+
 use serde_json::{Value, json};
 
 use crate::admission::CircuitState;
+use crate::diagnosis::{Addressee, Check, CheckStatus, DiagnosisRequest, Group};
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
 use crate::forwarded::Dialect;
 use crate::log::{FIELDS, LogLevel};
@@ -57,9 +61,26 @@ pub fn all() -> Value {
         "metric_type" MetricType;
         "metric_owner" Owner;
         "combine" Combine;
+        "diagnosis_request" DiagnosisRequest;
+        "check_status" CheckStatus;
+        "check_group" Group;
+        "addressee" Addressee;
         "family" Family;
     );
     tables["enums"] = enums.into();
+    tables["checks"] = Check::ALL
+        .iter()
+        .map(|check| {
+            json!({
+                "name": check.name(),
+                "number": *check as i32,
+                "group": check.group().name(),
+                "group_title": check.group().title(),
+                "title": check.title(),
+                "meaning": check.meaning(),
+            })
+        })
+        .collect();
     tables["metrics"] = metrics::table();
     tables["log_fields"] = FIELDS
         .iter()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use webhook_mtls::Kind;
 
 /// The most names at the root. A name that users do not write daily belongs to the module of its topic.
-const MAX_ROOT_NAMES: usize = 40;
+const MAX_ROOT_NAMES: usize = 44;
 
 /// Returns the names that the root exports, without hidden ones.
 fn root_names(source: &str) -> Vec<String> {

@@ -52,6 +52,8 @@ static const struct {
     {"deliver", "headers", "pairs", ""},
     {"deliver", "timeout", "duration", ""},
     {"probe", "timeout", "duration", ""},
+    {"diagnosis", "timeout", "duration", ""},
+    {"diagnosis", "request", "text", "head"},
     {"verifier", "role", "role", "client"},
     {"verifier", "trust", "trust", ""},
     {"verifier", "pins", "pins", ""},

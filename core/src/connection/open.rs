@@ -67,9 +67,7 @@ impl FreshConnection {
 fn unresolved(error: Error, url: &Url) -> Error {
     let Some(allowed) = late_connect(&error) else { return error };
     let (server, host) = (name_servers::first(), url.host.to_string());
-    let message = format!(
-        "no answer of the name server {server} (/etc/resolv.conf) for {host} within {allowed} ms"
-    );
+    let message = name_servers::silence(server, &host, allowed);
     late(error, Kind::ResolveFailed, message)
         .noting(key::HOST, host)
         .noting(key::NAME_SERVER, server.to_string())

@@ -276,6 +276,11 @@ impl Progress {
         decided
     }
 
+    /// Reads no body: the head of the response is enough.
+    pub(crate) fn expect_no_body(&self) {
+        self.enough.store(true, Release);
+    }
+
     /// Whether the rest of the response is not needed.
     pub(super) fn is_enough(&self) -> bool {
         self.enough.load(Acquire)

@@ -5,12 +5,11 @@ mod certificate_refusals;
 mod circuits;
 mod delivery;
 mod doubt;
+pub(crate) mod examination;
 mod fallback;
 mod fanout;
 mod many;
 mod operation;
-#[cfg(test)]
-mod option_table_tests;
 mod options;
 mod probe;
 mod receipt;

@@ -89,6 +89,31 @@ impl Operation {
         }
     }
 
+    /// Makes an operation that delivers nothing and that no observer sees.
+    pub(super) fn unobserved(
+        dispatcher: &Dispatcher,
+        endpoint: &Endpoint,
+        deadlines: Deadlines,
+        cancel: CancelToken,
+    ) -> Self {
+        Self {
+            dispatcher: dispatcher.inner.clone(),
+            endpoint: endpoint.clone(),
+            id: None,
+            trace: None,
+            progress: Progress::new(None),
+            deadlines,
+            cancel: Some(cancel),
+            kind: OperationKind::Probe,
+            process: process::id(),
+            counted: AtomicU32::new(0),
+            // It is not counted.
+            ended: AtomicBool::new(true),
+            trial: Once::new(),
+            admitted: None,
+        }
+    }
+
     /// The one entrance. From now on the operation counts as in flight.
     pub(super) fn enter(&mut self, waiter: Waiter, run: Option<RunEntry<'_>>) -> Result<(), Error> {
         let (endpoint, cancel) = (self.endpoint.access(), self.cancel.as_ref());

@@ -2,6 +2,7 @@
 //! sets.
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
 
 use crate::clock;
@@ -168,7 +169,7 @@ impl PreparedRequest {
         // A request without content must not have an expectation (RFC 9110 section 10.1.1).
         let expects_continue = hold && !self.body.is_empty();
 
-        let mut head = RequestHead::new(url.target.as_str());
+        let mut head = RequestHead::of(&Method::POST, url.target.as_str());
         // The host comes first (RFC 9110 section 7.2).
         head.add(&header::HOST, url.host_header.as_bytes());
         // Also for an empty body: some servers refuse a POST without it.
@@ -194,13 +195,13 @@ impl PreparedRequest {
 }
 
 /// Builds the head of a request.
-struct RequestHead(Vec<u8>);
+pub(super) struct RequestHead(Vec<u8>);
 
 impl RequestHead {
-    fn new(target: &str) -> Self {
+    pub(super) fn of(method: &Method, target: &str) -> Self {
         // Large enough for most heads.
         let mut head = Vec::with_capacity(512);
-        for part in [b"POST ", target.as_bytes(), b" HTTP/1.1\r\n"] {
+        for part in [method.as_str().as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1\r\n"] {
             head.extend_from_slice(part);
         }
         Self(head)
@@ -208,19 +209,19 @@ impl RequestHead {
 
     /// `name` cannot contain a line break because of its type. `value` comes from a `HeaderValue`, the
     /// URL or a number, none of which can.
-    fn add(&mut self, name: &HeaderName, value: &[u8]) {
+    pub(super) fn add(&mut self, name: &HeaderName, value: &[u8]) {
         for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
             self.0.extend_from_slice(part);
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         self.0.extend_from_slice(b"\r\n");
         self.0
     }
 }
 
-const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("webhook-mtls/", env!("CARGO_PKG_VERSION"));
 
 fn check_amount<'a>(
     headers: &'a [(String, String)],

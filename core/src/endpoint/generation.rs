@@ -109,6 +109,7 @@ impl Generation {
             crl_policy: options.crl_policy.unwrap_or(defaults.crl_policy),
             min_tls: options.min_tls,
             post_quantum: options.post_quantum,
+            witness: None,
         };
         let (signing, status_retry) = (options.signing, options.status_retry);
         let owner = options.owner.as_deref().unwrap_or(consumer).into();

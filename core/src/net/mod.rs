@@ -26,6 +26,7 @@ pub(crate) use destination::Destination;
 pub use egress::{Egress, Preset};
 pub(crate) use host::Host;
 pub use proxy::Proxy;
+pub(crate) use resolve::judge_all;
 use resolve::resolve;
 pub(crate) use route::Route;
 pub(crate) use url::Url;

@@ -27,6 +27,21 @@ pub(crate) fn first() -> IpAddr {
     of_text(&text).unwrap_or(Ipv4Addr::LOCALHOST.into())
 }
 
+/// Describes that the first name server did not answer.
+pub(crate) fn silence(server: IpAddr, host: &str, allowed: u64) -> String {
+    format!(
+        "no answer of the name server {server} (/etc/resolv.conf) for {host} within {allowed} ms"
+    )
+}
+
+/// Returns the addresses of the name servers in `/etc/resolv.conf`. The system's resolver asks at most
+/// three.
+pub(crate) fn all() -> Vec<IpAddr> {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let known: Vec<IpAddr> = text.lines().filter_map(of_text).take(3).collect();
+    if known.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { known }
+}
+
 fn of_text(text: &str) -> Option<IpAddr> {
     text.lines().find_map(|line| {
         let address = line.trim().strip_prefix("nameserver")?.split_whitespace().next()?;

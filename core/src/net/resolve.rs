@@ -21,15 +21,12 @@ pub(crate) async fn resolve(
     egress: &Egress,
     owner: &Arc<str>,
 ) -> Result<Vec<SocketAddr>, Error> {
-    let found: Vec<IpAddr> = match &url.host {
-        Host::Ip(address) => vec![*address],
-        Host::Dns(name) => look_up(name.as_ref(), owner).await?,
-    };
-    let mut allowed = Vec::with_capacity(found.len());
+    let judged = judge_all(url, egress, owner).await?;
+    let mut allowed = Vec::with_capacity(judged.len());
     let mut refusal = None;
-    for address in found {
-        match egress.check(address) {
-            Ok(()) => allowed.push(SocketAddr::new(address, url.port)),
+    for (address, verdict) in judged {
+        match verdict {
+            Ok(()) => allowed.push(address),
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
@@ -42,4 +39,21 @@ pub(crate) async fn resolve(
             .noting(key::HOST, url.authority().to_owned())
             .caused(&cause::HOST_WITHOUT_ADDRESS, &[("host", &url.authority())])
     }))
+}
+
+/// Returns every address of the URL's host, in the order of the resolver, with the verdict of the egress
+/// policy on it.
+///
+/// Fails with `host_not_found`, `resolve_failed` or `overloaded`.
+pub(crate) async fn judge_all(
+    url: &Url,
+    egress: &Egress,
+    owner: &Arc<str>,
+) -> Result<Vec<(SocketAddr, Result<(), Error>)>, Error> {
+    let found: Vec<IpAddr> = match &url.host {
+        Host::Ip(address) => vec![*address],
+        Host::Dns(name) => look_up(name.as_ref(), owner).await?,
+    };
+    let judged = found.into_iter().map(|ip| (SocketAddr::new(ip, url.port), egress.check(ip)));
+    Ok(judged.collect())
 }

@@ -23,6 +23,11 @@ impl Route {
         self.proxy.as_ref().map(Proxy::authority)
     }
 
+    /// Whether the proxy resolves the names of hosts, so that their addresses are not known here.
+    pub(crate) fn is_by_name(&self, url: &Url) -> bool {
+        self.proxy.as_ref().is_some_and(Proxy::is_by_name) && matches!(url.host, Host::Dns(_))
+    }
+
     /// Returns what to connect to for this URL: the addresses of its host that the egress policy allows, or
     /// the name of its host if the proxy resolves names. An address in a URL is checked in both cases.
     ///

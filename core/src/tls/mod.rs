@@ -15,6 +15,7 @@ mod server_hello;
 mod session;
 mod stream;
 mod terms;
+mod witness;
 
 pub(crate) use alert::Alert;
 pub use facts::TlsFacts;
@@ -27,6 +28,7 @@ pub(crate) use session::{Established, handshake};
 pub(crate) use stream::{PollLimited, has_plaintext, plaintext, tickets};
 pub use terms::MinTls;
 pub(crate) use terms::Terms;
+pub(crate) use witness::{Seen, Witness};
 
 use crate::material::identity::Identity;
 use crate::verify::PeerIdentity;

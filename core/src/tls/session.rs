@@ -19,6 +19,7 @@ use super::failure::{alert_for, handshake_error, key_unusable};
 use super::partial::PartialHandshake;
 use super::stream::PollLimited;
 use super::terms::Terms;
+use super::witness::ders;
 use crate::error::{Error, Kind, key};
 use crate::process;
 use crate::verify::policy::Role;
@@ -90,41 +91,50 @@ impl Session {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<PeerIdentity, Error> {
-        let mut chain = Vec::with_capacity(1 + intermediates.len());
-        chain.push(leaf.as_ref());
-        chain.extend(intermediates.iter().map(AsRef::as_ref));
+        let chain = ders(leaf, intermediates);
         let terms = &*self.terms;
-        let peer = verify(
-            &chain,
-            &Expectation {
-                role: Role::Server,
-                trust: &terms.trust,
-                names: &terms.expected,
-                pins: terms.pins.as_ref(),
-                tenant: None,
-                authorization: None,
-                strict_purpose: false,
-                crl_policy: terms.crl_policy,
-                chain_is_whole: true,
-                at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            },
-        )?;
+        let expected = Expectation {
+            role: Role::Server,
+            trust: &terms.trust,
+            names: &terms.expected,
+            pins: terms.pins.as_ref(),
+            tenant: None,
+            authorization: None,
+            strict_purpose: false,
+            crl_policy: terms.crl_policy,
+            chain_is_whole: true,
+            at: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+        };
+        if let Some(witness) = &terms.witness {
+            witness.judge(&chain, &expected, |pin| self.unsatisfied(pin))?;
+        }
+        let peer = verify(&chain, &expected)?;
+        if let Some(error) = self.unsatisfied(|| peer.spki_pin()) {
+            return Err(error);
+        }
+        if let Some(witness) = &terms.witness {
+            witness.may_present()?;
+        }
+        Ok(peer)
+    }
+
+    /// Returns the error if the consumer did not request our certificate, or our key cannot satisfy the
+    /// request.
+    ///
+    /// * `pin`: of the consumer's key.
+    fn unsatisfied(&self, pin: impl FnOnce() -> String) -> Option<Error> {
         let state = self.partial.state();
         if !state.ours.is_requested() {
-            return Err(Error::new(
+            let error = Error::new(
                 Kind::ClientAuthNotRequested,
                 "the consumer's certificate is valid, but the consumer did not request ours in the handshake",
-            )
-            .noting(key::OBSERVED_PIN, peer.spki_pin())
-            .advising(
+            );
+            return Some(error.noting(key::OBSERVED_PIN, pin()).advising(
                 "Require client certificates in the handshake, also at a load balancer in front; \
                  a later request, for a path or by renegotiation, is not supported.",
             ));
         }
-        if !state.key_fits {
-            return Err(key_unusable(terms));
-        }
-        Ok(peer)
+        (!state.key_fits).then(|| key_unusable(&self.terms))
     }
 }
 
@@ -137,6 +147,9 @@ impl ResolvesClientCert for Session {
         state.ours.authorities = CertificateAuthorities::new(names, self.terms.identity.chain());
         let certified = self.terms.identity.certified();
         state.key_fits = certified.key.choose_scheme(schemes).is_some();
+        if let Some(witness) = &self.terms.witness {
+            witness.request(&state.ours.authorities, schemes, state.key_fits);
+        }
         Some(certified.clone())
     }
 
@@ -151,11 +164,14 @@ impl ServerCertVerifier for Session {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        _ocsp: &[u8],
+        ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         // rustls calls the verifier after it has processed CertificateRequest, in TLS 1.2 and 1.3.
         self.partial.state().ours.requested.get_or_insert(false);
+        if let Some(witness) = self.terms.witness.as_ref().filter(|_| !ocsp.is_empty()) {
+            witness.stapled();
+        }
         match self.verify_peer(leaf, intermediates, now) {
             Ok(peer) => {
                 self.partial.state().peer = Some(peer);
@@ -184,6 +200,9 @@ impl ServerCertVerifier for Session {
             signature,
             &algorithms::SIGNATURES,
         )?;
+        if let Some(witness) = &self.terms.witness {
+            witness.signed(signature.scheme);
+        }
         // It is the last check of rustls before our certificate.
         self.partial.state().ours.is_sent = true;
         Ok(valid)
@@ -195,12 +214,16 @@ impl ServerCertVerifier for Session {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
+        let valid = rustls::crypto::verify_tls13_signature(
             message,
             certificate,
             signature,
             &algorithms::SIGNATURES,
-        )
+        )?;
+        if let Some(witness) = &self.terms.witness {
+            witness.signed(signature.scheme);
+        }
+        Ok(valid)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

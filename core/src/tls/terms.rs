@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 
+use super::witness::Witness;
 use crate::clock;
 use crate::error::words;
 use crate::material::identity::Identity;
@@ -45,6 +46,8 @@ pub(crate) struct Terms {
     pub(crate) min_tls: MinTls,
     /// Offer a key exchange that resists quantum computers. Its key share fills more than one packet.
     pub(crate) post_quantum: bool,
+    /// Records the handshake for a diagnosis. A delivery has none.
+    pub(crate) witness: Option<Box<Witness>>,
 }
 
 impl Terms {

@@ -16,16 +16,25 @@ pub(super) fn verify(
     certificate: &Certificate,
     expected: &Expectation<'_>,
 ) -> Result<PeerIdentity, Error> {
-    if leaf.der() != certificate.der() {
-        return Err(other_certificate(leaf, certificate));
-    }
+    check_certificate(leaf, certificate)?;
     failure::check_dates(&Link::leaf(leaf.parsed()), expected.at)?;
     check_leaf(&Link::leaf(leaf.parsed()), &expected.leaf_rules())?;
     expected.names.check(leaf.parsed())?;
     let path = Path::default();
-    let pin = check_pins(leaf, &path, expected)?;
+    let pin = check_pins(leaf, &path, expected, true)?;
     let tenant = check_tenant(leaf.parsed(), expected)?;
     Ok(PeerIdentity::new(leaf, expected.role, tenant, pin, path, expected.at))
+}
+
+/// Fails with `issuer_unknown` if the leaf is another certificate than the trusted one.
+pub(super) fn check_certificate(
+    leaf: &Presented<'_>,
+    certificate: &Certificate,
+) -> Result<(), Error> {
+    if leaf.der() == certificate.der() {
+        return Ok(());
+    }
+    Err(other_certificate(leaf, certificate))
 }
 
 /// The error if the peer presents another certificate. A renewed one, and one that was issued by the

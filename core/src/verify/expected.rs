@@ -1,5 +1,6 @@
 //! The names that a certificate must contain.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -43,6 +44,18 @@ impl Expected {
             return Err(wrong_name(leaf, &name.to_string()));
         }
         Ok(())
+    }
+}
+
+/// The names, for a person.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.uri, &self.name) {
+            (Some(uri), Some(name)) => write!(f, "{uri} and {name}"),
+            (Some(uri), None) => f.write_str(uri),
+            (None, Some(name)) => write!(f, "{name}"),
+            (None, None) => f.write_str("no name"),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod reload;
 mod revocation;
 mod search;
 mod signature_cache;
+mod survey;
 mod verifier;
 mod walk;
 
@@ -43,6 +44,7 @@ pub use policy::{Authorization, CrlPolicy, Role, TenantRule};
 pub(crate) use revocation::UnusedCrl;
 use signature_cache::SignatureLimit;
 pub use signature_cache::remember_signatures;
+pub(crate) use survey::faults;
 pub use verifier::{Verifier, VerifierOptions, verify_peer};
 pub(crate) use verifier::{checked_server_name, checked_uri};
 
@@ -71,27 +73,11 @@ pub(crate) struct Expectation<'a> {
 ///
 /// Fails with the kind of the first check that fails, in the order of authentication and authorization.
 pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<PeerIdentity, Error> {
-    let Some((leaf, others)) = chain.split_first() else {
-        return Err(Error::new(Kind::EvidenceMissing, "the peer presented no certificate"));
-    };
-    if chain.len() > MAX_CHAIN {
-        return Err(Error::new(
-            Kind::ChainTooLong,
-            format!("the peer presented {} certificates; {MAX_CHAIN} are the limit", chain.len()),
-        )
-        .noting(key::PRESENTED_COUNT, chain.len()));
-    }
-    let leaf = read(leaf, 0)?;
+    let (leaf, others) = presented_leaf(chain)?;
     if let Some(certificate) = expected.trust.exact_certificate() {
         return exact::verify(&leaf, certificate, expected);
     }
-    // The candidates of the path search: the presented certificates, then those of the trust.
-    let known = expected.trust.intermediates();
-    let mut issuers = Vec::with_capacity(others.len() + known.len());
-    for (at, certificate) in others.iter().enumerate() {
-        issuers.push(read(certificate, at + 1)?);
-    }
-    issuers.extend(known.iter().map(Certificate::presented));
+    let issuers = candidates(others, expected.trust)?;
 
     // A leaf outside its dates is not searched for: no other reason tells more.
     failure::check_dates(&Link::leaf(leaf.parsed()), expected.at)?;
@@ -115,10 +101,36 @@ pub(crate) fn verify(chain: &[&[u8]], expected: &Expectation<'_>) -> Result<Peer
         (Err(fault), None) => return Err(fault),
     };
     expected.names.check(leaf.parsed())?;
-    let pin = check_pins(&leaf, &path, expected)?;
+    let pin = check_pins(&leaf, &path, expected, true)?;
     let tenant = check_tenant(leaf.parsed(), expected)?;
     path.cache_signatures(leaf.parsed(), &limit);
     Ok(PeerIdentity::new(&leaf, expected.role, tenant, pin, path, expected.at))
+}
+
+/// Reads the leaf of a presented chain. Returns it and the other certificates.
+fn presented_leaf<'c, 'a>(chain: &'c [&'a [u8]]) -> Result<(Presented<'a>, &'c [&'a [u8]]), Error> {
+    let Some((leaf, others)) = chain.split_first() else {
+        return Err(Error::new(Kind::EvidenceMissing, "the peer presented no certificate"));
+    };
+    if chain.len() > MAX_CHAIN {
+        return Err(Error::new(
+            Kind::ChainTooLong,
+            format!("the peer presented {} certificates; {MAX_CHAIN} are the limit", chain.len()),
+        )
+        .noting(key::PRESENTED_COUNT, chain.len()));
+    }
+    Ok((read(leaf, 0)?, others))
+}
+
+/// Returns the candidates of the path search: the presented certificates, then those of the trust.
+fn candidates<'a>(others: &[&'a [u8]], trust: &'a Trust) -> Result<Vec<Presented<'a>>, Error> {
+    let known = trust.intermediates();
+    let mut issuers = Vec::with_capacity(others.len() + known.len());
+    for (at, certificate) in others.iter().enumerate() {
+        issuers.push(read(certificate, at + 1)?);
+    }
+    issuers.extend(known.iter().map(Certificate::presented));
+    Ok(issuers)
 }
 
 fn read(certificate: &[u8], at: usize) -> Result<Presented<'_>, Error> {
@@ -256,10 +268,13 @@ fn check_purpose(leaf: &Link<'_>, rules: &LeafRules) -> Result<(), Error> {
 
 type MatchedPin = Option<(Pin, crate::material::pin::PinSlot)>;
 
+/// * `path`: empty if there is none.
+/// * `chain_valid`: whether every other check of the chain has passed.
 fn check_pins(
     presented: &Presented<'_>,
     path: &path::Path,
     expected: &Expectation<'_>,
+    chain_valid: bool,
 ) -> Result<MatchedPin, Error> {
     let Some(pins) = expected.pins else {
         return Ok(None);
@@ -269,14 +284,16 @@ fn check_pins(
         return Ok(Some(matched));
     }
     let observed = pin_text(&leaf.spki_digest());
-    let mut error = Error::new(
-        Kind::PinMismatch,
-        format!("the chain is valid, but the peer's key {observed} is not pinned"),
-    )
-    .noting(key::OBSERVED_PIN, observed)
-    .noting(key::CHAIN_VALID, true)
-    .noting(key::EXPECTED_PINS, pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>())
-    .noting(key::SUBJECT, leaf.subject_text());
+    let message = if chain_valid {
+        format!("the chain is valid, but the peer's key {observed} is not pinned")
+    } else {
+        format!("the peer's key {observed} is not pinned, and its chain is not valid either")
+    };
+    let mut error = Error::new(Kind::PinMismatch, message)
+        .noting(key::OBSERVED_PIN, observed)
+        .noting(key::CHAIN_VALID, chain_valid)
+        .noting(key::EXPECTED_PINS, pins.iter().map(|(pin, _)| pin.to_string()).collect::<Vec<_>>())
+        .noting(key::SUBJECT, leaf.subject_text());
     // Two common mistakes: the pin of the CA's key, or the digest of the whole certificate.
     let configured = |pin: Pin| pins.iter().any(|(known, _)| known == pin);
     let issuer =

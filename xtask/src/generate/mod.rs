@@ -3,6 +3,7 @@
 
 mod blocks;
 mod c;
+mod diagnosis;
 mod docstrings;
 pub(crate) mod header;
 mod node;

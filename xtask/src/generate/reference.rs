@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::diagnosis;
 use crate::command::{Failure, Result};
 use crate::generate::rows::{field, list, number, pascal};
 use crate::generate::telemetry;
@@ -27,6 +28,7 @@ pub(crate) fn pages(tables: &Value) -> Result<Vec<(PathBuf, String)>> {
         (docs.join("events.md"), events(tables)?),
         (docs.join("log.md"), telemetry::log(tables)?),
         (docs.join("metrics.md"), telemetry::metrics(tables)?),
+        (docs.join("diagnosis.md"), diagnosis::page(tables)?),
     ];
     for kind in list(tables, &["kinds"])? {
         let page = docs.join("errors").join(format!("{}.md", field(kind, "name")?));
@@ -238,11 +240,12 @@ A duration is finite, above zero and at most 24 hours; `reload` may be 0.
 ";
 
 /// The nouns in the order of the page, each with its description.
-const NOUNS: [(&str, &str); 6] = [
+const NOUNS: [(&str, &str); 7] = [
     ("dispatcher", "for all its endpoints"),
     ("endpoint", "for one consumer"),
     ("deliver", "for one delivery"),
     ("probe", "for one probe"),
+    ("diagnosis", "for one diagnosis"),
     ("verifier", "for all chains that it checks"),
     ("retry_policy", "for the verdict on a failure"),
 ];
@@ -365,7 +368,7 @@ fn default(kind: &str, text: &str) -> String {
     }
 }
 
-fn paragraph(page: &mut String, text: &str) {
+pub(super) fn paragraph(page: &mut String, text: &str) {
     for part in wrapped(text, WIDTH) {
         line(page, &part);
     }
@@ -377,7 +380,7 @@ fn item(page: &mut String, text: &str) {
     }
 }
 
-fn line(page: &mut String, text: &str) {
+pub(super) fn line(page: &mut String, text: &str) {
     writeln!(page, "{text}").expect("writing to a String succeeds");
 }
 

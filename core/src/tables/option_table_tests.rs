@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{DeliverOptions, DispatcherOptions, ProbeOptions};
+use crate::diagnosis::DiagnosisOptions;
+use crate::dispatcher::{DeliverOptions, DispatcherOptions, ProbeOptions};
 use crate::endpoint::EndpointOptions;
 use crate::error::{Error, Kind};
 use crate::material::trust::Trust;
@@ -25,6 +26,7 @@ fn fresh(of: &str) -> Box<dyn Current> {
         "endpoint" => Box::new(EndpointOptions::default()),
         "deliver" => Box::new(DeliverOptions::new()),
         "probe" => Box::new(ProbeOptions::new()),
+        "diagnosis" => Box::new(DiagnosisOptions::new()),
         "verifier" => Box::new(verifier()),
         "retry_policy" => Box::new(RetryPolicy::default()),
         other => panic!("{other} has options and no line here"),
@@ -44,6 +46,7 @@ fn set(of: &str, name: &str, value: Setting) -> Result<Box<dyn Current>, Error> 
         "endpoint" => boxed(EndpointOptions::default(), name, value),
         "deliver" => boxed(DeliverOptions::new(), name, value),
         "probe" => boxed(ProbeOptions::new(), name, value),
+        "diagnosis" => boxed(DiagnosisOptions::new(), name, value),
         "verifier" => boxed(verifier(), name, value),
         "retry_policy" => boxed(RetryPolicy::default(), name, value),
         other => panic!("{other} has options and no line here"),
@@ -74,6 +77,7 @@ fn every_row_has_an_arm_that_stores_the_value_in_its_own_field() {
             }
             ("pairs", _) => (Setting::Pairs(vec![("x-a".into(), "b".into())]), "a value"),
             ("egress", _) => (Setting::Text("private".into()), "a value"),
+            ("text", "request") => (Setting::Text("options".into()), "options"),
             ("text", "min_tls") => (Setting::Text("1.2".into()), "1.2"),
             ("text", "crl_policy") => (Setting::Text("require".into()), "require"),
             ("text", "proxy") => (Setting::Text("http://127.0.0.1:3128".into()), "a value"),
