@@ -271,7 +271,9 @@ fn install(tarball: &Path, run: &Path) -> Result {
 fn mirror(packages: &Path, run: &Path) -> Result {
     let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
     let telemetry = ["@opentelemetry", "prom-client", "tdigest", "bintrees"];
-    for name in links.into_iter().chain(["@stablelib", "fast-sha256"]).chain(telemetry) {
+    let frameworks = ["express", "fastify", "koa"];
+    let links = links.into_iter().chain(["@stablelib", "fast-sha256"]);
+    for name in links.chain(telemetry).chain(frameworks) {
         let from = packages.join(name);
         if from.exists() {
             Step::new("link", "ln")

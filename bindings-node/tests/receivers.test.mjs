@@ -1,0 +1,188 @@
+// Middleware of Express, Fastify and Koa: real servers on loopback, without a proxy.
+// `tests/receivers` has the proxies.
+
+import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import express from 'express'
+import Fastify from 'fastify'
+import Koa from 'koa'
+import { Authorization, Hop, Trust, Verifier, WebhookMtlsError } from 'webhook-mtls'
+import { peerMiddleware } from 'webhook-mtls/express'
+import { peerPlugin } from 'webhook-mtls/fastify'
+import { peerMiddleware as koaMiddleware } from 'webhook-mtls/koa'
+import { Authority } from 'webhook-mtls/testing'
+
+const authority = new Authority('receivers')
+const issued = authority.issue('acme')
+const pem = (text) => Buffer.from(text).toString()
+const trust = Trust.fromPem(authority.rootPem, { intermediates: authority.intermediatePem })
+const verifier = new Verifier({ role: 'client', trust, authorization: Authorization.caMembers() })
+const leaf = pem(issued.certPem).split('-----END')[0].replace(/-----BEGIN CERTIFICATE-----|\n/g, '')
+const header = ['Client-Cert', `:${leaf}:`]
+const loopback = Hop.address('edge', '127.0.0.1')
+const behind = { verifier, dialect: 'rfc9440', hop: loopback, exclude: ['/health'] }
+const shown = (peer) => ({ subject: peer?.subject, evidence: peer?.evidence, hop: peer?.hop })
+
+/** Each framework, as a listener for a request. */
+const frameworks = {
+  express: (options) => {
+    const app = express()
+    // Believes every X-Forwarded-For, which must change nothing.
+    app.set('trust proxy', true)
+    app.use(peerMiddleware(options))
+    app.get('/{*any}', (req, res) => res.json(shown(req.peer)))
+    return app
+  },
+  fastify: async (options) => {
+    const app = Fastify({ trustProxy: true })
+    app.register(peerPlugin, options)
+    app.get('/*', (request, reply) => reply.send(shown(request.peer)))
+    await app.ready()
+    return (req, res) => app.routing(req, res)
+  },
+  koa: (options) => {
+    const app = new Koa({ proxy: true })
+    app.use(koaMiddleware(options))
+    app.use((ctx) => { ctx.body = shown(ctx.state.peer) })
+    return app.callback()
+  },
+}
+
+async function served(listener, run, make = http.createServer, ...options) {
+  const server = make(...options, listener)
+  const closed = once(server, 'close')
+  try {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    await run(server.address().port)
+  } finally {
+    server.close()
+    server.closeAllConnections?.()
+    await closed
+  }
+}
+
+/** Sends a request with header lines; returns the status and the JSON. */
+async function ask(port, lines = [], { path = '/', module = http, ...options } = {}) {
+  const headers = ['Host', 'localhost', ...lines.flat()]
+  const request = module.request({ host: '127.0.0.1', port, path, headers, agent: false, ...options })
+  request.end()
+  const [response] = await once(request, 'response')
+  let text = ''
+  for await (const part of response.setEncoding('utf8')) text += part
+  return [response.statusCode, JSON.parse(text)]
+}
+
+for (const [name, make] of Object.entries(frameworks)) {
+  test(`${name}: a forwarded peer reaches the handler, and nothing forged does`, async () => {
+    const seen = []
+    const note = (refusal) => seen.push(refusal)
+    subscribe('webhook-mtls:refused', note)
+    try {
+      await served(await make(behind), async (port) => {
+        const passed = [200, { subject: 'CN=acme', evidence: 'forwarded', hop: 'edge' }]
+        assert.deepEqual(await ask(port, [header]), passed)
+        assert.deepEqual(await ask(port), [401, { kind: 'evidence_missing' }])
+        for (const twin of ['client_cert', 'CLIENT-CERT']) {
+          assert.deepEqual(await ask(port, [header, [twin, 'x']]), [401, { kind: 'hop_untrusted' }])
+        }
+        assert.deepEqual(await ask(port, [header], { path: '/health' }), [200, {}])
+        // The query belongs to no path, and another path is not excluded.
+        assert.equal((await ask(port, [], { path: '/health?a' }))[0], 200)
+        assert.equal((await ask(port, [], { path: '/health/x' }))[0], 401)
+      })
+    } finally {
+      unsubscribe('webhook-mtls:refused', note)
+    }
+    assert.deepEqual(seen.map(({ reason }) => reason), [
+      'certificate_absent', 'repeated_header', 'repeated_header', 'certificate_absent',
+    ])
+    assert.ok(!JSON.stringify(seen).includes(leaf.slice(0, 40)))
+  })
+
+  test(`${name}: an address of a header is not that of the transport`, async () => {
+    const hop = Hop.address('edge', '10.0.0.1')
+    await served(await make({ ...behind, hop }), async (port) => {
+      const lines = [header, ['X-Forwarded-For', '10.0.0.1'], ['X-Real-IP', '10.0.0.1']]
+      assert.deepEqual(await ask(port, lines), [401, { kind: 'hop_untrusted' }])
+    })
+  })
+
+  test(`${name}: a peer that is not allowed gets 403`, async () => {
+    const authorization = Authorization.sanUris(['spiffe://lab.test/tenant/globex'])
+    const strict = new Verifier({ role: 'client', trust, authorization })
+    await served(await make({ ...behind, verifier: strict }), async (port) => {
+      assert.deepEqual(await ask(port, [header]), [403, { kind: 'not_authorized' }])
+    })
+  })
+
+  test(`${name}: TLS that ends in the server gives a peer of the socket`, async () => {
+    const server = authority.issue('localhost', { role: 'server' })
+    const own = { key: pem(server.keyPem), cert: pem(server.certPem), ca: pem(authority.rootPem) }
+    const asking = { ...own, requestCert: true, rejectUnauthorized: false }
+    const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
+    await served(await make({ verifier }), async (port) => {
+      const to = { module: https, ca: own.ca, checkServerIdentity: () => undefined }
+      const passed = { subject: 'CN=acme', evidence: 'socket', hop: null }
+      assert.deepEqual(await ask(port, [], { ...to, ...known }), [200, passed])
+      assert.deepEqual(await ask(port, [header], to), [401, { kind: 'evidence_missing' }])
+    }, https.createServer, asking)
+  })
+}
+
+test('a Unix socket is a hop of its own', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'receivers-'))
+  const socketPath = join(folder, 'socket')
+  const server = http.createServer(frameworks.express({ ...behind, hop: Hop.unix('local') }))
+  try {
+    server.listen(socketPath)
+    await once(server, 'listening')
+    const options = { host: undefined, port: undefined, socketPath }
+    assert.equal((await ask(undefined, [header], options))[0], 200)
+  } finally {
+    server.close()
+    server.closeAllConnections()
+    rmSync(folder, { recursive: true })
+  }
+  await served(frameworks.express({ ...behind, hop: Hop.unix('local') }), async (port) => {
+    assert.deepEqual(await ask(port, [header]), [401, { kind: 'hop_untrusted' }])
+  })
+})
+
+test('HTTP/2 requests have a peer', async () => {
+  const middleware = peerMiddleware(behind)
+  const listener = (req, res) => middleware(req, res, () => res.end(req.peer.subject))
+  const server = http2.createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = http2.connect(`http://127.0.0.1:${server.address().port}`)
+  try {
+    for (const [lines, expected] of [[{ 'client-cert': header[1] }, 'CN=acme'], [{}, '{"kind":"evidence_missing"}']]) {
+      const stream = client.request({ ':path': '/', ...lines })
+      let text = ''
+      for await (const part of stream.setEncoding('utf8')) text += part
+      assert.equal(text, expected)
+    }
+  } finally {
+    client.close()
+    server.close()
+  }
+  assert.deepEqual([...middleware.refused], [['evidence_missing', 1]])
+})
+
+test('an option that no request could use is refused at once', () => {
+  for (const wrong of [{ dialect: 'nginxx', hop: loopback }, { dialect: 'nginx' }, { hop: loopback }]) {
+    for (const make of [peerMiddleware, koaMiddleware]) {
+      assert.throws(() => make({ verifier, ...wrong }), (error) =>
+        WebhookMtlsError.is(error) && error.kind === 'option_invalid')
+    }
+  }
+})

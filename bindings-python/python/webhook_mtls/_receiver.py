@@ -1,0 +1,71 @@
+"""What the middleware of ASGI and WSGI share: its arguments, and the answer to a refusal."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import ipaddress
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._errors import PeerRefused, WebhookMtlsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._native import Hop, PeerIdentity, Verifier, _Dialect
+
+_LOGGER = logging.getLogger("webhook_mtls")
+
+
+class Receiver:
+    """Verifies the peer of a request, and says how to answer if that fails."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        dialect: _Dialect | None,
+        hop: Hop | None,
+        exclude: Iterable[str],
+    ) -> None:
+        self.verifier = verifier
+        self.dialect = dialect
+        self.hop = hop
+        self.exclude = frozenset([exclude] if isinstance(exclude, str) else exclude)
+        self.refused: Counter[str] = Counter()
+        if dialect is not None or hop is not None:
+            # Raises ConfigError for an argument that no request could use.
+            with contextlib.suppress(PeerRefused):
+                self.forwarded((), None)
+
+    def forwarded(
+        self, headers: Iterable[tuple[str | bytes, str | bytes]], remote: str | None
+    ) -> PeerIdentity:
+        """Verifies the certificate that the hop forwards."""
+        given: dict[str, Any] = {"dialect": self.dialect, "hop": self.hop}
+        given = {name: value for name, value in given.items() if value is not None}
+        return self.verifier.verify_forwarded(headers, remote=remote, **given)
+
+    def refuse(self, error: WebhookMtlsError) -> tuple[int, bytes]:
+        """Counts and logs a refusal. Returns the status and the body, which has the kind only."""
+        self.refused[error.kind] += 1
+        fields = {"kind": error.kind, "reason": error.context.get("reason")}
+        _LOGGER.warning("request refused: %s", error, extra={"webhook_mtls": fields})
+        return answers()[error.kind], b'{"kind":"%s"}' % error.kind.encode()
+
+
+@functools.cache
+def answers() -> dict[str, int]:
+    """Returns the HTTP status of each kind, from the core's table."""
+    return {row["name"]: row["answer"] for row in _native._tables()["kinds"]}
+
+
+def address(host: object) -> str | None:
+    """Returns the text if it is an IP address, possibly with a scope."""
+    try:
+        ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return None
+    return str(host)

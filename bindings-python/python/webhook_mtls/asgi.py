@@ -1,0 +1,184 @@
+"""Middleware for ASGI: the verified peer of each request in `scope["state"]["peer"]`.
+
+    hop = Hop.address("edge", "10.0.0.7")
+    app = PeerMiddleware(app, verifier=verifier, dialect="nginx", hop=hop)
+
+It answers 401 if there is no evidence for a peer, and 403 if the peer is known but not allowed. The
+body has the kind of the error only.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from ._errors import ConfigError, PeerRefused
+from ._receiver import Receiver, address
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+
+    from ._native import Hop, PeerIdentity, Verifier, _Dialect
+
+    _Scope = MutableMapping[str, Any]
+    _Receive = Callable[[], Awaitable[Any]]
+    _Send = Callable[[Any], Awaitable[None]]
+    _App = Callable[[Any, Any, Any], Awaitable[None]]
+
+# The extension of the scope with the facts of the transport itself, which no header changes.
+_TRANSPORT = "webhook_mtls.transport"
+
+_TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+
+
+class PeerMiddleware:
+    """Verifies the peer of every HTTP request and WebSocket.
+
+    With a dialect and a hop, the peer is the client whose certificate the hop forwards. Without, it
+    is the TLS peer of the server itself, which must fill the TLS extension of ASGI, as
+    `webhook_mtls.uvicorn` does. A server that replaces the client's address by one of a header
+    (`proxy_headers` of uvicorn) hides the address of the hop: such a request is refused with
+    `remote_unknown`, unless the server is one of `webhook_mtls.uvicorn` or the hop has a secret.
+
+    Args:
+        app: the application.
+        verifier: a verifier of clients.
+        dialect: how the proxy writes the certificate.
+        hop: the proxy that is believed.
+        exclude: paths that need no peer, such as that of a health check, compared whole.
+
+    Raises:
+        ConfigError: `option_invalid`.
+    """
+
+    def __init__(
+        self,
+        app: _App,
+        *,
+        verifier: Verifier,
+        dialect: _Dialect | None = None,
+        hop: Hop | None = None,
+        exclude: Iterable[str] = (),
+    ) -> None:
+        self.app = app
+        self._receiver = Receiver(verifier, dialect, hop, exclude)
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many requests were refused, by kind."""
+        return dict(self._receiver.refused)
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        """Handles one connection of ASGI."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] not in ("http", "websocket"):
+            raise NotImplementedError("PeerMiddleware verifies http and websocket only")
+        state = scope.setdefault("state", {})
+        state.pop("peer", None)
+        if scope["path"] not in self._receiver.exclude:
+            try:
+                state["peer"] = self._peer(scope)
+            except (PeerRefused, ConfigError) as error:
+                await _answer(scope, send, *self._receiver.refuse(error))
+                return
+        await self.app(scope, receive, send)
+
+    def _peer(self, scope: _Scope) -> PeerIdentity:
+        receiver = self._receiver
+        if receiver.hop is not None:
+            return receiver.forwarded(scope["headers"], _remote(scope))
+        extensions = scope.get("extensions") or {}
+        connection = extensions.get(_TRANSPORT, {}).get("ssl_object")
+        if connection is not None:
+            return receiver.verifier.verify_socket(connection)
+        chain = (extensions.get("tls") or {}).get("client_cert_chain") or ()
+        return receiver.verifier.verify("".join(chain).encode())
+
+
+async def _answer(scope: _Scope, send: _Send, status: int, body: bytes) -> None:
+    prefix = "http"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            # The server answers 403 to a handshake that is closed before it is accepted.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        prefix = "websocket.http"
+    length = str(len(body)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await send({"type": f"{prefix}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{prefix}.response.body", "body": body})
+
+
+def _remote(scope: _Scope) -> str | None:
+    """Returns the peer of the transport; None if it is not known."""
+    transport = (scope.get("extensions") or {}).get(_TRANSPORT)
+    if transport is not None:
+        remote: str | None = transport["remote"]
+        return remote
+    client = scope.get("client")
+    if not client or _is_rewritten(client, scope["headers"]):
+        return None
+    return address(client[0])
+
+
+def _is_rewritten(client: Any, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the address of the client comes from a header. Servers then set port 0, or the port
+    that the header has.
+    """
+    host, port = client[0], client[1]
+    if not port:
+        return True
+    spelled = [f"{host}:{port}".encode(), f"[{host}]:{port}".encode()]
+    return any(
+        text in value
+        for name, value in headers
+        if name.lower() in (b"x-forwarded-for", b"forwarded", b"x-real-ip")
+        for text in spelled
+    )
+
+
+def _carrying(app: _App, transport: Any) -> _App:
+    """Returns an application that gets the facts of the transport in the scope's extensions."""
+    facts: dict[str, Any] = {}
+
+    async def carried(scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if not facts:
+            facts.update(_facts(transport))
+        scope["extensions"] = {**(scope.get("extensions") or {}), **facts}
+        await app(scope, receive, send)
+
+    return carried
+
+
+def _facts(transport: Any) -> dict[str, Any]:
+    connection = transport.get_extra_info("socket")
+    peer = transport.get_extra_info("peername")
+    is_unix = connection is not None and connection.family == socket.AF_UNIX
+    remote = "unix" if is_unix else address(peer[0]) if peer else None
+    secured = transport.get_extra_info("ssl_object")
+    facts: dict[str, Any] = {_TRANSPORT: {"remote": remote, "ssl_object": secured}}
+    if secured is not None:
+        facts["tls"] = _tls(secured)
+    return facts
+
+
+def _tls(connection: ssl.SSLObject) -> dict[str, Any]:
+    """Returns the TLS extension of ASGI. Before Python 3.13, the chain is the leaf alone."""
+    leaf = connection.getpeercert(binary_form=True)
+    read = getattr(connection, "get_unverified_chain", None)
+    chain = (read() or []) if read is not None else []
+    ders = chain or ([leaf] if leaf else [])
+    suite = connection.cipher()
+    numbers = {each["name"]: each["id"] & 0xFFFF for each in connection.context.get_ciphers()}
+    return {
+        "server_cert": None,
+        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(bytes(der)) for der in ders],
+        # The verified peer has the subject. Without a verification, a name is no evidence.
+        "client_cert_name": None,
+        "client_cert_error": None,
+        "tls_version": _TLS_VERSIONS.get(connection.version() or ""),
+        "cipher_suite": numbers.get(suite[0]) if suite else None,
+    }

@@ -1,0 +1,326 @@
+"""Middleware of ASGI and WSGI: real servers on loopback, without a proxy. `tests/receivers` has the
+proxies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import http.client
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from flask import Flask, request
+from websockets.sync.client import connect
+from werkzeug.serving import make_server
+
+import webhook_mtls as wm
+from webhook_mtls import asgi, wsgi
+from webhook_mtls.fastapi import Peer
+from webhook_mtls.testing import Authority
+from webhook_mtls.uvicorn import H11Protocol
+
+SECRET = "Zk2rVw8nYb4tQx7sLc9d"
+END = "-----END CERTIFICATE-----\n"
+LOOPBACK = wm.Hop.address("edge", "127.0.0.1")
+BY_SECRET = wm.Hop.secret("edge", "X-Hop-Secret", SECRET)
+
+
+class Scene:
+    """A CA, a verifier of its clients and a client's certificate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = Authority("receivers")
+        self.issued = self.authority.issue("acme")
+        # A proxy forwards the leaf alone.
+        self.leaf = self.issued.cert_pem.decode().split(END)[0]
+        self.trust = wm.Trust.from_pem(
+            self.authority.root_pem, intermediates=self.authority.intermediate_pem
+        )
+        self.verifier = wm.Verifier(
+            role="client", trust=self.trust, authorization=wm.Authorization.ca_members()
+        )
+        self.folder = folder
+
+    def header(self) -> str:
+        der = ssl.PEM_cert_to_DER_cert(self.leaf + END)
+        return f":{base64.b64encode(der).decode()}:"
+
+    def file(self, name: str, content: bytes) -> str:
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+@contextmanager
+def served(app: Any, **options: Any) -> Iterator[int]:
+    """Runs uvicorn on a free port until the block ends."""
+    config = uvicorn.Config(app, port=0, log_level="critical", lifespan="off", **options)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not (server.started and server.servers) and thread.is_alive():
+            threading.Event().wait(0.005)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def ask(
+    port: int, headers: Any = (), path: str = "/", context: ssl.SSLContext | None = None
+) -> tuple[int, Any]:
+    """Sends a request; returns the status and the JSON."""
+    connection: http.client.HTTPConnection
+    if context is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    else:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+    connection.putrequest("GET", path)
+    for name, value in headers:
+        connection.putheader(name, value)
+    connection.endheaders()
+    response = connection.getresponse()
+    found = response.status, json.loads(response.read())
+    connection.close()
+    return found
+
+
+def fast_api(scene: Scene, **options: Any) -> Any:
+    app = FastAPI()
+
+    @app.get("/")
+    async def who(peer: Peer) -> Any:
+        return {"subject": peer.subject, "evidence": peer.evidence, "hop": peer.hop}
+
+    @app.get("/health")
+    async def health() -> Any:
+        return {"ok": True}
+
+    @app.get("/excluded")
+    async def excluded(peer: Peer) -> Any:
+        return {"subject": peer.subject}
+
+    paths = ("/health", "/excluded")
+    return asgi.PeerMiddleware(app, verifier=scene.verifier, exclude=paths, **options)
+
+
+def forwarded(scene: Scene) -> list[tuple[str, str]]:
+    return [("Client-Cert", scene.header())]
+
+
+def test_a_forwarded_peer_reaches_the_handler(scene: Scene) -> None:
+    app = fast_api(scene, dialect="rfc9440", hop=LOOPBACK)
+    with served(app) as port:
+        assert ask(port, forwarded(scene)) == (
+            200,
+            {"subject": "CN=acme", "evidence": "forwarded", "hop": "edge"},
+        )
+        assert ask(port) == (401, {"kind": "evidence_missing"})
+        twice = [*forwarded(scene), ("client_cert", "x")]
+        assert ask(port, twice) == (401, {"kind": "hop_untrusted"})
+        assert ask(port, path="/health") == (200, {"ok": True})
+        # An excluded path has no peer, so the dependency refuses.
+        assert ask(port, forwarded(scene), path="/excluded")[0] == 401
+    assert app.refused == {"evidence_missing": 1, "hop_untrusted": 1}
+
+
+def test_a_peer_that_is_not_allowed_gets_403(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = wm.Authorization.san_uris(["spiffe://lab.test/tenant/globex"])
+    scene.verifier = wm.Verifier(role="client", trust=scene.trust, authorization=others)
+    with (
+        caplog.at_level(logging.WARNING, "webhook_mtls"),
+        served(fast_api(scene, dialect="rfc9440", hop=LOOPBACK)) as port,
+    ):
+        assert ask(port, forwarded(scene)) == (403, {"kind": "not_authorized"})
+    assert "not_authorized" in caplog.text
+    assert scene.header()[1:40] not in caplog.text
+
+
+def test_an_address_that_a_header_has_replaced_is_refused(scene: Scene) -> None:
+    app = fast_api(scene, dialect="rfc9440", hop=LOOPBACK)
+    # uvicorn believes X-Forwarded-For of 127.0.0.1 by default.
+    for value in ("127.0.0.1", "127.0.0.1:4711", "unix", "10.0.0.1"):
+        headers = [*forwarded(scene), ("X-Forwarded-For", value)]
+        with served(app) as port:
+            assert ask(port, headers) == (401, {"kind": "hop_untrusted"}), value
+        # This protocol knows the address of the transport.
+        with served(app, http=H11Protocol) as port:
+            assert ask(port, headers)[0] == 200, value
+    elsewhere = fast_api(scene, dialect="rfc9440", hop=wm.Hop.address("edge", "10.0.0.1"))
+    for protocol in ("h11", H11Protocol):
+        with served(elsewhere, http=protocol) as port:
+            headers = [*forwarded(scene), ("X-Forwarded-For", "10.0.0.1")]
+            assert ask(port, headers) == (401, {"kind": "hop_untrusted"})
+
+
+def test_a_hop_with_a_secret_needs_no_address(scene: Scene) -> None:
+    with served(fast_api(scene, dialect="rfc9440", hop=BY_SECRET)) as port:
+        headers = [*forwarded(scene), ("X-Forwarded-For", "192.0.2.1")]
+        assert ask(port, headers)[0] == 401
+        assert ask(port, [*headers, ("X-Hop-Secret", SECRET)])[0] == 200
+        assert ask(port, [*headers, ("X-Hop-Secret", SECRET[:-1])])[0] == 401
+
+
+def tls_options(scene: Scene) -> dict[str, Any]:
+    server = scene.authority.issue("localhost", role="server")
+    return {
+        "http": H11Protocol,
+        "ssl_certfile": scene.file("server.pem", server.cert_pem),
+        "ssl_keyfile": scene.file("server.key", server.key_pem),
+        "ssl_ca_certs": scene.file("root.pem", scene.authority.root_pem),
+        "ssl_cert_reqs": ssl.CERT_OPTIONAL,
+    }
+
+
+def client_context(scene: Scene, *, with_certificate: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=scene.authority.root_pem.decode())
+    context.check_hostname = False
+    if with_certificate:
+        key = scene.file("client.key", scene.issued.key_pem)
+        context.load_cert_chain(scene.file("client.pem", scene.issued.cert_pem), key)
+    return context
+
+
+def test_tls_that_ends_in_uvicorn_gives_a_peer_of_the_socket(scene: Scene) -> None:
+    seen: list[Any] = []
+    inner = fast_api(scene)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["extensions"]["tls"])
+        await inner(scope, receive, send)
+
+    with served(app, **tls_options(scene)) as port:
+        known = client_context(scene, with_certificate=True)
+        assert ask(port, context=known) == (
+            200,
+            {"subject": "CN=acme", "evidence": "socket", "hop": None},
+        )
+        # A header means nothing here.
+        unknown = client_context(scene, with_certificate=False)
+        headers = forwarded(scene)
+        assert ask(port, headers, context=unknown) == (401, {"kind": "evidence_missing"})
+    assert seen[0]["client_cert_chain"][0].startswith("-----BEGIN CERTIFICATE-----")
+    assert (seen[0]["tls_version"], seen[1]["client_cert_chain"]) == (0x0304, [])
+    assert seen[0]["cipher_suite"] in range(0x1301, 0x1306)
+
+
+def test_a_websocket_has_a_peer_too(scene: Scene) -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": scope["state"]["peer"].subject})
+
+    app = asgi.PeerMiddleware(echo, verifier=scene.verifier)
+    with served(app, **tls_options(scene)) as port:
+        known = client_context(scene, with_certificate=True)
+        with connect(f"wss://127.0.0.1:{port}", ssl=known) as connection:
+            assert connection.recv() == "CN=acme"
+        unknown = client_context(scene, with_certificate=False)
+        with pytest.raises(Exception, match="401"), connect(f"wss://127.0.0.1:{port}", ssl=unknown):
+            pass
+
+
+def test_a_scope_of_another_kind_is_never_passed_on(scene: Scene) -> None:
+    reached: list[Any] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["type"])
+
+    app = asgi.PeerMiddleware(inner, verifier=scene.verifier)
+    asyncio.run(app({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    with pytest.raises(NotImplementedError):
+        asyncio.run(app({"type": "webtransport"}, None, None))  # type: ignore[arg-type]
+    assert reached == ["lifespan"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dialect": "nginxx", "hop": LOOPBACK}, {"dialect": "nginx"}, {"hop": LOOPBACK}]
+)
+def test_an_argument_that_no_request_could_use_is_refused_at_once(
+    scene: Scene, wrong: dict[str, Any]
+) -> None:
+    middlewares: list[Callable[..., Any]] = [asgi.PeerMiddleware, wsgi.PeerMiddleware]
+    for middleware in middlewares:
+        with pytest.raises(wm.ConfigError) as caught:
+            middleware(None, verifier=scene.verifier, **wrong)
+        assert caught.value.kind == "option_invalid"
+
+
+def flask(scene: Scene, **options: Any) -> Flask:
+    app = Flask("receiver")
+
+    @app.get("/")
+    def who() -> Any:
+        peer = request.environ[wsgi.PEER]
+        return {"subject": peer.subject, "evidence": peer.evidence, "hop": peer.hop}
+
+    @app.get("/health")
+    def health() -> Any:
+        return {"peer": wsgi.PEER in request.environ}
+
+    app.wsgi_app = wsgi.PeerMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, verifier=scene.verifier, exclude=["/health"], **options
+    )
+    return app
+
+
+def test_flask_behind_a_hop(scene: Scene) -> None:
+    app = flask(scene, dialect="rfc9440", hop=LOOPBACK)
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        expected = {"subject": "CN=acme", "evidence": "forwarded", "hop": "edge"}
+        assert ask(server.port, forwarded(scene)) == (200, expected)
+        assert ask(server.port) == (401, {"kind": "evidence_missing"})
+        assert ask(server.port, path="/health") == (200, {"peer": False})
+        # Werkzeug drops headers with an underscore, and joins two lines.
+        assert ask(server.port, [*forwarded(scene), ("client_cert", "x")])[0] == 200
+        assert ask(server.port, forwarded(scene) * 2) == (401, {"kind": "evidence_missing"})
+    finally:
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
+
+
+def test_a_server_that_may_fold_underscores_is_refused(scene: Scene) -> None:
+    app = flask(scene, dialect="rfc9440", hop=LOOPBACK)
+    environ = {"SERVER_SOFTWARE": "gunicorn/21.2.0", "REMOTE_ADDR": "127.0.0.1"}
+    environ |= {"HTTP_CLIENT_CERT": scene.header()}
+    for software in ("gunicorn/21.2.0", "uWSGI", ""):
+        with pytest.raises(RuntimeError, match="underscore"):
+            app.wsgi_app(environ | {"SERVER_SOFTWARE": software}, None)  # type: ignore[arg-type]
+    for dialect in ("envoy", "traefik"):
+        with pytest.raises(ValueError, match="joins"):
+            flask(scene, dialect=dialect, hop=LOOPBACK)
+
+
+def test_an_address_of_proxy_fix_is_not_that_of_the_transport(scene: Scene) -> None:
+    app = flask(scene, dialect="rfc9440", hop=LOOPBACK, drops_underscores=True)
+    answers: list[str] = []
+    environ = {
+        "REMOTE_ADDR": "127.0.0.1",
+        "werkzeug.proxy_fix.orig": {"REMOTE_ADDR": "192.0.2.1"},
+        "HTTP_CLIENT_CERT": scene.header(),
+        "PATH_INFO": "/",
+    }
+    app.wsgi_app(environ, lambda status, headers: answers.append(status))  # type: ignore[arg-type]
+    assert answers == ["401 Unauthorized"]
