@@ -10,6 +10,7 @@ mod deliver;
 mod exit;
 mod files;
 mod inspect;
+mod listen;
 mod screen;
 mod secrets;
 mod target;
@@ -50,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     let outcome = match matches.subcommand() {
         Some(("inspect", matches)) => inspect::run(matches, console),
         Some(("deliver", matches)) => deliver::run(matches, console),
+        Some(("listen", matches)) => listen::run(matches, console),
         // The parser demands a verb of the list.
         _ => Ok(Exit::Usage),
     };

@@ -127,7 +127,7 @@ fn identity(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Identity,
 }
 
 /// Reads a file that may be encrypted. Asks for the passphrase if it is needed and was not given.
-fn opened<T>(
+pub(crate) fn opened<T>(
     path: &str,
     argument: &str,
     given: Option<Vec<u8>>,

@@ -139,3 +139,28 @@ fn deliver_prints_what_the_page_says() {
     check(&value, &with_common(&tables(), "deliver"));
     assert_eq!(value["error"]["kind"], "egress_denied");
 }
+
+#[test]
+fn listen_prints_what_the_page_says() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command/files");
+    let mut receiver = std::process::Command::new(env!("CARGO_BIN_EXE_webhook-mtls"))
+        .current_dir(files)
+        .args(["listen", "--json", "--once", "--cert", "mixed.pem", "--ca", "ca.pem"])
+        .args(["--address", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("a process");
+    let mut lines = BufReader::new(receiver.stdout.take().expect("its output")).lines();
+    let mut next = || -> Value {
+        let line = lines.next().expect("a line").expect("text");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let first = next();
+    check(&first, &tables()["listening"]);
+    let address = first["address"].as_str().expect("an address");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("written");
+    check(&next(), &tables()["client"]);
+    assert_eq!(receiver.wait().expect("an end").code(), Some(1));
+}

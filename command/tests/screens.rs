@@ -13,6 +13,8 @@ const SCREENS: &[Screen] = &[
     ("help", 80, false, 0, &["--help"]),
     ("help-deliver", 80, false, 0, &["deliver", "--help"]),
     ("help-inspect", 80, false, 0, &["inspect", "--help"]),
+    ("help-listen", 80, false, 0, &["listen", "--help"]),
+    ("listen-without-key", 80, false, 3, &["listen", "--cert", "server.pem", "--ca", "ca.pem"]),
     ("no-verb", 80, false, 2, &[]),
     ("wrong-option", 80, false, 2, &["inspect", "--jsn", "ca.pem"]),
     ("identity", 80, false, 0, &["inspect", "chain.pem", "client.key"]),

@@ -2,6 +2,7 @@
 //! production depends on this room, and it has no rule of its own.
 
 mod certificate;
+mod server;
 mod verdict;
 
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use crate::keystore::contents::Encoding;
 pub use certificate::CertificateFacts;
+pub use server::{server_key, server_key_of_pkcs12, subjects};
 pub use verdict::{Use, Verdict, meaning};
 
 use crate::clock;
@@ -118,6 +120,15 @@ impl Inspection {
 }
 
 impl Item {
+    /// Judges a certificate in DER at the current time.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `clock_implausible`.
+    pub fn of_der(der: &[u8]) -> Result<Self, Error> {
+        Ok(Self::of_certificate(der, 0, clock::now()?))
+    }
+
     fn of_certificate(der: &[u8], at: usize, now: i64) -> Self {
         match crate::keystore::pem::certificate(der, "the file", at) {
             Ok(certificate) => Self::Certificate(Box::new(CertificateFacts::of(&certificate, now))),

@@ -206,11 +206,12 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
+pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Error> {
     algorithms::signing_key(key).ok_or_else(|| private_key::unusable(key))
 }
 
-fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
+/// Checks that the key belongs to the first certificate. Fails with `key_mismatch`.
+pub(crate) fn check_key(chain: &[Certificate], key: &dyn SigningKey) -> Result<(), Error> {
     let Some(public) = key.public_key() else {
         return Err(Error::new(
             Kind::KeyMismatch,
