@@ -63,7 +63,8 @@ export interface HandshakeRecord extends EndClasses {
   readonly began_ms: number
   readonly took_ms: number
   readonly address: string
-  readonly outcome: 'completed' | 'failed' | 'abandoned'
+  /** `rejected`: the consumer refused our certificate after the handshake. */
+  readonly outcome: 'completed' | 'failed' | 'rejected' | 'abandoned'
   readonly tls_version: string | null
   readonly cipher_suite: string | null
   readonly key_exchange: string | null

@@ -64,6 +64,7 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
+        telemetry::merged_metrics,
         test_hooks::{set_clock, signatures_checked},
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},

@@ -12,6 +12,7 @@ use webhook_mtls::DeliverOptions;
 use webhook_mtls::bindings::process::Once;
 use webhook_mtls::bindings::trace::TraceQueue;
 
+use crate::dispatcher::Dispatcher;
 use crate::json;
 
 /// The instruments of a dispatcher. It costs one branch per delivery until there is one.
@@ -93,4 +94,15 @@ impl Telemetry {
 fn reported<T: Default>(raised: PyErr, hub: &Bound<'_, PyAny>) -> T {
     raised.write_unraisable(hub.py(), Some(hub));
     T::default()
+}
+
+/// Returns the metrics of dispatchers of this process as one dict.
+#[pyfunction(name = "_merged_metrics")]
+pub fn merged_metrics<'py>(
+    py: Python<'py>,
+    dispatchers: Vec<PyRef<'py, Dispatcher>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let all = dispatchers.iter().map(|dispatcher| dispatcher.0.metrics());
+    let merged = all.reduce(webhook_mtls::dispatcher::Metrics::merged).unwrap_or_default();
+    json::to_python(py, &merged.to_json())
 }

@@ -1695,5 +1695,7 @@ def _set_clock(at: datetime | None) -> None:
 def _signatures_checked() -> int:
     """Returns how many signatures of certificates and CRLs this process has checked."""
 
+def _merged_metrics(dispatchers: list[Dispatcher]) -> dict[str, Any]:
+    """Returns the metrics of dispatchers of this process as one dict."""
 def _tables() -> dict[str, Any]:
     """Returns the core's tables of kinds, enums and options."""

@@ -10,7 +10,7 @@ use crate::admission::CircuitState;
 use crate::clock;
 use crate::connection::observer::{Observer, OperationKind};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Stage};
+use crate::error::Error;
 use crate::event::Event;
 use crate::log::{self, LogRecord};
 use crate::material::expiry::{Expiring, Expiry, expiries};
@@ -225,7 +225,7 @@ impl DispatcherOptions {
     /// Makes every delivery and probe panic when this stage begins, so that tests see how a panic ends.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
-    pub fn panic_at(mut self, stage: Stage) -> Self {
+    pub fn panic_at(mut self, stage: crate::error::Stage) -> Self {
         self.observers.panic_at(stage);
         self
     }

@@ -232,6 +232,18 @@ impl Observer for Trace {
             ended[name] = value;
         }
         let mut told = self.told.lock();
+        if let AttemptOutcome::Failed(error) = attempt.outcome
+            && error.kind() == Kind::ClientCertificateRejected
+            && !attempt.reused
+            && let Some(handshake) = told.handshakes.last_mut()
+            && handshake["outcome"] == "completed"
+        {
+            // On TLS 1.3 the consumer looks at our certificate after we have completed the handshake.
+            handshake["outcome"] = json!("rejected");
+            for (name, value) in failure(Some(error)) {
+                handshake[name] = value;
+            }
+        }
         ended["stages_ms"] = std::mem::take(&mut told.attempt_stages).into();
         told.attempts.push(ended);
     }

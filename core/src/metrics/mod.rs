@@ -232,6 +232,7 @@ pub(crate) fn table() -> Value {
             "labels": spec.labels().collect::<Vec<_>>(),
             "of": spec.of.name(),
             "combine": spec.combine.name(),
+            "buckets": (spec.metric_type == MetricType::Histogram).then_some(BOUNDS),
             "doc": spec.doc,
         })
     });
