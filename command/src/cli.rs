@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{deliver, inspect, listen};
+use crate::{csr, deliver, inspect, lab, listen};
 
 /// Returns the command with all verbs, from which the man page and the completions are made.
 pub fn command() -> Command {
@@ -17,7 +17,13 @@ pub fn command() -> Command {
              identity or trust; 4 warnings, with --strict.\n\nwebhook-mtls VERB --help shows the options and \
              examples of a verb.",
         )
-        .subcommands([inspect::command(), deliver::command(), listen::command()])
+        .subcommands([
+            inspect::command(),
+            deliver::command(),
+            listen::command(),
+            csr::command(),
+            lab::command(),
+        ])
 }
 
 /// Returns the option `--json`.

@@ -6,10 +6,13 @@
 
 mod cli;
 mod console;
+mod csr;
 mod deliver;
 mod exit;
 mod files;
 mod inspect;
+mod issuing;
+mod lab;
 mod listen;
 mod screen;
 mod secrets;
@@ -52,11 +55,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
         Some(("inspect", matches)) => inspect::run(matches, console),
         Some(("deliver", matches)) => deliver::run(matches, console),
         Some(("listen", matches)) => listen::run(matches, console),
+        Some(("csr", matches)) => csr::run(matches, console),
+        Some(("lab", matches)) => lab::run(matches, console),
         // The parser demands a verb of the list.
         _ => Ok(Exit::Usage),
     };
     let outcome = outcome.unwrap_or_else(|failure| {
-        let is_json = matches.subcommand().is_some_and(|(_, matches)| cli::is_json(matches));
+        let is_json = matches.subcommand().is_some_and(|(_, matches)| {
+            cli::is_json(matches) || matches.subcommand().is_some_and(|(_, it)| cli::is_json(it))
+        });
         let verb = matches.subcommand_name().unwrap_or_default();
         failure.show(verb, is_json, console)
     });

@@ -164,3 +164,20 @@ fn listen_prints_what_the_page_says() {
     check(&next(), &tables()["client"]);
     assert_eq!(receiver.wait().expect("an end").code(), Some(1));
 }
+
+#[test]
+fn csr_and_lab_print_what_the_page_says() {
+    let place = std::env::temp_dir().join(format!("wmtls-json-{}", std::process::id()));
+    std::fs::create_dir_all(&place).expect("a directory");
+    let file = |name: &str| place.join(name).display().to_string();
+    let (key, out, lab) = (file("tls.key"), file("tls.csr"), file("pki"));
+    let value = json(&["csr", "--json", "x", "--key", &key, "--out", &out]);
+    check(&value, &with_common(&tables(), "csr"));
+    for verb in [&["init"][..], &["issue", "x"], &["revoke", "x"], &["crl"]] {
+        let arguments = [&["lab", verb[0], "--json", &lab], &verb[1..]].concat();
+        let value = json(&arguments);
+        check(&value, &with_common(&tables(), "lab"));
+        assert_eq!(value["verb"], verb[0]);
+    }
+    std::fs::remove_dir_all(&place).expect("removed");
+}

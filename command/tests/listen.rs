@@ -43,7 +43,7 @@ impl Mirror {
         let mut mirror = Self { process, output, address: String::new(), lab, files };
         let first = mirror.next();
         assert_eq!(first["event"], "listening", "{first}");
-        mirror.address = first["address"].as_str().expect("an address").to_owned();
+        first["address"].as_str().expect("an address").clone_into(&mut mirror.address);
         mirror
     }
 

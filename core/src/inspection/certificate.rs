@@ -144,6 +144,13 @@ impl CertificateFacts {
     }
 }
 
+/// Returns the pin of a public key, `sha256/…`.
+///
+/// * `spki`: its SubjectPublicKeyInfo in DER.
+pub fn pin_of_spki(spki: &[u8]) -> String {
+    pin_text(&Sha256::digest(spki).into())
+}
+
 /// The fraction of its lifetime from which on a certificate is about to expire: the default of the option
 /// `expiry_warning`.
 const EXPIRY_WARNING: f64 = 0.2;

@@ -6,10 +6,9 @@ mod server;
 mod verdict;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 pub use crate::keystore::contents::Encoding;
-pub use certificate::CertificateFacts;
+pub use certificate::{CertificateFacts, pin_of_spki};
 pub use server::{server_key, server_key_of_pkcs12, subjects};
 pub use verdict::{Use, Verdict, meaning};
 
@@ -18,7 +17,7 @@ use crate::error::Error;
 use crate::keystore::contents::{self, Part};
 use crate::keystore::private_key;
 use crate::verify::millis;
-use crate::x509::{Crl, Key, algorithms, hex, name_text, pin_text, signature_title};
+use crate::x509::{Crl, Key, algorithms, hex, name_text, signature_title};
 
 /// A file, and the parts in it.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl Inspection {
                     Some(spki) => Item::PrivateKey(KeyFacts {
                         algorithm: Key::of_spki(&spki).map_or_else(|_| "unknown".into(), Key::name),
                         encrypted,
-                        spki_pin: pin_text(&Sha256::digest(&spki).into()),
+                        spki_pin: pin_of_spki(&spki),
                     }),
                     None => {
                         Item::Unreadable { what: "private_key", fault: private_key::unusable(&key) }
