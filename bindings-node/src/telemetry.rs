@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use napi_derive::napi;
 use webhook_mtls::bindings::trace::TraceQueue;
+use webhook_mtls::dispatcher::Metrics;
 use webhook_mtls::{DeliverOptions, Dispatcher, Endpoint};
 
 use crate::convert::{CallResult, Handle, guarded};
@@ -59,5 +60,14 @@ pub fn dispatcher_on_event_log(
     guarded(|| {
         dispatcher.0.on_event(forward_log_to(listener));
         Ok(())
+    })
+}
+
+/// Returns the metrics of dispatchers of this process as one JSON object.
+#[napi]
+pub fn merged_metrics(dispatchers: Vec<Handle<Dispatcher>>) -> CallResult<String> {
+    guarded(|| {
+        let all = dispatchers.iter().map(|dispatcher| dispatcher.0.metrics());
+        Ok(all.reduce(Metrics::merged).unwrap_or_default().to_json().to_string())
     })
 }

@@ -158,6 +158,7 @@ interface Native {
   traceQueue(): Handle
   traceRequest(queue: Handle, number: number, headers: [string, string][]): Handle
   traceRecords(queue: Handle): string
+  mergedMetrics(dispatchers: Handle[]): CallResult<string>
   dispatcherReload(dispatcher: Handle): Promise<CallResult<string>>
   dispatcherExpiries(dispatcher: Handle): CallResult<string>
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>

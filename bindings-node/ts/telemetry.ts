@@ -117,7 +117,7 @@ let lastNumber = 0
 
 /** @internal The instruments of one dispatcher. */
 export class Telemetry {
-  readonly #dispatcher: Handle
+  readonly dispatcher: Handle
   readonly #instruments = new Map<unknown, Instrument>()
   #queue: Handle | undefined
   /** The deliveries whose records have not been taken. */
@@ -125,12 +125,16 @@ export class Telemetry {
   #logsEvents = false
 
   constructor(dispatcher: Handle) {
-    this.#dispatcher = dispatcher
+    this.dispatcher = dispatcher
   }
 
   /** Adds an instrument. Another one with the same key is replaced, so none counts twice. */
   add(key: unknown, instrument: Instrument): void {
     this.#instruments.set(key, instrument)
+  }
+
+  has(key: unknown): boolean {
+    return this.#instruments.has(key)
   }
 
   /** Tells the instruments that a delivery begins. Returns how to trace it. */
@@ -169,7 +173,7 @@ export class Telemetry {
   #logEvents(): void {
     this.#logsEvents = true
     const publish = (json: string): void => publishLog(JSON.parse(json) as LogRecord)
-    unwrap(native.dispatcherOnEventLog(this.#dispatcher, publish))
+    unwrap(native.dispatcherOnEventLog(this.dispatcher, publish))
   }
 }
 
