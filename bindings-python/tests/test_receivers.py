@@ -9,12 +9,14 @@ import base64
 import http.client
 import json
 import logging
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -324,3 +326,30 @@ def test_an_address_of_proxy_fix_is_not_that_of_the_transport(scene: Scene) -> N
     }
     app.wsgi_app(environ, lambda status, headers: answers.append(status))  # type: ignore[arg-type]
     assert answers == ["401 Unauthorized"]
+
+
+def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "receive" / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```\n", page.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    scene.file("clients-ca.pem", scene.authority.root_pem)
+    scene.file("clients-issuing.pem", scene.authority.intermediate_pem)
+    program = "\n".join(blocks)
+    for shown, ours in {"10.0.0.7": "127.0.0.1", "corp.example": "lab.test"}.items():
+        assert shown in program
+        program = program.replace(shown, ours)
+    monkeypatch.chdir(scene.folder)
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(compile(program, str(page), "exec"), names)
+    headers = [
+        ("ssl-client-cert", quote(scene.leaf + END, safe="")),
+        ("ssl-client-verify", "SUCCESS"),
+    ]
+    with served(names["app"]) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("POST", "/hooks", b"{}", dict(headers))
+        assert json.loads(connection.getresponse().read()) == {"tenant": "acme"}
+        connection.close()
+        assert ask(port, headers[:1]) == (401, {"kind": "hop_untrusted"})
+        assert ask(port, path="/health")[0] == 404
+    assert isinstance(names["site"].wsgi_app, wsgi.PeerMiddleware)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::admission::CircuitState;
 use crate::diagnosis::{Addressee, Check, CheckStatus, DiagnosisRequest, Group};
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
-use crate::forwarded::Dialect;
+use crate::forwarded::{Dialect, ProxyServer};
 use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
@@ -50,6 +50,7 @@ pub fn all() -> Value {
         "role" Role;
         "evidence" Evidence;
         "dialect" Dialect;
+        "proxy_server" ProxyServer;
         "note" Note;
         "min_tls" MinTls;
         "crl_policy" CrlPolicy;

@@ -4,7 +4,7 @@ The certificates are valid for a century, so that the screens that show them do 
 package `cryptography` (`bindings-python/requirements-dev.txt`).
 """
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 FILES = Path(__file__).parent / "files"
-START = datetime(2020, 1, 1, tzinfo=timezone.utc)
-LATE = datetime(2120, 1, 1, tzinfo=timezone.utc)
-EARLY = datetime(2021, 1, 1, tzinfo=timezone.utc)
+START = datetime(2020, 1, 1, tzinfo=UTC)
+LATE = datetime(2120, 1, 1, tzinfo=UTC)
+EARLY = datetime(2021, 1, 1, tzinfo=UTC)
 PASSPHRASE = b"correct horse"
 
 _serial = 0x1000

@@ -28,6 +28,14 @@ pub(crate) const PEERS: &[Program] = &[
     Program { name: "tinyproxy", package: "tinyproxy-bin", purpose: "a real proxy" },
 ];
 
+/// The proxies in front of receivers.
+pub(crate) const RECEIVERS: &[Program] = &[
+    Program { name: "nginx", package: "nginx-light", purpose: "a proxy in front of a receiver" },
+    Program { name: "apache2", package: "apache2-bin", purpose: "a proxy in front of a receiver" },
+    Program { name: "haproxy", package: "haproxy", purpose: "a proxy in front of a receiver" },
+    Program { name: "caddy", package: "caddy", purpose: "a proxy in front of a receiver" },
+];
+
 /// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[
     Program { name: "gcc", package: "gcc", purpose: "the C programs" },

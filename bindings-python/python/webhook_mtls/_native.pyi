@@ -1697,5 +1697,6 @@ def _signatures_checked() -> int:
 
 def _merged_metrics(dispatchers: list[Dispatcher]) -> dict[str, Any]:
     """Returns the metrics of dispatchers of this process as one dict."""
+
 def _tables() -> dict[str, Any]:
     """Returns the core's tables of kinds, enums and options."""

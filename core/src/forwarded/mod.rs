@@ -10,6 +10,9 @@ mod dialect;
 mod hop;
 mod lines;
 mod pem_text;
+mod proxy_config;
+#[cfg(test)]
+mod proxy_config_tests;
 mod refusal;
 mod structured;
 mod xfcc;
@@ -22,6 +25,7 @@ use crate::verify::{PeerIdentity, Role, Verifier};
 pub use dialect::Dialect;
 pub use hop::{Hop, Remote};
 use lines::Lines;
+pub use proxy_config::{ProxyOptions, ProxyServer, proxy_config};
 
 /// The most header lines of a request.
 pub const MAX_LINES: usize = 1024;

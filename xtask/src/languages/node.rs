@@ -284,7 +284,14 @@ fn mirror(packages: &Path, run: &Path) -> Result {
         }
     }
     let root = paths::root();
-    for part in ["bindings-node/tests", "tests/vectors", "tests/clients", "examples", "benches"] {
+    for part in [
+        "bindings-node/tests",
+        "tests/vectors",
+        "tests/clients",
+        "tests/receivers",
+        "examples",
+        "benches",
+    ] {
         if root.join(part).exists() {
             paths::copy_tree(&root.join(part), &run.join(part), &[])?;
         }

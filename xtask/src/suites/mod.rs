@@ -17,6 +17,7 @@ pub(crate) mod outcomes;
 mod packages;
 mod paths;
 pub(crate) mod peers;
+mod receivers;
 pub(crate) mod rotation;
 mod sanitizers;
 pub(crate) mod steady;
@@ -43,7 +44,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 20] = [
+const SUITES: [Suite; 21] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -116,6 +117,11 @@ const SUITES: [Suite; 20] = [
         run: packages::test,
     },
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
+    Suite {
+        name: "receivers",
+        about: "applications behind nginx, HAProxy, Apache and Caddy: nothing forged passes",
+        run: receivers::test,
+    },
 ];
 
 /// Runs the named suites, or all. The last printed line counts them.
