@@ -122,4 +122,27 @@ mod tests {
         drop(silent);
         assert_eq!(ask(address, "slow.acme.test").unwrap(), Seen::Down);
     }
+
+    #[test]
+    fn a_datagram_that_does_not_answer_the_query_is_no_answer() {
+        for garble in [
+            // The query itself.
+            (|asked| asked) as fn(Vec<u8>) -> Vec<u8>,
+            // An answer with another id.
+            |asked| [&[asked[0] ^ 1, asked[1], asked[2] | 0x80], &asked[3..]].concat(),
+            // An answer without a whole header.
+            |asked| vec![asked[0], asked[1], 0x81, 0],
+        ] {
+            let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let address = server.local_addr().unwrap();
+            let answering = thread::spawn(move || {
+                let mut asked = [0; 512];
+                let (length, client) = server.recv_from(&mut asked).unwrap();
+                server.send_to(&garble(asked[..length].to_vec()), client).unwrap();
+            });
+            let error = ask(address, "acme.test").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            answering.join().unwrap();
+        }
+    }
 }

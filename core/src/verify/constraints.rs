@@ -325,3 +325,53 @@ fn shown_network(octets: &[u8]) -> String {
     ip_address(base)
         .map_or_else(|| "a malformed network".to_owned(), |base| format!("{base}/{bits}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
+        KeyUsagePurpose, NameConstraints,
+    };
+
+    use crate::error::Kind;
+    use crate::{Role, Trust, Verifier, VerifierOptions};
+
+    fn names(names: &[&str]) -> Vec<GeneralSubtree> {
+        names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned())).collect()
+    }
+
+    /// Returns the message about a leaf for `localhost` below a root with these constraints.
+    fn message(permitted: &[&str], excluded: &[&str]) -> String {
+        let mut root = CertificateParams::default();
+        root.distinguished_name.push(DnType::CommonName, "Zone");
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        root.name_constraints = Some(NameConstraints {
+            permitted_subtrees: names(permitted),
+            excluded_subtrees: names(excluded),
+        });
+        let (root_key, leaf_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let anchor = root.self_signed(&root_key).unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&leaf_key, &Issuer::new(root, &root_key)).unwrap();
+        let trust = Trust::from_pem(anchor.pem().as_bytes(), None, &[]).unwrap();
+        let verifier = Verifier::new(VerifierOptions::new(Role::Server, trust)).unwrap();
+        let error = verifier
+            .verify_chain(&[leaf.der().to_vec()], Some("localhost"), SystemTime::now())
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::ConstraintViolated);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn the_message_has_what_the_ca_permits_or_excludes() {
+        let seen = message(&["a.test"], &["b.a.test"]);
+        assert!(seen.contains("permits only a.test (name constraints)"), "{seen}");
+        let seen = message(&["a.test", "localhost"], &["localhost"]);
+        assert!(seen.contains("excludes localhost (name constraints)"), "{seen}");
+        let seen = message(&["a.test", "b.test", "c.test", "d.test", "e.test", "f.test"], &[]);
+        assert!(seen.contains("d.test, e.test and 1 more (name constraints)"), "{seen}");
+    }
+}
