@@ -37,10 +37,11 @@ cargo xtask <verb>
                       name contains this one
   build [language ...]
                       build optimized packages for c, python, node, or all of them
-  package [c|node|python|rust ...] [--prove] [--all] [--dev]
+  package [c|node|python|rust ...] [--prove] [--all [part ...]] [--dev]
                       make the packages of this platform in target/packages/; --prove also installs
                       and tests each, as the suite `packages` does; --all adds other targets and the
-                      slow proofs; --dev takes unoptimized builds, to try a change of the packaging
+                      slow proofs, or the named ones; --dev takes unoptimized builds, to try a change
+                      of the packaging
   vectors             run the shared cases in all four languages
   generate [--check]  write include/*.h, the reference pages and the copies of the core's tables in
                       the bindings, or fail if they differ (`header` is the same verb)

@@ -11,7 +11,7 @@ use crate::packages::c_install::{Places, install};
 use crate::packages::debian_package;
 use crate::packages::musl::{self, Musl};
 use crate::packages::{
-    self, Crates, HOST, Order, Room, archive, interface, no_private_paths, readme_lines,
+    self, Crates, HOST, Order, Part, Room, archive, interface, no_private_paths, readme_lines,
 };
 use crate::paths;
 use crate::profile::Profile;
@@ -44,6 +44,13 @@ const TOOLS: [&str; 11] = [
     "sha256sum",
 ];
 
+pub(crate) const PARTS: [Part; 4] = [
+    Part { name: "abi", reads_packages: false, run: |_| interface::is_recorded() },
+    Part { name: "small", reads_packages: false, run: small },
+    Part { name: "musl", reads_packages: false, run: musl },
+    Part { name: "debian", reads_packages: false, run: debian_package::prove },
+];
+
 pub(crate) fn make(order: &Order) -> Result {
     let library = order.languages.c()?;
     if order.languages.profile() == Profile::Shipped {
@@ -74,11 +81,6 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
     passed += proof.complete()?;
     passed += interface::check(&order.languages.toolchain.cc, &proof.library("so"))?;
     Ok(passed)
-}
-
-pub(crate) fn prove_slowly(order: &Order) -> Result<Vec<String>> {
-    interface::is_recorded()?;
-    Ok(vec![small(order)?, musl(order)?, debian_package::prove(order)?])
 }
 
 /// Builds the archive for musl, and delivers with a static program that is linked with it.

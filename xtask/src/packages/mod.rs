@@ -1,7 +1,7 @@
 //! `cargo xtask package`: makes the packages of this platform in `target/packages/`, and the suite
 //! `packages`, which installs and tests them.
 //!
-//! Each language is a file here with three functions, listed in `LANGUAGES`:
+//! Each language is a file here with two functions, listed in `LANGUAGES`:
 //!
 //! * `make` fills the empty directory `Order::place` (`target/packages/<language>/`) with the
 //!   artifacts that a user downloads, and nothing else. Intermediate files belong elsewhere below
@@ -11,9 +11,10 @@
 //! * `prove` reads only `Order::place`, installs the packages in a `Room`, an empty folder whose
 //!   `PATH` has only the programs that it names, and returns the number of passed checks. It runs
 //!   in `cargo xtask test`: minutes, not tens of minutes.
-//! * `prove_slowly` runs only with `--all` and in the soak: other targets, a second build for
-//!   reproducibility, slow gates. It returns a line for each result, which `docs/packages.md`
-//!   records with the date.
+//!
+//! A language also has slow `parts`, which run only with `--all` and in the soak: other targets, and
+//! gates that compile for minutes. Each returns a line, which `docs/packages.md` records with the
+//! date. The part `twice` is common to all languages: it makes the packages a second time.
 //!
 //! Shared by all languages:
 //!
@@ -41,6 +42,7 @@ mod python;
 mod reproduce;
 mod room;
 mod rust;
+mod slow;
 
 use std::path::PathBuf;
 
@@ -48,13 +50,13 @@ use crate::command::{Failure, Result, Step};
 use crate::languages::Languages;
 use crate::paths;
 use crate::profile::Profile;
-use crate::reports::soak;
 use crate::terminal;
 use crate::toolchain::Toolchain;
 
 pub(crate) use archive::{archive, no_private_paths, strip};
 pub(crate) use crates::{Crates, HOST};
 pub(crate) use room::Room;
+pub(crate) use slow::{Part, Results};
 
 /// What a language needs to make and to prove its packages.
 pub(crate) struct Order<'a> {
@@ -72,103 +74,135 @@ pub(crate) struct Language {
     name: &'static str,
     make: fn(&Order) -> Result,
     prove: fn(&Order) -> Result<u32>,
-    prove_slowly: fn(&Order) -> Result<Vec<String>>,
+    parts: &'static [Part],
 }
 
 pub(crate) const LANGUAGES: [Language; 4] = [
-    Language { name: "c", make: c::make, prove: c::prove, prove_slowly: c::prove_slowly },
-    Language {
-        name: "node",
-        make: node::make,
-        prove: node::prove,
-        prove_slowly: node::prove_slowly,
-    },
-    Language {
-        name: "python",
-        make: python::make,
-        prove: python::prove,
-        prove_slowly: python::prove_slowly,
-    },
-    Language {
-        name: "rust",
-        make: rust::make,
-        prove: rust::prove,
-        prove_slowly: rust::prove_slowly,
-    },
+    Language { name: "c", make: c::make, prove: c::prove, parts: &c::PARTS },
+    Language { name: "node", make: node::make, prove: node::prove, parts: &node::PARTS },
+    Language { name: "python", make: python::make, prove: python::prove, parts: &python::PARTS },
+    Language { name: "rust", make: rust::make, prove: rust::prove, parts: &rust::PARTS },
 ];
 
-/// `cargo xtask package [language ...] [--prove] [--all] [--dev]`.
+/// The slow part that makes the packages of all chosen languages a second time.
+const TWICE: &str = "twice";
+
+/// `cargo xtask package [language ...] [--prove] [--all [part ...]] [--dev]`.
 pub(crate) fn run(words: &[&str]) -> Result {
-    let chosen = choose(words)?;
-    let profile = if words.contains(&"--dev") { Profile::Dev } else { Profile::Shipped };
-    let languages = Languages::new(Toolchain::find()?, profile);
-    let mut results = Vec::new();
-    for language in &chosen {
-        terminal::headline(&format!("Packages: {}", language.name));
-        let order = language.order(&languages)?;
-        (language.make)(&order)?;
-        if words.contains(&"--prove") {
-            let passed = (language.prove)(&order)?;
-            println!("  {} {passed} passed", terminal::green(language.name));
-        }
-        if words.contains(&"--all") {
-            let lines = (language.prove_slowly)(&order)?;
-            results.extend(lines.iter().map(|line| format!("{}: {line}", language.name)));
-        }
-    }
-    write_checksums()?;
-    if words.contains(&"--all") {
-        let names: Vec<&str> = chosen.iter().map(|language| language.name).collect();
-        results.push(reproduce::prove(&names, &directory())?);
-    }
-    record(&results)?;
-    print!("\n{}", paths::read(&directory().join(CHECKSUMS))?);
-    Ok(())
+    let order = Chosen::read(words)?;
+    let profile = if order.is_dev { Profile::Dev } else { Profile::Shipped };
+    order.carry_out(&Languages::new(Toolchain::find()?, profile))
 }
 
-/// Adds the results of the slow proofs to their page, with the date.
-fn record(results: &[String]) -> Result {
-    if results.is_empty() {
-        return Ok(());
+/// Makes the packages of all languages, and runs all slow parts.
+pub(crate) fn prove_slowly(languages: &Languages) -> Result {
+    Chosen::read(&["--all"])?.carry_out(languages)
+}
+
+/// What the words of the command choose.
+struct Chosen {
+    languages: Vec<&'static Language>,
+    /// The names of the slow parts.
+    parts: Vec<&'static str>,
+    /// Whether the words named parts: then only what these need is made.
+    has_named_parts: bool,
+    is_proved: bool,
+    is_dev: bool,
+}
+
+impl Chosen {
+    fn read(words: &[&str]) -> Result<Chosen> {
+        let (options, names): (Vec<&str>, Vec<&str>) =
+            words.iter().partition(|word| word.starts_with("--"));
+        let is_all = options.contains(&"--all");
+        let known: Vec<&'static str> =
+            LANGUAGES.iter().flat_map(Language::parts).chain([TWICE]).collect();
+        let named: Vec<&'static str> =
+            known.iter().filter(|part| is_all && names.contains(part)).copied().collect();
+        let is_known = |word: &&str| {
+            ["--prove", "--all", "--dev"].contains(word)
+                || LANGUAGES.iter().any(|language| language.name == *word)
+                || named.contains(word)
+        };
+        if let Some(unknown) = words.iter().find(|word| !is_known(word)) {
+            let languages = LANGUAGES.each_ref().map(|language| language.name).join(", ");
+            return Err(Failure::new(format!(
+                "package takes {languages}, --prove, --dev, and --all with any of {}, not {unknown}",
+                known.join(", ")
+            )));
+        }
+        let are_languages_named = LANGUAGES.iter().any(|l| names.contains(&l.name));
+        let is_chosen = |language: &&Language| {
+            if are_languages_named {
+                return names.contains(&language.name);
+            }
+            let has_named = language.parts().any(|part| named.contains(&part));
+            named.is_empty() || named.contains(&TWICE) || has_named
+        };
+        Ok(Chosen {
+            languages: LANGUAGES.iter().filter(is_chosen).collect(),
+            has_named_parts: !named.is_empty(),
+            parts: match (is_all, named.is_empty()) {
+                (false, _) => Vec::new(),
+                (true, true) => known,
+                (true, false) => named,
+            },
+            is_proved: options.contains(&"--prove"),
+            is_dev: options.contains(&"--dev"),
+        })
     }
-    let page = paths::root().join("docs").join("packages.md");
-    let date = soak::today()?;
-    let lines: Vec<String> = results.iter().map(|line| format!("- {date}: {line}\n")).collect();
-    println!("\n{}", lines.concat());
-    paths::write(&page, &(paths::read(&page)? + &lines.concat()))
+
+    /// Whether the packages of a language are needed.
+    fn makes(&self, language: &Language) -> bool {
+        let reads = |part: &Part| part.reads_packages && self.parts.contains(&part.name);
+        !self.has_named_parts || self.parts.contains(&TWICE) || language.parts.iter().any(reads)
+    }
+
+    fn carry_out(&self, languages: &Languages) -> Result {
+        let mut results = Results::default();
+        for language in &self.languages {
+            terminal::headline(&format!("Packages: {}", language.name));
+            let order = language.order(languages)?;
+            if self.makes(language) {
+                paths::make_empty(&order.place)?;
+                (language.make)(&order)?;
+            }
+            if self.is_proved {
+                let passed = (language.prove)(&order)?;
+                println!("  {} {passed} passed", terminal::green(language.name));
+            }
+            for part in language.parts.iter().filter(|part| self.parts.contains(&part.name)) {
+                results.add(part.name, (part.run)(&order))?;
+            }
+        }
+        write_checksums()?;
+        if self.parts.contains(&TWICE) {
+            let names: Vec<&str> = self.languages.iter().map(|language| language.name).collect();
+            results.add(TWICE, reproduce::prove(&names, &directory()))?;
+        }
+        print!("\n{}", paths::read(&directory().join(CHECKSUMS))?);
+        results.end()
+    }
 }
 
 /// Makes and proves the packages of one language; returns the number of passed checks.
 pub(crate) fn prove(language: &Language, languages: &Languages) -> Result<u32> {
     let order = language.order(languages)?;
+    paths::make_empty(&order.place)?;
     (language.make)(&order)?;
     (language.prove)(&order)
 }
 
-/// Returns the named languages, or all.
-fn choose(words: &[&str]) -> Result<Vec<&'static Language>> {
-    let names: Vec<&str> = words.iter().filter(|word| !word.starts_with("--")).copied().collect();
-    let known = |name: &str| LANGUAGES.iter().find(|language| language.name == name);
-    let unknown = words.iter().find(|word| match word.strip_prefix("--") {
-        Some(option) => !["prove", "all", "dev"].contains(&option),
-        None => known(word).is_none(),
-    });
-    if let Some(unknown) = unknown {
-        let names = LANGUAGES.each_ref().map(|language| language.name).join(", ");
-        return Err(Failure::new(format!(
-            "package takes {names}, --prove, --all and --dev, not {unknown}"
-        )));
-    }
-    let chosen = LANGUAGES.iter().filter(|l| names.is_empty() || names.contains(&l.name));
-    Ok(chosen.collect())
-}
-
 impl Language {
-    /// Empties the directory of the artifacts.
     fn order<'a>(&self, languages: &'a Languages) -> Result<Order<'a>> {
         let place = directory().join(self.name);
-        paths::make_empty(&place)?;
+        paths::make_directory(&place)?;
         Ok(Order { languages, version: version()?, place })
+    }
+
+    /// The names of its slow parts.
+    fn parts(&self) -> impl Iterator<Item = &'static str> {
+        self.parts.iter().map(|part| part.name)
     }
 }
 
@@ -221,14 +255,39 @@ pub(crate) fn write_checksums() -> Result {
 
 #[cfg(test)]
 mod tests {
-    use super::{choose, version};
+    use super::{Chosen, LANGUAGES, Language, TWICE, version};
+    use std::collections::BTreeSet;
+
+    fn names(words: &[&str]) -> Vec<&'static str> {
+        Chosen::read(words).unwrap().languages.iter().map(|language| language.name).collect()
+    }
 
     #[test]
     fn languages_are_chosen_by_name_and_unknown_words_refused() {
-        assert_eq!(choose(&[]).unwrap().len(), 4);
-        assert_eq!(choose(&["--all", "c"]).unwrap()[0].name, "c");
-        assert!(choose(&["cobol"]).err().unwrap().what().contains("cobol"));
-        assert!(choose(&["--al"]).err().unwrap().what().contains("--al"));
+        assert_eq!(names(&[]).len(), 4);
+        assert_eq!(names(&["--all", "c"]), ["c"]);
+        for unknown in ["cobol", "--al", "musl"] {
+            assert!(Chosen::read(&[unknown]).err().unwrap().what().contains(unknown));
+        }
+    }
+
+    #[test]
+    fn a_named_part_runs_alone_and_makes_only_what_it_reads() {
+        let musl = Chosen::read(&["--all", "musl"]).unwrap();
+        assert_eq!((names(&["--all", "musl"]), &musl.parts[..]), (vec!["c"], &["musl"][..]));
+        assert!(!musl.makes(musl.languages[0]));
+        let sdist = Chosen::read(&["--all", "sdist"]).unwrap();
+        assert!(sdist.makes(sdist.languages[0]) && sdist.languages[0].name == "python");
+        let twice = Chosen::read(&["rust", "--all", TWICE]).unwrap();
+        assert!(twice.languages.len() == 1 && twice.makes(twice.languages[0]));
+        assert_eq!(names(&["--all", TWICE]).len(), 4);
+        assert!(Chosen::read(&["--all"]).unwrap().parts.contains(&"semver"));
+    }
+
+    #[test]
+    fn each_part_has_a_name_of_its_own() {
+        let all: Vec<&str> = LANGUAGES.iter().flat_map(Language::parts).chain([TWICE]).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     }
 
     #[test]

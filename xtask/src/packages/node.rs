@@ -6,7 +6,7 @@
 //! `libc` allow. Only packages that were built are named there, so that npm never asks for one that
 //! does not exist.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::node::{self, Addon};
-use crate::packages::{Crates, HOST, Order, Room, no_private_paths, strip};
+use crate::packages::{Crates, HOST, Order, Part, Room, no_private_paths, strip};
 use crate::paths;
 use crate::profile::Profile;
 
@@ -58,6 +58,8 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The minimum number of checks that pass. It catches a test file that loses tests.
 const AT_LEAST: u32 = 42;
+
+pub(crate) const PARTS: [Part; 0] = [];
 
 pub(crate) fn make(order: &Order) -> Result {
     let node = order.languages.node()?;
@@ -203,27 +205,6 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
         return Err(Failure::with_output(format!("only {passed} checks passed"), output.all));
     }
     Ok(passed)
-}
-
-pub(crate) fn prove_slowly(order: &Order) -> Result<Vec<String>> {
-    let again = paths::target().join("node").join("packed-again");
-    paths::make_empty(&again)?;
-    let second =
-        Order { languages: order.languages, version: order.version.clone(), place: again.clone() };
-    make(&second)?;
-    if digests(&again)? != digests(&order.place)? {
-        return Err(Failure::new("a second pack of the npm packages has other bytes"));
-    }
-    Ok(vec!["two packs of the same build have the same bytes".to_owned()])
-}
-
-/// Returns the digest and the name of each file.
-fn digests(place: &Path) -> Result<String> {
-    let names: Vec<PathBuf> = paths::entries(place)?
-        .iter()
-        .filter_map(|file| file.file_name().map(PathBuf::from))
-        .collect();
-    Ok(Step::new("digests", "sha256sum").args(&names).in_directory(place).ask()?.stdout)
 }
 
 fn write_json(to: &Path, value: &serde_json::Value) -> Result {

@@ -16,7 +16,7 @@ use crate::packages::Order;
 use crate::paths;
 use crate::profile::Profile;
 
-pub(crate) use proof::{prove, prove_slowly};
+pub(crate) use proof::{PARTS, prove};
 
 /// A distribution on PyPI.
 struct Project {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cargo_tool;
 use crate::command::{Failure, Result, Step};
 use crate::languages::lab::Lab;
-use crate::packages::{Order, Room};
+use crate::packages::{Order, Part, Room};
 use crate::paths;
 
 const PACKAGE: &str = "webhook-mtls";
@@ -48,6 +48,8 @@ name = \"kit\"
 path = \"kit.rs\"
 required-features = [\"testing\"]
 ";
+
+pub(crate) const PARTS: [Part; 1] = [Part { name: "semver", reads_packages: false, run: semver }];
 
 pub(crate) fn make(order: &Order) -> Result {
     // The proof builds the packed crate; cargo's own check would build it once more.
@@ -162,7 +164,7 @@ fn numbers(version: &str) -> Option<(u32, u32)> {
 
 /// Compares the public interface with that of the commit in `core/semver-baseline.txt`, the last
 /// release. A change that needs a new version fails, unless the version is new.
-pub(crate) fn prove_slowly(_order: &Order) -> Result<Vec<String>> {
+fn semver(_order: &Order) -> Result<String> {
     let tool = cargo_tool::installed("cargo-semver-checks", SEMVER_CHECKS)?;
     let baseline = paths::read(&paths::root().join("core").join("semver-baseline.txt"))?;
     let baseline = baseline.trim();
@@ -171,7 +173,12 @@ pub(crate) fn prove_slowly(_order: &Order) -> Result<Vec<String>> {
         .env("CARGO_TERM_COLOR", "never")
         .run()?;
     let summary = output.all.lines().rev().find(|line| line.contains("Summary"));
-    Ok(vec![format!("semver: {}", summary.unwrap_or_default().trim())])
+    let summary = summary.map(str::trim);
+    let summary = summary.ok_or_else(|| Failure::with_output("no summary", output.all.clone()))?;
+    Ok(format!(
+        "cargo semver-checks {SEMVER_CHECKS} with {}: {summary}",
+        baseline.get(..9).unwrap_or(baseline)
+    ))
 }
 
 #[cfg(test)]

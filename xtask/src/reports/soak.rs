@@ -3,13 +3,15 @@
 //! connection, ten thousand deliveries with a memory check, file rotation during deliveries, a
 //! hundred thousand random calls during deliveries, and the real peers. Many rounds find rare
 //! failures. Before the first round, each fuzz target runs for ten minutes, or for a sixth of a
-//! shorter soak, and processes with busy threads fork 20 000 times in each language that can.
+//! shorter soak, and processes with busy threads fork 20 000 times in each language that can. A soak of
+//! an hour or more then makes all packages with their slow proofs (`cargo xtask package --all`).
 
 use std::time::{Duration, Instant};
 
 use crate::command::{Failure, Result, Step, shown_duration};
 use crate::languages::Languages;
 use crate::languages::c_programs::{self, Linkage};
+use crate::packages;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::forks;
@@ -40,7 +42,11 @@ pub(crate) fn run(minutes: Option<&str>) -> Result {
     let started = Instant::now();
     let fuzzed = fuzz::soak(&languages.toolchain, seconds_of_fuzzing(minutes));
     let forked = fuzzed.and_then(|_| forks::test(&languages));
-    if let Err(failure) = forked.map(|line| println!("  {line}")) {
+    let packed = forked.and_then(|line| {
+        println!("  {line}");
+        if minutes < MINUTES { Ok(()) } else { packages::prove_slowly(&languages) }
+    });
+    if let Err(failure) = packed {
         let why = failure.what().lines().next().unwrap_or_default();
         record(&entry(&today()?, 0, started.elapsed(), Some(why)))?;
         return Err(failure);

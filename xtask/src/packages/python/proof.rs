@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
 use crate::packages::python::{HERE, OTHERS, PROJECTS, Platform, home, tools};
-use crate::packages::{Order, Room};
+use crate::packages::{Order, Part, Room};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev::number_before;
@@ -32,17 +31,12 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
     Ok(passed)
 }
 
-/// Builds the wheels of the other platforms, installs from source, and builds a second time.
-pub(crate) fn prove_slowly(order: &Order) -> Result<Vec<String>> {
-    let tools = tools(order)?;
-    let mut lines = Vec::new();
-    for platform in &OTHERS {
-        lines.push(build_for(platform, order, &tools)?);
-    }
-    lines.push(install_from_source(order)?);
-    lines.push(build_again(order, &tools)?);
-    Ok(lines)
-}
+pub(crate) const PARTS: [Part; 4] = [
+    Part { name: "musllinux", reads_packages: true, run: |order| build_for(&OTHERS[0], order) },
+    Part { name: "arm64", reads_packages: true, run: |order| build_for(&OTHERS[1], order) },
+    Part { name: "arm64-musl", reads_packages: true, run: |order| build_for(&OTHERS[2], order) },
+    Part { name: "sdist", reads_packages: true, run: install_from_source },
+];
 
 /// Runs the checks that need no installation.
 fn check_files(order: &Order, tools: &Path) -> Result<u32> {
@@ -162,7 +156,8 @@ fn use_wheels(order: &Order, version: &str, interpreter: &Path) -> Result<u32> {
 }
 
 /// Builds the wheels of another platform, if the standard library of Rust exists for it.
-fn build_for(platform: &Platform, order: &Order, tools: &Path) -> Result<String> {
+fn build_for(platform: &Platform, order: &Order) -> Result<String> {
+    let tools = &tools(order)?;
     let target = platform.target;
     let place = Step::new("rustc", "rustc").args(["--print", "target-libdir", "--target", target]);
     let library = PathBuf::from(place.ask()?.stdout.trim());
@@ -199,33 +194,6 @@ fn install_from_source(order: &Order) -> Result<String> {
         .in_directory(&home())
         .run()?;
     Ok("source distributions: built with --locked by pip, installed and used".to_owned())
-}
-
-/// Builds everything a second time from nothing, and compares the bytes.
-fn build_again(order: &Order, tools: &Path) -> Result<String> {
-    let built = paths::target().join(HERE.target);
-    let aside = paths::target().join(format!("{}-first", HERE.target));
-    if aside.exists() {
-        fs::remove_dir_all(&aside).map_err(|error| Failure::at("cannot empty", &aside, &error))?;
-    }
-    fs::rename(&built, &aside).map_err(|error| Failure::at("cannot move", &built, &error))?;
-    let again = Order {
-        languages: order.languages,
-        version: order.version.clone(),
-        place: home().join("again"),
-    };
-    paths::make_empty(&again.place)?;
-    super::build(&again, tools)?;
-    for file in paths::entries(&again.place)? {
-        let first = order.place.join(file.file_name().unwrap_or_default());
-        let read =
-            |path: &Path| fs::read(path).map_err(|error| Failure::at("cannot read", path, &error));
-        if read(&file)? != read(&first)? {
-            return Err(Failure::new(format!("{} has other bytes", paths::shown(&file))));
-        }
-    }
-    fs::remove_dir_all(&aside).map_err(|error| Failure::at("cannot remove", &aside, &error))?;
-    Ok(format!("two builds of {}: the same bytes", HERE.target))
 }
 
 fn programs() -> PathBuf {
