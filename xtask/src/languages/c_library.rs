@@ -204,8 +204,11 @@ impl CLibrary {
         let name = to.file_stem().and_then(|stem| stem.to_str()).unwrap_or("library");
         let object = work.join(format!("{name}.o"));
         let title = format!("{name}.a with only our symbols");
+        // Sections of the same name stay apart, so that `--gc-sections` can drop each: those of the
+        // assembly code of aws-lc are all named `.text`.
         Step::new(format!("{title}: link"), "ld")
-            .args(["-r", "--whole-archive"])
+            .args(["-r", "--unique=.text", "--unique=.rodata", "--unique=.data"])
+            .arg("--whole-archive")
             .arg(archive)
             .arg("-o")
             .arg(&object)

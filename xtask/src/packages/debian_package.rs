@@ -46,7 +46,7 @@ pub(crate) fn prove(order: &Order) -> Result<String> {
     for name in [&library, &development] {
         paths::copy(&work.join(name), &order.place.join(name))?;
     }
-    Ok(format!("Debian: {library} and {development} built offline"))
+    Ok(format!("{library} and {development} built offline"))
 }
 
 /// Makes the source tree: the committed files, the vendored crates, and `debian/`.

@@ -117,12 +117,12 @@ impl Chosen {
         let is_all = options.contains(&"--all");
         let known: Vec<&'static str> =
             LANGUAGES.iter().flat_map(Language::parts).chain([TWICE]).collect();
-        let named: Vec<&'static str> =
+        let parts: Vec<&'static str> =
             known.iter().filter(|part| is_all && names.contains(part)).copied().collect();
         let is_known = |word: &&str| {
             ["--prove", "--all", "--dev"].contains(word)
                 || LANGUAGES.iter().any(|language| language.name == *word)
-                || named.contains(word)
+                || parts.contains(word)
         };
         if let Some(unknown) = words.iter().find(|word| !is_known(word)) {
             let languages = LANGUAGES.each_ref().map(|language| language.name).join(", ");
@@ -136,16 +136,16 @@ impl Chosen {
             if are_languages_named {
                 return names.contains(&language.name);
             }
-            let has_named = language.parts().any(|part| named.contains(&part));
-            named.is_empty() || named.contains(&TWICE) || has_named
+            let has_named = language.parts().any(|part| parts.contains(&part));
+            parts.is_empty() || parts.contains(&TWICE) || has_named
         };
         Ok(Chosen {
             languages: LANGUAGES.iter().filter(is_chosen).collect(),
-            has_named_parts: !named.is_empty(),
-            parts: match (is_all, named.is_empty()) {
+            has_named_parts: !parts.is_empty(),
+            parts: match (is_all, parts.is_empty()) {
                 (false, _) => Vec::new(),
                 (true, true) => known,
-                (true, false) => named,
+                (true, false) => parts,
             },
             is_proved: options.contains(&"--prove"),
             is_dev: options.contains(&"--dev"),
@@ -276,8 +276,8 @@ mod tests {
         let musl = Chosen::read(&["--all", "musl"]).unwrap();
         assert_eq!((names(&["--all", "musl"]), &musl.parts[..]), (vec!["c"], &["musl"][..]));
         assert!(!musl.makes(musl.languages[0]));
-        let sdist = Chosen::read(&["--all", "sdist"]).unwrap();
-        assert!(sdist.makes(sdist.languages[0]) && sdist.languages[0].name == "python");
+        let wheel = Chosen::read(&["--all", "wheel-musl"]).unwrap();
+        assert!(wheel.makes(wheel.languages[0]) && wheel.languages[0].name == "python");
         let twice = Chosen::read(&["rust", "--all", TWICE]).unwrap();
         assert!(twice.languages.len() == 1 && twice.makes(twice.languages[0]));
         assert_eq!(names(&["--all", TWICE]).len(), 4);

@@ -158,7 +158,9 @@ impl KnownEnds {
     }
 
     fn add(&mut self, mutant: &Mutant, end: End) -> Result<End> {
-        self.lines.push_str(&format!("{}\t{}\n", end.name(), mutant.name));
+        for part in [end.name(), "\t", mutant.name.as_str(), "\n"] {
+            self.lines.push_str(part);
+        }
         paths::write(&self.file, &self.lines)?;
         Ok(end)
     }

@@ -32,10 +32,14 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
 }
 
 pub(crate) const PARTS: [Part; 4] = [
-    Part { name: "musllinux", reads_packages: true, run: |order| build_for(&OTHERS[0], order) },
-    Part { name: "arm64", reads_packages: true, run: |order| build_for(&OTHERS[1], order) },
-    Part { name: "arm64-musl", reads_packages: true, run: |order| build_for(&OTHERS[2], order) },
-    Part { name: "sdist", reads_packages: true, run: install_from_source },
+    Part { name: "wheel-musl", reads_packages: true, run: |order| build_for(&OTHERS[0], order) },
+    Part { name: "wheel-arm64", reads_packages: true, run: |order| build_for(&OTHERS[1], order) },
+    Part {
+        name: "wheel-arm64-musl",
+        reads_packages: true,
+        run: |order| build_for(&OTHERS[2], order),
+    },
+    Part { name: "sdist", reads_packages: false, run: install_from_source },
 ];
 
 /// Runs the checks that need no installation.
@@ -174,6 +178,10 @@ fn build_for(platform: &Platform, order: &Order) -> Result<String> {
 
 /// Builds and installs both source distributions with pip, as a user with Rust does.
 fn install_from_source(order: &Order) -> Result<String> {
+    let tools = tools(order)?;
+    for project in &PROJECTS {
+        project.pack(order, &tools)?;
+    }
     let environment = home().join("from-source");
     Step::new("environment", &order.languages.toolchain.python)
         .args(["-m", "venv", "--clear"])
@@ -193,7 +201,7 @@ fn install_from_source(order: &Order) -> Result<String> {
         .arg("kit")
         .in_directory(&home())
         .run()?;
-    Ok("source distributions: built with --locked by pip, installed and used".to_owned())
+    Ok("both built with --locked by pip, installed and used".to_owned())
 }
 
 fn programs() -> PathBuf {
