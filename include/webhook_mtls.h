@@ -328,6 +328,21 @@
    ended. */
 #define WMTLS_CIRCUIT_STATE_HALF_OPEN 3
 
+/* Nothing is to be done. */
+#define WMTLS_LOG_LEVEL_INFO 1
+
+/* Somebody else, or the network, is at fault, or something is to be done in time. */
+#define WMTLS_LOG_LEVEL_WARNING 2
+
+/* The fault is ours. */
+#define WMTLS_LOG_LEVEL_ERROR 3
+
+/* The text format of Prometheus, version 0.0.4. */
+#define WMTLS_METRICS_FORMAT_PROMETHEUS 1
+
+/* OpenMetrics, version 1.0. */
+#define WMTLS_METRICS_FORMAT_OPENMETRICS 2
+
 
 /*
  The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
@@ -405,6 +420,12 @@ typedef struct wmtls_hop wmtls_hop;
 typedef struct wmtls_identity wmtls_identity;
 
 /*
+ The metrics of a dispatcher or a verifier in this process, at one instant. docs/metrics.md lists
+ them.
+ */
+typedef struct wmtls_metrics wmtls_metrics;
+
+/*
  The defaults for every endpoint and delivery of a dispatcher. A builder.
  */
 typedef struct wmtls_options wmtls_options;
@@ -461,6 +482,24 @@ typedef struct wmtls_verifier_options wmtls_verifier_options;
  WMTLS_OK (0), or the number of an error kind.
  */
 typedef int32_t wmtls_status;
+
+/*
+ A function of the program that writes a log record. docs/log.md lists the fields.
+
+ It is called when a delivery or a probe of a dispatcher ends, when a verification fails, and for each
+ event: on the thread that drives the delivery, verifies or raises the event, so on several threads at
+ once. The library holds no lock meanwhile. The function must not block, must not call a function that
+ waits, and must not throw a C++ exception.
+
+ `context`: the pointer that was set with the function.
+ `level`: WMTLS_LOG_LEVEL_INFO, WMTLS_LOG_LEVEL_WARNING or WMTLS_LOG_LEVEL_ERROR.
+ `message`: what happened, in one sentence. The text lives until the function returns.
+ `fields`: the fields as a JSON object. The text lives until the function returns.
+ */
+typedef void (*wmtls_log_function)(void *context,
+                                   int32_t level,
+                                   const char *message,
+                                   const char *fields);
 
 /*
  What to do after one failure.
@@ -570,6 +609,12 @@ const char *wmtls_error_help(const wmtls_error *error);
 const char *wmtls_error_context(const wmtls_error *error, const char *name);
 
 /*
+ Returns the failure as a log record: a JSON object with level, message and fields, below 1 KiB.
+ docs/log.md lists the fields.
+ */
+const char *wmtls_error_log_json(const wmtls_error *error);
+
+/*
  Returns the whole error as JSON, in the same form in every language.
  */
 const char *wmtls_error_json(const wmtls_error *error);
@@ -630,6 +675,16 @@ const char *wmtls_pin_name(int32_t slot);
  Returns the name of a WMTLS_CIRCUIT_STATE_...; NULL if no state has this number.
  */
 const char *wmtls_circuit_state_name(int32_t state);
+
+/*
+ Returns the name of a WMTLS_LOG_LEVEL_...; NULL if no level has this number.
+ */
+const char *wmtls_log_level_name(int32_t level);
+
+/*
+ Returns the name of a WMTLS_METRICS_FORMAT_...; NULL if no format has this number.
+ */
+const char *wmtls_metrics_format_name(int32_t format);
 
 /*
  Returns the version of the library, such as "0.1.0". The text lives as long as the process.
@@ -910,6 +965,14 @@ void wmtls_options_set(wmtls_options *options, const char *name, const char *val
  Frees a builder that no function has taken.
  */
 void wmtls_options_free(wmtls_options *options);
+
+/*
+ Adds a function that writes the log of the dispatcher. Each call adds one.
+
+ `context`: passed to each call. It must stay valid until the dispatcher is freed and its deliveries
+ have ended.
+ */
+void wmtls_options_log(wmtls_options *options, wmtls_log_function log, void *context);
 
 /*
  Makes a dispatcher. Its threads start with the first delivery. Free it with
@@ -1247,6 +1310,48 @@ double wmtls_expiries_fraction_left(const wmtls_expiries *expiries, size_t index
  Frees a list.
  */
 void wmtls_expiries_free(wmtls_expiries *expiries);
+
+/*
+ Returns the metrics of a dispatcher, or NULL for NULL. Free them with wmtls_metrics_free. A forked
+ child starts at zero. The function looks at every endpoint: call it for a scrape, not for each
+ delivery.
+ */
+wmtls_metrics *wmtls_dispatcher_metrics(const wmtls_dispatcher *dispatcher);
+
+/*
+ Returns the metrics of a verifier, or NULL for NULL. Free them with wmtls_metrics_free.
+ */
+wmtls_metrics *wmtls_verifier_metrics(const wmtls_verifier *verifier);
+
+/*
+ Adds the metrics of another dispatcher or verifier of this process, so that one text shows both.
+ Counts and gauges are added. Of a date or a share of a lifetime, the smaller one is taken.
+ */
+void wmtls_metrics_add(const wmtls_metrics *metrics, const wmtls_metrics *other);
+
+/*
+ Returns the metrics as JSON, in the same form in every language: for each name its type, unit, help,
+ labels and samples.
+ */
+const char *wmtls_metrics_json(const wmtls_metrics *metrics);
+
+/*
+ Returns the text of the response to a scrape; NULL if no format has this number.
+
+ `format`: WMTLS_METRICS_FORMAT_PROMETHEUS or WMTLS_METRICS_FORMAT_OPENMETRICS.
+ */
+const char *wmtls_metrics_text(const wmtls_metrics *metrics, int32_t format);
+
+/*
+ Returns the value of the header content-type for such a text; NULL if no format has this number.
+ The text lives as long as the process.
+ */
+const char *wmtls_metrics_content_type(int32_t format);
+
+/*
+ Frees metrics.
+ */
+void wmtls_metrics_free(wmtls_metrics *metrics);
 
 /*
  Checks all watched files now and uses their new content. wmtls_next_event reports each change.
@@ -1707,6 +1812,12 @@ int32_t wmtls_receipt_hold_honored(const wmtls_receipt *receipt);
 const wmtls_peer *wmtls_receipt_peer(const wmtls_receipt *receipt);
 
 /*
+ Returns the receipt as a log record: a JSON object with level, message and fields, below 1 KiB.
+ docs/log.md lists the fields.
+ */
+const char *wmtls_receipt_log_json(const wmtls_receipt *receipt);
+
+/*
  Returns the whole receipt as JSON, in the same form in every language: the response, TLS facts
  and timings.
  */
@@ -1977,6 +2088,16 @@ void wmtls_verifier_options_set(wmtls_verifier_options *options,
  Frees a builder that no function has taken.
  */
 void wmtls_verifier_options_free(wmtls_verifier_options *options);
+
+/*
+ Adds a function that writes the log of the verifier: verifications that fail, and events. Each call
+ adds one.
+
+ `context`: passed to each call. It must stay valid until the verifier is freed.
+ */
+void wmtls_verifier_options_log(wmtls_verifier_options *options,
+                                wmtls_log_function log,
+                                void *context);
 
 /*
  Makes a verifier. Free it with wmtls_verifier_free.

@@ -21,6 +21,7 @@ mod identity;
 mod limits;
 mod loop_handles;
 mod many;
+mod metrics;
 mod options;
 mod outcome_buffer;
 mod pins;

@@ -48,6 +48,7 @@ const callsOf = (lab, acme) => {
   return {
     deliver: [undefined, NOWHERE, '', { identity: lab.identity, trust: lab.trust, pins: null }],
     pinOf: [undefined, ''],
+    metricsContentType: [undefined, 'prometheus'],
     rememberSignatures: [undefined, true],
     verifyPeer: [undefined, '', server],
     'new Dispatcher': [undefined, {}],
@@ -58,6 +59,8 @@ const callsOf = (lab, acme) => {
     'Dispatcher.reload': [dispatcher],
     'Dispatcher.expiries': [dispatcher],
     'Dispatcher.rotationStatus': [dispatcher],
+    'Dispatcher.metrics': [dispatcher],
+    'Dispatcher.metricsText': [dispatcher, { format: 'prometheus', others: [verifier] }],
     'Dispatcher.retire': [dispatcher, lab.identity, {}],
     'Dispatcher.on': [dispatcher, 'event', () => {}],
     'Dispatcher.deliverMany': [dispatcher, [{ endpoint, body: '' }], {}],
@@ -94,6 +97,8 @@ const callsOf = (lab, acme) => {
     'Verifier.verifySocket': [verifier, {}, {}],
     'Verifier.reload': [verifier],
     'Verifier.expiries': [verifier],
+    'Verifier.metrics': [verifier],
+    'Verifier.metricsText': [verifier, { format: 'prometheus', others: [dispatcher] }],
     'Verifier.on': [verifier, 'event', () => {}],
     // The testing kit returns the consumer's name unchanged.
     error: [undefined, 'internal', {}],

@@ -6,6 +6,7 @@ import { events, EventSource, expiries, REGISTER, type Event, type Expiry } from
 import { body as bodyOf, flag, Options, text, type Body } from './options'
 import { Identity } from './identity'
 import { Outcomes, type Delivery } from './many'
+import { METRICS, metricsOf, metricsText, type Metrics, type MetricsTextOptions } from './metrics'
 import { native, type DispatcherArguments, type Handle, type CallResult } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
@@ -284,6 +285,29 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
    */
   expiries(): Expiry[] {
     return expiries(native.dispatcherExpiries(this.#handle))
+  }
+
+  /**
+   * Returns the metrics of this dispatcher in this process. A forked child starts at zero. Looks at every
+   * endpoint: for a scrape, not for each delivery.
+   */
+  metrics(): Metrics {
+    return metricsOf(this[METRICS]())
+  }
+
+  /**
+   * Returns the metrics as the text of one response to a scrape.
+   *
+   * @param options the format, and other dispatchers and verifiers to add
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  metricsText(options?: MetricsTextOptions): string {
+    return metricsText(this[METRICS](), options)
+  }
+
+  /** @internal */
+  [METRICS](): Handle {
+    return unwrap(native.dispatcherMetrics(this.#handle))
   }
 
   /**

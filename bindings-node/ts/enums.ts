@@ -1,6 +1,6 @@
 // The enums. `cargo xtask generate` writes them from the core's tables.
 
-// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state
+// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state metrics_format
 /**
  * The step that failed. Exhaustive: a new stage is a new major version.
  * - `config`: Options, material and arguments.
@@ -172,6 +172,13 @@ export type CrlPolicy = 'if_present' | 'require' | 'require_leaf'
  *   until it has ended.
  */
 export type CircuitState = 'closed' | 'open' | 'half_open'
+
+/**
+ * The text form of metrics.
+ * - `prometheus`: The text format of Prometheus, version 0.0.4.
+ * - `openmetrics`: OpenMetrics, version 1.0.
+ */
+export type MetricsFormat = 'prometheus' | 'openmetrics'
 // generated: end
 
 /** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */

@@ -8,6 +8,7 @@ export { deliver, Dispatcher } from './dispatcher'
 export { WebhookMtlsError } from './error'
 export { Hop } from './forwarded'
 export { Identity } from './identity'
+export { metricsContentType } from './metrics'
 export { pinOf, Pins } from './pins'
 export { Probe } from './probe'
 export { RetryPolicy } from './retry'
@@ -30,6 +31,7 @@ export type { ForwardedOptions } from './forwarded'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'
 export type { Delivery, Outcome, Outcomes, Progress } from './many'
+export type { Metric, Metrics, MetricSample, MetricsTextOptions } from './metrics'
 export type { PeerIdentity } from './peer'
 export type { Receipt, Timings, TlsFacts } from './receipt'
 export type { ConsumerRotation, RotationStatus } from './rotation'
@@ -52,6 +54,7 @@ export type {
   Evidence,
   Kind,
   KnownKind,
+  MetricsFormat,
   MinTls,
   Note,
   PinSlot,

@@ -161,6 +161,11 @@ interface Native {
   mergedMetrics(dispatchers: Handle[]): CallResult<string>
   dispatcherReload(dispatcher: Handle): Promise<CallResult<string>>
   dispatcherExpiries(dispatcher: Handle): CallResult<string>
+  dispatcherMetrics(dispatcher: Handle): CallResult<Handle>
+  verifierMetrics(verifier: Handle): CallResult<Handle>
+  metricsJson(metrics: Handle): CallResult<string>
+  metricsText(metrics: Handle[], format: string): CallResult<string>
+  metricsContentType(format: string): CallResult<string>
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>
   dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): CallResult<string[]>
   verifierOnEvent(verifier: Handle, listener: (json: string) => void): CallResult<void>

@@ -5,6 +5,7 @@ import { unwrap, wrongType } from './error'
 import { events, expiries, EventSource, REGISTER, type Event, type Expiry } from './event'
 import { chain as chainOf, flag, Options, several, text, texts, type Body } from './options'
 import { headerLines, Hop, instant, type ForwardedOptions } from './forwarded'
+import { METRICS, metricsOf, metricsText, type Metrics, type MetricsTextOptions } from './metrics'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import { Pins } from './pins'
@@ -251,6 +252,28 @@ export class Verifier extends EventSource {
    */
   expiries(): Expiry[] {
     return expiries(native.verifierExpiries(this.#handle))
+  }
+
+  /**
+   * Returns the metrics of this verifier in this process. A forked child starts at zero.
+   */
+  metrics(): Metrics {
+    return metricsOf(this[METRICS]())
+  }
+
+  /**
+   * Returns the metrics as the text of one response to a scrape.
+   *
+   * @param options the format, and other dispatchers and verifiers to add
+   * @throws {WebhookMtlsError} `option_invalid`
+   */
+  metricsText(options?: MetricsTextOptions): string {
+    return metricsText(this[METRICS](), options)
+  }
+
+  /** @internal */
+  [METRICS](): Handle {
+    return unwrap(native.verifierMetrics(this.#handle))
   }
 
   /** @internal */

@@ -15,6 +15,7 @@ use crate::greenlets;
 use crate::identity::Identity;
 use crate::json;
 use crate::many::{Outcomes, Run};
+use crate::metrics::metrics_text;
 use crate::options;
 use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
@@ -347,6 +348,37 @@ impl Dispatcher {
     ///     ConfigError: `clock_implausible`, because no lifetime can be computed without the date.
     fn expiries(&self) -> Result<Vec<Expiry>, BindingError> {
         guard(|| expiries(self.0.expiries()))
+    }
+
+    /// Returns the metrics of this dispatcher in this process. A forked child starts at zero.
+    ///
+    /// Looks at every endpoint: for a scrape, not for each delivery.
+    ///
+    /// Returns:
+    ///     A dict that can be serialized as JSON: for each name, `type`, `unit`, `help`, `labels`,
+    ///     `combine` and `samples`. A sample has `labels` and `value`, or `count`, `sum` and `buckets`.
+    fn metrics<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
+        guard(|| Ok(json::to_python(py, &self.0.metrics().to_json())?))
+    }
+
+    /// Returns the metrics as the text of one response to a scrape.
+    ///
+    /// Args:
+    ///     format: `prometheus` (text format 0.0.4) or `openmetrics` (1.0).
+    ///     others: dispatchers and verifiers of this process whose metrics are added.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (format = None, *, others = None),
+        text_signature = "($self, format=\"prometheus\", *, others=())"
+    )]
+    fn metrics_text(
+        &self,
+        format: Option<&Bound<'_, PyAny>>,
+        others: Option<&Bound<'_, PyAny>>,
+    ) -> Result<String, BindingError> {
+        guard(|| metrics_text(self.0.metrics(), format, others))
     }
 
     /// Returns which of our identities each consumer accepted last, as this process has observed

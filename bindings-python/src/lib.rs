@@ -23,6 +23,7 @@ pub mod hop;
 pub mod identity;
 pub mod json;
 pub mod many;
+pub mod metrics;
 pub mod options;
 pub mod peer;
 pub mod pins;
@@ -57,6 +58,7 @@ mod _native {
         hop::Hop,
         identity::Identity,
         many::{Delivery, Outcome, Outcomes, Progress, Run},
+        metrics::metrics_content_type,
         peer::PeerIdentity,
         pins::{Pins, pin_of},
         policy::{Authorization, TenantRule},

@@ -13,6 +13,8 @@ use crate::certificates::{self, Chain};
 use crate::error::BindingError;
 use crate::event::{Event, Expiry, events, expiries, listener};
 use crate::hop::{self, Hop};
+use crate::json;
+use crate::metrics::metrics_text;
 use crate::options::{self, SetOption};
 use crate::peer::PeerIdentity;
 use crate::pins::Pins;
@@ -48,7 +50,7 @@ use crate::trust::Trust;
 /// Raises:
 ///     ConfigError: `option_invalid`.
 #[pyclass(frozen, weakref, module = "webhook_mtls")]
-pub struct Verifier(webhook_mtls::Verifier);
+pub struct Verifier(pub webhook_mtls::Verifier);
 
 #[pymethods]
 impl Verifier {
@@ -194,6 +196,35 @@ impl Verifier {
     ///     ConfigError: `clock_implausible`.
     fn expiries(&self) -> Result<Vec<Expiry>, BindingError> {
         guard(|| expiries(self.0.expiries()))
+    }
+
+    /// Returns the metrics of this verifier in this process. A forked child starts at zero.
+    ///
+    /// Returns:
+    ///     A dict that can be serialized as JSON: for each name, `type`, `unit`, `help`, `labels`,
+    ///     `combine` and `samples`. A sample has `labels` and `value`, or `count`, `sum` and `buckets`.
+    fn metrics<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, BindingError> {
+        guard(|| Ok(json::to_python(py, &self.0.metrics().to_json())?))
+    }
+
+    /// Returns the metrics as the text of one response to a scrape.
+    ///
+    /// Args:
+    ///     format: `prometheus` (text format 0.0.4) or `openmetrics` (1.0).
+    ///     others: dispatchers and verifiers of this process whose metrics are added.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`.
+    #[pyo3(
+        signature = (format = None, *, others = None),
+        text_signature = "($self, format=\"prometheus\", *, others=())"
+    )]
+    fn metrics_text(
+        &self,
+        format: Option<&Bound<'_, PyAny>>,
+        others: Option<&Bound<'_, PyAny>>,
+    ) -> Result<String, BindingError> {
+        guard(|| metrics_text(self.0.metrics(), format, others))
     }
 
     /// Registers a callback for all later events, as `Dispatcher.on_event` does.

@@ -41,7 +41,8 @@
 //!
 //! # Features
 //!
-//! By default none is on. `testing` adds the module `testing`: a private CA and receivers for your own
+//! By default none is on. `tracing` makes a span of each delivery and probe, and an event of each log
+//! record. `testing` adds the module `testing`: a private CA and receivers for your own
 //! tests, also ones that misbehave.
 //!
 //! # Compatibility

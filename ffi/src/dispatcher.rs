@@ -16,6 +16,7 @@ use crate::endpoint::{wmtls_endpoint, wmtls_endpoint_options};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
+use crate::log::{self, wmtls_log_function};
 use crate::outcome::Completions;
 use crate::receipt::wmtls_receipt;
 use crate::rotation::EventSubscription;
@@ -217,6 +218,24 @@ pub unsafe extern "C" fn wmtls_options_set(
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_options_free(options: Option<Box<wmtls_options>>) {
     panic::value((), || drop(options));
+}
+
+/// Adds a function that writes the log of the dispatcher. Each call adds one.
+///
+/// `context`: passed to each call. It must stay valid until the dispatcher is freed and its deliveries
+/// have ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_options_log(
+    options: Option<&mut wmtls_options>,
+    log: wmtls_log_function,
+    context: *mut c_void,
+) {
+    edit(options, |mut draft| {
+        if let Some(sink) = log::sink(log, context) {
+            draft.options = draft.options.log_to(sink);
+        }
+        Ok(draft)
+    });
 }
 
 fn edit(

@@ -4,6 +4,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use webhook_mtls::dispatcher::{LogLevel, MetricsFormat};
 use webhook_mtls::endpoint::CircuitState;
 use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::material::PinSlot;
@@ -73,6 +74,18 @@ pub extern "C" fn wmtls_pin_name(slot: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_circuit_state_name(state: i32) -> *const c_char {
     name(state, CircuitState::ALL, |value| (*value as i32, value.name()))
+}
+
+/// Returns the name of a WMTLS_LOG_LEVEL_...; NULL if no level has this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_log_level_name(level: i32) -> *const c_char {
+    name(level, LogLevel::ALL, |value| (*value as i32, value.name()))
+}
+
+/// Returns the name of a WMTLS_METRICS_FORMAT_...; NULL if no format has this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_metrics_format_name(format: i32) -> *const c_char {
+    name(format, MetricsFormat::ALL, |value| (*value as i32, value.name()))
 }
 
 /// Returns the version of the library, such as "0.1.0". The text lives as long as the process.

@@ -146,6 +146,13 @@ pub unsafe extern "C" fn wmtls_error_context(
     })
 }
 
+/// Returns the failure as a log record: a JSON object with level, message and fields, below 1 KiB.
+/// docs/log.md lists the fields.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_error_log_json(error: Option<&wmtls_error>) -> *const c_char {
+    string(error, |error| Some(error.log_record().to_json().to_string()))
+}
+
 /// Returns the whole error as JSON, in the same form in every language.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_error_json(error: Option<&wmtls_error>) -> *const c_char {

@@ -43,6 +43,8 @@ pub mod endpoint_status;
 
 pub mod event;
 pub mod expiry;
+pub mod log;
+pub mod metrics;
 pub mod rotation;
 
 pub mod cancel;

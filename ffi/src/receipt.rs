@@ -94,6 +94,13 @@ pub extern "C" fn wmtls_receipt_peer(receipt: Option<&wmtls_receipt>) -> Option<
     })
 }
 
+/// Returns the receipt as a log record: a JSON object with level, message and fields, below 1 KiB.
+/// docs/log.md lists the fields.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_receipt_log_json(receipt: Option<&wmtls_receipt>) -> *const c_char {
+    string(receipt, |receipt| Some(receipt.log_record().to_json().to_string()))
+}
+
 /// Returns the whole receipt as JSON, in the same form in every language: the response, TLS facts
 /// and timings.
 #[unsafe(no_mangle)]

@@ -12,6 +12,7 @@ use webhook_mtls::{Authorization, Error, TenantRule, Verifier, VerifierOptions};
 use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
+use crate::log::{self, wmtls_log_function};
 use crate::peer::wmtls_peer;
 use crate::pin::PinSetting;
 use crate::rotation::EventSubscription;
@@ -218,6 +219,24 @@ pub unsafe extern "C" fn wmtls_verifier_options_set(
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_verifier_options_free(options: Option<Box<wmtls_verifier_options>>) {
     panic::value((), || drop(options));
+}
+
+/// Adds a function that writes the log of the verifier: verifications that fail, and events. Each call
+/// adds one.
+///
+/// `context`: passed to each call. It must stay valid until the verifier is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_verifier_options_log(
+    options: Option<&mut wmtls_verifier_options>,
+    log: wmtls_log_function,
+    context: *mut c_void,
+) {
+    edit(options, |mut draft| {
+        if let Some(sink) = log::sink(log, context) {
+            draft.options = draft.options.log_to(sink);
+        }
+        Ok(draft)
+    });
 }
 
 fn edit(

@@ -43,6 +43,11 @@ static const struct {
     {wmtls_circuit_state_name, "closed", WMTLS_CIRCUIT_STATE_CLOSED, 1},
     {wmtls_circuit_state_name, "open", WMTLS_CIRCUIT_STATE_OPEN, 2},
     {wmtls_circuit_state_name, "half_open", WMTLS_CIRCUIT_STATE_HALF_OPEN, 3},
+    {wmtls_log_level_name, "info", WMTLS_LOG_LEVEL_INFO, 1},
+    {wmtls_log_level_name, "warning", WMTLS_LOG_LEVEL_WARNING, 2},
+    {wmtls_log_level_name, "error", WMTLS_LOG_LEVEL_ERROR, 3},
+    {wmtls_metrics_format_name, "prometheus", WMTLS_METRICS_FORMAT_PROMETHEUS, 1},
+    {wmtls_metrics_format_name, "openmetrics", WMTLS_METRICS_FORMAT_OPENMETRICS, 2},
 };
 /* generated: end */
 

@@ -22,7 +22,7 @@ class _CertificateObject(Protocol):
 
 _Certificate: TypeAlias = str | _Bytes | _CertificateObject
 _Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
-# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring
+# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring metrics_format
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
 _Pin: TypeAlias = Literal["current", "next"]
@@ -54,6 +54,7 @@ _CrlPolicy: TypeAlias = Literal["if_present", "require", "require_leaf"]
 _CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 _Preset: TypeAlias = Literal["public", "private"]
 _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
+_MetricsFormat: TypeAlias = Literal["prometheus", "openmetrics"]
 # generated: end
 
 @final
@@ -720,6 +721,30 @@ class Dispatcher:
         Returns:
             An iterator of `Outcome` with `progress` and `close`. Dropping the iterator cancels the
             running deliveries.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+    def metrics(self) -> dict[str, Any]:
+        """Returns the metrics of this dispatcher in this process. A forked child starts at zero.
+
+        Looks at every endpoint: for a scrape, not for each delivery.
+
+        Returns:
+            A dict that can be serialized as JSON: for each name, `type`, `unit`, `help`, `labels`,
+            `combine` and `samples`. A sample has `labels` and `value`, or `count`, `sum` and `buckets`.
+        """
+    def metrics_text(
+        self,
+        format: _MetricsFormat = "prometheus",
+        *,
+        others: Iterable[Dispatcher | Verifier] = (),
+    ) -> str:
+        """Returns the metrics as the text of one response to a scrape.
+
+        Args:
+            format: `prometheus` (text format 0.0.4) or `openmetrics` (1.0).
+            others: dispatchers and verifiers of this process whose metrics are added.
 
         Raises:
             ConfigError: `option_invalid`.
@@ -1540,6 +1565,28 @@ class Verifier:
         Raises:
             ConfigError: `clock_implausible`.
         """
+    def metrics(self) -> dict[str, Any]:
+        """Returns the metrics of this verifier in this process. A forked child starts at zero.
+
+        Returns:
+            A dict that can be serialized as JSON: for each name, `type`, `unit`, `help`, `labels`,
+            `combine` and `samples`. A sample has `labels` and `value`, or `count`, `sum` and `buckets`.
+        """
+    def metrics_text(
+        self,
+        format: _MetricsFormat = "prometheus",
+        *,
+        others: Iterable[Dispatcher | Verifier] = (),
+    ) -> str:
+        """Returns the metrics as the text of one response to a scrape.
+
+        Args:
+            format: `prometheus` (text format 0.0.4) or `openmetrics` (1.0).
+            others: dispatchers and verifiers of this process whose metrics are added.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
     def on_event(self, callback: Callable[[Event], object]) -> None:
         """Registers a callback for all later events, as `Dispatcher.on_event` does.
 
@@ -1576,6 +1623,16 @@ def verify_peer(
 
     Raises:
         PeerRefused: a kind of the 4xx group, or `pem_invalid`.
+        ConfigError: `option_invalid`.
+    """
+
+def metrics_content_type(format: _MetricsFormat, /) -> str:
+    """Returns the value of the header `content-type` of a response with the text of metrics.
+
+    Args:
+        format: `prometheus` or `openmetrics`.
+
+    Raises:
         ConfigError: `option_invalid`.
     """
 

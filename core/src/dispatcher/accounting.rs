@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::operation::{Operation, Success};
+use super::operation::{Operation, Success, noun};
 use super::{Dispatcher, DispatcherOptions, Inner, Probe, Receipt};
 use crate::admission::CircuitState;
 use crate::clock;
@@ -72,7 +72,7 @@ impl Operation {
             OperationKind::Probe => cells.value.probed(None),
         }
         self.endpoint.count_end(true);
-        self.dispatcher.log(|| success.log_record());
+        self.span.within(|| self.dispatcher.log(|| success.log_record()));
     }
 
     /// Counts and logs a failure.
@@ -87,7 +87,7 @@ impl Operation {
             }
             OperationKind::Probe => cells.value.probed(Some(error)),
         }
-        self.dispatcher.log(|| error.log_record_of(self.noun()));
+        self.span.within(|| self.dispatcher.log(|| error.log_record_of(noun(self.kind))));
     }
 
     /// Counts and logs that the caller dropped the operation, unless it has ended.
@@ -105,14 +105,8 @@ impl Operation {
             }
             OperationKind::Probe => cells.value.probe_abandoned(stage),
         }
-        self.dispatcher.log(|| log::abandoned(self.noun(), self.endpoint.consumer(), stage));
-    }
-
-    fn noun(&self) -> &'static str {
-        match self.kind {
-            OperationKind::Delivery => "delivery",
-            OperationKind::Probe => "probe",
-        }
+        let record = || log::abandoned(noun(self.kind), self.endpoint.consumer(), stage);
+        self.span.within(|| self.dispatcher.log(record));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::connection::observer::{Observer, OperationKind, Outcome};
 use crate::connection::{ConnectionFacts, Deadlines, Observation, Progress};
 use crate::endpoint::Endpoint;
 use crate::error::{ConnectionParts, DeliveryFacts, Error, Kind, ShownHandshake, Stage, key};
-use crate::log::LogRecord;
+use crate::log::{LogRecord, OperationSpan};
 use crate::process::{self, Once};
 use crate::runtime::poll_due;
 
@@ -41,6 +41,7 @@ pub(super) struct Operation {
     /// Whether its end was counted.
     pub(super) ended: AtomicBool,
     pub(super) trace: Option<Arc<Trace>>,
+    pub(super) span: OperationSpan,
     /// What the delivery must show if it is the trial of a half-open circuit.
     trial: Once<Needs>,
     /// Dropped after `progress`: `close` returns after the end of the operation was observed.
@@ -72,6 +73,7 @@ impl Operation {
         let observer = trace.clone().map(|trace| trace as Arc<dyn Observer>);
         let progress =
             Progress::new(Observation::begin(observers, observer, kind, consumer, id.as_deref()));
+        let span = OperationSpan::new(noun(kind), endpoint.consumer(), id.as_deref());
         Self {
             dispatcher,
             endpoint,
@@ -84,6 +86,7 @@ impl Operation {
             counted: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             trace,
+            span,
             trial: Once::new(),
             admitted: None,
         }
@@ -109,6 +112,7 @@ impl Operation {
             counted: AtomicU32::new(0),
             // It is not counted.
             ended: AtomicBool::new(true),
+            span: OperationSpan::new(noun(OperationKind::Probe), endpoint.consumer(), None),
             trial: Once::new(),
             admitted: None,
         }
@@ -202,7 +206,8 @@ impl Operation {
             if let Poll::Ready(by) = poll_ended(by_caller.as_mut(), by_close.as_mut(), context) {
                 return Poll::Ready(Err(Some(by)));
             }
-            if let Poll::Ready(outcome) = poll_caught(work.as_mut(), progress, context) {
+            let polled = self.span.within(|| poll_caught(work.as_mut(), progress, context));
+            if let Poll::Ready(outcome) = polled {
                 return Poll::Ready(Ok(outcome));
             }
             // During an exchange, the timer of the exchange also enforces the total deadline.
@@ -282,6 +287,14 @@ impl Drop for Operation {
         if self.trial().is_some() {
             self.endpoint.access().circuit().end_trial();
         }
+    }
+}
+
+/// Returns the word for an operation in logs.
+pub(super) fn noun(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Delivery => "delivery",
+        OperationKind::Probe => "probe",
     }
 }
 

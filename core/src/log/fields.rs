@@ -3,6 +3,9 @@
 
 use serde_json::{Map, Value};
 
+#[cfg(feature = "tracing")]
+use super::LogLevel;
+
 /// A row of the table as the reference page shows it.
 pub(crate) struct FieldRow {
     pub(crate) name: &'static str,
@@ -14,13 +17,28 @@ pub(crate) struct FieldRow {
 /// A type that a field may have.
 trait FieldValue: Clone {
     const TYPE: &'static str;
+    /// The value for `tracing`.
+    #[cfg(feature = "tracing")]
+    type Traced<'a>: tracing::Value
+    where
+        Self: 'a;
     fn to_json(&self) -> Value;
+    #[cfg(feature = "tracing")]
+    fn traced(&self) -> Self::Traced<'_>;
     /// Cuts a text to its most bytes as JSON.
     fn cut(&mut self, _most: usize) {}
 }
 
 impl FieldValue for String {
     const TYPE: &'static str = "text";
+
+    #[cfg(feature = "tracing")]
+    type Traced<'a> = &'a str;
+
+    #[cfg(feature = "tracing")]
+    fn traced(&self) -> Self::Traced<'_> {
+        self
+    }
 
     fn to_json(&self) -> Value {
         self.as_str().into()
@@ -34,6 +52,14 @@ impl FieldValue for String {
 impl FieldValue for u64 {
     const TYPE: &'static str = "number";
 
+    #[cfg(feature = "tracing")]
+    type Traced<'a> = u64;
+
+    #[cfg(feature = "tracing")]
+    fn traced(&self) -> Self::Traced<'_> {
+        *self
+    }
+
     fn to_json(&self) -> Value {
         (*self).into()
     }
@@ -42,6 +68,14 @@ impl FieldValue for u64 {
 impl FieldValue for f64 {
     const TYPE: &'static str = "milliseconds";
 
+    #[cfg(feature = "tracing")]
+    type Traced<'a> = f64;
+
+    #[cfg(feature = "tracing")]
+    fn traced(&self) -> Self::Traced<'_> {
+        *self
+    }
+
     fn to_json(&self) -> Value {
         (*self).into()
     }
@@ -49,6 +83,14 @@ impl FieldValue for f64 {
 
 impl FieldValue for bool {
     const TYPE: &'static str = "flag";
+
+    #[cfg(feature = "tracing")]
+    type Traced<'a> = bool;
+
+    #[cfg(feature = "tracing")]
+    fn traced(&self) -> Self::Traced<'_> {
+        *self
+    }
 
     fn to_json(&self) -> Value {
         (*self).into()
@@ -71,6 +113,39 @@ macro_rules! fields {
             value_type: <$type as FieldValue>::TYPE,
             doc: $doc,
         },)*];
+
+        #[cfg(feature = "tracing")]
+        impl LogFields {
+            /// Makes an event of `tracing` with these fields.
+            pub(super) fn trace(&self, level: LogLevel, message: &str) {
+                let of_event = (!self.of_event.is_empty())
+                    .then(|| Value::Object(self.of_event.clone()).to_string());
+                let of_event = of_event.as_deref();
+                match level {
+                    LogLevel::Info => tracing::event!(
+                        target: "webhook_mtls",
+                        tracing::Level::INFO,
+                        $($name = self.$name.as_ref().map(FieldValue::traced),)*
+                        of_event,
+                        "{message}"
+                    ),
+                    LogLevel::Warning => tracing::event!(
+                        target: "webhook_mtls",
+                        tracing::Level::WARN,
+                        $($name = self.$name.as_ref().map(FieldValue::traced),)*
+                        of_event,
+                        "{message}"
+                    ),
+                    LogLevel::Error => tracing::event!(
+                        target: "webhook_mtls",
+                        tracing::Level::ERROR,
+                        $($name = self.$name.as_ref().map(FieldValue::traced),)*
+                        of_event,
+                        "{message}"
+                    ),
+                }
+            }
+        }
 
         impl LogFields {
             pub(super) fn to_json(&self) -> Map<String, Value> {

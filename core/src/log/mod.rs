@@ -15,7 +15,7 @@ use crate::error::{
 use crate::event::{Event, EventName};
 pub(crate) use fields::{FIELDS, LogFields};
 use fields::{cut, json_len};
-pub(crate) use sinks::LogSinks;
+pub(crate) use sinks::{LogSinks, OperationSpan};
 
 words! {
     /// The level of a log record.
@@ -91,6 +91,12 @@ impl LogRecord {
         record.insert("message".to_owned(), self.message.clone().into());
         record.extend(self.fields());
         Value::Object(record)
+    }
+
+    /// Makes an event of `tracing`.
+    #[cfg(feature = "tracing")]
+    fn trace(&self) {
+        self.fields.trace(self.level, &self.message);
     }
 
     /// Cuts the longest texts until the record fits. The remedy is the first to go: the kind leads to it.

@@ -22,13 +22,18 @@ impl LogSinks {
 
     /// Writes a record, which is made only if there is a sink.
     pub(crate) fn write(&self, record: impl FnOnce() -> LogRecord) {
-        if let Some(list) = &self.list {
+        let list = self.list.as_ref().map_or(&[][..], |list| &list[..]);
+        if !list.is_empty() || is_traced() {
             Self::write_to(list, &record());
         }
     }
 
     #[cold]
     fn write_to(list: &[Arc<LogSink>], record: &LogRecord) {
+        #[cfg(feature = "tracing")]
+        if is_traced() {
+            record.trace();
+        }
         for sink in list {
             // A sink must not change how a delivery ends.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| sink(record))) {
@@ -38,8 +43,47 @@ impl LogSinks {
     }
 }
 
+/// Whether a subscriber of `tracing` may want a record.
+fn is_traced() -> bool {
+    #[cfg(feature = "tracing")]
+    return tracing::enabled!(target: "webhook_mtls", tracing::Level::ERROR);
+    #[cfg(not(feature = "tracing"))]
+    false
+}
+
 impl fmt::Debug for LogSinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogSinks").finish_non_exhaustive()
+    }
+}
+
+/// The span of a delivery or a probe for `tracing`. It is entered while the operation is polled, so that
+/// the events of the library and of an observer belong to it.
+#[derive(Clone)]
+pub(crate) struct OperationSpan(#[cfg(feature = "tracing")] tracing::Span);
+
+impl OperationSpan {
+    /// * `event`: `delivery` or `probe`.
+    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "as the feature says"))]
+    pub(crate) fn new(event: &str, consumer: &str, id: Option<&str>) -> Self {
+        #[cfg(feature = "tracing")]
+        return Self(tracing::span!(
+            target: "webhook_mtls",
+            tracing::Level::INFO,
+            "webhook_mtls",
+            event,
+            consumer,
+            id = id.filter(|id| crate::error::is_plain(id)),
+        ));
+        #[cfg(not(feature = "tracing"))]
+        Self()
+    }
+
+    /// Runs `work` inside the span.
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "tracing")]
+        return self.0.in_scope(work);
+        #[cfg(not(feature = "tracing"))]
+        work()
     }
 }

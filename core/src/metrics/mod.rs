@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::words;
+use crate::error::{Error, words};
 use cells::{BOUNDS, Observed};
 pub(crate) use cells::{BoundedCounts, EndpointCells, EventCells};
 pub(crate) use deliveries::{AttemptPhases, DispatcherCells, HandshakeEnd};
@@ -47,6 +47,17 @@ words! {
 }
 
 impl MetricsFormat {
+    /// Returns the format that the argument `format` of a binding names.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` and lists the names if there is no such format.
+    #[doc(hidden)]
+    pub fn of_argument(format: &str) -> Result<Self, Error> {
+        let names: Vec<&str> = Self::ALL.iter().map(|format| format.name()).collect();
+        Self::from_name(format).ok_or_else(|| Error::unknown_word("format", format, &names))
+    }
+
     /// Returns the value of the header `content-type` of a response with this text.
     pub const fn content_type(self) -> &'static str {
         match self {

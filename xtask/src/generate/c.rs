@@ -10,8 +10,19 @@ use crate::terminal::wrapped;
 const WIDTH: usize = 100;
 
 /// The enums that C has as numbers.
-const ENUMS: [&str; 9] =
-    ["stage", "blame", "scope", "sent", "retry", "action", "pin", "role", "circuit_state"];
+const ENUMS: [&str; 11] = [
+    "stage",
+    "blame",
+    "scope",
+    "sent",
+    "retry",
+    "action",
+    "pin",
+    "role",
+    "circuit_state",
+    "log_level",
+    "metrics_format",
+];
 
 /// Returns one `#define` for each kind and each value of an enum, with its meaning above it.
 pub(crate) fn constants(tables: &Tables) -> Result<String> {

@@ -19,7 +19,11 @@ header, body or key. A field that is not known is absent.
 
 | | a record |
 | --- | --- |
-| Rust | `log_record()` of a receipt, a probe, an error or an event |
+| Rust | `log_record()` of a receipt, a probe, an error or an event; `log_to(sink)` of the options of a \
+dispatcher or a verifier |
+| Rust, feature `tracing` | an event of the target `webhook_mtls`, in a span of the delivery with `event`, \
+`consumer` and `id`; the fields of an event of ours are JSON in `of_event` |
+| C | `wmtls_receipt_log_json`, `wmtls_error_log_json`; `wmtls_options_log`, `wmtls_verifier_options_log` |
 
 | level | when |
 | --- | --- |
@@ -52,8 +56,13 @@ A delivery on an idle connection adds to atomic numbers and takes no lock.
 | | a snapshot | text |
 | --- | --- | --- |
 | Rust | `dispatcher.metrics()`, `verifier.metrics()` | `metrics.text(format)` |
+| C | `wmtls_dispatcher_metrics`, `wmtls_verifier_metrics`, `wmtls_metrics_json` | `wmtls_metrics_text` |
+| Python | `dispatcher.metrics()`, `verifier.metrics()` | `metrics_text(format)` |
+| Node | `dispatcher.metrics()`, `verifier.metrics()` | `metricsText({ format })` |
 
-The text is that of Prometheus 0.0.4 (`prometheus`) or of OpenMetrics 1.0 (`openmetrics`).
+The text is that of Prometheus 0.0.4 (`prometheus`) or of OpenMetrics 1.0 (`openmetrics`). One text can
+show several dispatchers and verifiers of a process: `merged` in Rust, `wmtls_metrics_add` in C, `others` in
+Python and Node.
 
 A label never has a path, a query, a header, a body or bytes of a key. Its values are words of the tables
 of this library, or at most 64, beyond which they are counted as `other`. The consumer id is a label only
