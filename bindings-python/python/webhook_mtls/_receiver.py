@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import ipaddress
 import logging
 from collections import Counter
@@ -53,13 +52,17 @@ class Receiver:
         self.refused[error.kind] += 1
         fields = {"kind": error.kind, "reason": error.context.get("reason")}
         _LOGGER.warning("request refused: %s", error, extra={"webhook_mtls": fields})
-        return answers()[error.kind], b'{"kind":"%s"}' % error.kind.encode()
+        return answer(error.kind), b'{"kind":"%s"}' % error.kind.encode()
 
 
-@functools.cache
-def answers() -> dict[str, int]:
-    """Returns the HTTP status of each kind, from the core's table."""
-    return {row["name"]: row["answer"] for row in _native._tables()["kinds"]}
+def answer(kind: str) -> int:
+    """Returns the HTTP status of a kind, from the core's table."""
+    if not _answers:
+        _answers.update((row["name"], row["answer"]) for row in _native._tables()["kinds"])
+    return _answers[kind]
+
+
+_answers: dict[str, int] = {}
 
 
 def address(host: object) -> str | None:

@@ -30,10 +30,16 @@ class _Carrying:
 
 
 class H11Protocol(_Carrying, _H11Protocol):  # type: ignore[misc]
-    """HTTP/1.1 by h11."""
+    """HTTP/1.1 by h11. Its arguments are those of uvicorn's own."""
+
+    ws_protocol_class: Any
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         of_websockets: Any = self.ws_protocol_class
         if isinstance(of_websockets, type):
-            self.ws_protocol_class = type("WebSocketProtocol", (_Carrying, of_websockets), {})
+            self.ws_protocol_class = _carrying_class(of_websockets)
+
+
+def _carrying_class(of_websockets: Any) -> Any:
+    return type("WebSocketProtocol", (_Carrying, of_websockets), {})
