@@ -343,6 +343,27 @@
 /* OpenMetrics, version 1.0. */
 #define WMTLS_METRICS_FORMAT_OPENMETRICS 2
 
+/* HEAD. The answer has no body, so the text of a page is not seen. */
+#define WMTLS_DIAGNOSIS_REQUEST_HEAD 1
+
+/* OPTIONS. */
+#define WMTLS_DIAGNOSIS_REQUEST_OPTIONS 2
+
+/* Nobody: deliveries work. */
+#define WMTLS_ADDRESSEE_NOBODY 1
+
+/* Whoever runs this sender, or its CA. */
+#define WMTLS_ADDRESSEE_US 2
+
+/* The operator of the consumer. */
+#define WMTLS_ADDRESSEE_CONSUMER 3
+
+/* Whoever runs our network, its name servers and firewalls. */
+#define WMTLS_ADDRESSEE_NETWORK 4
+
+/* Whoever runs the proxy. */
+#define WMTLS_ADDRESSEE_PROXY 5
+
 
 /*
  The buffer size that wmtls_pin_of needs, in bytes: "sha256/", 44 characters of base64 and the
@@ -451,6 +472,11 @@ typedef struct wmtls_probe wmtls_probe;
  A delivery that the consumer answered with a 2xx status.
  */
 typedef struct wmtls_receipt wmtls_receipt;
+
+/*
+ The report of a diagnosis: every check, every fault, and one verdict.
+ */
+typedef struct wmtls_report wmtls_report;
 
 /*
  The number of attempts and the delays between them. A builder. wmtls_retry_decide borrows it.
@@ -685,6 +711,16 @@ const char *wmtls_log_level_name(int32_t level);
  Returns the name of a WMTLS_METRICS_FORMAT_...; NULL if no format has this number.
  */
 const char *wmtls_metrics_format_name(int32_t format);
+
+/*
+ Returns the name of a WMTLS_DIAGNOSIS_REQUEST_...; NULL if no request has this number.
+ */
+const char *wmtls_diagnosis_request_name(int32_t request);
+
+/*
+ Returns the name of a WMTLS_ADDRESSEE_...; NULL if none has this number.
+ */
+const char *wmtls_addressee_name(int32_t addressee);
 
 /*
  Returns the version of the library, such as "0.1.0". The text lives as long as the process.
@@ -1827,6 +1863,68 @@ const char *wmtls_receipt_json(const wmtls_receipt *receipt);
  Frees a receipt. Do not free the receipt of wmtls_outcome_receipt.
  */
 void wmtls_receipt_free(wmtls_receipt *receipt);
+
+/*
+ Diagnoses an endpoint: checks our identity and trust, the way to the consumer, its side of the
+ handshake, and its verdict on our certificate. It goes on after a fault where it can. It sends no
+ payload, and presents our certificate only to a consumer that a delivery would accept.
+
+ `timeout_ms`: the time limit of the whole in milliseconds, at most 86400000 (one day); 0 uses the
+ dispatcher's. At the limit the report has what is known.
+ `request`: WMTLS_DIAGNOSIS_REQUEST_HEAD or WMTLS_DIAGNOSIS_REQUEST_OPTIONS makes a request
+ without a payload after the handshake, for servers like nginx, which judge our certificate only
+ then; 0 makes none.
+ `out`: receives the report; free it with wmtls_report_free.
+
+ A fault of the endpoint is in the report, and the function returns WMTLS_OK. Fails with
+ WMTLS_OPTION_INVALID, WMTLS_HANDLE_CLOSED, WMTLS_OVERLOADED, WMTLS_FORKED_PROCESS or
+ WMTLS_INTERNAL if no diagnosis can be made.
+ */
+wmtls_status wmtls_dispatcher_diagnose(const wmtls_dispatcher *dispatcher,
+                                       const wmtls_endpoint *endpoint,
+                                       uint64_t timeout_ms,
+                                       int32_t request,
+                                       wmtls_report **out,
+                                       wmtls_error **err);
+
+/*
+ Returns whether no check failed; false for NULL.
+ */
+bool wmtls_report_ok(const wmtls_report *report);
+
+/*
+ Returns the kind of the first fault, with which a delivery fails; 0 if there is none, and for
+ NULL.
+ */
+int32_t wmtls_report_kind(const wmtls_report *report);
+
+/*
+ Returns who must act, a WMTLS_ADDRESSEE_...; 0 for NULL.
+ */
+int32_t wmtls_report_tell(const wmtls_report *report);
+
+/*
+ Returns the report as text for a person: one line for each check, 80 columns, no color. It belongs
+ to the report, as do all texts of a report.
+ */
+const char *wmtls_report_text(const wmtls_report *report);
+
+/*
+ Returns the text for the operator of the consumer, which has no address, path, host or rule of
+ ours; NULL if the consumer need not act.
+ */
+const char *wmtls_report_message_to_consumer(const wmtls_report *report);
+
+/*
+ Returns the whole report as JSON, in the same form in every language.
+ docs/diagnosis.schema.json describes it.
+ */
+const char *wmtls_report_json(const wmtls_report *report);
+
+/*
+ Frees a report.
+ */
+void wmtls_report_free(wmtls_report *report);
 
 /*
  Makes a builder with the defaults: 60 attempts, a delay of up to 5 seconds after the first, at

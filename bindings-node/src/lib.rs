@@ -27,6 +27,7 @@ mod outcome_buffer;
 mod pins;
 mod probe;
 mod receipt;
+mod report;
 mod retry;
 mod rotation;
 mod signal;

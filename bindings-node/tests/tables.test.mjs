@@ -41,6 +41,7 @@ test('options', () => {
   assert.deepEqual(keys('endpoint.d.ts', 'EndpointOptions'), rows('endpoint'))
   assert.deepEqual(keys('dispatcher.d.ts', 'DeliverOptions'), rows('deliver', 'signal'))
   assert.deepEqual(keys('dispatcher.d.ts', 'ProbeOptions'), rows('probe', 'signal'))
+  assert.deepEqual(keys('dispatcher.d.ts', 'DiagnosisOptions'), rows('diagnosis', 'signal'))
   assert.deepEqual(keys('verifier.d.ts', 'VerifierOptions'), rows('verifier'))
   assert.deepEqual(keys('retry.d.ts', 'RetryPolicyOptions'), rows('retry_policy'))
 })
@@ -66,6 +67,7 @@ test('every option takes its type and refuses another', async () => {
   const take = {
     deliver: (given) => dispatcher.deliver(endpoint, '{}', given),
     probe: (given) => dispatcher.probe(endpoint, given),
+    diagnosis: (given) => dispatcher.diagnose(endpoint, given),
     dispatcher: (given) => new esm.Dispatcher({ ...(('proxyCredentials' in given || 'proxyByName' in given) && { proxy: samples.proxy }), ...given }),
     endpoint: (given) => dispatcher.endpoint('b', acme.url, { pins: null, ...given }),
     verifier: (given) => new esm.Verifier({ role: 'server', trust: lab.trust, ...given }),

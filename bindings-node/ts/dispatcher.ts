@@ -10,11 +10,12 @@ import { METRICS, metricsOf, metricsText, type Metrics, type MetricsTextOptions 
 import { native, type DispatcherArguments, type Handle, type CallResult } from './native'
 import { Probe } from './probe'
 import { Receipt } from './receipt'
+import { Report } from './report'
 import { rotationStatus, type RotationStatus } from './rotation'
 import { watchSignal, type WatchedSignal } from './signal'
 import { Telemetry, TELEMETRY } from './telemetry'
 import { Trust } from './trust'
-import type { CrlPolicy, StatusRetry } from './enums'
+import type { CrlPolicy, DiagnosisRequest, StatusRetry } from './enums'
 
 /** The options of a dispatcher. Endpoints and deliveries can override some of them. */
 export interface DispatcherOptions {
@@ -143,6 +144,24 @@ export interface ProbeOptions {
   signal?: AbortSignal | undefined
 }
 
+/** The options of a diagnosis. */
+export interface DiagnosisOptions {
+  // generated: begin properties diagnosis
+  /**
+   * The time limit of the whole diagnosis. At the limit the report has what is known. In
+   * milliseconds; by default the dispatcher's.
+   */
+  timeoutMs?: number | undefined
+  /**
+   * The request without a payload to make after the handshake: head or options. Servers like
+   * nginx judge our certificate only when a request arrives.
+   */
+  request?: DiagnosisRequest | undefined
+  // generated: end
+  /** Cancels the diagnosis when it is aborted: the promise rejects with `canceled`. */
+  signal?: AbortSignal | undefined
+}
+
 // Older releases of Node 20 lack the symbol. There, callers use close().
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
@@ -262,6 +281,27 @@ export class Dispatcher extends EventSource implements AsyncDisposable {
     const send = (cancel: Handle | undefined) =>
       native.dispatcherProbe(this.#handle, target, settings, cancel)
     return new Probe(await cancelable(parsed, send))
+  }
+
+  /**
+   * Says what is wrong with an endpoint, whose fault it is and whom to tell. Checks our identity and
+   * trust, the way to the consumer, its side of the handshake, and its verdict on our certificate.
+   * Goes on after a fault where it can. Sends no payload, and presents our certificate only to a
+   * consumer that a delivery would accept. Takes no turn of the endpoint and passes no circuit.
+   *
+   * @param endpoint an endpoint of this dispatcher
+   * @param options timeout, request, signal
+   * @returns a promise of the report; a fault of the endpoint is in it
+   *
+   * Rejects with `handle_closed`, `option_invalid`, `canceled` or `overloaded`, never throws.
+   */
+  async diagnose(endpoint: Endpoint, options?: DiagnosisOptions): Promise<Report> {
+    const parsed = new Options(options, ['diagnosis'], ['signal'])
+    const target = Endpoint.handle('endpoint', endpoint)
+    const settings = parsed.settings('diagnosis')
+    const send = (cancel: Handle | undefined) =>
+      native.dispatcherDiagnose(this.#handle, target, settings, cancel)
+    return new Report(await cancelable(parsed, send))
   }
 
   /**

@@ -1,6 +1,6 @@
 // The enums. `cargo xtask generate` writes them from the core's tables.
 
-// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state metrics_format
+// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state metrics_format diagnosis_request check_status check_group addressee
 /**
  * The step that failed. Exhaustive: a new stage is a new major version.
  * - `config`: Options, material and arguments.
@@ -179,6 +179,43 @@ export type CircuitState = 'closed' | 'open' | 'half_open'
  * - `openmetrics`: OpenMetrics, version 1.0.
  */
 export type MetricsFormat = 'prometheus' | 'openmetrics'
+
+/**
+ * A request without a payload, which shows how an HTTP server judges our certificate.
+ * - `head`: HEAD. The answer has no body, so the text of a page is not seen.
+ * - `options`: OPTIONS.
+ */
+export type DiagnosisRequest = 'head' | 'options'
+
+/**
+ * How a check ended. Exhaustive: a reader must know what each means.
+ * - `passed`: It found nothing wrong.
+ * - `warning`: Deliveries work, and a person should look at it.
+ * - `failed`: It found a fault.
+ * - `not_reached`: A fault or the deadline ended the diagnosis before.
+ * - `skipped`: It does not apply to this endpoint.
+ */
+export type CheckStatus = 'passed' | 'warning' | 'failed' | 'not_reached' | 'skipped'
+
+/**
+ * The part of a connection that a check is about.
+ * - `identity`: Our certificate and key.
+ * - `trust`: The CAs, CRLs and pins that we believe.
+ * - `way`: The way to the consumer.
+ * - `handshake`: The consumer's side of the handshake.
+ * - `verdict`: The consumer's verdict on our certificate.
+ */
+export type CheckGroup = 'identity' | 'trust' | 'way' | 'handshake' | 'verdict'
+
+/**
+ * Who must act on a diagnosis. Exhaustive: each is another person to call.
+ * - `nobody`: Nobody: deliveries work.
+ * - `us`: Whoever runs this sender, or its CA.
+ * - `consumer`: The operator of the consumer.
+ * - `network`: Whoever runs our network, its name servers and firewalls.
+ * - `proxy`: Whoever runs the proxy.
+ */
+export type Addressee = 'nobody' | 'us' | 'consumer' | 'network' | 'proxy'
 // generated: end
 
 /** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */

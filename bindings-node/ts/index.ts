@@ -11,6 +11,7 @@ export { Identity } from './identity'
 export { metricsContentType } from './metrics'
 export { pinOf, Pins } from './pins'
 export { Probe } from './probe'
+export { Report } from './report'
 export { RetryPolicy } from './retry'
 export { StandardWebhooks } from './signing'
 export { Trust } from './trust'
@@ -19,6 +20,7 @@ export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } f
 export type {
   DeliverManyOptions,
   DeliverOptions,
+  DiagnosisOptions,
   DispatcherOptions,
   OneShotOptions,
   ProbeOptions,
@@ -34,6 +36,7 @@ export type { Delivery, Outcome, Outcomes, Progress } from './many'
 export type { Metric, Metrics, MetricSample, MetricsTextOptions } from './metrics'
 export type { PeerIdentity } from './peer'
 export type { Receipt, Timings, TlsFacts } from './receipt'
+export type { CheckResult, Finding, Verdict } from './report'
 export type { ConsumerRotation, RotationStatus } from './rotation'
 export type { Decision, RetryPolicyOptions } from './retry'
 export type {
@@ -48,8 +51,12 @@ export type { TrustFiles, TrustTexts } from './trust'
 export type { SocketOptions, VerifierOptions, VerifyOptions } from './verifier'
 export type {
   Action,
+  Addressee,
   Blame,
+  CheckGroup,
+  CheckStatus,
   CrlPolicy,
+  DiagnosisRequest,
   Dialect,
   Evidence,
   Kind,

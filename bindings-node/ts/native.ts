@@ -153,6 +153,12 @@ interface Native {
     settings: Optional<Settings>,
     cancel: Optional<Handle>,
   ): Promise<CallResult<string>>
+  dispatcherDiagnose(
+    dispatcher: Handle,
+    endpoint: Handle,
+    settings: Optional<Settings>,
+    cancel: Optional<Handle>,
+  ): Promise<CallResult<string>>
   dispatcherOnEvent(dispatcher: Handle, listener: (json: string) => void): CallResult<void>
   dispatcherOnEventLog(dispatcher: Handle, listener: (json: string) => void): CallResult<void>
   traceQueue(): Handle

@@ -10,7 +10,14 @@ import { camelCase, snakeCase } from './spelling'
 /** Text, which is encoded as UTF-8, or bytes. */
 export type Body = string | Uint8Array
 
-type Target = 'dispatcher' | 'endpoint' | 'deliver' | 'probe' | 'verifier' | 'retry_policy'
+type Target =
+  | 'dispatcher'
+  | 'endpoint'
+  | 'deliver'
+  | 'probe'
+  | 'diagnosis'
+  | 'verifier'
+  | 'retry_policy'
 
 interface OptionSpec {
   index: number

@@ -20,6 +20,7 @@ use crate::event::events;
 use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
 use crate::recipe::Made;
+use crate::report::ReportResult;
 use crate::telemetry::Telemetry;
 
 /// The outcomes for one event loop that it has not taken yet.
@@ -33,6 +34,8 @@ pub enum Done {
     Delivered(webhook_mtls::Receipt),
     /// A probe.
     Probed(webhook_mtls::Probe),
+    /// A diagnosis.
+    Diagnosed(webhook_mtls::diagnosis::Report),
     /// A reload.
     Reloaded(Vec<webhook_mtls::Event>),
     /// The closing of a dispatcher.
@@ -95,6 +98,9 @@ fn settled(py: Python<'_>, ticket: u64, outcome: Outcome) -> PyResult<Settled<'_
         }
         Ok(Done::Probed(probe)) => {
             (ticket, Some(Bound::new(py, ProbeResult(probe))?.into_any()), None)
+        }
+        Ok(Done::Diagnosed(report)) => {
+            (ticket, Some(Bound::new(py, ReportResult(report))?.into_any()), None)
         }
         Ok(Done::Reloaded(reported)) => {
             (ticket, Some(events(reported).into_bound_py_any(py)?), None)

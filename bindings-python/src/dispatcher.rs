@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::bindings::runtime;
+use webhook_mtls::diagnosis::DiagnosisOptions;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions};
 
 use crate::arguments::{body as payload, duration, noun, reject_unknown, text, wrong_type};
@@ -20,6 +21,7 @@ use crate::options;
 use crate::probe::ProbeResult;
 use crate::receipt::Receipt;
 use crate::recipe::{self, Made};
+use crate::report::ReportResult;
 use crate::telemetry::Telemetry;
 
 /// Delivers webhooks to consumers over mutual TLS.
@@ -259,6 +261,51 @@ impl Dispatcher {
             let chosen = options::apply(ProbeOptions::new(), keywords)?;
             let probe = ProbeResult(wait(py, slf.get().0.probe(&target.0, chosen))??);
             Ok(Bound::new(py, probe)?.into_any())
+        })
+    }
+
+    /// Says what is wrong with an endpoint, whose fault it is and whom to tell.
+    ///
+    /// Checks our identity and trust, the way to the consumer, its side of the handshake, and its
+    /// verdict on our certificate. It goes on after a fault where it can. It sends no payload, and
+    /// presents our certificate only to a consumer that a delivery would accept. It takes no turn of
+    /// the endpoint and passes no circuit.
+    ///
+    /// Args:
+    ///     endpoint: an endpoint of this dispatcher.
+    // generated: begin arguments diagnosis
+    ///     timeout: the time limit of the whole diagnosis. At the limit the report has what is
+    ///         known. In seconds, or a timedelta; by default the dispatcher's.
+    ///     request: the request without a payload to make after the handshake: head or options.
+    ///         Servers like nginx judge our certificate only when a request arrives.
+    // generated: end
+    ///
+    /// Returns:
+    ///     The report. A fault of the endpoint is in it, and raises nothing.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` or `handle_closed`.
+    ///     DeliveryError: `overloaded`.
+    #[pyo3(
+        signature = (endpoint, **keywords),
+        // generated: begin text_signature ($self, endpoint, *, {diagnosis})
+        text_signature = "($self, endpoint, *, timeout=None, request=None)"
+        // generated: end
+    )]
+    fn diagnose<'py>(
+        slf: &Bound<'py, Self>,
+        endpoint: &Bound<'py, PyAny>,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> Result<Bound<'py, PyAny>, BindingError> {
+        guard(|| {
+            let py = slf.py();
+            if let Some(gevent) = greenlets::gevent(py)? {
+                return Ok(gevent.call_method("diagnose", (slf, endpoint), keywords)?);
+            }
+            let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+            let chosen = options::apply(DiagnosisOptions::new(), keywords)?;
+            let report = ReportResult(wait(py, slf.get().0.diagnose(&target.0, chosen))??);
+            Ok(Bound::new(py, report)?.into_any())
         })
     }
 
@@ -549,6 +596,26 @@ impl Dispatcher {
             let slot = completions.get().slot(ticket);
             let probe = self.0.probe(&target.0, chosen);
             runtime::spawn(probe, move |outcome| slot.fill(outcome.map(Done::Probed)))?;
+            Ok(CancelToken(token))
+        })
+    }
+
+    /// Starts a diagnosis. Its outcome is pushed to `completions` with the ticket.
+    #[pyo3(name = "_start_diagnosis", signature = (completions, ticket, endpoint, **keywords))]
+    fn start_diagnosis(
+        &self,
+        completions: &Bound<'_, Completions>,
+        ticket: u64,
+        endpoint: &Bound<'_, PyAny>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> Result<CancelToken, BindingError> {
+        guard(|| {
+            let token = webhook_mtls::CancelToken::new();
+            let target: &Endpoint = noun("endpoint", "an Endpoint", endpoint)?;
+            let chosen = options::apply(DiagnosisOptions::new().cancel(token.clone()), keywords)?;
+            let slot = completions.get().slot(ticket);
+            let diagnosis = self.0.diagnose(&target.0, chosen);
+            runtime::spawn(diagnosis, move |outcome| slot.fill(outcome.map(Done::Diagnosed)))?;
             Ok(CancelToken(token))
         })
     }

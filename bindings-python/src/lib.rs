@@ -31,6 +31,7 @@ pub mod policy;
 pub mod probe;
 pub mod receipt;
 pub mod recipe;
+pub mod report;
 pub mod retry;
 pub mod signing;
 pub mod socket;
@@ -64,6 +65,7 @@ mod _native {
         policy::{Authorization, TenantRule},
         probe::ProbeResult,
         receipt::{Receipt, TlsFacts},
+        report::ReportResult,
         retry::{Decision, RetryPolicy},
         signing::StandardWebhooks,
         telemetry::merged_metrics,

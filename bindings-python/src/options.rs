@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::bindings::options::ALL;
 use webhook_mtls::bindings::{SetByName as _, Setting};
+use webhook_mtls::diagnosis::DiagnosisOptions;
 use webhook_mtls::{DeliverOptions, DispatcherOptions, EndpointOptions, ProbeOptions, RetryPolicy};
 
 use crate::arguments::{self, noun, text, wrong_type};
@@ -142,6 +143,14 @@ impl SetOption for DeliverOptions {
 
 impl SetOption for ProbeOptions {
     const NOUN: &'static str = "probe";
+
+    fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
+        Ok(self.set(name, setting(Self::NOUN, name, value)?)?)
+    }
+}
+
+impl SetOption for DiagnosisOptions {
+    const NOUN: &'static str = "diagnosis";
 
     fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         Ok(self.set(name, setting(Self::NOUN, name, value)?)?)

@@ -203,6 +203,36 @@ fn each_fault_is_found_by_its_check() {
     assert!(acme.received().is_empty());
 }
 
+/// The cases that Python and Node read, and the table of C.
+#[test]
+fn the_shared_cases_hold() {
+    let text = include_str!("../../tests/diagnosis/cases.json");
+    let c = include_str!("../../tests/c/deliver.c");
+    let cases: Value = serde_json::from_str(text).unwrap();
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let dispatcher = lab.dispatcher();
+    let endpoint = endpoint(&dispatcher, &acme.url(), Some(&acme.pin()));
+    for case in cases["cases"].as_array().unwrap() {
+        if let Some(how) = case["how"].as_str() {
+            acme.misbehave(Misbehavior::from_name(how).unwrap(), 1);
+            let (check, kind) = (&case["check"], case["kind"].as_str().unwrap().to_uppercase());
+            let rows = c.split_once("DIAGNOSES[] = {").unwrap().1;
+            let row = rows.split_once(&format!("{{\"{how}\", {check}, ")).expect(how).1;
+            assert!(row.starts_with(&format!("WMTLS_{kind},")), "{how}");
+        }
+        let report = diagnosed(&dispatcher, &endpoint).to_json();
+        let verdict = &report["verdict"];
+        assert_eq!(verdict["kind"], case["kind"], "{report}");
+        assert_eq!(verdict["tell"], case["tell"], "{report}");
+        assert_eq!(report["message_to_consumer"].is_string(), case["message"] == true);
+        if case["check"].is_string() {
+            assert_eq!(verdict["check"], case["check"], "{report}");
+        }
+        acme.behave();
+    }
+}
+
 #[test]
 fn the_verdict_of_an_http_server_is_asked_for_without_a_payload() {
     let lab = Lab::start().unwrap();

@@ -4,6 +4,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use webhook_mtls::diagnosis::{Addressee, DiagnosisRequest};
 use webhook_mtls::dispatcher::{LogLevel, MetricsFormat};
 use webhook_mtls::endpoint::CircuitState;
 use webhook_mtls::error::{Blame, Scope, Stage};
@@ -88,6 +89,18 @@ pub extern "C" fn wmtls_metrics_format_name(format: i32) -> *const c_char {
     name(format, MetricsFormat::ALL, |value| (*value as i32, value.name()))
 }
 
+/// Returns the name of a WMTLS_DIAGNOSIS_REQUEST_...; NULL if no request has this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_diagnosis_request_name(request: i32) -> *const c_char {
+    name(request, DiagnosisRequest::ALL, |value| (*value as i32, value.name()))
+}
+
+/// Returns the name of a WMTLS_ADDRESSEE_...; NULL if none has this number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_addressee_name(addressee: i32) -> *const c_char {
+    name(addressee, Addressee::ALL, |value| (*value as i32, value.name()))
+}
+
 /// Returns the version of the library, such as "0.1.0". The text lives as long as the process.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_version() -> *const c_char {
@@ -97,6 +110,11 @@ pub extern "C" fn wmtls_version() -> *const c_char {
 /// Returns the role with this number.
 pub fn role(number: i32) -> Option<Role> {
     Role::ALL.iter().copied().find(|role| *role as i32 == number)
+}
+
+/// Returns the request of a diagnosis with this number.
+pub fn diagnosis_request(number: i32) -> Option<DiagnosisRequest> {
+    DiagnosisRequest::ALL.iter().copied().find(|request| *request as i32 == number)
 }
 
 pub(crate) fn pin_slot(number: i32) -> Option<PinSlot> {

@@ -52,6 +52,7 @@ pub mod delivery;
 pub mod outcome;
 pub mod probe;
 pub mod receipt;
+pub mod report;
 pub mod retry;
 
 pub mod forwarded;

@@ -149,6 +149,66 @@ static void a_probe_shows_the_consumer_and_sends_nothing(void) {
     scene_end(&scene);
 }
 
+/* The cases of tests/diagnosis/cases.json; the Rust test compares this table with them. */
+static const struct {
+    const char *how;
+    const char *check;
+    int32_t kind;
+    int32_t tell;
+} DIAGNOSES[] = {
+    {NULL, NULL, 0, WMTLS_ADDRESSEE_NOBODY},
+    {"never_ask", "handshake_requested", WMTLS_CLIENT_AUTH_NOT_REQUESTED, WMTLS_ADDRESSEE_CONSUMER},
+    {"expired", "handshake_dates", WMTLS_CERTIFICATE_EXPIRED, WMTLS_ADDRESSEE_CONSUMER},
+    {"wrong_name", "handshake_name", WMTLS_NAME_MISMATCH, WMTLS_ADDRESSEE_CONSUMER},
+    {"other_ca", "handshake_chain", WMTLS_ISSUER_UNKNOWN, WMTLS_ADDRESSEE_CONSUMER},
+    {"tls_1_2", "handshake_tls", WMTLS_TLS_FAILED, WMTLS_ADDRESSEE_CONSUMER},
+    {"reject_certificate", "verdict_certificate", WMTLS_CLIENT_CERTIFICATE_REJECTED,
+     WMTLS_ADDRESSEE_CONSUMER},
+    {"reject_by_close", "verdict_certificate", WMTLS_CLIENT_CERTIFICATE_REJECTED,
+     WMTLS_ADDRESSEE_CONSUMER},
+    {"close_after_handshake", "verdict_certificate", WMTLS_CONNECTION_LOST,
+     WMTLS_ADDRESSEE_CONSUMER},
+};
+
+static void a_diagnosis_names_the_fault_and_whom_to_tell(void) {
+    struct scene scene = scene_start();
+    wmtls_report *report;
+    wmtls_error *error;
+    wmtls_status status;
+    for (size_t at = 0; at < sizeof DIAGNOSES / sizeof *DIAGNOSES; at++) {
+        if (DIAGNOSES[at].how != NULL) {
+            wmtls_lab_consumer_misbehave(scene.acme, DIAGNOSES[at].how, 1, NULL);
+        }
+        status =
+            wmtls_dispatcher_diagnose(scene.dispatcher, scene.endpoint, 20000, 0, &report, &error);
+        CHECK_STATUS(status, WMTLS_OK, error);
+        CHECK(wmtls_report_kind(report) == DIAGNOSES[at].kind);
+        CHECK(wmtls_report_tell(report) == DIAGNOSES[at].tell);
+        CHECK(wmtls_report_ok(report) == (DIAGNOSES[at].kind == 0));
+        CHECK((wmtls_report_message_to_consumer(report) == NULL) == (DIAGNOSES[at].kind == 0));
+        CHECK(strstr(wmtls_report_text(report), "Their verdict on us") != NULL);
+        if (DIAGNOSES[at].check != NULL) {
+            char check[64];
+            snprintf(check, sizeof check, "\"check\":\"%s\"", DIAGNOSES[at].check);
+            CHECK(strstr(wmtls_report_json(report), check) != NULL);
+        }
+        wmtls_report_free(report);
+    }
+    CHECK(wmtls_lab_consumer_received(scene.acme) == 0);
+    status = wmtls_dispatcher_diagnose(scene.dispatcher, scene.endpoint, 0,
+                                       WMTLS_DIAGNOSIS_REQUEST_HEAD, &report, &error);
+    CHECK_STATUS(status, WMTLS_OK, error);
+    CHECK(wmtls_report_ok(report));
+    wmtls_report_free(report);
+    status = wmtls_dispatcher_diagnose(scene.dispatcher, scene.endpoint, 0, 7, &report, &error);
+    CHECK_STATUS(status, WMTLS_OPTION_INVALID, error);
+    CHECK(wmtls_dispatcher_diagnose(NULL, NULL, 0, 0, NULL, NULL) == WMTLS_OPTION_INVALID);
+    CHECK(wmtls_report_text(NULL) == NULL && wmtls_report_json(NULL) == NULL);
+    CHECK(!wmtls_report_ok(NULL) && wmtls_report_kind(NULL) == 0 && wmtls_report_tell(NULL) == 0);
+    wmtls_report_free(NULL);
+    scene_end(&scene);
+}
+
 static void a_bad_secret_is_refused_and_not_shown(void) {
     static const char *const SECRETS[] = {"whsec_hunter2hunter2"};
     struct scene scene = scene_start();
@@ -467,6 +527,7 @@ int main(void) {
     RUN(an_endpoint_signs_with_each_secret);
     RUN(a_bad_secret_is_refused_and_not_shown);
     RUN(a_probe_shows_the_consumer_and_sends_nothing);
+    RUN(a_diagnosis_names_the_fault_and_whom_to_tell);
     RUN(a_payload_is_held_until_100_continue);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);

@@ -48,6 +48,13 @@ static const struct {
     {wmtls_log_level_name, "error", WMTLS_LOG_LEVEL_ERROR, 3},
     {wmtls_metrics_format_name, "prometheus", WMTLS_METRICS_FORMAT_PROMETHEUS, 1},
     {wmtls_metrics_format_name, "openmetrics", WMTLS_METRICS_FORMAT_OPENMETRICS, 2},
+    {wmtls_diagnosis_request_name, "head", WMTLS_DIAGNOSIS_REQUEST_HEAD, 1},
+    {wmtls_diagnosis_request_name, "options", WMTLS_DIAGNOSIS_REQUEST_OPTIONS, 2},
+    {wmtls_addressee_name, "nobody", WMTLS_ADDRESSEE_NOBODY, 1},
+    {wmtls_addressee_name, "us", WMTLS_ADDRESSEE_US, 2},
+    {wmtls_addressee_name, "consumer", WMTLS_ADDRESSEE_CONSUMER, 3},
+    {wmtls_addressee_name, "network", WMTLS_ADDRESSEE_NETWORK, 4},
+    {wmtls_addressee_name, "proxy", WMTLS_ADDRESSEE_PROXY, 5},
 };
 /* generated: end */
 

@@ -15,7 +15,16 @@ import weakref
 from typing import TYPE_CHECKING, Any, Never, Self
 
 from ._errors import DeliveryError
-from ._native import CancelToken, Completions, Dispatcher, Endpoint, Event, Probe, Receipt
+from ._native import (
+    CancelToken,
+    Completions,
+    Dispatcher,
+    Endpoint,
+    Event,
+    Probe,
+    Receipt,
+    Report,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._many import AsyncOutcomes
-    from ._native import Delivery
+    from ._native import Delivery, _DiagnosisRequest
 
 
 # How long a canceled task waits for the outcome of its delivery, in seconds.
@@ -152,6 +161,49 @@ class AsyncDispatcher:
 
         probe: Probe = await _outcome(start)
         return probe
+
+    async def diagnose(
+        self,
+        endpoint: Endpoint,
+        *,
+        # generated: begin keywords diagnosis
+        timeout: float | timedelta | None = None,
+        request: _DiagnosisRequest | None = None,
+        # generated: end
+        **unknown: Never,
+    ) -> Report:
+        """Says what is wrong with an endpoint, whose fault it is and whom to tell.
+
+        Goes on after a fault where it can. Sends no payload, and presents our certificate only to a
+        consumer that a delivery would accept. Canceling the task cancels the diagnosis.
+
+        Args:
+            endpoint: an endpoint of this dispatcher.
+            timeout: the time limit of the whole diagnosis, in seconds or as a timedelta; by default
+                the dispatcher's. At the limit the report has what is known.
+            request: `head` or `options`: makes a request without a payload after the handshake, for
+                servers like nginx, which judge our certificate only then.
+
+        Returns:
+            The report. A fault of the endpoint is in it, and raises nothing.
+
+        Raises:
+            ConfigError: `option_invalid` or `handle_closed`.
+            DeliveryError: `canceled` or `overloaded`.
+        """
+        options: dict[str, Any] = dict(unknown)
+        # generated: begin collect diagnosis
+        if timeout is not None:
+            options["timeout"] = timeout
+        if request is not None:
+            options["request"] = request
+        # generated: end
+
+        def start(completions: Completions, ticket: int) -> CancelToken:
+            return self._dispatcher._start_diagnosis(completions, ticket, endpoint, **options)
+
+        report: Report = await _outcome(start)
+        return report
 
     async def reload(self) -> list[Event]:
         """Checks all watched files now and uses their new content.

@@ -15,7 +15,16 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult
 
 from ._errors import WebhookMtlsError
-from ._native import CancelToken, Completions, Dispatcher, Endpoint, Event, Probe, Receipt
+from ._native import (
+    CancelToken,
+    Completions,
+    Dispatcher,
+    Endpoint,
+    Event,
+    Probe,
+    Receipt,
+    Report,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +62,16 @@ def probe(dispatcher: Dispatcher, endpoint: Endpoint, **options: Any) -> Probe:
         )
     )
     return probed
+
+
+def diagnose(dispatcher: Dispatcher, endpoint: Endpoint, **options: Any) -> Report:
+    """Diagnoses as `Dispatcher.diagnose`."""
+    report: Report = _outcome(
+        lambda completions, ticket: dispatcher._start_diagnosis(
+            completions, ticket, endpoint, **options
+        )
+    )
+    return report
 
 
 def reload(dispatcher: Dispatcher) -> list[Event]:

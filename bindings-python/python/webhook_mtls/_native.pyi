@@ -22,7 +22,7 @@ class _CertificateObject(Protocol):
 
 _Certificate: TypeAlias = str | _Bytes | _CertificateObject
 _Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
-# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring metrics_format
+# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring metrics_format diagnosis_request
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
 _Pin: TypeAlias = Literal["current", "next"]
@@ -55,6 +55,7 @@ _CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 _Preset: TypeAlias = Literal["public", "private"]
 _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
 _MetricsFormat: TypeAlias = Literal["prometheus", "openmetrics"]
+_DiagnosisRequest: TypeAlias = Literal["head", "options"]
 # generated: end
 
 @final
@@ -671,6 +672,40 @@ class Dispatcher:
             DeliveryError: the kinds of a delivery that fails before its request.
             ConfigError: `option_invalid` or `handle_closed`.
         """
+    def diagnose(
+        self,
+        endpoint: Endpoint,
+        *,
+        # generated: begin keywords diagnosis
+        # The time limit of the whole diagnosis. At the limit the report has what is known. In
+        # seconds, or a timedelta; by default the dispatcher's.
+        timeout: _Seconds | None = None,
+        # The request without a payload to make after the handshake: head or options. Servers like
+        # nginx judge our certificate only when a request arrives.
+        request: _DiagnosisRequest | None = None,
+        # generated: end
+    ) -> Report:
+        """Says what is wrong with an endpoint, whose fault it is and whom to tell.
+
+        Checks our identity and trust, the way to the consumer, its side of the handshake, and its
+        verdict on our certificate. It goes on after a fault where it can. It sends no payload, and
+        presents our certificate only to a consumer that a delivery would accept. It takes no turn of
+        the endpoint and passes no circuit.
+
+        Args:
+            endpoint: an endpoint of this dispatcher.
+            timeout: the time limit of the whole diagnosis. At the limit the report has what is
+                known. In seconds, or a timedelta; by default the dispatcher's.
+            request: the request without a payload to make after the handshake: head or options.
+                Servers like nginx judge our certificate only when a request arrives.
+
+        Returns:
+            The report. A fault of the endpoint is in it, and raises nothing.
+
+        Raises:
+            ConfigError: `option_invalid` or `handle_closed`.
+            DeliveryError: `overloaded`.
+        """
     def reload(self) -> list[Event]:
         """Checks all watched files now and uses their new content.
 
@@ -823,6 +858,16 @@ class Dispatcher:
         **unknown: Never,
     ) -> CancelToken:
         """Starts a probe. Its outcome is pushed to `completions` with the ticket."""
+    def _start_diagnosis(
+        self,
+        completions: Completions,
+        ticket: int,
+        endpoint: Endpoint,
+        *,
+        timeout: _Seconds | None = None,
+        **unknown: Never,
+    ) -> CancelToken:
+        """Starts a diagnosis. Its outcome is pushed to `completions` with the ticket."""
     def _start_reload(self, completions: Completions, ticket: int) -> None:
         """Starts a reload. Its events are pushed to `completions` with the ticket."""
     def _start_close(self, completions: Completions, ticket: int, drain: _Seconds) -> None:
@@ -1156,6 +1201,42 @@ class Probe:
         """The duration of the whole probe, in seconds."""
     def to_dict(self) -> dict[str, Any]:
         """Returns the whole result as a dict, in the same form in every language. Durations are
+        milliseconds.
+        """
+
+@final
+class Report:
+    """The result of a diagnosis. Made by `Dispatcher.diagnose`.
+
+    `str` of it is the text for a person: one line for each check, 80 columns, no color.
+    """
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check failed."""
+    @property
+    def consumer(self) -> str:
+        """The consumer id of the endpoint."""
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        """Every check, in the order of their numbers: dicts with `id`, `status`, `summary` and others."""
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """Every fault: dicts with `check`, `kind`, `blame`, `message`, `remedy` and others."""
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """The verdict: a dict with `kind`, `blame`, `message`, `remedy` and `tell`."""
+    @property
+    def message_to_consumer(self) -> str | None:
+        """A text for the operator of the consumer; None if it need not act.
+
+        It has no address, path, host or rule of ours.
+        """
+    @property
+    def elapsed(self) -> float:
+        """The duration of the diagnosis, in seconds."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the whole report as a dict, in the same form in every language. Durations are
         milliseconds.
         """
 
@@ -1730,7 +1811,7 @@ class Completions:
         """Returns the descriptor that is readable while outcomes wait."""
     def drain(
         self,
-    ) -> list[tuple[int, Receipt | Probe | list[Event] | None, BaseException | None]]:
+    ) -> list[tuple[int, Receipt | Probe | Report | list[Event] | None, BaseException | None]]:
         """Takes all outcomes: each a ticket, a result or None, and an exception or None."""
 
 @final

@@ -10,7 +10,7 @@ use crate::terminal::wrapped;
 const WIDTH: usize = 100;
 
 /// The enums that C has as numbers.
-const ENUMS: [&str; 11] = [
+const ENUMS: [&str; 13] = [
     "stage",
     "blame",
     "scope",
@@ -22,6 +22,8 @@ const ENUMS: [&str; 11] = [
     "circuit_state",
     "log_level",
     "metrics_format",
+    "diagnosis_request",
+    "addressee",
 ];
 
 /// Returns one `#define` for each kind and each value of an enum, with its meaning above it.

@@ -287,6 +287,7 @@ fn mirror(packages: &Path, run: &Path) -> Result {
     for part in [
         "bindings-node/tests",
         "tests/vectors",
+        "tests/diagnosis",
         "tests/clients",
         "tests/receivers",
         "examples",
