@@ -75,6 +75,13 @@ pub(crate) const ABI: &[Program] = &[Program {
 pub(crate) const PYTHON: &[Program] =
     &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];
 
+/// A real Prometheus with its rule checker, and the broker of its Celery worker.
+pub(crate) const HEALTH: &[Program] = &[
+    Program { name: "prometheus", package: "prometheus", purpose: "scraping metrics" },
+    Program { name: "promtool", package: "prometheus", purpose: "checking alert rules" },
+    PYTHON[0],
+];
+
 /// The receiver of the bench, its PKI, and the C client of libcurl.
 pub(crate) const BENCH: &[Program] = &[
     RECEIVER,
@@ -104,7 +111,7 @@ pub(crate) const CJSON: Program = Program {
 /// `cargo xtask install`.
 pub(crate) fn run() -> Result {
     terminal::headline("Programs that the tests need");
-    let programs = [PEERS, C, PYTHON].concat();
+    let programs = [PEERS, C, PYTHON, HEALTH].concat();
     ensure(&programs)?;
     for program in programs {
         let path = paths::program(program.name).expect("ensured");

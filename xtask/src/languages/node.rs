@@ -290,6 +290,7 @@ fn mirror(packages: &Path, run: &Path) -> Result {
         "tests/diagnosis",
         "tests/clients",
         "tests/receivers",
+        "tests/health",
         "examples",
         "benches",
     ] {

@@ -9,6 +9,7 @@ mod egress;
 mod examples;
 pub(crate) mod forks;
 pub(crate) mod fuzz;
+mod health;
 mod instructions;
 mod leak_check;
 pub(crate) mod misconfigurations;
@@ -44,7 +45,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 21] = [
+const SUITES: [Suite; 22] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -121,6 +122,11 @@ const SUITES: [Suite; 21] = [
         name: "receivers",
         about: "applications behind nginx, HAProxy, Apache and Caddy: nothing forged passes",
         run: receivers::test,
+    },
+    Suite {
+        name: "health",
+        about: "Prometheus beside Celery and a cluster, alert rules, 1000 consumers",
+        run: health::test,
     },
 ];
 
