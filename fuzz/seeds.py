@@ -16,6 +16,7 @@ from urllib.parse import quote
 HERE = Path(__file__).resolve().parent
 CONFIG = json.loads((HERE.parent / "tests" / "vectors" / "config.json").read_text("utf-8"))
 FORWARDED = json.loads((HERE.parent / "tests" / "vectors" / "forwarded.json").read_text("utf-8"))
+WEBHOOK = json.loads((HERE.parent / "tests" / "vectors" / "webhook.json").read_text("utf-8"))
 VERIFY = json.loads((HERE.parent / "tests" / "vectors" / "verify.json").read_text("utf-8"))
 PKCS12 = HERE.parent / "core" / "tests" / "pkcs12"
 
@@ -92,6 +93,25 @@ def main():
 
     for name, text in ANSWERS.items():
         seed("answer", name, text.replace("\n", "\r\n").encode())
+
+    webhooks()
+
+
+def webhooks():
+    """Writes the keys of the webhook cases, and every fourth case as five lines."""
+    peer = der(blocks(WEBHOOK["fixtures"]["acme"]["chain"])[0])
+    digest = base64.urlsafe_b64encode(hashlib.sha256(peer).digest()).rstrip(b"=")
+    write(HERE / "fixtures" / "webhook.x5t", digest)
+    (keys,) = (case["keys"] for case in WEBHOOK["cases"] if case["name"] == "webhook_token_key_id")
+    write(HERE / "fixtures" / "webhook.json", keys.encode())
+    seed("webhook", "keys", keys.encode())
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature", "authorization")
+    for case in WEBHOOK["cases"][::4]:
+        headers = {name.lower(): value for name, value in case["headers"]}
+        lines = [*(headers.get(name, "") for name in names), case["body"]]
+        whole = "\n".join(lines).encode()
+        if len(whole) < 2048:
+            seed("webhook", case["name"], whole)
 
 
 ANSWERS = {

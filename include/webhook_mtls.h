@@ -183,7 +183,7 @@
 /* The peer's key matches none of the pins. */
 #define WMTLS_PIN_MISMATCH 413
 
-/* The peer's certificate names no tenant under the tenant rule. */
+/* The peer names no tenant, or its certificate and its token name two. */
 #define WMTLS_TENANT_REFUSED 414
 
 /* The peer is verified but not allowed. */
@@ -209,6 +209,12 @@
 
 /* The peer's certificate chains through a CA that was distrusted explicitly. */
 #define WMTLS_ISSUER_DISTRUSTED 422
+
+/* The webhook has no valid signature. */
+#define WMTLS_SIGNATURE_INVALID 423
+
+/* The webhook has no valid token. */
+#define WMTLS_TOKEN_INVALID 424
 
 /* The consumer answered with a status other than 2xx. */
 #define WMTLS_HTTP_STATUS 601
@@ -441,6 +447,16 @@ typedef struct wmtls_hop wmtls_hop;
 typedef struct wmtls_identity wmtls_identity;
 
 /*
+ The private key that signs a token (JWT) for each attempt, and what the token says. A builder.
+ */
+typedef struct wmtls_jwt_bearer wmtls_jwt_bearer;
+
+/*
+ The public keys that verify the tokens of a sender, each with its key id. Never empty.
+ */
+typedef struct wmtls_jwt_keys wmtls_jwt_keys;
+
+/*
  The metrics of a dispatcher or a verifier in this process, at one instant. docs/metrics.md lists
  them.
  */
@@ -495,6 +511,11 @@ typedef struct wmtls_rotation_status wmtls_rotation_status;
 typedef struct wmtls_trust wmtls_trust;
 
 /*
+ A verified webhook.
+ */
+typedef struct wmtls_verified_webhook wmtls_verified_webhook;
+
+/*
  Verifies the certificates of peers. The connection may end in another program.
  */
 typedef struct wmtls_verifier wmtls_verifier;
@@ -503,6 +524,17 @@ typedef struct wmtls_verifier wmtls_verifier;
  The settings of a verifier. A builder.
  */
 typedef struct wmtls_verifier_options wmtls_verifier_options;
+
+/*
+ Verifies received webhooks: that the peer's certificate, the signature and the token speak of
+ one tenant.
+ */
+typedef struct wmtls_webhook_verifier wmtls_webhook_verifier;
+
+/*
+ The settings of a verifier of webhooks. A builder.
+ */
+typedef struct wmtls_webhook_verifier_options wmtls_webhook_verifier_options;
 
 /*
  WMTLS_OK (0), or the number of an error kind.
@@ -548,6 +580,16 @@ typedef struct {
    */
   const char *reason;
 } wmtls_decision;
+
+/*
+ A store for ids: records the tenant and the id in one step, and returns 1 if they were there, 0 if
+ not, or a negative number if it failed. Two tenants may use equal ids.
+
+ `context`: as given to wmtls_verify_webhook.
+ `tenant`, `id`: valid during the call.
+ `keep_until`: the time until which the store must keep them, in Unix seconds.
+ */
+typedef int (*wmtls_seen)(void *context, const char *tenant, const char *id, int64_t keep_until);
 
 #ifdef __cplusplus
 extern "C" {
@@ -794,6 +836,89 @@ const char *wmtls_identity_note(const wmtls_identity *identity, size_t index);
  Frees an identity.
  */
 void wmtls_identity_free(wmtls_identity *identity);
+
+/*
+ Reads the private key that signs tokens. P-256 signs ES256, Ed25519 signs EdDSA, and RSA of 2048
+ to 8192 bits signs RS256. Free the result with wmtls_jwt_bearer_free.
+
+ `key`, `key_len`: PEM or DER (PKCS#8, PKCS#1 or SEC1), not encrypted, at most 1 MiB.
+ `out`: receives the builder.
+
+ Fails with WMTLS_PEM_INVALID, also for a key of another type or size, or WMTLS_KEY_ENCRYPTED.
+ */
+wmtls_status wmtls_jwt_bearer_from_pem(const void *key,
+                                       size_t key_len,
+                                       wmtls_jwt_bearer **out,
+                                       wmtls_error **err);
+
+/*
+ Reads the private key that signs tokens from a file, which a dispatcher that uses it watches for
+ changes. Free the result with wmtls_jwt_bearer_free.
+
+ `path`: a regular file of at most 1 MiB.
+ `out`: receives the builder.
+
+ Fails as wmtls_jwt_bearer_from_pem does, with WMTLS_PEM_INVALID if the file cannot be read, or
+ with WMTLS_OVERLOADED if the process has no descriptor or thread left.
+ */
+wmtls_status wmtls_jwt_bearer_from_file(const char *path,
+                                        wmtls_jwt_bearer **out,
+                                        wmtls_error **err);
+
+/*
+ Sets an option of the tokens by its name in docs/options.md, such as "audience". "claims" is a JSON
+ object. The value has the form that wmtls_options_set describes. The function that takes the
+ endpoint's options fails with the first fault.
+ */
+void wmtls_jwt_bearer_set(wmtls_jwt_bearer *jwt, const char *name, const char *value);
+
+/*
+ Returns the public key for consumers as a JWK (RFC 7517); NULL after a fault of a setter.
+ */
+const char *wmtls_jwt_bearer_public_jwk(const wmtls_jwt_bearer *jwt);
+
+/*
+ Frees the key.
+ */
+void wmtls_jwt_bearer_free(wmtls_jwt_bearer *jwt);
+
+/*
+ Reads the public keys of a sender. The type of a key fixes the algorithm. Free the result with
+ wmtls_jwt_keys_free.
+
+ `keys`, `keys_len`: PEM ("PUBLIC KEY" or "CERTIFICATE"), DER, a JWK or a JWK set (RFC 7517), with
+ at most 16 keys and 1 MiB.
+ `key_id`: the key id of the only key; NULL keeps its own. A key without one gets its thumbprint.
+ `out`: receives the keys.
+
+ Fails with WMTLS_PEM_INVALID, also if a private key is among them, or WMTLS_OPTION_INVALID.
+ */
+wmtls_status wmtls_jwt_keys_new(const void *keys,
+                                size_t keys_len,
+                                const char *key_id,
+                                wmtls_jwt_keys **out,
+                                wmtls_error **err);
+
+/*
+ Reads the public keys of a sender from a file, which a verifier that uses them watches for
+ changes. Free the result with wmtls_jwt_keys_free.
+
+ `path`: a regular file of at most 1 MiB.
+ `key_id`: as for wmtls_jwt_keys_new.
+ `out`: receives the keys.
+
+ Fails as wmtls_jwt_keys_new does, with WMTLS_PEM_INVALID if the file cannot be read, or with
+ WMTLS_OVERLOADED if the process has no descriptor or thread left.
+ */
+wmtls_status wmtls_jwt_keys_from_file(const char *path,
+                                      const char *key_id,
+                                      wmtls_jwt_keys **out,
+                                      wmtls_error **err);
+
+/*
+ Frees the keys.
+ */
+void wmtls_jwt_keys_free(wmtls_jwt_keys *keys);
 
 /*
  Computes the pin ("sha256/...") of a certificate, or of the first of several, which is the
@@ -1182,6 +1307,16 @@ void wmtls_endpoint_options_signing(wmtls_endpoint_options *options,
                                     size_t count);
 
 /*
+ Signs each delivery with a token that is bound to our certificate, also beside the secrets of
+ wmtls_endpoint_options_signing. It replaces a token set before. A delivery with a header
+ "authorization" is then refused.
+
+ `jwt`: may be freed once the function has returned. Its first fault becomes one of these options.
+ */
+void wmtls_endpoint_options_jwt_bearer(wmtls_endpoint_options *options,
+                                       const wmtls_jwt_bearer *jwt);
+
+/*
  Sets an option of the endpoint by its name in docs/options.md, such as "min_tls". The value
  has the form that wmtls_options_set describes.
  */
@@ -1501,6 +1636,24 @@ wmtls_event *wmtls_verifier_next_event(const wmtls_verifier *verifier, uint64_t 
  wmtls_event_fd does for a dispatcher; -1 if it cannot be made.
  */
 int wmtls_verifier_event_fd(const wmtls_verifier *verifier);
+
+/*
+ Checks the watched files of keys now and uses their new content, as wmtls_verifier_reload does for
+ a verifier of peers.
+
+ Fails with the error of the first file that cannot be used.
+ */
+wmtls_status wmtls_webhook_verifier_reload(const wmtls_webhook_verifier *verifier,
+                                           wmtls_error **err);
+
+/*
+ Returns the oldest event of a verifier of webhooks, as wmtls_next_event does for a dispatcher. Free
+ it with wmtls_event_free.
+
+ `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
+ */
+wmtls_event *wmtls_webhook_verifier_next_event(const wmtls_webhook_verifier *verifier,
+                                               uint64_t timeout_ms);
 
 /*
  Lists when the anchors, intermediates and CRLs of a verifier expire.
@@ -2243,6 +2396,119 @@ void wmtls_remember_signatures(bool enabled);
  Frees a verifier.
  */
 void wmtls_verifier_free(wmtls_verifier *verifier);
+
+/*
+ Makes an empty builder. Set secrets, keys, or both. Free it with
+ wmtls_webhook_verifier_options_free unless a function takes it.
+ */
+wmtls_webhook_verifier_options *wmtls_webhook_verifier_options_new(void);
+
+/*
+ Sets the secrets of Standard Webhooks of a tenant, and replaces those set before.
+
+ `tenant`: NULL for every tenant without secrets of its own.
+ `secrets`, `count`: one to eight secrets, each "whsec_" and the base64 of 24 to 64 bytes, or
+ "whpk_" and the base64 of an Ed25519 public key.
+ */
+void wmtls_webhook_verifier_options_secrets(wmtls_webhook_verifier_options *options,
+                                            const char *tenant,
+                                            const char *const *secrets,
+                                            size_t count);
+
+/*
+ Sets the public keys of the tokens of a tenant, and replaces those set before.
+
+ `tenant`: NULL for every tenant without keys of its own.
+ `keys`: may be freed once the function has returned.
+ */
+void wmtls_webhook_verifier_options_keys(wmtls_webhook_verifier_options *options,
+                                         const char *tenant,
+                                         const wmtls_jwt_keys *keys);
+
+/*
+ Sets an option by its name in docs/options.md, such as "audience". The value has the form that
+ wmtls_options_set describes.
+ */
+void wmtls_webhook_verifier_options_set(wmtls_webhook_verifier_options *options,
+                                        const char *name,
+                                        const char *value);
+
+/*
+ Frees a builder that no function has taken.
+ */
+void wmtls_webhook_verifier_options_free(wmtls_webhook_verifier_options *options);
+
+/*
+ Makes a verifier of webhooks. Free it with wmtls_webhook_verifier_free.
+
+ `options`: the builder; the function takes it and frees it, on failure too.
+ `out`: receives the verifier.
+
+ Fails with WMTLS_OPTION_INVALID, or with the first fault of a setter.
+ */
+wmtls_status wmtls_webhook_verifier_new(wmtls_webhook_verifier_options *options,
+                                        wmtls_webhook_verifier **out,
+                                        wmtls_error **err);
+
+/*
+ Verifies a webhook, then asks the store for ids.
+
+ `peer`: the verified peer that sent it. It remains the caller's.
+ `names`, `values`, `count`: all headers as they arrived, repeated ones included.
+ `body`, `body_len`: the body as it arrived, at most 32 MiB.
+ `at`: the time of the verification in Unix seconds, or WMTLS_NOW.
+ `seen`: the store; NULL for none. It is asked last, on this thread, and not for a webhook without
+ an id.
+ `context`: passed to `seen`.
+ `out`: receives the webhook; free it with wmtls_verified_webhook_free. If it is a duplicate, answer
+ 2xx and do not process it again.
+
+ Fails with WMTLS_SIGNATURE_INVALID, WMTLS_TOKEN_INVALID or WMTLS_TENANT_REFUSED, with
+ WMTLS_OPTION_INVALID or WMTLS_BODY_TOO_LARGE, or with WMTLS_CANCELED if the store failed.
+ */
+wmtls_status wmtls_verify_webhook(const wmtls_webhook_verifier *verifier,
+                                  const wmtls_peer *peer,
+                                  const char *const *names,
+                                  const char *const *values,
+                                  size_t count,
+                                  const void *body,
+                                  size_t body_len,
+                                  int64_t at,
+                                  wmtls_seen seen,
+                                  void *context,
+                                  wmtls_verified_webhook **out,
+                                  wmtls_error **err);
+
+/*
+ Returns the tenant of the peer, the signature and the token.
+ */
+const char *wmtls_verified_webhook_tenant(const wmtls_verified_webhook *webhook);
+
+/*
+ Returns the webhook-id, else the jti of the token; NULL if there is neither.
+ */
+const char *wmtls_verified_webhook_id(const wmtls_verified_webhook *webhook);
+
+/*
+ Returns whether the store had seen the id.
+ */
+bool wmtls_verified_webhook_is_duplicate(const wmtls_verified_webhook *webhook);
+
+/*
+ Returns the whole webhook as JSON, in the same form in every language: also the scheme and the
+ secret of the signature, and the algorithm, the key id and the claims of the token.
+ */
+const char *wmtls_verified_webhook_json(const wmtls_verified_webhook *webhook);
+
+/*
+ Frees a verified webhook.
+ */
+void wmtls_verified_webhook_free(wmtls_verified_webhook *webhook);
+
+/*
+ Frees a verifier of webhooks.
+ */
+void wmtls_webhook_verifier_free(wmtls_webhook_verifier *verifier);
 
 #ifdef __cplusplus
 }  // extern "C"

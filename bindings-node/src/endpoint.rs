@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use napi_derive::napi;
-use webhook_mtls::{Endpoint, EndpointOptions, Error, Identity, Pins, StandardWebhooks, Trust};
+use webhook_mtls::{
+    Endpoint, EndpointOptions, Error, Identity, JwtBearer, Pins, StandardWebhooks, Trust,
+};
 
 use crate::convert::{CallResult, Handle, guarded};
 use crate::options::{Settings, set_all};
@@ -19,6 +21,7 @@ pub struct EndpointArguments {
     pub identity: Option<Handle<Identity>>,
     pub trust: Option<Handle<Trust>>,
     pub signing: Option<Handle<StandardWebhooks>>,
+    pub jwt_bearer: Option<Handle<JwtBearer>>,
     pub settings: Option<Settings>,
 }
 
@@ -36,6 +39,9 @@ impl EndpointArguments {
         }
         if let Some(signing) = self.signing {
             options = options.signing(signing.0);
+        }
+        if let Some(token) = self.jwt_bearer {
+            options = options.signing(token.0);
         }
         set_all(self.settings, options)
     }

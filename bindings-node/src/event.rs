@@ -6,6 +6,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use serde_json::Value;
 use webhook_mtls::material::Expiry;
+use webhook_mtls::webhook::WebhookVerifier;
 use webhook_mtls::{Dispatcher, Event, Verifier};
 
 use crate::convert::{CallResult, Handle, guarded, promise};
@@ -62,6 +63,22 @@ pub fn verifier_on_event(verifier: Handle<Verifier>, listener: Listener) -> Call
 
 #[napi]
 pub fn verifier_reload(verifier: Handle<Verifier>) -> CallResult<String> {
+    guarded(|| Ok(list(verifier.0.reload().iter().map(Event::to_json))))
+}
+
+#[napi]
+pub fn webhook_verifier_on_event(
+    verifier: Handle<WebhookVerifier>,
+    listener: Listener,
+) -> CallResult<()> {
+    guarded(|| {
+        verifier.0.on_event(forward_to(listener));
+        Ok(())
+    })
+}
+
+#[napi]
+pub fn webhook_verifier_reload(verifier: Handle<WebhookVerifier>) -> CallResult<String> {
     guarded(|| Ok(list(verifier.0.reload().iter().map(Event::to_json))))
 }
 

@@ -40,6 +40,7 @@ mod testing;
 mod trust;
 mod uv;
 mod verifier;
+mod webhook;
 
 /// Returns the version of this addon, which the loader compares with that of its JavaScript.
 #[napi_derive::napi]

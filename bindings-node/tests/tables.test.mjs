@@ -13,6 +13,10 @@ const home = dirname(require.resolve('webhook-mtls'))
 const core = JSON.parse(require(join(home, 'native.js')).native.tables())
 const declared = (file) => readFileSync(join(home, file), 'utf8')
 
+// An Ed25519 private key in PKCS#8, and the public key of RFC 8037.
+const ED25519 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32)])
+const ED25519_JWK = '{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+
 const union = (file, name) => {
   const [, body] = declared(file).match(new RegExp(`type ${name} = ([^;]*);`))
   return [...body.matchAll(/'([^']*)'/g)].map(([, word]) => word).sort()
@@ -44,6 +48,10 @@ test('options', () => {
   assert.deepEqual(keys('dispatcher.d.ts', 'DiagnosisOptions'), rows('diagnosis', 'signal'))
   assert.deepEqual(keys('verifier.d.ts', 'VerifierOptions'), rows('verifier'))
   assert.deepEqual(keys('retry.d.ts', 'RetryPolicyOptions'), rows('retry_policy'))
+  assert.deepEqual(keys('signing.d.ts', 'JwtBearerOptions'), rows('jwt_bearer'))
+  assert.deepEqual(
+    keys('webhook.d.ts', 'WebhookVerifierOptions'), rows('webhook_verifier', 'seen'),
+  )
 })
 
 test('every option takes its type and refuses another', async () => {
@@ -60,7 +68,10 @@ test('every option takes its type and refuses another', async () => {
       duration: 1500, integer: 2, number: 0.5, flag: true, text: word ?? samples[name] ?? 'a',
       pairs: word ? { 404: word } : { 'x-a': 'b' }, role: word, egress: word, identity: lab.identity,
       trust: lab.trust, pins: new esm.Pins([acme.pin]),
-      standard_webhooks: new esm.StandardWebhooks([`whsec_${'A'.repeat(32)}`]),
+      signing: new esm.StandardWebhooks([`whsec_${'A'.repeat(32)}`]),
+      json: { tier: 7 },
+      secrets: { acme: [`whsec_${'A'.repeat(32)}`] },
+      keys: new esm.JwtKeys(ED25519_JWK),
     }[kind]
   }
   const endpoint = dispatcher.endpoint('acme', acme.url, { pins: null })
@@ -72,6 +83,9 @@ test('every option takes its type and refuses another', async () => {
     endpoint: (given) => dispatcher.endpoint('b', acme.url, { pins: null, ...given }),
     verifier: (given) => new esm.Verifier({ role: 'server', trust: lab.trust, ...given }),
     retry_policy: (given) => new esm.RetryPolicy(given),
+    jwt_bearer: (given) => esm.JwtBearer.fromPem(ED25519, given),
+    webhook_verifier: (given) =>
+      new esm.WebhookVerifier({ keys: new esm.JwtKeys(ED25519_JWK), ...given }),
   }
   let walked = 0
   for (const row of core.options.filter(({ of }) => of in take)) {

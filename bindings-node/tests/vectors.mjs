@@ -10,6 +10,7 @@ import {
 import { Authority, Lab } from 'webhook-mtls/testing'
 import { circuit } from './vectors_circuit.mjs'
 import { forwarded } from './vectors_forwarded.mjs'
+import { webhook } from './vectors_webhook.mjs'
 
 const directory = process.argv[2] ?? fileURLToPath(new URL('../../tests/vectors', import.meta.url))
 const UNUSED_PIN = 'sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA='
@@ -184,7 +185,7 @@ function sent({ id, content_type, headers, timeout_ms, options: others }) {
 function options(given = {}) {
   const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
   const durations = ['reload', 'circuit_open', 'circuit_ceiling']
-  const lasts = (name) => name.endsWith('timeout') || durations.includes(name)
+  const lasts = (name) => /timeout$|tolerance$/.test(name) || durations.includes(name)
   return Object.fromEntries(Object.entries(given).map(([name, value]) => [
     typeof value === 'number' && lasts(name) ? `${camel(name)}Ms` : camel(name), value,
   ]))
@@ -221,6 +222,13 @@ const delivered = await count('deliver.json', deliver)
 const circuits = await count('circuit.json', (one) => circuit(one, options, subset))
 const forwards = await count('forwarded.json', (one, fixtures) =>
   compare(one, 'ok', () => forwarded(one, fixtures, trust, verifier)))
+const webhooks = await count('webhook.json', (one, fixtures) =>
+  compare(one, 'ok', () => {
+    const { trust: trusted, chain, at, ...rest } = fixtures[one.peer]
+    const peer = verifier(rest, trust(trusted)).verify(chain, { at: new Date(at * 1000) })
+    return webhook(one, peer, options)
+  }))
 const counts = `config ${config}, verify ${verify}, deliver ${delivered}, circuit ${circuits}`
-console.log(`vectors node: ${counts}, forwarded ${forwards}, disagreed ${disagreed}`)
+const more = `forwarded ${forwards}, webhook ${webhooks}`
+console.log(`vectors node: ${counts}, ${more}, disagreed ${disagreed}`)
 process.exitCode = disagreed > 0 ? 1 : 0

@@ -3,7 +3,7 @@ import type { Options } from './options'
 import { Identity } from './identity'
 import { native, type EndpointArguments, type Handle } from './native'
 import { Pins } from './pins'
-import { StandardWebhooks } from './signing'
+import { signingHandles, type Signing } from './signing'
 import { Trust } from './trust'
 import type { CircuitState, CrlPolicy, MinTls, StatusRetry } from './enums'
 
@@ -50,9 +50,10 @@ export interface EndpointOptions {
    */
   responseExcerpt?: number | undefined
   /**
-   * The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.
+   * How each delivery is signed: by the secrets of Standard Webhooks, which require an id, by a
+   * token, or by both.
    */
-  signing?: StandardWebhooks | undefined
+  signing?: Signing | undefined
   /** The most deliveries to this consumer at once. By default 8. */
   concurrency?: number | undefined
   /**
@@ -162,12 +163,14 @@ export class Endpoint {
 /** @internal */
 export function endpointArguments(options: Options): EndpointArguments {
   const pins = options.value('pins')
+  const signing = options.optional('signing', signingHandles)
   return {
     pinsAreSet: pins !== undefined,
     pins: pins === undefined || pins === null ? undefined : Pins.handle('pins', pins),
     identity: options.optional('identity', Identity.handle),
     trust: options.optional('trust', Trust.handle),
-    signing: options.optional('signing', StandardWebhooks.handle),
+    signing: signing?.signing,
+    jwtBearer: signing?.jwtBearer,
     settings: options.settings('endpoint'),
   }
 }

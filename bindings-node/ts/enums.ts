@@ -269,6 +269,8 @@ export type KnownKind =
   | 'evidence_missing'
   | 'hop_untrusted'
   | 'issuer_distrusted'
+  | 'signature_invalid'
+  | 'token_invalid'
   | 'http_status'
   | 'http_invalid'
   | 'response_too_large'

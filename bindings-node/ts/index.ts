@@ -13,9 +13,10 @@ export { pinOf, Pins } from './pins'
 export { Probe } from './probe'
 export { Report } from './report'
 export { RetryPolicy } from './retry'
-export { StandardWebhooks } from './signing'
+export { JwtBearer, StandardWebhooks } from './signing'
 export { Trust } from './trust'
 export { Authorization, rememberSignatures, TenantRule, Verifier, verifyPeer } from './verifier'
+export { JwtKeys, WebhookVerifier } from './webhook'
 
 export type {
   DeliverManyOptions,
@@ -49,6 +50,13 @@ export type {
 } from './telemetry'
 export type { TrustFiles, TrustTexts } from './trust'
 export type { SocketOptions, VerifierOptions, VerifyOptions } from './verifier'
+export type { JwtBearerOptions, Signing } from './signing'
+export type {
+  ReplayKey,
+  RequestHeaders,
+  VerifiedWebhook,
+  WebhookVerifierOptions,
+} from './webhook'
 export type {
   Action,
   Addressee,

@@ -33,6 +33,7 @@ export interface EndpointArguments {
   identity: Optional<Handle>
   trust: Optional<Handle>
   signing: Optional<Handle>
+  jwtBearer: Optional<Handle>
   settings: Optional<Settings>
 }
 
@@ -42,6 +43,12 @@ export interface VerifierArguments {
   pins: Optional<Handle>
   tenant: Optional<Handle>
   authorization: Optional<Handle>
+  settings: Optional<Settings>
+}
+
+export interface WebhookVerifierArguments {
+  secrets: { tenant: Optional<string>; secrets: string[] }[]
+  keys: { tenant: Optional<string>; keys: Handle }[]
   settings: Optional<Settings>
 }
 
@@ -101,6 +108,24 @@ interface Native {
   pinsFromFile(path: string): CallResult<Handle>
   pinOf(certificate: Uint8Array): CallResult<string>
   standardWebhooks(secrets: string[]): CallResult<Handle>
+  jwtBearer(key: Uint8Array, settings: Optional<Settings>): CallResult<Handle>
+  jwtBearerFromFile(path: string, settings: Optional<Settings>): CallResult<Handle>
+  jwtBearerAlgorithm(token: Handle): string
+  jwtBearerPublicJwk(token: Handle): string
+  jwtKeys(keys: Uint8Array, keyId: Optional<string>): CallResult<Handle>
+  jwtKeysFromFile(path: string, keyId: Optional<string>): CallResult<Handle>
+  jwtKeysIds(keys: Handle): string[]
+  webhookVerifier(options: WebhookVerifierArguments): CallResult<Handle>
+  webhookVerifierOnEvent(verifier: Handle, listener: (json: string) => void): CallResult<void>
+  webhookVerifierReload(verifier: Handle): CallResult<string>
+  verifyWebhook(
+    verifier: Handle,
+    tenant: Optional<string>,
+    certificate: string,
+    headers: [string, string][],
+    body: Uint8Array,
+    atMs: Optional<number>,
+  ): CallResult<string>
   egress(preset: string, allow: string[], deny: string[], nat64: string[]): CallResult<Handle>
 
   dispatcher(options: DispatcherArguments): CallResult<Handle>

@@ -18,6 +18,8 @@ type Target =
   | 'diagnosis'
   | 'verifier'
   | 'retry_policy'
+  | 'jwt_bearer'
+  | 'webhook_verifier'
 
 interface OptionSpec {
   index: number
@@ -148,6 +150,8 @@ function settingOf({ name, kind }: OptionSpec, value: unknown): Settings[number]
       return texts(name, value)
     case 'pairs':
       return pairs(name, value)
+    case 'json':
+      return jsonText(name, value)
     default:
       return undefined
   }
@@ -202,6 +206,57 @@ function pairs(option: string, value: unknown): [string, string][] {
     return [tally.add(text(option, name)), text(option, item)]
   }
   return Object.entries(value).map(([name, item]) => pair(name, item))
+}
+
+/** Returns the JSON text of an object. */
+function jsonText(option: string, value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType(option, 'an object of JSON values', value)
+  }
+  let json: string | undefined
+  try {
+    json = JSON.stringify(value)
+  } catch {
+    // A cycle or a BigInt.
+  }
+  return text(option, json ?? '')
+}
+
+/**
+ * @internal Reads the headers of a request: pairs, a flat array as `rawHeaders` has, or an object as
+ * `headers` has.
+ */
+export function headerPairs(option: string, value: unknown): [string, string][] {
+  const tally = new SizeTally('text', option)
+  const found: [string, string][] = []
+  const add = (name: unknown, item: unknown): void => {
+    if (typeof name !== 'string' || typeof item !== 'string') {
+      throw wrongType(option, 'names and values that are strings', item)
+    }
+    found.push([tally.add(name.toWellFormed()), tally.add(item.toWellFormed())])
+  }
+  if (typeof value !== 'object' || value === null) {
+    throw wrongType(option, 'rawHeaders, pairs, or an object of headers', value)
+  }
+  if (!(Symbol.iterator in value)) {
+    for (const [name, item] of Object.entries(value)) {
+      // An absent header of IncomingHttpHeaders is undefined, and a repeated one is an array.
+      if (item === undefined) continue
+      for (const one of Array.isArray(item) ? (item as unknown[]) : [item]) add(name, one)
+    }
+    return found
+  }
+  let name: string | undefined
+  for (const item of value as Iterable<unknown>) {
+    if (Array.isArray(item)) add(item[0], item[1])
+    else if (name === undefined && typeof item === 'string') name = item
+    else {
+      add(name, item)
+      name = undefined
+    }
+  }
+  if (name !== undefined) throw wrongValue(option, 'a value for each name', 'a name alone')
+  return found
 }
 
 /** @internal Returns the bytes of a webhook body. */

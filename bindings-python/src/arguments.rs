@@ -18,6 +18,7 @@ use webhook_mtls::Error;
 use webhook_mtls::bindings::limits::{Limit, Tally};
 
 use crate::error::BindingError;
+use crate::json;
 
 /// Makes the error of an argument that has the wrong type.
 pub fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> BindingError {
@@ -111,6 +112,48 @@ pub fn pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<(String, String
         pairs.push(pair);
     }
     Ok(pairs)
+}
+
+/// Reads a dict of JSON values as JSON text.
+pub fn json_text(name: &str, value: &Bound<'_, PyAny>) -> Result<String, BindingError> {
+    let fault = || wrong_type(name, "a dict of JSON values", value);
+    let json = if value.is_instance_of::<PyDict>() { json::from_python(value) } else { None };
+    Ok(json.ok_or_else(fault)?.to_string())
+}
+
+/// The names and values of headers, in order.
+pub type HeaderPairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Reads the headers of a request: a mapping, or an iterable of pairs, in which a name may occur more
+/// than once. Names and values are str or bytes.
+pub fn header_pairs(name: &str, value: &Bound<'_, PyAny>) -> Result<HeaderPairs, BindingError> {
+    let expected = "a mapping, or a sequence of pairs of str or bytes";
+    let fault = || wrong_type(name, expected, value);
+    let items = match value.cast::<PyMapping>() {
+        Ok(mapping) => mapping.call_method0("items")?,
+        Err(_) => value.clone(),
+    };
+    let mut tally = Tally::new(Limit::text(name));
+    let mut pairs = Vec::new();
+    for pair in items.try_iter().map_err(|_| fault())? {
+        let pair = pair?;
+        let (header, value) = pair
+            .extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()
+            .map_err(|_| wrong_type(name, expected, &pair))?;
+        let pair = (header_part(name, &header)?, header_part(name, &value)?);
+        tally.add(pair.0.len() + pair.1.len())?;
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+fn header_part(name: &str, value: &Bound<'_, PyAny>) -> Result<Vec<u8>, BindingError> {
+    if let Ok(text) = value.cast::<PyString>() {
+        Limit::text(name).check(text.len()?)?;
+        // WSGI decodes headers as Latin-1. Only ASCII is valid in those that are checked.
+        return Ok(text.to_string_lossy().as_bytes().to_vec());
+    }
+    bytes(name, value, Limit::text(name))
 }
 
 /// Copies a bytes-like object. The caller may change its buffer once the call has returned.

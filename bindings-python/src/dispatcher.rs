@@ -117,7 +117,7 @@ impl Dispatcher {
     ///     min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
     ///     post_quantum: whether to offer the key exchange X25519MLKEM768. Without it, the
     ///         first message of the handshake fits into one packet, for a firewall that drops or
-    ///         resets connections with a larger one. By default true.
+    ///         resets connections with a larger one. By default True.
     ///     server_name: the name that the handshake asks for (SNI) and that the consumer's
     ///         certificate must contain: a DNS name or an IP address. The URL's host is still
     ///         looked up and connected to. By default the URL's host.
@@ -127,8 +127,8 @@ impl Dispatcher {
     ///         head with 100 Continue, for at most one second. By default False.
     ///     response_excerpt: how many bytes of a response's body receipts and errors show, at
     ///         most 65536. By default 1024.
-    ///     signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
-    ///         then requires an id.
+    ///     signing: how each delivery is signed: by the secrets of Standard Webhooks, which
+    ///         require an id, by a token, or by both.
     ///     concurrency: the most deliveries to this consumer at once. By default 8.
     ///     owner: the customer that owns this endpoint. While others wait, the endpoints of one
     ///         owner use at most a quarter of max_connections and of the DNS lookups. By default

@@ -39,6 +39,7 @@ pub mod telemetry;
 pub mod test_hooks;
 pub mod trust;
 pub mod verifier;
+pub mod webhook;
 
 /// The items that `webhook_mtls` re-exports, and those that its Python files use.
 #[cfg(feature = "module")]
@@ -67,11 +68,12 @@ mod _native {
         receipt::{Receipt, TlsFacts},
         report::ReportResult,
         retry::{Decision, RetryPolicy},
-        signing::StandardWebhooks,
+        signing::{JwtBearer, StandardWebhooks},
         telemetry::merged_metrics,
         test_hooks::{set_clock, signatures_checked},
         trust::Trust,
         verifier::{Verifier, remember_signatures, verify_peer},
+        webhook::{JwtKeys, VerifiedWebhook, WebhookVerifier},
     };
     use pyo3::prelude::*;
 

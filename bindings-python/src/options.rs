@@ -12,7 +12,7 @@ use crate::egress::Egress;
 use crate::error::BindingError;
 use crate::identity::Identity;
 use crate::pins::Pins;
-use crate::signing::StandardWebhooks;
+use crate::signing;
 use crate::trust::Trust;
 
 type Keywords<'a, 'py> = Option<&'a Bound<'py, PyDict>>;
@@ -75,6 +75,7 @@ pub fn setting(of: &str, name: &str, value: &Bound<'_, PyAny>) -> Result<Setting
         Some("text") => Setting::Text(text(name, value)?),
         Some("texts") => Setting::Texts(arguments::texts(name, value)?),
         Some("pairs") => Setting::Pairs(arguments::pairs(name, value)?),
+        Some("json") => Setting::Text(arguments::json_text(name, value)?),
         Some("egress") => Setting::Text(
             text(name, value)
                 .map_err(|_| wrong_type(name, "an Egress or a preset's name", value))?,
@@ -112,8 +113,8 @@ impl SetOption for EndpointOptions {
     fn with_option(self, name: &str, value: &Bound<'_, PyAny>) -> Result<Self, BindingError> {
         match name {
             "signing" => {
-                let signing: &StandardWebhooks = noun(name, "StandardWebhooks", value)?;
-                Ok(self.signing(signing.0.clone()))
+                let all = signing::signing(name, value)?;
+                Ok(all.into_iter().fold(self, EndpointOptions::signing))
             }
             "pins" if value.is_none() => Ok(self.no_pins()),
             "pins" => {

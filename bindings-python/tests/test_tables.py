@@ -203,6 +203,11 @@ def test_the_stubs_match_the_native_module(tmp_path: Path) -> None:
     assert compared.returncode == 0, compared.stdout
 
 
+# An Ed25519 private key in PKCS#8, and the public key of RFC 8037.
+ED25519 = bytes.fromhex("302e020100300506032b657004220420") + bytes(32)
+ED25519_JWK = b'{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+
+
 def valid(row: dict[str, Any], lab: testing.Lab) -> Any:
     """Returns a value of the type that the table gives for the option."""
     words = TABLES["words"].get(row["words"], [])
@@ -220,7 +225,10 @@ def valid(row: dict[str, Any], lab: testing.Lab) -> Any:
         "identity": lab.identity,
         "trust": lab.trust,
         "pins": wm.Pins([lab.consumer("pinned").pin]),
-        "standard_webhooks": wm.StandardWebhooks(["whsec_" + "A" * 32]),
+        "signing": wm.StandardWebhooks(["whsec_" + "A" * 32]),
+        "json": {"tier": 7},
+        "secrets": {"acme": ["whsec_" + "A" * 32]},
+        "keys": wm.JwtKeys(ED25519_JWK),
         "tenant_rule": wm.TenantRule.subject_cn(),
         "authorization": wm.Authorization.ca_members(),
     }
@@ -247,6 +255,10 @@ def test_every_option_takes_its_type_and_refuses_another(
         "diagnosis": lambda **given: acme.dispatcher.diagnose(acme.endpoint, **given),
         "verifier": lambda **given: wm.Verifier(**needed | given),
         "retry_policy": lambda **given: wm.RetryPolicy(**given),
+        "jwt_bearer": lambda **given: wm.JwtBearer.from_pem(ED25519, **given),
+        "webhook_verifier": lambda **given: wm.WebhookVerifier(
+            **{"keys": wm.JwtKeys(ED25519_JWK)} | given
+        ),
     }[row["of"]]
     if (row["of"], row["name"]) not in [("verifier", "tenant"), ("verifier", "authorization")]:
         take(**{row["name"]: valid(row, lab)})

@@ -13,6 +13,7 @@ from typing import Any
 
 import vectors_circuit
 import vectors_forwarded
+import vectors_webhook
 
 import webhook_mtls as wm
 from webhook_mtls import _native
@@ -82,11 +83,14 @@ def configure(case: Any, fixtures: Any) -> Any:
 
 
 def judge(case: Any) -> Any:
+    return judged(case).to_dict()
+
+
+def judged(case: Any) -> wm.PeerIdentity:
     at = datetime.fromtimestamp(case["at"], UTC)
-    judged = verifier(case, trust(case["trust"])).verify(
+    return verifier(case, trust(case["trust"])).verify(
         case["chain"].encode(), server_name=case.get("server_name"), at=at
     )
-    return judged.to_dict()
 
 
 def with_keys(key_type: Any, acme: Consumer) -> dict[str, Any]:
@@ -251,6 +255,9 @@ def run(file: str, case: Any, fixtures: Any) -> list[str]:
         return compare(case, lambda: judged(case, fixtures, trust, verifier), "ok")
     if file == "circuit":
         return vectors_circuit.run(case, options, differences)
+    if file == "webhook":
+        peer = judged(fixtures[case["peer"]])
+        return compare(case, lambda: vectors_webhook.run(case, peer, options), "ok")
     return deliver(case)
 
 
@@ -258,7 +265,7 @@ def main() -> int:
     home = Path(__file__).resolve().parents[2] / "tests" / "vectors"
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else home
     disagreed, ran = 0, []
-    for file in ("config", "verify", "deliver", "circuit", "forwarded"):
+    for file in ("config", "verify", "deliver", "circuit", "forwarded", "webhook"):
         vectors = json.loads((directory / f"{file}.json").read_text(encoding="utf-8"))
         for case in vectors["cases"]:
             for difference in run(file, case, vectors.get("fixtures")):

@@ -32,7 +32,7 @@
 //!
 //! The root has the names of daily use. The modules have all names of their topic: [`dispatcher`],
 //! [`endpoint`], [`diagnosis`], [`material`] (identity, trust, pins, signing), [`verify`], [`forwarded`]
-//! (receivers behind a proxy), [`retry`], [`event`] and [`error`].
+//! (receivers behind a proxy), [`webhook`] (received webhooks), [`retry`], [`event`] and [`error`].
 //!
 //! # Options
 //!
@@ -74,6 +74,7 @@ pub mod event;
 pub mod forwarded;
 mod http;
 mod inspection;
+mod jose;
 mod keystore;
 mod limits;
 mod log;
@@ -91,6 +92,7 @@ mod tables;
 pub mod testing;
 mod tls;
 pub mod verify;
+pub mod webhook;
 mod x509;
 
 #[doc(inline)]
@@ -105,7 +107,7 @@ pub use error::{Error, Kind, Retry, Sent};
 #[doc(inline)]
 pub use event::{Event, EventQueue};
 #[doc(inline)]
-pub use material::{Identity, Pins, StandardWebhooks, Trust};
+pub use material::{Identity, JwtBearer, Pins, StandardWebhooks, Trust};
 pub use net::{Egress, Proxy};
 #[doc(inline)]
 pub use retry::RetryPolicy;

@@ -52,7 +52,7 @@ pub struct OptionSpec {
     pub of: &'static str,
     /// Its snake_case name.
     pub name: &'static str,
-    /// Its type: duration, text, texts, pairs, integer, number, flag, or the noun it takes.
+    /// Its type: duration, text, texts, json, pairs, integer, number, flag, or the noun it takes.
     pub kind: &'static str,
     /// The enum that has the possible texts, or the possible values of pairs; empty for any text.
     pub words: &'static str,
@@ -139,14 +139,28 @@ options! {
         "Whether to hold the payload until the consumer answers the request head with 100 Continue, for at most one second.";
     "endpoint" "response_excerpt" "integer" "1024"
         "How many bytes of a response's body receipts and errors show, at most 65536.";
-    "endpoint" "signing" "standard_webhooks" "none"
-        "The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an id.";
+    "endpoint" "signing" "signing" "none"
+        "How each delivery is signed: by the secrets of Standard Webhooks, which require an id, by a token, or by both.";
     "endpoint" "concurrency" "integer" "8"
         "The most deliveries to this consumer at once.";
     "endpoint" "owner" "text" "the consumer id"
         "The customer that owns this endpoint. While others wait, the endpoints of one owner use at most a quarter of max_connections and of the DNS lookups.";
     "endpoint" "status_retry" "pairs" of "retry" "the dispatcher's"
         "The same for this consumer. A status that it does not name uses the dispatcher's verdict.";
+    "jwt_bearer" "key_id" "text" "the key's thumbprint"
+        "The key id (kid) of each token.";
+    "jwt_bearer" "issuer" "text" "none"
+        "The issuer (iss) of each token.";
+    "jwt_bearer" "subject" "text" "none"
+        "The subject (sub) of each token.";
+    "jwt_bearer" "audience" "text" "none"
+        "The audience (aud) of each token.";
+    "jwt_bearer" "lifetime" "duration" "60000"
+        "The time from iat to exp, at least 1 s and at most 5 min.";
+    "jwt_bearer" "claims" "json" "none"
+        "Further claims of each token: a JSON object without the claims that the library sets.";
+    "jwt_bearer" "content_digest" "flag" "false"
+        "Whether the claim content_digest has the SHA-256 of the body. Without it, the token does not cover the body.";
     "deliver" "id" "text" "none"
         "The event's id, sent as webhook-id. Use the same id for every attempt.";
     "deliver" "content_type" "text" "application/json"
@@ -181,6 +195,28 @@ options! {
         "The interval at which the files of trust and pins are checked for changes. 0 checks only in reload().";
     "verifier" "expiry_warning" "number" "0.2"
         "The remaining fraction of a lifetime at which the first expiry event is raised. More follow at 0.1, 0.05 and 0.";
+    "webhook_verifier" "secrets" "secrets" "none"
+        "The secrets of Standard Webhooks, whsec_ or whpk_: those of each tenant by its name, or those of all. They or keys are required.";
+    "webhook_verifier" "keys" "keys" "none"
+        "The public keys of tokens: those of each tenant by its name, or those of all.";
+    "webhook_verifier" "audience" "text" "none"
+        "The audience (aud) that a token must have. Without it, a token with an audience is refused.";
+    "webhook_verifier" "issuer" "text" "none"
+        "The issuer (iss) that a token must have.";
+    "webhook_verifier" "tenant_claim" "text" "none"
+        "The claim of a token that must have the tenant of the peer's certificate.";
+    "webhook_verifier" "require_signature" "flag" "true"
+        "Whether a webhook of a tenant with secrets must have a signature. A signature or a token is always required, and each that is there must be valid.";
+    "webhook_verifier" "require_token" "flag" "true"
+        "Whether a webhook of a tenant with keys must have a token.";
+    "webhook_verifier" "content_digest" "flag" "false"
+        "Whether a token must have a digest of the body. A digest that is there is always checked.";
+    "webhook_verifier" "timestamp_tolerance" "duration" "300000"
+        "The most time between the timestamp of a signature and now.";
+    "webhook_verifier" "token_tolerance" "duration" "30000"
+        "The most time by which the clocks of sender and receiver differ, for the dates of a token.";
+    "webhook_verifier" "reload" "duration" "10000"
+        "The interval at which the files of keys are checked for changes. 0 checks only in reload().";
     "retry_policy" "attempts" "integer" "60"
         "The most attempts, including the first. With the defaults, they take more than 24 hours.";
     "retry_policy" "first" "duration" "5000"

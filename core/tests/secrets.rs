@@ -243,6 +243,28 @@ fn makers() -> Vec<Use> {
         each("TenantRule::san_dns_suffix", |text| told(TenantRule::san_dns_suffix(text))),
         each("Authorization::trust_domain", |text| told(Authorization::trust_domain(text))),
         each("StandardWebhooks::new", |text| told(StandardWebhooks::new([text]))),
+        each("JwtBearer::from_pem", |text| {
+            told(webhook_mtls::JwtBearer::from_pem(text.as_bytes()).map(drop))
+        }),
+        each("JwtBearer::from_file", |text| {
+            told(webhook_mtls::JwtBearer::from_file(text).map(drop))
+        }),
+        each("JwtBearer::claims", |text| {
+            told(jwt_bearer().claims(serde_json::json!({ text: text })).map(drop))
+        }),
+        each("JwtKeys::new", |text| {
+            told(webhook_mtls::webhook::JwtKeys::new(text.as_bytes(), None).map(drop))
+        }),
+        each("JwtKeys::new, key_id", |text| {
+            told(webhook_mtls::webhook::JwtKeys::new(b"{}", Some(text)).map(drop))
+        }),
+        each("JwtKeys::from_file", |text| {
+            told(webhook_mtls::webhook::JwtKeys::from_file(text, None).map(drop))
+        }),
+        each("WebhookVerifierOptions::secrets_of", |text| {
+            let options = webhook_mtls::webhook::WebhookVerifierOptions::new();
+            told(options.secrets_of(text, [text]).map(drop))
+        }),
         each("Error::from_json", |text| {
             format!("{:?}", Error::from_json(&serde_json::json!({ "kind": text })))
         }),
@@ -284,6 +306,13 @@ fn setters(lab: &Lab) -> Vec<Use> {
                         "retry_policy" => {
                             told(webhook_mtls::RetryPolicy::default().set(name, setting))
                         }
+                        "jwt_bearer" => told(jwt_bearer().set(name, setting)),
+                        "webhook_verifier" => told(
+                            webhook_mtls::webhook::WebhookVerifierOptions::new().set(name, setting),
+                        ),
+                        "diagnosis" => told(
+                            webhook_mtls::diagnosis::DiagnosisOptions::new().set(name, setting),
+                        ),
                         other => panic!("{other} has options and no line here"),
                     });
                 }
@@ -292,6 +321,13 @@ fn setters(lab: &Lab) -> Vec<Use> {
         }));
     }
     uses
+}
+
+/// A token that is signed with an Ed25519 key whose seed is zero.
+fn jwt_bearer() -> webhook_mtls::JwtBearer {
+    let mut key = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    key.resize(48, 0);
+    webhook_mtls::JwtBearer::from_pem(&key).expect("a key")
 }
 
 const UNUSED_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

@@ -12,6 +12,7 @@ use crate::builder::{Builder, setting};
 use crate::error::{wmtls_error, wmtls_status};
 use crate::handle::{Handle, give, required};
 use crate::identity::wmtls_identity;
+use crate::jwt::wmtls_jwt_bearer;
 use crate::panic;
 use crate::pin::PinSetting;
 use crate::text::{self, StringPool};
@@ -161,6 +162,23 @@ pub unsafe extern "C" fn wmtls_endpoint_options_signing(
         // SAFETY: the caller follows the header's conventions.
         let secrets = unsafe { text::list(secrets, count, "secrets") }?;
         draft.options = draft.options.signing(StandardWebhooks::new(secrets)?);
+        Ok(draft)
+    });
+}
+
+/// Signs each delivery with a token that is bound to our certificate, also beside the secrets of
+/// wmtls_endpoint_options_signing. It replaces a token set before. A delivery with a header
+/// "authorization" is then refused.
+///
+/// `jwt`: may be freed once the function has returned. Its first fault becomes one of these options.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_endpoint_options_jwt_bearer(
+    options: Option<&mut wmtls_endpoint_options>,
+    jwt: Option<&wmtls_jwt_bearer>,
+) {
+    edit(options, |mut draft| {
+        let token = required(jwt, "jwt")?.built()?.clone();
+        draft.options = draft.options.signing(token);
         Ok(draft)
     });
 }

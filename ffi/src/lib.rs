@@ -34,6 +34,7 @@ pub mod error;
 pub mod enums;
 
 pub mod identity;
+pub mod jwt;
 pub mod pin;
 pub mod trust;
 
@@ -58,3 +59,4 @@ pub mod retry;
 pub mod forwarded;
 pub mod peer;
 pub mod verifier;
+pub mod webhook;

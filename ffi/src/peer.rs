@@ -22,6 +22,10 @@ impl wmtls_peer {
     pub(crate) fn new(peer: PeerIdentity) -> Self {
         Self { peer, strings: StringPool::new() }
     }
+
+    pub(crate) fn identity(&self) -> &PeerIdentity {
+        &self.peer
+    }
 }
 
 /// Returns the tenant that the tenant rule finds in the certificate. Without a rule, returns the

@@ -22,6 +22,7 @@ use crate::panic;
 use crate::signal::Signal;
 use crate::text::{self, StringPool};
 use crate::verifier::wmtls_verifier;
+use crate::webhook::wmtls_webhook_verifier;
 
 /// The event queue of a handle. The first call of `next` or `descriptor` subscribes it.
 #[derive(Default)]
@@ -257,6 +258,33 @@ pub extern "C" fn wmtls_verifier_next_event(
 pub extern "C" fn wmtls_verifier_event_fd(verifier: Option<&wmtls_verifier>) -> c_int {
     panic::value(-1, || {
         verifier.map_or(-1, |handle| handle.events.descriptor(|| handle.verifier.events()))
+    })
+}
+
+/// Checks the watched files of keys now and uses their new content, as wmtls_verifier_reload does for
+/// a verifier of peers.
+///
+/// Fails with the error of the first file that cannot be used.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_webhook_verifier_reload(
+    verifier: Option<&wmtls_webhook_verifier>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || first_error(&required(verifier, "verifier")?.verifier.reload()))
+}
+
+/// Returns the oldest event of a verifier of webhooks, as wmtls_next_event does for a dispatcher. Free
+/// it with wmtls_event_free.
+///
+/// `timeout_ms`: how long to wait, in milliseconds; 0 does not wait.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_webhook_verifier_next_event(
+    verifier: Option<&wmtls_webhook_verifier>,
+    timeout_ms: u64,
+) -> Option<Box<wmtls_event>> {
+    panic::value(None, || {
+        let handle = verifier?;
+        handle.events.next(|| handle.verifier.events(), timeout_ms)
     })
 }
 

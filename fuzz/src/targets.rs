@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use webhook_mtls::forwarded::{Dialect, Hop, Remote};
 use webhook_mtls::material::{Pin, pin_of};
 use webhook_mtls::testing::{read_answer, read_first_messages};
+use webhook_mtls::webhook::{JwtKeys, WebhookVerifier, WebhookVerifierOptions};
 use webhook_mtls::{
-    Authorization, Error, Identity, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
+    Authorization, Error, Identity, Kind, Pins, Role, TenantRule, Trust, Verifier, VerifierOptions,
 };
 
 use crate::{differential, pfx};
@@ -176,4 +177,56 @@ fn quotes_nothing(error: &Error, input: &[u8]) {
             text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
         assert!(!(telling && said.contains(text)), "the error quotes its input: {said}");
     }
+}
+
+/// Reads public keys of tokens, and verifies a webhook: five lines with an id, a timestamp, signatures, the
+/// value of `authorization` and the body.
+pub fn webhook(input: &[u8]) {
+    if let Err(error) = JwtKeys::new(input, None) {
+        quotes_nothing(&error, input);
+    }
+    let mut lines = input.splitn(5, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "authorization"];
+    let headers: Vec<_> = names
+        .map(|name| (name, line()))
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let body = line();
+    let at = SystemTime::UNIX_EPOCH + AT;
+    for verifier in webhook_verifiers() {
+        let headers = headers.iter().map(|(name, value)| (*name, *value));
+        match verifier.verify_webhook_of(Some("acme"), WEBHOOK_PEER, headers, body, at) {
+            Ok(webhook) => {
+                webhook.to_json();
+                assert_eq!(webhook.tenant(), "acme");
+                // No mutation can sign: what passes has the claims and the id of a seed.
+                let known = ["evt_1", "jti-1", "evt.1"];
+                assert!(webhook.id().is_none_or(|id| known.contains(&id)), "{webhook:?}");
+            }
+            Err(error) => {
+                assert!(matches!(
+                    error.kind(),
+                    Kind::SignatureInvalid | Kind::TokenInvalid | Kind::TenantRefused
+                ));
+            }
+        }
+    }
+}
+
+/// The `x5t#S256` of the peer, the keys and the secret of the seeds.
+const WEBHOOK_PEER: &str = include_str!("../fixtures/webhook.x5t");
+const WEBHOOK_KEYS: &[u8] = include_bytes!("../fixtures/webhook.json");
+const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn webhook_verifiers() -> &'static [WebhookVerifier; 2] {
+    static VERIFIERS: OnceLock<[WebhookVerifier; 2]> = OnceLock::new();
+    VERIFIERS.get_or_init(|| {
+        let keys = JwtKeys::new(WEBHOOK_KEYS, None).expect("keys");
+        let options = WebhookVerifierOptions::new().keys(keys).require_token(false);
+        let either = options.clone().secrets([WEBHOOK_SECRET]).expect("a secret");
+        [options, either.require_signature(false)]
+            .map(|options| WebhookVerifier::new(options).expect("a verifier"))
+    })
 }

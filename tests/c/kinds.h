@@ -55,6 +55,8 @@ static const struct {
     {"evidence_missing", WMTLS_EVIDENCE_MISSING},
     {"hop_untrusted", WMTLS_HOP_UNTRUSTED},
     {"issuer_distrusted", WMTLS_ISSUER_DISTRUSTED},
+    {"signature_invalid", WMTLS_SIGNATURE_INVALID},
+    {"token_invalid", WMTLS_TOKEN_INVALID},
     {"http_status", WMTLS_HTTP_STATUS},
     {"http_invalid", WMTLS_HTTP_INVALID},
     {"response_too_large", WMTLS_RESPONSE_TOO_LARGE},

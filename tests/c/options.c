@@ -24,12 +24,17 @@ static const char *valid(size_t i, char *pair, size_t size) {
         snprintf(pair, size, word[0] ? "404=%s" : "x-a=b%s", word);
         return pair;
     }
+    if (strcmp(kind, "json") == 0) return "{\"tier\": 7}";
     if (strcmp(kind, "text") != 0) return NULL;
     if (word[0]) return word;
     if (strcmp(OPTIONS[i].name, "proxy") == 0) return "http://127.0.0.1:1";
     if (strcmp(OPTIONS[i].name, "server_uri") == 0) return "spiffe://corp/a";
     return "a";
 }
+
+/* An Ed25519 private key in PKCS#8. */
+static const unsigned char ED25519[48] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
+                                          0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 
 static wmtls_status set_dispatcher(const char *name, const char *value, wmtls_error **error) {
     wmtls_options *options = wmtls_options_new();
@@ -77,6 +82,35 @@ static wmtls_status set_retry_policy(const char *name, const char *value, wmtls_
     return status;
 }
 
+static wmtls_status set_jwt_bearer(const char *name, const char *value, wmtls_error **error) {
+    wmtls_jwt_bearer *jwt = NULL;
+    wmtls_status status = wmtls_jwt_bearer_from_pem(ED25519, sizeof ED25519, &jwt, error);
+    if (status != WMTLS_OK) return status;
+    wmtls_jwt_bearer_set(jwt, name, value);
+    wmtls_endpoint_options *options = wmtls_endpoint_options_new();
+    wmtls_endpoint_options_no_pins(options);
+    wmtls_endpoint_options_jwt_bearer(options, jwt);
+    wmtls_jwt_bearer_free(jwt);
+    return wmtls_dispatcher_endpoint(dispatcher, "signed", wmtls_lab_consumer_url(acme), options,
+                                     NULL, error);
+}
+
+static wmtls_status set_webhook_verifier(const char *name, const char *value, wmtls_error **error) {
+    static const char JWK[] = "{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+                              "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}";
+    wmtls_jwt_keys *keys = NULL;
+    wmtls_status status = wmtls_jwt_keys_new(JWK, sizeof JWK - 1, NULL, &keys, error);
+    if (status != WMTLS_OK) return status;
+    wmtls_webhook_verifier_options *options = wmtls_webhook_verifier_options_new();
+    wmtls_webhook_verifier_options_keys(options, NULL, keys);
+    wmtls_jwt_keys_free(keys);
+    wmtls_webhook_verifier_options_set(options, name, value);
+    wmtls_webhook_verifier *verifier = NULL;
+    status = wmtls_webhook_verifier_new(options, &verifier, error);
+    wmtls_webhook_verifier_free(verifier);
+    return status;
+}
+
 /* The nouns whose options C sets by name. */
 static const struct {
     const char *name;
@@ -84,6 +118,7 @@ static const struct {
 } NOUNS[] = {
     {"dispatcher", set_dispatcher}, {"endpoint", set_endpoint},         {"deliver", set_deliver},
     {"verifier", set_verifier},     {"retry_policy", set_retry_policy},
+    {"jwt_bearer", set_jwt_bearer}, {"webhook_verifier", set_webhook_verifier},
 };
 
 static void walk(const char *noun, wmtls_status (*set)(const char *, const char *, wmtls_error **)) {

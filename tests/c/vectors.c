@@ -10,6 +10,7 @@
 #include "vectors_compare.h"
 #include "vectors_forwarded.h"
 #include "vectors_input.h"
+#include "vectors_webhook.h"
 #include "webhook_mtls_testing.h"
 
 /* The outcome of a case: an error, or the JSON of the result. */
@@ -314,6 +315,12 @@ static void run_forwarded(const cJSON *vector) {
     compare("forwarded.json", vector, "ok", &outcome);
 }
 
+static void run_webhook(const cJSON *vector) {
+    struct outcome outcome = {NULL, NULL};
+    outcome.ok = webhook_run(vector, &outcome.error);
+    compare("webhook.json", vector, "ok", &outcome);
+}
+
 static void run_deliver(const cJSON *vector) {
     struct outcome outcome = {NULL, NULL};
     wmtls_lab *lab, *other;
@@ -411,7 +418,9 @@ int main(int argc, char **argv) {
     int deliver = run(directory, "deliver.json", run_deliver);
     int circuit = run(directory, "circuit.json", run_circuit);
     int forwarded = run(directory, "forwarded.json", run_forwarded);
-    printf("vectors c: config %d, verify %d, deliver %d, circuit %d, forwarded %d, disagreed %d\n",
-           config, verify, deliver, circuit, forwarded, disagreed);
+    int webhook = run(directory, "webhook.json", run_webhook);
+    printf("vectors c: config %d, verify %d, deliver %d, circuit %d, forwarded %d, webhook %d, "
+           "disagreed %d\n",
+           config, verify, deliver, circuit, forwarded, webhook, disagreed);
     return disagreed > 0;
 }

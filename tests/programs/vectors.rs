@@ -3,6 +3,7 @@
 
 mod vectors_circuit;
 mod vectors_forwarded;
+mod vectors_webhook;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -48,9 +49,12 @@ fn main() {
     let forwarded = count("forwarded.json", &|case, fixtures| {
         compare(case, &vectors_forwarded::judge(case, fixtures), "ok")
     });
+    let webhook = count("webhook.json", &|case, fixtures| {
+        compare(case, &vectors_webhook::run(case, fixtures), "ok")
+    });
     println!(
         "vectors rust: config {config}, verify {verify}, deliver {deliver}, circuit {circuit}, \
-         forwarded {forwarded}, disagreed {disagreed}"
+         forwarded {forwarded}, webhook {webhook}, disagreed {disagreed}"
     );
     std::process::exit(i32::from(disagreed > 0));
 }

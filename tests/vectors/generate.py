@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes config.json, verify.json, deliver.json, circuit.json and forwarded.json beside this file.
+"""Writes config.json, verify.json, deliver.json, circuit.json, forwarded.json and webhook.json here.
 
     python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=48'
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
@@ -25,9 +25,17 @@ import deliver_cases
 import header_cases
 import revocation_cases
 import verify_cases
+import webhook_cases
 
 HERE = Path(__file__).resolve().parent
-LEAST = {"config": 70, "verify": 110, "deliver": 36, "circuit": 30, "forwarded": 400}
+LEAST = {
+    "config": 70,
+    "verify": 110,
+    "deliver": 36,
+    "circuit": 30,
+    "forwarded": 400,
+    "webhook": 120,
+}
 
 
 def main():
@@ -76,6 +84,7 @@ def files():
             "fixtures": forwarded_cases.fixtures(),
             "cases": forwarded_cases.cases(),
         },
+        "webhook": {"fixtures": webhook_cases.fixtures(), "cases": webhook_cases.cases()},
     }
 
 

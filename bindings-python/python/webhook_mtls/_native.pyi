@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
 from ssl import SSLObject, SSLSocket
@@ -14,6 +14,9 @@ __version__: str
 _Path: TypeAlias = str | PathLike[str]
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Seconds: TypeAlias = float | timedelta
+_Signing: TypeAlias = StandardWebhooks | JwtBearer | Iterable[StandardWebhooks | JwtBearer]
+_HeaderText: TypeAlias = str | _Bytes
+_Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[_HeaderText, _HeaderText]]
 
 class _CertificateObject(Protocol):
     """A certificate of `cryptography` or `ssl`."""
@@ -300,6 +303,325 @@ class StandardWebhooks:
     def __new__(cls, secrets: Iterable[str]) -> Self: ...
 
 @final
+class JwtBearer:
+    """The private key that signs a token (JWT) for each attempt, and what the token says.
+
+    The token is bound to the certificate that the connection presents (`cnf` with `x5t#S256`,
+    RFC 8705). The request has it as `authorization: Bearer …`. The key determines the algorithm:
+    P-256 signs ES256, Ed25519 signs EdDSA, RSA of 2048 to 8192 bits signs RS256. Made by `from_pem`
+    or `from_file`.
+    """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any, /) -> Self: ...
+    @classmethod
+    def from_pem(
+        cls,
+        key: _Bytes,
+        *,
+        # generated: begin keywords jwt_bearer
+        # The key id (kid) of each token. By default the key's thumbprint.
+        key_id: str | None = None,
+        # The issuer (iss) of each token.
+        issuer: str | None = None,
+        # The subject (sub) of each token.
+        subject: str | None = None,
+        # The audience (aud) of each token.
+        audience: str | None = None,
+        # The time from iat to exp, at least 1 s and at most 5 min. In seconds, or a timedelta; by
+        # default 60.
+        lifetime: _Seconds | None = None,
+        # Further claims of each token: a JSON object without the claims that the library sets.
+        claims: dict[str, Any] | None = None,
+        # Whether the claim content_digest has the SHA-256 of the body. Without it, the token does
+        # not cover the body. By default False.
+        content_digest: bool | None = None,
+        # generated: end
+    ) -> Self:
+        """Reads the private key.
+
+        Args:
+            key: PEM or DER (PKCS#8, PKCS#1 or SEC1), not encrypted, bytes-like.
+            key_id: the key id (kid) of each token. By default the key's thumbprint.
+            issuer: the issuer (iss) of each token.
+            subject: the subject (sub) of each token.
+            audience: the audience (aud) of each token.
+            lifetime: the time from iat to exp, at least 1 s and at most 5 min. In seconds, or a
+                timedelta; by default 60.
+            claims: further claims of each token: a JSON object without the claims that the
+                library sets.
+            content_digest: whether the claim content_digest has the SHA-256 of the body.
+                Without it, the token does not cover the body. By default False.
+
+        Raises:
+            ConfigError: `pem_invalid`, also for a key of another type or size; `key_encrypted` or
+                `option_invalid`.
+        """
+    @classmethod
+    def from_file(
+        cls,
+        path: _Path,
+        *,
+        # generated: begin keywords jwt_bearer
+        # The key id (kid) of each token. By default the key's thumbprint.
+        key_id: str | None = None,
+        # The issuer (iss) of each token.
+        issuer: str | None = None,
+        # The subject (sub) of each token.
+        subject: str | None = None,
+        # The audience (aud) of each token.
+        audience: str | None = None,
+        # The time from iat to exp, at least 1 s and at most 5 min. In seconds, or a timedelta; by
+        # default 60.
+        lifetime: _Seconds | None = None,
+        # Further claims of each token: a JSON object without the claims that the library sets.
+        claims: dict[str, Any] | None = None,
+        # Whether the claim content_digest has the SHA-256 of the body. Without it, the token does
+        # not cover the body. By default False.
+        content_digest: bool | None = None,
+        # generated: end
+    ) -> Self:
+        """Reads the private key from a file, which a dispatcher that uses it watches.
+
+        Args:
+            path: a regular file of at most 1 MiB, in a form of `from_pem`.
+            key_id: the key id (kid) of each token. By default the key's thumbprint.
+            issuer: the issuer (iss) of each token.
+            subject: the subject (sub) of each token.
+            audience: the audience (aud) of each token.
+            lifetime: the time from iat to exp, at least 1 s and at most 5 min. In seconds, or a
+                timedelta; by default 60.
+            claims: further claims of each token: a JSON object without the claims that the
+                library sets.
+            content_digest: whether the claim content_digest has the SHA-256 of the body.
+                Without it, the token does not cover the body. By default False.
+
+        Raises:
+            ConfigError: as for `from_pem`, and `pem_invalid` if the file cannot be read.
+        """
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of the key: `ES256`, `EdDSA` or `RS256`."""
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        """The public key for consumers, as a dict in the form of a JWK (RFC 7517)."""
+    def __hash__(self) -> int: ...
+
+@final
+class JwtKeys:
+    """The public keys of a sender, each with its key id. The type of a key fixes the algorithm: P-256
+    verifies ES256, Ed25519 verifies EdDSA, RSA of 2048 to 8192 bits verifies RS256. Never empty.
+
+    Args:
+        keys: PEM (`PUBLIC KEY` or `CERTIFICATE`), DER, a JWK or a JWK set (RFC 7517), bytes-like; at
+            most 16 keys. Keys of a set that verify none of the algorithms are ignored.
+        key_id: the key id of the only key, for one that has no key id or another. A key without a
+            key id gets its thumbprint (RFC 7638).
+
+    Raises:
+        ConfigError: `pem_invalid`, also if a private key is among them; `option_invalid`.
+    """
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any, /) -> Self: ...
+    def __new__(cls, keys: _Bytes, *, key_id: str | None = None) -> Self: ...
+    @classmethod
+    def from_file(cls, path: _Path, *, key_id: str | None = None) -> Self:
+        """Reads keys from a file, which a verifier that uses them watches.
+
+        Args:
+            path: a regular file of at most 1 MiB.
+            key_id: as for the constructor.
+
+        Raises:
+            ConfigError: as for the constructor, and `pem_invalid` if the file cannot be read.
+        """
+    @property
+    def key_ids(self) -> list[str]:
+        """The key ids, in the order of the input."""
+    def __hash__(self) -> int: ...
+
+@final
+class WebhookVerifier:
+    """Verifies received webhooks: that the peer's certificate, the signature and the token speak of one
+    tenant.
+
+    It is safe to share between threads.
+
+    Args:
+        seen: a store for ids: a function that is called with the tenant, the id and the time (an
+            aware datetime) until which to keep them. It records both and returns whether they were
+            there, in one step. It is asked last, and a webhook without an id is not asked about.
+        secrets: the secrets of Standard Webhooks, whsec_ or whpk_: those of each tenant by its
+            name, or those of all. They or keys are required.
+        keys: the public keys of tokens: those of each tenant by its name, or those of all.
+        audience: the audience (aud) that a token must have. Without it, a token with an
+            audience is refused.
+        issuer: the issuer (iss) that a token must have.
+        tenant_claim: the claim of a token that must have the tenant of the peer's certificate.
+        require_signature: whether a webhook of a tenant with secrets must have a signature. A
+            signature or a token is always required, and each that is there must be valid. By
+            default True.
+        require_token: whether a webhook of a tenant with keys must have a token. By default
+            True.
+        content_digest: whether a token must have a digest of the body. A digest that is there
+            is always checked. By default False.
+        timestamp_tolerance: the most time between the timestamp of a signature and now. In
+            seconds, or a timedelta; by default 300.
+        token_tolerance: the most time by which the clocks of sender and receiver differ, for
+            the dates of a token. In seconds, or a timedelta; by default 30.
+        reload: the interval at which the files of keys are checked for changes. 0 checks only
+            in reload(). In seconds, or a timedelta; by default 10.
+
+    Raises:
+        ConfigError: `option_invalid`.
+    """
+
+    def __new__(
+        cls,
+        *,
+        seen: Callable[[str, str, datetime], bool | Awaitable[bool]] | None = None,
+        # generated: begin keywords webhook_verifier
+        # The secrets of Standard Webhooks, whsec_ or whpk_: those of each tenant by its name, or
+        # those of all. They or keys are required.
+        secrets: Iterable[str] | Mapping[str, Iterable[str]] | None = None,
+        # The public keys of tokens: those of each tenant by its name, or those of all.
+        keys: JwtKeys | Mapping[str, JwtKeys] | None = None,
+        # The audience (aud) that a token must have. Without it, a token with an audience is
+        # refused.
+        audience: str | None = None,
+        # The issuer (iss) that a token must have.
+        issuer: str | None = None,
+        # The claim of a token that must have the tenant of the peer's certificate.
+        tenant_claim: str | None = None,
+        # Whether a webhook of a tenant with secrets must have a signature. A signature or a token
+        # is always required, and each that is there must be valid. By default True.
+        require_signature: bool | None = None,
+        # Whether a webhook of a tenant with keys must have a token. By default True.
+        require_token: bool | None = None,
+        # Whether a token must have a digest of the body. A digest that is there is always checked.
+        # By default False.
+        content_digest: bool | None = None,
+        # The most time between the timestamp of a signature and now. In seconds, or a timedelta; by
+        # default 300.
+        timestamp_tolerance: _Seconds | None = None,
+        # The most time by which the clocks of sender and receiver differ, for the dates of a token.
+        # In seconds, or a timedelta; by default 30.
+        token_tolerance: _Seconds | None = None,
+        # The interval at which the files of keys are checked for changes. 0 checks only in
+        # reload(). In seconds, or a timedelta; by default 10.
+        reload: _Seconds | None = None,
+        # generated: end
+    ) -> Self: ...
+    def verify_webhook(
+        self,
+        peer: PeerIdentity,
+        headers: _Headers,
+        body: _Bytes,
+        *,
+        at: datetime | None = None,
+    ) -> VerifiedWebhook:
+        """Verifies a webhook, then asks the store for ids.
+
+        Args:
+            peer: the verified `PeerIdentity` of the sender.
+            headers: all headers as they arrived: a sequence of pairs of str or bytes, or a mapping.
+            body: the body as it arrived, bytes-like.
+            at: the time of the verification, an aware datetime; now by default.
+
+        Returns:
+            The webhook. If its `duplicate` is true, answer 2xx and do not process it again.
+
+        Raises:
+            PeerRefused: `signature_invalid`, `token_invalid` or `tenant_refused`.
+            ConfigError: `option_invalid` or `body_too_large`.
+        """
+    def verify_webhook_async(
+        self,
+        peer: PeerIdentity,
+        headers: _Headers,
+        body: _Bytes,
+        *,
+        at: datetime | None = None,
+    ) -> Coroutine[Any, Any, VerifiedWebhook]:
+        """Verifies a webhook as `verify_webhook` does. The store may be asynchronous: its answer is
+        awaited if it is awaitable.
+
+        Args:
+            peer, headers, body, at: as for `verify_webhook`.
+
+        Raises:
+            PeerRefused: as for `verify_webhook`.
+            ConfigError: as for `verify_webhook`.
+        """
+    def _check(
+        self,
+        peer: PeerIdentity,
+        headers: _Headers,
+        body: _Bytes,
+        at: datetime | None,
+        unknown: dict[str, Any],
+    ) -> tuple[VerifiedWebhook, Any]:
+        """Verifies a webhook without the store, and returns it with the store's answer."""
+    def reload(self) -> list[Event]:
+        """Checks the watched files of keys now, and uses their new content.
+
+        Returns:
+            The events. An unusable file is `rotation_failed`, and its previous content remains in
+            use.
+        """
+    def on_event(self, callback: Callable[[Event], object]) -> None:
+        """Registers a callback for all later events, as `Dispatcher.on_event` does.
+
+        Args:
+            callback: a callable that takes an `Event`.
+
+        Raises:
+            ConfigError: `option_invalid`.
+        """
+
+@final
+class VerifiedWebhook:
+    """A verified webhook. Only a verification makes it. It can be copied and pickled."""
+
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any, /) -> Self: ...
+    @property
+    def tenant(self) -> str:
+        """The tenant of the peer, the signature and the token."""
+    @property
+    def id(self) -> str | None:
+        """The `webhook-id`; else the `jti` of the token; else None."""
+    @property
+    def timestamp(self) -> datetime | None:
+        """The time of the attempt, an aware datetime: the signed timestamp, or the `iat` of the token."""
+    @property
+    def scheme(self) -> Literal["v1", "v1a"] | None:
+        """The scheme of the signature: `v1` or `v1a`; None if only a token was checked."""
+    @property
+    def secret(self) -> int | None:
+        """The number of the tenant's secret that made the signature; the first is 1."""
+    @property
+    def algorithm(self) -> str | None:
+        """The algorithm of the token: `ES256`, `EdDSA` or `RS256`; None if only a signature was checked."""
+    @property
+    def key_id(self) -> str | None:
+        """The key id of the key that signed the token."""
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The claims of the token; empty if only a signature was checked."""
+    @property
+    def duplicate(self) -> bool:
+        """Whether the store had seen the id. Answer a duplicate with 2xx."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the webhook as a dict that can be serialized as JSON."""
+    def _marked(self, answer: object) -> VerifiedWebhook: ...
+    @classmethod
+    def _rebuilt(cls, fields: dict[str, Any]) -> Self:
+        """Rebuilds a pickled webhook from `to_dict`."""
+    def __hash__(self) -> int: ...
+
+@final
 class Egress:
     """The addresses that a dispatcher may connect to.
 
@@ -530,7 +852,7 @@ class Dispatcher:
         min_tls: _MinTls | None = None,
         # Whether to offer the key exchange X25519MLKEM768. Without it, the first message of the
         # handshake fits into one packet, for a firewall that drops or resets connections with a
-        # larger one. By default true.
+        # larger one. By default True.
         post_quantum: bool | None = None,
         # The name that the handshake asks for (SNI) and that the consumer's certificate must
         # contain: a DNS name or an IP address. The URL's host is still looked up and connected to.
@@ -544,9 +866,9 @@ class Dispatcher:
         # How many bytes of a response's body receipts and errors show, at most 65536. By default
         # 1024.
         response_excerpt: int | None = None,
-        # The secrets that sign each delivery by Standard Webhooks. Each delivery then requires an
-        # id.
-        signing: StandardWebhooks | None = None,
+        # How each delivery is signed: by the secrets of Standard Webhooks, which require an id, by
+        # a token, or by both.
+        signing: _Signing | None = None,
         # The most deliveries to this consumer at once. By default 8.
         concurrency: int | None = None,
         # The customer that owns this endpoint. While others wait, the endpoints of one owner use at
@@ -574,7 +896,7 @@ class Dispatcher:
             min_tls: the oldest TLS version to accept: 1.3 or 1.2. By default `1.3`.
             post_quantum: whether to offer the key exchange X25519MLKEM768. Without it, the
                 first message of the handshake fits into one packet, for a firewall that drops or
-                resets connections with a larger one. By default true.
+                resets connections with a larger one. By default True.
             server_name: the name that the handshake asks for (SNI) and that the consumer's
                 certificate must contain: a DNS name or an IP address. The URL's host is still
                 looked up and connected to. By default the URL's host.
@@ -584,8 +906,8 @@ class Dispatcher:
                 head with 100 Continue, for at most one second. By default False.
             response_excerpt: how many bytes of a response's body receipts and errors show, at
                 most 65536. By default 1024.
-            signing: the secrets that sign each delivery by Standard Webhooks. Each delivery
-                then requires an id.
+            signing: how each delivery is signed: by the secrets of Standard Webhooks, which
+                require an id, by a token, or by both.
             concurrency: the most deliveries to this consumer at once. By default 8.
             owner: the customer that owns this endpoint. While others wait, the endpoints of one
                 owner use at most a quarter of max_connections and of the DNS lookups. By default
@@ -892,7 +1214,7 @@ def deliver(
     server_uri: str | None = None,
     hold_payload: bool | None = None,
     response_excerpt: int | None = None,
-    signing: StandardWebhooks | None = None,
+    signing: _Signing | None = None,
     concurrency: int | None = None,
     owner: str | None = None,
     status_retry: Mapping[str, _Retry] | None = None,

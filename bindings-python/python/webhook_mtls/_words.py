@@ -72,6 +72,8 @@ Kind = Literal[
     "evidence_missing",
     "hop_untrusted",
     "issuer_distrusted",
+    "signature_invalid",
+    "token_invalid",
     "http_status",
     "http_invalid",
     "response_too_large",

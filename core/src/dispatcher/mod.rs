@@ -358,9 +358,7 @@ impl Dispatcher {
         let request = operation.enter(waiter, run).and_then(|()| {
             let id = operation.id.as_deref();
             let request = PreparedRequest::new(body, id, content_type.as_deref(), &headers)?;
-            if endpoint.generation().signing().is_some() {
-                request.check_signable()?;
-            }
+            request.check_signable(endpoint.generation().signing())?;
             Ok(request)
         });
         match request {

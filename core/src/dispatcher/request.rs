@@ -10,7 +10,8 @@ use crate::connection::{Request, Secrets};
 use crate::endpoint::Generation;
 use crate::error::{Error, Form, Kind, Retry, Scope, key, shown};
 use crate::limits::Limit;
-use crate::material::signing::StandardWebhooks;
+use crate::material::jwt_bearer::TokenOf;
+use crate::material::signing::{Signatures, StandardWebhooks};
 use crate::options;
 
 const MAX_HEADERS: usize = 64;
@@ -120,8 +121,29 @@ impl PreparedRequest {
         Secrets { headers, payload: self.body.clone() }
     }
 
-    /// Checks that the request can be signed: it has an id, and the caller set no signature headers.
-    pub(super) fn check_signable(&self) -> Result<(), Error> {
+    /// Checks that the request can be signed: the caller set no header of a signature, and a message that
+    /// Standard Webhooks signs has an id.
+    pub(super) fn check_signable(&self, signing: &Signatures) -> Result<(), Error> {
+        if signing.token.is_some() {
+            self.check_absent(&header::AUTHORIZATION)?;
+        }
+        if signing.standard.is_some() {
+            self.check_signable_by_secret()?;
+        }
+        Ok(())
+    }
+
+    /// Fails with `header_invalid` if the caller set a header that the library sets when it signs.
+    fn check_absent(&self, name: &HeaderName) -> Result<(), Error> {
+        if self.headers.iter().any(|(header, _)| header == name) {
+            let why = "is set by the library, because the endpoint signs";
+            return Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
+                .noting(key::HEADER, name.as_str()));
+        }
+        Ok(())
+    }
+
+    fn check_signable_by_secret(&self) -> Result<(), Error> {
         let Some(id) = &self.id else {
             return Err(options::fault("id", "is missing, but the endpoint signs its deliveries")
                 .scoped(Scope::Delivery)
@@ -130,29 +152,56 @@ impl PreparedRequest {
                     "Pass the event's id as `id`, the same for every delivery of the event.",
                 ));
         };
-        let refuse = |name: &HeaderName, why: &str| {
-            Err(Error::new(Kind::HeaderInvalid, format!("header {name} {why}"))
-                .noting(key::HEADER, name.as_str()))
-        };
         // A full stop separates the signed parts: with one in the id, two messages could have the same
         // signature.
         if id.as_bytes().contains(&b'.') {
-            return refuse(&WEBHOOK_ID, "contains a full stop, which separates the signed parts");
+            let why = "contains a full stop, which separates the signed parts";
+            return Err(Error::new(Kind::HeaderInvalid, format!("header {WEBHOOK_ID} {why}"))
+                .noting(key::HEADER, WEBHOOK_ID.as_str()));
         }
-        for name in [WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
-            if self.headers.iter().any(|(header, _)| *header == name) {
-                return refuse(&name, "is set by the library, because the endpoint signs");
-            }
-        }
-        Ok(())
+        self.check_absent(&WEBHOOK_TIMESTAMP)?;
+        self.check_absent(&WEBHOOK_SIGNATURE)
     }
 
-    /// Returns the headers with the signature of this attempt.
-    fn sign(&self, signing: &StandardWebhooks) -> Result<[(HeaderName, HeaderValue); 2], Error> {
+    fn id_text(&self) -> Option<&str> {
+        self.id.as_ref().and_then(|id| id.to_str().ok())
+    }
+
+    /// Returns the headers with the signatures of this attempt. The token is bound to the identity of this
+    /// generation, which may be the previous one.
+    fn sign(&self, generation: &Generation) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
+        let signing = generation.signing();
+        if signing.is_empty() {
+            return Ok(Vec::new());
+        }
         // Check again: the endpoint may have been changed to sign after the delivery was admitted.
-        self.check_signable()?;
+        self.check_signable(signing)?;
         let now = clock::now()?;
-        let id = self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let mut headers = Vec::with_capacity(3);
+        if let Some(token) = &signing.token {
+            let of = TokenOf {
+                certificate: generation.identity().leaf(),
+                now,
+                id: self.id_text(),
+                body: &self.body,
+            };
+            let value = format!("Bearer {}", token.token(&of)?);
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| Error::new(Kind::Internal, "the token is not a valid header value"))?;
+            headers.push((header::AUTHORIZATION, value));
+        }
+        if let Some(signing) = &signing.standard {
+            headers.extend(self.sign_by_secret(signing, now)?);
+        }
+        Ok(headers)
+    }
+
+    fn sign_by_secret(
+        &self,
+        signing: &StandardWebhooks,
+        now: i64,
+    ) -> Result<[(HeaderName, HeaderValue); 2], Error> {
+        let id = self.id_text().unwrap_or_default();
         let signature = HeaderValue::from_str(&signing.sign(id, now, &self.body)?)
             .map_err(|_| Error::new(Kind::Internal, "the signature is not a valid header value"))?;
         Ok([(WEBHOOK_TIMESTAMP, now.into()), (WEBHOOK_SIGNATURE, signature)])
@@ -163,7 +212,7 @@ impl PreparedRequest {
     /// * `hold`: whether to hold the payload until the consumer answers the head.
     pub(super) fn request(&self, generation: &Generation, hold: bool) -> Result<Request, Error> {
         let url = &generation.url;
-        let signed = generation.signing().map(|signing| self.sign(signing)).transpose()?;
+        let signed = self.sign(generation)?;
         let agent = self.headers.iter().rev().find(|(name, _)| *name == header::USER_AGENT);
         let agent = agent.map_or(USER_AGENT.as_bytes(), |(_, value)| value.as_bytes());
         // A request without content must not have an expectation (RFC 9110 section 10.1.1).
@@ -184,7 +233,7 @@ impl PreparedRequest {
                 head.add(name, value.as_bytes());
             }
         }
-        for (name, value) in signed.iter().flatten() {
+        for (name, value) in &signed {
             head.add(name, value.as_bytes());
         }
         if expects_continue {

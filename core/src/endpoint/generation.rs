@@ -11,8 +11,9 @@ use crate::connection::pool::{ConnectionLimit, Pool};
 use crate::error::Error;
 use crate::error::spelling::no_pins;
 use crate::material::identity::Identity;
+use crate::material::jwt_bearer::JwtBearer;
 use crate::material::pin::Pins;
-use crate::material::signing::StandardWebhooks;
+use crate::material::signing::Signatures;
 use crate::material::source::Source;
 use crate::material::trust::Trust;
 use crate::material::watch::{Watch, Watched};
@@ -44,7 +45,7 @@ pub(crate) struct Generation {
 #[derive(Clone, PartialEq)]
 struct RequestSettings {
     owner: Arc<str>,
-    signing: Option<StandardWebhooks>,
+    signing: Signatures,
     hold_payload: bool,
     response_excerpt: usize,
     status_retry: StatusRetry,
@@ -111,7 +112,7 @@ impl Generation {
             post_quantum: options.post_quantum,
             witness: None,
         };
-        let (signing, status_retry) = (options.signing, options.status_retry);
+        let (signing, status_retry) = (renewed(&options.signing, watch), options.status_retry);
         let owner = options.owner.as_deref().unwrap_or(consumer).into();
         let settings = RequestSettings {
             owner,
@@ -138,12 +139,23 @@ impl Generation {
             identity: watch.identity(&former.identity),
             ..former.clone()
         };
-        (terms != *former).then(|| self.under(number, terms, connection_limit).watched_by(watch))
+        let signing = renewed(&self.settings.signing, watch);
+        if terms == *former && signing == self.settings.signing {
+            return None;
+        }
+        let settings = RequestSettings { signing, ..self.settings.clone() };
+        Some(self.under(number, terms, settings, connection_limit).watched_by(watch))
     }
 
-    /// Builds a generation with other terms and the same settings.
-    fn under(&self, number: u64, terms: Terms, connection_limit: &Arc<ConnectionLimit>) -> Self {
-        Self::of(number, self.url.clone(), terms, self.settings.clone(), connection_limit)
+    /// Builds a generation with the same URL.
+    fn under(
+        &self,
+        number: u64,
+        terms: Terms,
+        settings: RequestSettings,
+        connection_limit: &Arc<ConnectionLimit>,
+    ) -> Self {
+        Self::of(number, self.url.clone(), terms, settings, connection_limit)
     }
 
     fn of(
@@ -173,10 +185,12 @@ impl Generation {
     /// Watches the files of this generation until it is dropped or released.
     fn watched_by(self, watch: &Watch) -> Self {
         let Terms { identity, trust, pins, .. } = &*self.terms;
+        let signing = &self.settings.signing;
         let watched = [
             watch.watch_identity(identity),
             watch.watch_trust(trust),
             pins.as_ref().and_then(|pins| watch.watch_pins(pins)),
+            signing.token.as_ref().and_then(|token| watch.watch_signing_key(token.key())),
         ];
         let watched: Vec<Watched> = watched.into_iter().flatten().collect();
         if !watched.is_empty() {
@@ -228,7 +242,7 @@ impl Generation {
             return Some(made);
         }
         let terms = Terms { identity: previous.clone(), ..(*self.terms).clone() };
-        let made = self.under(self.number, terms, connection_limit);
+        let made = self.under(self.number, terms, self.settings.clone(), connection_limit);
         let made = Arc::new(Self { is_fallback: true, ..made });
         // Another delivery may have built it meanwhile, and opened connections in its pool.
         let former = self.fallback.compare_and_swap(&None::<Arc<Self>>, Some(made.clone()));
@@ -271,8 +285,9 @@ impl Generation {
         self.settings.response_excerpt
     }
 
-    pub(crate) fn signing(&self) -> Option<&StandardWebhooks> {
-        self.settings.signing.as_ref()
+    /// How the deliveries are signed.
+    pub(crate) fn signing(&self) -> &Signatures {
+        &self.settings.signing
     }
 
     /// The endpoint's retry rules for statuses.
@@ -283,7 +298,12 @@ impl Generation {
     /// The sources that the material was read from.
     pub(crate) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         let Terms { identity, trust, pins, .. } = &*self.terms;
-        let origins = [identity.origin(), trust.origin(), pins.as_ref().and_then(Pins::origin)];
+        let origins = [
+            identity.origin(),
+            trust.origin(),
+            pins.as_ref().and_then(Pins::origin),
+            self.settings.signing.token.as_ref().and_then(JwtBearer::origin),
+        ];
         origins.into_iter().flatten().map(|origin| &origin.source)
     }
 
@@ -299,4 +319,11 @@ impl Generation {
     pub(crate) fn trust(&self) -> &Trust {
         &self.terms.trust
     }
+}
+
+/// Returns the same ways to sign, with the current keys of their files.
+fn renewed(signing: &Signatures, watch: &Watch) -> Signatures {
+    let token = signing.token.as_ref();
+    let token = token.map(|token| token.with_key(watch.signing_key(token.key())));
+    Signatures { standard: signing.standard.clone(), token }
 }

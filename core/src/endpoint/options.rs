@@ -4,7 +4,7 @@ use crate::connection::MAX_BODY;
 use crate::error::{Error, Retry, certain_secret};
 use crate::material::identity::Identity;
 use crate::material::pin::Pins;
-use crate::material::signing::StandardWebhooks;
+use crate::material::signing::{Signatures, Signing};
 use crate::material::trust::Trust;
 use crate::net::Host;
 use crate::options::{self, SetByName, Setting, Unchecked};
@@ -36,7 +36,7 @@ pub struct EndpointOptions {
     pub(super) post_quantum: bool,
     pub(super) server_name: Option<Host>,
     pub(super) server_uri: Option<String>,
-    pub(super) signing: Option<StandardWebhooks>,
+    pub(super) signing: Signatures,
     pub(super) hold_payload: bool,
     pub(super) response_excerpt: usize,
     pub(super) concurrency: usize,
@@ -57,7 +57,7 @@ impl Default for EndpointOptions {
             post_quantum: true,
             server_name: None,
             server_uri: None,
-            signing: None,
+            signing: Signatures::default(),
             hold_payload: false,
             response_excerpt: 1024,
             concurrency: 8,
@@ -118,9 +118,13 @@ impl EndpointOptions {
         self
     }
 
-    /// Sets the secrets that sign each delivery. The endpoint then refuses deliveries without an id.
-    pub fn signing(mut self, signing: StandardWebhooks) -> Self {
-        self.signing = Some(signing);
+    /// Sets how each delivery is signed: by Standard Webhooks, by a token, or after a second call by both. A
+    /// value replaces one of the same type.
+    ///
+    /// * `signing`: [`StandardWebhooks`](crate::StandardWebhooks), which refuses deliveries without an id, or
+    ///   [`JwtBearer`](crate::JwtBearer), which refuses deliveries with a header `authorization`.
+    pub fn signing(mut self, signing: impl Into<Signing>) -> Self {
+        self.signing.set(signing.into());
         self
     }
 
@@ -285,7 +289,7 @@ impl options::current::Current for EndpointOptions {
             "server_uri" => or_unset(self.server_uri.as_ref(), "none"),
             "hold_payload" => self.hold_payload.to_string(),
             "response_excerpt" => self.response_excerpt.to_string(),
-            "signing" => or_unset(self.signing.as_ref(), "none"),
+            "signing" => or_unset((!self.signing.is_empty()).then_some(&()), "none"),
             "concurrency" => self.concurrency.to_string(),
             "owner" => or_unset(self.owner.as_ref(), "the consumer id"),
             "status_retry" => or_unset(has_rules.then_some(&()), "the dispatcher's"),

@@ -393,6 +393,74 @@ causes! {
     CONNECTION_CLOSED: ConnectionLost, "connection_closed",
         "The consumer closes the connection without a response.",
         "The consumer at {address} closed the connection without a response: its server was restarted, crashed, or refuses our certificate without an alert. Ask the consumer for its log. It may already have the payload, unless sent is nothing.";
+
+    // Signatures and tokens of a received webhook.
+    HEADER_REPEATED: SignatureInvalid | TokenInvalid, "header_repeated",
+        "A header of the signature or the token occurs twice.",
+        "Send {header} once. If a proxy adds its own, let it remove the sender's first.";
+    SIGNATURE_MISSING: SignatureInvalid, "signature_missing",
+        "The webhook has no signature, or lacks a header that the signature covers.",
+        "Send {header} by Standard Webhooks. A receiver of tokens alone can set `require_signature` to false.";
+    TIMESTAMP_OUT_OF_TOLERANCE: SignatureInvalid, "timestamp_out_of_tolerance",
+        "The signed timestamp is too far from the receiver's clock.",
+        "Compare the clocks of both sides, which may differ by {tolerance} s, and sign each attempt anew.";
+    SIGNATURE_MISMATCH: SignatureInvalid, "signature_mismatch",
+        "No known secret made the signature of this message.",
+        "Compare the secrets of both sides, and pass the body as it arrived, byte by byte.";
+    TOKEN_MISSING: TokenInvalid, "token_missing",
+        "The webhook has no bearer token.",
+        "Send the token as authorization: Bearer. A receiver of signatures alone can set `require_token` to false.";
+    TOKEN_MALFORMED: TokenInvalid, "token_malformed",
+        "The token is no JWT in compact form, or a claim has a wrong type.",
+        "Send a signed JWT: three parts of base64url, separated by full stops.";
+    TOKEN_UNSIGNED: TokenInvalid, "token_unsigned",
+        "The token has the algorithm none.",
+        "Sign the token. Treat an unsigned token as an attack.";
+    TOKEN_ALGORITHM: TokenInvalid, "token_algorithm",
+        "The algorithm of the token is not that of its key.",
+        "Sign with ES256 for a P-256 key, EdDSA for Ed25519 and RS256 for RSA. Treat another algorithm as an attack.";
+    TOKEN_KEY_UNKNOWN: TokenInvalid, "token_key_unknown",
+        "No known key has the key id of the token.",
+        "Give the receiver the sender's new public key before the sender signs with it.";
+    TOKEN_SIGNATURE: TokenInvalid, "token_signature",
+        "The key did not make the signature of the token.",
+        "Compare the keys of both sides. Treat a changed token as an attack.";
+    TOKEN_EXPIRED: TokenInvalid, "token_expired",
+        "The token has expired, or has no expiry.",
+        "Make a new token for each attempt, and compare the clocks of both sides.";
+    TOKEN_NOT_YET_VALID: TokenInvalid, "token_not_yet_valid",
+        "The claim nbf or iat of the token is in the future.",
+        "Compare the clocks of both sides.";
+    TOKEN_AUDIENCE: TokenInvalid, "token_audience",
+        "The token is not for this audience.",
+        "Set the option `audience` on both sides to the same text.";
+    TOKEN_ISSUER: TokenInvalid, "token_issuer",
+        "The token is not of this issuer.",
+        "Set the option `issuer` on both sides to the same text.";
+    TOKEN_UNBOUND: TokenInvalid, "token_unbound",
+        "The token has no claim cnf with x5t#S256.",
+        "Bind the token to the client certificate (RFC 8705 section 3.1).";
+    TOKEN_OF_ANOTHER_CERTIFICATE: TokenInvalid, "token_of_another_certificate",
+        "The token is bound to another certificate than that of the connection.",
+        "Make the token for the certificate that the connection presents. If a proxy ends TLS, forward the sender's certificate. Else treat it as a stolen token.";
+    TOKEN_WITHOUT_DIGEST: TokenInvalid, "token_without_digest",
+        "The receiver requires a digest of the body, and the token has none.",
+        "Set `content_digest` at the sender.";
+    TOKEN_OF_ANOTHER_BODY: TokenInvalid, "token_of_another_body",
+        "The digest in the token is not that of the body.",
+        "Pass the body as it arrived, byte by byte. Treat a changed body as an attack.";
+    TOKEN_OF_ANOTHER_ID: TokenInvalid, "token_of_another_id",
+        "The webhook-id in the token is not that of the request.",
+        "Make a token for each webhook.";
+    PEER_WITHOUT_TENANT: TenantRefused, "peer_without_tenant",
+        "The peer is verified, and its certificate names no tenant.",
+        "Verify the peer with a tenant rule.";
+    TENANT_WITHOUT_KEYS: TenantRefused, "tenant_without_keys",
+        "The receiver has neither secrets nor keys of the peer's tenant.",
+        "Add the tenant to `secrets` or to `keys`, if it may send webhooks.";
+    TOKEN_OF_ANOTHER_TENANT: TenantRefused, "token_of_another_tenant",
+        "The token names another tenant than the peer's certificate, or none.",
+        "Compare the claim of the option `tenant_claim` with the tenant of the certificate. Treat a difference as an attack.";
 }
 
 #[cfg(test)]

@@ -181,8 +181,8 @@ kinds! {
         "The peer's key matches none of the pins.",
         "If the change was announced, pin the observed key; else treat it as an attack.";
     TenantRefused = 414 "tenant_refused" Verify Theirs Endpoint AfterRepair
-        "The peer's certificate names no tenant under the tenant rule.",
-        "The certificate must match the tenant rule exactly once.";
+        "The peer names no tenant, or its certificate and its token name two.",
+        "The certificate must match the tenant rule exactly once, and a token must name the same tenant.";
     NotAuthorized = 415 "not_authorized" Verify Theirs Endpoint AfterRepair
         "The peer is verified but not allowed.",
         "Add the peer to the allow list if it should be allowed.";
@@ -207,6 +207,12 @@ kinds! {
     IssuerDistrusted = 422 "issuer_distrusted" Handshake Theirs Endpoint AfterRepair
         "The peer's certificate chains through a CA that was distrusted explicitly.",
         "Issue the peer's certificate from a CA that is not distrusted.";
+    SignatureInvalid = 423 "signature_invalid" Verify Theirs Delivery Never
+        "The webhook has no valid signature.",
+        "The sender must sign the message by Standard Webhooks, with a secret that the receiver knows.";
+    TokenInvalid = 424 "token_invalid" Verify Theirs Delivery Never
+        "The webhook has no valid token.",
+        "The sender must send a current token, bound to its certificate and signed with a key that the receiver knows.";
 
     // 6xx: the response.
     HttpStatus = 601 "http_status" Response Theirs Delivery Later

@@ -290,6 +290,14 @@ impl Error {
         Self::new(Kind::Internal, "a panic was caught at the language border")
     }
 
+    /// The error for a caller's store for ids that failed, in a language without exceptions.
+    #[doc(hidden)]
+    pub fn store_failed() -> Self {
+        Self::new(Kind::Canceled, "the store for ids failed, so the webhook was not accepted")
+            .at(Stage::Verify)
+            .advising("Answer 503, so that the sender tries again, and repair the store.")
+    }
+
     // -- for the other rooms, which build errors ---------------------------------------------------
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -9,4 +9,7 @@ mod pbmac1;
 pub(crate) mod pem;
 pub(crate) mod pkcs12;
 pub(crate) mod private_key;
+mod public_keys;
 mod recognize;
+
+pub(crate) use public_keys::public_keys;

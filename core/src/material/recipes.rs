@@ -4,6 +4,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::identity::Identity;
+use super::jwt_keys::JwtKeys;
 use super::pin::{PinSlot, Pins};
 use super::source::Source;
 use super::trust::Trust;
@@ -33,6 +34,21 @@ impl Rebuild for Pins {
         };
         let recipe = Recipe::new("new").with("current", Argument::Texts(of(PinSlot::Current)));
         Some(recipe.with_texts("next", of(PinSlot::Next)))
+    }
+}
+
+impl Rebuild for JwtKeys {
+    fn recipe(&self) -> Option<Recipe> {
+        let recipe = match self.origin().map(|origin| &*origin.source) {
+            Some(Source::JwtKeys { file, .. }) => {
+                Recipe::new("from_file").with("path", Argument::Path(file.clone()))
+            }
+            _ => Recipe::new("new").with("keys", Argument::Bytes(self.input().to_vec())),
+        };
+        Some(match self.given_key_id() {
+            Some(id) => recipe.with("key_id", Argument::Text(id.to_owned())),
+            None => recipe,
+        })
     }
 }
 

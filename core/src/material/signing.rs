@@ -12,10 +12,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, key};
 use crate::limits::Limit;
+use crate::material::jwt_bearer::JwtBearer;
 use crate::options;
 
 /// The most secrets of one endpoint. A rotation needs two. Each secret costs one signature per delivery.
-const MAX_SECRETS: usize = 8;
+pub(crate) const MAX_SECRETS: usize = 8;
 
 /// The secrets that sign the deliveries of an endpoint, by Standard Webhooks 1.0: HMAC-SHA256 (`v1`)
 /// and Ed25519 (`v1a`). Cheap to clone.
@@ -79,6 +80,49 @@ impl StandardWebhooks {
             .map(|key| key.sign(prefix.as_bytes(), body))
             .collect::<Result<_, _>>()?;
         Ok(signatures.join(" "))
+    }
+}
+
+/// One way to sign the deliveries of an endpoint. An endpoint has at most one of each.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Signing {
+    /// A signature of the message by Standard Webhooks.
+    StandardWebhooks(StandardWebhooks),
+    /// A token that is bound to our certificate.
+    JwtBearer(JwtBearer),
+}
+
+impl From<StandardWebhooks> for Signing {
+    fn from(signing: StandardWebhooks) -> Self {
+        Self::StandardWebhooks(signing)
+    }
+}
+
+impl From<JwtBearer> for Signing {
+    fn from(signing: JwtBearer) -> Self {
+        Self::JwtBearer(signing)
+    }
+}
+
+/// All ways in which an endpoint signs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Signatures {
+    pub(crate) standard: Option<StandardWebhooks>,
+    pub(crate) token: Option<JwtBearer>,
+}
+
+impl Signatures {
+    /// Sets one way to sign, and replaces one of the same type.
+    pub(crate) fn set(&mut self, signing: Signing) {
+        match signing {
+            Signing::StandardWebhooks(signing) => self.standard = Some(signing),
+            Signing::JwtBearer(signing) => self.token = Some(signing),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.standard.is_none() && self.token.is_none()
     }
 }
 
@@ -172,7 +216,7 @@ impl Algorithm {
 }
 
 /// Decodes base64 with or without padding, because producers write both.
-fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

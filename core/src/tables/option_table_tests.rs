@@ -6,11 +6,13 @@ use crate::diagnosis::DiagnosisOptions;
 use crate::dispatcher::{DeliverOptions, DispatcherOptions, ProbeOptions};
 use crate::endpoint::EndpointOptions;
 use crate::error::{Error, Kind};
+use crate::material::jwt_bearer::JwtBearer;
 use crate::material::trust::Trust;
 use crate::options::current::Current;
 use crate::options::{ALL, SetByName, Setting};
 use crate::retry::RetryPolicy;
 use crate::verify::{Role, VerifierOptions};
+use crate::webhook::WebhookVerifierOptions;
 
 fn verifier() -> VerifierOptions {
     let vectors = include_str!("../../../tests/vectors/config.json");
@@ -20,14 +22,23 @@ fn verifier() -> VerifierOptions {
     VerifierOptions::new(Role::Server, trust)
 }
 
+fn token() -> JwtBearer {
+    // PKCS#8 of Ed25519, whose seed is zero.
+    let mut key = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    key.resize(48, 0);
+    JwtBearer::from_pem(&key).expect("a key")
+}
+
 fn fresh(of: &str) -> Box<dyn Current> {
     match of {
         "dispatcher" => Box::new(DispatcherOptions::new()),
         "endpoint" => Box::new(EndpointOptions::default()),
+        "jwt_bearer" => Box::new(token()),
         "deliver" => Box::new(DeliverOptions::new()),
         "probe" => Box::new(ProbeOptions::new()),
         "diagnosis" => Box::new(DiagnosisOptions::new()),
         "verifier" => Box::new(verifier()),
+        "webhook_verifier" => Box::new(WebhookVerifierOptions::new()),
         "retry_policy" => Box::new(RetryPolicy::default()),
         other => panic!("{other} has options and no line here"),
     }
@@ -44,10 +55,12 @@ fn set(of: &str, name: &str, value: Setting) -> Result<Box<dyn Current>, Error> 
     match of {
         "dispatcher" => boxed(DispatcherOptions::new(), name, value),
         "endpoint" => boxed(EndpointOptions::default(), name, value),
+        "jwt_bearer" => boxed(token(), name, value),
         "deliver" => boxed(DeliverOptions::new(), name, value),
         "probe" => boxed(ProbeOptions::new(), name, value),
         "diagnosis" => boxed(DiagnosisOptions::new(), name, value),
         "verifier" => boxed(verifier(), name, value),
+        "webhook_verifier" => boxed(WebhookVerifierOptions::new(), name, value),
         "retry_policy" => boxed(RetryPolicy::default(), name, value),
         other => panic!("{other} has options and no line here"),
     }
@@ -61,16 +74,28 @@ fn the_default_of_every_row_is_the_value_of_fresh_options() {
 }
 
 /// Nouns, which only a typed setter takes.
-const NOUNS: [&str; 7] =
-    ["identity", "trust", "pins", "standard_webhooks", "role", "tenant_rule", "authorization"];
+const NOUNS: [&str; 9] = [
+    "identity",
+    "trust",
+    "pins",
+    "signing",
+    "role",
+    "tenant_rule",
+    "authorization",
+    "secrets",
+    "keys",
+];
 
 #[test]
 fn every_row_has_an_arm_that_stores_the_value_in_its_own_field() {
     for row in ALL.iter().filter(|row| !NOUNS.contains(&row.kind)) {
         let (value, stored) = match (row.kind, row.name) {
+            ("duration", "token_tolerance" | "lifetime") => (Setting::Millis(7000.0), "7000"),
             ("duration", _) => (Setting::Millis(1234.0), "1234"),
+            ("json", _) => (Setting::Text(r#"{"a":1}"#.into()), "a value"),
             ("integer", _) => (Setting::Number(77.0), "77"),
             ("number", _) => (Setting::Number(0.125), "0.125"),
+            ("flag", _) if row.default == "true" => (Setting::Flag(false), "false"),
             ("flag", _) => (Setting::Flag(true), "true"),
             ("pairs", "status_retry") => {
                 (Setting::Pairs(vec![("404".into(), "never".into())]), "a value")

@@ -1,7 +1,7 @@
 //! The current trust and pins of a verifier, reloaded when their files change.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -14,20 +14,16 @@ use crate::log::LogSinks;
 use crate::material::expiry::{Expiry, Lifetime, Lifetimes, Warnings, expiries};
 use crate::material::pin::Pins;
 use crate::material::trust::Trust;
-use crate::material::watch::{CheckReason, Watch, Watched};
+use crate::material::watch::{CheckReason, ChecksOnUse, Watch, Watched};
 use crate::metrics::{Metrics, VerifierCells, add_expiries, row};
-use crate::process::{Lock, PerProcess, own};
-use crate::runtime;
-
-/// The longest time that a verification waits for an overdue check of the files.
-const MAX_CATCH_UP: Duration = Duration::from_secs(1);
+use crate::process::{Lock, PerProcess};
 
 /// Holds the material of a verifier and reloads it.
 pub(super) struct MaterialReloader {
     current: ArcSwap<VerifierMaterial>,
     watch: Watch,
     _watched: Vec<Watched>,
-    catching_up: PerProcess<own::Mutex<()>>,
+    checks: ChecksOnUse,
     /// The epoch of the watch when `current` was read from it.
     epoch: AtomicU64,
     warnings: Lock<Warnings>,
@@ -71,7 +67,7 @@ impl MaterialReloader {
         let current = VerifierMaterial::new(trust.clone(), pins.cloned());
         Self {
             _watched: watched.into_iter().flatten().collect(),
-            catching_up: PerProcess::default(),
+            checks: ChecksOnUse::default(),
             current: ArcSwap::from_pointee(current),
             epoch: AtomicU64::new(watch.epoch()),
             watch,
@@ -84,48 +80,13 @@ impl MaterialReloader {
 
     /// Returns the current material. If a check of the files is due, starts it on a separate thread.
     ///
-    /// Waits for the check only if it is long overdue, as in a child that was forked hours after its
-    /// parent read the files.
-    ///
     /// * `first`: the fraction of a lifetime at which the first expiry warning is due.
     pub(super) fn current(self: &Arc<Self>, first: f64) -> Guard<Arc<VerifierMaterial>> {
-        if self.watch.is_overdue() {
-            self.catch_up(first);
-        } else if self.watch.claim_due_check() {
-            // If no thread can be started, a later verification tries again when the next check is due.
-            let _ = self.spawn_check(CheckReason::Polled, first);
-        }
+        self.checks.before_use(&self.watch, || {
+            let reloader = self.clone();
+            move |reason| drop(reloader.check(reason, first))
+        });
         self.current.load()
-    }
-
-    fn catch_up(self: &Arc<Self>, first: f64) {
-        let catching_up = self.catching_up.get();
-        let _one = catching_up.value.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.watch.is_overdue() {
-            return;
-        }
-        let finished = self.spawn_check(CheckReason::Overdue, first);
-        // A file system that hangs must not delay every verification.
-        if finished.is_ok_and(|finished| finished.recv_timeout(MAX_CATCH_UP).is_ok()) {
-            return;
-        }
-        self.watch.mark_checked();
-    }
-
-    /// Checks the files on a separate thread. The receiver gets a message at the end.
-    fn spawn_check(
-        self: &Arc<Self>,
-        reason: CheckReason,
-        first: f64,
-    ) -> Result<own::Receiver<()>, Error> {
-        let (done, finished) = mpsc::channel();
-        let reloader = self.clone();
-        runtime::apart(move || {
-            reloader.check(reason, first);
-            // The receiver may be gone.
-            let _ = done.send(());
-        })?;
-        Ok(finished)
     }
 
     /// Checks the files, and emits the events of the check. Blocks.

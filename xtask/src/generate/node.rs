@@ -83,7 +83,10 @@ fn annotation(row: &OptionRow) -> Result<String> {
         ("egress" | "identity" | "trust" | "tenant_rule" | "authorization", _) => {
             return Ok(pascal(&row.kind));
         }
-        ("standard_webhooks", _) => "StandardWebhooks",
+        ("signing", _) => "Signing",
+        ("json", _) => "Readonly<Record<string, unknown>>",
+        ("secrets", _) => "Iterable<string> | Readonly<Record<string, Iterable<string>>>",
+        ("keys", _) => "JwtKeys | Readonly<Record<string, JwtKeys>>",
         (kind, words) => {
             return Err(Failure::new(format!("TypeScript has no type for {kind} {words}")));
         }

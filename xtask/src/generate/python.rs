@@ -115,6 +115,7 @@ fn sentence(row: &OptionRow) -> String {
             Err(_) => format!("{doc} In seconds, or a timedelta; by default {default}."),
         },
         ("false", _) => format!("{doc} By default False."),
+        ("true", _) => format!("{doc} By default True."),
         (default, _) if row.is_quoted() => format!("{doc} By default `{default}`."),
         (default, _) => format!("{doc} By default {default}."),
     }
@@ -137,7 +138,11 @@ fn annotation(row: &OptionRow, is_stub: bool) -> Result<String> {
         ("identity" | "trust" | "pins" | "tenant_rule" | "authorization", _) => {
             return Ok(pascal(&row.kind));
         }
-        ("standard_webhooks", _) => "StandardWebhooks",
+        ("signing", _) if is_stub => "_Signing",
+        ("signing", _) => "StandardWebhooks | JwtBearer | Iterable[StandardWebhooks | JwtBearer]",
+        ("json", _) => "dict[str, Any]",
+        ("secrets", _) => "Iterable[str] | Mapping[str, Iterable[str]]",
+        ("keys", _) => "JwtKeys | Mapping[str, JwtKeys]",
         (kind, _) => return Err(Failure::new(format!("Python has no type for {kind}"))),
     };
     Ok(text.to_owned())

@@ -240,13 +240,15 @@ A duration is finite, above zero and at most 24 hours; `reload` may be 0.
 ";
 
 /// The nouns in the order of the page, each with its description.
-const NOUNS: [(&str, &str); 7] = [
+const NOUNS: [(&str, &str); 9] = [
     ("dispatcher", "for all its endpoints"),
     ("endpoint", "for one consumer"),
+    ("jwt_bearer", "for the tokens of an endpoint"),
     ("deliver", "for one delivery"),
     ("probe", "for one probe"),
     ("diagnosis", "for one diagnosis"),
     ("verifier", "for all chains that it checks"),
+    ("webhook_verifier", "for all webhooks that it checks"),
     ("retry_policy", "for the verdict on a failure"),
 ];
 

@@ -269,7 +269,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
 
 /// Adds what the tests and their type check need to a directory that has the package.
 fn mirror(packages: &Path, run: &Path) -> Result {
-    let links = ["typescript", "@types", "undici-types", "standardwebhooks", ".bin"];
+    let links = ["typescript", "@types", "undici-types", "standardwebhooks", "jose", ".bin"];
     let telemetry = ["@opentelemetry", "prom-client", "tdigest", "bintrees"];
     let frameworks = ["express", "fastify", "koa"];
     let links = links.into_iter().chain(["@stablelib", "fast-sha256"]);

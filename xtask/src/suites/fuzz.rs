@@ -11,7 +11,7 @@ use crate::profile::Profile;
 use crate::toolchain::Toolchain;
 
 /// Each target with a number of mutations that takes some seconds. PKCS#12 is slow by design.
-const TARGETS: [(&str, u32); 9] = [
+const TARGETS: [(&str, u32); 10] = [
     ("pem", 60_000),
     ("certificate", 200_000),
     ("pin", 400_000),
@@ -21,6 +21,7 @@ const TARGETS: [(&str, u32); 9] = [
     ("answer", 200_000),
     ("forwarded", 100_000),
     ("path", 5_000),
+    ("webhook", 20_000),
 ];
 
 const PACKAGE: [&str; 2] = ["--package", "webhook-mtls-fuzz"];

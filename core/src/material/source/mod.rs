@@ -42,6 +42,16 @@ pub(crate) enum Source {
     Pins {
         file: PathBuf,
     },
+    /// The private key that signs tokens.
+    SigningKey {
+        file: PathBuf,
+    },
+    /// The public keys that verify tokens.
+    JwtKeys {
+        file: PathBuf,
+        /// The key id that the caller gives to the only key.
+        key_id: Option<Arc<str>>,
+    },
 }
 
 /// The expected content of a file.
@@ -53,6 +63,8 @@ pub(crate) enum Content {
     Intermediates,
     Crl,
     Pin,
+    SigningKey,
+    JwtKeys,
 }
 
 impl Content {
@@ -65,6 +77,8 @@ impl Content {
             Self::Intermediates => "intermediates",
             Self::Crl => "CRL",
             Self::Pin => "pin",
+            Self::SigningKey => "signing key",
+            Self::JwtKeys => "JWT keys",
         }
     }
 
@@ -99,12 +113,14 @@ pub(crate) struct Origin {
 }
 
 impl Source {
-    /// The type of its material: `identity`, `trust` or `pins`.
+    /// The type of its material: `identity`, `trust`, `pins`, `signing_key` or `jwt_keys`.
     pub(crate) fn what(&self) -> &'static str {
         match self {
             Self::Identity { .. } => "identity",
             Self::Trust { .. } => "trust",
             Self::Pins { .. } => "pins",
+            Self::SigningKey { .. } => "signing_key",
+            Self::JwtKeys { .. } => "jwt_keys",
         }
     }
 
@@ -121,6 +137,8 @@ impl Source {
                 files
             }
             Self::Pins { file } => vec![(file, Content::Pin)],
+            Self::SigningKey { file } => vec![(file, Content::SigningKey)],
+            Self::JwtKeys { file, .. } => vec![(file, Content::JwtKeys)],
         }
     }
 
@@ -194,7 +212,8 @@ impl Source {
         }
         let key_mode = match self {
             Self::Identity { .. } => contents.get(1).map(|key| key.mode),
-            Self::Trust { .. } | Self::Pins { .. } => None,
+            Self::SigningKey { .. } => contents.first().map(|key| key.mode),
+            Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => None,
         };
         let texts = contents.into_iter().map(|file| file.bytes).collect();
         Snapshot { texts, digest: digest.finalize().into(), order, key_mode }
@@ -204,7 +223,8 @@ impl Source {
     pub(crate) fn key_file(&self) -> Option<&Path> {
         match self {
             Self::Identity { key, .. } => Some(key),
-            Self::Trust { .. } | Self::Pins { .. } => None,
+            Self::SigningKey { file } => Some(file),
+            Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => None,
         }
     }
 }

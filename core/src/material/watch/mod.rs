@@ -5,6 +5,7 @@
 //! material stays. This module does not know the users of the material.
 
 mod entries;
+mod on_use;
 mod watched_material;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -16,12 +17,15 @@ use crate::clock;
 use crate::error::{Error, Kind, key};
 use crate::event::{Event, EventName};
 use crate::material::identity::Identity;
+use crate::material::jwt_bearer::TokenKey;
+use crate::material::jwt_keys::JwtKeys;
 use crate::material::pin::Pins;
 use crate::material::source::{ReadTimeouts, Snapshot, Source, read_each};
 use crate::material::trust::Trust;
 use crate::process::{self, Once, PerProcess, own};
 pub(crate) use entries::Watched;
 use entries::{Entries, PendingFailure};
+pub(crate) use on_use::ChecksOnUse;
 pub(crate) use watched_material::Material;
 
 /// The time that a failure of polled files must last before it is reported. During a replacement, files
@@ -165,6 +169,32 @@ impl Watch {
             Material::Pins(current) => current,
             _ => given.clone(),
         }
+    }
+
+    /// Returns the current key of its file if it is watched, else `given`.
+    pub(crate) fn signing_key(&self, given: &TokenKey) -> TokenKey {
+        match self.current(Material::SigningKey(given.clone())) {
+            Material::SigningKey(current) => current,
+            _ => given.clone(),
+        }
+    }
+
+    /// Returns the current keys of their file if it is watched, else `given`.
+    pub(crate) fn jwt_keys(&self, given: &JwtKeys) -> JwtKeys {
+        match self.current(Material::JwtKeys(given.clone())) {
+            Material::JwtKeys(current) => current,
+            _ => given.clone(),
+        }
+    }
+
+    /// Watches the file of the keys until the guard is dropped. Returns `None` if they have no file.
+    pub(crate) fn watch_jwt_keys(&self, keys: &JwtKeys) -> Option<Watched> {
+        self.watch(Material::JwtKeys(keys.clone()))
+    }
+
+    /// Watches the file of the key until the guard is dropped. Returns `None` if it has no file.
+    pub(crate) fn watch_signing_key(&self, key: &TokenKey) -> Option<Watched> {
+        self.watch(Material::SigningKey(key.clone()))
     }
 
     /// Watches the files of the identity until the guard is dropped. Returns `None` if it has no files.

@@ -1,4 +1,4 @@
-//! The content of watched files, of one of three types.
+//! The content of watched files, of one of several types.
 
 use std::sync::Arc;
 
@@ -6,6 +6,8 @@ use crate::clock;
 use crate::error::Error;
 use crate::event::Event;
 use crate::material::identity::Identity;
+use crate::material::jwt_bearer::TokenKey;
+use crate::material::jwt_keys::JwtKeys;
 use crate::material::pin::Pins;
 use crate::material::source::{Snapshot, Source};
 use crate::material::trust::Trust;
@@ -16,6 +18,8 @@ pub(crate) enum Material {
     Identity(Identity),
     Trust(Trust),
     Pins(Pins),
+    SigningKey(TokenKey),
+    JwtKeys(JwtKeys),
 }
 
 impl Material {
@@ -29,6 +33,10 @@ impl Material {
                 Self::Trust(trust)
             }
             Source::Pins { .. } => Self::Pins(Pins::from_snapshot(snapshot, origin)?),
+            Source::SigningKey { .. } => {
+                Self::SigningKey(TokenKey::from_snapshot(snapshot, origin)?)
+            }
+            Source::JwtKeys { .. } => Self::JwtKeys(JwtKeys::from_snapshot(snapshot, origin)?),
         })
     }
 
@@ -37,6 +45,8 @@ impl Material {
             Self::Identity(identity) => identity.origin(),
             Self::Trust(trust) => trust.origin(),
             Self::Pins(pins) => pins.origin(),
+            Self::SigningKey(key) => key.origin(),
+            Self::JwtKeys(keys) => keys.origin(),
         }
     }
 
@@ -45,6 +55,8 @@ impl Material {
             (Self::Identity(one), Self::Identity(other)) => one == other,
             (Self::Trust(one), Self::Trust(other)) => one == other,
             (Self::Pins(one), Self::Pins(other)) => one == other,
+            (Self::SigningKey(one), Self::SigningKey(other)) => one == other,
+            (Self::JwtKeys(one), Self::JwtKeys(other)) => one == other,
             _ => false,
         }
     }
@@ -54,7 +66,8 @@ impl Material {
             Self::Identity(identity) => event
                 .with("name", identity.leaf().subject())
                 .with("not_after_ms", identity.leaf().not_after().saturating_mul(1000)),
-            Self::Trust(_) | Self::Pins(_) => event,
+            Self::SigningKey(key) => event.with("name", key.thumbprint()),
+            Self::Trust(_) | Self::Pins(_) | Self::JwtKeys(_) => event,
         }
     }
 }

@@ -1,0 +1,4 @@
+//! Feeds `targets::webhook`.
+#![cfg_attr(fuzzing, no_main)]
+
+webhook_mtls_fuzz::program!(webhook);
