@@ -44,7 +44,8 @@ pub(super) fn prove(languages: &[&str], directory: &Path) -> Result<String> {
     let differ: Vec<&String> =
         second.iter().filter(|(name, sum)| first.get(*name) != Some(sum)).map(|(n, _)| n).collect();
     if differ.is_empty() && !second.is_empty() {
-        return Ok(format!("a second build in another path: {} equal files", second.len()));
+        let names = languages.join(", ");
+        return Ok(format!("{names}: built in another path, equal files: {}", second.len()));
     }
     Err(Failure::new(format!("these files of a second build differ: {differ:?}")))
 }
