@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
@@ -185,4 +186,22 @@ test('an option that no request could use is refused at once', () => {
         WebhookMtlsError.is(error) && error.kind === 'option_invalid')
     }
   }
+})
+
+test('header lines of a wrong type are named', () => {
+  const options = { dialect: 'rfc9440', hop: loopback, remote: '127.0.0.1' }
+  assert.equal(verifier.verifyForwarded(header, options).hop, 'edge')
+  const fault = (call, option) => assert.throws(call, (error) =>
+    WebhookMtlsError.is(error) && error.kind === 'option_invalid' && error.context.option === option)
+  for (const wrong of [undefined, null, {}, 'abc', ['a'], ['a', 1], [['a', 'b'], ['c', 'd']]]) {
+    fault(() => verifier.verifyForwarded(wrong, options), 'headers')
+  }
+  for (const [name, value] of Object.entries({ dialect: 1, hop: 'edge', remote: 1, at: 1 })) {
+    fault(() => verifier.verifyForwarded(header, { ...options, [name]: value }), name)
+  }
+  assert.throws(() => verifier.verifyForwarded(Array(5000).fill('a'), options), (error) =>
+    error.context.reason === 'too_large')
+  const secret = 'Zk2rVw8nYb4tQx7sLc9d'
+  const hop = Hop.secret('edge', { header: 'X-Hop', value: secret })
+  assert.ok(!JSON.stringify(hop).includes(secret) && !inspect(hop).includes(secret))
 })

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import http.client
 import json
 import logging
+import pickle
 import re
 import ssl
 import threading
@@ -353,3 +355,34 @@ def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyP
         assert ask(port, headers[:1]) == (401, {"kind": "hop_untrusted"})
         assert ask(port, path="/health")[0] == 404
     assert isinstance(names["site"].wsgi_app, wsgi.PeerMiddleware)
+
+
+def test_header_lines_of_a_wrong_type_are_named(scene: Scene) -> None:
+    verify: Any = scene.verifier.verify_forwarded
+    good: dict[str, Any] = {"dialect": "rfc9440", "hop": LOOPBACK, "remote": "127.0.0.1"}
+    lines = [("host", "a"), ("Client-Cert", scene.header())]
+    assert verify(lines, **good).hop == "edge"
+    assert verify([(n.encode(), v.encode()) for n, v in lines], **good).hop == "edge"
+    assert verify(iter([*lines, ("x", "\udcff")]), **good).evidence == "forwarded"
+    for wrong in (dict(lines), None, 1, [("a",)], [("a", 1)], ["ab", "cde"], "abc"):
+        with pytest.raises(wm.ConfigError) as caught:
+            verify(wrong, **good)
+        assert caught.value.context["option"] == "headers", wrong
+    for name, value in {"dialect": 1, "hop": "edge", "remote": 1, "at": 1, "hops": 1}.items():
+        with pytest.raises(wm.ConfigError) as caught:
+            verify(lines, **good | {name: value})
+        assert caught.value.context["option"] == name
+    endless = (("a", "b") for _ in iter(int, 1))
+    with pytest.raises(wm.PeerRefused) as refused:
+        verify(endless, **good)
+    assert refused.value.context["reason"] == "too_large"
+
+
+def test_a_hop_shows_no_secret_and_is_not_pickled() -> None:
+    assert SECRET not in repr(BY_SECRET)
+    assert copy.deepcopy(BY_SECRET) is BY_SECRET
+    with pytest.raises(TypeError):
+        pickle.dumps(BY_SECRET)
+    with pytest.raises(wm.ConfigError) as caught:
+        wm.Hop.secret("edge", "X-Hop-Secret", SECRET[:8])
+    assert SECRET[:8] not in str(caught.value)
