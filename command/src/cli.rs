@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{csr, deliver, inspect, lab, listen};
+use crate::{csr, deliver, diagnose, inspect, lab, listen};
 
 /// Returns the command with all verbs, from which the man page and the completions are made.
 pub fn command() -> Command {
@@ -18,6 +18,7 @@ pub fn command() -> Command {
              examples of a verb.",
         )
         .subcommands([
+            diagnose::command(),
             inspect::command(),
             deliver::command(),
             listen::command(),

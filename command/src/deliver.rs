@@ -168,6 +168,7 @@ fn show_failure(error: &Error, screen: &mut Screen) {
         show_response(response, screen);
     }
     screen.field("help", error.help());
+    screen.field("more", "webhook-mtls diagnose, with the same options, finds all faults");
 }
 
 /// Shows the start of the response's body.

@@ -3,13 +3,15 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use clap::{Arg, ArgMatches};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
     PublicKeyData as _, SanType, SerialNumber,
 };
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs as provider;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use webhook_mtls::bindings::inspection::pin_of_spki;
 
 use crate::cli::{text, texts, value, values};
@@ -37,12 +39,24 @@ pub(crate) fn name_options() -> [Arg; 3] {
 
 /// Makes a key of the type that the options say.
 pub(crate) fn new_key(matches: &ArgMatches) -> Result<KeyPair, Failure> {
-    let algorithm = match text(matches, "key-type") {
-        Some("p384") => &PKCS_ECDSA_P384_SHA384,
-        Some("ed25519") => &PKCS_ED25519,
-        _ => &PKCS_ECDSA_P256_SHA256,
+    let made = match text(matches, "key-type") {
+        Some("p384") => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        Some("ed25519") => return new_ed25519(),
+        _ => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
     };
-    KeyPair::generate_for(algorithm).map_err(|error| failed("the key cannot be made", error))
+    made.map_err(|error| failed(KEY_FAILED, error))
+}
+
+const KEY_FAILED: &str = "the key cannot be made";
+
+/// Makes an Ed25519 key in version 1 of PKCS#8 (RFC 5208). OpenSSL before 3.2 reads no version 2, which has the
+/// public key inside.
+fn new_ed25519() -> Result<KeyPair, Failure> {
+    let key = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+    let key = key.map_err(|error| failed(KEY_FAILED, error))?;
+    let der = PrivatePkcs8KeyDer::from(key.as_ref().to_vec());
+    KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ED25519)
+        .map_err(|error| failed(KEY_FAILED, error))
 }
 
 /// Returns the names of the options.
@@ -126,7 +140,7 @@ pub(crate) fn serial() -> Result<SerialNumber, Failure> {
 /// Returns random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
-    let random = aws_lc_rs::default_provider().secure_random;
+    let random = provider::default_provider().secure_random;
     random.fill(&mut bytes).map_err(|_| Failure::machine("the system gives no random numbers"))?;
     Ok(bytes)
 }

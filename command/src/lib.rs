@@ -8,6 +8,7 @@ mod cli;
 mod console;
 mod csr;
 mod deliver;
+mod diagnose;
 mod exit;
 mod files;
 mod inspect;
@@ -57,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
         Some(("listen", matches)) => listen::run(matches, console),
         Some(("csr", matches)) => csr::run(matches, console),
         Some(("lab", matches)) => lab::run(matches, console),
+        Some(("diagnose", matches)) => diagnose::run(matches, console),
         // The parser demands a verb of the list.
         _ => Ok(Exit::Usage),
     };

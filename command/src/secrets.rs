@@ -69,10 +69,11 @@ pub(crate) fn ask(what: &str, console: &mut Console<'_>) -> Result<Option<Vec<u8
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     hidden.local_modes.insert(LocalModes::ECHONL);
-    let _ = write!(&terminal, "Passphrase of {what}: ");
+    // The echo ends before the question: what is typed after it is neither shown nor dropped.
     tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(|error| fault(error.into()))?;
+    let _ = write!(&terminal, "Passphrase of {what}: ");
     let secret = line(&terminal);
-    tcsetattr(&terminal, OptionalActions::Flush, &before).map_err(|error| fault(error.into()))?;
+    tcsetattr(&terminal, OptionalActions::Now, &before).map_err(|error| fault(error.into()))?;
     secret.map(Some).map_err(fault)
 }
 

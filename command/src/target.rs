@@ -71,8 +71,14 @@ pub(crate) struct Target {
     pub(crate) endpoint: Endpoint,
 }
 
+/// What the files of the options hold.
+pub(crate) struct Material {
+    pub(crate) identity: Identity,
+    pub(crate) trust: Trust,
+}
+
 impl Target {
-    /// Makes the dispatcher and the endpoint that the options describe.
+    /// Reads the files, and makes the dispatcher and the endpoint that the options describe.
     ///
     /// * `complete`: adds the options of the endpoint that only one verb has.
     pub(crate) fn of(
@@ -81,12 +87,24 @@ impl Target {
         console: &mut Console<'_>,
         complete: impl FnOnce(EndpointOptions) -> EndpointOptions,
     ) -> Result<Self, Failure> {
+        let material = Material { identity: identity(matches, console)?, trust: trust(matches)? };
+        Self::with(url, material, matches, console, complete)
+    }
+
+    /// The same with material that was read before.
+    pub(crate) fn with(
+        url: &str,
+        material: Material,
+        matches: &ArgMatches,
+        console: &mut Console<'_>,
+        complete: impl FnOnce(EndpointOptions) -> EndpointOptions,
+    ) -> Result<Self, Failure> {
         let options = DispatcherOptions::new()
-            .identity(identity(matches, console)?)
-            .trust(trust(matches)?)
+            .identity(material.identity)
+            .trust(material.trust)
             .egress(egress(matches)?)
             .timeout(timeout(matches)?)?
-            // One delivery is made once: files need no watch.
+            // One operation is made once: files need no watch.
             .reload(None)?;
         let options = match proxy(matches, console)? {
             Some(proxy) => options.proxy(proxy),
@@ -100,14 +118,17 @@ impl Target {
 }
 
 /// Returns the name of the consumer in messages: its host.
-fn consumer(url: &str) -> &str {
+pub(crate) fn consumer(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // The URL of a typing error may hold a password.
     if host.is_empty() || host.contains('@') { "consumer" } else { host }
 }
 
-fn identity(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Identity, Failure> {
+pub(crate) fn identity(
+    matches: &ArgMatches,
+    console: &mut Console<'_>,
+) -> Result<Identity, Failure> {
     let given = secrets::passphrase(matches, console)?;
     if let Some(path) = text(matches, "p12") {
         let file = files::read(path, MATERIAL, console)?;
@@ -144,7 +165,7 @@ pub(crate) fn opened<T>(
     outcome.map_err(|error| Failure::about(error, argument))
 }
 
-fn trust(matches: &ArgMatches) -> Result<Trust, Failure> {
+pub(crate) fn trust(matches: &ArgMatches) -> Result<Trust, Failure> {
     let ca = text(matches, "ca").unwrap_or_default();
     let path = |name| text(matches, name).map(Path::new);
     let trust = if matches.get_flag("exact") {

@@ -141,6 +141,17 @@ fn deliver_prints_what_the_page_says() {
 }
 
 #[test]
+fn diagnose_prints_what_the_page_says() {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command/files");
+    let file = |name: &str| files.join(name).display().to_string();
+    let (cert, key, ca) = (file("chain.pem"), file("client.key"), file("ca.pem"));
+    let url = "https://127.0.0.1:9/";
+    let value = json(&["diagnose", "--json", url, "--cert", &cert, "--key", &key, "--ca", &ca]);
+    check(&value, &with_common(&tables(), "diagnose"));
+    assert_eq!(value["report"]["ok"], false);
+}
+
+#[test]
 fn listen_prints_what_the_page_says() {
     use std::io::{BufRead as _, BufReader, Write as _};
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command/files");

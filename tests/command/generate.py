@@ -1,7 +1,7 @@
 """Makes the files of `files/`, which are committed: `python3 tests/command/generate.py`.
 
-The certificates are valid for a century, so that the screens that show them do not change. Needs the
-package `cryptography` (`bindings-python/requirements-dev.txt`).
+The certificates are valid for a century, so that the screens that show them do not change. Needs
+the package `cryptography`, which no test needs.
 """
 
 from datetime import UTC, datetime
@@ -23,10 +23,12 @@ _serial = 0x1000
 
 
 def name(common: str) -> x509.Name:
-    return x509.Name([
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Acme"),
-        x509.NameAttribute(NameOID.COMMON_NAME, common),
-    ])
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Acme"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+        ]
+    )
 
 
 def certificate(common, key, issuer=None, *, ca=None, purposes=None, names=(), end=LATE):
@@ -97,7 +99,10 @@ def key_pem(key, passphrase=None) -> bytes:
 
 def main() -> None:
     FILES.mkdir(exist_ok=True)
-    new = lambda: ec.generate_private_key(ec.SECP256R1())
+
+    def new():
+        return ec.generate_private_key(ec.SECP256R1())
+
     root_key, middle_key, client_key, server_key = new(), new(), new(), new()
     root = certificate("Acme Root", root_key, ca=1)
     middle = certificate("Acme Issuing CA", middle_key, (root.subject, root_key), ca=0)
@@ -113,7 +118,9 @@ def main() -> None:
     edwards = ed25519.Ed25519PrivateKey.generate()
     modern = certificate("modern", edwards, names=sender)
     hostile = certificate("a\x1b[2J\u202etxt.exe", new(), below, names=[x509.DNSName("b.test")])
-    wide = certificate("*.acme.test", new(), below, names=[x509.DNSName(f"host-{n}.acme.test") for n in range(12)])
+    wide = certificate(
+        "*.acme.test", new(), below, names=[x509.DNSName(f"host-{n}.acme.test") for n in range(12)]
+    )
 
     files = {
         "ca.pem": pem(root),

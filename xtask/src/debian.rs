@@ -36,6 +36,12 @@ pub(crate) const RECEIVERS: &[Program] = &[
     Program { name: "caddy", package: "caddy", purpose: "a proxy in front of a receiver" },
 ];
 
+/// The programs that the command is compared with, and those that call its receiver.
+pub(crate) const COMMAND: &[Program] = &[
+    CERTIFICATES,
+    Program { name: "curl", package: "curl", purpose: "a client of the command's receiver" },
+];
+
 /// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[
     Program { name: "gcc", package: "gcc", purpose: "the C programs" },

@@ -68,6 +68,11 @@ pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
     program("webhook-mtls-test-programs", name, Profile::Dev)
 }
 
+/// Builds the command `webhook-mtls`, and returns its path.
+pub(crate) fn command(profile: Profile) -> Result<PathBuf> {
+    program("webhook-mtls-command", "webhook-mtls", profile)
+}
+
 /// Builds a program of `benches/` with the profile of the packages, and returns its path.
 pub(crate) fn bench_program(name: &str) -> Result<PathBuf> {
     program("webhook-mtls-benches", name, Profile::Shipped)

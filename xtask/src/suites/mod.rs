@@ -3,6 +3,7 @@
 //!
 //! After a failed suite, the others still run, so that one run shows all failures.
 
+mod command;
 mod deny;
 pub(crate) mod dev;
 mod egress;
@@ -45,7 +46,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 22] = [
+const SUITES: [Suite; 23] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -101,6 +102,11 @@ const SUITES: [Suite; 22] = [
         name: "misconfigurations",
         about: "faults of users and consumers: what errors say",
         run: misconfigurations::test,
+    },
+    Suite {
+        name: "command",
+        about: "the command beside openssl, curl, Node and Python",
+        run: command::test,
     },
     Suite {
         name: "outcomes",

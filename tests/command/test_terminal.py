@@ -1,0 +1,78 @@
+"""The command at a terminal, and where none is."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import unittest
+
+import tools
+
+
+def at_terminal(*arguments, typed: bytes = b"", **variables: str) -> tuple[int, str]:
+    """Runs the command at a terminal of its own. Returns its exit code and what was shown."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tools.FILES)
+        environment = tools.environment(TERM="xterm", **variables)
+        os.execve(tools.COMMAND, [str(tools.COMMAND), *arguments], environment)
+    shown = b""
+    while True:
+        if not select.select([terminal], [], [], tools.LIMIT)[0]:
+            os.kill(child, signal.SIGKILL)
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # the terminal's other side has closed
+            break
+        if not part:
+            break
+        shown += part
+        if typed and b"Passphrase of" in shown and shown.rstrip().endswith(b":"):
+            os.write(terminal, typed)
+            typed = b""
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+class Terminals(unittest.TestCase):
+    def test_colors_only_at_a_terminal_and_never_under_no_color(self):
+        assert "\x1b[32m✓ ok\x1b[0m" in at_terminal("inspect", "ca.pem")[1]
+        for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            assert "\x1b" not in at_terminal("inspect", "ca.pem", **variables)[1]
+        assert b"\x1b" not in tools.run("inspect", tools.FILES / "ca.pem").stdout
+
+    def test_the_width_is_that_of_columns(self):
+        for columns in (60, 80, 120):
+            env = tools.environment(COLUMNS=str(columns))
+            shown = tools.run("inspect", "--as", "server", "weak.pem", cwd=tools.FILES, env=env)
+            lines = shown.stdout.decode().splitlines()
+            words = [line for line in lines if "sha256/" not in line and "fingerprint" not in line]
+            assert max(map(len, words)) <= columns
+            assert max(map(len, words)) > columns - 25
+
+    def test_a_passphrase_is_asked_for_and_not_shown(self):
+        code, shown = at_terminal("inspect", "client.p12", typed=b"correct horse\n")
+        assert code == 0, shown
+        assert "Passphrase of client.p12:" in shown
+        assert "CN=webhook-sender" in shown
+        assert "horse" not in shown
+        code, shown = at_terminal("inspect", "client.p12", typed=b"wrong\n")
+        assert code == 3, shown
+
+    def test_nobody_is_asked_where_no_terminal_is(self):
+        result = tools.run("inspect", tools.FILES / "client.p12")
+        assert result.returncode == 3
+        assert b"--passphrase-file" in result.stdout
+
+    def test_a_closed_pipe_ends_it_quietly(self):
+        many = [str(tools.FILES / "chain.pem")] * 400
+        process = subprocess.Popen(
+            [str(tools.COMMAND), "inspect", *many], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(tools.LIMIT) == 141
+        assert process.stderr.read() == b""
+        process.stderr.close()

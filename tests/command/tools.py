@@ -1,0 +1,98 @@
+"""What the tests of this directory share: the command, a lab, and a receiver."""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+COMMAND = Path()
+NODE = Path()
+WORK = Path()
+ROOT = Path(__file__).resolve().parents[2]
+FILES = Path(__file__).resolve().parent / "files"
+
+# Generous: the tests wait for events, and this only ends a test that would hang.
+LIMIT = 60
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Returns an environment without what changes the output."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, **more}
+
+
+def run(*arguments, cwd=None, stdin=None, env=None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        env=environment() if env is None else env,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def done(*arguments, **more) -> str:
+    """Runs the command, and fails if it does."""
+    result = run(*arguments, **more)
+    assert result.returncode == 0, (arguments, result.stdout, result.stderr)
+    return result.stdout.decode()
+
+
+def openssl(*arguments, stdin=None, fails=False) -> str:
+    result = subprocess.run(
+        ["openssl", *map(str, arguments)],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    text = (result.stdout + result.stderr).decode(errors="replace")
+    assert (result.returncode != 0) == fails, (arguments, text)
+    return text
+
+
+def directory() -> Path:
+    return Path(tempfile.mkdtemp(dir=WORK))
+
+
+def lab() -> Path:
+    """Makes a lab with a sender and a receiver for localhost."""
+    place = directory() / "pki"
+    done("lab", "init", place)
+    done("lab", "issue", place, "sender", "--uri", "spiffe://lab.test/webhooks")
+    done("lab", "issue", place, "receiver", "--server")
+    return place
+
+
+class Receiver:
+    """`listen` in a process of its own."""
+
+    def __init__(self, place: Path, *more: str):
+        arguments = ["listen", "--json", "--cert", "receiver.crt", "--key", "receiver.key"]
+        arguments += ["--ca", "ca.pem", "--address", "127.0.0.1:0", *more]
+        self.process = subprocess.Popen(
+            [str(COMMAND), *arguments], cwd=place, stdout=subprocess.PIPE, env=environment()
+        )
+        first = self.next()
+        assert first["event"] == "listening", first
+        self.port = int(first["address"].rsplit(":", 1)[1])
+
+    def next(self) -> dict:
+        """Waits for the next report."""
+        line = self.process.stdout.readline()
+        assert line, "the receiver has ended"
+        return json.loads(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.stdout.close()
+        self.process.wait()
