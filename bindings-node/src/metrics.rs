@@ -1,7 +1,7 @@
 //! The metrics of dispatchers and verifiers.
 
 use napi_derive::napi;
-use webhook_mtls::dispatcher::{Metrics, MetricsFormat};
+use webhook_mtls::dispatcher::{LogRecord, Metrics, MetricsFormat};
 use webhook_mtls::{Dispatcher, Verifier};
 
 use crate::convert::{CallResult, Handle, guarded};
@@ -34,4 +34,14 @@ pub fn metrics_text(metrics: Vec<Handle<Metrics>>, format: String) -> CallResult
 #[napi]
 pub fn metrics_content_type(format: String) -> CallResult<String> {
     guarded(|| Ok(MetricsFormat::of_argument(&format)?.content_type().to_owned()))
+}
+
+/// Returns the log record of a receipt, a probe or an error, from its JSON.
+#[napi]
+pub fn log_record(text: String) -> CallResult<String> {
+    guarded(|| {
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let record = LogRecord::of_json(&json).map(|record| record.to_json());
+        Ok(record.unwrap_or(json).to_string())
+    })
 }

@@ -83,3 +83,26 @@ test('wrong arguments are refused', async (t) => {
   assert.throws(() => dispatcher.metricsText({ other: [] }), refused)
   assert.throws(() => metricsContentType('json'), refused)
 })
+
+test('the log record of the longest answer is below 1 KiB', async (t) => {
+  const { lab, acme, dispatcher } = await scene(t)
+  const consumer = 'ä'.repeat(128)
+  const url = `${acme.url}/${'p'.repeat(3000)}`
+  const endpoint = dispatcher.endpoint(consumer, url, { pins: null })
+  const receipt = await dispatcher.deliver(endpoint, '{}', { id: 'i'.repeat(255) })
+  acme.misbehave('expired')
+  const other = lab.dispatcher()
+  t.after(() => other.close())
+  const failing = other.endpoint(consumer, url, { pins: null })
+  const error = await other.deliver(failing, '{}', { id: 'i'.repeat(255) }).catch((reason) => reason)
+  const probe = await other.probe(failing)
+  for (const [outcome, level] of [[receipt, 'info'], [error, 'warning'], [probe, 'info']]) {
+    const record = outcome.toObject({ full: false })
+    const line = JSON.stringify(record)
+    assert.ok(line.length < 1024 && Buffer.byteLength(line) < 1024, line)
+    assert.ok(!line.includes('ppp'), line)
+    assert.equal(record.level, level)
+    assert.ok(record.consumer.startsWith('ääää'))
+    assert.deepEqual(outcome.toObject(), outcome.toJSON())
+  }
+})

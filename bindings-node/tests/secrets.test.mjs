@@ -70,6 +70,7 @@ const callsOf = (lab, acme) => {
     'static WebhookMtlsError.is': [undefined, {}],
     'static WebhookMtlsError.fromJSON': [undefined, {}],
     'WebhookMtlsError.toJSON': [testing.error('internal')],
+    'WebhookMtlsError.toObject': [testing.error('internal'), {}],
     'WebhookMtlsError.public': [testing.error('internal')],
     'new Identity': [undefined, {}],
     'static Identity.fromFiles': [undefined, '/dev/null', '/dev/null', {}],

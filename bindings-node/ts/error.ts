@@ -172,6 +172,16 @@ export class WebhookMtlsError extends Error {
   }
 
   /**
+   * Returns {@link toJSON}, or with `full: false` the log record: level, message and fields, below
+   * 1 KiB.
+   *
+   * @returns a new object of plain JSON values
+   */
+  toObject(options?: { full?: boolean | undefined }): Record<string, unknown> {
+    return fullOrLogRecord(this.toJSON(), options)
+  }
+
+  /**
    * Returns the part that may be shown to the consumer: no addresses, no internals.
    *
    * @returns a new object of plain JSON values with snake_case keys
@@ -184,7 +194,16 @@ export class WebhookMtlsError extends Error {
   }
 }
 
-type Fields = Omit<WebhookMtlsError, keyof Error | 'toJSON' | 'public'>
+/** @internal Returns a value in its JSON form, or its log record. */
+export function fullOrLogRecord(
+  json: Record<string, unknown>,
+  options: { full?: boolean | undefined } | undefined,
+): Record<string, unknown> {
+  if (options?.full !== false) return json
+  return JSON.parse(unwrap(native.logRecord(JSON.stringify(json)))) as Record<string, unknown>
+}
+
+type Fields = Omit<WebhookMtlsError, keyof Error | 'toJSON' | 'toObject' | 'public'>
 
 /** Returns the fields of an error, except its message. */
 function fieldsOf(json: ErrorJson): Fields {

@@ -196,6 +196,7 @@ interface Native {
   verifierMetrics(verifier: Handle): CallResult<Handle>
   metricsJson(metrics: Handle): CallResult<string>
   metricsText(metrics: Handle[], format: string): CallResult<string>
+  logRecord(text: string): CallResult<string>
   metricsContentType(format: string): CallResult<string>
   dispatcherRotationStatus(dispatcher: Handle): CallResult<string>
   dispatcherRetire(dispatcher: Handle, identity: Handle, force: boolean): CallResult<string[]>

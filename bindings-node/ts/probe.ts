@@ -1,3 +1,4 @@
+import { fullOrLogRecord } from './error'
 import { PeerIdentity } from './peer'
 import { tlsFacts, type TlsFacts, type TlsJson } from './receipt'
 import type { PinSlot } from './enums'
@@ -59,5 +60,15 @@ export class Probe {
    */
   toJSON(): Record<string, unknown> {
     return structuredClone({ ...this.#json })
+  }
+
+  /**
+   * Returns {@link toJSON}, or with `full: false` the log record: level, message and fields, below
+   * 1 KiB.
+   *
+   * @returns a new object of plain JSON values
+   */
+  toObject(options?: { full?: boolean | undefined }): Record<string, unknown> {
+    return fullOrLogRecord(this.toJSON(), options)
   }
 }

@@ -1,6 +1,6 @@
 import { inspect, type InspectOptions } from 'node:util'
 
-import { httpResponse, unwrap, type HttpResponse, type HttpResponseJson } from './error'
+import { fullOrLogRecord, httpResponse, unwrap, type HttpResponse, type HttpResponseJson } from './error'
 import { native, type Handle } from './native'
 import { PeerIdentity } from './peer'
 import type { PinSlot } from './enums'
@@ -186,6 +186,16 @@ export class Receipt {
    */
   toJSON(): Record<string, unknown> {
     return structuredClone({ ...this.#loaded.json })
+  }
+
+  /**
+   * Returns {@link toJSON}, or with `full: false` the log record: level, message and fields, below
+   * 1 KiB.
+   *
+   * @returns a new object of plain JSON values
+   */
+  toObject(options?: { full?: boolean | undefined }): Record<string, unknown> {
+    return fullOrLogRecord(this.toJSON(), options)
   }
 
   /** @internal */

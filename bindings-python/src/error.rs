@@ -72,6 +72,15 @@ pub fn public<'py>(fields: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, Bind
     boundary::guard(|| Ok(json::to_python(fields.py(), &read("fields", fields)?.public())?))
 }
 
+/// Returns the log record of an error, from the fields of the error.
+#[pyfunction(name = "_log_record_of")]
+pub fn log_record_of<'py>(fields: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, BindingError> {
+    boundary::guard(|| {
+        let record = read("fields", fields)?.log_record();
+        Ok(json::to_python(fields.py(), &record.to_json())?)
+    })
+}
+
 /// Returns the core's tables of kinds, enums and options.
 #[pyfunction(name = "_tables")]
 pub fn tables(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

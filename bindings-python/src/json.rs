@@ -6,10 +6,21 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Value};
 use webhook_mtls::bindings::limits;
+use webhook_mtls::dispatcher::LogRecord;
 
 /// The greatest depth. It exceeds the depth of every error, and limits the recursion on untrusted
 /// input.
 const MAX_DEPTH: usize = 32;
+
+/// Returns the JSON of a receipt, a probe or an error as a dict: the whole, or its log record.
+pub fn full_or_log_record<'py>(
+    py: Python<'py>,
+    json: &Value,
+    full: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let record = if full { None } else { LogRecord::of_json(json) };
+    to_python(py, record.map(|record| record.to_json()).as_ref().unwrap_or(json))
+}
 
 /// Converts a JSON value to a dict, list, str, number, bool or None.
 pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {

@@ -55,7 +55,7 @@ mod _native {
         dispatcher::Dispatcher,
         egress::Egress,
         endpoint::{Endpoint, EndpointStatus},
-        error::{public, tables},
+        error::{log_record_of, public, tables},
         event::{Event, Expiry},
         hop::Hop,
         identity::Identity,

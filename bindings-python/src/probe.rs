@@ -62,8 +62,12 @@ impl ProbeResult {
 
     /// Returns the whole result as a dict, in the same form in every language. Durations are
     /// milliseconds.
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        json::to_python(py, &self.0.to_json())
+    ///
+    /// Args:
+    ///     full: False returns the log record instead: level, message and fields, below 1 KiB.
+    #[pyo3(signature = (*, full = true), text_signature = "($self, *, full=True)")]
+    fn to_dict<'py>(&self, py: Python<'py>, full: bool) -> PyResult<Bound<'py, PyAny>> {
+        json::full_or_log_record(py, &self.0.to_json(), full)
     }
 
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {

@@ -104,8 +104,12 @@ impl Receipt {
     ///
     /// It has more than the attributes: the address, the time of each step, the headers of the
     /// response and the first bytes of its body.
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        json::to_python(py, &self.json())
+    ///
+    /// Args:
+    ///     full: False returns the log record instead: level, message and fields, below 1 KiB.
+    #[pyo3(signature = (*, full = true), text_signature = "($self, *, full=True)")]
+    fn to_dict<'py>(&self, py: Python<'py>, full: bool) -> PyResult<Bound<'py, PyAny>> {
+        json::full_or_log_record(py, &self.json(), full)
     }
 
     /// Rebuilds an unpickled receipt.

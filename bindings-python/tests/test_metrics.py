@@ -130,16 +130,40 @@ def test_a_forked_child_starts_at_zero(acme: Acme) -> None:
 
 def test_wrong_arguments_are_refused(acme: Acme) -> None:
     metrics_text: Any = acme.dispatcher.metrics_text
-    for arguments, keywords in [
-        (["json"], {}),
-        ([7], {}),
-        ([], {"others": acme.dispatcher}),
-        ([], {"others": [7]}),
-        ([], {"others": "text"}),
-    ]:
+    for wrong in (
+        {"format": "json"},
+        {"format": 7},
+        {"others": acme.dispatcher},
+        {"others": [7]},
+        {"others": "text"},
+    ):
         with pytest.raises(wm.ConfigError) as refused:
-            metrics_text(*arguments, **keywords)
+            metrics_text(**wrong)
         assert refused.value.kind == "option_invalid"
     with pytest.raises(wm.ConfigError):
         wm.metrics_content_type("json")  # type: ignore[arg-type]
     assert wm.metrics_content_type("openmetrics").startswith("application/openmetrics-text")
+
+
+def test_the_log_record_of_the_longest_answer_is_below_one_kib(lab: Lab) -> None:
+    acme = lab.consumer("acme")
+    with lab.dispatcher() as dispatcher:
+        endpoint = dispatcher.endpoint("ä" * 128, acme.url + "/" + "p" * 3000, pins=None)
+        acme.respond(200, body=b"b" * 30_000, headers={"x-long": "h" * 8000})
+        receipt = dispatcher.deliver(endpoint, b"{}", id="i" * 255)
+        acme.respond(503, body=b"b" * 30_000, headers={"x-long": "h" * 8000})
+        with pytest.raises(wm.DeliveryError) as failed:
+            dispatcher.deliver(endpoint, b"{}", id="i" * 255)
+        probe = dispatcher.probe(endpoint)
+    assert len(json.dumps(receipt.to_dict())) > 8000
+    levels: dict[str, list[Any]] = {"info": [receipt, probe], "warning": [failed.value]}
+    for level, outcomes in levels.items():
+        for outcome in outcomes:
+            record = outcome.to_dict(full=False)
+            line = json.dumps(record)
+            assert len(line) < 1024, line
+            assert not any(text in line for text in ("ppp", "bbb", "hhh")), line
+            assert record["level"] == level
+            assert record["consumer"].startswith("ä" * 10)
+            assert outcome.to_dict() == outcome.to_dict(full=True)
+    assert failed.value.to_dict(full=False)["kind"] == "http_status"

@@ -144,8 +144,16 @@ class WebhookMtlsError(Exception):
         fields = self.args[0].get("response")
         return None if fields is None else Response(fields)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the error in the JSON form of every language. Durations are milliseconds."""
+    def to_dict(self, *, full: bool = True) -> dict[str, Any]:
+        """Returns the error in the JSON form of every language. Durations are milliseconds.
+
+        Args:
+            full: False returns the log record instead: level, message and fields, below 1 KiB.
+        """
+        if not full:
+            from ._native import _log_record_of
+
+            return _log_record_of(self.args[0])
         from copy import deepcopy
 
         return deepcopy(self.args[0])

@@ -1482,12 +1482,15 @@ class Receipt:
     @property
     def response(self) -> Response:
         """The response: its status, its headers and the first bytes of its body."""
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, full: bool = True) -> dict[str, Any]:
         """Returns the whole receipt as a dict, in the same form in every language. Durations are
         milliseconds.
 
         It has more than the attributes: the address, the time of each step, the headers of the
         response and the first bytes of its body.
+
+        Args:
+            full: False returns the log record instead: level, message and fields, below 1 KiB.
         """
 
 @final
@@ -1521,9 +1524,12 @@ class Probe:
     @property
     def elapsed(self) -> float:
         """The duration of the whole probe, in seconds."""
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, full: bool = True) -> dict[str, Any]:
         """Returns the whole result as a dict, in the same form in every language. Durations are
         milliseconds.
+
+        Args:
+            full: False returns the log record instead: level, message and fields, below 1 KiB.
         """
 
 @final
@@ -2145,6 +2151,9 @@ class CancelToken:
 
 def _panic() -> None:
     """Panics inside `guard`, so that a test can check the resulting error."""
+
+def _log_record_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the log record of an error, from the fields of the error."""
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
     """Returns the part of an error that may be shown to the consumer, from the fields of the error."""

@@ -17,7 +17,7 @@ use crate::connection::observer::{AttemptOutcome, OperationKind, Repeat};
 use crate::connection::{HandshakeFacts, probe};
 use crate::endpoint::{Endpoint, Generation};
 use crate::error::{Error, Stage, Timings, fraction};
-use crate::log::{LogFields, LogLevel, LogRecord};
+use crate::log::LogRecord;
 use crate::material::identity::Identity;
 use crate::material::pin::PinSlot;
 use crate::options::{self, SetByName, Setting, Unchecked};
@@ -192,20 +192,7 @@ impl Probe {
 
     /// Returns the result as a log record, which is below 1 KiB.
     pub fn log_record(&self) -> LogRecord {
-        let parts = &*self.parts;
-        let mut fields = LogFields {
-            event: Some("probe".to_owned()),
-            outcome: Some("succeeded".to_owned()),
-            consumer: Some(parts.consumer.clone()),
-            elapsed_ms: Some(fraction(parts.elapsed)),
-            address: Some(parts.address.to_string()),
-            tls_version: Some(self.tls().version.to_owned()),
-            pin: self.pin().map(|pin| pin.name().to_owned()),
-            tenant: self.peer().tenant().map(str::to_owned),
-            ..LogFields::default()
-        };
-        fields.add_timings(&parts.timings, false);
-        LogRecord::new(LogLevel::Info, "the handshake was completed".to_owned(), fields)
+        LogRecord::of_probe(&self.to_json())
     }
 
     /// Returns the whole result as the JSON that all languages share. Durations are in milliseconds.

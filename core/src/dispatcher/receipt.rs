@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::operation::Operation;
 use crate::connection::{HandshakeFacts, Response};
-use crate::error::{ConnectionParts, HttpResponse, Timings, fraction, is_plain};
-use crate::log::{LogFields, LogLevel, LogRecord};
+use crate::error::{ConnectionParts, HttpResponse, Timings, fraction};
+use crate::log::LogRecord;
 use crate::material::pin::PinSlot;
 use crate::tls::TlsFacts;
 use crate::verify::PeerIdentity;
@@ -147,25 +147,7 @@ impl Receipt {
 
     /// Returns the receipt as a log record, which is below 1 KiB.
     pub fn log_record(&self) -> LogRecord {
-        let inner = &*self.inner;
-        let mut fields = LogFields {
-            event: Some("delivery".to_owned()),
-            outcome: Some("succeeded".to_owned()),
-            consumer: Some(self.consumer().to_owned()),
-            id: inner.id.clone().filter(|id| is_plain(id)),
-            status: Some(self.status().into()),
-            attempts: Some(inner.attempts.into()),
-            elapsed_ms: Some(fraction(inner.elapsed)),
-            address: Some(inner.answered.address.to_string()),
-            reused: Some(inner.answered.reused),
-            tls_version: Some(self.tls().version.to_owned()),
-            pin: self.pin().map(|pin| pin.name().to_owned()),
-            tenant: self.peer().tenant().map(str::to_owned),
-            ..LogFields::default()
-        };
-        fields.add_timings(&inner.timings, inner.answered.reused);
-        let message = format!("delivered with status {}", self.status());
-        LogRecord::new(LogLevel::Info, message, fields)
+        LogRecord::of_receipt(&self.to_json())
     }
 
     /// Returns the whole receipt as the JSON that all languages share. Durations are in milliseconds.

@@ -10,7 +10,8 @@ mod sinks;
 use serde_json::{Map, Value};
 
 use crate::error::{
-    Blame, DeliveryFacts, Error, Kind, Stage, Timings, fraction, key, saturating_millis, words,
+    Blame, DeliveryFacts, Error, Kind, Stage, Timings, fraction, is_plain, key, saturating_millis,
+    words,
 };
 use crate::event::{Event, EventName};
 pub(crate) use fields::{FIELDS, LogFields};
@@ -67,6 +68,42 @@ pub struct LogRecord {
 impl LogRecord {
     pub(crate) fn new(level: LogLevel, message: String, fields: LogFields) -> Self {
         Self { level, message, fields }.bounded()
+    }
+
+    /// Returns the record of a receipt, a probe or an error, from the JSON that it was written as. `None` for
+    /// any other value.
+    #[doc(hidden)]
+    pub fn of_json(value: &Value) -> Option<Self> {
+        if value.get("kind").is_some() {
+            Some(Error::from_json(value)?.log_record())
+        } else if value.get("hold_honored").is_some() {
+            Some(Self::of_receipt(value))
+        } else if value.get("note").is_some() {
+            Some(Self::of_probe(value))
+        } else {
+            None
+        }
+    }
+
+    /// * `receipt`: the JSON of a receipt.
+    pub(crate) fn of_receipt(receipt: &Value) -> Self {
+        let mut fields = LogFields::of_success("delivery", receipt);
+        let id = receipt["id"].as_str().filter(|id| is_plain(id));
+        fields.id = id.map(str::to_owned);
+        fields.status = receipt["status"].as_u64();
+        fields.attempts = receipt["attempts"].as_u64();
+        fields.reused = receipt["connection"]["reused"].as_bool();
+        fields.address = receipt["connection"]["address"].as_str().map(str::to_owned);
+        fields.response_ms = receipt["timings"]["response_ms"].as_f64();
+        let message = format!("delivered with status {}", fields.status.unwrap_or_default());
+        Self::new(LogLevel::Info, message, fields)
+    }
+
+    /// * `probe`: the JSON of a probe.
+    pub(crate) fn of_probe(probe: &Value) -> Self {
+        let mut fields = LogFields::of_success("probe", probe);
+        fields.address = probe["address"].as_str().map(str::to_owned);
+        Self::new(LogLevel::Info, "the handshake was completed".to_owned(), fields)
     }
 
     /// Returns how urgent it is.
@@ -169,6 +206,27 @@ impl Error {
 }
 
 impl LogFields {
+    /// The fields that a receipt and a probe have in their JSON.
+    fn of_success(event: &str, json: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        // A reused connection was opened by another delivery.
+        let is_fresh = json["connection"]["reused"] != true;
+        let opening = |key: &str| json["timings"][key].as_f64().filter(|_| is_fresh);
+        Self {
+            event: Some(event.to_owned()),
+            outcome: Some("succeeded".to_owned()),
+            consumer: text(&json["consumer"]),
+            elapsed_ms: json["elapsed_ms"].as_f64(),
+            resolve_ms: opening("resolve_ms"),
+            connect_ms: opening("connect_ms"),
+            handshake_ms: opening("handshake_ms"),
+            tls_version: text(&json["tls"]["version"]),
+            pin: text(&json["pin"]),
+            tenant: text(&json["peer"]["tenant"]),
+            ..Self::default()
+        }
+    }
+
     fn add_facts(&mut self, facts: &DeliveryFacts) {
         self.attempts = Some(facts.attempts.into());
         self.elapsed_ms = Some(fraction(facts.elapsed));
@@ -183,7 +241,7 @@ impl LogFields {
     }
 
     /// Adds how long the phases took. A reused connection was opened by another delivery.
-    pub(crate) fn add_timings(&mut self, timings: &Timings, reused: bool) {
+    fn add_timings(&mut self, timings: &Timings, reused: bool) {
         if !reused {
             self.resolve_ms = timings.resolve.map(fraction);
             self.connect_ms = timings.connect.map(fraction);

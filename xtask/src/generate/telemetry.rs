@@ -24,6 +24,8 @@ dispatcher or a verifier |
 | Rust, feature `tracing` | an event of the target `webhook_mtls`, in a span of the delivery with `event`, \
 `consumer` and `id`; the fields of an event of ours are JSON in `of_event` |
 | C | `wmtls_receipt_log_json`, `wmtls_error_log_json`; `wmtls_options_log`, `wmtls_verifier_options_log` |
+| Python | `to_dict(full=False)` of a receipt, a probe or an error |
+| Node | `toObject({ full: false })` of a receipt, a probe or an error |
 
 | level | when |
 | --- | --- |
