@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::tls_stream::TlsStream;
-use super::{Connection, Deadlines, HandshakeFacts, Heard, Progress};
+use super::{Connection, Deadlines, HandshakeFacts, Progress};
 use crate::admission::fair_limit::Permit;
 use crate::error::Error;
 use crate::net::{Route, Url};
@@ -34,21 +34,20 @@ pub(crate) async fn probe(
     progress: &Progress,
 ) -> Result<(SocketAddr, Arc<HandshakeFacts>), Error> {
     let mut connection = Connection::open(permit, url, terms, route, deadlines, progress).await?;
-    connection.await_verdict(progress).await?;
+    connection.hear_verdict().await?;
+    connection.hear_close(progress).await?;
     Ok((connection.address, connection.handshake.clone()))
 }
 
 impl Connection {
-    /// Waits for the verdict on our certificate, sends `close_notify`, and reads until the consumer closes
-    /// too. Fails with `client_certificate_rejected` after an alert about our certificate, and with
-    /// `connection_lost` if the consumer closes first. Returns what came first.
-    pub(crate) async fn await_verdict(&mut self, progress: &Progress) -> Result<Heard, Error> {
-        let heard = self.hear_verdict().await?;
+    /// Sends `close_notify`, and reads until the consumer closes too. Fails with
+    /// `client_certificate_rejected` after an alert about our certificate.
+    pub(crate) async fn hear_close(&mut self, progress: &Progress) -> Result<(), Error> {
         let by = progress.by().min(Instant::now() + CLOSE_WAIT);
         let alert = runtime::before(by, pin!(read_verdict(&mut self.stream))).await.flatten();
         match alert {
             Some(alert) if alert.is_about_certificate() => Err(self.refused_by_alert(alert)),
-            _ => Ok(heard),
+            _ => Ok(()),
         }
     }
 }

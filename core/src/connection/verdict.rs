@@ -43,7 +43,15 @@ impl Connection {
     /// Waits for the verdict on a connection that has carried no request. Fails with
     /// `client_certificate_rejected` after an alert, and with `connection_lost` after a close.
     pub(crate) async fn hear_verdict(&mut self) -> Result<Heard, Error> {
-        let wait = (self.handshake_time * HANDSHAKES).clamp(MIN_WAIT, MAX_WAIT);
+        self.hear_verdict_within((self.handshake_time * HANDSHAKES).clamp(MIN_WAIT, MAX_WAIT)).await
+    }
+
+    /// Waits as long as the longest wait of a delivery. For a caller without haste.
+    pub(crate) async fn hear_late_verdict(&mut self) -> Result<Heard, Error> {
+        self.hear_verdict_within(MAX_WAIT).await
+    }
+
+    async fn hear_verdict_within(&mut self, wait: Duration) -> Result<Heard, Error> {
         let heard = poll_fn(|context| poll_heard(&mut self.stream, context));
         let heard = runtime::before(Instant::now() + wait, pin!(heard)).await;
         match heard.unwrap_or(Heard::Silence) {

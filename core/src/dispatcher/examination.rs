@@ -132,7 +132,11 @@ impl Examination {
 
     /// Waits for the verdict on our certificate, and closes the connection.
     pub(crate) async fn await_verdict(&self, connection: &mut Connection) -> Result<Heard, Error> {
-        connection.await_verdict(self.progress()).await.map_err(|error| self.explain_close(error))
+        let heard = match connection.hear_late_verdict().await {
+            Ok(heard) => connection.hear_close(self.progress()).await.map(|()| heard),
+            Err(error) => Err(error),
+        };
+        heard.map_err(|error| self.explain_close(error))
     }
 
     /// Decides whether a connection that ended is a refusal, as a delivery in doubt does. Records nothing.
