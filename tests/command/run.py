@@ -1,6 +1,6 @@
 """Runs the command beside other tools. The last line is `command: N passed, …`.
 
-Arguments: the program, Node, and an empty directory.
+Arguments: the program, Node, the directory of its pages, and a directory for the tests.
 """
 
 import argparse
@@ -16,10 +16,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--command", type=Path, required=True)
     parser.add_argument("--node", type=Path, required=True)
+    parser.add_argument("--pages", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     given = parser.parse_args()
     tools.COMMAND, tools.NODE = given.command.resolve(), given.node
-    tools.WORK = given.work.resolve()
+    tools.PAGES, tools.WORK = given.pages.resolve(), given.work.resolve()
     here = Path(__file__).parent
     suite = unittest.defaultTestLoader.discover(str(here), top_level_dir=str(here))
     result = unittest.TextTestRunner(verbosity=2, stream=sys.stderr).run(suite)

@@ -9,6 +9,7 @@ from typing import Self
 
 COMMAND = Path()
 NODE = Path()
+PAGES = Path()
 WORK = Path()
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).resolve().parent / "files"

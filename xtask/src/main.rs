@@ -51,6 +51,8 @@ cargo xtask <verb>
   install             install the Debian packages for the tests
   install c [--prefix P] [--libdir L] [--destdir D] [--small]
                       install the C library, by default below /usr/local; --small for little storage
+  install command [--prefix P] [--destdir D]
+                      install the program webhook-mtls with its man pages and completions
   abi                 record the C interface in ffi/abi/, which later versions must keep
   misconfigurations   make every misconfiguration; what errors say goes to
                       docs/misconfigurations.md
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
         ["install", "c", words @ ..] => packages::c_install::run(words),
+        ["install", "command", words @ ..] => packages::command::run(words),
         ["abi"] => packages::interface::write(),
         ["misconfigurations"] => suites::misconfigurations::write(),
         ["bench"] => bench::run(None),

@@ -33,6 +33,7 @@
 mod archive;
 mod c;
 pub(crate) mod c_install;
+pub(crate) mod command;
 mod crates;
 mod debian_package;
 pub(crate) mod interface;
