@@ -28,7 +28,7 @@ pub struct Inspection {
     pub items: Vec<Item>,
 }
 
-/// A part of a file.
+/// A part of a file. Exhaustive: only the command uses it, and must show every part.
 #[derive(Debug)]
 pub enum Item {
     /// A certificate, and the verdicts on it.

@@ -12,7 +12,7 @@ pub fn meaning(note: Note) -> &'static str {
     note.doc().trim_start()
 }
 
-/// A use of a certificate.
+/// A use of a certificate. Exhaustive: only the command uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// As our identity, which we present to consumers.

@@ -13,7 +13,7 @@ use crate::x509::Certificate;
 
 const FILE: &str = "the file";
 
-/// How a file is encoded.
+/// How a file is encoded. Exhaustive: only the command uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// PEM text (RFC 7468).
