@@ -169,7 +169,8 @@ def _tls(connection: ssl.SSLObject) -> dict[str, Any]:
     """Returns the TLS extension of ASGI. Before Python 3.13, the chain is the leaf alone."""
     leaf = connection.getpeercert(binary_form=True)
     read = getattr(connection, "get_unverified_chain", None)
-    chain = (read() or []) if read is not None else []
+    # Python 3.13 fails to read the chain of a client without a certificate.
+    chain = (read() or []) if read is not None and leaf else []
     ders = chain or ([leaf] if leaf else [])
     suite = connection.cipher()
     numbers = {each["name"]: each["id"] & 0xFFFF for each in connection.context.get_ciphers()}
