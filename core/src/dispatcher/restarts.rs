@@ -34,14 +34,30 @@ impl Restarts {
                 .scoped(Scope::Endpoint)
                 .advising("Change an endpoint's settings less often than it takes to connect."));
         }
-        if let Some(doublings) = self.count.checked_sub(2) {
-            let pause = tokio::time::sleep(PAUSE * 2_u32.pow(doublings));
+        if let Some(pause) = pause_before(self.count) {
             tokio::select! {
                 biased;
                 () = endpoint.removal() => {}
-                () = pause => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the pause before a restart, counted from 1.
+fn pause_before(restart: u32) -> Option<Duration> {
+    restart.checked_sub(2).map(|doublings| PAUSE * 2_u32.pow(doublings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_from_the_second_restart() {
+        let pauses = (1..=MAX_RESTARTS).map(|restart| pause_before(restart).unwrap_or_default());
+        let millis: Vec<u128> = pauses.map(|pause| pause.as_millis()).collect();
+        assert_eq!(millis, [0, 10, 20, 40, 80, 160, 320, 640]);
     }
 }
