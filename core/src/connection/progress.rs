@@ -191,12 +191,14 @@ impl Progress {
     /// Records how much of the request has left.
     pub(super) fn wrote(&self, sent: Sent) {
         self.sent.store(sent as u8, Relaxed);
-        if sent == Sent::All {
-            let now = Instant::now();
-            self.phases.wrote_request(self.until(now));
-            if let Some(observation) = &self.observation {
-                observation.enter(Stage::Response, now);
-            }
+    }
+
+    /// Records that the last byte of the request has left.
+    pub(super) fn wrote_all(&self, now: Instant) {
+        self.wrote(Sent::All);
+        self.phases.wrote_request(self.until(now));
+        if let Some(observation) = &self.observation {
+            observation.enter(Stage::Response, now);
         }
     }
 

@@ -136,7 +136,7 @@ impl<'a> RequestWriter<'a> {
             let now = Instant::now();
             if self.written == self.length() {
                 self.flushed = Some(now);
-                self.progress.wrote(Sent::All);
+                self.progress.wrote_all(now);
             } else {
                 self.held_since = Some(now);
             }
