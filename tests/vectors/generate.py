@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes config.json, verify.json, deliver.json, circuit.json, forwarded.json and webhook.json here.
+"""Writes the six files of cases (config.json and so on) beside this file.
 
     python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install 'cryptography>=48'
     /tmp/vectors/bin/python tests/vectors/generate.py            # writes
