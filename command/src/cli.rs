@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{csr, deliver, diagnose, inspect, lab, listen};
+use crate::{checklist, csr, deliver, diagnose, inspect, lab, listen};
 
 /// Returns the command with all verbs, from which the man page and the completions are made.
 pub fn command() -> Command {
@@ -19,6 +19,7 @@ pub fn command() -> Command {
         )
         .subcommands([
             diagnose::command(),
+            checklist::command(),
             inspect::command(),
             deliver::command(),
             listen::command(),

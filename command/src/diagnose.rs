@@ -11,25 +11,27 @@ use crate::SCHEMA;
 use crate::cli::{flag, is_json, json_option, strict_option, text, value};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
-use crate::files;
 use crate::target::{self, Material, Target, consumer};
+use crate::{files, fleet};
 
 pub(crate) fn command() -> Command {
-    let requests: Vec<&str> = DiagnosisRequest::ALL.iter().map(|request| request.name()).collect();
     Command::new("diagnose")
         .about("Say what is wrong with a consumer, whose fault it is, and whom to tell")
-        .arg(Arg::new("url").value_name("URL").required(true).help("https:// address of the consumer"))
-        .arg(
-            value(
-                "request",
-                "METHOD",
-                "Also make this request, without a payload: nginx judges our certificate only then",
-            )
-            .value_parser(requests),
+        .arg(Arg::new("url")
+                .value_name("URL")
+                .required_unless_present("config")
+                .help("https:// address of the consumer"),
         )
+        .arg(
+            value("config", "FILE", "Diagnose every endpoint of a fleet (TOML)")
+                .conflicts_with_all(["url", "message"]),
+        )
+        .arg(request_option())
         .arg(flag("verbose", "Show the checks that passed, too").short('v'))
         .arg(flag("message", "Print only the message to the consumer's operator, if there is one"))
+        // The file of a fleet has the CA of each endpoint.
         .args(target::options())
+        .mut_arg("ca", |ca| ca.required(false).required_unless_present("config"))
         .args([strict_option(), json_option()])
         .after_help(
             "No payload is sent, and our certificate is shown only to a consumer that a delivery would
@@ -39,11 +41,22 @@ Examples:
   webhook-mtls diagnose https://hooks.acme.example/in \\
       --cert tls.crt --key tls.key --ca acme-ca.pem --pin sha256/…
   webhook-mtls diagnose https://hooks.acme.example/in --request head \\
-      --p12 us.p12 --ca acme-ca.pem --message | mail -s mTLS ops@acme.example",
+      --p12 us.p12 --ca acme-ca.pem --message | mail -s mTLS ops@acme.example
+  webhook-mtls diagnose --config fleet.toml --json",
         )
 }
 
+/// Returns the option for a request without a payload.
+pub(crate) fn request_option() -> Arg {
+    let requests: Vec<&str> = DiagnosisRequest::ALL.iter().map(|request| request.name()).collect();
+    let help = "Also make this request, without a payload: nginx judges our certificate only then";
+    value("request", "METHOD", help).value_parser(requests)
+}
+
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    if let Some(file) = text(matches, "config") {
+        return fleet::diagnose(file, matches, console);
+    }
     let url = text(matches, "url").unwrap_or_default();
     let report = report(url, matches, console)?;
     let exit = exit(&report, matches.get_flag("strict"));
@@ -73,6 +86,31 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
 
 /// Diagnoses the consumer, or says why our material cannot be used.
 fn report(url: &str, matches: &ArgMatches, console: &mut Console<'_>) -> Result<Report, Failure> {
+    let (target, options) = match prepared(url, matches, console)? {
+        Prepared::Target(target, options) => (target, options),
+        Prepared::Unusable(report) => return Ok(report),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::machine(format_args!("the diagnosis cannot start: {}", files::reason(&error)))
+    })?;
+    Ok(runtime.block_on(target.dispatcher.diagnose(&target.endpoint, options))?)
+}
+
+/// What is to be diagnosed.
+pub(crate) enum Prepared {
+    /// An endpoint.
+    Target(Target, DiagnosisOptions),
+    /// None: our material cannot be used, and the report says why.
+    Unusable(Report),
+}
+
+/// Reads our material, and makes the endpoint.
+pub(crate) fn prepared(
+    url: &str,
+    matches: &ArgMatches,
+    console: &mut Console<'_>,
+) -> Result<Prepared, Failure> {
     let mut faults: Vec<(Group, Error)> = Vec::new();
     let mut found = |group, failure| match failure {
         Failure::Library { error, .. } if Exit::of(&error) != Exit::Usage => {
@@ -96,12 +134,13 @@ fn report(url: &str, matches: &ArgMatches, console: &mut Console<'_>) -> Result<
         }
     };
     let (Some(identity), Some(trust)) = (identity, trust) else {
-        return Ok(diagnosis::unusable(consumer(url), url, &faults));
+        return Ok(Prepared::Unusable(diagnosis::unusable(consumer(url), url, &faults)));
     };
     let material = Material { identity, trust };
     let target = match Target::with(url, material, matches, console, |endpoint| endpoint) {
         Err(Failure::Library { error, .. }) if Exit::of(&error) != Exit::Usage => {
-            return Ok(diagnosis::unusable(consumer(url), url, &[(Group::Trust, *error)]));
+            let faults = [(Group::Trust, *error)];
+            return Ok(Prepared::Unusable(diagnosis::unusable(consumer(url), url, &faults)));
         }
         other => other?,
     };
@@ -111,14 +150,11 @@ fn report(url: &str, matches: &ArgMatches, console: &mut Console<'_>) -> Result<
         Some(request) => options.request(request),
         None => options,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        Failure::machine(format_args!("the diagnosis cannot start: {}", files::reason(&error)))
-    })?;
-    Ok(runtime.block_on(target.dispatcher.diagnose(&target.endpoint, options))?)
+    Ok(Prepared::Target(target, options))
 }
 
-fn exit(report: &Report, is_strict: bool) -> Exit {
+/// Returns the exit code for a report.
+pub(crate) fn exit(report: &Report, is_strict: bool) -> Exit {
     if report.ok() {
         let warns = report.warnings().next().is_some();
         return if is_strict && warns { Exit::Warnings } else { Exit::Well };

@@ -4,6 +4,7 @@
 //! The command has no rule of its own. What it says of a certificate, a peer or a failure is what the
 //! library says.
 
+mod checklist;
 mod cli;
 mod console;
 mod csr;
@@ -11,6 +12,7 @@ mod deliver;
 mod diagnose;
 mod exit;
 mod files;
+mod fleet;
 mod inspect;
 mod issuing;
 mod lab;
@@ -59,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
         Some(("csr", matches)) => csr::run(matches, console),
         Some(("lab", matches)) => lab::run(matches, console),
         Some(("diagnose", matches)) => diagnose::run(matches, console),
+        Some(("check", matches)) => checklist::run(matches, console),
         // The parser demands a verb of the list.
         _ => Ok(Exit::Usage),
     };

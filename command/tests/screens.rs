@@ -16,6 +16,8 @@ const SCREENS: &[Screen] = &[
     ("help-listen", 80, false, 0, &["listen", "--help"]),
     ("listen-without-key", 80, false, 3, &["listen", "--cert", "server.pem", "--ca", "ca.pem"]),
     ("help-diagnose", 80, false, 0, &["diagnose", "--help"]),
+    ("help-check", 80, false, 0, &["check", "--help"]),
+    ("check-without-file", 80, false, 3, &["check", "--config", "missing.toml"]),
     ("help-csr", 80, false, 0, &["csr", "--help"]),
     ("help-lab", 80, false, 0, &["lab", "--help"]),
     ("help-lab-issue", 80, false, 0, &["lab", "issue", "--help"]),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::checks::{Addressee, Check, CheckStatus, Group};
 use super::text::{self, Layout};
 use super::{message, verdict};
-use crate::error::{Blame, Error, Kind, fraction};
+use crate::error::{Blame, Error, Kind, composed, fraction};
 
 /// The version of the JSON form. A field is never removed or changed in one version.
 pub(crate) const SCHEMA: u32 = 1;
@@ -367,7 +367,9 @@ impl Results {
         self.0
     }
 
+    /// A summary may have names that the consumer has chosen, so it is escaped and bounded.
     fn set(&mut self, check: Check, status: CheckStatus, summary: String) {
+        let summary = composed(summary);
         let result = self.of(check);
         if result.status != CheckStatus::Failed {
             (result.status, result.summary) = (status, summary);

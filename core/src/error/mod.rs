@@ -33,7 +33,7 @@ pub(crate) use facts::{
     ConnectionParts, DeliveryFacts, HandshakeJson, ShownHandshake, Timings, fraction,
 };
 pub use kind::Kind;
-pub(crate) use presented::{MAX_PRESENTED, composed_value, presented, presented_list};
+pub(crate) use presented::{MAX_PRESENTED, composed, composed_value, presented, presented_list};
 pub use response::HttpResponse;
 pub(crate) use shown::{Form, certain_secret, described, is_plain, shown};
 
@@ -96,7 +96,7 @@ impl Error {
                 retry: kind.retry(),
                 retry_after: None,
                 consumer: None,
-                message: presented::composed(message.into()),
+                message: composed(message.into()),
                 remedy: None,
                 details: Details::default(),
                 response: None,
@@ -345,13 +345,13 @@ impl Error {
     }
 
     pub(crate) fn advising(self, remedy: impl Into<String>) -> Self {
-        self.with(|inner| inner.remedy = Some(presented::composed(remedy.into())))
+        self.with(|inner| inner.remedy = Some(composed(remedy.into())))
     }
 
     /// Puts what the error is about, such as a file or an address, in front of the message.
     pub(crate) fn prefixed(self, subject: &str) -> Self {
         self.with(|inner| {
-            inner.message = presented::composed(format!("{subject}: {}", inner.message));
+            inner.message = composed(format!("{subject}: {}", inner.message));
         })
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn presented_list<'a>(names: impl Iterator<Item = &'a str>) -> Vec<St
 }
 
 /// Returns a message or a text of a context, bounded and escaped.
-pub(super) fn composed(text: String) -> String {
+pub(crate) fn composed(text: String) -> String {
     if text.len() <= LONGEST_MESSAGE && !text.contains(needs_escape) {
         return text;
     }
