@@ -140,8 +140,11 @@ pub fn remote(value: Option<&Bound<'_, PyAny>>) -> Result<Option<Remote>, Bindin
     Ok(Some(Remote::parse(&text("remote", value)?)?))
 }
 
+/// The name and the value of a header line.
+pub type Line = (Vec<u8>, Vec<u8>);
+
 /// Reads header lines: pairs of str or bytes. More lines than the core accepts are not read.
-pub fn headers(value: &Bound<'_, PyAny>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, BindingError> {
+pub fn headers(value: &Bound<'_, PyAny>) -> Result<Vec<Line>, BindingError> {
     let expected = "a sequence of (name, value) pairs with every header line";
     if value.is_instance_of::<PyDict>() {
         let seen = "a dict, which hides a second line";

@@ -170,15 +170,15 @@ pub unsafe extern "C" fn wmtls_verify_forwarded(
     })
 }
 
+/// The name and the value of a header line.
+type Line<'a> = (&'a [u8], &'a [u8]);
+
 /// Borrows the texts of pairs, which need not be UTF-8. More pairs than the core accepts are not read.
 ///
 /// # Safety
 ///
 /// `pairs` is NULL or points to twice `count` pointers to NUL-terminated texts.
-unsafe fn pairs<'a>(
-    pairs: *const *const c_char,
-    count: usize,
-) -> Result<Vec<(&'a [u8], &'a [u8])>, Error> {
+unsafe fn pairs<'a>(pairs: *const *const c_char, count: usize) -> Result<Vec<Line<'a>>, Error> {
     if count == 0 {
         return Ok(Vec::new());
     }
