@@ -83,7 +83,8 @@ impl Verifications {
                 loop {
                     let (started, ready) = (Instant::now(), ready_to_run());
                     verifier.verify_chain(&chain, None, SystemTime::now()).unwrap();
-                    let blocked = started.elapsed().saturating_sub(ready_to_run() - ready);
+                    let blocked =
+                        started.elapsed().saturating_sub(ready_to_run().saturating_sub(ready));
                     longest = longest.max(blocked);
                     count += 1;
                     if stop.load(Ordering::Relaxed) {

@@ -80,6 +80,10 @@ impl OperationSpan {
     }
 
     /// Runs `work` inside the span.
+    #[cfg_attr(
+        not(feature = "tracing"),
+        expect(clippy::unused_self, reason = "as the feature says")
+    )]
     pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         #[cfg(feature = "tracing")]
         return self.0.in_scope(work);
