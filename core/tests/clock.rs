@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::error::{Blame, Scope, Stage};
 use webhook_mtls::event::EventName;
+use webhook_mtls::material::Expiring;
 use webhook_mtls::testing::{Consumer, Lab, Leaf, set_clock};
 use webhook_mtls::{
     DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Event, EventQueue, Identity, Kind, Pins,
-    ProbeOptions, Receipt, Retry, Sent, Trust,
+    ProbeOptions, Receipt, Retry, Role, Sent, Trust, Verifier, VerifierOptions,
 };
 
 const OTHER: &str = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
@@ -181,6 +182,20 @@ fn a_clock_of_1970_is_reported() {
     assert_eq!(told[0].name(), EventName::ClockImplausible);
     assert_eq!(scene.told().len(), 0);
     assert_eq!(scene.dispatcher.expiries().unwrap_err().kind(), Kind::ClockImplausible);
+}
+
+#[test]
+fn a_verifier_lists_what_expires() {
+    let _clock = Clock::take();
+    let scene = Scene::new(None);
+    let options = VerifierOptions::new(Role::Server, scene.lab.trust());
+    let verifier = Verifier::new(options).unwrap();
+    ahead(HOUR);
+    let listed = verifier.expiries().unwrap();
+    assert_eq!((listed.len(), listed[0].what), (1, Expiring::Anchor));
+    assert!(listed[0].name.contains("root") && listed[0].fraction_left > 0.9, "{listed:?}");
+    set_clock(Some(SystemTime::UNIX_EPOCH + HOUR));
+    assert_eq!(verifier.expiries().unwrap_err().kind(), Kind::ClockImplausible);
 }
 
 #[test]

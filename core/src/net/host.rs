@@ -156,6 +156,10 @@ mod tests {
             assert!(Host::of_url(text).is_err(), "{text}");
             assert!(Host::named(text).is_err(), "{text}");
         }
+        for address in ["127.1", "2130706433", "0x7f000001", "a.0x7f"] {
+            let why = "is an IPv4 address that is not four decimal numbers";
+            assert_eq!(Host::named(address), Err(why), "{address}");
+        }
         assert!(Host::of_url("2001:db8::10").is_err() && Host::named("2001:db8::10").is_ok());
         assert!(Host::named("fe80::1%eth0").is_err());
         assert!(Host::named(&"a.".repeat(600)).is_err());
