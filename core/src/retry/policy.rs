@@ -321,9 +321,15 @@ mod tests {
 
     #[test]
     fn no_failure_that_a_person_can_mend_is_dropped_within_a_day() {
-        // The payload, the headers or the peer's missing certificate stay as they are.
-        let hopeless =
-            [Kind::HeaderInvalid, Kind::BodyTooLarge, Kind::EvidenceMissing, Kind::HopUntrusted];
+        // The payload, the headers, or what a request brought to a receiver stay as they are.
+        let hopeless = [
+            Kind::HeaderInvalid,
+            Kind::BodyTooLarge,
+            Kind::EvidenceMissing,
+            Kind::HopUntrusted,
+            Kind::SignatureInvalid,
+            Kind::TokenInvalid,
+        ];
         for &kind in Kind::ALL {
             let error = Error::new(kind, "failed");
             let impatient = error.clone().retried(error.retry(), Some(Duration::from_secs(1)));
