@@ -191,9 +191,9 @@ pub unsafe extern "C" fn wmtls_verify_webhook(
         let verifier = &required(verifier, "verifier")?.verifier;
         let peer = required(peer, "peer")?.identity();
         // SAFETY: the caller follows the header's conventions.
-        let names = unsafe { text::list(names, count, "headers") }?;
+        let names = unsafe { text::list(names, count, "names") }?;
         // SAFETY: as above.
-        let values = unsafe { text::list(values, count, "headers") }?;
+        let values = unsafe { text::list(values, count, "values") }?;
         // SAFETY: as above.
         let body = unsafe { text::bytes(body, body_len, Limit::body()) }?;
         let headers = names.into_iter().zip(values);

@@ -97,6 +97,36 @@ static void consume_delivery(wmtls_delivery *delivery) {
     wmtls_delivery_free(delivery);
 }
 
+static char pem[16384], line[16384], hidden[16384], url[4096], hex[65];
+
+/* A token with the lab's private key, for the endpoint that reports its fault. */
+static wmtls_jwt_bearer *token(void) {
+    wmtls_jwt_bearer *made;
+    wmtls_error *error;
+    CHECK_STATUS(wmtls_jwt_bearer_from_pem(pem, strlen(pem), &made, &error), WMTLS_OK, error);
+    return made;
+}
+
+static void consume_token(wmtls_jwt_bearer *built) {
+    wmtls_endpoint_options *options = unpinned();
+    wmtls_endpoint_options_jwt_bearer(options, built);
+    wmtls_jwt_bearer_free(built);
+    consume_endpoint(options);
+}
+
+static void consume_webhook_verifier(wmtls_webhook_verifier_options *options) {
+    wmtls_webhook_verifier *made;
+    wmtls_error *error;
+    wmtls_webhook_verifier_new(options, &made, &error);
+    wmtls_webhook_verifier_free(made);
+    look(error);
+}
+
+static void free_hop(wmtls_hop *made, wmtls_error *error) {
+    wmtls_hop_free(made);
+    look(error);
+}
+
 static wmtls_delivery *draft(void) { return wmtls_delivery_new(endpoint, "{}", 2); }
 static wmtls_verifier_options *server(void) {
     return wmtls_verifier_options_new(WMTLS_ROLE_SERVER, trust);
@@ -287,6 +317,98 @@ TRY(wmtls_verify_peer, {
     wmtls_verify_peer(verifier, NULL, 0, text, WMTLS_NOW, &peer, &error);
     wmtls_verifier_free(verifier);
 })
+TRY(wmtls_jwt_bearer_from_pem, {
+    wmtls_jwt_bearer *made;
+    wmtls_jwt_bearer_from_pem(text, strlen(text), &made, &error);
+    wmtls_jwt_bearer_free(made);
+})
+TRY(wmtls_jwt_bearer_from_file, {
+    wmtls_jwt_bearer *made;
+    wmtls_jwt_bearer_from_file(text, &made, &error);
+})
+TRY_SET(wmtls_jwt_bearer_set, wmtls_jwt_bearer, token(), consume_token, "lifetime")
+TRY(wmtls_jwt_keys_new, {
+    wmtls_jwt_keys *made;
+    wmtls_jwt_keys_new(text, strlen(text), text, &made, &error);
+    wmtls_jwt_keys_free(made);
+})
+TRY(wmtls_jwt_keys_from_file, {
+    wmtls_jwt_keys *made;
+    wmtls_jwt_keys_from_file(text, text, &made, &error);
+})
+TRY(wmtls_webhook_verifier_options_secrets, {
+    wmtls_webhook_verifier_options *built = wmtls_webhook_verifier_options_new();
+    wmtls_webhook_verifier_options_secrets(built, text, &text, 1);
+    consume_webhook_verifier(built);
+    built = wmtls_webhook_verifier_options_new();
+    wmtls_webhook_verifier_options_secrets(built, NULL, &text, 1);
+    consume_webhook_verifier(built);
+})
+TRY(wmtls_webhook_verifier_options_keys, {
+    wmtls_webhook_verifier_options *built = wmtls_webhook_verifier_options_new();
+    wmtls_webhook_verifier_options_keys(built, text, NULL);
+    consume_webhook_verifier(built);
+})
+TRY_SET(wmtls_webhook_verifier_options_set, wmtls_webhook_verifier_options,
+        wmtls_webhook_verifier_options_new(), consume_webhook_verifier, "clock_tolerance")
+TRY(wmtls_verify_webhook, {
+    static const char SECRET[] = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+    const char *names[] = {"webhook-id", "webhook-signature"};
+    const char *values[] = {text, text};
+    const char *secret_of_receiver = SECRET;
+    wmtls_webhook_verifier_options *built = wmtls_webhook_verifier_options_new();
+    wmtls_webhook_verifier_options_secrets(built, NULL, &secret_of_receiver, 1);
+    wmtls_webhook_verifier *verifier;
+    wmtls_webhook_verifier_new(built, &verifier, &error);
+    look(error);
+    wmtls_verified_webhook *webhook;
+    wmtls_verify_webhook(verifier, NULL, names, values, 2, text, strlen(text), WMTLS_NOW, NULL,
+                         NULL, &webhook, &error);
+    wmtls_webhook_verifier_free(verifier);
+})
+TRY(wmtls_hop_address, {
+    wmtls_hop *made;
+    wmtls_hop_address(text, &text, 1, &made, &error);
+    free_hop(made, error);
+    wmtls_hop_address("edge", &text, 1, &made, &error);
+})
+TRY(wmtls_hop_secret, {
+    wmtls_hop *made;
+    wmtls_hop_secret(text, "x-hop", text, &made, &error);
+    free_hop(made, error);
+    wmtls_hop_secret("edge", text, text, &made, &error);
+    free_hop(made, error);
+    wmtls_hop_secret("edge", "x-hop", text, &made, &error);
+    wmtls_hop_free(made);
+})
+TRY(wmtls_hop_certificate, {
+    wmtls_hop *made;
+    wmtls_hop_certificate("edge", &text, 1, &made, &error);
+})
+TRY(wmtls_hop_unix, {
+    wmtls_hop *made;
+    wmtls_hop_unix(text, &made, &error);
+    wmtls_hop_free(made);
+})
+TRY(wmtls_verify_forwarded, {
+    const char *pairs[] = {"client-cert", text, "x-hop", text};
+    wmtls_verifier_options *built = wmtls_verifier_options_new(WMTLS_ROLE_CLIENT, trust);
+    wmtls_verifier_options_authorize_ca_members(built);
+    wmtls_verifier *verifier;
+    wmtls_verifier_new(built, &verifier, &error);
+    look(error);
+    wmtls_hop *hop;
+    wmtls_hop_unix("edge", &hop, &error);
+    look(error);
+    wmtls_peer *peer;
+    wmtls_verify_forwarded(verifier, text, hop, pairs, 2, "unix", WMTLS_NOW, &peer, &error);
+    look(error);
+    wmtls_verify_forwarded(verifier, "rfc9440", hop, pairs, 2, text, WMTLS_NOW, &peer, &error);
+    look(error);
+    wmtls_verify_forwarded(verifier, "rfc9440", hop, pairs, 2, "unix", WMTLS_NOW, &peer, &error);
+    wmtls_hop_free(hop);
+    wmtls_verifier_free(verifier);
+})
 
 #define ENTRY(function) {#function, try_##function}
 
@@ -336,9 +458,21 @@ static const struct {
     ENTRY(wmtls_verifier_options_authorize_trust_domain),
     ENTRY(wmtls_verifier_options_set),
     ENTRY(wmtls_verify_peer),
+    ENTRY(wmtls_jwt_bearer_from_pem),
+    ENTRY(wmtls_jwt_bearer_from_file),
+    ENTRY(wmtls_jwt_bearer_set),
+    ENTRY(wmtls_jwt_keys_new),
+    ENTRY(wmtls_jwt_keys_from_file),
+    ENTRY(wmtls_webhook_verifier_options_secrets),
+    ENTRY(wmtls_webhook_verifier_options_keys),
+    ENTRY(wmtls_webhook_verifier_options_set),
+    ENTRY(wmtls_verify_webhook),
+    ENTRY(wmtls_hop_address),
+    ENTRY(wmtls_hop_secret),
+    ENTRY(wmtls_hop_certificate),
+    ENTRY(wmtls_hop_unix),
+    ENTRY(wmtls_verify_forwarded),
 };
-
-static char pem[16384], line[16384], hidden[16384], url[4096], hex[65];
 
 /* The lab's private key, as it is in its file and as one line, and where the part that is its own
    begins: all keys of a kind begin alike. */

@@ -302,7 +302,7 @@ impl Generation {
             identity.origin(),
             trust.origin(),
             pins.as_ref().and_then(Pins::origin),
-            self.settings.signing.token.as_ref().and_then(JwtBearer::origin),
+            self.settings.signing.token.as_deref().and_then(JwtBearer::origin),
         ];
         origins.into_iter().flatten().map(|origin| &origin.source)
     }
@@ -324,6 +324,6 @@ impl Generation {
 /// Returns the same ways to sign, with the current keys of their files.
 fn renewed(signing: &Signatures, watch: &Watch) -> Signatures {
     let token = signing.token.as_ref();
-    let token = token.map(|token| token.with_key(watch.signing_key(token.key())));
+    let token = token.map(|token| Arc::new(token.with_key(watch.signing_key(token.key()))));
     Signatures { standard: signing.standard.clone(), token }
 }

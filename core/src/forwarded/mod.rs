@@ -67,14 +67,14 @@ impl Verifier {
     /// # use base64::Engine as _;
     /// # let lab = Lab::start()?;
     /// # let issued = lab.authority().issue(Leaf::client("acme"))?;
-    /// # let encoded = base64::prelude::BASE64_STANDARD.encode(&issued.chain_der[0]);
-    /// # let value = format!(":{encoded}:");
+    /// # let encode = |der: &[u8]| format!(":{}:", base64::prelude::BASE64_STANDARD.encode(der));
+    /// # let (leaf, issuer) = (encode(&issued.chain_der[0]), encode(&issued.chain_der[1]));
     ///
     /// let options = VerifierOptions::new(Role::Client, lab.trust());
     /// let verifier = Verifier::new(options.authorization(Authorization::ca_members()))?;
     /// let hop = Hop::address("edge", ["10.0.0.0/24"])?;
     ///
-    /// let headers = [("Host", "hooks.example"), ("Client-Cert", value.as_str())];
+    /// let headers = [("Client-Cert", leaf.as_str()), ("Client-Cert-Chain", issuer.as_str())];
     /// let remote = Remote::Address("10.0.0.7".parse()?);
     /// let now = SystemTime::now();
     /// let peer = verifier.verify_forwarded(&headers, Dialect::Rfc9440, &hop, Some(remote), now)?;

@@ -109,7 +109,8 @@ impl From<JwtBearer> for Signing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Signatures {
     pub(crate) standard: Option<StandardWebhooks>,
-    pub(crate) token: Option<JwtBearer>,
+    /// Shared: few endpoints have one, and all have room for it.
+    pub(crate) token: Option<Arc<JwtBearer>>,
 }
 
 impl Signatures {
@@ -117,7 +118,7 @@ impl Signatures {
     pub(crate) fn set(&mut self, signing: Signing) {
         match signing {
             Signing::StandardWebhooks(signing) => self.standard = Some(signing),
-            Signing::JwtBearer(signing) => self.token = Some(signing),
+            Signing::JwtBearer(signing) => self.token = Some(Arc::new(signing)),
         }
     }
 
