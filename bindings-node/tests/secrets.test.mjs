@@ -39,12 +39,19 @@ const secretsOf = (lab) => {
 }
 
 /** How each function is called soundly: its object, and its arguments. */
-const callsOf = (lab, acme) => {
+const callsOf = async (lab, acme) => {
   const dispatcher = lab.dispatcher()
+  const reachable = dispatcher.endpoint('reachable', acme.url, { pins: null })
+  const probe = await dispatcher.probe(reachable)
   const endpoint = dispatcher.endpoint('acme', NOWHERE, { pins: null })
   const server = { role: 'server', trust: lab.trust }
   const verifier = new main.Verifier(server)
   const issued = acme.issued
+  const clients = new main.Verifier({ role: 'client', trust: lab.trust, tenant: main.TenantRule.subjectCn() })
+  const token = main.JwtBearer.fromPem(lab.identityPem.key)
+  const receiver = new main.WebhookVerifier({ keys: new main.JwtKeys(JSON.stringify(token.publicJwk)) })
+  const peer = clients.verify(lab.identityPem.cert)
+  const hop = main.Hop.unix('edge')
   return {
     deliver: [undefined, NOWHERE, '', { identity: lab.identity, trust: lab.trust, pins: null }],
     pinOf: [undefined, ''],
@@ -56,6 +63,8 @@ const callsOf = (lab, acme) => {
     'Dispatcher.remove': [dispatcher, 'nobody'],
     'Dispatcher.deliver': [dispatcher, endpoint, '', {}],
     'Dispatcher.probe': [dispatcher, endpoint, {}],
+    'Dispatcher.diagnose': [dispatcher, endpoint, {}],
+    'Probe.toObject': [probe, {}],
     'Dispatcher.reload': [dispatcher],
     'Dispatcher.expiries': [dispatcher],
     'Dispatcher.rotationStatus': [dispatcher],
@@ -81,6 +90,18 @@ const callsOf = (lab, acme) => {
     'new RetryPolicy': [undefined, {}],
     'RetryPolicy.decide': [new main.RetryPolicy(), testing.error('internal'), { attempt: 1 }],
     'new StandardWebhooks': [undefined, []],
+    'static JwtBearer.fromPem': [undefined, lab.identityPem.key, {}],
+    'static JwtBearer.fromFile': [undefined, '/dev/null', {}],
+    'new JwtKeys': [undefined, JSON.stringify(token.publicJwk), {}],
+    'static JwtKeys.fromFile': [undefined, '/dev/null', {}],
+    'new WebhookVerifier': [undefined, {}],
+    'WebhookVerifier.verifyWebhook': [receiver, peer, [], '', {}],
+    'WebhookVerifier.reload': [receiver],
+    'WebhookVerifier.on': [receiver, 'event', () => {}],
+    'static Hop.address': [undefined, 'edge', '10.0.0.7'],
+    'static Hop.secret': [undefined, 'edge', { header: 'x-hop', value: '' }],
+    'static Hop.certificate': [undefined, 'edge', new main.Pins([PIN])],
+    'static Hop.unix': [undefined, 'edge'],
     'new Trust': [undefined, {}],
     'static Trust.fromFiles': [undefined, '/dev/null', {}],
     'static Trust.fromPem': [undefined, lab.trustPem, {}],
@@ -96,6 +117,7 @@ const callsOf = (lab, acme) => {
     'new Verifier': [undefined, server],
     'Verifier.verify': [verifier, '', { serverName: 'acme.example' }],
     'Verifier.verifySocket': [verifier, {}, {}],
+    'Verifier.verifyForwarded': [clients, [], { dialect: 'rfc9440', hop, remote: 'unix' }],
     'Verifier.reload': [verifier],
     'Verifier.expiries': [verifier],
     'Verifier.metrics': [verifier],
@@ -125,10 +147,15 @@ const callsOf = (lab, acme) => {
 }
 
 // Words and digits can be a name there; what can be nothing but a secret is refused.
-const NAMES = new Set(['Dispatcher.endpoint 0', 'static Authorization.trustDomain 0'])
+const NAMES = new Set([
+  'Dispatcher.endpoint 0', 'static Authorization.trustDomain 0', 'static Hop.address 0', 'static Hop.secret 0',
+  'static Hop.certificate 0', 'static Hop.unix 0',
+])
 // No constructor of the public: made by functions, and they ask for what only those have.
-const MADE = new Set(['TenantRule', 'Authorization', 'Probe', 'Consumer', 'Issued', 'Lab'])
-const INTERNAL = new Set(['length', 'name', 'prototype', 'of', 'handle', 'constructor', 'is', 'toJSON'])
+const MADE = new Set([
+  'TenantRule', 'Authorization', 'Probe', 'Report', 'Consumer', 'Issued', 'Lab', 'Hop', 'JwtBearer',
+])
+const INTERNAL = new Set(['length', 'name', 'prototype', 'of', 'handle', 'constructor', 'is', 'toJSON', 'toString'])
 
 function functionsOf(module) {
   const found = new Map()
@@ -202,7 +229,7 @@ async function tryAll() {
   ]
   const lab = await testing.Lab.start()
   const acme = await lab.consumer('acme')
-  const calls = callsOf(lab, acme)
+  const calls = await callsOf(lab, acme)
   const functions = new Map([...functionsOf(main), ...functionsOf(testing)])
   const leaks = []
   let tried = 0

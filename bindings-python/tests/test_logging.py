@@ -81,3 +81,11 @@ def test_a_logger_may_be_chosen(acme: Acme, caplog: pytest.LogCaptureFixture) ->
     wm.log_deliveries(acme.dispatcher.as_async(), logger=logging.getLogger("orders"))
     acme.dispatcher.deliver(acme.endpoint, b"{}")
     assert [line.name for line in caplog.records] == ["orders"]
+
+
+def test_an_argument_of_another_type_is_refused(acme: Acme) -> None:
+    untyped: Any = "orders"
+    with pytest.raises(TypeError, match=r"must be a logging\.Logger, not str"):
+        wm.log_deliveries(acme.dispatcher, logger=untyped)
+    with pytest.raises(TypeError, match="must be a Dispatcher or an AsyncDispatcher, not str"):
+        wm.log_deliveries(untyped)

@@ -22,6 +22,7 @@ from webhook_mtls.testing import Lab
 
 wm: Any = webhook_mtls
 
+WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 PIN = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 # Not tried: types that only checkers know, and containers of what a test of its own gave.
@@ -29,7 +30,14 @@ PASSED_OVER = {"Blame", "Kind", "Retry", "Scope", "Sent", "Stage", "AsyncOutcome
 
 # Names by which a caller knows things again. What can be nothing but a secret is refused there;
 # words and digits can be a name.
-NAMES = {("Dispatcher.endpoint", "consumer"), ("Authorization.trust_domain", "domain")}
+NAMES = {
+    ("Dispatcher.endpoint", "consumer"),
+    ("Authorization.trust_domain", "domain"),
+    ("Hop.address", "name"),
+    ("Hop.certificate", "name"),
+    ("Hop.secret", "name"),
+    ("Hop.unix", "name"),
+}
 
 # Returned unchanged: the consumer's name in the testing kit, and the caller's tag of a delivery.
 OWN = {
@@ -145,14 +153,25 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
         # No server listens there, so a value that is refused only at sending is not sent.
         endpoint = dispatcher.endpoint("acme", "https://127.0.0.1:1/", pins=None)
         verifier = wm.Verifier(role="server", trust=lab.trust)
+        clients = wm.Verifier(role="client", trust=lab.trust, tenant=wm.TenantRule.subject_cn())
+        peer = clients.verify(lab.identity_pem[0])
+        acme = lab.consumer("acme")
+        reachable = dispatcher.endpoint("reachable", acme.url, pins=None)
         nouns = {
+            "Probe": dispatcher.probe(reachable),
+            "Receipt": dispatcher.deliver(reachable, b"{}"),
             "Dispatcher": dispatcher,
             "AsyncDispatcher": dispatcher.as_async(),
             "Endpoint": endpoint,
             "Verifier": verifier,
+            "WebhookVerifier": wm.WebhookVerifier(secrets=[WEBHOOK_SECRET]),
+            "ConfigError": testing.error("option_invalid"),
+            "DeliveryError": testing.error("pin_mismatch"),
+            "PeerRefused": testing.error("tenant_refused"),
+            "WebhookMtlsError": testing.error("internal"),
             "RetryPolicy": wm.RetryPolicy(),
             "Authority": lab.authority,
-            "Consumer": lab.consumer("acme"),
+            "Consumer": acme,
             "Lab": lab,
         }
         sound = {
@@ -168,7 +187,13 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "deliveries": [],
             "dispatcher": dispatcher,
             "duration": 1,
+            "dialect": "rfc9440",
             "endpoint": endpoint,
+            "header": "x-hop",
+            "headers": [],
+            "hop": wm.Hop.unix("edge"),
+            "keys": lab.identity_pem[1],
+            "peer": peer,
             "error": testing.error("internal"),
             "how": "stall",
             "identity": lab.identity,
@@ -176,6 +201,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "name": "acme",
             "new_key": False,
             "passphrase": b"",
+            "path": "/dev/null",
             "pins": None,
             "role": "server",
             "socket": None,
@@ -183,6 +209,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "tenant": "acme",
             "trust": lab.trust,
             "url": "https://127.0.0.1:1/",
+            "value": "0123456789abcdef",
             "within": 0,
         }
         for secret in secrets_of(lab):

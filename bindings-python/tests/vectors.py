@@ -251,8 +251,8 @@ def run(file: str, case: Any, fixtures: Any) -> list[str]:
     if file == "verify":
         return compare(case, lambda: judge(case), "ok")
     if file == "forwarded":
-        judged = vectors_forwarded.judge
-        return compare(case, lambda: judged(case, fixtures, trust, verifier), "ok")
+        forwarded = vectors_forwarded.judge
+        return compare(case, lambda: forwarded(case, fixtures, trust, verifier), "ok")
     if file == "circuit":
         return vectors_circuit.run(case, options, differences)
     if file == "webhook":

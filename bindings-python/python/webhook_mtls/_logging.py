@@ -33,9 +33,15 @@ def log_deliveries(
     Args:
         dispatcher: the dispatcher. All ways to deliver with it are logged.
         logger: by default the logger `webhook_mtls`.
+
+    Raises:
+        TypeError: an argument of another type.
     """
     known = dispatcher_of(dispatcher)
-    logger = logger or logging.getLogger("webhook_mtls")
+    if logger is None:
+        logger = logging.getLogger("webhook_mtls")
+    if not isinstance(logger, logging.Logger):
+        raise TypeError(f"logger must be a logging.Logger, not {type(logger).__name__}")
     hub = known._telemetry()
     log = hub.get(__name__)
     if isinstance(log, _Log):

@@ -35,7 +35,11 @@ class Instrument(Protocol):
 
 def dispatcher_of(dispatcher: Dispatcher | AsyncDispatcher) -> Dispatcher:
     """Returns the dispatcher below one for asyncio."""
-    return dispatcher if isinstance(dispatcher, Dispatcher) else dispatcher._dispatcher
+    known = getattr(dispatcher, "_dispatcher", dispatcher)
+    if not isinstance(known, Dispatcher):
+        seen = type(dispatcher).__name__
+        raise TypeError(f"dispatcher must be a Dispatcher or an AsyncDispatcher, not {seen}")
+    return known
 
 
 class Hub:

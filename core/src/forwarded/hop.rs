@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::dialect::Dialect;
 use super::lines::Lines;
 use super::refusal::{Reason, Refusal};
-use crate::error::{Error, Kind, key};
+use crate::error::{Error, Kind, certain_secret, key};
 use crate::material::pin::{Pin, Pins};
 use crate::net::Cidr;
 use crate::options;
@@ -172,6 +172,11 @@ impl Hop {
                 "the name of a hop must have 1 to 64 characters of A-Z a-z 0-9 . _ -",
             );
             return Err(error.noting(key::OPTION, "name"));
+        }
+        // Errors and logs contain the name.
+        if let Some(what) = certain_secret(name) {
+            return Err(options::fault("name", format_args!("looks like {what}"))
+                .advising("Give a name that may appear in logs."));
         }
         Ok(Self { name: name.into(), proof })
     }
