@@ -2,21 +2,44 @@
 
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import pytest
 from conftest import OPERATE, dashboard_queries
 
+import webhook_mtls as wm
 from webhook_mtls._native import _tables
 
 URL = "https://example.invalid/webhook-mtls/blob/main/docs/operate/runbook.md#"
 
 
-def promtool(*arguments: str | Path) -> str:
+def promtool(*arguments: str | Path, text: str | None = None) -> str:
     ended = subprocess.run(
-        ["promtool", *arguments], capture_output=True, text=True, timeout=120, check=False
+        ["promtool", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        input=text,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
+
+
+def test_promtool_accepts_the_metrics(lab: Any) -> None:
+    dispatcher = lab.dispatcher(metrics_endpoints=10)
+    acme = lab.consumer("acme")
+    for pin in (acme.pin, wm.pin_of(lab.trust_pem)):
+        endpoint = dispatcher.endpoint("acme", acme.url, pins=wm.Pins([pin]))
+        with suppress(wm.DeliveryError):
+            dispatcher.deliver(endpoint, b"{}")
+    text = dispatcher.metrics_text()
+    assert 'kind="pin_mismatch"' in text
+    promtool("check", "metrics", text=text)
+    with pytest.raises(AssertionError, match="no help text"):
+        promtool("check", "metrics", text="a 1\n")
 
 
 def test_promtool_accepts_the_rules() -> None:

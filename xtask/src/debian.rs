@@ -81,10 +81,12 @@ pub(crate) const ABI: &[Program] = &[Program {
 pub(crate) const PYTHON: &[Program] =
     &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];
 
-/// A real Prometheus with its rule checker, and the broker of its Celery worker.
+/// A real Prometheus with its rule checker, the broker of its Celery worker, and a refusing consumer.
 pub(crate) const HEALTH: &[Program] = &[
     Program { name: "prometheus", package: "prometheus", purpose: "scraping metrics" },
     Program { name: "promtool", package: "prometheus", purpose: "checking alert rules" },
+    Program { name: "nginx", package: "nginx-light", purpose: "a consumer that refuses us" },
+    CERTIFICATES,
     PYTHON[0],
 ];
 
