@@ -5,11 +5,13 @@ import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 
 import { WebhookMtlsError } from './error'
+import { LIMITS } from './limits'
 import { native } from './native'
 import type { Dialect } from './enums'
 import type { Hop } from './forwarded'
 import type { PeerIdentity } from './peer'
 import type { Verifier } from './verifier'
+import type { VerifiedWebhook, WebhookVerifier } from './webhook'
 
 /** The options of the middleware. */
 export interface ReceiverOptions {
@@ -24,6 +26,12 @@ export interface ReceiverOptions {
   hop?: Hop | undefined
   /** Paths that need no peer, such as that of a health check, compared whole. */
   exclude?: Iterable<string> | undefined
+  /**
+   * A verifier of webhooks. The body of each request is then read first, at most 32 MiB, and the
+   * request must be a webhook of the peer. If the `duplicate` of the webhook is true, answer 2xx and
+   * do not process it again.
+   */
+  webhooks?: WebhookVerifier | undefined
 }
 
 /** @internal The answer to a refused request. */
@@ -75,6 +83,45 @@ export class Receiver {
     }
   }
 
+  /** Whether `verify` is to be called with the body of each request that has a peer. */
+  get readsBody(): boolean {
+    return this.#options.webhooks !== undefined
+  }
+
+  /**
+   * Reads the body and verifies the webhook. The stream may be one that the framework has wrapped.
+   *
+   * @returns the body and the webhook, or a refusal
+   */
+  async verify(
+    request: IncomingMessage,
+    peer: PeerIdentity,
+    stream: AsyncIterable<Uint8Array> = request,
+  ): Promise<{ body: Buffer; webhook: VerifiedWebhook } | Refusal> {
+    const parts: Uint8Array[] = []
+    let length = 0
+    // `for await` would destroy the stream, and the connection with it, before the answer.
+    const iterator = stream[Symbol.asyncIterator]()
+    for (;;) {
+      const read = await iterator.next()
+      if (read.done === true) break
+      parts.push(read.value)
+      length += read.value.length
+      if (length > LIMITS.body) {
+        return this.#answer('body_too_large', undefined, 'the body exceeds the limit')
+      }
+    }
+    const body = Buffer.concat(parts)
+    try {
+      // Only called if there is a verifier.
+      const webhook = await this.#options.webhooks!.verifyWebhook(peer, request.rawHeaders, body)
+      return { body, webhook }
+    } catch (error) {
+      if (!WebhookMtlsError.is(error)) throw error
+      return this.#refuse(error)
+    }
+  }
+
   #peer(request: IncomingMessage): PeerIdentity {
     const { verifier, hop } = this.#options
     if (hop !== undefined) return this.#forwarded(request.rawHeaders, remoteOf(request))
@@ -89,15 +136,19 @@ export class Receiver {
   }
 
   #refuse(error: WebhookMtlsError): Refusal {
-    const { kind, message } = error
+    const { kind, message, context } = error
+    return this.#answer(kind, context['reason'] ?? context['cause'], message)
+  }
+
+  #answer(kind: string, reason: unknown, message: string): Refusal {
     this.refused.set(kind, (this.refused.get(kind) ?? 0) + 1)
-    if (REFUSED.hasSubscribers) REFUSED.publish({ kind, reason: error.context['reason'], message })
+    if (REFUSED.hasSubscribers) REFUSED.publish({ kind, reason, message })
     return { status: answerTo(kind), body: JSON.stringify({ kind }) }
   }
 }
 
 /** @internal */
-export function isRefusal(found: PeerIdentity | Refusal): found is Refusal {
+export function isRefusal(found: object): found is Refusal {
   return 'status' in found
 }
 

@@ -333,7 +333,7 @@ def test_an_address_of_proxy_fix_is_not_that_of_the_transport(scene: Scene) -> N
 def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(__file__).parents[2] / "docs" / "receive" / "README.md"
     blocks = re.findall(r"```python\n(.*?)```\n", page.read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scene.file("clients-ca.pem", scene.authority.root_pem)
     scene.file("clients-issuing.pem", scene.authority.intermediate_pem)
     program = "\n".join(blocks)
@@ -355,6 +355,8 @@ def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyP
         assert ask(port, headers[:1]) == (401, {"kind": "hop_untrusted"})
         assert ask(port, path="/health")[0] == 404
     assert isinstance(names["site"].wsgi_app, wsgi.PeerMiddleware)
+    with served(names["receiver"]) as port:
+        assert ask(port, headers) == (401, {"kind": "signature_invalid"})
 
 
 def test_header_lines_of_a_wrong_type_are_named(scene: Scene) -> None:

@@ -10,6 +10,7 @@ use crate::admission::CircuitState;
 use crate::diagnosis::{Addressee, Check, CheckStatus, DiagnosisRequest, Group};
 use crate::error::{Blame, Family, Retry, Scope, Sent, Stage};
 use crate::forwarded::{Dialect, ProxyServer};
+use crate::limits;
 use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
@@ -83,6 +84,17 @@ pub fn all() -> Value {
         })
         .collect();
     tables["metrics"] = metrics::table();
+    // In bytes, except `entries` and `list`, which are counts.
+    tables["limits"] = json!({
+        "body": limits::BODY,
+        "material": limits::MATERIAL,
+        "crls": limits::CRLS,
+        "chain": limits::MATERIAL,
+        "error": limits::ERROR,
+        "text": limits::TEXT,
+        "entries": limits::ENTRIES,
+        "list": limits::LIST,
+    });
     tables["log_fields"] = FIELDS
         .iter()
         .map(|row| json!({ "name": row.name, "type": row.value_type, "doc": row.doc }))

@@ -14,7 +14,7 @@ from ._errors import PeerRefused, WebhookMtlsError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._native import Hop, PeerIdentity, Verifier, _Dialect
+    from ._native import Hop, PeerIdentity, Verifier, WebhookVerifier, _Dialect
 
 _LOGGER = logging.getLogger("webhook_mtls")
 
@@ -28,8 +28,10 @@ class Receiver:
         dialect: _Dialect | None,
         hop: Hop | None,
         exclude: Iterable[str],
+        webhooks: WebhookVerifier | None,
     ) -> None:
         self.verifier = verifier
+        self.webhooks = webhooks
         self.dialect = dialect
         self.hop = hop
         self.exclude = frozenset([exclude] if isinstance(exclude, str) else exclude)
@@ -49,10 +51,18 @@ class Receiver:
 
     def refuse(self, error: WebhookMtlsError) -> tuple[int, bytes]:
         """Counts and logs a refusal. Returns the status and the body, which has the kind only."""
-        self.refused[error.kind] += 1
-        fields = {"kind": error.kind, "reason": error.context.get("reason")}
-        _LOGGER.warning("request refused: %s", error, extra={"webhook_mtls": fields})
-        return answer(error.kind), b'{"kind":"%s"}' % error.kind.encode()
+        reason = error.context.get("reason") or error.context.get("cause")
+        return self._refuse(error.kind, reason, str(error))
+
+    def refuse_body(self) -> tuple[int, bytes]:
+        """Refuses a request whose body exceeds the limit, before all of it is read."""
+        return self._refuse("body_too_large", None, "the body exceeds the limit")
+
+    def _refuse(self, kind: str, reason: object, message: str) -> tuple[int, bytes]:
+        self.refused[kind] += 1
+        fields = {"kind": kind, "reason": reason}
+        _LOGGER.warning("request refused: %s", message, extra={"webhook_mtls": fields})
+        return answer(kind), b'{"kind":"%s"}' % kind.encode()
 
 
 def answer(kind: str) -> int:
@@ -63,6 +73,16 @@ def answer(kind: str) -> int:
 
 
 _answers: dict[str, int] = {}
+
+
+def most_of_a_body() -> int:
+    """Returns the most bytes of a body that a verifier of webhooks accepts."""
+    if not _limits:
+        _limits.update(_native._tables()["limits"])
+    return _limits["body"]
+
+
+_limits: dict[str, int] = {}
 
 
 def address(host: object) -> str | None:

@@ -4,7 +4,8 @@
     app = PeerMiddleware(app, verifier=verifier, dialect="nginx", hop=hop)
 
 It answers 401 if there is no evidence for a peer, and 403 if the peer is known but not allowed. The
-body has the kind of the error only.
+body has the kind of the error only. With `webhooks`, it also verifies the signature or the token of
+each request.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigError, PeerRefused
-from ._receiver import Receiver, address
+from ._receiver import Receiver, address, most_of_a_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
-    from ._native import Hop, PeerIdentity, Verifier, _Dialect
+    from ._native import Hop, PeerIdentity, Verifier, WebhookVerifier, _Dialect
 
     _Scope = MutableMapping[str, Any]
     _Receive = Callable[[], Awaitable[Any]]
@@ -47,6 +48,10 @@ class PeerMiddleware:
         dialect: how the proxy writes the certificate.
         hop: the proxy that is believed.
         exclude: paths that need no peer, such as that of a health check, compared whole.
+        webhooks: a verifier of webhooks. The body of each HTTP request is then read first, at most
+            32 MiB, and the request must be a webhook of the peer. The webhook is in
+            `scope["state"]["webhook"]`; if its `duplicate` is true, answer 2xx and do not process
+            it again. A WebSocket has a peer only.
 
     Raises:
         ConfigError: `option_invalid`.
@@ -60,9 +65,10 @@ class PeerMiddleware:
         dialect: _Dialect | None = None,
         hop: Hop | None = None,
         exclude: Iterable[str] = (),
+        webhooks: WebhookVerifier | None = None,
     ) -> None:
         self.app = app
-        self._receiver = Receiver(verifier, dialect, hop, exclude)
+        self._receiver = Receiver(verifier, dialect, hop, exclude, webhooks)
 
     @property
     def refused(self) -> Mapping[str, int]:
@@ -78,9 +84,21 @@ class PeerMiddleware:
             raise NotImplementedError("PeerMiddleware verifies http and websocket only")
         state = scope.setdefault("state", {})
         state.pop("peer", None)
+        state.pop("webhook", None)
         if scope["path"] not in self._receiver.exclude:
             try:
                 state["peer"] = self._peer(scope)
+                if self._receiver.webhooks is not None and scope["type"] == "http":
+                    body = await _body(receive)
+                    if body is None:
+                        return
+                    if len(body) > most_of_a_body():
+                        await _answer(scope, send, *self._receiver.refuse_body())
+                        return
+                    state["webhook"] = await self._receiver.webhooks.verify_webhook_async(
+                        state["peer"], scope["headers"], body
+                    )
+                    receive = _replayed(body, receive)
             except (PeerRefused, ConfigError) as error:
                 await _answer(scope, send, *self._receiver.refuse(error))
                 return
@@ -96,6 +114,28 @@ class PeerMiddleware:
             return receiver.verifier.verify_socket(connection)
         chain = (extensions.get("tls") or {}).get("client_cert_chain") or ()
         return receiver.verifier.verify("".join(chain).encode())
+
+
+async def _body(receive: _Receive) -> bytes | None:
+    """Reads the body, to one byte beyond the limit. Returns None if the client has disconnected."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False) or len(body) > most_of_a_body():
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: _Receive) -> _Receive:
+    """Returns a function that gives the body again, and then what follows it."""
+    parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Any:
+        return parts.pop() if parts else await receive()
+
+    return replayed
 
 
 async def _answer(scope: _Scope, send: _Send, status: int, body: bytes) -> None:

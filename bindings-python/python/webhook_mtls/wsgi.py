@@ -9,6 +9,7 @@ WSGI joins the lines of a header and writes `-` and `_` alike, so that a client'
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import ssl
@@ -16,17 +17,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigError, PeerRefused
-from ._receiver import Receiver, address
+from ._receiver import Receiver, address, most_of_a_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._native import Hop, PeerIdentity, Verifier, _Dialect
+    from ._native import Hop, PeerIdentity, Verifier, WebhookVerifier, _Dialect
 
     _App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 PEER = "webhook_mtls.peer"
 """The key of the peer in the environ."""
+
+WEBHOOK = "webhook_mtls.webhook"
+"""The key of the verified webhook in the environ."""
 
 # Servers that drop headers with an underscore by default.
 _DROPS_UNDERSCORES = re.compile(r"gunicorn/(2[2-9]|[3-9]\d)\.|waitress|Werkzeug/|cheroot/", re.I)
@@ -50,6 +54,10 @@ class PeerMiddleware:
         exclude: paths that need no peer, such as that of a health check, compared whole.
         drops_underscores: whether the server drops headers with an underscore in their name. By
             default, this is known for the servers above, and requests of others are refused.
+        webhooks: a verifier of webhooks, whose store is not asynchronous. The body of each request
+            is then read first, at most 32 MiB, and the request must be a webhook of the peer. The
+            webhook is `environ["webhook_mtls.webhook"]`; if its `duplicate` is true, answer 2xx and
+            do not process it again.
 
     Raises:
         ValueError: an argument that no request could use; `ConfigError` if the core says so.
@@ -64,11 +72,12 @@ class PeerMiddleware:
         hop: Hop | None = None,
         exclude: Iterable[str] = (),
         drops_underscores: bool | None = None,
+        webhooks: WebhookVerifier | None = None,
     ) -> None:
         if dialect in _LISTS:
             raise ValueError(f"the dialect {dialect} needs every header line, which WSGI joins")
         self.app = app
-        self._receiver = Receiver(verifier, dialect, hop, exclude)
+        self._receiver = Receiver(verifier, dialect, hop, exclude, webhooks)
         self._drops_underscores = drops_underscores
 
     @property
@@ -79,14 +88,21 @@ class PeerMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Handles one request of WSGI."""
         environ.pop(PEER, None)
+        environ.pop(WEBHOOK, None)
         if environ.get("PATH_INFO", "") not in self._receiver.exclude:
             try:
                 environ[PEER] = self._peer(environ)
+                if self._receiver.webhooks is not None:
+                    body = _body(environ)
+                    if len(body) > most_of_a_body():
+                        return _answer(start_response, *self._receiver.refuse_body())
+                    environ[WEBHOOK] = self._receiver.webhooks.verify_webhook(
+                        environ[PEER], _headers(environ), body
+                    )
+                    environ["wsgi.input"] = io.BytesIO(body)
+                    environ["CONTENT_LENGTH"] = str(len(body))
             except (PeerRefused, ConfigError) as error:
-                status, body = self._receiver.refuse(error)
-                headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-                start_response(f"{status} {HTTPStatus(status).phrase}", headers)
-                return [body]
+                return _answer(start_response, *self._receiver.refuse(error))
         return self.app(environ, start_response)
 
     def _peer(self, environ: dict[str, Any]) -> PeerIdentity:
@@ -97,12 +113,7 @@ class PeerMiddleware:
                     "this WSGI server is not known to drop headers with an underscore; "
                     "if it does, say drops_underscores=True"
                 )
-            headers = [
-                (name[5:].replace("_", "-"), value)
-                for name, value in environ.items()
-                if name.startswith("HTTP_")
-            ]
-            return receiver.forwarded(headers, _remote(environ))
+            return receiver.forwarded(_headers(environ), _remote(environ))
         connection = _socket(environ)
         if isinstance(connection, ssl.SSLSocket):
             return receiver.verifier.verify_socket(connection)
@@ -115,6 +126,32 @@ class PeerMiddleware:
             return self._drops_underscores
         software = str(environ.get("SERVER_SOFTWARE", ""))
         return "mod_wsgi.version" in environ or bool(_DROPS_UNDERSCORES.match(software))
+
+
+def _answer(start_response: Any, status: int, body: bytes) -> Iterable[bytes]:
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+    return [body]
+
+
+def _headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name[5:].replace("_", "-"), value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+
+
+def _body(environ: Mapping[str, Any]) -> bytes:
+    """Reads the body, to one byte beyond the limit."""
+    most = most_of_a_body() + 1
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if environ.get("wsgi.input_terminated"):
+        length = str(most)
+    if not length.isascii() or not length.isdecimal():
+        return b""
+    body: bytes = environ["wsgi.input"].read(min(int(length), most))
+    return body
 
 
 def _socket(environ: dict[str, Any]) -> Any:

@@ -246,11 +246,12 @@ impl Kind {
     }
 
     /// Returns the HTTP status with which a receiver answers a request whose peer failed the verification
-    /// with this kind: 403 if the peer is known and not allowed, 401 for any other fault of the peer, and
-    /// 500 for a fault of ours.
+    /// with this kind: 403 if the peer is known and not allowed, 413 if the body is too large, 401 for any
+    /// other fault of the peer, and 500 for a fault of ours.
     pub const fn answer(self) -> u16 {
         match self {
             Self::TenantRefused | Self::NotAuthorized => 403,
+            Self::BodyTooLarge => 413,
             Self::CrlUnusable | Self::ClientCertificateUnusable => 500,
             _ => match self.number() {
                 400..=499 => 401,
@@ -281,6 +282,8 @@ mod tests {
         };
         answers(&[Kind::NotAuthorized, Kind::TenantRefused], 403);
         answers(&[Kind::EvidenceMissing, Kind::HopUntrusted, Kind::CertificateRevoked], 401);
+        answers(&[Kind::SignatureInvalid, Kind::TokenInvalid], 401);
+        answers(&[Kind::BodyTooLarge], 413);
         answers(&[Kind::CrlUnusable, Kind::OptionInvalid, Kind::Internal], 500);
     }
 
