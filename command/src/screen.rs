@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use webhook_mtls::bindings::text::wrapped;
+
 use crate::console::Console;
 
 /// The sign and the word before a line.
@@ -146,28 +148,6 @@ impl Screen {
         let words = text.trim_end();
         format!("\u{1b}[{}m{words}\u{1b}[0m{}", color.code(), &text[words.len()..])
     }
-}
-
-/// Breaks a text at its spaces. A word that is longer than a line stays whole: it may be copied.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(String::new());
-            used = 0;
-        }
-        if let Some(line) = lines.last_mut() {
-            if used > 0 {
-                line.push(' ');
-                used += 1;
-            }
-            line.push_str(word);
-            used += length;
-        }
-    }
-    lines
 }
 
 /// Replaces characters that a terminal would act on, or that change the order of the text.

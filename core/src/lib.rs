@@ -158,6 +158,10 @@ pub mod bindings {
         pub use crate::tables::{Preset, all};
     }
 
+    pub mod text {
+        pub use crate::diagnosis::text::wrapped;
+    }
+
     pub mod trace {
         pub use crate::dispatcher::{Trace, TraceQueue};
     }

@@ -10,7 +10,7 @@ mod handshake;
 mod message;
 mod ours;
 mod report;
-mod text;
+pub(crate) mod text;
 mod verdict;
 mod way;
 

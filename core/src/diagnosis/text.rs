@@ -166,22 +166,23 @@ fn paragraph(text: &mut String, words: &str, indent: usize, width: usize) {
 }
 
 /// Breaks a text between words. A word that is longer than a line stays whole, so that it can be copied.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut columns = 0;
-    for word in text.split_whitespace() {
+    for word in text.split_ascii_whitespace() {
         let length = word.chars().count();
         if columns > 0 && columns + 1 + length > width {
             lines.push(String::new());
             columns = 0;
         }
-        let line = lines.last_mut().unwrap_or_else(|| unreachable!("there is a line"));
-        if columns > 0 {
-            line.push(' ');
-            columns += 1;
+        if let Some(line) = lines.last_mut() {
+            if columns > 0 {
+                line.push(' ');
+                columns += 1;
+            }
+            line.push_str(word);
+            columns += length;
         }
-        line.push_str(word);
-        columns += length;
     }
     lines
 }
