@@ -2,33 +2,16 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use serde_json::Value;
-use webhook_mtls::testing::{Answer, Authority, Consumer, Lab, Misbehavior};
+use webhook_mtls::testing::{Answer, Authority, Misbehavior};
 use webhook_mtls_command::{Console, run};
 
-/// A lab, its files in a directory of their own, and one consumer.
-struct Place {
-    lab: Lab,
-    acme: Consumer,
-    files: PathBuf,
-}
+mod place;
+
+use place::Place;
 
 impl Place {
-    fn new(name: &str) -> Self {
-        let lab = Lab::start().expect("a lab");
-        let acme = lab.consumer("acme").expect("a consumer");
-        let files =
-            std::env::temp_dir().join(format!("wmtls-command-{}-{name}", std::process::id()));
-        lab.write_files(&files).expect("files");
-        Self { lab, acme, files }
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.files.join(name).display().to_string()
-    }
-
     /// Delivers with the lab's identity and trust, and further arguments.
     fn deliver(&self, more: &[&str]) -> Ran {
         let (url, cert, key, ca) =
@@ -36,12 +19,6 @@ impl Place {
         let usual = ["deliver", &url, "--cert", &cert, "--key", &key, "--ca", &ca];
         let usual = usual.iter().chain(["--allow", "127.0.0.0/8"].iter()).chain(more);
         ran(usual.copied(), b"", |_| None)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.files);
     }
 }
 

@@ -1,32 +1,19 @@
 //! `diagnose` against the receivers of the testing kit: the exit code, the verdict, the text for the consumer.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
-use webhook_mtls::testing::{Authority, Consumer, Lab, Misbehavior};
+use webhook_mtls::testing::{Authority, Misbehavior};
 use webhook_mtls_command::{Console, run};
 
-struct Place {
-    lab: Lab,
-    acme: Consumer,
-    files: PathBuf,
-}
+mod place;
+
+use place::Place;
 
 impl Place {
-    fn new(name: &str) -> Self {
-        let lab = Lab::start().expect("a lab");
-        let acme = lab.consumer("acme").expect("a consumer");
-        let files =
-            std::env::temp_dir().join(format!("wmtls-diagnose-{}-{name}", std::process::id()));
-        lab.write_files(&files).expect("files");
-        Self { lab, acme, files }
-    }
-
     /// Diagnoses with the lab's files, of which one may be replaced by another name.
     fn diagnose(&self, replaced: (&str, &str), more: &[&str]) -> (u8, String) {
         let file = |name: &str| {
             let name = if name == replaced.0 { replaced.1 } else { name };
-            self.files.join(name).display().to_string()
+            self.file(name)
         };
         let (url, cert, key, ca) =
             (self.acme.url(), file("tls.crt"), file("tls.key"), file("ca.pem"));
@@ -56,12 +43,6 @@ impl Place {
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("JSON: {text}"));
         assert_eq!(value["exit"], code);
         (code, value["report"].clone())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.files);
     }
 }
 

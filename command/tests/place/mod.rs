@@ -1,0 +1,34 @@
+//! A lab with one consumer, and its files, for the tests of the command.
+
+use std::path::PathBuf;
+
+use webhook_mtls::testing::{Consumer, Lab};
+
+/// A lab, its files in a directory of their own, and one consumer.
+pub(crate) struct Place {
+    pub(crate) lab: Lab,
+    pub(crate) acme: Consumer,
+    pub(crate) files: PathBuf,
+}
+
+impl Place {
+    /// * `name`: of the directory, different in each test.
+    pub(crate) fn new(name: &str) -> Self {
+        let lab = Lab::start().expect("a lab");
+        let acme = lab.consumer("acme").expect("a consumer");
+        let files =
+            std::env::temp_dir().join(format!("wmtls-command-{}-{name}", std::process::id()));
+        lab.write_files(&files).expect("files");
+        Self { lab, acme, files }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.files.join(name).display().to_string()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.files);
+    }
+}
