@@ -355,19 +355,19 @@
 /* OPTIONS. */
 #define WMTLS_DIAGNOSIS_REQUEST_OPTIONS 2
 
-/* Nobody: deliveries work. */
+/* No one has to act: deliveries work. */
 #define WMTLS_ADDRESSEE_NOBODY 1
 
-/* Whoever runs this sender, or its CA. */
+/* The operators of this sender, or of its CA. */
 #define WMTLS_ADDRESSEE_US 2
 
 /* The operator of the consumer. */
 #define WMTLS_ADDRESSEE_CONSUMER 3
 
-/* Whoever runs our network, its name servers and firewalls. */
+/* The operators of our network, its name servers and firewalls. */
 #define WMTLS_ADDRESSEE_NETWORK 4
 
-/* Whoever runs the proxy. */
+/* The operators of the proxy. */
 #define WMTLS_ADDRESSEE_PROXY 5
 
 
@@ -2023,7 +2023,7 @@ void wmtls_receipt_free(wmtls_receipt *receipt);
  payload, and presents our certificate only to a consumer that a delivery would accept.
 
  `timeout_ms`: the time limit of the whole in milliseconds, at most 86400000 (one day); 0 uses the
- dispatcher's. At the limit the report has what is known.
+ dispatcher's. At the limit, the report has the checks that have ended.
  `request`: WMTLS_DIAGNOSIS_REQUEST_HEAD or WMTLS_DIAGNOSIS_REQUEST_OPTIONS makes a request
  without a payload after the handshake, for servers like nginx, which judge our certificate only
  then; 0 makes none.

@@ -148,8 +148,8 @@ export interface ProbeOptions {
 export interface DiagnosisOptions {
   // generated: begin properties diagnosis
   /**
-   * The time limit of the whole diagnosis. At the limit the report has what is known. In
-   * milliseconds; by default the dispatcher's.
+   * The time limit of the whole diagnosis. At the limit, the report has the checks that have
+   * ended. In milliseconds; by default the dispatcher's.
    */
   timeoutMs?: number | undefined
   /**

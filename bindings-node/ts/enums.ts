@@ -209,11 +209,11 @@ export type CheckGroup = 'identity' | 'trust' | 'way' | 'handshake' | 'verdict'
 
 /**
  * Who must act on a diagnosis. Exhaustive: each is another person to call.
- * - `nobody`: Nobody: deliveries work.
- * - `us`: Whoever runs this sender, or its CA.
+ * - `nobody`: No one has to act: deliveries work.
+ * - `us`: The operators of this sender, or of its CA.
  * - `consumer`: The operator of the consumer.
- * - `network`: Whoever runs our network, its name servers and firewalls.
- * - `proxy`: Whoever runs the proxy.
+ * - `network`: The operators of our network, its name servers and firewalls.
+ * - `proxy`: The operators of the proxy.
  */
 export type Addressee = 'nobody' | 'us' | 'consumer' | 'network' | 'proxy'
 // generated: end

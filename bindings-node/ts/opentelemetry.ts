@@ -208,7 +208,7 @@ function setStatus(span: Span, facts: EndClasses & { outcome: string }): void {
   if (message !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message })
 }
 
-/** Drops what is unknown: a metric would have an attribute without a value. */
+/** Drops attributes without a value, which a metric must not have. */
 function known(attributes: Attributes): Attributes {
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
 }

@@ -12,7 +12,7 @@ export interface CheckResult {
   readonly title: string
   /** How it ended. */
   readonly status: CheckStatus
-  /** What was seen, in one sentence. */
+  /** The observation, in one sentence. */
   readonly summary: string
   /** What to do, if it failed or warns; else null. */
   readonly remedy: string | null
@@ -31,7 +31,7 @@ export interface Finding {
   readonly blame: Blame
   readonly scope: Scope
   readonly retry: Retry
-  /** What was seen and what was expected. */
+  /** The observation and the expectation. */
   readonly message: string
   /** What to do. */
   readonly remedy: string
@@ -49,7 +49,7 @@ export interface Verdict {
   readonly kind: Kind | null
   /** Whose fault it is; null if there is none. */
   readonly blame: Blame | null
-  /** What is wrong, in one sentence. */
+  /** The fault, in one sentence. */
   readonly message: string
   /** What to do. */
   readonly remedy: string

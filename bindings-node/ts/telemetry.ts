@@ -104,7 +104,7 @@ export interface DeliveryRecord extends EndClasses {
   readonly log: LogRecord
 }
 
-/** @internal What is told of the deliveries of a dispatcher. */
+/** @internal An instrument: the dispatcher calls it at the start and at the end of each delivery. */
 export interface Instrument {
   begin?(delivery: DeliveryBegin): void
   end(record: DeliveryRecord): void

@@ -274,8 +274,8 @@ impl Dispatcher {
     /// Args:
     ///     endpoint: an endpoint of this dispatcher.
     // generated: begin arguments diagnosis
-    ///     timeout: the time limit of the whole diagnosis. At the limit the report has what is
-    ///         known. In seconds, or a timedelta; by default the dispatcher's.
+    ///     timeout: the time limit of the whole diagnosis. At the limit, the report has the
+    ///         checks that have ended. In seconds, or a timedelta; by default the dispatcher's.
     ///     request: the request without a payload to make after the handshake: head or options.
     ///         Servers like nginx judge our certificate only when a request arrives.
     // generated: end

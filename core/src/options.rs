@@ -172,7 +172,7 @@ options! {
     "probe" "timeout" "duration" "the dispatcher's"
         "The time limit of the whole probe.";
     "diagnosis" "timeout" "duration" "the dispatcher's"
-        "The time limit of the whole diagnosis. At the limit the report has what is known.";
+        "The time limit of the whole diagnosis. At the limit, the report has the checks that have ended.";
     "diagnosis" "request" "text" of "diagnosis_request" "none"
         "The request without a payload to make after the handshake: head or options. Servers like nginx judge our certificate only when a request arrives.";
     "verifier" "role" "role" of "role" "required"

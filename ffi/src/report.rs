@@ -34,7 +34,7 @@ impl wmtls_report {
 /// payload, and presents our certificate only to a consumer that a delivery would accept.
 ///
 /// `timeout_ms`: the time limit of the whole in milliseconds, at most 86400000 (one day); 0 uses the
-/// dispatcher's. At the limit the report has what is known.
+/// dispatcher's. At the limit, the report has the checks that have ended.
 /// `request`: WMTLS_DIAGNOSIS_REQUEST_HEAD or WMTLS_DIAGNOSIS_REQUEST_OPTIONS makes a request
 /// without a payload after the handshake, for servers like nginx, which judge our certificate only
 /// then; 0 makes none.

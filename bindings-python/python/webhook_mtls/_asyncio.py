@@ -180,7 +180,7 @@ class AsyncDispatcher:
         Args:
             endpoint: an endpoint of this dispatcher.
             timeout: the time limit of the whole diagnosis, in seconds or as a timedelta; by default
-                the dispatcher's. At the limit the report has what is known.
+                the dispatcher's. At the limit, the report has the checks that have ended.
             request: `head` or `options`: makes a request without a payload after the handshake, for
                 servers like nginx, which judge our certificate only then.
 

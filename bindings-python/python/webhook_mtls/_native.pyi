@@ -999,8 +999,8 @@ class Dispatcher:
         endpoint: Endpoint,
         *,
         # generated: begin keywords diagnosis
-        # The time limit of the whole diagnosis. At the limit the report has what is known. In
-        # seconds, or a timedelta; by default the dispatcher's.
+        # The time limit of the whole diagnosis. At the limit, the report has the checks that have
+        # ended. In seconds, or a timedelta; by default the dispatcher's.
         timeout: _Seconds | None = None,
         # The request without a payload to make after the handshake: head or options. Servers like
         # nginx judge our certificate only when a request arrives.
@@ -1016,8 +1016,8 @@ class Dispatcher:
 
         Args:
             endpoint: an endpoint of this dispatcher.
-            timeout: the time limit of the whole diagnosis. At the limit the report has what is
-                known. In seconds, or a timedelta; by default the dispatcher's.
+            timeout: the time limit of the whole diagnosis. At the limit, the report has the
+                checks that have ended. In seconds, or a timedelta; by default the dispatcher's.
             request: the request without a payload to make after the handshake: head or options.
                 Servers like nginx judge our certificate only when a request arrives.
 

@@ -20,7 +20,7 @@ Record = Mapping[str, Any]
 
 
 class Instrument(Protocol):
-    """What is told of the deliveries of a dispatcher."""
+    """A dispatcher calls it at the start and at the end of each delivery."""
 
     def begin(
         self, number: int, consumer: str, server: str, port: int

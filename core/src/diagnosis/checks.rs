@@ -38,15 +38,15 @@ words! {
 words! {
     /// Who must act on a diagnosis. Exhaustive: each is another person to call.
     Addressee {
-        /// Nobody: deliveries work.
+        /// No one has to act: deliveries work.
         Nobody = 1 "nobody",
-        /// Whoever runs this sender, or its CA.
+        /// The operators of this sender, or of its CA.
         Us = 2 "us",
         /// The operator of the consumer.
         Consumer = 3 "consumer",
-        /// Whoever runs our network, its name servers and firewalls.
+        /// The operators of our network, its name servers and firewalls.
         Network = 4 "network",
-        /// Whoever runs the proxy.
+        /// The operators of the proxy.
         Proxy = 5 "proxy",
     }
 }

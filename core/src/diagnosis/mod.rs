@@ -77,8 +77,8 @@ impl DiagnosisOptions {
         Self::default()
     }
 
-    /// Sets the deadline of the whole diagnosis, by default the dispatcher's. At the deadline the report
-    /// has what is known, and the check that ran has failed.
+    /// Sets the deadline of the whole diagnosis, by default the dispatcher's. At the deadline, the
+    /// report has the checks that have ended, and the check that ran has failed.
     ///
     /// # Errors
     ///
