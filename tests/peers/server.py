@@ -53,6 +53,8 @@ class Server:
     `log` is the file with its diagnostics, shown when a case fails.
     """
 
+    start_seconds = START_SECONDS
+
     def __init__(self, kind: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         self.kind = kind
         self.port = port
@@ -66,7 +68,7 @@ class Server:
 
     def wait_until_it_accepts(self) -> None:
         """Returns when a TCP connection succeeds."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while True:
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.kind} ended at once{self.said()}")

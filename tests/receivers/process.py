@@ -2,42 +2,20 @@
 
 import os
 import signal
-import socket
 import subprocess
-import time
+import sys
 from pathlib import Path
 
-START_SECONDS = 60
-STOP_SECONDS = 10
+# The modules of both suites have different names.
+sys.path.append(str(Path(__file__).parents[1] / "peers"))
+
+from server import STOP_SECONDS, Server
 
 
-class Running:
+class Running(Server):
     """A server on a loopback port, with all the processes that it starts."""
 
-    def __init__(self, kind: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.kind = kind
-        self.port = port
-        self.process = process
-        self.log = log
-
-    def wait_until_it_accepts(self) -> None:
-        """Returns when a TCP connection succeeds."""
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"{self.kind} ended at once{self.said()}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{self.kind} did not listen{self.said()}") from None
-                time.sleep(0.02)
-
-    def said(self) -> str:
-        """Returns the end of its log, as lines to append to a message."""
-        lines = self.log.read_text(errors="replace").splitlines()[-12:]
-        return "".join(f"\n  {self.kind}: {line}" for line in lines)
+    start_seconds = 60
 
     def stop(self) -> None:
         """Stops the process group and waits for its end."""
@@ -53,14 +31,6 @@ class Running:
     def _signal(self, number: int) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-
-
-def free_port() -> int:
-    """Returns a free port, for servers that cannot choose one themselves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def application(kind: str, command: list[str], work: Path) -> Running:

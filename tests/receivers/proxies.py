@@ -6,7 +6,9 @@ import subprocess
 from pathlib import Path
 
 from certificates import Pki
-from process import Running, free_port
+from process import Running
+
+from server import free_port
 
 MODULES = Path("/usr/lib/apache2/modules")
 
