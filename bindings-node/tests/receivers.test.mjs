@@ -21,6 +21,8 @@ import { peerPlugin } from 'webhook-mtls/fastify'
 import { peerMiddleware as koaMiddleware } from 'webhook-mtls/koa'
 import { Authority } from 'webhook-mtls/testing'
 
+import { served } from './served.mjs'
+
 const authority = new Authority('receivers')
 const issued = authority.issue('acme')
 const pem = (text) => Buffer.from(text).toString()
@@ -55,20 +57,6 @@ const frameworks = {
     app.use((ctx) => { ctx.body = shown(ctx.state.peer) })
     return app.callback()
   },
-}
-
-async function served(listener, run, make = http.createServer, ...options) {
-  const server = make(...options, listener)
-  const closed = once(server, 'close')
-  try {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    await run(server.address().port)
-  } finally {
-    server.close()
-    server.closeAllConnections?.()
-    await closed
-  }
 }
 
 /** Sends a request with header lines; returns the status and the JSON. */

@@ -15,6 +15,8 @@ import { peerPlugin } from 'webhook-mtls/fastify'
 import { peerMiddleware as koaMiddleware } from 'webhook-mtls/koa'
 import { Authority } from 'webhook-mtls/testing'
 
+import { served } from './served.mjs'
+
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const BODY = '{"event":"order.created"}'
 const MOST = 32 * 1024 * 1024
@@ -65,20 +67,6 @@ function signed(body = BODY) {
     'webhook-id': 'evt_1',
     'webhook-timestamp': Math.floor(now / 1000),
     'webhook-signature': new Webhook(SECRET).sign('evt_1', now, body),
-  }
-}
-
-async function served(listener, run) {
-  const server = http.createServer(listener)
-  const closed = once(server, 'close')
-  try {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    await run(server.address().port)
-  } finally {
-    server.close()
-    server.closeAllConnections()
-    await closed
   }
 }
 
