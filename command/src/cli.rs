@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::{checklist, csr, deliver, diagnose, inspect, lab, listen};
+use crate::{checklist, csr, deliver, diagnose, inspect, lab, listen, proxy_config};
 
 /// Returns the command with all verbs, from which the man page and the completions are made.
 pub fn command() -> Command {
@@ -25,6 +25,7 @@ pub fn command() -> Command {
             listen::command(),
             csr::command(),
             lab::command(),
+            proxy_config::command(),
         ])
 }
 

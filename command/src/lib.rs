@@ -17,11 +17,13 @@ mod inspect;
 mod issuing;
 mod lab;
 mod listen;
+mod proxy_config;
 mod screen;
 mod secrets;
 mod target;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use webhook_mtls::bindings::language::{Language, set_language};
 
@@ -33,13 +35,18 @@ use exit::Exit;
 /// The number of the JSON form. A later form that a reader of this one would misread has another number.
 pub const SCHEMA: u32 = 1;
 
+/// The exit code of a program of Rust that panics.
+const PANICKED: u8 = 101;
+
 /// Runs the command with the streams and the environment of this process.
 ///
 /// * `arguments`: the name of the program, then its arguments.
 ///
-/// Returns the exit code.
+/// Returns the exit code. A panic ends the command in an interpreter as it ends the program: with a message
+/// and the code 101.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    run(arguments, &mut Console::of_process())
+    let run = AssertUnwindSafe(|| run(arguments, &mut Console::of_process()));
+    catch_unwind(run).unwrap_or(PANICKED)
 }
 
 /// Runs the command.
@@ -60,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
         Some(("listen", matches)) => listen::run(matches, console),
         Some(("csr", matches)) => csr::run(matches, console),
         Some(("lab", matches)) => lab::run(matches, console),
+        Some(("proxy-config", matches)) => proxy_config::run(matches, console),
         Some(("diagnose", matches)) => diagnose::run(matches, console),
         Some(("check", matches)) => checklist::run(matches, console),
         // The parser demands a verb of the list.

@@ -177,6 +177,14 @@ fn listen_prints_what_the_page_says() {
 }
 
 #[test]
+fn proxy_config_prints_what_the_page_says() {
+    let given = ["--server-name=a.test", "--application=b:1", "--trust=ca.pem"];
+    let value = json(&[&["proxy-config", "caddy", "--json"][..], &given].concat());
+    check(&value, &with_common(&tables(), "proxy-config"));
+    assert_eq!(value["dialect"], "rfc9440");
+}
+
+#[test]
 fn csr_and_lab_print_what_the_page_says() {
     let place = std::env::temp_dir().join(format!("wmtls-json-{}", std::process::id()));
     std::fs::create_dir_all(&place).expect("a directory");

@@ -9,6 +9,13 @@ use webhook_mtls_command::{Console, run};
 /// A screen: its name, the columns, whether it is colored, the exit code, and the arguments.
 type Screen = (&'static str, usize, bool, u8, &'static [&'static str]);
 
+/// What every proxy needs.
+const PROXY: [&str; 3] = [
+    "--server-name=hooks.example",
+    "--application=10.0.0.5:8000",
+    "--trust=/etc/webhook-mtls/clients-ca.pem",
+];
+
 const SCREENS: &[Screen] = &[
     ("help", 80, false, 0, &["--help"]),
     ("help-deliver", 80, false, 0, &["deliver", "--help"]),
@@ -21,6 +28,21 @@ const SCREENS: &[Screen] = &[
     ("help-csr", 80, false, 0, &["csr", "--help"]),
     ("help-lab", 80, false, 0, &["lab", "--help"]),
     ("help-lab-issue", 80, false, 0, &["lab", "issue", "--help"]),
+    ("help-proxy-config", 80, false, 0, &["proxy-config", "--help"]),
+    (
+        "proxy-config-hostile",
+        80,
+        false,
+        2,
+        &["proxy-config", "nginx", PROXY[0], PROXY[1], "--trust=ca.pem; include /etc/shadow"],
+    ),
+    (
+        "proxy-config-unknown",
+        80,
+        false,
+        2,
+        &["proxy-config", "squid", PROXY[0], PROXY[1], PROXY[2]],
+    ),
     ("no-verb", 80, false, 2, &[]),
     ("wrong-option", 80, false, 2, &["inspect", "--jsn", "ca.pem"]),
     ("identity", 80, false, 0, &["inspect", "chain.pem", "client.key"]),

@@ -15,7 +15,7 @@ def options(*verb: str) -> set[str]:
 
 def verbs() -> list[str]:
     listed = tools.done("--help").split("Commands:", 1)[1].split("Options:", 1)[0]
-    return re.findall(r"^  (\w+) ", listed, re.MULTILINE)
+    return re.findall(r"^  ([\w-]+) ", listed, re.MULTILINE)
 
 
 def completed(*words: str) -> list[str]:
@@ -40,7 +40,7 @@ def completed(*words: str) -> list[str]:
 
 class Pages(unittest.TestCase):
     def test_every_verb_has_a_man_page_with_its_options(self):
-        assert {"deliver", "diagnose", "inspect", "listen", "csr", "lab"} <= set(verbs())
+        assert {"deliver", "diagnose", "inspect", "listen", "csr", "lab", "proxy-config"} <= set(verbs())
         for verb in verbs():
             page = (tools.PAGES / f"webhook-mtls-{verb}.1").read_text().replace("\\-", "-")
             for option in options(verb):
@@ -51,6 +51,7 @@ class Pages(unittest.TestCase):
         assert completed("webhook-mtls", "ins") == ["inspect"]
         assert completed("webhook-mtls", "inspect", "--pass") == ["--passphrase-file"]
         assert completed("webhook-mtls", "lab", "rev") == ["revoke"]
+        assert completed("webhook-mtls", "proxy-config", "--appl") == ["--application"]
         assert set(completed("webhook-mtls", "listen", "--")) >= options("listen")
 
     def test_the_other_shells_know_every_verb(self):
