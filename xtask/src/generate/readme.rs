@@ -1,47 +1,35 @@
-//! Copies the programs of `examples/` into the README and the pages byte for byte, so that they show
-//! tested programs.
+//! Copies the programs of `examples/` into the README and the pages of `docs/` byte for byte, so that they
+//! show tested programs.
 //!
 //! A program is between `<!-- examples/NAME -->` and `<!-- /examples/NAME -->`, in a fence. The command
 //! that links a C program is in the same form; the tests use its arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result};
 use crate::languages::c_library::{Flavour, static_arguments};
 use crate::paths;
 
-/// The pages with the programs that each shows, and the language tag of each program's fence.
-const PAGES: [(&str, &[(&str, &str)]); 2] = [
-    (
-        README,
-        &[
-            ("examples/first_delivery.py", "python"),
-            ("examples/first_delivery.mjs", "js"),
-            ("examples/first_delivery.c", "c"),
-            ("examples/first_delivery.rs", "rust"),
-        ],
-    ),
-    ("docs/circuit.md", &[("examples/circuit_hint.py", "python")]),
-];
-
-const README: &str = "README.md";
-
-/// The name of the command that links a C program with the static library.
-const LINK: &str = "static C program";
+/// The name of the command that links a C program with the static library, and its page.
+const LINK: (&str, &str) = ("static C program", "docs/c.md");
 
 /// `cargo xtask readme`.
 pub(crate) fn write() -> Result {
-    for (page, programs) in PAGES {
-        paths::write(&file(page), &current(page, programs)?)?;
-        println!("  wrote {page}");
+    for page in pages()? {
+        let (shown, current) = (paths::read(&page)?, current(&page)?);
+        if shown != current {
+            paths::write(&page, &current)?;
+            println!("  wrote {}", paths::shown(&page));
+        }
     }
     Ok(())
 }
 
 /// Fails if a program in a page differs from its file.
 pub(crate) fn check() -> Result {
-    for (page, programs) in PAGES {
-        if paths::read(&file(page))? != current(page, programs)? {
+    for page in pages()? {
+        if paths::read(&page)? != current(&page)? {
+            let page = paths::shown(&page);
             let why = format!("{page} differs from examples/: run cargo xtask readme");
             return Err(Failure::new(why));
         }
@@ -49,17 +37,48 @@ pub(crate) fn check() -> Result {
     Ok(())
 }
 
-fn file(page: &str) -> PathBuf {
-    paths::root().join(page)
+/// Returns the README and the pages of `docs/`.
+fn pages() -> Result<Vec<PathBuf>> {
+    let mut pages = vec![paths::root().join("README.md")];
+    let mut directories = vec![paths::root().join("docs")];
+    while let Some(directory) = directories.pop() {
+        pages.extend(paths::files_with_extension(&directory, "md")?);
+        directories.extend(paths::entries(&directory)?.into_iter().filter(|entry| entry.is_dir()));
+    }
+    Ok(pages)
 }
 
 /// Returns the page with the current programs.
-fn current(page: &str, programs: &[(&str, &str)]) -> Result<String> {
-    let mut text = paths::read(&file(page))?;
-    for (name, language) in programs {
-        text = with_program(&text, name, language, &paths::read(&file(name))?)?;
+fn current(page: &Path) -> Result<String> {
+    let mut text = paths::read(page)?;
+    for name in programs(&text) {
+        let program = paths::read(&paths::root().join(&name))?;
+        text = with_program(&text, &name, language(&name)?, &program)?;
     }
-    if page == README { with_program(&text, LINK, "sh", &link_command()) } else { Ok(text) }
+    let (link, of) = LINK;
+    if page.ends_with(of) { with_program(&text, link, "sh", &link_command()) } else { Ok(text) }
+}
+
+/// Returns the programs that a page shows.
+fn programs(page: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let name = line.strip_prefix("<!-- ")?.strip_suffix(" -->")?;
+        name.starts_with("examples/").then(|| name.to_owned())
+    };
+    page.lines().filter_map(name).collect()
+}
+
+/// Returns the tag of a program's fence.
+fn language(program: &str) -> Result<&'static str> {
+    let extension = program.rsplit('.').next().unwrap_or_default();
+    Ok(match extension {
+        "c" => "c",
+        "mjs" => "js",
+        "py" => "python",
+        "rs" => "rust",
+        "sh" => "sh",
+        _ => return Err(Failure::new(format!("{program} is in no known language"))),
+    })
 }
 
 /// The command with the arguments that the tests use, for a program in the current directory.
@@ -85,7 +104,7 @@ fn with_program(text: &str, name: &str, language: &str, program: &str) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::with_program;
+    use super::{language, programs, with_program};
 
     const PAGE: &str = "a\n<!-- x.py -->\nold\n<!-- /x.py -->\nb\n";
 
@@ -94,6 +113,14 @@ mod tests {
         let page = with_program(PAGE, "x.py", "python", "print()\n").unwrap();
         assert_eq!(page, "a\n<!-- x.py -->\n```python\nprint()\n```\n<!-- /x.py -->\nb\n");
         assert_eq!(with_program(&page, "x.py", "python", "print()\n").unwrap(), page);
+    }
+
+    #[test]
+    fn a_page_names_its_programs() {
+        let page = "<!-- examples/a/x.py -->\n<!-- /examples/a/x.py -->\n<!-- test: y -->\n";
+        assert_eq!(programs(page), ["examples/a/x.py"]);
+        assert_eq!(language("examples/a/x.py").unwrap(), "python");
+        assert!(language("examples/a/x.zig").is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::languages::lab::{Consumer, Lab};
 use crate::languages::rust;
 use crate::paths;
 
-/// Checks that the README shows the programs, and runs all of them; returns the closing line.
+/// Checks that the pages show the programs, and runs all of them; returns the closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     readme::check()?;
     let directory = paths::root().join("examples");
