@@ -1,0 +1,271 @@
+"""Tasks of Celery that deliver webhooks. It needs Celery 5.
+
+    pip install 'webhook-mtls[celery]'
+
+    class Deliver(DeliverTask):
+        name = "hooks.deliver"
+        dispatcher = dispatcher
+        index = RedisIndex(redis.Redis())
+
+        def endpoint(self, consumer): ...
+        def body(self, event): ...
+
+    deliver = app.register_task(Deliver())
+    fan_out = app.register_task(FanOutTask(deliver))
+    app.register_task(SweepTask(deliver))
+
+A message is acknowledged when its job is delivered, or safe in another message or in the index. No
+delivery is lost if a worker or the broker is killed; some are made twice. docs/queues/celery.md
+tells how to run the sweeper, and what each setting guards against.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from celery.exceptions import Reject, Retry
+
+from ._errors import WebhookMtlsError
+from ._native import Delivery
+from .queues import PAUSE, Hooks, Job, _call, _log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, ClassVar
+
+    class Task:
+        """What this module uses of Celery's class, which has no types."""
+
+        abstract: ClassVar[bool]
+        name: str
+        app: Any
+        request: Any
+
+        def apply_async(
+            self, args: Sequence[object] = (), kwargs: dict[str, Any] | None = None, **options: Any
+        ) -> Any: ...
+        def delay(self, *args: Any, **kwargs: Any) -> Any: ...
+else:
+    from celery import Task
+
+__all__ = ["DeliverTask", "FanOutTask", "SweepTask"]
+
+# The shortest time after which a transport of kombu delivers an unacknowledged message again, or
+# RabbitMQ closes the channel, in seconds. Redis waits for twice as long.
+_VISIBILITY = 1800.0
+
+
+class _LateTask(Task):
+    """A task whose message stays with the broker until its work is done."""
+
+    abstract = True
+    acks_late: bool = True
+    # The message of a killed child goes to another one.
+    reject_on_worker_lost: bool = True
+    # By default, Celery acknowledges the message of a task that has raised.
+    acks_on_failure_or_timeout: bool = False
+    max_retries: int | None = None
+    ignore_result: bool = True
+
+    def _has_run_before(self) -> bool:
+        """Returns whether the message was delivered to a worker before."""
+        return bool((self.request.delivery_info or {}).get("redelivered"))
+
+    def _give_back(self, fault: Exception) -> Reject:
+        """Returns the exception with which the broker keeps the message."""
+        _log.error("%s gives its message back: %s", self.name, fault, exc_info=fault)
+        # Another child may get the message at once.
+        time.sleep(1)
+        return Reject(fault, requeue=True)
+
+
+class DeliverTask(Hooks, _LateTask):
+    """Delivers one event to one consumer. Subclass it, and define `name` and the hooks.
+
+    A failure ends as the policy decides: the job is sent again with a countdown, waits in the
+    index, is parked there, or becomes a dead letter. Attempts that do not count cost none.
+    """
+
+    abstract = True
+    long_wait: float = 300.0
+    """The longest countdown, in seconds. It is at most half of the broker's `visibility_timeout`:
+    after this time, the broker delivers a message again that a worker has. Longer waits are left to
+    the index.
+    """
+
+    def send(self, event: str, consumer: str) -> None:
+        """Enqueues the delivery of an event to a consumer. It is safe when this returns.
+
+        Args:
+            event: the event's id.
+            consumer: the consumer id.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker has not confirmed it.
+        """
+        self._enqueue(Job(consumer, event))
+
+    def run(self, consumer: str, event: str, attempt: int = 1, swept: bool = False) -> None:
+        """Makes an attempt. Call `send` instead.
+
+        Args:
+            consumer, event, attempt: the fields of the job.
+            swept: whether the job comes from the index.
+        """
+        job = Job(consumer, event, attempt)
+        waits: list[float] = []
+
+        def later(following: Job, delay: float) -> None:
+            self._enqueue(following, countdown=delay)
+            waits.append(delay)
+
+        try:
+            if swept or self._has_run_before():
+                # A process was killed between two stores: this message is the one that counts.
+                self.index.settle(job)
+            self._attempt(job, later, self._longest())
+        except Exception as fault:
+            self._put_off(job, fault)
+            waits.append(PAUSE)
+        if waits:
+            # The other message is safe. Celery acknowledges this one, and its event is a retry.
+            raise Retry(f"attempt {attempt}", when=waits[0])
+
+    def _longest(self) -> float:
+        """Returns the longest countdown."""
+        options = self.app.conf.broker_transport_options or {}
+        return min(self.long_wait, float(options.get("visibility_timeout", _VISIBILITY)) / 2)
+
+    def _put_off(self, job: Job, fault: Exception) -> None:
+        """Sends a job again after a failure of a hook, of the index or of the broker.
+
+        Raises:
+            Reject: the broker takes no message, and keeps the one that it has.
+        """
+        _log.error("%s waits for %g s: %s", job.key, PAUSE, fault, exc_info=fault)
+        try:
+            self._enqueue(job, countdown=min(PAUSE, self._longest()))
+        except Exception as refused:
+            raise self._give_back(refused) from fault
+
+    def _enqueue(self, job: Job, *, countdown: float | None = None, swept: bool = False) -> None:
+        arguments = (job.consumer, job.event, job.attempt, swept)
+        self.apply_async(arguments, task_id=job.key, countdown=countdown)
+
+
+class FanOutTask(_LateTask):
+    """Delivers one event to many consumers, several at once, in one task for each part of them.
+
+    The first attempts share the payload and the connections of one process. A failed delivery
+    becomes a job of the deliver task, and a bad row stops no other. If a worker is killed, another
+    one continues after the deliveries that have ended. The name of the task is that of the deliver
+    task and `.fan_out`.
+
+    Args:
+        deliver: the registered deliver task.
+        size: the most consumers of one message.
+        concurrency: how many deliveries of one message run at once.
+    """
+
+    def __init__(self, deliver: DeliverTask, *, size: int = 100, concurrency: int = 64) -> None:
+        self.name: str = f"{deliver.name}.fan_out"
+        self._deliver = deliver
+        self._size = size
+        self._concurrency = concurrency
+
+    def send(self, event: str, consumers: Iterable[str]) -> None:
+        """Enqueues the deliveries of an event. They are safe when this returns.
+
+        Args:
+            event: the event's id.
+            consumers: the consumer ids.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker has not confirmed some of them. Sending
+                all again makes some deliveries twice.
+        """
+        rest = list(consumers)
+        for at in range(0, len(rest), self._size):
+            self.apply_async((event, rest[at : at + self._size], uuid.uuid4().hex))
+
+    def run(self, event: str, consumers: Sequence[str], batch: str) -> None:
+        """Delivers to a part of the consumers. Call `send` instead.
+
+        Args:
+            event: the event's id.
+            consumers: the consumer ids.
+            batch: names this part in the index.
+        """
+        deliver = self._deliver
+        try:
+            settled = deliver.index.marked(batch) if self._has_run_before() else set()
+            body = deliver.body(event)
+            deliveries = self._deliveries(event, body, consumers, settled, batch)
+            run = deliver.dispatcher.deliver_many(deliveries, concurrency=self._concurrency)
+            for outcome in run:
+                job, error = outcome.delivery.tag, outcome.error
+                if error is not None:
+                    self._settle_failure(job, error)
+                elif outcome.receipt is not None:
+                    _call(deliver.on_delivered, job, outcome.receipt)
+                deliver.index.mark(batch, job.consumer)
+        except Exception as fault:
+            raise self._give_back(fault) from fault
+
+    def _deliveries(
+        self, event: str, body: bytes, consumers: Sequence[str], settled: set[str], batch: str
+    ) -> Iterator[Delivery]:
+        deliver = self._deliver
+        for consumer in consumers:
+            if consumer in settled:
+                continue
+            job = Job(consumer, event)
+            try:
+                endpoint = deliver.endpoint(consumer)
+                yield Delivery.deferred(endpoint, body, id=event, tag=job, **deliver.options(job))
+                continue
+            except WebhookMtlsError as error:
+                self._settle_failure(job, error)
+            except Exception as fault:
+                deliver._put_off(job, fault)
+            deliver.index.mark(batch, consumer)
+
+    def _settle_failure(self, job: Job, error: WebhookMtlsError) -> None:
+        deliver = self._deliver
+
+        def later(following: Job, delay: float) -> None:
+            deliver._enqueue(following, countdown=delay)
+
+        deliver._settle_failure(job, error, later, deliver._longest())
+
+
+class SweepTask(Task):
+    """Gives jobs of the index back to the queue when they are due. Let Celery beat run it.
+
+    Several may run at once. The name of the task is that of the deliver task and `.sweep`.
+
+    Args:
+        deliver: the registered deliver task.
+        limit: how many jobs are taken at once.
+        lease: how long one may take to enqueue them, in seconds. Others take them afterwards.
+    """
+
+    ignore_result: bool = True
+
+    def __init__(self, deliver: DeliverTask, *, limit: int = 500, lease: float = 60.0) -> None:
+        self.name: str = f"{deliver.name}.sweep"
+        self._deliver = deliver
+        self._limit = limit
+        self._lease = lease
+
+    def run(self) -> int:
+        """Enqueues all jobs that are due, and returns how many."""
+        deliver, swept = self._deliver, 0
+        while claims := deliver.index.claim(self._limit, self._lease):
+            for claim in claims:
+                deliver._enqueue(claim.job, swept=True)
+                deliver.index.confirm(claim)
+            swept += len(claims)
+        return swept

@@ -1,0 +1,118 @@
+"""An actor of Dramatiq that delivers webhooks. It needs Dramatiq 2.
+
+    pip install 'webhook-mtls[dramatiq]'
+
+    class Deliveries(Hooks):
+        dispatcher = dispatcher
+        index = RedisIndex(redis.Redis())
+
+        def endpoint(self, consumer): ...
+        def body(self, event): ...
+
+    deliver = DeliverActor(Deliveries())
+    deliver.send("evt_1", "acme")
+
+docs/queues/dramatiq.md tells how to run the sweeper.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dramatiq
+
+from .queues import PAUSE, Hooks, Job, _log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["DeliverActor"]
+
+
+class DeliverActor:
+    """Delivers one event to one consumer in each message, and settles failures by the policy.
+
+    Dramatiq acknowledges a message after its work, and gives the messages of a dead worker to
+    another. It counts no attempt: the job does, as the policy says.
+
+    Args:
+        hooks: what the actor needs to know of the application.
+        name: the name of the actor.
+        queue: the name of its queue.
+        broker: the broker; by default the global one.
+        long_wait: the longest delay that is left to Dramatiq, in seconds. A worker holds delayed
+            messages in memory. Longer waits are left to the index.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        *,
+        name: str = "webhook_mtls_deliver",
+        queue: str = "webhooks",
+        broker: dramatiq.Broker | None = None,
+        long_wait: float = 300.0,
+    ) -> None:
+        self._hooks = hooks
+        self._long_wait = long_wait
+        # Without max_retries, Dramatiq would give up after 20 failures of a hook.
+        decorate = dramatiq.actor(
+            actor_name=name, queue_name=queue, broker=broker, max_retries=None
+        )
+        self.actor: dramatiq.Actor[[str, str, int, bool], None] = decorate(self._run)
+        """The actor, for the options and middleware of Dramatiq."""
+
+    def send(self, event: str, consumer: str) -> None:
+        """Enqueues the delivery of an event to a consumer. It is safe when this returns.
+
+        Args:
+            event: the event's id.
+            consumer: the consumer id.
+        """
+        self._enqueue(Job(consumer, event))
+
+    def send_all(self, event: str, consumers: Iterable[str]) -> None:
+        """Enqueues the deliveries of an event, in one message for each consumer.
+
+        Args:
+            event: the event's id.
+            consumers: the consumer ids.
+        """
+        for consumer in consumers:
+            self.send(event, consumer)
+
+    def sweep(self, *, limit: int = 500, lease: float = 60.0) -> int:
+        """Enqueues all jobs of the index that are due. Call it each few seconds, in any process.
+
+        Args:
+            limit: how many jobs are taken at once.
+            lease: how long this call may take to enqueue them, in seconds.
+
+        Returns:
+            The number of jobs.
+        """
+        index, swept = self._hooks.index, 0
+        while claims := index.claim(limit, lease):
+            for claim in claims:
+                self._enqueue(claim.job, swept=True)
+                index.confirm(claim)
+            swept += len(claims)
+        return swept
+
+    def _enqueue(self, job: Job, *, delay: float | None = None, swept: bool = False) -> None:
+        millis = None if delay is None else round(delay * 1000)
+        arguments = (job.consumer, job.event, job.attempt, swept)
+        self.actor.send_with_options(args=arguments, delay=millis)
+
+    def _run(self, consumer: str, event: str, attempt: int = 1, swept: bool = False) -> None:
+        job = Job(consumer, event, attempt)
+        try:
+            if swept:
+                self._hooks.index.settle(job)
+            self._hooks._attempt(job, self._later, self._long_wait)
+        except Exception as fault:
+            _log.error("%s waits for %g s: %s", job.key, PAUSE, fault, exc_info=fault)
+            raise dramatiq.Retry(str(fault), delay=round(PAUSE * 1000)) from fault
+
+    def _later(self, job: Job, delay: float) -> None:
+        self._enqueue(job, delay=delay)

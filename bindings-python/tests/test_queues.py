@@ -1,0 +1,321 @@
+"""The tasks of Celery and the actor of Dramatiq, with a real Redis and real workers."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis_server import redis_server
+
+import webhook_mtls as wm
+from barrier import LONG, running
+from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
+from webhook_mtls.testing import Consumer, Lab, error
+
+RUNTIMES = Path(__file__).parent / "runtimes"
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with redis_server() as place:
+        yield place
+
+
+@pytest.fixture
+def index(place: Path) -> Iterator[RedisIndex]:
+    with redis.Redis(unix_socket_path=str(place)) as client:
+        yield RedisIndex(client)
+
+
+def eventually(what: str, is_so: Callable[[], Any]) -> Any:
+    end = time.monotonic() + LONG
+    while not (state := is_so()):
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.02)
+    return state
+
+
+def test_keys_of_jobs_are_unambiguous_and_have_no_colon() -> None:
+    jobs = [Job("a/b", "c"), Job("b", "c/a"), Job("b:", "c"), Job("b", "c:"), Job("\ud800", "é")]
+    keys = {job.key for job in jobs}
+    assert len(keys) == len(jobs)
+    assert all(":" not in key and key.count("/") == 1 for key in keys)
+    assert Job("b", "c", 7).key == Job("b", "c").key
+
+
+def test_a_claimed_job_returns_after_its_lease_unless_it_is_confirmed(index: RedisIndex) -> None:
+    index.delay(Job("acme", "evt_1", 3), 0, parked=False)
+    index.delay(Job("acme", "evt_2"), 3600, parked=False)
+    (claim,) = index.claim(10, lease=0)
+    assert claim.job == Job("acme", "evt_1", 3)
+    (again,) = index.claim(10, lease=60)
+    assert again == claim
+    assert index.claim(10, lease=60) == [], "its lease has not ended"
+    index.confirm(claim)
+    index.release("acme")
+    assert index.claim(10, lease=0) == [], "a job that is not parked waits for its time"
+
+
+def test_a_job_that_waits_anew_survives_the_confirmation_of_its_earlier_wait(
+    index: RedisIndex,
+) -> None:
+    index.delay(Job("acme", "evt_1"), 0, parked=False)
+    (claim,) = index.claim(1, lease=60)
+    # The worker was faster than the sweeper.
+    index.settle(claim.job)
+    index.delay(Job("acme", "evt_1", 2), 0, parked=False)
+    index.confirm(claim)
+    (kept,) = index.claim(1, lease=60)
+    assert kept.job.attempt == 2
+
+
+def test_release_returns_the_parked_jobs_of_one_consumer(index: RedisIndex) -> None:
+    for event in ("evt_1", "evt_2"):
+        for consumer in ("acme", "globex"):
+            index.delay(Job(consumer, event), 3600, parked=True)
+    assert index.claim(10, lease=60) == []
+    assert index.release("acme") == 2
+    assert {claim.job for claim in index.claim(10, lease=60)} == {
+        Job("acme", "evt_1"),
+        Job("acme", "evt_2"),
+    }
+    assert index.release("acme") == 0
+
+
+def test_a_dead_letter_replaces_the_job_and_a_delivery_the_letter(index: RedisIndex) -> None:
+    job = Job("acme", "evt_1", 2)
+    index.delay(job, 0, parked=True)
+    letter = DeadLetter(job, "a retry cannot succeed", "all", {"kind": "http_status"}, 1.5)
+    index.bury(letter)
+    assert index.claim(10, lease=0) == []
+    assert index.release("acme") == 0
+    assert list(index.dead()) == [letter]
+    index.settle(job)
+    assert list(index.dead()) == []
+
+
+def test_marks_of_a_fan_out_end(index: RedisIndex, place: Path) -> None:
+    index.mark("part", "acme")
+    index.mark("part", "globex")
+    assert index.marked("part") == {"acme", "globex"}
+    assert index.marked("other") == set()
+    with redis.Redis(unix_socket_path=str(place)) as client:
+        assert 0 < client.ttl("{webhook-mtls}:batch:part") <= 7 * 24 * 3600
+
+
+class Settled(Hooks):
+    """Hooks that keep what they are told."""
+
+    def __init__(self, index: RedisIndex) -> None:
+        self.index = index
+        self.policy = wm.RetryPolicy(attempts=2, first=1, ceiling=8, seed=1)
+        self.said: list[tuple[object, ...]] = []
+
+    def on_park(self, job: Job, decision: wm.Decision, error: wm.WebhookMtlsError) -> None:
+        self.said.append(("parked", job, error.kind))
+
+    def on_drop(self, letter: DeadLetter, error: wm.WebhookMtlsError) -> None:
+        self.said.append(("dropped", letter.job, letter.sent))
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempt", "outcome"),
+    [
+        (error("http_status", sent="all"), 1, ("later", 2)),
+        (error("http_status", sent="all"), 2, ("dropped", 2)),
+        (error("circuit_open"), 2, ("later", 2)),
+        (error("overloaded", retry_after_ms=9000), 1, ("waits", 1)),
+        (error("pin_mismatch"), 2, ("parked", 2)),
+    ],
+)
+def test_a_failure_ends_as_the_policy_decides(
+    index: RedisIndex, failure: wm.WebhookMtlsError, attempt: int, outcome: tuple[str, int]
+) -> None:
+    hooks, again = Settled(index), []
+    job = Job("acme", "evt_1", attempt)
+    hooks._settle_failure(job, failure, lambda each, _: again.append(each), 5)
+    where, number = outcome
+    following = Job("acme", "evt_1", number)
+    assert again == ([following] if where == "later" else [])
+    if where == "dropped":
+        assert hooks.said == [("dropped", job, "all")]
+        assert [letter.job for letter in index.dead()] == [job]
+    elif where == "parked":
+        assert hooks.said == [("parked", following, "pin_mismatch")]
+        assert index.release("acme") == 1
+        assert [claim.job for claim in index.claim(9, lease=60)] == [following]
+    elif where == "waits":
+        assert index.release("acme") == 0, "it waits, and is not parked"
+
+
+class Fleet:
+    """A Celery worker, its broker and its consumers."""
+
+    def __init__(self, lab: Lab, directory: Path, place: Path) -> None:
+        lab.write_files(directory)
+        self.lab, self.directory, self.place = lab, directory, place
+        self.client = redis.Redis(unix_socket_path=str(place))
+        self.index = RedisIndex(self.client)
+
+    def consumer(self, name: str) -> Consumer:
+        known = self.lab.consumer(name)
+        (self.directory / name).write_text(known.url)
+        return known
+
+    def notes(self, what: str = "") -> list[str]:
+        notes = self.directory / "notes"
+        lines = notes.read_text().splitlines() if notes.exists() else []
+        return [line for line in lines if line.startswith(what)]
+
+    @contextmanager
+    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "celery", "-A", "queue_app", "--workdir", str(RUNTIMES)]
+        command += ["worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO"]
+        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        with running(command, self.directory / "worker.log", self.environment) as worker:
+            yield worker
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "WMTLS_DIRECTORY": str(self.directory),
+            "WMTLS_REDIS": str(self.place),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(RUNTIMES),
+        }
+
+    def call(self, what: str) -> None:
+        """Runs a statement as a producer does, in a process of its own."""
+        command = [sys.executable, "-W", "ignore", "-c", f"import queue_app as q; {what}"]
+        subprocess.run(command, env=os.environ | self.environment, check=True, timeout=LONG)
+
+
+@pytest.fixture
+def fleet(lab: Lab, tmp_path: Path, place: Path) -> Iterator[Fleet]:
+    fleet = Fleet(lab, tmp_path, place)
+    with fleet.client:
+        yield fleet
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
+    acme, busy, unasked, gone = map(fleet.consumer, ("acme", "busy", "unasked", "gone"))
+    busy.respond(503)
+    acme.respond(429, retry_after=20)
+    unasked.misbehave("never_ask")
+    gone.respond(410, times=0)
+    # A row that is no URL, and one that raises.
+    (fleet.directory / "bad").write_text("no url")
+    with fleet.worker():
+        fleet.call(
+            "q.deliver.send('evt_1', 'acme');"
+            "q.fan_out.send('evt_2', ['bad', 'busy', 'unknown', 'unasked', 'gone'])"
+        )
+        eventually("the retry is delivered", lambda: "evt_2" in str(fleet.notes("delivered busy")))
+        eventually("a letter", lambda: fleet.notes("dropped"))
+        eventually("two are parked", lambda: len(fleet.notes("parked")) == 2)
+        # A wait of 20 s is longer than half of the broker's time.
+        eventually("the index has three", lambda: fleet.client.zcard("{webhook-mtls}:due") == 3)
+        assert fleet.notes("dropped") == ["dropped gone evt_2 1 http_status all"]
+        assert set(fleet.notes("parked")) == {
+            "parked bad evt_2 1 url_invalid",
+            "parked unasked evt_2 1 client_auth_not_requested",
+        }
+        assert [letter.sent for letter in fleet.index.dead()] == ["all"]
+        assert [each.headers["x-attempt"] for each in busy.received] == ["1", "2"]
+        assert len(acme.received) == 1
+
+        assert fleet.index.release("unasked") == 1
+        fleet.call("q.sweep.delay()")
+        eventually("the released job is delivered", lambda: fleet.notes("delivered unasked"))
+        assert [each.headers["x-attempt"] for each in unasked.received][-1] == "1"
+        assert fleet.client.zcard("{webhook-mtls}:due") == 2
+        # The row appears, so the job that waited for its endpoint is delivered.
+        log = (fleet.directory / "worker.log").read_text()
+        assert "waits for 5 s: 'unknown'" in log
+        assert "Deliver.on_delivered has failed" in log
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_message_of_a_killed_child_is_delivered_again(fleet: Fleet) -> None:
+    acme = fleet.consumer("acme")
+    acme.misbehave("stall")
+    with fleet.worker():
+        fleet.call("q.deliver.send('evt_1', 'acme')")
+        assert acme.wait(1, within=LONG)
+        (started,) = fleet.notes("started acme")
+        os.kill(int(started.split()[-1]), signal.SIGKILL)
+        eventually("it is delivered again", lambda: fleet.notes("delivered acme"))
+    assert [each.id for each in acme.received] == ["evt_1", "evt_1"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_dramatiq_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
+    acme, busy, gone, unasked = map(fleet.consumer, ("acme", "busy", "gone", "unasked"))
+    busy.respond(503)
+    gone.respond(410, times=0)
+    unasked.misbehave("never_ask")
+    command = [sys.executable, "-m", "dramatiq", "dramatiq_app", "--processes", "1"]
+    command += ["--threads", "4", "--path", str(RUNTIMES)]
+    order = {"consumers": ["acme", "busy", "gone", "unasked", "unknown"]}
+    environment = fleet.environment | {"WMTLS_ORDER": json.dumps(order)}
+    with running(command, fleet.directory / "worker.log", environment):
+        producer = [sys.executable, "-m", "dramatiq_app"]
+        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+        eventually("two are delivered", lambda: len(fleet.notes("delivered")) == 2)
+        eventually("one is parked", lambda: fleet.notes("parked unasked evt_1 1"))
+        eventually("one is dropped", lambda: fleet.notes("dropped gone evt_1 1 http_status all"))
+        assert fleet.index.release("unasked") == 1
+        environment["WMTLS_ORDER"] = json.dumps({"sweep": True})
+        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+        eventually("the released job is delivered", lambda: fleet.notes("delivered unasked"))
+    assert [each.id for each in acme.received] == ["evt_1"]
+    assert [each.id for each in busy.received] == ["evt_1", "evt_1"]
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "queues"
+WORKERS = {
+    "celery": ["celery", "--app", "hooks", "worker", "--pool", "prefork", "--concurrency", "2"],
+    "dramatiq": ["dramatiq", "hooks", "--processes", "1", "--threads", "2"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("queue", WORKERS)
+def test_the_programs_of_a_page_run(
+    fleet: Fleet, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = fleet.consumer("acme")
+    module, *calls = re.findall(r"```python\n(.*?)```", (PAGES / f"{queue}.md").read_text(), re.S)
+    assert module.count("redis.Redis()") == 1 and "https://hooks.acme.example/in" in module
+    module = module.replace("https://hooks.acme.example/in", acme.url)
+    # The consumer and the broker of the test are on this machine.
+    module = module.replace("redis.Redis()", f"redis.Redis(unix_socket_path='{fleet.place}')")
+    module = module.replace("redis://localhost", f"redis+socket://{fleet.place}")
+    loopback = 'wm.Dispatcher(egress=wm.Egress(allow=["127.0.0.0/8"]), '
+    module = module.replace("wm.Dispatcher(", loopback)
+    (fleet.directory / "hooks.py").write_text(module)
+    environment = fleet.environment | {"PYTHONPATH": str(fleet.directory)}
+    program = "\n".join(["from hooks import *", *calls])
+    worker = [sys.executable, "-m", *WORKERS[queue]]
+    log = fleet.directory / "worker.log"
+    monkeypatch.chdir(fleet.directory)
+    with running(worker, log, environment):
+        producer = [sys.executable, "-W", "ignore", "-c", program]
+        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+        assert acme.wait(2, within=LONG)
+        eventually("it is told", lambda: log.read_text().count("delivered acme evt_1") == 2)
+    assert [each.id for each in acme.received] == ["evt_1", "evt_1"]
