@@ -11,7 +11,8 @@ use raw::listen;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::Lab;
 use webhook_mtls::{
-    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, Kind, Sent, StandardWebhooks,
+    DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, JwtBearer, Kind, Sent,
+    StandardWebhooks,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -388,4 +389,34 @@ fn a_credential_is_sent_unchanged_and_never_shown() {
         assert!(body.contains(&line), "the credential was echoed: {body}");
         assert!(!shown.contains(TOKEN) && !body.contains(TOKEN), "{status}: {shown}");
     }
+}
+
+#[test]
+fn a_token_that_the_consumer_echoes_is_never_shown() {
+    let lab = Lab::start().unwrap();
+    let url = listen(&lab, move |mut conversation| {
+        while let Some(bytes) = conversation.head() {
+            let head = String::from_utf8(bytes).unwrap();
+            let found = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
+            let echo = found.expect("a token").to_owned();
+            conversation.say(&format!(
+                "HTTP/1.1 401 Unauthorized\r\nx-echo: {echo}\r\ncontent-length: {}\r\n\r\n{echo}",
+                echo.len()
+            ));
+        }
+    });
+    // An Ed25519 key in PKCS#8 whose seed is zero.
+    let mut key = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    key.resize(48, 0);
+    let token = JwtBearer::from_pem(&key).unwrap();
+    let signing = EndpointOptions::new(None).signing(token);
+    let dispatcher = lab.dispatcher();
+    let endpoint = dispatcher.endpoint("acme", &url, signing).unwrap();
+    let options = DeliverOptions::new().id("evt_1");
+    let delivered = runtime::drive(dispatcher.deliver(&endpoint, "{}", options), || false).unwrap();
+    let error = delivered.unwrap_err();
+    assert_eq!(error.response().unwrap().excerpt, b"[redacted]");
+    // Every token of this key begins with the same header, in base64url `{"`.
+    let shown = format!("{error:?} {error} {}", error.to_json());
+    assert!(!shown.contains("eyJ"), "{shown}");
 }

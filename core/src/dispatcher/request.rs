@@ -13,6 +13,7 @@ use crate::limits::Limit;
 use crate::material::jwt_bearer::TokenOf;
 use crate::material::signing::{Signatures, StandardWebhooks};
 use crate::options;
+use crate::process::Once;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -115,9 +116,11 @@ impl PreparedRequest {
     }
 
     /// Returns what to blot out of the response, if the consumer sends it back.
-    pub(super) fn secrets(&self) -> Secrets {
+    ///
+    /// * `token`: the token of this attempt, if the endpoint sends one.
+    pub(super) fn secrets(&self, token: Option<HeaderValue>) -> Secrets {
         let own = self.headers.iter().filter(|(name, _)| !PUBLIC.contains(name));
-        let headers = own.map(|(_, value)| value.clone()).collect();
+        let headers = own.map(|(_, value)| value.clone()).chain(token).collect();
         Secrets { headers, payload: self.body.clone() }
     }
 
@@ -210,7 +213,13 @@ impl PreparedRequest {
     /// Makes the request of one attempt, signed now if the endpoint signs.
     ///
     /// * `hold`: whether to hold the payload until the consumer answers the head.
-    pub(super) fn request(&self, generation: &Generation, hold: bool) -> Result<Request, Error> {
+    /// * `token`: receives the token of the attempt, if the endpoint sends one.
+    pub(super) fn request(
+        &self,
+        generation: &Generation,
+        hold: bool,
+        token: &Once<HeaderValue>,
+    ) -> Result<Request, Error> {
         let url = &generation.url;
         let signed = self.sign(generation)?;
         let agent = self.headers.iter().rev().find(|(name, _)| *name == header::USER_AGENT);
@@ -233,8 +242,11 @@ impl PreparedRequest {
                 head.add(name, value.as_bytes());
             }
         }
-        for (name, value) in &signed {
-            head.add(name, value.as_bytes());
+        for (name, value) in signed {
+            head.add(&name, value.as_bytes());
+            if name == header::AUTHORIZATION {
+                token.get_or_init(|| value);
+            }
         }
         if expects_continue {
             head.add(&header::EXPECT, b"100-continue");
