@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import socket
 import ssl
 import subprocess
 import unittest
@@ -178,8 +177,6 @@ class Clients(unittest.TestCase):
             receiver.next()
 
     def test_requests_that_are_none(self):
-        context = ssl.create_default_context(cafile=self.place / "ca.pem")
-        context.load_cert_chain(self.place / "sender.crt", self.place / "sender.key")
         hostile = {
             b"\x00\x01\x02\r\n\r\n": "400",
             b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n": "400",
@@ -192,10 +189,7 @@ class Clients(unittest.TestCase):
         }
         with tools.Receiver(self.place) as receiver:
             for request, status in hostile.items():
-                with (
-                    socket.create_connection(("127.0.0.1", receiver.port)) as plain,
-                    context.wrap_socket(plain, server_hostname="localhost") as client,
-                ):
+                with tools.connected(self.place, receiver.port) as client:
                     client.sendall(request)
                     if status is not None:
                         answer = client.recv(100)

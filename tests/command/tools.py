@@ -1,9 +1,13 @@
 """What the tests of this directory share: the command, a lab, and a receiver."""
 
+import contextlib
 import json
 import os
+import socket
+import ssl
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -71,18 +75,30 @@ def lab() -> Path:
     return place
 
 
+@contextlib.contextmanager
+def connected(place: Path, port: int, name: str = "sender") -> Iterator[ssl.SSLSocket]:
+    """Connects to a receiver with a certificate of the lab, for requests that no library writes."""
+    context = ssl.create_default_context(cafile=place / "ca.pem")
+    context.load_cert_chain(place / f"{name}.crt", place / f"{name}.key")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as client,
+    ):
+        yield client
+
+
 class Receiver:
     """`listen` in a process of its own."""
 
-    def __init__(self, place: Path, *more: str):
+    def __init__(self, place: Path, *more: str, address: str = "127.0.0.1:0"):
         arguments = ["listen", "--json", "--cert", "receiver.crt", "--key", "receiver.key"]
-        arguments += ["--ca", "ca.pem", "--address", "127.0.0.1:0", *more]
+        arguments += ["--ca", "ca.pem", "--address", address, *more]
         self.process = subprocess.Popen(
             [str(COMMAND), *arguments], cwd=place, stdout=subprocess.PIPE, env=environment()
         )
-        first = self.next()
-        assert first["event"] == "listening", first
-        self.port = int(first["address"].rsplit(":", 1)[1])
+        self.first = self.next()
+        assert self.first["event"] == "listening", self.first
+        self.port = int(self.first["address"].rsplit(":", 1)[1])
 
     def next(self) -> dict:
         """Waits for the next report."""

@@ -40,6 +40,7 @@ pub(crate) const RECEIVERS: &[Program] = &[
 pub(crate) const COMMAND: &[Program] = &[
     CERTIFICATES,
     Program { name: "curl", package: "curl", purpose: "a client of the command's receiver" },
+    Program { name: "chromium", package: "chromium", purpose: "the page of the receiver" },
 ];
 
 /// The programs that run and check the C suite, and that compile the header as C++.

@@ -86,17 +86,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
              {}\r\nconnection: close\r\n\r\n",
             text.len()
         );
-        self.stream.write_all(head.as_bytes()).await?;
-        self.stream.write_all(text.as_bytes()).await?;
+        self.send(&[head.as_bytes(), text.as_bytes()]).await
+    }
+
+    /// Sends bytes that the caller has framed.
+    pub(super) async fn send(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        for part in parts {
+            self.stream.write_all(part).await?;
+        }
         self.stream.flush().await
+    }
+
+    /// Waits until the client closes its side, and discards what it sends before.
+    pub(super) async fn closed(&mut self) {
+        while self.fill().await.is_ok() {
+            self.buffer.clear();
+        }
     }
 
     /// Closes the connection. A close with unread bytes would take the answer away from the client.
     pub(super) async fn close(&mut self) {
         if self.stream.shutdown().await.is_ok() {
-            while self.fill().await.is_ok() {
-                self.buffer.clear();
-            }
+            self.closed().await;
         }
     }
 

@@ -5,6 +5,7 @@ mod http;
 mod report;
 mod server;
 mod verifier;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use rustls::sign::CertifiedKey;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use webhook_mtls::bindings::inspection::{self, Item, Use};
+use webhook_mtls::bindings::inspection::{self, CertificateFacts, Item, Use};
 use webhook_mtls::bindings::limits::MATERIAL;
 use webhook_mtls::{Authorization, Role, TenantRule, Trust, Verifier, VerifierOptions};
 
@@ -59,6 +60,14 @@ pub(crate) fn command() -> Command {
             value("status", "STATUS", "The HTTP status of the answers [default: 200]")
                 .value_parser(value_parser!(u16).range(200..=599)),
         )
+        .arg(
+            value("web", "PORT", "Also show the clients on a page of 127.0.0.1 [default: 8444]")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("8444")
+                .value_parser(value_parser!(u16))
+                .conflicts_with("once"),
+        )
         .arg(flag("once", "End after the first client: exit code 0 if its request was accepted"))
         .arg(
             value("timeout", "SECONDS", "With --once: end with exit code 1 if nobody came by then")
@@ -69,7 +78,8 @@ pub(crate) fn command() -> Command {
             "Examples:
   webhook-mtls listen --cert server.crt --key server.key --ca senders-ca.pem
   webhook-mtls listen --address 0.0.0.0:8443 --p12 server.p12 --ca ca.pem \\
-      --tenant 'spiffe://corp/tenant/{tenant}' --json",
+      --tenant 'spiffe://corp/tenant/{tenant}' --json
+  webhook-mtls listen --p12 server.p12 --ca ca.pem --web",
         )
 }
 
@@ -98,19 +108,29 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
             .map_err(|error| fault(&format!("{address} cannot be listened on"), &error))?;
         let bound =
             listener.local_addr().map_err(|error| fault("the receiver has no address", &error))?;
-        announce(bound, &key, ca, matches, console)?;
+        let leaf = leaf_of(&key)?;
+        let about = web::Receiver { address: bound, leaf: &leaf, ca };
+        let page = match matches.get_one::<u16>("web") {
+            Some(port) => Some(web::start(*port, &about).await.map_err(|error| {
+                fault(&format!("port {port} of 127.0.0.1 cannot be listened on"), &error)
+            })?),
+            None => None,
+        };
+        announce(bound, &leaf, page.as_ref(), matches, console)?;
         let (reports, shown) = server::channel();
         tokio::spawn(server::serve(listener, receiver, reports));
-        show(shown, limit, matches, console).await
+        show(shown, limit, page.as_ref(), matches, console).await
     })
 }
 
 /// Shows each report as it comes.
 ///
 /// * `limit`: how long to wait for the first.
+/// * `page`: shows it, too.
 async fn show(
     mut reports: mpsc::Receiver<Report>,
     limit: Option<Duration>,
+    page: Option<&web::Page>,
     matches: &ArgMatches,
     console: &mut Console<'_>,
 ) -> Result<Exit, Failure> {
@@ -128,6 +148,9 @@ async fn show(
             }
             return Ok(Exit::Theirs);
         };
+        if let Some(page) = page {
+            page.show(report::to_json(&report));
+        }
         if is_json(matches) {
             console.print_json(&report::to_json(&report))?;
         } else {
@@ -147,15 +170,12 @@ async fn show(
 /// Shows where the receiver listens, before the first client.
 fn announce(
     bound: SocketAddr,
-    key: &CertifiedKey,
-    ca: &str,
+    leaf: &CertificateFacts,
+    page: Option<&web::Page>,
     matches: &ArgMatches,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let leaf = key.cert.first().map_or(&[][..], |leaf| leaf.as_ref());
-    let Item::Certificate(leaf) = Item::of_der(leaf)? else {
-        return Err(Failure::machine("the receiver's certificate cannot be read"));
-    };
+    let url = page.map(|page| format!("http://{}/", page.address()));
     if is_json(matches) {
         console.print_json(&json!({
             "schema": SCHEMA,
@@ -163,6 +183,7 @@ fn announce(
             "event": "listening",
             "address": bound.to_string(),
             "spki_pin": leaf.spki_pin,
+            "web": url,
         }))?;
         return console.flush();
     }
@@ -171,7 +192,11 @@ fn announce(
     screen.field("we are", &leaf.subject);
     screen.field("names", &leaf.names.join(", "));
     screen.field("our pin", &leaf.spki_pin);
+    let ca = text(matches, "ca").unwrap_or_default();
     screen.field("accepted", &format!("clients of the CAs in {ca}"));
+    if let Some(url) = url {
+        screen.field("page", &url);
+    }
     if let Some(fault) = leaf.verdict(Use::Server).and_then(|verdict| verdict.fault.as_ref()) {
         show_error(fault, Some("clients will refuse this receiver"), &mut screen);
     }
@@ -179,6 +204,14 @@ fn announce(
     let text = screen.finish();
     console.print(&text)?;
     console.flush()
+}
+
+fn leaf_of(key: &CertifiedKey) -> Result<Box<CertificateFacts>, Failure> {
+    let leaf = key.cert.first().map_or(&[][..], |leaf| leaf.as_ref());
+    match Item::of_der(leaf)? {
+        Item::Certificate(leaf) => Ok(leaf),
+        _ => Err(Failure::machine("the receiver's certificate cannot be read")),
+    }
 }
 
 fn address(matches: &ArgMatches) -> Result<SocketAddr, Failure> {

@@ -105,7 +105,7 @@ const SUITES: [Suite; 23] = [
     },
     Suite {
         name: "command",
-        about: "the command beside openssl, curl, Node and Python",
+        about: "the command beside openssl, curl, Node, Python and Chromium",
         run: command::test,
     },
     Suite {
