@@ -208,6 +208,12 @@ def requests(leaf, issuing):
             ("cf-cert-revoked", "false"),
         ],
         "rfc9440": [("client-cert", f":{one}:"), ("client-cert-chain", f":{other}:")],
+        "envoy_json": [
+            (
+                "x-forwarded-client-cert",
+                json.dumps([{"hash": digest, "cert": leaf, "chain": [leaf, issuing], "uri": []}]),
+            )
+        ],
     }
 
 

@@ -2186,7 +2186,8 @@ void wmtls_hop_free(wmtls_hop *hop);
  `verifier`: a verifier of clients. Most proxies forward the leaf alone: give its trust the
  intermediates.
  `dialect`: how the proxy writes the certificate: "nginx", "envoy", "aws_alb",
- "aws_alb_passthrough", "traefik", "haproxy", "caddy", "apache", "gcp", "cloudflare" or "rfc9440".
+ "aws_alb_passthrough", "traefik", "haproxy", "caddy", "apache", "gcp", "cloudflare", "rfc9440"
+ or "envoy_json".
  `hop`: the proxy that is believed.
  `header_pairs`, `count`: the name and the value of each header line of the request as it arrived,
  repeats included: `count` pairs, so twice as many texts.

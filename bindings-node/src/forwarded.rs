@@ -2,7 +2,7 @@
 
 use napi_derive::napi;
 use webhook_mtls::forwarded::{Dialect, Hop, Remote};
-use webhook_mtls::{Pins, Verifier};
+use webhook_mtls::{Kind, Pins, Verifier};
 
 use crate::convert::{CallResult, Handle, guarded};
 use crate::verifier::instant;
@@ -25,6 +25,27 @@ pub fn hop_certificate(name: String, pins: Handle<Pins>) -> CallResult<Handle<Ho
 #[napi]
 pub fn hop_unix(name: String) -> CallResult<Handle<Hop>> {
     guarded(|| Hop::unix(&name).map(Handle))
+}
+
+/// Checks the arguments of `verify_forwarded` that middleware has before any request.
+#[napi]
+pub fn check_forwarding(
+    verifier: Handle<Verifier>,
+    dialect: String,
+    _hop: Handle<Hop>,
+) -> CallResult<()> {
+    guarded(|| {
+        Dialect::named(&dialect)?;
+        verifier.0.check_forwarding()
+    })
+}
+
+/// Counts a request that middleware has refused, by the name of the kind.
+#[napi]
+pub fn count_refused_request(verifier: Handle<Verifier>, kind: String) {
+    if let Some(kind) = Kind::from_name(&kind) {
+        verifier.0.count_refused_request(kind);
+    }
 }
 
 /// Verifies a forwarded certificate and returns the peer's JSON.

@@ -59,6 +59,9 @@ const frameworks = {
   },
 }
 
+/** Returns the requests that middleware with the verifier has refused. */
+const countedBy = (own) => own.metrics()['webhook_mtls_refused_requests_total'].samples
+
 /** Sends a request with header lines; returns the status and the JSON. */
 async function ask(port, lines = [], { path = '/', module = http, ...options } = {}) {
   const headers = ['Host', 'localhost', ...lines.flat()]
@@ -75,8 +78,9 @@ for (const [name, make] of Object.entries(frameworks)) {
     const seen = []
     const note = (refusal) => seen.push(refusal)
     subscribe('webhook-mtls:refused', note)
+    const own = new Verifier({ role: 'client', trust, authorization: Authorization.caMembers() })
     try {
-      await served(await make(behind), async (port) => {
+      await served(await make({ ...behind, verifier: own }), async (port) => {
         const passed = [200, { subject: 'CN=acme', evidence: 'forwarded', hop: 'edge' }]
         assert.deepEqual(await ask(port, [header]), passed)
         assert.deepEqual(await ask(port), [401, { kind: 'evidence_missing' }])
@@ -88,6 +92,8 @@ for (const [name, make] of Object.entries(frameworks)) {
         assert.equal((await ask(port, [], { path: '/health?a' }))[0], 200)
         assert.equal((await ask(port, [], { path: '/health/x' }))[0], 401)
       })
+      const counted = Object.fromEntries(countedBy(own).map(({ labels, value }) => [labels.kind, value]))
+      assert.deepEqual(counted, { evidence_missing: 2, hop_untrusted: 2 })
     } finally {
       unsubscribe('webhook-mtls:refused', note)
     }

@@ -103,6 +103,8 @@ export type Evidence = 'socket' | 'asserted' | 'forwarded'
  *   x-client-cert-chain-verified, and x-client-cert-chain if it is forwarded.
  * - `cloudflare`: Cloudflare: cf-client-cert-der-base64, cf-cert-verified and cf-cert-revoked.
  * - `rfc9440`: RFC 9440: client-cert, and client-cert-chain if it is forwarded.
+ * - `envoy_json`: Envoy since 1.38 with the format JSON: x-forwarded-client-cert, with cert or
+ *   chain.
  */
 export type Dialect =
   | 'nginx'
@@ -116,6 +118,7 @@ export type Dialect =
   | 'gcp'
   | 'cloudflare'
   | 'rfc9440'
+  | 'envoy_json'
 
 /**
  * An unusual fact about a peer that passed verification.

@@ -63,11 +63,7 @@ export class Receiver {
     this.#exclude = new Set(typeof exclude === 'string' ? [exclude] : exclude)
     if (others.dialect === undefined && others.hop === undefined) return
     // Throws option_invalid for an option that no request could use.
-    try {
-      this.#forwarded([], undefined)
-    } catch (error) {
-      if (!WebhookMtlsError.is(error) || error.stage !== 'verify') throw error
-    }
+    others.verifier.checkForwarding(others.dialect, others.hop)
   }
 
   /** Returns the peer, a refusal, or null for a path that needs no peer. */
@@ -142,6 +138,7 @@ export class Receiver {
 
   #answer(kind: string, reason: unknown, message: string): Refusal {
     this.refused.set(kind, (this.refused.get(kind) ?? 0) + 1)
+    this.#options.verifier.countRefusedRequest(kind)
     if (REFUSED.hasSubscribers) REFUSED.publish({ kind, reason, message })
     return { status: answerTo(kind), body: JSON.stringify({ kind }) }
   }

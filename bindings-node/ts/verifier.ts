@@ -233,6 +233,16 @@ export class Verifier extends EventSource {
     return new PeerIdentity(JSON.parse(unwrap(result)))
   }
 
+  /** @internal Checks the options of {@link verifyForwarded} that middleware has before any request. */
+  checkForwarding(dialect: unknown, hop: unknown): void {
+    unwrap(native.checkForwarding(this.#handle, text('dialect', dialect), Hop.handle('hop', hop)))
+  }
+
+  /** @internal Counts a request that middleware has refused. */
+  countRefusedRequest(kind: string): void {
+    native.countRefusedRequest(this.#handle, kind)
+  }
+
   /**
    * Checks the watched files of trust and pins now and puts changed material into use.
    *

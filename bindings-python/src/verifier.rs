@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use webhook_mtls::bindings::SetByName as _;
-use webhook_mtls::{Error, Role, VerifierOptions};
+use webhook_mtls::forwarded::Dialect;
+use webhook_mtls::{Error, Kind, Role, VerifierOptions};
 
 use crate::arguments::{flag, instant, noun, reject_unknown, text, wrong_type};
 use crate::boundary::guard;
@@ -169,14 +170,36 @@ impl Verifier {
     ) -> Result<PeerIdentity, BindingError> {
         guard(|| {
             reject_unknown(unknown, "headers, dialect, hop, remote, at")?;
-            let left_out = |name, expected| Error::wrong_type(name, expected, "left out");
-            let dialect = dialect.ok_or_else(|| left_out("dialect", "given"))?;
-            let hop: &Hop = noun("hop", "a Hop", hop.ok_or_else(|| left_out("hop", "a Hop"))?)?;
-            let (dialect, remote) = (hop::dialect(dialect)?, hop::remote(remote)?);
+            let (dialect, hop) = forwarding(dialect, hop)?;
+            let remote = hop::remote(remote)?;
             let at = at.map_or_else(|| Ok(SystemTime::now()), |value| instant("at", value))?;
             let lines = hop::headers(headers)?;
             let verify = || self.0.verify_forwarded(&lines, dialect, &hop.0, remote, at);
             Ok(PeerIdentity(Made::Live(headers.py().detach(verify)?)))
+        })
+    }
+
+    /// Checks the arguments of `verify_forwarded` that middleware has before any request.
+    #[pyo3(name = "_check_forwarding")]
+    fn check_forwarding(
+        &self,
+        dialect: Option<&Bound<'_, PyAny>>,
+        hop: Option<&Bound<'_, PyAny>>,
+    ) -> Result<(), BindingError> {
+        guard(|| {
+            forwarding(dialect, hop)?;
+            Ok(self.0.check_forwarding()?)
+        })
+    }
+
+    /// Counts a request that middleware has refused, by the name of the kind.
+    #[pyo3(name = "_count_refused_request")]
+    fn count_refused_request(&self, kind: &str) -> Result<(), BindingError> {
+        guard(|| {
+            let kind = Kind::from_name(kind)
+                .ok_or_else(|| Error::wrong_type("kind", "a kind", "another text"))?;
+            self.0.count_refused_request(kind);
+            Ok(())
         })
     }
 
@@ -316,6 +339,17 @@ fn build(keywords: Option<&Bound<'_, PyDict>>) -> Result<webhook_mtls::Verifier,
         chosen = options::set_keyword(chosen, name, value)?;
     }
     Ok(webhook_mtls::Verifier::new(chosen)?)
+}
+
+/// Reads the dialect and the hop, which are both required.
+fn forwarding<'a>(
+    dialect: Option<&Bound<'_, PyAny>>,
+    hop: Option<&'a Bound<'_, PyAny>>,
+) -> Result<(Dialect, &'a Hop), BindingError> {
+    let left_out = |name, expected| Error::wrong_type(name, expected, "left out");
+    let dialect = dialect.ok_or_else(|| left_out("dialect", "given"))?;
+    let hop: &Hop = noun("hop", "a Hop", hop.ok_or_else(|| left_out("hop", "a Hop"))?)?;
+    Ok((hop::dialect(dialect)?, hop))
 }
 
 fn role_of(value: &Bound<'_, PyAny>) -> Result<Role, BindingError> {

@@ -124,6 +124,12 @@ def fast_api(scene: Scene, **options: Any) -> Any:
     return asgi.PeerMiddleware(app, verifier=scene.verifier, exclude=paths, **options)
 
 
+def refused_requests(scene: Scene) -> dict[str, int]:
+    """Returns what the verifier has counted, by kind."""
+    samples = scene.verifier.metrics()["webhook_mtls_refused_requests_total"]["samples"]
+    return {each["labels"]["kind"]: each["value"] for each in samples}
+
+
 def forwarded(scene: Scene) -> list[tuple[str, str]]:
     return [("Client-Cert", scene.header())]
 
@@ -142,6 +148,9 @@ def test_a_forwarded_peer_reaches_the_handler(scene: Scene) -> None:
         # An excluded path has no peer, so the dependency refuses.
         assert ask(port, forwarded(scene), path="/excluded")[0] == 401
     assert app.refused == {"evidence_missing": 1, "hop_untrusted": 1}
+    assert refused_requests(scene) == {"evidence_missing": 1, "hop_untrusted": 1}
+    counted = scene.verifier.metrics()["webhook_mtls_verifications_total"]["samples"]
+    assert sum(each["value"] for each in counted) == 3
 
 
 def test_a_peer_that_is_not_allowed_gets_403(
@@ -154,7 +163,10 @@ def test_a_peer_that_is_not_allowed_gets_403(
         served(fast_api(scene, dialect="rfc9440", hop=LOOPBACK)) as port,
     ):
         assert ask(port, forwarded(scene)) == (403, {"kind": "not_authorized"})
-    assert "not_authorized" in caplog.text
+    [record] = [each for each in caplog.records if each.name == "webhook_mtls"]
+    fields: dict[str, Any] = record.__dict__["webhook_mtls"]
+    assert (fields["event"], fields["kind"]) == ("verification", "not_authorized")
+    assert "not_authorized" in record.getMessage()
     assert scene.header()[1:40] not in caplog.text
 
 
@@ -312,7 +324,7 @@ def test_a_server_that_may_fold_underscores_is_refused(scene: Scene) -> None:
     for software in ("gunicorn/21.2.0", "uWSGI", ""):
         with pytest.raises(RuntimeError, match="underscore"):
             app.wsgi_app(environ | {"SERVER_SOFTWARE": software}, None)  # type: ignore[arg-type]
-    for dialect in ("envoy", "traefik"):
+    for dialect in ("envoy", "envoy_json", "traefik"):
         with pytest.raises(ValueError, match="joins"):
             flask(scene, dialect=dialect, hop=LOOPBACK)
 

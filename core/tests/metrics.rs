@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde_json::{Value, json};
-use webhook_mtls::bindings::runtime;
+use webhook_mtls::bindings::{Handshake, runtime};
 use webhook_mtls::dispatcher::{LogRecord, Metrics, MetricsFormat};
+use webhook_mtls::forwarded::{Dialect, Hop, Remote};
 use webhook_mtls::testing::{Answer, Authority, Consumer, Lab, Leaf, Misbehavior};
 use webhook_mtls::{
     Authorization, CancelToken, DeliverOptions, Dispatcher, DispatcherOptions, Endpoint,
@@ -330,6 +331,51 @@ fn verifications_are_counted_in_the_words_of_ssl_client_verify() {
     assert_eq!(total(&metrics, "deliveries_total"), 0);
     let expiries = samples(&metrics, "certificate_lifetime_left_ratio");
     assert!(expiries.iter().any(|(labels, left)| labels.contains("owner=anchor") && *left > 0.5));
+}
+
+#[test]
+fn what_a_hop_does_not_prove_is_counted_and_logged() {
+    let lab = Lab::start().unwrap();
+    let rule = TenantRule::san_uri("spiffe://lab.test/tenant/{tenant}").unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&seen);
+    let options = VerifierOptions::new(Role::Client, lab.trust())
+        .tenant(rule)
+        .log_to(move |record| lines.lock().unwrap().push(record.fields()["kind"].clone()));
+    let verifier = Verifier::new(options).unwrap();
+    let hop = Hop::address("edge", ["127.0.0.1"]).unwrap();
+    let verify = |headers: &[(&str, &str)], remote: &str| {
+        let remote = Some(Remote::parse(remote).unwrap());
+        let now = SystemTime::now();
+        verifier.verify_forwarded(headers, Dialect::Rfc9440, &hop, remote, now).unwrap_err().kind()
+    };
+    assert_eq!(verify(&[], "192.0.2.1"), Kind::HopUntrusted);
+    assert_eq!(
+        verify(&[("client-cert", "x"), ("client_cert", "x")], "127.0.0.1"),
+        Kind::HopUntrusted
+    );
+    assert_eq!(verify(&[], "127.0.0.1"), Kind::EvidenceMissing);
+    verifier.check_forwarding().unwrap();
+    let handshake = Handshake {
+        complete: false,
+        peer: Role::Client,
+        chain: Vec::new(),
+        chain_is_whole: true,
+        server_name: None,
+    };
+    assert_eq!(verifier.verify_handshake(&handshake).unwrap_err().kind(), Kind::EvidenceMissing);
+    verifier.count_refused_request(Kind::SignatureInvalid);
+    let metrics = verifier.metrics();
+    assert_eq!(
+        counted(&metrics, "verifications_total"),
+        [
+            row("kind=evidence_missing reason= result=NONE", 2),
+            row("kind=hop_untrusted reason=certificate rejected result=FAILED", 2),
+        ]
+    );
+    assert_eq!(counted(&metrics, "refused_requests_total"), [row("kind=signature_invalid", 1)]);
+    let seen = seen.lock().unwrap();
+    assert_eq!(*seen, ["hop_untrusted", "hop_untrusted", "evidence_missing", "evidence_missing"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 """The header lines with which a client claims to be another one."""
 
 import base64
+import json
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -8,8 +9,17 @@ from certificates import Issued, Pki
 
 Lines = list[tuple[str, str]]
 
-# The dialect of the configuration that the library writes for each proxy.
-DIALECTS = {"nginx": "nginx", "haproxy": "rfc9440", "apache": "apache", "caddy": "rfc9440"}
+# The dialect of the configuration that the library writes for each proxy. The suite changes the one
+# for Envoy to JSON.
+DIALECTS = {
+    "nginx": "nginx",
+    "haproxy": "rfc9440",
+    "apache": "apache",
+    "caddy": "rfc9440",
+    "envoy": "envoy",
+    "envoy-json": "envoy_json",
+    "traefik": "traefik",
+}
 
 
 def lines(dialect: str, client: Issued) -> Lines:
@@ -25,6 +35,9 @@ def lines(dialect: str, client: Issued) -> Lines:
             ("ssl-client-verify", "SUCCESS"),
         ],
         "rfc9440": [("client-cert", f":{encoded}:")],
+        "envoy": [("x-forwarded-client-cert", f'Cert="{quote(client.pem, safe="")}"')],
+        "envoy_json": [("x-forwarded-client-cert", json.dumps([{"cert": client.pem}]))],
+        "traefik": [("x-forwarded-tls-client-cert", encoded)],
     }[dialect]
 
 
@@ -43,7 +56,11 @@ def attacks(dialect: str, pki: Pki) -> Iterator[tuple[str, Lines]]:
     yield "an address and a port", [*victim, ("X-Forwarded-For", "127.0.0.1:4711")]
     yield (
         "every dialect",
-        [line for each in ("nginx", "rfc9440") for line in lines(each, pki.clients["victim"])],
+        [
+            line
+            for each in ("nginx", "rfc9440", "envoy", "traefik")
+            for line in lines(each, pki.clients["victim"])
+        ],
     )
     names = ", ".join(name for name, _ in victim)
     yield "hop-by-hop headers", [("Connection", f"close, {names}"), *victim]

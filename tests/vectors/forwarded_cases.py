@@ -5,6 +5,7 @@ names the sources. Each case changes one thing of a request that passes.
 """
 
 import base64
+import json
 from urllib.parse import quote, quote_plus
 
 from forge import authority, crl, day, dns, key, uri
@@ -86,6 +87,28 @@ def element(leaf, *, cert=True, chain=(), digest=None, subject="CN=acme", uris=N
     return ";".join(pairs)
 
 
+def envoy_json(leaf, **parts):
+    return [["x-forwarded-client-cert", objects(leaf, **parts)]]
+
+
+def objects(leaf, *others, more=(), **parts):
+    """The objects of others and that of Envoy as compact text."""
+    return json.dumps([*others, json_object(leaf, **parts), *more], separators=(",", ":"))
+
+
+def json_object(leaf, *, cert=True, chain=(), digest=None, uris=None, names=(), **changes):
+    made = {"by": ["spiffe://corp.example/envoy"], "hash": digest or leaf.fingerprint}
+    if cert is not False:
+        made["cert"] = text([leaf]) if cert is True else cert
+    if chain:
+        made["chain"] = [text([each]) for each in chain]
+    made["subject"] = "CN=acme"
+    made["uri"] = ["spiffe://corp.example/tenant/acme"] if uris is None else uris
+    if names:
+        made["dns"] = list(names)
+    return {**made, **changes}
+
+
 def aws_alb(leaf):
     return [["X-Amzn-Mtls-Clientcert-Leaf", aws(leaf)]]
 
@@ -154,6 +177,7 @@ ENCODERS = {
     "gcp": gcp,
     "cloudflare": cloudflare,
     "rfc9440": rfc9440,
+    "envoy_json": envoy_json,
 }
 
 
@@ -208,6 +232,7 @@ def cases():
         *pem_in_a_line(),
         *base64_text(),
         *envoy_elements(),
+        *envoy_objects(),
         *structured_fields(),
         *chains(),
         *sizes(),
@@ -347,8 +372,8 @@ def hops():
     }.items():
         yield by(f"remote_with_{name}", misconfigured("remote"), ADDRESS, remote=remote)
     unknown = {"error": {"kind": "option_invalid", "context": {"option": "dialect"}}}
-    for name in ("nginxx", "NGINX", "envoy_json", ""):
-        yield case(f"dialect_{name or 'empty'}", name, good, unknown)
+    for name in ("nginxx", "NGINX", "envoy-json", ""):
+        yield case(f"dialect_{underscored(name) or 'empty'}", name, good, unknown)
     server = {"role": "server"}
     yield by("for_a_server", misconfigured("role"), ADDRESS, **server)
 
@@ -560,7 +585,7 @@ def envoy_elements():
     yield each("unknown_key", f"{good};Issuer=x", accepted())
     yield each("two_certificates_in_cert", good.replace(escaped(LEAF), escaped(LEAF, ISSUING)))
     yield each("form_encoded", good.replace(escaped(LEAF), quote_plus(text([LEAF]))))
-    yield each("json", '[{"Hash":"' + LEAF.fingerprint + '"}]')
+    yield each("array_of_objects", '[{"Hash":"' + LEAF.fingerprint + '"}]')
     yield each("sixteen_elements", ",".join([bare] * 15 + [good]), accepted())
     yield each("seventeen_elements", ",".join([bare] * 16 + [good]))
     yield each("without_uris", element(LEAF, uris=[]), accepted())
@@ -578,6 +603,66 @@ def envoy_elements():
     out = f"{SMUGGLED_ELEMENT},Hash={OTHER.fingerprint};Cert={escaped(OTHER)}"
     smuggler = client_leaf(label="smuggler", sans=uri(SMUGGLED_ELEMENT, out))
     yield each("second_uri_with_an_element", element(smuggler, uris=[SMUGGLED_ELEMENT, out]))
+
+
+def envoy_objects():
+    own = "x-forwarded-client-cert"
+    wrong = missing("malformed", header=own)
+
+    def each(name, value, expect=wrong):
+        return case(f"envoy_json_{name}", "envoy_json", [[own, value]], expect)
+
+    good, globex = json_object(LEAF), ["spiffe://corp.example/tenant/globex"]
+    other = json_object(OTHER, uris=globex)
+    bare = json_object(LEAF, cert=False)
+    yield each("last_object_counts", objects(LEAF, other), accepted())
+    yield each("last_object_counts_too", objects(OTHER, good, uris=globex), accepted("globex"))
+    yield each("forged_first_object", objects(LEAF, bare), accepted())
+    yield each("last_without_certificate", objects(LEAF, more=[bare]))
+    yield each("only_a_hash", objects(LEAF, cert=False))
+    yield each("chain_alone", objects(LEAF, cert=False, chain=[LEAF, ISSUING]), accepted())
+    yield each("cert_and_chain", objects(LEAF, chain=[LEAF, ISSUING]), accepted())
+    yield each("cert_of_another_chain", objects(LEAF, chain=[OTHER, ISSUING]))
+    yield each("chain_of_another_leaf_first", objects(LEAF, chain=[ISSUING, LEAF]))
+    yield each("hash_of_another", objects(LEAF, digest=OTHER.fingerprint))
+    yield each("names", objects(NAMED, names=["a.example.test"]), accepted())
+    yield each("name_of_another", objects(NAMED, names=["b.example.test"]))
+    yield each("uri_of_another", objects(LEAF, uris=globex))
+    yield each("without_uris", objects(LEAF, uris=[]), accepted())
+    yield each("unknown_member", objects(LEAF, issuer="CN=x"), accepted())
+    yield each("spaces", json.dumps([good]), accepted())
+    yield each("capitals", objects(LEAF, cert=False, Cert=good["cert"]))
+    yield each("two_certificates_in_cert", objects(LEAF, cert=text([LEAF, ISSUING])))
+    chained = json_object(LEAF, cert=False) | {"chain": [text([LEAF, ISSUING])]}
+    yield each("two_certificates_in_one_text", objects(LEAF, more=[chained]))
+    yield each("percent_encoded", objects(LEAF, cert=escaped(LEAF)))
+    for name, value in {"number": 1, "null": None, "list": [good["cert"]], "empty": ""}.items():
+        yield each(f"cert_as_{name}", objects(LEAF, cert=value))
+    whole = objects(LEAF)
+    doubled = whole.replace('"cert":', '"cert":' + json.dumps(text([OTHER])) + ',"cert":')
+    yield each("cert_twice", doubled)
+    yield each("cert_twice_by_escape", doubled.replace('"cert"', '"\\u0063ert"', 1))
+    yield each("object_alone", whole[1:-1])
+    yield each("empty_array", "[]")
+    yield each("number_in_the_array", "[1," + whole[1:])
+    yield each("text_after", whole + "x")
+    yield each("last_comma", whole[:-1] + ",]")
+    yield each("cut", whole[:-2])
+    yield each("text_form", element(LEAF))
+    # Envoy puts its object in place of a `]` at the end of what a client sent.
+    for name, sent in {
+        "empty_array": "[]",
+        "open_text": '[{"cert":' + json.dumps(text([OTHER])) + ',"x":"]',
+        "open_array": '[{"cert":' + json.dumps(text([OTHER])) + ',"x":[]',
+        "open_object": '[{"cert":' + json.dumps(text([OTHER])) + ',"x":{"a":1]',
+        "array_in_the_array": "[" + json.dumps([other]) + "",
+    }.items():
+        yield each(f"appended_to_{name}", sent[:-1] + "," + whole[1:])
+    yield each("text_before", "[" + element(OTHER, uris=globex) + "," + whole[1:])
+    yield each("sixteen_objects", objects(LEAF, *[bare] * 15), accepted())
+    yield each("seventeen_objects", objects(LEAF, *[bare] * 16))
+    deep = "[" * 500 + "]" * 500
+    yield each("deep", '[{"x":' + deep + "}," + whole[1:])
 
 
 def structured_fields():
@@ -642,6 +727,8 @@ def chains():
     yield each("with_chain", "traefik", traefik(LEAF, ISSUING), accepted())
     yield each("with_chain", "envoy", envoy(LEAF, chain=[LEAF, ISSUING]), accepted())
     yield each("leaf_alone", "envoy", envoy(LEAF), lost)
+    yield each("with_chain", "envoy_json", envoy_json(LEAF, chain=[LEAF, ISSUING]), accepted())
+    yield each("leaf_alone", "envoy_json", envoy_json(LEAF), lost)
     yield each("with_chain", "aws_alb_passthrough", aws_alb_passthrough(LEAF, ISSUING), accepted())
     yield each("leaf_alone", "aws_alb_passthrough", aws_alb_passthrough(LEAF), lost)
     # The proxy verifies nothing, so these arrive.
@@ -676,7 +763,7 @@ def chains():
 
 
 def sizes():
-    for dialect in ("nginx", "envoy", "rfc9440", "traefik", "caddy", "apache"):
+    for dialect in ("nginx", "envoy", "envoy_json", "rfc9440", "traefik", "caddy", "apache"):
         own = next(name for name, value in ENCODERS[dialect](LEAF) if len(value) > 300)
         headers = [each for each in ENCODERS[dialect](LEAF) if each[0] != own]
         long = [*headers, [own, "A", 65537]]

@@ -43,6 +43,7 @@ _Dialect: TypeAlias = Literal[
     "gcp",
     "cloudflare",
     "rfc9440",
+    "envoy_json",
 ]
 _Note: TypeAlias = Literal[
     "purpose_absent",
@@ -1960,6 +1961,10 @@ class Verifier:
                 certificate; otherwise as for `verify`.
             ConfigError: `option_invalid`.
         """
+    def _check_forwarding(self, dialect: object, hop: object) -> None:
+        """Checks the arguments of `verify_forwarded` that middleware has before any request."""
+    def _count_refused_request(self, kind: str) -> None:
+        """Counts a request that middleware has refused, by the name of the kind."""
     def reload(self) -> list[Event]:
         """Checks the watched files of the trust and the pins now, and uses their new content.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._errors import PeerRefused, WebhookMtlsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._errors import WebhookMtlsError
     from ._native import Hop, PeerIdentity, Verifier, WebhookVerifier, _Dialect
 
 _LOGGER = logging.getLogger("webhook_mtls")
@@ -38,8 +37,7 @@ class Receiver:
         self.refused: Counter[str] = Counter()
         if dialect is not None or hop is not None:
             # Raises ConfigError for an argument that no request could use.
-            with contextlib.suppress(PeerRefused):
-                self.forwarded((), None)
+            verifier._check_forwarding(dialect, hop)
 
     def forwarded(
         self, headers: Iterable[tuple[str | bytes, str | bytes]], remote: str | None
@@ -51,16 +49,19 @@ class Receiver:
 
     def refuse(self, error: WebhookMtlsError) -> tuple[int, bytes]:
         """Counts and logs a refusal. Returns the status and the body, which has the kind only."""
+        fields = error.to_dict(full=False)
+        del fields["level"], fields["message"]
         reason = error.context.get("reason") or error.context.get("cause")
-        return self._refuse(error.kind, reason, str(error))
+        return self._refuse(str(error), {**fields, "reason": reason})
 
     def refuse_body(self) -> tuple[int, bytes]:
         """Refuses a request whose body exceeds the limit, before all of it is read."""
-        return self._refuse("body_too_large", None, "the body exceeds the limit")
+        return self._refuse("the body exceeds the limit", {"kind": "body_too_large"})
 
-    def _refuse(self, kind: str, reason: object, message: str) -> tuple[int, bytes]:
+    def _refuse(self, message: str, fields: dict[str, Any]) -> tuple[int, bytes]:
+        kind: str = fields["kind"]
         self.refused[kind] += 1
-        fields = {"kind": kind, "reason": reason}
+        self.verifier._count_refused_request(kind)
         _LOGGER.warning("request refused: %s", message, extra={"webhook_mtls": fields})
         return answer(kind), b'{"kind":"%s"}' % kind.encode()
 

@@ -10,12 +10,11 @@ each request.
 
 from __future__ import annotations
 
-import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigError, PeerRefused
 from ._receiver import Receiver, address, most_of_a_body
+from ._transport import TRANSPORT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -27,20 +26,16 @@ if TYPE_CHECKING:
     _Send = Callable[[Any], Awaitable[None]]
     _App = Callable[[Any, Any, Any], Awaitable[None]]
 
-# The extension of the scope with the facts of the transport itself, which no header changes.
-_TRANSPORT = "webhook_mtls.transport"
-
-_TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
-
 
 class PeerMiddleware:
     """Verifies the peer of every HTTP request and WebSocket.
 
     With a dialect and a hop, the peer is the client whose certificate the hop forwards. Without, it
     is the TLS peer of the server itself, which must fill the TLS extension of ASGI, as
-    `webhook_mtls.uvicorn` does. A server that replaces the client's address by one of a header
-    (`proxy_headers` of uvicorn) hides the address of the hop: such a request is refused with
-    `remote_unknown`, unless the server is one of `webhook_mtls.uvicorn` or the hop has a secret.
+    `webhook_mtls.uvicorn`, `webhook_mtls.gunicorn` and `webhook_mtls.hypercorn` do. A server that
+    replaces the client's address by one of a header (`proxy_headers` of uvicorn) hides the address
+    of the hop: such a request is refused with `remote_unknown`, unless one of these modules is in
+    use or the hop has a secret.
 
     Args:
         app: the application.
@@ -109,7 +104,7 @@ class PeerMiddleware:
         if receiver.hop is not None:
             return receiver.forwarded(scope["headers"], _remote(scope))
         extensions = scope.get("extensions") or {}
-        connection = extensions.get(_TRANSPORT, {}).get("ssl_object")
+        connection = extensions.get(TRANSPORT, {}).get("ssl_object")
         if connection is not None:
             return receiver.verifier.verify_socket(connection)
         chain = (extensions.get("tls") or {}).get("client_cert_chain") or ()
@@ -154,7 +149,7 @@ async def _answer(scope: _Scope, send: _Send, status: int, body: bytes) -> None:
 
 def _remote(scope: _Scope) -> str | None:
     """Returns the peer of the transport; None if it is not known."""
-    transport = (scope.get("extensions") or {}).get(_TRANSPORT)
+    transport = (scope.get("extensions") or {}).get(TRANSPORT)
     if transport is not None:
         remote: str | None = transport["remote"]
         return remote
@@ -165,8 +160,9 @@ def _remote(scope: _Scope) -> str | None:
 
 
 def _is_rewritten(client: Any, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the address of the client comes from a header. Servers then set port 0, or the port
-    that the header has.
+    """Whether the address of the client comes from a header.
+
+    Servers then set port 0, or the port that the header has.
     """
     host, port = client[0], client[1]
     if not port:
@@ -178,48 +174,3 @@ def _is_rewritten(client: Any, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         if name.lower() in (b"x-forwarded-for", b"forwarded", b"x-real-ip")
         for text in spelled
     )
-
-
-def _carrying(app: _App, transport: Any) -> _App:
-    """Returns an application that gets the facts of the transport in the scope's extensions."""
-    facts: dict[str, Any] = {}
-
-    async def carried(scope: _Scope, receive: _Receive, send: _Send) -> None:
-        if not facts:
-            facts.update(_facts(transport))
-        scope["extensions"] = {**(scope.get("extensions") or {}), **facts}
-        await app(scope, receive, send)
-
-    return carried
-
-
-def _facts(transport: Any) -> dict[str, Any]:
-    connection = transport.get_extra_info("socket")
-    peer = transport.get_extra_info("peername")
-    is_unix = connection is not None and connection.family == socket.AF_UNIX
-    remote = "unix" if is_unix else address(peer[0]) if peer else None
-    secured = transport.get_extra_info("ssl_object")
-    facts: dict[str, Any] = {_TRANSPORT: {"remote": remote, "ssl_object": secured}}
-    if secured is not None:
-        facts["tls"] = _tls(secured)
-    return facts
-
-
-def _tls(connection: ssl.SSLObject) -> dict[str, Any]:
-    """Returns the TLS extension of ASGI. Before Python 3.13, the chain is the leaf alone."""
-    leaf = connection.getpeercert(binary_form=True)
-    read = getattr(connection, "get_unverified_chain", None)
-    # Python 3.13 fails to read the chain of a client without a certificate.
-    chain = (read() or []) if read is not None and leaf else []
-    ders = chain or ([leaf] if leaf else [])
-    suite = connection.cipher()
-    numbers = {each["name"]: each["id"] & 0xFFFF for each in connection.context.get_ciphers()}
-    return {
-        "server_cert": None,
-        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(bytes(der)) for der in ders],
-        # The verified peer has the subject. Without a verification, a name is no evidence.
-        "client_cert_name": None,
-        "client_cert_error": None,
-        "tls_version": _TLS_VERSIONS.get(connection.version() or ""),
-        "cipher_suite": numbers.get(suite[0]) if suite else None,
-    }

@@ -4,33 +4,21 @@
 
 They also tell `PeerMiddleware` the address of the transport itself, whatever `proxy_headers` puts
 in its place. WebSockets have the same. On a command line:
-`uvicorn --http webhook_mtls.uvicorn:H11Protocol`.
+`uvicorn --http webhook_mtls.uvicorn:H11Protocol`. `HttpToolsProtocol` exists if httptools is
+installed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol as _H11Protocol
 
-from .asgi import _carrying
-
-if TYPE_CHECKING:
-    import asyncio
+from ._transport import Carrying
 
 
-class _Carrying:
-    """Gives the application the facts of the transport."""
-
-    app: Any
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
-        self.app = _carrying(self.app, transport)
-
-
-class H11Protocol(_Carrying, _H11Protocol):  # type: ignore[misc]
-    """HTTP/1.1 by h11. Its arguments are those of uvicorn's own."""
+class _WithWebSockets(Carrying):
+    """Passes WebSockets on to a protocol that carries the facts too."""
 
     ws_protocol_class: Any
 
@@ -38,8 +26,18 @@ class H11Protocol(_Carrying, _H11Protocol):  # type: ignore[misc]
         super().__init__(*arguments, **keywords)
         of_websockets: Any = self.ws_protocol_class
         if isinstance(of_websockets, type):
-            self.ws_protocol_class = _carrying_class(of_websockets)
+            self.ws_protocol_class = type("WebSocketProtocol", (Carrying, of_websockets), {})
 
 
-def _carrying_class(of_websockets: Any) -> Any:
-    return type("WebSocketProtocol", (_Carrying, of_websockets), {})
+class H11Protocol(_WithWebSockets, _H11Protocol):  # type: ignore[misc]
+    """HTTP/1.1 by h11. Its arguments are those of uvicorn's own."""
+
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _HttpToolsProtocol
+except ImportError:
+    pass
+else:
+
+    class HttpToolsProtocol(_WithWebSockets, _HttpToolsProtocol):  # type: ignore[misc]
+        """HTTP/1.1 by httptools. Its arguments are those of uvicorn's own."""

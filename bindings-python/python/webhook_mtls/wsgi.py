@@ -36,7 +36,7 @@ WEBHOOK = "webhook_mtls.webhook"
 _DROPS_UNDERSCORES = re.compile(r"gunicorn/(2[2-9]|[3-9]\d)\.|waitress|Werkzeug/|cheroot/", re.I)
 
 # In these dialects, a comma separates values, so that two lines look like one.
-_LISTS = ("envoy", "traefik")
+_LISTS = ("envoy", "envoy_json", "traefik")
 
 
 class PeerMiddleware:
@@ -48,8 +48,8 @@ class PeerMiddleware:
     Args:
         app: the application.
         verifier: a verifier of clients.
-        dialect: how the proxy writes the certificate; not `envoy` or `traefik`, whose values are
-            lists, as are two lines that WSGI has joined.
+        dialect: how the proxy writes the certificate; not `envoy`, `envoy_json` or `traefik`,
+            whose values are lists, as are two lines that WSGI has joined.
         hop: the proxy that is believed.
         exclude: paths that need no peer, such as that of a health check, compared whole.
         drops_underscores: whether the server drops headers with an underscore in their name. By

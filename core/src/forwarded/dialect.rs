@@ -4,7 +4,7 @@
 use super::decode::{self, Chain, Decode};
 use super::lines::Lines;
 use super::refusal::{Reason, Refusal};
-use super::{structured, xfcc};
+use super::{structured, xfcc, xfcc_json};
 use crate::error::words;
 
 words! {
@@ -37,6 +37,8 @@ words! {
         Cloudflare = 10 "cloudflare",
         /// RFC 9440: client-cert, and client-cert-chain if it is forwarded.
         Rfc9440 = 11 "rfc9440",
+        /// Envoy since 1.38 with the format JSON: x-forwarded-client-cert, with cert or chain.
+        EnvoyJson = 12 "envoy_json",
     }
 }
 
@@ -90,6 +92,7 @@ const NGINX: Form = Form {
 };
 const ENVOY: Form =
     Form { certificate: "x-forwarded-client-cert", decode: xfcc::decode, is_whole: true, ..PLAIN };
+const ENVOY_JSON: Form = Form { decode: xfcc_json::decode, ..ENVOY };
 const AWS_ALB: Form = Form {
     certificate: "x-amzn-mtls-clientcert-leaf",
     decode: decode::percent_encoded_pem_of_aws,
@@ -173,6 +176,7 @@ impl Dialect {
             Self::Gcp => &GCP,
             Self::Cloudflare => &CLOUDFLARE,
             Self::Rfc9440 => &RFC9440,
+            Self::EnvoyJson => &ENVOY_JSON,
         }
     }
 

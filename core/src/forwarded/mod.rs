@@ -16,6 +16,7 @@ mod proxy_config_tests;
 mod refusal;
 mod structured;
 mod xfcc;
+mod xfcc_json;
 
 use std::time::SystemTime;
 
@@ -96,18 +97,30 @@ impl Verifier {
         remote: Option<Remote>,
         at: SystemTime,
     ) -> Result<PeerIdentity, Error> {
-        if self.role() != Role::Client {
-            return Err(options::fault("role", "must be client: a proxy forwards clients"));
-        }
+        self.check_forwarding()?;
         let lines = Lines::new(headers);
         let chain = lines
             .and_then(|lines| {
                 hop.authenticate(&lines, remote)?;
                 dialect.chain(&lines)
             })
-            .map_err(|refusal| refusal.into_error(hop.name()))?;
+            .map_err(|refusal| refusal.into_error(hop.name()))
+            .inspect_err(|error| self.account(Some(error)))?;
         let ders: Vec<&[u8]> = chain.ders.iter().map(Vec::as_slice).collect();
         let peer = self.judge(&ders, chain.is_whole, None, at)?;
         Ok(peer.forwarded_by(hop.shared_name()))
+    }
+
+    /// Checks that this verifier judges clients, as a proxy forwards them.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid`.
+    #[doc(hidden)]
+    pub fn check_forwarding(&self) -> Result<(), Error> {
+        if self.role() == Role::Client {
+            return Ok(());
+        }
+        Err(options::fault("role", "must be client: a proxy forwards clients"))
     }
 }

@@ -9,24 +9,39 @@ use super::decode::{Fault, is_digest_of, percent_encoded_pem};
 use crate::x509::{Presented, San};
 
 /// The most elements, one for each proxy on the way.
-const MOST_ELEMENTS: usize = 16;
+pub(super) const MOST_ELEMENTS: usize = 16;
 
-/// The pairs of one element that matter.
+/// The parts of one element that matter, in both forms.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// The certificates of `Cert`, at least one.
+    pub(super) cert: Option<Vec<Vec<u8>>>,
+    /// The certificates of `Chain`, leaf first, at least one.
+    pub(super) chain: Option<Vec<Vec<u8>>>,
+    pub(super) hash: Option<String>,
+    pub(super) uris: Vec<String>,
+    pub(super) dns_names: Vec<String>,
+}
+
+/// One element of the text form.
 #[derive(Default)]
 struct Element {
-    cert: Option<String>,
-    chain: Option<String>,
-    hash: Option<String>,
-    uris: Vec<String>,
-    dns_names: Vec<String>,
+    parts: Parts,
     /// The keys that may occur once, as far as they occurred.
     seen: Vec<String>,
 }
 
 /// Returns the certificates of the last element, leaf first.
 pub(super) fn decode(value: &str) -> Result<Vec<Vec<u8>>, Fault> {
+    certificates_of_last(elements(value)?.into_iter().map(|element| element.parts))
+}
+
+/// Checks every element. Returns the certificates of the last one, leaf first.
+pub(super) fn certificates_of_last(
+    elements: impl Iterator<Item = Parts>,
+) -> Result<Vec<Vec<u8>>, Fault> {
     let mut last = None;
-    for element in elements(value)? {
+    for element in elements {
         last = element.certificates()?;
     }
     last.ok_or(Fault("has neither Cert nor Chain in its last element"))
@@ -35,16 +50,20 @@ pub(super) fn decode(value: &str) -> Result<Vec<Vec<u8>>, Fault> {
 impl Element {
     fn add(&mut self, key: &str, value: String) -> Result<(), Fault> {
         let key = key.to_ascii_lowercase();
+        let certificates = || match value.as_str() {
+            "" => Ok(None),
+            text => percent_encoded_pem(text).map(Some),
+        };
         match key.as_str() {
-            "uri" => self.uris.push(value),
-            "dns" => self.dns_names.push(value),
+            "uri" => self.parts.uris.push(value),
+            "dns" => self.parts.dns_names.push(value),
             "by" => {}
             _ if self.seen.contains(&key) => return Err(Fault("has a key twice in one element")),
             _ => {
                 match key.as_str() {
-                    "cert" => self.cert = Some(value),
-                    "chain" => self.chain = Some(value),
-                    "hash" => self.hash = Some(value),
+                    "cert" => self.parts.cert = certificates()?,
+                    "chain" => self.parts.chain = certificates()?,
+                    "hash" => self.parts.hash = Some(value),
                     _ => {}
                 }
                 self.seen.push(key);
@@ -52,13 +71,12 @@ impl Element {
         }
         Ok(())
     }
+}
 
+impl Parts {
     /// Returns the certificates of the element, and checks that its parts fit each other.
-    fn certificates(&self) -> Result<Option<Vec<Vec<u8>>>, Fault> {
-        let decoded = |value: &Option<String>| {
-            value.as_deref().filter(|value| !value.is_empty()).map(percent_encoded_pem).transpose()
-        };
-        let ders = match (decoded(&self.cert)?, decoded(&self.chain)?) {
+    fn certificates(self) -> Result<Option<Vec<Vec<u8>>>, Fault> {
+        let ders = match (self.cert, self.chain) {
             (Some(cert), _) if cert.len() != 1 => {
                 return Err(Fault("has several certificates in Cert"));
             }
@@ -69,7 +87,7 @@ impl Element {
             (Some(cert), None) => cert,
             (None, None) => return Ok(None),
         };
-        if self.hash.as_deref().is_some_and(|hash| !is_digest_of(hash, &ders[0])) {
+        if self.hash.is_some_and(|hash| !is_digest_of(&hash, &ders[0])) {
             return Err(Fault("has a Hash of another certificate"));
         }
         let leaf = Presented::read(&ders[0]).map_err(|_| Fault("has no valid certificate"))?;
@@ -146,7 +164,7 @@ mod tests {
 
     fn subjects(value: &str) -> Result<Vec<usize>, &'static str> {
         let elements = elements(value).map_err(|fault| fault.0)?;
-        Ok(elements.iter().map(|element| element.uris.len()).collect())
+        Ok(elements.iter().map(|element| element.parts.uris.len()).collect())
     }
 
     #[test]

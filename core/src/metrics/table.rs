@@ -151,6 +151,8 @@ metrics! {
         "Events that were dropped because a listener was too slow.";
     VERIFICATIONS "verifications_total" Counter "" "result reason kind" Verifier Sum
         "Verifications. Result and reason are what nginx puts into $ssl_client_verify: SUCCESS, FAILED with the text of OpenSSL, or NONE without a certificate. Kind is that of the failure.";
+    REFUSED_REQUESTS "refused_requests_total" Counter "" "kind" Verifier Sum
+        "Requests that the middleware of Python or Node has refused, by the kind of the error: of the peer, of the webhook, or of the size of the body. Requests to excluded paths are not counted.";
     DISTRUSTED "distrusted_issuer_refusals_total" Counter "" "issuer" Both Sum
         "Peers that were refused because their path contains a distrusted CA, by the pin of that CA. At most 64 are named.";
     SIGNATURE_CACHE "signature_cache_lookups_total" Counter "" "result" Process Sum

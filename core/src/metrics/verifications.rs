@@ -13,6 +13,8 @@ use crate::process::own;
 pub(crate) struct VerifierCells {
     /// By the name of the kind; an empty name is a success.
     ended: own::Mutex<BTreeMap<(&'static str, [&'static str; 2]), u64>>,
+    /// By the name of the kind.
+    refused_requests: own::Mutex<BTreeMap<&'static str, u64>>,
     distrusted: BoundedCounts,
     pub(crate) events: EventCells,
 }
@@ -28,10 +30,18 @@ impl VerifierCells {
         }
     }
 
+    /// Counts a request that middleware has refused.
+    pub(crate) fn refused_request(&self, kind: Kind) {
+        *lock(&self.refused_requests).entry(kind.name()).or_default() += 1;
+    }
+
     /// Adds what was counted.
     pub(crate) fn show(&self, metrics: &mut Metrics) {
         for ((kind, [result, reason]), count) in &*lock(&self.ended) {
             metrics.count(row::VERIFICATIONS, &[result, reason, kind], *count);
+        }
+        for (kind, count) in &*lock(&self.refused_requests) {
+            metrics.count(row::REFUSED_REQUESTS, &[kind], *count);
         }
         self.distrusted.each(|issuer, count| metrics.count(row::DISTRUSTED, &[issuer], count));
         self.events.show(metrics);

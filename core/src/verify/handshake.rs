@@ -37,12 +37,14 @@ impl Verifier {
     #[doc(hidden)]
     pub fn verify_handshake(&self, handshake: &Handshake) -> Result<PeerIdentity, Error> {
         if !handshake.complete {
-            return Err(Error::new(
+            let error = Error::new(
                 Kind::EvidenceMissing,
                 "the handshake of the socket is not complete: the peer has not proved possession of its key",
             )
             .at(Stage::Verify)
-            .advising("Verify the peer after the handshake, while the socket is open."));
+            .advising("Verify the peer after the handshake, while the socket is open.");
+            self.account(Some(&error));
+            return Err(error);
         }
         if handshake.peer != self.role() {
             let why = format!(

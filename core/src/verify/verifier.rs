@@ -312,7 +312,7 @@ impl Verifier {
     }
 
     /// Counts and logs a verification. A success is not logged: the application knows the peer.
-    pub(super) fn account(&self, error: Option<&Error>) {
+    pub(crate) fn account(&self, error: Option<&Error>) {
         self.reloader.metrics.get().value.verified(error);
         if let Some(error) = error {
             self.options.log.write(|| error.log_record_of("verification"));
@@ -383,6 +383,12 @@ impl Verifier {
         self.reloader.show(&mut metrics);
         add_process_wide(&mut metrics);
         metrics
+    }
+
+    /// Counts a request that the middleware of a binding has refused, by the kind of the error.
+    #[doc(hidden)]
+    pub fn count_refused_request(&self, kind: Kind) {
+        self.reloader.metrics.get().value.refused_request(kind);
     }
 
     /// Calls `callback` for every event from now on, as

@@ -126,7 +126,7 @@ const SUITES: [Suite; 23] = [
     Suite { name: "peers", about: "eight real servers, from nginx to Node", run: peers::test },
     Suite {
         name: "receivers",
-        about: "applications behind nginx, HAProxy, Apache and Caddy: nothing forged passes",
+        about: "applications behind six real proxies: nothing forged passes",
         run: receivers::test,
     },
     Suite {
