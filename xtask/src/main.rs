@@ -46,7 +46,7 @@ cargo xtask <verb>
   generate [--check]  write include/*.h, the reference pages and the copies of the core's tables in
                       the bindings, or fail if they differ (`header` is the same verb)
   structure           print the rooms of the core and what each imports
-  readme              copy the programs of examples/ into README.md
+  readme              copy the programs of examples/ into README.md and docs/
   public-roots        write the list of refused web roots
   install             install the Debian packages for the tests
   install c [--prefix P] [--libdir L] [--destdir D] [--small]

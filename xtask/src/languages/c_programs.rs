@@ -153,7 +153,9 @@ pub(crate) fn link(
     };
     let how = if linkage == Linkage::Static { "static" } else { "shared" };
     let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let executable = paths::target().join("c").join(how).join(name.replace('.', "_"));
+    // Two folders may have programs of one name.
+    let folder = source.parent().and_then(Path::file_name).unwrap_or_default();
+    let executable = paths::target().join("c").join(how).join(folder).join(name.replace('.', "_"));
     paths::make_directory(executable.parent().expect("it has a directory"))?;
     let shown = |path: &Path| path.display().to_string();
     let (include, lib) = (shown(&library.include()), shown(&library.lib()));

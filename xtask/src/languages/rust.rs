@@ -68,6 +68,29 @@ pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
     program("webhook-mtls-test-programs", name, Profile::Dev)
 }
 
+/// Builds programs of `tests/` in one run of cargo.
+pub(crate) fn build_test_programs(names: &[&String]) -> Result {
+    let mut arguments = vec!["build", "--locked", "--package", "webhook-mtls-test-programs"];
+    for name in names {
+        arguments.extend(["--bin", name]);
+    }
+    Step::cargo("the Rust programs (dev)", &arguments).run().map(drop)
+}
+
+/// Returns the path of a program of `tests/` that is built.
+pub(crate) fn built_test_program(name: &str) -> PathBuf {
+    paths::built(Profile::Dev, name)
+}
+
+/// Builds and runs test targets of `tests/`.
+pub(crate) fn run_tests_of_programs(names: &[&String]) -> Result {
+    let mut arguments = vec!["test", "--locked", "--package", "webhook-mtls-test-programs"];
+    for name in names {
+        arguments.extend(["--test", name]);
+    }
+    Step::cargo("the Rust tests (dev)", &arguments).run().map(drop)
+}
+
 /// Builds the command `webhook-mtls`, and returns its path.
 pub(crate) fn command(profile: Profile) -> Result<PathBuf> {
     program("webhook-mtls-command", "webhook-mtls", profile)
