@@ -81,3 +81,17 @@ export async function optional(row: Row, id: string | undefined, signal: AbortSi
 dispatcher.on('evnt', () => {})
 // @ts-expect-error a listener receives an event
 dispatcher.on('event', (event: number) => event)
+
+// The processor and the options fit BullMQ's worker and queue.
+import { Queue, Worker } from 'bullmq'
+import { createProcessor, jobsOf, release, workerOptions, type DeliveryData } from 'webhook-mtls/bullmq'
+
+export async function queued(dispatcher: Dispatcher, endpoint: Endpoint): Promise<number> {
+  const connection = { host: 'localhost' }
+  const processor = createProcessor({ dispatcher, endpoint: () => endpoint, body: async () => '{}' })
+  const worker = new Worker<DeliveryData>('hooks', processor, { connection, ...workerOptions() })
+  const queue = new Queue<DeliveryData>('hooks', { connection })
+  await queue.addBulk(jobsOf('evt_1', ['acme']))
+  await worker.close()
+  return await release(queue, { consumer: 'acme' })
+}

@@ -82,6 +82,10 @@ pub(crate) const ABI: &[Program] = &[Program {
 pub(crate) const PYTHON: &[Program] =
     &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];
 
+/// The broker of the Node tests about BullMQ.
+pub(crate) const NODE: &[Program] =
+    &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of BullMQ" }];
+
 /// A real Prometheus with its rule checker, the broker of its Celery worker, and a refusing consumer.
 pub(crate) const HEALTH: &[Program] = &[
     Program { name: "prometheus", package: "prometheus", purpose: "scraping metrics" },

@@ -14,7 +14,15 @@ from pathlib import Path
 LICENSES = ["LICENSE-APACHE", "LICENSE-MIT", "THIRD-PARTY-NOTICES.txt"]
 MODULES = {"webhook_mtls": "_native", "webhook_mtls_testing": "_kit"}
 URLS = {"webhook_mtls": 5, "webhook_mtls_testing": 3}
-EXTRAS = {"fastapi", "opentelemetry", "prometheus", "testing", "uvicorn"}
+EXTRAS = {
+    "celery",
+    "dramatiq",
+    "fastapi",
+    "opentelemetry",
+    "prometheus",
+    "testing",
+    "uvicorn",
+}
 
 # Words of the testing kit: the name of its thread, and of the crate that signs certificates.
 KIT = [b"webhook-mtls-lab", b"rcgen"]

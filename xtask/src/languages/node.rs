@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Result, Step};
+use crate::debian;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev;
@@ -85,6 +86,7 @@ impl Node {
                 .in_directory(&self.run)
                 .run()?;
         }
+        debian::ensure(debian::NODE)?;
         let files = test_files(&self.run)?;
         let step = node_test(&self.program, &self.run, None, &files);
         let output = with_runtimes(step)?.run()?;
@@ -271,7 +273,7 @@ fn install(tarball: &Path, run: &Path) -> Result {
 fn mirror(packages: &Path, run: &Path) -> Result {
     let links = ["typescript", "@types", "undici-types", "standardwebhooks", "jose", ".bin"];
     let telemetry = ["@opentelemetry", "prom-client", "tdigest", "bintrees"];
-    let frameworks = ["express", "fastify", "koa"];
+    let frameworks = ["express", "fastify", "koa", "bullmq", "ioredis"];
     let links = links.into_iter().chain(["@stablelib", "fast-sha256"]);
     for name in links.chain(telemetry).chain(frameworks) {
         let from = packages.join(name);
@@ -291,6 +293,8 @@ fn mirror(packages: &Path, run: &Path) -> Result {
         "tests/clients",
         "tests/receivers",
         "tests/health",
+        "tests/fleet",
+        "docs/queues",
         "examples",
         "benches",
     ] {
