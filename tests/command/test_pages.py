@@ -40,7 +40,9 @@ def completed(*words: str) -> list[str]:
 
 class Pages(unittest.TestCase):
     def test_every_verb_has_a_man_page_with_its_options(self):
-        assert {"deliver", "diagnose", "inspect", "listen", "csr", "lab", "proxy-config"} <= set(verbs())
+        assert {"deliver", "diagnose", "inspect", "listen", "csr", "lab", "proxy-config"} <= set(
+            verbs()
+        )
         for verb in verbs():
             page = (tools.PAGES / f"webhook-mtls-{verb}.1").read_text().replace("\\-", "-")
             for option in options(verb):

@@ -40,8 +40,14 @@ pub(crate) const RECEIVERS: &[Program] = &[
 pub(crate) const COMMAND: &[Program] = &[
     CERTIFICATES,
     Program { name: "curl", package: "curl", purpose: "a client of the command's receiver" },
-    Program { name: "chromium", package: "chromium", purpose: "the page of the receiver" },
+    BROWSER,
 ];
+
+/// The browser that looks at the documentation site.
+pub(crate) const SITE: &[Program] = &[BROWSER];
+
+const BROWSER: Program =
+    Program { name: "chromium", package: "chromium", purpose: "pages that people look at" };
 
 /// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[

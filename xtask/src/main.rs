@@ -15,6 +15,7 @@ mod packages;
 mod paths;
 mod profile;
 mod reports;
+mod site;
 mod suites;
 mod table;
 mod terminal;
@@ -48,6 +49,7 @@ cargo xtask <verb>
   structure           print the rooms of the core and what each imports
   readme              copy the programs of examples/ into README.md and docs/
   public-roots        write the list of refused web roots
+  docs                build the documentation site in target/docs/site and follow its links
   install             install the Debian packages for the tests
   install c [--prefix P] [--libdir L] [--destdir D] [--small]
                       install the C library, by default below /usr/local; --small for little storage
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         ["generate" | "header", "--check"] => header::check().map(|closing| println!("{closing}")),
         ["structure"] => suites::structure::show(),
         ["readme"] => readme::write(),
+        ["docs"] => site::write(),
         ["public-roots"] => public_roots::write(),
         ["install"] => debian::run(),
         ["install", "c", words @ ..] => packages::c_install::run(words),

@@ -34,6 +34,7 @@ use crate::languages::Languages;
 use crate::languages::c_programs;
 use crate::languages::rust;
 use crate::profile::Profile;
+use crate::site;
 use crate::table::Table;
 use crate::terminal::{self, fitted};
 use crate::toolchain::Toolchain;
@@ -46,7 +47,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 23] = [
+const SUITES: [Suite; 24] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -72,6 +73,11 @@ const SUITES: [Suite; 23] = [
         run: |_| header::check(),
     },
     Suite {
+        name: "docs",
+        about: "the documentation site builds, and each link leads somewhere",
+        run: |languages| site::test(&languages.toolchain),
+    },
+    Suite {
         name: "c",
         about: "C11 to C23 and C++20, two compilers, valgrind",
         run: |languages| c_programs::test(&languages.toolchain, languages.c()?),
@@ -94,7 +100,7 @@ const SUITES: [Suite; 23] = [
     Suite { name: "vectors", about: "the shared cases in four languages", run: vectors::test },
     Suite {
         name: "examples",
-        about: "every program of examples/, as the README shows it",
+        about: "every program of examples/, as the pages show it",
         run: examples::test,
     },
     Suite { name: "egress", about: "misleading name servers", run: egress::test },

@@ -1,0 +1,158 @@
+//! The pages of the site: copies of `docs/**/*.md`, and the declarations of the C, Python and Node
+//! interfaces as pages. Links that leave `docs/` lead to the repository.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{markdown, navigation};
+use crate::command::{Failure, Result};
+use crate::paths;
+
+/// A page of the site.
+pub(super) struct Page {
+    /// Its path below `docs/`.
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Files that the site shows whole: the page, its title, what it is, the file, its language.
+const SHOWN: [(&str, &str, &str, &str, &str); 2] = [
+    (
+        "reference/header.md",
+        "The C header",
+        "All functions, types and constants of the C library. The conventions are at the top.",
+        "include/webhook_mtls.h",
+        "c",
+    ),
+    (
+        "reference/python.md",
+        "The Python types",
+        "All classes and functions of the package `webhook_mtls`, with their docstrings.",
+        "bindings-python/python/webhook_mtls/_native.pyi",
+        "python",
+    ),
+];
+
+/// Copies the pages and the files beside them into an empty directory; returns the pages.
+pub(super) fn adapt(to: &Path) -> Result<Vec<Page>> {
+    paths::make_empty(to)?;
+    let docs = paths::root().join("docs");
+    let mut pages = Vec::new();
+    for file in files(&docs)? {
+        let name = file.strip_prefix(&docs).expect("a file of docs").to_path_buf();
+        if name.extension().is_none_or(|extension| extension != "md") {
+            paths::copy(&file, &to.join(&name))?;
+            continue;
+        }
+        let text = adapted(&name, &paths::read(&file)?)?;
+        pages.push(Page { name: name.display().to_string(), text });
+    }
+    for (name, title, about, file, language) in SHOWN {
+        let shown = paths::read(&paths::root().join(file))?;
+        let text = format!("# {title}\n\n{about}\n\n```{language}\n{}\n```\n", shown.trim_end());
+        pages.push(Page { name: name.to_owned(), text });
+    }
+    for page in &pages {
+        paths::write(&to.join(&page.name), &page.text)?;
+    }
+    Ok(pages)
+}
+
+/// Returns all files of `docs/` but those about the site itself.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in paths::entries(directory)? {
+        if !entry.is_dir() {
+            found.push(entry);
+        } else if entry != paths::root().join("docs/site") {
+            found.append(&mut files(&entry)?);
+        }
+    }
+    Ok(found)
+}
+
+fn adapted(name: &Path, text: &str) -> Result<String> {
+    let repository = repository()?;
+    let folder = name.parent().unwrap_or(Path::new(""));
+    let linked = markdown::with_links(text, |target| {
+        let is_address = target.contains(':') || target.starts_with('#');
+        let outside = (!is_address).then(|| outside_of_docs(folder, target)).flatten()?;
+        Some(format!("{repository}/{outside}"))
+    });
+    Ok(markdown::with_tabs(&linked))
+}
+
+/// Returns the path in the repository of a link from a page's folder, if it leaves `docs/`.
+fn outside_of_docs(folder: &Path, target: &str) -> Option<String> {
+    let mut place: Vec<&str> = folder.iter().filter_map(|part| part.to_str()).collect();
+    let mut parts = target.split('/').peekable();
+    while parts.peek() == Some(&"..") {
+        parts.next();
+        if place.pop().is_none() {
+            return Some(parts.collect::<Vec<_>>().join("/"));
+        }
+    }
+    None
+}
+
+/// Returns the address of the repository, which `Cargo.toml` has.
+pub(super) fn repository() -> Result<String> {
+    let manifest = paths::read(&paths::root().join("Cargo.toml"))?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("repository = \""));
+    let address = line.and_then(|rest| rest.strip_suffix('"'));
+    address.map(str::to_owned).ok_or_else(|| Failure::new("Cargo.toml names no repository"))
+}
+
+/// Adds the Markdown of each page beside its HTML, and `llms.txt`, which lists them
+/// (<https://llmstxt.org>).
+pub(super) fn add_plain_text(site: &Path, configuration: &str, pages: &[Page]) -> Result {
+    let mut list = String::from(
+        "# webhook-mtls\n\n> Delivers webhooks over mutual TLS and verifies the peer, from C, Python, Node and Rust.\n\n## Pages\n\n",
+    );
+    for page in navigation::ordered(configuration, pages) {
+        paths::write(&site.join(&page.name), &page.text)?;
+        let title = markdown::title(&page.text)
+            .ok_or_else(|| Failure::new(format!("docs/{} has no title", page.name)))?;
+        writeln!(list, "- [{title}]({}){}", page.name, summary(&page.text)).expect("a string");
+    }
+    paths::write(&site.join("llms.txt"), &list)
+}
+
+/// Returns the first sentence of a page.
+fn summary(text: &str) -> String {
+    let prose = |(line, is_code): &(&str, bool)| {
+        !is_code && line.starts_with(|first: char| first.is_alphabetic() || first == '`')
+    };
+    let first = markdown::lines(text).skip_while(|line| !prose(line)).take_while(prose);
+    let paragraph = first.map(|(line, _)| line).collect::<Vec<_>>().join(" ");
+    let sentence = paragraph.split_once(". ").map_or(&*paragraph, |(sentence, _)| sentence);
+    let sentence = markdown::without_links(sentence);
+    if sentence.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", sentence.trim_end_matches('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{outside_of_docs, summary};
+
+    #[test]
+    fn a_link_out_of_docs_leads_to_the_repository() {
+        let from = |folder: &str, target: &str| outside_of_docs(Path::new(folder), target);
+        assert_eq!(from("", "../SECURITY.md").as_deref(), Some("SECURITY.md"));
+        assert_eq!(from("errors", "../../core/src").as_deref(), Some("core/src"));
+        assert_eq!(from("errors", "../errors.md"), None);
+        assert_eq!(from("", "trust.md"), None);
+    }
+
+    #[test]
+    fn a_summary_is_the_first_sentence_without_links() {
+        let page = "# A\n\nIt does [this](b.md) and\nthat. And more.\n";
+        assert_eq!(summary(page), ": It does this and that");
+        assert_eq!(summary("# A\n"), "");
+    }
+}
