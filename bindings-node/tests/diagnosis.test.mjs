@@ -7,7 +7,7 @@ import { Pins, Report } from 'webhook-mtls'
 import { Lab } from 'webhook-mtls/testing'
 
 const FILE = new URL('../../tests/diagnosis/cases.json', import.meta.url)
-const { cases } = JSON.parse(readFileSync(FILE, 'utf8'))
+const { cases, leads } = JSON.parse(readFileSync(FILE, 'utf8'))
 
 const statusOf = (report, id) => report.checks.find((check) => check.id === id).status
 
@@ -52,4 +52,17 @@ test('a diagnosis asks on demand, and is canceled', async (t) => {
     kind: 'option_invalid',
   })
   await assert.rejects(dispatcher.diagnose('acme'), { kind: 'option_invalid' })
+})
+
+test('an error names the command that shows more', async (t) => {
+  const { acme, dispatcher, endpoint } = await scene(t)
+  acme.misbehave(leads.how, 1)
+  const { origin } = new URL(acme.url)
+  const line = leads.line.replace('{origin}', origin).replace('{pin}', acme.pin)
+  await assert.rejects(dispatcher.deliver(endpoint, '{}'), (error) => {
+    assert.equal(error.context.diagnose, line)
+    assert.ok(error.remedy.endsWith(`This shows more: ${line}`))
+    assert.ok(!JSON.stringify(error.public()).includes('diagnose'))
+    return true
+  })
 })

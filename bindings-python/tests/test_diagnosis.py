@@ -9,9 +9,8 @@ import pytest
 
 import webhook_mtls as wm
 
-CASES = json.loads((Path(__file__).parents[2] / "tests" / "diagnosis" / "cases.json").read_text())[
-    "cases"
-]
+SHARED = json.loads((Path(__file__).parents[2] / "tests" / "diagnosis" / "cases.json").read_text())
+CASES = SHARED["cases"]
 
 
 def status(report: wm.Report, check: str) -> str:
@@ -50,3 +49,15 @@ def test_a_diagnosis_asks_on_demand_and_refuses_other_words(acme: Any) -> None:
     assert acme.consumer.received[0].body == b""
     with pytest.raises(wm.ConfigError, match="request"):
         acme.dispatcher.diagnose(acme.endpoint, request="post")
+
+
+def test_an_error_names_the_command_that_shows_more(acme: Any) -> None:
+    acme.consumer.misbehave(SHARED["leads"]["how"], times=1)
+    with pytest.raises(wm.DeliveryError) as failed:
+        acme.dispatcher.deliver(acme.endpoint, b"{}")
+    error = failed.value
+    origin = acme.consumer.url.removesuffix("/webhooks/acme")
+    line = SHARED["leads"]["line"].format(origin=origin, pin=acme.consumer.pin)
+    assert error.context["diagnose"] == line
+    assert error.remedy.endswith(f"This shows more: {line}")
+    assert "diagnose" not in json.dumps(error.public())

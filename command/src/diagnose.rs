@@ -34,8 +34,8 @@ pub(crate) fn command() -> Command {
         .mut_arg("ca", |ca| ca.required(false).required_unless_present("config"))
         .args([strict_option(), json_option()])
         .after_help(
-            "No payload is sent, and our certificate is shown only to a consumer that a delivery would
-accept.
+            "No payload is sent, and our certificate is shown only to a consumer that a delivery would \
+             accept.
 
 Examples:
   webhook-mtls diagnose https://hooks.acme.example/in \\
@@ -126,7 +126,7 @@ pub(crate) fn prepared(
             None
         }
     };
-    let trust = match target::trust(matches) {
+    let trust = match target::trust(matches, console) {
         Ok(trust) => Some(trust),
         Err(failure) => {
             found(Group::Trust, failure)?;

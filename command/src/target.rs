@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches};
 use webhook_mtls::bindings::limits::MATERIAL;
 use webhook_mtls::error::{Error, Kind};
+use webhook_mtls::verify::CrlPolicy;
 use webhook_mtls::{
     Dispatcher, DispatcherOptions, Egress, Endpoint, EndpointOptions, Identity, MinTls, Pins,
     Proxy, Trust,
@@ -34,6 +35,11 @@ pub(crate) fn options() -> Vec<Arg> {
         value("crl", "FILE", "Certificate revocation lists"),
         flag("exact", "Trust the one certificate in --ca, and no CA")
             .conflicts_with_all(["intermediates", "crl"]),
+        value("crl-policy", "POLICY", "Whether a CA needs a CRL [default: if_present]")
+            .value_parser(words(CrlPolicy::ALL, CrlPolicy::name)),
+        values("distrust", "PIN", "Trust no path through the CA with this key, sha256/…"),
+        flag("dangerous-public", "Allow public roots in --ca, only together with pins")
+            .conflicts_with("exact"),
         values("pin", "PIN", "Accept only this key, sha256/…; may be given several times"),
         values("next-pin", "PIN", "The key that the consumer will have next").requires("pin"),
         value("pin-file", "FILE", "File of pins, one a line").conflicts_with("pin"),
@@ -41,6 +47,7 @@ pub(crate) fn options() -> Vec<Arg> {
         value("server-uri", "URI", "The SAN URI that its certificate must have"),
         value("min-tls", "VERSION", "The oldest version of TLS [default: 1.3]")
             .value_parser(["1.2", "1.3"]),
+        flag("no-post-quantum", "Offer only key exchanges whose first message fits one packet"),
     ];
     let way = [
         value("proxy", "URL", "The HTTP proxy, http://host:port"),
@@ -55,6 +62,7 @@ pub(crate) fn options() -> Vec<Arg> {
             .value_parser(["public", "private"]),
         values("allow", "NETWORK", "Also allow this network, such as 127.0.0.0/8"),
         values("deny", "NETWORK", "Never connect to this network"),
+        values("nat64", "PREFIX", "A NAT64 prefix of this network"),
         value("timeout", "SECONDS", "The time for everything [default: 30]"),
     ];
     [
@@ -63,6 +71,14 @@ pub(crate) fn options() -> Vec<Arg> {
         grouped("The way to the consumer", way),
     ]
     .concat()
+}
+
+/// Returns the names of words that an option takes.
+fn words<T>(all: &'static [T], name: fn(T) -> &'static str) -> Vec<&'static str>
+where
+    T: Copy,
+{
+    all.iter().map(|word| name(*word)).collect()
 }
 
 /// A dispatcher with one endpoint.
@@ -87,7 +103,8 @@ impl Target {
         console: &mut Console<'_>,
         complete: impl FnOnce(EndpointOptions) -> EndpointOptions,
     ) -> Result<Self, Failure> {
-        let material = Material { identity: identity(matches, console)?, trust: trust(matches)? };
+        let material =
+            Material { identity: identity(matches, console)?, trust: trust(matches, console)? };
         Self::with(url, material, matches, console, complete)
     }
 
@@ -101,7 +118,6 @@ impl Target {
     ) -> Result<Self, Failure> {
         let options = DispatcherOptions::new()
             .identity(material.identity)
-            .trust(material.trust)
             .egress(egress(matches)?)
             .timeout(timeout(matches)?)?
             // One operation is made once: files need no watch.
@@ -111,7 +127,7 @@ impl Target {
             None => options,
         };
         let dispatcher = Dispatcher::new(options)?;
-        let options = complete(endpoint(matches)?);
+        let options = complete(endpoint(matches)?.trust(material.trust));
         let endpoint = dispatcher.endpoint(consumer(url), url, options)?;
         Ok(Self { dispatcher, endpoint })
     }
@@ -165,22 +181,51 @@ pub(crate) fn opened<T>(
     outcome.map_err(|error| Failure::about(error, argument))
 }
 
-pub(crate) fn trust(matches: &ArgMatches) -> Result<Trust, Failure> {
+pub(crate) fn trust(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Trust, Failure> {
     let ca = text(matches, "ca").unwrap_or_default();
     let path = |name| text(matches, name).map(Path::new);
-    let trust = if matches.get_flag("exact") {
+    let trust = if matches.get_flag("dangerous-public") {
+        return public_trust(ca, matches, console);
+    } else if matches.get_flag("exact") {
         Trust::exact_from_file(ca)
     } else {
         Trust::from_files(ca, path("intermediates"), path("crl"))
     };
-    trust.map_err(|error| Failure::about(error, "--ca"))
+    distrusting(trust.map_err(|error| Failure::about(error, "--ca"))?, matches)
+}
+
+/// Reads a trust that may hold public roots. The library takes it as bytes only.
+fn public_trust(
+    ca: &str,
+    matches: &ArgMatches,
+    console: &mut Console<'_>,
+) -> Result<Trust, Failure> {
+    let mut read = |name| match text(matches, name) {
+        Some(path) => files::read(path, MATERIAL, console).map(Some),
+        None => Ok(None),
+    };
+    let (intermediates, crl) = (read("intermediates")?, read("crl")?);
+    let anchors = files::read(ca, MATERIAL, console)?;
+    let crls: Vec<&[u8]> = crl.as_deref().into_iter().collect();
+    let trust = Trust::dangerous_public(&anchors, intermediates.as_deref(), &crls);
+    distrusting(trust.map_err(|error| Failure::about(error, "--ca"))?, matches)
+}
+
+fn distrusting(trust: Trust, matches: &ArgMatches) -> Result<Trust, Failure> {
+    let issuers = texts(matches, "distrust");
+    if issuers.is_empty() {
+        return Ok(trust);
+    }
+    trust.distrusting(issuers).map_err(|error| Failure::about(error, "--distrust"))
 }
 
 fn egress(matches: &ArgMatches) -> Result<Egress, Failure> {
     let preset = Egress::preset(text(matches, "egress").unwrap_or("public"))?;
     let (allow, deny) = (texts(matches, "allow"), texts(matches, "deny"));
     let allowed = preset.allow(allow).map_err(|error| Failure::about(error, "--allow"))?;
-    allowed.deny(deny).map_err(|error| Failure::about(error, "--deny"))
+    let denied = allowed.deny(deny).map_err(|error| Failure::about(error, "--deny"))?;
+    let nat64 = texts(matches, "nat64");
+    denied.nat64(nat64).map_err(|error| Failure::about(error, "--nat64"))
 }
 
 fn proxy(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Option<Proxy>, Failure> {
@@ -223,14 +268,21 @@ fn endpoint(matches: &ArgMatches) -> Result<EndpointOptions, Failure> {
     if text(matches, "min-tls") == Some("1.2") {
         options = options.min_tls(MinTls::V1_2);
     }
+    if let Some(policy) = text(matches, "crl-policy").and_then(CrlPolicy::from_name) {
+        options = options.crl_policy(policy);
+    }
+    if matches.get_flag("no-post-quantum") {
+        options = options.post_quantum(false);
+    }
     Ok(options)
 }
 
-/// Returns the total deadline. The library checks its range.
+/// Returns the total deadline.
 fn timeout(matches: &ArgMatches) -> Result<Duration, Failure> {
+    const LONGEST: f64 = 86_400.0;
     let Some(given) = text(matches, "timeout") else { return Ok(Duration::from_secs(30)) };
-    let seconds =
-        given.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .ok_or_else(|| Failure::usage("--timeout must be a number of seconds, such as 10 or 0.5"))
+    let why = "--timeout must be a number of seconds above 0, such as 10 or 0.5, and at most 86400, a day";
+    let seconds = given.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= LONGEST);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| Failure::usage(why))
 }

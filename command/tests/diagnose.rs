@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 use webhook_mtls::testing::{Authority, Misbehavior};
+use webhook_mtls::{
+    DeliverOptions, Dispatcher, EndpointOptions, Identity, Kind, MinTls, Pins, Trust,
+};
 use webhook_mtls_command::{Console, run};
 
 mod place;
@@ -47,6 +50,7 @@ impl Place {
 }
 
 const NONE: (&str, &str) = ("", "");
+const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 #[test]
 fn a_consumer_that_is_well_is_said_to_be() {
@@ -98,4 +102,41 @@ fn a_fault_of_ours_ends_with_3_and_names_the_file() {
     assert_eq!(value["report"]["ok"], false);
     assert_eq!(place.acme.connections(), 0);
     assert_eq!(place.diagnose(NONE, &["--pin", "x"]).0, 2);
+}
+
+/// Splits a line into words as a shell does. The line has no quotes but single ones.
+fn words(line: &str) -> Vec<String> {
+    let shell = std::process::Command::new("sh")
+        .args(["-c", &format!("printf '%s\\0' {line}")])
+        .output()
+        .expect("a shell");
+    let text = String::from_utf8(shell.stdout).expect("UTF-8");
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+#[test]
+fn the_line_of_an_error_finds_the_same_fault() {
+    let place = Place::new("it's a lead");
+    place.acme.misbehave(Misbehavior::WrongName, 0);
+    let (cert, key) = (place.file("tls.crt"), place.file("tls.key"));
+    let options = place.lab.dispatcher_options();
+    let trust = Trust::from_files(place.file("ca.pem"), None, None);
+    let options = options
+        .identity(Identity::from_files(cert, key, None).expect("an identity"))
+        .trust(trust.expect("a trust"));
+    let dispatcher = Dispatcher::new(options).expect("a dispatcher");
+    let pins = Pins::with_next([place.acme.pin()], [OTHER_PIN]).expect("pins");
+    let endpoint = EndpointOptions::new(Some(pins)).min_tls(MinTls::V1_2).post_quantum(false);
+    let endpoint = dispatcher.endpoint("acme", &place.acme.url(), endpoint).expect("an endpoint");
+    let outcome = dispatcher.deliver_blocking(&endpoint, "{}", DeliverOptions::new(), None);
+    let error = outcome.expect("nothing interrupts it").expect_err("a fault");
+    let line = error.context()["diagnose"].as_str().expect("a line").to_owned();
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None);
+    let json = "--json".to_owned();
+    let code = run(words(&line).into_iter().chain([json]).map(Into::into), &mut console);
+    drop(console);
+    let value: Value = serde_json::from_slice(&output).expect("JSON");
+    assert_eq!((code, &value["report"]["verdict"]["kind"]), (1, &error.kind().name().into()));
+    assert_eq!(error.kind(), Kind::NameMismatch);
 }

@@ -209,6 +209,29 @@ static void a_diagnosis_names_the_fault_and_whom_to_tell(void) {
     scene_end(&scene);
 }
 
+/* The part `leads` of tests/diagnosis/cases.json. */
+static void an_error_names_the_command_that_shows_more(void) {
+    struct scene scene = scene_start();
+    wmtls_receipt *receipt;
+    wmtls_error *error;
+    const char *url = wmtls_lab_consumer_url(scene.acme);
+    char line[512];
+    snprintf(line, sizeof line,
+             " This shows more: webhook-mtls diagnose %.*s/ --cert OUR-CERT.pem --key OUR-KEY.pem "
+             "--ca THEIR-CA.pem --pin %s --allow 127.0.0.0/8 --allow ::1/128",
+             (int)(strlen(url) - strlen("/webhooks/acme")), url,
+             wmtls_lab_consumer_pin(scene.acme));
+    wmtls_lab_consumer_misbehave(scene.acme, "other_ca", 1, NULL);
+    CHECK(deliver(&scene, scene.endpoint, &receipt, &error) == WMTLS_ISSUER_UNKNOWN);
+    const char *remedy = wmtls_error_remedy(error);
+    CHECK(strlen(remedy) > strlen(line));
+    CHECK_TEXT(remedy + strlen(remedy) - strlen(line), line);
+    CHECK(strstr(wmtls_error_json(error), "\"diagnose\":\"webhook-mtls diagnose ") != NULL);
+    CHECK(strstr(wmtls_error_public_json(error), "diagnose") == NULL);
+    wmtls_error_free(error);
+    scene_end(&scene);
+}
+
 static void a_bad_secret_is_refused_and_not_shown(void) {
     static const char *const SECRETS[] = {"whsec_hunter2hunter2"};
     struct scene scene = scene_start();
@@ -528,6 +551,7 @@ int main(void) {
     RUN(a_bad_secret_is_refused_and_not_shown);
     RUN(a_probe_shows_the_consumer_and_sends_nothing);
     RUN(a_diagnosis_names_the_fault_and_whom_to_tell);
+    RUN(an_error_names_the_command_that_shows_more);
     RUN(a_payload_is_held_until_100_continue);
     RUN(deliveries_share_a_connection);
     RUN(a_wrong_pin_sends_nothing);

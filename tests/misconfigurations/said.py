@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,8 @@ class Heard:
         """Takes an error, an event, a decision, or the result of a delivery or a probe."""
         if isinstance(outcome, wm.WebhookMtlsError):
             verdict = {name: str(getattr(outcome, name)) for name in VERDICT}
-            return Heard(verdict, f"{outcome.message}\n{outcome.remedy}", outcome)
+            text = without_line(outcome.remedy, outcome.context)
+            return Heard(verdict, f"{outcome.message}\n{text}", outcome)
         if isinstance(outcome, wm.Event):
             return Heard({"kind": outcome.name}, json.dumps(outcome.to_dict()))
         if isinstance(outcome, wm.Decision):
@@ -40,7 +42,14 @@ class Heard:
     def of_json(error: dict[str, Any]) -> "Heard":
         """Takes the JSON form of an error, which is equal in every language."""
         verdict = {name: str(error[name]) for name in VERDICT}
-        return Heard(verdict, f"{error['message']}\n{error['remedy']}")
+        text = without_line(error["remedy"], error["context"])
+        return Heard(verdict, f"{error['message']}\n{text}")
+
+
+def without_line(remedy: str, context: Mapping[str, Any]) -> str:
+    """Returns a remedy without the command line at its end, whose options name every part."""
+    line = context.get("diagnose")
+    return remedy.removesuffix(f" This shows more: {line}")
 
 
 @dataclass(frozen=True)

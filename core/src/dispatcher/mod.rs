@@ -4,6 +4,7 @@ mod accounting;
 mod certificate_refusals;
 mod circuits;
 mod delivery;
+mod diagnose_command;
 mod doubt;
 pub(crate) mod examination;
 mod fallback;

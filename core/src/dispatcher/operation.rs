@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{CancelToken, Dispatcher, Inner, Trace};
+use super::{CancelToken, Dispatcher, Inner, Trace, diagnose_command};
 use crate::admission::{Admitted, Entry, Needs, Pass, RunEntry, Turn, WaitLimit, Waiter, canceled};
 use crate::clock;
 use crate::connection::observer::{Observer, OperationKind, Outcome};
@@ -252,7 +252,8 @@ impl Operation {
         self.dispatcher.record_failure(&self.endpoint, &error, self.trial().is_some());
         self.account_for_failure(&error);
         self.progress.end(Outcome::Failed(&error));
-        error
+        let route = &self.dispatcher.options.route;
+        diagnose_command::lead(error, &self.endpoint.generation(), route)
     }
 
     /// Adds the facts of the attempt that has just failed to its error. An error that already has those

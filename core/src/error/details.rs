@@ -227,6 +227,7 @@ keys! {
     ALLOWED: Count, "allowed_ms", false, "The duration of that deadline in milliseconds.";
     LAST_KIND: String, "last_kind", true, "The kind of the last failure before the circuit opened. Absent if the application opened it.";
     ATTEMPTS: Count, "attempts", false, "The number of attempts of the delivery.";
+    DIAGNOSE: String, "diagnose", false, "The command line that shows more, with the values of the endpoint and without secrets. A name in capitals stands for a file of yours.";
     PAYLOAD_SENT: bool, "payload_sent", false, "Whether a byte of the payload left. Set unless sent is nothing.";
 }
 

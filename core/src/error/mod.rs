@@ -37,6 +37,9 @@ pub(crate) use presented::{MAX_PRESENTED, composed, composed_value, presented, p
 pub use response::HttpResponse;
 pub(crate) use shown::{Form, certain_secret, described, is_plain, shown};
 
+/// Between what to do and the command line that shows more.
+const LEADS: &str = " This shows more: ";
+
 /// Why a delivery or a verification failed, whose fault it is, and how much was sent.
 ///
 /// ```
@@ -342,6 +345,19 @@ impl Error {
     /// Returns the facts of the delivery or probe that the error ended.
     pub(crate) fn facts(&self) -> Option<&DeliveryFacts> {
         self.inner.facts.as_deref()
+    }
+
+    /// Names the command line that shows more, in the remedy and as a fact.
+    pub(crate) fn led_to(self, line: String) -> Self {
+        let remedy = format!("{}{LEADS}{line}", self.remedy());
+        self.noting(key::DIAGNOSE, line).advising(remedy)
+    }
+
+    /// Returns what to do without the command line that shows more, for a record of bounded length.
+    pub(crate) fn brief_remedy(&self) -> &str {
+        let remedy = self.remedy();
+        let lead = self.fact(key::DIAGNOSE).and_then(|line| remedy.strip_suffix(line.as_str()));
+        lead.and_then(|lead| lead.strip_suffix(LEADS)).unwrap_or(remedy)
     }
 
     pub(crate) fn advising(self, remedy: impl Into<String>) -> Self {

@@ -195,7 +195,7 @@ impl Error {
             cause: text(key::CAUSE),
             via: text(key::VIA),
             alert: text(key::ALERT),
-            remedy: Some(self.remedy().to_owned()),
+            remedy: Some(self.brief_remedy().to_owned()),
             ..LogFields::default()
         };
         if let Some(facts) = self.facts() {

@@ -353,7 +353,7 @@ impl Trust {
     }
 
     /// Returns the pins of the distrusted keys.
-    pub(super) fn distrusted(&self) -> Vec<String> {
+    pub(crate) fn distrusted(&self) -> Vec<String> {
         self.distrusted.iter().map(|digest| Pin::Spki(*digest).to_string()).collect()
     }
 

@@ -113,11 +113,11 @@ impl Proxy {
         self
     }
 
-    pub(super) fn is_by_name(&self) -> bool {
+    pub(crate) fn is_by_name(&self) -> bool {
         self.by_name
     }
 
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         self.at.authority().to_owned()
     }
 

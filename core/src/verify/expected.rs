@@ -29,6 +29,11 @@ impl Expected {
         Self { name, uri }
     }
 
+    /// Returns the SAN URI that is expected, if one is.
+    pub(crate) fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
+    }
+
     /// Checks a leaf (RFC 6125, RFC 9525). The common name never counts.
     ///
     /// Fails with `name_mismatch`.
