@@ -166,6 +166,8 @@ checks! {
         "What the consumer says of our certificate. In TLS 1.3 it comes after the handshake: an alert, a close, or a session ticket. Silence and tickets do not prove that it was accepted, because servers like nginx judge only when a request arrives. Not reached if a fault of the consumer ended the handshake: our certificate was not presented."
     VerdictHttp = 502 "verdict_http" Verdict "HTTP, without a payload"
         "The answer to a request without a payload (HEAD or OPTIONS), which is made on demand. nginx refuses a certificate with a page: HTTP 400, or 495 and 496. Any other status, also 404 or 405, shows that TLS took our certificate."
+    VerdictRequired = 503 "verdict_required" Verdict "a certificate is required"
+        "Whether the consumer goes on without a certificate: a second connection presents none. Requested and not required means that anyone can post to the consumer, and that it must look for the certificate in every request. Servers like nginx show it only when a request arrives. Not reached if the consumer refuses us anyway."
 }
 
 #[cfg(test)]

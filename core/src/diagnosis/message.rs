@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::checks::{Addressee, Check};
+use super::letter;
 use super::report::CheckResult;
 use super::verdict::{addressee, order};
 use crate::clock::utc_text;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::material::identity::Identity;
 use crate::x509::serial_hex;
 
@@ -34,11 +35,12 @@ pub(super) fn to_consumer(
     }
     let mut text = format!("Webhooks cannot be delivered to {origin} over mutual TLS.\n");
     for (at, error) in faults.iter().enumerate() {
-        let _ = write!(text, "\n{}. {}\n", at + 1, what(error.kind()));
+        let (what, to_do) = letter::about(error);
+        let _ = write!(text, "\n{}. {what}\n", at + 1);
         for line in facts(error) {
             let _ = writeln!(text, "   {line}");
         }
-        let _ = writeln!(text, "   To do: {}", to_do(error.kind()));
+        let _ = writeln!(text, "   To do: {to_do}");
     }
     let judged = checks.iter().any(|result| {
         matches!(result.check, Check::VerdictCertificate | Check::VerdictHttp)
@@ -48,47 +50,6 @@ pub(super) fn to_consumer(
         text.push_str(&certificate(identity));
     }
     Some(text)
-}
-
-/// What is wrong. The title of a kind may name a rule of ours.
-fn what(kind: Kind) -> &'static str {
-    match kind {
-        Kind::EgressDenied => "The host name leads to an address that is not public.",
-        other => other.title(),
-    }
-}
-
-/// What the consumer must do. The usual remedy of a kind may speak to us.
-fn to_do(kind: Kind) -> &'static str {
-    match kind {
-        Kind::HostNotFound | Kind::EgressDenied => {
-            "Check the records of the host name in your DNS zone."
-        }
-        Kind::ConnectFailed => {
-            "Check that the server listens on this port and that your firewall lets it be reached."
-        }
-        Kind::PinMismatch => {
-            "If you changed the key of your certificate, send its pin by the agreed way. If you did not, treat it as an attack."
-        }
-        Kind::IssuerUnknown => {
-            "Send all intermediate certificates. If you changed your CA, send its certificate by the agreed way."
-        }
-        Kind::IssuerRekeyed => {
-            "If you made your CA again, send its new certificate by the agreed way."
-        }
-        Kind::ClientCertificateRejected => {
-            "Find the reason in the log of your TLS server. Compare the CA that you trust for clients with the issuer of the certificate below."
-        }
-        Kind::CertificateNotYetValid => "Compare the clock of your CA with the true time.",
-        Kind::TlsFailed => {
-            "Offer TLS 1.3, or 1.2 with extended master secret, and the usual algorithms."
-        }
-        Kind::ConnectionLost | Kind::DeadlineExceeded => {
-            "Look for this connection in the log of your server, and of a load balancer in front of it."
-        }
-        Kind::HttpStatus => "Allow the certificate below in your application or its rules.",
-        other => other.remedy(),
-    }
 }
 
 /// The facts that may be shown, as lines.

@@ -7,9 +7,11 @@
 
 mod checks;
 mod handshake;
+mod letter;
 mod message;
 mod ours;
 mod report;
+mod required;
 pub(crate) mod text;
 mod verdict;
 mod way;
@@ -27,7 +29,7 @@ pub use text::Layout;
 use crate::dispatcher::examination::{Answered, Examination};
 use crate::dispatcher::{CancelToken, Dispatcher};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind, Stage, words};
+use crate::error::{Error, Kind, Stage, key, words};
 use crate::net::Url;
 use crate::options::{self, SetByName, Setting, Unchecked};
 use crate::runtime::{self, Task};
@@ -253,22 +255,30 @@ async fn examine(
             Ok(heard) => handshake::heard(examination, heard, results),
             Err(error) => results.fail(Check::VerdictCertificate, error),
         }
+        drop(connection);
+        required::check(examination, None, None, results).await;
         return Ok(());
     };
-    ask(examination, &mut connection, request, results).await
+    let answered = ask(examination, &mut connection, request, results).await?;
+    // One connection at a time: the consumer may allow no more.
+    drop(connection);
+    required::check(examination, Some(request), answered, results).await;
+    Ok(())
 }
 
+/// Makes the request with our certificate. Returns the status of the answer, if there was one.
 async fn ask(
     examination: &Examination,
     connection: &mut crate::connection::Connection,
     request: DiagnosisRequest,
     results: &mut Results,
-) -> Result<(), Error> {
+) -> Result<Option<u16>, Error> {
     let name = request.name().to_uppercase();
     match examination.ask(connection, &request.method()).await {
         Ok(Answered::Taken(status)) => {
             results.pass(Check::VerdictCertificate, "accepted: the consumer answers requests");
             results.pass(Check::VerdictHttp, format!("HTTP {status} to {name}"));
+            return Ok(Some(status));
         }
         Ok(Answered::Refused(error)) if error.kind() == Kind::ClientCertificateRejected => {
             results.miss(Check::VerdictCertificate, "judged by HTTP: see below");
@@ -277,6 +287,8 @@ async fn ask(
         Ok(Answered::Refused(error)) => {
             results.pass(Check::VerdictCertificate, "accepted by TLS");
             results.warn(Check::VerdictHttp, error.message(), error.remedy());
+            let status = error.fact(key::STATUS);
+            return Ok(status.and_then(|status| u16::try_from(status.0).ok()));
         }
         Err(error) if !is_found(&error) => return Err(error),
         Err(error) => {
@@ -288,7 +300,7 @@ async fn ask(
             results.fail(check, error);
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -124,11 +124,13 @@ fn well(checks: &[CheckResult]) -> Verdict {
 /// Returns who must act on a failure.
 pub(super) fn addressee(error: &Error) -> Addressee {
     match (error.blame(), error.kind()) {
+        // A wrong address or password of the proxy is ours.
+        (Blame::Ours, _) => Addressee::Us,
         (_, Kind::ProxyRefused) => Addressee::Proxy,
         // The consumer sees the reason in its log, whoever is at fault.
         (Blame::Unknown, _) => Addressee::Consumer,
         (Blame::Theirs, _) => Addressee::Consumer,
         (Blame::Path, _) => Addressee::Network,
-        (Blame::Ours | Blame::Caller, _) => Addressee::Us,
+        (Blame::Caller, _) => Addressee::Us,
     }
 }

@@ -96,6 +96,18 @@ impl Examination {
         self.operation.deadlines.connect
     }
 
+    /// The time until the deadline of the whole, less a moment to end in.
+    pub(crate) fn time_left(&self) -> Duration {
+        const MOMENT: Duration = Duration::from_millis(100);
+        let left = self.progress().by().saturating_duration_since(Instant::now());
+        left.saturating_sub(MOMENT)
+    }
+
+    /// Prepares another connection.
+    pub(crate) fn begin_again(&self) {
+        self.progress().next_attempt();
+    }
+
     async fn sockets(&self) -> Result<Sockets, Error> {
         let limit = &self.operation.dispatcher.connection_limit;
         let owner = self.generation.owner();

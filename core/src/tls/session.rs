@@ -149,6 +149,9 @@ impl ResolvesClientCert for Session {
         state.key_fits = certified.key.choose_scheme(schemes).is_some();
         if let Some(witness) = &self.terms.witness {
             witness.request(&state.ours.authorities, schemes, state.key_fits);
+            if witness.is_anonymous() {
+                return None;
+            }
         }
         Some(certified.clone())
     }

@@ -18,6 +18,8 @@ pub(crate) struct Witness {
     seen: Arc<own::Mutex<Seen>>,
     /// Why our certificate must not be presented, although the consumer is right.
     withheld: Option<Error>,
+    /// Present no certificate, although one is requested.
+    is_anonymous: bool,
 }
 
 /// What one handshake has shown so far.
@@ -53,7 +55,16 @@ impl Seen {
 impl Witness {
     /// * `withheld`: the fault of our identity, if it has one. It is then never presented.
     pub(crate) fn new(withheld: Option<Error>) -> Self {
-        Self { seen: Arc::default(), withheld }
+        Self { withheld, ..Self::default() }
+    }
+
+    /// The witness of a connection on which we present no certificate.
+    pub(crate) fn anonymous() -> Self {
+        Self { is_anonymous: true, ..Self::default() }
+    }
+
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.is_anonymous
     }
 
     /// Returns what was seen so far.

@@ -121,6 +121,11 @@ impl Conversation {
         self.0.conn.peer_certificates().unwrap()[0].to_vec()
     }
 
+    /// Whether the client presented a certificate, once a byte was read.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.0.conn.peer_certificates().is_some()
+    }
+
     /// Reads this many bytes; `None` if the client closed before.
     pub(crate) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; count];
