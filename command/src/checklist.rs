@@ -1,52 +1,65 @@
 //! `check`: the six questions of the debugging checklist, for every endpoint of a fleet.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use serde_json::{Value, json};
-use webhook_mtls::diagnosis::{Check, CheckStatus, Report};
+use webhook_mtls::diagnosis::{Check, CheckStatus, DiagnosisRequest, Report};
 
 use crate::SCHEMA;
 use crate::cli::{is_json, json_option, strict_option, text, value};
 use crate::console::Console;
-use crate::diagnose::{exit as exit_of, request_option};
+use crate::diagnose::exit as exit_of;
 use crate::exit::{Exit, Failure};
 use crate::fleet::{self, Entry, worst};
 use crate::screen::{Mark, Screen};
 
-/// A question of the checklist: its name, what a person reads, and the checks that answer it.
+/// A question of the checklist: its name, its column, what a person reads, and the checks that answer it.
 struct Question {
     name: &'static str,
+    column: &'static str,
     title: &'static str,
     checks: &'static [Check],
 }
 
+/// The endpoints that one part of the output names. More do not fit one screen.
+const MOST: usize = 20;
+
+/// The word in place of a request.
+const DECLINED: &str = "none";
+
 const QUESTIONS: [Question; 6] = [
     Question {
-        name: "certificate_requested",
-        title: "the listener asks for our certificate",
-        checks: &[Check::HandshakeRequested],
+        name: "certificate_required",
+        column: "requires",
+        title: "the listener requires our certificate, and does not only request it",
+        checks: &[Check::HandshakeRequested, Check::VerdictRequired],
     },
     Question {
         name: "no_public_roots",
-        title: "trust holds no public roots",
+        column: "roots",
+        title: "our trust has no public roots",
         checks: &[Check::TrustReadable, Check::TrustPublicRoots],
     },
     Question {
         name: "identity_forwarded",
-        title: "the balancer forwards our identity",
+        column: "forwards",
+        title: "our identity reaches the application, through any load balancer",
         checks: &[Check::HandshakeSchemes, Check::VerdictCertificate, Check::VerdictHttp],
     },
     Question {
         name: "expiry",
+        column: "expiry",
         title: "nothing expires soon",
         checks: &[Check::IdentityDates, Check::TrustAnchors, Check::HandshakeDates],
     },
     Question {
         name: "rotation_overlaps",
+        column: "overlaps",
         title: "rotations overlap",
         checks: &[Check::IdentityChain, Check::HandshakeAuthorities, Check::HandshakeChain],
     },
     Question {
         name: "pins_staged",
+        column: "pins",
         title: "pins are a set, and the next one is staged",
         checks: &[Check::HandshakePins],
     },
@@ -56,16 +69,28 @@ pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Answer the debugging checklist for a fleet, with an exit code for CI")
         .arg(value("config", "FILE", "The endpoints of the fleet (TOML)").required(true))
-        .arg(request_option())
+        .arg(request())
         .arg(strict_option())
         .arg(json_option())
         .after_help(
-            "Each line is one question for all endpoints; faults and warnings name the endpoint.
+            "A row of the table is an endpoint, and a column is a question. Each endpoint gets a request \
+             without a payload: a server that requests a certificate and does not require it, or that judges \
+             ours late, shows it only then.
 
 Examples:
   webhook-mtls check --config fleet.toml
-  webhook-mtls check --config fleet.toml --request options --strict --json",
+  webhook-mtls check --config fleet.toml --request head --strict --json",
         )
+}
+
+/// Returns the option for the request, which is made unless it is declined.
+fn request() -> Arg {
+    let requests = DiagnosisRequest::ALL.iter().map(|request| request.name());
+    let help = "The request without a payload [default: options]";
+    value("request", "METHOD", help)
+        .value_parser(requests.chain([DECLINED]).collect::<Vec<&str>>())
+        .default_value(DiagnosisRequest::Options.name())
+        .hide_default_value(true)
 }
 
 /// The answer for one endpoint.
@@ -78,7 +103,8 @@ struct Answer {
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let file = text(matches, "config").unwrap_or_default();
     let is_strict = matches.get_flag("strict");
-    let entries = fleet::read(file, text(matches, "request"), console)?;
+    let request = text(matches, "request").filter(|request| *request != DECLINED);
+    let entries = fleet::read(file, request, console)?;
     let mut answers: Vec<Option<([Answer; 6], Exit)>> = entries.iter().map(|_| None).collect();
     fleet::each(&entries, console, |at, entry, report| {
         let six = QUESTIONS.each_ref().map(|question| answer(question, entry, report));
@@ -96,12 +122,44 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
         return Ok(exit);
     }
     let mut screen = Screen::new(console);
+    table(&answers, &mut screen);
     for (at, question) in QUESTIONS.iter().enumerate() {
         show(question, answers.iter().map(|(six, _)| &six[at]), &mut screen);
     }
     let text = screen.finish();
     console.print(&text)?;
     Ok(exit)
+}
+
+/// Shows a row for each endpoint. Of a fleet that does not fit one screen, those that are well are counted.
+fn table(answers: &[([Answer; 6], Exit)], screen: &mut Screen) {
+    screen.heading("", &QUESTIONS.each_ref().map(|question| question.column));
+    let is_unwell = |six: &[Answer; 6]| six.iter().any(|answer| !is_well(answer.status));
+    let fits = answers.len() <= MOST;
+    let shown = answers.iter().filter(|(six, _)| fits || is_unwell(six)).take(MOST);
+    let mut rows = 0;
+    for (six, _) in shown {
+        screen.row(&six[0].consumer, &six.each_ref().map(|answer| mark(answer.status)));
+        rows += 1;
+    }
+    let well = answers.iter().filter(|(six, _)| !is_unwell(six)).count();
+    if !fits {
+        screen.title(&format!("{} more, of which {well} are well", answers.len() - rows));
+    }
+    screen.blank();
+}
+
+fn is_well(status: CheckStatus) -> bool {
+    matches!(status, CheckStatus::Passed | CheckStatus::Skipped)
+}
+
+fn mark(status: CheckStatus) -> Mark {
+    match status {
+        CheckStatus::Passed | CheckStatus::Skipped => Mark::Ok,
+        CheckStatus::Warning => Mark::Warning,
+        CheckStatus::Failed => Mark::Fault,
+        CheckStatus::NotReached => Mark::Info,
+    }
 }
 
 fn answer(question: &Question, entry: &Entry, report: &Report) -> Answer {
@@ -130,24 +188,18 @@ fn rank(status: CheckStatus) -> u8 {
     }
 }
 
-/// The fleets that fit one screen name every endpoint that is not well.
+/// Shows how many endpoints are well in one question, and the others by name.
 fn show<'a>(
     question: &Question,
     answers: impl Iterator<Item = &'a Answer> + Clone,
     screen: &mut Screen,
 ) {
-    const MOST: usize = 20;
     let count = answers.clone().count();
-    let unwell = answers.filter(|answer| rank(answer.status) > rank(CheckStatus::Passed));
-    let worst = unwell.clone().map(|answer| rank(answer.status)).max().unwrap_or_default();
-    let mark = match worst {
-        4 => Mark::Fault,
-        3 => Mark::Warning,
-        2 => Mark::Info,
-        _ => Mark::Ok,
-    };
+    let unwell = answers.filter(|answer| !is_well(answer.status));
+    let worst = unwell.clone().max_by_key(|answer| rank(answer.status));
     let bad = unwell.clone().count();
-    screen.mark(mark, &format!("{}: {} of {count}", question.title, count - bad));
+    let title = format!("{}: {}: {} of {count}", question.column, question.title, count - bad);
+    screen.mark(worst.map_or(Mark::Ok, |answer| mark(answer.status)), &title);
     for answer in unwell.take(MOST) {
         let why = if answer.summary.is_empty() { "not reached" } else { &answer.summary };
         screen.note(&format!("{}: {why}", answer.consumer));

@@ -29,6 +29,16 @@ impl Mark {
         }
     }
 
+    /// The sign and a word that fit a cell of a table.
+    fn cell(self) -> &'static str {
+        match self {
+            Self::Ok => "✓ ok",
+            Self::Warning => "! warn",
+            Self::Fault => "✗ bad",
+            Self::Info => "· ?",
+        }
+    }
+
     fn color(self) -> Color {
         match self {
             Self::Ok => Color::Green,
@@ -62,6 +72,9 @@ impl Color {
 
 /// The columns of the sign and the word of a mark, and of the label of a field.
 const LABEL: usize = 12;
+
+/// The columns of a cell of a table, with the space before the next one.
+const CELL: usize = 9;
 
 /// Lines of text for one console.
 pub(crate) struct Screen {
@@ -118,6 +131,39 @@ impl Screen {
     /// Adds a remark below what was found.
     pub(crate) fn note(&mut self, text: &str) {
         self.labeled(&" ".repeat(LABEL), text);
+    }
+
+    /// Adds the names of the columns of a table.
+    pub(crate) fn heading(&mut self, name: &str, columns: &[&str]) {
+        let mut line = self.first_cell(name, columns.len());
+        for column in columns {
+            let _ = write!(line, "{column:<CELL$}");
+        }
+        let line = self.colored(Color::Bold, line.trim_end());
+        self.line(&line);
+    }
+
+    /// Adds a row of a table.
+    pub(crate) fn row(&mut self, name: &str, cells: &[Mark]) {
+        let mut line = self.first_cell(&escaped(name), cells.len());
+        for mark in cells {
+            let space = " ".repeat(CELL - mark.cell().chars().count());
+            line.push_str(&self.colored(mark.color(), mark.cell()));
+            line.push_str(&space);
+        }
+        self.line(&line);
+    }
+
+    /// Returns the first cell, as wide as the others leave room for. A longer name is cut.
+    fn first_cell(&self, name: &str, others: usize) -> String {
+        const LEAST: usize = 12;
+        let width = self.room(others * CELL).clamp(LEAST, 40) - 1;
+        let length = name.chars().count();
+        let shown = match name.char_indices().nth(width - 1) {
+            Some((end, _)) if length > width => format!("{}…", &name[..end]),
+            _ => name.to_owned(),
+        };
+        format!("{shown:<width$} ")
     }
 
     pub(crate) fn finish(self) -> String {
