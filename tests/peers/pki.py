@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from server import CLOCK
 
 DAYS = "2"
 
@@ -118,13 +121,17 @@ def leaf(
     root: Issuer,
     *,
     usage: str = SIGNS,
+    begins: int = 0,
 ) -> Path:
-    """Makes a directory with a leaf, its key, and the root that the other side uses."""
+    """Makes a directory with a leaf, its key, and the root that the other side uses.
+
+    `begins`: the days from now to its first one.
+    """
     directory = home / name
     directory.mkdir()
     made = Issuer(directory / "leaf.crt", directory / "tls.key")
     extensions = LEAF.format(purpose=purpose, names=names, usage=usage)
-    sign(home, name, f"/CN={name}", extensions, issuer, made)
+    sign(home, name, f"/CN={name}", extensions, issuer, made, begins)
     made.key.chmod(0o600)
     (directory / "tls.crt").write_bytes(made.cert.read_bytes() + issuer.cert.read_bytes())
     (directory / "ca.pem").write_bytes(root.cert.read_bytes())
@@ -147,7 +154,13 @@ def crl(home: Path, name: str, issuer: Issuer, revoked: Path | None) -> Path:
 
 
 def sign(
-    home: Path, name: str, subject: str, extensions: str, issuer: Issuer | None, to: Issuer
+    home: Path,
+    name: str,
+    subject: str,
+    extensions: str,
+    issuer: Issuer | None,
+    to: Issuer,
+    begins: int = 0,
 ) -> None:
     """Makes a P-256 key and its certificate."""
     request, config = home / f"{name}.csr", home / f"{name}.ext"
@@ -158,7 +171,7 @@ def sign(
     by = ["-signkey", to.key] if issuer is None else ["-CA", issuer.cert, "-CAkey", issuer.key]
     common: list[str | Path] = ["-sha256", "-days", DAYS, "-set_serial", str(serial(name))]
     common += ["-extfile", config]
-    run("x509", "-req", "-in", request, *by, *common, "-out", to.cert)
+    run("x509", "-req", "-in", request, *by, *common, "-out", to.cert, shifted=begins)
 
 
 def serial(name: str) -> int:
@@ -173,10 +186,15 @@ def pin_of(cert: Path) -> str:
     return "sha256/" + base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
-def run(*arguments: str | Path, given: bytes | None = None) -> bytes:
-    """Runs openssl; returns its output."""
+def run(*arguments: str | Path, given: bytes | None = None, shifted: int = 0) -> bytes:
+    """Runs openssl on a clock that is shifted by this many days; returns its output."""
     command = ["openssl", *map(str, arguments)]
-    done = subprocess.run(command, check=False, input=given, capture_output=True, timeout=60)
+    environment = dict(os.environ)
+    if shifted:
+        environment |= {"LD_PRELOAD": str(CLOCK), "FAKETIME": f"{shifted:+d}d"}
+    done = subprocess.run(
+        command, check=False, input=given, capture_output=True, timeout=60, env=environment
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode()}")
     return done.stdout

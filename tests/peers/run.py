@@ -13,12 +13,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import apache
+import diagnosed
 import gnutls
 import go_tls
 import haproxy
@@ -50,9 +51,17 @@ class Machine:
     node: str
     clients: dict[str, list[str]]
     rotate: str
+    command: str
     other_nodes: dict[str, str]
     post_quantum: str
     go: Path | None
+    _expired: Pki | None = None
+
+    def expired(self, pki: Pki) -> Pki:
+        """Returns the material with an expired certificate of the server; makes it once."""
+        if self._expired is None:
+            self._expired = diagnosed.expired(pki, self.work / "pki")
+        return self._expired
 
     def has(self, kind: str) -> bool:
         """Whether this machine can run the server."""
@@ -76,7 +85,11 @@ def main() -> int:
                 continue
             with serving(kind, setting, pki, machine) as server:
                 for case in tried:
-                    faults = run_case(case, str(expected[case.name]), server, pki, machine.clients)
+                    truth = str(expected[case.name])
+                    faults = run_case(case, truth, server, pki, machine.clients)
+                    if kind in diagnosed.SERVERS:
+                        told = diagnosed.fault(machine.command, server, pki, case, truth)
+                        faults["the command"] = told
                     marks = ["FAIL" if fault else "ok" for fault in faults.values()]
                     rows.append((kind, case.name, marks))
                     failures += [
@@ -84,6 +97,10 @@ def main() -> int:
                         for language, fault in faults.items()
                         if fault
                     ]
+                if setting == cases.REQUIRES and kind in diagnosed.SERVERS:
+                    for name, fault in run_diagnoses(kind, server, pki, machine):
+                        rows.append((kind, name, ["FAIL" if fault else "ok"]))
+                        failures += [f"{kind}, {name}: {fault}"] if fault else []
                 if setting == cases.REQUIRES and kind in ways.TRIED_AT:
                     for name, marked in run_ways(server, pki, machine):
                         rows.append((kind, name, ["FAIL" if fault else "ok" for fault in marked]))
@@ -98,7 +115,7 @@ def main() -> int:
         for name, marked in run_post_quantum(pki, machine):
             rows.append(("node-24", name, ["FAIL" if fault else "ok" for fault in marked]))
             failures += [f"node-24, {name}: {fault}" for fault in marked if fault]
-    print_table(list(machine.clients), rows)
+    print_table([*machine.clients, "command"], rows)
     for failure in failures:
         print(f"\n{failure}")
     total = sum(len(marks) for _, _, marks in rows)
@@ -115,6 +132,7 @@ def arguments() -> Machine:
     parser.add_argument("--node", required=True, help="the node executable")
     parser.add_argument("--clients", required=True, help='{"c": ["path", "argument"], …}')
     parser.add_argument("--rotate", required=True, help="the program tests/programs/rotate_at.rs")
+    parser.add_argument("--command", required=True, help="the program webhook-mtls")
     parser.add_argument("--post-quantum", required=True, help="tests/programs/post_quantum.rs")
     for name in OTHER_NODES:
         parser.add_argument(f"--{name}", help="the node executable of another version")
@@ -125,7 +143,9 @@ def arguments() -> Machine:
     go = go_tls.build(given.go, work) if given.go else None
     found = {name: getattr(given, name.replace("-", "_")) for name in OTHER_NODES}
     others = {name: node for name, node in found.items() if node}
-    return Machine(work, given.node, clients, given.rotate, others, given.post_quantum, go)
+    return Machine(
+        work, given.node, clients, given.rotate, given.command, others, given.post_quantum, go
+    )
 
 
 def rotations(kind: str, pki: Pki) -> Iterator[tuple[str, Path]]:
@@ -192,6 +212,17 @@ def run_case(
         return f"{fault}\n  {json.dumps(answer)}{server.said()}" if fault else None
 
     return {language: found(command) for language, command in clients.items()}
+
+
+def run_diagnoses(
+    kind: str, server: Server, pki: Pki, machine: Machine
+) -> Iterator[tuple[str, str | None]]:
+    """Diagnoses a good server that is not the expected one, and one that has expired."""
+    yield from diagnosed.server_faults(machine.command, server, pki)
+    past = machine.expired(pki)
+    apart = replace(machine, work=machine.work / "expired")
+    with serving(kind, cases.REQUIRES, past, apart) as late:
+        yield "diagnosed, expired", diagnosed.expired_fault(machine.command, late, past)
 
 
 def run_post_quantum(pki: Pki, machine: Machine) -> Iterator[tuple[str, list[str | None]]]:

@@ -43,8 +43,13 @@ class Setting:
             return dict(os.environ)
         if not CLOCK.exists():
             raise RuntimeError(f"{CLOCK} is missing: install faketime")
-        shown = {"LD_PRELOAD": str(CLOCK), "FAKETIME": AHEAD, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        return os.environ | shown
+        return os.environ | {
+            "LD_PRELOAD": str(CLOCK),
+            "FAKETIME": AHEAD,
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # nginx clears its environment, which libfaketime reads again after ten seconds.
+            "FAKETIME_CACHE_DURATION": "86400",
+        }
 
 
 class Server:
