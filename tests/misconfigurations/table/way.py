@@ -181,7 +181,7 @@ CASES = [
         "the consumer reads the request and never answers",
         after_handshake(consumers.silent),
         Said("deadline_exceeded", "response", "theirs|unknown", "delivery", "all", "later")
-        .naming("500 ms|0.5 s", "answer|response")
+        .naming("500 ms|0.5 s|15000 ms|15 s", "answer|response")
         .curing("consumer", "timeout"),
         NO_FAULT,
     ),
