@@ -100,6 +100,14 @@ struct Answer {
     summary: String,
 }
 
+impl Answer {
+    /// Whether another fault ended the diagnosis before.
+    fn is_unreached(&self) -> bool {
+        self.status == CheckStatus::NotReached
+            && (self.summary.is_empty() || self.summary.starts_with("not reached"))
+    }
+}
+
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let file = text(matches, "config").unwrap_or_default();
     let is_strict = matches.get_flag("strict");
@@ -200,12 +208,17 @@ fn show<'a>(
     let bad = unwell.clone().count();
     let title = format!("{}: {}: {} of {count}", question.column, question.title, count - bad);
     screen.mark(worst.map_or(Mark::Ok, |answer| mark(answer.status)), &title);
-    for answer in unwell.take(MOST) {
-        let why = if answer.summary.is_empty() { "not reached" } else { &answer.summary };
-        screen.note(&format!("{}: {why}", answer.consumer));
+    // Another question has the fault that ended the diagnosis of the others.
+    let told = unwell.filter(|answer| !answer.is_unreached());
+    let count = told.clone().count();
+    for answer in told.take(MOST) {
+        screen.note(&format!("{}: {}", answer.consumer, answer.summary));
     }
-    if bad > MOST {
-        screen.note(&format!("and {} more", bad - MOST));
+    if count > MOST {
+        screen.note(&format!("and {} more", count - MOST));
+    }
+    if bad > count {
+        screen.note(&format!("not reached because of another fault: {}", bad - count));
     }
 }
 

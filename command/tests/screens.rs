@@ -1,10 +1,11 @@
 //! What people see: screens that are kept in `tests/command/screens`, and read before they are committed.
 //! `WMTLS_WRITE_SCREENS=1 cargo test -p webhook-mtls-command --test screens` writes them again.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use webhook_mtls_command::{Console, run};
+
+mod shown;
+
+use shown::tests;
 
 /// A screen: its name, the columns, whether it is colored, the exit code, and the arguments.
 type Screen = (&'static str, usize, bool, u8, &'static [&'static str]);
@@ -75,10 +76,6 @@ const SCREENS: &[Screen] = &[
     ("cut-120-color", 120, true, 3, &["inspect", "cut.pem", "empty.pem"]),
 ];
 
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command")
-}
-
 /// Runs the command, and returns the exit code and what it wrote, errors last.
 fn ran(arguments: &[&str], width: usize, color: bool) -> (u8, String) {
     let (mut output, mut errors) = (Vec::new(), Vec::new());
@@ -118,37 +115,13 @@ fn timeless(seen: &str) -> String {
 #[test]
 fn every_screen_is_the_one_that_was_read() {
     std::env::set_current_dir(tests().join("files")).expect("the files are there");
-    let writes = std::env::var_os("WMTLS_WRITE_SCREENS").is_some();
     let mut differing = Vec::new();
     for (name, width, color, expected, arguments) in SCREENS {
         let (code, seen) = ran(arguments, *width, *color);
         assert_eq!(code, *expected, "{name}: {seen}");
-        let path = tests().join("screens").join(format!("{name}.txt"));
         let shown = format!("$ webhook-mtls {}\n{seen}", arguments.join(" "));
-        if writes {
-            fs::write(&path, &shown).expect("written");
-        } else if fs::read_to_string(&path).ok().as_deref() != Some(&shown) {
-            differing.push(format!("{name}:\n{shown}"));
-        }
-        check_form(name, &seen, *width, *color);
+        differing.extend(shown::differing(name, &shown));
+        shown::check_form(name, &seen, *width, *color);
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
-}
-
-/// Checks what holds for every screen.
-fn check_form(name: &str, seen: &str, width: usize, color: bool) {
-    assert_eq!(seen.contains('\u{1b}'), color, "{name}");
-    let plain = without_color(seen);
-    assert!(!plain.contains('\u{1b}'), "{name}: {plain:?}");
-    for line in plain.lines() {
-        let is_long_word = line.split_whitespace().any(|word| word.chars().count() > width / 2);
-        assert!(line.chars().count() <= width || is_long_word, "{name}: {line}");
-    }
-    assert!(!seen.contains("PRIVATE KEY-----"), "{name}");
-}
-
-fn without_color(text: &str) -> String {
-    let mut parts = text.split("\u{1b}[");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + part.split_once('m').map_or(part, |(_, rest)| rest))
 }

@@ -16,8 +16,8 @@ impl Place {
     pub(crate) fn new(name: &str) -> Self {
         let lab = Lab::start().expect("a lab");
         let acme = lab.consumer("acme").expect("a consumer");
-        let files =
-            std::env::temp_dir().join(format!("wmtls-command-{}-{name}", std::process::id()));
+        // Of one width in every run, for the screens.
+        let files = std::env::temp_dir().join(format!("wmtls-{:07}-{name}", std::process::id()));
         lab.write_files(&files).expect("files");
         Self { lab, acme, files }
     }

@@ -8,11 +8,15 @@ use serde_json::Value;
 use super::checks::{Addressee, Check};
 use super::letter;
 use super::report::CheckResult;
+use super::text::wrapped;
 use super::verdict::{addressee, order};
 use crate::clock::utc_text;
 use crate::error::Error;
 use crate::material::identity::Identity;
 use crate::x509::serial_hex;
+
+/// The columns of a mail, so that a reply can quote it.
+const WIDTH: usize = 72;
 
 /// Returns the text, or `None` if the consumer need not act.
 ///
@@ -36,11 +40,12 @@ pub(super) fn to_consumer(
     let mut text = format!("Webhooks cannot be delivered to {origin} over mutual TLS.\n");
     for (at, error) in faults.iter().enumerate() {
         let (what, to_do) = letter::about(error);
-        let _ = write!(text, "\n{}. {what}\n", at + 1);
-        for line in facts(error) {
-            let _ = writeln!(text, "   {line}");
+        text.push('\n');
+        paragraph(&mut text, &format!("{}. ", at + 1), what);
+        for fact in facts(error) {
+            paragraph(&mut text, "   ", &fact);
         }
-        let _ = writeln!(text, "   To do: {to_do}");
+        paragraph(&mut text, "   ", &format!("To do: {to_do}"));
     }
     let judged = checks.iter().any(|result| {
         matches!(result.check, Check::VerdictCertificate | Check::VerdictHttp)
@@ -52,7 +57,17 @@ pub(super) fn to_consumer(
     Some(text)
 }
 
-/// The facts that may be shown, as lines.
+/// Adds a paragraph that fits a mail.
+///
+/// * `first`: what stands before the first line. The others are indented as far.
+fn paragraph(text: &mut String, first: &str, words: &str) {
+    for (at, line) in wrapped(words, WIDTH - first.len()).iter().enumerate() {
+        let before = if at == 0 { first } else { "" };
+        let _ = writeln!(text, "{before:<indent$}{line}", indent = first.len());
+    }
+}
+
+/// The facts that may be shown.
 fn facts(error: &Error) -> Vec<String> {
     const LABELS: &[(&str, &str)] = &[
         ("subject", "Certificate"),
@@ -88,11 +103,14 @@ fn shown(key: &str, value: &Value) -> Option<String> {
 /// Describes our certificate as the consumer sees it in its log.
 fn certificate(identity: &Identity) -> String {
     let leaf = identity.leaf().parsed();
-    format!(
-        "\nThe sender's certificate: {}, issued by {}, serial {}, valid until {}.\n",
+    let mut text = "\n".to_owned();
+    let words = format!(
+        "The sender's certificate: {}, issued by {}, serial {}, valid until {}.",
         leaf.subject_text(),
         leaf.issuer_text(),
         serial_hex(leaf.serial),
         utc_text(leaf.not_after)
-    )
+    );
+    paragraph(&mut text, "", &words);
+    text
 }

@@ -31,14 +31,19 @@ const TITLE: usize = 30;
 pub(super) fn render(report: &Report, layout: Layout) -> String {
     let layout = Layout { width: layout.width.max(LEAST_WIDTH), ..layout };
     let mut text = String::with_capacity(4096);
-    let _ = writeln!(text, "{} ({})", report.origin(), report.consumer());
+    // The command names a consumer by its host.
+    let named = format!("https://{}", report.consumer()) != report.origin();
+    let name = if named { format!(" ({})", report.consumer()) } else { String::new() };
+    let _ = writeln!(text, "{}{name}", report.origin());
     for group in Group::ALL {
         let checks: Vec<&CheckResult> =
             report.checks().iter().filter(|result| result.check().group() == *group).collect();
         let _ = writeln!(text, "\n{}", painted(group.title(), "1", layout));
         for result in &checks {
             if layout.verbose || is_notable(result.status()) {
-                line(&mut text, result, layout);
+                // What to do about the verdict stands below it.
+                let is_told = result.remedy() == Some(report.verdict().remedy());
+                line(&mut text, result, is_told, layout);
             }
         }
         if !layout.verbose {
@@ -64,7 +69,7 @@ fn count_rest(text: &mut String, checks: &[&CheckResult]) {
     }
 }
 
-fn line(text: &mut String, result: &CheckResult, layout: Layout) {
+fn line(text: &mut String, result: &CheckResult, is_told: bool, layout: Layout) {
     let status = result.status();
     let (word, color) = word(status);
     let mark = painted(&format!("{} {word:<4}", sign(status)), color, layout);
@@ -88,8 +93,8 @@ fn line(text: &mut String, result: &CheckResult, layout: Layout) {
     for other in result.errors().iter().skip(1) {
         paragraph(text, other.message(), 9, layout.width);
     }
-    if let Some(remedy) = result.remedy().filter(|remedy| !remedy.is_empty() && is_notable(status))
-    {
+    let remedy = result.remedy().filter(|remedy| !remedy.is_empty() && !is_told);
+    if let Some(remedy) = remedy.filter(|_| is_notable(status)) {
         paragraph(text, &format!("-> {remedy}"), 9, layout.width);
     }
 }

@@ -2,6 +2,7 @@
 //! `snake_case`; each binding sets its language once, when it is loaded.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A language with its own spelling of names. Exhaustive: only bindings use it.
@@ -114,6 +115,14 @@ impl Language {
 /// Returns how the calling language states that an endpoint has no pins.
 pub(crate) fn no_pins() -> &'static str {
     language().no_pins()
+}
+
+/// Returns how the calling language allows a network.
+pub(crate) fn allowing(network: impl Display) -> String {
+    match language() {
+        Language::Command => format!("allow it: --allow {network}"),
+        _ => format!("allow it in the dispatcher's egress policy: {network}"),
+    }
 }
 
 /// Returns the camelCase form of a `snake_case` name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::address_class::{Class, class_v4, class_v6, embedded_ipv4};
 use super::cidr::Cidr;
+use crate::error::spelling::allowing;
 use crate::error::{Blame, Error, Kind, Stage, cause, key, words};
 use crate::options;
 use crate::recipe::{Argument, Rebuild, Recipe};
@@ -186,8 +187,8 @@ impl Egress {
                     },
                     name,
                     format!(
-                        "If deliveries to this address are intended, allow it in the dispatcher's \
-                         egress policy: {plain}/{bits}."
+                        "If deliveries to this address are intended, {}.",
+                        allowing(format_args!("{plain}/{bits}"))
                     ),
                 );
                 Err(if is_metadata(plain) {
