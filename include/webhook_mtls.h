@@ -468,8 +468,8 @@ typedef struct wmtls_metrics wmtls_metrics;
 typedef struct wmtls_options wmtls_options;
 
 /*
- The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, reload or
- close.
+ The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, diagnosis,
+ reload or close.
  */
 typedef struct wmtls_outcome wmtls_outcome;
 
@@ -1806,6 +1806,29 @@ wmtls_status wmtls_submit_probe(const wmtls_dispatcher *dispatcher,
                                 wmtls_error **err);
 
 /*
+ Starts a diagnosis, as wmtls_dispatcher_diagnose does, and returns at once. wmtls_next_outcome
+ returns its outcome, with a report (wmtls_outcome_report) or an error. A fault of the endpoint is in
+ the report. A diagnosis does not wait for the deliveries in line. A thread of the library drives it.
+
+ `endpoint`: the consumer; it may be freed once the function has returned.
+ `timeout_ms`: the time limit of the whole in milliseconds, at most 86400000 (one day); 0 uses the
+ dispatcher's.
+ `request`: WMTLS_DIAGNOSIS_REQUEST_HEAD or WMTLS_DIAGNOSIS_REQUEST_OPTIONS makes a request
+ without a payload after the handshake; 0 makes none.
+ `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+
+ Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit_probe does, and with
+ WMTLS_OPTION_INVALID if `timeout_ms` is too long or `request` is another number. Every other failure
+ is an outcome.
+ */
+wmtls_status wmtls_submit_diagnosis(const wmtls_dispatcher *dispatcher,
+                                    const wmtls_endpoint *endpoint,
+                                    uint64_t timeout_ms,
+                                    int32_t request,
+                                    void *tag,
+                                    wmtls_error **err);
+
+/*
  Checks all watched files, as wmtls_reload does, but returns at once. The outcome, which
  wmtls_next_outcome returns, has an error if wmtls_reload would fail, and WMTLS_CANCELED if the
  dispatcher is closed first. It has no receipt, no probe and no endpoint. A thread of the library
@@ -1875,7 +1898,7 @@ size_t wmtls_in_flight(const wmtls_dispatcher *dispatcher);
 void *wmtls_outcome_tag(const wmtls_outcome *outcome);
 
 /*
- Returns the endpoint of the delivery or probe, or NULL for a reload or close. It belongs to the
+ Returns the endpoint of the delivery, probe or diagnosis, or NULL for a reload or close. It belongs to the
  outcome; do not free it.
  */
 const wmtls_endpoint *wmtls_outcome_endpoint(const wmtls_outcome *outcome);
@@ -1893,13 +1916,19 @@ const wmtls_receipt *wmtls_outcome_receipt(const wmtls_outcome *outcome);
 const wmtls_probe *wmtls_outcome_probe(const wmtls_outcome *outcome);
 
 /*
+ Returns the report of a diagnosis, or NULL if none could be made, and for another operation. It
+ belongs to the outcome; do not free it.
+ */
+const wmtls_report *wmtls_outcome_report(const wmtls_outcome *outcome);
+
+/*
  Returns the error, or NULL if the delivery or operation succeeded. It belongs to the outcome; do
  not free it.
  */
 const wmtls_error *wmtls_outcome_error(const wmtls_outcome *outcome);
 
 /*
- Frees an outcome, with its receipt, probe or error.
+ Frees an outcome, with its receipt, probe, report or error.
  */
 void wmtls_outcome_free(wmtls_outcome *outcome);
 

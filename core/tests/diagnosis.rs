@@ -21,7 +21,8 @@ use webhook_mtls::diagnosis::{
 };
 use webhook_mtls::testing::{Answer, Authority, Issued, Lab, Leaf, Misbehavior};
 use webhook_mtls::{
-    CancelToken, Dispatcher, Egress, Endpoint, EndpointOptions, Error, Identity, Kind, Pins, Trust,
+    CancelToken, DeliverOptions, Delivery, Dispatcher, Egress, Endpoint, EndpointOptions, Error,
+    Fanout, Identity, Kind, Pins, Receipt, Trust,
 };
 
 const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -408,4 +409,40 @@ fn the_text_fits_its_width_and_has_color_only_on_demand() {
     }
     let short = report.to_text(Layout { width: 80, color: false, verbose: false });
     assert!(short.lines().count() < report.to_string().lines().count());
+}
+
+#[test]
+fn a_run_takes_diagnoses_beside_deliveries() {
+    #[derive(Debug)]
+    enum Ended {
+        Delivered,
+        Diagnosed(Report),
+    }
+    impl From<Receipt> for Ended {
+        fn from(_: Receipt) -> Self {
+            Self::Delivered
+        }
+    }
+    impl From<Report> for Ended {
+        fn from(report: Report) -> Self {
+            Self::Diagnosed(report)
+        }
+    }
+    let lab = Lab::start().unwrap();
+    let acme = lab.consumer("acme").unwrap();
+    let dispatcher = lab.dispatcher();
+    let endpoint = endpoint(&dispatcher, &acme.url(), None);
+    let run = Fanout::<&str, Ended>::with_operations_in_line(&dispatcher);
+    run.submit_diagnosis(&endpoint, DiagnosisOptions::new(), "diagnosis").unwrap();
+    run.submit(Delivery::new(&endpoint, "{}", DeliverOptions::new()), "delivery");
+    let mut seen = Vec::new();
+    while let Some((tag, outcome)) = run.next_within(None).unwrap() {
+        match outcome.unwrap() {
+            Ended::Diagnosed(report) => assert!(tag == "diagnosis" && report.ok(), "{report}"),
+            Ended::Delivered => assert_eq!(tag, "delivery"),
+        }
+        seen.push(tag);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["delivery", "diagnosis"]);
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use webhook_mtls::diagnosis::Report;
 use webhook_mtls::dispatcher::Completed;
-use webhook_mtls::{Endpoint, Error, Fanout};
+use webhook_mtls::{Endpoint, Error, Fanout, Receipt};
 
 use crate::delivery::{Tag, wmtls_delivery};
 use crate::dispatcher::wmtls_dispatcher;
@@ -18,45 +19,76 @@ use crate::handle::{Handle, give, required};
 use crate::panic;
 use crate::probe::{self, wmtls_probe};
 use crate::receipt::wmtls_receipt;
+use crate::report::{self, wmtls_report};
 use crate::rotation;
 use crate::signal::Signal;
 
-/// The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, reload or
-/// close.
+/// The result of a submitted delivery: a receipt or an error. Or that of a submitted probe, diagnosis,
+/// reload or close.
 #[derive(Default)]
 pub struct wmtls_outcome {
     tag: Tag,
     endpoint: Option<wmtls_endpoint>,
     receipt: Option<wmtls_receipt>,
     probe: Option<wmtls_probe>,
+    report: Option<wmtls_report>,
     error: Option<wmtls_error>,
 }
 
 impl Handle for wmtls_outcome {}
 
 impl wmtls_outcome {
-    fn new(tag: Tag, endpoint: Option<Endpoint>, result: Result<Completed, Error>) -> Self {
+    fn new(tag: Tag, endpoint: Option<Endpoint>, result: Result<Ended, Error>) -> Self {
         let outcome = Self { tag, endpoint: endpoint.map(wmtls_endpoint::new), ..Self::default() };
         let failed = |error| Some(wmtls_error::new(error));
         match result {
-            Ok(Completed::Delivered(receipt)) => {
+            Ok(Ended::Diagnosed(report)) => {
+                Self { report: Some(wmtls_report::new(report)), ..outcome }
+            }
+            Ok(Ended::Completed(Completed::Delivered(receipt))) => {
                 Self { receipt: Some(wmtls_receipt::new(receipt)), ..outcome }
             }
-            Ok(Completed::Probed(probe)) => {
+            Ok(Ended::Completed(Completed::Probed(probe))) => {
                 Self { probe: Some(wmtls_probe::new(probe)), ..outcome }
             }
-            Ok(Completed::Reloaded(events)) => {
+            Ok(Ended::Completed(Completed::Reloaded(events))) => {
                 Self { error: rotation::first_error(&events).err().and_then(failed), ..outcome }
             }
-            Ok(_) => outcome,
+            Ok(Ended::Completed(_)) => outcome,
             Err(error) => Self { error: failed(error), ..outcome },
         }
     }
 }
 
+/// What a submitted delivery or operation has returned.
+pub enum Ended {
+    /// A delivery, a probe, a reload or a close.
+    Completed(Completed),
+    /// A diagnosis.
+    Diagnosed(Report),
+}
+
+impl From<Receipt> for Ended {
+    fn from(receipt: Receipt) -> Self {
+        Self::Completed(receipt.into())
+    }
+}
+
+impl From<Completed> for Ended {
+    fn from(completed: Completed) -> Self {
+        Self::Completed(completed)
+    }
+}
+
+impl From<Report> for Ended {
+    fn from(report: Report) -> Self {
+        Self::Diagnosed(report)
+    }
+}
+
 /// The submitted deliveries and operations of one dispatcher, and the signal that an outcome waits.
 pub struct Completions {
-    fanout: Fanout<(Tag, Option<Endpoint>), Completed>,
+    fanout: Fanout<(Tag, Option<Endpoint>), Ended>,
     signal: Arc<Signal>,
 }
 
@@ -125,6 +157,38 @@ pub extern "C" fn wmtls_submit_probe(
         let tag = (Tag(tag), Some(endpoint.clone()));
         let options = probe::options(timeout_ms)?;
         dispatcher.completions().fanout.submit_probe(endpoint, options, tag)
+    })
+}
+
+/// Starts a diagnosis, as wmtls_dispatcher_diagnose does, and returns at once. wmtls_next_outcome
+/// returns its outcome, with a report (wmtls_outcome_report) or an error. A fault of the endpoint is in
+/// the report. A diagnosis does not wait for the deliveries in line. A thread of the library drives it.
+///
+/// `endpoint`: the consumer; it may be freed once the function has returned.
+/// `timeout_ms`: the time limit of the whole in milliseconds, at most 86400000 (one day); 0 uses the
+/// dispatcher's.
+/// `request`: WMTLS_DIAGNOSIS_REQUEST_HEAD or WMTLS_DIAGNOSIS_REQUEST_OPTIONS makes a request
+/// without a payload after the handshake; 0 makes none.
+/// `tag`: a pointer that wmtls_outcome_tag returns with the outcome; may be NULL.
+///
+/// Fails with WMTLS_OVERLOADED and WMTLS_FORKED_PROCESS as wmtls_submit_probe does, and with
+/// WMTLS_OPTION_INVALID if `timeout_ms` is too long or `request` is another number. Every other failure
+/// is an outcome.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_submit_diagnosis(
+    dispatcher: Option<&wmtls_dispatcher>,
+    endpoint: Option<&wmtls_endpoint>,
+    timeout_ms: u64,
+    request: i32,
+    tag: *mut c_void,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::run(err, || {
+        let dispatcher = required(dispatcher, "dispatcher")?;
+        let endpoint = &required(endpoint, "endpoint")?.endpoint;
+        let tag = (Tag(tag), Some(endpoint.clone()));
+        let options = report::options(timeout_ms, request)?;
+        dispatcher.completions().fanout.submit_diagnosis(endpoint, options, tag)
     })
 }
 
@@ -249,7 +313,7 @@ pub extern "C" fn wmtls_outcome_tag(outcome: Option<&wmtls_outcome>) -> *mut c_v
     panic::value(ptr::null_mut(), || outcome.map_or(ptr::null_mut(), |outcome| outcome.tag.0))
 }
 
-/// Returns the endpoint of the delivery or probe, or NULL for a reload or close. It belongs to the
+/// Returns the endpoint of the delivery, probe or diagnosis, or NULL for a reload or close. It belongs to the
 /// outcome; do not free it.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_endpoint(
@@ -272,6 +336,13 @@ pub extern "C" fn wmtls_outcome_probe(outcome: Option<&wmtls_outcome>) -> Option
     panic::value(None, || outcome.and_then(|outcome| outcome.probe.as_ref()))
 }
 
+/// Returns the report of a diagnosis, or NULL if none could be made, and for another operation. It
+/// belongs to the outcome; do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_outcome_report(outcome: Option<&wmtls_outcome>) -> Option<&wmtls_report> {
+    panic::value(None, || outcome.and_then(|outcome| outcome.report.as_ref()))
+}
+
 /// Returns the error, or NULL if the delivery or operation succeeded. It belongs to the outcome; do
 /// not free it.
 #[unsafe(no_mangle)]
@@ -279,7 +350,7 @@ pub extern "C" fn wmtls_outcome_error(outcome: Option<&wmtls_outcome>) -> Option
     panic::value(None, || outcome.and_then(|outcome| outcome.error.as_ref()))
 }
 
-/// Frees an outcome, with its receipt, probe or error.
+/// Frees an outcome, with its receipt, probe, report or error.
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_outcome_free(outcome: Option<Box<wmtls_outcome>>) {
     panic::value((), || drop(outcome));

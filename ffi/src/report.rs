@@ -24,7 +24,7 @@ pub struct wmtls_report {
 impl Handle for wmtls_report {}
 
 impl wmtls_report {
-    fn new(report: Report) -> Self {
+    pub(crate) fn new(report: Report) -> Self {
         Self { report, strings: StringPool::new() }
     }
 }
@@ -62,7 +62,7 @@ pub extern "C" fn wmtls_dispatcher_diagnose(
 
 /// * `timeout_ms`: 0 for the dispatcher's.
 /// * `request`: 0 for none.
-fn options(timeout_ms: u64, request: i32) -> Result<DiagnosisOptions, Error> {
+pub(crate) fn options(timeout_ms: u64, request: i32) -> Result<DiagnosisOptions, Error> {
     let mut options = DiagnosisOptions::new();
     if timeout_ms != 0 {
         options = options.timeout(Duration::from_millis(timeout_ms))?;

@@ -122,6 +122,41 @@ static void a_failed_probe_has_an_error(void) {
     end();
 }
 
+static void a_diagnosis_is_awaited_in_a_poll_loop(void) {
+    wmtls_error *error;
+    start();
+    CHECK_STATUS(wmtls_submit_diagnosis(dispatcher, endpoint, 0, WMTLS_DIAGNOSIS_REQUEST_HEAD,
+                                        &tags[0], &error),
+                 WMTLS_OK, error);
+    wmtls_outcome *outcome = polled();
+    CHECK(wmtls_outcome_tag(outcome) == &tags[0] && wmtls_outcome_error(outcome) == NULL);
+    CHECK_TEXT(wmtls_endpoint_consumer(wmtls_outcome_endpoint(outcome)), "acme");
+    CHECK(wmtls_outcome_probe(outcome) == NULL && wmtls_outcome_receipt(outcome) == NULL);
+    CHECK(wmtls_report_ok(wmtls_outcome_report(outcome)));
+    wmtls_outcome_free(outcome);
+
+    /* A fault of the endpoint is in the report. */
+    CHECK_STATUS(wmtls_lab_consumer_misbehave(acme, "expired", 1, &error), WMTLS_OK, error);
+    CHECK_STATUS(wmtls_submit_diagnosis(dispatcher, endpoint, 20000, 0, NULL, &error), WMTLS_OK,
+                 error);
+    outcome = polled();
+    CHECK(wmtls_outcome_error(outcome) == NULL);
+    const wmtls_report *report = wmtls_outcome_report(outcome);
+    CHECK(wmtls_report_kind(report) == WMTLS_CERTIFICATE_EXPIRED);
+    CHECK(wmtls_report_message_to_consumer(report) != NULL);
+    wmtls_outcome_free(outcome);
+    CHECK(!is_readable(0) && wmtls_in_flight(dispatcher) == 0);
+
+    /* No report can be made for an endpoint that was removed. */
+    CHECK(wmtls_dispatcher_remove(dispatcher, "acme"));
+    CHECK_STATUS(wmtls_submit_diagnosis(dispatcher, endpoint, 0, 0, NULL, &error), WMTLS_OK, error);
+    outcome = polled();
+    CHECK(wmtls_outcome_report(outcome) == NULL);
+    CHECK(wmtls_error_kind(wmtls_outcome_error(outcome)) == WMTLS_HANDLE_CLOSED);
+    wmtls_outcome_free(outcome);
+    end();
+}
+
 /* Returns the socket of a peer that accepts a connection and never answers. */
 static int silent_peer(char *url, size_t size) {
     struct sockaddr_in address;
@@ -304,6 +339,8 @@ static void a_forked_child_cannot_submit_operations_of_its_parent(void) {
     pid_t child = fork();
     if (child == 0) {
         bool told = wmtls_submit_probe(dispatcher, endpoint, 0, NULL, NULL) == WMTLS_FORKED_PROCESS;
+        told = told && wmtls_submit_diagnosis(dispatcher, endpoint, 0, 0, NULL, NULL) ==
+                           WMTLS_FORKED_PROCESS;
         told = told && wmtls_submit_reload(dispatcher, NULL, NULL) == WMTLS_FORKED_PROCESS;
         told = told && wmtls_submit_close(dispatcher, 0, NULL, NULL) == WMTLS_FORKED_PROCESS;
         /* execl instead of _exit: memcheck would report the memory of the parent's other threads
@@ -323,8 +360,14 @@ static void bad_input_is_refused(void) {
     CHECK_STATUS(wmtls_submit_probe(NULL, NULL, 0, NULL, &error), WMTLS_OPTION_INVALID, error);
     CHECK_STATUS(wmtls_submit_reload(NULL, NULL, &error), WMTLS_OPTION_INVALID, error);
     CHECK_STATUS(wmtls_submit_close(NULL, 0, NULL, &error), WMTLS_OPTION_INVALID, error);
-    CHECK(wmtls_outcome_probe(NULL) == NULL);
+    CHECK_STATUS(wmtls_submit_diagnosis(NULL, NULL, 0, 0, NULL, &error), WMTLS_OPTION_INVALID,
+                 error);
+    CHECK(wmtls_outcome_probe(NULL) == NULL && wmtls_outcome_report(NULL) == NULL);
     start();
+    CHECK_STATUS(wmtls_submit_diagnosis(dispatcher, endpoint, DAY_MS + 1, 0, NULL, &error),
+                 WMTLS_OPTION_INVALID, error);
+    CHECK_STATUS(wmtls_submit_diagnosis(dispatcher, endpoint, 0, 7, NULL, &error),
+                 WMTLS_OPTION_INVALID, error);
     CHECK_STATUS(wmtls_submit_probe(dispatcher, NULL, 0, NULL, &error), WMTLS_OPTION_INVALID, error);
     CHECK_STATUS(wmtls_submit_probe(dispatcher, endpoint, DAY_MS + 1, NULL, &error),
                  WMTLS_OPTION_INVALID, error);
@@ -341,6 +384,7 @@ static void bad_input_is_refused(void) {
 int main(void) {
     RUN(a_probe_is_awaited_in_a_poll_loop);
     RUN(a_failed_probe_has_an_error);
+    RUN(a_diagnosis_is_awaited_in_a_poll_loop);
     RUN(a_probe_without_an_answer_delays_nothing);
     RUN(a_probe_ends_at_its_time_limit);
     RUN(a_reload_is_awaited_in_a_poll_loop);

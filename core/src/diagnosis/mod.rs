@@ -27,7 +27,7 @@ pub use report::{CheckResult, Finding, Report, Verdict};
 pub use text::Layout;
 
 use crate::dispatcher::examination::{Answered, Examination};
-use crate::dispatcher::{CancelToken, Dispatcher};
+use crate::dispatcher::{CancelToken, Dispatcher, Fanout, Receipt};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Stage, key, words};
 use crate::net::Url;
@@ -151,6 +151,29 @@ impl Dispatcher {
             };
             outcome.map_err(|error| error.for_consumer(consumer.consumer()))
         }
+    }
+}
+
+impl<T, S> Fanout<T, S>
+where
+    T: Send + 'static,
+    S: From<Receipt> + From<Report> + Send + 'static,
+{
+    /// Starts a diagnosis, as [`Dispatcher::diagnose`] does. It does not wait for the deliveries in line.
+    /// Every failure of the diagnosis becomes an outcome.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `forked_process`; with `overloaded` if the run is full, where an operation counts as
+    /// a delivery without a payload; with `internal` if the runtime cannot be started.
+    pub fn submit_diagnosis(
+        &self,
+        endpoint: &Endpoint,
+        options: DiagnosisOptions,
+        tag: T,
+    ) -> Result<(), Error> {
+        let diagnosis = self.dispatcher().diagnose(endpoint, options);
+        self.submit_operation(async move { diagnosis.await.map(S::from) }, tag)
     }
 }
 

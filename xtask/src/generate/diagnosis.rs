@@ -24,7 +24,7 @@ capitals, such as `OUR-KEY.pem`, stands for material that did not come from a fi
 | --- | --- |
 | Python | `dispatcher.diagnose(endpoint)`, and `await` it on an `AsyncDispatcher` |
 | Node | `await dispatcher.diagnose(endpoint)` |
-| C | `wmtls_dispatcher_diagnose(dispatcher, endpoint, timeout_ms, request, &report, &err)` |
+| C | `wmtls_dispatcher_diagnose(dispatcher, endpoint, timeout_ms, request, &report, &err)`, or `wmtls_submit_diagnosis(…)` without blocking |
 | Rust | `dispatcher.diagnose(&endpoint, DiagnosisOptions::new()).await` |
 | command line | `webhook-mtls diagnose URL --cert FILE --key FILE --ca FILE` |
 

@@ -12,7 +12,7 @@ use super::backlog::Place;
 use super::state::CompletionSlot;
 use super::{Fanout, Receipt};
 use crate::admission::canceled;
-use crate::dispatcher::{Probe, ProbeOptions};
+use crate::dispatcher::{Dispatcher, Probe, ProbeOptions};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Stage};
 use crate::event::Event;
@@ -38,7 +38,11 @@ impl From<Receipt> for Completed {
     }
 }
 
-impl<T: Send + 'static> Fanout<T, Completed> {
+impl<T, S> Fanout<T, S>
+where
+    T: Send + 'static,
+    S: From<Receipt> + From<Completed> + Send + 'static,
+{
     /// Starts a probe, as [`Dispatcher::probe`](crate::Dispatcher::probe) does. It does not wait for the
     /// deliveries in line. Every failure of the probe becomes an outcome.
     ///
@@ -54,7 +58,7 @@ impl<T: Send + 'static> Fanout<T, Completed> {
     ) -> Result<(), Error> {
         let place = self.enter_operation()?;
         let probe = self.dispatcher.probe(endpoint, options);
-        let probe = async move { probe.await.map(Completed::Probed) };
+        let probe = async move { probe.await.map(|probe| Completed::Probed(probe).into()) };
         self.run(place, probe, self.state.reserve(tag, false));
         Ok(())
     }
@@ -72,7 +76,7 @@ impl<T: Send + 'static> Fanout<T, Completed> {
         let ended = async move {
             select! {
                 biased;
-                outcome = reload => outcome.map(Completed::Reloaded),
+                outcome = reload => outcome.map(|events| Completed::Reloaded(events).into()),
                 // A file system that hangs must not delay a close.
                 () = stop.canceled() => {
                     Err(canceled("because the dispatcher closed", Stage::Config))
@@ -98,11 +102,34 @@ impl<T: Send + 'static> Fanout<T, Completed> {
             closed.await;
             // A delivery stops to count as running shortly before its outcome is recorded.
             poll_fn(|context| state.poll_others_ended(context)).await;
-            Ok(Completed::Closed)
+            Ok(Completed::Closed.into())
         };
         let completion = self.state.reserve(tag, true);
         self.run(OperationPlace { place, in_backlog: None }, close, completion);
         Ok(())
+    }
+}
+
+impl<T, S> Fanout<T, S>
+where
+    T: Send + 'static,
+    S: From<Receipt> + Send + 'static,
+{
+    /// Starts an operation of another part of the crate. Every failure of it becomes an outcome.
+    ///
+    /// Fails as [`Fanout::submit_probe`] does.
+    pub(crate) fn submit_operation(
+        &self,
+        operation: impl Future<Output = Result<S, Error>> + Send + 'static,
+        tag: T,
+    ) -> Result<(), Error> {
+        let place = self.enter_operation()?;
+        self.run(place, operation, self.state.reserve(tag, false));
+        Ok(())
+    }
+
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
     }
 
     /// Reserves what an operation needs, so that it is sure to start.
@@ -116,8 +143,8 @@ impl<T: Send + 'static> Fanout<T, Completed> {
     fn run(
         &self,
         OperationPlace { place, in_backlog }: OperationPlace,
-        operation: impl Future<Output = Result<Completed, Error>> + Send + 'static,
-        completion: CompletionSlot<T, Completed>,
+        operation: impl Future<Output = Result<S, Error>> + Send + 'static,
+        completion: CompletionSlot<T, S>,
     ) {
         let (key, state) = (completion.key(), self.state.clone());
         let task = async move {
