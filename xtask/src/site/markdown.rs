@@ -77,7 +77,7 @@ pub(super) fn with_links(text: &str, mut new: impl FnMut(&str) -> Option<String>
             result.push_str(before);
             let in_code_span = before.matches('`').count() % 2 == 1;
             let replaced = if in_code_span { None } else { new(target) };
-            result.push_str(&format!("]({})", replaced.as_deref().unwrap_or(target)));
+            result.extend(["](", replaced.as_deref().unwrap_or(target), ")"]);
             rest = after;
         }
         result.push_str(rest);
@@ -95,7 +95,7 @@ pub(super) fn with_tabs(text: &str) -> String {
         match line {
             "<!-- tabs -->" if !is_code => inside = true,
             "<!-- /tabs -->" if !is_code => inside = false,
-            line if !inside => result.push_str(&format!("{line}\n")),
+            line if !inside => result.extend([line, "\n"]),
             line => result.push_str(&in_tab(line, is_code)),
         }
     }
