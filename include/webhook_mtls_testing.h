@@ -32,6 +32,11 @@ typedef struct wmtls_lab_consumer wmtls_lab_consumer;
 typedef struct wmtls_lab_issued wmtls_lab_issued;
 
 /*
+ nginx in front of an application, on 127.0.0.1.
+ */
+typedef struct wmtls_lab_nginx wmtls_lab_nginx;
+
+/*
  A complete request that a consumer of the lab received.
  */
 typedef struct wmtls_lab_request wmtls_lab_request;
@@ -102,6 +107,23 @@ const char *wmtls_lab_authority_crl(const wmtls_lab_authority *authority,
  Frees a handle of a CA.
  */
 void wmtls_lab_authority_free(wmtls_lab_authority *authority);
+
+/*
+ Returns the header lines that a proxy forwards after this client's handshake, to test a receiver
+ without a proxy: pairs of name and value, for wmtls_verify_forwarded. They belong to the
+ certificate. Returns NULL if a word is unknown, or if the dialect has no verdict.
+
+ `dialect`: how the proxy writes them.
+ `forgery`: NULL, or how to forge them, so that a receiver must refuse them also if they come from
+ the hop. "repeated", "capitals", "underscore": a client's own line stands before that of the proxy;
+ "underscore_alone": the only line has _ for -; "not_verified": the verdict is negative; "absent",
+ "malformed", "too_large".
+ `count`: receives the number of pairs.
+ */
+const char *const *wmtls_lab_issued_forwarded(const wmtls_lab_issued *issued,
+                                              const char *dialect,
+                                              const char *forgery,
+                                              size_t *count);
 
 /*
  Returns the chain as PEM, leaf first.
@@ -309,6 +331,38 @@ uint64_t wmtls_lab_signatures_checked(void);
  Fails with WMTLS_OPTION_INVALID if a file cannot be written.
  */
 wmtls_status wmtls_lab_write_files(const wmtls_lab *lab, const char *directory, wmtls_error **err);
+
+/*
+ Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a certificate
+ of the lab's CA, and forwards it in the dialect "nginx". A dispatcher of the lab can deliver to its
+ URL. The program must be installed: on Debian, the package nginx-light. It runs until the lab is
+ freed. Free the handle with wmtls_lab_nginx_free.
+
+ `application`: host and port of the application, which speaks HTTP.
+ `out`: receives the handle.
+
+ Fails with WMTLS_OPTION_INVALID, or with WMTLS_INTERNAL if nginx is not installed or does not
+ start.
+ */
+wmtls_status wmtls_lab_nginx_new(const wmtls_lab *lab,
+                                 const char *application,
+                                 wmtls_lab_nginx **out,
+                                 wmtls_error **err);
+
+/*
+ Returns the URL, "https://127.0.0.1:<port>/". The application gets requests for every path.
+ */
+const char *wmtls_lab_nginx_url(const wmtls_lab_nginx *nginx);
+
+/*
+ Returns the pin of its certificate.
+ */
+const char *wmtls_lab_nginx_pin(const wmtls_lab_nginx *nginx);
+
+/*
+ Ends nginx and frees the handle.
+ */
+void wmtls_lab_nginx_free(wmtls_lab_nginx *nginx);
 
 /*
  Returns the consumer of a name. It starts with the first call for that name. Free the handle

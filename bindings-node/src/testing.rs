@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Env, Object};
 use napi_derive::napi;
-use webhook_mtls::testing::{Answer, Authority, Consumer, Issued, KeyType, Lab, Leaf, Misbehavior};
+use webhook_mtls::testing::{
+    Answer, Authority, Consumer, Issued, KeyType, Lab, Leaf, Misbehavior, Nginx,
+};
 use webhook_mtls::{Error, Kind, testing};
 
 use crate::convert::{CallResult, Handle, guarded, promise_on_thread};
@@ -230,6 +232,42 @@ pub fn authority_crl(
 pub fn issued_pem(issued: Handle<Issued>) -> Vec<String> {
     let Issued { chain_pem, key_pem, pin, .. } = issued.0;
     vec![chain_pem, key_pem, pin]
+}
+
+/// Returns header lines as `rawHeaders` of `node:http` has them.
+#[napi]
+pub fn issued_forwarded(
+    issued: Handle<Issued>,
+    dialect: String,
+    forgery: Option<String>,
+) -> CallResult<Vec<String>> {
+    guarded(|| {
+        let lines = issued.0.forwarded_by_name(&dialect, forgery.as_deref())?;
+        Ok(lines.into_iter().flat_map(|(name, value)| [name, value]).collect())
+    })
+}
+
+#[napi]
+pub fn lab_nginx(
+    env: &Env,
+    lab: Handle<SharedLab>,
+    application: String,
+) -> napi::Result<Object<'_>> {
+    promise_on_thread(env, move || with_lab(&lab.0, |lab| lab.nginx(&application).map(Handle)))
+}
+
+/// Returns the URL and the pin.
+#[napi]
+pub fn nginx_facts(nginx: Handle<Nginx>) -> Vec<String> {
+    vec![nginx.0.url().to_owned(), nginx.0.pin().to_owned()]
+}
+
+#[napi]
+pub fn nginx_close(env: &Env, nginx: Handle<Nginx>) -> napi::Result<Object<'_>> {
+    promise_on_thread(env, move || {
+        nginx.0.close();
+        Ok(())
+    })
 }
 
 /// Returns the JSON of a well-formed error of a kind.

@@ -15,11 +15,11 @@ import { inspect } from 'node:util'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
-import { Authorization, Hop, Trust, Verifier, WebhookMtlsError } from 'webhook-mtls'
+import { Authorization, Hop, Pins, Trust, Verifier, WebhookMtlsError } from 'webhook-mtls'
 import { peerMiddleware } from 'webhook-mtls/express'
 import { peerPlugin } from 'webhook-mtls/fastify'
 import { peerMiddleware as koaMiddleware } from 'webhook-mtls/koa'
-import { Authority } from 'webhook-mtls/testing'
+import { Authority, Lab } from 'webhook-mtls/testing'
 
 import { served } from './served.mjs'
 
@@ -171,6 +171,41 @@ test('HTTP/2 requests have a peer', async () => {
     server.close()
   }
   assert.deepEqual([...middleware.refused], [['evidence_missing', 1]])
+})
+
+test('the kit starts nginx, and writes what it forwards and what a client forges', async (t) => {
+  const lab = await Lab.start()
+  t.after(() => lab.close())
+  const own = new Verifier({
+    role: 'client', authorization: Authorization.caMembers(),
+    trust: Trust.fromPem(lab.trustPem, { intermediates: lab.authority.intermediatePem }),
+  })
+  const app = peerMiddleware({ verifier: own, dialect: 'nginx', hop: loopback })
+  const subjects = []
+  const listener = (req, res) => app(req, res, () => { subjects.push(req.peer.subject); res.end('{}') })
+  await served(listener, async (port) => {
+    const nginx = await lab.nginx(`127.0.0.1:${port}`)
+    const dispatcher = lab.dispatcher()
+    t.after(() => dispatcher.close())
+    const endpoint = dispatcher.endpoint('app', nginx.url, { pins: new Pins([nginx.pin]) })
+    assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)
+    await nginx.close()
+    const client = lab.authority.issue('acme')
+    assert.equal((await ask(port, client.forwarded('nginx')))[0], 200)
+    for (const forgery of [
+      'repeated', 'capitals', 'underscore', 'underscore_alone', 'not_verified', 'absent', 'malformed',
+    ]) {
+      assert.equal((await ask(port, client.forwarded('nginx', { forgery })))[0], 401, forgery)
+    }
+    const large = client.forwarded('nginx', { forgery: 'too_large' })
+    const options = { dialect: 'nginx', hop: loopback, remote: '127.0.0.1' }
+    assert.throws(() => own.verifyForwarded(large, options), (error) => error.context.reason === 'too_large')
+    for (const wrong of [['nginxx'], ['nginx', { forgery: 'x' }], ['caddy', { forgery: 'not_verified' }]]) {
+      assert.throws(() => client.forwarded(...wrong), { kind: 'option_invalid' })
+    }
+  })
+  assert.deepEqual(subjects, ['CN=dispatcher', 'CN=acme'])
+  await assert.rejects(lab.nginx('localhost'), { kind: 'option_invalid' })
 })
 
 test('an option that no request could use is refused at once', () => {

@@ -54,6 +54,14 @@ interface Kit {
   ): CallResult<Handle>
   authorityCrl(authority: Handle, revoked: Handle[]): CallResult<string>
   issuedPem(issued: Handle): [chain: string, key: string, pin: string]
+  issuedForwarded(
+    issued: Handle,
+    dialect: string,
+    forgery: Optional<string>,
+  ): CallResult<string[]>
+  labNginx(lab: Handle, application: string): Promise<CallResult<Handle>>
+  nginxFacts(nginx: Handle): [url: string, pin: string]
+  nginxClose(nginx: Handle): Promise<CallResult<void>>
   testingError(kind: string): CallResult<string>
 }
 

@@ -18,7 +18,7 @@ import { kit, type ReceivedRequest } from './kit'
 import { native, type Handle } from './native'
 import { snakeCase } from './spelling'
 import { Trust } from './trust'
-import type { Kind, Role } from './enums'
+import type { Dialect, Kind, Role } from './enums'
 
 /** The ways in which a receiver can misbehave. */
 export type Misbehavior =
@@ -32,6 +32,17 @@ export type Misbehavior =
   | 'close_after_handshake'
   | 'reject_by_close'
   | 'tls_1_2'
+
+/** The ways in which the headers of a forwarded certificate can be forged. */
+export type Forgery =
+  | 'repeated'
+  | 'capitals'
+  | 'underscore'
+  | 'underscore_alone'
+  | 'not_verified'
+  | 'absent'
+  | 'malformed'
+  | 'too_large'
 
 /** The types of the keys of an {@link Authority} and of the certificates that it issues. */
 export type KeyType = 'p256' | 'ml_dsa_44' | 'ml_dsa_65' | 'ml_dsa_87'
@@ -188,6 +199,23 @@ export class Issued {
     ;[this.certPem, this.keyPem, this.pin] = kit.issuedPem(handle)
   }
 
+  /**
+   * Returns the header lines that a proxy forwards after this client's handshake, to test a receiver
+   * without a proxy.
+   *
+   * @param dialect how the proxy writes them
+   * @param options `forgery`: forges them, so that a receiver must answer 401, also if they come from
+   * the hop. `repeated`, `capitals`, `underscore`: a client's own line stands before that of the
+   * proxy; `underscore_alone`: the only line has `_` for `-`; `not_verified`: the verdict is
+   * negative; `absent`, `malformed`, `too_large`
+   * @returns names and values in turn, as `rawHeaders` of `node:http`
+   * @throws {WebhookMtlsError} `option_invalid` if a word is unknown, or the dialect has no verdict
+   */
+  forwarded(dialect: Dialect, options?: { forgery?: Forgery | undefined }): string[] {
+    const forgery = new Options(options, [], ['forgery']).optional('forgery', text)
+    return unwrap(kit.issuedForwarded(this.#handle, text('dialect', dialect), forgery))
+  }
+
   /** @internal */
   static of(handle: Handle): Issued {
     return new Issued(handle)
@@ -283,6 +311,30 @@ export function signaturesChecked(): number {
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
+/** nginx in front of an application, on 127.0.0.1. It runs until it or its lab is closed. */
+export class Nginx {
+  readonly #handle: Handle
+  /** The URL, `https://127.0.0.1:<port>/`. The application gets requests for every path. */
+  readonly url: string
+  /** The pin of its certificate. */
+  readonly pin: string
+
+  private constructor(handle: Handle) {
+    this.#handle = handle
+    ;[this.url, this.pin] = kit.nginxFacts(handle)
+  }
+
+  /** @internal */
+  static of(handle: Handle): Nginx {
+    return new Nginx(handle)
+  }
+
+  /** Ends it. */
+  async close(): Promise<void> {
+    unwrap(await kit.nginxClose(this.#handle))
+  }
+}
+
 /** The environment to test a dispatcher: a CA, an identity, and receivers. */
 export class Lab implements AsyncDisposable {
   readonly #handle: Handle
@@ -319,6 +371,20 @@ export class Lab implements AsyncDisposable {
    */
   async consumer(name: string): Promise<Consumer> {
     return Consumer.of(unwrap(await kit.labConsumer(this.#handle, text('name', name))))
+  }
+
+  /**
+   * Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a certificate
+   * of the lab's CA, and forwards it in the dialect `nginx`. A dispatcher of the lab can deliver to its
+   * URL. The program must be installed: on Debian, the package nginx-light.
+   *
+   * @param application host and port of the application, which speaks HTTP
+   * @throws {WebhookMtlsError} `option_invalid`, or `internal` if nginx is not installed or does not
+   * start
+   */
+  async nginx(application: string): Promise<Nginx> {
+    const started = await kit.labNginx(this.#handle, text('application', application))
+    return Nginx.of(unwrap(started))
   }
 
   /**

@@ -30,7 +30,7 @@ from werkzeug.serving import make_server
 import webhook_mtls as wm
 from webhook_mtls import asgi, wsgi
 from webhook_mtls.fastapi import Peer
-from webhook_mtls.testing import Authority
+from webhook_mtls.testing import Authority, Lab
 from webhook_mtls.uvicorn import H11Protocol
 
 SECRET = "Zk2rVw8nYb4tQx7sLc9d"
@@ -345,7 +345,7 @@ def test_an_address_of_proxy_fix_is_not_that_of_the_transport(scene: Scene) -> N
 def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(__file__).parents[2] / "docs" / "receive" / "README.md"
     blocks = re.findall(r"```python\n(.*?)```\n", page.read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     scene.file("clients-ca.pem", scene.authority.root_pem)
     scene.file("clients-issuing.pem", scene.authority.intermediate_pem)
     program = "\n".join(blocks)
@@ -369,6 +369,45 @@ def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyP
     assert isinstance(names["site"].wsgi_app, wsgi.PeerMiddleware)
     with served(names["receiver"]) as port:
         assert ask(port, headers) == (401, {"kind": "signature_invalid"})
+
+
+def test_the_kit_starts_nginx_and_writes_what_it_forwards(lab: Lab) -> None:
+    trust = wm.Trust.from_pem(lab.trust_pem, intermediates=lab.authority.intermediate_pem)
+    members = wm.Authorization.ca_members()
+    verifier = wm.Verifier(role="client", trust=trust, authorization=members)
+    app = FastAPI()
+
+    @app.post("/")
+    @app.get("/")
+    async def who(peer: Peer) -> Any:
+        return {"subject": peer.subject}
+
+    guarded = asgi.PeerMiddleware(app, verifier=verifier, dialect="nginx", hop=LOOPBACK)
+    with served(guarded, http=H11Protocol) as port, lab.dispatcher() as dispatcher:
+        nginx = lab.nginx(f"127.0.0.1:{port}")
+        endpoint = dispatcher.endpoint("app", nginx.url, pins=wm.Pins([nginx.pin]))
+        receipt = dispatcher.deliver(endpoint, b"{}")
+        assert receipt.response.excerpt == b'{"subject":"CN=dispatcher"}'
+        nginx.close()
+        client = lab.authority.issue("acme")
+        assert ask(port, client.forwarded("nginx")) == (200, {"subject": "CN=acme"})
+        forgeries: list[Any] = ["repeated", "capitals", "underscore", "underscore_alone"]
+        for forgery in [*forgeries, "not_verified", "absent", "malformed"]:
+            assert ask(port, client.forwarded("nginx", forgery=forgery))[0] == 401, forgery
+    large = client.forwarded("nginx", forgery="too_large")
+    with pytest.raises(wm.PeerRefused) as refused:
+        verifier.verify_forwarded(large, dialect="nginx", hop=LOOPBACK, remote="127.0.0.1")
+    assert refused.value.context["reason"] == "too_large"
+    wrong: list[dict[str, Any]] = [
+        {"dialect": "nginxx"},
+        {"dialect": "nginx", "forgery": "x"},
+        {"dialect": "caddy", "forgery": "not_verified"},
+    ]
+    for words in wrong:
+        with pytest.raises(wm.ConfigError):
+            client.forwarded(**words)
+    with pytest.raises(wm.ConfigError):
+        lab.nginx("localhost")
 
 
 def test_header_lines_of_a_wrong_type_are_named(scene: Scene) -> None:

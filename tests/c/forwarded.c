@@ -104,9 +104,56 @@ static void wrong_arguments_are_named(void) {
     wmtls_hop_free(NULL);
 }
 
+static void the_kit_writes_what_a_proxy_forwards_and_what_a_client_forges(void) {
+    const char *forgeries[] = {"repeated", "capitals",  "underscore", "underscore_alone",
+                               "absent",   "malformed", "too_large",  "not_verified"};
+    wmtls_lab_authority *authority = wmtls_lab_authority_of(lab);
+    wmtls_lab_issued *issued = NULL;
+    wmtls_hop *hop = NULL;
+    wmtls_error *error = NULL;
+    CHECK(wmtls_lab_authority_issue(authority, "acme", WMTLS_ROLE_CLIENT, -1, -1, &issued, NULL) ==
+          WMTLS_OK);
+    CHECK_STATUS(wmtls_hop_unix("edge", &hop, &error), WMTLS_OK, error);
+    size_t count;
+    const char *const *pairs = wmtls_lab_issued_forwarded(issued, "rfc9440", NULL, &count);
+    CHECK(count == 2);
+    CHECK_STATUS(judge(hop, pairs, count, "unix", NULL, &error), WMTLS_OK, error);
+    for (size_t i = 0; i + 1 < sizeof forgeries / sizeof *forgeries; i++) {
+        pairs = wmtls_lab_issued_forwarded(issued, "rfc9440", forgeries[i], &count);
+        CHECK(pairs != NULL);
+        wmtls_status status = judge(hop, pairs, count, "unix", NULL, NULL);
+        CHECK(status == WMTLS_HOP_UNTRUSTED || status == WMTLS_EVIDENCE_MISSING);
+    }
+    CHECK(wmtls_lab_issued_forwarded(issued, "rfc9440", "not_verified", &count) == NULL);
+    CHECK(wmtls_lab_issued_forwarded(issued, "nginx", "not_verified", &count) != NULL);
+    CHECK(wmtls_lab_issued_forwarded(issued, "nginxx", NULL, &count) == NULL && count == 0);
+    CHECK(wmtls_lab_issued_forwarded(NULL, "nginx", NULL, &count) == NULL);
+    CHECK(wmtls_lab_issued_forwarded(issued, "nginx", NULL, NULL) == NULL);
+    wmtls_hop_free(hop);
+    wmtls_lab_issued_free(issued);
+    wmtls_lab_authority_free(authority);
+}
+
+static void the_kit_starts_nginx_before_an_application(void) {
+    wmtls_lab_nginx *nginx = NULL;
+    wmtls_error *error = NULL;
+    CHECK_STATUS(wmtls_lab_nginx_new(lab, "localhost", &nginx, &error), WMTLS_OPTION_INVALID,
+                 error);
+    CHECK_STATUS(wmtls_lab_nginx_new(NULL, "127.0.0.1:9", &nginx, &error), WMTLS_OPTION_INVALID,
+                 error);
+    CHECK_STATUS(wmtls_lab_nginx_new(lab, "127.0.0.1:9", &nginx, &error), WMTLS_OK, error);
+    CHECK(strncmp(wmtls_lab_nginx_url(nginx), "https://127.0.0.1:", 18) == 0);
+    CHECK(strncmp(wmtls_lab_nginx_pin(nginx), "sha256/", 7) == 0);
+    CHECK(wmtls_lab_nginx_url(NULL) == NULL && wmtls_lab_nginx_pin(NULL) == NULL);
+    wmtls_lab_nginx_free(nginx);
+    wmtls_lab_nginx_free(NULL);
+}
+
 int main(void) {
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     prepare();
+    RUN(the_kit_writes_what_a_proxy_forwards_and_what_a_client_forges);
+    RUN(the_kit_starts_nginx_before_an_application);
     RUN(a_peer_is_known_by_the_hop_that_forwards_it);
     RUN(a_secret_is_never_shown);
     RUN(wrong_arguments_are_named);

@@ -84,6 +84,10 @@ pub(crate) const ABI: &[Program] = &[Program {
     purpose: "the interface of the library",
 }];
 
+/// What the testing kit starts in front of a user's application.
+pub(crate) const KIT: &[Program] =
+    &[Program { name: "nginx", package: "nginx-light", purpose: "the proxy of the testing kit" }];
+
 /// The broker of the Python tests about Celery.
 pub(crate) const PYTHON: &[Program] =
     &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];

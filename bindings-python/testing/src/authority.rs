@@ -138,6 +138,38 @@ impl Issued {
         &self.0.pin
     }
 
+    /// Returns the header lines that a proxy forwards after this client's handshake, to test a
+    /// receiver without a proxy.
+    ///
+    /// Args:
+    ///     dialect: how the proxy writes them.
+    ///     forgery: forges them, so that a receiver must answer 401, also if they come from the hop.
+    ///         `repeated`, `capitals`, `underscore`: a client's own line stands before that of the
+    ///         proxy; `underscore_alone`: the only line has `_` for `-`; `not_verified`: the verdict
+    ///         is negative; `absent`, `malformed`, `too_large`.
+    ///
+    /// Returns:
+    ///     Pairs of name and value.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid` if a word is unknown, or the dialect has no verdict.
+    #[pyo3(
+        signature = (dialect, *, forgery = None),
+        text_signature = "($self, dialect, *, forgery=None)"
+    )]
+    fn forwarded(
+        &self,
+        dialect: &Bound<'_, PyAny>,
+        forgery: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Vec<(String, String)>, BindingError> {
+        guard(|| {
+            let dialect = text("dialect", dialect)?;
+            let forgery = forgery.filter(|value| !value.is_none());
+            let forgery = forgery.map(|value| text("forgery", value)).transpose()?;
+            Ok(self.0.forwarded_by_name(&dialect, forgery.as_deref())?)
+        })
+    }
+
     fn __repr__(&self) -> String {
         format!("Issued('{}')", self.0.pin)
     }

@@ -92,6 +92,20 @@ impl Lab {
         self.with_lab(|lab| Ok(Consumer(lab.consumer(&name)?)))
     }
 
+    /// Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a
+    /// certificate of the lab's CA, and forwards it in the dialect `nginx`. A dispatcher of the lab
+    /// can deliver to its URL. The program must be installed: on Debian, the package nginx-light.
+    ///
+    /// Args:
+    ///     application: host and port of the application, which speaks HTTP.
+    ///
+    /// Raises:
+    ///     ConfigError: `option_invalid`, or `internal` if nginx is not installed or does not start.
+    fn nginx(&self, py: Python<'_>, application: &Bound<'_, PyAny>) -> Result<Nginx, BindingError> {
+        let application = text("application", application)?;
+        py.detach(|| self.with_lab(|lab| Ok(Nginx(lab.nginx(&application)?))))
+    }
+
     /// Makes a dispatcher with the lab's identity and trust, which may connect to loopback.
     ///
     /// Args:
@@ -176,6 +190,36 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// nginx in front of an application, on 127.0.0.1.
+///
+/// Made by `Lab.nginx`. It runs until it or its lab is closed.
+#[pyclass(frozen, weakref, module = "webhook_mtls.testing")]
+pub struct Nginx(testing::Nginx);
+
+#[pymethods]
+impl Nginx {
+    /// The URL, `https://127.0.0.1:<port>/`. The application gets requests for every path.
+    #[getter]
+    fn url(&self) -> &str {
+        self.0.url()
+    }
+
+    /// The pin of its certificate.
+    #[getter]
+    fn pin(&self) -> &str {
+        self.0.pin()
+    }
+
+    /// Ends it.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Nginx {}>", self.0.url())
     }
 }
 

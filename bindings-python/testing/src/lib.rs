@@ -23,7 +23,7 @@ mod _kit {
         authority::{Authority, Issued},
         consumer::{Consumer, Received},
         error::make_error,
-        lab::Lab,
+        lab::{Lab, Nginx},
     };
     use pyo3::prelude::*;
 

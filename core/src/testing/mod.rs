@@ -12,10 +12,12 @@
 
 mod authority;
 mod consumer;
+mod forwarded;
 mod http;
 mod idle;
 mod key_type;
 mod misbehavior;
+mod nginx;
 mod receiver;
 mod script;
 #[cfg(test)]
@@ -43,6 +45,7 @@ use crate::Identity;
 use crate::Kind;
 use crate::Trust;
 use crate::error::{Form, shown};
+use crate::forwarded::{Dialect, ProxyOptions, ProxyServer, proxy_config};
 
 #[doc(hidden)]
 pub use crate::connection::{read_answer, read_first_messages};
@@ -50,8 +53,10 @@ pub use crate::connection::{read_answer, read_first_messages};
 pub use crate::material::public_root_entry;
 pub use authority::{Authority, Issued, Leaf};
 pub use consumer::Consumer;
+pub use forwarded::Forgery;
 pub use key_type::KeyType;
 pub use misbehavior::Misbehavior;
+pub use nginx::Nginx;
 pub use script::{Answer, Received};
 
 /// The networks of the receivers, which the egress policy of the lab's dispatchers allows.
@@ -83,6 +88,7 @@ pub struct Lab {
     trust: Trust,
     egress: Egress,
     consumers: Mutex<BTreeMap<String, Consumer>>,
+    proxies: Mutex<Vec<Nginx>>,
     receivers: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -125,6 +131,7 @@ impl Lab {
             trust,
             egress,
             consumers: Mutex::default(),
+            proxies: Mutex::default(),
             receivers,
             stop: Some(stop),
             thread: Some(thread),
@@ -180,6 +187,23 @@ impl Lab {
         Ok(consumer)
     }
 
+    /// Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a certificate
+    /// of the lab's CA, and forwards it in the dialect `nginx`. A dispatcher of the lab can deliver to its
+    /// URL. The program must be installed: on Debian, the package nginx-light. Blocks until it accepts
+    /// connections.
+    ///
+    /// * `application`: host and port of the application, which speaks HTTP.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` if the application is not a host and a port, and with `internal` if
+    /// nginx is not installed or does not start.
+    pub fn nginx(&self, application: &str) -> Result<Nginx, Error> {
+        let nginx = Nginx::start(&self.authority, application)?;
+        lock(&self.proxies).push(nginx.clone());
+        Ok(nginx)
+    }
+
     /// Makes a dispatcher with [`Lab::dispatcher_options`].
     pub fn dispatcher(&self) -> Dispatcher {
         Dispatcher::new(self.dispatcher_options()).expect("the lab's own options are complete")
@@ -217,6 +241,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        for nginx in lock(&self.proxies).drain(..) {
+            nginx.close();
+        }
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // The panic hook has reported a panic of the thread, and drop cannot return it.

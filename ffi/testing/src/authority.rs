@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::testing::{Authority, Issued, KeyType, Leaf};
 use webhook_mtls::{Error, Role};
 use webhook_mtls_c::enums;
@@ -140,14 +141,63 @@ pub extern "C" fn wmtls_lab_authority_free(authority: Option<Box<wmtls_lab_autho
 pub struct wmtls_lab_issued {
     pub(crate) issued: Issued,
     strings: StringPool,
+    arrays: Lock<Vec<Pairs>>,
 }
+
+/// Pointers to texts of the pool. They stay valid as long as the handle.
+struct Pairs {
+    _texts: Box<[*const c_char]>,
+}
+
+// SAFETY: nobody writes to the texts.
+unsafe impl Send for Pairs {}
 
 impl Handle for wmtls_lab_issued {}
 
 impl wmtls_lab_issued {
     pub(crate) fn new(issued: Issued) -> Self {
-        Self { issued, strings: StringPool::new() }
+        Self { issued, strings: StringPool::new(), arrays: Lock::new(Vec::new()) }
     }
+}
+
+/// Returns the header lines that a proxy forwards after this client's handshake, to test a receiver
+/// without a proxy: pairs of name and value, for wmtls_verify_forwarded. They belong to the
+/// certificate. Returns NULL if a word is unknown, or if the dialect has no verdict.
+///
+/// `dialect`: how the proxy writes them.
+/// `forgery`: NULL, or how to forge them, so that a receiver must refuse them also if they come from
+/// the hop. "repeated", "capitals", "underscore": a client's own line stands before that of the proxy;
+/// "underscore_alone": the only line has _ for -; "not_verified": the verdict is negative; "absent",
+/// "malformed", "too_large".
+/// `count`: receives the number of pairs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_lab_issued_forwarded(
+    issued: Option<&wmtls_lab_issued>,
+    dialect: *const c_char,
+    forgery: *const c_char,
+    count: Option<&mut usize>,
+) -> *const *const c_char {
+    panic::value(ptr::null(), || {
+        let (Some(handle), Some(count)) = (issued, count) else { return ptr::null() };
+        *count = 0;
+        // SAFETY: the caller follows the header's conventions.
+        let Ok(dialect) = (unsafe { text::required(dialect, "dialect") }) else {
+            return ptr::null();
+        };
+        // SAFETY: as above.
+        let Ok(forgery) = (unsafe { text::optional(forgery, "forgery") }) else {
+            return ptr::null();
+        };
+        let Ok(lines) = handle.issued.forwarded_by_name(dialect, forgery) else {
+            return ptr::null();
+        };
+        *count = lines.len();
+        let texts = lines.iter().flat_map(|(name, value)| [name, value]);
+        let pairs: Box<[*const c_char]> = texts.map(|text| handle.strings.add(text)).collect();
+        let first = pairs.as_ptr();
+        handle.arrays.lock().push(Pairs { _texts: pairs });
+        first
+    })
 }
 
 /// Returns the chain as PEM, leaf first.

@@ -2,16 +2,18 @@
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use webhook_mtls::Kind;
-use webhook_mtls::testing::{Lab, error, set_clock, signatures_checked};
+use webhook_mtls::testing::{Lab, Nginx, error, set_clock, signatures_checked};
 use webhook_mtls_c::dispatcher::{wmtls_dispatcher, wmtls_options};
 use webhook_mtls_c::error::{wmtls_error, wmtls_status};
 use webhook_mtls_c::handle::{Handle, give, required};
 use webhook_mtls_c::identity::wmtls_identity;
+use webhook_mtls_c::panic;
+use webhook_mtls_c::text::{self, StringPool};
 use webhook_mtls_c::trust::wmtls_trust;
-use webhook_mtls_c::{panic, text};
 
 use crate::authority::wmtls_lab_authority;
 use crate::consumer::wmtls_lab_consumer;
@@ -112,6 +114,65 @@ pub unsafe extern "C" fn wmtls_lab_write_files(
         let directory = unsafe { text::required(directory, "directory") }?;
         required(lab, "lab")?.0.write_files(directory)
     })
+}
+
+/// nginx in front of an application, on 127.0.0.1.
+pub struct wmtls_lab_nginx {
+    nginx: Nginx,
+    strings: StringPool,
+}
+
+impl Handle for wmtls_lab_nginx {}
+
+/// Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a certificate
+/// of the lab's CA, and forwards it in the dialect "nginx". A dispatcher of the lab can deliver to its
+/// URL. The program must be installed: on Debian, the package nginx-light. It runs until the lab is
+/// freed. Free the handle with wmtls_lab_nginx_free.
+///
+/// `application`: host and port of the application, which speaks HTTP.
+/// `out`: receives the handle.
+///
+/// Fails with WMTLS_OPTION_INVALID, or with WMTLS_INTERNAL if nginx is not installed or does not
+/// start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wmtls_lab_nginx_new(
+    lab: Option<&wmtls_lab>,
+    application: *const c_char,
+    out: Option<&mut MaybeUninit<Option<Box<wmtls_lab_nginx>>>>,
+    err: Option<&mut MaybeUninit<Option<Box<wmtls_error>>>>,
+) -> wmtls_status {
+    panic::make(out, err, || {
+        // SAFETY: the caller follows the header's conventions.
+        let application = unsafe { text::required(application, "application") }?;
+        let nginx = required(lab, "lab")?.0.nginx(application)?;
+        Ok(wmtls_lab_nginx { nginx, strings: StringPool::new() })
+    })
+}
+
+/// Returns the URL, "https://127.0.0.1:<port>/". The application gets requests for every path.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_nginx_url(nginx: Option<&wmtls_lab_nginx>) -> *const c_char {
+    panic::value(ptr::null(), || {
+        nginx.map_or(ptr::null(), |handle| handle.strings.add(handle.nginx.url()))
+    })
+}
+
+/// Returns the pin of its certificate.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_nginx_pin(nginx: Option<&wmtls_lab_nginx>) -> *const c_char {
+    panic::value(ptr::null(), || {
+        nginx.map_or(ptr::null(), |handle| handle.strings.add(handle.nginx.pin()))
+    })
+}
+
+/// Ends nginx and frees the handle.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_lab_nginx_free(nginx: Option<Box<wmtls_lab_nginx>>) {
+    panic::value((), || {
+        if let Some(handle) = nginx {
+            handle.nginx.close();
+        }
+    });
 }
 
 /// Returns the consumer of a name. It starts with the first call for that name. Free the handle

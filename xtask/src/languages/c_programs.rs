@@ -40,6 +40,7 @@ pub(crate) fn compile(
 /// Runs the C suite; returns its closing line.
 pub(crate) fn test(toolchain: &Toolchain, library: &CLibrary) -> Result<String> {
     debian::ensure(debian::C)?;
+    debian::ensure(debian::KIT)?;
     let programs = programs("")?;
     let mut passed = headers(toolchain, library)?;
     passed += c_dialects::check(library, &programs)?;

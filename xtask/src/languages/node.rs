@@ -87,6 +87,7 @@ impl Node {
                 .run()?;
         }
         debian::ensure(debian::NODE)?;
+        debian::ensure(debian::KIT)?;
         let files = test_files(&self.run)?;
         let step = node_test(&self.program, &self.run, None, &files);
         let output = with_runtimes(step)?.run()?;

@@ -66,6 +66,7 @@ impl Python {
         self.types("mypy --strict, its tests", &source().join("tests"))?;
         self.pyright()?;
         debian::ensure(debian::PYTHON)?;
+        debian::ensure(debian::KIT)?;
         let output = pytest(&self.interpreter()).arg("tests").run()?;
         let mut closing = counted(&output);
         let found = interpreters::all();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::command::{Failure, Result, Step};
+use crate::debian;
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev::number_before;
@@ -46,6 +47,7 @@ pub(crate) fn test() -> Result<String> {
     for name in FOR_INTERPRETERS {
         arguments.extend(["--exclude", name]);
     }
+    debian::ensure(debian::KIT)?;
     let output = Step::cargo("cargo test", &arguments).run()?;
     let count = Count::of(&output.all);
     if count.passed == 0 {

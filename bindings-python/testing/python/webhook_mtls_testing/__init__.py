@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from webhook_mtls._native import _set_clock, _signatures_checked
 
-from ._kit import Authority, Consumer, Issued, Lab, Received, __version__, _make_error
+from ._kit import Authority, Consumer, Issued, Lab, Nginx, Received, __version__, _make_error
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +18,7 @@ __all__ = [
     "Consumer",
     "Issued",
     "Lab",
+    "Nginx",
     "Received",
     "__version__",
     "error",

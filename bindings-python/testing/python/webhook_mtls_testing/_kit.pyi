@@ -49,6 +49,17 @@ class Lab:
         Raises:
             ConfigError: `option_invalid` or `internal`.
         """
+    def nginx(self, application: str) -> Nginx:
+        """Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a
+        certificate of the lab's CA, and forwards it in the dialect `nginx`. A dispatcher of the lab
+        can deliver to its URL. The program must be installed: on Debian, the package nginx-light.
+
+        Args:
+            application: host and port of the application, which speaks HTTP.
+
+        Raises:
+            ConfigError: `option_invalid`, or `internal` if nginx is not installed or does not start.
+        """
     def dispatcher(self, **options: Any) -> Dispatcher:
         """Makes a dispatcher with the lab's identity and trust, which may connect to loopback.
 
@@ -260,6 +271,54 @@ class Issued:
     @property
     def pin(self) -> str:
         """The pin of the certificate's key."""
+    def forwarded(
+        self,
+        dialect: str,
+        *,
+        forgery: Literal[
+            "repeated",
+            "capitals",
+            "underscore",
+            "underscore_alone",
+            "not_verified",
+            "absent",
+            "malformed",
+            "too_large",
+        ]
+        | None = None,
+    ) -> list[tuple[str, str]]:
+        """Returns the header lines that a proxy forwards after this client's handshake, to test a
+        receiver without a proxy.
+
+        Args:
+            dialect: how the proxy writes them.
+            forgery: forges them, so that a receiver must answer 401, also if they come from the hop.
+                `repeated`, `capitals`, `underscore`: a client's own line stands before that of the
+                proxy; `underscore_alone`: the only line has `_` for `-`; `not_verified`: the verdict
+                is negative; `absent`, `malformed`, `too_large`.
+
+        Returns:
+            Pairs of name and value.
+
+        Raises:
+            ConfigError: `option_invalid` if a word is unknown, or the dialect has no verdict.
+        """
+
+@final
+class Nginx:
+    """nginx in front of an application, on 127.0.0.1.
+
+    Made by `Lab.nginx`. It runs until it or its lab is closed.
+    """
+
+    @property
+    def url(self) -> str:
+        """The URL, `https://127.0.0.1:<port>/`. The application gets requests for every path."""
+    @property
+    def pin(self) -> str:
+        """The pin of its certificate."""
+    def close(self) -> None:
+        """Ends it."""
 
 @final
 class Received:
