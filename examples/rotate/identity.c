@@ -66,7 +66,7 @@ int main(void) {
     if (deliver(dispatcher, acme, "evt_2", &error)) goto done;
     printf("delivered: %s\n", state(dispatcher));
     if (strcmp(state(dispatcher), "current") != 0) {
-        fprintf(stderr, "the consumer does not accept the new certificate yet: keep the previous\n");
+        fprintf(stderr, "the new certificate is not accepted yet: keep the previous\n");
         goto done;
     }
     /* Every consumer has accepted the new one. From now on the previous is never presented. */

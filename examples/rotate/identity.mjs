@@ -28,7 +28,7 @@ console.log(`renewed: ${state()}`)
 await dispatcher.deliver(acme, '{"event":"ping"}', { id: 'evt_2' })
 console.log(`delivered: ${state()}`)
 if (state() !== 'current') {
-  throw new Error('the consumer does not accept the new certificate yet: do not retire the previous')
+  throw new Error('the consumer does not accept the new certificate yet: keep the previous')
 }
 // Every consumer has accepted the new one. From now on the previous is never presented.
 dispatcher.retire(previous)

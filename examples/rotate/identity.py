@@ -36,6 +36,6 @@ with wm.Dispatcher(
     dispatcher.deliver(acme, b'{"event":"ping"}', id="evt_2")
     print("delivered:", state())
     if state() != "current":
-        sys.exit("the consumer does not accept the new certificate yet: do not retire the previous")
+        sys.exit("the consumer does not accept the new certificate yet: keep the previous")
     # Every consumer has accepted the new one. From now on the previous is never presented.
     dispatcher.retire(previous)

@@ -24,7 +24,7 @@ try {
   if (!WebhookMtlsError.is(error)) throw error
   console.error(`${error.message}\n${error.remedy}\n${error.help}`)
   if (error.sent === 'nothing') console.error('the consumer does not have the event')
-  else console.error('the consumer may have the event: send it again with the same id, or not at all')
+  else console.error('the consumer may have the event: send it again with the same id')
   process.exitCode = 1
 } finally {
   await dispatcher.close()

@@ -28,7 +28,7 @@ except wm.DeliveryError as error:
     if error.sent == "nothing":
         print("the consumer does not have the event")
     else:
-        print("the consumer may have the event: send it again with the same id, or not at all")
+        print("the consumer may have the event: send it again with the same id")
     sys.exit(1)
 finally:
     dispatcher.close()

@@ -42,8 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             if error.sent() == Sent::Nothing {
                 Err("the consumer does not have the event".into())
             } else {
-                Err("the consumer may have the event: send it again with the same id, or not"
-                    .into())
+                Err("the consumer may have the event: send it again with the same id".into())
             }
         }
     }

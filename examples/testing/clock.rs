@@ -1,8 +1,8 @@
 //! Tests what happens when certificates grow old.
 //!
-//! The clock is one for the process, and cargo runs the tests of a file in one process. So this test
-//! has a file of its own. Needs the crate with the feature `testing`, and tokio (features rt, macros), in
-//! `dev-dependencies`.
+//! The process has one clock, and cargo runs the tests of a file in one process. So this test has a
+//! file of its own. Needs the crate with the feature `testing`, and tokio (features rt and
+//! macros), in `dev-dependencies`.
 
 use std::time::{Duration, SystemTime};
 

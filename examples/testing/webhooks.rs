@@ -1,6 +1,7 @@
 //! Tests code that sends webhooks against a consumer of the testing kit.
 //!
-//! Needs the crate with the feature `testing`, and tokio (features rt, macros), in `dev-dependencies`.
+//! Needs the crate with the feature `testing`, and tokio (features rt and macros), in
+//! `dev-dependencies`.
 
 use webhook_mtls::retry::Action;
 use webhook_mtls::testing::{Answer, Consumer, Lab, Misbehavior, error};

@@ -57,7 +57,11 @@ test('an unknown key gets nothing', async () => {
   assert.equal(acme.received.length, 0)
 })
 
-const verdicts = { client_certificate_rejected: 'park', circuit_open: 'retry', http_status: 'retry' }
+const verdicts = {
+  client_certificate_rejected: 'park',
+  circuit_open: 'retry',
+  http_status: 'retry',
+}
 for (const [kind, action] of Object.entries(verdicts)) {
   test(`${kind}: ${action}, without a network`, () => {
     assert.equal(new RetryPolicy().decide(error(kind), { attempt: 1 }).action, action)
