@@ -107,7 +107,8 @@ fn damaged_bundles_and_crls_are_refused_or_loaded() {
 }
 
 /// Changes every character of a bundle of two roots, and cuts the bundle at every place: it is
-/// refused, or both roots are read. A bundle that is cut between its blocks has one root.
+/// refused, or both roots are read. A bundle that is cut between its blocks has one root, also with
+/// fewer than five dashes behind it.
 #[test]
 fn a_damaged_bundle_never_loses_a_root() {
     let [first, second] = two_roots();
@@ -128,7 +129,7 @@ fn a_damaged_bundle_never_loses_a_root() {
             }
             None => refused += 1,
         }
-        let second_begins = first.len() + "-----BEGIN ".len();
+        let second_begins = first.len() + "-----".len();
         let expected = match at {
             _ if at >= two.trim_end().len() => Some(2),
             _ if (first.trim_end().len()..second_begins).contains(&at) => Some(1),

@@ -13,6 +13,8 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
+const CUT_OFF: &str = "has no end: the text is cut off, or still being written";
+
 /// What a block holds, by its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
@@ -93,7 +95,16 @@ pub(super) fn find(text: &[u8]) -> Result<Vec<Block<'_>>, TextFault> {
     if memmem::find(rest, END).is_some() {
         return Err(TextFault::new("a PEM block has an end but no beginning"));
     }
+    if begins_at_the_end(rest) {
+        let why = format!("PEM block {} {CUT_OFF}", number + 1);
+        return Err(TextFault::new(why));
+    }
     Ok(found)
+}
+
+/// Returns whether a text ends within the start of a BEGIN line. Fewer than five dashes may be anything.
+fn begins_at_the_end(text: &[u8]) -> bool {
+    (DASHES.len()..BEGIN.len()).any(|length| text.ends_with(&BEGIN[..length]))
 }
 
 /// Returns the label, the body and the length of the block at the start of the text.
@@ -108,7 +119,7 @@ fn split(text: &[u8], number: usize) -> Result<(&[u8], &[u8], usize), TextFault>
     }
     let body = &after[label.len() + DASHES.len()..];
     let Some(end) = memmem::find(body, END) else {
-        return fault("has no end: the text is cut off, or still being written");
+        return fault(CUT_OFF);
     };
     let (body, trailer) = body.split_at(end);
     if memmem::find(body, BEGIN).is_some() {

@@ -6,6 +6,8 @@
 
 mod entries;
 mod on_use;
+#[cfg(all(test, feature = "testing"))]
+mod torn_tests;
 mod watched_material;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
