@@ -16,6 +16,7 @@ use webhook_mtls::{
     DeliverOptions, Delivery, Dispatcher, DispatcherOptions, Egress, Endpoint, EndpointOptions,
     Error, Identity, Pins, Trust,
 };
+use webhook_mtls_command::Console;
 
 /// The number of deliveries in flight to many consumers, and the connection limit where there is
 /// one.
@@ -33,6 +34,7 @@ fn main() -> Result<(), Error> {
         "consumers" => consumers(&world, size)?,
         "connections" => connections(&world, size)?,
         "flight" => flight(&world, size)?,
+        "diagnoses" => diagnoses(&world, size)?,
         other => panic!("unknown measurement: {other}"),
     };
     println!("{told}");
@@ -120,6 +122,47 @@ fn flight(world: &World, size: usize) -> Result<Value, Error> {
     }))
 }
 
+/// Diagnoses a fleet with the command, which makes a request of each consumer and one without a
+/// certificate.
+fn diagnoses(world: &World, size: usize) -> Result<Value, Error> {
+    use std::fmt::Write as _;
+    let file = |name: &str| format!("{}/{name}", world.directory);
+    let mut fleet = format!(
+        "[defaults]\ncert = {:?}\nkey = {:?}\nca = {:?}\nallow = [\"127.0.0.0/8\"]\npin = [{:?}]\n",
+        file("tls.crt"),
+        file("tls.key"),
+        file("ca.pem"),
+        world.pin
+    );
+    for number in 0..size {
+        let url = world.url(number);
+        let _ = write!(fleet, "[[endpoint]]\nconsumer = \"consumer-{number}\"\nurl = {url:?}\n");
+    }
+    let config = std::env::temp_dir().join(format!("wmtls-fleet-{}.toml", std::process::id()));
+    fs::write(&config, fleet).expect("a file");
+    let words = ["webhook-mtls", "diagnose", "--json", "--request", "options", "--config"];
+    let words = words.into_iter().map(Into::into).chain([config.clone().into_os_string()]);
+    let mut output = Vec::new();
+    let mut console = Console::new(std::io::empty(), &mut output, std::io::stderr(), |_| None);
+    let before = resident();
+    // Forgets the peak so far.
+    fs::write("/proc/self/clear_refs", "5").expect("procfs");
+    let (started, used) = (Instant::now(), cpu());
+    let code = webhook_mtls_command::run(words, &mut console);
+    let elapsed = started.elapsed();
+    let (peak, used) = (peak(), used.micros(size));
+    drop(console);
+    fs::remove_file(&config).expect("removed");
+    let report: Value = serde_json::from_slice(&output).expect("JSON");
+    let rows = report["endpoints"].as_array().map_or(0, Vec::len);
+    Ok(json!({
+        "errors": usize::from(code != 0) + size - rows,
+        "elapsed_ms": u64::try_from(elapsed.as_millis()).expect("fits"),
+        "cpu_us": used,
+        "peak_kib": peak.saturating_sub(before) / 1024,
+    }))
+}
+
 /// Delivers once to each endpoint, and calls `watch` after each. Returns the number of failures.
 fn deliver(
     dispatcher: &Dispatcher,
@@ -192,6 +235,13 @@ fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/smaps_rollup").expect("procfs");
     let rss = status.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss");
     rss.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// Returns the peak of the memory of this process since it was last forgotten, in bytes.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("procfs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+    peak.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
 }
 
 fn descriptors() -> usize {

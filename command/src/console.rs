@@ -25,6 +25,10 @@ pub struct Console<'a> {
     width: usize,
     is_colored: bool,
     is_interactive: bool,
+    /// Whether a person watches the standard error.
+    is_watched: bool,
+    /// The columns of the progress that is shown.
+    progress: usize,
 }
 
 impl<'a> Console<'a> {
@@ -45,6 +49,8 @@ impl<'a> Console<'a> {
             width: usable(width.unwrap_or(DEFAULT_WIDTH)),
             is_colored: is_terminal && !is_dumb && !has("NO_COLOR"),
             is_interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+            is_watched: io::stderr().is_terminal(),
+            progress: 0,
         }
     }
 
@@ -65,6 +71,8 @@ impl<'a> Console<'a> {
             width: DEFAULT_WIDTH,
             is_colored: false,
             is_interactive: false,
+            is_watched: false,
+            progress: 0,
         }
     }
 
@@ -124,6 +132,18 @@ impl<'a> Console<'a> {
 
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.output.flush()?)
+    }
+
+    /// Replaces the line that shows a person how far the run is. An empty text removes it.
+    pub(crate) fn progress(&mut self, text: &str) {
+        if !self.is_watched {
+            return;
+        }
+        let columns = text.chars().count();
+        let rest = " ".repeat(self.progress.saturating_sub(columns));
+        let end = if text.is_empty() { "\r" } else { "" };
+        self.progress = columns;
+        self.complain(&format!("\r{text}{rest}{end}"));
     }
 
     /// Writes to the standard error. If it is closed, nobody can be told.

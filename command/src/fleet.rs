@@ -24,7 +24,7 @@ use crate::files;
 use crate::screen::{Mark, Screen};
 
 /// How many endpoints are diagnosed at once. Each has a dispatcher of its own.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// The names of tables that the options do not have.
 const OWN_KEYS: [&str; 2] = ["consumer", "url"];
@@ -33,7 +33,18 @@ const OWN_KEYS: [&str; 2] = ["consumer", "url"];
 pub(crate) struct Entry {
     pub(crate) consumer: String,
     url: String,
-    pub(crate) matches: ArgMatches,
+    /// The arguments of `diagnose`. What the parser makes of them is larger, and made for each run.
+    arguments: Vec<OsString>,
+}
+
+impl Entry {
+    /// Parses the arguments. Fails with the first line of what is wrong with them.
+    fn matches(&self) -> Result<ArgMatches, String> {
+        command().try_get_matches_from(&self.arguments).map_err(|error| {
+            let text = error.render().to_string();
+            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        })
+    }
 }
 
 /// What is kept of one report.
@@ -195,11 +206,9 @@ fn entry(
     if let Some(request) = request.filter(|_| !merged.contains_key("request")) {
         arguments.extend(["--request".into(), request.into()]);
     }
-    let matches = command().try_get_matches_from(arguments).map_err(|error| {
-        let text = error.render().to_string();
-        text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    })?;
-    Ok(Entry { consumer, url, matches })
+    let entry = Entry { consumer, url, arguments };
+    entry.matches()?;
+    Ok(entry)
 }
 
 /// Adds an option with its value, which is a text, a number, a list or true.
@@ -235,9 +244,7 @@ pub(crate) fn each(
     let mut take = |count: &mut usize, console: &mut Console<'_>| -> Result<(), Failure> {
         let Ok((at, report)) = reports.recv() else { return Ok(()) };
         *count += 1;
-        if console.is_interactive() {
-            console.complain(&format!("\r{count} of {} endpoints", entries.len()));
-        }
+        console.progress(&format!("{count} of {} endpoints", entries.len()));
         done(at, &entries[at], &report?);
         Ok(())
     };
@@ -247,7 +254,8 @@ pub(crate) fn each(
             running -= 1;
         }
         let finished = finished.clone();
-        match prepared(&entry.url, &entry.matches, console)? {
+        let matches = entry.matches().map_err(Failure::usage)?;
+        match prepared(&entry.url, &matches, console)? {
             Prepared::Target(target, options) => {
                 let diagnosis = target.dispatcher.diagnose(&target.endpoint, options);
                 runtime::spawn(diagnosis, move |report| {
@@ -263,8 +271,6 @@ pub(crate) fn each(
         take(&mut count, console)?;
         running -= 1;
     }
-    if console.is_interactive() {
-        console.complain("\r");
-    }
+    console.progress("");
     Ok(())
 }

@@ -61,6 +61,23 @@ class Terminals(unittest.TestCase):
         code, shown = at_terminal("inspect", "client.p12", typed=b"wrong\n")
         assert code == 3, shown
 
+    def test_a_fleet_shows_its_progress_and_removes_it(self):
+        row = '[[endpoint]]\nconsumer = "acme {}"\nurl = "https://127.0.0.1:9/"\n'
+        defaults = '[defaults]\ncert = "chain.pem"\nkey = "client.key"\nca = "ca.pem"\n'
+        fleet = tools.WORK / "fleet.toml"
+        fleet.write_text(defaults + "".join(row.format(number) for number in range(40)))
+        for verb in ("check", "diagnose"):
+            # No connection is made: the policy denies this address.
+            code, shown = at_terminal(verb, "--config", str(fleet))
+            assert code == 1, shown
+            for count in (1, 20, 40):
+                assert f"\r{count} of 40 endpoints" in shown, shown
+            before, _, after = shown.rpartition("40 of 40 endpoints")
+            assert before and after.startswith("\r" + " " * len("40 of 40 endpoints") + "\r"), shown
+            silent = tools.run(verb, "--config", fleet, cwd=tools.FILES)
+            assert silent.returncode == 1 and silent.stderr == b"", silent.stderr
+            assert b"of 40 endpoints\r" not in silent.stdout
+
     def test_nobody_is_asked_where_no_terminal_is(self):
         result = tools.run("inspect", tools.FILES / "client.p12")
         assert result.returncode == 3

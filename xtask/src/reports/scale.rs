@@ -29,7 +29,7 @@ struct Growth {
     columns: &'static [(&'static str, &'static str)],
 }
 
-const GROWTHS: [Growth; 4] = [
+const GROWTHS: [Growth; 5] = [
     Growth {
         word: "endpoints",
         title: "Endpoints",
@@ -75,6 +75,20 @@ const GROWTHS: [Growth; 4] = [
         size: "in flight",
         sizes: [8, 32, 128, 512],
         columns: &[("cpu_us", "CPU of a delivery, µs"), ("more_descriptors", "more descriptors")],
+    },
+    Growth {
+        word: "diagnoses",
+        title: "A fleet diagnosed",
+        about: "One run of `webhook-mtls diagnose --config fleet.toml --request options --json`, which \
+                makes two connections to each consumer: one with our certificate and one without. The \
+                memory is the peak of the run above that of the process before, with the whole report.",
+        size: "endpoints",
+        sizes: [50, 100, 250, 500],
+        columns: &[
+            ("elapsed_ms", "time of the run, ms"),
+            ("cpu_us", "CPU of an endpoint, µs"),
+            ("peak_kib", "peak memory, KiB"),
+        ],
     },
 ];
 
