@@ -14,6 +14,7 @@ use crate::limits;
 use crate::log::{FIELDS, LogLevel};
 use crate::material::expiry::Expiring;
 use crate::material::pin::PinSlot;
+use crate::material::signature_scheme::SignatureScheme;
 use crate::metrics::{self, Combine, MetricType, MetricsFormat, Owner};
 pub use crate::net::Preset;
 use crate::options;
@@ -68,6 +69,7 @@ pub fn all() -> Value {
         "check_group" Group;
         "addressee" Addressee;
         "family" Family;
+        "signature_scheme" SignatureScheme;
     );
     tables["enums"] = enums.into();
     tables["checks"] = Check::ALL

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::error::HandshakeJson;
+use crate::error::{Error, HandshakeJson};
 use crate::tls::{PartialHandshake, TlsFacts};
 use crate::verify::PeerIdentity;
 
@@ -38,6 +39,20 @@ impl ConnectionFacts {
             Some(completed) => (true, completed.tls.version),
             None => (false, self.failed_handshake().map_or("", |tls| tls.version)),
         }
+    }
+
+    /// How long the signature of a signer took, and whether the signer has answered or failed. `None`
+    /// without a signer, or before one is needed.
+    pub(crate) fn signature(&self) -> Option<(Duration, bool)> {
+        match &self.handshake {
+            Some(completed) => Some((completed.tls.signature?, true)),
+            None => self.partial.as_ref()?.signature(),
+        }
+    }
+
+    /// The error of a deadline that passed while the handshake waited for a signer.
+    pub(super) fn signer_timeout(&self, part: &str, millis: u64) -> Option<Error> {
+        self.partial.as_ref()?.signer_timeout(part, millis)
     }
 
     /// The facts of a handshake that was not completed. `None` if the peer's ServerHello did not arrive.

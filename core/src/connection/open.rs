@@ -50,7 +50,7 @@ impl FreshConnection {
         progress.connected(ConnectionFacts::of_partial(address, partial.clone()));
         let socket = Socket::new(stream, partial.clone());
         let by = connected + deadlines.handshake;
-        let shaking = handshake(terms, socket, &partial);
+        let shaking = handshake(terms, socket, &partial, by.min(progress.by()));
         let shaken = deadlines.within("handshake", by, progress, shaking).await;
         let Established { stream, peer, facts: tls } = shaken.map_err(|error| {
             let error = not_established(error, address, partial.first_bytes(), route);

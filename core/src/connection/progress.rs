@@ -345,10 +345,14 @@ impl Progress {
     ) -> Error {
         let part = if self.by() <= due { "total" } else { part };
         let (millis, stage) = (saturating_millis(deadlines.of(part)), self.stage());
+        let known = self.connection_facts();
+        let of_signer = || known.as_ref()?.signer_timeout(part, millis);
         let error = if stage == Stage::Admit {
             self.limit_reached(millis)
+        } else if let Some(error) = of_signer() {
+            error
         } else {
-            let address = self.connection_facts().map(|known| known.address);
+            let address = known.map(|known| known.address);
             let with = address.map(|address| format!(" with {address}")).unwrap_or_default();
             let passed = format!("the {part} deadline of {millis} ms passed at stage");
             let message = format!("{passed} {}{with}", stage.name());

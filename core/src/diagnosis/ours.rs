@@ -42,7 +42,13 @@ pub(super) fn identity(examination: &Examination, results: &mut Results) -> Opti
         Check::IdentityReadable,
         format!("{} from {}", leaf.subject_text(), files.as_deref().unwrap_or("memory")),
     );
-    results.pass(Check::IdentityKey, "the key belongs to the certificate");
+    results.pass(
+        Check::IdentityKey,
+        match identity.elsewhere() {
+            None => "the key belongs to the certificate",
+            Some(_) => "a signer has the key; each handshake checks its signature",
+        },
+    );
     match identity.notes() {
         [] => results.pass(Check::IdentityOrder, "leaf first, no strays"),
         notes => results.warn(

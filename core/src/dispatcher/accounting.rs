@@ -59,6 +59,9 @@ impl Operation {
             let (is_completed, tls_version) = connection.version();
             let took = Duration::from_nanos(nanos);
             cells.value.handshake(&HandshakeEnd { took, is_completed, error, tls_version });
+            if let Some((took, has_ended)) = connection.signature() {
+                cells.value.signature(took, has_ended, error);
+            }
         }
     }
 

@@ -132,6 +132,12 @@ causes! {
     IDENTITY_NOT_YET_VALID: IdentityUnusable | ClientCertificateUnusable, "identity_not_yet_valid",
         "Our certificate's notBefore is after the clock of this machine.",
         "The certificate was issued already, so the clock of this machine is likely slow: check it (timedatectl). If it is right, wait until {not_before}.";
+    SIGNATURE_WRONG: SignerFailed, "signature_wrong",
+        "The signer answered, and its signature does not verify with our certificate.",
+        "Check that the signer uses the key of the certificate, also after a renewal with a new key. It must sign `message`, or `digest` without hashing it again; for RSA-PSS, with a salt as long as the digest.";
+    SIGNER_BUSY: SignerTimeout, "signer_busy",
+        "As many calls of the signer as its `concurrency` allows did not end.",
+        "Check the token or service that holds the key, or raise the signer's `concurrency`.";
 
     // DNS.
     HOST_UNKNOWN: HostNotFound, "host_unknown",

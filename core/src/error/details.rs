@@ -211,6 +211,8 @@ keys! {
 
     HOP: String, "hop", false, "The name of the hop that was expected to forward the certificate.";
     REASON: String, "reason", false, "Why a forwarded certificate is refused: remote_unknown, remote_not_listed, secret_missing, secret_wrong, repeated_header, ambiguous_header, verdict_missing, verdict_negative, certificate_absent, too_large, malformed or inconsistent.";
+    SCHEME: String, "scheme", false, "The signature scheme of TLS that the signer was asked for.";
+    SIGNER_ERROR: String, "signer_error", false, "The type of the error that the signer raised.";
 
     VIA: String, "via", true, "How the consumer refused our certificate: alert, http or close.";
     ALERT: String, "alert", true, "The TLS alert that the consumer sent.";

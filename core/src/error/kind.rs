@@ -213,6 +213,12 @@ kinds! {
     TokenInvalid = 424 "token_invalid" Verify Theirs Delivery Never
         "The webhook has no valid token.",
         "The sender must send a current token, bound to its certificate and signed with a key that the receiver knows.";
+    SignerFailed = 425 "signer_failed" Handshake Ours Identity Later
+        "The external signer of our key gave no valid signature.",
+        "Check the signer and its key: the cause of the error, if it has one, is what the signer raised.";
+    SignerTimeout = 426 "signer_timeout" Handshake Ours Identity Later
+        "The external signer of our key did not answer in time.",
+        "Check the token or service that holds the key. If it is expected to be slow, allow more time for the handshake.";
 
     // 6xx: the response.
     HttpStatus = 601 "http_status" Response Theirs Delivery Later
@@ -252,7 +258,10 @@ impl Kind {
         match self {
             Self::TenantRefused | Self::NotAuthorized => 403,
             Self::BodyTooLarge => 413,
-            Self::CrlUnusable | Self::ClientCertificateUnusable => 500,
+            Self::CrlUnusable
+            | Self::ClientCertificateUnusable
+            | Self::SignerFailed
+            | Self::SignerTimeout => 500,
             _ => match self.number() {
                 400..=499 => 401,
                 _ => 500,

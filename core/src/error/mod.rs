@@ -85,7 +85,11 @@ struct Inner {
     details: Details,
     response: Option<HttpResponse>,
     facts: Option<Box<DeliveryFacts>>,
+    source: Option<Source>,
 }
+
+/// An error of the application's code that caused a failure.
+pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -104,6 +108,7 @@ impl Error {
                 details: Details::default(),
                 response: None,
                 facts: None,
+                source: None,
             }),
         }
     }
@@ -257,6 +262,7 @@ impl Error {
                 details: Details::from_json(value.get("context")?.as_object()?),
                 response: value.get("response").and_then(HttpResponse::from_json),
                 facts: DeliveryFacts::from_json(value).map(Box::new),
+                source: None,
             }),
         })
     }
@@ -380,6 +386,11 @@ impl Error {
         self.with(|inner| inner.details.extend(&other.inner.details))
     }
 
+    /// Adds the error of the application's code that caused this one. Its text is not shown.
+    pub(crate) fn with_source(self, source: Option<Source>) -> Self {
+        self.with(|inner| inner.source = source)
+    }
+
     pub(crate) fn answered(self, response: HttpResponse) -> Self {
         self.with(|inner| inner.response = Some(response))
     }
@@ -403,7 +414,12 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// Returns what the application's own code raised, such as the error of a signer.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&**self.inner.source.as_ref()?)
+    }
+}
 
 impl PartialEq for Error {
     fn eq(&self, other: &Self) -> bool {
@@ -414,7 +430,12 @@ impl PartialEq for Error {
 /// Returns a name for the context of an error: the name itself if it may be shown, or else its
 /// description.
 pub(crate) fn named(name: &str) -> String {
-    let quoted = shown(name, Form::Word);
+    named_as(name, Form::Word)
+}
+
+/// Returns the same for a name of another form.
+pub(crate) fn named_as(name: &str, form: Form) -> String {
+    let quoted = shown(name, form);
     if quoted.starts_with('"') { name.to_owned() } else { quoted }
 }
 

@@ -12,6 +12,8 @@ use base64::prelude::BASE64_STANDARD;
 pub(crate) enum Form {
     /// A word, such as the name of an option: letters and underscores.
     Word,
+    /// The name of a type of an error, with its module.
+    Type,
     /// An HTTP status or a class of statuses.
     Status,
     /// A host name with a dot or an IP address, with an optional port.
@@ -94,6 +96,7 @@ impl Form {
             Self::Word => {
                 up_to(40) && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
             }
+            Self::Type => up_to(120) && of("_.:<>"),
             Self::Status => up_to(4) && of(""),
             Self::Host => up_to(260) && (is_host(text) || is_address(text)),
             Self::Network => up_to(49) && is_address(text),

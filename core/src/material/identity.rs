@@ -10,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::{self, utc_text};
 use crate::error::{Error, Kind, cause, key};
 use crate::keystore::{mistaken, pem, pkcs12, private_key};
+use crate::material::external_key::{ExternalKey, LeafKey};
 use crate::material::own_chain::{self, FileOrder, OwnChain};
+use crate::material::signer::Signer;
 use crate::material::source::{Origin, Snapshot, Source, absolute_path};
 use crate::x509::algorithms;
 use crate::x509::{Certificate, DIGITAL_SIGNATURE, Purpose};
@@ -44,6 +46,8 @@ struct Inner {
     chain: Vec<Certificate>,
     /// Chain and key in the form of rustls, shared by all connections.
     certified: Arc<CertifiedKey>,
+    /// The key, if a signer has it.
+    elsewhere: Option<Arc<LeafKey>>,
     digest: [u8; 32],
     notes: Vec<String>,
 }
@@ -76,10 +80,14 @@ impl Identity {
 
     /// Reads an identity from the content of its files.
     pub(crate) fn from_snapshot(snapshot: &Snapshot, origin: Origin) -> Result<Self, Error> {
-        let (Source::Identity { passphrase, .. }, [cert, key]) =
-            (&*origin.source, &snapshot.texts[..])
-        else {
-            unreachable!("an identity has two files");
+        let (passphrase, cert, key) = match (&*origin.source, &snapshot.texts[..]) {
+            (Source::Identity { passphrase, .. }, [cert, key]) => (passphrase, cert, key),
+            (Source::Signer { key, .. }, [cert]) => {
+                let read = Self::with_key_elsewhere(cert, key.clone())
+                    .map_err(|error| origin.source.blame(Some(0), &snapshot.texts, error))?;
+                return Ok(Self { origin: Some(Arc::new(origin)), ..read });
+            }
+            _ => unreachable!("an identity has two files, or one beside a signer"),
         };
         let passphrase = passphrase.as_deref();
         let read = Self::from_pem(cert, key, passphrase).map_err(|error| {
@@ -139,7 +147,84 @@ impl Identity {
         Self::new(chain, key)
     }
 
+    /// Makes an identity whose key stays elsewhere, such as in an HSM or a KMS.
+    ///
+    /// * `cert`: the certificate chain, leaf first, PEM or DER.
+    /// * `signer`: signs handshakes with the key of the leaf.
+    ///
+    /// Identities of two calls are never equal, although the chain may be: make one, and clone it. To
+    /// rotate it, give the endpoint or the dispatcher another one, or use
+    /// [`from_signer_file`](Self::from_signer_file).
+    ///
+    /// # Errors
+    ///
+    /// Fails with `pem_invalid`, `identity_unusable`, `clock_implausible` or `option_invalid`. The key is not
+    /// asked for a signature: a handshake finds out whether it fits, with `signer_failed`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use webhook_mtls::material::{SignatureRequest, SignerError};
+    /// use webhook_mtls::{DispatcherOptions, Identity};
+    /// # let lab = webhook_mtls::testing::Lab::start()?;
+    /// # let (cert, _key) = lab.identity_pem();
+    ///
+    /// let sign = |request: &SignatureRequest<'_>| {
+    ///     println!("{} within {:?}", request.scheme.name(), request.deadline);
+    ///     Err(SignerError::new("NotConnected"))
+    /// };
+    /// let identity = Identity::from_signer(cert.as_bytes(), sign)?;
+    /// let options = DispatcherOptions::new().identity(identity);
+    /// # drop(options);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "testing"))]
+    /// # fn main() {}
+    /// ```
+    pub fn from_signer(cert: &[u8], signer: impl Signer) -> Result<Self, Error> {
+        Self::with_key_elsewhere(cert, ExternalKey::new(Box::new(signer))?)
+            .map_err(|error| mistaken::explain_pair(error, cert, &[]))
+    }
+
+    /// Makes an identity whose key stays elsewhere, and whose chain is in a file. A dispatcher that uses the
+    /// identity watches the file, and rotates as with [`from_files`](Self::from_files).
+    ///
+    /// * `cert`: the path of the chain, a regular file of at most 1 MiB.
+    /// * `signer`: signs handshakes with the key of the leaf. If the new leaf has another key, the signer
+    ///   must use that as soon as the file changes.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`from_signer`](Self::from_signer) does, with `pem_invalid` if the file cannot be read
+    /// within five seconds, and with `overloaded` if this process has no descriptor or thread left.
+    pub fn from_signer_file(cert: impl AsRef<Path>, signer: impl Signer) -> Result<Self, Error> {
+        let source = Arc::new(Source::Signer {
+            cert: absolute_path(cert.as_ref(), "certificate")?,
+            key: ExternalKey::new(Box::new(signer))?,
+        });
+        let snapshot = source.read()?;
+        Self::from_snapshot(&snapshot, snapshot.origin(source))
+    }
+
+    fn with_key_elsewhere(cert: &[u8], key: Arc<ExternalKey>) -> Result<Self, Error> {
+        let chain = pem::certificates(cert, "certificate chain")?;
+        let Some(leaf) = chain.first().cloned() else {
+            return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
+        };
+        let key = Arc::new(LeafKey::new(key, leaf)?);
+        let chain = own_chain::of_file(chain, &*key, FileOrder::LeafFirst)?;
+        Self::checked(chain, key.clone(), Some(key))
+    }
+
     fn new(chain: OwnChain, key: Arc<dyn SigningKey>) -> Result<Self, Error> {
+        Self::checked(chain, key, None)
+    }
+
+    fn checked(
+        chain: OwnChain,
+        key: Arc<dyn SigningKey>,
+        elsewhere: Option<Arc<LeafKey>>,
+    ) -> Result<Self, Error> {
         let OwnChain { certificates: chain, notes } = chain;
         let Some(leaf) = chain.first() else {
             return Err(Error::new(Kind::PemInvalid, "certificate chain: no certificate found"));
@@ -149,9 +234,12 @@ impl Identity {
         for certificate in &chain {
             digest.update(certificate.der());
         }
+        if let Some(elsewhere) = &elsewhere {
+            digest.update(elsewhere.external.id().to_be_bytes());
+        }
         let ders = chain.iter().map(|certificate| certificate.as_der().into_owned()).collect();
         let certified = Arc::new(CertifiedKey::new(ders, key));
-        let inner = Inner { digest: digest.finalize().into(), chain, certified, notes };
+        let inner = Inner { digest: digest.finalize().into(), chain, certified, elsewhere, notes };
         Ok(Self { inner: Arc::new(inner), origin: None })
     }
 
@@ -184,6 +272,11 @@ impl Identity {
     /// The chain that a handshake presents, and the key that signs.
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.inner.certified
+    }
+
+    /// The key, if a signer has it.
+    pub(crate) fn elsewhere(&self) -> Option<&Arc<LeafKey>> {
+        self.inner.elsewhere.as_ref()
     }
 
     /// Repeats the checks of the leaf for the instant `at` (Unix seconds).

@@ -3,6 +3,7 @@
 pub(crate) mod anchors;
 mod crl_set;
 pub(crate) mod expiry;
+pub(crate) mod external_key;
 pub(crate) mod identity;
 pub(crate) mod jwt_bearer;
 pub(crate) mod jwt_keys;
@@ -11,6 +12,8 @@ pub(crate) mod pin;
 pub(crate) mod presented_identity;
 mod public_roots;
 mod recipes;
+pub(crate) mod signature_scheme;
+pub(crate) mod signer;
 pub(crate) mod signing;
 pub(crate) mod source;
 pub(crate) mod trust;
@@ -24,5 +27,7 @@ pub use jwt_keys::JwtKeys;
 pub use pin::{Pin, PinSlot, Pins, pin_of};
 #[cfg(feature = "testing")]
 pub use public_roots::entry as public_root_entry;
+pub use signature_scheme::SignatureScheme;
+pub use signer::{SignatureRequest, Signer, SignerError};
 pub use signing::{Signing, StandardWebhooks};
 pub use trust::Trust;

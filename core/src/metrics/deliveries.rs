@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::cells::{Histogram, Observed, lock};
 use super::table::row;
 use super::{BoundedCounts, EventCells, Metrics};
-use crate::error::{Blame, Error, Kind, Stage, key};
+use crate::error::{Blame, Error, Kind, Stage, cause, key};
 use crate::event::EventName;
 use crate::process::own;
 
@@ -27,6 +27,7 @@ pub(crate) struct DispatcherCells {
     failed: own::Mutex<BTreeMap<EndLabels, Observed>>,
     probes: own::Mutex<BTreeMap<EndLabels, u64>>,
     handshakes: own::Mutex<BTreeMap<HandshakeLabels, Observed>>,
+    signatures: own::Mutex<BTreeMap<&'static str, Observed>>,
     distrusted: BoundedCounts,
     pub(crate) events: EventCells,
 }
@@ -159,6 +160,24 @@ impl DispatcherCells {
         lock(&self.handshakes).entry(labels).or_default().observe(end.took);
     }
 
+    /// Counts a signature that a signer was needed for.
+    ///
+    /// * `has_ended`: the signer has answered or failed.
+    /// * `error`: the failure of the attempt, if it failed.
+    pub(crate) fn signature(&self, took: Duration, has_ended: bool, error: Option<&Error>) {
+        let wrong = |error: &Error| {
+            error.fact(key::CAUSE).is_some_and(|name| name == cause::SIGNATURE_WRONG.name)
+        };
+        let outcome = match error {
+            Some(error) if error.kind() == Kind::SignerTimeout => "timeout",
+            Some(error) if error.kind() == Kind::SignerFailed && wrong(error) => "wrong",
+            Some(error) if error.kind() == Kind::SignerFailed => "failed",
+            _ if has_ended => "made",
+            _ => "abandoned",
+        };
+        lock(&self.signatures).entry(outcome).or_default().observe(took);
+    }
+
     /// Returns how many deliveries succeeded and failed.
     pub(crate) fn ended(&self) -> (u64, u64) {
         let failed = lock(&self.failed).values().map(Observed::count).sum();
@@ -186,6 +205,10 @@ impl DispatcherCells {
             metrics.histogram(row::PHASES, &[phase], histogram.read());
         }
         self.show_handshakes(metrics);
+        for (outcome, observed) in &*lock(&self.signatures) {
+            metrics.count(row::SIGNATURES, &[outcome], observed.count());
+            metrics.histogram(row::SIGNATURE_DURATION, &[outcome], observed.clone());
+        }
         metrics.count(row::REUSE, &[], self.reused.load(Relaxed));
         for (to, name) in [("open", EventName::CircuitOpened), ("closed", EventName::CircuitClosed)]
         {

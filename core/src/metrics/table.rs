@@ -119,6 +119,10 @@ metrics! {
         "Handshakes that have ended: completed, failed, rejected (the consumer refused our certificate after the handshake, as on TLS 1.3) or abandoned. Kind is that of the failure, and alert the one that the consumer sent. The version is empty if the consumer chose none.";
     HANDSHAKE_DURATION "handshake_duration_seconds" Histogram "seconds" "kind tls_version" Dispatcher Sum
         "How long handshakes took.";
+    SIGNATURES "signatures_total" Counter "" "outcome" Dispatcher Sum
+        "Signatures of handshakes that an external signer was needed for: made, failed, wrong (the signature does not verify with our certificate), timeout, or abandoned (the delivery ended first).";
+    SIGNATURE_DURATION "signature_duration_seconds" Histogram "seconds" "outcome" Dispatcher Sum
+        "How long these signatures took, until the answer, the failure or the deadline.";
     REUSE "connection_reuse_total" Counter "" "" Dispatcher Sum
         "Attempts on an idle connection, without a handshake.";
     CONNECTIONS "connections" Gauge "" "state" Dispatcher Sum

@@ -82,6 +82,30 @@ impl Drop for Section {
     }
 }
 
+/// Leaves the critical sections of this thread while `work` runs, so that a fork does not wait for it.
+/// For code of the application, which may block and take locks of its own.
+pub(crate) fn outside<T>(work: impl FnOnce() -> T) -> T {
+    /// Enters the sections again, also after a panic.
+    struct Left(u32);
+
+    impl Drop for Left {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                let shard = enter_first(HERE.get().shard);
+                HERE.set(Here { depth: self.0, shard });
+            }
+        }
+    }
+
+    let here = HERE.get();
+    let _left = Left(here.depth);
+    if here.depth > 0 {
+        HERE.set(Here { depth: 0, ..here });
+        inside(here.shard).fetch_sub(1, Release);
+    }
+    work()
+}
+
 fn enter_first(shard: usize) -> usize {
     generation();
     let shard = if shard == UNASSIGNED { assigned() } else { shard };

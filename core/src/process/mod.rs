@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 use arc_swap::{ArcSwapOption, Guard};
 
-pub(crate) use gate::Section;
+pub(crate) use gate::{Section, outside};
 pub use lock::{Lock, Locked, Once};
 
 /// Plain locks, for state that no child uses: each process makes its own.

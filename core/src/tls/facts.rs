@@ -1,10 +1,13 @@
 //! The parameters of a TLS connection, of a completed handshake or as far as a failed one came.
 
+use std::time::Duration;
+
 use rustls::{ClientConnection, ProtocolVersion};
 use serde_json::{Value, json};
 
 use super::authorities::{CertificateAuthorities, OurCertificate};
 use super::server_hello::ServerHello;
+use crate::error::fraction;
 
 /// The parameters that a handshake negotiated. Of a failed handshake, the parameters that the consumer
 /// chose in its ServerHello; an unknown one is empty.
@@ -19,6 +22,9 @@ pub struct TlsFacts {
     /// Whether the consumer requested our certificate. Always true on a receipt. If the handshake failed
     /// before the request was due, it is false, and `null` in the JSON of the error.
     pub client_auth_requested: bool,
+    /// How long the signer of our key took, with its failure if it failed. `None` without a signer, or
+    /// if it was not called.
+    pub signature: Option<Duration>,
     /// Whether the consumer has requested our certificate or can no longer do so.
     pub(super) is_request_known: bool,
     pub(crate) authorities: CertificateAuthorities,
@@ -26,7 +32,11 @@ pub struct TlsFacts {
 
 impl TlsFacts {
     /// The facts of a completed handshake.
-    pub(super) fn of_connection(connection: &ClientConnection, ours: &mut OurCertificate) -> Self {
+    pub(super) fn of_connection(
+        connection: &ClientConnection,
+        ours: &mut OurCertificate,
+        signature: Option<Duration>,
+    ) -> Self {
         let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -39,18 +49,24 @@ impl TlsFacts {
             cipher_suite: suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default(),
             key_exchange: group.and_then(|group| group.name().as_str()).unwrap_or_default(),
             client_auth_requested: ours.is_requested(),
+            signature,
             is_request_known: true,
             authorities: std::mem::take(&mut ours.authorities),
         }
     }
 
     /// The facts of a handshake that was not completed.
-    pub(super) fn of_hello(hello: ServerHello, ours: &OurCertificate) -> Self {
+    pub(super) fn of_hello(
+        hello: ServerHello,
+        ours: &OurCertificate,
+        signature: Option<Duration>,
+    ) -> Self {
         Self {
             version: hello.version(),
             cipher_suite: hello.cipher_suite(),
             key_exchange: hello.key_exchange(),
             client_auth_requested: ours.is_requested(),
+            signature,
             is_request_known: ours.requested.is_some(),
             authorities: ours.authorities.clone(),
         }
@@ -74,6 +90,7 @@ impl TlsFacts {
             "cipher_suite": known(self.cipher_suite),
             "key_exchange": known(self.key_exchange),
             "client_auth_requested": self.is_request_known.then_some(self.client_auth_requested),
+            "signature_ms": self.signature.map(fraction),
             "certificate_authorities": self.certificate_authorities(),
             "certificate_authorities_count": self.authorities.count(),
             "issuer_listed": self.is_issuer_listed(),

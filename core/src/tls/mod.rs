@@ -9,6 +9,7 @@ mod authorities;
 mod facts;
 mod failure;
 mod flood;
+mod off_lane;
 mod partial;
 mod refusal;
 mod server_hello;

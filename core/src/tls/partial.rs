@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::authorities::OurCertificate;
 use super::facts::TlsFacts;
 use super::server_hello::{ServerHello, ServerHelloReader};
-use crate::error::Error;
+use crate::error::{Error, Kind, cause};
 use crate::process::own;
 use crate::verify::PeerIdentity;
 
@@ -32,13 +33,74 @@ pub(super) struct SessionState {
     pub(super) key_fits: bool,
     pub(super) peer: Option<PeerIdentity>,
     pub(super) refusal: Option<Error>,
+    pub(super) signature: SignatureProgress,
+}
+
+/// How far the signature of a signer has come.
+#[derive(Clone, Copy, Default)]
+pub(super) enum SignatureProgress {
+    /// The key is in memory, or the handshake has not come that far.
+    #[default]
+    NotBegun,
+    /// All places of the signer are taken, since this instant.
+    WaitsForPlace(Instant),
+    /// The signer was called at this instant.
+    Called(Instant),
+    /// The signer has answered or failed after this time.
+    Ended(Duration),
+}
+
+impl SignatureProgress {
+    /// Returns how long the signer has taken, if it was called.
+    pub(super) fn spent(self) -> Option<Duration> {
+        match self {
+            Self::NotBegun | Self::WaitsForPlace(_) => None,
+            Self::Called(at) => Some(at.elapsed()),
+            Self::Ended(took) => Some(took),
+        }
+    }
 }
 
 impl PartialHandshake {
     /// Returns the parameters that the peer chose, or `None` if its ServerHello has not arrived.
     pub(crate) fn facts(&self) -> Option<TlsFacts> {
         let hello = ServerHello::from_bits(self.hello.load(Relaxed))?;
-        Some(TlsFacts::of_hello(hello, &self.state().ours))
+        let state = self.state();
+        Some(TlsFacts::of_hello(hello, &state.ours, state.signature.spent()))
+    }
+
+    /// Returns how long the signature has taken, for a handshake that did not complete, and whether the
+    /// signer has answered or failed. `None` if no signer was needed yet.
+    pub(crate) fn signature(&self) -> Option<(Duration, bool)> {
+        match self.state().signature {
+            SignatureProgress::NotBegun => None,
+            SignatureProgress::WaitsForPlace(at) | SignatureProgress::Called(at) => {
+                Some((at.elapsed(), false))
+            }
+            SignatureProgress::Ended(took) => Some((took, true)),
+        }
+    }
+
+    /// Returns the error of a deadline that passed while the handshake waited for a signer, or `None` if it
+    /// waited for something else.
+    ///
+    /// * `part`, `millis`: the deadline.
+    pub(crate) fn signer_timeout(&self, part: &str, millis: u64) -> Option<Error> {
+        let deadline = format!("the {part} deadline of {millis} ms");
+        match self.state().signature {
+            SignatureProgress::NotBegun | SignatureProgress::Ended(_) => None,
+            SignatureProgress::WaitsForPlace(_) => {
+                let message = format!("no call of the signer ended to make place until {deadline}");
+                let error = Error::new(Kind::SignerTimeout, message);
+                Some(error.caused(&cause::SIGNER_BUSY, &[]))
+            }
+            SignatureProgress::Called(at) => {
+                let waited = at.elapsed().as_millis();
+                let message =
+                    format!("the signer has not answered for {waited} ms when {deadline} passed");
+                Some(Error::new(Kind::SignerTimeout, message))
+            }
+        }
     }
 
     /// Returns the first bytes of the peer, padded with zeros.

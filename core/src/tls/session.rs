@@ -1,14 +1,16 @@
 //! One handshake, with a resolver and a verifier of its own.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, PeerMisbehaved, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, PeerMisbehaved, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -16,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::authorities::CertificateAuthorities;
 use super::facts::TlsFacts;
 use super::failure::{alert_for, handshake_error, key_unusable};
+use super::off_lane;
 use super::partial::PartialHandshake;
 use super::stream::PollLimited;
 use super::terms::Terms;
@@ -38,37 +41,34 @@ pub(crate) struct Established<IO> {
 /// Fails with a kind of the 4xx group or with `connection_lost`.
 ///
 /// * `partial`: receives the facts of the handshake as they become known.
+/// * `by`: its deadline, which a signer learns. The caller enforces it.
 pub(crate) async fn handshake<IO>(
     terms: &Arc<Terms>,
     io: IO,
     partial: &Arc<PartialHandshake>,
+    by: Instant,
 ) -> Result<Established<IO>, Error>
 where
     IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
 {
-    let session = Arc::new(Session { terms: terms.clone(), partial: partial.clone() });
+    let session = Arc::new(Session { terms: terms.clone(), partial: partial.clone(), by });
     let mut config = terms.base().clone();
     config.client_auth_cert_resolver = session.clone();
     config.dangerous().set_certificate_verifier(session.clone());
-    let connector = TlsConnector::from(Arc::new(config));
-    let mut connecting = connector.connect(terms.server_name.server_name().to_owned(), io);
-    let connecting = poll_fn(|context| {
-        connecting.get_mut().into_iter().for_each(IO::begin_poll);
-        let polled = Pin::new(&mut connecting).poll(context);
-        if let Some(io) = connecting.get_mut() {
-            partial.set_unanswered(io.unanswered());
-        }
-        polled
-    });
-    // The random number generator and RSA keys contain locks. They must be free at a fork.
-    let outcome = process::around_forks(connecting).await;
+    let (config, name) = (Arc::new(config), terms.server_name.server_name().to_owned());
+    let outcome = match terms.identity.elsewhere() {
+        None => on_lane(config, name, io, partial).await,
+        // Boxed, so that the future of other handshakes does not grow.
+        Some(key) => Box::pin(off_lane::connect(config, name, io, partial, &key.external)).await?,
+    };
     let mut state = partial.state();
     // The refusal of our verifier explains more than the error of rustls.
     if let Some(refusal) = state.refusal.take() {
         return Err(refusal);
     }
     let stream = outcome.map_err(|error| handshake_error(&error, &state.ours, terms))?;
-    let facts = TlsFacts::of_connection(stream.get_ref().1, &mut state.ours);
+    let signature = state.signature.spent();
+    let facts = TlsFacts::of_connection(stream.get_ref().1, &mut state.ours, signature);
     // Only now has the peer proved possession of the key (CertificateVerify, or the key exchange).
     let peer =
         state.peer.take().map(PeerIdentity::over_socket).ok_or_else(|| {
@@ -78,10 +78,34 @@ where
     Ok(Established { stream, peer, facts })
 }
 
+/// Completes the handshake on this thread: our key is in memory.
+async fn on_lane<IO>(
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    io: IO,
+    partial: &PartialHandshake,
+) -> io::Result<TlsStream<IO>>
+where
+    IO: AsyncRead + AsyncWrite + PollLimited + Unpin,
+{
+    let mut connecting = TlsConnector::from(config).connect(name, io);
+    let connecting = poll_fn(|context| {
+        connecting.get_mut().into_iter().for_each(IO::begin_poll);
+        let polled = Pin::new(&mut connecting).poll(context);
+        if let Some(io) = connecting.get_mut() {
+            partial.set_unanswered(io.unanswered());
+        }
+        polled
+    });
+    // The random number generator and RSA keys contain locks. They must be free at a fork.
+    process::around_forks(connecting).await
+}
+
 /// The resolver and verifier of one connection.
 struct Session {
     terms: Arc<Terms>,
     partial: Arc<PartialHandshake>,
+    by: Instant,
 }
 
 impl Session {
@@ -153,7 +177,13 @@ impl ResolvesClientCert for Session {
                 return None;
             }
         }
-        Some(certified.clone())
+        match self.terms.identity.elsewhere() {
+            None => Some(certified.clone()),
+            Some(key) => {
+                let key = off_lane::HandshakeKey::new(key.clone(), self.partial.clone(), self.by);
+                Some(Arc::new(CertifiedKey::new(certified.cert.clone(), Arc::new(key))))
+            }
+        }
     }
 
     fn has_certs(&self) -> bool {

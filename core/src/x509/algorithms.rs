@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::sign::SigningKey;
 use rustls::{CipherSuite, NamedGroup, SignatureScheme};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
 use webpki::aws_lc_rs as algorithms;
 
 use crate::process::{Once, Section};
@@ -102,6 +102,22 @@ pub(crate) static SIGNATURES: WebPkiSupportedAlgorithms = signatures! {
     ML_DSA_65: ML_DSA_65;
     ML_DSA_87: ML_DSA_87;
 };
+
+/// Returns whether a signature is one of the message by this key.
+///
+/// * `spki`: the SubjectPublicKeyInfo of the key.
+pub(crate) fn is_signature(
+    scheme: SignatureScheme,
+    spki: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let spki = SubjectPublicKeyInfoDer::from(spki);
+    let Ok(key) = webpki::RawPublicKeyEntity::try_from(&spki) else { return false };
+    let known = SIGNATURES.mapping.iter().find(|(known, _)| *known == scheme);
+    let algorithms = known.map_or(&[][..], |(_, algorithms)| algorithms);
+    algorithms.iter().any(|algorithm| key.verify_signature(*algorithm, message, signature).is_ok())
+}
 
 /// Returns whether TLS 1.2 defines the scheme. One ClientHello offers both versions, so a server of
 /// TLS 1.2 could choose a scheme that only TLS 1.3 has.

@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::cause::{self, Cause};
 use crate::error::{Error, Form, Kind, described, key, shown};
 use crate::limits;
+use crate::material::external_key::ExternalKey;
 pub(crate) use reader::{ReadTimeouts, read_each};
 
 /// The most attempts to read files whose links change meanwhile.
@@ -29,6 +30,11 @@ pub(crate) enum Source {
         cert: PathBuf,
         key: PathBuf,
         passphrase: Option<Vec<u8>>,
+    },
+    /// The chain of an identity whose key is elsewhere.
+    Signer {
+        cert: PathBuf,
+        key: Arc<ExternalKey>,
     },
     Trust {
         anchors: PathBuf,
@@ -116,7 +122,7 @@ impl Source {
     /// The type of its material: `identity`, `trust`, `pins`, `signing_key` or `jwt_keys`.
     pub(crate) fn what(&self) -> &'static str {
         match self {
-            Self::Identity { .. } => "identity",
+            Self::Identity { .. } | Self::Signer { .. } => "identity",
             Self::Trust { .. } => "trust",
             Self::Pins { .. } => "pins",
             Self::SigningKey { .. } => "signing_key",
@@ -130,6 +136,7 @@ impl Source {
             Self::Identity { cert, key, .. } => {
                 vec![(cert, Content::Certificate), (key, Content::PrivateKey)]
             }
+            Self::Signer { cert, .. } => vec![(cert, Content::Certificate)],
             Self::Trust { anchors, intermediates, crls, .. } => {
                 let mut files: Vec<(&Path, Content)> = vec![(anchors, Content::Trust)];
                 files.extend(intermediates.iter().map(|path| (&**path, Content::Intermediates)));
@@ -213,7 +220,9 @@ impl Source {
         let key_mode = match self {
             Self::Identity { .. } => contents.get(1).map(|key| key.mode),
             Self::SigningKey { .. } => contents.first().map(|key| key.mode),
-            Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => None,
+            Self::Signer { .. } | Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => {
+                None
+            }
         };
         let texts = contents.into_iter().map(|file| file.bytes).collect();
         Snapshot { texts, digest: digest.finalize().into(), order, key_mode }
@@ -224,7 +233,9 @@ impl Source {
         match self {
             Self::Identity { key, .. } => Some(key),
             Self::SigningKey { file } => Some(file),
-            Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => None,
+            Self::Signer { .. } | Self::Trust { .. } | Self::Pins { .. } | Self::JwtKeys { .. } => {
+                None
+            }
         }
     }
 }

@@ -26,7 +26,9 @@ impl Material {
     pub(super) fn read(source: &Arc<Source>, snapshot: &Snapshot) -> Result<Self, Error> {
         let origin = snapshot.origin(source.clone());
         Ok(match &**source {
-            Source::Identity { .. } => Self::Identity(Identity::from_snapshot(snapshot, origin)?),
+            Source::Identity { .. } | Source::Signer { .. } => {
+                Self::Identity(Identity::from_snapshot(snapshot, origin)?)
+            }
             Source::Trust { .. } => {
                 let trust = Trust::from_snapshot(snapshot, origin)?;
                 trust.check_current(clock::now()?)?;
