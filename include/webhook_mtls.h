@@ -216,6 +216,12 @@
 /* The webhook has no valid token. */
 #define WMTLS_TOKEN_INVALID 424
 
+/* The external signer of our key gave no valid signature. */
+#define WMTLS_SIGNER_FAILED 425
+
+/* The external signer of our key did not answer in time. */
+#define WMTLS_SIGNER_TIMEOUT 426
+
 /* The consumer answered with a status other than 2xx. */
 #define WMTLS_HTTP_STATUS 601
 
@@ -369,6 +375,45 @@
 
 /* The operators of the proxy. */
 #define WMTLS_ADDRESSEE_PROXY 5
+
+/* RSA with the padding of PKCS#1 v1.5, and SHA-256. In TLS 1.2 only. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA256 1025
+
+/* ECDSA on P-256 with SHA-256. */
+#define WMTLS_SIGNATURE_SCHEME_ECDSA_SECP256R1_SHA256 1027
+
+/* RSA with the padding of PKCS#1 v1.5, and SHA-384. In TLS 1.2 only. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA384 1281
+
+/* ECDSA on P-384 with SHA-384. */
+#define WMTLS_SIGNATURE_SCHEME_ECDSA_SECP384R1_SHA384 1283
+
+/* RSA with the padding of PKCS#1 v1.5, and SHA-512. In TLS 1.2 only. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA512 1537
+
+/* ECDSA on P-521 with SHA-512. */
+#define WMTLS_SIGNATURE_SCHEME_ECDSA_SECP521R1_SHA512 1539
+
+/* RSA-PSS with SHA-256, MGF1 with SHA-256, and a salt of 32 bytes. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA256 2052
+
+/* RSA-PSS with SHA-384, MGF1 with SHA-384, and a salt of 48 bytes. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA384 2053
+
+/* RSA-PSS with SHA-512, MGF1 with SHA-512, and a salt of 64 bytes. */
+#define WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA512 2054
+
+/* Ed25519, which signs the message itself. */
+#define WMTLS_SIGNATURE_SCHEME_ED25519 2055
+
+/* ML-DSA-44, which signs the message itself. In TLS 1.3 only. */
+#define WMTLS_SIGNATURE_SCHEME_MLDSA44 2308
+
+/* ML-DSA-65, which signs the message itself. In TLS 1.3 only. */
+#define WMTLS_SIGNATURE_SCHEME_MLDSA65 2309
+
+/* ML-DSA-87, which signs the message itself. In TLS 1.3 only. */
+#define WMTLS_SIGNATURE_SCHEME_MLDSA87 2310
 
 
 /*
@@ -540,6 +585,43 @@ typedef struct wmtls_webhook_verifier_options wmtls_webhook_verifier_options;
  WMTLS_OK (0), or the number of an error kind.
  */
 typedef int32_t wmtls_status;
+
+/*
+ A function of the program that signs a handshake with a key that this process does not hold, such as
+ one in an HSM or a KMS.
+
+ It is called on threads of the library that block all signals, on several at once, and may block: only
+ its handshake waits. A call that does not return keeps its place among those that `concurrency` allows.
+ It must not throw a C++ exception. In a child process it is called with the same context.
+
+ `context`: the pointer that was set with the function.
+ `scheme`: a WMTLS_SIGNATURE_SCHEME_...: the algorithm, the hash and the padding.
+ `message`, `message_len`: the bytes to sign, not hashed.
+ `digest`, `digest_len`: the hash of the message, for RSA and ECDSA; NULL and 0 for other schemes.
+ `deadline_ms`: how long the handshake waits for the answer.
+ `signature`, `capacity`: receives the signature; 8192 bytes. For ECDSA it is DER, or r and s in a
+ row. The library verifies it before it leaves.
+ `signature_len`: receives its length.
+
+ Returns 0, or a number other than 0 if it could not sign: WMTLS_SIGNER_FAILED then names the number.
+ */
+typedef int32_t (*wmtls_sign_function)(void *context,
+                                       int32_t scheme,
+                                       const uint8_t *message,
+                                       size_t message_len,
+                                       const uint8_t *digest,
+                                       size_t digest_len,
+                                       uint64_t deadline_ms,
+                                       uint8_t *signature,
+                                       size_t capacity,
+                                       size_t *signature_len);
+
+/*
+ A function of the program that frees the context of a wmtls_sign_function. It is called once in each
+ process, on any thread, after the last call, when no handle and no connection uses the identity. It
+ must not call a function of this library.
+ */
+typedef void (*wmtls_signer_free_function)(void *context);
 
 /*
  A function of the program that writes a log record. docs/log.md lists the fields.
@@ -765,6 +847,12 @@ const char *wmtls_diagnosis_request_name(int32_t request);
 const char *wmtls_addressee_name(int32_t addressee);
 
 /*
+ Returns the name of a WMTLS_SIGNATURE_SCHEME_..., as in the IANA registry; NULL if no scheme has this
+ number.
+ */
+const char *wmtls_signature_scheme_name(int32_t scheme);
+
+/*
  Returns the version of the library, such as "0.1.0". The text lives as long as the process.
  */
 const char *wmtls_version(void);
@@ -931,6 +1019,55 @@ void wmtls_jwt_keys_free(wmtls_jwt_keys *keys);
  Fails with WMTLS_PEM_INVALID.
  */
 wmtls_status wmtls_pin_of(const void *cert, size_t cert_len, char *pin, wmtls_error **err);
+
+/*
+ Makes an identity whose key stays elsewhere, such as in an HSM or a KMS: a function of the program
+ signs each handshake with it. Free the result with wmtls_identity_free. docs/signer.md has the rules.
+
+ `cert`, `cert_len`: our certificate chain, leaf first, PEM or DER.
+ `sign`: signs with the key of the leaf.
+ `context`: passed to `sign` and to `free_context`; NULL is allowed.
+ `free_context`: frees the context, also if this function fails; NULL if nothing is to be freed.
+ `concurrency`: the most calls of `sign` at once, 1 to 64; 8 suits most keys. Further handshakes wait.
+ `schemes`, `schemes_len`: the names of the signature schemes that the key's owner supports, such as
+ "rsa_pss_rsae_sha256"; NULL and 0 for all that fit the key.
+ `out`: receives the identity.
+
+ Fails with WMTLS_PEM_INVALID, WMTLS_IDENTITY_UNUSABLE, WMTLS_CLOCK_IMPLAUSIBLE or
+ WMTLS_OPTION_INVALID. A delivery fails with WMTLS_SIGNER_FAILED or WMTLS_SIGNER_TIMEOUT if there is
+ no valid signature in time.
+ */
+wmtls_status wmtls_identity_from_signer(const void *cert,
+                                        size_t cert_len,
+                                        wmtls_sign_function sign,
+                                        void *context,
+                                        wmtls_signer_free_function free_context,
+                                        size_t concurrency,
+                                        const char *const *schemes,
+                                        size_t schemes_len,
+                                        wmtls_identity **out,
+                                        wmtls_error **err);
+
+/*
+ Makes an identity as wmtls_identity_from_signer does, with the chain in a PEM file. A dispatcher that
+ uses the identity watches the file. If its new leaf has another key, `sign` must use that at once.
+
+ `cert`: the path of our certificate chain, leaf first.
+ `sign`, `context`, `free_context`, `concurrency`, `schemes`, `schemes_len`: as there.
+ `out`: receives the identity.
+
+ Fails as wmtls_identity_from_signer does, with WMTLS_PEM_INVALID if the file cannot be read within
+ five seconds, and with WMTLS_OVERLOADED if the process has no descriptor or thread left.
+ */
+wmtls_status wmtls_identity_from_signer_file(const char *cert,
+                                             wmtls_sign_function sign,
+                                             void *context,
+                                             wmtls_signer_free_function free_context,
+                                             size_t concurrency,
+                                             const char *const *schemes,
+                                             size_t schemes_len,
+                                             wmtls_identity **out,
+                                             wmtls_error **err);
 
 /*
  Reads a trust from PEM files. Free the result with wmtls_trust_free. A dispatcher or verifier

@@ -23,6 +23,7 @@ use webhook_mtls::{Error, Receipt};
 use crate::convert::Handle;
 use crate::loop_handles::{Callbacks, LoopHandles, LoopSignal};
 use crate::outcome_buffer::{Attachment, OutcomeBuffer, ReceiptPage, Report};
+use crate::signer::error_text;
 use crate::uv::{RawHandle, Uv};
 
 /// What libuv calls.
@@ -68,7 +69,7 @@ pub fn next_attachment() -> Option<Either<Handle<Rc<ReceiptPage>>, String>> {
     let next = |current: &NodeLoop| current.buffer.borrow_mut().next_attachment();
     Some(match with_current(next).ok().flatten()? {
         Attachment::Page(page) => Either::A(Handle(page)),
-        Attachment::Error(error) => Either::B(error.to_json().to_string()),
+        Attachment::Error(error) => Either::B(error_text(&error)),
     })
 }
 

@@ -14,6 +14,7 @@ use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::bindings::runtime;
 
 use crate::completions;
+use crate::signer::error_text;
 
 /// A value of core inside a JavaScript external.
 ///
@@ -113,7 +114,7 @@ impl<T: ToNapiValue> ToNapiValue for CallResult<T> {
         let mut object = Object::new(&Env::from_raw(env))?;
         match result.0 {
             Ok(value) => object.set("value", value)?,
-            Err(error) => object.set("error", error.to_json().to_string())?,
+            Err(error) => object.set("error", error_text(&error))?,
         }
         // SAFETY: env is the environment of the current call, and the object belongs to it.
         unsafe { Object::to_napi_value(env, object) }
@@ -137,7 +138,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> CallResult<
 
 /// As [`guarded`], for work without a value. Returns the error's JSON if it fails.
 pub(crate) fn error_json(work: impl FnOnce() -> Result<(), Error>) -> Option<String> {
-    catch_panic(work).err().map(|error| error.to_json().to_string())
+    catch_panic(work).err().as_ref().map(error_text)
 }
 
 fn catch_panic<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {

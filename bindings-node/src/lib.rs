@@ -31,6 +31,7 @@ mod report;
 mod retry;
 mod rotation;
 mod signal;
+mod signer;
 mod signing;
 mod socket;
 mod telemetry;

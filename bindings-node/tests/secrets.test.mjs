@@ -85,6 +85,8 @@ const callsOf = async (lab, acme) => {
     'static Identity.fromFiles': [undefined, '/dev/null', '/dev/null', {}],
     'static Identity.fromPem': [undefined, '', '', {}],
     'static Identity.fromPkcs12': [undefined, Buffer.alloc(0), ''],
+    'static Identity.fromSigner': [undefined, '', () => Buffer.alloc(0), {}],
+    'static Identity.fromSignerFile': [undefined, '/dev/null', () => Buffer.alloc(0), {}],
     'new Pins': [undefined, [PIN], []],
     'static Pins.fromFile': [undefined, '/dev/null'],
     'new RetryPolicy': [undefined, {}],

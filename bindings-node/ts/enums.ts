@@ -1,6 +1,6 @@
 // The enums. `cargo xtask generate` writes them from the core's tables.
 
-// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state metrics_format diagnosis_request check_status check_group addressee
+// generated: begin unions stage blame scope sent retry action role evidence dialect note pin=PinSlot min_tls crl_policy circuit_state metrics_format diagnosis_request check_status check_group addressee signature_scheme
 /**
  * The step that failed. Exhaustive: a new stage is a new major version.
  * - `config`: Options, material and arguments.
@@ -219,6 +219,37 @@ export type CheckGroup = 'identity' | 'trust' | 'way' | 'handshake' | 'verdict'
  * - `proxy`: The operators of the proxy.
  */
 export type Addressee = 'nobody' | 'us' | 'consumer' | 'network' | 'proxy'
+
+/**
+ * A signature scheme of TLS, named as in the IANA registry. Its number is the code point.
+ * - `rsa_pkcs1_sha256`: RSA with the padding of PKCS#1 v1.5, and SHA-256. In TLS 1.2 only.
+ * - `ecdsa_secp256r1_sha256`: ECDSA on P-256 with SHA-256.
+ * - `rsa_pkcs1_sha384`: RSA with the padding of PKCS#1 v1.5, and SHA-384. In TLS 1.2 only.
+ * - `ecdsa_secp384r1_sha384`: ECDSA on P-384 with SHA-384.
+ * - `rsa_pkcs1_sha512`: RSA with the padding of PKCS#1 v1.5, and SHA-512. In TLS 1.2 only.
+ * - `ecdsa_secp521r1_sha512`: ECDSA on P-521 with SHA-512.
+ * - `rsa_pss_rsae_sha256`: RSA-PSS with SHA-256, MGF1 with SHA-256, and a salt of 32 bytes.
+ * - `rsa_pss_rsae_sha384`: RSA-PSS with SHA-384, MGF1 with SHA-384, and a salt of 48 bytes.
+ * - `rsa_pss_rsae_sha512`: RSA-PSS with SHA-512, MGF1 with SHA-512, and a salt of 64 bytes.
+ * - `ed25519`: Ed25519, which signs the message itself.
+ * - `mldsa44`: ML-DSA-44, which signs the message itself. In TLS 1.3 only.
+ * - `mldsa65`: ML-DSA-65, which signs the message itself. In TLS 1.3 only.
+ * - `mldsa87`: ML-DSA-87, which signs the message itself. In TLS 1.3 only.
+ */
+export type SignatureScheme =
+  | 'rsa_pkcs1_sha256'
+  | 'ecdsa_secp256r1_sha256'
+  | 'rsa_pkcs1_sha384'
+  | 'ecdsa_secp384r1_sha384'
+  | 'rsa_pkcs1_sha512'
+  | 'ecdsa_secp521r1_sha512'
+  | 'rsa_pss_rsae_sha256'
+  | 'rsa_pss_rsae_sha384'
+  | 'rsa_pss_rsae_sha512'
+  | 'ed25519'
+  | 'mldsa44'
+  | 'mldsa65'
+  | 'mldsa87'
 // generated: end
 
 /** A value by status from 300 to 599, or by class: `3xx`, `4xx`, `5xx`. */
@@ -274,6 +305,8 @@ export type KnownKind =
   | 'issuer_distrusted'
   | 'signature_invalid'
   | 'token_invalid'
+  | 'signer_failed'
+  | 'signer_timeout'
   | 'http_status'
   | 'http_invalid'
   | 'response_too_large'

@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util'
 
+import { takeCause } from './causes'
 import { LIMITS } from './limits'
 import { native, type CallResult } from './native'
 import { camelCase, respelled, snakeCase } from './spelling'
@@ -90,7 +91,8 @@ export class WebhookMtlsError extends Error {
    * Returns whether a value is such an error. Recognizes errors of another copy of this package or
    * another realm, and errors that lost their prototype but kept their fields. An error that
    * structuredClone or `postMessage` has copied keeps its fields in its `cause`; this gives them back.
-   * It cannot do so for a `canceled` error whose cause is the reason of an AbortSignal.
+   * It cannot do so for a `canceled` error whose cause is the reason of an AbortSignal, or a
+   * `signer_failed` error whose cause is what the signer threw.
    *
    * @param value any value
    */
@@ -264,7 +266,10 @@ Object.defineProperties(WebhookMtlsError.prototype, {
 
 /** @internal Creates the error that a JSON text of the core describes. */
 export function errorOf(text: string, options?: ErrorOptions): WebhookMtlsError {
-  return WebhookMtlsError.of(JSON.parse(text), options)
+  const json = JSON.parse(text) as { signer_call?: number }
+  const { signer_call: call, ...fields } = json
+  if (call === undefined) return WebhookMtlsError.of(json, options)
+  return WebhookMtlsError.of(fields, options ?? takeCause(call))
 }
 
 /** @internal Returns the value of a result, or throws its error. */

@@ -2,8 +2,9 @@ import { types } from 'node:util'
 
 import { unwrap, wrongType } from './error'
 import { isHandle } from './handle'
-import { material, Options, text, type Body } from './options'
+import { material, Options, text, texts, wholeNumber, type Body } from './options'
 import { native, type Handle } from './native'
+import { nativeSign, type Sign, type SignerOptions } from './signer'
 
 /** The options to load an identity. */
 export interface IdentityOptions {
@@ -20,7 +21,7 @@ export class Identity {
 
   private constructor(handle: Handle) {
     if (!isHandle(handle)) {
-      throw wrongType('identity', 'made by fromFiles, fromPem or fromPkcs12', handle)
+      throw wrongType('identity', 'made by fromFiles, fromPem, fromPkcs12 or fromSigner', handle)
     }
     this.#handle = handle
   }
@@ -74,6 +75,36 @@ export class Identity {
   }
 
   /**
+   * Makes an identity whose key stays elsewhere, such as in an HSM or a KMS.
+   *
+   * @param cert the certificate chain, leaf first, PEM or DER
+   * @param sign signs handshakes with the key of the leaf
+   * @param options the limits of the signer
+   * @throws {WebhookMtlsError} `pem_invalid`, `identity_unusable`, `clock_implausible` or
+   * `option_invalid`. A delivery rejects with `signer_failed` or `signer_timeout` if there is no
+   * valid signature in time.
+   */
+  static fromSigner(cert: Body, sign: Sign, options?: SignerOptions): Identity {
+    const signer = signerArguments(sign, options)
+    return Identity.of(unwrap(native.identityFromSigner(material('cert', cert), ...signer)))
+  }
+
+  /**
+   * Makes an identity as {@link fromSigner} does, with the chain in a PEM file. A dispatcher that uses
+   * the identity watches the file. If its new leaf has another key, `sign` must use that at once.
+   *
+   * @param cert path of the certificate chain, leaf first; at most 1 MiB
+   * @param sign signs handshakes with the key of the leaf
+   * @param options the limits of the signer
+   * @throws {WebhookMtlsError} as {@link fromSigner} does, and `pem_invalid` if the file cannot be
+   * read
+   */
+  static fromSignerFile(cert: string, sign: Sign, options?: SignerOptions): Identity {
+    const signer = signerArguments(sign, options)
+    return Identity.of(unwrap(native.identityFromSignerFile(text('cert', cert), ...signer)))
+  }
+
+  /**
    * Remarks for the operator about the file of a usable identity, such as a certificate that is not
    * an issuer of ours and not presented.
    */
@@ -90,4 +121,12 @@ export class Identity {
 
 function passphrase(options: unknown): string | undefined {
   return new Options(options, [], ['passphrase']).optional('passphrase', text)
+}
+
+function signerArguments(sign: unknown, options: unknown) {
+  if (typeof sign !== 'function') throw wrongType('sign', 'a function', sign)
+  const given = new Options(options, [], ['concurrency', 'schemes'])
+  const concurrency = given.optional('concurrency', wholeNumber)
+  const schemes = given.optional('schemes', texts) ?? []
+  return [nativeSign(sign as Sign), concurrency, schemes] as const
 }

@@ -33,6 +33,7 @@ export type { Event, EventListener, Expiry } from './event'
 export type { ForwardedOptions } from './forwarded'
 export type { Body } from './options'
 export type { IdentityOptions } from './identity'
+export type { Sign, SignerOptions } from './signer'
 export type { Delivery, Outcome, Outcomes, Progress } from './many'
 export type { Metric, Metrics, MetricSample, MetricsTextOptions } from './metrics'
 export type { PeerIdentity } from './peer'
@@ -72,6 +73,7 @@ export type {
   MetricsFormat,
   MinTls,
   Note,
+  SignatureScheme,
   PinSlot,
   Retry,
   Role,

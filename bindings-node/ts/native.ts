@@ -60,6 +60,15 @@ export interface HandshakeFacts {
   serverName: Optional<string>
 }
 
+/** Begins one call of a signer, which ends with `signerAnswer`. */
+export type NativeSign = (
+  call: number,
+  scheme: string,
+  message: Uint8Array,
+  digest: Optional<Uint8Array> | null,
+  deadlineMs: number,
+) => void
+
 interface Native {
   addonVersion(): string
   tables(): string
@@ -82,6 +91,19 @@ interface Native {
     passphrase: Optional<string>,
   ): CallResult<Handle>
   identityFromPkcs12(data: Uint8Array, passphrase: string): CallResult<Handle>
+  identityFromSigner(
+    cert: Uint8Array,
+    sign: NativeSign,
+    concurrency: Optional<number>,
+    schemes: string[],
+  ): CallResult<Handle>
+  identityFromSignerFile(
+    cert: string,
+    sign: NativeSign,
+    concurrency: Optional<number>,
+    schemes: string[],
+  ): CallResult<Handle>
+  signerAnswer(call: number, signature: Optional<Uint8Array>, error: string): void
   identityNotes(identity: Handle): string[]
   trustFromFiles(
     anchors: string,

@@ -164,6 +164,13 @@ export function number(option: string, value: unknown): number {
 }
 
 /** @internal */
+export function wholeNumber(option: string, value: unknown): number {
+  const checked = number(option, value)
+  if (Number.isInteger(checked) && checked >= 0 && checked <= 0xffff_ffff) return checked
+  throw wrongType(option, 'a whole number', value)
+}
+
+/** @internal */
 export function flag(option: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw wrongType(option, 'a boolean', value)
   return value

@@ -31,6 +31,7 @@ export interface TlsJson {
   cipher_suite: string
   key_exchange: string
   client_auth_requested: boolean
+  signature_ms: number | null
   certificate_authorities: string[]
   issuer_listed: boolean | null
 }
@@ -42,6 +43,8 @@ export function tlsFacts(json: TlsJson): TlsFacts {
     cipherSuite: json.cipher_suite,
     keyExchange: json.key_exchange,
     clientAuthRequested: json.client_auth_requested,
+    // A receipt of an older version has none.
+    signatureMs: json.signature_ms ?? null,
     certificateAuthorities: json.certificate_authorities,
     issuerListed: json.issuer_listed,
   }
@@ -57,6 +60,8 @@ export interface TlsFacts {
   readonly keyExchange: string
   /** Whether the consumer requested our certificate. Always true in a receipt. */
   readonly clientAuthRequested: boolean
+  /** How long the signer of our key took, in milliseconds; null without a signer. */
+  readonly signatureMs: number | null
   /**
    * The CAs that the consumer named in its certificate request: it accepts certificates of these.
    * Escaped, and cut to 4 KiB. Empty if it named none.

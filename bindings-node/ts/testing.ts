@@ -12,7 +12,7 @@ import {
   wrongType,
   wrongValue,
 } from './error'
-import { number, Options, text } from './options'
+import { number, Options, text, wholeNumber } from './options'
 import { Identity } from './identity'
 import { kit, type ReceivedRequest } from './kit'
 import { native, type Handle } from './native'
@@ -456,12 +456,6 @@ function received(request: ReceivedRequest): Received {
   const { id, method, path, body } = request
   const peer = { tenant: request.tenant ?? null, serverName: request.serverName ?? null }
   return { ...(id !== undefined && { id }), method, path, headers, body, ...peer }
-}
-
-function wholeNumber(option: string, value: unknown): number {
-  const checked = number(option, value)
-  if (Number.isInteger(checked) && checked >= 0 && checked <= 0xffff_ffff) return checked
-  throw wrongType(option, 'a whole number', value)
 }
 
 function date(option: string, value: unknown): number {

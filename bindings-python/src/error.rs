@@ -1,6 +1,8 @@
 //! Conversion of the core's errors to exceptions. The exception classes are defined in Python, so
 //! that type checkers see them.
 
+use std::error::Error as _;
+
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use serde_json::Value;
@@ -55,7 +57,13 @@ pub fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyA
         let class = py.import("webhook_mtls._errors")?.getattr(name)?;
         PyResult::Ok(class.cast_into::<PyType>()?.unbind())
     };
-    class.get_or_try_init(import)?.bind(py).call1((json::to_python(py, &error.to_json())?,))
+    let fields = json::to_python(py, &error.to_json())?;
+    let exception = class.get_or_try_init(import)?.bind(py).call1((fields,))?;
+    // What a function of the program raised, such as a signer.
+    if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<PyErr>()) {
+        exception.setattr("__cause__", cause.value(py))?;
+    }
+    Ok(exception)
 }
 
 /// Reads an error from the fields of an exception.

@@ -33,6 +33,7 @@ pub mod receipt;
 pub mod recipe;
 pub mod report;
 pub mod retry;
+pub mod signer;
 pub mod signing;
 pub mod socket;
 pub mod telemetry;

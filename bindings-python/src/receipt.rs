@@ -1,7 +1,9 @@
 //! `Receipt`: the result of a successful delivery.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyFloat, PyType};
 use serde_json::Value;
 use webhook_mtls::material::PinSlot;
 
@@ -143,6 +145,27 @@ impl Receipt {
     }
 }
 
+/// A duration that Python sees as seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seconds(Duration);
+
+impl Seconds {
+    /// Reads milliseconds.
+    fn read(millis: &Value) -> Option<Self> {
+        Duration::try_from_secs_f64(millis.as_f64()? / 1000.0).ok().map(Self)
+    }
+}
+
+impl<'py> IntoPyObject<'py> for Seconds {
+    type Target = PyFloat;
+    type Output = Bound<'py, PyFloat>;
+    type Error = std::convert::Infallible;
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Self::Error> {
+        self.0.as_secs_f64().into_pyobject(py)
+    }
+}
+
 /// The result of the TLS negotiation of a connection.
 #[pyclass(frozen, eq, hash, get_all, weakref, module = "webhook_mtls")]
 #[derive(Clone, PartialEq, Hash)]
@@ -155,6 +178,8 @@ pub struct TlsFacts {
     key_exchange: String,
     /// Whether the consumer requested our certificate. Always true on a receipt.
     client_auth_requested: bool,
+    /// How long the signer of our key took, in seconds; None without a signer.
+    signature: Option<Seconds>,
     /// The CAs that the consumer named in its certificate request: it accepts certificates of these.
     ///
     /// Escaped, and cut to 4 KiB. Empty if it named none.
@@ -170,6 +195,7 @@ impl From<&webhook_mtls::dispatcher::TlsFacts> for TlsFacts {
             cipher_suite: facts.cipher_suite.to_owned(),
             key_exchange: facts.key_exchange.to_owned(),
             client_auth_requested: facts.client_auth_requested,
+            signature: facts.signature.map(Seconds),
             certificate_authorities: facts.certificate_authorities(),
             issuer_listed: facts.is_issuer_listed(),
         }
@@ -184,6 +210,7 @@ impl TlsFacts {
             cipher_suite: text("cipher_suite"),
             key_exchange: text("key_exchange"),
             client_auth_requested: fields["client_auth_requested"] == true,
+            signature: Seconds::read(&fields["signature_ms"]),
             certificate_authorities: json::texts(&fields["certificate_authorities"]),
             issuer_listed: fields["issuer_listed"].as_bool(),
         }

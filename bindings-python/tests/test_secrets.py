@@ -204,6 +204,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "path": "/dev/null",
             "pins": None,
             "role": "server",
+            "sign": bytes,
             "socket": None,
             "status": 200,
             "tenant": "acme",

@@ -154,6 +154,10 @@ pub mod bindings {
         pub use crate::runtime::{EventLoop, afterwards, drive, spawn, undriven};
     }
 
+    pub mod signer {
+        pub use crate::material::signer::DEFAULT_CONCURRENCY;
+    }
+
     pub mod tables {
         pub use crate::tables::{Preset, all};
     }

@@ -8,7 +8,7 @@ use webhook_mtls::diagnosis::{Addressee, DiagnosisRequest};
 use webhook_mtls::dispatcher::{LogLevel, MetricsFormat};
 use webhook_mtls::endpoint::CircuitState;
 use webhook_mtls::error::{Blame, Scope, Stage};
-use webhook_mtls::material::PinSlot;
+use webhook_mtls::material::{PinSlot, SignatureScheme};
 use webhook_mtls::retry::Action;
 use webhook_mtls::{Kind, Retry, Role, Sent};
 
@@ -99,6 +99,13 @@ pub extern "C" fn wmtls_diagnosis_request_name(request: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn wmtls_addressee_name(addressee: i32) -> *const c_char {
     name(addressee, Addressee::ALL, |value| (*value as i32, value.name()))
+}
+
+/// Returns the name of a WMTLS_SIGNATURE_SCHEME_..., as in the IANA registry; NULL if no scheme has this
+/// number.
+#[unsafe(no_mangle)]
+pub extern "C" fn wmtls_signature_scheme_name(scheme: i32) -> *const c_char {
+    name(scheme, SignatureScheme::ALL, |value| (*value as i32, value.name()))
 }
 
 /// Returns the version of the library, such as "0.1.0". The text lives as long as the process.

@@ -36,6 +36,7 @@ pub mod enums;
 pub mod identity;
 pub mod jwt;
 pub mod pin;
+pub mod signer;
 pub mod trust;
 
 pub mod dispatcher;

@@ -57,6 +57,8 @@ static const struct {
     {"issuer_distrusted", WMTLS_ISSUER_DISTRUSTED},
     {"signature_invalid", WMTLS_SIGNATURE_INVALID},
     {"token_invalid", WMTLS_TOKEN_INVALID},
+    {"signer_failed", WMTLS_SIGNER_FAILED},
+    {"signer_timeout", WMTLS_SIGNER_TIMEOUT},
     {"http_status", WMTLS_HTTP_STATUS},
     {"http_invalid", WMTLS_HTTP_INVALID},
     {"response_too_large", WMTLS_RESPONSE_TOO_LARGE},

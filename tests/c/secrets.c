@@ -171,6 +171,28 @@ TRY(wmtls_identity_from_pem, {
     wmtls_identity *made;
     wmtls_identity_from_pem(text, strlen(text), text, strlen(text), text, &made, &error);
 })
+static int32_t no_signature(void *context, int32_t scheme, const uint8_t *message,
+                            size_t message_len, const uint8_t *digest, size_t digest_len,
+                            uint64_t deadline_ms, uint8_t *signature, size_t capacity,
+                            size_t *signature_len) {
+    (void)context, (void)scheme, (void)message, (void)message_len, (void)digest, (void)digest_len;
+    (void)deadline_ms, (void)signature, (void)capacity, (void)signature_len;
+    return 1;
+}
+TRY(wmtls_identity_from_signer, {
+    wmtls_identity *made;
+    wmtls_identity_from_signer(text, strlen(text), no_signature, NULL, NULL, 8, &text, 1, &made,
+                               &error);
+    look(error);
+    wmtls_identity_from_signer(text, strlen(text), no_signature, NULL, NULL, 8, NULL, 0, &made,
+                               &error);
+    wmtls_identity_free(made);
+})
+TRY(wmtls_identity_from_signer_file, {
+    wmtls_identity *made;
+    wmtls_identity_from_signer_file(text, no_signature, NULL, NULL, 8, NULL, 0, &made, &error);
+    wmtls_identity_free(made);
+})
 TRY(wmtls_identity_from_pkcs12, {
     wmtls_identity *made;
     wmtls_identity_from_pkcs12(text, strlen(text), text, &made, &error);
@@ -419,6 +441,8 @@ static const struct {
     ENTRY(wmtls_identity_from_files),
     ENTRY(wmtls_identity_from_pem),
     ENTRY(wmtls_identity_from_pkcs12),
+    ENTRY(wmtls_identity_from_signer),
+    ENTRY(wmtls_identity_from_signer_file),
     ENTRY(wmtls_pin_of),
     ENTRY(wmtls_trust_from_files),
     ENTRY(wmtls_trust_from_pem),

@@ -55,6 +55,19 @@ static const struct {
     {wmtls_addressee_name, "consumer", WMTLS_ADDRESSEE_CONSUMER, 3},
     {wmtls_addressee_name, "network", WMTLS_ADDRESSEE_NETWORK, 4},
     {wmtls_addressee_name, "proxy", WMTLS_ADDRESSEE_PROXY, 5},
+    {wmtls_signature_scheme_name, "rsa_pkcs1_sha256", WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA256, 1025},
+    {wmtls_signature_scheme_name, "ecdsa_secp256r1_sha256", WMTLS_SIGNATURE_SCHEME_ECDSA_SECP256R1_SHA256, 1027},
+    {wmtls_signature_scheme_name, "rsa_pkcs1_sha384", WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA384, 1281},
+    {wmtls_signature_scheme_name, "ecdsa_secp384r1_sha384", WMTLS_SIGNATURE_SCHEME_ECDSA_SECP384R1_SHA384, 1283},
+    {wmtls_signature_scheme_name, "rsa_pkcs1_sha512", WMTLS_SIGNATURE_SCHEME_RSA_PKCS1_SHA512, 1537},
+    {wmtls_signature_scheme_name, "ecdsa_secp521r1_sha512", WMTLS_SIGNATURE_SCHEME_ECDSA_SECP521R1_SHA512, 1539},
+    {wmtls_signature_scheme_name, "rsa_pss_rsae_sha256", WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA256, 2052},
+    {wmtls_signature_scheme_name, "rsa_pss_rsae_sha384", WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA384, 2053},
+    {wmtls_signature_scheme_name, "rsa_pss_rsae_sha512", WMTLS_SIGNATURE_SCHEME_RSA_PSS_RSAE_SHA512, 2054},
+    {wmtls_signature_scheme_name, "ed25519", WMTLS_SIGNATURE_SCHEME_ED25519, 2055},
+    {wmtls_signature_scheme_name, "mldsa44", WMTLS_SIGNATURE_SCHEME_MLDSA44, 2308},
+    {wmtls_signature_scheme_name, "mldsa65", WMTLS_SIGNATURE_SCHEME_MLDSA65, 2309},
+    {wmtls_signature_scheme_name, "mldsa87", WMTLS_SIGNATURE_SCHEME_MLDSA87, 2310},
 };
 /* generated: end */
 

@@ -1,3 +1,4 @@
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
@@ -25,7 +26,7 @@ class _CertificateObject(Protocol):
 
 _Certificate: TypeAlias = str | _Bytes | _CertificateObject
 _Certificates: TypeAlias = _Certificate | Iterable[_Certificate]
-# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring metrics_format diagnosis_request
+# generated: begin aliases retry action pin role evidence dialect note min_tls crl_policy circuit_state preset expiring metrics_format diagnosis_request signature_scheme
 _Retry: TypeAlias = Literal["later", "after_repair", "never"]
 _Action: TypeAlias = Literal["retry", "park", "drop"]
 _Pin: TypeAlias = Literal["current", "next"]
@@ -60,15 +61,35 @@ _Preset: TypeAlias = Literal["public", "private"]
 _Expiring: TypeAlias = Literal["identity", "anchor", "intermediate", "crl", "consumer"]
 _MetricsFormat: TypeAlias = Literal["prometheus", "openmetrics"]
 _DiagnosisRequest: TypeAlias = Literal["head", "options"]
+_SignatureScheme: TypeAlias = Literal[
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp256r1_sha256",
+    "rsa_pkcs1_sha384",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pkcs1_sha512",
+    "ecdsa_secp521r1_sha512",
+    "rsa_pss_rsae_sha256",
+    "rsa_pss_rsae_sha384",
+    "rsa_pss_rsae_sha512",
+    "ed25519",
+    "mldsa44",
+    "mldsa65",
+    "mldsa87",
+]
 # generated: end
+
+# scheme, message, digest, deadline in seconds
+_Sign: TypeAlias = Callable[
+    [_SignatureScheme, bytes, bytes | None, float], _Bytes | Awaitable[_Bytes]
+]
 
 @final
 class Identity:
     """Our certificate chain and private key. The constructors check them.
 
     The key belongs to the leaf, and the leaf is within its validity, allows clientAuth and
-    signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`. It is immutable
-    and safe to share between threads.
+    signatures, and is not a CA. Made by `from_files`, `from_pem` or `from_pkcs12`, or by
+    `from_signer` if the key stays elsewhere. It is immutable and safe to share between threads.
     """
 
     def __copy__(self) -> Self: ...
@@ -116,6 +137,61 @@ class Identity:
             ConfigError: `key_encrypted` (the passphrase is wrong, or decryption would cost too
                 much), `pem_invalid` (malformed, no key, several keys, no certificate),
                 `key_mismatch`, `identity_unusable`, `clock_implausible` or `option_invalid`.
+        """
+    @classmethod
+    def from_signer(
+        cls,
+        cert: _Certificates,
+        sign: _Sign,
+        *,
+        concurrency: int | None = None,
+        schemes: Iterable[_SignatureScheme] | None = None,
+        loop: AbstractEventLoop | None = None,
+    ) -> Self:
+        """Makes an identity whose key stays elsewhere, such as in an HSM or a KMS. docs/signer.md has
+        the rules.
+
+        Args:
+            cert: the certificate chain, leaf first, as in `from_pem`.
+            sign: called as `sign(scheme, message, digest, deadline)` on threads of the library, on
+                several at once. Returns the signature, bytes-like, or an awaitable that does. It
+                may block: only its handshake waits. `scheme` is the IANA name, `digest` the hash of
+                `message` for RSA and ECDSA, else None, and `deadline` how many seconds the
+                handshake waits. For ECDSA, the signature is DER, or r and s in a row.
+            concurrency: the most calls at once, 1 to 64; by default 8.
+            schemes: the signature schemes that the key's owner supports; by default all that fit
+                the key.
+            loop: the event loop on which awaitables run, of another thread than one that waits
+                for a delivery; by default one of the library.
+
+        Raises:
+            ConfigError: `pem_invalid`, `identity_unusable`, `clock_implausible` or
+                `option_invalid`. A delivery raises `signer_failed` or `signer_timeout` if there is
+                no valid signature in time.
+        """
+    @classmethod
+    def from_signer_file(
+        cls,
+        cert: _Path,
+        sign: _Sign,
+        *,
+        concurrency: int | None = None,
+        schemes: Iterable[_SignatureScheme] | None = None,
+        loop: AbstractEventLoop | None = None,
+    ) -> Self:
+        """Makes an identity as `from_signer` does, with the chain in a PEM file. A dispatcher that
+        uses the identity watches the file. If its new leaf has another key, `sign` must use that at
+        once.
+
+        Args:
+            cert: path of the certificate chain; a regular file of at most 1 MiB.
+            sign: as in `from_signer`.
+            concurrency: as in `from_signer`.
+            schemes: as in `from_signer`.
+            loop: as in `from_signer`.
+
+        Raises:
+            ConfigError: as `from_signer`, and `pem_invalid` if the file cannot be read.
         """
     @property
     def notes(self) -> list[str]:
@@ -1585,6 +1661,9 @@ class TlsFacts:
     @property
     def client_auth_requested(self) -> bool:
         """Whether the consumer requested our certificate. Always true on a receipt."""
+    @property
+    def signature(self) -> float | None:
+        """How long the signer of our key took, in seconds; None without a signer."""
     @property
     def certificate_authorities(self) -> list[str]:
         """The CAs that the consumer named in its certificate request: it accepts certificates of these.

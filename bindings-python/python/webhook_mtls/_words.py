@@ -74,6 +74,8 @@ Kind = Literal[
     "issuer_distrusted",
     "signature_invalid",
     "token_invalid",
+    "signer_failed",
+    "signer_timeout",
     "http_status",
     "http_invalid",
     "response_too_large",

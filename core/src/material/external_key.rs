@@ -88,7 +88,8 @@ impl ExternalKey {
         let call = || catch_unwind(AssertUnwindSafe(|| self.signer.sign(&request)));
         let answer = process::outside(call).unwrap_or_else(|_| Err(SignerError::new("panic")));
         let subject = || leaf.subject_text();
-        let signature = answer.map_err(|error| error.into_error(scheme, &subject()))?;
+        let signature =
+            answer.map_err(|error| error.into_error(scheme, &subject(), Instant::now() >= by))?;
         verified(&signature, scheme, leaf, message).ok_or_else(|| {
             let (name, length, subject) = (scheme.name(), signature.len(), subject());
             let message = format!(

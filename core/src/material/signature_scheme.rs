@@ -3,7 +3,7 @@
 use rustls::SignatureScheme as TlsScheme;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use crate::error::words;
+use crate::error::{Error, words};
 use crate::x509::{Key, key_parts};
 
 words! {
@@ -50,6 +50,21 @@ const RSA: &[SignatureScheme] = &[
 ];
 
 impl SignatureScheme {
+    /// Returns the schemes that the argument `schemes` of a binding names.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` and lists the names if there is no such scheme.
+    #[doc(hidden)]
+    pub fn of_arguments<N: AsRef<str>>(names: &[N]) -> Result<Vec<Self>, Error> {
+        let known: Vec<&str> = Self::ALL.iter().map(|scheme| scheme.name()).collect();
+        let of = |name: &N| {
+            let unknown = || Error::unknown_word("schemes", name.as_ref(), &known);
+            Self::from_name(name.as_ref()).ok_or_else(unknown)
+        };
+        names.iter().map(of).collect()
+    }
+
     /// Returns the schemes of a key, the preferred one first.
     ///
     /// * `spki`: the SubjectPublicKeyInfo of the key.

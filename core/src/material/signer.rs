@@ -61,7 +61,7 @@ pub trait Signer: Send + Sync + 'static {
 }
 
 /// The most calls of a signer at once, if it does not say.
-pub(crate) const DEFAULT_CONCURRENCY: usize = 8;
+pub const DEFAULT_CONCURRENCY: usize = 8;
 
 impl<F> Signer for F
 where
@@ -128,10 +128,15 @@ impl SignerError {
     /// Returns the failure of the handshake.
     ///
     /// * `subject`: of our certificate.
-    pub(super) fn into_error(self, scheme: SignatureScheme, subject: &str) -> Error {
+    /// * `is_late`: the deadline has passed. A signer that observes it fails for that reason.
+    pub(super) fn into_error(self, scheme: SignatureScheme, subject: &str, is_late: bool) -> Error {
         let name = named_as(&self.name, Form::Type);
-        let message = format!("the signer of {subject} failed with {name}");
-        Error::new(Kind::SignerFailed, message)
+        let (kind, when) = if is_late {
+            (Kind::SignerTimeout, " after the deadline of the handshake")
+        } else {
+            (Kind::SignerFailed, "")
+        };
+        Error::new(kind, format!("the signer of {subject} failed{when} with {name}"))
             .noting(key::SUBJECT, subject)
             .noting(key::SCHEME, scheme.name())
             .noting(key::SIGNER_ERROR, name)

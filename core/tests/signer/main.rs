@@ -185,6 +185,18 @@ fn an_answer_that_comes_too_late_is_dropped_and_the_place_is_free_again() {
     assert_eq!(scene.acme.received().len(), 1);
 }
 
+#[test]
+fn a_signer_that_gives_up_at_the_deadline_is_late() {
+    let scene = Scene::new();
+    let sender = scene.within(SHORT, |request: &SignatureRequest<'_>| {
+        thread::sleep(request.deadline);
+        Err(io::Error::from(io::ErrorKind::TimedOut).into())
+    });
+    let error = sender.deliver().unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (Kind::SignerTimeout, Sent::Nothing));
+    assert_eq!(sender.signatures("timeout"), 1);
+}
+
 /// Sixteen endpoints are on every lane. A signer that was called on a lane would block it.
 #[test]
 fn deliveries_of_the_same_lane_do_not_wait_for_a_signer() {

@@ -10,7 +10,7 @@ use crate::terminal::wrapped;
 const WIDTH: usize = 100;
 
 /// The enums that C has as numbers.
-const ENUMS: [&str; 13] = [
+const ENUMS: [&str; 14] = [
     "stage",
     "blame",
     "scope",
@@ -24,6 +24,7 @@ const ENUMS: [&str; 13] = [
     "metrics_format",
     "diagnosis_request",
     "addressee",
+    "signature_scheme",
 ];
 
 /// Returns one `#define` for each kind and each value of an enum, with its meaning above it.
