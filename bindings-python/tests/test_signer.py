@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import runpy
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ import webhook_mtls as wm
 from webhook_mtls.testing import Lab
 
 Sign = Callable[[str, bytes, bytes | None, float], Any]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Longer than any step here takes.
 LONG = 30.0
@@ -83,7 +86,9 @@ def test_a_function_signs(signing: Scene, owner: Owner) -> None:
     receipt = dispatcher.deliver(endpoint, b"{}")
     assert receipt.tls.signature is not None
     assert receipt.tls.signature > 0
-    assert receipt.to_dict()["tls"]["signature_ms"] == pytest.approx(1000 * receipt.tls.signature, abs=0.001)
+    assert receipt.to_dict()["tls"]["signature_ms"] == pytest.approx(
+        1000 * receipt.tls.signature, abs=0.001
+    )
     assert dispatcher.deliver(endpoint, b"{}").reused
     assert (owner.calls, count(dispatcher, "made")) == (1, 1)
 
@@ -98,13 +103,13 @@ def test_the_raw_form_of_ecdsa_and_any_bytes_are_taken(signing: Scene, owner: Ow
         dispatcher.probe(endpoint)
 
 
-class PinRefused(Exception):
+class PinRefusedError(Exception):
     """What a token raises."""
 
 
 def test_what_a_signer_raises_is_the_cause_and_is_not_shown(signing: Scene) -> None:
     def sign(*_: Any) -> bytes:
-        raise PinRefused("the pin 123456 was refused")
+        raise PinRefusedError("the pin 123456 was refused")
 
     dispatcher, endpoint = signing.of(sign)
     with pytest.raises(wm.DeliveryError) as raised:
@@ -112,16 +117,16 @@ def test_what_a_signer_raises_is_the_cause_and_is_not_shown(signing: Scene) -> N
     error = raised.value
     assert (error.kind, error.sent, error.retry) == ("signer_failed", "nothing", "later")
     assert (error.blame, error.scope, error.stage) == ("ours", "identity", "handshake")
-    assert isinstance(error.__cause__, PinRefused)
-    assert error.context["signer_error"].endswith("PinRefused")
+    assert isinstance(error.__cause__, PinRefusedError)
+    assert error.context["signer_error"].endswith("PinRefusedError")
     assert "123456" not in f"{error} {error!r} {error.to_dict()} {error.public()}"
     asynchronous = dispatcher.as_async()
     with pytest.raises(wm.DeliveryError) as raised:
         asyncio.run(asynchronous.deliver(endpoint, b"{}"))
-    assert isinstance(raised.value.__cause__, PinRefused)
+    assert isinstance(raised.value.__cause__, PinRefusedError)
     [outcome] = dispatcher.deliver_many([wm.Delivery(endpoint, b"{}")])
     assert outcome.error is not None
-    assert isinstance(outcome.error.__cause__, PinRefused)
+    assert isinstance(outcome.error.__cause__, PinRefusedError)
     assert count(dispatcher, "failed") == 3
 
 
@@ -169,12 +174,12 @@ def test_coroutines_run_on_a_loop_of_the_library(signing: Scene, owner: Owner) -
     assert dispatcher.deliver(endpoint, b"{}").tls.signature > 0.01  # type: ignore[operator]
 
     async def fails(*_: Any) -> bytes:
-        raise PinRefused("123456")
+        raise PinRefusedError("123456")
 
     dispatcher, endpoint = signing.of(fails)
     with pytest.raises(wm.DeliveryError) as raised:
         dispatcher.deliver(endpoint, b"{}")
-    assert isinstance(raised.value.__cause__, PinRefused)
+    assert isinstance(raised.value.__cause__, PinRefusedError)
 
 
 def test_a_coroutine_that_does_not_end_is_canceled_at_the_deadline(signing: Scene) -> None:
@@ -290,6 +295,43 @@ def test_arguments_are_checked(signing: Scene, owner: Owner, tmp_path: Path) -> 
     assert "key" not in repr(identity)
 
 
+class StubKms:
+    """A service that is slow, or fails."""
+
+    def __init__(self, owner: Owner, fault: Exception | None = None) -> None:
+        self.owner, self.fault = owner, fault
+
+    async def sign(self, **request: Any) -> dict[str, bytes]:
+        assert (request["KeyId"], request["MessageType"]) == ("alias/webhooks", "DIGEST")
+        assert request["SigningAlgorithm"] == "ECDSA_SHA_256"
+        await asyncio.sleep(0.2)
+        if self.fault is not None:
+            raise self.fault
+        algorithm = ec.ECDSA(utils.Prehashed(SHA256()))
+        return {"Signature": self.owner.key.sign(request["Message"], algorithm)}
+
+
+@pytest.mark.slow
+def test_the_recipe_of_a_kms(signing: Scene, owner: Owner, tmp_path: Path) -> None:
+    recipe = runpy.run_path(str(EXAMPLES / "kms_signer.py"))
+    chain = tmp_path / "tls.crt"
+    chain.write_bytes(signing.lab.identity_pem[0])
+
+    def deliver(kms: StubKms) -> wm.Receipt:
+        identity = recipe["identity"](chain, kms, "alias/webhooks")
+        with signing.lab.dispatcher(identity=identity) as dispatcher:
+            endpoint = dispatcher.endpoint("acme", signing.acme.url, pins=None)
+            return dispatcher.deliver(endpoint, b"{}")
+
+    signature = deliver(StubKms(owner)).tls.signature
+    assert signature is not None
+    assert signature >= 0.2
+    with pytest.raises(wm.DeliveryError) as raised:
+        deliver(StubKms(owner, fault=PinRefusedError("ThrottlingException for 123456")))
+    assert raised.value.kind == "signer_failed"
+    assert isinstance(raised.value.__cause__, PinRefusedError)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_signs_while_its_parents_signer_is_busy(signing: Scene, owner: Owner) -> None:
@@ -299,8 +341,7 @@ def test_a_child_signs_while_its_parents_signer_is_busy(signing: Scene, owner: O
     async def sign(*arguments: Any) -> bytes:
         if os.getpid() == parent:
             busy.set()
-            while not go_on.is_set():
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(go_on.wait, LONG)
         return owner(*arguments)
 
     dispatcher, endpoint = signing.of(sign, concurrency=1)

@@ -146,7 +146,8 @@ impl<IO: AsyncRead + AsyncWrite + PollLimited + Unpin> OffLane<IO> {
     async fn send_alert(&mut self) {
         let writing = poll_fn(|context| {
             self.io.begin_poll();
-            Poll::Ready(drop(self.poll_write(context)))
+            let _ = self.poll_write(context);
+            Poll::Ready(())
         });
         process::around_forks(writing).await;
     }

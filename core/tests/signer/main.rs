@@ -82,12 +82,14 @@ fn the_raw_form_of_ecdsa_is_accepted() {
     }
 }
 
+type Answer = Box<dyn Fn(&SignatureRequest<'_>) -> Vec<u8> + Send + Sync>;
+
 #[test]
 fn a_wrong_signature_does_not_leave() {
     let scene = Scene::new();
     let stranger = Authority::new("stranger").unwrap().issue(Leaf::client("other")).unwrap();
     let other = Owner::new(&stranger.key_pem);
-    let answers: [Box<dyn Fn(&SignatureRequest<'_>) -> Vec<u8> + Send + Sync>; 4] = [
+    let answers: [Answer; 4] = [
         Box::new(move |request| other.sign(request)),
         Box::new(|_| vec![]),
         Box::new(|_| vec![0; 64]),
