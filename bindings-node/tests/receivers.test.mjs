@@ -7,7 +7,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -120,16 +121,14 @@ for (const [name, make] of Object.entries(frameworks)) {
   })
 
   test(`${name}: TLS that ends in the server gives a peer of the socket`, async () => {
-    const server = authority.issue('localhost', { role: 'server' })
-    const own = { key: pem(server.keyPem), cert: pem(server.certPem), ca: pem(authority.rootPem) }
-    const asking = { ...own, requestCert: true, rejectUnauthorized: false }
+    const own = asking()
     const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
     await served(await make({ verifier }), async (port) => {
       const to = { module: https, ca: own.ca, checkServerIdentity: () => undefined }
       const passed = { subject: 'CN=acme', evidence: 'socket', hop: null }
       assert.deepEqual(await ask(port, [], { ...to, ...known }), [200, passed])
       assert.deepEqual(await ask(port, [header], to), [401, { kind: 'evidence_missing' }])
-    }, https.createServer, asking)
+    }, https.createServer, own)
   })
 }
 
@@ -172,6 +171,117 @@ test('HTTP/2 requests have a peer', async () => {
   }
   assert.deepEqual([...middleware.refused], [['evidence_missing', 1]])
 })
+
+/** The options of a server of the CA that asks for certificates and leaves the verdict to us. */
+function asking() {
+  const { keyPem, certPem } = authority.issue('localhost', { role: 'server' })
+  const own = { key: pem(keyPem), cert: pem(certPem), ca: pem(authority.rootPem) }
+  return { ...own, requestCert: true, rejectUnauthorized: false }
+}
+
+test('HTTP/2 whose TLS ends in Node gives a peer of the socket', async () => {
+  const middleware = peerMiddleware({ verifier })
+  const listener = (req, res) => middleware(req, res, () => res.end(JSON.stringify(shown(req.peer))))
+  const server = http2.createSecureServer(asking(), listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
+  const passed = { subject: 'CN=acme', evidence: 'socket', hop: null }
+  try {
+    for (const [own, expected] of [[known, passed], [{}, { kind: 'evidence_missing' }]]) {
+      const options = { ca: pem(authority.rootPem), checkServerIdentity: () => undefined, ...own }
+      const client = http2.connect(`https://127.0.0.1:${server.address().port}`, options)
+      for (let times = 0; times < 2; times += 1) {
+        let text = ''
+        for await (const part of client.request({ ':path': '/' }).setEncoding('utf8')) text += part
+        assert.deepEqual(JSON.parse(text), expected)
+      }
+      client.close()
+    }
+  } finally {
+    server.close()
+  }
+})
+
+test('a request to upgrade, as of a WebSocket, has a peer', async () => {
+  const upgraded = (server, verify) => server.on('upgrade', (request, socket) => {
+    let text
+    try {
+      text = verify(request).subject
+    } catch (error) {
+      text = error.kind
+    }
+    socket.end(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n${text}`)
+  })
+  const ends = async (request) => {
+    request.end()
+    const [, socket, head] = await once(request, 'upgrade')
+    let text = head.toString()
+    for await (const part of socket.setEncoding('utf8')) text += part
+    return text
+  }
+  const lines = ['Host', 'localhost', 'Connection', 'Upgrade', 'Upgrade', 'websocket']
+  const forwarded = ({ rawHeaders, socket }) => verifier.verifyForwarded(rawHeaders, {
+    dialect: 'rfc9440', hop: loopback, remote: socket.remoteAddress,
+  })
+  await served((req, res) => res.end(), async (port) => {
+    const ask = (headers) => ends(http.request({ host: '127.0.0.1', port, headers, agent: false }))
+    assert.equal(await ask([...lines, ...header]), 'CN=acme')
+    assert.equal(await ask(lines), 'evidence_missing')
+  }, (listener) => upgraded(http.createServer(listener), forwarded))
+  await served((req, res) => res.end(), async (port) => {
+    const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
+    const to = { host: '127.0.0.1', port, agent: false, headers: lines, ca: pem(authority.rootPem) }
+    const ask = (own) => ends(https.request({ ...to, checkServerIdentity: () => undefined, ...own }))
+    assert.equal(await ask(known), 'CN=acme')
+    assert.equal(await ask({}), 'evidence_missing')
+  }, (listener) => upgraded(https.createServer(asking(), listener), ({ socket }) => verifier.verifySocket(socket)))
+})
+
+for (const token of ['', 'Zk2rVw8nYb4tQx7sLc9d']) {
+  test(`the whole program of the guide runs, ${token ? 'behind nginx' : 'with TLS of its own'}`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'receivers-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const page = readFileSync(new URL('../../docs/receive/programs.md', import.meta.url), 'utf8')
+    let [, program] = /```js\n(.*?)```/s.exec(page)
+    const server = authority.issue('localhost', { role: 'server' })
+    for (const [name, text] of Object.entries({
+      'root.pem': authority.rootPem, 'issuing.pem': authority.intermediatePem,
+      'tls.crt': server.certPem, 'tls.key': server.keyPem,
+    })) writeFileSync(join(folder, name), text)
+    for (const [shownText, ours] of [
+      ['/ca/root', `${folder}/root`], ['/ca/issuing', `${folder}/issuing`], ['corp.example', 'lab.test'],
+      ["'tls.crt'", `'${folder}/tls.crt'`], ["'tls.key'", `'${folder}/tls.key'`], ['listen(8443)', "listen(0, '127.0.0.1')"],
+    ]) {
+      assert.ok(program.includes(shownText), shownText)
+      program = program.replace(shownText, ours)
+    }
+    process.env.EDGE_TOKEN = token
+    const run = new Function('require', `${program}\nreturn server`)
+    const running = run(createRequire(import.meta.url))
+    delete process.env.EDGE_TOKEN
+    const closed = once(running, 'close')
+    try {
+      await once(running, 'listening')
+      const { port } = running.address()
+      const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
+      const to = token ? {} : { module: https, ca: pem(authority.rootPem), checkServerIdentity: () => undefined }
+      const post = { ...to, method: 'POST' }
+      const honest = token ? [issued.forwarded('nginx'), ['x-edge-token', token]] : []
+      const passed = { seen: issued.pin, evidence: token ? 'forwarded' : 'socket' }
+      assert.deepEqual(await ask(port, honest, { ...post, ...known, path: '/in/acme' }), [200, passed])
+      const other = http.STATUS_CODES[403]
+      await assert.rejects(ask(port, honest, { ...post, ...known, path: '/in/globex' }), (error) =>
+        error instanceof SyntaxError && error.message.includes(other))
+      const [status, { kind }] = await ask(port, [issued.forwarded('nginx')], { ...post, path: '/in/acme' })
+      assert.deepEqual([status, kind], [401, token ? 'hop_untrusted' : 'evidence_missing'])
+    } finally {
+      running.close()
+      running.closeAllConnections()
+      await closed
+    }
+  })
+}
 
 test('the kit starts nginx, and writes what it forwards and what a client forges', async (t) => {
   const lab = await Lab.start()

@@ -371,6 +371,45 @@ def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyP
         assert ask(port, headers) == (401, {"kind": "signature_invalid"})
 
 
+@pytest.mark.parametrize("token", ["", SECRET])
+def test_the_whole_program_of_the_guide_runs(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "receive" / "programs.md"
+    [program] = re.findall(r"```python\n(.*?)```\n", page.read_text(), re.DOTALL)
+    scene.file("root.pem", scene.authority.root_pem)
+    scene.file("issuing.pem", scene.authority.intermediate_pem)
+    for shown, ours in {"/ca/": f"{scene.folder}/", "corp.example": "lab.test"}.items():
+        assert shown in program
+        program = program.replace(shown, ours)
+    monkeypatch.setenv("EDGE_TOKEN", token)
+    names: dict[str, Any] = {"__name__": "program"}
+    exec(compile(program, str(page), "exec"), names)
+
+    def post(port: int, path: str, headers: Any, *, with_certificate: bool = True) -> Any:
+        context = client_context(scene, with_certificate=with_certificate)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        if not token:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+        connection.request("POST", path, b"{}", dict(headers))
+        response = connection.getresponse()
+        found = response.status, json.loads(response.read())
+        connection.close()
+        return found
+
+    options = {} if token else tls_options(scene)
+    with served(names["api"], **options) as port:
+        lines = scene.issued.forwarded("nginx") if token else []
+        headers = [*lines, ("x-edge-token", token)] if token else []
+        evidence = "forwarded" if token else "socket"
+        expected = {"seen": scene.issued.pin, "evidence": evidence}
+        assert post(port, "/in/acme", headers) == (200, expected)
+        assert post(port, "/in/globex", headers)[0] == 403
+        forged = scene.issued.forwarded("nginx")
+        refused, answer = post(port, "/in/acme", forged, with_certificate=False)
+        assert (refused, answer["kind"]) in [(401, "hop_untrusted"), (401, "evidence_missing")]
+
+
 def test_the_kit_starts_nginx_and_writes_what_it_forwards(lab: Lab) -> None:
     trust = wm.Trust.from_pem(lab.trust_pem, intermediates=lab.authority.intermediate_pem)
     members = wm.Authorization.ca_members()

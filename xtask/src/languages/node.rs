@@ -296,6 +296,7 @@ fn mirror(packages: &Path, run: &Path) -> Result {
         "tests/health",
         "tests/fleet",
         "docs/queues",
+        "docs/receive",
         "examples",
         "benches",
     ] {
