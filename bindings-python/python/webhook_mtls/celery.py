@@ -14,22 +14,21 @@
     fan_out = app.register_task(FanOutTask(deliver))
     app.register_task(SweepTask(deliver))
 
-A message is acknowledged when its job is delivered, or safe in another message or in the index. No
-delivery is lost if a worker or the broker is killed; some are made twice. docs/queues/celery.md
-tells how to run the sweeper, and what each setting guards against.
+The index has each job until it is settled. So no delivery is lost if a worker or the broker is
+killed, or if the broker loses a message; some are made twice. docs/queues/celery.md tells how to
+run the sweeper, and what each setting guards against.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from celery.exceptions import Reject, Retry
 
 from ._errors import WebhookMtlsError
 from ._native import Delivery
-from .queues import PAUSE, Hooks, Job, _call, _log
+from .queues import PAUSE, Hooks, Job, _log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,10 +68,6 @@ class _LateTask(Task):
     max_retries: int | None = None
     ignore_result: bool = True
 
-    def _has_run_before(self) -> bool:
-        """Returns whether the message was delivered to a worker before."""
-        return bool((self.request.delivery_info or {}).get("redelivered"))
-
     def _give_back(self, fault: Exception) -> Reject:
         """Returns the exception with which the broker keeps the message."""
         _log.error("%s gives its message back: %s", self.name, fault, exc_info=fault)
@@ -103,18 +98,20 @@ class DeliverTask(Hooks, _LateTask):
             consumer: the consumer id.
 
         Raises:
-            kombu.exceptions.OperationalError: the broker has not confirmed it.
+            kombu.exceptions.OperationalError: the broker has not confirmed it. The sweeper may send
+                it later.
         """
-        self._enqueue(Job(consumer, event))
+        job = Job(consumer, event)
+        self.index.put([job], self.guard)
+        self._enqueue(job)
 
-    def run(self, consumer: str, event: str, attempt: int = 1, swept: bool = False) -> None:
-        """Makes an attempt. Call `send` instead.
+    def run(self, consumer: str, event: str, attempt: int, step: int) -> None:
+        """Makes an attempt. Call `send` instead: a job that is not in the index is not delivered.
 
         Args:
-            consumer, event, attempt: the fields of the job.
-            swept: whether the job comes from the index.
+            consumer, event, attempt, step: the fields of the job.
         """
-        job = Job(consumer, event, attempt)
+        job = Job(consumer, event, attempt, step)
         waits: list[float] = []
 
         def later(following: Job, delay: float) -> None:
@@ -122,9 +119,6 @@ class DeliverTask(Hooks, _LateTask):
             waits.append(delay)
 
         try:
-            if swept or self._has_run_before():
-                # A process was killed between two stores: this message is the one that counts.
-                self.index.settle(job)
             self._attempt(job, later, self._longest())
         except Exception as fault:
             self._put_off(job, fault)
@@ -150,8 +144,8 @@ class DeliverTask(Hooks, _LateTask):
         except Exception as refused:
             raise self._give_back(refused) from fault
 
-    def _enqueue(self, job: Job, *, countdown: float | None = None, swept: bool = False) -> None:
-        arguments = (job.consumer, job.event, job.attempt, swept)
+    def _enqueue(self, job: Job, *, countdown: float | None = None) -> None:
+        arguments = (job.consumer, job.event, job.attempt, job.step)
         self.apply_async(arguments, task_id=job.key, countdown=countdown)
 
 
@@ -159,9 +153,9 @@ class FanOutTask(_LateTask):
     """Delivers one event to many consumers, several at once, in one task for each part of them.
 
     The first attempts share the payload and the connections of one process. A failed delivery
-    becomes a job of the deliver task, and a bad row stops no other. If a worker is killed, another
-    one continues after the deliveries that have ended. The name of the task is that of the deliver
-    task and `.fan_out`.
+    becomes a message of the deliver task, and a bad row stops no other. If a worker is killed,
+    another one continues after the deliveries that have ended. The name of the task is that of the
+    deliver task and `.fan_out`.
 
     Args:
         deliver: the registered deliver task.
@@ -186,51 +180,47 @@ class FanOutTask(_LateTask):
             kombu.exceptions.OperationalError: the broker has not confirmed some of them. Sending
                 all again makes some deliveries twice.
         """
-        rest = list(consumers)
+        rest, deliver = list(consumers), self._deliver
         for at in range(0, len(rest), self._size):
-            self.apply_async((event, rest[at : at + self._size], uuid.uuid4().hex))
+            part = rest[at : at + self._size]
+            deliver.index.put([Job(consumer, event) for consumer in part], deliver.guard)
+            self.apply_async((event, part))
 
-    def run(self, event: str, consumers: Sequence[str], batch: str) -> None:
+    def run(self, event: str, consumers: Sequence[str]) -> None:
         """Delivers to a part of the consumers. Call `send` instead.
 
         Args:
             event: the event's id.
             consumers: the consumer ids.
-            batch: names this part in the index.
         """
         deliver = self._deliver
         try:
-            settled = deliver.index.marked(batch) if self._has_run_before() else set()
             body = deliver.body(event)
-            deliveries = self._deliveries(event, body, consumers, settled, batch)
+            jobs = [Job(consumer, event) for consumer in consumers]
+            current = deliver.index.begin(jobs, deliver.guard)
+            deliveries = self._deliveries(body, [job for job in jobs if job.key in current])
             run = deliver.dispatcher.deliver_many(deliveries, concurrency=self._concurrency)
             for outcome in run:
                 job, error = outcome.delivery.tag, outcome.error
                 if error is not None:
                     self._settle_failure(job, error)
                 elif outcome.receipt is not None:
-                    _call(deliver.on_delivered, job, outcome.receipt)
-                deliver.index.mark(batch, job.consumer)
+                    deliver._settle_success(job, outcome.receipt)
         except Exception as fault:
             raise self._give_back(fault) from fault
 
-    def _deliveries(
-        self, event: str, body: bytes, consumers: Sequence[str], settled: set[str], batch: str
-    ) -> Iterator[Delivery]:
+    def _deliveries(self, body: bytes, jobs: Sequence[Job]) -> Iterator[Delivery]:
         deliver = self._deliver
-        for consumer in consumers:
-            if consumer in settled:
-                continue
-            job = Job(consumer, event)
+        for job in jobs:
             try:
-                endpoint = deliver.endpoint(consumer)
-                yield Delivery.deferred(endpoint, body, id=event, tag=job, **deliver.options(job))
-                continue
+                endpoint, more = deliver.endpoint(job.consumer), deliver.options(job)
+                delivery = Delivery.deferred(endpoint, body, id=job.event, tag=job, **more)
             except WebhookMtlsError as error:
                 self._settle_failure(job, error)
             except Exception as fault:
                 deliver._put_off(job, fault)
-            deliver.index.mark(batch, consumer)
+            else:
+                yield delivery
 
     def _settle_failure(self, job: Job, error: WebhookMtlsError) -> None:
         deliver = self._deliver
@@ -242,30 +232,27 @@ class FanOutTask(_LateTask):
 
 
 class SweepTask(Task):
-    """Gives jobs of the index back to the queue when they are due. Let Celery beat run it.
+    """Sends messages of the jobs in the index that are due. Let Celery beat run it.
 
     Several may run at once. The name of the task is that of the deliver task and `.sweep`.
 
     Args:
         deliver: the registered deliver task.
         limit: how many jobs are taken at once.
-        lease: how long one may take to enqueue them, in seconds. Others take them afterwards.
     """
 
     ignore_result: bool = True
 
-    def __init__(self, deliver: DeliverTask, *, limit: int = 500, lease: float = 60.0) -> None:
+    def __init__(self, deliver: DeliverTask, *, limit: int = 500) -> None:
         self.name: str = f"{deliver.name}.sweep"
         self._deliver = deliver
         self._limit = limit
-        self._lease = lease
 
     def run(self) -> int:
         """Enqueues all jobs that are due, and returns how many."""
         deliver, swept = self._deliver, 0
-        while claims := deliver.index.claim(self._limit, self._lease):
-            for claim in claims:
-                deliver._enqueue(claim.job, swept=True)
-                deliver.index.confirm(claim)
-            swept += len(claims)
+        while jobs := deliver.index.claim(self._limit, deliver.guard):
+            for job in jobs:
+                deliver._enqueue(job)
+            swept += len(jobs)
         return swept

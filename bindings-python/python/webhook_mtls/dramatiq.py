@@ -59,7 +59,7 @@ class DeliverActor:
         decorate = dramatiq.actor(
             actor_name=name, queue_name=queue, broker=broker, max_retries=None
         )
-        self.actor: dramatiq.Actor[[str, str, int, bool], None] = decorate(self._run)
+        self.actor: dramatiq.Actor[[str, str, int, int], None] = decorate(self._run)
         """The actor, for the options and middleware of Dramatiq."""
 
     def send(self, event: str, consumer: str) -> None:
@@ -69,7 +69,7 @@ class DeliverActor:
             event: the event's id.
             consumer: the consumer id.
         """
-        self._enqueue(Job(consumer, event))
+        self.send_all(event, [consumer])
 
     def send_all(self, event: str, consumers: Iterable[str]) -> None:
         """Enqueues the deliveries of an event, in one message for each consumer.
@@ -78,37 +78,35 @@ class DeliverActor:
             event: the event's id.
             consumers: the consumer ids.
         """
-        for consumer in consumers:
-            self.send(event, consumer)
+        jobs = [Job(consumer, event) for consumer in consumers]
+        self._hooks.index.put(jobs, self._hooks.guard)
+        for job in jobs:
+            self._enqueue(job)
 
-    def sweep(self, *, limit: int = 500, lease: float = 60.0) -> int:
+    def sweep(self, *, limit: int = 500) -> int:
         """Enqueues all jobs of the index that are due. Call it each few seconds, in any process.
 
         Args:
             limit: how many jobs are taken at once.
-            lease: how long this call may take to enqueue them, in seconds.
 
         Returns:
             The number of jobs.
         """
         index, swept = self._hooks.index, 0
-        while claims := index.claim(limit, lease):
-            for claim in claims:
-                self._enqueue(claim.job, swept=True)
-                index.confirm(claim)
-            swept += len(claims)
+        while jobs := index.claim(limit, self._hooks.guard):
+            for job in jobs:
+                self._enqueue(job)
+            swept += len(jobs)
         return swept
 
-    def _enqueue(self, job: Job, *, delay: float | None = None, swept: bool = False) -> None:
+    def _enqueue(self, job: Job, *, delay: float | None = None) -> None:
         millis = None if delay is None else round(delay * 1000)
-        arguments = (job.consumer, job.event, job.attempt, swept)
+        arguments = (job.consumer, job.event, job.attempt, job.step)
         self.actor.send_with_options(args=arguments, delay=millis)
 
-    def _run(self, consumer: str, event: str, attempt: int = 1, swept: bool = False) -> None:
-        job = Job(consumer, event, attempt)
+    def _run(self, consumer: str, event: str, attempt: int, step: int) -> None:
+        job = Job(consumer, event, attempt, step)
         try:
-            if swept:
-                self._hooks.index.settle(job)
             self._hooks._attempt(job, self._later, self._long_wait)
         except Exception as fault:
             _log.error("%s waits for %g s: %s", job.key, PAUSE, fault, exc_info=fault)

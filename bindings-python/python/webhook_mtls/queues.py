@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -19,17 +18,14 @@ from ._errors import WebhookMtlsError
 from ._native import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ._native import Decision, Dispatcher, Endpoint, Receipt
     from ._words import Sent
 
-__all__ = ["Claim", "DeadLetter", "DueIndex", "Hooks", "Job", "RedisIndex"]
+__all__ = ["DeadLetter", "DueIndex", "Hooks", "Job", "RedisIndex"]
 
 _log = logging.getLogger("webhook_mtls")
-
-# How long the marks of a fan-out are kept, in seconds. No broker delivers a message later again.
-_MARKS_FOR = 7 * 24 * 3600
 
 # The wait after a hook or the index has failed, in seconds.
 PAUSE = 5.0
@@ -43,11 +39,13 @@ class Job:
         consumer: the consumer id.
         event: the event's id, which the consumer receives as webhook-id in each attempt.
         attempt: the number of the next attempt, from 1.
+        step: how often the job has been decided about. A message of an earlier step has no effect.
     """
 
     consumer: str
     event: str
     attempt: int = 1
+    step: int = 0
 
     @property
     def key(self) -> str:
@@ -56,18 +54,8 @@ class Job:
         return "/".join(quote(each, safe="!'()*", errors="replace") for each in parts)
 
     def following(self, decision: Decision) -> Job:
-        """Returns the job with the number of the attempt after a failed one."""
-        return Job(self.consumer, self.event, self.attempt + decision.counts)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A job that is due, as `DueIndex.claim` returns it."""
-
-    job: Job
-    """The job to give back to the queue."""
-    token: str
-    """Tells this wait of the job from a later one."""
+        """Returns the job after a decision about a failure."""
+        return Job(self.consumer, self.event, self.attempt + decision.counts, self.step + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +75,39 @@ class DeadLetter:
 
 
 class DueIndex(Protocol):
-    """Keeps jobs that wait longer than a queue allows, parked jobs, and dead letters.
+    """Has every job that is not settled, with the time at which it is due, and the dead letters.
 
-    Each call is atomic, and durable when it returns. `RedisIndex` is one; for PostgreSQL,
+    So a job survives the loss of its message, and a message of a settled job has no effect. Each
+    call is atomic for each job, and durable when it returns. `RedisIndex` is one; for PostgreSQL,
     docs/queues/README.md has the statement of each call.
     """
 
-    def delay(self, job: Job, seconds: float, *, parked: bool) -> None:
-        """Keeps a job until `seconds` have passed. A job that waits already is replaced.
+    def put(self, jobs: Iterable[Job], seconds: float, *, parked: bool = False) -> None:
+        """Keeps jobs, and makes them due after a time. Replaces earlier steps of them.
 
         Args:
-            job: the job.
-            seconds: the longest wait.
+            jobs: the jobs.
+            seconds: the time after which `claim` returns them.
             parked: whether `release` ends the wait.
         """
         raise NotImplementedError
 
-    def claim(self, limit: int, lease: float) -> Sequence[Claim]:
-        """Takes jobs that are due.
-
-        A later call returns them again after the lease, unless `confirm` was called.
+    def begin(self, jobs: Iterable[Job], seconds: float) -> set[str]:
+        """Returns the keys of the jobs whose step is current, and makes these due after a time.
 
         Args:
-            limit: the most jobs.
-            lease: how long the caller may take to give them to the queue, in seconds.
+            jobs: the jobs of a message.
+            seconds: longer than the work with them takes.
         """
         raise NotImplementedError
 
-    def confirm(self, claim: Claim) -> None:
-        """Drops a claimed job that the queue has. A job that has begun a new wait since stays."""
+    def claim(self, limit: int, seconds: float) -> Sequence[Job]:
+        """Takes jobs that are due, and makes them due again after a time.
+
+        Args:
+            limit: the most jobs.
+            seconds: after which time a message counts as lost.
+        """
         raise NotImplementedError
 
     def release(self, consumer: str) -> int:
@@ -123,23 +115,15 @@ class DueIndex(Protocol):
         raise NotImplementedError
 
     def settle(self, job: Job) -> None:
-        """Drops a job that was delivered, whether it waits or is a dead letter."""
+        """Drops a job that was delivered."""
         raise NotImplementedError
 
     def bury(self, letter: DeadLetter) -> None:
-        """Keeps a dead letter, and drops the job if it waits."""
+        """Drops a job that was given up, and keeps its letter."""
         raise NotImplementedError
 
     def dead(self) -> Iterator[DeadLetter]:
         """Returns the dead letters, in no order."""
-        raise NotImplementedError
-
-    def mark(self, batch: str, consumer: str) -> None:
-        """Notes that a fan-out has settled a consumer. Marks may be dropped after some days."""
-        raise NotImplementedError
-
-    def marked(self, batch: str) -> set[str]:
-        """Returns the consumers that a fan-out has settled."""
         raise NotImplementedError
 
 
@@ -157,6 +141,12 @@ class Hooks:
     """Where jobs wait that the queue does not keep."""
     policy: RetryPolicy = RetryPolicy()
     """Decides about failures."""
+    guard: float = 900.0
+    """After which time a message counts as lost, in seconds: the sweeper then sends another one.
+
+    It is longer than a delivery takes. A longer backlog of the queue costs messages, and repeats
+    nothing.
+    """
 
     def endpoint(self, consumer: str) -> Endpoint:
         """Returns the endpoint of a consumer, for instance from a row of a database."""
@@ -184,20 +174,27 @@ class Hooks:
         """Called after a delivery was given up, and the letter is in the index."""
 
     def _attempt(self, job: Job, later: Callable[[Job, float], None], longest: float) -> None:
-        """Delivers a job once, and settles it.
+        """Delivers a job once, and settles it. Does nothing for a message that is late.
 
         Args:
             job: the job.
-            later: gives a job back to the queue, to be run after a delay in seconds.
+            later: sends a message of a job that is run after a delay in seconds.
             longest: the longest delay that is left to the queue.
         """
+        if job.key not in self.index.begin([job], self.guard):
+            _log.info("%s: a message of step %d has no effect", job.key, job.step)
+            return
         try:
             endpoint, body = self.endpoint(job.consumer), self.body(job.event)
             receipt = self.dispatcher.deliver(endpoint, body, id=job.event, **self.options(job))
         except WebhookMtlsError as error:
             self._settle_failure(job, error, later, longest)
         else:
-            _call(self.on_delivered, job, receipt)
+            self._settle_success(job, receipt)
+
+    def _settle_success(self, job: Job, receipt: Receipt) -> None:
+        _call(self.on_delivered, job, receipt)
+        self.index.settle(job)
 
     def _settle_failure(
         self,
@@ -206,7 +203,7 @@ class Hooks:
         later: Callable[[Job, float], None],
         longest: float,
     ) -> None:
-        """Does what the policy decides. The job is safe elsewhere when this returns."""
+        """Does what the policy decides. The index has the following step when this returns."""
         decision = self.policy.decide(error, attempt=job.attempt)
         following = job.following(decision)
         if decision.action == "drop":
@@ -214,11 +211,12 @@ class Hooks:
             self.index.bury(letter)
             _call(self.on_drop, letter, error)
         elif decision.action == "park":
-            self.index.delay(following, decision.delay, parked=True)
+            self.index.put([following], decision.delay, parked=True)
             _call(self.on_park, following, decision, error)
         elif decision.delay > longest:
-            self.index.delay(following, decision.delay, parked=False)
+            self.index.put([following], decision.delay)
         else:
+            self.index.put([following], decision.delay + self.guard)
             later(following, decision.delay)
 
 
@@ -233,8 +231,8 @@ def _call(hook: Callable[..., object], *args: object) -> None:
 class RedisIndex:
     """A `DueIndex` in Redis 5 or later. All instances with one prefix share the jobs.
 
-    The clock is that of the server. Jobs are as durable as Redis: with `appendfsync always`, a
-    job survives a crash. The keys have one hash tag, so they are in one slot of a cluster.
+    The clock is that of the server. Jobs are as durable as Redis: with `appendfsync always`, a job
+    survives a crash. The keys have one hash tag, so they are in one slot of a cluster.
 
     Args:
         client: a `redis.Redis`. It may be made before the process forks.
@@ -244,36 +242,39 @@ class RedisIndex:
     def __init__(self, client: Any, *, prefix: str = "webhook-mtls") -> None:
         self._client = client
         self._prefix = "{" + prefix + "}:"
-        names = ("delay", "claim", "confirm", "release", "settle", "bury")
-        self._scripts = {name: client.register_script(_SCRIPTS[name]) for name in names}
+        self._scripts = {name: client.register_script(text) for name, text in _SCRIPTS.items()}
 
-    def delay(self, job: Job, seconds: float, *, parked: bool) -> None:
-        """Keeps a job until its time."""
-        text = json.dumps({"token": uuid.uuid4().hex, "job": asdict(job)})
-        self._run("delay", job.consumer, job.key, text, round(seconds * 1000), int(parked))
+    def put(self, jobs: Iterable[Job], seconds: float, *, parked: bool = False) -> None:
+        """Keeps jobs, and makes them due after a time."""
+        millis = round(seconds * 1000)
+        self._run_all(
+            "put", [(job, json.dumps(asdict(job)), millis, int(parked), job.step) for job in jobs]
+        )
 
-    def claim(self, limit: int, lease: float) -> list[Claim]:
+    def begin(self, jobs: Iterable[Job], seconds: float) -> set[str]:
+        """Returns the keys of the jobs whose step is current."""
+        asked = list(jobs)
+        millis = round(seconds * 1000)
+        answers = self._run_all("begin", [(job, job.step, millis) for job in asked])
+        return {job.key for job, is_current in zip(asked, answers, strict=True) if is_current}
+
+    def claim(self, limit: int, seconds: float) -> list[Job]:
         """Takes jobs that are due."""
-        found = self._run("claim", "", limit, round(lease * 1000))
-        read = map(json.loads, found)
-        return [Claim(Job(**each["job"]), each["token"]) for each in read]
-
-    def confirm(self, claim: Claim) -> None:
-        """Drops a claimed job that the queue has."""
-        self._run("confirm", claim.job.consumer, claim.job.key, claim.token)
+        keys = [f"{self._prefix}{tail}" for tail in ("due", "jobs")]
+        found = self._scripts["claim"](keys=keys, args=[limit, round(seconds * 1000)])
+        return [Job(**json.loads(text)) for text in found]
 
     def release(self, consumer: str) -> int:
         """Makes all parked jobs of a consumer due now."""
-        return int(self._run("release", consumer))
+        return int(self._scripts["release"](keys=self._keys(consumer)))
 
     def settle(self, job: Job) -> None:
         """Drops a job that was delivered."""
-        self._run("settle", job.consumer, job.key)
+        self._run_all("settle", [(job,)])
 
     def bury(self, letter: DeadLetter) -> None:
-        """Keeps a dead letter."""
-        job = letter.job
-        self._run("bury", job.consumer, job.key, json.dumps(asdict(letter)))
+        """Drops a job that was given up, and keeps its letter."""
+        self._run_all("bury", [(letter.job, json.dumps(asdict(letter)))])
 
     def dead(self) -> Iterator[DeadLetter]:
         """Returns the dead letters."""
@@ -281,23 +282,17 @@ class RedisIndex:
             fields = json.loads(text)
             yield DeadLetter(**{**fields, "job": Job(**fields["job"])})
 
-    def mark(self, batch: str, consumer: str) -> None:
-        """Notes that a fan-out has settled a consumer."""
-        key = f"{self._prefix}batch:{batch}"
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.sadd(key, consumer)
-        pipeline.expire(key, _MARKS_FOR)
-        pipeline.execute()
+    def _keys(self, consumer: str) -> list[str]:
+        return [self._prefix + tail for tail in ("due", "jobs", f"parked:{consumer}", "dead")]
 
-    def marked(self, batch: str) -> set[str]:
-        """Returns the consumers that a fan-out has settled."""
-        members = self._client.smembers(f"{self._prefix}batch:{batch}")
-        return {each.decode() if isinstance(each, bytes) else each for each in members}
-
-    def _run(self, name: str, consumer: str, *arguments: object) -> Any:
-        tails = ("due", "jobs", f"parked:{consumer}", "dead")
-        keys = [self._prefix + tail for tail in tails]
-        return self._scripts[name](keys=keys, args=list(arguments))
+    def _run_all(self, name: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Runs a script for several jobs in one round trip."""
+        pipeline = self._client.pipeline(transaction=False)
+        for job, *arguments in calls:
+            keys = self._keys(job.consumer)
+            self._scripts[name](keys=keys, args=[job.key, *arguments], client=pipeline)
+        answers: list[Any] = pipeline.execute()
+        return answers
 
 
 # Keys: jobs by due time, job texts by key, the parked keys of one consumer, dead letters by key.
@@ -305,17 +300,32 @@ _NOW = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
+# The step of a job, or -1. cjson has no integers beyond 2^53, and needs none.
+_STEP = """
+local text = redis.call('HGET', KEYS[2], ARGV[1])
+local step = text and cjson.decode(text).step or -1
+"""
 _DROP = """
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('SREM', KEYS[3], ARGV[1])
 """
 _SCRIPTS = {
-    "delay": _NOW
+    "put": _NOW
+    + _STEP
     + """
+if step > tonumber(ARGV[5]) then return end
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call(ARGV[4] == '1' and 'SADD' or 'SREM', KEYS[3], ARGV[1])
+""",
+    "begin": _NOW
+    + _STEP
+    + """
+if step ~= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('SREM', KEYS[3], ARGV[1])
+return 1
 """,
     "claim": _NOW
     + """
@@ -326,11 +336,6 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 
 end
 return found
 """,
-    "confirm": """
-local text = redis.call('HGET', KEYS[2], ARGV[1])
-if not text or cjson.decode(text).token ~= ARGV[2] then return end
-"""
-    + _DROP,
     "release": _NOW
     + """
 local parked = redis.call('SMEMBERS', KEYS[3])
@@ -340,6 +345,6 @@ end
 redis.call('DEL', KEYS[3])
 return #parked
 """,
-    "settle": _DROP + "redis.call('HDEL', KEYS[4], ARGV[1])",
+    "settle": _DROP,
     "bury": _DROP + "redis.call('HSET', KEYS[4], ARGV[1], ARGV[2])",
 }
