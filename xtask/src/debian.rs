@@ -96,6 +96,12 @@ pub(crate) const PYTHON: &[Program] =
 pub(crate) const NODE: &[Program] =
     &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of BullMQ" }];
 
+/// The broker and a consumer of the fleet.
+pub(crate) const FLEET: &[Program] = &[
+    PYTHON[0],
+    Program { name: "nginx", package: "nginx-light", purpose: "a consumer that is killed" },
+];
+
 /// A real Prometheus with its rule checker, the broker of its Celery worker, and a refusing consumer.
 pub(crate) const HEALTH: &[Program] = &[
     Program { name: "prometheus", package: "prometheus", purpose: "scraping metrics" },

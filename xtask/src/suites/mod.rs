@@ -8,6 +8,7 @@ mod deny;
 pub(crate) mod dev;
 mod egress;
 mod examples;
+mod fleet;
 pub(crate) mod forks;
 pub(crate) mod fuzz;
 mod health;
@@ -47,7 +48,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 24] = [
+const SUITES: [Suite; 25] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -139,6 +140,11 @@ const SUITES: [Suite; 24] = [
         name: "health",
         about: "Prometheus beside Celery and a cluster, alert rules, 1000 consumers",
         run: health::test,
+    },
+    Suite {
+        name: "fleet",
+        about: "Celery and BullMQ: workers, broker and consumers are killed, nothing is lost",
+        run: fleet::test,
     },
 ];
 

@@ -1,0 +1,405 @@
+"""A fleet: consumers of each behavior, a broker, and workers, each of which can be killed."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "peers")]
+
+import nginx  # noqa: E402
+from barrier import LONG  # noqa: E402
+from webhook_mtls.testing import Lab  # noqa: E402
+
+KEYS = tuple[str, str]
+
+
+def eventually(what: str, is_so: Callable[[], Any], within: float = LONG) -> Any:
+    """Waits for a state, and returns it."""
+    end = time.monotonic() + within
+    while not (state := is_so()):
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.05)
+    return state
+
+
+class Process:
+    """A process with its children, that is killed and started again."""
+
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, environment: dict[str, str]
+    ) -> None:
+        self._command, self._log = command, log
+        self._environment = os.environ | environment
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """Kills the process and its children."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Ends it as an operator does, and starts it."""
+        self.process.terminate()
+        try:
+            self.process.wait(LONG)
+        finally:
+            self.kill()
+        self.start()
+
+    def children(self) -> list[int]:
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(each) for each in path.read_text().split()]
+
+
+class Redis(Process):
+    """A Redis that has stored what it has confirmed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.place = directory / "redis.sock"
+        program = shutil.which("redis-server")
+        assert program, "redis-server is missing: cargo xtask install"
+        command = [program, "--port", "0", "--unixsocket", self.place, "--dir", directory]
+        command += ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        super().__init__(command, directory / "log", {})
+        self.wait()
+
+    def wait(self) -> None:
+        eventually("Redis has loaded its data", self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.place))
+                client.sendall(b"PING\r\n")
+                return client.recv(64).startswith(b"+PONG")
+            except OSError:
+                return False
+
+
+class Nginx:
+    """Three consumers behind one nginx, which notes a request before the answer leaves."""
+
+    HTTP = """
+    log_format events "$http_webhook_id $uri";
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_protocols TLSv1.3;
+        ssl_verify_client on;
+        location / {{ proxy_pass http://unix:{work}/app:; }}
+    }}
+    server {{
+        listen unix:{work}/app;
+        access_log {work}/events events;
+        location / {{ return 204; }}
+    }}
+    """
+
+    def __init__(self, lab: Lab, work: Path) -> None:
+        work.mkdir()
+        issued = lab.authority.issue("nginx", role="server")
+        (work / "tls.crt").write_bytes(issued.cert_pem)
+        (work / "tls.key").write_bytes(issued.key_pem)
+        (work / "root.pem").write_bytes(lab.trust_pem)
+        self._pki: Any = SimpleNamespace(server=work, root=work / "root.pem")
+        self._work = work
+        # Not one of those that the kernel chooses, so that it is free after a kill.
+        self._port = random.randrange(15_000, 30_000)
+        self.names = [f"nginx-{number}" for number in range(3)]
+        self.start()
+
+    def urls(self) -> dict[str, str]:
+        return {name: f"https://127.0.0.1:{self._port}/{name}" for name in self.names}
+
+    def start(self) -> None:
+        (self._work / "app").unlink(missing_ok=True)
+        http = self.HTTP.format(port=self._port, work=self._work)
+        self.server = nginx.run(self._pki, http, self._port, self._work, connections=512)
+        self.server.wait_until_it_accepts()
+
+    def kill(self) -> None:
+        self.server.process.kill()
+        self.server.process.wait()
+
+    def received(self) -> Counter[KEYS]:
+        lines = (self._work / "events").read_text().splitlines()
+        pairs = (line.split() for line in lines)
+        return Counter((uri.lstrip("/"), event) for event, uri in pairs)
+
+
+@dataclass
+class Result:
+    """What a run has ended with."""
+
+    delivered: set[KEYS]
+    parked: set[KEYS]
+    dead: dict[KEYS, str]
+    confirmed: set[KEYS]
+    received: Counter[KEYS]
+    notes: list[list[str]]
+    took: float
+
+    def failed_and_sent(self) -> Counter[KEYS]:
+        """Returns how many failed attempts may have reached the consumer."""
+        failed = (note for note in self.notes if note[0] == "failed" and note[3] != "nothing")
+        return Counter((note[1], note[2]) for note in failed)
+
+    def unexplained(self) -> Counter[KEYS]:
+        """Returns the requests beyond one receipt and the failures that had sent something."""
+        expected = self.failed_and_sent()
+        expected.update(self.delivered)
+        return self.received - expected
+
+
+class Fleet:
+    """The consumers and the processes of one run. A queue is a subclass."""
+
+    def __init__(self, stack: ExitStack, directory: Path, events: int, healthy: int) -> None:
+        directory.mkdir()
+        self.directory, self.events, self._stack = directory, events, stack
+        self.lab = stack.enter_context(Lab())
+        self.lab.write_files(directory)
+        special = ("busy", "unasked", "repaired", "gone")
+        names = [f"kit-{number}" for number in range(healthy)]
+        self.kit = {name: self.lab.consumer(name) for name in [*names, *special]}
+        self.kit["busy"].respond(429, retry_after=6, times=events // 4)
+        self.kit["gone"].respond(410, times=0)
+        for name in ("unasked", "repaired"):
+            self.kit[name].misbehave("never_ask", times=0)
+        self.nginx = Nginx(self.lab, directory / "nginx")
+        stack.callback(self.nginx.kill)
+        self.urls = {name: each.url for name, each in self.kit.items()} | self.nginx.urls()
+        (directory / "urls.json").write_text(json.dumps(self.urls))
+        self.redis = self.ending(Redis(directory / "redis"))
+        self.environment = {
+            "FLEET": str(directory),
+            "FLEET_REDIS": str(self.redis.place),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.workers = [self.ending(self.worker(number)) for number in range(2)]
+
+    def ending(self, process: Any) -> Any:
+        self._stack.callback(process.kill)
+        return process
+
+    def worker(self, number: int) -> Process:
+        raise NotImplementedError
+
+    def call(self, *order: str) -> str:
+        raise NotImplementedError
+
+    def release(self, consumer: str) -> int:
+        raise NotImplementedError
+
+    def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
+        """Returns the parked jobs, and the dead ones with `sent`."""
+        raise NotImplementedError
+
+    def kill_a_child(self) -> None:
+        raise NotImplementedError
+
+    def notes(self) -> list[list[str]]:
+        place = self.directory / "notes"
+        return [line.split() for line in place.read_text().splitlines()] if place.exists() else []
+
+    def delivered(self) -> set[KEYS]:
+        return {(note[1], note[2]) for note in self.notes() if note[0] == "delivered"}
+
+    def received(self) -> Counter[KEYS]:
+        """Returns how many requests each consumer has received for each event."""
+        received = self.nginx.received()
+        for name, consumer in self.kit.items():
+            received.update((name, each.id or "") for each in consumer.received)
+        return received
+
+    def run(self) -> Result:
+        """Delivers all events, and kills a child, a worker, a consumer and the broker meanwhile."""
+        started = time.monotonic()
+        total = self.events * len(self.urls)
+        self._produce(0, self.kill_a_child)
+        self._produce(1, self.kill_a_worker)
+        self.nginx.kill()
+        self._produce(2, self.revive_the_consumer)
+        self._produce(3, self.kill_the_broker)
+        self._produce(4, self.kit["repaired"].behave)
+        self._settle(total)
+        confirmed = [note[1] for note in self.notes() if note[0] == "confirmed"]
+        parked, dead = self.sets()
+        return Result(
+            delivered=self.delivered(),
+            parked=parked,
+            dead=dead,
+            confirmed={(consumer, event) for event in confirmed for consumer in self.urls},
+            received=self.received(),
+            notes=self.notes(),
+            took=time.monotonic() - started,
+        )
+
+    def _produce(self, fifth: int, meanwhile: Callable[[], None]) -> None:
+        """Enqueues a fifth of the events, and does something as soon as some are delivered."""
+        share = range(self.events * fifth // 5, self.events * (fifth + 1) // 5)
+        before = len(self.delivered())
+        self.call("produce", str(share.start), str(share.stop))
+        eventually("some are delivered", lambda: len(self.delivered()) > before, 10 * LONG)
+        meanwhile()
+
+    def kill_a_worker(self) -> None:
+        self.workers[0].kill()
+        self.workers[0].start()
+
+    def revive_the_consumer(self) -> None:
+        """Starts nginx again when a delivery has met its death."""
+        eventually(
+            "a delivery meets a dead consumer",
+            lambda: any(
+                note[0] == "failed" and note[1] in self.nginx.names for note in self.notes()
+            ),
+        )
+        self.nginx.start()
+
+    def kill_the_broker(self) -> None:
+        self.redis.kill()
+        self.redis.start()
+        self.redis.wait()
+
+    def _settle(self, total: int) -> None:
+        """Waits until each job is delivered, parked or given up, and releases repaired ones."""
+        end = time.monotonic() + 10 * LONG
+        seen, changed = -1, time.monotonic()
+        while True:
+            self.release("repaired")
+            parked, dead = self.sets()
+            delivered = self.delivered()
+            done = len(delivered | parked | set(dead))
+            if done == total and not any(consumer == "repaired" for consumer, _ in parked):
+                return
+            if done != seen:
+                seen, changed = done, time.monotonic()
+            elif time.monotonic() - changed > 3:
+                # A broker gives back the messages of a dead worker when a worker starts.
+                self.workers[1].restart()
+                changed = time.monotonic()
+            assert time.monotonic() < end, f"{done} of {total} are settled"
+            time.sleep(0.2)
+
+
+class CeleryFleet(Fleet):
+    """Two workers of Celery with two children each, and a sweeper."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        import redis
+
+        from webhook_mtls.queues import RedisIndex
+
+        self._client = redis.Redis(unix_socket_path=str(self.redis.place))
+        self._index = RedisIndex(self._client)
+        here = Path(__file__).parent
+        sweeper = [sys.executable, here / "celery_app.py", "sweep"]
+        self.ending(Process(sweeper, self.directory / "sweeper.log", self.environment))
+
+    def worker(self, number: int) -> Process:
+        here = Path(__file__).parent
+        command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(here)]
+        command += [
+            "worker",
+            "--pool",
+            "prefork",
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "INFO",
+            "-n",
+            f"worker{number}",
+        ]
+        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        return Process(command, self.directory / f"worker{number}.log", self.environment)
+
+    def call(self, *order: str) -> str:
+        command = [sys.executable, Path(__file__).parent / "celery_app.py", *order]
+        environment = os.environ | self.environment
+        done = subprocess.run(
+            command, env=environment, check=True, timeout=10 * LONG, capture_output=True, text=True
+        )
+        return done.stdout
+
+    def release(self, consumer: str) -> int:
+        return self._index.release(consumer)
+
+    def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
+        parked = set()
+        for consumer in self.urls:
+            members = self._client.smembers("{webhook-mtls}:parked:" + consumer)
+            parked |= {(consumer, each.decode().split("/")[0]) for each in members}
+        dead = {(each.job.consumer, each.job.event): each.sent for each in self._index.dead()}
+        return parked, dead
+
+    def kill_a_child(self) -> None:
+        os.kill(random.choice(self.workers[0].children()), signal.SIGKILL)
+
+
+class BullFleet(Fleet):
+    """Two workers of BullMQ."""
+
+    def _command(self, *order: str) -> list[str]:
+        return [*json.loads(os.environ["FLEET_BULLMQ"]), *order]
+
+    def worker(self, number: int) -> Process:
+        log = self.directory / f"worker{number}.log"
+        return Process(self._command("worker"), log, self.environment)
+
+    def call(self, *order: str) -> str:
+        environment = os.environ | self.environment
+        done = subprocess.run(
+            self._command(*order),
+            env=environment,
+            check=True,
+            timeout=10 * LONG,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def release(self, consumer: str) -> int:
+        return int(self.call("release", consumer))
+
+    def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
+        failed = json.loads(self.call("sets"))["failed"]
+        parked = {(c, e) for c, e, reason in failed if reason.startswith("parked")}
+        dead = {
+            (c, e): reason.split()[2].rstrip(":") for c, e, reason in failed if "dead" in reason[:4]
+        }
+        return parked, dead
+
+    def kill_a_child(self) -> None:
+        # A worker of BullMQ is one process.
+        self.workers[1].kill()
+        self.workers[1].start()
