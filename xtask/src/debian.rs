@@ -88,9 +88,11 @@ pub(crate) const ABI: &[Program] = &[Program {
 pub(crate) const KIT: &[Program] =
     &[Program { name: "nginx", package: "nginx-light", purpose: "the proxy of the testing kit" }];
 
-/// The broker of the Python tests about Celery.
-pub(crate) const PYTHON: &[Program] =
-    &[Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" }];
+/// The broker of the Python tests about Celery, and the token of those about PKCS#11.
+pub(crate) const PYTHON: &[Program] = &[
+    Program { name: "redis-server", package: "redis-server", purpose: "the broker of Celery" },
+    Program { name: "softhsm2-util", package: "softhsm2", purpose: "a token of PKCS#11" },
+];
 
 /// The broker of the Node tests about BullMQ.
 pub(crate) const NODE: &[Program] =
