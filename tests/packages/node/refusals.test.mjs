@@ -58,7 +58,11 @@ test('a platform without a package is told which exist', async (t) => {
 
 test('a musl system is told that its package is missing', async (t) => {
   const folder = await home(t, [ROOT, ADDON])
-  const pretend = `process.report.getReport = () => ({ header: {} }); ${REPORT}`
+  // The program of this Node would name the loader of musl.
+  const pretend = `
+    const fs = require('node:fs')
+    fs.readSync = (_, bytes) => bytes.write('/lib/ld-musl-x86_64.so.1')
+    ${REPORT}`
   const error = await report(folder, process.execPath, '--eval', pretend)
   assert.equal(error.code, 'WMTLS_ADDON_MISSING')
   assert.equal(error.context.libc, 'musl')
