@@ -11,6 +11,8 @@ pub mod arguments;
 pub mod attach;
 pub mod boundary;
 pub mod certificates;
+#[cfg(feature = "module")]
+pub mod command;
 pub mod completions;
 pub mod deliver;
 pub mod dispatcher;
@@ -51,6 +53,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         boundary::panic,
+        command::command,
         completions::{CancelToken, Completions},
         deliver::deliver,
         dispatcher::Dispatcher,

@@ -38,7 +38,7 @@ cargo xtask <verb>
                       name contains this one
   build [language ...]
                       build optimized packages for c, python, node, or all of them
-  package [c|node|python|rust ...] [--prove] [--all [part ...]] [--dev]
+  package [c|command|node|python|rust ...] [--prove] [--all [part ...]] [--dev]
                       make the packages of this platform in target/packages/; --prove also installs
                       and tests each, as the suite `packages` does; --all adds other targets and the
                       slow proofs, or the named ones; --dev takes unoptimized builds, to try a change

@@ -2233,6 +2233,15 @@ class CancelToken:
     def cancel(self) -> None:
         """Cancels the delivery. Does nothing if it has ended."""
 
+def _command(arguments: list[str]) -> int:
+    """Runs the command `webhook-mtls`, for `webhook_mtls._cli`. From then on, errors of this process name the
+    options of the command.
+
+    * `arguments`: the name of the program, then its arguments.
+
+    Returns the exit code.
+    """
+
 def _panic() -> None:
     """Panics inside `guard`, so that a test can check the resulting error."""
 

@@ -24,8 +24,11 @@ EXTRAS = {
     "uvicorn",
 }
 
-# Words of the testing kit: the name of its thread, and of the crate that signs certificates.
-KIT = [b"webhook-mtls-lab", b"rcgen"]
+# A word of the testing kit: the name of its thread.
+KIT = b"webhook-mtls-lab"
+
+# A word of the command: one of its variables.
+COMMAND = b"WEBHOOK_MTLS_PASSPHRASE"
 
 # Paths of a build machine.
 PRIVATE = [b"/.cargo/registry", b"/root/", b"/home/", b"/rustup/"]
@@ -43,19 +46,32 @@ def check_wheel(path: Path, version: str) -> int:
             assert f"{info}/licenses/{license_file}" in names, (license_file, names)
         notices = wheel.read(f"{info}/licenses/THIRD-PARTY-NOTICES.txt").decode()
         assert "aws-lc-sys" in notices
-        assert ("rcgen" in notices) == (name == "webhook_mtls_testing")
+        # The command makes certificates with this crate, as the kit does.
+        assert "rcgen" in notices
+        assert ("clap_builder" in notices) == (name == "webhook_mtls")
         stub = f"{name}/{MODULES[name]}.pyi"
         for needed in (f"{name}/py.typed", stub, f"{name}/__init__.py"):
             assert needed in names, (needed, names)
         assert not [n for n in names if "test_" in n or "__pycache__" in n], names
         check_bills(wheel, info, version)
         library = wheel.read(f"{name}/{MODULES[name]}.abi3.so")
-        for word in KIT:
-            assert (word in library) == (name == "webhook_mtls_testing"), word
+        assert (KIT in library) == (name == "webhook_mtls_testing")
+        assert (COMMAND in library) == (name == "webhook_mtls")
+        check_entry_points(wheel, info, name)
         for private in PRIVATE:
             assert private not in library, library[library.index(private) - 80 :][:160]
         check_metadata(wheel.read(f"{info}/METADATA").decode(), name, version)
     return 6
+
+
+def check_entry_points(wheel: zipfile.ZipFile, info: str, name: str) -> None:
+    """Checks that the package installs the command, and the kit nothing."""
+    path = f"{info}/entry_points.txt"
+    if name == "webhook_mtls":
+        lines = wheel.read(path).decode().split("\n")
+        assert "webhook-mtls=webhook_mtls._cli:main" in [line.replace(" ", "") for line in lines]
+    else:
+        assert path not in wheel.namelist()
 
 
 def check_bills(wheel: zipfile.ZipFile, info: str, version: str) -> None:

@@ -34,10 +34,23 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
             let python = pycurl(toolchain, &sources, &home)?;
             vec![python, sources.join("fresh.py"), "pycurl".into()]
         }
+        "start" | "start_python" => start(languages, &sources, client)?,
         "undici" => vec![toolchain.node.clone(), undici(&sources, &home)?],
         other => return Err(Failure::new(format!("benches/ has no client {other}"))),
     };
     Ok(words.iter().map(|word| word.display().to_string()).collect())
+}
+
+/// Returns the measurement of a start of the command: the program's, or that of a package beside its
+/// interpreter.
+fn start(languages: &Languages, sources: &Path, client: &str) -> Result<Vec<PathBuf>> {
+    let python = languages.python()?.interpreter();
+    let measured = match client {
+        "start_python" => vec![python.with_file_name("webhook-mtls"), python.clone()],
+        _ => vec![rust::command(languages.profile())?],
+    };
+    let first = [python, sources.join("start.py")];
+    Ok(first.into_iter().chain(measured).chain(["--".into()]).collect())
 }
 
 fn libcurl(toolchain: &Toolchain, sources: &Path, home: &Path) -> Result<PathBuf> {

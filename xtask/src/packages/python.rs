@@ -35,13 +35,13 @@ const PROJECTS: [Project; 2] = [
         name: "webhook_mtls",
         package: "webhook-mtls-python",
         folder: "bindings-python",
-        uses: &["core"],
+        uses: &["core", "command"],
     },
     Project {
         name: "webhook_mtls_testing",
         package: "webhook-mtls-python-testing",
         folder: "bindings-python/testing",
-        uses: &["core", "bindings-python"],
+        uses: &["core", "command", "bindings-python"],
     },
 ];
 

@@ -9,7 +9,7 @@ use crate::packages;
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     let mut passed = 0;
     for language in &packages::LANGUAGES {
-        passed += packages::prove(language, languages.shipped())?;
+        passed += packages::prove(language, languages)?;
     }
     packages::write_checksums()?;
     Ok(format!("{passed} passed, 0 failed"))

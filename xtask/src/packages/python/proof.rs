@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Failure, Result, Step};
 use crate::languages::python::executable;
 use crate::packages::python::{HERE, OTHERS, PROJECTS, Platform, home, tools};
-use crate::packages::{Order, Part, Room};
+use crate::packages::{Order, Part, command};
 use crate::paths;
 use crate::profile::Profile;
 use crate::suites::dev::number_before;
@@ -24,7 +24,8 @@ pub(crate) fn prove(order: &Order) -> Result<u32> {
     passed += check_types(order, &tools)?;
     let interpreters = interpreters(order)?;
     for (version, interpreter) in &interpreters {
-        passed += use_wheels(order, version, interpreter)?;
+        let is_newest = interpreters.keys().next_back() == Some(version);
+        passed += use_wheels(order, version, interpreter, is_newest)?;
     }
     let versions: Vec<&str> = interpreters.keys().map(String::as_str).collect();
     println!("  wheels used on CPython {}", versions.join(", "));
@@ -132,8 +133,16 @@ fn interpreters(order: &Order) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Installs the package and then its kit into an empty environment, and uses both.
-fn use_wheels(order: &Order, version: &str, interpreter: &Path) -> Result<u32> {
-    let room = Room::new(&format!("python-{version}"), &[])?;
+///
+/// * `tests_command`: whether the command runs all its tests. It is the same in every version.
+fn use_wheels(
+    order: &Order,
+    version: &str,
+    interpreter: &Path,
+    tests_command: bool,
+) -> Result<u32> {
+    let node = order.languages.toolchain.node.display().to_string();
+    let room = command::room(&format!("python-{version}"), &[&node])?;
     let environment = room.path().join("environment");
     room.step(format!("CPython {version}"), interpreter)
         .args(["-m", "venv"])
@@ -156,7 +165,12 @@ fn use_wheels(order: &Order, version: &str, interpreter: &Path) -> Result<u32> {
             .run()?;
         passed += number_before(used.last_line(), " passed");
     }
-    Ok(passed)
+    let program = executable(&environment, "webhook-mtls");
+    room.step(format!("the command on CPython {version}"), &program).arg("--version").run()?;
+    if tests_command {
+        passed += command::prove_installed(order, &room, &program)?;
+    }
+    Ok(passed + 1)
 }
 
 /// Builds the wheels of another platform, if the standard library of Rust exists for it.

@@ -46,7 +46,7 @@ enum Unit {
     Memory,
 }
 
-const MODES: [Mode; 14] = [
+const MODES: [Mode; 15] = [
     mode("warm", "one connection, one after the other", 12_800, "keeps", "warm", &ALL),
     mode("flight", "32 in flight", 25_600, "keeps", "flight", &ALL),
     mode("threads", "32 threads that wait", 25_600, "keeps", "flight", &["rust", "python"]),
@@ -60,6 +60,7 @@ const MODES: [Mode; 14] = [
     memory("idle", "memory of an idle connection", 500, "consumers", Some("idle"), &FLEET),
     fresh("import", "import in a fresh process", &["fresh"]),
     fresh("first", "a fresh process's first delivery", &["fresh", "fresh_pycurl"]),
+    fresh("start", "a start of the command", &["start", "start_python"]),
     memory("import", "memory of an import", 10, "ends", None, &["fresh"]),
 ];
 
@@ -101,9 +102,9 @@ const fn fresh(word: &'static str, title: &'static str, clients: &'static [&'sta
 /// Returns the title of a client.
 fn shown(client: &str) -> &'static str {
     match client {
-        "rust" => "ours, Rust",
+        "rust" | "start" => "ours, Rust",
         "c" => "ours, C",
-        "python" | "fresh" => "ours, Python",
+        "python" | "fresh" | "start_python" => "ours, Python",
         "node" => "ours, Node",
         "hyper" => "hyper, Rust",
         "libcurl" => "libcurl, C",

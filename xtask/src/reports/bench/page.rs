@@ -39,8 +39,8 @@ pub(super) fn page(results: &[Cost], machine: &Machine, rounds: usize) -> String
         "Measured with `cargo xtask bench` on {}: {}. The cost is the client's CPU time, or \
          resident memory where stated, for a delivery of 1 KiB over TLS 1.3 to an nginx that \
          requires a client certificate. Values are medians of {rounds} interleaved rounds. The \
-         ratio is to the floor of the same round. The cost of a fresh process excludes that of \
-         a Python that does nothing. [Analysis](performance.md).",
+         ratio is to the floor of the same round. The cost of a fresh process, and of a start of the \
+         command, excludes that of a runtime that does nothing. [Analysis](performance.md).",
         machine.date, machine.class
     );
     let mut text = format!(
