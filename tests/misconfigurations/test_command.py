@@ -74,6 +74,39 @@ def test_the_message_to_the_consumer_names_nothing_of_ours(case: Case, runs: Run
         assert not re.search(internal, rest, re.IGNORECASE), f"{internal}: {ran.message}"
 
 
+@pytest.mark.parametrize(
+    ("host", "status", "said"),
+    [
+        ("beyond.acme.test", "passed", r"127\.0\.0\.1 answers \(resolv\.conf\)"),
+        ("nothing.acme.test", "passed", r"127\.0\.0\.1 answers( NXDOMAIN)? \(resolv\.conf\)"),
+        ("fail.acme.test", "failed", "SERVFAIL"),
+        ("hooks.acme.test", "skipped", "/etc/hosts"),
+    ],
+)
+def test_the_name_servers_are_asked(host: str, status: str, said: str, lab: Lab) -> None:
+    made = shell.Material([f"https://{host}:9/"]) + own_files(lab)
+    report = shell.run(os.environ["WMTLS_COMMAND"], made).report
+    row = next(row for row in report["checks"] if row["id"] == "way_name_servers")
+    assert row["status"] == status, row
+    assert re.search(said, row["summary"]), row
+
+
+def own_files(lab: Lab) -> shell.Material:
+    """Returns the options of an endpoint in which everything is right."""
+    ours, root = lab.certificates.identity("ours"), lab.certificates.of("Acme Root")
+    return shell.Material(
+        [f"--cert={ours.chain}", f"--key={ours.key}", f"--ca={root.cert}", "--allow=127.0.0.0/8"]
+    )
+
+
+def test_the_crls_and_what_they_cover_are_named(lab: Lab) -> None:
+    crl = lab.certificates.crl("Acme Root")
+    made = shell.Material(["https://hooks.acme.test:9/", f"--crl={crl}"]) + own_files(lab)
+    report = shell.run(os.environ["WMTLS_COMMAND"], made).report
+    row = next(row for row in report["checks"] if row["id"] == "trust_crls")
+    assert re.search(r"in force until 20.* of CN=Acme Root", row["summary"]), row
+
+
 @pytest.mark.parametrize("case", [case for case in ALL if case.id in LISTED], ids=lambda it: it.id)
 def test_a_listed_case_cannot_be_met(case: Case, lab: Lab) -> None:
     with pytest.raises(NotExpressibleError):

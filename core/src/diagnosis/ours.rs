@@ -7,7 +7,8 @@ use crate::clock::{self, utc_text};
 use crate::dispatcher::examination::Examination;
 use crate::error::{Error, Kind};
 use crate::material::identity::Identity;
-use crate::x509::{Certificate, DIGITAL_SIGNATURE, Purpose};
+use crate::material::trust::Trust;
+use crate::x509::{Certificate, DIGITAL_SIGNATURE, Purpose, name_text};
 
 /// A certificate with less than this part of its lifetime left should be renewed.
 const RENEW_AT: f64 = 0.2;
@@ -139,13 +140,27 @@ pub(super) fn trust(examination: &Examination, results: &mut Results) {
         trust.notes().iter().filter(|note| note.contains("CRL")).map(String::as_str).collect();
     match (trust.crls().iter().len(), &notes[..]) {
         (0, []) => results.skip(Check::TrustCrls, "no CRL: revocation is not checked"),
-        (count, []) => results.pass(Check::TrustCrls, format!("{count} in force")),
+        (_, []) => results.pass(Check::TrustCrls, covered(trust)),
         (_, notes) => results.warn(
             Check::TrustCrls,
             notes.join("; "),
             "Supply a current CRL of each CA of the bundle.",
         ),
     }
+}
+
+/// Names the CAs whose CRLs are in force, and the end of the first one.
+fn covered(trust: &Trust) -> String {
+    const MOST: usize = 3;
+    let crls = trust.crls();
+    let mut issuers: Vec<String> = crls.iter().map(|crl| name_text(&crl.issuer)).collect();
+    issuers.sort_unstable();
+    issuers.dedup();
+    let more = issuers.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = issuers.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    let until = crls.iter().map(|crl| crl.next_update).min().map(utc_text).unwrap_or_default();
+    format!("in force until {until}, of {shown}{more}")
 }
 
 fn anchors(examination: &Examination, results: &mut Results) {

@@ -1,7 +1,7 @@
 //! The checks of the way to the consumer: name servers, addresses, the proxy, TCP. And the file mode of
 //! our key, which must be asked of the system too.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -64,17 +64,14 @@ pub(super) async fn resolve(
         results.skip(Check::WayAddresses, "the proxy looks the name up");
         return Ok(true);
     }
-    let servers: Vec<String> = name_servers::all().iter().map(IpAddr::to_string).collect();
-    match url.host {
-        Host::Ip(_) => results.skip(Check::WayNameServers, "the URL has an IP address"),
-        Host::Dns(_) => {
-            results.pass(Check::WayNameServers, format!("{} (resolv.conf)", servers.join(", ")));
-        }
-    }
     examination.progress().enter(Stage::Resolve);
     let allowed = examination.connect_timeout();
     let judged = judge_all(url, &route.egress, generation.owner());
-    let judged = match tokio::time::timeout(allowed, judged).await {
+    // Beside the lookup, so that a silent name server costs no more time.
+    let (judged, answers) =
+        tokio::join!(tokio::time::timeout(allowed, judged), asked_servers(&url.host));
+    servers(answers, &url.host, results);
+    let judged = match judged {
         Ok(Ok(judged)) => judged,
         Ok(Err(error)) if error.kind() == Kind::Overloaded => return Err(error),
         Ok(Err(error)) => {
@@ -91,6 +88,57 @@ pub(super) async fn resolve(
         reach_each(examination, &reachable, results).await?;
     }
     Ok(!reachable.is_empty())
+}
+
+/// Asks each name server of this machine for a host name. Returns those of whom something is known.
+async fn asked_servers(host: &Host) -> Vec<name_servers::Answer> {
+    let Host::Dns(name) = host else { return Vec::new() };
+    let asked: Vec<_> = name_servers::all()
+        .into_iter()
+        .filter_map(|server| {
+            let (told, answer) = tokio::sync::oneshot::channel();
+            let name = name.as_ref().to_owned();
+            let ask = move || drop(told.send(name_servers::examine(server, &name)));
+            runtime::apart(ask).is_ok().then_some(answer)
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for answer in asked {
+        if let Ok(Ok(Some(answer))) = tokio::time::timeout(FILE_WAIT, answer).await {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+/// Records what the name servers did. If none of them is well, the lookup tells whether the system has
+/// another way.
+fn servers(answers: Vec<name_servers::Answer>, host: &Host, results: &mut Results) {
+    const CHECK: Check = Check::WayNameServers;
+    if matches!(host, Host::Ip(_)) {
+        return results.skip(CHECK, "the URL has an IP address");
+    }
+    let Some(last) = answers.last() else {
+        return results.skip(CHECK, "none is asked: /etc/hosts has the name");
+    };
+    let (well, last) = (answers.iter().filter(|answer| answer.is_well).count(), last.server);
+    let texts: Vec<String> =
+        answers.iter().map(|answer| format!("{} {}", answer.server, answer.what)).collect();
+    let text = format!("{} (resolv.conf)", texts.join(", "));
+    if well == answers.len() {
+        return results.pass(CHECK, text);
+    }
+    if well == 0 {
+        return results.pass(CHECK, format!("{text}; the system may have another resolver"));
+    }
+    let unwell = answers.iter().find(|answer| !answer.is_well).map_or(last, |it| it.server);
+    results.warn(
+        CHECK,
+        text,
+        format!(
+            "Repair the name server {unwell}, or remove it from /etc/resolv.conf: a lookup that asks it first waits."
+        ),
+    );
 }
 
 /// The error for a name server that does not answer.

@@ -6,6 +6,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime};
 
+use super::hosts;
+
+pub(super) const PORT: u16 = 53;
+
 /// How long to wait for the answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -48,6 +52,33 @@ fn of_text(text: &str) -> Option<IpAddr> {
         // An IPv6 address may have a zone, which the message does not need.
         address.split('%').next()?.parse().ok()
     })
+}
+
+/// What a name server did, for a person.
+pub(crate) struct Answer {
+    pub(crate) server: IpAddr,
+    pub(crate) what: String,
+    /// Whether it serves lookups.
+    pub(crate) is_well: bool,
+}
+
+/// Asks one name server, as [`ask`] does. Returns `None` if no name server is asked for the name, because
+/// `/etc/hosts` has it.
+pub(crate) fn examine(server: IpAddr, name: &str) -> Option<Answer> {
+    if hosts::addresses(name).is_ok_and(|known| !known.is_empty()) {
+        return None;
+    }
+    let (what, is_well) = match ask(SocketAddr::new(server, PORT), name) {
+        Ok(Seen::Answered(0)) => ("answers".to_owned(), true),
+        Ok(Seen::Answered(3)) => ("answers NXDOMAIN".to_owned(), true),
+        Ok(Seen::Answered(2)) => ("answers SERVFAIL".to_owned(), false),
+        Ok(Seen::Answered(5)) => ("answers REFUSED".to_owned(), false),
+        Ok(Seen::Answered(code)) => (format!("answers with the code {code}"), false),
+        Ok(Seen::Down) => ("does not run".to_owned(), false),
+        Ok(Seen::Silent) => (format!("does not answer within {} ms", TIMEOUT.as_millis()), false),
+        Err(_) => ("gives no answer to the question".to_owned(), false),
+    };
+    Some(Answer { server, what, is_well })
 }
 
 /// Asks a name server for the address of a name, and returns what it did.
@@ -101,6 +132,11 @@ mod tests {
         let text = "# nameserver 192.0.2.9\nsearch a.test\n nameserver  fe80::1%eth0\nnameserver 192.0.2.2\n";
         assert_eq!(of_text(text), Some("fe80::1".parse().unwrap()));
         assert_eq!(of_text("options edns0\n"), None);
+    }
+
+    #[test]
+    fn a_name_in_the_hosts_file_is_asked_of_no_server() {
+        assert!(examine(Ipv4Addr::LOCALHOST.into(), "localhost").is_none());
     }
 
     #[test]

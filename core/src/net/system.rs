@@ -9,8 +9,6 @@ use super::name_servers::{self, Seen};
 use crate::error::cause::{self, Cause};
 use crate::error::{Error, Kind, exhausted, key};
 
-const DNS_PORT: u16 = 53;
-
 /// Returns the addresses from `/etc/hosts`, or from the resolver if the file does not have the name.
 pub(super) fn addresses(name: &str) -> Result<Vec<IpAddr>, Error> {
     let known =
@@ -49,7 +47,7 @@ fn resolve_fault(name: &str, failure: &Failure) -> Error {
         }
         Failure::System(error) => failed(error).caused(&cause::LOOKUP_FAILED, &[("host", &name)]),
         Failure::Code(code, meaning) => {
-            let server = SocketAddr::new(name_servers::first(), DNS_PORT);
+            let server = SocketAddr::new(name_servers::first(), name_servers::PORT);
             match name_servers::ask(server, name) {
                 Ok(seen) => of_server(name, server.ip(), &seen, failed),
                 Err(_) => failed(&format_args!("{meaning} ({code})"))
