@@ -232,7 +232,11 @@ int main(void) {
     CHECK(mkdtemp(folder) != NULL);
     CHECK(wmtls_lab_start(&lab, NULL) == WMTLS_OK);
     CHECK(wmtls_lab_consumer_new(lab, "acme", &acme, NULL) == WMTLS_OK);
-    dispatcher = wmtls_lab_dispatcher(lab);
+    /* A memory checker makes other deliveries slow, for which a signer waits here. */
+    wmtls_options *options = wmtls_lab_options(lab);
+    wmtls_options_set(options, "handshake_timeout", "60000");
+    wmtls_options_timeout_ms(options, 90000);
+    CHECK(wmtls_dispatcher_new(options, &dispatcher, NULL) == WMTLS_OK);
     wmtls_lab_authority *authority = wmtls_lab_authority_of(lab);
     CHECK(wmtls_lab_authority_issue(authority, "sender", WMTLS_ROLE_CLIENT, -1, -1, &ours, NULL) ==
           WMTLS_OK);

@@ -68,7 +68,7 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 class TokenSigner:
-    """Signs handshakes with a private key of a token: the argument `sign` of `Identity.from_signer`.
+    """Signs handshakes with a key of a token: the argument `sign` of `Identity.from_signer`.
 
     The token is opened at the first call. If a call fails, as after the token was removed, the
     module is initialized anew and the call is tried once more.
