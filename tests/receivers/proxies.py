@@ -127,6 +127,22 @@ def start(kind: str, pki: Pki, programs: Programs, application: int, work: Path)
     return running
 
 
+def start_nginx(ours: str, port: int, work: Path) -> Running:
+    """Starts nginx with this configuration of a server, which listens on the port."""
+    work.mkdir(parents=True)
+    config, log = work / "nginx.conf", work / "log"
+    config.write_text(NGINX.format(ours=ours, work=work))
+    log.touch()
+    found = program("nginx", "")
+    running = Running("nginx", port, spawn("nginx", found, config, port, log), log)
+    try:
+        running.wait_until_it_accepts()
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
 def spawn(kind: str, found: str, config: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
     """Starts the program in the foreground."""
     work = config.parent

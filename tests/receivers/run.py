@@ -16,6 +16,7 @@ from pathlib import Path
 
 from certificates import Pki
 from forged import DIALECTS, Lines, attacks, lines
+from guide import checks
 from process import Running, application
 from proxies import Programs, start
 
@@ -76,6 +77,10 @@ def main() -> int:
             running = application(app, [*command, dialect, str(pki.home)], home)
             try:
                 direct(tally, f"{app}, {dialect}", dialect, pki, running)
+                if (app, dialect) == ("fastapi", "nginx"):
+                    found = checks(pki, given.writer, running.port, home / "guide")
+                    for name, holds, seen in found:
+                        tally.check(f"guide: {name}", holds, seen)
                 for proxy in (each for each, of in DIALECTS.items() if of == dialect):
                     served = start(proxy, pki, programs, running.port, home / proxy)
                     try:

@@ -34,6 +34,7 @@ pub(crate) const RECEIVERS: &[Program] = &[
     Program { name: "apache2", package: "apache2-bin", purpose: "a proxy in front of a receiver" },
     Program { name: "haproxy", package: "haproxy", purpose: "a proxy in front of a receiver" },
     Program { name: "caddy", package: "caddy", purpose: "a proxy in front of a receiver" },
+    Program { name: "curl", package: "curl", purpose: "a client of the guide" },
 ];
 
 /// The programs that the command is compared with, and those that call its receiver.
