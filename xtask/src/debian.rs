@@ -105,6 +105,9 @@ pub(crate) const FLEET: &[Program] = &[
     Program { name: "nginx", package: "nginx-light", purpose: "a consumer that is killed" },
 ];
 
+/// A consumer's CA of the suite about issuance.
+pub(crate) const ISSUANCE: &[Program] = &[CERTIFICATES];
+
 /// A real Prometheus with its rule checker, the broker of its Celery worker, and a refusing consumer.
 pub(crate) const HEALTH: &[Program] = &[
     Program { name: "prometheus", package: "prometheus", purpose: "scraping metrics" },

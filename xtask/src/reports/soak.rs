@@ -16,6 +16,7 @@ use crate::paths;
 use crate::profile::Profile;
 use crate::suites::forks;
 use crate::suites::fuzz;
+use crate::suites::issuance;
 use crate::suites::model;
 use crate::suites::outcomes;
 use crate::suites::peers;
@@ -95,6 +96,7 @@ fn round(languages: &Languages) -> Result {
     println!("  {}", steady::test(languages)?);
     println!("  {}", rotation::test()?);
     println!("  {}", model::test()?);
+    println!("  {}", issuance::keep(languages)?);
     peers::test(languages).map(drop)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod forks;
 pub(crate) mod fuzz;
 mod health;
 mod instructions;
+pub(crate) mod issuance;
 mod leak_check;
 pub(crate) mod misconfigurations;
 pub(crate) mod model;
@@ -48,7 +49,7 @@ struct Suite {
 }
 
 /// Quick suites come first, so that a small error shows before a build.
-const SUITES: [Suite; 25] = [
+const SUITES: [Suite; 26] = [
     Suite { name: "fmt", about: "Rust formatting", run: |_| rust::format() },
     Suite { name: "clippy", about: "Rust lints, as errors", run: |_| rust::lint() },
     Suite { name: "deny", about: "licenses, banned crates, sources", run: |_| deny::run() },
@@ -135,6 +136,11 @@ const SUITES: [Suite; 25] = [
         name: "receivers",
         about: "applications behind six real proxies: nothing forged passes",
         run: receivers::test,
+    },
+    Suite {
+        name: "issuance",
+        about: "a real step-ca renews both sides while four languages deliver",
+        run: issuance::test,
     },
     Suite {
         name: "health",
