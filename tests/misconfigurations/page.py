@@ -15,7 +15,8 @@ HEAD = """\
 
 Each row is a fault that was made with real certificates, files and servers (nginx, HAProxy, Node,
 Python, tinyproxy), and what the library said about it: in Python, and in the other languages where
-an argument is spelled in another way. A receiver that `probe` can judge was probed too.
+an argument is spelled in another way. A receiver that `probe` can judge was probed too. The command
+`webhook-mtls diagnose` was run on each row for which it has words, and must say the same.
 
 A row **names cause and cure** if kind, stage, blame, scope, `sent` and retry are right, the message
 names the culprit, and the remedy says what to do. It **points the right way** if the verdict is
