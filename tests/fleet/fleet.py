@@ -36,6 +36,18 @@ def eventually(what: str, is_so: Callable[[], Any], within: float = LONG) -> Any
     return state
 
 
+def fixed_port() -> int:
+    """Returns a free port that the kernel chooses for no other socket while its server is dead."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 class Process:
     """A process with its children, that is killed and started again."""
 
@@ -69,9 +81,10 @@ class Process:
         """Ends it as an operator does, and starts it."""
         self.process.terminate()
         try:
-            self.process.wait(LONG)
-        finally:
-            self.kill()
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            pass
+        self.kill()
         self.start()
 
     def children(self) -> list[int]:
@@ -131,8 +144,7 @@ class Nginx:
         (work / "root.pem").write_bytes(lab.trust_pem)
         self._pki: Any = SimpleNamespace(server=work, root=work / "root.pem")
         self._work = work
-        # Not one of those that the kernel chooses, so that it is free after a kill.
-        self._port = random.randrange(15_000, 30_000)
+        self._port = fixed_port()
         self.names = [f"nginx-{number}" for number in range(3)]
         self.start()
 
@@ -363,7 +375,8 @@ class CeleryFleet(Fleet):
         return parked, dead
 
     def kill_a_child(self) -> None:
-        os.kill(random.choice(self.workers[0].children()), signal.SIGKILL)
+        children = eventually("a worker has children", self.workers[0].children)
+        os.kill(random.choice(children), signal.SIGKILL)
 
 
 class BullFleet(Fleet):
