@@ -120,6 +120,8 @@ const callsOf = async (lab, acme) => {
     'Verifier.verify': [verifier, '', { serverName: 'acme.example' }],
     'Verifier.verifySocket': [verifier, {}, {}],
     'Verifier.verifyForwarded': [clients, [], { dialect: 'rfc9440', hop, remote: 'unix' }],
+    'Verifier.checkForwarding': [clients, 'rfc9440', hop],
+    'Verifier.countRefusedRequest': [verifier, 'evidence_missing'],
     'Verifier.reload': [verifier],
     'Verifier.expiries': [verifier],
     'Verifier.metrics': [verifier],
@@ -132,11 +134,14 @@ const callsOf = async (lab, acme) => {
     'static Lab.start': [undefined],
     'Lab.consumer': [lab],
     'Lab.dispatcher': [lab, {}],
+    'Lab.nginx': [lab, '127.0.0.1:1'],
     'Lab.writeFiles': [lab, '/dev/null'],
     'Lab.close': [null],
     'new Authority': [undefined],
     'Authority.issue': [lab.authority, 'acme', {}],
     'Authority.crl': [lab.authority, []],
+    'Issued.forwarded': [issued, 'rfc9440', {}],
+    'Nginx.close': [null],
     'Consumer.waitFor': [acme, 0, { withinMs: 0 }],
     'Consumer.respond': [acme, 200, {}],
     'Consumer.misbehave': [acme, 'stall', 1],
@@ -156,6 +161,7 @@ const NAMES = new Set([
 // No constructor of the public: made by functions, and they ask for what only those have.
 const MADE = new Set([
   'TenantRule', 'Authorization', 'Probe', 'Report', 'Consumer', 'Issued', 'Lab', 'Hop', 'JwtBearer',
+  'Nginx',
 ])
 const INTERNAL = new Set(['length', 'name', 'prototype', 'of', 'handle', 'constructor', 'is', 'toJSON', 'toString'])
 

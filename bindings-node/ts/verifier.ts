@@ -240,7 +240,7 @@ export class Verifier extends EventSource {
 
   /** @internal Counts a request that middleware has refused. */
   countRefusedRequest(kind: string): void {
-    native.countRefusedRequest(this.#handle, kind)
+    native.countRefusedRequest(this.#handle, text('kind', kind))
   }
 
   /**

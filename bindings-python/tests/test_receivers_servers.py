@@ -99,13 +99,16 @@ def test_a_server_that_ends_tls_gives_a_peer_of_the_socket(scene: Scene, server:
         for _ in range(2):
             assert ask(port, context=known) == (200, told("1.1"))
             assert ask(port, context=unknown) == absent
-        address = f"wss://127.0.0.1:{port}"
-        with connect(address, ssl=known, open_timeout=LONG) as connection:
-            assert json.loads(connection.recv(LONG)) == told("1.1")
-        # The servers without the extension for such answers send 403.
-        refused = pytest.raises(InvalidStatus, match=r"HTTP 40[13]")
-        with refused, connect(address, ssl=unknown, open_timeout=LONG):
-            pass
+        # hypercorn 0.18 closes some connections of WebSockets without an answer, whatever the
+        # application is.
+        if server != "hypercorn":
+            address = f"wss://127.0.0.1:{port}"
+            with connect(address, ssl=known, open_timeout=LONG) as connection:
+                assert json.loads(connection.recv(LONG)) == told("1.1")
+            # The servers without the extension for such answers send 403.
+            refused = pytest.raises(InvalidStatus, match=r"HTTP 40[13]")
+            with refused, connect(address, ssl=unknown, open_timeout=LONG):
+                pass
         assert ask_by_http2(port, known) == (200, told("2"))
         assert ask_by_http2(port, unknown) == absent
 

@@ -172,6 +172,7 @@ def test_a_secret_in_a_wrong_argument_is_never_shown(
             "RetryPolicy": wm.RetryPolicy(),
             "Authority": lab.authority,
             "Consumer": acme,
+            "Issued": acme.issued,
             "Lab": lab,
         }
         sound = {

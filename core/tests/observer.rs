@@ -250,13 +250,16 @@ fn a_delivery_that_is_not_admitted_is_seen_once() {
 }
 
 /// Runs each way with a consumer that never answers, which `prepare` ends.
-fn ended_amid(expected: &str, prepare: impl Fn(&Scene, DeliverOptions) -> DeliverOptions) {
+///
+/// * `expected`: what may be seen, one or the other.
+fn ended_amid(expected: &[&str], prepare: impl Fn(&Scene, DeliverOptions) -> DeliverOptions) {
     for (way, deliver) in WAYS {
         let scene = Scene::new();
         scene.acme.misbehave(Misbehavior::Stall, 1);
         let options = prepare(&scene, DeliverOptions::new());
         let error = deliver(&scene.dispatcher, &scene.endpoint, options).unwrap_err();
-        assert_eq!(scene.recorder.take(), words(expected), "{way}: {error}");
+        let seen = scene.recorder.take();
+        assert!(expected.iter().any(|one| seen == words(one)), "{way}: {error}: {seen}");
     }
 }
 
@@ -265,17 +268,16 @@ const STALLED: &str = "Delivery OPENED handshake:TLSv1.3 +request -request +resp
 
 #[test]
 fn a_cancellation_is_seen_once_at_each_stage() {
-    let stages = [
-        (
-            Stage::Connect,
-            "Delivery +admit -admit +resolve -resolve +connect -connect \
-             attempt-1:canceled:nothing end:canceled:nothing:1",
-        ),
-        (
-            Stage::Handshake,
-            "Delivery OPENED handshake:canceled attempt-1:canceled:nothing end:canceled:nothing:1",
-        ),
-        (Stage::Response, &STALLED.replace("KIND", "canceled")),
+    let in_connect = "Delivery +admit -admit +resolve -resolve +connect -connect \
+                      attempt-1:canceled:nothing end:canceled:nothing:1";
+    let in_handshake =
+        "Delivery OPENED handshake:canceled attempt-1:canceled:nothing end:canceled:nothing:1";
+    let in_response = STALLED.replace("KIND", "canceled");
+    let stages: [(Stage, &[&str]); 3] = [
+        // A connection on this machine may be there before the cancellation is seen.
+        (Stage::Connect, &[in_connect, in_handshake]),
+        (Stage::Handshake, &[in_handshake]),
+        (Stage::Response, &[&in_response]),
     ];
     // The kernel accepts its connections, and nothing answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -296,13 +298,13 @@ fn a_cancellation_is_seen_once_at_each_stage() {
 
 #[test]
 fn the_end_by_close_and_by_the_deadline_is_seen_once() {
-    ended_amid(&STALLED.replace("KIND", "canceled"), |scene, options| {
+    ended_amid(&[&STALLED.replace("KIND", "canceled")], |scene, options| {
         let dispatcher = scene.dispatcher.clone();
         // The closing goes on without this future.
         scene.recorder.amid(Stage::Response, move || drop(dispatcher.close(Duration::ZERO)));
         options
     });
-    ended_amid(&STALLED.replace("KIND", "deadline_exceeded"), |_, options| {
+    ended_amid(&[&STALLED.replace("KIND", "deadline_exceeded")], |_, options| {
         options.timeout(Duration::from_millis(300)).unwrap()
     });
 }

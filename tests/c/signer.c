@@ -169,7 +169,7 @@ static void other_deliveries_do_not_wait_for_a_signer(void) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, deliver_on_thread, slow) == 0);
     for (int number = 0; number < 8; number++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "fast-%d", number);
         wmtls_endpoint *fast = endpoint_of(name, NULL);
         CHECK(deliver(fast) == NULL);

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -17,6 +18,10 @@ PAGES = Path()
 WORK = Path()
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).resolve().parent / "files"
+
+# A program that is started in the background ignores some signals, and its children do, too.
+for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(ignored, signal.SIG_DFL)
 
 # Generous: the tests wait for events, and this only ends a test that would hang.
 LIMIT = 60

@@ -5,7 +5,8 @@
     hypercorn --verify-mode CERT_REQUIRED --certfile … --keyfile … --ca-certs … module:app
 
 It also tells `PeerMiddleware` the address of the transport itself. HTTP/1.1, HTTP/2 and WebSockets
-have the same, with hypercorn's workers asyncio and uvloop.
+have the same, with hypercorn's workers asyncio and uvloop. hypercorn 0.18 itself closes about one
+in a hundred WebSockets over TLS without an answer, also with other applications.
 """
 
 from __future__ import annotations
