@@ -15,7 +15,6 @@ use crate::connection::{Asked, Connection, Progress, Response};
 use crate::endpoint::Generation;
 use crate::endpoint::identity_rollout::may_be_refusal;
 use crate::error::{Error, Kind, Retry, Scope, Sent, Stage};
-use crate::process::Once;
 
 /// One admitted delivery, which makes one or several attempts.
 pub(super) struct DeliveryAttempts {
@@ -278,12 +277,12 @@ impl DeliveryAttempts {
         hold: bool,
         progress: &Progress,
     ) -> Result<Response, Error> {
-        let token = Once::new();
-        let request = || self.request.request(generation, hold, &token);
+        let mut token = None;
+        let request = || self.request.request(generation, hold, &mut token);
         let may_start = || self.operation.endpoint.start(generation);
         let mut answer =
             connection.exchange(request, &may_start, &self.operation.deadlines, progress).await?;
-        answer.conceal(self.request.secrets(token.get().cloned()), generation.response_excerpt());
+        answer.conceal(self.request.secrets(token), generation.response_excerpt());
         if answer.is_success() {
             return Ok(answer);
         }

@@ -13,7 +13,6 @@ use crate::limits::Limit;
 use crate::material::jwt_bearer::TokenOf;
 use crate::material::signing::{Signatures, StandardWebhooks};
 use crate::options;
-use crate::process::Once;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -218,7 +217,7 @@ impl PreparedRequest {
         &self,
         generation: &Generation,
         hold: bool,
-        token: &Once<HeaderValue>,
+        token: &mut Option<HeaderValue>,
     ) -> Result<Request, Error> {
         let url = &generation.url;
         let signed = self.sign(generation)?;
@@ -245,7 +244,7 @@ impl PreparedRequest {
         for (name, value) in signed {
             head.add(&name, value.as_bytes());
             if name == header::AUTHORIZATION {
-                token.get_or_init(|| value);
+                *token = Some(value);
             }
         }
         if expects_continue {
