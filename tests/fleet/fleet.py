@@ -280,8 +280,19 @@ class Fleet:
         share = range(self.events * fifth // 5, self.events * (fifth + 1) // 5)
         before = len(self.delivered())
         self.call("produce", str(share.start), str(share.stop))
-        eventually("some are delivered", lambda: len(self.delivered()) > before, 10 * LONG)
+
+        def are_some_delivered() -> bool:
+            self.supervise()
+            return len(self.delivered()) > before
+
+        eventually("some are delivered", are_some_delivered, 10 * LONG)
         meanwhile()
+
+    def supervise(self) -> None:
+        """Starts workers again that have ended. One of Celery may end when its broker dies."""
+        for worker in self.workers:
+            if worker.process.poll() is not None:
+                worker.start()
 
     def kill_a_worker(self) -> None:
         self.workers[0].kill()
@@ -307,6 +318,7 @@ class Fleet:
         end = time.monotonic() + 10 * LONG
         seen, changed = -1, time.monotonic()
         while True:
+            self.supervise()
             self.release("repaired")
             parked, dead = self.sets()
             delivered = self.delivered()
