@@ -1,8 +1,8 @@
 // Measures what the middleware of Express costs a request with a chain seen before. The limit is 40 µs.
 //
-//     cp benches/receive.mjs target/node/run/ && node target/node/run/receive.mjs
+//     cp benches/receive.mjs target/node/shipped/run/ && node target/node/shipped/run/receive.mjs
 //
-// `cargo xtask test node` installs the package there. Each round also calls an empty middleware, and the
+// `cargo xtask build node` installs the package there. Each round also calls an empty middleware, and the
 // result is the median of the differences. Exits with 1 if it exceeds the limit.
 
 import { Hop, TenantRule, Trust, Verifier } from 'webhook-mtls'
