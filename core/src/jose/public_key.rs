@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
 use super::Algorithm;
 use crate::process::Section;
 use crate::x509::der::{self, Malformed, Reader};
+use crate::x509::der_writer::{element, unsigned};
 use crate::x509::{Key, key_parts};
 
 /// A key of an accepted type and size.
@@ -41,7 +42,7 @@ impl PublicKey {
 
     /// Makes an RSA key of its numbers, big-endian.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, String> {
-        let content = [integer(modulus), integer(exponent)].concat();
+        let content = [unsigned(modulus), unsigned(exponent)].concat();
         Self::new(Algorithm::Rs256, element(der::SEQUENCE, &content))
     }
 
@@ -100,32 +101,4 @@ fn numbers(key: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let numbers = (key.content(der::INTEGER)?, key.content(der::INTEGER)?);
     key.end()?;
     Ok(numbers)
-}
-
-/// Encodes an unsigned INTEGER.
-fn integer(digits: &[u8]) -> Vec<u8> {
-    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
-    let mut content = digits[zeros..].to_vec();
-    if content.first().is_none_or(|first| first & 0x80 != 0) {
-        content.insert(0, 0);
-    }
-    element(der::INTEGER, &content)
-}
-
-/// Encodes an element of DER.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let digits = content.len().to_be_bytes();
-    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
-    let mut encoded = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(short) if short < 0x80 => encoded.push(short),
-        _ => {
-            let digits = &digits[zeros..];
-            #[allow(clippy::cast_possible_truncation, reason = "a length has at most 8 digits")]
-            encoded.push(0x80 | digits.len() as u8);
-            encoded.extend_from_slice(digits);
-        }
-    }
-    encoded.extend_from_slice(content);
-    encoded
 }

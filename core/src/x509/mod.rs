@@ -7,6 +7,7 @@ mod crl_entries;
 mod crl_fault;
 mod crl_scope;
 pub(crate) mod der;
+pub(crate) mod der_writer;
 mod ecdsa;
 mod fields;
 mod general_name;
