@@ -111,10 +111,8 @@ impl SetByName for DiagnosisOptions {
             "timeout" => self.timeout(value.duration()?),
             "request" => {
                 let text = value.text()?;
-                let names: Vec<_> = DiagnosisRequest::ALL.iter().map(|word| word.name()).collect();
-                let known = DiagnosisRequest::from_name(&text);
-                let request = known.ok_or_else(|| Error::unknown_word(name, &text, &names))?;
-                Ok(self.request(request))
+                let all = DiagnosisRequest::ALL;
+                Ok(self.request(Error::named_by(name, &text, all, DiagnosisRequest::name)?))
             }
             _ => Err(options::mistyped("diagnosis", name)),
         }

@@ -60,6 +60,20 @@ impl Error {
         explain_unknown(error, given, &known)
     }
 
+    /// Returns the value of `all` that an option names, or the error of [`Error::unknown_word`].
+    pub(crate) fn named_by<T: Copy>(
+        option: &str,
+        given: &str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<T, Self> {
+        let found = all.iter().copied().find(|value| name(*value) == given);
+        found.ok_or_else(|| {
+            let words: Vec<&str> = all.iter().copied().map(name).collect();
+            Self::unknown_word(option, given, &words)
+        })
+    }
+
     fn converting(self, remedy: Option<&'static str>) -> Self {
         match remedy {
             Some(remedy) => self.advising(remedy),

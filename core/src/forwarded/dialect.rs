@@ -196,10 +196,7 @@ impl Dialect {
     ///
     /// Fails with `option_invalid`; the error lists the names.
     pub fn named(name: &str) -> Result<Self, crate::Error> {
-        Self::from_name(name).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|dialect| dialect.name()).collect();
-            crate::Error::unknown_word("dialect", name, &names)
-        })
+        crate::Error::named_by("dialect", name, Self::ALL, Self::name)
     }
 
     /// Decodes the certificates that the lines forward, leaf first.

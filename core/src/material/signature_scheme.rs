@@ -57,11 +57,7 @@ impl SignatureScheme {
     /// Fails with `option_invalid` and lists the names if there is no such scheme.
     #[doc(hidden)]
     pub fn of_arguments<N: AsRef<str>>(names: &[N]) -> Result<Vec<Self>, Error> {
-        let known: Vec<&str> = Self::ALL.iter().map(|scheme| scheme.name()).collect();
-        let of = |name: &N| {
-            let unknown = || Error::unknown_word("schemes", name.as_ref(), &known);
-            Self::from_name(name.as_ref()).ok_or_else(unknown)
-        };
+        let of = |name: &N| Error::named_by("schemes", name.as_ref(), Self::ALL, Self::name);
         names.iter().map(of).collect()
     }
 

@@ -54,8 +54,7 @@ impl MetricsFormat {
     /// Fails with `option_invalid` and lists the names if there is no such format.
     #[doc(hidden)]
     pub fn of_argument(format: &str) -> Result<Self, Error> {
-        let names: Vec<&str> = Self::ALL.iter().map(|format| format.name()).collect();
-        Self::from_name(format).ok_or_else(|| Error::unknown_word("format", format, &names))
+        Error::named_by("format", format, Self::ALL, Self::name)
     }
 
     /// Returns the value of the header `content-type` of a response with this text.

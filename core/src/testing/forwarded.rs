@@ -60,18 +60,14 @@ impl Forgery {
         }
     }
 
-    /// Reads the name of a forgery.
+    /// Returns the forgery that the argument `forgery` of a binding names.
     ///
     /// # Errors
     ///
-    /// Fails with `option_invalid`.
+    /// Fails with `option_invalid` and lists the names if there is no such forgery.
     #[doc(hidden)]
     pub fn of_argument(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|forgery| forgery.name() == name)
-            .ok_or_else(|| Error::wrong_type("forgery", "a way to forge", "another text"))
+        Error::named_by("forgery", name, Self::ALL, Self::name)
     }
 }
 
@@ -171,7 +167,7 @@ impl Issued {
     /// refuse them with 401.
     ///
     /// * `dialect`: how the proxy writes them.
-    /// * `forgery`: what is forged.
+    /// * `forgery`: how they are forged.
     ///
     /// # Errors
     ///

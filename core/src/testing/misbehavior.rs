@@ -77,8 +77,7 @@ impl Misbehavior {
     /// Fails with `option_invalid` and lists the names if there is no such misbehavior.
     #[doc(hidden)]
     pub fn of_argument(how: &str) -> Result<Self, Error> {
-        let names = || Self::ALL.iter().map(|how| how.name()).collect::<Vec<_>>();
-        Self::from_name(how).ok_or_else(|| Error::unknown_word("how", how, &names()))
+        Error::named_by("how", how, Self::ALL, Self::name)
     }
 
     pub(super) const fn moment(self) -> Moment {
