@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::signature_scheme::SignatureScheme;
 use super::signer::{SignatureRequest, Signer, SignerError};
 use crate::error::{Error, Kind, cause, key};
+use crate::options;
 use crate::process::{self, PerProcess, own};
 use crate::x509::{Certificate, Key, algorithms, ecdsa_der};
 
@@ -44,12 +45,9 @@ impl ExternalKey {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (concurrency, schemes) = (signer.concurrency(), signer.schemes());
         if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
-            let message = format!(
-                "concurrency must be a number from 1 to {MAX_CONCURRENCY}, got {concurrency}"
-            );
-            return Err(Error::new(Kind::OptionInvalid, message)
-                .noting(key::OPTION, "concurrency")
-                .noting(key::LIMIT, MAX_CONCURRENCY));
+            let why = format!("must be a number from 1 to {MAX_CONCURRENCY}, got {concurrency}");
+            let error = options::fault("concurrency", why);
+            return Err(error.noting(key::LIMIT, MAX_CONCURRENCY));
         }
         let places = PerProcess::new(Arc::new(own::Semaphore::new(concurrency)));
         let id = NEXT.fetch_add(1, Relaxed);
@@ -152,13 +150,10 @@ impl LeafKey {
         let schemes: Vec<_> = all.iter().copied().filter(fits).collect();
         if schemes.is_empty() && !all.is_empty() {
             let names: Vec<_> = all.iter().map(|scheme| scheme.name()).collect();
-            let message = format!(
-                "schemes has none that fits the key of {} ({}): it signs with {}",
-                leaf.subject_text(),
-                parsed.key.name(),
-                names.join(", ")
-            );
-            return Err(Error::new(Kind::OptionInvalid, message).noting(key::OPTION, "schemes"));
+            let (subject, key, names) = (leaf.subject_text(), parsed.key.name(), names.join(", "));
+            let why =
+                format!("has none that fits the key of {subject} ({key}): it signs with {names}");
+            return Err(options::fault("schemes", why));
         }
         Ok(Self { external, leaf, schemes })
     }
