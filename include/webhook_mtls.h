@@ -361,7 +361,7 @@
 /* OPTIONS. */
 #define WMTLS_DIAGNOSIS_REQUEST_OPTIONS 2
 
-/* No one has to act: deliveries work. */
+/* No action is needed: deliveries work. */
 #define WMTLS_ADDRESSEE_NOBODY 1
 
 /* The operators of this sender, or of its CA. */

@@ -17,7 +17,7 @@ export interface DeliveryData {
   event: string
 }
 
-/** What is known of a failed delivery. */
+/** A failed delivery, as the hooks get it. */
 export interface Failed {
   /** The data of the job. */
   readonly data: DeliveryData
@@ -31,7 +31,7 @@ export interface Failed {
   readonly error: WebhookMtlsError
 }
 
-/** What a processor needs to know of the application. */
+/** The parts of the application that a processor calls. */
 export interface ProcessorOptions {
   /** Delivers. */
   dispatcher: Dispatcher

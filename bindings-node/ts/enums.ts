@@ -212,7 +212,7 @@ export type CheckGroup = 'identity' | 'trust' | 'way' | 'handshake' | 'verdict'
 
 /**
  * Who must act on a diagnosis. Exhaustive: each is another person to call.
- * - `nobody`: No one has to act: deliveries work.
+ * - `nobody`: No action is needed: deliveries work.
  * - `us`: The operators of this sender, or of its CA.
  * - `consumer`: The operator of the consumer.
  * - `network`: The operators of our network, its name servers and firewalls.

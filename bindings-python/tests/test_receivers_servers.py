@@ -99,8 +99,8 @@ def test_a_server_that_ends_tls_gives_a_peer_of_the_socket(scene: Scene, server:
         for _ in range(2):
             assert ask(port, context=known) == (200, told("1.1"))
             assert ask(port, context=unknown) == absent
-        # hypercorn 0.18 closes some connections of WebSockets without an answer, whatever the
-        # application is.
+        # hypercorn 0.18 closes some connections of WebSockets without an answer, with any
+        # application.
         if server != "hypercorn":
             address = f"wss://127.0.0.1:{port}"
             with connect(address, ssl=known, open_timeout=LONG) as connection:

@@ -33,12 +33,12 @@ const OWN_KEYS: [&str; 2] = ["consumer", "url"];
 pub(crate) struct Entry {
     pub(crate) consumer: String,
     url: String,
-    /// The arguments of `diagnose`. What the parser makes of them is larger, and made for each run.
+    /// The arguments of `diagnose`. Their parsed form is larger, so each run makes its own.
     arguments: Vec<OsString>,
 }
 
 impl Entry {
-    /// Parses the arguments. Fails with the first line of what is wrong with them.
+    /// Parses the arguments. Fails with the first line of the parser's error.
     fn matches(&self) -> Result<ArgMatches, String> {
         command().try_get_matches_from(&self.arguments).map_err(|error| {
             let text = error.render().to_string();

@@ -14,7 +14,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 30
 
     def setup(self) -> None:
-        # Here and not in the loop that accepts: a slow handshake holds up nobody.
+        # Here and not in the loop that accepts, so that a slow handshake delays no other client.
         self.request = self.server.context().wrap_socket(self.request, server_side=True)
         super().setup()
 

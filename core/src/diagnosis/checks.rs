@@ -38,7 +38,7 @@ words! {
 words! {
     /// Who must act on a diagnosis. Exhaustive: each is another person to call.
     Addressee {
-        /// No one has to act: deliveries work.
+        /// No action is needed: deliveries work.
         Nobody = 1 "nobody",
         /// The operators of this sender, or of its CA.
         Us = 2 "us",
@@ -133,9 +133,9 @@ checks! {
     TrustIntermediates = 204 "trust_intermediates" Trust "known intermediates"
         "Intermediates in our configuration complete the chain of a consumer that does not send them. They are not trusted by themselves."
     TrustCrls = 205 "trust_crls" Trust "CRLs and what they cover"
-        "Each CRL belongs to a CA of the bundle and is in force; the check names the CAs. A CRL of another CA covers nobody: its revocations are not checked."
+        "Each CRL belongs to a CA of the bundle and is in force; the check names the CAs. A CRL of another CA is not used: its revocations are not checked."
     WayNameServers = 301 "way_name_servers" Way "name servers"
-        "The name servers in /etc/resolv.conf, and what each answers to a question for the host. The check warns if one of several does not serve, and fails if the lookup fails: call those who run our network."
+        "The name servers in /etc/resolv.conf, and the answer of each to a query for the host. The check warns if one of several does not serve, and fails if the lookup fails: call those who run our network."
     WayAddresses = 302 "way_addresses" Way "addresses and egress"
         "Every address of the host, and the verdict of our egress policy on it. Only an allowed address is connected to. A public name that leads to an internal address is hostile until its owner has explained it."
     WayProxy = 303 "way_proxy" Way "proxy"

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Kind, cause, key};
 
-/// What is wrong, and what to do.
+/// The fault, and the cure.
 pub(super) type Letter = (&'static str, &'static str);
 
 /// Returns the sentences about a fault.

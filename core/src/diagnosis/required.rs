@@ -59,7 +59,7 @@ pub(super) async fn check(
             format!(
                 "requested and not required: without a certificate, the consumer answers HTTP {status}"
             ),
-            "Ask the consumer to require client certificates, so that nobody can post to it without one: in nginx, ssl_verify_client on in place of optional.",
+            "Ask the consumer to require client certificates, so that no client can post to it without one: in nginx, ssl_verify_client on in place of optional.",
         ),
         Outcome::Unrefused => results.miss(
             CHECK,

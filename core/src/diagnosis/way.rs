@@ -90,7 +90,7 @@ pub(super) async fn resolve(
     Ok(!reachable.is_empty())
 }
 
-/// Asks each name server of this machine for a host name. Returns those of whom something is known.
+/// Asks each name server of this machine for a host name. Returns the answers that came in time.
 async fn asked_servers(host: &Host) -> Vec<name_servers::Answer> {
     let Host::Dns(name) = host else { return Vec::new() };
     let asked: Vec<_> = name_servers::all()

@@ -15,7 +15,7 @@ use crate::recipe::{Argument, Rebuild as _};
 use crate::tls::MinTls;
 use crate::verify::CrlPolicy;
 
-/// A longer line is not shown: nobody types it, and an error stays small.
+/// A longer line is not shown: a person would not type it, and an error stays small.
 const LONGEST: usize = 2048;
 
 /// Leads a failure to the command line that shows more, if a diagnosis can.

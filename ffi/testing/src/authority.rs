@@ -149,7 +149,7 @@ struct Pairs {
     _texts: Box<[*const c_char]>,
 }
 
-// SAFETY: nobody writes to the texts.
+// SAFETY: no code writes to the texts.
 unsafe impl Send for Pairs {}
 
 impl Handle for wmtls_lab_issued {}

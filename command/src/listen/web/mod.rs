@@ -20,9 +20,9 @@ use webhook_mtls::bindings::inspection::CertificateFacts;
 use super::http::{BadRequest, Reader, Request};
 use history::{History, KEPT};
 
-/// The time for a request, and for the browser to take what is sent.
+/// The time limit for reading a request, and for writing to the browser.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// An idle stream sends a comment that often, so that a browser which is gone is noticed.
+/// The interval of comments on an idle stream. A failed write shows that the browser has gone.
 const PING: Duration = Duration::from_secs(15);
 /// The most connections at a time, and the most of them that are streams.
 const CONNECTIONS: usize = 32;
@@ -34,7 +34,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       frame-ancestors 'none'; require-trusted-types-for 'script'; \
                       trusted-types 'none'";
 
-/// What is served: its path, its type, and its content.
+/// The files of the page: path, content type, content.
 const FILES: [(&str, &str, &str); 4] = [
     ("/", "text/html; charset=utf-8", include_str!("page.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page.css")),
