@@ -41,14 +41,11 @@ pub(crate) const RECEIVERS: &[Program] = &[
 pub(crate) const COMMAND: &[Program] = &[
     CERTIFICATES,
     Program { name: "curl", package: "curl", purpose: "a client of the command's receiver" },
-    BROWSER,
 ];
 
-/// The browser that looks at the documentation site.
-pub(crate) const SITE: &[Program] = &[BROWSER];
-
-const BROWSER: Program =
-    Program { name: "chromium", package: "chromium", purpose: "pages that people look at" };
+/// The browser that looks at the pages of the command's receiver and of the documentation site.
+pub(crate) const BROWSER: &[Program] =
+    &[Program { name: "chromium", package: "chromium", purpose: "pages that people look at" }];
 
 /// The programs that run and check the C suite, and that compile the header as C++.
 pub(crate) const C: &[Program] = &[

@@ -89,8 +89,31 @@ pub(crate) fn files_with_extension(directory: &Path, extension: &str) -> Result<
         return Ok(Vec::new());
     }
     let mut found = entries(directory)?;
-    found.retain(|path| path.is_file() && path.extension().is_some_and(|e| e == extension));
+    found.retain(|path| path.is_file() && has_extension(path, extension));
     Ok(found)
+}
+
+/// Returns the files below a directory, sorted within each directory.
+///
+/// * `is_left_out`: tells of an entry whether it is passed over, with all below it.
+pub(crate) fn files_below(
+    directory: &Path,
+    is_left_out: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in entries(directory)?.into_iter().filter(|entry| !is_left_out(entry)) {
+        if entry.is_dir() {
+            found.append(&mut files_below(&entry, is_left_out)?);
+        } else {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns whether a file has this extension.
+pub(crate) fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|of_path| of_path == extension)
 }
 
 /// Reads a text file.

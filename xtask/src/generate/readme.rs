@@ -15,42 +15,44 @@ const LINK: (&str, &str) = ("static C program", "docs/c.md");
 
 /// `cargo xtask readme`.
 pub(crate) fn write() -> Result {
-    for page in pages()? {
-        let (shown, current) = (paths::read(&page)?, current(&page)?);
-        if shown != current {
-            paths::write(&page, &current)?;
-            println!("  wrote {}", paths::shown(&page));
-        }
+    for (page, current) in stale()? {
+        paths::write(&page, &current)?;
+        println!("  wrote {}", paths::shown(&page));
     }
     Ok(())
 }
 
 /// Fails if a program in a page differs from its file.
 pub(crate) fn check() -> Result {
+    let Some((page, _)) = stale()?.into_iter().next() else { return Ok(()) };
+    let page = paths::shown(&page);
+    Err(Failure::new(format!("{page} differs from examples/: run cargo xtask readme")))
+}
+
+/// Returns the pages that do not show the current programs, and their current texts.
+fn stale() -> Result<Vec<(PathBuf, String)>> {
+    let mut stale = Vec::new();
     for page in pages()? {
-        if paths::read(&page)? != current(&page)? {
-            let page = paths::shown(&page);
-            let why = format!("{page} differs from examples/: run cargo xtask readme");
-            return Err(Failure::new(why));
+        let shown = paths::read(&page)?;
+        let current = current(&page, &shown)?;
+        if current != shown {
+            stale.push((page, current));
         }
     }
-    Ok(())
+    Ok(stale)
 }
 
 /// Returns the README and the pages of `docs/`.
 fn pages() -> Result<Vec<PathBuf>> {
-    let mut pages = vec![paths::root().join("README.md")];
-    let mut directories = vec![paths::root().join("docs")];
-    while let Some(directory) = directories.pop() {
-        pages.extend(paths::files_with_extension(&directory, "md")?);
-        directories.extend(paths::entries(&directory)?.into_iter().filter(|entry| entry.is_dir()));
-    }
+    let mut pages = paths::files_below(&paths::root().join("docs"), &|_| false)?;
+    pages.retain(|page| paths::has_extension(page, "md"));
+    pages.push(paths::root().join("README.md"));
     Ok(pages)
 }
 
-/// Returns the page with the current programs.
-fn current(page: &Path) -> Result<String> {
-    let mut text = paths::read(page)?;
+/// Returns the text of a page with the current programs.
+fn current(page: &Path, text: &str) -> Result<String> {
+    let mut text = text.to_owned();
     for name in programs(&text) {
         let program = paths::read(&paths::root().join(&name))?;
         text = with_program(&text, &name, language(&name)?, &program)?;

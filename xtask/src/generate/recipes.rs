@@ -59,31 +59,27 @@ fn named_files(recipe: &str) -> BTreeSet<String> {
 
 /// Returns the files of the product that have the name outside generated parts.
 fn containing(name: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for place in PRODUCT {
-        visit(&paths::root().join(place), name, &mut found);
-    }
-    found
+    let below = |place| paths::files_below(&paths::root().join(place), &|_| false).unwrap();
+    PRODUCT
+        .into_iter()
+        .flat_map(below)
+        .filter(|path| {
+            let file = paths::shown(path);
+            !file.ends_with("tests.rs") && !file.contains("/testing/") && names(path, name)
+        })
+        .map(|path| paths::shown(&path))
+        .collect()
 }
 
-fn visit(directory: &Path, name: &str, found: &mut BTreeSet<String>) {
-    for path in paths::entries(directory).unwrap() {
-        if path.is_dir() {
-            visit(&path, name, found);
-            continue;
-        }
-        let file = paths::shown(&path);
-        let is_test = file.ends_with("tests.rs") || file.contains("/testing/");
-        // A file that is not text has no recipe.
-        let Ok(text) = paths::read(&path) else { continue };
-        let mut by_hand = blocks::by_hand(&text);
-        if path.extension().is_some_and(|extension| extension == "pyi") {
-            by_hand = without_docstrings(&by_hand);
-        }
-        if !is_test && has_name(&by_hand, name) {
-            found.insert(file);
-        }
+/// Returns whether the part of a file that is written by hand has the name.
+fn names(path: &Path, name: &str) -> bool {
+    // A file that is not text has no recipe.
+    let Ok(text) = paths::read(path) else { return false };
+    let mut by_hand = blocks::by_hand(&text);
+    if paths::has_extension(path, "pyi") {
+        by_hand = without_docstrings(&by_hand);
     }
+    has_name(&by_hand, name)
 }
 
 /// Returns a stub without its docstrings, which are generated, too.

@@ -71,7 +71,7 @@ pub(crate) fn test_program(name: &str) -> Result<PathBuf> {
 }
 
 /// Builds programs of `tests/` in one run of cargo.
-pub(crate) fn build_test_programs(names: &[&String]) -> Result {
+pub(crate) fn build_test_programs(names: &[String]) -> Result {
     let mut arguments = vec!["build", "--locked", "--package", "webhook-mtls-test-programs"];
     for name in names {
         arguments.extend(["--bin", name]);
@@ -79,13 +79,8 @@ pub(crate) fn build_test_programs(names: &[&String]) -> Result {
     Step::cargo("the Rust programs (dev)", &arguments).run().map(drop)
 }
 
-/// Returns the path of a program of `tests/` that is built.
-pub(crate) fn built_test_program(name: &str) -> PathBuf {
-    paths::built(Profile::Dev, name)
-}
-
 /// Builds and runs test targets of `tests/`.
-pub(crate) fn run_tests_of_programs(names: &[&String]) -> Result {
+pub(crate) fn run_tests_of_programs(names: &[String]) -> Result {
     let mut arguments = vec!["test", "--locked", "--package", "webhook-mtls-test-programs"];
     for name in names {
         arguments.extend(["--test", name]);

@@ -82,8 +82,13 @@ pub(crate) fn pages(directory: &Path) -> Result {
     Step::cargo("pages of the command", &arguments).arg(directory).run().map(drop)
 }
 
+/// The name of the archive, and of the directory in it.
+fn name(order: &Order) -> String {
+    format!("{PACKAGE}-{}-{HOST}", order.version)
+}
+
 pub(crate) fn make(order: &Order) -> Result {
-    let name = format!("{PACKAGE}-{}-{HOST}", order.version);
+    let name = name(order);
     let stage = paths::target().join("command-package");
     paths::make_empty(&stage)?;
     install(order.languages.profile(), &stage.join(&name))?;
@@ -94,10 +99,10 @@ pub(crate) fn make(order: &Order) -> Result {
 pub(crate) fn prove(order: &Order) -> Result<u32> {
     let node = order.languages.toolchain.node.display().to_string();
     let room = room("command", &[&node])?;
-    let packed = paths::files_with_extension(&order.place, "gz")?;
-    let packed = packed.first().ok_or_else(|| Failure::new("the command was not packed"))?;
+    let name = name(order);
+    let packed = order.place.join(format!("{name}.tar.gz"));
     room.step("unpack", "tar").args(["-xzf"]).arg(packed).run()?;
-    let prefix = room.path().join(format!("{PACKAGE}-{}-{HOST}", order.version));
+    let prefix = room.path().join(name);
     let document = prefix.join("share").join("doc").join(PACKAGE).join("THIRD-PARTY-NOTICES.txt");
     if !paths::read(&document)?.contains("aws-lc-sys") {
         return Err(Failure::new("the notices of the command lack aws-lc-sys"));

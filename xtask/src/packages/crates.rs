@@ -206,8 +206,8 @@ impl Crate {
     /// Returns the texts of all license files, also of vendored code below it. A crate without one
     /// must at least name a license whose text we have.
     fn license_texts(&self) -> Result<Vec<String>> {
-        let mut files = Vec::new();
-        collect_licenses(&self.folder, &mut files)?;
+        let mut files = paths::files_below(&self.folder, &|_| false)?;
+        files.retain(|file| is_license(file));
         let mut texts = Vec::new();
         for file in files {
             let bytes =
@@ -240,22 +240,11 @@ impl Crate {
     }
 }
 
-/// Adds the license files of a folder and of the folders below it.
-fn collect_licenses(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
-    for entry in paths::entries(folder)? {
-        if entry.is_dir() {
-            collect_licenses(&entry, files)?;
-            continue;
-        }
-        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_source =
-            entry.extension().is_some_and(|e| ["rs", "c", "h", "html"].iter().any(|s| e == *s));
-        let upper = name.to_uppercase();
-        if !is_source && LICENSE_NAMES.iter().any(|start| upper.starts_with(start)) {
-            files.push(entry);
-        }
-    }
-    Ok(())
+/// Returns whether a file has the text of a license, by its name.
+fn is_license(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_uppercase();
+    let is_source = ["rs", "c", "h", "html"].iter().any(|kind| paths::has_extension(file, kind));
+    !is_source && LICENSE_NAMES.iter().any(|start| name.starts_with(start))
 }
 
 /// The crates of a tree by name and version, and the indexes of those that each uses.

@@ -63,7 +63,7 @@ pub(super) fn of_site(site: &Path) -> Result<usize> {
             let place = if path.is_empty() { file.clone() } else { folder.join(path) };
             let place = if place.is_dir() { place.join("index.html") } else { place };
             let ids = |page: &str| attributes(page, "id").map(str::to_owned).collect();
-            // A line of code has its anchor in the browser alone.
+            // Zensical's script adds the anchors of lines of code, `__…`, in the browser.
             let has_anchor = anchor.is_empty() || anchor.starts_with("__") || {
                 place.exists() && anchors.of(&place, anchor, ids)
             };
@@ -80,7 +80,7 @@ fn followed(count: usize, faults: &[String]) -> Result<usize> {
     if faults.is_empty() { Ok(count) } else { Err(Failure::new(faults.join("\n"))) }
 }
 
-fn is_elsewhere(target: &str) -> bool {
+pub(super) fn is_elsewhere(target: &str) -> bool {
     target.contains("://")
         || ["mailto:", "data:", "javascript:"].iter().any(|s| target.starts_with(s))
 }
@@ -119,20 +119,13 @@ fn attributes<'a>(page: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 /// Returns the files of a directory with this extension, at any depth, but nothing that is built or
 /// hidden.
 fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in paths::entries(directory)? {
+    let is_left_out = |entry: &Path| {
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_left_out =
-            name.starts_with('.') || name == "node_modules" || entry == paths::target();
-        if is_left_out || entry.is_symlink() {
-            continue;
-        }
-        if entry.is_dir() {
-            found.append(&mut files(&entry, extension)?);
-        } else if entry.extension().is_some_and(|of_file| of_file == extension) {
-            found.push(entry);
-        }
-    }
+        let is_built = name == "node_modules" || entry == paths::target();
+        name.starts_with('.') || is_built || entry.is_symlink()
+    };
+    let mut found = paths::files_below(directory, &is_left_out)?;
+    found.retain(|file| paths::has_extension(file, extension));
     Ok(found)
 }
 

@@ -16,7 +16,11 @@ use crate::command::{Failure, Result, Step};
 use crate::debian;
 use crate::languages::python::{environment, executable};
 use crate::paths;
+use crate::suites::passed_at_least;
 use crate::toolchain::Toolchain;
+
+/// The minimum number of tests in the browser that pass. It catches a suite that loses tests.
+const AT_LEAST: u32 = 4;
 
 /// The browser looks at the pages for twenty seconds.
 const LIMIT: Duration = Duration::from_secs(3 * 60);
@@ -32,10 +36,10 @@ pub(crate) fn write() -> Result {
 /// and dark; returns the closing line.
 pub(crate) fn test(toolchain: &Toolchain) -> Result<String> {
     let closing = made(toolchain)?;
-    debian::ensure(debian::SITE)?;
+    debian::ensure(debian::BROWSER)?;
     let browser = home().join("browser");
     paths::make_empty(&browser)?;
-    Step::new("the site in Chromium", &toolchain.python)
+    let output = Step::new("the site in Chromium", &toolchain.python)
         .arg(paths::root().join("tests/site/run.py"))
         .arg("--site")
         .arg(site())
@@ -44,6 +48,7 @@ pub(crate) fn test(toolchain: &Toolchain) -> Result<String> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .limit(LIMIT)
         .run()?;
+    passed_at_least("site", AT_LEAST, output)?;
     Ok(closing)
 }
 

@@ -2,9 +2,9 @@
 //! interfaces as pages. Links that leave `docs/` lead to the repository.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{markdown, navigation};
+use super::{links, markdown, navigation};
 use crate::command::{Failure, Result};
 use crate::paths;
 
@@ -14,6 +14,9 @@ pub(super) struct Page {
     pub(super) name: String,
     pub(super) text: String,
 }
+
+/// The address of the repository, which the workspace's `Cargo.toml` has.
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
 /// Files that the site shows whole: the page, its title, what it is, the file, its language.
 const SHOWN: [(&str, &str, &str, &str, &str); 2] = [
@@ -38,13 +41,14 @@ pub(super) fn adapt(to: &Path) -> Result<Vec<Page>> {
     paths::make_empty(to)?;
     let docs = paths::root().join("docs");
     let mut pages = Vec::new();
-    for file in files(&docs)? {
+    let about_the_site = docs.join("site");
+    for file in paths::files_below(&docs, &|entry| entry == about_the_site)? {
         let name = file.strip_prefix(&docs).expect("a file of docs").to_path_buf();
-        if name.extension().is_none_or(|extension| extension != "md") {
+        if !paths::has_extension(&name, "md") {
             paths::copy(&file, &to.join(&name))?;
             continue;
         }
-        let text = adapted(&name, &paths::read(&file)?)?;
+        let text = adapted(&name, &paths::read(&file)?);
         pages.push(Page { name: name.display().to_string(), text });
     }
     for (name, title, about, file, language) in SHOWN {
@@ -58,28 +62,14 @@ pub(super) fn adapt(to: &Path) -> Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// Returns all files of `docs/` but those about the site itself.
-fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in paths::entries(directory)? {
-        if !entry.is_dir() {
-            found.push(entry);
-        } else if entry != paths::root().join("docs/site") {
-            found.append(&mut files(&entry)?);
-        }
-    }
-    Ok(found)
-}
-
-fn adapted(name: &Path, text: &str) -> Result<String> {
-    let repository = repository()?;
+fn adapted(name: &Path, text: &str) -> String {
     let folder = name.parent().unwrap_or(Path::new(""));
     let linked = markdown::with_links(text, |target| {
-        let is_address = target.contains(':') || target.starts_with('#');
-        let outside = (!is_address).then(|| outside_of_docs(folder, target)).flatten()?;
-        Some(format!("{repository}/{outside}"))
+        let is_relative = !links::is_elsewhere(target) && !target.starts_with('#');
+        let outside = is_relative.then(|| outside_of_docs(folder, target)).flatten()?;
+        Some(format!("{REPOSITORY}/{outside}"))
     });
-    Ok(markdown::with_tabs(&linked))
+    markdown::with_tabs(&linked)
 }
 
 /// Returns the path in the repository of a link from a page's folder, if it leaves `docs/`.
@@ -93,14 +83,6 @@ fn outside_of_docs(folder: &Path, target: &str) -> Option<String> {
         }
     }
     None
-}
-
-/// Returns the address of the repository, which `Cargo.toml` has.
-pub(super) fn repository() -> Result<String> {
-    let manifest = paths::read(&paths::root().join("Cargo.toml"))?;
-    let line = manifest.lines().find_map(|line| line.strip_prefix("repository = \""));
-    let address = line.and_then(|rest| rest.strip_suffix('"'));
-    address.map(str::to_owned).ok_or_else(|| Failure::new("Cargo.toml names no repository"))
 }
 
 /// Adds the Markdown of each page beside its HTML, and `llms.txt`, which lists them

@@ -20,6 +20,7 @@ const LIMIT: Duration = Duration::from_secs(2 * 60);
 /// Runs the cases; returns their closing line.
 pub(crate) fn test(languages: &Languages) -> Result<String> {
     debian::ensure(debian::COMMAND)?;
+    debian::ensure(debian::BROWSER)?;
     let program = rust::command(Profile::Dev)?;
     let work = paths::target().join("command");
     paths::make_empty(&work)?;

@@ -16,11 +16,12 @@ use crate::languages::c_programs::{self, Linkage};
 use crate::languages::lab::{Consumer, Lab};
 use crate::languages::rust;
 use crate::paths;
+use crate::profile::Profile;
 
 /// The folder whose programs are tests.
 const TESTS: &str = "testing";
 
-/// The files of the receiver that each program gets a copy of.
+/// The files of the lab that each program gets a copy of.
 const MATERIAL: [&str; 6] =
     ["tls.crt", "tls.key", "ca.pem", "tls.crt.new", "tls.key.new", "new-ca.pem"];
 
@@ -31,7 +32,7 @@ const LANGUAGES: [(&str, &str); 5] =
 /// A program of `examples/`.
 struct Program {
     source: PathBuf,
-    /// The folder below `examples/`; empty for a program of the README.
+    /// The folder below `examples/`; empty for a program of `examples/` itself.
     folder: String,
     stem: String,
     language: &'static str,
@@ -44,11 +45,11 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     if programs.is_empty() {
         return Err(Failure::new("examples/ has no program"));
     }
-    let in_rust: Vec<String> =
-        programs.iter().filter(|it| it.language == "rust").map(Program::target).collect();
-    let is_test = |target: &&String| target.starts_with(TESTS);
-    let (tests, binaries): (Vec<&String>, Vec<&String>) = in_rust.iter().partition(is_test);
-    rust::build_test_programs(&binaries)?;
+    let in_rust = |of_tests: bool| {
+        let of = programs.iter().filter(|it| it.language == "rust");
+        of.filter(|it| (it.folder == TESTS) == of_tests).map(Program::target).collect::<Vec<_>>()
+    };
+    rust::build_test_programs(&in_rust(false))?;
     let mut commands = Vec::new();
     for program in programs.iter().filter(|it| it.language != "rust" || it.folder != TESTS) {
         commands.push((program, program.command(languages)?));
@@ -59,19 +60,23 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     for (program, command) in &commands {
         program.run(&lab, tools, command)?;
     }
-    rust::run_tests_of_programs(&tests)?;
+    rust::run_tests_of_programs(&in_rust(true))?;
     Ok(format!("{} passed, 0 failed", programs.len()))
 }
 
-/// Returns the programs of `examples/` and of the folders there that have a page.
+/// Returns the programs of `examples/` and of the folders there. Each folder has a page.
 fn programs() -> Result<Vec<Program>> {
     let examples = paths::root().join("examples");
     let mut folders = vec![String::new()];
     for entry in paths::entries(&examples)? {
-        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if entry.is_dir() && paths::root().join("docs").join(format!("{name}.md")).exists() {
-            folders.push(name.to_owned());
+        if !entry.is_dir() {
+            continue;
         }
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if !paths::root().join("docs").join(format!("{name}.md")).exists() {
+            return Err(Failure::new(format!("examples/{name} has no page docs/{name}.md")));
+        }
+        folders.push(name.to_owned());
     }
     let mut programs = Vec::new();
     for (extension, language) in LANGUAGES {
@@ -123,7 +128,7 @@ impl Program {
                 command
             }
             "shell" => vec!["sh".to_owned(), source],
-            _ => vec![shown(&rust::built_test_program(&self.target()))],
+            _ => vec![shown(&paths::built(Profile::Dev, &self.target()))],
         })
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod outcomes;
 mod packages;
 mod paths;
 pub(crate) mod peers;
+mod pytest;
 mod receivers;
 pub(crate) mod rotation;
 mod sanitizers;
@@ -200,7 +201,7 @@ impl Finished {
 }
 
 /// Returns the closing line `NAME: N passed, …` of a suite's program. Fails if it passed fewer cases.
-fn passed_at_least(name: &str, least: u32, output: Output) -> Result<String> {
+pub(crate) fn passed_at_least(name: &str, least: u32, output: Output) -> Result<String> {
     let prefix = format!("{name}: ");
     let Some(closing) = output.last_line().strip_prefix(&prefix).map(str::to_owned) else {
         return Err(Failure::with_output(format!("{name} has no closing line"), output.all));

@@ -209,10 +209,8 @@ fn module_of(inside: &Path) -> String {
 }
 
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = paths::files_with_extension(folder, "rs")?;
-    for entry in paths::entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
-        found.extend(sources(&entry)?);
-    }
+    let mut found = paths::files_below(folder, &|_| false)?;
+    found.retain(|file| paths::has_extension(file, "rs"));
     Ok(found)
 }
 

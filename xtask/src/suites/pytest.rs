@@ -1,0 +1,49 @@
+//! A suite that pytest runs on the installed wheel.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::dev::number_before;
+use crate::command::{Failure, Result, Step};
+use crate::languages::Languages;
+use crate::paths;
+
+/// Tests of pytest in a directory of `tests/`, with a program of Node beside them.
+pub(super) struct Pytest {
+    /// The directory, and the name of the suite.
+    pub(super) name: &'static str,
+    /// The program, and the variable in which the tests find its command, as JSON.
+    pub(super) program: &'static str,
+    pub(super) variable: &'static str,
+    pub(super) limit: Duration,
+    /// The start of the lines that the suite shows.
+    pub(super) shown: &'static str,
+    /// The minimum number of tests that pass. It catches a suite that loses tests.
+    pub(super) least: u32,
+}
+
+impl Pytest {
+    /// Runs the tests; returns pytest's closing line.
+    pub(super) fn run(&self, languages: &Languages) -> Result<String> {
+        let program = languages.node()?.command(self.program);
+        let output = Step::new(self.name, languages.python()?.interpreter())
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
+            .args(["-W", "error", "-o", "addopts=", "-o", "pythonpath=."])
+            .args(["--rootdir=.", "-rP", "."])
+            .in_directory(&paths::root().join("tests").join(self.name))
+            .env(self.variable, json!(program).to_string())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .without_env("PYTHONPATH")
+            .limit(self.limit)
+            .run()?;
+        for line in output.stdout.lines().filter(|line| line.starts_with(self.shown)) {
+            println!("  {line}");
+        }
+        let closing = output.last_line().trim_matches(['=', ' ']).to_owned();
+        if number_before(&closing, " passed") < self.least {
+            return Err(Failure::new(format!("{closing}, expected at least {}", self.least)));
+        }
+        Ok(closing)
+    }
+}
