@@ -36,9 +36,8 @@ const UNSTEADY: [Unsteady; 3] = [
 
 /// Replaces what changes in each run, without a change of the width.
 fn steady(seen: &str) -> String {
-    let seen = seen.replace(&std::env::temp_dir().display().to_string(), "/tmp");
     let mut text = String::with_capacity(seen.len());
-    let mut rest = &*seen;
+    let mut rest = seen;
     while let Some(letter) = rest.chars().next() {
         if let Some((before, is_of, with)) = UNSTEADY.iter().find(|it| rest.starts_with(it.0)) {
             let count = rest[before.len()..].bytes().take_while(|byte| is_of(*byte)).count();

@@ -1,6 +1,6 @@
 //! A lab with one consumer, and its files, for the tests of the command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use webhook_mtls::testing::{Consumer, Lab};
 
@@ -16,8 +16,8 @@ impl Place {
     pub(crate) fn new(name: &str) -> Self {
         let lab = Lab::start().expect("a lab");
         let acme = lab.consumer("acme").expect("a consumer");
-        // Of one width in every run, for the screens.
-        let files = std::env::temp_dir().join(format!("wmtls-{:07}-{name}", std::process::id()));
+        // The screens show this path, so it has one width in every run, and TMPDIR does not change it.
+        let files = Path::new("/tmp").join(format!("wmtls-{:07}-{name}", std::process::id()));
         lab.write_files(&files).expect("files");
         Self { lab, acme, files }
     }
