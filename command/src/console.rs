@@ -136,7 +136,8 @@ impl<'a> Console<'a> {
 
     /// Replaces the line that shows a person how far the run is. An empty text removes it.
     pub(crate) fn progress(&mut self, text: &str) {
-        if !self.is_watched {
+        let is_nothing = text.is_empty() && self.progress == 0;
+        if !self.is_watched || is_nothing {
             return;
         }
         let columns = text.chars().count();

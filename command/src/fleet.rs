@@ -237,6 +237,17 @@ fn add(name: &str, value: &Toml, arguments: &mut Vec<OsString>) -> Result<(), St
 pub(crate) fn each(
     entries: &[Entry],
     console: &mut Console<'_>,
+    done: impl FnMut(usize, &Entry, &Report),
+) -> Result<(), Failure> {
+    let outcome = each_shown(entries, console, done);
+    console.progress("");
+    outcome
+}
+
+/// The same, but the line of the progress stays.
+fn each_shown(
+    entries: &[Entry],
+    console: &mut Console<'_>,
     mut done: impl FnMut(usize, &Entry, &Report),
 ) -> Result<(), Failure> {
     let (finished, reports) = mpsc::channel::<(usize, Result<Report, Error>)>();
@@ -271,6 +282,5 @@ pub(crate) fn each(
         take(&mut count, console)?;
         running -= 1;
     }
-    console.progress("");
     Ok(())
 }

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import unittest
+from pathlib import Path
 
 import tools
 
@@ -61,13 +62,17 @@ class Terminals(unittest.TestCase):
         code, shown = at_terminal("inspect", "client.p12", typed=b"wrong\n")
         assert code == 3, shown
 
-    def test_a_fleet_shows_its_progress_and_removes_it(self):
+    def fleet(self, more: str = "") -> Path:
+        """Writes a fleet of forty endpoints, whose address the policy denies, and more."""
         row = '[[endpoint]]\nconsumer = "acme {}"\nurl = "https://127.0.0.1:9/"\n'
         defaults = '[defaults]\ncert = "chain.pem"\nkey = "client.key"\nca = "ca.pem"\n'
-        fleet = tools.WORK / "fleet.toml"
-        fleet.write_text(defaults + "".join(row.format(number) for number in range(40)))
+        fleet = tools.directory() / "fleet.toml"
+        fleet.write_text(defaults + "".join(row.format(number) for number in range(40)) + more)
+        return fleet
+
+    def test_a_fleet_shows_its_progress_and_removes_it(self):
+        fleet = self.fleet()
         for verb in ("check", "diagnose"):
-            # No connection is made: the policy denies this address.
             code, shown = at_terminal(verb, "--config", str(fleet))
             assert code == 1, shown
             for count in (1, 20, 40):
@@ -77,6 +82,17 @@ class Terminals(unittest.TestCase):
             silent = tools.run(verb, "--config", fleet, cwd=tools.FILES)
             assert silent.returncode == 1 and silent.stderr == b"", silent.stderr
             assert b"of 40 endpoints\r" not in silent.stdout
+
+    def test_a_failure_removes_the_progress_of_a_fleet(self):
+        bad = '[[endpoint]]\nconsumer = "bad"\nurl = "https://127.0.0.1:9/"\npin = ["x"]\n'
+        fleet = self.fleet(bad)
+        for verb in ("check", "diagnose"):
+            code, shown = at_terminal(verb, "--config", str(fleet))
+            assert code == 2, shown
+            before, _, after = shown.rpartition(" of 41 endpoints")
+            progress = before.rpartition("\r")[2] + " of 41 endpoints"
+            assert after.startswith("\r" + " " * len(progress) + "\r"), shown
+            assert "--pin" in after, shown
 
     def test_nobody_is_asked_where_no_terminal_is(self):
         result = tools.run("inspect", tools.FILES / "client.p12")
