@@ -149,6 +149,17 @@ class Page(unittest.TestCase):
         assert browser.hosts() == {self.url.rstrip("/")}, browser.hosts()
         assert browser.complaints() == []
 
+    def test_a_reason_is_shown_once(self):
+        self.open()
+        with tools.connected(self.place, self.receiver.port) as client:
+            client.sendall(b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n")
+            client.recv(100)
+        report = self.receiver.next()
+        assert report["event"] == "no_request", report
+        assert "Accepted without a request" in self.rows(1)[0]
+        text = self.shown()
+        assert text.count(report["reason"]) == 1, text
+
     def test_a_subject_of_html_stays_text(self):
         browser = self.open()
         path = "/%3Cb%3E?<script>window.caught=3</script>"

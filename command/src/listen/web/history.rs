@@ -15,6 +15,7 @@ const BYTES: usize = 8 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct History {
     clients: Mutex<Clients>,
+    /// The number of the newest client.
     latest: watch::Sender<u64>,
 }
 
@@ -22,7 +23,6 @@ pub(super) struct History {
 struct Clients {
     kept: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
-    latest: u64,
 }
 
 impl History {
@@ -31,8 +31,7 @@ impl History {
     /// * `described`: returns the client as JSON by its number.
     pub(super) fn add(&self, described: impl FnOnce(u64) -> Value) {
         let mut clients = self.lock();
-        clients.latest += 1;
-        let latest = clients.latest;
+        let latest = *self.latest.borrow() + 1;
         let text: Arc<str> = described(latest).to_string().into();
         clients.bytes += text.len();
         clients.kept.push_back((latest, text));
@@ -40,7 +39,7 @@ impl History {
             let Some((_, oldest)) = clients.kept.pop_front() else { break };
             clients.bytes -= oldest.len();
         }
-        drop(clients);
+        // Within the lock, so that no other client takes this number.
         self.latest.send_replace(latest);
     }
 

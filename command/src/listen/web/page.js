@@ -157,7 +157,6 @@ function verdict(client) {
     element('p', { class: `word ${look}` }, `${sign} ${word}`),
     element('h2', { tabindex: '-1' }, foreign(title(client))),
     element('p', { class: 'soft' }, accepted, 'From ', foreign(client.address, 'mono'), ' at ', clock(client.time_ms), '.'),
-    client.event === 'no_request' && element('p', { class: 'warning' }, foreign(client.reason)),
     client.error && element('p', { class: 'do' }, element('b', {}, 'To do: '), foreign(client.error.remedy)),
     client.error && element('p', { class: 'soft' }, 'The error of the verifier is ', element('code', { class: 'mono' }, client.error.kind), '.'),
   );
