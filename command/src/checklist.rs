@@ -130,7 +130,10 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Exi
         return Ok(exit);
     }
     let mut screen = Screen::new(console);
-    table(&answers, &mut screen);
+    // In a narrow window, the questions below name the endpoints that are not well.
+    if screen.fits_table(QUESTIONS.len()) {
+        table(&answers, &mut screen);
+    }
     for (at, question) in QUESTIONS.iter().enumerate() {
         show(question, answers.iter().map(|(six, _)| &six[at]), &mut screen);
     }

@@ -76,6 +76,9 @@ const LABEL: usize = 12;
 /// The columns of a cell of a table, with the space before the next one.
 const CELL: usize = 9;
 
+/// The fewest and the most columns of the first cell of a table.
+const FIRST_CELL: (usize, usize) = (12, 40);
+
 /// Lines of text for one console.
 pub(crate) struct Screen {
     text: String,
@@ -133,7 +136,14 @@ impl Screen {
         self.labeled(&" ".repeat(LABEL), text);
     }
 
-    /// Adds the names of the columns of a table.
+    /// Returns whether a table fits the width.
+    ///
+    /// * `others`: the number of its columns beside the first.
+    pub(crate) fn fits_table(&self, others: usize) -> bool {
+        self.indent + FIRST_CELL.0 + others * CELL <= self.width
+    }
+
+    /// Adds the names of the columns of a table. The caller has checked that the table fits.
     pub(crate) fn heading(&mut self, name: &str, columns: &[&str]) {
         let mut line = self.first_cell(name, columns.len());
         for column in columns {
@@ -156,8 +166,9 @@ impl Screen {
 
     /// Returns the first cell, as wide as the others leave room for. A longer name is cut.
     fn first_cell(&self, name: &str, others: usize) -> String {
-        const LEAST: usize = 12;
-        let width = self.room(others * CELL).clamp(LEAST, 40) - 1;
+        let (least, most) = FIRST_CELL;
+        let room = self.width.saturating_sub(self.indent + others * CELL);
+        let width = room.clamp(least, most) - 1;
         let length = name.chars().count();
         let shown = match name.char_indices().nth(width - 1) {
             Some((end, _)) if length > width => format!("{}…", &name[..end]),
@@ -239,6 +250,21 @@ mod tests {
         let pin = format!("sha256/{}", "A".repeat(60));
         screen.field("pin", &pin);
         assert!(screen.finish().contains(&pin));
+    }
+
+    #[test]
+    fn a_table_fits_or_is_said_not_to() {
+        for width in 40..=120 {
+            let mut screen = screen(width, false);
+            assert_eq!(screen.fits_table(6), width >= 66, "{width}");
+            if screen.fits_table(6) {
+                screen
+                    .heading("", &["requires", "overlaps", "expiry", "roots", "pins", "forwards"]);
+                screen.row("a consumer with a long name", &[Mark::Warning; 6]);
+                let text = screen.finish();
+                assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            }
+        }
     }
 
     #[test]
