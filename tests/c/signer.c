@@ -117,6 +117,15 @@ static wmtls_error *deliver(wmtls_endpoint *endpoint) {
     return error;
 }
 
+/* Waits until another thread has counted to this number. */
+static void wait_for(const int *number, int expected) {
+    const struct timespec pause = {0, 1000000};
+    for (int waited = 0; read_count(number) != expected && waited < 30000; waited++) {
+        nanosleep(&pause, NULL);
+    }
+    CHECK(read_count(number) == expected);
+}
+
 static char right_key[128], other_key[128];
 
 static void a_function_signs_and_its_context_is_freed_once(void) {
@@ -130,11 +139,7 @@ static void a_function_signs_and_its_context_is_freed_once(void) {
     wmtls_endpoint_free(endpoint);
     CHECK(wmtls_dispatcher_remove(dispatcher, "signed"));
     /* Its connection ends on another thread. */
-    const struct timespec pause = {0, 1000000};
-    for (int waited = 0; read_count(&of.freed) == 0 && waited < 30000; waited++) {
-        nanosleep(&pause, NULL);
-    }
-    CHECK(read_count(&of.freed) == 1);
+    wait_for(&of.freed, 1);
 }
 
 static void a_failure_and_a_wrong_signature_are_ours(void) {
@@ -168,6 +173,7 @@ static void other_deliveries_do_not_wait_for_a_signer(void) {
     pthread_mutex_lock(&gate);
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, deliver_on_thread, slow) == 0);
+    wait_for(&of.calls, 1);
     for (int number = 0; number < 8; number++) {
         char name[24];
         snprintf(name, sizeof name, "fast-%d", number);
