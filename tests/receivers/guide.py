@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from certificates import Pki
-from proxies import start_nginx
+from proxies import start_nginx, written
 
 from server import free_port
 
@@ -16,17 +16,15 @@ SECONDS = 60
 
 
 def checks(
-    pki: Pki, writer: str, application: int, work: Path
+    pki: Pki, command: str, application: int, work: Path
 ) -> Iterator[tuple[str, bool, object]]:
     """Yields what was checked, whether it holds, and what was seen."""
     text = PAGE.read_text()
     [shown] = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
-    given = ["server_name=hooks.example", "application=10.0.0.5:8000", "listen=0.0.0.0:443"]
+    [run] = re.findall(r"```sh\nwebhook-mtls proxy-config (.*?)```", text, re.DOTALL)
+    seen = written(command, *shlex.split(run.replace("\\\n", "")))
+    yield "the page shows what its command writes", shown == seen, seen
     folder = "/etc/webhook-mtls"
-    given += [f"certificate={folder}/server.crt", f"key={folder}/server.key"]
-    given += [f"client_ca={folder}/clients-ca.pem"]
-    written = subprocess.run([writer, "nginx", *given], capture_output=True, text=True, check=True)
-    yield "the page shows what the library writes", shown == written.stdout, written.stdout
     port = free_port()
     for theirs, ours in {
         "0.0.0.0:443 ": f"127.0.0.1:{port} ",

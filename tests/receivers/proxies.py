@@ -77,8 +77,8 @@ FRAMES = {"nginx": NGINX, "haproxy": HAPROXY, "apache": APACHE, "caddy": CADDY}
 class Programs:
     """Where the suite finds what it runs."""
 
-    writer: str
-    """Writes the configuration of a proxy."""
+    command: str
+    """Our command, which writes the configuration of a proxy."""
     python: str
     """The interpreter that has Envoy and Traefik as packages."""
 
@@ -93,20 +93,17 @@ def start(kind: str, pki: Pki, programs: Programs, application: int, work: Path)
     work.mkdir(parents=True)
     port = free_port()
     given = {
-        "server_name": "localhost",
+        "server-name": "localhost",
         "application": f"127.0.0.1:{application}",
         "listen": f"127.0.0.1:{port}",
-        "certificate": pki.path("server.pem" if kind == "haproxy" else "server.crt"),
+        "cert": pki.path("server.pem" if kind == "haproxy" else "server.crt"),
         "key": pki.path("server.key"),
-        "client_ca": pki.path("root.pem"),
+        "trust": pki.path("root.pem"),
         "crl": pki.path("crls.pem"),
     }
-    pairs = [f"{name}={value}" for name, value in given.items()]
+    options = [f"--{name}={value}" for name, value in given.items()]
     server = kind.removesuffix("-json")
-    written = subprocess.run(
-        [programs.writer, server, *pairs], capture_output=True, text=True, check=True
-    )
-    ours = written.stdout
+    ours = written(programs.command, server, *options)
     if kind == "envoy-json":
         assert ENVOY_TEXT in ours
         ours = ours.replace(ENVOY_TEXT, ENVOY_JSON)
@@ -115,26 +112,29 @@ def start(kind: str, pki: Pki, programs: Programs, application: int, work: Path)
     # Traefik would read a file of its own name as its static configuration.
     config = work / {"caddy": "Caddyfile"}.get(kind, "proxy.yaml")
     config.write_text(ours)
-    found = program(server, programs.python)
-    log = work / "log"
-    log.touch()
-    running = Running(kind, port, spawn(server, found, config, port, log), log)
-    try:
-        running.wait_until_it_accepts()
-    except BaseException:
-        running.stop()
-        raise
-    return running
+    return serving(kind, program(server, programs.python), config, port)
+
+
+def written(command: str, *words: str) -> str:
+    """Returns the configuration that the command writes."""
+    call = [command, "proxy-config", *words]
+    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def start_nginx(ours: str, port: int, work: Path) -> Running:
     """Starts nginx with this configuration of a server, which listens on the port."""
     work.mkdir(parents=True)
-    config, log = work / "nginx.conf", work / "log"
+    config = work / "nginx.conf"
     config.write_text(NGINX.format(ours=ours, work=work))
+    return serving("nginx", debian("nginx"), config, port)
+
+
+def serving(kind: str, found: str, config: Path, port: int) -> Running:
+    """Starts the program, and waits until it accepts connections."""
+    log = config.with_name("log")
     log.touch()
-    found = program("nginx", "")
-    running = Running("nginx", port, spawn("nginx", found, config, port, log), log)
+    process = spawn(kind.removesuffix("-json"), found, config, port, log)
+    running = Running(kind, port, process, log)
     try:
         running.wait_until_it_accepts()
     except BaseException:
@@ -181,5 +181,9 @@ def program(kind: str, python: str) -> str:
         return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
     if kind == "traefik":
         return str(Path(python).with_name("traefik"))
-    name = {"apache": "apache2"}.get(kind, kind)
+    return debian({"apache": "apache2"}.get(kind, kind))
+
+
+def debian(name: str) -> str:
+    """Returns the path of a program that a package of Debian has."""
     return shutil.which(name) or f"/usr/sbin/{name}"

@@ -1,6 +1,6 @@
 """Runs every proxy in front of every application, and sends honest and forged requests.
 
-    run.py --work FOLDER --writer PROGRAM --proxies PYTHON --node COMMAND
+    run.py --work FOLDER --command PROGRAM --proxies PYTHON --node COMMAND
 
 The last line counts the checks.
 """
@@ -60,13 +60,13 @@ class Answer:
 def main() -> int:
     """Runs all pairs; returns the exit status."""
     parser = argparse.ArgumentParser()
-    for name in ("work", "writer", "proxies", "node"):
+    for name in ("work", "command", "proxies", "node"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
     work = Path(given.work)
     node = json.loads(given.node)
     pki = Pki(work / "pki")
-    programs = Programs(given.writer, given.proxies)
+    programs = Programs(given.command, given.proxies)
     tally = Tally()
     for app in APPLICATIONS:
         for dialect in sorted(set(DIALECTS.values())):
@@ -78,7 +78,7 @@ def main() -> int:
             try:
                 direct(tally, f"{app}, {dialect}", dialect, pki, running)
                 if (app, dialect) == ("fastapi", "nginx"):
-                    found = checks(pki, given.writer, running.port, home / "guide")
+                    found = checks(pki, given.command, running.port, home / "guide")
                     for name, holds, seen in found:
                         tally.check(f"guide: {name}", holds, seen)
                 for proxy in (each for each, of in DIALECTS.items() if of == dialect):

@@ -9,6 +9,7 @@ use crate::debian;
 use crate::languages::Languages;
 use crate::languages::{python, rust};
 use crate::paths;
+use crate::profile::Profile;
 use crate::suites::passed_at_least;
 
 /// The minimum number of checks that pass. It catches a suite that loses cases.
@@ -35,8 +36,8 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         .arg(sources.join("run.py"))
         .arg("--work")
         .arg(&work)
-        .arg("--writer")
-        .arg(rust::test_program("proxy_config")?)
+        .arg("--command")
+        .arg(rust::command(Profile::Dev)?)
         .arg("--proxies")
         .arg(python::executable(&proxies, "python"))
         .arg("--node")
