@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "p
 
 import nginx  # noqa: E402
 from barrier import LONG  # noqa: E402
+from server import free_port  # noqa: E402
 from webhook_mtls.testing import Lab  # noqa: E402
 
 KEYS = tuple[str, str]
@@ -34,18 +35,6 @@ def eventually(what: str, is_so: Callable[[], Any], within: float = LONG) -> Any
         assert time.monotonic() < end, f"not in time: {what}"
         time.sleep(0.05)
     return state
-
-
-def fixed_port() -> int:
-    """Returns a free port that the kernel chooses for no other socket while its server is dead."""
-    while True:
-        port = random.randrange(15_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Process:
@@ -144,7 +133,7 @@ class Nginx:
         (work / "root.pem").write_bytes(lab.trust_pem)
         self._pki: Any = SimpleNamespace(server=work, root=work / "root.pem")
         self._work = work
-        self._port = fixed_port()
+        self._port = free_port()
         self.names = [f"nginx-{number}" for number in range(3)]
         self.start()
 

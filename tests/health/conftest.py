@@ -1,8 +1,6 @@
 """What the tests of the suite `health` share: a real Prometheus, and the files of docs/operate."""
 
 import json
-import random
-import socket
 import sys
 import time
 import urllib.error
@@ -16,9 +14,10 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "bindings-python" / "tests"))
+sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "peers")]
 
 from barrier import LONG, running  # noqa: E402
+from server import free_port  # noqa: E402
 
 OPERATE = ROOT / "docs" / "operate"
 
@@ -32,18 +31,6 @@ def eventually(what: str, is_so: Callable[[], Any]) -> Any:
             return state
         assert time.monotonic() < end, f"not in time: {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Returns a free port below those that the kernel chooses for other sockets."""
-    while True:
-        port = random.randrange(15_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Prometheus:

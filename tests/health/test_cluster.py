@@ -7,9 +7,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import Prometheus, eventually, free_port
+from conftest import Prometheus, eventually
 
 from barrier import LONG, running
+from server import free_port
 from webhook_mtls.testing import Lab
 
 WORKERS = 3

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from conftest import Prometheus, eventually, free_port
+from conftest import Prometheus, eventually
 from redis_server import redis_server
 
 from barrier import LONG, running
+from server import free_port
 from webhook_mtls.testing import Lab
 
 HERE = Path(__file__).parent

@@ -3,20 +3,16 @@ consumer has taken a delivery.
 """
 
 import shutil
-import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, eventually
-
-import webhook_mtls as wm
-
-sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from conftest import eventually
 
 import nginx
 import node_tls
+import webhook_mtls as wm
 from cases import REQUIRES
 from pki import Pki
 

@@ -1,7 +1,7 @@
 """Runs the cases. The last line is `issuance: N passed, …`.
 
 `--clients` is a JSON object with a command for each language, `--bin` a directory of programs
-(repeated), `--work` a directory for the tests. `--period` and `--renewals` make a longer run.
+(repeated), `--work` a directory for the tests. `--renewals` makes a longer run.
 """
 
 import argparse
@@ -18,13 +18,12 @@ def main() -> int:
     parser.add_argument("--clients", type=json.loads, required=True)
     parser.add_argument("--bin", type=Path, action="append", required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--period", type=float, default=tools.PERIOD)
     parser.add_argument("--renewals", type=int, default=tools.RENEWALS)
     given = parser.parse_args()
     tools.CLIENTS, tools.BIN = given.clients, [it.resolve() for it in given.bin]
     tools.WORK = given.work.resolve()
-    tools.PERIOD, tools.RENEWALS = given.period, given.renewals
-    tools.LIMIT += given.period * given.renewals
+    tools.RENEWALS = given.renewals
+    tools.LIMIT += tools.PERIOD * tools.RENEWALS
     here = Path(__file__).parent
     suite = unittest.defaultTestLoader.discover(str(here), top_level_dir=str(here))
     result = unittest.TextTestRunner(verbosity=2, stream=sys.stderr).run(suite)

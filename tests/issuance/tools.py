@@ -4,12 +4,16 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import Self
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
+
+from server import free_port
 
 CLIENTS: dict[str, list[str]] = {}
 BIN: list[Path] = []
@@ -35,7 +39,7 @@ def environment(**more: str) -> dict[str, str]:
 def block(page: str, name: str) -> str:
     """Returns the commands that a guide marks with this name."""
     text = (GUIDES / page).read_text()
-    found = re.findall(rf"<!-- run: {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
+    found = re.findall(rf"<!-- test: {name} -->\n```sh\n(.*?)```", text, re.DOTALL)
     assert len(found) == 1, (page, name, len(found))
     return found[0]
 
@@ -132,10 +136,7 @@ class StepCa(Running):
     def __init__(self):
         self.home = directory()
         (self.home / "ca-password").write_text("only for this test\n")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.env = {"STEPPATH": str(self.home / "step"), "CA_PORT": str(port)}
+        self.env = {"STEPPATH": str(self.home / "step"), "CA_PORT": str(free_port())}
         run("step-ca.md", "init", self.home, **self.env)
         file = self.home / "step" / "config" / "ca.json"
         config = json.loads(file.read_text())
@@ -167,9 +168,17 @@ class StepCa(Running):
         step = ["step", "ca", "certificate", "localhost", "tls.crt", "tls.key"]
         step += ["--san", "127.0.0.1", "--provisioner", "webhooks"]
         step += ["--provisioner-password-file", "ca-password"]
-        subprocess.run(
-            step, cwd=place, env=environment(**self.env), capture_output=True, check=True
+        done = subprocess.run(
+            step,
+            cwd=place,
+            env=environment(**self.env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
         )
+        assert done.returncode == 0, (done.stdout, done.stderr)
         return place
 
     def run(self, name: str, place: Path, **env: str) -> str:

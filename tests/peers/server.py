@@ -1,6 +1,7 @@
 """A server in a separate process: waits until it is ready, and always ends it."""
 
 import os
+import random
 import socket
 import subprocess
 import time
@@ -110,11 +111,19 @@ def access_log(work: Path) -> Path:
 
 
 def free_port() -> int:
-    """Returns a free port, for servers that cannot choose one themselves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Returns a free port, for servers that cannot choose one themselves.
+
+    It is below the ports that the kernel chooses for other sockets, so that no other process gets
+    it before the server listens, or while the server is down.
+    """
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def announced_port(process: subprocess.Popen[bytes]) -> int:

@@ -36,7 +36,7 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
 
 /// Runs the cases with a renewal every five seconds for a minute.
 pub(crate) fn keep(languages: &Languages) -> Result<String> {
-    run(languages, &["--period", "5", "--renewals", "12"])
+    run(languages, &["--renewals", "12"])
 }
 
 fn run(languages: &Languages, more: &[&str]) -> Result<String> {
