@@ -14,6 +14,10 @@ import { Lab } from 'webhook-mtls/testing'
 // Longer than any step here takes.
 const LONG = 30_000
 
+// A deadline of handshakes for a signer that does not answer. All steps of a handshake share it: it is
+// far longer than those before the signer take, so that the signer uses it up.
+const DEADLINE = 3_000
+
 /** Returns a signer with this key. */
 const ownerOf = (keyPem, dsaEncoding = 'der') => {
   const key = createPrivateKey(keyPem)
@@ -108,19 +112,23 @@ test('a wrong answer does not leave', async (t) => {
 })
 
 test('a promise that does not settle ends the handshake at its deadline', async (t) => {
-  const { of, owner } = await scene(t)
-  const answer = signal()
+  const { acme, of, owner } = await scene(t)
+  const [asked, answer] = [signal(), signal()]
   const sign = async (...given) => {
+    asked.resolve()
     await answer.promise
     return owner(...given)
   }
-  const { dispatcher, endpoint } = of(sign, { handshakeTimeoutMs: 300, concurrency: 1 })
-  for (const cause of [undefined, 'signer_busy']) {
-    await assert.rejects(dispatcher.deliver(endpoint, '{}'), (error) => {
+  const { dispatcher, endpoint } = of(sign, { handshakeTimeoutMs: DEADLINE, concurrency: 1 })
+  const ends = (delivery, cause) =>
+    assert.rejects(delivery, (error) => {
       assert.deepEqual([error.kind, error.sent, error.context.cause], ['signer_timeout', 'nothing', cause])
       return true
     })
-  }
+  const first = ends(dispatcher.deliver(endpoint, '{}'), undefined)
+  await asked.promise
+  const other = dispatcher.endpoint('other', acme.url, { pins: null })
+  await Promise.all([first, ends(dispatcher.deliver(other, '{}'), 'signer_busy')])
   assert.equal(count(dispatcher, 'timeout'), 2)
   answer.resolve()
   assert.equal((await dispatcher.deliver(endpoint, '{}')).status, 200)

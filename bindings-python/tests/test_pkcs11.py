@@ -221,7 +221,8 @@ def test_a_wrong_pin_is_tried_once_and_not_shown(token: tuple[Token, Receiver, L
 
     signer = TokenSigner(MODULE, token="webhooks", key="p256", pin=pin)
     pkcs11.lib(MODULE).reinitialize()
-    with lab.dispatcher(identity=signer.identity(keys.folder / "p256.pem")) as sender:
+    identity = signer.identity(keys.folder / "p256.pem")
+    with lab.dispatcher(identity=identity, handshake_timeout=30) as sender:
         endpoint = sender.endpoint("token", receiver.url, pins=None)
         with pytest.raises(wm.DeliveryError) as raised:
             sender.deliver(endpoint, b"{}")

@@ -25,6 +25,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Longer than any step here takes.
 LONG = 30.0
 
+# A deadline of handshakes for a signer that does not answer. All steps of a handshake share it: it
+# is far longer than those before the signer take, so that the signer uses it up.
+DEADLINE = 3.0
+
 
 class Owner:
     """The owner of a key."""
@@ -144,18 +148,24 @@ def test_a_wrong_answer_does_not_leave(signing: Scene, answer: Any) -> None:
 
 
 def test_a_signer_that_does_not_answer_ends_at_the_deadline(signing: Scene, owner: Owner) -> None:
-    answers = threading.Event()
+    asked, answers = threading.Event(), threading.Event()
 
     def sign(*arguments: Any) -> bytes:
+        asked.set()
         assert answers.wait(LONG)
         return owner(*arguments)
 
-    dispatcher, endpoint = signing.of(sign, handshake_timeout=0.3, concurrency=1)
-    for cause in (None, "signer_busy"):
-        with pytest.raises(wm.DeliveryError) as raised:
-            dispatcher.deliver(endpoint, b"{}")
-        assert (raised.value.kind, raised.value.sent) == ("signer_timeout", "nothing")
-        assert raised.value.context.get("cause") == cause
+    dispatcher, endpoint = signing.of(sign, handshake_timeout=DEADLINE, concurrency=1)
+    other = dispatcher.endpoint("other", signing.acme.url, pins=None)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(dispatcher.deliver, endpoint, b"{}")
+        assert asked.wait(LONG)
+        second = threads.submit(dispatcher.deliver, other, b"{}")
+    for delivery, cause in ((first, None), (second, "signer_busy")):
+        error = delivery.exception()
+        assert isinstance(error, wm.DeliveryError)
+        assert (error.kind, error.sent) == ("signer_timeout", "nothing")
+        assert error.context.get("cause") == cause
     answers.set()
     # The place is free once the late answer has come.
     until = time.monotonic() + LONG
@@ -193,7 +203,7 @@ def test_a_coroutine_that_does_not_end_is_canceled_at_the_deadline(signing: Scen
             raise
         return b""
 
-    dispatcher, endpoint = signing.of(sign, handshake_timeout=0.3, concurrency=1)
+    dispatcher, endpoint = signing.of(sign, handshake_timeout=DEADLINE, concurrency=1)
     with pytest.raises(wm.DeliveryError) as raised:
         dispatcher.deliver(endpoint, b"{}")
     assert raised.value.kind == "signer_timeout"

@@ -112,13 +112,14 @@ fn each_file_fault_names_its_file() {
 fn a_silent_peer_is_named_and_a_port_without_tls_is_not_retried() {
     let lab = Lab::start().unwrap();
     let options = lab.dispatcher_options().handshake_timeout(Duration::from_millis(200)).unwrap();
-    let dispatcher = Dispatcher::new(options).unwrap();
+    let hurried = Dispatcher::new(options).unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let error = failure(&dispatcher, &format!("https://{address}/"));
+    let error = failure(&hurried, &format!("https://{address}/"));
     assert_says(&error, "silent_handshake", &[&address, "hung process", "TLS"]);
     assert_eq!(error.scope(), Scope::Endpoint);
 
+    let dispatcher = lab.dispatcher();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = failure(&dispatcher, &format!("https://{unused}/"));
     assert_says(&error, "connection_refused", &[&unused.to_string(), "listens"]);
