@@ -1,14 +1,9 @@
 //! `Event` and `Expiry`, and the calls of event callbacks.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use pyo3::prelude::*;
-use pyo3::types::PyCFunction;
 
 use crate::arguments::{self, wrong_type};
-use crate::attach::{attached, hold_at_fork};
+use crate::attach;
 use crate::error::BindingError;
 use crate::json;
 use crate::recipe;
@@ -121,12 +116,6 @@ pub fn expiries(
     Ok(expiries?.into_iter().map(Expiry).collect())
 }
 
-/// Whether the interpreter is exiting. From then on, none of our threads may enter it.
-static EXITING: AtomicBool = AtomicBool::new(false);
-
-/// The number of threads that are in a callback.
-static ACTIVE_CALLBACKS: AtomicUsize = AtomicUsize::new(0);
-
 /// Wraps a Python callback for the core. An exception of the callback goes to `sys.unraisablehook`,
 /// and does not stop later events.
 pub fn listener(
@@ -135,43 +124,16 @@ pub fn listener(
     if !callback.is_callable() {
         return Err(wrong_type("callback", "callable", callback));
     }
-    stop_callbacks_at_exit(callback.py())?;
-    // A child has no thread that is in a callback.
-    hold_at_fork(callback.py(), || ACTIVE_CALLBACKS.store(0, Ordering::SeqCst))?;
+    attach::prepare(callback.py())?;
     let callback = callback.clone().unbind();
     Ok(move |event: &webhook_mtls::Event| {
-        ACTIVE_CALLBACKS.fetch_add(1, Ordering::SeqCst);
-        if !EXITING.load(Ordering::SeqCst) {
-            attached(|py| {
-                if let Err(raised) = callback.call1(py, (Event(event.clone()),)) {
-                    raised.write_unraisable(py, Some(callback.bind(py)));
-                }
-            });
-        }
-        // A callback that forks ends in the child as well, where none is counted.
-        let _ = ACTIVE_CALLBACKS
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |active| active.checked_sub(1));
-    })
-}
-
-/// Registers an `atexit` function that stops callbacks before the interpreter finalizes. A thread
-/// inside a callback would crash the process then.
-fn stop_callbacks_at_exit(py: Python<'_>) -> PyResult<()> {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if REGISTERED.swap(true, Ordering::SeqCst) {
-        return Ok(());
-    }
-    let leave = PyCFunction::new_closure(py, None, None, |arguments, _| {
-        EXITING.store(true, Ordering::SeqCst);
-        arguments.py().detach(|| {
-            let start = Instant::now();
-            while ACTIVE_CALLBACKS.load(Ordering::SeqCst) > 0
-                && start.elapsed() < Duration::from_secs(1)
-            {
-                thread::sleep(Duration::from_millis(1));
+        attach::attached_until_exit(|py| {
+            let callback = callback.bind(py);
+            let arguments = (Event(event.clone()),).into_pyobject(py);
+            let called = arguments.and_then(|arguments| attach::call(callback, &arguments));
+            if let Err(raised) = called {
+                raised.write_unraisable(py, Some(callback));
             }
         });
-    })?;
-    py.import("atexit")?.call_method1("register", (leave,))?;
-    Ok(())
+    })
 }

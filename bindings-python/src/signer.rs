@@ -7,11 +7,13 @@ use webhook_mtls::bindings::signer::DEFAULT_CONCURRENCY;
 use webhook_mtls::material::{SignatureRequest, SignatureScheme, Signer, SignerError};
 
 use crate::arguments::{count, texts, wrong_type};
-use crate::attach::{attached, hold_at_fork};
+use crate::attach;
 use crate::error::BindingError;
 
 /// A function of the program, and its limits.
 pub struct FunctionSigner {
+    /// `webhook_mtls._signer.call`.
+    call: Py<PyAny>,
     sign: Py<PyAny>,
     /// The event loop for awaitables, or None.
     event_loop: Py<PyAny>,
@@ -39,8 +41,9 @@ impl FunctionSigner {
         let names = schemes.map(|schemes| texts("schemes", schemes)).transpose()?;
         let concurrency = concurrency.map(|given| count("concurrency", given)).transpose()?;
         let concurrency = concurrency.map_or(DEFAULT_CONCURRENCY, |count| count as usize);
-        hold_at_fork(py, || ())?;
+        attach::prepare(py)?;
         Ok(Self {
+            call: py.import("webhook_mtls._signer")?.getattr("call")?.unbind(),
             sign: sign.clone().unbind(),
             event_loop: event_loop.map_or_else(|| py.None(), |given| given.clone().unbind()),
             concurrency,
@@ -57,7 +60,7 @@ impl FunctionSigner {
             request.digest.map(|digest| PyBytes::new(py, digest)),
             request.deadline.as_secs_f64(),
         );
-        let answer = py.import("webhook_mtls._signer")?.call_method1("call", arguments)?;
+        let answer = attach::call(self.call.bind(py), &arguments.into_pyobject(py)?)?;
         Ok(answer.extract::<PyBackedBytes>()?.to_vec())
     }
 }
@@ -65,7 +68,9 @@ impl FunctionSigner {
 impl Signer for FunctionSigner {
     fn sign(&self, request: &SignatureRequest<'_>) -> Result<Vec<u8>, SignerError> {
         let mut answer = Err(SignerError::new("interpreter_finalizing"));
-        attached(|py| answer = self.call(py, request).map_err(|raised| failure(py, raised)));
+        attach::attached(|py| {
+            answer = self.call(py, request).map_err(|raised| failure(py, raised));
+        });
         answer
     }
 
