@@ -150,6 +150,11 @@ impl Receipt {
 pub struct Seconds(Duration);
 
 impl Seconds {
+    /// Keeps whole microseconds, as JSON does: so a copy by pickle is equal.
+    fn of(duration: Duration) -> Self {
+        Self(Duration::new(duration.as_secs(), duration.subsec_micros() * 1000))
+    }
+
     /// Reads milliseconds.
     fn read(millis: &Value) -> Option<Self> {
         Duration::try_from_secs_f64(millis.as_f64()? / 1000.0).ok().map(Self)
@@ -195,7 +200,7 @@ impl From<&webhook_mtls::dispatcher::TlsFacts> for TlsFacts {
             cipher_suite: facts.cipher_suite.to_owned(),
             key_exchange: facts.key_exchange.to_owned(),
             client_auth_requested: facts.client_auth_requested,
-            signature: facts.signature.map(Seconds),
+            signature: facts.signature.map(Seconds::of),
             certificate_authorities: facts.certificate_authorities(),
             issuer_listed: facts.is_issuer_listed(),
         }

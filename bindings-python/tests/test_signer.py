@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import runpy
 import threading
 import time
@@ -93,6 +94,7 @@ def test_a_function_signs(signing: Scene, owner: Owner) -> None:
     assert receipt.to_dict()["tls"]["signature_ms"] == pytest.approx(
         1000 * receipt.tls.signature, abs=0.001
     )
+    assert pickle.loads(pickle.dumps(receipt)).tls == receipt.tls
     assert dispatcher.deliver(endpoint, b"{}").reused
     assert (owner.calls, count(dispatcher, "made")) == (1, 1)
 
