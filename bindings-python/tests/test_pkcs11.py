@@ -211,21 +211,56 @@ def test_a_token_that_is_removed_fails_and_comes_back(token: tuple[Token, Receiv
         assert sender.deliver(endpoint, b"{}").status == 204
 
 
-def test_a_wrong_pin_is_tried_once_and_not_shown(token: tuple[Token, Receiver, Lab]) -> None:
+class Logins:
+    """The module of the tests, with a count of its logins."""
+
+    def __init__(self) -> None:
+        self.library = pkcs11.lib(MODULE)
+        self.count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.library, name)
+
+    def get_token(self, token_label: str) -> Any:
+        token = self.library.get_token(token_label=token_label)
+
+        class Counted:
+            @staticmethod
+            def open(user_pin: str | None = None) -> Any:
+                self.count += user_pin is not None
+                return token.open(user_pin=user_pin)
+
+        return Counted
+
+
+def test_a_wrong_pin_is_tried_once_and_not_shown(
+    token: tuple[Token, Receiver, Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys, receiver, lab = token
-    tries = []
-
-    def pin() -> str:
-        tries.append(1)
-        return "842756"
-
-    signer = TokenSigner(MODULE, token="webhooks", key="p256", pin=pin)
+    pins = ["842756"]
+    signers = [
+        TokenSigner(MODULE, token="webhooks", key=key, pin=lambda: pins[-1])
+        for key in ("p256", "p384")
+    ]
     pkcs11.lib(MODULE).reinitialize()
-    identity = signer.identity(keys.folder / "p256.pem")
-    with lab.dispatcher(identity=identity, handshake_timeout=30) as sender:
-        endpoint = sender.endpoint("token", receiver.url, pins=None)
-        with pytest.raises(wm.DeliveryError) as raised:
-            sender.deliver(endpoint, b"{}")
-    assert isinstance(raised.value.__cause__, pkcs11.PinIncorrect)
-    assert len(tries) == 1
-    assert "842756" not in f"{raised.value.to_dict()} {signer!r}"
+    logins = Logins()
+    monkeypatch.setattr(pkcs11, "lib", lambda _: logins)
+    with lab.dispatcher(handshake_timeout=30, timeout=60) as sender:
+        first, second = (
+            sender.endpoint(
+                f"token-{key}",
+                receiver.url,
+                pins=None,
+                identity=signer.identity(keys.folder / f"{key}.pem"),
+            )
+            for key, signer in zip(("p256", "p384"), signers, strict=True)
+        )
+        for endpoint in (first, first, second):
+            with pytest.raises(wm.DeliveryError) as raised:
+                sender.deliver(endpoint, b"{}")
+            assert isinstance(raised.value.__cause__, pkcs11.PinIncorrect)
+            assert "842756" not in f"{raised.value.to_dict()} {signers}"
+        assert logins.count == 1
+        pins.append(PIN)
+        assert sender.deliver(first, b"{}").status == 204
+        assert logins.count == 2

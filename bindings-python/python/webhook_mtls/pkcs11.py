@@ -35,6 +35,8 @@ class _Module:
         # Sessions of an older generation are not valid.
         self.generation = 0
         self.process = os.getpid()
+        # Tokens and PINs that do not fit. A token locks itself after a few tries.
+        self.refused: set[tuple[str, str]] = set()
 
     def load(self) -> Any:
         """Returns the module. A child process initializes it anew."""
@@ -71,7 +73,8 @@ class TokenSigner:
     """Signs handshakes with a key of a token: the argument `sign` of `Identity.from_signer`.
 
     The token is opened at the first call. If a call fails, as after the token was removed, the
-    module is initialized anew and the call is tried once more.
+    module is initialized anew and the call is tried once more. A process tries a wrong PIN once:
+    later calls fail without a login until `pin` returns another one.
 
     Args:
         module: path of the module of the token's vendor, such as `libsofthsm2.so`.
@@ -95,7 +98,6 @@ class TokenSigner:
             self._module = _modules.setdefault(path, _Module(path))
         self._token, self._label, self._id, self._pin = token, key, key_id, pin
         self._key: Any = None
-        self._session: Any = None
         self._generation = -1
 
     def identity(self, cert: str | PathLike[str]) -> Identity:
@@ -119,7 +121,13 @@ class TokenSigner:
             library = self._module.load()
             try:
                 return self._sign(library, scheme, message, digest)
-            except pkcs11.PinIncorrect:
+            except (
+                pkcs11.PinExpired,
+                pkcs11.PinIncorrect,
+                pkcs11.PinInvalid,
+                pkcs11.PinLenRange,
+                pkcs11.PinLocked,
+            ):
                 # Another try would lock the token.
                 raise
             except pkcs11.PKCS11Error:
@@ -136,21 +144,27 @@ class TokenSigner:
 
     def _open(self, library: Any) -> Any:
         """Returns the key, in a session of this generation."""
-        from pkcs11 import ObjectClass, UserAlreadyLoggedIn
+        from pkcs11 import ObjectClass, PinIncorrect, PinInvalid, PinLenRange, UserAlreadyLoggedIn
 
         if self._generation == self._module.generation:
             return self._key
         token = library.get_token(token_label=self._token)
         pin = self._pin() if callable(self._pin) else self._pin
+        if pin is not None and (self._token, pin) in self._module.refused:
+            raise PinIncorrect
         try:
             session = token.open(user_pin=pin)
+        except (PinIncorrect, PinInvalid, PinLenRange):
+            if pin is not None:
+                self._module.refused.add((self._token, pin))
+            raise
         except UserAlreadyLoggedIn:
             # By another key of the same token: a login holds for the process.
             session = token.open()
         self._key = session.get_key(
             object_class=ObjectClass.PRIVATE_KEY, label=self._label, id=self._id
         )
-        self._session, self._generation = session, self._module.generation
+        self._generation = self._module.generation
         return self._key
 
 
@@ -158,14 +172,13 @@ def _mechanism(scheme: str, message: bytes, digest: bytes | None) -> tuple[bytes
     """Returns what a scheme of TLS signs, and how a token names it."""
     from pkcs11 import MGF, Mechanism
 
+    name = scheme.rsplit("_", 1)[-1].upper()
     if scheme.startswith("ecdsa_") and digest is not None:
         return digest, {"mechanism": Mechanism.ECDSA}
     if scheme.startswith("rsa_pss_") and digest is not None:
-        name = scheme.rsplit("_", 1)[-1].upper()
         parameters = (Mechanism[name], MGF[name], len(digest))
         return digest, {"mechanism": Mechanism.RSA_PKCS_PSS, "mechanism_param": parameters}
     if scheme.startswith("rsa_pkcs1_"):
-        name = scheme.rsplit("_", 1)[-1].upper()
         return message, {"mechanism": Mechanism[f"{name}_RSA_PKCS"]}
     if scheme == "ed25519":
         return message, {"mechanism": Mechanism.EDDSA}
