@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
+from celery.exceptions import Reject
 from redis_server import redis_server
 
 import webhook_mtls as wm
 from barrier import LONG, running
+from webhook_mtls.celery import DeliverTask, FanOutTask
 from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
 from webhook_mtls.testing import Consumer, Lab, error
 
@@ -99,6 +102,24 @@ def test_a_dead_letter_replaces_the_job(index: RedisIndex) -> None:
     assert list(index.dead()) == [letter]
 
 
+def test_one_job_costs_one_round_trip(index: RedisIndex, place: Path) -> None:
+    job = Job("acme", "evt_1")
+
+    def deliver() -> None:
+        index.put([job], 0)
+        assert index.begin([job], 60) == {job.key}
+        index.settle(job)
+
+    with redis.Redis(unix_socket_path=str(place)) as client:
+        deliver()
+        # The server has the scripts now.
+        client.config_resetstat()
+        deliver()
+        stats: dict[str, Any] = client.info("commandstats")
+    asked = {name: each["calls"] for name, each in stats.items() if re.search("eval|script", name)}
+    assert asked == {"cmdstat_evalsha": 3}
+
+
 class Settled(Hooks):
     """Hooks that keep what they are told."""
 
@@ -154,6 +175,8 @@ class Fleet:
         self.lab, self.directory, self.place = lab, directory, place
         self.client = redis.Redis(unix_socket_path=str(place))
         self.index = RedisIndex(self.client)
+        # The events whose body a task of `fan_out` has asked for.
+        self.loaded: list[str] = []
 
     def consumer(self, name: str) -> Consumer:
         known = self.lab.consumer(name)
@@ -187,12 +210,71 @@ class Fleet:
         command = [sys.executable, "-W", "ignore", "-c", f"import queue_app as q; {what}"]
         subprocess.run(command, env=os.environ | self.environment, check=True, timeout=LONG)
 
+    def fan_out(self, broker: Path) -> FanOutTask:
+        """Returns a task that this process runs, and that sends to a broker."""
+        fleet = self
+
+        class Deliver(DeliverTask):
+            name = "deliver"
+            dispatcher = fleet.lab.dispatcher()
+            index = fleet.index
+
+            def endpoint(self, consumer: str) -> wm.Endpoint:
+                url = (fleet.directory / consumer).read_text()
+                return self.dispatcher.endpoint(consumer, url, pins=None)
+
+            def body(self, event: str) -> bytes:
+                fleet.loaded.append(event)
+                if event == "missing":
+                    raise KeyError(event)
+                if event == "misfit":
+                    raise error("pin_mismatch")
+                return event.encode()
+
+        app = Celery("queue", broker=f"redis+socket://{broker}", set_as_current=False)
+        app.conf.broker_transport_options = {"max_retries": 0}
+        task = FanOutTask(app.register_task(Deliver()))
+        app.register_task(task)
+        return task
+
 
 @pytest.fixture
 def fleet(lab: Lab, tmp_path: Path, place: Path) -> Iterator[Fleet]:
     fleet = Fleet(lab, tmp_path, place)
     with fleet.client:
         yield fleet
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_body_that_fails_fails_each_job_of_a_fan_out(fleet: Fleet) -> None:
+    consumers = ["acme", "busy"]
+    for name in consumers:
+        fleet.consumer(name)
+    task = fleet.fan_out(fleet.place)
+    with task._deliver.dispatcher:
+        for event in ("missing", "misfit", "there"):
+            fleet.index.put([Job(name, event) for name in consumers], 60)
+            task.run(event, consumers)
+            task.run("settled", consumers)
+    # The policy parks those that a person must repair. The others wait, with a message for each.
+    assert fleet.index.release("acme") == fleet.index.release("busy") == 1
+    assert set(fleet.index.claim(9, 60)) == {Job(name, "misfit", 1, 1) for name in consumers}
+    assert fleet.client.zcard("{webhook-mtls}:due") == 4
+    assert fleet.client.llen("celery") == 2
+    # A body that was loaded serves all jobs, and a message that is late loads none.
+    assert fleet.loaded == ["missing"] * 2 + ["misfit"] * 2 + ["there"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_fan_out_gives_its_message_back_once(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = fleet.fan_out(fleet.directory / "no-broker")
+    fleet.index.put([Job("unknown", "evt_1")], 60)
+    with task._deliver.dispatcher, pytest.raises(Reject) as raised:
+        task.run("evt_1", ["unknown"])
+    assert raised.value.requeue
+    assert caplog.text.count("gives its message back") == 1
 
 
 @pytest.mark.slow
@@ -232,7 +314,8 @@ def test_a_worker_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
         eventually("it is settled", lambda: fleet.client.zcard("{webhook-mtls}:due") == 3)
         # The row appears, so the job that waited for its endpoint is delivered.
         log = (fleet.directory / "worker.log").read_text()
-        assert "waits for 5 s: 'unknown'" in log
+        # Half of the broker's time.
+        assert "waits for 2 s: 'unknown'" in log
         assert "Deliver.on_delivered has failed" in log
 
 

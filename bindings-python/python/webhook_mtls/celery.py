@@ -21,14 +21,16 @@ run the sweeper, and what each setting guards against.
 
 from __future__ import annotations
 
+import functools
 import time
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from celery.exceptions import Reject, Retry
 
 from ._errors import WebhookMtlsError
 from ._native import Delivery
-from .queues import PAUSE, Hooks, Job, _log
+from .queues import PAUSE, Hooks, Job, _log, log_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,41 +114,38 @@ class DeliverTask(Hooks, _LateTask):
             consumer, event, attempt, step: the fields of the job.
         """
         job = Job(consumer, event, attempt, step)
-        waits: list[float] = []
-
-        def later(following: Job, delay: float) -> None:
-            self._enqueue(following, countdown=delay)
-            waits.append(delay)
-
         try:
-            self._attempt(job, later, self._longest())
+            delay = self._attempt(job, self._enqueue, self._longest())
         except Exception as fault:
-            self._put_off(job, fault)
-            waits.append(PAUSE)
-        if waits:
+            delay = self._put_off(job, fault)
+        if delay is not None:
             # The other message is safe. Celery acknowledges this one, and its event is a retry.
-            raise Retry(f"attempt {attempt}", when=waits[0])
+            raise Retry(f"attempt {attempt}", when=delay)
 
     def _longest(self) -> float:
         """Returns the longest countdown."""
         options = self.app.conf.broker_transport_options or {}
         return min(self.long_wait, float(options.get("visibility_timeout", _VISIBILITY)) / 2)
 
-    def _put_off(self, job: Job, fault: Exception) -> None:
+    def _put_off(self, job: Job, fault: Exception) -> float:
         """Sends a job again after a failure of a hook, of the index or of the broker.
+
+        Returns:
+            The delay of the message.
 
         Raises:
             Reject: the broker takes no message, and keeps the one that it has.
         """
-        _log.error("%s waits for %g s: %s", job.key, PAUSE, fault, exc_info=fault)
+        delay = min(PAUSE, self._longest())
+        log_wait(job, delay, fault)
         try:
-            self._enqueue(job, countdown=min(PAUSE, self._longest()))
+            self._enqueue(job, delay)
         except Exception as refused:
             raise self._give_back(refused) from fault
+        return delay
 
-    def _enqueue(self, job: Job, *, countdown: float | None = None) -> None:
-        arguments = (job.consumer, job.event, job.attempt, job.step)
-        self.apply_async(arguments, task_id=job.key, countdown=countdown)
+    def _enqueue(self, job: Job, delay: float | None = None) -> None:
+        self.apply_async(astuple(job), task_id=job.key, countdown=delay)
 
 
 class FanOutTask(_LateTask):
@@ -195,10 +194,9 @@ class FanOutTask(_LateTask):
         """
         deliver = self._deliver
         try:
-            body = deliver.body(event)
             jobs = [Job(consumer, event) for consumer in consumers]
             current = deliver.index.begin(jobs, deliver.guard)
-            deliveries = self._deliveries(body, [job for job in jobs if job.key in current])
+            deliveries = self._deliveries([job for job in jobs if job.key in current])
             run = deliver.dispatcher.deliver_many(deliveries, concurrency=self._concurrency)
             for outcome in run:
                 job, error = outcome.delivery.tag, outcome.error
@@ -206,14 +204,20 @@ class FanOutTask(_LateTask):
                     self._settle_failure(job, error)
                 elif outcome.receipt is not None:
                     deliver._settle_success(job, outcome.receipt)
+        except Reject:
+            # A job could not be sent again.
+            raise
         except Exception as fault:
             raise self._give_back(fault) from fault
 
-    def _deliveries(self, body: bytes, jobs: Sequence[Job]) -> Iterator[Delivery]:
+    def _deliveries(self, jobs: Sequence[Job]) -> Iterator[Delivery]:
         deliver = self._deliver
+        # All jobs have one event. Its failure is not cached, and is one of each job.
+        body_of = functools.lru_cache(maxsize=1)(deliver.body)
         for job in jobs:
             try:
-                endpoint, more = deliver.endpoint(job.consumer), deliver.options(job)
+                endpoint, body = deliver.endpoint(job.consumer), body_of(job.event)
+                more = deliver.options(job)
                 delivery = Delivery.deferred(endpoint, body, id=job.event, tag=job, **more)
             except WebhookMtlsError as error:
                 self._settle_failure(job, error)
@@ -224,11 +228,7 @@ class FanOutTask(_LateTask):
 
     def _settle_failure(self, job: Job, error: WebhookMtlsError) -> None:
         deliver = self._deliver
-
-        def later(following: Job, delay: float) -> None:
-            deliver._enqueue(following, countdown=delay)
-
-        deliver._settle_failure(job, error, later, deliver._longest())
+        deliver._settle_failure(job, error, deliver._enqueue, deliver._longest())
 
 
 class SweepTask(Task):
@@ -250,9 +250,4 @@ class SweepTask(Task):
 
     def run(self) -> int:
         """Enqueues all jobs that are due, and returns how many."""
-        deliver, swept = self._deliver, 0
-        while jobs := deliver.index.claim(self._limit, deliver.guard):
-            for job in jobs:
-                deliver._enqueue(job)
-            swept += len(jobs)
-        return swept
+        return self._deliver._sweep(self._deliver._enqueue, self._limit)

@@ -17,11 +17,12 @@ docs/queues/dramatiq.md tells how to run the sweeper.
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import dramatiq
 
-from .queues import PAUSE, Hooks, Job, _log
+from .queues import PAUSE, Hooks, Job, in_millis, log_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,25 +93,16 @@ class DeliverActor:
         Returns:
             The number of jobs.
         """
-        index, swept = self._hooks.index, 0
-        while jobs := index.claim(limit, self._hooks.guard):
-            for job in jobs:
-                self._enqueue(job)
-            swept += len(jobs)
-        return swept
+        return self._hooks._sweep(self._enqueue, limit)
 
-    def _enqueue(self, job: Job, *, delay: float | None = None) -> None:
-        millis = None if delay is None else round(delay * 1000)
-        arguments = (job.consumer, job.event, job.attempt, job.step)
-        self.actor.send_with_options(args=arguments, delay=millis)
+    def _enqueue(self, job: Job, delay: float | None = None) -> None:
+        millis = None if delay is None else in_millis(delay)
+        self.actor.send_with_options(args=astuple(job), delay=millis)
 
     def _run(self, consumer: str, event: str, attempt: int, step: int) -> None:
         job = Job(consumer, event, attempt, step)
         try:
-            self._hooks._attempt(job, self._later, self._long_wait)
+            self._hooks._attempt(job, self._enqueue, self._long_wait)
         except Exception as fault:
-            _log.error("%s waits for %g s: %s", job.key, PAUSE, fault, exc_info=fault)
-            raise dramatiq.Retry(str(fault), delay=round(PAUSE * 1000)) from fault
-
-    def _later(self, job: Job, delay: float) -> None:
-        self._enqueue(job, delay=delay)
+            log_wait(job, PAUSE, fault)
+            raise dramatiq.Retry(str(fault), delay=in_millis(PAUSE)) from fault

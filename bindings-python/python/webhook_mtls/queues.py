@@ -1,4 +1,4 @@
-"""Deliveries through a queue: jobs, the verdicts about them, and an index of jobs that wait long.
+"""Deliveries through a queue: jobs, the verdicts about them, and an index of the open jobs.
 
 A queue owns time, and `RetryPolicy` the verdict. `webhook_mtls.celery` and `webhook_mtls.dramatiq`
 connect both. This module has what they share: it imports neither, and no client of Redis.
@@ -128,7 +128,7 @@ class DueIndex(Protocol):
 
 
 class Hooks:
-    """What a task needs to know of the application. Subclass the task, and define these.
+    """What deliveries need to know of the application. A subclass defines these.
 
     The policy decides about a `WebhookMtlsError` of `endpoint`, `body` or `options`. After another
     exception of these, the job waits, and has lost no attempt. An exception of a method that starts
@@ -138,14 +138,14 @@ class Hooks:
     dispatcher: Dispatcher
     """Made when the module of the tasks is loaded. A forked child has connections of its own."""
     index: DueIndex
-    """Where jobs wait that the queue does not keep."""
+    """Has each job until it is settled."""
     policy: RetryPolicy = RetryPolicy()
     """Decides about failures."""
     guard: float = 900.0
     """After which time a message counts as lost, in seconds: the sweeper then sends another one.
 
-    It is longer than a delivery takes. A longer backlog of the queue costs messages, and repeats
-    nothing.
+    It is longer than a delivery takes. If the queue is behind for longer, the sweeper sends further
+    messages; they have no effect.
     """
 
     def endpoint(self, consumer: str) -> Endpoint:
@@ -173,24 +173,29 @@ class Hooks:
     def on_drop(self, letter: DeadLetter, error: WebhookMtlsError) -> None:
         """Called after a delivery was given up, and the letter is in the index."""
 
-    def _attempt(self, job: Job, later: Callable[[Job, float], None], longest: float) -> None:
+    def _attempt(
+        self, job: Job, later: Callable[[Job, float], None], longest: float
+    ) -> float | None:
         """Delivers a job once, and settles it. Does nothing for a message that is late.
 
         Args:
             job: the job.
             later: sends a message of a job that is run after a delay in seconds.
             longest: the longest delay that is left to the queue.
+
+        Returns:
+            The delay of the message that was sent; None without one.
         """
         if job.key not in self.index.begin([job], self.guard):
             _log.info("%s: a message of step %d has no effect", job.key, job.step)
-            return
+            return None
         try:
             endpoint, body = self.endpoint(job.consumer), self.body(job.event)
             receipt = self.dispatcher.deliver(endpoint, body, id=job.event, **self.options(job))
         except WebhookMtlsError as error:
-            self._settle_failure(job, error, later, longest)
-        else:
-            self._settle_success(job, receipt)
+            return self._settle_failure(job, error, later, longest)
+        self._settle_success(job, receipt)
+        return None
 
     def _settle_success(self, job: Job, receipt: Receipt) -> None:
         _call(self.on_delivered, job, receipt)
@@ -202,8 +207,11 @@ class Hooks:
         error: WebhookMtlsError,
         later: Callable[[Job, float], None],
         longest: float,
-    ) -> None:
-        """Does what the policy decides. The index has the following step when this returns."""
+    ) -> float | None:
+        """Does what the policy decides. Returns the delay of the message that was sent.
+
+        The index has the following step when this returns.
+        """
         decision = self.policy.decide(error, attempt=job.attempt)
         following = job.following(decision)
         if decision.action == "drop":
@@ -218,10 +226,29 @@ class Hooks:
         else:
             self.index.put([following], decision.delay + self.guard)
             later(following, decision.delay)
+            return decision.delay
+        return None
+
+    def _sweep(self, enqueue: Callable[[Job], None], limit: int) -> int:
+        """Enqueues all jobs that are due, and returns how many."""
+        swept = 0
+        while jobs := self.index.claim(limit, self.guard):
+            for job in jobs:
+                enqueue(job)
+            swept += len(jobs)
+        return swept
+
+
+def log_wait(job: Job, seconds: float, fault: Exception) -> None:
+    _log.error("%s waits for %g s: %s", job.key, seconds, fault, exc_info=fault)
+
+
+def in_millis(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _call(hook: Callable[..., object], *args: object) -> None:
-    """Calls a hook that is told what has happened."""
+    """Calls a hook whose failure is logged and changes nothing."""
     try:
         hook(*args)
     except Exception:
@@ -246,7 +273,7 @@ class RedisIndex:
 
     def put(self, jobs: Iterable[Job], seconds: float, *, parked: bool = False) -> None:
         """Keeps jobs, and makes them due after a time."""
-        millis = round(seconds * 1000)
+        millis = in_millis(seconds)
         self._run_all(
             "put", [(job, json.dumps(asdict(job)), millis, int(parked), job.step) for job in jobs]
         )
@@ -254,14 +281,14 @@ class RedisIndex:
     def begin(self, jobs: Iterable[Job], seconds: float) -> set[str]:
         """Returns the keys of the jobs whose step is current."""
         asked = list(jobs)
-        millis = round(seconds * 1000)
+        millis = in_millis(seconds)
         answers = self._run_all("begin", [(job, job.step, millis) for job in asked])
         return {job.key for job, is_current in zip(asked, answers, strict=True) if is_current}
 
     def claim(self, limit: int, seconds: float) -> list[Job]:
         """Takes jobs that are due."""
         keys = [f"{self._prefix}{tail}" for tail in ("due", "jobs")]
-        found = self._scripts["claim"](keys=keys, args=[limit, round(seconds * 1000)])
+        found = self._scripts["claim"](keys=keys, args=[limit, in_millis(seconds)])
         return [Job(**json.loads(text)) for text in found]
 
     def release(self, consumer: str) -> int:
@@ -286,11 +313,15 @@ class RedisIndex:
         return [self._prefix + tail for tail in ("due", "jobs", f"parked:{consumer}", "dead")]
 
     def _run_all(self, name: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Runs a script for several jobs in one round trip."""
+        """Runs a script for each job: for one job in one round trip, for several in two."""
+        script = self._scripts[name]
+        given = [(self._keys(job.consumer), [job.key, *rest]) for job, *rest in calls]
+        if len(given) == 1:
+            return [script(*given[0])]
+        # The first round trip asks whether the server has the script.
         pipeline = self._client.pipeline(transaction=False)
-        for job, *arguments in calls:
-            keys = self._keys(job.consumer)
-            self._scripts[name](keys=keys, args=[job.key, *arguments], client=pipeline)
+        for keys, arguments in given:
+            script(keys, arguments, client=pipeline)
         answers: list[Any] = pipeline.execute()
         return answers
 
