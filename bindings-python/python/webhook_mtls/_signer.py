@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _GRACE = 1.0
 
 _lock = threading.Lock()
-_own: tuple[int, asyncio.AbstractEventLoop] | None = None
+_own: asyncio.AbstractEventLoop | None = None
 
 
 def call(
@@ -36,9 +36,7 @@ def call(
     answer = sign(scheme, message, digest, deadline)
     if inspect.isawaitable(answer):
         answer = _wait(answer, loop or _own_loop(), deadline)
-    if isinstance(answer, str) or not isinstance(answer, bytes | bytearray | memoryview):
-        raise TypeError(f"a signer returns bytes, not {type(answer).__name__}")
-    return bytes(answer)
+    return bytes(memoryview(answer))
 
 
 def _wait(answer: Awaitable[Any], loop: asyncio.AbstractEventLoop, deadline: float) -> Any:
@@ -69,19 +67,18 @@ def _own_loop() -> asyncio.AbstractEventLoop:
     """Returns the loop of this process, which a thread of its own runs."""
     global _own
     with _lock:
-        # A forked child has no thread of its parent.
-        if _own is None or _own[0] != os.getpid():
-            loop = asyncio.new_event_loop()
+        if _own is None:
+            _own = asyncio.new_event_loop()
             threading.Thread(
-                target=loop.run_forever, name="webhook-mtls-signer", daemon=True
+                target=_own.run_forever, name="webhook-mtls-signer", daemon=True
             ).start()
-            _own = (os.getpid(), loop)
-        return _own[1]
+        return _own
 
 
 def _in_child() -> None:
-    global _lock
-    _lock = threading.Lock()
+    # A forked child has no thread of its parent.
+    global _lock, _own
+    _lock, _own = threading.Lock(), None
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -10,7 +10,7 @@ from ._receiver import address
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     _Scope = MutableMapping[str, Any]
     _Receive = Callable[[], Awaitable[Any]]
@@ -41,10 +41,15 @@ def carrying(app: _App, transport: Any) -> _App:
     async def carried(scope: _Scope, receive: _Receive, send: _Send) -> None:
         if not facts:
             facts.update(facts_of(transport))
-        scope["extensions"] = {**(scope.get("extensions") or {}), **facts}
+        add_facts(scope, facts)
         await app(scope, receive, send)
 
     return carried
+
+
+def add_facts(scope: _Scope, facts: Mapping[str, Any]) -> None:
+    """Adds facts to the extensions of a scope."""
+    scope["extensions"] = {**(scope.get("extensions") or {}), **facts}
 
 
 def facts_of(transport: Any) -> dict[str, Any]:

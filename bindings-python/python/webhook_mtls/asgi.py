@@ -17,14 +17,10 @@ from ._receiver import Receiver, address, most_of_a_body
 from ._transport import TRANSPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping
 
     from ._native import Hop, PeerIdentity, Verifier, WebhookVerifier, _Dialect
-
-    _Scope = MutableMapping[str, Any]
-    _Receive = Callable[[], Awaitable[Any]]
-    _Send = Callable[[Any], Awaitable[None]]
-    _App = Callable[[Any, Any, Any], Awaitable[None]]
+    from ._transport import _App, _Receive, _Scope, _Send
 
 
 class PeerMiddleware:

@@ -15,15 +15,10 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from ._transport import facts_of
+from ._transport import add_facts, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-
-    _Scope = MutableMapping[str, Any]
-    _Receive = Callable[[], Awaitable[Any]]
-    _Send = Callable[[Any], Awaitable[None]]
-    _App = Callable[[Any, Any, Any], Awaitable[None]]
+    from ._transport import _App, _Receive, _Scope, _Send
 
 
 class TlsExtension:
@@ -50,7 +45,7 @@ class TlsExtension:
             facts = self._facts.get(writer)
             if facts is None:
                 facts = self._facts[writer] = facts_of(writer)
-            scope["extensions"] = {**(scope.get("extensions") or {}), **facts}
+            add_facts(scope, facts)
         await self.app(scope, receive, send)
 
 

@@ -10,6 +10,7 @@ installed.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol as _H11Protocol
@@ -26,7 +27,13 @@ class _WithWebSockets(Carrying):
         super().__init__(*arguments, **keywords)
         of_websockets: Any = self.ws_protocol_class
         if isinstance(of_websockets, type):
-            self.ws_protocol_class = type("WebSocketProtocol", (Carrying, of_websockets), {})
+            self.ws_protocol_class = _carrying(of_websockets)
+
+
+@functools.cache
+def _carrying(of_websockets: type) -> type:
+    """Returns a protocol that carries the facts. Each connection asks for it."""
+    return type("WebSocketProtocol", (Carrying, of_websockets), {})
 
 
 class H11Protocol(_WithWebSockets, _H11Protocol):  # type: ignore[misc]
