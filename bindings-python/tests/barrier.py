@@ -1,22 +1,30 @@
-"""A receiver that answers no request before all have arrived, and a runner of server programs."""
+"""What tests share: a receiver that answers no request before all have arrived, runners of programs
+and of forked children, and the wait for a state.
+"""
 
 import os
 import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from webhook_mtls.testing import Lab
 
 # The deadline of a test, on a machine that does other work.
 LONG = 120.0
+
+# Programs that tests run.
+RUNTIMES = Path(__file__).parent / "runtimes"
 
 
 class Barrier:
@@ -129,3 +137,48 @@ def running(
         except ProcessLookupError:
             pass
         server.wait()
+
+
+def environment_of(directory: Path, **more: str) -> dict[str, str]:
+    """Returns the variables of a program of `RUNTIMES`, whose files are in a directory."""
+    own = {"WMTLS_DIRECTORY": str(directory), "PYTHONPATH": str(RUNTIMES)}
+    return {**own, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def celery_worker(app: str, pool: str, concurrency: int) -> list[str]:
+    """Returns the command of a worker with the tasks of a program of `RUNTIMES`."""
+    command = [sys.executable, "-m", "celery", "-A", app, "--workdir", str(RUNTIMES), "worker"]
+    command += ["--pool", pool, "--concurrency", str(concurrency), "--loglevel", "INFO"]
+    return [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Runs `work` in a forked child that skips the parent's cleanup. Returns its pid."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return child
+
+
+def status_of(child: int) -> int:
+    """Returns the exit code of a child; a hanging child is killed, which is not zero."""
+    watch = threading.Timer(LONG, os.kill, (child, signal.SIGKILL))
+    watch.start()
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    finally:
+        watch.cancel()
+
+
+def eventually(what: str, is_so: Callable[[], Any], within: float = LONG) -> Any:
+    """Waits for a state, and returns it."""
+    end = time.monotonic() + within
+    while not (state := is_so()):
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.02)
+    return state

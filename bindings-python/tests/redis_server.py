@@ -4,12 +4,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from barrier import LONG, running
+from barrier import eventually, running
 
 
 @contextmanager
@@ -27,13 +26,10 @@ def redis_server() -> Iterator[Path]:
 
 def wait_for(place: Path, server: subprocess.Popen[bytes]) -> None:
     """Returns when the server accepts a connection."""
-    end = time.monotonic() + LONG
-    while True:
+
+    def accepts() -> bool:
+        assert server.poll() is None, "Redis has ended"
         with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(place))
-                return
-            except OSError:
-                assert server.poll() is None, "Redis has ended"
-                assert time.monotonic() < end, "Redis does not answer"
-                time.sleep(0.02)
+            return client.connect_ex(str(place)) == 0
+
+    eventually("Redis answers", accepts)

@@ -1,7 +1,6 @@
 """Celery with Redis: each pool delivers as many at once as it has slots, and errors are whole."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,10 +11,9 @@ from celery import Celery
 from redis_server import redis_server
 
 import webhook_mtls as wm
-from barrier import LONG, Barrier, running
+from barrier import LONG, Barrier, celery_worker, environment_of, running
 from webhook_mtls.testing import Lab
 
-RUNTIMES = Path(__file__).parent / "runtimes"
 AT_ONCE = 6
 
 
@@ -30,17 +28,10 @@ def worker_of(
     pool: str, directory: Path, redis: str, url: str, barrier_url: str
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Runs a worker with the tasks of `celery_app`."""
-    environment = {
-        "WMTLS_DIRECTORY": str(directory),
-        "WMTLS_URL": url,
-        "WMTLS_BARRIER_URL": barrier_url,
-        "WMTLS_REDIS": redis,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(RUNTIMES),
-    }
-    command = [sys.executable, "-m", "celery", "-A", "celery_app", "--workdir", str(RUNTIMES)]
-    command += ["worker", "--pool", pool, "--concurrency", str(AT_ONCE), "--loglevel", "INFO"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    environment = environment_of(
+        directory, WMTLS_URL=url, WMTLS_BARRIER_URL=barrier_url, WMTLS_REDIS=redis
+    )
+    command = celery_worker("celery_app", pool, AT_ONCE)
     return running(command, directory / "celery.log", environment)
 
 

@@ -99,6 +99,8 @@ def output_of(program: str, *arguments: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.runtime
 def test_a_call_of_a_signer_may_outlive_the_interpreter() -> None:
     assert output_of(RETURNS_LATE) == "leaving\n"
 

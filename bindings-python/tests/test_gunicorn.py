@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from barrier import LONG, Barrier, running
+from barrier import LONG, RUNTIMES, Barrier, environment_of, running
 from webhook_mtls.testing import Lab
-
-RUNTIMES = Path(__file__).parent / "runtimes"
 
 # The options of a kind, and how many requests one worker serves at a time.
 WORKERS = {
@@ -40,12 +38,7 @@ def test_a_preloaded_dispatcher_delivers(lab: Lab, tmp_path: Path, kind: str) ->
     acme = lab.consumer("acme")
     with Barrier(lab, parties) as barrier, socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        environment = {
-            "WMTLS_DIRECTORY": str(tmp_path),
-            "WMTLS_URL": acme.url,
-            "WMTLS_BARRIER_URL": barrier.url,
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        environment = environment_of(tmp_path, WMTLS_URL=acme.url, WMTLS_BARRIER_URL=barrier.url)
         # The listener exists before gunicorn does, so a connection waits for the first worker.
         command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "1"]
         command += ["--worker-class", kind, *options, "--bind", f"fd://{listener.fileno()}"]

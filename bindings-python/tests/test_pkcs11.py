@@ -23,6 +23,7 @@ from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 from pkcs11.util.rsa import encode_rsa_public_key
 
 import webhook_mtls as wm
+from barrier import in_child, status_of
 from webhook_mtls.pkcs11 import TokenSigner
 from webhook_mtls.testing import Lab
 
@@ -177,17 +178,8 @@ def test_a_child_opens_the_token_anew(token: tuple[Token, Receiver, Lab]) -> Non
     with lab.dispatcher(identity=keys.identity("p256"), handshake_timeout=30) as sender:
         endpoint = sender.endpoint("token", receiver.url, pins=None)
         sender.probe(endpoint)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                for _ in range(5):
-                    sender.probe(endpoint)
-                status = 0
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+        child = in_child(lambda: [sender.probe(endpoint) for _ in range(5)])
+        assert status_of(child) == 0
         sender.probe(endpoint)
 
 

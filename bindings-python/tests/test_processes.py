@@ -1,19 +1,18 @@
 """Threads, forked processes and signals."""
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 import webhook_mtls as wm
+from barrier import in_child, status_of
 
 LONG = 20.0
 
@@ -47,29 +46,6 @@ def test_a_waiting_delivery_does_not_hold_the_interpreter(acme: Any) -> None:
     acme.dispatcher.close()
     thread.join(LONG)
     assert failures == ["canceled"]
-
-
-def in_child(work: Any) -> int:
-    """Runs `work` in a forked child that skips the parent's cleanup. Returns its pid."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    return child
-
-
-def status_of(child: int) -> int:
-    """Returns the exit code of a child; a hanging child is killed, which is not zero."""
-    watch = threading.Timer(LONG, os.kill, (child, signal.SIGKILL))
-    watch.start()
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        watch.cancel()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # forks with threads on purpose

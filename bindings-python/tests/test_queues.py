@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,10 @@ from celery.exceptions import Reject
 from redis_server import redis_server
 
 import webhook_mtls as wm
-from barrier import LONG, running
+from barrier import LONG, RUNTIMES, celery_worker, environment_of, eventually, running
 from webhook_mtls.celery import DeliverTask, FanOutTask
 from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
 from webhook_mtls.testing import Consumer, Lab, error
-
-RUNTIMES = Path(__file__).parent / "runtimes"
 
 
 @pytest.fixture
@@ -37,14 +34,6 @@ def place() -> Iterator[Path]:
 def index(place: Path) -> Iterator[RedisIndex]:
     with redis.Redis(unix_socket_path=str(place)) as client:
         yield RedisIndex(client)
-
-
-def eventually(what: str, is_so: Callable[[], Any]) -> Any:
-    end = time.monotonic() + LONG
-    while not (state := is_so()):
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.02)
-    return state
 
 
 def test_keys_of_jobs_are_unambiguous_and_have_no_colon() -> None:
@@ -190,25 +179,23 @@ class Fleet:
 
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        command = [sys.executable, "-m", "celery", "-A", "queue_app", "--workdir", str(RUNTIMES)]
-        command += ["worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO"]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        command = celery_worker("queue_app", "prefork", 2)
         with running(command, self.directory / "worker.log", self.environment) as worker:
             yield worker
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            "WMTLS_DIRECTORY": str(self.directory),
-            "WMTLS_REDIS": str(self.place),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(RUNTIMES),
-        }
+        return environment_of(self.directory, WMTLS_REDIS=str(self.place))
+
+    def produce(self, *program: str, **more: str) -> None:
+        """Runs a program with further variables."""
+        command = [sys.executable, "-W", "ignore", *program]
+        environment = os.environ | self.environment | more
+        subprocess.run(command, env=environment, check=True, timeout=LONG)
 
     def call(self, what: str) -> None:
         """Runs a statement as a producer does, in a process of its own."""
-        command = [sys.executable, "-W", "ignore", "-c", f"import queue_app as q; {what}"]
-        subprocess.run(command, env=os.environ | self.environment, check=True, timeout=LONG)
+        self.produce("-c", f"import queue_app as q; {what}")
 
     def fan_out(self, broker: Path) -> FanOutTask:
         """Returns a task that this process runs, and that sends to a broker."""
@@ -316,7 +303,7 @@ def test_a_worker_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
         log = (fleet.directory / "worker.log").read_text()
         # Half of the broker's time.
         assert "waits for 2 s: 'unknown'" in log
-        assert "Deliver.on_delivered has failed" in log
+        assert "Noted.on_delivered has failed" in log
 
 
 @pytest.mark.slow
@@ -358,16 +345,13 @@ def test_dramatiq_settles_each_job_as_the_policy_decides(fleet: Fleet) -> None:
     command = [sys.executable, "-m", "dramatiq", "dramatiq_app", "--processes", "1"]
     command += ["--threads", "4", "--path", str(RUNTIMES)]
     order = {"consumers": ["acme", "busy", "gone", "unasked", "unknown"]}
-    environment = fleet.environment | {"WMTLS_ORDER": json.dumps(order)}
-    with running(command, fleet.directory / "worker.log", environment):
-        producer = [sys.executable, "-m", "dramatiq_app"]
-        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+    with running(command, fleet.directory / "worker.log", fleet.environment):
+        fleet.produce("-m", "dramatiq_app", WMTLS_ORDER=json.dumps(order))
         eventually("two are delivered", lambda: len(fleet.notes("delivered")) == 2)
         eventually("one is parked", lambda: fleet.notes("parked unasked evt_1 1"))
         eventually("one is dropped", lambda: fleet.notes("dropped gone evt_1 1 http_status all"))
         assert fleet.index.release("unasked") == 1
-        environment["WMTLS_ORDER"] = json.dumps({"sweep": True})
-        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+        fleet.produce("-m", "dramatiq_app", WMTLS_ORDER=json.dumps({"sweep": True}))
         eventually("the released job is delivered", lambda: fleet.notes("delivered unasked"))
     assert [each.id for each in acme.received] == ["evt_1"]
     assert [each.id for each in busy.received] == ["evt_1", "evt_1"]
@@ -396,14 +380,13 @@ def test_the_programs_of_a_page_run(
     loopback = 'wm.Dispatcher(egress=wm.Egress(allow=["127.0.0.0/8"]), '
     module = module.replace("wm.Dispatcher(", loopback)
     (fleet.directory / "hooks.py").write_text(module)
-    environment = fleet.environment | {"PYTHONPATH": str(fleet.directory)}
+    path = str(fleet.directory)
     program = "\n".join(["from hooks import *", *calls])
     worker = [sys.executable, "-m", *WORKERS[queue]]
     log = fleet.directory / "worker.log"
     monkeypatch.chdir(fleet.directory)
-    with running(worker, log, environment):
-        producer = [sys.executable, "-W", "ignore", "-c", program]
-        subprocess.run(producer, env=os.environ | environment, check=True, timeout=LONG)
+    with running(worker, log, fleet.environment | {"PYTHONPATH": path}):
+        fleet.produce("-c", program, PYTHONPATH=path)
         assert acme.wait(2, within=LONG)
         eventually("it is told", lambda: log.read_text().count("delivered acme evt_1") == 2)
     assert [each.id for each in acme.received] == ["evt_1", "evt_1"]

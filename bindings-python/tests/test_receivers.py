@@ -87,18 +87,24 @@ def served(app: Any, **options: Any) -> Iterator[int]:
 
 
 def ask(
-    port: int, headers: Any = (), path: str = "/", context: ssl.SSLContext | None = None
+    port: int,
+    headers: Any = (),
+    path: str = "/",
+    context: ssl.SSLContext | None = None,
+    body: bytes | None = None,
 ) -> tuple[int, Any]:
-    """Sends a request; returns the status and the JSON."""
+    """Sends a request: GET, or POST with a body. Returns the status and the JSON."""
     connection: http.client.HTTPConnection
     if context is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     else:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
-    connection.putrequest("GET", path)
+    connection.putrequest("GET" if body is None else "POST", path)
     for name, value in headers:
         connection.putheader(name, value)
-    connection.endheaders()
+    if body is not None:
+        connection.putheader("content-length", len(body))
+    connection.endheaders(body)
     response = connection.getresponse()
     found = response.status, json.loads(response.read())
     connection.close()
@@ -360,10 +366,7 @@ def test_the_programs_of_the_guide_run(scene: Scene, monkeypatch: pytest.MonkeyP
         ("ssl-client-verify", "SUCCESS"),
     ]
     with served(names["app"]) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("POST", "/hooks", b"{}", dict(headers))
-        assert json.loads(connection.getresponse().read()) == {"tenant": "acme"}
-        connection.close()
+        assert ask(port, headers, "/hooks", body=b"{}") == (200, {"tenant": "acme"})
         assert ask(port, headers[:1]) == (401, {"kind": "hop_untrusted"})
         assert ask(port, path="/health")[0] == 404
     assert isinstance(names["site"].wsgi_app, wsgi.PeerMiddleware)
@@ -388,14 +391,7 @@ def test_the_whole_program_of_the_guide_runs(
 
     def post(port: int, path: str, headers: Any, *, with_certificate: bool = True) -> Any:
         context = client_context(scene, with_certificate=with_certificate)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        if not token:
-            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
-        connection.request("POST", path, b"{}", dict(headers))
-        response = connection.getresponse()
-        found = response.status, json.loads(response.read())
-        connection.close()
-        return found
+        return ask(port, headers, path, None if token else context, b"{}")
 
     options = {} if token else tls_options(scene)
     with served(names["api"], **options) as port:

@@ -20,12 +20,11 @@ from test_receivers import Scene, ask, client_context, fast_api, served, tls_opt
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from barrier import LONG, running
+from barrier import LONG, environment_of, running
 from webhook_mtls import asgi
 from webhook_mtls.uvicorn import HttpToolsProtocol
 
 LEAF = "-----BEGIN CERTIFICATE-----"
-RUNTIMES = Path(__file__).parent / "runtimes"
 
 
 @pytest.fixture
@@ -76,11 +75,7 @@ SERVERS = {
 def started(scene: Scene, server: str, app: str) -> Iterator[int]:
     """Runs a server until the block ends. Its socket exists before, so that a client can wait."""
     tls_options(scene)
-    environment = {
-        "WMTLS_DIRECTORY": str(scene.folder),
-        "PYTHONPATH": str(RUNTIMES),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    environment = environment_of(scene.folder)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         bind = ["--bind", f"fd://{listener.fileno()}"]
         command = ["env", "-C", str(scene.folder), sys.executable, *SERVERS[server], *bind]

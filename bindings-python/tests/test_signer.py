@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 import webhook_mtls as wm
+from barrier import in_child, status_of
 from webhook_mtls.testing import Lab
 
 Sign = Callable[[str, bytes, bytes | None, float], Any]
@@ -149,6 +150,7 @@ def test_a_wrong_answer_does_not_leave(signing: Scene, answer: Any) -> None:
     assert signing.acme.received == []
 
 
+@pytest.mark.slow
 def test_a_signer_that_does_not_answer_ends_at_the_deadline(signing: Scene, owner: Owner) -> None:
     asked, answers = threading.Event(), threading.Event()
 
@@ -194,6 +196,8 @@ def test_coroutines_run_on_a_loop_of_the_library(signing: Scene, owner: Owner) -
     assert isinstance(raised.value.__cause__, PinRefusedError)
 
 
+@pytest.mark.slow
+@pytest.mark.runtime
 def test_a_coroutine_that_does_not_end_is_canceled_at_the_deadline(signing: Scene) -> None:
     canceled = threading.Event()
 
@@ -360,17 +364,10 @@ def test_a_child_signs_while_its_parents_signer_is_busy(signing: Scene, owner: O
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(dispatcher.deliver, endpoint, b"{}")
         assert busy.wait(LONG)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = int(dispatcher.deliver(endpoint, b"{}").status != 200)
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
+        status = status_of(in_child(lambda: dispatcher.deliver(endpoint, b"{}")))
         go_on.set()
         assert waiting.result().status == 200
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert status == 0
 
 
 @pytest.mark.slow

@@ -21,20 +21,11 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "peers")]
 
 import nginx  # noqa: E402
-from barrier import LONG  # noqa: E402
+from barrier import LONG, eventually  # noqa: E402
 from server import free_port  # noqa: E402
 from webhook_mtls.testing import Lab  # noqa: E402
 
 KEYS = tuple[str, str]
-
-
-def eventually(what: str, is_so: Callable[[], Any], within: float = LONG) -> Any:
-    """Waits for a state, and returns it."""
-    end = time.monotonic() + within
-    while not (state := is_so()):
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.05)
-    return state
 
 
 class Process:

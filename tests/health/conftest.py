@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,21 +15,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "bindings-python" / "tests"), str(ROOT / "tests" / "peers")]
 
-from barrier import LONG, running  # noqa: E402
+from barrier import LONG, eventually, running  # noqa: E402
 from server import free_port  # noqa: E402
 
 OPERATE = ROOT / "docs" / "operate"
-
-
-def eventually(what: str, is_so: Callable[[], Any]) -> Any:
-    """Waits for a state, and returns it."""
-    end = time.monotonic() + LONG
-    while True:
-        state = is_so()
-        if state:
-            return state
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.05)
 
 
 class Prometheus:

@@ -10,7 +10,7 @@ from celery import Celery
 import webhook_mtls as wm
 from scene import DIRECTORY, dispatcher
 from webhook_mtls.celery import DeliverTask, FanOutTask, SweepTask
-from webhook_mtls.queues import DeadLetter, Job, RedisIndex
+from webhook_mtls.queues import DeadLetter, Hooks, Job, RedisIndex
 
 PLACE = os.environ["WMTLS_REDIS"]
 # The broker delivers a message again that a worker holds for longer.
@@ -32,8 +32,9 @@ def note(what: str, job: Job, *facts: object) -> None:
     os.close(log)
 
 
-class Deliver(DeliverTask):
-    name = "deliver"
+class Noted(Hooks):
+    """Hooks that note what they are told."""
+
     dispatcher = dispatcher()
     index = RedisIndex(redis.Redis(unix_socket_path=PLACE))
     policy = wm.RetryPolicy(attempts=2, first=0.05)
@@ -60,6 +61,10 @@ class Deliver(DeliverTask):
 
     def on_drop(self, letter: DeadLetter, error: wm.WebhookMtlsError) -> None:
         note("dropped", letter.job, error.kind, letter.sent)
+
+
+class Deliver(Noted, DeliverTask):
+    name = "deliver"
 
 
 deliver = app.register_task(Deliver())
