@@ -2,11 +2,13 @@
 //! responses that resemble one. No payload leaves twice. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
 mod raw;
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use calm::patiently;
 use raw::{Conversation, listen};
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::event::EventName;
@@ -134,36 +136,40 @@ fn wait<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn a_page_before_the_payload_is_followed_by_the_previous_identity() {
-    let scene = Scene::rotated(Manner::Early(PAGE));
-    let events = scene.dispatcher.events();
-    let receipt = scene.deliver(BODY).unwrap();
-    assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
-    assert_eq!(receipt.hold_honored(), None);
-    scene.saw(&[(true, true, None), (false, false, Some(BODY))]);
-    let event = events.try_next().unwrap();
-    assert_eq!(event.name(), EventName::RotatedButUndistributed);
-    assert_eq!(event.fields()["via"], "http");
-    // For a while the previous identity is presented at once.
-    let receipt = scene.deliver(BODY).unwrap();
-    assert!(receipt.is_reused() && receipt.attempts() == 1);
-    scene.saw(&[(false, false, Some(BODY))]);
+    patiently(|_| {
+        let scene = Scene::rotated(Manner::Early(PAGE));
+        let events = scene.dispatcher.events();
+        let receipt = scene.deliver(BODY).unwrap();
+        assert_eq!((receipt.status(), receipt.attempts()), (200, 2));
+        assert_eq!(receipt.hold_honored(), None);
+        scene.saw(&[(true, true, None), (false, false, Some(BODY))]);
+        let event = events.try_next().unwrap();
+        assert_eq!(event.name(), EventName::RotatedButUndistributed);
+        assert_eq!(event.fields()["via"], "http");
+        // For a while the previous identity is presented at once.
+        let receipt = scene.deliver(BODY).unwrap();
+        assert!(receipt.is_reused() && receipt.attempts() == 1);
+        scene.saw(&[(false, false, Some(BODY))]);
+    });
 }
 
 #[test]
 fn a_page_of_the_application_causes_no_second_attempt() {
-    let scene = Scene::rotated(Manner::Continues(PAGE));
-    let error = scene.deliver(BODY).unwrap_err();
-    // A consumer that sends 100 Continue has accepted our certificate.
-    assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::All));
-    assert_eq!(error.context()["payload_sent"], true);
-    assert_eq!(error.context()["attempts"], 1);
-    scene.saw(&[(true, true, Some(BODY))]);
-    // The consumer accepted the identity, so no payload is held any more, and a page is a refusal
-    // again.
-    let error = scene.deliver(BODY).unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (Kind::ClientCertificateRejected, Sent::All));
-    assert_eq!(error.context()["payload_sent"], true);
-    scene.saw(&[(true, false, Some(BODY))]);
+    patiently(|_| {
+        let scene = Scene::rotated(Manner::Continues(PAGE));
+        let error = scene.deliver(BODY).unwrap_err();
+        // A consumer that sends 100 Continue has accepted our certificate.
+        assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::All));
+        assert_eq!(error.context()["payload_sent"], true);
+        assert_eq!(error.context()["attempts"], 1);
+        scene.saw(&[(true, true, Some(BODY))]);
+        // The consumer accepted the identity, so no payload is held any more, and a page is a refusal
+        // again.
+        let error = scene.deliver(BODY).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (Kind::ClientCertificateRejected, Sent::All));
+        assert_eq!(error.context()["payload_sent"], true);
+        scene.saw(&[(true, false, Some(BODY))]);
+    });
 }
 
 #[test]
@@ -195,58 +201,66 @@ fn an_empty_payload_is_not_sent_again() {
 
 #[test]
 fn a_consumer_that_refuses_expect_gets_the_payload_without_it() {
-    let early = [
-        OK,
-        "HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n",
-        // It answers the head, though it says that it wants the payload.
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-    ];
-    for answer in early {
-        let scene = Scene::rotated(Manner::Early(answer));
-        let receipt = scene.deliver(BODY).unwrap();
-        assert_eq!((receipt.status(), receipt.attempts()), (200, 2), "{answer}");
-        assert_eq!(receipt.hold_honored(), None);
-        scene.saw(&[(true, true, None), (true, false, Some(BODY))]);
-        assert!(scene.deliver(BODY).unwrap().is_reused());
-        scene.saw(&[(true, false, Some(BODY))]);
-    }
+    patiently(|_| {
+        let early = [
+            OK,
+            "HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n",
+            // It answers the head, though it says that it wants the payload.
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        ];
+        for answer in early {
+            let scene = Scene::rotated(Manner::Early(answer));
+            let receipt = scene.deliver(BODY).unwrap();
+            assert_eq!((receipt.status(), receipt.attempts()), (200, 2), "{answer}");
+            assert_eq!(receipt.hold_honored(), None);
+            scene.saw(&[(true, true, None), (true, false, Some(BODY))]);
+            assert!(scene.deliver(BODY).unwrap().is_reused());
+            scene.saw(&[(true, false, Some(BODY))]);
+        }
+    });
 }
 
 #[test]
 fn any_other_response_to_the_head_is_final() {
-    let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
-    let scene = Scene::rotated(Manner::Early(busy));
-    let error = scene.deliver(BODY).unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::Maybe));
-    assert_eq!(error.context()["payload_sent"], false);
-    scene.saw(&[(true, true, None)]);
+    patiently(|_| {
+        let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+        let scene = Scene::rotated(Manner::Early(busy));
+        let error = scene.deliver(BODY).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (Kind::HttpStatus, Sent::Maybe));
+        assert_eq!(error.context()["payload_sent"], false);
+        scene.saw(&[(true, true, None)]);
+    });
 }
 
 #[test]
 fn payloads_are_held_until_a_response_under_the_new_identity() {
-    let scene = Scene::rotated(Manner::Continues(OK));
-    assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), Some(true));
-    assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), None);
-    scene.saw(&[(true, true, Some(BODY)), (true, false, Some(BODY))]);
+    patiently(|_| {
+        let scene = Scene::rotated(Manner::Continues(OK));
+        assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), Some(true));
+        assert_eq!(scene.deliver(BODY).unwrap().hold_honored(), None);
+        scene.saw(&[(true, true, Some(BODY)), (true, false, Some(BODY))]);
+    });
 }
 
 #[test]
 fn a_delivery_that_ends_while_its_payload_is_held_reports_it() {
-    let scene = Scene::rotated(Manner::Silent);
-    let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
-    let late = wait(scene.dispatcher.deliver(&scene.endpoint, BODY, options)).unwrap_err();
-    assert_eq!((late.kind(), late.sent()), (Kind::DeadlineExceeded, Sent::Maybe));
-    assert_eq!(late.context()["payload_sent"], false);
-    scene.saw(&[(true, true, None)]);
-    let token = CancelToken::new();
-    let options = DeliverOptions::new().cancel(token.clone());
-    let delivery = scene.dispatcher.deliver(&scene.endpoint, BODY, options);
-    let (ended, outcome) = mpsc::channel();
-    runtime::spawn(delivery, move |outcome| ended.send(outcome).unwrap()).unwrap();
-    // The head has arrived, and the payload is held for a second.
-    scene.saw(&[(true, true, None)]);
-    token.cancel();
-    let canceled = outcome.recv_timeout(SOON).unwrap().unwrap_err();
-    assert_eq!(canceled.kind(), Kind::Canceled);
-    assert_eq!(canceled.context().get("payload_sent"), Some(&false.into()));
+    patiently(|_| {
+        let scene = Scene::rotated(Manner::Silent);
+        let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
+        let late = wait(scene.dispatcher.deliver(&scene.endpoint, BODY, options)).unwrap_err();
+        assert_eq!((late.kind(), late.sent()), (Kind::DeadlineExceeded, Sent::Maybe));
+        assert_eq!(late.context()["payload_sent"], false);
+        scene.saw(&[(true, true, None)]);
+        let token = CancelToken::new();
+        let options = DeliverOptions::new().cancel(token.clone());
+        let delivery = scene.dispatcher.deliver(&scene.endpoint, BODY, options);
+        let (ended, outcome) = mpsc::channel();
+        runtime::spawn(delivery, move |outcome| ended.send(outcome).unwrap()).unwrap();
+        // The head has arrived, and the payload is held for a second.
+        scene.saw(&[(true, true, None)]);
+        token.cancel();
+        let canceled = outcome.recv_timeout(SOON).unwrap().unwrap_err();
+        assert_eq!(canceled.kind(), Kind::Canceled);
+        assert_eq!(canceled.context().get("payload_sent"), Some(&false.into()));
+    });
 }

@@ -2,6 +2,7 @@
 //! `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
 mod raw;
 
 use std::future::Future;
@@ -11,6 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use calm::patiently;
 use webhook_mtls::MinTls;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::error::{Blame, Scope, Stage};
@@ -196,14 +198,16 @@ fn closing_waits_for_deliveries_in_flight() {
 
 #[test]
 fn the_total_deadline_holds_and_reports_sent() {
-    let scene = scene();
-    scene.acme.misbehave(Misbehavior::Stall, 1);
-    let started = Instant::now();
-    let options = DeliverOptions::new().timeout(Duration::from_millis(300)).unwrap();
-    let error = scene.deliver(b"{}", options).unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (Kind::DeadlineExceeded, Sent::All));
-    assert_eq!(error.context()["deadline"], "total");
-    assert!(started.elapsed() < SOON);
+    patiently(|patience| {
+        let scene = scene();
+        scene.acme.misbehave(Misbehavior::Stall, 1);
+        let started = Instant::now();
+        let options = DeliverOptions::new().timeout(Duration::from_millis(300) * patience).unwrap();
+        let error = scene.deliver(b"{}", options).unwrap_err();
+        assert_eq!((error.kind(), error.sent()), (Kind::DeadlineExceeded, Sent::All));
+        assert_eq!(error.context()["deadline"], "total");
+        assert!(started.elapsed() < SOON);
+    });
 }
 
 #[test]
@@ -359,16 +363,18 @@ fn a_page_about_our_certificate_counts_like_an_alert() {
 
 #[test]
 fn the_total_deadline_does_not_revoke_a_receipt() {
-    let scene = scene();
-    let mut short = Answer::status(202);
-    short.headers = vec![("content-length".into(), "1000".into())];
-    short.body = b"the rest never comes".to_vec();
-    scene.acme.respond(short, 0);
-    let options = DeliverOptions::new().timeout(Duration::from_millis(400)).unwrap();
-    let receipt = scene.deliver(b"{}", options.clone()).unwrap();
-    assert_eq!((receipt.status(), receipt.response().truncated), (202, true));
-    assert_eq!(receipt.response().excerpt, b"the rest never comes");
-    assert!(!scene.deliver(b"{}", options).unwrap().is_reused());
+    patiently(|patience| {
+        let scene = scene();
+        let mut short = Answer::status(202);
+        short.headers = vec![("content-length".into(), "1000".into())];
+        short.body = b"the rest never comes".to_vec();
+        scene.acme.respond(short, 0);
+        let options = DeliverOptions::new().timeout(Duration::from_millis(400) * patience).unwrap();
+        let receipt = scene.deliver(b"{}", options.clone()).unwrap();
+        assert_eq!((receipt.status(), receipt.response().truncated), (202, true));
+        assert_eq!(receipt.response().excerpt, b"the rest never comes");
+        assert!(!scene.deliver(b"{}", options).unwrap().is_reused());
+    });
 }
 
 #[test]
@@ -416,35 +422,38 @@ fn silent() -> (String, mpsc::Receiver<()>, mpsc::Receiver<bool>) {
 #[test]
 fn every_end_of_a_delivery_closes_its_socket() {
     for way in ["token", "drop", "deadline", "close"] {
-        let scene = scene();
-        let (url, hello, end) = silent();
-        let endpoint =
-            scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();
-        let token = CancelToken::new();
-        let mut options = DeliverOptions::new().cancel(token.clone());
-        if way == "deadline" {
-            options = options.timeout(Duration::from_millis(300)).unwrap();
+        patiently(|patience| closes_its_socket(way, patience));
+    }
+}
+
+fn closes_its_socket(way: &str, patience: u32) {
+    let scene = scene();
+    let (url, hello, end) = silent();
+    let endpoint = scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();
+    let token = CancelToken::new();
+    let mut options = DeliverOptions::new().cancel(token.clone());
+    if way == "deadline" {
+        options = options.timeout(Duration::from_millis(300) * patience).unwrap();
+    }
+    let delivery = scene.dispatcher.deliver(&endpoint, "{}", options);
+    let ended = if way == "drop" {
+        let given_up = runtime::drive(delivery, || hello.recv_timeout(SOON).is_ok());
+        assert!(given_up.is_none());
+        None
+    } else {
+        let outcome = outcome(delivery);
+        hello.recv_timeout(SOON).unwrap();
+        match way {
+            "token" => token.cancel(),
+            "close" => wait(scene.dispatcher.close(Duration::ZERO)),
+            _ => {}
         }
-        let delivery = scene.dispatcher.deliver(&endpoint, "{}", options);
-        let ended = if way == "drop" {
-            let given_up = runtime::drive(delivery, || hello.recv_timeout(SOON).is_ok());
-            assert!(given_up.is_none());
-            None
-        } else {
-            let outcome = outcome(delivery);
-            hello.recv_timeout(SOON).unwrap();
-            match way {
-                "token" => token.cancel(),
-                "close" => wait(scene.dispatcher.close(Duration::ZERO)),
-                _ => {}
-            }
-            Some(outcome.recv_timeout(SOON).unwrap().unwrap_err())
-        };
-        assert!(end.recv_timeout(SOON).unwrap(), "{way}: the socket is closed");
-        if let Some(error) = ended {
-            let kind = if way == "deadline" { Kind::DeadlineExceeded } else { Kind::Canceled };
-            let said = (error.kind(), error.stage(), error.sent());
-            assert_eq!(said, (kind, Stage::Handshake, Sent::Nothing), "{way}");
-        }
+        Some(outcome.recv_timeout(SOON).unwrap().unwrap_err())
+    };
+    assert!(end.recv_timeout(SOON).unwrap(), "{way}: the socket is closed");
+    if let Some(error) = ended {
+        let kind = if way == "deadline" { Kind::DeadlineExceeded } else { Kind::Canceled };
+        let said = (error.kind(), error.stage(), error.sent());
+        assert_eq!(said, (kind, Stage::Handshake, Sent::Nothing), "{way}");
     }
 }

@@ -2,6 +2,7 @@
 //! for waiting deliveries. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
 mod raw;
 
 use std::pin::pin;
@@ -11,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use calm::patiently;
 use raw::{Conversation, listen};
 use webhook_mtls::bindings::SetByName as _;
 use webhook_mtls::bindings::{Setting, runtime};
@@ -265,37 +267,39 @@ fn refusing(
 
 #[test]
 fn a_retired_identity_sends_nothing_on_a_connection_being_opened() {
-    let lab = Lab::start().unwrap();
-    let issued = lab.authority().issue(Leaf::client("new")).unwrap();
-    let new = Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None);
-    let barrier = Barrier::default();
-    let (record, events) = mpsc::channel();
-    let url = refusing(&lab, issued.chain_der[0].clone(), &barrier, record);
-    let saw = |expected: &[&str]| {
-        for event in expected {
-            assert_eq!(events.recv_timeout(SOON).as_ref(), Ok(event));
-        }
-    };
-    let dispatcher = dispatcher(&lab, &[]);
-    let endpoint = dispatcher.endpoint("acme", &url, options(1)).unwrap();
-    end(&start(&dispatcher, &endpoint)).unwrap();
-    dispatcher.endpoint("acme", &url, options(1).identity(new.unwrap())).unwrap();
-    assert_eq!(end(&start(&dispatcher, &endpoint)).unwrap().attempts(), 2);
-    saw(&["connected", "former", "connected", "new", "connected", "former"]);
+    patiently(|_| {
+        let lab = Lab::start().unwrap();
+        let issued = lab.authority().issue(Leaf::client("new")).unwrap();
+        let new = Identity::from_pem(issued.chain_pem.as_bytes(), issued.key_pem.as_bytes(), None);
+        let barrier = Barrier::default();
+        let (record, events) = mpsc::channel();
+        let url = refusing(&lab, issued.chain_der[0].clone(), &barrier, record);
+        let saw = |expected: &[&str]| {
+            for event in expected {
+                assert_eq!(events.recv_timeout(SOON).as_ref(), Ok(event));
+            }
+        };
+        let dispatcher = dispatcher(&lab, &[]);
+        let endpoint = dispatcher.endpoint("acme", &url, options(1)).unwrap();
+        end(&start(&dispatcher, &endpoint)).unwrap();
+        dispatcher.endpoint("acme", &url, options(1).identity(new.unwrap())).unwrap();
+        assert_eq!(end(&start(&dispatcher, &endpoint)).unwrap().attempts(), 2);
+        saw(&["connected", "former", "connected", "new", "connected", "former"]);
 
-    barrier.shut();
-    let outcome = start(&dispatcher, &endpoint);
-    saw(&["connected"]);
-    assert_eq!(dispatcher.retire(&lab.identity(), true).unwrap(), ["acme"]);
-    // The delivery tries the remaining identity.
-    saw(&["connected"]);
-    barrier.open();
-    let refused = end(&outcome).unwrap_err();
-    assert_eq!(refused.kind(), Kind::ClientCertificateRejected, "{refused}");
-    assert_eq!(refused.context()["payload_sent"], false);
-    assert_eq!(refused.context()["attempts"], 2);
-    saw(&["new"]);
-    assert_eq!(events.try_recv().ok(), None);
+        barrier.shut();
+        let outcome = start(&dispatcher, &endpoint);
+        saw(&["connected"]);
+        assert_eq!(dispatcher.retire(&lab.identity(), true).unwrap(), ["acme"]);
+        // The delivery tries the remaining identity.
+        saw(&["connected"]);
+        barrier.open();
+        let refused = end(&outcome).unwrap_err();
+        assert_eq!(refused.kind(), Kind::ClientCertificateRejected, "{refused}");
+        assert_eq!(refused.context()["payload_sent"], false);
+        assert_eq!(refused.context()["attempts"], 2);
+        saw(&["new"]);
+        assert_eq!(events.try_recv().ok(), None);
+    });
 }
 
 /// Counts unanswered requests, and reports the count as each request arrives. Answers one request

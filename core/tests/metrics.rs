@@ -2,6 +2,8 @@
 //! testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use calm::patiently;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use serde_json::{Value, json};
@@ -124,49 +127,57 @@ fn a_delivery_on_an_idle_connection_has_no_handshake() {
 
 #[test]
 fn each_failure_is_counted_once_under_its_own_labels() {
-    let scene = Scene::new();
-    let mut expected = Vec::new();
-    let mut fails = |labels: &str, delivered: Result<Receipt, Error>| {
-        let kind = delivered.unwrap_err().kind().name();
-        expected.push(row(labels, 1));
-        expected.sort();
-        assert!(labels.contains(&format!("kind={kind} ")), "{kind}, not {labels}");
-        assert_eq!(scene.deliveries(), expected);
-        scene.endpoint.reset_circuit();
-    };
-    scene.acme.respond(Answer::status(503), 1);
-    let delivered = scene.deliver();
-    fails("blame=theirs kind=http_status stage=response status_class=5xx", delivered);
-    scene.acme.respond(Answer { body: vec![b'x'; 1 << 20], ..Answer::status(404) }, 1);
-    let delivered = scene.deliver();
-    fails("blame=theirs kind=http_status stage=response status_class=4xx", delivered);
-    let canceled = CancelToken::new();
-    canceled.cancel();
-    let delivered = scene.deliver_with(DeliverOptions::new().cancel(canceled));
-    fails("blame=caller kind=canceled stage=admit status_class=", delivered);
-    scene.acme.misbehave(Misbehavior::ResetAfterBody, 1);
-    let delivered = scene.deliver();
-    fails("blame=unknown kind=connection_lost stage=response status_class=", delivered);
-    for (how, labels) in [
-        (
-            Misbehavior::NeverAsk,
-            "blame=theirs kind=client_auth_not_requested stage=handshake status_class=",
-        ),
-        (
-            Misbehavior::Expired,
-            "blame=theirs kind=certificate_expired stage=handshake status_class=",
-        ),
-        (Misbehavior::OtherCa, "blame=theirs kind=issuer_unknown stage=handshake status_class="),
-        (Misbehavior::WrongName, "blame=theirs kind=name_mismatch stage=handshake status_class="),
-    ] {
-        scene.acme.misbehave(how, 1);
+    patiently(|patience| {
+        let scene = Scene::new();
+        let mut expected = Vec::new();
+        let mut fails = |labels: &str, delivered: Result<Receipt, Error>| {
+            let kind = delivered.unwrap_err().kind().name();
+            expected.push(row(labels, 1));
+            expected.sort();
+            assert!(labels.contains(&format!("kind={kind} ")), "{kind}, not {labels}");
+            assert_eq!(scene.deliveries(), expected);
+            scene.endpoint.reset_circuit();
+        };
+        scene.acme.respond(Answer::status(503), 1);
         let delivered = scene.deliver();
-        fails(labels, delivered);
-    }
-    let timeout = Duration::from_millis(100);
-    scene.acme.misbehave(Misbehavior::Stall, 1);
-    let delivered = scene.deliver_with(DeliverOptions::new().timeout(timeout).unwrap());
-    fails("blame=unknown kind=deadline_exceeded stage=response status_class=", delivered);
+        fails("blame=theirs kind=http_status stage=response status_class=5xx", delivered);
+        scene.acme.respond(Answer { body: vec![b'x'; 1 << 20], ..Answer::status(404) }, 1);
+        let delivered = scene.deliver();
+        fails("blame=theirs kind=http_status stage=response status_class=4xx", delivered);
+        let canceled = CancelToken::new();
+        canceled.cancel();
+        let delivered = scene.deliver_with(DeliverOptions::new().cancel(canceled));
+        fails("blame=caller kind=canceled stage=admit status_class=", delivered);
+        scene.acme.misbehave(Misbehavior::ResetAfterBody, 1);
+        let delivered = scene.deliver();
+        fails("blame=unknown kind=connection_lost stage=response status_class=", delivered);
+        for (how, labels) in [
+            (
+                Misbehavior::NeverAsk,
+                "blame=theirs kind=client_auth_not_requested stage=handshake status_class=",
+            ),
+            (
+                Misbehavior::Expired,
+                "blame=theirs kind=certificate_expired stage=handshake status_class=",
+            ),
+            (
+                Misbehavior::OtherCa,
+                "blame=theirs kind=issuer_unknown stage=handshake status_class=",
+            ),
+            (
+                Misbehavior::WrongName,
+                "blame=theirs kind=name_mismatch stage=handshake status_class=",
+            ),
+        ] {
+            scene.acme.misbehave(how, 1);
+            let delivered = scene.deliver();
+            fails(labels, delivered);
+        }
+        let timeout = Duration::from_millis(200) * patience;
+        scene.acme.misbehave(Misbehavior::Stall, 1);
+        let delivered = scene.deliver_with(DeliverOptions::new().timeout(timeout).unwrap());
+        fails("blame=unknown kind=deadline_exceeded stage=response status_class=", delivered);
+    });
 }
 
 #[test]

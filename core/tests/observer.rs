@@ -2,11 +2,14 @@
 //! it ends. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
+
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use calm::patiently;
 use webhook_mtls::bindings::observer::{
     AttemptEnd, AttemptOutcome, End, HandshakeEnd, Observer, Outcome, Subject,
 };
@@ -304,8 +307,10 @@ fn the_end_by_close_and_by_the_deadline_is_seen_once() {
         scene.recorder.amid(Stage::Response, move || drop(dispatcher.close(Duration::ZERO)));
         options
     });
-    ended_amid(&[&STALLED.replace("KIND", "deadline_exceeded")], |_, options| {
-        options.timeout(Duration::from_millis(300)).unwrap()
+    patiently(|patience| {
+        ended_amid(&[&STALLED.replace("KIND", "deadline_exceeded")], |_, options| {
+            options.timeout(Duration::from_millis(300) * patience).unwrap()
+        });
     });
 }
 

@@ -1,8 +1,11 @@
 //! The results of probes. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
+
 use std::time::Duration;
 
+use calm::patiently;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::error::Stage;
 use webhook_mtls::material::PinSlot;
@@ -85,22 +88,26 @@ fn a_refusal_after_the_handshake_is_detected_ten_times_of_ten() {
 
 #[test]
 fn a_probe_ends_with_its_token_its_timeout_and_its_dispatcher() {
-    let scene = scene();
-    let token = CancelToken::new();
-    token.cancel();
-    let error = scene.probe(ProbeOptions::new().cancel(token)).unwrap_err();
-    assert_eq!(error.kind(), Kind::Canceled);
+    patiently(|patience| {
+        let scene = scene();
+        let token = CancelToken::new();
+        token.cancel();
+        let error = scene.probe(ProbeOptions::new().cancel(token)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Canceled);
 
-    // Listens without making a handshake.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}/", silent.local_addr().unwrap());
-    let endpoint = scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();
-    let options = ProbeOptions::new().timeout(Duration::from_millis(100)).unwrap();
-    let error =
-        runtime::drive(scene.dispatcher.probe(&endpoint, options), || false).unwrap().unwrap_err();
-    assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Handshake));
+        // Listens without making a handshake.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", silent.local_addr().unwrap());
+        let endpoint =
+            scene.dispatcher.endpoint("silent", &url, EndpointOptions::new(None)).unwrap();
+        let options = ProbeOptions::new().timeout(Duration::from_millis(100) * patience).unwrap();
+        let error = runtime::drive(scene.dispatcher.probe(&endpoint, options), || false)
+            .unwrap()
+            .unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (Kind::DeadlineExceeded, Stage::Handshake));
 
-    runtime::drive(scene.dispatcher.close(Duration::ZERO), || false).unwrap();
-    assert_eq!(scene.probe(ProbeOptions::new()).unwrap_err().kind(), Kind::HandleClosed);
-    assert_eq!(scene.acme.connections(), 0);
+        runtime::drive(scene.dispatcher.close(Duration::ZERO), || false).unwrap();
+        assert_eq!(scene.probe(ProbeOptions::new()).unwrap_err().kind(), Kind::HandleClosed);
+        assert_eq!(scene.acme.connections(), 0);
+    });
 }

@@ -2,10 +2,13 @@
 //! callback of `start`. No call waits for its own thread. Run with `--features testing`.
 #![cfg(feature = "testing")]
 
+mod calm;
+
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use calm::patiently;
 use webhook_mtls::bindings::runtime;
 use webhook_mtls::testing::{Consumer, Lab, Misbehavior};
 use webhook_mtls::{
@@ -107,9 +110,12 @@ fn close_in_an_interrupt_cancels_the_delivery_and_does_not_wait_for_it() {
 
 #[test]
 fn the_interrupted_delivery_keeps_its_drain() {
-    let scene = Scene::new(8, 8);
-    let error = scene.amid(Duration::from_millis(800), || scene.close(LONG)).unwrap_err();
-    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+    patiently(|patience| {
+        let scene = Scene::new(8, 8);
+        let error =
+            scene.amid(Duration::from_millis(800) * patience, || scene.close(LONG)).unwrap_err();
+        assert_eq!(error.kind(), Kind::DeadlineExceeded);
+    });
 }
 
 #[test]
@@ -133,41 +139,45 @@ fn close_in_an_interrupt_waits_for_the_other_deliveries() {
 
 #[test]
 fn reload_retire_upserts_and_other_deliveries_go_on_in_an_interrupt() {
-    let scene = Scene::new(8, 8);
-    let error = scene.amid(Duration::from_secs(2), || {
-        let reloaded = runtime::drive(scene.dispatcher.reload(), || false).unwrap();
-        assert!(reloaded.unwrap().is_empty());
-        let identity = scene.lab.identity();
-        let refused = scene.dispatcher.retire(&identity, false).unwrap_err();
-        assert_eq!(refused.kind(), Kind::IdentityInUse);
-        // Another turn and another permit are free.
-        assert_eq!(scene.deliver(LONG, None).unwrap().unwrap().status(), 200);
-        let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
-        let many = scene.dispatcher.deliver_many(vec![delivery; 3], None).unwrap();
-        assert!(many.blocking().all(|(_, outcome)| outcome.is_ok()));
-        let other = EndpointOptions::new(None);
-        scene.dispatcher.endpoint("other", &scene.consumer.url(), other).unwrap();
-        assert!(scene.dispatcher.remove("other"));
-        assert!(scene.dispatcher.remove("acme"));
+    patiently(|patience| {
+        let scene = Scene::new(8, 8);
+        let error = scene.amid(Duration::from_secs(2) * patience, || {
+            let reloaded = runtime::drive(scene.dispatcher.reload(), || false).unwrap();
+            assert!(reloaded.unwrap().is_empty());
+            let identity = scene.lab.identity();
+            let refused = scene.dispatcher.retire(&identity, false).unwrap_err();
+            assert_eq!(refused.kind(), Kind::IdentityInUse);
+            // Another turn and another permit are free.
+            assert_eq!(scene.deliver(LONG, None).unwrap().unwrap().status(), 200);
+            let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
+            let many = scene.dispatcher.deliver_many(vec![delivery; 3], None).unwrap();
+            assert!(many.blocking().all(|(_, outcome)| outcome.is_ok()));
+            let other = EndpointOptions::new(None);
+            scene.dispatcher.endpoint("other", &scene.consumer.url(), other).unwrap();
+            assert!(scene.dispatcher.remove("other"));
+            assert!(scene.dispatcher.remove("acme"));
+        });
+        assert!(error.is_err());
     });
-    assert!(error.is_err());
 }
 
 #[test]
 fn a_delivery_that_would_wait_for_the_interrupted_one_fails_at_once() {
-    for (max_connections, concurrency) in [(8, 1), (1, 8)] {
-        let scene = Scene::new(max_connections, concurrency);
-        let error = scene.amid(Duration::from_secs(2), || {
-            let nested = scene.deliver(LONG, None).unwrap().unwrap_err();
-            assert_eq!((nested.kind(), nested.sent()), (Kind::Overloaded, Sent::Nothing));
-            assert!(nested.message().contains("signal handler"), "{}", nested.message());
-            let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
-            let many = scene.dispatcher.deliver_many([delivery], None).unwrap();
-            let (_, outcome) = many.blocking().next().unwrap();
-            assert_eq!(outcome.unwrap_err().kind(), Kind::Overloaded);
-        });
-        assert_eq!(error.unwrap_err().kind(), Kind::DeadlineExceeded);
-    }
+    patiently(|patience| {
+        for (max_connections, concurrency) in [(8, 1), (1, 8)] {
+            let scene = Scene::new(max_connections, concurrency);
+            let error = scene.amid(Duration::from_secs(2) * patience, || {
+                let nested = scene.deliver(LONG, None).unwrap().unwrap_err();
+                assert_eq!((nested.kind(), nested.sent()), (Kind::Overloaded, Sent::Nothing));
+                assert!(nested.message().contains("signal handler"), "{}", nested.message());
+                let delivery = Delivery::new(&scene.endpoint, "{}", DeliverOptions::new());
+                let many = scene.dispatcher.deliver_many([delivery], None).unwrap();
+                let (_, outcome) = many.blocking().next().unwrap();
+                assert_eq!(outcome.unwrap_err().kind(), Kind::Overloaded);
+            });
+            assert_eq!(error.unwrap_err().kind(), Kind::DeadlineExceeded);
+        }
+    });
 }
 
 /// Calls `work` in the callback of a delivery, on the thread that runs deliveries.

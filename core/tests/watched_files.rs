@@ -2,6 +2,8 @@
 //! delivery.
 #![cfg(feature = "testing")]
 
+mod calm;
+
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use calm::patiently;
 use nix::libc;
 use webhook_mtls::event::EventName;
 use webhook_mtls::testing::{Lab, Leaf};
@@ -96,12 +99,18 @@ impl Verifications {
         Self { threads: threads.collect(), stop }
     }
 
-    fn end(self) {
+    fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             let (count, longest) = thread.join().unwrap();
             assert!(longest < NOTICEABLE, "{count} verifications, one blocked for {longest:?}");
         }
+    }
+}
+
+impl Drop for Verifications {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -139,28 +148,31 @@ fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 
 
 #[test]
 fn a_leased_file_blocks_no_verification_and_is_reported() {
-    let scene = Scene::new("leased");
-    let text = fs::read_to_string(scene.ca()).unwrap();
-    fs::write(scene.ca(), format!("# changed\n{text}")).unwrap();
-    let lease = Lease::take(&scene.ca());
-    let verifications = Verifications::begin(&scene);
-    let events = scene.reload();
-    let told = events.iter().find(|event| event.name() == EventName::RotationFailed).unwrap();
-    assert!(told.fields()["message"].as_str().unwrap().contains("ca.pem"), "{told:?}");
-    assert!(told.fields()["message"].as_str().unwrap().contains("a lease"), "{told:?}");
-    // The loader waits for a file that is needed now, but not for as long as a lease lasts.
-    let path = scene.ca();
-    let refused = within(LONG, move || Trust::from_files(path, None, None)).unwrap_err();
-    assert_eq!(refused.kind(), Kind::PemInvalid);
-    assert!(refused.message().contains("another process holds a lease"), "{refused}");
-    verifications.end();
-    lease.give_back();
-    // The other authority is trusted as soon as the file is readable.
-    let other = Lab::start().unwrap();
-    fs::write(scene.ca(), other.trust_pem()).unwrap();
-    assert!(scene.reload().iter().any(|event| event.name() == EventName::Rotated));
-    let refused = scene.verifier.verify_chain(&scene.chain, None, SystemTime::now()).unwrap_err();
-    assert_eq!(refused.kind(), Kind::IssuerUnknown);
+    patiently(|_| {
+        let scene = Scene::new("leased");
+        let text = fs::read_to_string(scene.ca()).unwrap();
+        fs::write(scene.ca(), format!("# changed\n{text}")).unwrap();
+        let lease = Lease::take(&scene.ca());
+        let verifications = Verifications::begin(&scene);
+        let events = scene.reload();
+        let told = events.iter().find(|event| event.name() == EventName::RotationFailed).unwrap();
+        assert!(told.fields()["message"].as_str().unwrap().contains("ca.pem"), "{told:?}");
+        assert!(told.fields()["message"].as_str().unwrap().contains("a lease"), "{told:?}");
+        // The loader waits for a file that is needed now, but not for as long as a lease lasts.
+        let path = scene.ca();
+        let refused = within(LONG, move || Trust::from_files(path, None, None)).unwrap_err();
+        assert_eq!(refused.kind(), Kind::PemInvalid);
+        assert!(refused.message().contains("another process holds a lease"), "{refused}");
+        verifications.end();
+        lease.give_back();
+        // The other authority is trusted as soon as the file is readable.
+        let other = Lab::start().unwrap();
+        fs::write(scene.ca(), other.trust_pem()).unwrap();
+        assert!(scene.reload().iter().any(|event| event.name() == EventName::Rotated));
+        let refused =
+            scene.verifier.verify_chain(&scene.chain, None, SystemTime::now()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::IssuerUnknown);
+    });
 }
 
 #[test]
@@ -176,18 +188,20 @@ fn a_file_is_loaded_after_its_lease_ends() {
 
 #[test]
 fn a_fifo_instead_of_a_file_blocks_no_verification() {
-    let scene = Scene::new("fifo");
-    let (spare, regular) = (scene.files.join("fifo"), scene.files.join("regular"));
-    fs::copy(scene.ca(), &regular).unwrap();
-    fifo(&spare);
-    let verifications = Verifications::begin(&scene);
-    fs::rename(&spare, scene.ca()).unwrap();
-    let events = scene.reload();
-    let told = events.iter().find(|event| event.name() == EventName::RotationFailed).unwrap();
-    assert!(told.fields()["message"].as_str().unwrap().contains("not a regular file"));
-    verifications.end();
-    fs::rename(&regular, scene.ca()).unwrap();
-    assert!(scene.reload().iter().all(|event| event.name() != EventName::RotationFailed));
+    patiently(|_| {
+        let scene = Scene::new("fifo");
+        let (spare, regular) = (scene.files.join("fifo"), scene.files.join("regular"));
+        fs::copy(scene.ca(), &regular).unwrap();
+        fifo(&spare);
+        let verifications = Verifications::begin(&scene);
+        fs::rename(&spare, scene.ca()).unwrap();
+        let events = scene.reload();
+        let told = events.iter().find(|event| event.name() == EventName::RotationFailed).unwrap();
+        assert!(told.fields()["message"].as_str().unwrap().contains("not a regular file"));
+        verifications.end();
+        fs::rename(&regular, scene.ca()).unwrap();
+        assert!(scene.reload().iter().all(|event| event.name() != EventName::RotationFailed));
+    });
 }
 
 /// The target of a path may change between the check and the opening.
