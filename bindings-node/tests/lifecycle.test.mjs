@@ -19,7 +19,7 @@ const ended = (promise) => promise.then((receipt) => receipt.status, (e) => [e.k
 test('a waiting delivery ends with its endpoint, and a sent one continues', async (t) => {
   const { acme, dispatcher, endpoint } = await scene(t, { concurrency: 1 })
   acme.misbehave('stall')
-  const running = ended(dispatcher.deliver(endpoint, 'running', { timeoutMs: 2000 }))
+  const running = ended(dispatcher.deliver(endpoint, 'running', { timeoutMs: 3000 }))
   assert.ok(await acme.waitFor(1, { withinMs: 10_000 }))
   const waiting = Array.from({ length: 9 }, () => ended(dispatcher.deliver(endpoint, '{}')))
   assert.equal(dispatcher.remove('acme'), true)

@@ -133,8 +133,9 @@ def test_closing_lets_deliveries_finish_or_cancels_them(acme: Any) -> None:
         await dispatcher.close(drain=0.05)
         with pytest.raises(wm.DeliveryError) as raised:
             await task
-        assert (raised.value.kind, raised.value.sent) == ("canceled", "all")
-        assert raised.value.blame == "caller"
+        assert (raised.value.kind, raised.value.blame) == ("canceled", "caller")
+        # The consumer may have read the request before our own write has returned.
+        assert raised.value.sent in ("all", "maybe")
 
     asyncio.run(main())
 
@@ -313,7 +314,8 @@ def test_a_canceled_delivery_tells_what_was_sent(lab: Lab, acme: Any) -> None:
         assert outcome.kind == "canceled"
         assert f"sent: {outcome.sent}" in raised.__notes__[0]
         if stage == "sent":
-            assert outcome.sent == "all"
+            # The consumer may have read the request before our own write has returned.
+            assert outcome.sent in ("all", "maybe")
 
     async def timed_out() -> BaseException | None:
         acme.consumer.misbehave("stall", 1)

@@ -220,10 +220,10 @@ def test_a_signal_handler_forks_during_a_delivery(acme: Any, how: str) -> None:
         os.kill(parent, signal.SIGUSR1)
 
     def outcome() -> str:
-        delivery = wm.Delivery(endpoint, b"held", timeout=2)
+        delivery = wm.Delivery(endpoint, b"held", timeout=3)
         try:
             if how == "deliver":
-                dispatcher.deliver(endpoint, b"held", timeout=2)
+                dispatcher.deliver(endpoint, b"held", timeout=3)
             for done in dispatcher.deliver_many([delivery]) if how == "deliver_many" else []:
                 if done.error is not None:
                     raise done.error

@@ -95,7 +95,7 @@ def test_a_delivery_waiting_for_a_turn_ends_with_its_endpoint(lab: Lab) -> None:
     with lab.dispatcher() as dispatcher:
         endpoint = dispatcher.endpoint("acme", acme.url, pins=None, concurrency=1)
         acme.misbehave("stall")
-        running = Started(lambda: dispatcher.deliver(endpoint, b"running", timeout=2))
+        running = Started(lambda: dispatcher.deliver(endpoint, b"running", timeout=3))
         assert acme.wait(1, within=LONG)
         waiting = [Started(lambda: dispatcher.deliver(endpoint, b"{}")) for _ in range(9)]
         assert dispatcher.remove("acme") is True

@@ -428,7 +428,8 @@ static void silence_ends_at_the_timeout(void) {
     wmtls_error *error;
     CHECK(wmtls_lab_consumer_misbehave(scene.acme, "stall", 0, NULL) == WMTLS_OK);
     wmtls_delivery *delivery = wmtls_delivery_new(scene.endpoint, BODY, strlen(BODY));
-    wmtls_delivery_set(delivery, "timeout", "400");
+    /* Long enough for a slow machine to send all. */
+    wmtls_delivery_set(delivery, "timeout", "2000");
     CHECK(wmtls_deliver(scene.dispatcher, delivery, NULL, &error) == WMTLS_DEADLINE_EXCEEDED);
     CHECK(wmtls_error_sent(error) == WMTLS_SENT_ALL);
     wmtls_error_free(error);

@@ -103,6 +103,11 @@ static void *deliver_into_silence(void *argument) {
     return NULL;
 }
 
+/* The consumer may have read the request before our own write has returned. */
+static void check_that_it_left(const struct outcome *outcome) {
+    CHECK(outcome->sent == WMTLS_SENT_ALL || outcome->sent == WMTLS_SENT_MAYBE);
+}
+
 static void another_thread_cancels(void) {
     pthread_t thread;
     start();
@@ -113,8 +118,7 @@ static void another_thread_cancels(void) {
     wmtls_cancel_token_cancel(outcome.token);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(outcome.status == WMTLS_CANCELED);
-    /* The consumer may have read the request before our own write has returned. */
-    CHECK(outcome.sent == WMTLS_SENT_ALL || outcome.sent == WMTLS_SENT_MAYBE);
+    check_that_it_left(&outcome);
 
     /* The token stays canceled: further deliveries send nothing. */
     deliver_into_silence(&outcome);
@@ -137,7 +141,8 @@ static void a_close_ends_deliveries_in_flight(void) {
     wmtls_dispatcher_close(dispatcher, 10);
     for (int i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
-        CHECK(outcomes[i].status == WMTLS_CANCELED && outcomes[i].sent == WMTLS_SENT_ALL);
+        CHECK(outcomes[i].status == WMTLS_CANCELED);
+        check_that_it_left(&outcomes[i]);
     }
     CHECK_STATUS(deliver(&error), WMTLS_HANDLE_CLOSED, error);
     end();
@@ -154,7 +159,8 @@ static void a_close_lets_deliveries_finish(void) {
         CHECK(pthread_create(&threads[i], NULL, deliver_into_silence, &outcomes[i]) == 0);
     }
     CHECK(wmtls_lab_consumer_wait(acme, THREADS, LONG_MS));
-    wmtls_dispatcher_close(dispatcher, 500);
+    /* One never ends; a slow machine ends the others within this time. */
+    wmtls_dispatcher_close(dispatcher, 2000);
     int delivered = 0, canceled = 0;
     for (int i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);

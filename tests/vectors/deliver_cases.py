@@ -530,7 +530,8 @@ def broken():
         "stall",
         failed("deadline_exceeded", sent="all", retry="later"),
         consumer=misbehave("stall"),
-        options={"timeout_ms": 400},
+        # Long enough for a slow machine to send all.
+        options={"timeout_ms": 2000},
     )
 
 
