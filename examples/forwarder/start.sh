@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds the forwarder, starts it beside a receiver, and drops three events into its spool.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../services.sh"
+
+need cc pkg-config webhook-mtls
+cc -std=c11 -O2 "$here/forwarder.c" -o "$work/forwarder" $(pkg-config --cflags --libs webhook_mtls_static)
+cd "$work"
+certificates
+start receiver webhook-mtls listen --address 127.0.0.1:0 --ca ca.pem \
+    --cert pki/receiver.crt --key pki/receiver.key --tenant 'spiffe://lab.test/tenant/{tenant}'
+said receiver 'https://127.0.0.1:[0-9]+/'
+
+mkdir spool
+WMTLS_URL=${match}in WMTLS_PIN=$pin WMTLS_ALLOW=127.0.0.0/8 start forwarder ./forwarder spool
+said forwarder 'forwarding .*'
+for number in 1 2 3; do
+    echo "{\"event\":\"invoice.paid\",\"number\":$number}" >"spool/.evt_$number"
+    mv "spool/.evt_$number" "spool/evt_$number"
+done
+for number in 1 2 3; do
+    said receiver "webhook-id: evt_$number"
+    said forwarder "evt_$number: delivered"
+done
+said receiver 'tenant +shop'
+
+finish 'Three events have left the spool, and arrived from the verified tenant shop.'
