@@ -102,6 +102,14 @@ pub(crate) const FLEET: &[Program] = &[
     Program { name: "nginx", package: "nginx-light", purpose: "a consumer that is killed" },
 ];
 
+/// The broker of the examples, and the programs that their start scripts call.
+pub(crate) const SERVICES: &[Program] = &[
+    PYTHON[0],
+    Program { name: "curl", package: "curl", purpose: "posting an event to an example" },
+    Program { name: "pkg-config", package: "pkg-config", purpose: "linking an example in C" },
+    Program { name: "gcc", package: "gcc", purpose: "an example in C" },
+];
+
 /// A consumer's CA of the suite about issuance.
 pub(crate) const ISSUANCE: &[Program] = &[CERTIFICATES];
 

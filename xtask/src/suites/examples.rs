@@ -5,7 +5,8 @@
 //! `docs/send.md`. It runs in a directory of its own with `tls.crt`, `tls.key` and `ca.pem`, as for a
 //! user. It finds the receiver's URL in `WMTLS_URL`, its pin in `WMTLS_PIN` and the URI in its certificate
 //! in `WMTLS_SERVER_URI`. It succeeds if it exits with 0. Programs of the page about the testing kit are
-//! tests, and their runner says whether they pass. A Rust example is a program of `tests/`.
+//! tests, and their runner says whether they pass. A Rust example is a program of `tests/`. `services.rs` runs
+//! the folders that have a start script.
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use crate::languages::lab::{Consumer, Lab};
 use crate::languages::rust;
 use crate::paths;
 use crate::profile::Profile;
+use crate::suites::services;
 
 /// The folder whose programs are tests.
 const TESTS: &str = "testing";
@@ -61,15 +63,17 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
         program.run(&lab, tools, command)?;
     }
     rust::run_tests_of_programs(&in_rust(true))?;
-    Ok(format!("{} passed, 0 failed", programs.len()))
+    let services = services::test(languages, &tool)?;
+    Ok(format!("{} passed, 0 failed; with services: {services}", programs.len()))
 }
 
-/// Returns the programs of `examples/` and of the folders there. Each folder has a page.
+/// Returns the programs of `examples/` and of the folders there. Each folder has a page, or a script
+/// that starts its services.
 fn programs() -> Result<Vec<Program>> {
     let examples = paths::root().join("examples");
     let mut folders = vec![String::new()];
-    for entry in paths::entries(&examples)? {
-        if !entry.is_dir() {
+    for entry in &paths::entries(&examples)? {
+        if !entry.is_dir() || services::is_example(entry) {
             continue;
         }
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();

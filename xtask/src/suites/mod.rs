@@ -25,6 +25,7 @@ mod pytest;
 mod receivers;
 pub(crate) mod rotation;
 mod sanitizers;
+mod services;
 pub(crate) mod steady;
 pub(crate) mod structure;
 pub(crate) mod vectors;

@@ -1,0 +1,66 @@
+//! The examples that are services: folders of `examples/` with a `start.sh`. `tests/examples` starts them as a
+//! user does.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::{Failure, Result, Step};
+use crate::debian;
+use crate::languages::Languages;
+use crate::languages::c_library::Flavour;
+use crate::packages::c_install::{Places, install};
+use crate::paths;
+
+/// The name of the script that starts all services of an example.
+const SCRIPT: &str = "start.sh";
+
+/// Half a minute is normal on two quiet cores.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Returns whether a folder of `examples/` is such an example.
+pub(super) fn is_example(folder: &Path) -> bool {
+    folder.join(SCRIPT).exists()
+}
+
+/// Runs the tests; returns pytest's closing line.
+///
+/// * `command`: the program `webhook-mtls`.
+pub(super) fn test(languages: &Languages, command: &Path) -> Result<String> {
+    debian::ensure(debian::SERVICES)?;
+    // A build may take longer than a test may wait. The start script builds it again, which does nothing.
+    let axum = ["build", "--locked", "--package", "webhook-mtls-example-axum"];
+    Step::cargo("the example with axum (dev)", &axum).run()?;
+    let python = languages.python()?.interpreter();
+    let node = languages.node()?.command("examples");
+    let [node, examples] = &node[..] else {
+        return Err(Failure::new("node has no command for examples/"));
+    };
+    let programs = [&python, command, Path::new(node)].map(|program| {
+        let folder = program.parent().unwrap_or(Path::new("/"));
+        folder.display().to_string()
+    });
+    let path = format!("{}:{}", programs.join(":"), std::env::var("PATH").unwrap_or_default());
+    let output = Step::new("examples with services", &python)
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"])
+        .args(["-W", "error", "-o", "addopts=", "--rootdir=.", "--durations=5", "."])
+        .in_directory(&paths::root().join("tests").join("examples"))
+        .env("EXAMPLES_NODE", examples)
+        .env("PATH", path)
+        .env("EXAMPLES_PKG_CONFIG", pkg_config(languages)?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .without_env("PYTHONPATH")
+        .limit(LIMIT)
+        .run()?;
+    Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
+}
+
+/// Installs the C library as for a user; returns the directory of its pkg-config files.
+fn pkg_config(languages: &Languages) -> Result<String> {
+    let prefix = paths::target().join("examples").join("prefix");
+    paths::make_empty(&prefix)?;
+    let libdir = prefix.join("lib");
+    let found = libdir.join("pkgconfig").display().to_string();
+    let places = Places { destdir: Path::new("").to_path_buf(), prefix, libdir };
+    install(languages.c()?, languages.profile(), &places, &[Flavour::Production])?;
+    Ok(found)
+}
