@@ -21,9 +21,9 @@ use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::{Error, Receipt};
 
 use crate::convert::Handle;
+use crate::error::error_text;
 use crate::loop_handles::{Callbacks, LoopHandles, LoopSignal};
 use crate::outcome_buffer::{Attachment, OutcomeBuffer, ReceiptPage, Report};
-use crate::signer::error_text;
 use crate::uv::{RawHandle, Uv};
 
 /// What libuv calls.

@@ -14,7 +14,7 @@ use webhook_mtls::bindings::process::Lock;
 use webhook_mtls::bindings::runtime;
 
 use crate::completions;
-use crate::signer::error_text;
+use crate::error::error_text;
 
 /// A value of core inside a JavaScript external.
 ///

@@ -6,12 +6,15 @@ use webhook_mtls::bindings::tables;
 /// Returns the tables as JSON.
 #[napi]
 pub fn tables() -> String {
-    let mut tables = tables::all();
+    let tables = tables::all();
     #[cfg(feature = "testing")]
-    {
-        use webhook_mtls::testing::Misbehavior;
-        tables["words"]["misbehavior"] =
-            Misbehavior::ALL.iter().map(|how| serde_json::Value::from(how.name())).collect();
-    }
+    let tables = with_misbehaviors(tables);
     tables.to_string()
+}
+
+#[cfg(feature = "testing")]
+fn with_misbehaviors(mut tables: serde_json::Value) -> serde_json::Value {
+    use webhook_mtls::testing::Misbehavior;
+    tables["words"]["misbehavior"] = Misbehavior::ALL.iter().map(|how| how.name()).collect();
+    tables
 }

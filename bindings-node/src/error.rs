@@ -5,6 +5,7 @@ use webhook_mtls::Error;
 use webhook_mtls::bindings::language::{Language, set_language};
 
 use crate::convert::{CallResult, guarded};
+use crate::signer::Thrown;
 
 /// Spells the names in errors as in JavaScript. Called once, when the addon is loaded.
 #[napi]
@@ -46,6 +47,16 @@ pub fn error_from_json(text: String) -> CallResult<String> {
 #[napi]
 pub fn error_public(text: String) -> CallResult<String> {
     guarded(|| Ok(parse_error(&text)?.public().to_string()))
+}
+
+/// Returns the JSON of an error, with the number of the call of a signer that caused it.
+pub(crate) fn error_text(error: &Error) -> String {
+    let mut json = error.to_json();
+    let source = std::error::Error::source(error);
+    if let Some(Thrown(call)) = source.and_then(|source| source.downcast_ref()) {
+        json["signer_call"] = (*call).into();
+    }
+    json.to_string()
 }
 
 pub(crate) fn parse_error(text: &str) -> Result<Error, Error> {

@@ -27,13 +27,9 @@ pub fn hop_unix(name: String) -> CallResult<Handle<Hop>> {
     guarded(|| Hop::unix(&name).map(Handle))
 }
 
-/// Checks the arguments of `verify_forwarded` that middleware has before any request.
+/// Checks what middleware knows of the arguments of `verify_forwarded` before any request.
 #[napi]
-pub fn check_forwarding(
-    verifier: Handle<Verifier>,
-    dialect: String,
-    _hop: Handle<Hop>,
-) -> CallResult<()> {
+pub fn check_forwarding(verifier: Handle<Verifier>, dialect: String) -> CallResult<()> {
     guarded(|| {
         Dialect::named(&dialect)?;
         verifier.0.check_forwarding()

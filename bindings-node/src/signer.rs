@@ -39,7 +39,7 @@ const CHECK: Duration = Duration::from_millis(250);
 
 /// What JavaScript threw in the call with this number. `ts/` keeps the value.
 #[derive(Debug)]
-struct Thrown(u32);
+pub(crate) struct Thrown(pub(crate) u32);
 
 impl std::fmt::Display for Thrown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -48,16 +48,6 @@ impl std::fmt::Display for Thrown {
 }
 
 impl std::error::Error for Thrown {}
-
-/// Returns the JSON of an error, with the number of the call of a signer that caused it.
-pub(crate) fn error_text(error: &Error) -> String {
-    let mut json = error.to_json();
-    let source = std::error::Error::source(error);
-    if let Some(Thrown(call)) = source.and_then(|source| source.downcast_ref()) {
-        json["signer_call"] = (*call).into();
-    }
-    json.to_string()
-}
 
 struct FunctionSigner {
     sign: Sign,

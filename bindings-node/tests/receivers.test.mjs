@@ -29,6 +29,9 @@ const issued = authority.issue('acme')
 const pem = (text) => Buffer.from(text).toString()
 const trust = Trust.fromPem(authority.rootPem, { intermediates: authority.intermediatePem })
 const verifier = new Verifier({ role: 'client', trust, authorization: Authorization.caMembers() })
+// The options of clients: their certificate, and how they accept the server.
+const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
+const accepting = { ca: pem(authority.rootPem), checkServerIdentity: () => undefined }
 const leaf = pem(issued.certPem).split('-----END')[0].replace(/-----BEGIN CERTIFICATE-----|\n/g, '')
 const header = ['Client-Cert', `:${leaf}:`]
 const loopback = Hop.address('edge', '127.0.0.1')
@@ -121,14 +124,12 @@ for (const [name, make] of Object.entries(frameworks)) {
   })
 
   test(`${name}: TLS that ends in the server gives a peer of the socket`, async () => {
-    const own = asking()
-    const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
     await served(await make({ verifier }), async (port) => {
-      const to = { module: https, ca: own.ca, checkServerIdentity: () => undefined }
+      const to = { module: https, ...accepting }
       const passed = { subject: 'CN=acme', evidence: 'socket', hop: null }
       assert.deepEqual(await ask(port, [], { ...to, ...known }), [200, passed])
       assert.deepEqual(await ask(port, [header], to), [401, { kind: 'evidence_missing' }])
-    }, https.createServer, own)
+    }, https.createServer, asking())
   })
 }
 
@@ -151,24 +152,25 @@ test('a Unix socket is a hop of its own', async () => {
   })
 })
 
+/** Returns the body of the answer to a request by HTTP/2. */
+async function answerOf(client, lines = {}) {
+  let text = ''
+  for await (const part of client.request({ ':path': '/', ...lines }).setEncoding('utf8')) text += part
+  return text
+}
+
 test('HTTP/2 requests have a peer', async () => {
   const middleware = peerMiddleware(behind)
   const listener = (req, res) => middleware(req, res, () => res.end(req.peer.subject))
-  const server = http2.createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const client = http2.connect(`http://127.0.0.1:${server.address().port}`)
-  try {
-    for (const [lines, expected] of [[{ 'client-cert': header[1] }, 'CN=acme'], [{}, '{"kind":"evidence_missing"}']]) {
-      const stream = client.request({ ':path': '/', ...lines })
-      let text = ''
-      for await (const part of stream.setEncoding('utf8')) text += part
-      assert.equal(text, expected)
+  await served(listener, async (port) => {
+    const client = http2.connect(`http://127.0.0.1:${port}`)
+    try {
+      assert.equal(await answerOf(client, { 'client-cert': header[1] }), 'CN=acme')
+      assert.equal(await answerOf(client), '{"kind":"evidence_missing"}')
+    } finally {
+      client.close()
     }
-  } finally {
-    client.close()
-    server.close()
-  }
+  }, http2.createServer)
   assert.deepEqual([...middleware.refused], [['evidence_missing', 1]])
 })
 
@@ -182,25 +184,19 @@ function asking() {
 test('HTTP/2 whose TLS ends in Node gives a peer of the socket', async () => {
   const middleware = peerMiddleware({ verifier })
   const listener = (req, res) => middleware(req, res, () => res.end(JSON.stringify(shown(req.peer))))
-  const server = http2.createSecureServer(asking(), listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
   const passed = { subject: 'CN=acme', evidence: 'socket', hop: null }
-  try {
+  await served(listener, async (port) => {
     for (const [own, expected] of [[known, passed], [{}, { kind: 'evidence_missing' }]]) {
-      const options = { ca: pem(authority.rootPem), checkServerIdentity: () => undefined, ...own }
-      const client = http2.connect(`https://127.0.0.1:${server.address().port}`, options)
-      for (let times = 0; times < 2; times += 1) {
-        let text = ''
-        for await (const part of client.request({ ':path': '/' }).setEncoding('utf8')) text += part
-        assert.deepEqual(JSON.parse(text), expected)
+      const client = http2.connect(`https://127.0.0.1:${port}`, { ...accepting, ...own })
+      try {
+        for (let times = 0; times < 2; times += 1) {
+          assert.deepEqual(JSON.parse(await answerOf(client)), expected)
+        }
+      } finally {
+        client.close()
       }
-      client.close()
     }
-  } finally {
-    server.close()
-  }
+  }, http2.createSecureServer, asking())
 })
 
 test('a request to upgrade, as of a WebSocket, has a peer', async () => {
@@ -230,9 +226,8 @@ test('a request to upgrade, as of a WebSocket, has a peer', async () => {
     assert.equal(await ask(lines), 'evidence_missing')
   }, (listener) => upgraded(http.createServer(listener), forwarded))
   await served((req, res) => res.end(), async (port) => {
-    const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
-    const to = { host: '127.0.0.1', port, agent: false, headers: lines, ca: pem(authority.rootPem) }
-    const ask = (own) => ends(https.request({ ...to, checkServerIdentity: () => undefined, ...own }))
+    const to = { host: '127.0.0.1', port, agent: false, headers: lines, ...accepting }
+    const ask = (own) => ends(https.request({ ...to, ...own }))
     assert.equal(await ask(known), 'CN=acme')
     assert.equal(await ask({}), 'evidence_missing')
   }, (listener) => upgraded(https.createServer(asking(), listener), ({ socket }) => verifier.verifySocket(socket)))
@@ -264,8 +259,7 @@ for (const token of ['', 'Zk2rVw8nYb4tQx7sLc9d']) {
     try {
       await once(running, 'listening')
       const { port } = running.address()
-      const known = { key: pem(issued.keyPem), cert: pem(issued.certPem) }
-      const to = token ? {} : { module: https, ca: pem(authority.rootPem), checkServerIdentity: () => undefined }
+      const to = token ? {} : { module: https, ...accepting }
       const post = { ...to, method: 'POST' }
       const honest = token ? [issued.forwarded('nginx'), ['x-edge-token', token]] : []
       const passed = { seen: issued.pin, evidence: token ? 'forwarded' : 'socket' }

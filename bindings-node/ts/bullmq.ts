@@ -132,7 +132,7 @@ export function createProcessor(
       })
     } catch (error) {
       if (!WebhookMtlsError.is(error)) {
-        process.emitWarning(error instanceof Error ? error : String(error))
+        warn(error)
         return delayed(job, PAUSE_MS, token)
       }
       return await settle(options, policy, job, error, token)
@@ -192,8 +192,12 @@ async function told<T extends unknown[]>(
   try {
     await callback?.(...values)
   } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error))
+    warn(error)
   }
+}
+
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
 }
 
 /**

@@ -8,10 +8,8 @@ const causes = new Map<number, unknown>()
 /** @internal Keeps what the signer threw in the call with this number. */
 export function keepCause(call: number, thrown: unknown): void {
   causes.set(call, thrown)
-  for (const oldest of causes.keys()) {
-    if (causes.size <= MOST) break
-    causes.delete(oldest)
-  }
+  const [oldest] = causes.keys()
+  if (causes.size > MOST && oldest !== undefined) causes.delete(oldest)
 }
 
 /** @internal Returns what the signer threw in the call with this number, and forgets it. */

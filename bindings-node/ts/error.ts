@@ -267,8 +267,8 @@ Object.defineProperties(WebhookMtlsError.prototype, {
 /** @internal Creates the error that a JSON text of the core describes. */
 export function errorOf(text: string, options?: ErrorOptions): WebhookMtlsError {
   const json = JSON.parse(text) as { signer_call?: number }
+  if (json.signer_call === undefined) return WebhookMtlsError.of(json, options)
   const { signer_call: call, ...fields } = json
-  if (call === undefined) return WebhookMtlsError.of(json, options)
   return WebhookMtlsError.of(fields, options ?? takeCause(call))
 }
 

@@ -258,7 +258,7 @@ interface Native {
   hopSecret(name: string, header: string, value: string): CallResult<Handle>
   hopCertificate(name: string, pins: Handle): CallResult<Handle>
   hopUnix(name: string): CallResult<Handle>
-  checkForwarding(verifier: Handle, dialect: string, hop: Handle): CallResult<void>
+  checkForwarding(verifier: Handle, dialect: string): CallResult<void>
   countRefusedRequest(verifier: Handle, kind: string): void
   verifyForwarded(
     verifier: Handle,

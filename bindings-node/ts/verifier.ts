@@ -235,7 +235,8 @@ export class Verifier extends EventSource {
 
   /** @internal Checks the options of {@link verifyForwarded} that middleware has before any request. */
   checkForwarding(dialect: unknown, hop: unknown): void {
-    unwrap(native.checkForwarding(this.#handle, text('dialect', dialect), Hop.handle('hop', hop)))
+    Hop.handle('hop', hop)
+    unwrap(native.checkForwarding(this.#handle, text('dialect', dialect)))
   }
 
   /** @internal Counts a request that middleware has refused. */
