@@ -123,6 +123,7 @@ impl Signer for FunctionSigner {
                 Ok(signature)
             }
             0 => Err(SignerError::new("signature_len_above_capacity")),
+            // Core shows a name only if it has the form of a type, which has no hyphen.
             status => Err(SignerError::new(format!("status:{status}").replace('-', "minus_"))),
         }
     }

@@ -2237,9 +2237,11 @@ def _command(arguments: list[str]) -> int:
     """Runs the command `webhook-mtls`, for `webhook_mtls._cli`. From then on, errors of this process name the
     options of the command.
 
-    * `arguments`: the name of the program, then its arguments.
+    Args:
+        arguments: the name of the program, then its arguments.
 
-    Returns the exit code.
+    Returns:
+        The exit code.
     """
 
 def _panic() -> None:

@@ -180,17 +180,14 @@ pub unsafe extern "C" fn wmtls_lab_issued_forwarded(
     panic::value(ptr::null(), || {
         let (Some(handle), Some(count)) = (issued, count) else { return ptr::null() };
         *count = 0;
-        // SAFETY: the caller follows the header's conventions.
-        let Ok(dialect) = (unsafe { text::required(dialect, "dialect") }) else {
-            return ptr::null();
+        let lines = || {
+            // SAFETY: the caller follows the header's conventions.
+            let dialect = unsafe { text::required(dialect, "dialect") }.ok()?;
+            // SAFETY: as above.
+            let forgery = unsafe { text::optional(forgery, "forgery") }.ok()?;
+            handle.issued.forwarded_by_name(dialect, forgery).ok()
         };
-        // SAFETY: as above.
-        let Ok(forgery) = (unsafe { text::optional(forgery, "forgery") }) else {
-            return ptr::null();
-        };
-        let Ok(lines) = handle.issued.forwarded_by_name(dialect, forgery) else {
-            return ptr::null();
-        };
+        let Some(lines) = lines() else { return ptr::null() };
         *count = lines.len();
         let texts = lines.iter().flat_map(|(name, value)| [name, value]);
         let pairs: Box<[*const c_char]> = texts.map(|text| handle.strings.add(text)).collect();

@@ -126,8 +126,8 @@ impl Handle for wmtls_lab_nginx {}
 
 /// Starts nginx in front of an application: a real proxy that ends mutual TLS, requires a certificate
 /// of the lab's CA, and forwards it in the dialect "nginx". A dispatcher of the lab can deliver to its
-/// URL. The program must be installed: on Debian, the package nginx-light. It runs until the lab is
-/// freed. Free the handle with wmtls_lab_nginx_free.
+/// URL. The program must be installed: on Debian, the package nginx-light. It runs until
+/// wmtls_lab_nginx_free.
 ///
 /// `application`: host and port of the application, which speaks HTTP.
 /// `out`: receives the handle.
