@@ -57,6 +57,11 @@ export interface EndpointOptions {
   /** The most deliveries to this consumer at once. By default 8. */
   concurrency?: number | undefined
   /**
+   * The most deliveries to this consumer in a second, from this process: 0.001 to 1000000.
+   * Further ones wait in line.
+   */
+  rate?: number | undefined
+  /**
    * The customer that owns this endpoint. While others wait, the endpoints of one owner use at
    * most a quarter of maxConnections and of the DNS lookups. By default the consumer id.
    */

@@ -37,7 +37,7 @@ use crate::recipe::Made;
 #[pyo3(
     signature = (url, body, **keywords),
     // generated: begin text_signature (url, body, *, {one_shot})
-    text_signature = "(url, body, *, pins, identity, trust, id=None, content_type=None, headers=None, timeout=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, response_excerpt=None, signing=None, concurrency=None, owner=None, status_retry=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, circuit_failures=None, circuit_open=None, circuit_ceiling=None, metrics_endpoints=None, reload=None, expiry_warning=None)"
+    text_signature = "(url, body, *, pins, identity, trust, id=None, content_type=None, headers=None, timeout=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, response_excerpt=None, signing=None, concurrency=None, rate=None, owner=None, status_retry=None, egress=None, proxy=None, proxy_credentials=None, proxy_by_name=None, connect_timeout=None, handshake_timeout=None, write_timeout=None, response_timeout=None, max_connections=None, max_waiting=None, circuit_failures=None, circuit_open=None, circuit_ceiling=None, metrics_endpoints=None, reload=None, expiry_warning=None)"
     // generated: end
 )]
 pub fn deliver(

@@ -130,6 +130,8 @@ impl Dispatcher {
     ///     signing: how each delivery is signed: by the secrets of Standard Webhooks, which
     ///         require an id, by a token, or by both.
     ///     concurrency: the most deliveries to this consumer at once. By default 8.
+    ///     rate: the most deliveries to this consumer in a second, from this process: 0.001 to
+    ///         1000000. Further ones wait in line.
     ///     owner: the customer that owns this endpoint. While others wait, the endpoints of one
     ///         owner use at most a quarter of max_connections and of the DNS lookups. By default
     ///         the consumer id.
@@ -142,7 +144,7 @@ impl Dispatcher {
     #[pyo3(
         signature = (consumer, url, **keywords),
         // generated: begin text_signature ($self, consumer, url, *, {endpoint})
-        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, response_excerpt=None, signing=None, concurrency=None, owner=None, status_retry=None)"
+        text_signature = "($self, consumer, url, *, pins, identity=None, trust=None, crl_policy=None, min_tls=None, post_quantum=None, server_name=None, server_uri=None, hold_payload=None, response_excerpt=None, signing=None, concurrency=None, rate=None, owner=None, status_retry=None)"
         // generated: end
     )]
     fn endpoint(

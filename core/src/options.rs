@@ -143,6 +143,8 @@ options! {
         "How each delivery is signed: by the secrets of Standard Webhooks, which require an id, by a token, or by both.";
     "endpoint" "concurrency" "integer" "8"
         "The most deliveries to this consumer at once.";
+    "endpoint" "rate" "number" "none"
+        "The most deliveries to this consumer in a second, from this process: 0.001 to 1000000. Further ones wait in line.";
     "endpoint" "owner" "text" "the consumer id"
         "The customer that owns this endpoint. While others wait, the endpoints of one owner use at most a quarter of max_connections and of the DNS lookups.";
     "endpoint" "status_retry" "pairs" of "retry" "the dispatcher's"

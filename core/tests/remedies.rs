@@ -45,7 +45,7 @@ fn each_status_has_its_remedy() {
         (Answer::status(413), "status_413", &["7 bytes", "client_max_body_size"]),
         (Answer::status(415), "status_415", &["content_type"]),
         (Answer::status(421), "status_421", &["host"]),
-        (Answer::status(429), "status_429", &["concurrency"]),
+        (Answer::status(429), "status_429", &["rate"]),
         (Answer::status(502), "status_502", &["server in front", "nothing is to be done here"]),
         (Answer { retry_after: Some(30), ..Answer::status(503) }, "status_503", &["asks for 30 s"]),
         (Answer::status(504), "status_504", &["in time"]),

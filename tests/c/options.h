@@ -45,6 +45,7 @@ static const struct {
     {"endpoint", "response_excerpt", "integer", ""},
     {"endpoint", "signing", "signing", ""},
     {"endpoint", "concurrency", "integer", ""},
+    {"endpoint", "rate", "number", ""},
     {"endpoint", "owner", "text", ""},
     {"endpoint", "status_retry", "pairs", "later"},
     {"jwt_bearer", "key_id", "text", ""},

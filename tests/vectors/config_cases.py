@@ -866,6 +866,11 @@ def endpoints():
     yield of("concurrency", OK, options={"concurrency": 1})
     yield of("concurrency_zero", refused("option_invalid"), options={"concurrency": 0})
     yield of("concurrency_fraction", refused("option_invalid"), options={"concurrency": 1.5})
+    for name, rate in {"least": 0.001, "fraction": 2.5, "most": 1_000_000}.items():
+        yield of(f"rate_{name}", OK, options={"rate": rate})
+    fault = refused("option_invalid", option="rate")
+    for name, rate in {"zero": 0, "negative": -1, "too_low": 0.0009, "too_high": 1_000_001}.items():
+        yield of(f"rate_{name}", fault, options={"rate": rate})
     yield of("owner", OK, options={"owner": "customer 17"})
     fault = refused("option_invalid", option="owner")
     yield of("owner_empty", fault, options={"owner": ""})

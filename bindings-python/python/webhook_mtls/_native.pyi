@@ -948,6 +948,9 @@ class Dispatcher:
         signing: _Signing | None = None,
         # The most deliveries to this consumer at once. By default 8.
         concurrency: int | None = None,
+        # The most deliveries to this consumer in a second, from this process: 0.001 to 1000000.
+        # Further ones wait in line.
+        rate: float | None = None,
         # The customer that owns this endpoint. While others wait, the endpoints of one owner use at
         # most a quarter of max_connections and of the DNS lookups. By default the consumer id.
         owner: str | None = None,
@@ -986,6 +989,8 @@ class Dispatcher:
             signing: how each delivery is signed: by the secrets of Standard Webhooks, which
                 require an id, by a token, or by both.
             concurrency: the most deliveries to this consumer at once. By default 8.
+            rate: the most deliveries to this consumer in a second, from this process: 0.001 to
+                1000000. Further ones wait in line.
             owner: the customer that owns this endpoint. While others wait, the endpoints of one
                 owner use at most a quarter of max_connections and of the DNS lookups. By default
                 the consumer id.
@@ -1293,6 +1298,7 @@ def deliver(
     response_excerpt: int | None = None,
     signing: _Signing | None = None,
     concurrency: int | None = None,
+    rate: float | None = None,
     owner: str | None = None,
     status_retry: Mapping[str, _Retry] | None = None,
     egress: _Preset | Egress | None = None,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::circuit::Circuit;
-use super::turns::{Turns, removed};
+use super::turns::{TurnLimits, Turns, removed};
 use crate::error::Error;
 use crate::options::fault;
 
@@ -17,13 +17,12 @@ pub(crate) struct EndpointAccess {
 
 impl EndpointAccess {
     /// * `dispatcher`: the number of the dispatcher that the endpoint belongs to.
-    /// * `concurrency`: how many deliveries may run at once.
-    pub(crate) fn new(dispatcher: u64, concurrency: usize) -> Self {
+    pub(crate) fn new(dispatcher: u64, limits: TurnLimits) -> Self {
         Self {
             dispatcher,
             removed: AtomicBool::new(false),
             circuit: Circuit::default(),
-            turns: Turns::new(concurrency),
+            turns: Turns::new(limits),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::access::EndpointAccess;
 use super::cancel::CancelToken;
@@ -175,17 +176,19 @@ impl Admitted {
 
     /// Waits for a turn of the endpoint, and returns it. Returns `None` if the run has one.
     ///
+    /// * `by`: the total deadline.
     /// * `owner`: returns the owner of the endpoint. Called only if the delivery has to wait.
     pub(crate) async fn take_turn(
         &self,
         admission: &Admission,
         endpoint: &EndpointAccess,
+        by: Instant,
         owner: impl FnOnce() -> Arc<str>,
     ) -> Result<Option<Turn>, Error> {
         if self.run.is_some() {
             return Ok(None);
         }
-        endpoint.turns().take_in(&admission.wait_limit, owner).await.map(Some)
+        endpoint.turns().take_in(&admission.wait_limit, by, owner).await.map(Some)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decides whether a delivery may start now: the one entrance, the circuit and the turns of its endpoint,
+//! Decides whether a delivery may start now: the one entrance, the circuit, the turns and the rate of its endpoint,
 //! fair shares of its owner, limits on waiting, and the check before the first byte.
 
 mod access;
@@ -7,6 +7,7 @@ mod circuit;
 mod entrance;
 pub(crate) mod fair_limit;
 mod in_flight;
+mod rate;
 mod reentry;
 mod run_place;
 mod starts;
@@ -18,7 +19,8 @@ pub use cancel::CancelToken;
 pub use circuit::CircuitState;
 pub(crate) use circuit::{CircuitLimits, Needs, Pass};
 pub(crate) use entrance::{Admission, Admitted, Entry, RunEntry, Waiter, canceled, check_process};
+pub(crate) use rate::Rate;
 pub(crate) use run_place::RunLimit;
 pub(crate) use starts::{Starting, Starts};
-pub(crate) use turns::{Turn, removed};
+pub(crate) use turns::{Turn, TurnLimits, removed};
 pub(crate) use wait_limit::WaitLimit;

@@ -166,7 +166,7 @@ impl Dispatcher {
     ) -> Result<Endpoint, Error> {
         self.check_open()?;
         let defaults = &self.inner.options;
-        let concurrency = options.chosen_concurrency();
+        let limits = options.turn_limits();
         let watch = &self.inner.reload.watch;
         let (generation, mut endpoints) = loop {
             let epoch = watch.epoch();
@@ -191,12 +191,12 @@ impl Dispatcher {
             }
         };
         if let Some(known) = endpoints.get(consumer) {
-            known.update(generation, concurrency);
+            known.update(generation, limits);
             return Ok(known.clone());
         }
         let has_metrics = endpoints.len() < defaults.metrics_endpoints;
         let number = self.inner.admission.number();
-        let made = Endpoint::new(number, consumer, generation, concurrency, has_metrics);
+        let made = Endpoint::new(number, consumer, generation, limits, has_metrics);
         endpoints.insert(made.consumer_arc(), made.clone());
         Ok(made)
     }

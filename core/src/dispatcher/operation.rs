@@ -161,13 +161,13 @@ impl Operation {
         let turn = match &self.admitted {
             Some(admitted) => {
                 let owner = || self.endpoint.generation().owner().clone();
-                let admission = &self.dispatcher.admission;
-                admitted.take_turn(admission, self.endpoint.access(), owner).await?
+                let (admission, by) = (&self.dispatcher.admission, self.progress.by());
+                admitted.take_turn(admission, self.endpoint.access(), by, owner).await?
             }
             None => None,
         };
         self.dispatcher.catch_up().await;
-        self.pass_circuit()?;
+        self.pass_circuit().inspect_err(|_| self.endpoint.access().turns().return_token())?;
         Ok(turn)
     }
 

@@ -19,7 +19,7 @@ pub use status::EndpointStatus;
 
 pub use crate::admission::CircuitState;
 
-use crate::admission::{EndpointAccess, Starting, Starts};
+use crate::admission::{EndpointAccess, Starting, Starts, TurnLimits};
 use crate::clock::{self, system_time};
 use crate::connection::Connection;
 use crate::connection::pool::ConnectionLimit;
@@ -80,12 +80,12 @@ impl Endpoint {
         dispatcher: u64,
         consumer: &str,
         generation: Generation,
-        concurrency: usize,
+        limits: TurnLimits,
         has_metrics: bool,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
-                access: EndpointAccess::new(dispatcher, concurrency),
+                access: EndpointAccess::new(dispatcher, limits),
                 consumer: consumer.into(),
                 generation: ArcSwap::from_pointee(generation),
                 starts: Starts::default(),
@@ -162,9 +162,9 @@ impl Endpoint {
 
     /// Applies new values. Equal values keep the generation and its connections. No request starts under the
     /// former values after this call.
-    pub(crate) fn update(&self, next: Generation, concurrency: usize) {
-        // The limit is not part of a generation: connections stay usable.
-        self.access().turns().set_limit(concurrency);
+    pub(crate) fn update(&self, next: Generation, limits: TurnLimits) {
+        // The limits are not part of a generation: connections stay usable.
+        self.access().turns().set_limits(limits);
         let current = self.generation();
         if !current.equals(&next) {
             let next = self.succeeding(next, &current);

@@ -1,5 +1,6 @@
 //! The options of an endpoint.
 
+use crate::admission::{Rate, TurnLimits};
 use crate::connection::MAX_BODY;
 use crate::error::{Error, Retry, certain_secret};
 use crate::material::identity::Identity;
@@ -40,6 +41,7 @@ pub struct EndpointOptions {
     pub(super) hold_payload: bool,
     pub(super) response_excerpt: usize,
     pub(super) concurrency: usize,
+    pub(super) rate: Option<Rate>,
     pub(super) owner: Option<String>,
     pub(super) status_retry: StatusRetry,
 }
@@ -61,6 +63,7 @@ impl Default for EndpointOptions {
             hold_payload: false,
             response_excerpt: 1024,
             concurrency: 8,
+            rate: None,
             owner: None,
             status_retry: StatusRetry::default(),
         }
@@ -199,6 +202,21 @@ impl EndpointOptions {
         Ok(self)
     }
 
+    /// Sets the most deliveries to this consumer in a second, by default without a limit. The deliveries of a
+    /// tenth of a second may start together, so up to 10 a second they are evenly spaced. A further delivery
+    /// waits in line, without a connection. One that would start after its deadline fails with `overloaded` at
+    /// once.
+    ///
+    /// * `per_second`: the limit of each process. A probe counts as a delivery.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `option_invalid` unless the number is 0.001 to 1 000 000.
+    pub fn rate(mut self, per_second: f64) -> Result<Self, Error> {
+        self.rate = Some(Rate::new(per_second)?);
+        Ok(self)
+    }
+
     /// Sets the owner of this endpoint, by default the consumer id. While other owners wait, the endpoints of
     /// one owner hold at most a quarter of `max_connections` and of the DNS lookups.
     ///
@@ -229,8 +247,8 @@ impl EndpointOptions {
         Ok(self)
     }
 
-    pub(crate) fn chosen_concurrency(&self) -> usize {
-        self.concurrency
+    pub(crate) fn turn_limits(&self) -> TurnLimits {
+        TurnLimits { concurrency: self.concurrency, rate: self.rate }
     }
 }
 
@@ -251,6 +269,7 @@ impl SetByName for EndpointOptions {
             "server_name" => self.server_name(value.text()?),
             "server_uri" => self.server_uri(value.text()?),
             "concurrency" => self.concurrency(value.count()?),
+            "rate" => self.rate(value.number()?),
             "owner" => self.owner(value.text()?),
             "status_retry" => self.status_retry(StatusRetry::rules(value)?),
             _ => Err(options::mistyped("endpoint", name)),
@@ -291,6 +310,9 @@ impl options::current::Current for EndpointOptions {
             "response_excerpt" => self.response_excerpt.to_string(),
             "signing" => or_unset((!self.signing.is_empty()).then_some(&()), "none"),
             "concurrency" => self.concurrency.to_string(),
+            "rate" => {
+                self.rate.map_or_else(|| "none".to_owned(), |rate| rate.per_second().to_string())
+            }
             "owner" => or_unset(self.owner.as_ref(), "the consumer id"),
             "status_retry" => or_unset(has_rules.then_some(&()), "the dispatcher's"),
             other => panic!("an endpoint has no option {other}"),

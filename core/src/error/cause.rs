@@ -339,7 +339,7 @@ causes! {
         "Try again later. The consumer takes the request for TLS early data, which this library never sends: a proxy in front of it is misconfigured if it recurs.";
     STATUS_429: HttpStatus, "status_429",
         "The consumer receives too many requests.",
-        "The consumer limits the rate{wait}. Deliver more slowly: lower `concurrency` for this endpoint, or ask the consumer to raise its limit.";
+        "The consumer limits the rate{wait}. Deliver more slowly: set `rate` for this endpoint, or ask the consumer to raise its limit.";
     STATUS_431: HttpStatus, "status_431",
         "The request headers are too large for the consumer.",
         "Send fewer or shorter `headers`, or ask the consumer to raise its limit.";
@@ -372,6 +372,9 @@ causes! {
     TURN_AWAITED: Overloaded, "turn_awaited",
         "The delivery waited for a turn of its endpoint until its deadline.",
         "The consumer is slow, or `concurrency` is too low for it: raise `concurrency`, or deliver more slowly.";
+    RATE_AWAITED: Overloaded, "rate_awaited",
+        "The `rate` of the endpoint lets the delivery start only after its deadline.",
+        "More deliveries arrive than the `rate` of this endpoint lets start. Deliver again when the error says, or raise `rate` if the consumer agrees.";
     CONNECTION_AWAITED: Overloaded, "connection_awaited",
         "The delivery waited for a free connection until its deadline.",
         "Raise `max_connections` of the dispatcher, or deliver more slowly.";

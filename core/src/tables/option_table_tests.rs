@@ -168,6 +168,9 @@ fn typed_setters_refuse_what_the_setters_by_name_refuse() {
             assert_eq!(refused.expect("a fault").kind(), Kind::OptionInvalid, "{count}");
         }
     }
+    for rate in [0.0, -1.0, 0.0009, 1_000_001.0, f64::NAN, f64::INFINITY] {
+        assert!(EndpointOptions::new(None).rate(rate).is_err(), "{rate}");
+    }
     for fraction in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
         assert!(DispatcherOptions::new().expiry_warning(fraction).is_err(), "{fraction}");
         assert!(verifier().expiry_warning(fraction).is_err(), "{fraction}");
