@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 
 mod calm;
+mod closed;
 mod raw;
 
 use std::net::TcpListener;
@@ -283,7 +284,7 @@ fn a_silent_consumer_ends_with_the_deadline_and_a_report() {
 #[test]
 fn the_way_is_diagnosed_and_its_addresses_stay_here() {
     let lab = Lab::start().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, closed) = closed::port();
     let dispatcher = lab.dispatcher();
     let refused = endpoint(&dispatcher, &format!("https://{closed}/token"), None);
     let report = diagnosed(&dispatcher, &refused);

@@ -7,6 +7,7 @@ use webhook_mtls::{
     CancelToken, DeliverOptions, Dispatcher, Endpoint, EndpointOptions, Error, ProbeOptions,
 };
 
+mod closed;
 mod ways;
 use ways::WAYS;
 
@@ -86,7 +87,7 @@ fn a_canceled_delivery_has_no_attempt() {
 #[test]
 fn a_refused_connection_has_the_first_timings() {
     let scene = scene();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_closed, free) = closed::port();
     let url = format!("https://{free}/");
     let endpoint = scene.dispatcher.endpoint("acme", &url, EndpointOptions::new(None)).unwrap();
     for (way, deliver) in WAYS {

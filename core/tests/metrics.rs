@@ -3,11 +3,11 @@
 #![cfg(feature = "testing")]
 
 mod calm;
+mod closed;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -207,8 +207,8 @@ fn a_pin_mismatch_a_refused_port_and_an_open_circuit_are_seen() {
     let scene = Scene::with(|options| options.circuit_failures(1).unwrap());
     let pinned = EndpointOptions::new(Some(Pins::new([OTHER]).unwrap()));
     let endpoint = scene.dispatcher.endpoint("acme", &scene.acme.url(), pinned).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let refusing = format!("https://127.0.0.1:{port}/");
+    let (_closed, refused) = closed::port();
+    let refusing = format!("https://{refused}/");
     let deaf = scene.dispatcher.endpoint("deaf", &refusing, EndpointOptions::new(None)).unwrap();
     for endpoint in [&endpoint, &deaf, &endpoint] {
         let options = DeliverOptions::new();

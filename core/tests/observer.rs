@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 
 mod calm;
+mod closed;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,7 +215,7 @@ fn a_failure_of_the_consumer_is_seen_once() {
 #[test]
 fn a_delivery_without_a_connection_is_seen_once() {
     let scene = Scene::new();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_socket, free) = closed::port();
     let closed = endpoint(&scene.dispatcher, &format!("https://{free}/"), 1);
     for (way, deliver) in WAYS {
         deliver(&scene.dispatcher, &closed, DeliverOptions::new()).unwrap_err();

@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 
 mod calm;
+mod closed;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -361,7 +362,7 @@ fn a_silent_proxy_ends_at_the_connect_deadline() {
 #[test]
 fn an_unreachable_proxy_stops_the_process_and_is_named() {
     let scene = scene(Behavior::Tunnel);
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_closed, unused) = closed::port();
     let proxy = Proxy::new(&format!("http://{unused}")).unwrap();
     let error = deliver_with(scene.options().proxy(proxy), &scene.acme.url()).unwrap_err();
     assert_eq!((error.kind(), error.scope()), (Kind::ConnectFailed, Scope::Process));

@@ -1,5 +1,7 @@
 //! The remedy belongs to the cause: it names what was seen, and tells the right person what to do.
 
+mod closed;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -120,7 +122,7 @@ fn a_silent_peer_is_named_and_a_port_without_tls_is_not_retried() {
     assert_eq!(error.scope(), Scope::Endpoint);
 
     let dispatcher = lab.dispatcher();
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_closed, unused) = closed::port();
     let error = failure(&dispatcher, &format!("https://{unused}/"));
     assert_says(&error, "connection_refused", &[&unused.to_string(), "listens"]);
     assert_eq!((error.kind(), error.blame()), (Kind::ConnectFailed, Blame::Theirs));
