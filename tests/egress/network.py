@@ -42,7 +42,7 @@ def build(work: Path) -> None:
     traps = (trap for trap in TRAPS if ":" not in trap and trap != "127.0.0.1")
     set_addresses([PUBLIC, *traps, *SILENT])
     (work / ALIASES).write_text(f"hooks hooks.{SEARCH}\nintranet intranet.{SEARCH}\n")
-    use_resolver(work, HOSTS, f"search {SEARCH}\noptions ndots:5 timeout:1 attempts:1\n")
+    use_resolver(work, HOSTS, f"search {SEARCH}\noptions ndots:5 timeout:3 attempts:1\n")
 
 
 def set_addresses(others: list[str]) -> None:

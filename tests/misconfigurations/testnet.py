@@ -34,7 +34,7 @@ class Network:
             # Elsewhere the files of the machine's resolver would be covered.
             raise RuntimeError("no namespace: run cargo xtask test misconfigurations")
         set_addresses([SILENT])
-        use_resolver(work, HOSTS, "options timeout:1 attempts:1\n")
+        use_resolver(work, HOSTS, "options timeout:3 attempts:1\n")
         self._server = NameServer(("127.0.0.1", 53), ZONE, "search.invalid", Answer())
         self._silent = Silent([SILENT])
 
