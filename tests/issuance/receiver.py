@@ -29,30 +29,40 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class OneRequest(Handler):
+    """Closes each connection, so that each delivery makes a handshake."""
+
+    def end_headers(self) -> None:
+        self.send_header("connection", "close")
+        super().end_headers()
+
+
 class Receiver(http.server.ThreadingHTTPServer):
-    """Demands certificates of one CA, and takes its own from files that change."""
+    """Demands certificates of a CA. Takes that and its own certificate from files that change."""
 
     daemon_threads = True
+    # Several clients connect at once.
+    request_queue_size = 128
 
-    def __init__(self, cert: Path, key: Path, ca: Path):
+    def __init__(self, cert: Path, key: Path, ca: Path, handler: type[Handler] = Handler):
         self.files, self.ca = (cert, key), ca
         self.lock = threading.Condition()
         self.seen: dict[str, list[str]] = {}
         self.read_from: tuple = ()
         self.loads = 0
         self.current = None
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), handler)
         self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
 
     def context(self) -> ssl.SSLContext:
         """Returns the context for a new connection, made anew if the files have changed."""
         with self.lock:
-            texts = tuple(file.read_bytes() for file in self.files)
+            texts = tuple(file.read_bytes() for file in (*self.files, self.ca))
             if texts != self.read_from:
                 made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 made.verify_mode = ssl.CERT_REQUIRED
-                made.load_verify_locations(self.ca)
+                made.load_verify_locations(cadata=texts[-1].decode())
                 try:
                     made.load_cert_chain(*self.files)
                 except ssl.SSLError:

@@ -1,7 +1,8 @@
 """Runs the cases. The last line is `issuance: N passed, …`.
 
-`--clients` is a JSON object with a command for each language, `--bin` a directory of programs
-(repeated), `--work` a directory for the tests. `--renewals` makes a longer run.
+`--clients` and `--token-clients` are JSON objects with a command for each language, `--bin` is a
+directory of programs (repeated), `--work` a directory for the tests. `--renewals` makes a longer
+run.
 """
 
 import argparse
@@ -16,11 +17,13 @@ import tools
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=json.loads, required=True)
+    parser.add_argument("--token-clients", type=json.loads, required=True)
     parser.add_argument("--bin", type=Path, action="append", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--renewals", type=int, default=tools.RENEWALS)
     given = parser.parse_args()
     tools.CLIENTS, tools.BIN = given.clients, [it.resolve() for it in given.bin]
+    tools.TOKEN_CLIENTS = given.token_clients
     tools.WORK = given.work.resolve()
     tools.RENEWALS = given.renewals
     tools.LIMIT += tools.PERIOD * tools.RENEWALS

@@ -16,6 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
 from server import free_port
 
 CLIENTS: dict[str, list[str]] = {}
+# The clients whose key is in a token.
+TOKEN_CLIENTS: dict[str, list[str]] = {}
 BIN: list[Path] = []
 WORK = Path()
 # The time between two renewals, and their number.

@@ -110,8 +110,20 @@ pub(crate) const SERVICES: &[Program] = &[
     Program { name: "gcc", package: "gcc", purpose: "an example in C" },
 ];
 
-/// A consumer's CA of the suite about issuance.
-pub(crate) const ISSUANCE: &[Program] = &[CERTIFICATES];
+/// A consumer's CA of the suite about issuance, the token of PKCS#11, and what its clients are built with.
+pub(crate) const ISSUANCE: &[Program] = &[
+    CERTIFICATES,
+    PYTHON[1],
+    Program { name: EASY_RSA, package: "easy-rsa", purpose: "another CA of a consumer" },
+    Program { name: PKCS11_HEADER, package: "libp11-kit-dev", purpose: "PKCS#11 in C" },
+    Program { name: "make", package: "make", purpose: "PKCS#11 in Node" },
+    Program { name: "g++", package: "g++", purpose: "PKCS#11 in Node" },
+];
+
+const EASY_RSA: &str = "/usr/share/easy-rsa/easyrsa";
+
+/// The standard header of PKCS#11.
+const PKCS11_HEADER: &str = "/usr/include/p11-kit-1/p11-kit/pkcs11.h";
 
 /// A real Prometheus with its rule checker, the broker of its Celery worker, and a refusing consumer.
 pub(crate) const HEALTH: &[Program] = &[

@@ -176,6 +176,9 @@ pub(crate) fn link(
     if text.contains("cjson/cJSON.h") {
         step = step.arg("-lcjson");
     }
+    if text.contains("pkcs11") {
+        step = step.arg("-I/usr/include/p11-kit-1");
+    }
     step.ask()?;
     Ok(executable)
 }

@@ -75,6 +75,13 @@ impl Node {
         vec![self.program.display().to_string(), file.display().to_string()]
     }
 
+    /// Makes a package visible to the programs.
+    pub(crate) fn add_package(&self, package: &Path) -> Result {
+        let name = package.file_name().expect("a package has a name");
+        let target = package.display().to_string();
+        paths::link(&target, &self.run.join("node_modules").join(name))
+    }
+
     /// Checks the types of the tests and runs them; returns node's counts.
     pub(crate) fn test(&self) -> Result<String> {
         let tests = self.run.join("bindings-node").join("tests");

@@ -88,6 +88,13 @@ pub(crate) fn run_tests_of_programs(names: &[String]) -> Result {
     Step::cargo("the Rust tests (dev)", &arguments).run().map(drop)
 }
 
+/// Builds an example of a crate, and returns its path.
+pub(crate) fn example(package: &str, name: &str) -> Result<PathBuf> {
+    let arguments = ["build", "--locked", "--package", package, "--example", name];
+    Step::cargo(format!("{name} (dev)"), &arguments).run()?;
+    Ok(paths::built(Profile::Dev, "examples").join(name))
+}
+
 /// Builds the command `webhook-mtls`, and returns its path.
 pub(crate) fn command(profile: Profile) -> Result<PathBuf> {
     program("webhook-mtls-command", "webhook-mtls", profile)
