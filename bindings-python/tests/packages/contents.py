@@ -23,6 +23,7 @@ EXTRAS = {
     "opentelemetry",
     "pkcs11",
     "prometheus",
+    "spiffe",
     "testing",
     "uvicorn",
 }

@@ -1,0 +1,218 @@
+"""Identity and trust of a Workload API rotate while deliveries run, and federations end."""
+
+import json
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+import tools
+from receiver import OneRequest, Receiver
+
+OURS = "spiffe://corp.example/webhooks"
+THEIRS = "spiffe://acme.example/receiver"
+
+
+class Domain:
+    """A trust domain: its authority, and those that came before."""
+
+    def __init__(self, name: str):
+        self.name, self.place = name, tools.directory()
+        self.authorities = 0
+        self.issued = 0
+        self.new_authority()
+
+    def new_authority(self) -> None:
+        """From now on, another CA issues."""
+        self.authorities += 1
+        self.ca, self.key = (self.place / f"ca{self.authorities}.{it}" for it in ("pem", "key"))
+        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1")
+        use = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        use += ("-addext", f"subjectAltName=URI:spiffe://{self.name}")
+        # Authorities of SPIRE have all one name.
+        name = ("-subj", "/O=SPIFFE", "-keyout", self.key, "-out", self.ca)
+        tools.openssl("req", "-x509", *new, *use, *name)
+
+    def bundle(self, *numbers: int) -> str:
+        """Returns a file with the authorities of these numbers."""
+        name = "-".join(map(str, numbers))
+        file = self.place / f"bundle{name}.pem"
+        file.write_text("".join((self.place / f"ca{it}.pem").read_text() for it in numbers))
+        return str(file)
+
+    def issue(self, spiffe_id: str) -> tuple[Path, Path]:
+        """Returns an SVID with a new key, and the key."""
+        self.issued += 1
+        cert, key, request, ext = (
+            self.place / f"svid{self.issued}.{it}" for it in ("pem", "key", "csr", "cnf")
+        )
+        ext.write_text(
+            "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+            f"extendedKeyUsage = serverAuth, clientAuth\nsubjectAltName = URI:{spiffe_id}\n"
+        )
+        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        tools.openssl("req", *new, "-subj", "/O=SPIRE", "-keyout", key, "-out", request)
+        ca = ("-CA", self.ca, "-CAkey", self.key, "-days", "1", "-extfile", ext)
+        tools.openssl("x509", "-req", "-in", request, *ca, "-out", cert)
+        return cert, key
+
+
+class WorkloadApi(tools.Running):
+    """The agent."""
+
+    def __init__(self, socket: Path):
+        program = Path(__file__).with_name("workload_api.py")
+        call = [tools.CLIENTS["python"][0], str(program), str(socket)]
+        super().__init__(call, socket.parent, tools.environment(), stdin=subprocess.PIPE)
+
+    def send(self, svid: tuple[Path, Path], bundle: str, **federated: str) -> None:
+        """Sends them to the workload, which has them when this returns or soon after."""
+        expected = len(self.lines) + 1
+        cert, key = map(str, svid)
+        domains = {f"{name}.example": file for name, file in federated.items()}
+        said = {"svid": cert, "key": key, "bundle": bundle, "federated": domains}
+        self.process.stdin.write(json.dumps(said) + "\n")
+        self.process.stdin.flush()
+        self.wait_for(lambda: len(self.lines) >= expected or self.process.poll() is not None)
+        assert "streams" in self.lines[-1], self.lines
+
+    def stop(self) -> None:
+        self.process.stdin.close()
+        super().stop()
+
+
+class Workload(tools.Running):
+    """A program that delivers every 100 ms."""
+
+    def __init__(self, url: str, socket: Path):
+        self.failed: list[dict] = []
+        self.outcomes: list[str] = []
+        self.files = tools.directory()
+        self.rotated = 0
+        self.left: list[str] | None = None
+        env = {
+            "SPIFFE_ENDPOINT_SOCKET": f"unix:{socket}",
+            "TMPDIR": str(self.files),
+            "WMTLS_URL": url,
+            "WMTLS_SERVER_URI": THEIRS,
+        }
+        program = Path(tools.CLIENTS["python"][1]).with_name("workload.py")
+        call = [tools.CLIENTS["python"][0], str(program)]
+        super().__init__(call, self.files, tools.environment(**env), stdin=subprocess.PIPE)
+
+    def heard(self, line: str) -> None:
+        # Others are of a program that cannot go on.
+        said = json.loads(line) if line.startswith("{") else {}
+        if "failed" in said:
+            self.failed.append(said["failed"])
+            self.outcomes.append(said["failed"]["kind"])
+        if "delivered" in said:
+            self.outcomes.append("delivered")
+        if said.get("event", {}).get("name") == "rotated":
+            self.rotated += 1
+        self.left = said.get("left", self.left)
+
+    def wait_for_outcome(self, kind: str) -> None:
+        """Waits for a later delivery that ends so."""
+        known = len(self.outcomes)
+        self.wait_for(lambda: kind in self.outcomes[known:])
+
+    def finish(self) -> None:
+        self.process.stdin.close()
+        assert self.process.wait(tools.LIMIT) == 0, self.lines[-5:]
+        self.reader.join()
+
+    def stop(self) -> None:
+        self.process.stdin.close()
+        super().stop()
+
+
+class Spiffe(unittest.TestCase):
+    def setUp(self):
+        self.corp, self.acme = Domain("corp.example"), Domain("acme.example")
+        # A socket's path has at most 107 characters.
+        place = Path(
+            subprocess.run(["mktemp", "-d"], capture_output=True, text=True).stdout.strip()
+        )
+        self.addCleanup(shutil.rmtree, place)
+        self.socket = place / "agent.sock"
+        self.svid = self.corp.issue(OURS)
+        # Files that change, as those of the receiver's own agent.
+        self.server = [tools.directory() / it for it in ("tls.crt", "tls.key", "ca.pem")]
+        self.serve(self.acme.issue(THEIRS), self.corp.bundle(1))
+        self.receiver = self.enterContext(Receiver(*self.server, OneRequest))
+        self.api = self.enterContext(WorkloadApi(self.socket))
+        self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+        url = f"https://127.0.0.1:{self.receiver.server_address[1]}/"
+        self.client = self.enterContext(Workload(url, self.socket))
+        self.seen()
+
+    def serve(self, svid: tuple[Path, Path], bundle: str) -> None:
+        """Gives the receiver its certificate, its key and those whom it trusts."""
+        for source, file in zip((*svid, Path(bundle)), self.server, strict=True):
+            new = file.with_suffix(".new")
+            shutil.copy(source, new)
+            new.replace(file)
+
+    def seen(self) -> None:
+        """Waits until the receiver has seen our current SVID."""
+        self.receiver.wait_for("/", tools.serial(self.svid[0]), tools.LIMIT)
+
+    def finish(self) -> None:
+        self.client.finish()
+        unknown = [line for line in self.client.lines if "unknown" in json.loads(line)]
+        assert "acme.example, corp.example" in unknown[0], unknown
+        assert self.client.left == [], self.client.left
+
+    def test_keys_and_authorities_of_both_sides_change_while_deliveries_run(self):
+        for _ in range(3):
+            self.svid = self.corp.issue(OURS)
+            self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+            self.serve(self.acme.issue(THEIRS), self.corp.bundle(1))
+            self.seen()
+        files = list(self.client.files.rglob("*.pem"))
+        assert len(files) == 3, files
+        assert all(it.stat().st_mode & 0o077 == 0 for it in (*files, files[0].parent)), files
+        # Both domains announce a new authority, use it, and give up the former.
+        self.corp.new_authority()
+        self.acme.new_authority()
+        rotated = self.client.rotated
+        self.api.send(self.svid, self.corp.bundle(1, 2), acme=self.acme.bundle(1, 2))
+        self.client.wait_for(lambda: self.client.rotated >= rotated + 2)
+        self.serve(self.acme.issue(THEIRS), self.corp.bundle(1, 2))
+        self.client.wait_for_outcome("delivered")
+        self.svid = self.corp.issue(OURS)
+        self.api.send(self.svid, self.corp.bundle(1, 2), acme=self.acme.bundle(1, 2))
+        self.seen()
+        self.svid = self.corp.issue(OURS)
+        self.api.send(self.svid, self.corp.bundle(2), acme=self.acme.bundle(2))
+        self.serve(self.acme.issue(THEIRS), self.corp.bundle(2))
+        self.seen()
+        self.client.wait_for_outcome("delivered")
+        self.finish()
+        assert self.client.failed == [], self.client.failed[0]
+
+    def test_an_agent_that_restarts_is_followed_again(self):
+        self.api.stop()
+        self.client.wait_for_outcome("delivered")
+        again = self.enterContext(WorkloadApi(self.socket))
+        self.svid = self.corp.issue(OURS)
+        again.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+        self.seen()
+        self.finish()
+        assert self.client.failed == [], self.client.failed[0]
+
+    def test_a_domain_is_trusted_for_its_own_names_and_while_it_is_federated(self):
+        # Our own authority may not speak for another domain. Authorities of SPIRE have one name.
+        self.serve(self.corp.issue(THEIRS), self.corp.bundle(1))
+        self.client.wait_for_outcome("issuer_rekeyed")
+        self.serve(self.acme.issue(THEIRS), self.corp.bundle(1))
+        self.client.wait_for_outcome("delivered")
+        # The federation ends, and begins again.
+        self.api.send(self.svid, self.corp.bundle(1))
+        self.client.wait_for_outcome("issuer_unknown")
+        self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+        self.client.wait_for_outcome("delivered")
+        self.finish()
+        expected = {"delivered", "issuer_rekeyed", "issuer_unknown"}
+        assert set(self.client.outcomes) == expected, self.client.failed[-1]
