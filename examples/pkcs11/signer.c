@@ -31,6 +31,7 @@ static struct {
     int is_initialized;
     int is_of_parent;
     unsigned long initializations;
+    CK_RV pin_refusal; /* CKR_OK until a token refuses a PIN */
 } module = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* A thread of the parent may hold the lock, and a child must initialize the module anew. */
@@ -100,9 +101,16 @@ static CK_RV find_key(token_key *key) {
     return status == CKR_OK && count == 0 ? CKR_KEY_HANDLE_INVALID : status;
 }
 
+/* A wrong PIN, or one that has expired or is locked. */
+static int is_pin_refusal(CK_RV status) {
+    return status >= CKR_PIN_INCORRECT && status <= CKR_PIN_LOCKED;
+}
+
 /* Opens a session with the key, unless this initialization has one. */
 static CK_RV open_key(token_key *key) {
     if (key->opened == module.initializations) return CKR_OK;
+    /* Tokens lock themselves after a few tries. */
+    if (module.pin_refusal != CKR_OK) return module.pin_refusal;
     CK_SLOT_ID slot;
     CK_RV status = find_token(key->token, &slot);
     if (status != CKR_OK) return status;
@@ -110,6 +118,7 @@ static CK_RV open_key(token_key *key) {
     if (status != CKR_OK) return status;
     CK_UTF8CHAR *pin = (CK_UTF8CHAR *)key->pin;
     status = module.call->C_Login(key->session, CKU_USER, pin, strlen(key->pin));
+    if (is_pin_refusal(status)) module.pin_refusal = status;
     /* A login holds for the process, so another key of the token may have made it. */
     if (status == CKR_OK || status == CKR_USER_ALREADY_LOGGED_IN) status = find_key(key);
     if (status == CKR_OK) {
@@ -191,9 +200,8 @@ static int32_t sign(void *context, int32_t scheme, const uint8_t *message, size_
     pthread_mutex_lock(&module.lock);
     CK_ULONG written = capacity;
     CK_RV status = sign_once(key, by, data, length, signature, &written);
-    /* After another failure, as when the token was removed, the module looks for it anew. Another try
-       with a wrong PIN would lock the token. */
-    if (status != CKR_OK && status != CKR_PIN_INCORRECT && status != CKR_PIN_LOCKED) {
+    /* After another failure, as when the token was removed, the module looks for it anew. */
+    if (status != CKR_OK && !is_pin_refusal(status)) {
         written = capacity;
         status = initialize();
         if (status == CKR_OK) {

@@ -28,6 +28,8 @@ export class Token {
   #pin
   /** The slot and the open keys; null if the module must be initialized anew. */
   #open = null
+  /** The error with which the token has refused the PIN. */
+  #refusal = null
   /** Ends when the calls that came before have ended: calls run one at a time. */
   #last = Promise.resolve()
 
@@ -66,8 +68,7 @@ export class Token {
     try {
       return await this.#signOnce(key, mechanism, data)
     } catch (error) {
-      // Another try would lock the token.
-      if ([pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_LOCKED].includes(error.code)) throw error
+      if (error === this.#refusal) throw error
       this.#close()
       return await this.#signOnce(key, mechanism, data)
     }
@@ -110,10 +111,24 @@ export class Token {
       if (!slot) throw new Error('there is no such token')
       // A login holds for all sessions of the process, as long as one is open.
       const session = this.#module.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION)
-      this.#module.C_Login(session, pkcs11.CKU_USER, this.#pin)
+      this.#logIn(session)
       return { slot, keys: new Map() }
     } catch (error) {
       this.#module.C_Finalize()
+      throw error
+    }
+  }
+
+  /** Tries a wrong PIN once: tokens lock themselves after a few tries. */
+  #logIn(session) {
+    if (this.#refusal) throw this.#refusal
+    try {
+      this.#module.C_Login(session, pkcs11.CKU_USER, this.#pin)
+    } catch (error) {
+      // A wrong PIN, or one that has expired or is locked.
+      if (error.code >= pkcs11.CKR_PIN_INCORRECT && error.code <= pkcs11.CKR_PIN_LOCKED) {
+        this.#refusal = error
+      }
       throw error
     }
   }

@@ -21,6 +21,8 @@ pub struct Token {
     module: Pkcs11,
     label: String,
     pin: AuthPin,
+    // Set once the token has refused the PIN.
+    refusal: Mutex<Option<RvError>>,
     // A signature holds it for reading, so that the module is not closed in the middle of a call.
     open: RwLock<Option<Open>>,
 }
@@ -53,7 +55,8 @@ impl Token {
     pub fn new(module: impl AsRef<Path>, label: &str, pin: &str) -> Result<Arc<Self>, Error> {
         let module = Pkcs11::new(module)?;
         let (label, pin) = (label.to_owned(), AuthPin::new(pin.into()));
-        Ok(Arc::new(Self { module, label, pin, open: RwLock::new(None) }))
+        let (refusal, open) = (Mutex::new(None), RwLock::new(None));
+        Ok(Arc::new(Self { module, label, pin, refusal, open }))
     }
 
     /// Returns the identity with a key of this token.
@@ -75,14 +78,12 @@ impl Token {
 
     /// Signs. After a failure, as when the token was removed, opens it anew and tries once more.
     fn sign(&self, key: &str, mechanism: &Mechanism, data: &[u8]) -> Result<Vec<u8>, Error> {
-        let first = self.try_to_sign(key, mechanism, data);
-        match &first {
-            // Another try would lock the token.
-            Ok(_) | Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinLocked, _)) => first,
-            Err(_) => {
+        match self.try_to_sign(key, mechanism, data) {
+            Err(error) if !is_about_pin(&error) => {
                 self.close();
                 self.try_to_sign(key, mechanism, data)
             }
+            result => result,
         }
     }
 
@@ -123,12 +124,12 @@ impl Token {
 
     fn initialize(&self) -> Result<Open, Error> {
         self.module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
-        self.log_in().inspect_err(|_| {
+        self.open_token().inspect_err(|_| {
             let _ = self.module.clone().finalize();
         })
     }
 
-    fn log_in(&self) -> Result<Open, Error> {
+    fn open_token(&self) -> Result<Open, Error> {
         let is_ours = |slot: &Slot| {
             self.module.get_token_info(*slot).is_ok_and(|token| token.label() == self.label)
         };
@@ -136,8 +137,23 @@ impl Token {
         let absent = Error::Pkcs11(RvError::TokenNotPresent, Function::GetSlotList);
         let slot = slot.ok_or(absent)?;
         let session = self.module.open_ro_session(slot)?;
-        session.login(UserType::User, Some(&self.pin))?;
+        self.log_in(&session)?;
         Ok(Open { slot, idle: Mutex::default(), _login: Mutex::new(session) })
+    }
+
+    /// Tries a wrong PIN once: tokens lock themselves after a few tries.
+    fn log_in(&self, session: &Session) -> Result<(), Error> {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refusal) = *refusal {
+            return Err(Error::Pkcs11(refusal, Function::Login));
+        }
+        session.login(UserType::User, Some(&self.pin)).inspect_err(|error| {
+            if let Error::Pkcs11(code, _) = error
+                && is_about_pin(error)
+            {
+                *refusal = Some(*code);
+            }
+        })
     }
 
     fn find_key(&self, slot: Slot, label: &str) -> Result<OpenKey, Error> {
@@ -155,6 +171,20 @@ impl Open {
         let at = idle.iter().position(|key| key.label == label)?;
         Some(idle.swap_remove(at))
     }
+}
+
+fn is_about_pin(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Pkcs11(
+            RvError::PinExpired
+                | RvError::PinIncorrect
+                | RvError::PinInvalid
+                | RvError::PinLenRange
+                | RvError::PinLocked,
+            _
+        )
+    )
 }
 
 /// A key of a token.

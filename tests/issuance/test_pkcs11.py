@@ -97,7 +97,7 @@ class TokenClient(tools.Running):
     SoftHSM writes to a token at each login, and another process that reads it then does not see it.
     """
 
-    def __init__(self, language: str, receiver: Receiver, token: Token):
+    def __init__(self, language: str, receiver: Receiver, token: Token, pin: str = PIN):
         self.place = tools.directory()
         self.files, self.away = self.place / "tokens", self.place / "away"
         shutil.copytree(token.files, self.files)
@@ -108,7 +108,7 @@ class TokenClient(tools.Running):
             "SOFTHSM2_CONF": str(config(self.place, self.files)),
             "TOKEN_MODULE": MODULE,
             "TOKEN_LABEL": LABEL,
-            "TOKEN_PIN": PIN,
+            "TOKEN_PIN": pin,
             "TOKEN_CERTS": str(token.place),
             "WMTLS_CA": str(token.ca),
             "WMTLS_URL": f"https://127.0.0.1:{receiver.server_address[1]}{self.path}",
@@ -123,6 +123,10 @@ class TokenClient(tools.Running):
     def return_token(self) -> None:
         self.files.rmdir()
         self.away.rename(self.files)
+
+    def writes(self) -> dict[Path, int]:
+        """Returns when the token was written. SoftHSM does it at each login."""
+        return {it: it.stat().st_mtime_ns for it in self.files.rglob("token.object")}
 
     def ask(self, line: str) -> None:
         self.asked += 1
@@ -151,8 +155,11 @@ class Pkcs11(unittest.TestCase):
         self.token = Token()
         files = (self.token.place / "server.pem", self.token.server, self.token.ca)
         self.receiver = self.enterContext(Counting(*files))
-        self.clients = [
-            self.enterContext(TokenClient(language, self.receiver, self.token))
+        self.clients = self.start()
+
+    def start(self, **more: str) -> list[TokenClient]:
+        return [
+            self.enterContext(TokenClient(language, self.receiver, self.token, **more))
             for language in tools.TOKEN_CLIENTS
         ]
 
@@ -193,6 +200,21 @@ class Pkcs11(unittest.TestCase):
             assert failed is not None, client.language
             told = (failed["kind"], failed["sent"], failed["retry"], failed["blame"])
             assert told == ("signer_failed", "nothing", "later", "ours"), (client.language, failed)
+
+    def test_a_wrong_pin_is_tried_once(self):
+        self.clients = self.start(pin="842756")
+        unused = [client.writes() for client in self.clients]
+        for client in self.clients:
+            client.ask("p256 1")
+        self.all_fail()
+        after_one = [client.writes() for client in self.clients]
+        assert all(one != other for one, other in zip(unused, after_one, strict=True))
+        for line in ("p256 1", "rsa 1"):
+            for client in self.clients:
+                client.ask(line)
+            self.all_fail()
+        for client, before in zip(self.clients, after_one, strict=True):
+            assert client.writes() == before, client.language
 
     def test_a_child_opens_the_token_anew(self):
         client = next(it for it in self.clients if it.language == "c")
