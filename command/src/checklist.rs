@@ -183,7 +183,7 @@ fn answer(question: &Question, entry: &Entry, report: &Report) -> Answer {
     };
     // To have no pins, or no next one, is allowed, and stops deliveries at the next rotation.
     let is_unstaged = question.name == "pins_staged"
-        && matches!(status, CheckStatus::Passed | CheckStatus::Skipped)
+        && is_well(status)
         && !summary.contains("the next key is staged");
     let status = if is_unstaged { CheckStatus::Warning } else { status };
     Answer { consumer, status, summary }

@@ -9,7 +9,7 @@ use webhook_mtls_command::{Console, run};
 
 mod place;
 
-use place::Place;
+use place::{OTHER_PIN, Place};
 
 impl Place {
     /// Delivers with the lab's identity and trust, and further arguments.
@@ -72,8 +72,7 @@ fn a_delivery_is_shown_with_the_peer_and_its_pin() {
 fn the_exit_code_says_whose_fault_it_is() {
     let place = Place::new("codes");
     let data = ["--data", "{}"];
-    let other = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let pinned = place.deliver(&["--data", "{}", "--pin", other]);
+    let pinned = place.deliver(&["--data", "{}", "--pin", OTHER_PIN]);
     assert_eq!(pinned.code, 1, "{}", pinned.output);
     assert!(pinned.output.contains("pin_mismatch"), "{}", pinned.output);
     assert!(pinned.output.contains(&place.acme.issued().pin), "{}", pinned.output);

@@ -9,7 +9,7 @@ use webhook_mtls_command::{Console, run};
 
 mod place;
 
-use place::Place;
+use place::{OTHER_PIN, Place};
 
 impl Place {
     /// Diagnoses with the lab's files, of which one may be replaced by another name.
@@ -50,7 +50,6 @@ impl Place {
 }
 
 const NONE: (&str, &str) = ("", "");
-const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 #[test]
 fn a_consumer_that_is_well_is_said_to_be() {

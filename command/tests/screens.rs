@@ -1,11 +1,9 @@
 //! What people see: screens that are kept in `tests/command/screens`, and read before they are committed.
 //! `WMTLS_WRITE_SCREENS=1 cargo test -p webhook-mtls-command --test screens` writes them again.
 
-use webhook_mtls_command::{Console, run};
-
 mod shown;
 
-use shown::tests;
+use shown::{has_form, ran, tests};
 
 /// A screen: its name, the columns, whether it is colored, the exit code, and the arguments.
 type Screen = (&'static str, usize, bool, u8, &'static [&'static str]);
@@ -76,29 +74,8 @@ const SCREENS: &[Screen] = &[
     ("cut-120-color", 120, true, 3, &["inspect", "cut.pem", "empty.pem"]),
 ];
 
-/// Runs the command, and returns the exit code and what it wrote, errors last.
-fn ran(arguments: &[&str], width: usize, color: bool) -> (u8, String) {
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None)
-        .with_width(width)
-        .with_color(color);
-    let arguments = ["webhook-mtls"].iter().chain(arguments).map(Into::into);
-    let code = run(arguments, &mut console);
-    drop(console);
-    output.append(&mut errors);
-    (code, timeless(&String::from_utf8(output).expect("UTF-8")))
-}
-
 /// Replaces the time of the run. The certificates begin and end at midnight of a first of January.
 fn timeless(seen: &str) -> String {
-    /// Returns whether a text has the form of another one, in which digits stand for digits.
-    fn has_form(text: &str, form: &str) -> bool {
-        text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
-                b'0' => byte.is_ascii_digit(),
-                form => byte == form,
-            })
-    }
     let parts = seen.split_inclusive([' ', '\n', '(']).map(|part| {
         let word = part.trim_end_matches([' ', '\n', '(']);
         if has_form(word, "0000-00-00") && !word.ends_with("-01-01") {
@@ -118,6 +95,7 @@ fn every_screen_is_the_one_that_was_read() {
     let mut differing = Vec::new();
     for (name, width, color, expected, arguments) in SCREENS {
         let (code, seen) = ran(arguments, *width, *color);
+        let seen = timeless(&seen);
         assert_eq!(code, *expected, "{name}: {seen}");
         let shown = format!("$ webhook-mtls {}\n{seen}", arguments.join(" "));
         differing.extend(shown::differing(name, &shown));

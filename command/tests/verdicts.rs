@@ -4,26 +4,12 @@
 use std::fs;
 
 use webhook_mtls::testing::{Authority, Leaf, Misbehavior};
-use webhook_mtls_command::{Console, run};
 
 mod place;
 mod shown;
 
-use place::Place;
-
-const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-
-/// Runs the command in the directory of the files. Returns the exit code and what it wrote, errors last.
-fn ran(arguments: &[&str], (width, color): (usize, bool)) -> (u8, String) {
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None)
-        .with_width(width)
-        .with_color(color);
-    let code = run(["webhook-mtls"].iter().chain(arguments).map(Into::into), &mut console);
-    drop(console);
-    output.append(&mut errors);
-    (code, String::from_utf8(output).expect("UTF-8"))
-}
+use place::{OTHER_PIN, Place};
+use shown::{has_form, ran};
 
 /// What stands before a text that changes in each run, its characters, and what replaces each.
 type Unsteady = (&'static str, fn(u8) -> bool, char);
@@ -68,13 +54,7 @@ fn hex(rest: &str) -> Option<usize> {
 /// Returns the form of a date or a time of the day at the start of a text.
 fn time(rest: &str) -> Option<(&'static str, usize)> {
     const FORMS: [(&str, &str); 2] = [("0000-00-00", "YYYY-MM-DD"), ("00:00:00", "hh:mm:ss")];
-    let fits = |form: &str| {
-        rest.len() >= form.len()
-            && rest.bytes().zip(form.bytes()).all(|(byte, form)| match form {
-                b'0' => byte.is_ascii_digit(),
-                form => byte == form,
-            })
-    };
+    let fits = |form: &str| rest.get(..form.len()).is_some_and(|start| has_form(start, form));
     FORMS.into_iter().find(|(form, _)| fits(form)).map(|(form, shown)| (shown, form.len()))
 }
 
@@ -86,7 +66,7 @@ struct Screens {
 impl Screens {
     /// Compares the screen of a run.
     fn see(&mut self, name: &str, code: u8, form: (usize, bool), arguments: &[&str]) {
-        let (seen_code, seen) = ran(arguments, form);
+        let (seen_code, seen) = ran(arguments, form.0, form.1);
         assert_eq!(seen_code, code, "{name}: {seen}");
         shown::check_form(name, &seen, form.0, form.1);
         let line = format!("$ webhook-mtls {}\n{seen}", arguments.join(" "));

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use webhook_mtls::testing::{Consumer, Lab};
 
+/// The pin of a key that no consumer has.
+pub(crate) const OTHER_PIN: &str = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// A lab, its files in a directory of their own, and one consumer.
 pub(crate) struct Place {
     pub(crate) lab: Lab,

@@ -3,8 +3,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use webhook_mtls_command::{Console, run};
+
 pub(crate) fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/command")
+}
+
+/// Runs the command, and returns the exit code and what it wrote, errors last.
+pub(crate) fn ran(arguments: &[&str], width: usize, color: bool) -> (u8, String) {
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut console = Console::new(std::io::empty(), &mut output, &mut errors, |_| None)
+        .with_width(width)
+        .with_color(color);
+    let code = run(["webhook-mtls"].iter().chain(arguments).map(Into::into), &mut console);
+    drop(console);
+    output.append(&mut errors);
+    (code, String::from_utf8(output).expect("UTF-8"))
+}
+
+/// Returns whether a text has the form of another one, in which `0` stands for a digit.
+pub(crate) fn has_form(text: &str, form: &str) -> bool {
+    text.len() == form.len()
+        && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte == form,
+        })
 }
 
 /// Compares a screen with its file, or writes the file if `WMTLS_WRITE_SCREENS` is set. Returns the screen
