@@ -62,14 +62,14 @@ const orders = {
   },
   async release(consumer) {
     const hooks = queue()
-    console.log(await release(hooks, { consumer }))
+    await release(hooks, { consumer })
     await hooks.close()
   },
   async sets() {
     const hooks = queue()
     const failed = await hooks.getFailed(0, -1)
     const jobs = failed.map(({ data, failedReason }) => [data.consumer, data.event, failedReason])
-    console.log(JSON.stringify({ failed: jobs, counts: await hooks.getJobCounts() }))
+    console.log(JSON.stringify({ failed: jobs }))
     await hooks.close()
   },
 }

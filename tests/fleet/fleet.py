@@ -205,10 +205,24 @@ class Fleet:
     def worker(self, number: int) -> Process:
         raise NotImplementedError
 
-    def call(self, *order: str) -> str:
+    def command(self, *order: str) -> list[str | Path]:
+        """Returns the command of the queue's program for this order."""
         raise NotImplementedError
 
-    def release(self, consumer: str) -> int:
+    def call(self, *order: str) -> str:
+        """Runs an order to its end."""
+        done = subprocess.run(
+            self.command(*order),
+            env=os.environ | self.environment,
+            check=True,
+            timeout=10 * LONG,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def release(self, consumer: str) -> None:
+        """Enqueues the parked jobs of a consumer."""
         raise NotImplementedError
 
     def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
@@ -296,21 +310,23 @@ class Fleet:
     def _settle(self, total: int) -> None:
         """Waits until each job is delivered, parked or given up, and releases repaired ones."""
         end = time.monotonic() + 10 * LONG
-        seen, changed = -1, time.monotonic()
+        seen, changed, patience = -1, time.monotonic(), 3
         while True:
             self.supervise()
-            self.release("repaired")
             parked, dead = self.sets()
-            delivered = self.delivered()
-            done = len(delivered | parked | set(dead))
-            if done == total and not any(consumer == "repaired" for consumer, _ in parked):
+            done = len(self.delivered() | parked | set(dead))
+            is_held = any(consumer == "repaired" for consumer, _ in parked)
+            if done == total and not is_held:
                 return
+            if is_held:
+                self.release("repaired")
             if done != seen:
                 seen, changed = done, time.monotonic()
-            elif time.monotonic() - changed > 3:
-                # A broker gives back the messages of a dead worker when a worker starts.
+            elif time.monotonic() - changed > patience:
+                # A broker gives back the messages of a dead worker when a worker starts. A slow
+                # machine needs longer for that.
                 self.workers[1].restart()
-                changed = time.monotonic()
+                changed, patience = time.monotonic(), 2 * patience
             assert time.monotonic() < end, f"{done} of {total} are settled"
             time.sleep(0.2)
 
@@ -326,9 +342,11 @@ class CeleryFleet(Fleet):
 
         self._client = redis.Redis(unix_socket_path=str(self.redis.place))
         self._index = RedisIndex(self._client)
-        here = Path(__file__).parent
-        sweeper = [sys.executable, here / "celery_app.py", "sweep"]
-        self.ending(Process(sweeper, self.directory / "sweeper.log", self.environment))
+        log = self.directory / "sweeper.log"
+        self.ending(Process(self.command("sweep"), log, self.environment))
+
+    def command(self, *order: str) -> list[str | Path]:
+        return [sys.executable, Path(__file__).parent / "celery_app.py", *order]
 
     def worker(self, number: int) -> Process:
         here = Path(__file__).parent
@@ -347,16 +365,8 @@ class CeleryFleet(Fleet):
         command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         return Process(command, self.directory / f"worker{number}.log", self.environment)
 
-    def call(self, *order: str) -> str:
-        command = [sys.executable, Path(__file__).parent / "celery_app.py", *order]
-        environment = os.environ | self.environment
-        done = subprocess.run(
-            command, env=environment, check=True, timeout=10 * LONG, capture_output=True, text=True
-        )
-        return done.stdout
-
-    def release(self, consumer: str) -> int:
-        return self._index.release(consumer)
+    def release(self, consumer: str) -> None:
+        self._index.release(consumer)
 
     def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
         parked = set()
@@ -374,27 +384,15 @@ class CeleryFleet(Fleet):
 class BullFleet(Fleet):
     """Two workers of BullMQ."""
 
-    def _command(self, *order: str) -> list[str]:
+    def command(self, *order: str) -> list[str | Path]:
         return [*json.loads(os.environ["FLEET_BULLMQ"]), *order]
 
     def worker(self, number: int) -> Process:
         log = self.directory / f"worker{number}.log"
-        return Process(self._command("worker"), log, self.environment)
+        return Process(self.command("worker"), log, self.environment)
 
-    def call(self, *order: str) -> str:
-        environment = os.environ | self.environment
-        done = subprocess.run(
-            self._command(*order),
-            env=environment,
-            check=True,
-            timeout=10 * LONG,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
-
-    def release(self, consumer: str) -> int:
-        return int(self.call("release", consumer))
+    def release(self, consumer: str) -> None:
+        self.call("release", consumer)
 
     def sets(self) -> tuple[set[KEYS], dict[KEYS, str]]:
         failed = json.loads(self.call("sets"))["failed"]
