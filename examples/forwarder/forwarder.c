@@ -24,7 +24,7 @@
 
 #include "webhook_mtls.h"
 
-enum { MOST_EVENTS = 1000, SCAN_MS = 500, DRAIN_MS = 10000, RUNNING = -1 };
+enum { MOST_EVENTS = 1000, SCAN_MS = 500, UNREADABLE_MS = 5000, DRAIN_MS = 10000, RUNNING = -1 };
 
 typedef struct event {
     struct event *next;
@@ -54,30 +54,41 @@ static void show(const char *what, const wmtls_error *error) {
     fprintf(stderr, "%s: %s\n%s\n", what, wmtls_error_message(error), wmtls_error_remedy(error));
 }
 
-/* Moves the file of an event to a folder of the spool, or removes it, and forgets the event. */
+static void forget(event *it) {
+    event **at = &events;
+    while (*at != it) at = &(*at)->next;
+    *at = it->next;
+    free(it);
+}
+
+/* Moves the file of an event to a folder of the spool, or removes it. If it has to stay, the event is not
+   delivered again before a restart. */
 static void leave(event *it, const char *folder) {
     char from[PATH_MAX], to[PATH_MAX];
     snprintf(from, sizeof from, "%s/%s", spool, it->id);
     snprintf(to, sizeof to, "%s/%s/%s", spool, folder ? folder : "", it->id);
-    if (folder ? rename(from, to) : unlink(from)) perror(from);
-    for (event **at = &events; *at; at = &(*at)->next) {
-        if (*at != it) continue;
-        *at = it->next;
-        free(it);
-        return;
+    if ((folder ? rename(from, to) : unlink(from)) == 0 || errno == ENOENT) {
+        forget(it);
+    } else {
+        perror(from);
+        it->due_ms = INT64_MAX;
     }
 }
 
-/* Reads the payload of an event. The caller frees it. */
+/* Reads the payload of an event. The caller frees it. Returns NULL and sets errno if it cannot be read. */
 static char *read_payload(const event *it, size_t *length) {
     char path[PATH_MAX], *payload = NULL;
-    struct stat facts;
+    struct stat facts = {0};
     snprintf(path, sizeof path, "%s/%s", spool, it->id);
     FILE *file = fopen(path, "rb");
-    if (file && fstat(fileno(file), &facts) == 0 && (payload = malloc((size_t)facts.st_size + 1)))
-        *length = fread(payload, 1, (size_t)facts.st_size, file);
-    if (!payload) perror(path);
-    if (file) fclose(file);
+    if (!file) return NULL;
+    if (fstat(fileno(file), &facts) == 0 && S_ISREG(facts.st_mode)) {
+        payload = malloc((size_t)facts.st_size + 1);
+        if (payload) *length = fread(payload, 1, (size_t)facts.st_size, file);
+    }
+    int fault = payload ? 0 : S_ISREG(facts.st_mode) ? errno : EINVAL;
+    fclose(file);
+    errno = fault;
     return payload;
 }
 
@@ -141,9 +152,16 @@ static int submit_due(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
             if (it->due_ms - now < wait) wait = it->due_ms - now;
             continue;
         }
-        it->due_ms = now + SCAN_MS; /* if it cannot be read now */
         char *payload = read_payload(it, &length);
-        if (!payload) continue;
+        if (!payload && errno == ENOENT) { /* an operator has removed it */
+            forget(it);
+            continue;
+        }
+        if (!payload) {
+            perror(it->id);
+            it->due_ms = now + UNREADABLE_MS;
+            continue;
+        }
         wmtls_error *error = NULL;
         wmtls_delivery *delivery = wmtls_delivery_new(endpoint, payload, length);
         free(payload);
