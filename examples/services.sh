@@ -2,6 +2,7 @@
 # With `up` as its argument, a start script keeps the services running until Ctrl-C.
 #
 # LOGS: a directory that keeps what the services wrote; by default it is lost at the end.
+# PIN: another pin than the receiver's, to see a refusal.
 
 set -euo pipefail
 
@@ -26,7 +27,7 @@ certificates() {
     webhook-mtls lab issue "$work/pki" sender --uri spiffe://lab.test/tenant/shop >/dev/null
     webhook-mtls lab issue "$work/pki" receiver --server --dns localhost --ip 127.0.0.1 >/dev/null
     pin=$(webhook-mtls inspect --json "$work/pki/receiver.crt" | grep -oE '"spki_pin":"[^"]+' | head -n 1)
-    pin=${pin#*:\"}
+    pin=${PIN:-${pin#*:\"}}
     cp "$work/pki/sender.crt" "$work/tls.crt"
     cp "$work/pki/sender.key" "$work/tls.key"
     cp "$work/pki/ca.pem" "$work/pki/intermediate.pem" "$work"
@@ -76,17 +77,16 @@ show() {
     printf '%-10s %s\n' "$1" "$2"
 }
 
-# post_an_event URL: posts an event to the service `sender`, and waits until the receiver has it and the sender
-# knows that.
+# post_an_event URL: posts an event to the service `sender`, and waits until the sender knows what became of it.
 post_an_event() {
     local taken id state
     taken=$(curl -sSf --max-time 60 --json '{"event":"invoice.paid","number":1}' "$1")
     show sender "$taken"
     id=$(grep -oE 'evt_[0-9a-f]+' <<<"$taken")
-    said receiver "$id from .*"
     while state=$(curl -sSf --max-time 60 "$1/$id") && [[ $state == *waiting* ]]; do sleep 0.1; done
     show sender "$state"
     [[ $state == *delivered* ]] || fail 'the event was not delivered'
+    said receiver "$id from .*"
 }
 
 # finish TEXT: ends the example with its result, or waits for Ctrl-C.
@@ -126,7 +126,7 @@ end_all() {
     trap - EXIT
     trap '' INT TERM
     for ((at = ${#services[@]} - 1; at >= 0; at--)); do stop "${services[at]}"; done
-    rm -rf "$work"
+    rm -rf "$work" || { sleep 1 && rm -rf "$work"; } # a process that ends may have written once more
     exit "$code"
 }
 trap end_all EXIT

@@ -20,8 +20,12 @@ printf '{"acme": {"url": "%sin", "pins": ["%s"]}}\n' "$match" "$pin" >consumers.
 start sender "$bin/axum_sender"
 said sender 'http://127.0.0.1:[0-9]+/'
 
-answer=$(curl -sSf --max-time 60 --json '{"event":"invoice.paid","number":1}' "${match}events/acme/evt_1")
-show sender "$answer"
-said receiver 'evt_1 from .*'
+event='{"event":"invoice.paid","number":1}'
+if answer=$(curl -sS --fail-with-body --max-time 60 --json "$event" "${match}events/acme/evt_1"); then
+    show sender "$answer"
+    said receiver 'evt_1 from .*'
+else
+    fail "the event was not delivered: $answer"
+fi
 
 finish 'The event has arrived once, from the verified tenant shop, and the caller knows it.'

@@ -51,6 +51,9 @@ pub(super) fn test(languages: &Languages, command: &Path) -> Result<String> {
         .without_env("PYTHONPATH")
         .limit(LIMIT)
         .run()?;
+    for line in output.stdout.lines().filter(|line| line.contains("s call ")) {
+        println!("  {line}");
+    }
     Ok(output.last_line().trim_matches(['=', ' ']).to_owned())
 }
 
