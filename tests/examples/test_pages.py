@@ -1,74 +1,152 @@
-"""The programs of the README and of the guides that no other test runs, as they stand there."""
+"""The programs of pages that no other test runs, as they stand there.
 
+A page has a fixed address, path or name where the test has a consumer of the lab and a directory.
+"""
+
+import asyncio
 import re
 import subprocess
-import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from webhook_mtls.testing import Lab
+import pytest
+
+import webhook_mtls as wm
+from webhook_mtls.testing import Authority, Consumer, Lab
 
 ROOT = Path(__file__).parents[2]
-LOOPBACK = 'wm.Dispatcher(\n    egress=wm.Egress(allow=["127.0.0.0/8"]),'
+BLOCK = r"^( *)```{language}\n(.*?)^ *```$"
+ADDRESS = "https://hooks.acme.example/in"
 
 
-def blocks(page: str, language: str) -> list[str]:
+def blocks(page: str, language: str = "python") -> list[str]:
     """Returns the programs of a page in one language."""
     text = (ROOT / page).read_text()
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(BLOCK.format(language=language), text, re.MULTILINE | re.DOTALL)
     return [textwrap.dedent(program) for _, program in found]
 
 
-def run(program: str, place: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+class Scene:
+    """A directory with our files, and a consumer. Programs run in the directory."""
+
+    def __init__(self, lab: Lab, place: Path) -> None:
+        self.lab, self.place = lab, place
+        lab.write_files(place)
+        self.acme: Consumer = lab.consumer("acme")
+
+    def run(self, program: str, replaced: dict[str, str] | None = None, **given: Any) -> Any:
+        """Runs a program with replaced parts, each of which it must have; returns its names."""
+        for part, other in (replaced or {}).items():
+            assert part in program, f"the program has no {part}"
+            program = program.replace(part, other)
+        # The consumers of the lab are on loopback.
+        loopback = 'wm.Dispatcher(egress=wm.Egress(allow=["127.0.0.0/8"]), '
+        program = program.replace("wm.Dispatcher(", loopback)
+        names: dict[str, Any] = {"wm": wm, "pytest": pytest} | given
+        exec(program, names)
+        return names
+
+    def dispatcher(self) -> wm.Dispatcher:
+        return self.lab.dispatcher()
+
+    def arrived(self) -> list[str | None]:
+        return [each.id for each in self.acme.received]
 
 
-def test_the_ten_lines_of_the_readme_deliver(tmp_path: Path) -> None:
-    (program,) = blocks("README.md", "python")
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.chdir(tmp_path)
     with Lab() as lab:
-        lab.write_files(tmp_path)
-        acme = lab.consumer("acme")
-        given = f"url, pin = {acme.url!r}, {acme.pin!r}\n"
-        loopback = program.replace("wm.Dispatcher(", LOOPBACK)
-        assert run(given + loopback, tmp_path) == ""
-        assert [each.id for each in acme.received] == ["evt_1"]
-
-        other = f"url, pin = {acme.url!r}, {lab.consumer('other').pin!r}\n"
-        shown = run(other + loopback, tmp_path)
-        assert shown.startswith("pin_mismatch nothing after_repair ")
+        yield Scene(lab, tmp_path)
 
 
-def test_the_guide_presents_what_the_consumers_ca_has_signed(tmp_path: Path) -> None:
+def test_the_ten_lines_of_the_readme(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = blocks("README.md")
+    scene.run(program, url=scene.acme.url, pin=scene.acme.pin)
+    assert scene.arrived() == ["evt_1"]
+    assert capsys.readouterr().out == ""
+
+    scene.run(program, url=scene.acme.url, pin=scene.lab.consumer("other").pin)
+    assert scene.arrived() == ["evt_1"]
+    assert capsys.readouterr().out.startswith("pin_mismatch nothing after_repair ")
+
+
+def test_the_readme_of_the_python_package(scene: Scene) -> None:
+    first, asynchronous, test = blocks("bindings-python/README.md")
+    scene.run(first, {ADDRESS: scene.acme.url}, pin=scene.acme.pin)
+    assert scene.arrived() == ["evt_1"]
+
+    dispatcher = scene.dispatcher()
+    acme = dispatcher.endpoint("acme", scene.acme.url, pins=None)
+    inside = f"async def main():\n{textwrap.indent(asynchronous, '    ')}    return receipt\n"
+    names = scene.run(inside, dispatcher=dispatcher, acme=acme)
+    assert asyncio.run(names["main"]()).status == 200
+
+    scene.run(test)["test_survives_key_rollover"]()
+
+
+def test_the_guide_presents_what_the_consumers_ca_has_signed(scene: Scene) -> None:
+    for name in ("tls.crt", "tls.key"):
+        (scene.place / name).unlink()
     (request,) = blocks("docs/guides/their-ca.md", "sh")
-    subprocess.run(["sh", "-euc", request], cwd=tmp_path, check=True, timeout=300)
-    assert (tmp_path / "tls.csr").exists()
-    assert (tmp_path / "tls.key").exists()
+    subprocess.run(["sh", "-euc", request], check=True, timeout=300)
+    assert Path("tls.csr").exists()
+    assert Path("tls.key").exists()
 
-    (program,) = blocks("docs/guides/their-ca.md", "python")
-    assert "https://hooks.acme.example/in" in program
-    with Lab() as lab:
-        lab.write_files(tmp_path)
-        acme = lab.consumer("acme")
-        # The certificate that comes back, with its key.
-        signed = lab.authority.issue("signed-by-acme")
-        (tmp_path / "acme.crt").write_bytes(signed.cert_pem)
-        (tmp_path / "tls.key").write_bytes(signed.key_pem)
-        lines = [
-            "import webhook_mtls as wm",
-            f"pin = {acme.pin!r}",
-            f"dispatcher = {LOOPBACK} trust=wm.Trust.from_files('ca.pem'))",
-            program.replace("https://hooks.acme.example/in", acme.url),
-            "dispatcher.deliver(acme, b'{}', id='evt_1')",
-        ]
-        run("\n".join(lines), tmp_path)
-        assert [each.id for each in acme.received] == ["evt_1"]
-        assert "signed-by-acme" in (acme.received[0].tenant or "")
+    (program,) = blocks("docs/guides/their-ca.md")
+    bank = Authority("bank")
+    scene.acme.accept_only(bank)
+    signed = bank.issue("shop")
+    Path("acme.crt").write_bytes(signed.cert_pem)
+    Path("tls.key").write_bytes(signed.key_pem)
+    dispatcher = scene.dispatcher()
+    replaced = {ADDRESS: scene.acme.url}
+    endpoint = scene.run(program, replaced, dispatcher=dispatcher, pin=scene.acme.pin)["acme"]
+    dispatcher.deliver(endpoint, b"{}")
+    assert scene.acme.received[0].tenant == "shop"
+
+
+def test_an_exact_certificate_is_trusted(scene: Scene) -> None:
+    (program,) = blocks("docs/trust.md")
+    leaf, _, _ = scene.acme.issued.cert_pem.partition(b"-----END CERTIFICATE-----\n")
+    Path("consumer.pem").write_bytes(leaf + b"-----END CERTIFICATE-----\n")
+    dispatcher = scene.dispatcher()
+    program = program.replace("dispatcher.endpoint", "acme = dispatcher.endpoint")
+    replaced = {"https://203.0.113.7/hooks": scene.acme.url}
+    acme = scene.run(program, replaced, dispatcher=dispatcher)["acme"]
+    dispatcher.deliver(acme, b"{}")
+    scene.acme.renew(new_key=False)
+    with pytest.raises(wm.DeliveryError):
+        dispatcher.deliver(acme, b"{}")
+    assert len(scene.arrived()) == 1
+
+
+def test_files_of_spire(scene: Scene) -> None:
+    (program,) = blocks("docs/issue/spire.md")
+    replaced = {
+        "/run/svid/": f"{scene.place}/",
+        "spiffe://acme.example/webhooks": "spiffe://lab.test/tenant/acme",
+    }
+    names = scene.run(program, replaced, url=scene.acme.url)
+    names["dispatcher"].deliver(names["endpoint"], b"{}")
+    assert len(scene.arrived()) == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "replaced"),
+    [
+        ("docs/issue/cert-manager.md", {"/tls/": ""}),
+        ("docs/issue/vault.md", {"/run/vault/tls.pem": "both.pem"}),
+    ],
+)
+def test_an_identity_of_an_issuer(scene: Scene, page: str, replaced: dict[str, str]) -> None:
+    (program,) = blocks(page)
+    both = Path("tls.crt").read_bytes() + Path("tls.key").read_bytes()
+    Path("both.pem").write_bytes(both)
+    identity = scene.run(program, replaced)["identity"]
+    dispatcher = scene.dispatcher()
+    acme = dispatcher.endpoint("acme", scene.acme.url, pins=None, identity=identity)
+    dispatcher.deliver(acme, b"{}")
+    assert len(scene.arrived()) == 1
