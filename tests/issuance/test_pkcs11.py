@@ -104,6 +104,7 @@ class TokenClient(tools.Running):
         self.language, self.receiver = language, receiver
         self.path = f"/{language}"
         self.asked = 0
+        self.answers: list[dict] = []
         env = {
             "SOFTHSM2_CONF": str(config(self.place, self.files)),
             "TOKEN_MODULE": MODULE,
@@ -128,6 +129,11 @@ class TokenClient(tools.Running):
         """Returns when the token was written. SoftHSM does it at each login."""
         return {it: it.stat().st_mtime_ns for it in self.files.rglob("token.object")}
 
+    def heard(self, line: str) -> None:
+        # Others are of a program that cannot go on.
+        if line.startswith("{"):
+            self.answers.append(json.loads(line))
+
     def ask(self, line: str) -> None:
         self.asked += 1
         self.process.stdin.write(line + "\n")
@@ -135,9 +141,9 @@ class TokenClient(tools.Running):
 
     def answer(self) -> dict:
         """Waits for the answer to the last line."""
-        self.wait_for(lambda: len(self.lines) >= self.asked or self.process.poll() is not None)
-        assert len(self.lines) >= self.asked, (self.language, self.lines)
-        return json.loads(self.lines[self.asked - 1])
+        self.wait_for(lambda: len(self.answers) == self.asked or self.process.poll() is not None)
+        assert len(self.answers) == self.asked, (self.language, self.lines)
+        return self.answers[-1]
 
     def delivers(self, line: str, number: int) -> None:
         """Asserts that the answer to this line tells of so many deliveries and no failure."""

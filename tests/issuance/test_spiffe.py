@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -61,20 +62,25 @@ class WorkloadApi(tools.Running):
     """The agent."""
 
     def __init__(self, socket: Path):
+        self.asked = self.sent = 0
         program = Path(__file__).with_name("workload_api.py")
         call = [tools.CLIENTS["python"][0], str(program), str(socket)]
         super().__init__(call, socket.parent, tools.environment(), stdin=subprocess.PIPE)
 
     def send(self, svid: tuple[Path, Path], bundle: str, **federated: str) -> None:
         """Sends them to the workload, which has them when this returns or soon after."""
-        expected = len(self.lines) + 1
+        self.asked += 1
         cert, key = map(str, svid)
         domains = {f"{name}.example": file for name, file in federated.items()}
         said = {"svid": cert, "key": key, "bundle": bundle, "federated": domains}
         self.process.stdin.write(json.dumps(said) + "\n")
         self.process.stdin.flush()
-        self.wait_for(lambda: len(self.lines) >= expected or self.process.poll() is not None)
-        assert "streams" in self.lines[-1], self.lines
+        self.wait_for(lambda: self.sent == self.asked or self.process.poll() is not None)
+        assert self.sent == self.asked, self.lines
+
+    def heard(self, line: str) -> None:
+        # Others are of gRPC, or of a program that cannot go on.
+        self.sent += line.startswith('{"streams"')
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -88,8 +94,9 @@ class Workload(tools.Running):
         self.failed: list[dict] = []
         self.outcomes: list[str] = []
         self.files = tools.directory()
-        self.rotated = 0
+        self.rotated: list[str] = []
         self.left: list[str] | None = None
+        self.unknown = ""
         env = {
             "SPIFFE_ENDPOINT_SOCKET": f"unix:{socket}",
             "TMPDIR": str(self.files),
@@ -101,7 +108,7 @@ class Workload(tools.Running):
         super().__init__(call, self.files, tools.environment(**env), stdin=subprocess.PIPE)
 
     def heard(self, line: str) -> None:
-        # Others are of a program that cannot go on.
+        # Others are of gRPC, or of a program that cannot go on.
         said = json.loads(line) if line.startswith("{") else {}
         if "failed" in said:
             self.failed.append(said["failed"])
@@ -109,13 +116,18 @@ class Workload(tools.Running):
         if "delivered" in said:
             self.outcomes.append("delivered")
         if said.get("event", {}).get("name") == "rotated":
-            self.rotated += 1
+            self.rotated.append(json.dumps(said["event"]))
+        self.unknown = said.get("unknown", self.unknown)
         self.left = said.get("left", self.left)
 
     def wait_for_outcome(self, kind: str) -> None:
         """Waits for a later delivery that ends so."""
         known = len(self.outcomes)
         self.wait_for(lambda: kind in self.outcomes[known:])
+
+    def wait_for_rotation(self, file: str) -> None:
+        """Waits until the dispatcher has used a new content of this file."""
+        self.wait_for(lambda: any(file in event for event in self.rotated))
 
     def finish(self) -> None:
         self.process.stdin.close()
@@ -131,9 +143,7 @@ class Spiffe(unittest.TestCase):
     def setUp(self):
         self.corp, self.acme = Domain("corp.example"), Domain("acme.example")
         # A socket's path has at most 107 characters.
-        place = Path(
-            subprocess.run(["mktemp", "-d"], capture_output=True, text=True).stdout.strip()
-        )
+        place = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, place)
         self.socket = place / "agent.sock"
         self.svid = self.corp.issue(OURS)
@@ -160,8 +170,7 @@ class Spiffe(unittest.TestCase):
 
     def finish(self) -> None:
         self.client.finish()
-        unknown = [line for line in self.client.lines if "unknown" in json.loads(line)]
-        assert "acme.example, corp.example" in unknown[0], unknown
+        assert "acme.example, corp.example" in self.client.unknown, self.client.lines[-5:]
         assert self.client.left == [], self.client.left
 
     def test_keys_and_authorities_of_both_sides_change_while_deliveries_run(self):
@@ -176,9 +185,9 @@ class Spiffe(unittest.TestCase):
         # Both domains announce a new authority, use it, and give up the former.
         self.corp.new_authority()
         self.acme.new_authority()
-        rotated = self.client.rotated
         self.api.send(self.svid, self.corp.bundle(1, 2), acme=self.acme.bundle(1, 2))
-        self.client.wait_for(lambda: self.client.rotated >= rotated + 2)
+        self.client.wait_for_rotation("acme.example.bundle.pem")
+        self.client.wait_for_rotation("corp.example.bundle.pem")
         self.serve(self.acme.issue(THEIRS), self.corp.bundle(1, 2))
         self.client.wait_for_outcome("delivered")
         self.svid = self.corp.issue(OURS)
