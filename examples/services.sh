@@ -1,5 +1,5 @@
-# Starts the services of an example, waits for what they say, and ends them all. Each start.sh sources it.
-# With `up` as its argument, a start script keeps the services running until Ctrl-C.
+# Starts the services of an example, waits for what they say, and ends them all. Each start.sh
+# sources it. With `up` as its argument, a start script keeps the services running until Ctrl-C.
 #
 # LOGS: a directory that keeps what the services wrote; by default it is lost at the end.
 # PIN: another pin than the receiver's, to see a refusal.
@@ -16,18 +16,20 @@ declare -A pids
 need() {
     local program
     for program in "$@"; do
-        command -v "$program" >/dev/null || fail "$program is missing: see the README of this example"
+        command -v "$program" >/dev/null ||
+            fail "$program is missing: see the README of this example"
     done
 }
 
-# certificates: makes a private CA for tests in $work/pki, with an identity for the sender in $work and a
-# certificate for the receiver, and puts the pin of the latter into $pin.
+# certificates: makes a private CA for tests in $work/pki, with an identity for the sender in $work
+# and a certificate for the receiver, and puts the pin of the latter into $pin.
 certificates() {
     webhook-mtls lab init "$work/pki" >/dev/null
     webhook-mtls lab issue "$work/pki" sender --uri spiffe://lab.test/tenant/shop >/dev/null
     webhook-mtls lab issue "$work/pki" receiver --server --dns localhost --ip 127.0.0.1 >/dev/null
-    pin=$(webhook-mtls inspect --json "$work/pki/receiver.crt" | grep -oE '"spki_pin":"[^"]+' | head -n 1)
-    pin=${PIN:-${pin#*:\"}}
+    pin=$(webhook-mtls inspect --json "$work/pki/receiver.crt")
+    pin=${pin#*'"spki_pin":"'}
+    pin=${PIN:-${pin%%'"'*}}
     cp "$work/pki/sender.crt" "$work/tls.crt"
     cp "$work/pki/sender.key" "$work/tls.key"
     cp "$work/pki/ca.pem" "$work/pki/intermediate.pem" "$work"
@@ -52,8 +54,8 @@ redis() {
     said redis 'ready to accept connections'
 }
 
-# said NAME PATTERN: waits until a service has written a line that matches, shows the match, and puts it into
-# $match.
+# said NAME PATTERN: waits until a service has written a line that matches, shows the match, and
+# puts it into $match.
 said() {
     local name=$1 pattern=$2 end=$((SECONDS + patience)) ended=
     until match=$(grep -m 1 -oE -e "$pattern" "$logs/$name.log"); do
@@ -77,7 +79,8 @@ show() {
     printf '%-10s %s\n' "$1" "$2"
 }
 
-# post_an_event URL: posts an event to the service `sender`, and waits until the sender knows what became of it.
+# post_an_event URL: posts an event to the service `sender`, and waits until the sender knows what
+# became of it.
 post_an_event() {
     local taken id state
     taken=$(curl -sSf --max-time 60 --json '{"event":"invoice.paid","number":1}' "$1")
@@ -126,7 +129,8 @@ end_all() {
     trap - EXIT
     trap '' INT TERM
     for ((at = ${#services[@]} - 1; at >= 0; at--)); do stop "${services[at]}"; done
-    rm -rf "$work" || { sleep 1 && rm -rf "$work"; } # a process that ends may have written once more
+    # A process that ends may write once more.
+    rm -rf "$work" || { sleep 1 && rm -rf "$work"; }
     exit "$code"
 }
 trap end_all EXIT

@@ -21,7 +21,8 @@ start sender "$bin/axum_sender"
 said sender 'http://127.0.0.1:[0-9]+/'
 
 event='{"event":"invoice.paid","number":1}'
-if answer=$(curl -sS --fail-with-body --max-time 60 --json "$event" "${match}events/acme/evt_1"); then
+url=${match}events/acme/evt_1
+if answer=$(curl -sS --fail-with-body --max-time 60 --json "$event" "$url"); then
     show sender "$answer"
     said receiver 'evt_1 from .*'
 else

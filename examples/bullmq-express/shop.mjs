@@ -1,4 +1,4 @@
-// What the API and the worker of the shop share: its consumers, its events, and the queue between both.
+// What the API and the worker of the shop share: consumers, events, and the queue between both.
 
 import { readFileSync } from 'node:fs'
 import { Queue } from 'bullmq'
@@ -18,7 +18,8 @@ export const keep = (id, event) => store.hset('events', id, JSON.stringify(event
 export const event = (id) => store.hget('events', id)
 
 /** Keeps the state of a delivery for the API. */
-export const note = ({ event, consumer }, state) => store.hset(`deliveries:${event}`, consumer, state)
+export const note = ({ event, consumer }, state) =>
+  store.hset(`deliveries:${event}`, consumer, state)
 
 /** Returns the state of each delivery of an event. */
 export async function states(id) {

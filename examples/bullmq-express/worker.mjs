@@ -8,7 +8,7 @@ import { close, connection, consumer, event, note, queue } from './shop.mjs'
 const dispatcher = new Dispatcher({
   identity: Identity.fromFiles('tls.crt', 'tls.key'), // watched, and renewed together
   trust: Trust.fromFiles('ca.pem'),
-  // A private network of consumers, such as 127.0.0.0/8; by default only public addresses are allowed.
+  // A private network of consumers, such as 127.0.0.0/8. By default, only public addresses pass.
   egress: { preset: 'public', allow: (process.env.WMTLS_ALLOW ?? '').split(' ').filter(Boolean) },
 })
 

@@ -11,7 +11,8 @@ certificates
 redis
 
 start receiver uvicorn receiver:app --port 0 --http webhook_mtls.uvicorn:H11Protocol \
-    --ssl-certfile pki/receiver.crt --ssl-keyfile pki/receiver.key --ssl-ca-certs ca.pem --ssl-cert-reqs 2
+    --ssl-certfile pki/receiver.crt --ssl-keyfile pki/receiver.key \
+    --ssl-ca-certs ca.pem --ssl-cert-reqs 2
 said receiver 'https://127.0.0.1:[0-9]+ '
 
 printf '[acme]\nurl = "%s/in"\npins = ["%s"]\n' "$match" "$pin" >consumers.toml

@@ -1,6 +1,7 @@
-/* Forwards the files of a spool directory as webhooks, in one thread around poll(). A file's name is the id
-   of the event, its content the payload. It leaves the spool when the consumer has confirmed it; a restart
-   continues with those that are left. Write a file under a name that begins with a dot, and rename it.
+/* Forwards the files of a spool directory as webhooks, in one thread around poll(). A file's name is
+   the id of the event, its content the payload. It leaves the spool when the consumer has confirmed
+   it; a restart continues with those that are left. Write a file under a name that begins with a
+   dot, and rename it.
 
        WMTLS_URL=https://... WMTLS_PIN=sha256/... forwarder SPOOL
 
@@ -61,8 +62,8 @@ static void forget(event *it) {
     free(it);
 }
 
-/* Moves the file of an event to a folder of the spool, or removes it. If it has to stay, the event is not
-   delivered again before a restart. */
+/* Moves the file of an event to a folder of the spool, or removes it. If it has to stay, the event
+   is not delivered again before a restart. */
 static void leave(event *it, const char *folder) {
     char from[PATH_MAX], to[PATH_MAX];
     snprintf(from, sizeof from, "%s/%s", spool, it->id);
@@ -75,7 +76,8 @@ static void leave(event *it, const char *folder) {
     }
 }
 
-/* Reads the payload of an event. The caller frees it. Returns NULL and sets errno if it cannot be read. */
+/* Reads the payload of an event, which the caller frees. Returns NULL and sets errno if it cannot be
+   read. */
 static char *read_payload(const event *it, size_t *length) {
     char path[PATH_MAX], *payload = NULL;
     struct stat facts = {0};
@@ -168,7 +170,7 @@ static int submit_due(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
         wmtls_delivery_id(delivery, it->id);
         wmtls_delivery_tag(delivery, it);
         it->due_ms = RUNNING;
-        if (wmtls_submit(dispatcher, delivery, &error)) { /* a full queue is an error like another */
+        if (wmtls_submit(dispatcher, delivery, &error)) { /* such as a full queue */
             settle(it, error);
             wmtls_error_free(error);
         }
@@ -178,7 +180,8 @@ static int submit_due(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
 
 /* Runs until SIGTERM and the outcome of the close, which comes after those of all deliveries. */
 static void loop(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
-    struct pollfd ready[2] = {{signals[0], POLLIN, 0}, {wmtls_completion_fd(dispatcher), POLLIN, 0}};
+    int outcomes = wmtls_completion_fd(dispatcher);
+    struct pollfd ready[2] = {{signals[0], POLLIN, 0}, {outcomes, POLLIN, 0}};
     for (bool closing = false, closed = false; !closed;) {
         int wait = -1;
         if (!closing) {
@@ -201,7 +204,8 @@ static void loop(wmtls_dispatcher *dispatcher, wmtls_endpoint *endpoint) {
 }
 
 int main(int count, char **arguments) {
-    const char *url = getenv("WMTLS_URL"), *pin = getenv("WMTLS_PIN"), *allow = getenv("WMTLS_ALLOW");
+    const char *url = getenv("WMTLS_URL"), *pin = getenv("WMTLS_PIN");
+    const char *allow = getenv("WMTLS_ALLOW");
     wmtls_identity *identity = NULL;
     wmtls_trust *trust = NULL;
     wmtls_dispatcher *dispatcher = NULL;
@@ -209,7 +213,7 @@ int main(int count, char **arguments) {
     wmtls_error *error = NULL;
     char folder[PATH_MAX];
     if (count != 2 || !url || !pin) {
-        fprintf(stderr, "usage: WMTLS_URL=https://... WMTLS_PIN=sha256/... %s SPOOL\n", arguments[0]);
+        fprintf(stderr, "usage: WMTLS_URL=https://... WMTLS_PIN=sha256/... forwarder SPOOL\n");
         return 2;
     }
     spool = arguments[1];

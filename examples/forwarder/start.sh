@@ -5,8 +5,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../services.sh"
 
 need cc pkg-config webhook-mtls
-cc -std=c11 -O2 "$here/forwarder.c" -o "$work/forwarder" $(pkg-config --cflags --libs webhook_mtls_static)
 cd "$work"
+cc -std=c11 "$here/forwarder.c" -o forwarder $(pkg-config --cflags --libs webhook_mtls_static)
 certificates
 start receiver webhook-mtls listen --address 127.0.0.1:0 --ca ca.pem \
     --cert pki/receiver.crt --key pki/receiver.key --tenant 'spiffe://lab.test/tenant/{tenant}'

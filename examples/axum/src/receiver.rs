@@ -1,5 +1,5 @@
-//! A consumer: ends TLS itself, demands a certificate of the senders' CA, and sees in each handler who has
-//! sent the webhook. Needs ca.pem, pki/receiver.crt and pki/receiver.key in this directory.
+//! A consumer: ends TLS itself, demands a certificate of the senders' CA, and sees in each handler
+//! who has sent the webhook. Needs ca.pem, pki/receiver.crt and pki/receiver.key in this directory.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -66,8 +66,8 @@ impl Connected<IncomingStream<'_, MutualTls>> for Peer {
     }
 }
 
-/// Accepts the connections whose client is verified. Handshakes run beside each other, so that a slow client
-/// delays no other.
+/// Accepts the connections whose client is verified. Handshakes run beside each other, so that a slow
+/// client delays no other.
 struct MutualTls {
     connections: mpsc::Receiver<(TlsStream<TcpStream>, Peer)>,
 }

@@ -1,7 +1,8 @@
-//! A relay: takes an event over HTTP, delivers it over mutual TLS, and answers with what became of it. It
-//! keeps nothing, so the caller repeats what it answers with 503, under the same id.
+//! A relay: takes an event over HTTP, delivers it over mutual TLS, and answers with what became of
+//! it. It keeps nothing, so the caller repeats what it answers with 503, under the same id.
 //!
-//! `POST /events/{consumer}/{id}`. Needs tls.crt, tls.key, ca.pem and consumers.json in this directory.
+//! `POST /events/{consumer}/{id}`. Needs tls.crt, tls.key, ca.pem and consumers.json in this
+//! directory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,11 +47,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn relay() -> Result<Relay, Box<dyn std::error::Error>> {
-    // A private network of consumers, such as 127.0.0.0/8; by default only public addresses are allowed.
+    // A private network of consumers, such as 127.0.0.0/8. By default, only public addresses pass.
     let allow = std::env::var("WMTLS_ALLOW").unwrap_or_default();
     let dispatcher = Dispatcher::new(
         DispatcherOptions::new()
-            .identity(Identity::from_files("tls.crt", "tls.key", None)?) // watched, and renewed together
+            .identity(Identity::from_files("tls.crt", "tls.key", None)?) // watched
             .trust(Trust::from_files("ca.pem", None, None)?)
             .egress(Egress::public().allow(allow.split_whitespace())?),
     )?;
