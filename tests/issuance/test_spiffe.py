@@ -90,7 +90,7 @@ class WorkloadApi(tools.Running):
 class Workload(tools.Running):
     """A program that delivers every 100 ms."""
 
-    def __init__(self, url: str, socket: Path):
+    def __init__(self, url: str, socket: Path, **more: str):
         self.failed: list[dict] = []
         self.outcomes: list[str] = []
         self.files = tools.directory()
@@ -105,7 +105,7 @@ class Workload(tools.Running):
         }
         program = Path(tools.CLIENTS["python"][1]).with_name("workload.py")
         call = [tools.CLIENTS["python"][0], str(program)]
-        super().__init__(call, self.files, tools.environment(**env), stdin=subprocess.PIPE)
+        super().__init__(call, self.files, tools.environment(**env, **more), stdin=subprocess.PIPE)
 
     def heard(self, line: str) -> None:
         # Others are of gRPC, or of a program that cannot go on.
@@ -153,8 +153,11 @@ class Spiffe(unittest.TestCase):
         self.receiver = self.enterContext(Receiver(*self.server, OneRequest))
         self.api = self.enterContext(WorkloadApi(self.socket))
         self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+
+    def start(self, **more: str) -> None:
+        """Starts the client, and waits until it has delivered."""
         url = f"https://127.0.0.1:{self.receiver.server_address[1]}/"
-        self.client = self.enterContext(Workload(url, self.socket))
+        self.client = self.enterContext(Workload(url, self.socket, **more))
         self.seen()
 
     def serve(self, svid: tuple[Path, Path], bundle: str) -> None:
@@ -174,6 +177,7 @@ class Spiffe(unittest.TestCase):
         assert self.client.left == [], self.client.left
 
     def test_keys_and_authorities_of_both_sides_change_while_deliveries_run(self):
+        self.start()
         for _ in range(3):
             self.svid = self.corp.issue(OURS)
             self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
@@ -201,7 +205,17 @@ class Spiffe(unittest.TestCase):
         self.finish()
         assert self.client.failed == [], self.client.failed[0]
 
+    def test_a_forked_worker_follows_the_source_of_its_parent(self):
+        self.start(WMTLS_FORK="1")
+        for _ in range(2):
+            self.svid = self.corp.issue(OURS)
+            self.api.send(self.svid, self.corp.bundle(1), acme=self.acme.bundle(1))
+            self.seen()
+        self.finish()
+        assert self.client.failed == [], self.client.failed[0]
+
     def test_an_agent_that_restarts_is_followed_again(self):
+        self.start()
         self.api.stop()
         self.client.wait_for_outcome("delivered")
         again = self.enterContext(WorkloadApi(self.socket))
@@ -212,6 +226,7 @@ class Spiffe(unittest.TestCase):
         assert self.client.failed == [], self.client.failed[0]
 
     def test_a_domain_is_trusted_for_its_own_names_and_while_it_is_federated(self):
+        self.start()
         # Our own authority may not speak for another domain. Authorities of SPIRE have one name.
         self.serve(self.corp.issue(THEIRS), self.corp.bundle(1))
         self.client.wait_for_outcome("issuer_rekeyed")
