@@ -67,13 +67,14 @@ pub(crate) fn test(languages: &Languages) -> Result<String> {
     Ok(format!("{} passed, 0 failed; with services: {services}", programs.len()))
 }
 
-/// Returns the programs of `examples/` and of the folders there. Each folder has a page, or a script
-/// that starts its services.
+/// Returns the programs of `examples/` and of the folders there. Each folder has a page, a script that
+/// starts its services, or a crate, which a suite of its own runs.
 fn programs() -> Result<Vec<Program>> {
     let examples = paths::root().join("examples");
     let mut folders = vec![String::new()];
     for entry in &paths::entries(&examples)? {
-        if !entry.is_dir() || services::is_example(entry) {
+        let is_crate = entry.join("Cargo.toml").exists();
+        if !entry.is_dir() || is_crate || services::is_example(entry) {
             continue;
         }
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
