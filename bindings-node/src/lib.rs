@@ -8,6 +8,8 @@
 // In a test build, napi registers no function, so every function counts as unused.
 #![cfg_attr(test, allow(dead_code))]
 
+#[cfg(feature = "command")]
+mod command;
 mod completions;
 mod convert;
 mod dispatcher;

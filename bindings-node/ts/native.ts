@@ -71,6 +71,8 @@ export type NativeSign = (
 
 interface Native {
   addonVersion(): string
+  /** Runs the command; the addon of the kit lacks it. */
+  command(args: string[]): Promise<number>
   tables(): string
   spellForNode(): void
   wrongType(option: string, expected: string, seen: string): string

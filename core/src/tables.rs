@@ -23,22 +23,29 @@ use crate::tls::MinTls;
 use crate::verify::policy::{CrlPolicy, Role};
 use crate::verify::{Evidence, Note};
 
+/// A value of an enum: its name, number and meaning.
+type Entry = (&'static str, i32, &'static str);
+
 /// Returns the tables of kinds, options and events, and all enums: the names of each under `words`, and
 /// their numbers and meanings under `enums`.
 pub fn all() -> Value {
     let mut tables = options::tables();
     let mut enums = Vec::new();
+    // One function makes all: inlined in each enum, it would be a hundredth of a native module.
+    let mut add = |name: &str, doc: &str, values: &mut dyn Iterator<Item = Entry>| {
+        let (mut words, mut described) = (Vec::new(), Vec::new());
+        for (name, number, doc) in values {
+            words.push(name);
+            described.push(json!({ "name": name, "number": number, "doc": sentence(doc) }));
+        }
+        tables["words"][name] = words.into();
+        enums.push(json!({ "name": name, "doc": sentence(doc), "values": described }));
+    };
     macro_rules! add {
         ($($name:literal $type:ty;)*) => {$(
-            tables["words"][$name] = <$type>::ALL.iter().map(|value| value.name()).collect();
-            let values: Vec<Value> = <$type>::ALL
-                .iter()
-                .map(|value| {
-                    let (name, doc) = (value.name(), sentence(value.doc()));
-                    json!({ "name": name, "number": *value as i32, "doc": doc })
-                })
-                .collect();
-            enums.push(json!({ "name": $name, "doc": sentence(<$type>::DOC), "values": values }));
+            let mut values =
+                <$type>::ALL.iter().map(|value| (value.name(), *value as i32, value.doc()));
+            add($name, <$type>::DOC, &mut values);
         )*};
     }
     add!(

@@ -47,6 +47,14 @@ test('without the package of the platform the error names all that one must know
   assert.match(error.cause, /Cannot find module/)
 })
 
+test('without the package of the platform the command says so and is at fault itself', async (t) => {
+  const folder = await home(t, [ROOT], ['--omit=optional'])
+  const command = join(folder.path, 'node_modules', '.bin', 'webhook-mtls')
+  const { code, stdout, stderr } = await folder.run(command, '--version')
+  assert.deepEqual([code, stdout], [3, ''])
+  assert.match(stderr, new RegExp(`^webhook-mtls: .* needs the package ${ADDON} .*\\n$`))
+})
+
 test('a platform without a package is told which exist', async (t) => {
   const folder = await home(t, [ROOT], ['--omit=optional'])
   const pretend = `Object.defineProperty(process, 'arch', { value: 'riscv64' }); ${REPORT}`

@@ -34,7 +34,7 @@ pub(crate) fn command(languages: &Languages, client: &str) -> Result<Vec<String>
             let python = pycurl(toolchain, &sources, &home)?;
             vec![python, sources.join("fresh.py"), "pycurl".into()]
         }
-        "start" | "start_python" => start(languages, &sources, client)?,
+        "start" | "start_python" | "start_node" => start(languages, &sources, client)?,
         "undici" => vec![toolchain.node.clone(), undici(&sources, &home)?],
         other => return Err(Failure::new(format!("benches/ has no client {other}"))),
     };
@@ -47,6 +47,9 @@ fn start(languages: &Languages, sources: &Path, client: &str) -> Result<Vec<Path
     let python = languages.python()?.interpreter();
     let measured = match client {
         "start_python" => vec![python.with_file_name("webhook-mtls"), python.clone()],
+        "start_node" => {
+            vec![languages.node()?.installed_command(), languages.toolchain.node.clone()]
+        }
         _ => vec![rust::command(languages.profile())?],
     };
     let first = [python, sources.join("start.py")];

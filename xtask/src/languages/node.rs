@@ -27,12 +27,14 @@ pub(crate) struct Node {
 pub(crate) enum Addon {
     Production,
     Kit,
+    /// Both, for development.
+    Whole,
 }
 
 impl Node {
     /// Builds the addon and the TypeScript layer, packs both, and installs the tarball.
     ///
-    /// Other profiles than that of users need one addon with the testing kit, not two.
+    /// Other profiles than that of users need one addon with everything, not two.
     pub(crate) fn build(toolchain: &Toolchain, profile: Profile) -> Result<Node> {
         let home = paths::target().join("node").join(profile.name());
         let build = home.join("build");
@@ -41,7 +43,7 @@ impl Node {
             let kit = local(toolchain, Addon::Kit)?;
             paths::copy(&addon(Addon::Kit, profile)?, &build.join("native").join(kit))?;
         } else {
-            prepare(toolchain, &build, &addon(Addon::Kit, profile)?)?;
+            prepare(toolchain, &build, &addon(Addon::Whole, profile)?)?;
         }
         typescript(&build)?;
         let tarball = pack(&build)?;
@@ -80,6 +82,11 @@ impl Node {
         let name = package.file_name().expect("a package has a name");
         let target = package.display().to_string();
         paths::link(&target, &self.run.join("node_modules").join(name))
+    }
+
+    /// The command that npm has linked.
+    pub(crate) fn installed_command(&self) -> PathBuf {
+        self.run.join("node_modules").join(".bin").join("webhook-mtls")
     }
 
     /// Checks the types of the tests and runs them; returns node's counts.
@@ -230,7 +237,7 @@ impl Addon {
     /// The name of the package, whose packages for each platform have it as a prefix.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Addon::Production => "webhook-mtls",
+            Addon::Production | Addon::Whole => "webhook-mtls",
             Addon::Kit => "webhook-mtls-testing",
         }
     }
@@ -238,8 +245,9 @@ impl Addon {
     /// The arguments of cargo for its features.
     pub(crate) fn features(self) -> &'static [&'static str] {
         match self {
-            Addon::Production => &["--no-default-features"],
-            Addon::Kit => &[],
+            Addon::Production => &["--no-default-features", "--features", "command"],
+            Addon::Kit => &["--no-default-features", "--features", "testing"],
+            Addon::Whole => &[],
         }
     }
 }

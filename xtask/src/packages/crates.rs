@@ -89,39 +89,41 @@ impl Crates {
         Ok(Crates { members: crates, uses, compiler })
     }
 
-    /// Returns the licenses of all crates that are not ours, each text once.
+    /// Returns the licenses of all crates that are not ours, each text once. Texts that differ only in
+    /// white space are one.
     pub(crate) fn notices(&self) -> Result<String> {
-        let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut order = Vec::new();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut texts = Vec::new();
         let mut list = Vec::new();
+        let mut add = |text: String, user: String| {
+            let users = users.entry(words(&text)).or_default();
+            if users.is_empty() {
+                texts.push(text);
+            }
+            if users.last() != Some(&user) {
+                users.push(user);
+            }
+        };
         for each in self.members.iter().filter(|each| each.checksum.is_some()) {
             let title = format!("{} {}", each.name, each.version);
             list.push(format!("{title}: {}", each.license));
             for text in each.license_texts()? {
-                let users = texts.entry(text.clone()).or_insert_with(|| {
-                    order.push(text);
-                    Vec::new()
-                });
-                users.push(title.clone());
+                add(text, title.clone());
             }
         }
         let apache = paths::read(&paths::root().join("LICENSE-APACHE"))?;
         let library = format!("the Rust standard library {}", self.compiler);
         list.push(format!("{library}: MIT OR Apache-2.0"));
-        texts
-            .entry(apache.trim().to_owned())
-            .or_insert_with_key(|text| {
-                order.push(text.clone());
-                Vec::new()
-            })
-            .push(library);
+        add(apache.trim().to_owned(), library);
         let rule = "=".repeat(80);
         let mut parts = vec![format!(
             "The following libraries are linked into this one.\n\n{}\n",
             list.join("\n")
         )];
-        for text in order {
-            parts.push(format!("\n{rule}\n{}\n{rule}\n\n{text}\n", texts[&text].join("\n")));
+        for text in texts {
+            let users = users[&words(&text)].join("\n");
+            parts.push(format!("\n{rule}\n{users}\n{rule}\n\n{text}\n"));
         }
         Ok(parts.concat())
     }

@@ -60,7 +60,7 @@ const MODES: [Mode; 15] = [
     memory("idle", "memory of an idle connection", 500, "consumers", Some("idle"), &FLEET),
     fresh("import", "import in a fresh process", &["fresh"]),
     fresh("first", "a fresh process's first delivery", &["fresh", "fresh_pycurl"]),
-    fresh("start", "a start of the command", &["start", "start_python"]),
+    fresh("start", "a start of the command", &["start", "start_python", "start_node"]),
     memory("import", "memory of an import", 10, "ends", None, &["fresh"]),
 ];
 
@@ -105,7 +105,7 @@ fn shown(client: &str) -> &'static str {
         "rust" | "start" => "ours, Rust",
         "c" => "ours, C",
         "python" | "fresh" | "start_python" => "ours, Python",
-        "node" => "ours, Node",
+        "node" | "start_node" => "ours, Node",
         "hyper" => "hyper, Rust",
         "libcurl" => "libcurl, C",
         "pycurl" | "fresh_pycurl" => "pycurl, Python",
