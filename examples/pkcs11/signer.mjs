@@ -19,6 +19,8 @@ const ALGORITHMS = {
   rsa_pkcs1_sha256: { mechanism: pkcs11.CKM_SHA256_RSA_PKCS, signsMessage: true },
   rsa_pkcs1_sha384: { mechanism: pkcs11.CKM_SHA384_RSA_PKCS, signsMessage: true },
   rsa_pkcs1_sha512: { mechanism: pkcs11.CKM_SHA512_RSA_PKCS, signsMessage: true },
+  // CKM_EDDSA, for which pkcs11js has no name.
+  ed25519: { mechanism: 0x1057, signsMessage: true },
 }
 
 /** A token, and the module of its vendor. A process has one for each module, for all keys. */
