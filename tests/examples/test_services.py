@@ -11,9 +11,13 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,6 +200,34 @@ def test_the_examples_pin_what_the_tests_install() -> None:
     assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
 
 
+@contextmanager
+def running(
+    command: list[str | Path], place: Path, variables: dict[str, str], said: str
+) -> Iterator[str]:
+    """Runs a service until it has written a text, yields the text, and ends it by SIGTERM."""
+    log = place / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=place,
+            env=os.environ | variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        end = time.monotonic() + LONG
+        while not (found := re.search(said, log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.02)
+        yield found[0]
+        process.terminate()
+        assert process.wait(LONG) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
 class TestForwarder:
     """What the forwarder does with an event that cannot be delivered."""
 
@@ -231,30 +263,52 @@ class TestForwarder:
 
     def run(self, program: Path, place: Path, url: str, pin: str, said: str) -> None:
         """Forwards one event until the forwarder says what became of it, and ends it."""
-        spool, log = place / "spool", place / "log"
+        spool = place / "spool"
         (spool / "folder").mkdir(parents=True, exist_ok=True)  # is no event
         (spool / "evt_1").write_text('{"event":"invoice.paid"}')
         variables = {"WMTLS_URL": url, "WMTLS_PIN": pin, "WMTLS_ALLOW": "127.0.0.0/8"}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [program, "spool"],
-                cwd=place,
-                env=os.environ | variables,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            end = time.monotonic() + LONG
-            while f"evt_1: {said}" not in log.read_text():
-                assert process.poll() is None and time.monotonic() < end, log.read_text()
-                time.sleep(0.02)
-            process.terminate()
-            assert process.wait(LONG) == 0, log.read_text()
-        finally:
-            process.kill()
-            process.wait()
+        with running([program, "spool"], place, variables, f"evt_1: {said}"):
+            pass
 
     @staticmethod
     def files(place: Path) -> list[str]:
         spool = place / "spool"
         return sorted(str(each.relative_to(spool)) for each in spool.rglob("*") if each.is_file())
+
+
+def answer(url: str) -> tuple[int, dict[str, Any], str | None]:
+    """Posts an event to the relay; returns the status, the body and `retry-after`."""
+    request = urllib.request.Request(url, data=b'{"event":"invoice.paid"}')
+    try:
+        response = urllib.request.urlopen(request, timeout=LONG)
+    except urllib.error.HTTPError as refused:
+        response = refused
+    with response:
+        body = response.read()
+        return response.status, json.loads(body or b"{}"), response.headers["retry-after"]
+
+
+def test_the_relay_says_who_must_act(tmp_path: Path) -> None:
+    with Lab() as lab:
+        lab.write_files(tmp_path)
+        acme, other = lab.consumer("acme"), lab.consumer("other")
+        rows = {
+            "acme": {"url": acme.url, "pins": [acme.pin]},
+            "mistaken": {"url": other.url, "pins": [acme.pin]},
+        }
+        (tmp_path / "consumers.json").write_text(json.dumps(rows))
+        variables = {"PORT": "0", "WMTLS_ALLOW": "127.0.0.0/8"}
+        command: list[str | Path] = [os.environ["EXAMPLES_RELAY"]]
+        address = "http://[0-9.:]+/"
+        with running(command, tmp_path, variables, address) as relay:
+            acme.respond(429, retry_after=7)
+            status, body, wait = answer(f"{relay}events/acme/evt_1")
+            assert (status, body["kind"], wait) == (503, "http_status", "7")
+            status, body, wait = answer(f"{relay}events/acme/evt_1")
+            assert (status, body["delivered"], wait) == (200, 200, None)
+            assert [each.id for each in acme.received] == ["evt_1", "evt_1"]
+
+            status, body, wait = answer(f"{relay}events/mistaken/evt_2")
+            assert (status, body["kind"], wait) == (502, "pin_mismatch", None)
+            assert other.received == []
+            assert answer(f"{relay}events/nobody/evt_3")[0] == 404

@@ -10,6 +10,7 @@ use crate::languages::Languages;
 use crate::languages::c_library::Flavour;
 use crate::packages::c_install::{Places, install};
 use crate::paths;
+use crate::profile::Profile;
 
 /// The name of the script that starts all services of an example.
 const SCRIPT: &str = "start.sh";
@@ -45,6 +46,7 @@ pub(super) fn test(languages: &Languages, command: &Path) -> Result<String> {
         .args(["-W", "error", "-o", "addopts=", "--rootdir=.", "--durations=5", "."])
         .in_directory(&paths::root().join("tests").join("examples"))
         .env("EXAMPLES_NODE", examples)
+        .env("EXAMPLES_RELAY", paths::built(Profile::Dev, "axum_sender"))
         .env("PATH", path)
         .env("EXAMPLES_PKG_CONFIG", pkg_config(languages)?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
